@@ -1,0 +1,158 @@
+"""One value from five sources: order, units, refusals that name the place."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from halley.settings import MASK, Settings, SettingsError, parse_bytes, parse_seconds, read_settings, shown
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "home").mkdir()
+    return tmp_path
+
+
+def read(
+    place: Path, environ: dict[str, str] | None = None, config: str | None = None, flags: dict[str, Any] | None = None
+) -> Settings:
+    path = None
+    if config is not None:
+        path = place / "given.toml"
+        path.write_text(config, encoding="utf-8")
+    return read_settings(
+        environ or {}, config=path, flags=flags or {}, folder=place, user_file=place / "home" / "halley.toml"
+    )
+
+
+def test_defaults_follow_the_design(place):
+    settings = read(place)
+    assert (settings.server.host, settings.server.port, settings.demo) == ("127.0.0.1", 1986, True)
+    assert settings.limits.json_body_bytes == 32 * 2**20
+    assert (settings.limits.wait_create_max_seconds, settings.limits.wait_get_max_seconds) == (55, 60)
+    assert (settings.runs.lease_seconds, settings.runs.heartbeat_seconds, settings.runs.max_attempts) == (20, 5, 2)
+    assert settings.retention.api_seconds == 30 * 86_400
+    assert settings.retention.web_seconds is None
+    assert settings.origins == {}
+    assert settings.data.is_absolute()
+
+
+def test_each_source_beats_the_one_below_it(place):
+    (place / "home" / "halley.toml").write_text("[server]\nport = 1\n[limits]\njson_depth = 5\n")
+    (place / "halley.toml").write_text('[server]\nport = 2\nhost = "::1"\n')
+    low = read(place)
+    assert (low.server.port, low.server.host, low.limits.json_depth) == (2, "::1", 5)
+    assert read(place, config="[server]\nport = 3\n").server.port == 3
+    environ = {"HALLEY_SERVER__PORT": "4"}
+    assert read(place, environ, "[server]\nport = 3\n").server.port == 4
+    top = read(place, environ, "[server]\nport = 3\n", {"server.port": 5, "server.host": None})
+    assert (top.server.port, top.server.host) == (5, "::1")
+    assert top.origins["server.port"] == "flag --port"
+    assert top.origins["limits.json_depth"].startswith(str(place / "home"))
+
+
+def test_units_are_read_in_files_and_variables(place):
+    settings = read(
+        place,
+        {"HALLEY_RUNS__RUN_TIMEOUT_SECONDS": "1h30m", "HALLEY_SERVER__ALLOWED_HOSTS": "a.example, b.example"},
+        '[limits]\nupload_bytes = "256MB"\n[memory]\nbudget_bytes = "2GiB"\n[retention]\napi_seconds = "never"\n',
+    )
+    assert settings.runs.run_timeout_seconds == 5400
+    assert settings.limits.upload_bytes == 256_000_000
+    assert settings.memory.budget_bytes == 2 * 2**30
+    assert settings.retention.api_seconds is None
+    assert settings.server.allowed_hosts == ("a.example", "b.example")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("30", 30), ("0.5s", 0.5), ("5m", 300), ("1h30m45s", 5445), ("2d", 172_800)]
+)
+def test_durations(text, seconds):
+    assert parse_seconds(text) == seconds
+
+
+@pytest.mark.parametrize(("text", "size"), [("1024", 1024), ("1kB", 1000), ("32MiB", 2**25), ("1.5 GB", 1_500_000_000)])
+def test_sizes(text, size):
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "s", "5x", "-3s", "1 2 fortnights", "5 MB"])
+def test_what_is_no_duration_is_refused(text):
+    with pytest.raises(ValueError, match="duration"):
+        parse_seconds(text)
+
+
+def test_models_are_tables_with_paths_beside_their_file(place):
+    settings = read(
+        place, config='[models."acme/cat.v2"]\npath = "cats"\npreload = true\nmemory_limit_bytes = "256MB"\n'
+    )
+    model = settings.models["acme/cat.v2"]
+    assert (model.path, model.preload, model.memory_limit_bytes) == (place / "cats", True, 256_000_000)
+    assert model.run_timeout_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ("[server]\nprot = 1\n", ["server.prot", "Did you mean server.port?", "given.toml"]),
+        ("[servr]\nport = 1\n", ["servr", "Did you mean server?"]),
+        ("[limit]\nupload_bytes = 1\n", ["Did you mean limits?"]),
+        ("server = 3\n", ["server", "given.toml"]),
+        ('[models."a/b"]\npreload = true\n', ["has no path"]),
+        ('[models."a/b"]\npath = "x"\nprelod = true\n', ["models.a/b.prelod", "models.a/b.preload"]),
+        ("[server]\nport = 70000\n", ["server.port = 70000", "65535"]),
+        ('[server]\nport = "x"\n', ["server.port", "given.toml"]),
+        ("[server]\naccess_log = 1\n", ["server.access_log"]),
+        ('[limits]\nidle_seconds = "soon"\n', ["limits.idle_seconds", "30s"]),
+        ("[limits]\nidle_seconds = inf\n", ["limits.idle_seconds", "finite"]),
+        ("[limits]\nlink_seconds = 1e9\n", ["limits.link_seconds"]),
+        ("[runs]\nlease_seconds = 6\n", ["runs.lease_seconds", "heartbeat"]),
+        ("data = 3\n", ["data = 3"]),
+        ("not toml", ["given.toml", "TOML"]),
+    ],
+)
+def test_unfit_files_are_refused_by_name(place, config, words):
+    with pytest.raises(SettingsError) as refused:
+        read(place, config=config)
+    for word in words:
+        assert word in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({"HALLEY_SERVER__PROT": "1"}, ["HALLEY_SERVER__PROT", "server.port"]),
+        ({"HALLEY_SERVER__PORT": "many"}, ["HALLEY_SERVER__PORT", "many"]),
+        ({"HALLEY_MODELS": "a/b"}, ["halley.toml"]),
+        ({"HALLEY_ADMIN_KEY": "short-secret"}, ["HALLEY_ADMIN_KEY", "32"]),
+        ({"HALLEY_ADMIN_KEY_FILE": "/nowhere/key"}, ["HALLEY_ADMIN_KEY_FILE", "/nowhere/key"]),
+    ],
+)
+def test_unfit_variables_are_refused_by_name(place, environ, words):
+    with pytest.raises(SettingsError) as refused:
+        read(place, environ)
+    for word in words:
+        assert word in str(refused.value)
+    assert "short-secret" not in str(refused.value)
+
+
+def test_a_missing_config_file_is_an_error(place):
+    with pytest.raises(SettingsError, match="does not exist"):
+        read_settings({}, config=place / "no.toml", flags={}, folder=place, user_file=place / "none")
+
+
+def test_secrets_come_from_files_and_are_never_shown(place):
+    key = "k" * 40
+    (place / "key").write_text(key + "\n")
+    settings = read(place, {"HALLEY_ADMIN_KEY_FILE": str(place / "key")})
+    assert settings.admin_key == key
+    assert read(place, config='admin_key_file = "key"\n').admin_key == key
+    rows = {name: (value, origin) for name, value, origin in shown(settings)}
+    assert rows["admin_key"] == (MASK, "HALLEY_ADMIN_KEY_FILE")
+    assert key not in str(rows)
+    assert rows["server.port"] == ("1986", "default")
+
+
+def test_variables_of_the_client_and_of_others_are_not_ours(place):
+    assert read(place, {"HALLEY_SERVER": "http://h", "HALLEY_TOKEN": "t", "PATH": "/bin"}).origins == {}
