@@ -1,0 +1,178 @@
+"""What the room of files needs of others: bytes, references to bytes, uploaded files, the door out.
+
+Bytes and references are apart. `Blobs` holds each content once, by its SHA-256. `BlobLedger` knows who needs it.
+`shelf.Shelf` is the only place that changes both, because their order decides whether a needed byte can be lost.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from halley.predictions.records import OutputFile
+
+
+class BlobInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Stored bytes. `sha256` is 64 lower-case hex digits, and their only name."""
+
+    sha256: str
+    size_bytes: int
+
+
+class Blobs(Protocol):
+    """Bytes, each content once, named by its SHA-256."""
+
+    async def put(self, chunks: AsyncIterator[bytes], limit_bytes: int) -> BlobInfo:
+        """Store a stream and give its name; when this returns the bytes survive a power cut.
+
+        Storing the same bytes twice is harmless and keeps one copy. On any error nothing is visible.
+
+        Raises:
+            TooLarge: the stream is longer than `limit_bytes`.
+            StorageFull: no room; nothing was stored.
+        """
+        ...
+
+    async def adopt(self, path: Path, *, take: bool = False) -> BlobInfo:
+        """Store a finished local file, with the promises of `put`; the file itself stays where it is.
+
+        The bytes are copied, since whoever wrote the file may write again. With `take` the caller promises that nobody
+        will: then the file may share its inode with the blob, and its mode becomes read-only.
+
+        Raises:
+            StorageFull: no room; nothing was stored.
+            OSError: the file cannot be read; `NotADirectoryError`, `FileNotFoundError` and so on say why.
+        """
+        ...
+
+    def open(self, sha256: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """Give the bytes from `start` up to, not including, `end`, in chunks of at most 1 MiB.
+
+        Raises:
+            NotFound: there is no such blob (raised at the first chunk).
+        """
+        ...
+
+    def path(self, sha256: str) -> Path | None:
+        """Give a local file with these bytes, or None where they are absent or not on this machine. Read it only."""
+        ...
+
+    async def delete(self, sha256: str) -> None:
+        """Remove the bytes; an absent name is no error. Readers that have them open may finish."""
+        ...
+
+    async def exists(self, sha256: str) -> bool:
+        """Whether the bytes are stored whole."""
+        ...
+
+
+class BlobLedger(Protocol):
+    """Who needs which bytes. An owner is a pair such as ("prediction", id) or ("file", id).
+
+    Each method is one durable transaction.
+    """
+
+    async def add_reference(self, sha256: str, size_bytes: int, owner_kind: str, owner_id: str, name: str) -> None:
+        """Note that the owner needs these bytes under this name; repeating it changes nothing."""
+        ...
+
+    async def drop_references(self, owner_kind: str, owner_id: str) -> list[str]:
+        """Forget all needs of this owner; gives those SHA-256 that nobody needs any more.
+
+        They stay listed by `unreferenced` until `forget_blob`, so a crash before the bytes go leaves a trace.
+        """
+        ...
+
+    async def is_referenced(self, sha256: str) -> bool:
+        """Whether anybody needs these bytes."""
+        ...
+
+    async def unreferenced(self, limit: int) -> list[str]:
+        """Give up to `limit` noted SHA-256 that nobody needs: left behind by a crash."""
+        ...
+
+    async def forget_blob(self, sha256: str) -> None:
+        """Remove the note of these bytes, after the bytes; does nothing while somebody needs them."""
+        ...
+
+
+class Fetched(msgspec.Struct, frozen=True, kw_only=True):
+    """A fetched file. `content_type` is what the host said, lower case without parameters, "" if nothing.
+
+    `file_name` is safe to use as a name in a folder, taken from the answer or the last URL.
+    """
+
+    path: Path
+    content_type: str
+    size_bytes: int
+    file_name: str
+
+
+class Fetch(Protocol):
+    """The door out, for inputs. The egress machine fills it."""
+
+    def check_url(self, url: str) -> None:
+        """Refuse, without any network, what can never be fetched: for the moment of creating.
+
+        Raises:
+            AddressRefused: scheme, port, userinfo, control character, or a written address that is not allowed.
+        """
+        ...
+
+    async def fetch(self, url: str, *, to: Path, limit_bytes: int, deadline_seconds: float) -> Fetched:
+        """Get the body into the new file `to`. No credential is ever sent; on any error the file is gone.
+
+        Raises:
+            AddressRefused: the URL, a redirect or a resolved address is not allowed.
+            TooLarge: the body is longer than `limit_bytes`.
+            FetchFailed: the host did not answer 200 in time; the message never holds what it answered.
+        """
+        ...
+
+
+class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that a client uploaded. Source: contract section 13.2."""
+
+    id: str
+    account_id: str
+    name: str
+    content_type: str
+    size_bytes: int
+    sha256: str
+    metadata: Mapping[str, str] = {}
+    created_at: datetime
+    expires_at: datetime
+
+
+class FileStore(Protocol):
+    """Records of uploaded files. Each method is one transaction."""
+
+    async def insert(self, file: StoredFile) -> None:
+        """Keep the record durably; the id is new."""
+        ...
+
+    async def get(self, file_id: str) -> StoredFile | None:
+        """Give the record of any account, expired or not; None where there is none. Callers check the account."""
+        ...
+
+    async def list(self, account_id: str, before: str | None, limit: int) -> Sequence[StoredFile]:
+        """Give at most `limit` files of the account, newest first (by id, descending), all with ids below `before`."""
+        ...
+
+    async def delete(self, file_id: str) -> bool:
+        """Remove the record; False where there was none."""
+        ...
+
+    async def expired(self, at: datetime, limit: int) -> Sequence[StoredFile]:
+        """Give up to `limit` files whose `expires_at` is `at` or earlier, oldest first."""
+        ...
+
+
+class OutputFiles(Protocol):
+    """Where a delivery link leads."""
+
+    async def output_file(self, prediction_id: str, index: int) -> OutputFile | None:
+        """Give the prediction's output file with this index; None when either is absent or its data was removed."""
+        ...
