@@ -1,0 +1,7 @@
+"""Halley: a self-hosted prediction server and gateway that speaks the Replicate HTTP API."""
+
+from typing import Final
+
+__all__ = ["__version__"]
+
+__version__: Final = "0.1.0"

@@ -1,0 +1,54 @@
+"""Time as a dependency. The only home of the system's clock."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Clock(Protocol):
+    """What the domain may know about time."""
+
+    def now(self) -> datetime:
+        """The wall clock, aware, UTC: for records. It may jump."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never go back: for deadlines on this machine."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; a fake clock waits only until it is moved."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+def to_micros(at: datetime) -> int:
+    """Microseconds since the epoch: the form in which instants are stored."""
+    delta = at - EPOCH
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def from_micros(micros: int) -> datetime:
+    """The aware UTC instant of `to_micros`."""
+    return EPOCH + timedelta(microseconds=micros)
+
+
+def rfc3339(at: datetime) -> str:
+    """RFC 3339 in UTC with six digits and `Z`, always (contract section 7)."""
+    text = at.isoformat(timespec="microseconds")
+    return text[:-6] + "Z"

@@ -1,0 +1,158 @@
+"""What dispatch needs: places that run predictions, and keepers of files on either side."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+import msgspec
+
+from halley.predictions.records import OutputFile
+
+Pointer = tuple[str | int, ...]
+"""Where a value sits inside a JSON value: member names and list indexes from the top."""
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """A prediction as a provider sees it. Files are already local; `paths` says where they are inside `input`."""
+
+    prediction_id: str
+    attempt: int
+    version: str
+    model: str
+    input: bytes  # JSON object
+    paths: tuple[Pointer, ...] = ()
+    folder: Path | None = None  # this attempt's own folder; None until something needs one (see Workspace)
+
+
+class LogText(msgspec.Struct, frozen=True):
+    """Text that the run printed, verbatim."""
+
+    text: str
+
+
+class OutputPart(msgspec.Struct, frozen=True, kw_only=True):
+    """One item of an iterator (`more`), or the whole output; `paths` point at strings that are local files."""
+
+    value: msgspec.Raw
+    paths: tuple[Pointer, ...] = ()
+    more: bool = True
+
+
+class MetricValue(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric that the run recorded."""
+
+    name: str
+    value: object
+    mode: Literal["replace", "incr", "append"] = "replace"
+
+
+Progress = LogText | OutputPart | MetricValue
+Emit = Callable[[Progress], None]
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run ended. `predict_time` in seconds if the place measured it; `reason` is a stable word for machines."""
+
+    status: Literal["succeeded", "failed", "canceled"]
+    error: str | None = None
+    reason: str | None = None
+    predict_time: float | None = None
+
+
+class Provider(Protocol):
+    """A kind of place that runs predictions."""
+
+    def free_slots(self, version: str) -> int:
+        """How many predictions of this version could begin right now. No I/O."""
+        ...
+
+    def want(self, version: str) -> None:
+        """Work of this version waits: make room (load a replica) and call the `on_room` callback when there is some.
+
+        If there can be none, `on_broken` is called with the reason. Repeating is harmless.
+        """
+        ...
+
+    def take_slot(self, version: str) -> bool:
+        """Hold one free slot for a run that will be submitted; False if there is none. `follow` or `drop_slot` ends it."""
+        ...
+
+    def drop_slot(self, version: str) -> None:
+        """The held slot is not needed after all."""
+        ...
+
+    async def submit(self, work: Work) -> str:
+        """Begin the run in the held slot; returns a handle.
+
+        Raises:
+            HalleyError: nothing was begun.
+        """
+        ...
+
+    async def follow(self, handle: str, emit: Emit) -> Outcome:
+        """Report the run's progress in order through `emit` and return its outcome; then the slot is free.
+
+        `emit` is quick and never raises. A run that dies gives a `failed` outcome with a reason a person understands.
+        """
+        ...
+
+    def cancel(self, handle: str) -> None:
+        """Ask the run to stop; after the grace period it is stopped by force. `follow` still returns. Harmless if ended."""
+        ...
+
+
+class Staged(msgspec.Struct, frozen=True, kw_only=True):
+    """An input whose files are local."""
+
+    input: bytes
+    paths: tuple[Pointer, ...] = ()
+
+
+class InputStager(Protocol):
+    """Brings the files of an input here (assets fills it)."""
+
+    def has_files(self, version: str, openapi_schema: bytes) -> bool:
+        """True if the version's input can name files at all; cached by version."""
+        ...
+
+    async def stage(
+        self, *, version: str, openapi_schema: bytes, account_id: str, work_input: bytes, folder: Path
+    ) -> Staged:
+        """Replace links in file positions by paths of local copies inside `folder`.
+
+        Raises:
+            HalleyError: a link cannot be used or fetched; the message names the input member.
+        """
+        ...
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """An output whose files are stored for good: their paths are replaced by refs."""
+
+    value: bytes
+    files: tuple[OutputFile, ...]
+
+
+class OutputKeeper(Protocol):
+    """Stores the files of an output (assets fills it)."""
+
+    async def keep(
+        self, *, prediction_id: str, first_index: int, value: bytes, paths: Sequence[Pointer], folder: Path | None
+    ) -> Kept:
+        """Copy the files into the blobs; when this returns they are synced and readable.
+
+        Raises:
+            StorageFull: no room; may be tried again.
+            HalleyError: a file is missing or may not be read; the message names it.
+        """
+        ...
+
+
+class Workspace(Protocol):
+    """Run folders, one per attempt, on the blobs' file system."""
+
+    def make(self, prediction_id: str, attempt: int) -> Path: ...
+
+    async def remove(self, folder: Path) -> None:
+        """Delete the folder and all that is in it; never raises."""
+        ...

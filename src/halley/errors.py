@@ -1,0 +1,156 @@
+"""The error tree. No HTTP words, no exit codes: `api.problems` and `cli` map these, each in one place.
+
+HalleyError
+├── Refused            the caller asked for something that cannot be: asking again unchanged will not help
+│   ├── BadRequest         malformed beyond understanding
+│   ├── InputInvalid       understood, but violates the schema; carries every fault
+│   ├── VersionUnknown     names a version or model that cannot run here
+│   ├── NotAuthenticated   no key, or one that is not valid
+│   ├── Forbidden          the key lacks the scope
+│   ├── NotFound           absent, or somebody else's: nobody can tell which
+│   ├── Conflict           clashes with what is already there
+│   ├── WrongState         the lifecycle has no such step
+│   ├── TooLarge           over a limit that is named
+│   └── AddressRefused     an outbound address the operator does not allow
+├── Busy               may work later; carries how long to wait
+│   ├── QueueFull          the account has too many waiting predictions
+│   ├── Overloaded         the whole server has
+│   └── StorageFull        no room on the disk
+├── LeaseLost          somebody else owns this prediction now: stop and write nothing
+├── FetchFailed        a foreign host did not give what was asked
+└── Unusable           this server, its data or its configuration cannot start
+"""
+
+from typing import ClassVar
+
+import msgspec
+
+
+class InvalidField(msgspec.Struct, frozen=True, kw_only=True):
+    """One fault of an input (contract section 4): `field` is `input` or `input.<name>`."""
+
+    type: str
+    field: str
+    description: str
+
+
+class HalleyError(Exception):
+    """Base of all expected errors. `code` is documented and never renamed."""
+
+    code: ClassVar[str] = "internal"
+
+
+class Refused(HalleyError):
+    """The request cannot be served as it stands."""
+
+    code = "refused"
+
+
+class BadRequest(Refused):
+    """The request cannot be understood."""
+
+    code = "bad_request"
+
+
+class InputInvalid(Refused):
+    """The request is understood but violates a rule; `fields` lists every fault, never only the first."""
+
+    code = "input_invalid"
+
+    def __init__(self, fields: tuple[InvalidField, ...]) -> None:
+        super().__init__("".join(f"- {field.field}: {field.description}\n" for field in fields))
+        self.fields = fields
+
+
+class VersionUnknown(Refused):
+    """The model or version does not exist here, or may not be run by the caller."""
+
+    code = "version_unknown"
+
+
+class NotAuthenticated(Refused):
+    """No key was passed, or it is not valid."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(Refused):
+    """The key is valid but lacks the scope."""
+
+    code = "forbidden"
+
+
+class NotFound(Refused):
+    """The named thing does not exist, or belongs to somebody else."""
+
+    code = "not_found"
+
+
+class Conflict(Refused):
+    """The request clashes with what is already there."""
+
+    code = "conflict"
+
+
+class WrongState(Refused):
+    """The lifecycle has no such step from the present state."""
+
+    code = "wrong_state"
+
+
+class TooLarge(Refused):
+    """Something is over a limit; the message names the limit and its setting."""
+
+    code = "too_large"
+
+
+class AddressRefused(Refused):
+    """An outbound address that the operator does not allow."""
+
+    code = "address_refused"
+
+
+class Busy(HalleyError):
+    """It may work later."""
+
+    code = "busy"
+
+    def __init__(self, message: str, *, retry_after_seconds: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class QueueFull(Busy):
+    """The account has as many waiting predictions as it may have."""
+
+    code = "queue_full"
+
+
+class Overloaded(Busy):
+    """The server as a whole cannot take more, or is draining."""
+
+    code = "overloaded"
+
+
+class StorageFull(Busy):
+    """The disk has no room; nothing was stored."""
+
+    code = "storage_full"
+
+
+class LeaseLost(HalleyError):
+    """The lease or the session has passed to somebody else: stop, and write nothing more."""
+
+    code = "lease_lost"
+
+
+class FetchFailed(HalleyError):
+    """A foreign host did not give what was asked for."""
+
+    code = "fetch_failed"
+
+
+class Unusable(HalleyError):
+    """This server, its data or its configuration cannot be used; the message says what to do."""
+
+    code = "unusable"

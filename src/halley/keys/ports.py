@@ -1,0 +1,37 @@
+"""What keys need from a store."""
+
+from collections.abc import Awaitable
+from datetime import datetime
+from typing import Protocol
+
+from halley.keys.records import Account, Key
+
+
+class KeyStore(Protocol):
+    """Accounts and keys. Writing methods are durable when their awaitable is done."""
+
+    def put_account(self, account: Account) -> Awaitable[Account]:
+        """Insert; if the username is taken, nothing changes and the stored account is returned."""
+        ...
+
+    async def get_account(self, account_id: str) -> Account | None: ...
+
+    async def find_account(self, username: str) -> Account | None: ...
+
+    async def list_accounts(self) -> list[Account]: ...
+
+    def put_key(self, key: Key) -> Awaitable[None]:
+        """Insert a key; the digest is unique."""
+        ...
+
+    async def find_key(self, digest: bytes) -> Key | None:
+        """By digest, revoked ones as well."""
+        ...
+
+    async def list_keys(self, account_id: str | None = None) -> list[Key]:
+        """Newest first; of one account or of all."""
+        ...
+
+    def revoke_key(self, key_id: str, at: datetime) -> Awaitable[Key | None]:
+        """Mark as revoked (once); None if absent."""
+        ...

@@ -1,0 +1,42 @@
+"""Accounts and keys as values. The secret itself is never a member of anything."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, Literal
+
+import msgspec
+
+
+class Scope(StrEnum):
+    """What a key may do. `admin` includes the others."""
+
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+
+DEFAULT_SCOPES: Final = frozenset({Scope.READ, Scope.WRITE})
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """Who predictions belong to."""
+
+    id: str
+    username: str  # unique, [a-z0-9-]
+    type: Literal["user", "organization"] = "user"
+    name: str = ""
+    weight: int = 1  # share of turns when several accounts wait
+    created_at: datetime
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """One API key, known by its HMAC. `hint` is what may be shown: the first characters."""
+
+    id: str
+    account_id: str
+    name: str
+    digest: bytes  # HMAC-SHA256(pepper, token)
+    hint: str
+    scopes: frozenset[Scope] = DEFAULT_SCOPES
+    created_at: datetime
+    revoked_at: datetime | None = None

@@ -1,0 +1,150 @@
+"""Issue, verify and revoke keys."""
+
+import secrets
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from halley.clock import Clock
+from halley.errors import Conflict, InputInvalid, InvalidField, NotAuthenticated, NotFound, Unusable
+from halley.ids import NewId
+from halley.keys import tokens
+from halley.keys.ports import KeyStore
+from halley.keys.records import DEFAULT_SCOPES, Account, Key, Scope
+
+_RECHECK_SECONDS: Final = 5.0  # a key revoked by another process is refused this soon
+
+
+class Identity:
+    """A verified key: whose it is and what it may do."""
+
+    __slots__ = ("account", "checked_at", "key")
+
+    def __init__(self, account: Account, key: Key, checked_at: float) -> None:
+        self.account = account
+        self.key = key
+        self.checked_at = checked_at
+
+    def may(self, scope: Scope) -> bool:
+        return scope in self.key.scopes or Scope.ADMIN in self.key.scopes
+
+
+class Keys:
+    """The use-cases of keys. Plain tokens pass through and are never kept."""
+
+    def __init__(
+        self,
+        *,
+        store: KeyStore,
+        clock: Clock,
+        new_id: NewId,
+        pepper: bytes,
+        random_below: Callable[[int], int] = secrets.randbelow,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._new_id = new_id
+        self._pepper = pepper
+        self._random_below = random_below
+        self._known: dict[bytes, Identity] = {}
+
+    async def verify(self, token: str) -> Identity:
+        """Who this token is.
+
+        Raises:
+            NotAuthenticated: malformed, unknown or revoked; the message is the same for all.
+        """
+        identity = self.known(token) or await self._look_up(token)
+        if identity is None:
+            raise NotAuthenticated("The API key is not valid. Make one with `halley keys create`.")
+        return identity
+
+    def known(self, token: str) -> Identity | None:
+        """The identity if it was verified a moment ago; no I/O (for the short cut of hot reads)."""
+        identity = self._known.get(tokens.digest(self._pepper, token))
+        if identity is None or self._clock.monotonic() - identity.checked_at > _RECHECK_SECONDS:
+            return None
+        return identity
+
+    async def issue(
+        self, username: str, name: str, scopes: Iterable[Scope] = DEFAULT_SCOPES, *, token: str | None = None
+    ) -> tuple[str, Key]:
+        """Make a key for an account (made if it is new). Returns the token, which is shown this once, and the record.
+
+        `token` sets a key of the operator's own making.
+
+        Raises:
+            InputInvalid: no usable username, or no scope.
+            Conflict: that token exists already.
+        """
+        _check_username(username)
+        wanted = frozenset(scopes)
+        if not wanted:
+            raise InputInvalid((InvalidField(type="min_items", field="scopes", description="name at least one scope"),))
+        plain = token or tokens.make_token(self._random_below)
+        if not tokens.is_plausible(plain):
+            raise Unusable("an admin key of your own needs 32 or more printable ASCII characters (and not begin hly_)")
+        digest = tokens.digest(self._pepper, plain)
+        if await self._store.find_key(digest) is not None:
+            raise Conflict("this key exists already")
+        account = await self._store.put_account(
+            Account(id=self._new_id(), username=username, name=username, created_at=self._clock.now())
+        )
+        key = Key(
+            id=self._new_id(),
+            account_id=account.id,
+            name=name,
+            digest=digest,
+            hint=tokens.hint(plain),
+            scopes=wanted,
+            created_at=self._clock.now(),
+        )
+        await self._store.put_key(key)
+        return plain, key
+
+    async def list(self) -> list[tuple[Key, Account]]:
+        """All keys with their accounts, newest first."""
+        accounts = {account.id: account for account in await self._store.list_accounts()}
+        return [(key, accounts[key.account_id]) for key in await self._store.list_keys()]
+
+    async def revoke(self, key_id: str) -> Key:
+        """Refuse this key from now on.
+
+        Raises:
+            NotFound: there is no such key.
+        """
+        key = await self._store.revoke_key(key_id, self._clock.now())
+        if key is None:
+            raise NotFound(f"There is no key {key_id}")
+        self._known.pop(key.digest, None)
+        return key
+
+    async def ensure_admin(self, token: str | None) -> str | None:
+        """At start: set the operator's admin key, or make the first one. Returns a token only if one was made."""
+        if token is not None:
+            found = await self._store.find_key(tokens.digest(self._pepper, token))
+            if found is None:
+                await self.issue("admin", "admin key from the configuration", frozenset(Scope), token=token)
+            return None
+        if any(Scope.ADMIN in key.scopes and key.revoked_at is None for key in await self._store.list_keys()):
+            return None
+        plain, _ = await self.issue("admin", "first admin key", frozenset(Scope))
+        return plain
+
+    async def _look_up(self, token: str) -> Identity | None:
+        if not tokens.is_plausible(token):
+            return None
+        digest = tokens.digest(self._pepper, token)
+        key = await self._store.find_key(digest)
+        account = None if key is None or key.revoked_at is not None else await self._store.get_account(key.account_id)
+        if key is None or account is None:
+            self._known.pop(digest, None)
+            return None
+        identity = self._known[digest] = Identity(account, key, self._clock.monotonic())
+        return identity
+
+
+def _check_username(username: str) -> None:
+    if not (1 <= len(username) <= 60 and username.isascii() and username.replace("-", "").isalnum()):
+        raise InputInvalid(
+            (InvalidField(type="pattern", field="username", description="use 1 to 60 letters, digits and hyphens"),)
+        )

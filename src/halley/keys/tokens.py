@@ -1,0 +1,48 @@
+"""The form of API keys: `hly_`, 32 random characters, 6 characters of checksum.
+
+The checksum lets junk be refused without a look at the database and lets secret scanners know the form. Only tokens
+that begin `hly_` are checked; an operator's own first admin key may have any form of 32 or more characters.
+"""
+
+import hmac
+import zlib
+from collections.abc import Callable
+from typing import Final
+
+PREFIX: Final = "hly_"
+MIN_FOREIGN_LENGTH: Final = 32
+_ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_RANDOM_LENGTH: Final = 32  # 190 bits
+_CHECK_LENGTH: Final = 6
+
+
+def make_token(random_below: Callable[[int], int]) -> str:
+    """A fresh token; `random_below(n)` must be a cryptographic source (secrets.randbelow)."""
+    body = "".join(_ALPHABET[random_below(62)] for _ in range(_RANDOM_LENGTH))
+    return PREFIX + body + _checksum(body)
+
+
+def is_plausible(token: str) -> bool:
+    """False for text that cannot be a key: no need to look it up."""
+    if not token.startswith(PREFIX):
+        return MIN_FOREIGN_LENGTH <= len(token) <= 512 and token.isascii() and token.isprintable()
+    body, check = token[len(PREFIX) : -_CHECK_LENGTH], token[-_CHECK_LENGTH:]
+    return len(body) == _RANDOM_LENGTH and body.isascii() and body.isalnum() and check == _checksum(body)
+
+
+def digest(pepper: bytes, token: str) -> bytes:
+    """HMAC-SHA256: the only form in which a key is stored."""
+    return hmac.digest(pepper, token.encode("utf-8", "surrogateescape"), "sha256")
+
+
+def hint(token: str) -> str:
+    """What may be shown of a key."""
+    return token[:8] + "..."
+
+
+def _checksum(body: str) -> str:
+    rest, out = zlib.crc32(body.encode()), ""
+    for _ in range(_CHECK_LENGTH):
+        rest, digit = divmod(rest, 62)
+        out = _ALPHABET[digit] + out
+    return out

@@ -1,0 +1,84 @@
+"""Which version a request means. Kept in memory, because every create asks; written through to the store."""
+
+import re
+from typing import Final
+
+from halley.errors import VersionUnknown
+from halley.models.ports import ModelStore
+from halley.models.records import Model, Version
+from halley.models.validation import InputSchema
+
+_REFERENCE: Final = re.compile(
+    r"(?:(?P<owner>[\w.\-]{1,100})/(?P<name>[\w.\-]{1,100})(?::(?P<tag>[\w.\-]{1,100}))?|(?P<hex>[0-9a-f]{64}))", re.ASCII
+)
+
+
+class Runnable:
+    """A version and its compiled schema."""
+
+    __slots__ = ("schema", "version")
+
+    def __init__(self, version: Version) -> None:
+        self.version = version
+        self.schema = InputSchema(version.openapi_schema)
+
+
+class Catalog:
+    """Models that can be run here. `load` first; `register` adds and survives restarts."""
+
+    def __init__(self, store: ModelStore) -> None:
+        self._store = store
+        self._runnable: dict[str, Runnable] = {}
+        self._latest: dict[str, str] = {}
+
+    async def register(self, model: Model, version: Version) -> Version:
+        """Store a model and its newest version, and make both runnable."""
+        runnable = Runnable(version)  # an unusable schema is refused before anything is stored
+        await self._store.put_model(model)
+        stored = await self._store.put_version(version)
+        runnable.version = stored
+        self._runnable[stored.id] = runnable
+        self._latest[model.full_name] = stored.id
+        return stored
+
+    def withdraw(self, model: str) -> None:
+        """The model is no longer served: creates for it are refused, its history stays readable."""
+        latest = self._latest.pop(model, None)
+        for version_id in [vid for vid, runnable in self._runnable.items() if runnable.version.model == model]:
+            del self._runnable[version_id]
+        del latest
+
+    def names(self) -> list[str]:
+        """`owner/name` of all models that can be run."""
+        return sorted(self._latest)
+
+    def by_id(self, version_id: str) -> Runnable | None:
+        return self._runnable.get(version_id)
+
+    def resolve(self, reference: str) -> Runnable:
+        """The version that `owner/name`, `owner/name:version`, `owner/name:latest` or 64 hex digits mean.
+
+        Source: contract sections 6.2 and 6.5.
+
+        Raises:
+            VersionUnknown: there is none, or it cannot run here.
+        """
+        found = _REFERENCE.fullmatch(reference)
+        if found is None:
+            raise VersionUnknown(
+                f"{reference[:120]!r} is not a version: give owner/name, owner/name:version or 64 hex digits"
+            )
+        version_id = found["hex"]
+        if version_id is None:
+            model = f"{found['owner']}/{found['name']}"
+            tag = found["tag"]
+            version_id = self._latest.get(model, "") if tag in (None, "latest") else tag
+            runnable = self._runnable.get(version_id)
+            if runnable is not None and runnable.version.model == model:
+                return runnable
+        elif (runnable := self._runnable.get(version_id)) is not None:
+            return runnable
+        raise VersionUnknown(
+            f"The specified version {reference[:120]!r} does not exist here, or may not be run. "
+            f"Models that can run: {', '.join(self.names()[:20]) or 'none'}"
+        )

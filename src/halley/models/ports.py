@@ -1,0 +1,33 @@
+"""What models need from a store."""
+
+from collections.abc import Awaitable
+from typing import Protocol
+
+from halley.models.records import Model, Version
+
+
+class ModelStore(Protocol):
+    """Models and versions that this server has seen. Writing methods are durable when their awaitable is done."""
+
+    def put_model(self, model: Model) -> Awaitable[None]:
+        """Insert or replace by owner and name; `run_count` and `created_at` of a stored one are kept."""
+        ...
+
+    def put_version(self, version: Version) -> Awaitable[Version]:
+        """Insert the version and make it the model's latest; a known id keeps its `created_at`. Returns what is stored.
+
+        The model must be stored before.
+        """
+        ...
+
+    async def get_model(self, owner: str, name: str) -> Model | None: ...
+
+    async def list_models(self) -> list[Model]:
+        """All models, the one with the newest version first."""
+        ...
+
+    async def get_version(self, version_id: str) -> Version | None: ...
+
+    async def list_versions(self, model: str) -> list[Version]:
+        """All versions of `owner/name`, newest first."""
+        ...

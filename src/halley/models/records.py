@@ -1,0 +1,42 @@
+"""Models and versions as values."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """The named thing. Source: contract section 10.1."""
+
+    owner: str
+    name: str
+    description: str | None = None
+    visibility: Literal["public", "private"] = "public"
+    is_official: bool = False
+    github_url: str | None = None
+    paper_url: str | None = None
+    license_url: str | None = None
+    cover_image_url: str | None = None
+    default_example_id: str | None = None
+    latest_version_id: str | None = None
+    run_count: int = 0
+    created_at: datetime
+    latest_version_at: datetime | None = None
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.owner}/{self.name}"
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """A fixed build of a model. Source: contract section 10.2; the id as D29."""
+
+    id: str  # 64 hex: sha256 over source files, schema and environment
+    model: str  # owner/name
+    created_at: datetime
+    cog_version: str = "0.23.1"
+    openapi_schema: bytes  # the JSON document; components.schemas.Input and .Output are what readers want
+    source_digest: str = ""  # finds the version again when the folder did not change
+    provider: str = "local"
+    run_timeout_seconds: float | None = None  # None: the server's default

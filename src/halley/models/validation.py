@@ -1,0 +1,81 @@
+"""Input against a version's schema. All faults at once, in the words of the contract (section 4).
+
+The schema comes from a model, so it is not trusted to be kind: references stay inside the document and patterns run
+on an engine without backtracking.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import jsonschema_rs
+import msgspec
+
+from halley.errors import InvalidField, Unusable
+
+REDACTED: Final = "[REDACTED]"  # contract section 6.2, secret inputs
+
+
+class InputSchema:
+    """The compiled input schema of one version."""
+
+    def __init__(self, document: bytes) -> None:
+        """Compile `components.schemas.Input` of an OpenAPI document.
+
+        Raises:
+            Unusable: the document has no usable input schema.
+        """
+        try:
+            schemas: dict[str, Any] = msgspec.json.decode(document)["components"]["schemas"]
+            properties = schemas["Input"].get("properties", {})
+            self._validator = jsonschema_rs.Draft202012Validator(
+                {"$ref": "#/components/schemas/Input", "components": {"schemas": _json_schema(schemas)}},
+                pattern_options=jsonschema_rs.RegexOptions(),
+            )
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise Unusable(f"the model's OpenAPI document has no usable Input schema: {error}") from error
+        self.names: Final = frozenset(properties)
+        self.secret_names: Final = frozenset(name for name, rule in properties.items() if rule.get("x-cog-secret"))
+
+    def faults(self, value: Mapping[str, Any]) -> tuple[InvalidField, ...]:
+        """Every way in which the input breaks the schema; empty if it is valid."""
+        if self._validator.is_valid(value):
+            return ()
+        return tuple(_fault(error) for error in self._validator.iter_errors(value))
+
+    def unknown_names(self, value: Mapping[str, Any]) -> list[str]:
+        """Members that the schema does not know. They are ignored by default (contract D21)."""
+        return [name for name in value if name not in self.names]
+
+    def redacted(self, value: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The input as everybody may see it, or None if it holds no secret."""
+        if not any(name in value for name in self.secret_names):
+            return None
+        return {name: REDACTED if name in self.secret_names else member for name, member in value.items()}
+
+
+def _fault(error: jsonschema_rs.ValidationError) -> InvalidField:
+    kind = str(error.kind.name) if hasattr(error.kind, "name") else str(error.kind)
+    path = [str(step) for step in error.instance_path]
+    message = str(error.message)
+    if kind == "required":
+        name = getattr(error.kind, "property", None) or message.split('"')[1]
+        return InvalidField(type="required", field=".".join(["input", *path]), description=f"{name} is required")
+    return InvalidField(type=kind, field=".".join(["input", *path]), description=_short(message))
+
+
+def _short(message: str, limit: int = 300) -> str:
+    # a data: URL of megabytes inside an error helps nobody
+    return message if len(message) <= limit else f"{message[: limit // 2]} ... {message[-limit // 2 :]}"
+
+
+def _json_schema(node: Any) -> Any:
+    """OpenAPI 3.0's `nullable` in JSON Schema's words; `default: null` members need it to be valid."""
+    if isinstance(node, list):
+        return [_json_schema(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    # what only describes stays out of the validator: an `example` may look like a schema
+    schema = {key: _json_schema(item) for key, item in node.items() if key not in {"example", "examples", "default"}}
+    if schema.pop("nullable", False) is True:
+        return {"anyOf": [schema, {"type": "null"}]}
+    return schema

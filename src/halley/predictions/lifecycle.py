@@ -1,0 +1,94 @@
+"""The one place where a prediction changes its state.
+
+`TRANSITIONS` is the whole machine: the stores guard with it, the drawing in docs/why/house.md is made from it, and a
+test walks every (status, fact) pair. Leases are a second machine (see ports.WorkQueue): a lost lease changes the
+attempt, never the public status, which only moves forward.
+
+Source: contract section 8.1; design section 4.
+"""
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from halley.errors import WrongState
+from halley.predictions.progress import Progress, final_metrics
+from halley.predictions.records import Prediction
+from halley.predictions.status import TERMINAL, Fact, Status
+
+TRANSITIONS: Final[dict[tuple[Status, Fact], Status]] = {
+    (Status.STARTING, Fact.STARTED): Status.PROCESSING,
+    (Status.STARTING, Fact.FAILED): Status.FAILED,  # setup broke before the first step
+    (Status.STARTING, Fact.CANCEL_REQUESTED): Status.CANCELED,
+    (Status.STARTING, Fact.DEADLINE_PASSED): Status.ABORTED,  # it never ran
+    (Status.STARTING, Fact.QUEUE_TIME_PASSED): Status.ABORTED,
+    (Status.PROCESSING, Fact.SUCCEEDED): Status.SUCCEEDED,
+    (Status.PROCESSING, Fact.FAILED): Status.FAILED,
+    (Status.PROCESSING, Fact.CANCEL_REQUESTED): Status.CANCELED,
+    (Status.PROCESSING, Fact.DEADLINE_PASSED): Status.CANCELED,  # it ran and was cut short
+    (Status.PROCESSING, Fact.QUEUE_TIME_PASSED): Status.FAILED,  # its first attempt was lost, no second one came
+}
+
+REASONS: Final[dict[tuple[Status, Fact], str]] = {
+    (Status.STARTING, Fact.DEADLINE_PASSED): "deadline_before_start",
+    (Status.PROCESSING, Fact.DEADLINE_PASSED): "deadline",
+    (Status.STARTING, Fact.QUEUE_TIME_PASSED): "queue_time",
+    (Status.PROCESSING, Fact.QUEUE_TIME_PASSED): "queue_time",
+}
+
+
+def applies(status: Status, fact: Fact) -> bool:
+    """True if the fact may happen to a prediction of this status."""
+    return (status, fact) in TRANSITIONS
+
+
+def advance(prediction: Prediction, fact: Fact, at: datetime, **changes: Any) -> Prediction:
+    """The prediction after the fact; the revision grows by one.
+
+    Raises:
+        WrongState: the table has no such step.
+    """
+    target = TRANSITIONS.get((prediction.status, fact))
+    if target is None:
+        raise WrongState(f"{fact} does not apply to prediction {prediction.id}, which is {prediction.status}")
+    if target is Status.PROCESSING:
+        changes["started_at"] = at
+    elif target in TERMINAL:
+        changes["completed_at"] = at
+        changes.setdefault("termination_reason", REASONS.get((prediction.status, fact)))
+    if fact is Fact.CANCEL_REQUESTED:
+        changes["cancel_requested_at"] = at
+    return msgspec.structs.replace(prediction, status=target, revision=prediction.revision + 1, **changes)
+
+
+def conclude(
+    prediction: Prediction,
+    fact: Fact,
+    at: datetime,
+    progress: Progress,
+    *,
+    error: str | None = None,
+    reason: str | None = None,
+    predict_time: float | None = None,
+) -> Prediction:
+    """The terminal prediction, with everything that its events say folded into the row.
+
+    `predict_time` is in seconds; when the place that ran it did not measure, the time since `started_at` counts.
+    A reason given here is kept beside the one the table knows (a deadline's reason wins).
+
+    Raises:
+        WrongState: the fact does not end a prediction of this status.
+    """
+    if fact is Fact.STARTED:
+        raise WrongState(f"{fact} does not end a prediction")
+    changes: dict[str, Any] = {
+        "output": progress.output,
+        "files": progress.files,
+        "logs": progress.logs,
+        "error": error,
+        "metrics": final_metrics(prediction, progress, at, predict_time),
+    }
+    if reason is not None:
+        changes["termination_reason"] = reason
+    return advance(prediction, fact, at, **changes)

@@ -1,0 +1,302 @@
+"""What predictions need from the outside: a store, a queue beside it, a bus for hints, a place to run.
+
+`PredictionStore` and `WorkQueue` live in the same database: each method is one transaction, and what a docstring
+promises about several rows holds for all of them at once. `halley.testing` has the suite that holds every
+implementation to these docstrings.
+
+Durability: when the awaitable of a writing method is done, the change survives a crash of any process and (with the
+database's full synchronous mode) a power cut. If the awaiting side is cancelled, the write still happens.
+"""
+
+from collections.abc import Awaitable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from halley.predictions.records import Event, NewEvent, Prediction
+from halley.predictions.status import Fact, Source
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """The time-limited right to run a prediction. Every write about the run carries it; an old fence is refused."""
+
+    prediction_id: str
+    session_id: str
+    fence: int
+    attempt: int
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+    """A prediction in the claimer's hands, with the input to run it on (secrets in clear)."""
+
+    lease: Lease
+    prediction: Prediction
+    work_input: bytes
+
+
+class NewPrediction(msgspec.Struct, frozen=True, kw_only=True):
+    """What `create` stores.
+
+    `work_input` is the real input when it differs from the shown one (secrets); it is kept beside the queue entry and
+    goes with it. `session_id` asks for a prediction that is born leased (fence 1, attempt 1).
+    """
+
+    prediction: Prediction
+    work_input: bytes | None = None
+    session_id: str | None = None
+
+
+class Created(msgspec.Struct, frozen=True, kw_only=True):
+    """What was stored; `lease` is set if it was born leased."""
+
+    prediction: Prediction
+    lease: Lease | None = None
+
+
+class Canceled(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a cancel. `changed` is False if it was terminal before; `was_leased` if somebody runs it."""
+
+    prediction: Prediction
+    changed: bool
+    was_leased: bool
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
+    """The prediction as it is now; `applied` is False if it had already ended (a cancel came first, or a repeat)."""
+
+    prediction: Prediction
+    applied: bool
+
+
+class Appended(msgspec.Struct, frozen=True, kw_only=True):
+    """`is_terminal`: it was ended meanwhile (cancel, deadline); the events were dropped and the run should stop."""
+
+    revision: int
+    is_terminal: bool
+
+
+class Reaped(msgspec.Struct, frozen=True, kw_only=True):
+    """A prediction taken back from a lost session: requeued for another attempt, or ended."""
+
+    prediction: Prediction
+    requeued: bool
+
+
+class Expired(msgspec.Struct, frozen=True, kw_only=True):
+    """A prediction that a clock ended; `was_leased` if somebody must be told to stop."""
+
+    prediction: Prediction
+    was_leased: bool
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of a list, newest first, and whether there is more on either side."""
+
+    items: tuple[Prediction, ...]
+    has_older: bool
+    has_newer: bool
+
+
+class QueueLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Waiting predictions allowed per account and in all."""
+
+    per_account: int = 10_000
+    total: int = 100_000
+
+
+class PredictionStore(Protocol):
+    """Facts about predictions."""
+
+    def create(self, new: NewPrediction) -> Awaitable[Created]:
+        """Store prediction, queue entry and CREATED event in one transaction.
+
+        A second create with the same id and account changes nothing and returns what is stored. The caller may be
+        answered once this is done, not before.
+
+        Raises:
+            QueueFull, Overloaded: a limit of waiting predictions is reached; nothing was stored.
+            StorageFull: no room; nothing was stored.
+        """
+        ...
+
+    async def get(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
+        """The row, by primary key. None if absent, or if `account_id` is given and is not its owner.
+
+        Sees every change whose awaitable is done. `output`, `logs` and `metrics` are empty until terminal: fold the
+        events for a running one.
+        """
+        ...
+
+    async def page(
+        self,
+        account_id: str,
+        *,
+        limit: int,
+        older_than: str | None = None,
+        newer_than: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        source: Source | None = None,
+    ) -> Page:
+        """A page of an account's predictions, newest first.
+
+        `older_than`/`newer_than` are ids (at most one is given): the page begins after, or ends before, that id.
+        `created_after` is inclusive, `created_before` exclusive. `logs` may be left empty in the items.
+        """
+        ...
+
+    def cancel(self, prediction_id: str, account_id: str | None, at: datetime) -> Awaitable[Canceled | None]:
+        """Record the wish to cancel; one conditional update decides.
+
+        Waiting or running: `canceled` at once, with what was put out so far, and FINISHED is recorded. A waiting one
+        leaves the queue; a leased one keeps its queue entry until its holder finishes (the slot is still taken).
+        Terminal: unchanged. None if absent or somebody else's. Once it shows `canceled` it never shows anything else.
+        """
+        ...
+
+    async def read_events(self, prediction_id: str, after_seq: int = 0, limit: int = 1000) -> list[Event]:
+        """Events of one prediction in order of `seq`, without gaps. Empty when there is nothing newer."""
+        ...
+
+    async def read_log(self, after_offset: int = 0, limit: int = 1000) -> list[Event]:
+        """Events of all predictions in order of `offset`.
+
+        Offsets follow the order of commits: once an event was read, no event with a smaller offset will appear later.
+        So a reader that remembers its last offset misses nothing. Offsets may have gaps.
+        """
+        ...
+
+
+class WorkQueue(Protocol):
+    """Who may run what. The fence in each call is compared inside the transaction that writes."""
+
+    def open_session(self, session_id: str, at: datetime, lease_seconds: float) -> Awaitable[None]:
+        """Register a holder of leases, good until `at` + `lease_seconds` unless renewed."""
+        ...
+
+    def renew(self, session_id: str, at: datetime, lease_seconds: float) -> Awaitable[list[Lease]]:
+        """Prolong the session and all its leases. Returns leases whose prediction has ended meanwhile: stop those.
+
+        Raises:
+            LeaseLost: the session expired and was reaped, or never existed: stop everything.
+        """
+        ...
+
+    def claim(self, session_id: str, credits: Mapping[str, int], at: datetime) -> Awaitable[list[Claimed]]:
+        """Take waiting predictions: at most `credits[version id]` of each version.
+
+        Fair between accounts (weighted round-robin: while several accounts wait, each gets its share of the turns,
+        however long its queue), then by priority (higher first), then by age. Each claim raises the fence and counts an
+        attempt. Nobody else gets the same prediction until it is released or reaped. Predictions in backoff and those
+        past a deadline are not given out.
+
+        Raises:
+            LeaseLost: the session is not open.
+        """
+        ...
+
+    def append_events(self, lease: Lease, events: Sequence[NewEvent]) -> Awaitable[Appended]:
+        """Record what a running prediction said. STARTED also moves it to `processing`; the revision grows.
+
+        Raises:
+            LeaseLost: session or fence do not hold the prediction; nothing was written.
+        """
+        ...
+
+    def finish(
+        self,
+        lease: Lease,
+        fact: Fact,
+        at: datetime,
+        *,
+        events: Sequence[NewEvent] = (),
+        error: str | None = None,
+        reason: str | None = None,
+        predict_time: float | None = None,
+    ) -> Awaitable[Finished]:
+        """End a prediction: last events, terminal row, FINISHED event; the queue entry goes. One transaction.
+
+        If it had already ended, only the queue entry goes, and the events are dropped. Repeating is harmless.
+
+        Raises:
+            LeaseLost: another session or fence holds it; nothing was written.
+        """
+        ...
+
+    def release(self, lease: Lease, at: datetime, *, backoff_seconds: float = 0.0) -> Awaitable[None]:
+        """Give it back unrun: it waits again and the attempt does not count. Harmless if the lease is lost.
+
+        An ended prediction just leaves the queue.
+        """
+        ...
+
+    def reap(self, at: datetime, *, all_but: str | None = None, max_attempts: int = 2) -> Awaitable[list[Reaped]]:
+        """Take back the work of expired sessions; with `all_but` of every session except that one.
+
+        (`all_but` is for a process that alone holds the data, at start.) Already ended: the entry goes. Attempts left and
+        no output published: waits again after a backoff, with an ATTEMPT_LOST event. Else it ends `failed` with the reason
+        `worker_lost`.
+        """
+        ...
+
+    def expire(self, at: datetime, max_queue_seconds: float) -> Awaitable[list[Expired]]:
+        """Apply the clocks: deadlines that passed, and waiting longer than `max_queue_seconds`."""
+        ...
+
+    def fail_waiting(self, version: str, at: datetime, error: str, reason: str) -> Awaitable[list[Prediction]]:
+        """End every waiting (not leased) prediction of a version as failed: it cannot run here."""
+        ...
+
+    async def waiting(self) -> Mapping[str, int]:
+        """How many predictions wait, by version id; versions without any are left out."""
+        ...
+
+
+class Changed(msgspec.Struct, frozen=True, tag=True):
+    """Something about this prediction was committed: read it again."""
+
+    prediction_id: str
+
+
+class WorkWaits(msgspec.Struct, frozen=True, tag=True):
+    """A prediction of this version waits in the queue."""
+
+    version: str
+
+
+class Stop(msgspec.Struct, frozen=True, tag=True):
+    """This running prediction has ended: whoever runs it should stop."""
+
+    prediction_id: str
+
+
+Hint = Changed | WorkWaits | Stop
+
+
+class Bus(Protocol):
+    """Hints between parts and processes. It may drop, repeat and reorder: nothing may depend on a hint arriving."""
+
+    def publish(self, hint: Hint) -> None:
+        """Tell whoever listens. Never blocks, never raises."""
+        ...
+
+
+class Placement(Protocol):
+    """Whether a new prediction can start at once (dispatch fills this)."""
+
+    def reserve(self, version: str) -> str | None:
+        """Hold a free slot for a prediction of this version that is about to be created.
+
+        Returns the session to lease it to, or None: no free slot here, or others wait already. Each reservation is
+        ended by exactly one of `begin` and `give_up`.
+        """
+        ...
+
+    def begin(self, version: str, claimed: Claimed) -> None:
+        """The create is committed: run it."""
+        ...
+
+    def give_up(self, version: str) -> None:
+        """The create failed: the slot is free again."""
+        ...

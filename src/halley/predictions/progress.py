@@ -1,0 +1,108 @@
+"""What a prediction has said so far: its events, folded into output, logs and metrics.
+
+Both stores and every reader of a running prediction use this one fold, so that a GET in the middle, the final row and
+a replayed stream can never tell different stories.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from halley.predictions.records import Event, MetricItem, NewEvent, OutputFile, OutputItem, Prediction
+from halley.predictions.status import EventKind
+
+_decode_text: Final = msgspec.json.Decoder(str).decode
+_decode_output: Final = msgspec.json.Decoder(OutputItem).decode
+_decode_metric: Final = msgspec.json.Decoder(MetricItem).decode
+
+
+class Progress:
+    """The fold. Feed it events in order; read the members at any time."""
+
+    __slots__ = ("_items", "_logs", "_single", "files", "metrics")
+
+    def __init__(self) -> None:
+        self._items: list[bytes] = []
+        self._single: bytes | None = None
+        self._logs: list[str] = []
+        self.files: tuple[OutputFile, ...] = ()
+        self.metrics: dict[str, object] = {}
+
+    def add(self, events: Iterable[Event | NewEvent]) -> "Progress":
+        """Take in more events, in order of `seq`; events without content change nothing."""
+        for event in events:
+            kind = event.kind
+            if kind is EventKind.OUTPUT_SET:
+                item = _decode_output(event.data)
+                self._single = bytes(item.value)
+                self.files += item.files
+            elif kind is EventKind.OUTPUT_ADDED:
+                item = _decode_output(event.data)
+                self._items.append(bytes(item.value))
+                self.files += item.files
+            elif kind is EventKind.LOGGED or kind is EventKind.ATTEMPT_LOST:
+                self._logs.append(_decode_text(event.data))
+            elif kind is EventKind.METRIC_RECORDED:
+                record_metric(self.metrics, _decode_metric(event.data))
+        return self
+
+    @property
+    def output(self) -> bytes | None:
+        """JSON: the single value, or the list of items so far; None when nothing was put out."""
+        if self._single is not None:
+            return self._single
+        return b"[" + b",".join(self._items) + b"]" if self._items else None
+
+    @property
+    def has_output(self) -> bool:
+        return self._single is not None or bool(self._items)
+
+    @property
+    def logs(self) -> str:
+        return "".join(self._logs)
+
+
+def fold(events: Iterable[Event | NewEvent]) -> Progress:
+    """The progress that these events tell."""
+    return Progress().add(events)
+
+
+def record_metric(metrics: dict[str, object], item: MetricItem) -> None:
+    """Put one metric into the nested mapping: `timing.load` becomes `{"timing": {"load": ...}}`.
+
+    `incr` adds numbers, `append` makes a list, `replace` overwrites. What does not fit the mode replaces.
+    """
+    *path, leaf = item.name.split(".")
+    here = metrics
+    for name in path:
+        below = here.get(name)
+        if not isinstance(below, dict):
+            below = here[name] = {}
+        here = below
+    old = here.get(leaf)
+    if item.mode == "incr" and isinstance(old, int | float) and isinstance(item.value, int | float):
+        here[leaf] = old + item.value
+    elif item.mode == "append":
+        here[leaf] = [*old, item.value] if isinstance(old, list) else [item.value] if old is None else [old, item.value]
+    else:
+        here[leaf] = item.value
+
+
+def final_metrics(
+    prediction: Prediction, progress: Progress, at: datetime, predict_time: float | None
+) -> dict[str, object]:
+    """The metrics of a terminal prediction.
+
+    `predict_time` seconds of run time (absent if it never ran), `total_time` since creation, `image_count` when the
+    output is images. Source: contract section 7, metrics.
+    """
+    metrics = dict(progress.metrics)
+    if prediction.started_at is not None:
+        measured = (at - prediction.started_at).total_seconds() if predict_time is None else predict_time
+        metrics["predict_time"] = round(max(measured, 0.0), 6)
+    metrics["total_time"] = round(max((at - prediction.created_at).total_seconds(), 0.0), 6)
+    if progress.files and all(file.content_type.startswith("image/") for file in progress.files):
+        metrics.setdefault("image_count", len(progress.files))
+    return metrics

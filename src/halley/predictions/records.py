@@ -1,0 +1,118 @@
+"""The prediction record and the items of its log. Frozen values; JSON that only passes through stays bytes."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from halley.predictions.status import EventKind, Kind, Source, Status
+
+
+class OutputFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of an output, kept in our blobs.
+
+    `ref` is the string that stands for it inside `output` (`asset:{prediction}/{index}/{name}`). A string is a file only
+    if this prediction's own list holds its ref: a model that prints somebody else's ref gets text, not a link.
+    """
+
+    ref: str
+    index: int
+    name: str
+    sha256: str
+    size_bytes: int
+    content_type: str
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of one version on one input. The row behind every view."""
+
+    id: str
+    account_id: str
+    key_id: str | None = None
+    kind: Kind = Kind.PREDICTION
+    status: Status = Status.STARTING
+    revision: int = 1  # grows with every change: the cache key and ETag
+    model: str  # owner/name
+    version: str  # 64 hex
+    deployment: str | None = None
+    input: bytes  # JSON object as sent, secrets redacted
+    output: bytes | None = None  # JSON with refs instead of file links; set once terminal (see progress.fold before that)
+    files: tuple[OutputFile, ...] = ()
+    logs: str = ""  # set once terminal
+    error: str | None = None
+    metrics: Mapping[str, object] = {}
+    source: Source = Source.API
+    priority: int = 0
+    provider: str = "local"
+    handle: str | None = None
+    submit_state: str | None = None
+    attempts: int = 0
+    fence: int = 0
+    created_with_wait: bool = False
+    webhook: str | None = None
+    webhook_events_filter: tuple[str, ...] | None = None
+    termination_reason: str | None = None  # e.g. deadline_before_start (contract D3)
+    cost_micros: int | None = None
+    created_at: datetime
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    deadline_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    data_removed_at: datetime | None = None
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status.is_terminal
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """A recorded fact. `seq` counts from 1 within its prediction without gaps; `offset` is ordered by commit."""
+
+    prediction_id: str
+    seq: int
+    attempt: int
+    kind: EventKind
+    at: datetime
+    data: bytes = b"null"
+    offset: int = 0
+
+
+class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """A fact before the store gave it its numbers."""
+
+    kind: EventKind
+    at: datetime
+    data: bytes = b"null"
+
+
+class OutputItem(msgspec.Struct, frozen=True, kw_only=True):
+    """The data of OUTPUT_ADDED and OUTPUT_SET: a JSON value and the files that its refs mean."""
+
+    value: msgspec.Raw
+    files: tuple[OutputFile, ...] = ()
+
+
+class MetricItem(msgspec.Struct, frozen=True, kw_only=True):
+    """The data of METRIC_RECORDED. Source: notes on Cog's `record_metric`."""
+
+    name: str
+    value: object
+    mode: Literal["replace", "incr", "append"] = "replace"
+
+
+class Finish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The data of FINISHED: how a prediction ended."""
+
+    status: Status
+    error: str | None = None
+    reason: str | None = None
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks: an account through one of its keys."""
+
+    account_id: str
+    username: str
+    key_id: str | None = None
+    scopes: frozenset[str] = frozenset()

@@ -1,0 +1,61 @@
+"""The words of the lifecycle."""
+
+from enum import StrEnum
+from typing import Final
+
+
+class Status(StrEnum):
+    """Where a prediction stands. Source: contract section 8.1."""
+
+    STARTING = "starting"
+    PROCESSING = "processing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    ABORTED = "aborted"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in TERMINAL
+
+
+TERMINAL: Final = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELED, Status.ABORTED})
+
+
+class Fact(StrEnum):
+    """What can happen to a prediction that changes its status."""
+
+    STARTED = "started"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCEL_REQUESTED = "cancel_requested"
+    DEADLINE_PASSED = "deadline_passed"  # the caller's `Cancel-After`
+    QUEUE_TIME_PASSED = "queue_time_passed"  # nothing took it within max_queue_seconds
+
+
+class Kind(StrEnum):
+    """Predictions and trainings share one machinery."""
+
+    PREDICTION = "prediction"
+    TRAINING = "training"
+
+
+class Source(StrEnum):
+    """Who made it: an API client or our own playground."""
+
+    API = "api"
+    WEB = "web"
+
+
+class EventKind(StrEnum):
+    """What the log of a prediction may hold, in the order in which it happened."""
+
+    CREATED = "created"
+    STARTED = "started"
+    LOGGED = "logged"  # data: JSON string, verbatim text
+    OUTPUT_ADDED = "output_added"  # data: OutputItem, one item of an iterator
+    OUTPUT_SET = "output_set"  # data: OutputItem, the whole output of a model that returns once
+    METRIC_RECORDED = "metric_recorded"  # data: MetricItem
+    ATTEMPT_LOST = "attempt_lost"  # the holder of the lease died; data: JSON string with the mark line
+    FINISHED = "finished"  # data: Finish
+    DATA_REMOVED = "data_removed"
