@@ -1,0 +1,21 @@
+"""What all tests share. `require` is here for `from conftest import require`, too."""
+
+import os
+
+import pytest
+from needs import require
+
+__all__ = ["require"]
+
+
+def pytest_configure() -> None:
+    """Forget the user's own settings: a test that wants one sets it."""
+    for name in list(os.environ):
+        if name.startswith(("HALLEY_", "REPLICATE_")):
+            del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Async tests, marked `anyio`, run on asyncio: the only loop we promise."""
+    return "asyncio"
