@@ -1,0 +1,115 @@
+"""Reading what servers answer: JSON, problem documents, CometAPI's envelope, and pages that are no API at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from halley.cli.failures import CommandError, ServerRefused, Unreachable
+from halley.cli.screen import clean
+
+if TYPE_CHECKING:
+    import httpx2
+
+MAX_WAIT_SECONDS: Final = 60.0  # a longer Retry-After is the user's business, not ours to sleep through
+_WRONG_BASE: Final = "Check the server URL; some gateways need a path, such as https://host/replicate/v1."
+_HINTS: Final = {
+    401: "Pass --token, set HALLEY_TOKEN, or store a profile; `halley keys create` makes a key on your own server.",
+    402: "The quota of this key is used up.",
+    403: "Use a key that has the scope for this.",
+    404: "Check the id and the server; a key of another account sees nothing of yours.",
+    429: "Wait a little, then try again.",
+}
+
+
+def read_answer(response: httpx2.Response) -> Any:
+    """Give the decoded JSON of a successful answer (None where there is no body).
+
+    Raises:
+        ServerRefused: the server says no, in any of the documented shapes.
+        Unreachable: a redirect, a page, or something else that is no answer of a prediction API.
+    """
+    body = _decode(response)
+    if response.is_redirect:
+        where = response.headers.get("location", "elsewhere")
+        raise Unreachable(f"{_place(response)} redirects to {where}, as no prediction API does.", hint=_WRONG_BASE)
+    if response.is_success and body is None and response.content.strip():
+        raise _no_api(response)
+    if response.is_success and not _is_envelope(body):
+        return body
+    raise refusal(response, body)
+
+
+def refusal(response: httpx2.Response, body: Any) -> CommandError:
+    """Turn an error answer into the error it means."""
+    status = response.status_code
+    if _is_envelope(body):
+        status, message = _read_envelope(status, body["error"])
+    elif isinstance(body, dict):
+        message = _read_problem(body)
+    else:
+        if status < 500:
+            return _no_api(response)
+        return Unreachable(f"{_place(response)} answered {status} {response.reason_phrase}.", hint="Try again later.")
+    message = message or response.reason_phrase or "no reason given"
+    return ServerRefused(
+        status, f"{message} ({status} from {_place(response)})", hint=_HINTS.get(status, ""), body=body
+    )
+
+
+def retry_after_seconds(response: httpx2.Response) -> float | None:
+    """Give what the server asks us to wait: the header in whole seconds, else the body's `retry_after`."""
+    text = response.headers.get("retry-after", "").strip()
+    if text.isdecimal():
+        return min(float(text), MAX_WAIT_SECONDS)
+    body = _decode(response)
+    asked = body.get("retry_after") if isinstance(body, dict) else None
+    if isinstance(asked, int | float) and not isinstance(asked, bool) and asked >= 0:
+        return min(float(asked), MAX_WAIT_SECONDS)
+    return None
+
+
+def _decode(response: httpx2.Response) -> Any:
+    try:
+        return msgspec.json.decode(response.content) if response.content.strip() else None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _is_envelope(body: Any) -> bool:
+    # A prediction carries `error`, too: as text or null, and beside an id.
+    return isinstance(body, dict) and isinstance(body.get("error"), dict) and "id" not in body
+
+
+def _read_envelope(status: int, error: dict[str, Any]) -> tuple[int, str]:
+    # CometAPI says 500 with code invalid_request for what is a bad request (contract section 4).
+    code = str(error.get("code") or "")
+    if code == "invalid_request" and (status >= 500 or status < 400):
+        status = 400
+    message = str(error.get("message") or code)
+    parameter = error.get("param")
+    return (status if status >= 400 else 502), f"{message} [{parameter}]" if parameter else message
+
+
+def _read_problem(body: dict[str, Any]) -> str:
+    detail = body.get("detail") or body.get("message") or body.get("error") or ""
+    text = detail if isinstance(detail, str) else msgspec.json.encode(detail).decode()
+    title = body.get("title")
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    if isinstance(title, str) and title and len(lines) != 1:
+        lines.insert(0, f"{title}:" if lines else title)
+    return "\n  ".join(lines)
+
+
+def _no_api(response: httpx2.Response) -> Unreachable:
+    kind = response.headers.get("content-type", "no type").split(";")[0]
+    start = clean(" ".join(response.text[:80].split()))
+    return Unreachable(
+        f"{_place(response)} answered {response.status_code} with {kind} instead of JSON: {start!r}.", hint=_WRONG_BASE
+    )
+
+
+def _place(response: httpx2.Response) -> str:
+    url = response.request.url
+    return f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}{url.path}"

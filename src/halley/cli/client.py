@@ -1,0 +1,277 @@
+"""An HTTP client for any Replicate-compatible server: Halley, Replicate, CometAPI."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import quote
+
+import httpx2
+import msgspec
+
+from halley import __version__
+from halley.cli.answers import read_answer, retry_after_seconds
+from halley.cli.failures import ServerRefused, Unreachable, UsageProblem
+from halley.cli.target import Target, is_loopback, normalise, same_origin
+from halley.cli.timing import Backoff, SystemTiming, Timing
+
+Json = dict[str, Any]
+
+CONNECT_SECONDS: Final = 10.0
+READ_SECONDS: Final = 120.0  # CometAPI reports more than 45 s for a plain query (contract section 7)
+ATTEMPTS: Final = 4
+_RETRY_GET: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_RETRY_POST: Final = frozenset({429})  # nothing was made; after anything else a second POST might pay twice
+
+
+class ModelRef(msgspec.Struct, frozen=True, kw_only=True):
+    """What to run: `owner/name`, `owner/name:version`, or a bare version id."""
+
+    owner: str | None = None
+    name: str | None = None
+    version: str | None = None
+
+    @property
+    def model(self) -> str | None:
+        return f"{self.owner}/{self.name}" if self.owner else None
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """One reading of a prediction; `held` is True if the server says that it honoured `Prefer: wait`."""
+
+    prediction: Json
+    held: bool
+    elapsed_seconds: float
+
+
+class Client:
+    """Requests to one server. The token goes to this server's origin and nowhere else; redirects are not followed."""
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        timing: Timing | None = None,
+        transport: httpx2.BaseTransport | None = None,
+        read_seconds: float = READ_SECONDS,
+    ) -> None:
+        self.target = target
+        self.timing = timing or SystemTiming()
+        self._read_seconds = read_seconds
+        self.http = httpx2.Client(
+            headers={"user-agent": f"halley/{__version__}", "accept": "application/json"},
+            timeout=httpx2.Timeout(read_seconds, connect=CONNECT_SECONDS),
+            follow_redirects=False,
+            transport=transport,
+            trust_env=not is_loopback(target.root),  # a proxy of the environment has no business on loopback
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.http.close()
+
+    def authorization(self, url: str) -> dict[str, str]:
+        """Give the header for this URL: the token for our own server, nothing for any other host."""
+        if self.target.token and same_origin(url, self.target.root):
+            return {"authorization": f"Bearer {self.target.token}"}
+        return {}
+
+    def look(self, id: str, *, wait_seconds: float = 0) -> Look:
+        """Read a prediction; with `wait_seconds` ask the server to hold the answer until it is terminal."""
+        headers = {"prefer": f"wait={max(1, round(wait_seconds))}"} if wait_seconds else {}
+        started = self.timing.monotonic()
+        response = self._send("GET", f"/predictions/{_segment(id)}", headers=headers, more_seconds=wait_seconds)
+        prediction = _prediction(read_answer(response))
+        held = "wait" in response.headers.get("preference-applied", "").lower()
+        return Look(prediction=prediction, held=held, elapsed_seconds=self.timing.monotonic() - started)
+
+    def create(self, ref: ModelRef, input: Json, *, idempotency_key: str, cancel_after: str | None = None) -> Json:
+        """Create a prediction, without waiting for it.
+
+        A model that the server runs by version only (404 on its own path) is asked for its latest version.
+        """
+        headers = {"idempotency-key": idempotency_key} | ({"cancel-after": cancel_after} if cancel_after else {})
+        if ref.model and not ref.version:
+            try:
+                path = f"/models/{_segment(ref.owner or '')}/{_segment(ref.name or '')}/predictions"
+                return _prediction(read_answer(self._send("POST", path, json={"input": input}, headers=headers)))
+            except ServerRefused as refused:
+                version = (
+                    ((self.model(ref) or {}).get("latest_version") or {}).get("id") if refused.status == 404 else None
+                )
+                if not version:
+                    raise
+                ref = ModelRef(version=version)
+        body = {"version": ref.version, "input": input}
+        return _prediction(read_answer(self._send("POST", "/predictions", json=body, headers=headers)))
+
+    def cancel(self, id: str) -> Json:
+        """Cancel a prediction; one that is over stays as it is."""
+        return _prediction(read_answer(self._send("POST", f"/predictions/{_segment(id)}/cancel")))
+
+    def predictions(self) -> Iterator[Json]:
+        """Go through the predictions, newest first, page by page."""
+        return self.pages("/predictions")
+
+    def models(self) -> Iterator[Json]:
+        """Go through the models, page by page."""
+        return self.pages("/models")
+
+    def model(self, ref: ModelRef) -> Json | None:
+        """Read a model; None where the server has none of this name, or no such route."""
+        path = f"/models/{_segment(ref.owner or '')}/{_segment(ref.name or '')}"
+        try:
+            found = read_answer(self._send("GET", path))
+        except ServerRefused as refused:
+            if refused.status in {404, 405, 501}:
+                return None
+            raise
+        except Unreachable:
+            return None  # gateways answer unknown paths with pages; running the model may work all the same
+        return found if isinstance(found, dict) else None
+
+    def version(self, ref: ModelRef) -> Json | None:
+        """Read a version of a model; None where there is none."""
+        path = f"/models/{_segment(ref.owner or '')}/{_segment(ref.name or '')}/versions/{_segment(ref.version or '')}"
+        try:
+            found = read_answer(self._send("GET", path))
+        except (ServerRefused, Unreachable):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def upload(self, path: Path) -> str:
+        """Upload a file and give its URL.
+
+        Raises:
+            ServerRefused: the server takes no files (404, 405, 501), or not this one.
+        """
+        with path.open("rb") as file:
+            answer = read_answer(self._send("POST", "/files", files={"content": (path.name, file)}))
+        url = ((answer or {}).get("urls") or {}).get("get") if isinstance(answer, dict) else None
+        if not isinstance(url, str):
+            raise Unreachable(f"{self.target.api}/files took {path.name} but named no URL for it.")
+        return url
+
+    def call(self, method: str, path: str, *, json: Any = None) -> Any:
+        """Make any other call of the API and give its decoded answer."""
+        return read_answer(self._send(method, path, json=json))
+
+    def pages(self, path: str) -> Iterator[Json]:
+        """Go through a list. `next` is followed only on this server: the token goes with it."""
+        url: str | None = path
+        while url:
+            page = read_answer(self._send("GET", url))
+            results = page.get("results") if isinstance(page, dict) else None
+            if not isinstance(results, list):
+                raise Unreachable(f"{self.target.api}{path} answered something that is no list.")
+            yield from (item for item in results if isinstance(item, dict))
+            url = _next_url(page.get("next"), self.target)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        files: Any = None,
+        headers: Mapping[str, str] | None = None,
+        more_seconds: float = 0,
+    ) -> httpx2.Response:
+        url = path if "://" in path else f"{self.target.api}{path}"
+        again = _RETRY_GET if method == "GET" else _RETRY_POST
+        backoff = Backoff(self.timing, start=0.5)
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                response = self.http.request(
+                    method,
+                    url,
+                    json=json,
+                    files=files,
+                    headers={**self.authorization(url), **(headers or {})},
+                    timeout=httpx2.Timeout(self._read_seconds + more_seconds, connect=CONNECT_SECONDS),
+                )
+            except (httpx2.RequestError, httpx2.InvalidURL) as error:
+                if method != "GET" or isinstance(error, _NOT_AGAIN) or attempt == ATTEMPTS:
+                    raise self._unreachable(method, error) from error
+                self.timing.sleep(backoff.next_seconds())
+                continue
+            if response.status_code not in again or files or attempt == ATTEMPTS or _meant_for_us(response):
+                return response
+            pause = backoff.next_seconds()
+            asked = retry_after_seconds(response)
+            self.timing.sleep(pause if asked is None else max(asked, 0.1))
+        raise AssertionError("the loop returns or raises")  # pragma: no cover
+
+    def _unreachable(self, method: str, error: Exception) -> Unreachable:
+        reason = str(error) or type(error).__name__
+        if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
+            hint = "Is it running? `halley serve` starts one." if is_loopback(self.target.root) else "Check the URL."
+            return Unreachable(f"Cannot reach {self.target.root}: {reason}.", hint=hint)
+        if isinstance(error, httpx2.TimeoutException):
+            return Unreachable(f"{self.target.root} did not answer within {self._read_seconds:g} s.")
+        hint = "Whether the request was carried out is not known." if method != "GET" else ""
+        return Unreachable(f"The connection to {self.target.root} broke: {reason}.", hint=hint)
+
+
+# Nobody listens there, or a slow answer has used up the patience already.
+_NOT_AGAIN: Final = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.ReadTimeout,
+    httpx2.UnsupportedProtocol,
+    httpx2.InvalidURL,
+)
+
+
+def parse_model_ref(text: str) -> ModelRef:
+    """Read `owner/name`, `owner/name:version`, or a version id (64 hex, or any single word such as `dp-0a1b`).
+
+    Raises:
+        UsageProblem: it is none of these.
+    """
+    match = re.fullmatch(r"([^/:\s]+)/([^/:\s]+)(?::([^/:\s]+))?", text)
+    if match:
+        return ModelRef(owner=match[1], name=match[2], version=match[3])
+    if re.fullmatch(r"[0-9a-f]{64}|dp-[0-9a-f]+", text):
+        return ModelRef(version=text)
+    raise UsageProblem(
+        f"{text!r} is not a model.", hint="Write owner/name, owner/name:version, or a folder: ./my-model."
+    )
+
+
+def _prediction(body: Any) -> Json:
+    if not isinstance(body, dict) or not isinstance(body.get("id"), str) or not isinstance(body.get("status"), str):
+        raise Unreachable("The answer is JSON, but not a prediction: it has no id and status.")
+    return body
+
+
+def _segment(text: str) -> str:
+    # "." and ".." would be taken out of the path on the way
+    return quote(text, safe="") if text.strip(".") else quote(text, safe="").replace(".", "%2E")
+
+
+def _next_url(following: Any, target: Target) -> str | None:
+    if not isinstance(following, str) or following in {"", "null"}:  # "null" as text: a slip in Replicate's docs
+        return None
+    if following.startswith("/"):
+        parts = httpx2.URL(target.root)
+        return f"{parts.scheme}://{parts.netloc.decode('ascii')}{following}"
+    if same_origin(following, target.root):
+        return following
+    # A server behind a proxy may name itself otherwise; the token must not leave. Keep the query, not the host.
+    query = httpx2.URL(following).query.decode("ascii")
+    _, api = normalise(target.root)
+    path = re.sub(r"^.*?/v1(?=/)", "", httpx2.URL(following).path)
+    return f"{api}{path}?{query}" if query else None
+
+
+def _meant_for_us(response: httpx2.Response) -> bool:
+    # A 500 that really says "bad request" (CometAPI) would say so again.
+    return response.status_code == 500 and b"invalid_request" in response.content

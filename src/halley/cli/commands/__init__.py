@@ -1,0 +1,1 @@
+"""One module for each group of commands; importing them is cheap, running them is not."""

@@ -1,0 +1,317 @@
+"""One file from a URL to the disk: resumed where it broke off, complete or not there at all.
+
+`NAME.part` holds what has come, `NAME.meta` what is known about it. `NAME` appears only when size and hash are
+right.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Protocol
+from urllib.parse import unquote_to_bytes
+
+import httpx2
+import msgspec
+
+from halley.cli.failures import LinkGone, NotSaved
+from halley.cli.timing import Backoff, Timing
+
+ATTEMPTS: Final = 6  # in a row without a new byte
+REDIRECTS: Final = 5
+CHUNK_BYTES: Final = 1 << 16
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """A complete file."""
+
+    size: int
+    sha256: str
+    content_type: str | None = None
+
+
+class _Meta(msgspec.Struct, kw_only=True):
+    """What is known about a partial file. `done` is written before the file gets its name."""
+
+    key: str = ""  # which file of which prediction: notes of another one are worth nothing
+    validator: str | None = None
+    total: int | None = None
+    content_type: str | None = None
+    done: Stored | None = None
+
+
+class _Broken(Exception)  # noqa: N818 - a step of the loop, not an error of its own:
+    """The transfer stopped; the next attempt goes on from there."""
+
+    def __init__(self, reason: str, *, again_in_seconds: float | None = None) -> None:
+        super().__init__(reason)
+        self.again_in_seconds = again_in_seconds
+
+
+class Authorization(Protocol):
+    """Gives the headers that a URL may get: a token for its own server only."""
+
+    def __call__(self, url: str) -> dict[str, str]: ...
+
+
+class Downloads:
+    """Fetches files; one at a time."""
+
+    def __init__(self, http: httpx2.Client, *, authorization: Authorization, timing: Timing) -> None:
+        self._http = http
+        self._authorization = authorization
+        self._timing = timing
+
+    def fetch(self, url: str, path: Path, *, key: str) -> Stored:
+        """Store the bytes behind `url` at `path`, going on with what an earlier try for the same `key` has left.
+
+        Afterwards the file is complete and synced; `forget` removes the notes about it.
+
+        Raises:
+            LinkGone: 401, 403, 404 or 410.
+            NotSaved: the server did not give all of it.
+        """
+        stored = _finished(path, key)
+        if stored is not None:
+            return stored
+        if url.startswith("data:"):
+            return _store_data_url(url, path)
+        backoff = Backoff(self._timing, start=0.5)
+        failures = 0
+        while True:
+            before = _size(_part(path))
+            try:
+                return self._attempt(url, path, key)
+            except (_Broken, httpx2.TransportError, httpx2.DecodingError) as error:
+                failures = 1 if _size(_part(path)) > before else failures + 1
+                if failures >= ATTEMPTS:
+                    raise NotSaved(
+                        f"{path.name} could not be fetched: {str(error) or type(error).__name__}.",
+                        hint="Run the command again: it goes on where it stopped.",
+                    ) from error
+                asked = error.again_in_seconds if isinstance(error, _Broken) else None
+                self._timing.sleep(backoff.next_seconds() if asked is None else asked)
+
+    def _attempt(self, url: str, path: Path, key: str) -> Stored:
+        part, meta = _part(path), _load_meta(path, key)
+        offset = _size(part) if meta.validator else 0
+        headers = {"accept": "*/*", "accept-encoding": "identity"}
+        if offset and meta.validator:
+            headers |= {"range": f"bytes={offset}-", "if-range": meta.validator}
+        with self._open(url, headers) as response:
+            offset, meta = self._read_head(response, path, offset, meta)
+            digest, size = _digest_of(part, offset)
+            with part.open("r+b" if offset else "wb") as file:
+                file.truncate(offset)
+                file.seek(offset)
+                for chunk in response.iter_bytes() if _is_encoded(response) else response.iter_raw():
+                    file.write(chunk)
+                    digest.update(chunk)
+                    size += len(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+            if meta.total is not None and size != meta.total:
+                raise _Broken(f"{size} of {meta.total} bytes came")
+            promised = _promised_sha256(response)
+        return _complete(
+            path, meta, Stored(size=size, sha256=digest.hexdigest(), content_type=meta.content_type), promised
+        )
+
+    def _read_head(self, response: httpx2.Response, path: Path, offset: int, meta: _Meta) -> tuple[int, _Meta]:
+        status = response.status_code
+        if status == 206:
+            start, total = _content_range(response)
+            if start != offset or (meta.total is not None and total != meta.total):
+                _discard(path)
+                raise _Broken("the server sent another range than asked for")
+            return offset, meta
+        if status == 416:
+            _discard(path)
+            raise _Broken("the file has changed")
+        if status in {401, 403, 404, 410}:
+            raise LinkGone(
+                f"The link to {path.name} answers {status}: it has expired, or needs another token.",
+                hint="Reading the prediction again may give a fresh link.",
+            )
+        if status != 200:
+            asked = response.headers.get("retry-after", "")
+            raise _Broken(
+                f"the server answered {status}", again_in_seconds=min(float(asked), 60) if asked.isdecimal() else None
+            )
+        meta = _fresh_meta(response, meta.key)
+        _part(path).unlink(missing_ok=True)
+        _save_meta(path, meta)
+        return 0, meta
+
+    @contextmanager
+    def _open(self, url: str, headers: Mapping[str, str]) -> Iterator[httpx2.Response]:
+        # Redirects by hand: each hop gets the token only if it is our own server.
+        for _ in range(REDIRECTS + 1):
+            try:
+                request = self._http.build_request("GET", url, headers={**headers, **self._authorization(url)})
+            except httpx2.InvalidURL as error:
+                raise NotSaved(f"The output names {url[:200]!r}, which is not a URL: {error}.") from error
+            response = self._http.send(request, stream=True)
+            try:
+                if not response.is_redirect:
+                    yield response
+                    return
+                url = str(request.url.join(response.headers["location"]))
+            finally:
+                response.close()
+            if not url.startswith(("http://", "https://")):
+                break
+        raise NotSaved(f"{url[:200]} leads nowhere: more than {REDIRECTS} redirects, or one to another protocol.")
+
+
+def _finished(path: Path, key: str) -> Stored | None:
+    # Between the notes saying "done" and our caller's record there may have been a kill: make the rename good.
+    done = _load_meta(path, key).done
+    if done is None:
+        return None
+    if matches(_part(path), done.size, done.sha256):
+        _part(path).replace(path)
+        sync_folder(path.parent)
+    return done if matches(path, done.size, done.sha256) else None
+
+
+def matches(path: Path, size: int, sha256: str) -> bool:
+    """True if the file is there with this size and this content."""
+    try:
+        return path.is_file() and path.stat().st_size == size and _digest_of(path, size)[0].hexdigest() == sha256
+    except OSError:
+        return False
+
+
+def forget(path: Path) -> None:
+    """Remove the notes of a file that is recorded elsewhere."""
+    _meta(path).unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names in this folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Replace a file so that a reader, or a crash, sees the old or the new one."""
+    part = _part(path)
+    with part.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    sync_folder(path.parent)
+
+
+def _complete(path: Path, meta: _Meta, stored: Stored, promised: str | None) -> Stored:
+    if promised is not None and promised != stored.sha256:
+        _discard(path)
+        raise _Broken("the bytes do not match the checksum that the server gave")
+    if not matches(_part(path), stored.size, stored.sha256):  # what the disk holds, not what we believe we wrote
+        _discard(path)
+        raise _Broken("the file on the disk differs from what came")
+    meta.done = stored
+    _save_meta(path, meta)
+    _part(path).replace(path)
+    sync_folder(path.parent)
+    return stored
+
+
+def _store_data_url(url: str, path: Path) -> Stored:
+    head, comma, body = url[5:].partition(",")
+    try:
+        raw = unquote_to_bytes(body)
+        data = base64.b64decode(raw, validate=True) if head.endswith(";base64") else raw
+    except (binascii.Error, ValueError) as error:
+        raise NotSaved(f"{path.name}: its data: URL cannot be decoded: {error}.") from error
+    if not comma:
+        raise NotSaved(f"{path.name}: its data: URL has no data.")
+    stored = Stored(size=len(data), sha256=hashlib.sha256(data).hexdigest(), content_type=head.split(";")[0] or None)
+    write_whole(path, data)
+    return stored
+
+
+def _fresh_meta(response: httpx2.Response, key: str) -> _Meta:
+    encoded = _is_encoded(response)
+    length = response.headers.get("content-length", "")
+    etag = response.headers.get("etag", "")
+    strong = etag if re.fullmatch(r'"[^"]*"', etag) else response.headers.get("last-modified")
+    return _Meta(
+        key=key,
+        validator=None if encoded else strong,  # a weak tag may not be used with ranges (RFC 9110, 13.1.5)
+        total=int(length) if length.isdecimal() and not encoded else None,
+        content_type=response.headers.get("content-type"),
+    )
+
+
+def _is_encoded(response: httpx2.Response) -> bool:
+    return response.headers.get("content-encoding", "identity").lower() not in {"", "identity"}
+
+
+def _content_range(response: httpx2.Response) -> tuple[int | None, int | None]:
+    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("content-range", "").strip())
+    if match is None:
+        return None, None
+    return int(match[1]), None if match[2] == "*" else int(match[2])
+
+
+def _promised_sha256(response: httpx2.Response) -> str | None:
+    # RFC 9530: Repr-Digest: sha-256=:<base64>:
+    match = re.search(r"sha-256=:([A-Za-z0-9+/=]+):", response.headers.get("repr-digest", ""))
+    try:
+        return base64.b64decode(match[1], validate=True).hex() if match else None
+    except binascii.Error:
+        return None
+
+
+def _digest_of(path: Path, size: int) -> tuple[Any, int]:
+    digest, left = hashlib.sha256(), size
+    if left:
+        with path.open("rb") as file:
+            while left and (chunk := file.read(min(left, CHUNK_BYTES))):
+                digest.update(chunk)
+                left -= len(chunk)
+    return digest, size - left
+
+
+def _load_meta(path: Path, key: str) -> _Meta:
+    try:
+        meta = msgspec.json.decode(_meta(path).read_bytes(), type=_Meta)
+    except (OSError, msgspec.MsgspecError):
+        meta = _Meta()
+    return meta if meta.key == key else _Meta(key=key)  # a part of unknown origin is begun anew
+
+
+def _save_meta(path: Path, meta: _Meta) -> None:
+    write_whole(_meta(path), msgspec.json.encode(meta))
+
+
+def _discard(path: Path) -> None:
+    _part(path).unlink(missing_ok=True)
+    _meta(path).unlink(missing_ok=True)
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
+
+
+def _meta(path: Path) -> Path:
+    return path.with_name(f"{path.name}.meta")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

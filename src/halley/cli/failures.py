@@ -1,0 +1,122 @@
+"""What can go wrong on the user's side of the wire, and the one table from errors to exit codes."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any, Final
+
+from halley import errors
+from halley.settings import SettingsError
+
+
+class ExitCode(IntEnum):
+    """What the command tells the shell. Source: the manual's table of exit codes."""
+
+    SUCCEEDED = 0
+    BUG = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    FAILED = 4
+    CANCELED = 5
+    UNAUTHORISED = 6
+    NOT_FOUND = 7
+    LIMIT = 8
+    STILL_RUNNING = 9
+    INTERRUPTED = 130
+
+
+class CommandError(errors.HalleyError):
+    """An expected failure of a command: the message says what happened, `hint` what to do."""
+
+    code = "command"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageProblem(CommandError):
+    """The command line, or a file it names, cannot be used as it stands."""
+
+    code = "usage"
+
+
+class Unreachable(CommandError):
+    """No usable answer: nobody listens, the connection broke, or it is not a prediction API that answers."""
+
+    code = "unreachable"
+
+
+class StillRunning(CommandError):
+    """The time to wait is over; the prediction goes on without us."""
+
+    code = "still_running"
+
+
+class NotSaved(CommandError):
+    """At least one file of the output could not be stored; what was stored stays."""
+
+    code = "not_saved"
+
+
+class ServerRefused(CommandError):
+    """The server understood and said no. `status` is the HTTP status that its answer means."""
+
+    code = "server_refused"
+
+    def __init__(self, status: int, message: str, *, hint: str = "", body: Any = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.body = body
+
+
+class LinkGone(NotSaved):
+    """The link is expired or refused; a fresh one may exist."""
+
+    code = "link_gone"
+
+
+# The first matching row wins; subclasses stand above their bases.
+_BY_ERROR: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
+    (UsageProblem, ExitCode.USAGE),
+    (Unreachable, ExitCode.UNREACHABLE),
+    (StillRunning, ExitCode.STILL_RUNNING),
+    (LinkGone, ExitCode.NOT_FOUND),
+    (NotSaved, ExitCode.UNREACHABLE),
+    (SettingsError, ExitCode.USAGE),
+    (errors.NotAuthenticated, ExitCode.UNAUTHORISED),
+    (errors.Forbidden, ExitCode.UNAUTHORISED),
+    (errors.NotFound, ExitCode.NOT_FOUND),
+    (errors.QueueFull, ExitCode.LIMIT),
+    (errors.Busy, ExitCode.LIMIT),
+    (errors.Unusable, ExitCode.USAGE),
+    (errors.Refused, ExitCode.USAGE),
+)
+_BY_HTTP: Final = {
+    401: ExitCode.UNAUTHORISED,
+    402: ExitCode.LIMIT,
+    403: ExitCode.UNAUTHORISED,
+    404: ExitCode.NOT_FOUND,
+    410: ExitCode.NOT_FOUND,
+    429: ExitCode.LIMIT,
+}
+_BY_STATUS: Final = {
+    "succeeded": ExitCode.SUCCEEDED,
+    "failed": ExitCode.FAILED,
+    "canceled": ExitCode.CANCELED,
+    "aborted": ExitCode.CANCELED,
+}
+
+
+def exit_code_of(error: BaseException) -> ExitCode:
+    """Give the exit code that stands for this error; anything unexpected is a bug of ours."""
+    if isinstance(error, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    if isinstance(error, ServerRefused):
+        return _BY_HTTP.get(error.status, ExitCode.USAGE if error.status < 500 else ExitCode.UNREACHABLE)
+    return next((code for kind, code in _BY_ERROR if isinstance(error, kind)), ExitCode.BUG)
+
+
+def exit_code_of_status(status: str) -> ExitCode:
+    """Give the exit code that a prediction's status means; one that still runs counts as not waited for."""
+    return _BY_STATUS.get(status, ExitCode.STILL_RUNNING)

@@ -1,0 +1,223 @@
+"""Keeping a prediction: every file of its output in a folder, and `prediction.json` that says what each one is.
+
+Interrupted at any moment and run again, it goes on; when all is there, it does nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from halley.cli.client import Json
+from halley.cli.downloading import Downloads, Stored, forget, matches, write_whole
+from halley.cli.failures import LinkGone, NotSaved, UsageProblem
+from halley.cli.naming import distinct, name_for, suffix_for
+
+RECORD_NAME: Final = "prediction.json"
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A URL inside an output; `pointer` is a JSON Pointer (RFC 6901)."""
+
+    pointer: str
+    url: str
+
+
+class Asset(msgspec.Struct, kw_only=True):
+    """One file of the output; without size and hash it is still to come."""
+
+    pointer: str
+    url: str
+    file: str
+    size: int | None = None
+    sha256: str | None = None
+    content_type: str | None = None
+    error: str | None = None
+
+
+class Record(msgspec.Struct, kw_only=True):
+    """What `prediction.json` holds."""
+
+    server: str
+    prediction: Json
+    assets: list[Asset]
+
+
+def find_assets(output: Any, pointer: str = "") -> list[Found]:
+    """Find every string in an output that is wholly a URL of a file, in order."""
+    if isinstance(output, str):
+        whole = output.startswith(("http://", "https://")) and not any(c.isspace() for c in output)
+        return [Found(pointer, output)] if whole or _is_data_url(output) else []
+    if isinstance(output, list):
+        return [found for n, item in enumerate(output) for found in find_assets(item, f"{pointer}/{n}")]
+    if isinstance(output, dict):
+        escaped = ((key.replace("~", "~0").replace("/", "~1"), item) for key, item in output.items())
+        return [found for key, item in escaped for found in find_assets(item, f"{pointer}/{key}")]
+    return []
+
+
+def saved_already(folder: Path, id: str) -> Record | None:
+    """Give the record of this prediction if the folder holds all of it, each file checked by size and hash."""
+    record = _load(folder, id)
+    if record is None or not all(_is_there(folder, asset) for asset in record.assets):
+        return None
+    return record
+
+
+def save_prediction(
+    prediction: Json,
+    folder: Path,
+    *,
+    server: str,
+    downloads: Downloads,
+    refresh: Callable[[], Json],
+    on_saved: Callable[[Asset], None],
+) -> Record:
+    """Store every file of a terminal prediction's output in `folder`, and the record beside them.
+
+    A link that is dead is looked up once more through `refresh`, because servers renew links. One file that cannot be
+    had does not keep the others from being stored.
+
+    Raises:
+        UsageProblem: the folder belongs to another prediction, or another command works in it.
+        NotSaved: some file could not be stored; the record says which and why.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone_in(folder):
+        record = _plan(prediction, folder, server)
+        _store(folder, record)
+        for asset in record.assets:
+            if not _is_there(folder, asset):
+                _keep(asset, record.prediction, folder, downloads, refresh)
+                _store(folder, record)
+                if asset.error is None:
+                    on_saved(asset)
+            if asset.error is None:
+                forget(folder / asset.file)
+    missing = [asset for asset in record.assets if asset.error]
+    if missing:
+        raise NotSaved(
+            f"{len(missing)} of {len(record.assets)} files were not saved: {missing[0].error}",
+            hint=f"Run the command again; {folder / RECORD_NAME} names them.",
+        )
+    return record
+
+
+def _plan(prediction: Json, folder: Path, server: str) -> Record:
+    earlier = _load(folder, prediction["id"])
+    if earlier is not None and prediction.get("data_removed") and not earlier.prediction.get("data_removed"):
+        return earlier  # the server has forgotten what we wrote down
+    found = find_assets(prediction.get("output"))
+    known = {asset.pointer: asset for asset in earlier.assets} if earlier else {}
+    mine = {asset.file for asset in known.values()}
+    strangers = [
+        entry.name for entry in folder.iterdir() if entry.name not in mine and not _is_note_of(entry.name, mine)
+    ]
+    new = [item for item in found if item.pointer not in known]
+    places = {item.pointer: n for n, item in enumerate(found)}
+    names = distinct((name_for(item.url, places[item.pointer]) for item in new), [*strangers, *mine])
+    fresh = {
+        item.pointer: Asset(pointer=item.pointer, url=_short(item.url), file=name)
+        for item, name in zip(new, names, strict=True)
+    }
+    assets = [known.get(item.pointer) or fresh[item.pointer] for item in found]
+    for asset, item in zip(assets, found, strict=True):
+        asset.url = _short(item.url)
+        asset.error = None
+    return Record(server=server, prediction=prediction, assets=assets)
+
+
+def _keep(asset: Asset, prediction: Json, folder: Path, downloads: Downloads, refresh: Callable[[], Json]) -> None:
+    asset.error = None
+    key = f"{prediction['id']}{asset.pointer}"
+    try:
+        url = _current_url(asset, prediction)
+        try:
+            stored = downloads.fetch(url, folder / asset.file, key=key)
+        except LinkGone:
+            renewed = _current_url(asset, refresh())
+            if renewed == url:
+                raise
+            stored = downloads.fetch(renewed, folder / asset.file, key=key)
+            asset.url = _short(renewed)
+        _note(asset, folder, stored)
+    except NotSaved as error:
+        asset.error = str(error)
+
+
+def _current_url(asset: Asset, prediction: Json) -> str:
+    found = {item.pointer: item.url for item in find_assets(prediction.get("output"))}
+    if asset.pointer not in found:
+        raise NotSaved(f"{asset.file} is gone: the server has removed the output.")
+    return found[asset.pointer]
+
+
+def _note(asset: Asset, folder: Path, stored: Stored) -> None:
+    path = folder / asset.file
+    suffix = suffix_for(stored.content_type) if not path.suffix else ""
+    if suffix:
+        name = distinct([f"{asset.file}{suffix}"], (entry.name for entry in folder.iterdir()))[0]
+        forget(path)
+        path.rename(folder / name)
+        asset.file = name
+    asset.size, asset.sha256, asset.content_type = stored.size, stored.sha256, stored.content_type
+
+
+def _is_there(folder: Path, asset: Asset) -> bool:
+    if asset.size is None or asset.sha256 is None or asset.error:
+        return False
+    return matches(folder / asset.file, asset.size, asset.sha256)
+
+
+def _load(folder: Path, id: str) -> Record | None:
+    path = folder / RECORD_NAME
+    try:
+        record = msgspec.json.decode(path.read_bytes(), type=Record)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise UsageProblem(
+            f"{path} is there, but is no record of ours: {error}.", hint="Save to another folder."
+        ) from error
+    if record.prediction.get("id") != id:
+        other = record.prediction.get("id")
+        raise UsageProblem(f"{folder} already holds prediction {other}.", hint="Save this one to another folder.")
+    if any(Path(asset.file).name != asset.file for asset in record.assets):
+        raise UsageProblem(f"{path} names files outside its folder.", hint="Save to another folder.")
+    return record
+
+
+def _store(folder: Path, record: Record) -> None:
+    write_whole(folder / RECORD_NAME, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise UsageProblem(f"Another command is saving to {folder}.", hint="Wait for it to end.") from error
+    finally:
+        os.close(descriptor)
+
+
+def _is_note_of(name: str, files: set[str]) -> bool:
+    return name.removesuffix(".part").removesuffix(".meta") in files or name.startswith(RECORD_NAME)
+
+
+def _is_data_url(text: str) -> bool:
+    head, comma, _ = text[:200].partition(",")
+    return text.startswith("data:") and bool(comma) and ("/" in head or head.endswith(";base64"))
+
+
+def _short(url: str) -> str:
+    # The bytes of a data: URL are in the file; the record keeps what kind it was.
+    return f"{url.partition(',')[0]}," if url.startswith("data:") else url

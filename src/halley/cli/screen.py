@@ -1,0 +1,116 @@
+"""Where words go: data on stdout, everything else on stderr; colour, bars and questions only for a person."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, TextIO
+
+from halley.settings import process_environ
+
+_COLORS: Final = {"succeeded": "32", "failed": "31", "canceled": "33", "aborted": "33", "error": "31", "dim": "2"}
+_MARKS: Final = {"succeeded": "✓", "failed": "✗", "canceled": "■", "aborted": "■", "processing": "▶", "starting": "…"}
+_CONTROLS: Final = {code: None for code in range(32) if code not in (9, 10)} | dict.fromkeys(range(127, 160))
+
+
+class Screen:
+    """The two output streams of one command, and what they can show."""
+
+    def __init__(
+        self,
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
+        environ: Mapping[str, str] | None = None,
+        *,
+        json_only: bool = False,
+    ) -> None:
+        self._stdout = stdout or sys.stdout
+        self._stderr = stderr or sys.stderr
+        environ = process_environ() if environ is None else environ
+        plain = bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb" or bool(environ.get("CI"))
+        self.json_only = json_only
+        self.out_is_terminal = self._stdout.isatty()
+        self.err_is_terminal = self._stderr.isatty()
+        self._color_out = self.out_is_terminal and not plain
+        self._color_err = self.err_is_terminal and not plain
+        self._live = self.err_is_terminal and not plain
+        self._status_shown = False
+
+    @property
+    def wants_json(self) -> bool:
+        """True where a prediction is shown as its whole JSON: asked for, or read by a program."""
+        return self.json_only or not self.out_is_terminal
+
+    def out(self, text: str = "", *, end: str = "\n") -> None:
+        """Write data."""
+        self.clear_status()
+        self._stdout.write((clean(text) if self.out_is_terminal else text) + end)
+        self._stdout.flush()
+
+    def out_json(self, value: Any) -> None:
+        """Write one JSON document."""
+        self.out(json.dumps(value, indent=2 if self.out_is_terminal else None, ensure_ascii=False))
+
+    def note(self, text: str = "") -> None:
+        """Say something that is not data."""
+        self.clear_status()
+        self._stderr.write(clean(text) + "\n")
+        self._stderr.flush()
+
+    def error(self, message: str, hint: str = "") -> None:
+        """Say what went wrong, and what to do."""
+        label = self._paint("error:", "error", on=self._color_err)
+        self.clear_status()
+        self._stderr.write(f"{label} {clean(message)}\n" + (f"  {clean(hint)}\n" if hint else ""))
+        self._stderr.flush()
+
+    def status(self, text: str) -> None:
+        """Show a line that the next one replaces; nothing where nobody watches."""
+        if self._live:
+            width = max(20, shutil.get_terminal_size().columns - 1)
+            self._stderr.write(f"\r\x1b[2K{clean(text)[:width]}")
+            self._stderr.flush()
+            self._status_shown = True
+
+    def clear_status(self) -> None:
+        """Take the live line away before other words."""
+        if self._status_shown:
+            self._stderr.write("\r\x1b[2K")
+            self._stderr.flush()
+            self._status_shown = False
+
+    def table(self, titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Write aligned columns; the status column gets a mark beside its word."""
+        cells = [list(titles), *([clean(cell) for cell in row] for row in rows)]
+        widths = [max(len(row[column]) for row in cells) for column in range(len(titles))]
+        for row in cells:
+            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            word = next((cell.split()[-1] for cell in row if cell and cell.split()[-1] in _MARKS), "")
+            self._stdout.write(self._paint(line, word, on=self._color_out) + "\n")
+        self._stdout.flush()
+
+    def mark(self, status: str) -> str:
+        """Put the sign of a status beside its word, where the terminal can show it."""
+        encoding = (getattr(self._stdout, "encoding", None) or "ascii").lower()
+        return f"{_MARKS[status]} {status}" if "utf" in encoding and status in _MARKS else status
+
+    @staticmethod
+    def _paint(text: str, name: str, *, on: bool) -> str:
+        return f"\x1b[{_COLORS[name]}m{text}\x1b[0m" if on and name in _COLORS else text
+
+
+def clean(text: str) -> str:
+    """Take out control characters: a model's log must not move the cursor or retitle the window."""
+    return text.translate(_CONTROLS)
+
+
+def human_bytes(size: int) -> str:
+    """Say a size in the largest unit that leaves a readable number."""
+    amount = float(size)
+    for unit in ("B", "KB", "MB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 10 else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"

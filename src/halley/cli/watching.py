@@ -1,0 +1,119 @@
+"""Following a prediction on any server until it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from halley.cli.client import Json, Look
+from halley.cli.failures import ServerRefused, StillRunning, Unreachable
+from halley.cli.timing import Backoff, Timing
+
+TERMINAL: Final = frozenset({"succeeded", "failed", "canceled", "aborted"})
+HOLD_SECONDS: Final = 20.0  # intermediaries cut silent answers at 60 s, some at 30
+FIRST_PAUSE_SECONDS: Final = 0.5
+LONGEST_PAUSE_SECONDS: Final = 10.0
+PATIENCE: Final = 8  # broken readings in a row; with growing pauses about two minutes
+
+
+class Looks(Protocol):
+    """What following needs of a client."""
+
+    def look(self, id: str, *, wait_seconds: float = 0) -> Look:
+        """Read the prediction once."""
+        ...
+
+
+def is_terminal(prediction: Json) -> bool:
+    """True if nothing will change any more."""
+    return prediction.get("status") in TERMINAL
+
+
+def watch(
+    client: Looks,
+    id: str,
+    *,
+    timing: Timing,
+    on_look: Callable[[Json], None],
+    timeout_seconds: float | None = None,
+    hold_seconds: float = HOLD_SECONDS,
+    created: Json | None = None,
+) -> Json:
+    """Read a prediction again and again until it is terminal, and give it.
+
+    The first reading is plain, the next ask the server to hold them (`Prefer: wait`). A server that honours this, which
+    it says by `Preference-Applied` or shows by taking the time, is asked again at once; any other one is polled with
+    growing pauses and jitter that begin anew when something changed. `on_look` gets every reading. A connection that
+    breaks is tried again for a while. `created` is what is known already: the answer to the create.
+
+    Raises:
+        StillRunning: `timeout_seconds` are over.
+        Unreachable: the server stayed away.
+        ServerRefused: it answers no.
+    """
+    started = timing.monotonic()
+    backoff = Backoff(timing, start=FIRST_PAUSE_SECONDS, factor=1.5, top=LONGEST_PAUSE_SECONDS)
+    trouble = Backoff(timing, start=1.0)
+    broken = 0
+    wait_seconds = 0.0
+    last = created
+    if created is not None and is_terminal(created):
+        return created
+    while True:
+        try:
+            look = client.look(id, wait_seconds=wait_seconds)
+        except (Unreachable, ServerRefused) as error:
+            broken += 1
+            if broken >= PATIENCE or last is None or not _may_pass(error):
+                raise
+            _pause(timing, trouble.next_seconds(), started, timeout_seconds, id, str(error))
+            continue
+        broken = 0
+        trouble.reset()
+        on_look(look.prediction)
+        if is_terminal(look.prediction):
+            return look.prediction
+        if last is None or _changed(last, look.prediction):
+            backoff.reset()
+        last = look.prediction
+        if not _was_held(look, wait_seconds):
+            # A server that needs long for an answer is not asked more often than that.
+            pause = max(backoff.next_seconds(), look.elapsed_seconds * 0.1)
+            _pause(timing, pause, started, timeout_seconds, id)
+        wait_seconds = _hold(timing, hold_seconds, started, timeout_seconds, id)
+
+
+def _may_pass(error: Unreachable | ServerRefused) -> bool:
+    return isinstance(error, Unreachable) or error.status >= 500 or error.status == 429
+
+
+def _was_held(look: Look, wait_seconds: float) -> bool:
+    # Header alone is not enough: a server that echoes it without waiting would be asked in a tight loop.
+    return wait_seconds > 0 and look.elapsed_seconds >= wait_seconds * (0.5 if look.held else 0.8)
+
+
+def _changed(last: Json, now: Json) -> bool:
+    return any(last.get(key) != now.get(key) for key in ("status", "logs", "output"))
+
+
+def _left(timing: Timing, started: float, timeout_seconds: float | None, id: str, why: str = "") -> float:
+    if timeout_seconds is None:
+        return float("inf")
+    left = started + timeout_seconds - timing.monotonic()
+    if left <= 0:
+        raise StillRunning(
+            f"Prediction {id} is not over after {timeout_seconds:g} s.{f' {why}' if why else ''}",
+            hint=f"It goes on; `halley predictions watch {id}` follows it again.",
+        )
+    return left
+
+
+def _pause(
+    timing: Timing, seconds: float, started: float, timeout_seconds: float | None, id: str, why: str = ""
+) -> None:
+    timing.sleep(min(seconds, _left(timing, started, timeout_seconds, id, why)))
+    _left(timing, started, timeout_seconds, id, why)
+
+
+def _hold(timing: Timing, hold_seconds: float, started: float, timeout_seconds: float | None, id: str) -> float:
+    return max(1.0, min(hold_seconds, _left(timing, started, timeout_seconds, id)))
