@@ -74,7 +74,10 @@ class Provider(Protocol):
         ...
 
     def take_slot(self, version: str) -> bool:
-        """Hold one free slot for a run that will be submitted; False if there is none. `follow` or `drop_slot` ends it."""
+        """Hold one free slot for a run that will be submitted; False if there is none.
+
+        `drop_slot` gives it back, or else the end of `follow` does.
+        """
         ...
 
     def drop_slot(self, version: str) -> None:
@@ -97,7 +100,10 @@ class Provider(Protocol):
         ...
 
     def cancel(self, handle: str) -> None:
-        """Ask the run to stop; after the grace period it is stopped by force. `follow` still returns. Harmless if ended."""
+        """Ask the run to stop; after the grace period it is stopped by force.
+
+        `follow` still returns. Harmless if it has ended.
+        """
         ...
 
 

@@ -6,21 +6,23 @@ from typing import Final
 from halley.errors import VersionUnknown
 from halley.models.ports import ModelStore
 from halley.models.records import Model, Version
-from halley.models.validation import InputSchema
+from halley.models.validation import InputSchema, uses_files
 
 _REFERENCE: Final = re.compile(
-    r"(?:(?P<owner>[\w.\-]{1,100})/(?P<name>[\w.\-]{1,100})(?::(?P<tag>[\w.\-]{1,100}))?|(?P<hex>[0-9a-f]{64}))", re.ASCII
+    r"(?:(?P<owner>[\w.\-]{1,100})/(?P<name>[\w.\-]{1,100})(?::(?P<tag>[\w.\-]{1,100}))?|(?P<hex>[0-9a-f]{64}))",
+    re.ASCII,
 )
 
 
 class Runnable:
     """A version and its compiled schema."""
 
-    __slots__ = ("schema", "version")
+    __slots__ = ("schema", "uses_files", "version")
 
     def __init__(self, version: Version) -> None:
         self.version = version
         self.schema = InputSchema(version.openapi_schema)
+        self.uses_files = uses_files(version.openapi_schema)  # others never need a run folder
 
 
 class Catalog:

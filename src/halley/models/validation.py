@@ -46,11 +46,27 @@ class InputSchema:
         """Members that the schema does not know. They are ignored by default (contract D21)."""
         return [name for name in value if name not in self.names]
 
+    @staticmethod
+    def unknown_faults(names: list[str]) -> tuple[InvalidField, ...]:
+        """Unknown members as faults, for servers that are strict about them."""
+        return tuple(
+            InvalidField(type="unknown_input", field=f"input.{name}", description=f"there is no input {name}")
+            for name in names
+        )
+
     def redacted(self, value: Mapping[str, Any]) -> dict[str, Any] | None:
         """The input as everybody may see it, or None if it holds no secret."""
         if not any(name in value for name in self.secret_names):
             return None
         return {name: REDACTED if name in self.secret_names else member for name, member in value.items()}
+
+
+def uses_files(document: bytes) -> bool:
+    """True if input or output of a version can be files (`format: uri`), or if the output could be anything."""
+    schemas = msgspec.json.decode(document).get("components", {}).get("schemas", {})
+    return any(b'"uri"' in msgspec.json.encode(schemas.get(name, {})) for name in ("Input", "Output")) or not (
+        schemas.get("Output", {}).keys() & {"type", "allOf", "anyOf", "$ref"}
+    )
 
 
 def _fault(error: jsonschema_rs.ValidationError) -> InvalidField:

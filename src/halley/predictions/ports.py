@@ -234,9 +234,9 @@ class WorkQueue(Protocol):
     def reap(self, at: datetime, *, all_but: str | None = None, max_attempts: int = 2) -> Awaitable[list[Reaped]]:
         """Take back the work of expired sessions; with `all_but` of every session except that one.
 
-        (`all_but` is for a process that alone holds the data, at start.) Already ended: the entry goes. Attempts left and
-        no output published: waits again after a backoff, with an ATTEMPT_LOST event. Else it ends `failed` with the reason
-        `worker_lost`.
+        (`all_but` is for a process that alone holds the data, at start.) Already ended: the entry goes. Attempts left
+        and no output published: waits again after a backoff, with an ATTEMPT_LOST event. Else it ends `failed` with
+        the reason `worker_lost`.
         """
         ...
 

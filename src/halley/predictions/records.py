@@ -12,8 +12,8 @@ from halley.predictions.status import EventKind, Kind, Source, Status
 class OutputFile(msgspec.Struct, frozen=True, kw_only=True):
     """One file of an output, kept in our blobs.
 
-    `ref` is the string that stands for it inside `output` (`asset:{prediction}/{index}/{name}`). A string is a file only
-    if this prediction's own list holds its ref: a model that prints somebody else's ref gets text, not a link.
+    `ref` is the string that stands for it inside `output` (`asset:{prediction}/{index}/{name}`). A string is a file
+    only if this prediction's own list holds its ref: a model that prints somebody else's ref gets text, not a link.
     """
 
     ref: str
@@ -37,7 +37,9 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     version: str  # 64 hex
     deployment: str | None = None
     input: bytes  # JSON object as sent, secrets redacted
-    output: bytes | None = None  # JSON with refs instead of file links; set once terminal (see progress.fold before that)
+    output: bytes | None = (
+        None  # JSON with refs instead of file links; set once terminal (see progress.fold before that)
+    )
     files: tuple[OutputFile, ...] = ()
     logs: str = ""  # set once terminal
     error: str | None = None

@@ -1,0 +1,290 @@
+"""Claims work for this process's free slots, keeps the leases alive and applies the clocks."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+import msgspec
+
+from halley.clock import Clock
+from halley.dispatch.ports import InputStager, OutputKeeper, Provider, Workspace
+from halley.dispatch.recorder import OutputCaps, Recorder
+from halley.dispatch.run import Run
+from halley.errors import HalleyError, LeaseLost, StorageFull
+from halley.ids import NewId
+from halley.models.catalog import Catalog
+from halley.predictions.ports import Bus, Changed, Claimed, Hint, Stop, WorkQueue, WorkWaits
+
+_log = logging.getLogger(__name__)
+
+CLOCKS_SECONDS: Final = 0.5  # how late a deadline may be noticed
+POLL_SECONDS: Final = 2.0  # a lost hint costs at most this
+
+
+class DispatchRules(msgspec.Struct, frozen=True, kw_only=True):
+    """Numbers that an operator may set."""
+
+    lease_seconds: float = 20.0
+    heartbeat_seconds: float = 5.0
+    max_attempts: int = 2
+    max_queue_seconds: float = 86_400.0
+    run_timeout_seconds: float = 1_800.0
+    caps: OutputCaps = OutputCaps()
+
+
+class Dispatcher:
+    """Fulfils `predictions.ports.Placement`. `run` must be going; everything happens in the loop's thread."""
+
+    def __init__(
+        self,
+        *,
+        queue: WorkQueue,
+        provider: Provider,
+        stager: InputStager,
+        keeper: OutputKeeper,
+        workspace: Workspace,
+        catalog: Catalog,
+        bus: Bus,
+        clock: Clock,
+        new_id: NewId,
+        rules: DispatchRules,
+    ) -> None:
+        self._queue = queue
+        self._provider = provider
+        self._stager = stager
+        self._keeper = keeper
+        self._workspace = workspace
+        self._catalog = catalog
+        self._bus = bus
+        self._clock = clock
+        self._new_id = new_id
+        self._rules = rules
+        self._session_id = ""
+        self._runs: dict[str, Run] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: set[str] = set()  # versions that may have waiting work
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._draining = False
+
+    @property
+    def running(self) -> int:
+        """How many predictions run here now."""
+        return len(self._runs)
+
+    # what predictions ask (Placement)
+
+    def reserve(self, version: str) -> str | None:
+        if self._draining or not self._session_id or version in self._waiting:
+            return None  # those who wait already come first
+        return self._session_id if self._provider.take_slot(version) else None
+
+    def begin(self, version: str, claimed: Claimed) -> None:
+        del version
+        run = Run(
+            claimed,
+            queue=self._queue,
+            provider=self._provider,
+            stager=self._stager,
+            workspace=self._workspace,
+            catalog=self._catalog,
+            bus=self._bus,
+            clock=self._clock,
+            run_timeout_seconds=self._rules.run_timeout_seconds,
+            make_recorder=self._recorder_of,
+        )
+        self._runs[run.prediction_id] = run
+        self._idle.clear()
+        self._start_soon(self._go(run))
+
+    def give_up(self, version: str) -> None:
+        self._provider.drop_slot(version)
+
+    # what the bus and the provider tell
+
+    def receive(self, hint: Hint) -> None:
+        """Hints from the bus."""
+        if type(hint) is WorkWaits:
+            self.room(hint.version)
+        elif type(hint) is Stop and (run := self._runs.get(hint.prediction_id)) is not None:
+            run.stop()
+
+    def room(self, version: str) -> None:
+        """There may be work and room for this version: look."""
+        self._waiting.add(version)
+        self._wake.set()
+
+    def broken(self, version: str, error: str, reason: str) -> None:
+        """This version cannot run here: what waits for it fails with the reason."""
+        self._start_soon(self._fail_waiting(version, error, reason))
+
+    # the services
+
+    async def open(self) -> None:
+        """Open a session and take back what earlier processes left; the caller alone holds the data."""
+        self._session_id = self._new_id()
+        now = self._clock.now()
+        await self._queue.open_session(self._session_id, now, self._rules.lease_seconds)
+        reaped = await self._queue.reap(now, all_but=self._session_id, max_attempts=self._rules.max_attempts)
+        for item in reaped:
+            _log.warning(
+                "%s was running when the server stopped: %s",
+                item.prediction.id,
+                "it will be tried again" if item.requeued else f"it ended {item.prediction.status}",
+            )
+        self._waiting.update(await self._queue.waiting())
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Claim, renew and expire until cancelled. `open` comes first."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._claim_forever())
+                group.create_task(self._every(self._rules.heartbeat_seconds, self._renew))
+                group.create_task(self._every(CLOCKS_SECONDS, self._apply_clocks))
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Claim nothing more, let running predictions end, then give back what still runs. Loses nothing."""
+        self._draining = True
+        try:
+            async with asyncio.timeout(grace_seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            for run in list(self._runs.values()):
+                await self._settle(run.interrupt(), run)
+
+    async def _claim_forever(self) -> None:
+        while True:
+            await self._wake_or_poll()
+            if self._draining:
+                continue
+            try:
+                for version in list(self._waiting):
+                    await self._claim(version)
+            except (LeaseLost, StorageFull) as error:
+                _log.warning("no work can be claimed now: %s", error)
+                await self._clock.sleep(1.0)
+
+    async def _wake_or_poll(self) -> None:
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._wake.wait()
+        except TimeoutError:
+            self._waiting.update(await self._queue.waiting())
+        self._wake.clear()
+
+    async def _claim(self, version: str) -> None:
+        if self._catalog.by_id(version) is None:
+            await self._fail_waiting(version, *_GONE)
+            self._waiting.discard(version)
+            return
+        slots = 0
+        while self._provider.take_slot(version):
+            slots += 1
+        if slots == 0:
+            self._provider.want(version)
+            return
+        claimed: list[Claimed] = []
+        try:
+            claimed = await self._queue.claim(self._session_id, {version: slots}, self._clock.now())
+        finally:
+            for _ in range(slots - len(claimed)):
+                self._provider.drop_slot(version)
+        if len(claimed) < slots:
+            self._waiting.discard(version)
+        for item in claimed:
+            self.begin(version, item)
+
+    async def _renew(self) -> None:
+        try:
+            ended = await self._queue.renew(self._session_id, self._clock.now(), self._rules.lease_seconds)
+        except LeaseLost:
+            _log.error("this server's session was lost (a long pause?): everything that runs is stopped")
+            for run in list(self._runs.values()):
+                run.stop()
+            self._session_id = self._new_id()
+            await self._queue.open_session(self._session_id, self._clock.now(), self._rules.lease_seconds)
+            return
+        for lease in ended:
+            held = self._runs.get(lease.prediction_id)
+            if held is not None and held.lease == lease:
+                held.stop()
+
+    async def _apply_clocks(self) -> None:
+        now = self._clock.now()
+        for item in await self._queue.expire(now, self._rules.max_queue_seconds):
+            self._bus.publish(Changed(item.prediction.id))
+            if item.was_leased:
+                self._bus.publish(Stop(item.prediction.id))
+        for reaped in await self._queue.reap(now, max_attempts=self._rules.max_attempts):
+            self._bus.publish(Changed(reaped.prediction.id))
+            if reaped.requeued:
+                self.room(reaped.prediction.version)
+        monotonic = self._clock.monotonic()
+        for run in list(self._runs.values()):
+            if run.ends_at <= monotonic:
+                run.time_out()
+
+    async def _fail_waiting(self, version: str, error: str, reason: str) -> None:
+        for prediction in await self._queue.fail_waiting(version, self._clock.now(), error, reason):
+            self._bus.publish(Changed(prediction.id))
+
+    # runs and their tasks
+
+    async def _go(self, run: Run) -> None:
+        try:
+            await run.go()
+        except Exception:  # noqa: BLE001 - whatever it was, the prediction must come to an end
+            _log.exception("the run of %s broke", run.prediction_id)
+            await self._settle(run.break_off(), run)
+        finally:
+            self._runs.pop(run.prediction_id, None)
+            if not self._runs:
+                self._idle.set()
+            if run.version in self._waiting:
+                self._wake.set()
+
+    @staticmethod
+    async def _settle(work: Awaitable[None], run: Run) -> None:
+        try:
+            await work
+        except HalleyError as error:
+            _log.warning("%s could not be settled: %s", run.prediction_id, error)
+
+    def _recorder_of(self, run: Run) -> Recorder:
+        return Recorder(
+            lease=run.lease,
+            queue=self._queue,
+            bus=self._bus,
+            keeper=self._keeper,
+            clock=self._clock,
+            caps=self._rules.caps,
+            start_soon=self._start_soon,
+            stop_run=run.stop,
+        )
+
+    def _start_soon(self, work: Coroutine[Any, Any, None]) -> None:
+        # the dispatcher owns these tasks: `run` cancels and awaits what is left of them
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await self._clock.sleep(seconds)
+            try:
+                await work()
+            except HalleyError as error:
+                _log.warning("%s: %s", work.__name__.strip("_"), error)
+
+
+_GONE: Final = (
+    "The version of this prediction is not served here any more: its model was changed or removed.",
+    "version_unavailable",
+)

@@ -1,0 +1,189 @@
+"""Turns what a run says into events: in order, in batches, files stored before they are mentioned."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from halley.clock import Clock
+from halley.dispatch.ports import LogText, MetricValue, OutputKeeper, OutputPart, Progress
+from halley.errors import HalleyError, LeaseLost, StorageFull
+from halley.predictions.ports import Bus, Changed, Lease, WorkQueue
+from halley.predictions.records import MetricItem, NewEvent, OutputFile, OutputItem
+from halley.predictions.status import EventKind
+
+_log = logging.getLogger(__name__)
+_encode: Final = msgspec.json.Encoder().encode
+
+FLUSH_SECONDS: Final = 0.025  # what a reader may lag behind; well under the 150 ms a person notices
+RETRY_SECONDS: Final = 1.0  # between tries while the disk is full
+
+StartSoon = Callable[[Coroutine[Any, Any, None]], object]
+
+
+class OutputCaps(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits on what one prediction may say."""
+
+    log_bytes: int = 16 * 2**20
+    output_items: int = 100_000
+
+
+class Recorder:
+    """The events of one run.
+
+    `emit` takes progress at any rate and never blocks. A batch is committed FLUSH_SECONDS after its first item, by a
+    task that exists only while there is something to commit: a run that ends sooner writes once, with `finish`.
+    """
+
+    def __init__(
+        self,
+        *,
+        lease: Lease,
+        queue: WorkQueue,
+        bus: Bus,
+        keeper: OutputKeeper,
+        clock: Clock,
+        caps: OutputCaps,
+        start_soon: StartSoon,
+        stop_run: Callable[[], None],
+        folder: Path | None = None,
+    ) -> None:
+        self._lease = lease
+        self._queue = queue
+        self._bus = bus
+        self._keeper = keeper
+        self._clock = clock
+        self._caps = caps
+        self._start_soon = start_soon
+        self._stop_run = stop_run
+        self.folder = folder
+        self._items: list[NewEvent | OutputPart] = [NewEvent(kind=EventKind.STARTED, at=clock.now())]
+        self._log_bytes = 0
+        self._outputs = 0
+        self._files: list[OutputFile] = []
+        self._pumping: asyncio.Event | None = None  # set when the pump is done
+        self._timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._pump_soon)
+        self.has_published_output = False
+        self.ended_elsewhere = False  # a cancel or a clock came first: nothing more will be stored
+        self.error: str | None = None  # why the output cannot be kept
+
+    def emit(self, progress: Progress) -> None:
+        """Take one item of progress; see dispatch.ports.Emit."""
+        if self.ended_elsewhere or self.error is not None:
+            return
+        if type(progress) is LogText:
+            self._add_log(progress.text)
+        elif type(progress) is OutputPart:
+            self._outputs += 1
+            if self._outputs > self._caps.output_items:
+                self._refuse(f"the output has more than {self._caps.output_items} items (setting limits.output_events)")
+                return
+            self._items.append(progress if progress.paths else self._output_event(progress, progress.value))
+        elif type(progress) is MetricValue:
+            item = MetricItem(name=progress.name, value=progress.value, mode=progress.mode)
+            self._add(EventKind.METRIC_RECORDED, _encode(item))
+        if self._timer is None and self._pumping is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._pump_soon)
+
+    async def rest(self) -> list[NewEvent]:
+        """Stop batching; what was not committed yet, files stored, for the caller to commit with the end."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._pumping is not None:
+            await self._pumping.wait()
+        items, self._items = self._items, []
+        return await self._events(items)
+
+    def _add_log(self, text: str) -> None:
+        room = self._caps.log_bytes - self._log_bytes
+        if room <= 0 or not text:
+            return
+        self._log_bytes += len(text)
+        if len(text) > room:
+            text = f"{text[:room]}\n[halley] more logs were dropped: the limit is {self._caps.log_bytes} bytes\n"
+        self._add(EventKind.LOGGED, _encode(text))
+
+    def _add(self, kind: EventKind, data: bytes) -> None:
+        self._items.append(NewEvent(kind=kind, at=self._clock.now(), data=data))
+
+    def _output_event(self, part: OutputPart, value: msgspec.Raw, files: tuple[OutputFile, ...] = ()) -> NewEvent:
+        kind = EventKind.OUTPUT_ADDED if part.more else EventKind.OUTPUT_SET
+        return NewEvent(kind=kind, at=self._clock.now(), data=_encode(OutputItem(value=value, files=files)))
+
+    def _refuse(self, error: str) -> None:
+        self.error = error
+        self._stop_run()
+
+    def _pump_soon(self) -> None:
+        self._timer = None
+        self._pumping = asyncio.Event()
+        self._start_soon(self._pump(self._pumping))
+
+    async def _pump(self, done: asyncio.Event) -> None:
+        try:
+            while self._items and not self.ended_elsewhere:
+                items, self._items = self._items, []
+                events = await self._events(items)
+                if events:
+                    await self._commit(events)
+        except LeaseLost:
+            self._end_elsewhere()
+        finally:
+            self._pumping = None
+            done.set()
+
+    async def _commit(self, events: list[NewEvent]) -> None:
+        while True:
+            try:
+                appended = await self._queue.append_events(self._lease, events)
+            except StorageFull:
+                _log.warning("no room for the events of %s: trying again", self._lease.prediction_id)
+                await self._clock.sleep(RETRY_SECONDS)
+                continue
+            if appended.is_terminal:
+                self._end_elsewhere()
+                return
+            self.has_published_output |= any(
+                event.kind is EventKind.OUTPUT_ADDED or event.kind is EventKind.OUTPUT_SET for event in events
+            )
+            self._bus.publish(Changed(self._lease.prediction_id))
+            return
+
+    def _end_elsewhere(self) -> None:
+        self.ended_elsewhere = True
+        self._items.clear()
+        self._stop_run()
+
+    async def _events(self, items: list[NewEvent | OutputPart]) -> list[NewEvent]:
+        events: list[NewEvent] = []
+        for item in items:
+            if type(item) is OutputPart:
+                if self.error is None and (event := await self._keep(item)) is not None:
+                    events.append(event)
+            else:
+                events.append(item)  # type: ignore[arg-type]
+        return events
+
+    async def _keep(self, part: OutputPart) -> NewEvent | None:
+        while True:
+            try:
+                kept = await self._keeper.keep(
+                    prediction_id=self._lease.prediction_id,
+                    first_index=len(self._files),
+                    value=bytes(part.value),
+                    paths=part.paths,
+                    folder=self.folder,
+                )
+            except StorageFull:
+                _log.warning("no room for the output of %s: trying again", self._lease.prediction_id)
+                await self._clock.sleep(RETRY_SECONDS)
+            except HalleyError as error:
+                self._refuse(str(error))
+                return None
+            else:
+                self._files.extend(kept.files)
+                return self._output_event(part, msgspec.Raw(kept.value), kept.files)
