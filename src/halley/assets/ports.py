@@ -4,7 +4,7 @@ Bytes and references are apart. `Blobs` holds each content once, by its SHA-256.
 `shelf.Shelf` is the only place that changes both, because their order decides whether a needed byte can be lost.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -47,8 +47,10 @@ class Blobs(Protocol):
         """
         ...
 
-    def open(self, sha256: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+    def open(self, sha256: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         """Give the bytes from `start` up to, not including, `end`, in chunks of at most 1 MiB.
+
+        A file may stay open until the generator ends: read it under `contextlib.aclosing`.
 
         Raises:
             NotFound: there is no such blob (raised at the first chunk).

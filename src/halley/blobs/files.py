@@ -1,0 +1,267 @@
+"""Blobs as files: written beside, synced, renamed into place, and only then mentioned.
+
+    FOLDER/tmp/            unfinished files, swept by `prepare`
+    FOLDER/3f/3f2a...      finished blobs, named by their SHA-256, in 256 folders
+
+The order is the promise: data sync, rename, folder sync. A name that exists is therefore whole, also after a power cut.
+"""
+
+import errno
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from anyio import to_thread
+
+from halley.assets.ports import BlobInfo
+from halley.errors import NotFound, StorageFull, TooLarge
+
+CHUNK_BYTES: Final = 2**20  # one trip to a thread for each: smaller pieces cost more in trips than in copying
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_KERNEL_COPY: Final = frozenset(
+    {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EBADF, errno.EPERM}
+)
+_HEX: Final = frozenset("0123456789abcdef")
+
+
+class FileBlobs:
+    """`Blobs` in a folder of this machine. One process writes to a folder at a time (the data folder's lock)."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._tmp = folder / "tmp"
+
+    def prepare(self) -> int:
+        """Make the folder and sweep what a crash left half written; gives the number of swept files.
+
+        Call it once at start, before the first `put`, by the holder of the data folder's lock.
+        """
+        self._tmp.mkdir(parents=True, exist_ok=True)
+        left = [Path(entry.path) for entry in os.scandir(self._tmp)]
+        for path in left:
+            path.unlink()
+        return len(left)
+
+    async def put(self, chunks: AsyncIterator[bytes], limit_bytes: int) -> BlobInfo:
+        draft = await to_thread.run_sync(_Draft, self._tmp)
+        try:
+            waiting: list[bytes] = []
+            waiting_bytes = 0
+            async for chunk in chunks:
+                waiting.append(chunk)
+                waiting_bytes += len(chunk)
+                if draft.size_bytes + waiting_bytes > limit_bytes:
+                    raise TooLarge(f"The data is longer than the limit of {limit_bytes} bytes.")
+                if waiting_bytes >= CHUNK_BYTES:
+                    await to_thread.run_sync(draft.write, b"".join(waiting))
+                    waiting.clear()
+                    waiting_bytes = 0
+            return await to_thread.run_sync(self._finish, draft, b"".join(waiting))
+        finally:
+            draft.discard()
+
+    async def adopt(self, path: Path, *, take: bool = False) -> BlobInfo:
+        return await to_thread.run_sync(self._adopt, path, take)
+
+    async def open(self, sha256: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
+        fd = await to_thread.run_sync(self._open, sha256)
+        try:
+            at = start
+            while end is None or at < end:
+                size = CHUNK_BYTES if end is None else min(CHUNK_BYTES, end - at)
+                chunk = await to_thread.run_sync(os.pread, fd, size, at)
+                if not chunk:
+                    return
+                at += len(chunk)
+                yield chunk
+        finally:
+            os.close(fd)
+
+    def path(self, sha256: str) -> Path | None:
+        place = self._place(sha256)
+        return place if place is not None and place.is_file() else None
+
+    async def delete(self, sha256: str) -> None:
+        place = self._place(sha256)
+        if place is not None:
+            # in a thread: removing a big file may take the file system a while
+            await to_thread.run_sync(lambda: place.unlink(missing_ok=True))
+
+    async def exists(self, sha256: str) -> bool:
+        return self.path(sha256) is not None
+
+    def _place(self, sha256: str) -> Path | None:
+        # anything but a digest is the name of nothing: no text from outside may become a path
+        if len(sha256) != 64 or not _HEX.issuperset(sha256):
+            return None
+        return self._folder / sha256[:2] / sha256
+
+    def _open(self, sha256: str) -> int:
+        place = self._place(sha256)
+        try:
+            if place is not None:
+                return os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            pass
+        raise NotFound(f"There are no stored bytes with SHA-256 {sha256[:64]!r}.")
+
+    def _finish(self, draft: "_Draft", rest: bytes) -> BlobInfo:
+        draft.write(rest)
+        return self._publish(draft)
+
+    def _adopt(self, path: Path, take: bool) -> BlobInfo:
+        # O_NONBLOCK: a pipe in the place of a file must not hold the thread
+        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        try:
+            found = os.fstat(source)
+            if not stat.S_ISREG(found.st_mode):
+                raise OSError(errno.EINVAL, "not a regular file", str(path))
+            draft = _Draft(self._tmp)
+            try:
+                if not (take and draft.link(path, found)):
+                    draft.copy(source, found.st_size)
+                return self._publish(draft)
+            finally:
+                draft.discard()
+        finally:
+            os.close(source)
+
+    def _publish(self, draft: "_Draft") -> BlobInfo:
+        info = draft.seal()
+        shard = self._folder / info.sha256[:2]
+        with _storage_errors():
+            if not shard.is_dir():
+                shard.mkdir(exist_ok=True)
+                _sync_folder(self._folder)
+            # always renamed over: equal bytes make it harmless, and a file that was damaged on disk is made good
+            draft.path.replace(shard / info.sha256)
+            _sync_folder(shard)
+        return info
+
+
+class _Draft:
+    """An unfinished file that hashes what it is given."""
+
+    def __init__(self, folder: Path) -> None:
+        with _storage_errors():
+            try:
+                self._fd, name = tempfile.mkstemp(dir=folder)
+            except FileNotFoundError:
+                folder.mkdir(parents=True, exist_ok=True)
+                self._fd, name = tempfile.mkstemp(dir=folder)
+        self.path = Path(name)
+        self.size_bytes = 0
+        self._hash = hashlib.sha256()
+
+    def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        with _storage_errors():
+            while view:
+                view = view[os.write(self._fd, view) :]
+        self._hash.update(data)
+        self.size_bytes += len(data)
+
+    def copy(self, source: int, size_bytes: int) -> None:
+        """Copy `size_bytes` at most: a file that grows meanwhile must not hold us for ever."""
+        if _kernel_copy(source, self._fd, size_bytes):
+            self._hash_own()
+            return
+        os.ftruncate(self._fd, 0)
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        for chunk in _chunks(source, size_bytes):
+            self.write(chunk)
+
+    def link(self, path: Path, found: os.stat_result) -> bool:
+        """Share the file's inode instead of copying; False where that is not possible."""
+        linked = self.path.with_name(self.path.name + ".link")
+        try:
+            os.link(path, linked, follow_symlinks=False)
+        except OSError:
+            return False  # another file system, or links are not allowed: the caller copies
+        try:
+            fd = os.open(linked, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            linked.unlink()
+            return False
+        if not os.path.samestat(os.fstat(fd), found):  # somebody put another file in its place
+            os.close(fd)
+            linked.unlink()
+            return False
+        linked.replace(self.path)
+        os.close(self._fd)
+        self._fd = fd
+        self._hash_own()
+        return True
+
+    def seal(self) -> BlobInfo:
+        """Bring the bytes to the disk and give their name. An error of the sync itself is not retried, it rises."""
+        with _storage_errors():
+            os.fchmod(self._fd, 0o400)
+            os.fsync(self._fd)
+        return BlobInfo(sha256=self._hash.hexdigest(), size_bytes=self.size_bytes)
+
+    def discard(self) -> None:
+        """Close it, and remove what was not published."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        with suppress(FileNotFoundError):
+            self.path.unlink()
+
+    def _hash_own(self) -> None:
+        # the copy is hashed, not the source: the name must fit what is stored, whatever a writer does meanwhile
+        for chunk in _chunks(self._fd, None):
+            self._hash.update(chunk)
+            self.size_bytes += len(chunk)
+
+
+def _kernel_copy(source: int, target: int, size_bytes: int) -> bool:
+    """Copy inside the kernel, which shares the blocks where the file system can; False where it cannot copy so."""
+    at = 0
+    with _storage_errors():
+        while at < size_bytes:
+            try:
+                copied = os.copy_file_range(source, target, size_bytes - at, at, at)
+            except OSError as error:
+                if error.errno in _NO_KERNEL_COPY:
+                    return False
+                raise
+            if not copied:
+                break
+            at += copied
+    return True
+
+
+def _chunks(fd: int, size_bytes: int | None) -> Iterator[bytes]:
+    at = 0
+    while size_bytes is None or at < size_bytes:
+        chunk = os.pread(fd, CHUNK_BYTES if size_bytes is None else min(CHUNK_BYTES, size_bytes - at), at)
+        if not chunk:
+            return
+        at += len(chunk)
+        yield chunk
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _storage_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise StorageFull(
+                "The disk of the data folder has no room left. Free some space, or move HALLEY_DATA to a larger disk."
+            ) from error
+        raise

@@ -1,0 +1,71 @@
+"""Where the body of an answer goes."""
+
+import os
+from pathlib import Path
+from typing import Final, Self
+
+from anyio import to_thread
+
+BATCH_BYTES: Final = 2**20  # one trip to a thread for each
+
+
+class MemorySink:
+    """Collects a body that is known to be small."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+
+    async def write(self, data: bytes) -> None:
+        self._held += data
+
+    def value(self) -> bytes:
+        return bytes(self._held)
+
+
+class FileSink:
+    """Writes a body to a new file, in big pieces, off the loop."""
+
+    def __init__(self, path: Path, fd: int) -> None:
+        self._path = path
+        self._fd = fd
+        self._waiting = bytearray()
+
+    @classmethod
+    async def create(cls, path: Path) -> Self:
+        """Make the file.
+
+        Raises:
+            FileExistsError: something is there already, a link included.
+        """
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        return cls(path, await to_thread.run_sync(os.open, path, flags, 0o600))
+
+    async def write(self, data: bytes) -> None:
+        self._waiting += data
+        if len(self._waiting) >= BATCH_BYTES:
+            await self._flush()
+
+    async def finish(self) -> None:
+        """Write the rest and close. Not synced: an input that is lost with the machine is fetched again."""
+        await self._flush()
+        self._close()
+
+    def discard(self) -> None:
+        """Close and remove it."""
+        self._close()
+        self._path.unlink(missing_ok=True)
+
+    async def _flush(self) -> None:
+        data, self._waiting = self._waiting, bytearray()
+        await to_thread.run_sync(_write_all, self._fd, data)
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _write_all(fd: int, data: bytearray) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

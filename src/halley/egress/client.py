@@ -1,0 +1,223 @@
+"""Requests to foreign hosts, within limits of addresses, bytes, time and number."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+import anyio
+import msgspec
+
+from halley.assets.names import name_from_answer
+from halley.assets.ports import Fetched
+from halley.egress.addresses import Rules
+from halley.egress.body import FileSink, MemorySink
+from halley.egress.errors import FetchFailed, TooLarge
+from halley.egress.targets import Target, follow, parse_target
+
+if TYPE_CHECKING:
+    import ssl
+
+    import httpcore2
+
+    from halley.egress.network import Resolve
+
+MAX_REDIRECTS: Final = 3
+CONNECT_SECONDS: Final = 10.0
+SILENCE_SECONDS: Final = 15.0  # no byte for so long ends a request, however far its deadline is
+MAX_CONCURRENT: Final = 32
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_AGENT: Final = "halley"
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a foreign host answered. Header names are lower case; of repeated ones the last counts."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Egress:
+    """The door out. It keeps no connection between requests, adds no credential and reads no proxy variable.
+
+    The HTTP client is imported at the first request, not before: a server that never goes out does not pay for it.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        *,
+        resolve: "Resolve | None" = None,
+        tls: "ssl.SSLContext | None" = None,
+        max_redirects: int = MAX_REDIRECTS,
+        max_concurrent: int = MAX_CONCURRENT,
+    ) -> None:
+        self._rules = rules
+        self._resolve = resolve
+        self._tls = tls
+        self._max_redirects = max_redirects
+        self._max_concurrent = max_concurrent
+        self._turns: anyio.CapacityLimiter | None = None
+
+    def check_url(self, url: str) -> None:
+        """Refuse, without any network, what can never be fetched. See `assets.ports.Fetch`."""
+        parse_target(url, self._rules)
+
+    async def fetch(self, url: str, *, to: Path, limit_bytes: int, deadline_seconds: float) -> Fetched:
+        """Get the body into the new file `to`. See `assets.ports.Fetch` for the promises."""
+        target = parse_target(url, self._rules)
+        with _deadline(target, deadline_seconds):
+            for _ in range(self._max_redirects + 1):
+                async with self._send("GET", target, (), b"") as response:
+                    headers = _headers(response)
+                    location = headers.get("location")
+                    if response.status not in _REDIRECTS or location is None:
+                        return await _save(response, headers, target, to, limit_bytes)
+                target = follow(target, location, self._rules)
+            raise FetchFailed(f"{target.shown} is behind more than {self._max_redirects} redirects.")
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Sequence[tuple[str, str]] = (),
+        content: bytes = b"",
+        limit_bytes: int,
+        deadline_seconds: float,
+    ) -> Answer:
+        """Send one request and read its whole answer. Redirects are not followed, since headers may hold secrets.
+
+        Raises:
+            AddressRefused: the URL or a resolved address is not allowed.
+            TooLarge: the answer is longer than `limit_bytes`.
+            FetchFailed: there was no whole answer in time. The request may have arrived all the same.
+        """
+        target = parse_target(url, self._rules)
+        with _deadline(target, deadline_seconds):
+            async with self._send(method, target, headers, content) as response:
+                sink = MemorySink()
+                await _read(response, sink, target, limit_bytes)
+                return Answer(status=response.status, headers=_headers(response), body=sink.value())
+
+    @asynccontextmanager
+    async def _send(
+        self, method: str, target: Target, headers: Sequence[tuple[str, str]], content: bytes
+    ) -> "AsyncIterator[httpcore2.Response]":
+        import httpcore2
+
+        from halley.egress.network import GuardedNetwork, system_resolve
+
+        if self._turns is None:
+            self._turns = anyio.CapacityLimiter(self._max_concurrent)
+        network = GuardedNetwork(self._rules, self._resolve or system_resolve)
+        try:
+            async with (
+                self._turns,
+                httpcore2.AsyncConnectionPool(
+                    ssl_context=self._tls_context(target), network_backend=network, max_connections=1, retries=0
+                ) as pool,
+                pool.stream(
+                    method,
+                    httpcore2.URL(
+                        scheme=target.scheme.encode(),
+                        host=target.host.encode(),
+                        port=target.port,
+                        target=target.path.encode(),
+                    ),
+                    headers=_request_headers(target, headers, content, method),
+                    content=content or None,
+                    extensions={
+                        "timeout": {"connect": CONNECT_SECONDS, "read": SILENCE_SECONDS, "write": SILENCE_SECONDS}
+                    },
+                ) as response,
+            ):
+                yield response
+        except httpcore2.TimeoutException as error:
+            raise FetchFailed(f"{target.shown} did not answer in time.") from error
+        except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+            raise FetchFailed(f"{target.shown} could not be reached: {_reason(error)}") from error
+
+    def _tls_context(self, target: Target) -> "ssl.SSLContext | None":
+        if target.scheme == "https" and self._tls is None:
+            import httpcore2
+
+            self._tls = httpcore2.default_ssl_context()
+        return self._tls
+
+
+async def _save(
+    response: "httpcore2.Response", headers: Mapping[str, str], target: Target, to: Path, limit_bytes: int
+) -> Fetched:
+    if response.status != 200:
+        raise FetchFailed(f"{target.shown} answered {response.status}, not 200.")
+    sink = await FileSink.create(to)
+    try:
+        size_bytes = await _read(response, sink, target, limit_bytes)
+        await sink.finish()
+    except BaseException:
+        sink.discard()
+        raise
+    return Fetched(
+        path=to,
+        content_type=headers.get("content-type", "").partition(";")[0].strip().lower(),
+        size_bytes=size_bytes,
+        file_name=name_from_answer(headers.get("content-disposition", ""), target.path),
+    )
+
+
+class _Sink(Protocol):
+    async def write(self, data: bytes) -> None: ...
+
+
+async def _read(response: "httpcore2.Response", sink: _Sink, target: Target, limit_bytes: int) -> int:
+    headers = _headers(response)
+    # we asked for identity; unpacking what comes all the same would open the door to decompression bombs
+    if headers.get("content-encoding", "identity").lower() not in ("", "identity"):
+        raise FetchFailed(f"{target.shown} answered compressed although it was asked not to.")
+    length = headers.get("content-length", "")
+    too_large = TooLarge(f"{target.shown} is larger than the limit of {limit_bytes} bytes.")
+    if length.isdigit() and int(length) > limit_bytes:
+        raise too_large
+    size_bytes = 0
+    async for chunk in response.aiter_stream():
+        size_bytes += len(chunk)
+        if size_bytes > limit_bytes:
+            raise too_large
+        await sink.write(chunk)
+    return size_bytes
+
+
+@contextmanager
+def _deadline(target: Target, seconds: float) -> Iterator[None]:
+    try:
+        with anyio.fail_after(seconds):
+            yield
+    except TimeoutError as error:
+        raise FetchFailed(f"{target.shown} took longer than {seconds:g} s.") from error
+
+
+def _request_headers(
+    target: Target, headers: Sequence[tuple[str, str]], content: bytes, method: str
+) -> list[tuple[bytes, bytes]]:
+    own = {
+        "host": target.host_header,
+        "accept": "*/*",
+        "accept-encoding": "identity",
+        "user-agent": _AGENT,
+        "connection": "close",
+    }
+    if content or method not in ("GET", "HEAD"):
+        own["content-length"] = str(len(content))
+    given = {name.lower(): value for name, value in headers}
+    return [(name.encode(), value.encode("latin-1")) for name, value in {**own, **given}.items()]
+
+
+def _headers(response: "httpcore2.Response") -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+
+
+def _reason(error: Exception) -> str:
+    # names of classes and our own texts; never what the other side sent
+    return str(error) if type(error).__name__ == "ConnectError" else type(error).__name__

@@ -1,0 +1,91 @@
+"""Connections that can only be made to checked addresses.
+
+The check sits inside the connecting itself, below the HTTP client, so no way of using the client leads around it: a
+name is looked up once, every address that came back is checked, and one of these very addresses is connected to. TLS
+still verifies the name, because only this layer knows the address.
+"""
+
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final
+
+import anyio
+import httpcore2
+
+from halley.egress.addresses import Address, Rules, canonical
+from halley.errors import AddressRefused
+
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+
+_TRIES: Final = 3  # a name with thirty addresses must not become thirty waits
+
+
+async def system_resolve(host: str, port: int) -> Sequence[str]:
+    """Ask the system's resolver; gives addresses as text, best first."""
+    answers = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in answers))
+
+
+class GuardedNetwork(httpcore2.AsyncNetworkBackend):
+    """A network in which only allowed addresses exist."""
+
+    def __init__(self, rules: Rules, resolve: Resolve) -> None:
+        self._rules = rules
+        self._resolve = resolve
+        self._sockets = httpcore2.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore's
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        """Connect to a checked address of the host.
+
+        Raises:
+            AddressRefused: one of the addresses is not allowed. One is enough: a mixed answer is an attack or an error.
+            httpcore2.ConnectError: no address, or none that answered.
+        """
+        addresses = await self._checked(host, port)
+        for address in addresses[:-1]:
+            try:
+                return await self._sockets.connect_tcp(str(address), port, timeout, local_address, socket_options)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
+                continue
+        return await self._sockets.connect_tcp(str(addresses[-1]), port, timeout, local_address, socket_options)
+
+    async def connect_unix_socket(
+        self,
+        path: str,  # noqa: ARG002
+        timeout: float | None = None,  # noqa: ARG002, ASYNC109
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,  # noqa: ARG002
+    ) -> httpcore2.AsyncNetworkStream:
+        raise AddressRefused("Local sockets are not part of the network outside.")
+
+    async def sleep(self, seconds: float) -> None:
+        await anyio.sleep(seconds)
+
+    async def _checked(self, host: str, port: int) -> list[Address]:
+        written = _written(host)
+        if written is not None:
+            self._rules.check(written, port)
+            return [written]
+        try:
+            answers = await self._resolve(host, port)
+        except OSError as error:
+            raise httpcore2.ConnectError(f"the name {host!r} cannot be resolved") from error
+        addresses = [address for text in answers if (address := _written(text)) is not None]
+        if not addresses or len(addresses) < len(answers):
+            raise httpcore2.ConnectError(f"the name {host!r} has no usable address")
+        for address in addresses:
+            self._rules.check(address, port)
+        return addresses[:_TRIES]
+
+
+def _written(text: str) -> Address | None:
+    try:
+        return canonical(text)
+    except ValueError as error:
+        raise AddressRefused(f"{text!r} is not a valid address.") from error

@@ -1,0 +1,221 @@
+"""The promises of `halley.assets.ports.Blobs` as a test suite, and blobs whose disk is full.
+
+Subclass `BlobsContract`, give it a `blobs` fixture, and mark it to run on anyio.
+"""
+
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from pathlib import Path
+
+import anyio
+import pytest
+
+from halley.assets.ports import BlobInfo, Blobs
+from halley.errors import NotFound, StorageFull, TooLarge
+
+ABSENT = "0" * 64
+
+
+async def stream(*parts: bytes) -> AsyncIterator[bytes]:
+    """Give bytes in parts, as an upload does."""
+    for part in parts:
+        yield part
+
+
+async def read_all(blobs: Blobs, sha256: str, start: int = 0, end: int | None = None) -> bytes:
+    """Read a blob, or a part of it, and close it properly."""
+    async with aclosing(blobs.open(sha256, start, end)) as chunks:
+        return b"".join([chunk async for chunk in chunks])
+
+
+@pytest.mark.anyio
+class BlobsContract:
+    """What every implementation of `Blobs` must do."""
+
+    @pytest.fixture
+    def blobs(self) -> Blobs:
+        raise NotImplementedError
+
+    async def test_bytes_come_back_under_their_digest(self, blobs: Blobs) -> None:
+        info = await blobs.put(stream(b"hel", b"", b"lo"), 5)
+        assert info == BlobInfo(sha256=hashlib.sha256(b"hello").hexdigest(), size_bytes=5)
+        assert await blobs.exists(info.sha256)
+        assert await read_all(blobs, info.sha256) == b"hello"
+
+    async def test_nothing_is_a_content_too(self, blobs: Blobs) -> None:
+        info = await blobs.put(stream(), 0)
+        assert info.size_bytes == 0
+        assert await read_all(blobs, info.sha256) == b""
+
+    async def test_many_megabytes_come_back_whole(self, blobs: Blobs) -> None:
+        parts = [bytes([number]) * 300_000 for number in range(9)]
+        info = await blobs.put(stream(*parts), 2_700_000)
+        assert await read_all(blobs, info.sha256) == b"".join(parts)
+
+    async def test_a_range_is_half_open_and_ends_with_the_bytes(self, blobs: Blobs) -> None:
+        info = await blobs.put(stream(b"0123456789"), 10)
+        assert await read_all(blobs, info.sha256, 2, 5) == b"234"
+        assert await read_all(blobs, info.sha256, 7) == b"789"
+        assert await read_all(blobs, info.sha256, 7, 99) == b"789"
+        assert await read_all(blobs, info.sha256, 10) == b""
+        assert await read_all(blobs, info.sha256, 4, 4) == b""
+
+    async def test_a_range_may_begin_and_end_inside_any_chunk(self, blobs: Blobs) -> None:
+        whole = bytes(range(256)) * 10_000
+        info = await blobs.put(stream(whole), len(whole))
+        assert await read_all(blobs, info.sha256, 1_048_570, 2_097_160) == whole[1_048_570:2_097_160]
+
+    async def test_the_same_bytes_twice_are_kept_once(self, blobs: Blobs) -> None:
+        first = await blobs.put(stream(b"same"), 4)
+        assert await blobs.put(stream(b"sa", b"me"), 4) == first
+        await blobs.delete(first.sha256)
+        assert not await blobs.exists(first.sha256)
+
+    async def test_too_much_is_refused_and_leaves_nothing(self, blobs: Blobs) -> None:
+        with pytest.raises(TooLarge, match="limit of 4 bytes"):
+            await blobs.put(stream(b"hel", b"lo"), 4)
+        assert not await blobs.exists(hashlib.sha256(b"hello").hexdigest())
+        assert not await blobs.exists(hashlib.sha256(b"hel").hexdigest())
+
+    async def test_a_stream_that_breaks_leaves_nothing(self, blobs: Blobs) -> None:
+        async def broken() -> AsyncIterator[bytes]:
+            yield b"hel"
+            raise ConnectionResetError
+
+        with pytest.raises(ConnectionResetError):
+            await blobs.put(broken(), 10)
+        assert not await blobs.exists(hashlib.sha256(b"hel").hexdigest())
+
+    @pytest.mark.parametrize("name", [ABSENT, "", "..", "../../etc/passwd", "A" * 64, "x" * 64, "0" * 63, "0" * 65])
+    async def test_unknown_and_odd_names_are_absent(self, blobs: Blobs, name: str) -> None:
+        assert not await blobs.exists(name)
+        assert blobs.path(name) is None
+        await blobs.delete(name)
+        with pytest.raises(NotFound):
+            await read_all(blobs, name)
+
+    async def test_a_reader_may_finish_what_is_deleted_meanwhile(self, blobs: Blobs) -> None:
+        whole = b"x" * 3_000_000
+        info = await blobs.put(stream(whole), len(whole))
+        async with aclosing(blobs.open(info.sha256)) as chunks:
+            read = await anext(chunks)
+            await blobs.delete(info.sha256)
+            read += b"".join([chunk async for chunk in chunks])
+        assert read == whole
+
+    async def test_a_path_has_the_same_bytes(self, blobs: Blobs) -> None:
+        info = await blobs.put(stream(b"hello"), 5)
+        path = blobs.path(info.sha256)
+        assert path is None or await anyio.Path(path).read_bytes() == b"hello"
+
+    async def test_an_adopted_file_stays_where_it_is(self, blobs: Blobs, tmp_path: Path) -> None:
+        source = anyio.Path(tmp_path / "made.bin")
+        await source.write_bytes(b"made")
+        info = await blobs.adopt(Path(source))
+        assert await source.read_bytes() == b"made"
+        assert info == BlobInfo(sha256=hashlib.sha256(b"made").hexdigest(), size_bytes=4)
+        assert await read_all(blobs, info.sha256) == b"made"
+
+    async def test_an_adopted_file_that_changes_later_does_not_change_the_blob(
+        self, blobs: Blobs, tmp_path: Path
+    ) -> None:
+        source = anyio.Path(tmp_path / "made.bin")
+        await source.write_bytes(b"made")
+        info = await blobs.adopt(Path(source))
+        await source.write_bytes(b"else")
+        assert await read_all(blobs, info.sha256) == b"made"
+
+    async def test_a_taken_file_is_kept_when_its_folder_goes(self, blobs: Blobs, tmp_path: Path) -> None:
+        source = anyio.Path(tmp_path / "made.bin")
+        await source.write_bytes(b"made" * 500_000)
+        info = await blobs.adopt(Path(source), take=True)
+        await source.unlink()
+        assert info.size_bytes == 2_000_000
+        assert await read_all(blobs, info.sha256) == b"made" * 500_000
+
+    async def test_what_is_no_regular_file_is_not_adopted(self, blobs: Blobs, tmp_path: Path) -> None:
+        (tmp_path / "real").write_bytes(b"x")
+        (tmp_path / "link").symlink_to(tmp_path / "real")
+        for path in (tmp_path, tmp_path / "absent", tmp_path / "link"):
+            with pytest.raises(OSError):  # the port promises no more
+                await blobs.adopt(path)
+
+    async def test_many_writers_of_the_same_bytes_agree(self, blobs: Blobs) -> None:
+        found: list[BlobInfo] = []
+
+        async def write() -> None:
+            found.append(await blobs.put(stream(b"same" * 100_000), 400_000))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(8):
+                tasks.start_soon(write)
+        assert len(found) == 8
+        assert len(set(found)) == 1
+        assert await read_all(blobs, found[0].sha256) == b"same" * 100_000
+
+
+class FullBlobs:
+    """Blobs in front of others, whose disk is full while `full` is set; reading and deleting go on."""
+
+    def __init__(self, behind: Blobs) -> None:
+        self.full = False
+        self.refusals = 0
+        self._behind = behind
+
+    async def put(self, chunks: AsyncIterator[bytes], limit_bytes: int) -> BlobInfo:
+        self._check()
+        return await self._behind.put(chunks, limit_bytes)
+
+    async def adopt(self, path: Path, *, take: bool = False) -> BlobInfo:
+        self._check()
+        return await self._behind.adopt(path, take=take)
+
+    def open(self, sha256: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
+        return self._behind.open(sha256, start, end)
+
+    def path(self, sha256: str) -> Path | None:
+        return self._behind.path(sha256)
+
+    async def delete(self, sha256: str) -> None:
+        await self._behind.delete(sha256)
+
+    async def exists(self, sha256: str) -> bool:
+        return await self._behind.exists(sha256)
+
+    def _check(self) -> None:
+        if self.full:
+            self.refusals += 1
+            raise StorageFull("The disk of the data folder has no room left (as the test wants it).")
+
+
+class MemoryLedger:
+    """`assets.ports.BlobLedger` in plain Python structures. Nothing survives."""
+
+    def __init__(self) -> None:
+        self._needs: dict[tuple[str, str, str], str] = {}
+        self._known: dict[str, int] = {}
+
+    async def add_reference(self, sha256: str, size_bytes: int, owner_kind: str, owner_id: str, name: str) -> None:
+        self._known[sha256] = size_bytes
+        self._needs[owner_kind, owner_id, sha256] = name
+
+    async def drop_references(self, owner_kind: str, owner_id: str) -> list[str]:
+        dropped = [need for need in self._needs if need[:2] == (owner_kind, owner_id)]
+        for need in dropped:
+            del self._needs[need]
+        return [need[2] for need in dropped if not await self.is_referenced(need[2])]
+
+    async def is_referenced(self, sha256: str) -> bool:
+        return any(need[2] == sha256 for need in self._needs)
+
+    async def unreferenced(self, limit: int) -> list[str]:
+        return [sha256 for sha256 in self._known if not await self.is_referenced(sha256)][:limit]
+
+    async def forget_blob(self, sha256: str) -> None:
+        if not await self.is_referenced(sha256):
+            self._known.pop(sha256, None)
+
+    def owners(self, sha256: str) -> Sequence[tuple[str, str, str]]:
+        """Give (kind, id, name) of all who need these bytes."""
+        return [(kind, owner, name) for (kind, owner, digest), name in self._needs.items() if digest == sha256]
