@@ -3,6 +3,7 @@
 import os
 
 import pytest
+
 from needs import require
 
 __all__ = ["require"]
