@@ -22,5 +22,5 @@ class LocalBus:
         for receive in self._receivers:
             try:
                 receive(hint)
-            except Exception:
+            except Exception:  # noqa: BLE001 - one broken receiver must not silence the others
                 _log.exception("a receiver of hints failed on %r", hint)

@@ -46,7 +46,7 @@ class _Meta(msgspec.Struct, kw_only=True):
     done: Stored | None = None
 
 
-class _Broken(Exception):  # noqa: N818 - a step of the loop, never seen outside
+class _Broken(Exception):
     """The transfer stopped; the next attempt goes on from there."""
 
     def __init__(self, reason: str, *, again_in_seconds: float | None = None) -> None:

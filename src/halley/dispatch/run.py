@@ -61,8 +61,8 @@ class Run:
         self._folder: Path | None = None
         self._recorder = make_recorder(self)
 
-    @property
-    def is_stopped(self) -> bool:
+    def was_stopped(self) -> bool:
+        """True once `stop` came."""
         return self._stopped
 
     def stop(self) -> None:
@@ -112,7 +112,7 @@ class Run:
             work = await self._work()
         except HalleyError as error:
             return Outcome(status="failed", error=str(error), reason="input_unusable")
-        if self.is_stopped:
+        if self.was_stopped():
             return Outcome(status="canceled")
         try:
             self._handle = await self._provider.submit(work)
@@ -120,7 +120,7 @@ class Run:
             _log.warning("%s could not begin and waits again: %s", self.prediction_id, error)
             return None
         self._slot_held = False  # from here on the provider frees it
-        if self.is_stopped:  # a stop that came while it was submitted
+        if self.was_stopped():  # a stop that came while it was submitted
             self._provider.cancel(self._handle)
         return await self._provider.follow(self._handle, self._recorder.emit)
 

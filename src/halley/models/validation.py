@@ -30,6 +30,7 @@ class InputSchema:
             self._validator = jsonschema_rs.Draft202012Validator(
                 {"$ref": "#/components/schemas/Input", "components": {"schemas": _json_schema(schemas)}},
                 pattern_options=jsonschema_rs.RegexOptions(),
+                retriever=_no_retrieval,
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise Unusable(f"the model's OpenAPI document has no usable Input schema: {error}") from error
@@ -69,6 +70,11 @@ def uses_files(document: bytes) -> bool:
     )
 
 
+def _no_retrieval(reference: str) -> Any:
+    # the library would fetch it: a schema must not make this server call an address
+    raise ValueError(f"the reference {reference} leaves the document")
+
+
 def _fault(error: jsonschema_rs.ValidationError) -> InvalidField:
     kind = str(error.kind.name) if hasattr(error.kind, "name") else str(error.kind)
     path = [str(step) for step in error.instance_path]
@@ -92,6 +98,8 @@ def _json_schema(node: Any) -> Any:
         return node
     # what only describes stays out of the validator: an `example` may look like a schema
     schema = {key: _json_schema(item) for key, item in node.items() if key not in {"example", "examples", "default"}}
-    if schema.pop("nullable", False) is True:
-        return {"anyOf": [schema, {"type": "null"}]}
-    return schema
+    if schema.pop("nullable", False) is not True:
+        return schema
+    if isinstance(schema.get("type"), str) and "enum" not in schema:
+        return {**schema, "type": [schema["type"], "null"]}  # its message is plainer than that of anyOf
+    return {"anyOf": [schema, {"type": "null"}]}

@@ -1,0 +1,39 @@
+"""Ids: form, order, bounds."""
+
+import re
+from datetime import timedelta
+
+from halley.ids import TimeOrderedIds, first_id_at, is_id
+from halley.testing.clock import T0, FakeClock
+
+
+def test_form_and_order() -> None:
+    clock = FakeClock()
+    new_id = TimeOrderedIds(clock)
+    ids = []
+    for _ in range(200):
+        ids.append(new_id())
+        ids.append(new_id())
+        clock.advance(0.001)
+    assert all(re.fullmatch(r"[a-z0-9]{26}", made) and is_id(made) for made in ids)
+    assert ids == sorted(ids)
+    assert len(set(ids)) == len(ids)
+
+
+def test_order_holds_when_the_clock_goes_back() -> None:
+    clock = FakeClock()
+    new_id = TimeOrderedIds(clock)
+    first = new_id()
+    clock.jump(-3600)
+    assert new_id() > first
+
+
+def test_bound_of_an_instant() -> None:
+    clock = FakeClock()
+    made = TimeOrderedIds(clock)()
+    assert first_id_at(T0) <= made < first_id_at(T0 + timedelta(milliseconds=1))
+
+
+def test_what_is_no_id() -> None:
+    for text in ("", "a" * 25, "a" * 27, "A" * 26, "é" * 26, "a" * 25 + "/"):
+        assert not is_id(text)

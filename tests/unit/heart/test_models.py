@@ -1,0 +1,106 @@
+"""What a reference means, and what an input may be."""
+
+import msgspec
+import pytest
+
+from halley.errors import Unusable, VersionUnknown
+from halley.models.catalog import Catalog
+from halley.models.records import Model, Version
+from halley.models.validation import InputSchema, uses_files
+from halley.store.memory import MemoryStore
+from halley.testing.clock import T0
+
+
+def document(properties: dict[str, object], required: tuple[str, ...] = (), **more: object) -> bytes:
+    schemas = {"Input": {"type": "object", "properties": properties, "required": list(required)}, **more}
+    schemas.setdefault("Output", {"type": "string"})
+    return msgspec.json.encode({"openapi": "3.0.2", "components": {"schemas": schemas}})
+
+
+SCHEMA = document(
+    {
+        "prompt": {"type": "string", "maxLength": 5, "x-order": 0},
+        "steps": {"type": "integer", "minimum": 1, "maximum": 4, "x-order": 1},
+        "style": {"allOf": [{"$ref": "#/components/schemas/style"}], "default": "oil", "x-order": 2},
+        "seed": {"type": "integer", "nullable": True, "x-order": 3},
+        "token": {"type": "string", "format": "password", "x-cog-secret": True, "x-order": 4},
+    },
+    ("prompt",),
+    style={"type": "string", "enum": ["oil", "ink"]},
+)
+
+
+def test_valid_input_has_no_faults() -> None:
+    schema = InputSchema(SCHEMA)
+    assert schema.faults({"prompt": "a", "steps": 2, "style": "ink", "seed": None}) == ()
+
+
+def test_all_faults_come_at_once() -> None:
+    faults = InputSchema(SCHEMA).faults({"steps": 9, "style": "wax", "seed": "x"})
+    assert {(fault.type, fault.field) for fault in faults} >= {
+        ("required", "input"),
+        ("maximum", "input.steps"),
+    }
+    assert {fault.field for fault in faults} == {"input", "input.steps", "input.style", "input.seed"}
+    assert next(fault for fault in faults if fault.type == "required").description == "prompt is required"
+
+
+def test_a_long_value_does_not_fill_the_answer() -> None:
+    (fault,) = InputSchema(SCHEMA).faults({"prompt": "x" * 100_000})
+    assert len(fault.description) < 400
+
+
+def test_secrets_are_redacted_and_others_left_alone() -> None:
+    schema = InputSchema(SCHEMA)
+    assert schema.redacted({"prompt": "a"}) is None
+    assert schema.redacted({"prompt": "a", "token": "s3cret"}) == {"prompt": "a", "token": "[REDACTED]"}
+
+
+def test_unknown_names() -> None:
+    schema = InputSchema(SCHEMA)
+    assert schema.unknown_names({"prompt": "a", "colour": 1}) == ["colour"]
+    assert schema.unknown_faults(["colour"])[0].field == "input.colour"
+
+
+def test_a_hostile_pattern_cannot_hang() -> None:
+    schema = InputSchema(document({"prompt": {"type": "string", "pattern": "^(a+)+$"}}))
+    assert schema.faults({"prompt": "a" * 50_000 + "!"})
+
+
+def test_references_out_of_the_document_are_refused() -> None:
+    with pytest.raises(Unusable):
+        InputSchema(document({"prompt": {"$ref": "http://127.0.0.1:1/x.json"}}))
+    with pytest.raises(Unusable):
+        InputSchema(b'{"openapi":"3.0.2"}')
+
+
+def test_which_versions_touch_files() -> None:
+    assert not uses_files(document({"prompt": {"type": "string"}}))
+    assert uses_files(document({"image": {"type": "string", "format": "uri"}}))
+    assert uses_files(document({}, Output={"type": "array", "items": {"type": "string", "format": "uri"}}))
+    assert uses_files(document({}, Output={"title": "Output"}))  # could be anything
+
+
+@pytest.mark.anyio
+async def test_what_a_reference_means() -> None:
+    catalog = Catalog(MemoryStore())
+    model = Model(owner="demo", name="a", created_at=T0)
+    old, new = (Version(id=digit * 64, model="demo/a", created_at=T0, openapi_schema=SCHEMA) for digit in "12")
+    other = Version(id="3" * 64, model="demo/b", created_at=T0, openapi_schema=SCHEMA)
+    await catalog.register(model, old)
+    await catalog.register(model, new)
+    await catalog.register(Model(owner="demo", name="b", created_at=T0), other)
+    for reference, version in {
+        "demo/a": new,
+        "demo/a:latest": new,
+        "demo/a:" + "1" * 64: old,
+        "1" * 64: old,
+        "demo/b": other,
+    }.items():
+        assert catalog.resolve(reference).version == version, reference
+    for reference in ("demo/c", "demo/a:" + "3" * 64, "9" * 64, "demo", "", "demo/a:nope", "x" * 10_000, "demo/a\n"):
+        with pytest.raises(VersionUnknown):
+            catalog.resolve(reference)
+    catalog.withdraw("demo/a")
+    with pytest.raises(VersionUnknown):
+        catalog.resolve("1" * 64)

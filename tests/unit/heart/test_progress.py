@@ -1,0 +1,58 @@
+"""One fold for every reader."""
+
+import msgspec
+import pytest
+
+from halley.predictions.progress import fold, record_metric
+from halley.predictions.records import MetricItem, NewEvent, OutputItem
+from halley.predictions.status import EventKind
+from halley.testing.clock import T0
+
+
+def event(kind: EventKind, data: object) -> NewEvent:
+    return NewEvent(kind=kind, at=T0, data=msgspec.json.encode(data))
+
+
+def item(value: bytes) -> OutputItem:
+    return OutputItem(value=msgspec.Raw(value))
+
+
+def test_items_grow_into_a_list_and_a_single_value_stays_as_it_is() -> None:
+    assert (
+        fold([event(EventKind.OUTPUT_ADDED, item(b'"a"')), event(EventKind.OUTPUT_ADDED, item(b"1"))]).output
+        == b'["a",1]'
+    )
+    assert fold([event(EventKind.OUTPUT_SET, item(b'{"a":null}'))]).output == b'{"a":null}'
+    assert fold([event(EventKind.OUTPUT_SET, item(b"null"))]).has_output
+    assert fold([]).output is None
+
+
+def test_folding_in_pieces_equals_folding_at_once() -> None:
+    events = [event(EventKind.OUTPUT_ADDED, item(b"%d" % n)) for n in range(20)]
+    events.insert(7, event(EventKind.LOGGED, "seven"))
+    progress = fold(events[:9]).add(events[9:])
+    assert (progress.output, progress.logs) == (fold(events).output, "seven")
+
+
+def test_logs_are_verbatim() -> None:
+    bar = "\r 50%|#####     | 1/2\x00\u2028"
+    assert fold([event(EventKind.LOGGED, bar)]).logs == bar
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        ([("a", 1, "replace"), ("a", 2, "replace")], {"a": 2}),
+        ([("a", 1, "incr"), ("a", 2, "incr")], {"a": 3}),
+        ([("a", 1, "append"), ("a", "x", "append")], {"a": [1, "x"]}),
+        ([("a", 1, "replace"), ("a", 2, "append")], {"a": [1, 2]}),
+        ([("a.b.c", 1, "replace"), ("a.d", 2, "replace")], {"a": {"b": {"c": 1}, "d": 2}}),
+        ([("a", 1, "replace"), ("a.b", 2, "replace")], {"a": {"b": 2}}),
+        ([("a", "x", "replace"), ("a", 2, "incr")], {"a": 2}),
+    ],
+)
+def test_metric_modes(items: list[tuple[str, object, str]], expected: dict[str, object]) -> None:
+    metrics: dict[str, object] = {}
+    for name, value, mode in items:
+        record_metric(metrics, MetricItem(name=name, value=value, mode=mode))
+    assert metrics == expected
