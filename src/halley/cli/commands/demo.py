@@ -1,0 +1,110 @@
+"""`halley demo`: from nothing to a first picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from halley.cli.options import ConfigOption, DataOption, HostOption, PortOption
+from halley.cli.screen import Screen
+
+if TYPE_CHECKING:
+    from halley.cli.starting import Started
+
+_PROMPT: Final = "green hills under a morning sun"
+
+
+def demo(
+    host: HostOption = None,
+    port: PortOption = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="Where the first picture goes.")
+    ] = Path("halley-demo.png"),
+    browser: Annotated[bool, typer.Option("--open/--no-open", help="Show the picture in a browser.")] = True,
+) -> int:
+    """Serve the demo models and run a first prediction."""
+    import threading
+
+    from halley.app import run_server
+    from halley.cli.starting import (
+        forget_running,
+        free_port,
+        remember,
+        require_port,
+        running_url,
+        settings_from,
+        show_banner,
+    )
+
+    screen = Screen()
+    flags = {"server.host": host, "server.port": port, "data": data, "demo": True}
+    settings = settings_from(config, flags)
+    running = running_url(settings.data)
+    if running is not None:
+        screen.note(f"Halley already runs on {settings.data}:")
+        screen.out(running)
+        return 0
+    if port is None:
+        free = free_port(settings.server.host, settings.server.port)
+        if free != settings.server.port:
+            screen.note(f"Port {settings.server.port} is taken; using {free}.")
+            settings = settings_from(config, flags | {"server.port": free})
+    else:
+        require_port(settings.server.host, port)
+
+    def announce(started: Started) -> None:
+        token = remember(settings, started)
+        show_banner(screen, settings, started)
+        # The server's loop must go on to serve the very request that follows.
+        first = threading.Thread(
+            target=_first_prediction,
+            args=(screen, started.url, token, output),
+            kwargs={"browser": browser},
+            daemon=True,
+        )
+        first.start()
+
+    try:
+        return run_server(settings, paths=[], demo=True, reload=False, announce=announce)
+    finally:
+        forget_running(settings)
+
+
+def _first_prediction(screen: Screen, url: str, token: str | None, output: Path, *, browser: bool) -> None:
+    from halley.cli.client import Client, ModelRef
+    from halley.cli.failures import CommandError
+    from halley.cli.results import report_end, write_output
+    from halley.cli.target import Target, normalise
+    from halley.cli.waiting import wait_for
+
+    if token is None:
+        screen.note(
+            "  No key for this data folder is kept on this machine, so no first prediction is run. Give it with"
+            " HALLEY_ADMIN_KEY, or begin anew with another --data."
+        )
+        return
+    root, api = normalise(url)
+    try:
+        with Client(Target(root=root, api=api, token=token)) as client:
+            created = client.create(
+                ModelRef(owner="demo", name="paint"),
+                {"prompt": _PROMPT, "output_format": "png"},
+                idempotency_key=f"demo-{url}-{output.resolve()}-{client.timing.monotonic()}",
+            )
+            page = (created.get("urls") or {}).get("web") or f"{root}/p/{created['id']}"
+            screen.note(f"  First prediction {created['id']}  {page}")
+            final, _ = wait_for(client, screen, created["id"], created=created, logs=False, cancel_on_interrupt=False)
+            if final["status"] == "succeeded":
+                write_output(client, screen, final, output)
+            report_end(screen, final)
+    except CommandError as error:
+        screen.error(f"the first prediction could not be run: {error}", error.hint)
+        return
+    if browser and screen.out_is_terminal and screen.err_is_terminal:
+        import webbrowser
+
+        webbrowser.open(page)

@@ -1,0 +1,62 @@
+"""`halley init`: the beginning of a model."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from halley.cli.failures import UsageProblem
+from halley.cli.screen import Screen
+
+_RUN: Final = '''\
+from cog import BaseRunner, Input
+
+
+class Runner(BaseRunner):
+    def setup(self) -> None:
+        """Runs once, before the first prediction: load weights here."""
+        self.greeting = "Hello"
+
+    def run(
+        self,
+        name: str = Input(description="Who is greeted"),
+        times: int = Input(default=1, ge=1, le=10, description="How often"),
+    ) -> str:
+        """Runs for each prediction."""
+        return " ".join([f"{self.greeting}, {name}!"] * times)
+'''
+_COG: Final = """\
+# What runs, and in which environment. Cog itself reads this file, too.
+build:
+  python_version: "3.11"
+  # python_requirements: requirements.txt
+run: "run.py:Runner"
+"""
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="The folder to make the model in; its name becomes the model's.")],
+) -> None:
+    """Begin a model: run.py and cog.yaml, ready to be served."""
+    files = {"run.py": _RUN, "cog.yaml": _COG}
+    name = folder.resolve().name
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise UsageProblem(f"{name!r} cannot be a model's name.", hint="Use letters, digits, dots, - and _.")
+    there = [file for file in files if (folder / file).exists()]
+    if there:
+        raise UsageProblem(
+            f"{folder} already has {', '.join(there)}; nothing was written.", hint="Name another folder."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, text in files.items():
+        (folder / file).write_text(text, encoding="utf-8")
+    screen = Screen()
+    screen.note(f"Made {folder / 'run.py'} and {folder / 'cog.yaml'}. Next:")
+    screen.note(f"  halley check {folder}")
+    screen.note(
+        f"  halley run ./{folder} name=Edmond" if not folder.is_absolute() else f"  halley run {folder} name=Edmond"
+    )
+    screen.note(f"  halley serve {folder} --reload")

@@ -1,0 +1,88 @@
+"""`halley keys`: the API keys of a Halley server; needs an admin key."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+
+from halley.cli.options import JsonOption, ProfileOption, ServerOption, TokenOption
+from halley.cli.screen import Screen
+
+app = typer.Typer(help="Make, list and revoke API keys (admin).", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("create")
+def create(
+    name: Annotated[str, typer.Option("--name", help="What the key is for.")] = "",
+    account: Annotated[str | None, typer.Option("--account", help="Whose key; made if new. Yours if left out.")] = None,
+    scope: Annotated[list[str] | None, typer.Option("--scope", help="read, write or admin; may be repeated.")] = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a key and print it: this once, on stdout alone."""
+    from halley.cli.session import connect
+
+    body = {"name": name} | ({"account": account} if account else {}) | ({"scopes": scope} if scope else {})
+    screen = Screen(json_only=as_json)
+    with connect(server, token, profile) as client:
+        made = client.call("POST", "/keys", json=body)
+    if as_json:
+        screen.out_json(made)
+        return
+    screen.note(f"Made key {made['id']}{f' ({name})' if name else ''}. It is shown this once:")
+    screen.out(str(made.get("token") or made.get("key")))
+
+
+@app.command("list")
+def list_(
+    server: ServerOption = None, token: TokenOption = None, profile: ProfileOption = None, as_json: JsonOption = False
+) -> None:
+    """List all keys; the keys themselves are not known to anybody but their owners."""
+    from halley.cli.session import connect
+
+    screen = Screen(json_only=as_json)
+    with connect(server, token, profile) as client:
+        found = list(client.pages("/keys"))
+    if as_json:
+        screen.out_json(found)
+        return
+    rows = [
+        [
+            str(key.get("id", "")),
+            str(key.get("name") or ""),
+            str(key.get("account") or ""),
+            " ".join(key.get("scopes") or []),
+            str(key.get("hint") or ""),
+            "revoked" if key.get("revoked_at") else "valid",
+        ]
+        for key in found
+    ]
+    screen.table(["ID", "NAME", "ACCOUNT", "SCOPES", "BEGINS", "STATE"], rows)
+
+
+@app.command("revoke")
+def revoke(
+    id: Annotated[str, typer.Argument(help="The key's id, from `halley keys list`.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Revoke a key: programs that use it are refused from now on."""
+    import sys
+
+    from halley.cli.failures import UsageProblem
+    from halley.cli.session import connect
+
+    screen = Screen()
+    if not yes:
+        if not (sys.stdin.isatty() and screen.err_is_terminal):
+            raise UsageProblem("Revoking a key cannot be undone.", hint="Add --yes where nobody can be asked.")
+        typer.confirm(f"Revoke key {id}?", abort=True, err=True)
+    with connect(server, token, profile) as client:
+        client.call("DELETE", f"/keys/{quote(id, safe='')}")
+    screen.note(f"Key {id} is revoked.")

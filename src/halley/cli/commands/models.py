@@ -1,0 +1,104 @@
+"""`halley models`: what a server can run."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from halley.cli.options import JsonOption, ProfileOption, ServerOption, TokenOption
+from halley.cli.screen import Screen
+
+if TYPE_CHECKING:
+    from halley.cli.client import Client
+
+app = typer.Typer(help="See what a server can run.", no_args_is_help=True, rich_markup_mode=None)
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="owner/name, or owner/name:version.")]
+
+
+@app.command("list")
+def list_(
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most this many.")] = 50,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List models."""
+    from halley.cli.session import connect
+
+    screen = Screen(json_only=as_json)
+    with connect(server, token, profile) as client:
+        found = list(islice(client.models(), limit))
+    if as_json:
+        screen.out_json(found)
+        return
+    rows = [
+        [f"{model.get('owner')}/{model.get('name')}", _version_of(model)[:12], str(model.get("description") or "")]
+        for model in found
+    ]
+    screen.table(["MODEL", "VERSION", "DESCRIPTION"], rows)
+
+
+@app.command("show")
+def show(
+    model: ModelArgument,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one model and its inputs."""
+    from halley.cli.commands.check import describe, shown_default
+    from halley.cli.inputs import input_properties
+    from halley.cli.session import connect
+
+    screen = Screen(json_only=as_json)
+    with connect(server, token, profile) as client:
+        found, version = _find(client, model)
+    if screen.wants_json:
+        screen.out_json(found)
+        return
+    screen.out(f"{found.get('owner')}/{found.get('name')}  {found.get('description') or ''}".rstrip())
+    screen.out(f"version {version.get('id', 'hidden')}")
+    schema = version.get("openapi_schema")
+    inputs = input_properties(schema) or {}
+    ordered = sorted(inputs.items(), key=lambda pair: pair[1].get("x-order", 999))
+    rows = [[key, describe(item), shown_default(item), str(item.get("description", ""))] for key, item in ordered]
+    if rows:
+        screen.table(["INPUT", "TYPE", "DEFAULT", "DESCRIPTION"], rows)
+
+
+@app.command("schema")
+def schema(
+    model: ModelArgument, server: ServerOption = None, token: TokenOption = None, profile: ProfileOption = None
+) -> None:
+    """Print the OpenAPI document of a model's version."""
+    from halley.cli.failures import ServerRefused
+    from halley.cli.session import connect
+
+    with connect(server, token, profile) as client:
+        _, version = _find(client, model)
+    if not version.get("openapi_schema"):
+        raise ServerRefused(404, f"{model} has no schema on {client.target.root}.")
+    Screen(json_only=True).out_json(version["openapi_schema"])
+
+
+def _find(client: Client, text: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    from halley.cli.client import parse_model_ref
+    from halley.cli.failures import ServerRefused, UsageProblem
+
+    ref = parse_model_ref(text)
+    if ref.model is None:
+        raise UsageProblem(f"{text!r} names a version only.", hint="Write owner/name:version.")
+    found = client.model(ref)
+    if found is None:
+        raise ServerRefused(404, f"There is no model {ref.model} on {client.target.root}.", hint="halley models list")
+    version = client.version(ref) if ref.version else found.get("latest_version")
+    return found, version or {}
+
+
+def _version_of(model: dict[str, Any]) -> str:
+    version = model.get("latest_version")
+    return str(version.get("id", "")) if isinstance(version, dict) else ""

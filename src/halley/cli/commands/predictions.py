@@ -1,0 +1,215 @@
+"""`halley predictions`: look at, follow, keep and cancel predictions on any compatible server."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from halley.cli.options import JsonOption, ProfileOption, ServerOption, TimeoutOption, TokenOption, read_duration
+from halley.cli.screen import Screen
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+app = typer.Typer(help="Look at, follow, keep and cancel predictions.", no_args_is_help=True, rich_markup_mode=None)
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The prediction's id.")]
+SaveOption = Annotated[
+    Path | None,
+    typer.Option("--save", metavar="DIR", help="Keep all files of the output here, with prediction.json beside them."),
+]
+
+
+@app.command("list")
+def list_(
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most this many.")] = 20,
+    status: Annotated[str | None, typer.Option("--status", help="Only those with this status.")] = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List predictions, newest first."""
+    from halley.cli.session import connect
+
+    screen = Screen(json_only=as_json)
+    with connect(server, token, profile) as client:
+        wanted = (item for item in client.predictions() if status is None or item.get("status") == status)
+        found = list(islice(wanted, limit))
+    if as_json:
+        screen.out_json(found)
+        return
+    from datetime import UTC, datetime
+
+    now = datetime.now(UTC)
+    screen.table(["ID", "MODEL", "STATUS", "AGE", "QUEUED", "RUN"], [_row(screen, item, now) for item in found])
+
+
+@app.command("show")
+def show(
+    id: IdArgument,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a prediction as it is now.
+
+    Example:  halley predictions show ID --server https://api.cometapi.com/replicate/v1 --token TOKEN
+    """
+    from halley.cli.results import metrics_line
+    from halley.cli.session import connect
+
+    screen = Screen(json_only=as_json)
+    with connect(server, token, profile) as client:
+        prediction = client.look(id).prediction
+    if screen.wants_json:
+        screen.out_json(prediction)
+        return
+    page = (prediction.get("urls") or {}).get("web")
+    for name, value in [
+        ("id", prediction["id"]),
+        ("model", prediction.get("model")),
+        ("version", prediction.get("version")),
+        ("status", screen.mark(str(prediction["status"]))),
+        ("error", prediction.get("error")),
+        ("metrics", metrics_line(prediction)),
+        ("created", prediction.get("created_at")),
+        ("started", prediction.get("started_at")),
+        ("completed", prediction.get("completed_at")),
+        ("page", page),
+    ]:
+        if value:
+            screen.out(f"{name:10} {value}")
+    for name in ("input", "output"):
+        screen.out(f"{name}:")
+        screen.out_json(prediction.get(name))
+
+
+@app.command("logs")
+def logs(
+    id: IdArgument,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the prediction is over.")] = False,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Print the logs of a prediction, exactly as they are."""
+    from halley.cli.session import connect
+    from halley.cli.watching import watch
+
+    screen = Screen()
+    written = 0
+
+    def write(prediction: dict[str, Any]) -> None:
+        nonlocal written
+        text = str(prediction.get("logs") or "")
+        if len(text) > written:
+            screen.out(text[written:], end="")
+            written = len(text)
+
+    with connect(server, token, profile) as client:
+        if follow:
+            watch(client, id, timing=client.timing, on_look=write, hold_seconds=1.0)
+        else:
+            write(client.look(id).prediction)
+
+
+@app.command("watch")
+def watch_(
+    id: IdArgument,
+    save: SaveOption = None,
+    timeout: TimeoutOption = None,
+    cancel_on_interrupt: Annotated[
+        bool, typer.Option("--cancel-on-interrupt", help="Ctrl+C cancels the prediction instead of leaving it.")
+    ] = False,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Follow a prediction until it is over, then keep its files. Run it again to go on after an interruption.
+
+    Example:  halley predictions watch ID --save ./ID --server https://api.cometapi.com/replicate/v1
+    """
+    from halley.cli.failures import ExitCode
+    from halley.cli.results import report_end, save_all, show_output
+    from halley.cli.saving import saved_already
+    from halley.cli.session import connect
+    from halley.cli.waiting import Interrupted, wait_for
+    from halley.cli.watching import is_terminal
+
+    screen = Screen(json_only=as_json)
+    seconds = read_duration(timeout, "--timeout")
+    record = saved_already(save, id) if save else None
+    if record is not None and is_terminal(record.prediction):
+        screen.note(f"  all of it is in {save} already")
+        show_output(screen, record.prediction, text_stream=False)
+        return report_end(screen, record.prediction)
+    with connect(server, token, profile) as client:
+        try:
+            final, _ = wait_for(
+                client, screen, id, created=None, timeout_seconds=seconds, cancel_on_interrupt=cancel_on_interrupt
+            )
+        except Interrupted:
+            return ExitCode.INTERRUPTED
+        if save:
+            save_all(client, screen, final, save)
+    show_output(screen, final, text_stream=False)
+    return report_end(screen, final)
+
+
+@app.command("cancel")
+def cancel(
+    id: IdArgument,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Cancel a prediction; one that is over stays as it is."""
+    from halley.cli.session import connect
+
+    screen = Screen(json_only=as_json)
+    with connect(server, token, profile) as client:
+        prediction = client.cancel(id)
+    if screen.wants_json:
+        screen.out_json(prediction)
+    screen.note(f"Prediction {id} is {prediction['status']}.")
+
+
+def _row(screen: Screen, prediction: dict[str, Any], now: datetime) -> list[str]:
+    created, started, completed = (
+        _instant(prediction.get(f"{word}_at")) for word in ("created", "started", "completed")
+    )
+    metrics = prediction.get("metrics")
+    run = metrics.get("predict_time") if isinstance(metrics, dict) else None
+    if run is None and started and completed:
+        run = (completed - started).total_seconds()
+    return [
+        str(prediction.get("id", "")),
+        str(prediction.get("model") or ""),
+        screen.mark(str(prediction.get("status"))),
+        _span((now - created).total_seconds()) if created else "",
+        f"{(started - created).total_seconds():.1f}s" if created and started else "",
+        f"{run:.1f}s" if isinstance(run, int | float) else "",
+    ]
+
+
+def _instant(text: Any) -> datetime | None:
+    from datetime import UTC, datetime
+
+    try:
+        found = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _span(seconds: float) -> str:
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds // size:.0f}{unit}"
+    return f"{max(seconds, 0):.0f}s"

@@ -1,0 +1,144 @@
+"""`halley run`: create a prediction, follow it, keep its output; the exit code tells the truth."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from halley.cli.options import JsonOption, ProfileOption, ServerOption, TimeoutOption, TokenOption, read_duration
+from halley.cli.screen import Screen
+
+if TYPE_CHECKING:
+    from halley.cli.client import Client, Json, ModelRef
+
+
+def run(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="owner/name[:version], or a folder: ./my-model")],
+    inputs: Annotated[
+        list[str] | None, typer.Argument(metavar="[INPUT]...", help="NAME=TEXT, NAME=@FILE or NAME:=JSON.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="PATH", help="Keep the output here.")] = None,
+    save: Annotated[
+        Path | None, typer.Option("--save", metavar="DIR", help="Keep all files here, with prediction.json.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the end, or only create.")] = True,
+    timeout: TimeoutOption = None,
+    cancel_after: Annotated[
+        str | None, typer.Option("--cancel-after", metavar="TIME", help="The server ends it after 30s, 5m, ...")
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach-on-interrupt", help="Ctrl+C leaves the prediction running.")
+    ] = False,
+    idempotency_key: Annotated[
+        str | None, typer.Option("--idempotency-key", metavar="KEY", help="The same key makes no second prediction.")
+    ] = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Run a model and show its output.
+
+    Examples:  halley run demo/paint prompt="green hills" -o hills.png   |   halley run ./my-model image=@cat.jpg
+    """
+    import secrets
+
+    from halley.cli.client import Client, parse_model_ref
+    from halley.cli.failures import ExitCode, UsageProblem
+    from halley.cli.inputs import build_input, input_properties, is_text_stream
+    from halley.cli.private import private_server
+    from halley.cli.session import connect
+
+    screen = Screen(json_only=as_json)
+    seconds = read_duration(timeout, "--timeout")
+    with ExitStack() as stack:
+        if is_local_path(model):
+            path = Path(model).expanduser()
+            if not path.exists():
+                raise UsageProblem(f"There is no model at {path}.", hint="`halley init FOLDER` begins one.")
+            if not wait:
+                raise UsageProblem("--no-wait needs a server that stays.", hint="Start one: halley serve " + model)
+            screen.status("starting the model ...")
+            started = stack.enter_context(private_server(path))
+            client = stack.enter_context(Client(started.target))
+            model = started.models[0]
+        else:
+            client = stack.enter_context(connect(server, token, profile))
+        ref = parse_model_ref(model)
+        schema = _schema_of(client, ref)
+        values = build_input(inputs or [], input_properties(schema), client.upload)
+        created = client.create(
+            ref, values, idempotency_key=idempotency_key or secrets.token_hex(16), cancel_after=cancel_after
+        )
+        _introduce(screen, created, model)
+        if not wait:
+            if screen.wants_json:
+                screen.out_json(created)
+            else:
+                screen.out(created["id"])
+            return ExitCode.SUCCEEDED
+        text_stream = is_text_stream(schema)
+        return _see_through(
+            client, screen, created, text_stream=text_stream, seconds=seconds, detach=detach, output=output, save=save
+        )
+
+
+def is_local_path(model: str) -> bool:
+    """True for `.`, `./x`, `/x`, `~/x` and names of existing Python files; a bare `owner/name` is always a model."""
+    return (
+        model in {".", ".."}
+        or model.startswith(("./", "../", "/", "~"))
+        or (model.endswith(".py") and Path(model).is_file())
+    )
+
+
+def _see_through(
+    client: Client,
+    screen: Screen,
+    created: Json,
+    *,
+    text_stream: bool,
+    seconds: float | None,
+    detach: bool,
+    output: Path | None,
+    save: Path | None,
+) -> int:
+    from halley.cli.failures import ExitCode
+    from halley.cli.results import report_end, save_all, show_output, write_output
+    from halley.cli.waiting import Interrupted, wait_for
+
+    try:
+        final, streamed = wait_for(
+            client,
+            screen,
+            created["id"],
+            created=created,
+            stream_text=text_stream and output is None and not screen.json_only,
+            timeout_seconds=seconds,
+            cancel_on_interrupt=not detach,
+        )
+    except Interrupted:
+        return ExitCode.INTERRUPTED
+    if final["status"] == "succeeded":
+        if save:
+            save_all(client, screen, final, save)
+        if output:
+            write_output(client, screen, final, output)
+    if not streamed and (screen.wants_json or (output is None and save is None)):
+        show_output(screen, final, text_stream=text_stream)
+    return report_end(screen, final)
+
+
+def _introduce(screen: Screen, created: Json, model: str) -> None:
+    page = (created.get("urls") or {}).get("web") or ""
+    screen.note(f"{created['id']} {created.get('model') or model}  {page}".rstrip())
+
+
+def _schema_of(client: Client, ref: ModelRef) -> Any:
+    if ref.model is None:
+        return None
+    version = client.version(ref) if ref.version else (client.model(ref) or {}).get("latest_version")
+    return version.get("openapi_schema") if isinstance(version, dict) else None

@@ -1,0 +1,76 @@
+"""`halley serve`: the server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from halley.cli.options import ConfigOption, DataOption, HostOption, PortOption
+from halley.cli.screen import Screen
+
+if TYPE_CHECKING:
+    from halley.cli.starting import Started
+
+
+def serve(
+    paths: Annotated[list[Path] | None, typer.Argument(metavar="[PATH]...", help="Model folders or files.")] = None,
+    host: HostOption = None,
+    port: PortOption = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
+    reload: Annotated[bool, typer.Option("--reload", help="Load a model anew when its files change.")] = False,
+    demo: Annotated[bool | None, typer.Option("--demo/--no-demo", help="With or without the demo models.")] = None,
+    private: Annotated[bool, typer.Option("--private", hidden=True)] = False,
+) -> int:
+    """Serve models behind the Replicate HTTP API.
+
+    Example:  halley serve ./my-model --reload
+    """
+    from halley.app import run_server
+    from halley.cli.failures import UsageProblem
+    from halley.cli.starting import forget_running, remember, require_port, running_url, settings_from, show_banner
+
+    screen = Screen()
+    flags = {"server.host": host, "server.port": port, "data": data, "demo": demo}
+    if private:
+        flags |= {"server.host": "127.0.0.1", "server.port": 0, "demo": False}
+        _end_with_stdin()
+    settings = settings_from(config, flags)
+    missing = [str(path) for path in paths or [] if not path.exists()]
+    if missing:
+        raise UsageProblem(f"There is no model at {', '.join(missing)}.", hint="`halley init FOLDER` begins one.")
+    running = running_url(settings.data)
+    if running is not None:
+        raise UsageProblem(
+            f"A Halley server already runs on {settings.data}: {running}.",
+            hint="Use it, stop it, or name another folder with --data.",
+        )
+    require_port(settings.server.host, settings.server.port)
+
+    def announce(started: Started) -> None:
+        if private:
+            Screen(json_only=True).out_json({"url": started.url, "models": list(started.models)})
+            return
+        remember(settings, started)
+        show_banner(screen, settings, started, hint=settings.demo)
+
+    try:
+        return run_server(settings, paths=paths or [], demo=settings.demo, reload=reload, announce=announce)
+    finally:
+        forget_running(settings)
+
+
+def _end_with_stdin() -> None:
+    # The command that wants us holds our stdin; when it dies, even by SIGKILL, stdin ends and so do we.
+    import os
+    import signal
+    import sys
+    import threading
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="stdin", daemon=True).start()

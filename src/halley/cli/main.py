@@ -1,0 +1,79 @@
+"""The `halley` command: its tree of commands, and the one place where errors become words and exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from halley.cli.commands import check, config, demo, env, init, keys, models, predictions, run, serve, version
+from halley.cli.failures import CommandError, ExitCode, exit_code_of
+from halley.cli.screen import Screen
+from halley.errors import HalleyError
+from halley.settings import SettingsError
+
+app = typer.Typer(
+    name="halley",
+    help="Run models behind the Replicate HTTP API; use any server that speaks it.\n\n"
+    "First steps:  halley demo   |   halley run demo/paint prompt='green hills' -o hills.png   |   halley env",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,  # rich costs more than the whole rest of --help
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+app.command("demo")(demo.demo)
+app.command("serve")(serve.serve)
+app.command("run")(run.run)
+app.add_typer(predictions.app, name="predictions")
+app.add_typer(models.app, name="models")
+app.add_typer(keys.app, name="keys")
+app.command("env")(env.env)
+app.command("init")(init.init)
+app.command("check")(check.check)
+app.add_typer(config.app, name="config")
+app.command("version")(version.version)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and end the process with its exit code."""
+    sys.exit(run_command(sys.argv[1:] if arguments is None else arguments))
+
+
+def run_command(arguments: Sequence[str], screen: Screen | None = None) -> int:
+    """Run one command and give its exit code; expected errors become a few words on stderr."""
+    try:
+        code = app(args=list(arguments), prog_name="halley", standalone_mode=False)
+        return int(code) if isinstance(code, int) else ExitCode.SUCCEEDED
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): nobody is left to tell, not even at interpreter exit.
+        sys.stderr.close()
+        return ExitCode.SUCCEEDED
+    except Exception as error:  # noqa: BLE001 - the last place: nothing may leave as a traceback
+        return _explain(error, screen or Screen())
+
+
+def _explain(error: Exception, screen: Screen) -> int:
+    if isinstance(error, typer.Abort):
+        return ExitCode.INTERRUPTED
+    show = getattr(error, "show", None)
+    if callable(show):  # a wrong option or argument: the parser's own words, and its exit code 2
+        show()
+        return int(getattr(error, "exit_code", ExitCode.USAGE))
+    if isinstance(error, HalleyError | SettingsError):
+        screen.error(str(error), error.hint if isinstance(error, CommandError) else "")
+    elif isinstance(error, OSError):
+        screen.error(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.")
+    else:
+        import traceback
+
+        from halley.cli.results import write_report
+
+        path = write_report("".join(traceback.format_exception(error)))
+        screen.error(f"something unexpected: {type(error).__name__}: {error}", f"The details are in {path}.")
+    return exit_code_of(error)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Options that several commands share, spelled once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from halley.cli.failures import UsageProblem
+from halley.settings import parse_seconds
+
+ServerOption = Annotated[
+    str | None,
+    typer.Option("--server", metavar="URL", help="Any Replicate-compatible server; every spelling of the base URL."),
+]
+TokenOption = Annotated[str | None, typer.Option("--token", metavar="TOKEN", help="The API token for that server.")]
+ProfileOption = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="A profile of the credentials.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="A halley.toml.")]
+DataOption = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="The data folder.")]
+HostOption = Annotated[str | None, typer.Option("--host", help="The address to listen on (127.0.0.1).")]
+PortOption = Annotated[int | None, typer.Option("--port", help="The port to listen on (1986); 0 takes a free one.")]
+TimeoutOption = Annotated[
+    str | None, typer.Option("--timeout", metavar="TIME", help="Stop waiting after 30s, 5m, ...; it runs on (exit 9).")
+]
+
+
+def read_duration(text: str | None, option: str) -> float | None:
+    """Read a duration option.
+
+    Raises:
+        UsageProblem: it is none.
+    """
+    try:
+        return None if text is None else parse_seconds(text)
+    except ValueError as error:
+        raise UsageProblem(f"{option} {text!r} is not valid: {error}.") from error

@@ -1,0 +1,76 @@
+"""A server of our own for the length of one command: `halley run ./folder` needs none to be running."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from halley.cli.failures import Unreachable
+from halley.cli.target import Target, normalise
+from halley.settings import process_environ
+
+STOP_SECONDS = 10.0
+
+
+class PrivateServer(msgspec.Struct, frozen=True, kw_only=True):
+    """Where it listens and what it runs."""
+
+    target: Target
+    models: list[str]
+
+
+@contextmanager
+def private_server(model: Path) -> Iterator[PrivateServer]:
+    """Start a server for one model folder or file, on a free loopback port and a temporary data folder; stop it after.
+
+    It ends with us however we end: it watches its stdin, which closes with our process.
+
+    Raises:
+        Unreachable: it did not start; its own words are on stderr.
+    """
+    data = Path(tempfile.mkdtemp(prefix="halley-run-"))
+    key = secrets.token_hex(24)
+    environ = {**process_environ(), "HALLEY_ADMIN_KEY": key, "HALLEY_SERVER__ACCESS_LOG": "false"}
+    command = [sys.executable, "-m", "halley.cli.main", "serve", str(model.resolve()), "--private", "--data", str(data)]
+    process = subprocess.Popen(
+        command,
+        env=environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,  # Ctrl+C is ours to handle: the prediction is cancelled before the server goes
+    )
+    try:
+        yield _announced(process, key, model)
+    finally:
+        if process.stdin is not None:
+            process.stdin.close()
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+        shutil.rmtree(data, ignore_errors=True)
+
+
+def _announced(process: subprocess.Popen[bytes], key: str, model: Path) -> PrivateServer:
+    line = process.stdout.readline() if process.stdout is not None else b""
+    try:
+        started = json.loads(line)
+        root, api = normalise(started["url"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise Unreachable(
+            f"The server for {model} did not start.", hint=f"`halley check {model}` says what is wrong with a model."
+        ) from error
+    return PrivateServer(target=Target(root=root, api=api, token=key), models=started["models"])

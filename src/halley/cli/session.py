@@ -1,0 +1,35 @@
+"""Opening a client as the command line, the environment and the credentials say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from halley.cli import credentials
+from halley.cli.target import Target, find_target
+from halley.settings import process_environ
+
+if TYPE_CHECKING:
+    from halley.cli.client import Client
+
+
+def choose_target(server: str | None, token: str | None, profile: str | None) -> Target:
+    """Decide on server and token from all sources.
+
+    Raises:
+        UsageProblem: an unknown profile, no usable URL, unreadable credentials.
+    """
+    environ = process_environ()
+    return find_target(
+        server=server,
+        token=token,
+        profile=profile or environ.get("HALLEY_PROFILE"),
+        environ=environ,
+        credentials=credentials.load(),
+    )
+
+
+def connect(server: str | None, token: str | None, profile: str | None) -> Client:
+    """Give a client; nothing is sent yet."""
+    from halley.cli.client import Client
+
+    return Client(choose_target(server, token, profile))
