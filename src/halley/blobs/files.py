@@ -12,17 +12,17 @@ import os
 import stat
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from anyio import to_thread
 
+from halley.assets.disk import full_disk_told
 from halley.assets.ports import BlobInfo
-from halley.errors import NotFound, StorageFull, TooLarge
+from halley.errors import NotFound, TooLarge
 
 CHUNK_BYTES: Final = 2**20  # one trip to a thread for each: smaller pieces cost more in trips than in copying
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_KERNEL_COPY: Final = frozenset(
     {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EBADF, errno.EPERM}
 )
@@ -134,7 +134,7 @@ class FileBlobs:
     def _publish(self, draft: "_Draft") -> BlobInfo:
         info = draft.seal()
         shard = self._folder / info.sha256[:2]
-        with _storage_errors():
+        with full_disk_told():
             if not shard.is_dir():
                 shard.mkdir(exist_ok=True)
                 _sync_folder(self._folder)
@@ -148,7 +148,7 @@ class _Draft:
     """An unfinished file that hashes what it is given."""
 
     def __init__(self, folder: Path) -> None:
-        with _storage_errors():
+        with full_disk_told():
             try:
                 self._fd, name = tempfile.mkstemp(dir=folder)
             except FileNotFoundError:
@@ -160,7 +160,7 @@ class _Draft:
 
     def write(self, data: bytes) -> None:
         view = memoryview(data)
-        with _storage_errors():
+        with full_disk_told():
             while view:
                 view = view[os.write(self._fd, view) :]
         self._hash.update(data)
@@ -200,7 +200,7 @@ class _Draft:
 
     def seal(self) -> BlobInfo:
         """Bring the bytes to the disk and give their name. An error of the sync itself is not retried, it rises."""
-        with _storage_errors():
+        with full_disk_told():
             os.fchmod(self._fd, 0o400)
             os.fsync(self._fd)
         return BlobInfo(sha256=self._hash.hexdigest(), size_bytes=self.size_bytes)
@@ -223,7 +223,7 @@ class _Draft:
 def _kernel_copy(source: int, target: int, size_bytes: int) -> bool:
     """Copy inside the kernel, which shares the blocks where the file system can; False where it cannot copy so."""
     at = 0
-    with _storage_errors():
+    with full_disk_told():
         while at < size_bytes:
             try:
                 copied = os.copy_file_range(source, target, size_bytes - at, at, at)
@@ -253,15 +253,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-@contextmanager
-def _storage_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise StorageFull(
-                "The disk of the data folder has no room left. Free some space, or move HALLEY_DATA to a larger disk."
-            ) from error
-        raise

@@ -6,6 +6,8 @@ from typing import Final, Self
 
 from anyio import to_thread
 
+from halley.assets.disk import full_disk_told
+
 BATCH_BYTES: Final = 2**20  # one trip to a thread for each
 
 
@@ -67,5 +69,6 @@ class FileSink:
 
 def _write_all(fd: int, data: bytearray) -> None:
     view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+    with full_disk_told():
+        while view:
+            view = view[os.write(fd, view) :]

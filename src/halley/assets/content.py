@@ -1,0 +1,142 @@
+"""How stored bytes are handed out: headers, ranges, conditions. Pure; the entrance sends what this says.
+
+Anybody may have written these bytes, and they come from the server's own origin: only pictures, sound, film and plain
+text are shown in place, everything else is a download, and nothing may run.
+
+Source: contract section 14; RFC 9110 sections 13 and 14; RFC 6266; RFC 8187.
+"""
+
+import re
+from typing import Final, Literal
+from urllib.parse import quote
+
+import msgspec
+
+_SHOWN: Final = frozenset(
+    {
+        "application/json",
+        "application/jsonl",
+        "image/avif",
+        "image/bmp",
+        "image/gif",
+        "image/jpeg",
+        "image/png",
+        "image/webp",
+        "text/csv",
+        "text/plain",
+    }
+)
+_TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}", re.ASCII)
+_RANGE: Final = re.compile(r"\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.ASCII)
+_TAG: Final = re.compile(r'(?:W/)?"([^"]*)"', re.ASCII)
+_UNQUOTED: Final = re.compile(r"[^ !#$&+.^_`|~0-9A-Za-z()\[\]{},;=@\'-]", re.ASCII)
+# sandbox takes scripts, forms and the origin away; the page that a browser builds around a film may still play it
+_POLICY: Final = "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'"
+_STRICT_POLICY: Final = "sandbox; default-src 'none'"
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to answer: status, headers, and the bytes from `start` up to, not including, `end`.
+
+    For 304 and 416 there are no bytes. A HEAD gets the same headers.
+    """
+
+    status: Literal[200, 206, 304, 416]
+    headers: tuple[tuple[str, str], ...]
+    start: int = 0
+    end: int = 0
+
+
+def plan(
+    *,
+    name: str,
+    content_type: str,
+    sha256: str,
+    size_bytes: int,
+    max_age_seconds: int,
+    attachment: bool = False,
+    range_header: str | None = None,
+    if_range: str | None = None,
+    if_none_match: str | None = None,
+) -> Plan:
+    """Plan the answer to a GET of stored bytes. `attachment` makes it a download whatever it is."""
+    tag = etag(sha256)
+    shared = (
+        ("etag", tag),
+        ("cache-control", f"private, max-age={max(0, max_age_seconds)}"),
+        ("access-control-allow-origin", "*"),
+        ("x-content-type-options", "nosniff"),
+    )
+    if if_none_match is not None and _matches(if_none_match, tag):
+        return Plan(status=304, headers=shared)
+    counts = if_range is None or if_range.strip() == tag
+    status, start, end = _span(range_header if counts else None, size_bytes)
+    ranges = ("accept-ranges", "bytes")
+    if status == 416:
+        unfit = ("content-range", f"bytes */{size_bytes}")
+        return Plan(status=416, headers=(*shared, ranges, unfit, ("content-length", "0")))
+    headers = [*shared, ranges, *_about(name, content_type, attachment), ("content-length", str(end - start))]
+    if status == 206:
+        headers.append(("content-range", f"bytes {start}-{end - 1}/{size_bytes}"))
+    return Plan(status=status, headers=tuple(headers), start=start, end=end)
+
+
+def etag(sha256: str) -> str:
+    """The strong entity tag of bytes: they are what their digest says."""
+    return f'"{sha256}"'
+
+
+def is_shown(content_type: str) -> bool:
+    """Whether a browser may show this type in place."""
+    return content_type in _SHOWN or content_type.startswith(("audio/", "video/"))
+
+
+def safe_type(content_type: str) -> str:
+    """Give a media type that is fit for a header, without parameters; `application/octet-stream` for anything else."""
+    bare = content_type.partition(";")[0].strip().lower()
+    return bare if _TYPE.fullmatch(bare) else "application/octet-stream"
+
+
+def disposition(name: str, *, attachment: bool) -> str:
+    """Make a Content-Disposition that no file name can break out of. Source: RFC 6266, RFC 8187."""
+    kind = "attachment" if attachment else "inline"
+    plain = _UNQUOTED.sub("_", name)
+    value = f'{kind}; filename="{plain}"'
+    return value if plain == name else f"{value}; filename*=UTF-8''{quote(name, safe='', errors='replace')}"
+
+
+def _about(name: str, content_type: str, attachment: bool) -> list[tuple[str, str]]:
+    bare = safe_type(content_type)
+    download = attachment or not is_shown(bare)
+    shown_type = f"{bare}; charset=utf-8" if bare.startswith("text/") else bare
+    return [
+        ("content-type", shown_type),
+        ("content-disposition", disposition(name, attachment=download)),
+        ("content-security-policy", _STRICT_POLICY if download else _POLICY),
+    ]
+
+
+def _matches(header: str, tag: str) -> bool:
+    return header.strip() == "*" or any(f'"{found}"' == tag for found in _TAG.findall(header))
+
+
+def _span(header: str | None, size_bytes: int) -> tuple[Literal[200, 206, 416], int, int]:
+    """Give the wanted bytes and what they are: all (also when the header makes no sense), a part, or none that exist."""
+    whole: Final = 200, 0, size_bytes
+    unmet: Final = 416, 0, 0
+    unit, _, wanted = (header or "").partition("=")
+    if unit.strip().lower() != "bytes":
+        return whole
+    if "," in wanted:
+        return unmet  # one at a time: overlapping ranges multiply work and traffic
+    match = _RANGE.fullmatch(wanted)
+    if match is None or not (match[1] or match[2]):
+        return whole
+    if not match[1]:
+        length = min(int(match[2]), size_bytes)
+        return (206, size_bytes - length, size_bytes) if length else unmet
+    first = int(match[1])
+    last = int(match[2]) if match[2] else size_bytes - 1
+    if match[2] and last < first:
+        return whole
+    return (206, first, min(last + 1, size_bytes)) if first < size_bytes else unmet

@@ -1,0 +1,206 @@
+"""Links that are rights: who holds one may read one thing, without a key, until it ends.
+
+    /d/{id}-{index}-{expiry}-{mac}/{name}      one output file of a prediction
+    /v1/streams/{id}-{mac}                     the event stream of a prediction, for the life of its data
+    /v1/files/stream-{id}-{mac}                the same, for versions whose output is files
+    /v1/files/{id}/download?expiry=&owner=&signature=    an uploaded file
+
+Numbers are in base 36, the MAC is HMAC-SHA256 cut to 128 bits. Source: contract sections 12.1, 13.3 and 14.
+"""
+
+import base64
+import hmac
+import re
+from datetime import datetime
+from typing import Final
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+import msgspec
+
+from halley.clock import Clock
+from halley.errors import Forbidden, NotFound
+
+DEFAULT_LINK_SECONDS: Final = 86_400.0
+_DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+_DELIVERY: Final = re.compile(r"([0-9a-z]{26})-([0-9a-z]{1,6})-([0-9a-z]{1,8})-([A-Za-z0-9_-]{22})", re.ASCII)
+_STREAM: Final = re.compile(r"([0-9a-z]{26})-([A-Za-z0-9_-]{22})", re.ASCII)
+_PREFIX: Final = re.compile(r"(?:/replicate)?(?:/v1)*(?=/)", re.ASCII)
+_FILE: Final = re.compile(r"/files/([0-9a-z]{26})(/download)?/?", re.ASCII)
+_GONE: Final = "This link is not valid, or not any more. Read the prediction again to get a fresh one."
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """What a delivery link gives a right to. `expires_at` is in Unix seconds."""
+
+    prediction_id: str
+    index: int
+    expires_at: int
+
+
+class DeliveryLink(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A URL that leads to `/d/` of this server, or looks so: only `LinkSigner.verify` knows."""
+
+    capability: str
+
+
+class FileLink(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A URL that leads to an uploaded file. `signature` is set for a download link."""
+
+    file_id: str
+    owner: str | None = None
+    expiry: int | None = None
+    signature: str | None = None
+
+
+OwnLink = DeliveryLink | FileLink
+
+
+class LinkSigner:
+    """Makes and checks links. The key is secret, 32 bytes or more, and the same for ever: a new one ends all links."""
+
+    def __init__(self, key: bytes, clock: Clock, link_seconds: float = DEFAULT_LINK_SECONDS) -> None:
+        """Links live between half of `link_seconds` and the whole, see `link_epoch`."""
+        if len(key) < 16:
+            raise ValueError("a link key has at least 16 bytes")
+        self._key = key
+        self._clock = clock
+        self._half_seconds = max(1, int(link_seconds) // 2)
+
+    def link_epoch(self, now: datetime) -> int:
+        """Count the half lives of a link: all links to a file that are made in one epoch are equal.
+
+        So an encoded answer may be kept for as long as its epoch lasts, and any answer holds links that are valid for
+        at least half of their life.
+        """
+        return int(now.timestamp()) // self._half_seconds
+
+    def delivery(
+        self, prediction_id: str, index: int, *, now: datetime | None = None, data_ends_at: datetime | None = None
+    ) -> str:
+        """Make the capability for one output file; never valid past the end of the data."""
+        epoch = self.link_epoch(now or self._clock.now())
+        expiry = (epoch + 2) * self._half_seconds
+        if data_ends_at is not None:
+            expiry = min(expiry, int(data_ends_at.timestamp()))
+        text = f"{prediction_id}-{_base36(index)}-{_base36(max(0, expiry))}"
+        return f"{text}-{self._mac('delivery', text)}"
+
+    def delivery_path(
+        self,
+        prediction_id: str,
+        index: int,
+        name: str,
+        *,
+        now: datetime | None = None,
+        data_ends_at: datetime | None = None,
+    ) -> str:
+        """Make the path of a delivery link. It ends in the file's name, which clients take for their copy."""
+        capability = self.delivery(prediction_id, index, now=now, data_ends_at=data_ends_at)
+        return f"/d/{capability}/{quote(name, safe='')}"
+
+    def verify(self, capability: str) -> Delivery:
+        """Give what a delivery capability is for.
+
+        Raises:
+            NotFound: forged, damaged or expired: the answer does not tell which.
+        """
+        delivery = self._authentic(capability)
+        if delivery is None or delivery.expires_at <= self._clock.now().timestamp():
+            raise NotFound(_GONE)
+        return delivery
+
+    def is_authentic(self, capability: str) -> bool:
+        """Whether this server made the capability, expired or not. For telling our links from foreign ones."""
+        return self._authentic(capability) is not None
+
+    def stream(self, prediction_id: str) -> str:
+        """Make the capability for a prediction's event stream. It does not expire: its data does."""
+        return f"{prediction_id}-{self._mac('stream', prediction_id)}"
+
+    def stream_path(self, prediction_id: str, *, files: bool = False) -> str:
+        """Make the path of a stream link; `files` where the output is files (contract 12.1: a client looks at it)."""
+        capability = self.stream(prediction_id)
+        return f"/v1/files/stream-{capability}" if files else f"/v1/streams/{capability}"
+
+    def verify_stream(self, capability: str) -> str:
+        """Give the prediction id of a stream capability, without the `stream-` before it.
+
+        Raises:
+            NotFound: forged or damaged.
+        """
+        match = _STREAM.fullmatch(capability)
+        if match is None or not hmac.compare_digest(match[2], self._mac("stream", match[1])):
+            raise NotFound("This stream link is not valid.")
+        return match[1]
+
+    def _authentic(self, capability: str) -> Delivery | None:
+        match = _DELIVERY.fullmatch(capability)
+        if match is None:
+            return None
+        if not hmac.compare_digest(match[4], self._mac("delivery", capability[: match.end(3)])):
+            return None
+        return Delivery(prediction_id=match[1], index=int(match[2], 36), expires_at=int(match[3], 36))
+
+    def _mac(self, purpose: str, text: str) -> str:
+        # the purpose is part of what is signed: a right to one thing is never a right to another
+        digest = hmac.digest(self._key, f"{purpose}\n{text}".encode(), "sha256")
+        return base64.urlsafe_b64encode(digest[:16]).decode().rstrip("=")
+
+
+def download_signature(secret: bytes, *, owner: str, file_id: str, expiry: int) -> str:
+    """Sign the download of an uploaded file, unquoted. Source: contract section 13.3."""
+    return base64.b64encode(hmac.digest(secret, f"{owner} {file_id} {expiry}".encode(), "sha256")).decode()
+
+
+def check_download(secret: bytes, *, owner: str, file_id: str, expiry: int, signature: str, now: datetime) -> None:
+    """Accept a signed download.
+
+    Raises:
+        Forbidden: wrong or expired: the answer does not tell which (contract 13.3).
+    """
+    right = download_signature(secret, owner=owner, file_id=file_id, expiry=expiry)
+    # bytes: compare_digest refuses text beyond ASCII, and the signature comes from outside
+    is_right = bool(secret) and hmac.compare_digest(signature.encode("utf-8", "replace"), right.encode())
+    if not is_right or expiry <= now.timestamp():
+        raise Forbidden(f"The download link of file {file_id} is not valid, or not any more.")
+
+
+def own_link(url: str) -> OwnLink | None:
+    """Recognise the form of this server's own links, under any origin and any spelling of the prefix.
+
+    The origin tells nothing: behind proxies and tunnels this server has many. The form alone tells nothing either; the
+    signature or the file's record does.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        return None
+    path = unquote(parts.path)
+    if path.startswith("/d/"):
+        capability = path.split("/")[2]
+        return DeliveryLink(capability=capability) if _DELIVERY.fullmatch(capability) else None
+    prefix = _PREFIX.match(path)
+    match = _FILE.fullmatch(path, prefix.end() if prefix else 0)
+    if match is None:
+        return None
+    return _signed(match[1], parts.query) if match[2] else FileLink(file_id=match[1])
+
+
+def _signed(file_id: str, query: str) -> FileLink | None:
+    try:
+        found = parse_qs(query, max_num_fields=20)
+        expiry = int(found["expiry"][0])
+        return FileLink(file_id=file_id, owner=found["owner"][0], expiry=expiry, signature=found["signature"][0])
+    except (KeyError, ValueError):
+        return None
+
+
+def _base36(number: int) -> str:
+    digits = ""
+    while True:
+        number, last = divmod(number, 36)
+        digits = _DIGITS[last] + digits
+        if not number:
+            return digits

@@ -1,0 +1,91 @@
+"""Bytes and the need for them, changed together: the one place where bytes are kept and let go.
+
+What must not happen: somebody stores bytes that are there already, while the last earlier need ends and the bytes are
+deleted under him. So noting a need and deleting exclude each other for each digest, and after noting a need the shelf
+looks whether the bytes are still there. This holds within one process, which is all that may write to a data folder.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import anyio
+
+from halley.assets.ports import BlobInfo, BlobLedger, Blobs
+from halley.errors import Overloaded
+
+_TRIES: Final = 3
+
+
+class Shelf:
+    """Keeps bytes for owners, such as ("prediction", id) or ("file", id), and lets them go with their last owner."""
+
+    def __init__(self, *, blobs: Blobs, ledger: BlobLedger) -> None:
+        self._blobs = blobs
+        self._ledger = ledger
+        self._locks: dict[str, tuple[anyio.Lock, int]] = {}  # with the number of those who hold or await it
+
+    async def keep_file(self, path: Path, *, owner_kind: str, owner_id: str, name: str) -> BlobInfo:
+        """Store a copy of a local file for the owner; when this returns, bytes and need are durable.
+
+        Raises:
+            StorageFull: no room.
+            OSError: the file cannot be read.
+        """
+        for _ in range(_TRIES):
+            info = await self._blobs.adopt(path)
+            if await self._need(info, owner_kind, owner_id, name):
+                return info
+        # cannot be reached by two racing owners: once the need is noted, nobody deletes
+        raise Overloaded(f"The bytes of {name!r} were removed again and again while they were stored.")
+
+    async def keep_stream(
+        self, chunks: AsyncIterator[bytes], limit_bytes: int, *, owner_kind: str, owner_id: str, name: str
+    ) -> BlobInfo:
+        """Store a stream for an owner that is new; when this returns, bytes and need are durable.
+
+        Raises:
+            TooLarge: the stream is longer than `limit_bytes`.
+            StorageFull: no room.
+            Overloaded: the same bytes were being deleted at that very moment; sending them again works.
+        """
+        info = await self._blobs.put(chunks, limit_bytes)
+        if not await self._need(info, owner_kind, owner_id, name):
+            await self.release(owner_kind, owner_id)
+            raise Overloaded(f"The bytes of {name!r} were being deleted while they came in. Send them again.")
+        return info
+
+    async def release(self, owner_kind: str, owner_id: str) -> int:
+        """End all needs of an owner and delete what nobody else needs; gives the number of deleted contents."""
+        freed = await self._ledger.drop_references(owner_kind, owner_id)
+        return sum([await self._remove(sha256) for sha256 in freed])
+
+    async def sweep(self, limit: int = 100) -> int:
+        """Delete up to `limit` contents that a crash left without owner; gives their number. 0 means done."""
+        return sum([await self._remove(sha256) for sha256 in await self._ledger.unreferenced(limit)])
+
+    async def _need(self, info: BlobInfo, owner_kind: str, owner_id: str, name: str) -> bool:
+        async with self._alone(info.sha256):
+            await self._ledger.add_reference(info.sha256, info.size_bytes, owner_kind, owner_id, name)
+            return await self._blobs.exists(info.sha256)
+
+    async def _remove(self, sha256: str) -> bool:
+        async with self._alone(sha256):
+            if await self._ledger.is_referenced(sha256):
+                return False  # needed again meanwhile
+            await self._blobs.delete(sha256)
+            await self._ledger.forget_blob(sha256)
+            return True
+
+    @asynccontextmanager
+    async def _alone(self, sha256: str) -> AsyncIterator[None]:
+        lock, users = self._locks.get(sha256, (anyio.Lock(), 0))
+        self._locks[sha256] = lock, users + 1
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, users = self._locks.pop(sha256)
+            if users > 1:
+                self._locks[sha256] = lock, users - 1
