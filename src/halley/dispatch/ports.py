@@ -107,11 +107,13 @@ class Provider(Protocol):
         ...
 
 
-class Staged(msgspec.Struct, frozen=True, kw_only=True):
-    """An input whose files are local."""
+class Staged(Protocol):
+    """An input (a JSON object) whose files are local: `paths` says where."""
 
-    input: bytes
-    paths: tuple[Pointer, ...] = ()
+    @property
+    def input(self) -> bytes: ...
+    @property
+    def paths(self) -> tuple[Pointer, ...]: ...
 
 
 class InputStager(Protocol):
@@ -132,11 +134,13 @@ class InputStager(Protocol):
         ...
 
 
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """An output whose files are stored for good: their paths are replaced by refs."""
+class Kept(Protocol):
+    """An output (a JSON value) whose files are stored for good: their paths are replaced by refs."""
 
-    value: bytes
-    files: tuple[OutputFile, ...]
+    @property
+    def value(self) -> bytes: ...
+    @property
+    def files(self) -> tuple[OutputFile, ...]: ...
 
 
 class OutputKeeper(Protocol):

@@ -5,11 +5,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
+import msgspec
+
 from halley.clock import Clock
-from halley.dispatch.ports import InputStager, Outcome, Provider, Staged, Work, Workspace
+from halley.dispatch.ports import InputStager, Outcome, Provider, Work, Workspace
 from halley.dispatch.recorder import RETRY_SECONDS, Recorder
 from halley.errors import HalleyError, LeaseLost, StorageFull
-from halley.models.catalog import Catalog, Runnable
+from halley.models.catalog import Catalog
 from halley.predictions.ports import Bus, Changed, Claimed, WorkQueue
 from halley.predictions.status import Fact
 
@@ -126,31 +128,27 @@ class Run:
 
     async def _work(self) -> Work:
         prediction, runnable = self.claimed.prediction, self._runnable
-        staged = Staged(input=self.claimed.work_input)
-        if runnable is not None and runnable.uses_files:
-            self._folder = self._recorder.folder = self._workspace.make(prediction.id, self.lease.attempt)
-            staged = await self._stage(runnable, self._folder)
-        return Work(
+        work = Work(
             prediction_id=prediction.id,
             attempt=self.lease.attempt,
             version=prediction.version,
             model=prediction.model,
-            input=staged.input,
-            paths=staged.paths,
-            folder=self._folder,
+            input=self.claimed.work_input,
         )
-
-    async def _stage(self, runnable: Runnable, folder: Path) -> Staged:
+        if runnable is None or not runnable.uses_files:
+            return work
+        folder = self._folder = self._recorder.folder = self._workspace.make(prediction.id, self.lease.attempt)
         document = runnable.version.openapi_schema
         if not self._stager.has_files(self.version, document):
-            return Staged(input=self.claimed.work_input)
-        return await self._stager.stage(
+            return msgspec.structs.replace(work, folder=folder)
+        staged = await self._stager.stage(
             version=self.version,
             openapi_schema=document,
-            account_id=self.claimed.prediction.account_id,
-            work_input=self.claimed.work_input,
+            account_id=prediction.account_id,
+            work_input=work.input,
             folder=folder,
         )
+        return msgspec.structs.replace(work, input=staged.input, paths=staged.paths, folder=folder)
 
     async def _finish(self, outcome: Outcome) -> None:
         events = await self._recorder.rest()

@@ -27,7 +27,7 @@ from halley.predictions.ports import (
     WorkWaits,
 )
 from halley.predictions.progress import Progress
-from halley.predictions.records import Event, Prediction
+from halley.predictions.records import Event, OutputFile, Prediction
 from halley.predictions.status import Source, Status
 
 _log = logging.getLogger(__name__)
@@ -188,6 +188,14 @@ class Predictions:
     async def find(self, prediction_id: str) -> Prediction | None:
         """The row whoever owns it: for capability links, which carry their right in themselves."""
         return await self._store.get(prediction_id)
+
+    async def output_file(self, prediction_id: str, index: int) -> OutputFile | None:
+        """The file that a delivery link means; None when it is absent or its data was removed."""
+        row = await self._store.get(prediction_id)
+        if row is None or row.data_removed_at is not None:
+            return None
+        files = (await self.filled(row)).files
+        return next((file for file in files if file.index == index), None)
 
     def watch(self, prediction_id: str) -> AbstractContextManager[Watching]:
         """Wake-ups on changes of this prediction; register before reading."""

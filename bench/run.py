@@ -1,0 +1,269 @@
+"""Halley beside nginx, cog and LitServe, in one run on one core: python bench/run.py [--peers DIR] [--only ROW,...].
+
+Servers, their writers and replicas are pinned to core 0, the load to core 1. Rates differ between machines and even
+between runs: compare what stands in one table. `/CPU-s` is requests per second of CPU time that the server really got.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+from machine import fdatasyncs_per_second, free_port, pss_mb, running, wait_port, wrk
+
+HERE = Path(__file__).resolve().parent
+ADMIN_KEY = "bench-admin-key-0123456789-abcdefghijkl"
+AUTH = f"Authorization: Bearer {ADMIN_KEY}"
+PROMPT = {"input": {"prompt": "an astronaut riding a horse on mars, hd, dramatic lighting, detailed"}}
+HALLEY = [sys.executable, "-m", "halley.cli.main"]
+
+
+class Table:
+    def __init__(self):
+        self.figures = {}
+        print(f"{'':44}{'conns':>6}{'good/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU':>6}{'/CPU-s':>9}{'refused':>9}")
+
+    def row(self, name, connections, result):
+        self.figures[name, connections] = result
+        refused = f"{result['bad']:.0%}" if result["bad"] else ""
+        print(
+            f"{name:44}{connections:>6}{result['rate']:>9.0f}{result['p50']:>9.2f}{result['p99']:>9.2f}"
+            f"{result['cpu']:>6.2f}{result['per_cpu']:>9.0f}{refused:>9}",
+            flush=True,
+        )
+
+
+def halley_environment(home):
+    return {
+        **{name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ},
+        "HOME": str(home),
+        "HALLEY_ADMIN_KEY": ADMIN_KEY,
+        "HALLEY_SERVER__ACCESS_LOG": "false",
+        "HALLEY_LIMITS__QUEUED_PER_ACCOUNT": "1000000",
+        "HALLEY_LIMITS__QUEUED_TOTAL": "1000000",
+    }
+
+
+def noop_folder():
+    import halley
+
+    return Path(halley.__file__).parent / "demo" / "noop"
+
+
+def serve(home, port):
+    config = home / "halley.toml"
+    config.write_text(f'[models."demo/noop"]\npath = "{noop_folder()}"\npreload = true\n')
+    return [*HALLEY, "serve", "--no-demo", "--port", str(port), "--data", str(home / "data"), "--config", str(config)]
+
+
+def ask(url, body=None, headers=()):
+    request = urllib.request.Request(url, data=json.dumps(body).encode() if body is not None else None)
+    request.add_header("Content-Type", "application/json")
+    for header in (AUTH, *headers):
+        request.add_header(*header.split(": ", 1))
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def until(call, seconds=60):
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return call()
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+
+
+def bench_halley(table, seconds, home):
+    port = free_port()
+    base = f"http://127.0.0.1:{port}/v1"
+    create = f"{base}/models/demo/noop/predictions"
+    body = json.dumps(PROMPT)
+    done = {}
+
+    def ready():
+        done.update(until(lambda: ask(create, PROMPT, ("Prefer: wait",))))
+
+    with running(serve(home, port), port, env=halley_environment(home), cwd=home, ready=ready) as process:
+        wrk(process, create, connections=16, seconds=1, headers=(AUTH, "Prefer: wait"), body=body)
+        get = f"{base}/predictions/{done['id']}"
+        answer = json.dumps(ask(get))
+        for connections in (1, 64):
+            table.row(
+                "halley GET, terminal prediction",
+                connections,
+                wrk(process, get, connections=connections, seconds=seconds, headers=(AUTH,)),
+            )
+        for connections in (1, 64):
+            table.row(
+                "halley lifecycle of a no-op, both durable",
+                connections,
+                wrk(
+                    process, create, connections=connections, seconds=seconds, headers=(AUTH, "Prefer: wait"), body=body
+                ),
+            )
+        for connections in (1, 64):
+            table.row(
+                "halley durable create (and run)",
+                connections,
+                wrk(process, create, connections=connections, seconds=seconds, headers=(AUTH,), body=body),
+            )
+    return answer
+
+
+def bench_nginx(table, seconds, home, answer):
+    if shutil.which("nginx") is None:
+        print("nginx is not installed: left out")
+        return
+    port = free_port()
+    quoted = answer.replace("\\", "\\\\").replace("'", "\\'").replace("$", "")
+    (home / "nginx.conf").write_text(
+        f"worker_processes 1; daemon off; pid {home}/nginx.pid; error_log {home}/nginx.log;\n"
+        "events { worker_connections 4096; }\n"
+        "http { access_log off; keepalive_requests 100000000; default_type application/json;\n"
+        + "".join(f" {kind}_temp_path {home}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        + f"\n server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ return 200 '{quoted}'; }} }} }}\n"
+    )
+    with running(["nginx", "-c", home / "nginx.conf"], port) as process:
+        for connections in (1, 64):
+            table.row(
+                "nginx return of the same body",
+                connections,
+                wrk(process, f"http://127.0.0.1:{port}/", connections=connections, seconds=seconds),
+            )
+
+
+def bench_cog(table, seconds, peers):
+    port = free_port()
+    env = {
+        **os.environ,
+        "PORT": str(port),
+        "PATH": f"{peers}/bin:{os.environ['PATH']}",
+        "COG_PREDICT_TYPE_STUB": "predict.py:Predictor",
+        "COG_MAX_CONCURRENCY": "64",
+    }
+    url = f"http://127.0.0.1:{port}/predictions"
+    with running(
+        [peers / "bin/python", "-m", "cog.server.http", "--host", "127.0.0.1"],
+        port,
+        env=env,
+        cwd=HERE / "peers/cog_async",
+        ready=lambda: until(lambda: ask(url, PROMPT)),
+    ) as process:
+        for connections in (1, 64):
+            table.row(
+                "cog 0.23.1, async, 64 slots (not durable)",
+                connections,
+                wrk(process, url, connections=connections, seconds=seconds, body=json.dumps(PROMPT)),
+            )
+
+
+def bench_litserve(table, seconds, peers):
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/predict"
+    with running(
+        [peers / "bin/python", HERE / "peers/litserve_noop.py", port],
+        port,
+        ready=lambda: until(lambda: ask(url, PROMPT)),
+    ) as process:
+        for connections in (1, 64):
+            table.row(
+                "LitServe 0.2.19 (not durable)",
+                connections,
+                wrk(process, url, connections=connections, seconds=seconds, body=json.dumps(PROMPT)),
+            )
+
+
+def bench_command(home):
+    times = []
+    for _ in range(7):
+        began = time.perf_counter()
+        subprocess.run([str(Path(sys.executable).with_name("halley")), "--help"], stdout=subprocess.DEVNULL, check=True)
+        times.append((time.perf_counter() - began) * 1000)
+    print(f"halley --help: median {statistics.median(times):.0f} ms of {len(times)} (floor: under 200)")
+    starts = []
+    for n in range(5):
+        port = free_port()
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            serve(home, port),
+            env=halley_environment(home),
+            cwd=home,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait_port(process, port)
+            until(lambda port=port: ask(f"http://127.0.0.1:{port}/v1/account"))
+            starts.append((time.perf_counter() - began) * 1000)
+            if n == 4:
+                until(
+                    lambda port=port: ask(
+                        f"http://127.0.0.1:{port}/v1/models/demo/noop/predictions", PROMPT, ("Prefer: wait",)
+                    )
+                )
+                time.sleep(2)
+                print(f"idle server with one no-op replica: {pss_mb(process):.1f} MB, sum of PSS (floor: under 70)")
+        finally:
+            process.terminate()
+            process.wait(20)
+    print(
+        f"halley serve to the first accepted request: median {statistics.median(starts):.0f} ms of 5 (floor: under 1000)"
+    )
+
+
+def summary(table):
+    figures = table.figures
+
+    def ratio(title, above, below, key, floor=""):
+        if above in figures and below in figures and figures[below][key]:
+            print(f"{title}: {figures[above][key] / figures[below][key]:.2f}{floor}")
+
+    life = ("halley lifecycle of a no-op, both durable", 64)
+    get = ("halley GET, terminal prediction", 64)
+    ratio("GET, share of nginx return per CPU-second at 64", get, ("nginx return of the same body", 64), "per_cpu")
+    ratio("lifecycle, times cog async at 64", life, ("cog 0.23.1, async, 64 slots (not durable)", 64), "rate")
+    ratio("lifecycle, times LitServe at 64", life, ("LitServe 0.2.19 (not durable)", 64), "rate")
+    if life in figures:
+        print(f"lifecycle at 64: {figures[life]['rate']:.0f}/s (floor: 3000)")
+        print(f"create at 64: {figures['halley durable create (and run)', 64]['rate']:.0f}/s (floor: 3500)")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peers", type=Path, help="the environment that holds cog and LitServe")
+    parser.add_argument("--seconds", type=int, default=3, help="of each stretch")
+    parser.add_argument("--only", default="halley,nginx,cog,litserve,command", help="rows to measure")
+    options = parser.parse_args()
+    rows = set(options.only.split(","))
+    if shutil.which("wrk") is None:
+        raise SystemExit("bench: wrk is missing. Type: sudo apt-get install wrk")
+    with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_FOLDER")) as folder:
+        home = Path(folder)
+        print(f"this disk: {fdatasyncs_per_second(home):.0f} fdatasync/s one after the other; {os.cpu_count()} cores")
+        table = Table()
+        answer = bench_halley(table, options.seconds, home) if "halley" in rows else "{}"
+        if "nginx" in rows:
+            bench_nginx(table, options.seconds, home, answer)
+        for name, measure in (("cog", bench_cog), ("litserve", bench_litserve)):
+            if name in rows and options.peers is not None and (options.peers / "bin/python").exists():
+                try:
+                    measure(table, options.seconds, options.peers.resolve())
+                except (OSError, RuntimeError) as error:
+                    print(f"{name}: left out: {error}")
+        if "command" in rows:
+            bench_command(home)
+        summary(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Cases for the official Python client 1.x, unmodified: python py1.py CASE '{"argument": ...}' prints JSON."""
+
+import hashlib
+import json
+import sys
+import time
+
+import replicate
+from replicate.exceptions import ModelError, ReplicateError
+
+
+def picture(file):
+    content = file.read()
+    return {"kind": type(file).__name__, "magic": content[:4].hex(), "sha": hashlib.sha256(content).hexdigest()}
+
+
+def latest(model):
+    return f"{model}:{replicate.models.get(model).latest_version.id}"
+
+
+def paint(pinned=False):
+    ref = latest("demo/paint") if pinned else "demo/paint"
+    files = replicate.run(ref, input={"prompt": "misty forest", "seed": 7, "num_outputs": 2, "width": 128, "height": 96})
+    return [picture(file) for file in list(files)]
+
+
+def text(pinned=False):
+    ref = latest("demo/text") if pinned else "demo/text"
+    return "".join(replicate.run(ref, input={"prompt": "A function is", "max_tokens": 12, "seed": 1}))
+
+
+def upscale(path, pinned=False):
+    ref = latest("demo/upscale") if pinned else "demo/upscale"
+    with open(path, "rb") as image:
+        return picture(replicate.run(ref, input={"image": image, "scale": 2}))
+
+
+def chain():
+    # with a wait of its own the output is a link, which becomes the next input
+    made = replicate.predictions.create(
+        model="demo/paint", input={"prompt": "sea", "seed": 3, "width": 64, "height": 64, "output_format": "png"}
+    )
+    made.wait()
+    return {"link": made.output[0], **picture(replicate.run("demo/upscale", input={"image": made.output[0]}))}
+
+
+def stream():
+    events = list(replicate.stream("demo/text", input={"prompt": "A function is", "max_tokens": 12, "seed": 1}))
+    return {"text": "".join(str(event) for event in events), "events": [event.event.value for event in events]}
+
+
+def poll():
+    prediction = replicate.predictions.create(model="demo/sleep", input={"seconds": 1.2})
+    first = prediction.status
+    prediction.wait()
+    return {
+        "first": first,
+        "status": prediction.status,
+        "output": prediction.output,
+        "percentage": prediction.progress and prediction.progress.percentage,
+        "metrics": prediction.metrics,
+    }
+
+
+def listing(count):
+    ids = [replicate.predictions.create(model="demo/noop", input={"prompt": str(n)}).id for n in range(count)]
+    seen = [item.id for page in replicate.paginate(replicate.predictions.list) for item in page]
+    return {"made": ids, "seen": seen}
+
+
+def cancel():
+    prediction = replicate.predictions.create(model="demo/sleep", input={"seconds": 30})
+    for _ in range(100):
+        prediction.reload()
+        if prediction.status == "processing":
+            break
+        time.sleep(0.05)
+    prediction.cancel()
+    after = prediction.status
+    prediction.reload()
+    return {"after": after, "later": prediction.status, "error": prediction.error}
+
+
+def failing():
+    try:
+        replicate.run("demo/fail", input={"mode": "raise"})
+    except ModelError as error:
+        return {"error": str(error), "logs": error.prediction.logs}
+    return None
+
+
+def wait_runs_out():
+    return str(replicate.run("demo/sleep", input={"seconds": 1.6}, wait=1))
+
+
+def bad_input():
+    try:
+        replicate.run("demo/paint", input={"prompt": "x", "width": 5, "num_outputs": "many"})
+    except ReplicateError as error:
+        return {"status": error.status, "text": str(error)}
+    return None
+
+
+def unknown_model():
+    try:
+        replicate.run("demo/nothing", input={})
+    except ReplicateError as error:
+        return {"status": error.status, "text": str(error)}
+    return None
+
+
+if __name__ == "__main__":
+    print(json.dumps(globals()[sys.argv[1]](**json.loads(sys.argv[2]))))

@@ -1,0 +1,125 @@
+// Cases for the official JavaScript client, unmodified: node cases.mjs CASE '{"argument": ...}' prints JSON.
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import Replicate from "replicate";
+
+const base = process.env.REPLICATE_BASE_URL;
+const replicate = new Replicate({ baseUrl: base.endsWith("/v1") ? base : `${base}/v1` });
+
+async function picture(file) {
+  const content = Buffer.from(await (await file.blob()).arrayBuffer());
+  return {
+    kind: file.constructor.name,
+    magic: content.subarray(0, 4).toString("hex"),
+    sha: createHash("sha256").update(content).digest("hex"),
+  };
+}
+
+async function latest(model) {
+  const [owner, name] = model.split("/");
+  return `${model}:${(await replicate.models.get(owner, name)).latest_version.id}`;
+}
+
+const ref = async (model, pinned) => (pinned ? latest(model) : model);
+
+const cases = {
+  async paint({ pinned }) {
+    const files = await replicate.run(await ref("demo/paint", pinned), {
+      input: { prompt: "misty forest", seed: 7, num_outputs: 2, width: 128, height: 96 },
+    });
+    return Promise.all(files.map(picture));
+  },
+  async text({ pinned }) {
+    const parts = await replicate.run(await ref("demo/text", pinned), {
+      input: { prompt: "A function is", max_tokens: 12, seed: 1 },
+    });
+    return parts.join("");
+  },
+  async upscale({ path, pinned }) {
+    const image = new Blob([await readFile(path)], { type: "image/png" });
+    return picture(await replicate.run(await ref("demo/upscale", pinned), { input: { image, scale: 2 } }));
+  },
+  async chain() {
+    const made = await replicate.wait(
+      await replicate.predictions.create({
+        model: "demo/paint",
+        input: { prompt: "sea", seed: 3, width: 64, height: 64, output_format: "png" },
+      }),
+    );
+    const link = made.output[0];
+    return { link, ...(await picture(await replicate.run("demo/upscale", { input: { image: link } }))) };
+  },
+  async stream() {
+    const events = [];
+    for await (const event of replicate.stream("demo/text", {
+      input: { prompt: "A function is", max_tokens: 12, seed: 1 },
+    })) {
+      events.push(event);
+    }
+    const output = events.filter((event) => event.event === "output");
+    return { text: output.map((event) => event.data).join(""), events: events.map((event) => event.event) };
+  },
+  async poll() {
+    let prediction = await replicate.predictions.create({ model: "demo/sleep", input: { seconds: 1.2 } });
+    const first = prediction.status;
+    prediction = await replicate.wait(prediction);
+    return {
+      first,
+      status: prediction.status,
+      output: prediction.output,
+      percentage: null,
+      metrics: prediction.metrics,
+    };
+  },
+  async listing({ count }) {
+    const made = [];
+    for (let n = 0; n < count; n++) {
+      made.push((await replicate.predictions.create({ model: "demo/noop", input: { prompt: String(n) } })).id);
+    }
+    const seen = [];
+    for await (const page of replicate.paginate(replicate.predictions.list)) seen.push(...page.map((item) => item.id));
+    return { made, seen };
+  },
+  async cancel() {
+    const made = await replicate.predictions.create({ model: "demo/sleep", input: { seconds: 30 } });
+    for (let n = 0; n < 100; n++) {
+      if ((await replicate.predictions.get(made.id)).status === "processing") break;
+      await sleep(50);
+    }
+    const after = await replicate.predictions.cancel(made.id);
+    const later = await replicate.predictions.get(made.id);
+    return { after: after.status, later: later.status, error: later.error };
+  },
+  async failing() {
+    try {
+      await replicate.run("demo/fail", { input: { mode: "raise" } });
+    } catch (error) {
+      return { error: error.message, logs: null };
+    }
+    return null;
+  },
+  async wait_runs_out() {
+    return String(
+      await replicate.run("demo/sleep", { input: { seconds: 1.6 }, wait: { mode: "block", timeout: 1 } }),
+    );
+  },
+  async bad_input() {
+    try {
+      await replicate.run("demo/paint", { input: { prompt: "x", width: 5, num_outputs: "many" } });
+    } catch (error) {
+      return { status: error.response.status, text: error.message };
+    }
+    return null;
+  },
+  async unknown_model() {
+    try {
+      await replicate.run("demo/nothing", { input: {} });
+    } catch (error) {
+      return { status: error.response.status, text: error.message };
+    }
+    return null;
+  },
+};
+
+console.log(JSON.stringify(await cases[process.argv[2]](JSON.parse(process.argv[3]))));

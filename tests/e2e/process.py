@@ -1,0 +1,144 @@
+"""The real `halley serve` as a process of its own: start, ask, kill, start again."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+Case = Callable[..., Any]
+ADMIN_KEY: Final = "e2e-admin-key-0123456789-abcdefghijkl"
+START_SECONDS: Final = 30.0
+
+
+def free_port() -> int:
+    """A port of loopback that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Halley:
+    """One server process on its own data folder. `home` keeps its data, configuration and output."""
+
+    def __init__(
+        self,
+        home: Path,
+        *arguments: str,
+        config: str = "",
+        environment: dict[str, str] | None = None,
+        command: tuple[str, ...] = (sys.executable, "-m", "halley.cli.main"),
+        port: int | None = None,
+    ) -> None:
+        self.home = home
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.key = ADMIN_KEY
+        (home / "halley.toml").write_text(config)
+        self._command = [
+            *command,
+            *("serve", "--host", "127.0.0.1", "--port", str(self.port)),
+            *("--data", str(home / "data"), "--config", str(home / "halley.toml"), *arguments),
+        ]
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "XDG_CONFIG_HOME": str(home / "config"),
+            "XDG_DATA_HOME": str(home / "share"),
+            "HALLEY_ADMIN_KEY": ADMIN_KEY,
+            "NO_COLOR": "1",
+            **(environment or {}),
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+        self.output = home / "server.log"
+
+    def start(self, *, wait: bool = True) -> "Halley":
+        with self.output.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._command, env=self._environment, cwd=self.home, stdout=log, stderr=subprocess.STDOUT
+            )
+        if wait:
+            self.wait_ready()
+        return self
+
+    def wait_ready(self) -> None:
+        assert self.process is not None
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end:
+            if self.process.poll() is not None:
+                raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.log()}")
+            try:
+                with urllib.request.urlopen(self.url + "/readyz", timeout=5):
+                    return
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                time.sleep(0.02)
+        raise AssertionError(f"the server is not ready after {START_SECONDS} s:\n{self.log()}")
+
+    def kill(self) -> None:
+        """kill -9, and wait until it is gone."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self) -> int:
+        """SIGTERM, as an init system would; kill -9 if it does not listen."""
+        if self.process is None or self.process.poll() is not None:
+            return self.process.returncode if self.process is not None else 0
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(10)
+            raise AssertionError(f"the server ignored SIGTERM for 20 s:\n{self.log()}") from None
+
+    def log(self) -> str:
+        return self.output.read_text(errors="replace")[-8000:]
+
+    def __enter__(self) -> "Halley":
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        key: str | None = ADMIN_KEY,
+        headers: dict[str, str] | None = None,
+        timeout: float = 70,
+    ) -> tuple[int, dict[str, str], Any]:
+        """Status, headers (lower-case names) and JSON (or bytes) of one request."""
+        sent = dict(headers or {})
+        if key is not None:
+            sent["Authorization"] = f"Bearer {key}"
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        if data is not None:
+            sent.setdefault("Content-Type", "application/json")
+        url = path if path.startswith("http") else self.url + path
+        request = urllib.request.Request(url, data=data, method=method, headers=sent)
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
+                status, received, content = answer.status, answer.headers, answer.read()
+        except urllib.error.HTTPError as error:
+            status, received, content = error.code, error.headers, error.read()
+        names = {name.lower(): value for name, value in received.items()}
+        if "json" in names.get("content-type", ""):
+            return status, names, json.loads(content)
+        return status, names, content
+
+    def account(self, username: str) -> str:
+        """A fresh key of an account."""
+        status, _, made = self.call("POST", "/v1/keys", {"username": username, "name": "e2e"})
+        assert status == 201, made
+        return str(made["token"])
