@@ -121,7 +121,7 @@ def _matches(header: str, tag: str) -> bool:
 
 
 def _span(header: str | None, size_bytes: int) -> tuple[Literal[200, 206, 416], int, int]:
-    """Give the wanted bytes and what they are: all (also when the header makes no sense), a part, or none that exist."""
+    """Give the wanted bytes: all (also when the header makes no sense), a part, or 416 when there are none."""
     whole: Final = 200, 0, size_bytes
     unmet: Final = 416, 0, 0
     unit, _, wanted = (header or "").partition("=")

@@ -1,13 +1,18 @@
-"""A full disk, told in our words."""
+"""Copying on disk, and a full disk told in our words."""
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from halley.errors import StorageFull
 
+PIECE_BYTES: Final = 2**20
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_KERNEL_COPY: Final = frozenset(
+    {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EBADF, errno.EPERM}
+)
 
 
 @contextmanager
@@ -21,3 +26,58 @@ def full_disk_told() -> Iterator[None]:
                 "The disk of the data folder has no room left. Free some space, or move the data to a larger disk."
             ) from error
         raise
+
+
+def copy_bytes(source: int, target: int, size_bytes: int) -> None:
+    """Copy the first `size_bytes` of one open file into another, empty one; the source may turn out shorter.
+
+    Inside the kernel where it can, which shares the blocks on file systems that know how.
+
+    Raises:
+        StorageFull: no room.
+    """
+    if _kernel_copy(source, target, size_bytes):
+        return
+    os.ftruncate(target, 0)
+    os.lseek(target, 0, os.SEEK_SET)
+    for piece in pieces(source, size_bytes):
+        write_all(target, piece)
+
+
+def write_all(fd: int, data: bytes | bytearray) -> None:
+    """Write all of it.
+
+    Raises:
+        StorageFull: no room.
+    """
+    view = memoryview(data)
+    with full_disk_told():
+        while view:
+            view = view[os.write(fd, view) :]
+
+
+def pieces(fd: int, size_bytes: int | None = None) -> Iterator[bytes]:
+    """Give an open file's bytes from the beginning, `size_bytes` at most."""
+    at = 0
+    while size_bytes is None or at < size_bytes:
+        piece = os.pread(fd, PIECE_BYTES if size_bytes is None else min(PIECE_BYTES, size_bytes - at), at)
+        if not piece:
+            return
+        at += len(piece)
+        yield piece
+
+
+def _kernel_copy(source: int, target: int, size_bytes: int) -> bool:
+    at = 0
+    with full_disk_told():
+        while at < size_bytes:
+            try:
+                copied = os.copy_file_range(source, target, size_bytes - at, at, at)
+            except OSError as error:
+                if error.errno in _NO_KERNEL_COPY:
+                    return False
+                raise
+            if not copied:
+                break
+            at += copied
+    return True

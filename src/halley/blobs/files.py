@@ -11,21 +11,17 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from anyio import to_thread
 
-from halley.assets.disk import full_disk_told
+from halley.assets.disk import PIECE_BYTES, copy_bytes, full_disk_told, pieces, write_all
 from halley.assets.ports import BlobInfo
 from halley.errors import NotFound, TooLarge
 
-CHUNK_BYTES: Final = 2**20  # one trip to a thread for each: smaller pieces cost more in trips than in copying
-_NO_KERNEL_COPY: Final = frozenset(
-    {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EBADF, errno.EPERM}
-)
 _HEX: Final = frozenset("0123456789abcdef")
 
 
@@ -57,7 +53,7 @@ class FileBlobs:
                 waiting_bytes += len(chunk)
                 if draft.size_bytes + waiting_bytes > limit_bytes:
                     raise TooLarge(f"The data is longer than the limit of {limit_bytes} bytes.")
-                if waiting_bytes >= CHUNK_BYTES:
+                if waiting_bytes >= PIECE_BYTES:
                     await to_thread.run_sync(draft.write, b"".join(waiting))
                     waiting.clear()
                     waiting_bytes = 0
@@ -73,7 +69,7 @@ class FileBlobs:
         try:
             at = start
             while end is None or at < end:
-                size = CHUNK_BYTES if end is None else min(CHUNK_BYTES, end - at)
+                size = PIECE_BYTES if end is None else min(PIECE_BYTES, end - at)
                 chunk = await to_thread.run_sync(os.pread, fd, size, at)
                 if not chunk:
                     return
@@ -159,22 +155,14 @@ class _Draft:
         self._hash = hashlib.sha256()
 
     def write(self, data: bytes) -> None:
-        view = memoryview(data)
-        with full_disk_told():
-            while view:
-                view = view[os.write(self._fd, view) :]
+        write_all(self._fd, data)
         self._hash.update(data)
         self.size_bytes += len(data)
 
     def copy(self, source: int, size_bytes: int) -> None:
         """Copy `size_bytes` at most: a file that grows meanwhile must not hold us for ever."""
-        if _kernel_copy(source, self._fd, size_bytes):
-            self._hash_own()
-            return
-        os.ftruncate(self._fd, 0)
-        os.lseek(self._fd, 0, os.SEEK_SET)
-        for chunk in _chunks(source, size_bytes):
-            self.write(chunk)
+        copy_bytes(source, self._fd, size_bytes)
+        self._hash_own()
 
     def link(self, path: Path, found: os.stat_result) -> bool:
         """Share the file's inode instead of copying; False where that is not possible."""
@@ -215,36 +203,9 @@ class _Draft:
 
     def _hash_own(self) -> None:
         # the copy is hashed, not the source: the name must fit what is stored, whatever a writer does meanwhile
-        for chunk in _chunks(self._fd, None):
-            self._hash.update(chunk)
-            self.size_bytes += len(chunk)
-
-
-def _kernel_copy(source: int, target: int, size_bytes: int) -> bool:
-    """Copy inside the kernel, which shares the blocks where the file system can; False where it cannot copy so."""
-    at = 0
-    with full_disk_told():
-        while at < size_bytes:
-            try:
-                copied = os.copy_file_range(source, target, size_bytes - at, at, at)
-            except OSError as error:
-                if error.errno in _NO_KERNEL_COPY:
-                    return False
-                raise
-            if not copied:
-                break
-            at += copied
-    return True
-
-
-def _chunks(fd: int, size_bytes: int | None) -> Iterator[bytes]:
-    at = 0
-    while size_bytes is None or at < size_bytes:
-        chunk = os.pread(fd, CHUNK_BYTES if size_bytes is None else min(CHUNK_BYTES, size_bytes - at), at)
-        if not chunk:
-            return
-        at += len(chunk)
-        yield chunk
+        for piece in pieces(self._fd):
+            self._hash.update(piece)
+            self.size_bytes += len(piece)
 
 
 def _sync_folder(folder: Path) -> None:

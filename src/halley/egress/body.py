@@ -2,13 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 from anyio import to_thread
 
-from halley.assets.disk import full_disk_told
-
-BATCH_BYTES: Final = 2**20  # one trip to a thread for each
+from halley.assets.disk import PIECE_BYTES, write_all
 
 
 class MemorySink:
@@ -44,7 +42,7 @@ class FileSink:
 
     async def write(self, data: bytes) -> None:
         self._waiting += data
-        if len(self._waiting) >= BATCH_BYTES:
+        if len(self._waiting) >= PIECE_BYTES:
             await self._flush()
 
     async def finish(self) -> None:
@@ -59,16 +57,9 @@ class FileSink:
 
     async def _flush(self) -> None:
         data, self._waiting = self._waiting, bytearray()
-        await to_thread.run_sync(_write_all, self._fd, data)
+        await to_thread.run_sync(write_all, self._fd, data)
 
     def _close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-
-def _write_all(fd: int, data: bytearray) -> None:
-    view = memoryview(data)
-    with full_disk_told():
-        while view:
-            view = view[os.write(fd, view) :]

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from halley.blobs import files
 from halley.blobs.files import FileBlobs
 from halley.errors import StorageFull, TooLarge
 from halley.testing.blobs import read_all, stream
@@ -143,7 +142,3 @@ async def test_other_errors_of_the_disk_are_not_hidden(folder: Path, monkeypatch
     monkeypatch.setattr(os, "fsync", broken)
     with pytest.raises(OSError, match="input/output error"):
         await FileBlobs(folder).put(stream(b"hello"), 5)
-
-
-def test_the_pieces_are_large() -> None:
-    assert files.CHUNK_BYTES == 2**20

@@ -1,0 +1,57 @@
+"""Local copies: bytes out of the store into a folder where a model may do as it likes with them."""
+
+import os
+from contextlib import aclosing
+from pathlib import Path
+
+from anyio import to_thread
+
+from halley.assets.disk import copy_bytes, full_disk_told, write_all
+from halley.assets.ports import Blobs
+
+
+async def copy_out(blobs: Blobs, sha256: str, to: Path) -> None:
+    """Copy stored bytes into the new file `to`. Never a link: the model may write to it, and the store must not notice.
+
+    Raises:
+        NotFound: the bytes are not stored.
+        StorageFull: no room.
+    """
+    source = blobs.path(sha256)
+    if source is not None:
+        await to_thread.run_sync(_copy_file, source, to)
+        return
+    async with aclosing(blobs.open(sha256)) as chunks:
+        fd = await to_thread.run_sync(_create, to)
+        try:
+            async for chunk in chunks:
+                await to_thread.run_sync(write_all, fd, chunk)
+        finally:
+            os.close(fd)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that must not exist yet.
+
+    Raises:
+        StorageFull: no room.
+    """
+    fd = _create(path)
+    try:
+        write_all(fd, data)
+    finally:
+        os.close(fd)
+
+
+def _copy_file(source: Path, to: Path) -> None:
+    target = _create(to)
+    try:
+        with source.open("rb") as opened:
+            copy_bytes(opened.fileno(), target, os.fstat(opened.fileno()).st_size)
+    finally:
+        os.close(target)
+
+
+def _create(path: Path) -> int:
+    with full_disk_told():
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

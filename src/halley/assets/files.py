@@ -1,0 +1,151 @@
+"""Files that clients upload to use as inputs. Source: contract section 13."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from halley.assets.content import safe_type
+from halley.assets.names import safe_name
+from halley.assets.ports import Blobs, FileStore, StoredFile
+from halley.assets.shelf import Shelf
+from halley.clock import Clock
+from halley.errors import InputInvalid, InvalidField, NotFound
+from halley.ids import NewId
+
+OWNER_KIND: Final = "file"
+SWEEP_AT_ONCE: Final = 100
+
+
+class Files:
+    """The use cases of the files API. Nobody learns of another account's files: they are absent."""
+
+    def __init__(
+        self,
+        *,
+        store: FileStore,
+        shelf: Shelf,
+        blobs: Blobs,
+        clock: Clock,
+        new_id: NewId,
+        upload_limit_bytes: int,
+        name_limit_bytes: int = 255,
+        life_seconds: float = 86_400.0,
+    ) -> None:
+        self._store = store
+        self._shelf = shelf
+        self._blobs = blobs
+        self._clock = clock
+        self._new_id = new_id
+        self._upload_limit_bytes = upload_limit_bytes
+        self._name_limit_bytes = name_limit_bytes
+        self._life_seconds = life_seconds
+
+    async def create(
+        self,
+        account_id: str,
+        chunks: AsyncIterator[bytes],
+        *,
+        name: str,
+        content_type: str,
+        metadata: Mapping[str, str] | None = None,
+    ) -> StoredFile:
+        """Store an upload; when this returns it is durable.
+
+        Raises:
+            InputInvalid: the name is too long.
+            TooLarge: the content is longer than the limit; it is counted while it comes in.
+            StorageFull: no room; nothing was stored.
+        """
+        if len(name.encode("utf-8", "replace")) > self._name_limit_bytes:
+            raise InputInvalid(
+                (
+                    InvalidField(
+                        type="max_length",
+                        field="filename",
+                        description=f"must be at most {self._name_limit_bytes} bytes (setting limits.file_name_bytes)",
+                    ),
+                )
+            )
+        file_id = self._new_id()
+        stored_name = safe_name(name)
+        info = await self._shelf.keep_stream(
+            chunks, self._upload_limit_bytes, owner_kind=OWNER_KIND, owner_id=file_id, name=stored_name
+        )
+        now = self._clock.now()
+        file = StoredFile(
+            id=file_id,
+            account_id=account_id,
+            name=stored_name,
+            content_type=safe_type(content_type),
+            size_bytes=info.size_bytes,
+            sha256=info.sha256,
+            metadata=dict(metadata or {}),
+            created_at=now,
+            expires_at=now + timedelta(seconds=self._life_seconds),
+        )
+        await self._store.insert(file)
+        return file
+
+    async def get(self, account_id: str, file_id: str) -> StoredFile:
+        """Give the account's file.
+
+        Raises:
+            NotFound: absent, expired, or another account's.
+        """
+        file = await self._store.get(file_id)
+        if file is None or file.account_id != account_id or not self._is_alive(file):
+            raise _absent(file_id)
+        return file
+
+    async def get_signed(self, file_id: str) -> StoredFile:
+        """Give the file of a signed download, whose signature the caller has checked already.
+
+        Raises:
+            NotFound: absent or expired.
+        """
+        file = await self._store.get(file_id)
+        if file is None or not self._is_alive(file):
+            raise _absent(file_id)
+        return file
+
+    async def list(self, account_id: str, before: str | None, limit: int) -> Sequence[StoredFile]:
+        """Give at most `limit` of the account's files with ids below `before`, newest first, without expired ones."""
+        return [file for file in await self._store.list(account_id, before, limit) if self._is_alive(file)]
+
+    async def delete(self, account_id: str, file_id: str) -> None:
+        """Remove the account's file.
+
+        Raises:
+            NotFound: absent, expired, or another account's.
+        """
+        await self.get(account_id, file_id)
+        await self._remove(file_id)
+
+    def open(self, file: StoredFile, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """Give the bytes, or a part of them; see `Blobs.open`."""
+        return self._blobs.open(file.sha256, start, end)
+
+    def path(self, file: StoredFile) -> Path | None:
+        """Give a local file with the bytes where there is one; see `Blobs.path`."""
+        return self._blobs.path(file.sha256)
+
+    async def expire(self) -> int:
+        """Remove files whose time is over, a batch of them; gives their number. 0 means done."""
+        over = await self._store.expired(self._clock.now(), SWEEP_AT_ONCE)
+        for file in over:
+            await self._remove(file.id)
+        return len(over)
+
+    async def _remove(self, file_id: str) -> None:
+        # the record first: a crash in between leaves a need without a file, never a file without its bytes
+        await self._store.delete(file_id)
+        await self._shelf.release(OWNER_KIND, file_id)
+
+    def _is_alive(self, file: StoredFile) -> bool:
+        now: datetime = self._clock.now()
+        return file.expires_at > now
+
+
+def _absent(file_id: str) -> NotFound:
+    return NotFound(f"There is no file {file_id[:64]!r}, or not any more.")

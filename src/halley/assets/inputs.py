@@ -1,0 +1,236 @@
+"""Brings the files of an input to this machine, so that a model only ever sees local paths."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import msgspec
+from anyio import to_thread
+
+from halley.assets.copies import copy_out, write_new
+from halley.assets.data_urls import decode_data_url, is_data_url
+from halley.assets.links import DeliveryLink, FileLink, LinkSigner, check_download, own_link
+from halley.assets.names import distinct, safe_name, split_suffix, suffix_for
+from halley.assets.ports import Blobs, Fetch, FileStore, OutputFiles
+from halley.assets.positions import Pointer, places, read_pointers, replaced
+from halley.clock import Clock
+from halley.errors import (
+    AddressRefused,
+    FetchFailed,
+    Forbidden,
+    HalleyError,
+    InputInvalid,
+    InvalidField,
+    NotFound,
+    Refused,
+    TooLarge,
+)
+
+AT_ONCE: Final = 4  # fetches of one input side by side
+_SHOWN: Final = 60
+
+
+class Staged(msgspec.Struct, frozen=True, kw_only=True):
+    """An input whose files are local: `paths` says where in `input` (a JSON object) a string is a local path."""
+
+    input: bytes
+    paths: tuple[Pointer, ...] = ()
+
+
+class InputStager:
+    """Replaces links in file positions by paths of local copies. It fills `dispatch.ports.InputStager`."""
+
+    def __init__(
+        self,
+        *,
+        fetch: Fetch,
+        blobs: Blobs,
+        links: LinkSigner,
+        files: FileStore,
+        outputs: OutputFiles,
+        clock: Clock,
+        inline_limit_bytes: int,
+        fetch_limit_bytes: int,
+        fetch_seconds: float,
+        download_secret: bytes = b"",
+    ) -> None:
+        self._fetch = fetch
+        self._blobs = blobs
+        self._links = links
+        self._files = files
+        self._outputs = outputs
+        self._clock = clock
+        self._inline_limit_bytes = inline_limit_bytes
+        self._fetch_limit_bytes = fetch_limit_bytes
+        self._fetch_seconds = fetch_seconds
+        self._download_secret = download_secret
+        self._pointers: dict[str, tuple[Pointer, ...]] = {}
+
+    def has_files(self, version: str, openapi_schema: bytes) -> bool:
+        """True if the version's input can name files at all."""
+        return bool(self._pointers_of(version, openapi_schema))
+
+    async def stage(
+        self, *, version: str, openapi_schema: bytes, account_id: str, work_input: bytes, folder: Path
+    ) -> Staged:
+        """Replace links in file positions by paths of new files inside `folder`/inputs.
+
+        A link to an output of this server needs nothing but its signature; an uploaded file must be the account's own,
+        or its link signed. Neither goes over the network. Other http(s) URLs are fetched through the door out.
+
+        Raises:
+            InputInvalid: a value is no link, or leads nowhere; the message names the member.
+            AddressRefused, FetchFailed, TooLarge: as the door out says, with the member's name before.
+            StorageFull: no room for the copies.
+        """
+        pointers = self._pointers_of(version, openapi_schema)
+        value = msgspec.json.decode(work_input) if pointers else None
+        wanted = list(places(pointers, value)) if isinstance(value, dict) else []
+        if not wanted:
+            return Staged(input=work_input)
+        inside = folder / "inputs"
+        await to_thread.run_sync(lambda: inside.mkdir(parents=True, exist_ok=True))
+        room = _Room(inside)
+        for pointer, path in (await self._all(wanted, room, account_id)).items():
+            value = replaced(value, pointer, str(path))
+        return Staged(input=msgspec.json.encode(value), paths=tuple(pointer for pointer, _ in wanted))
+
+    def _pointers_of(self, version: str, openapi_schema: bytes) -> tuple[Pointer, ...]:
+        if version not in self._pointers:
+            self._pointers[version] = read_pointers(openapi_schema)
+        return self._pointers[version]
+
+    async def _all(self, wanted: list[tuple[Pointer, Any]], room: "_Room", account_id: str) -> dict[Pointer, Path]:
+        found: dict[Pointer, Path] = {}
+        failures: list[HalleyError] = []
+        turns = anyio.Semaphore(AT_ONCE)
+
+        async def one(pointer: Pointer, link: Any) -> None:
+            async with turns:
+                try:
+                    found[pointer] = await self._bring(link, pointer, room, account_id)
+                except HalleyError as error:
+                    failures.append(_named(error, pointer))
+                    tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            for pointer, link in wanted:
+                tasks.start_soon(one, pointer, link)
+        if failures:
+            raise failures[0]
+        return found
+
+    async def _bring(self, link: Any, pointer: Pointer, room: "_Room", account_id: str) -> Path:
+        if not isinstance(link, str):
+            raise Refused("must be a string with a link to a file")
+        if is_data_url(link):
+            return await self._decode(link, pointer, room)
+        own = own_link(link)
+        match own:
+            case DeliveryLink() if self._links.is_authentic(own.capability):
+                return await self._from_delivery(own, room)
+            case FileLink():
+                return await self._from_upload(own, link, room, account_id)
+            case _:
+                return await self._from_outside(link, room)
+
+    async def _decode(self, link: str, pointer: Pointer, room: "_Room") -> Path:
+        found = await to_thread.run_sync(decode_data_url, link, self._inline_limit_bytes)
+        name = safe_name(found.name, "") or safe_name(str(pointer[0]))
+        if not split_suffix(name)[1]:
+            name += suffix_for(found.content_type)
+        path = room.place(name)
+        await to_thread.run_sync(write_new, path, found.data)
+        return path
+
+    async def _from_delivery(self, link: DeliveryLink, room: "_Room") -> Path:
+        delivery = self._links.verify(link.capability)
+        file = await self._outputs.output_file(delivery.prediction_id, delivery.index)
+        if file is None:
+            raise NotFound(f"file {delivery.index} of prediction {delivery.prediction_id} is not kept any more")
+        return await self._copy(file.sha256, file.name, room)
+
+    async def _from_upload(self, link: FileLink, url: str, room: "_Room", account_id: str) -> Path:
+        file = await self._files.get(link.file_id)
+        if file is None:
+            return await self._from_elsewhere(link, url, room)
+        if file.account_id != account_id:
+            self._check_signature(link)
+        if file.expires_at <= self._clock.now():
+            raise _no_file(link)
+        return await self._copy(file.sha256, file.name, room)
+
+    def _check_signature(self, link: FileLink) -> None:
+        if link.signature is None or link.owner is None or link.expiry is None:
+            raise _no_file(link)
+        check_download(
+            self._download_secret,
+            owner=link.owner,
+            file_id=link.file_id,
+            expiry=link.expiry,
+            signature=link.signature,
+            now=self._clock.now(),
+        )
+
+    async def _from_elsewhere(self, link: FileLink, url: str, room: "_Room") -> Path:
+        # another server's file may have a URL of the same form; a refused address means that it was ours, and is gone
+        try:
+            return await self._from_outside(url, room)
+        except AddressRefused as error:
+            raise _no_file(link) from error
+
+    async def _from_outside(self, url: str, room: "_Room") -> Path:
+        if not url[:8].lower().startswith(("http://", "https://")):
+            raise Refused(
+                f"{_short(url)} is no link to a file: pass an http(s) URL, a data: URL or an uploaded file's URL"
+            )
+        self._fetch.check_url(url)
+        draft = room.draft()
+        fetched = await self._fetch.fetch(
+            url, to=draft, limit_bytes=self._fetch_limit_bytes, deadline_seconds=self._fetch_seconds
+        )
+        name = fetched.file_name
+        if not split_suffix(name)[1]:
+            name += suffix_for(fetched.content_type)
+        path = room.place(name)
+        await to_thread.run_sync(draft.rename, path)
+        return path
+
+    async def _copy(self, sha256: str, name: str, room: "_Room") -> Path:
+        path = room.place(safe_name(name))
+        await copy_out(self._blobs, sha256, path)
+        return path
+
+
+class _Room:
+    """Names for the files of one input: true to their origin, and each only once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._taken: set[str] = set()
+        self._drafts = 0
+
+    def place(self, name: str) -> Path:
+        return self._folder / distinct(name, self._taken)
+
+    def draft(self) -> Path:
+        self._drafts += 1
+        return self.place(f"fetched-{self._drafts}.part")
+
+
+def _named(error: HalleyError, pointer: Pointer) -> HalleyError:
+    """Put the member's name before the reason. What the caller can mend in the input becomes a fault of the input."""
+    field = ".".join(["input", *map(str, pointer)])
+    if isinstance(error, AddressRefused | FetchFailed | TooLarge):
+        return type(error)(f"{field}: {error}")
+    if isinstance(error, NotFound | Forbidden) or type(error) is Refused:
+        return InputInvalid((InvalidField(type="format", field=field, description=str(error)),))
+    return error
+
+
+def _no_file(link: FileLink) -> NotFound:
+    return NotFound(f"the file {link.file_id} does not exist, or not any more, or belongs to another account")
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")

@@ -1,0 +1,138 @@
+"""Keeps the files of an output, before anybody hears that the output exists."""
+
+import errno
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from anyio import to_thread
+
+from halley.assets.media import HEAD_BYTES, media_type
+from halley.assets.names import safe_name
+from halley.assets.positions import Pointer, at, replaced
+from halley.assets.shelf import Shelf
+from halley.errors import Forbidden, HalleyError, NotFound, Refused, TooLarge
+from halley.predictions.records import OutputFile
+
+OWNER_KIND: Final = "prediction"
+FILE_LIMIT_BYTES: Final = 10 * 2**30
+_SYSTEM: Final = (Path("/proc"), Path("/dev"), Path("/sys"))
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """An output whose files are stored for good: in `value` (JSON) each path is replaced by the ref of its file."""
+
+    value: bytes
+    files: tuple[OutputFile, ...]
+
+
+class OutputKeeper:
+    """Copies output files to the shelf. It fills `dispatch.ports.OutputKeeper`.
+
+    `roots` are folders into which a link may lead, besides the run folder: the machine's temporary folder and those of
+    the models. A file that is named without any link may lie anywhere except under /proc, /dev and /sys, since a model
+    can read it anyway.
+    """
+
+    def __init__(self, *, shelf: Shelf, roots: Sequence[Path] = (), limit_bytes: int = FILE_LIMIT_BYTES) -> None:
+        self._shelf = shelf
+        self._roots = tuple(roots)
+        self._limit_bytes = limit_bytes
+
+    async def keep(
+        self, *, prediction_id: str, first_index: int, value: bytes, paths: Sequence[Pointer], folder: Path | None
+    ) -> Kept:
+        """Copy the files at `paths` into the blobs; when this returns they are synced and readable.
+
+        Files are numbered from `first_index` in the order of `paths`. Relative paths begin at `folder`. Links and
+        `data:` URLs that a model gives out are text here and stay as they are.
+
+        Raises:
+            StorageFull: no room; may be tried again.
+            HalleyError: a file is missing, too large or may not be read; the message names it.
+        """
+        if not paths:
+            return Kept(value=value, files=())
+        decoded = msgspec.json.decode(value)
+        files: list[OutputFile] = []
+        for index, pointer in enumerate(paths, first_index):
+            file = await self._keep(prediction_id, index, _text(decoded, pointer), folder)
+            files.append(file)
+            decoded = replaced(decoded, pointer, file.ref)
+        return Kept(value=msgspec.json.encode(decoded), files=tuple(files))
+
+    async def release(self, prediction_id: str) -> None:
+        """Let go of all files of a prediction, and delete what nobody else needs."""
+        await self._shelf.release(OWNER_KIND, prediction_id)
+
+    async def _keep(self, prediction_id: str, index: int, path_text: str, folder: Path | None) -> OutputFile:
+        name = safe_name(Path(path_text).name)
+        try:
+            path, head = await to_thread.run_sync(self._look, path_text, folder)
+            info = await self._shelf.keep_file(path, owner_kind=OWNER_KIND, owner_id=prediction_id, name=name)
+        except OSError as error:
+            raise _told(error, path_text) from error
+        except ValueError as error:  # a NUL, or text that no file system can write
+            raise Refused(f"The model returned the file {path_text!r}: that is no path.") from error
+        return OutputFile(
+            ref=f"asset:{prediction_id}/{index}/{name}",
+            index=index,
+            name=name,
+            sha256=info.sha256,
+            size_bytes=info.size_bytes,
+            content_type=media_type(name, head),
+        )
+
+    def _look(self, path_text: str, folder: Path | None) -> tuple[Path, bytes]:
+        """Give the file behind the path, links resolved, and its first bytes."""
+        named = (folder or Path("/")) / path_text
+        path = Path(os.path.realpath(named, strict=True))
+        named = Path(os.path.normpath(named))
+        self._check(named, path, folder)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        try:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):
+                raise Refused(f"The model returned {path_text!r} as a file, but it is {_kind(found.st_mode)}.")
+            if found.st_size > self._limit_bytes:
+                raise TooLarge(
+                    f"The model returned the file {path_text!r} of {found.st_size} bytes; "
+                    f"the limit is {self._limit_bytes} bytes."
+                )
+            return path, os.pread(fd, HEAD_BYTES, 0)
+        finally:
+            os.close(fd)
+
+    def _check(self, named: Path, path: Path, folder: Path | None) -> None:
+        if any(place.is_relative_to(root) for root in _SYSTEM for place in (named, path)):
+            raise Forbidden(f"The model returned {str(named)!r} as a file: files of the system are not given out.")
+        if path == named:
+            return
+        roots = [root.resolve() for root in (*self._roots, *([folder] if folder else []))]
+        if not any(path.is_relative_to(root) for root in roots):
+            raise Forbidden(
+                f"The model returned {str(named)!r} as a file, a link that leads out of its folders to {str(path)!r}."
+            )
+
+
+def _text(decoded: Any, pointer: Pointer) -> str:
+    try:
+        found = at(decoded, pointer)
+    except (LookupError, TypeError, ValueError) as error:
+        raise Refused(f"The output names a file at {list(pointer)}, but nothing is there.") from error
+    if not isinstance(found, str):
+        raise Refused(f"The output names a file at {list(pointer)}, but a {type(found).__name__} is there.")
+    return found
+
+
+def _told(error: OSError, path_text: str) -> HalleyError:
+    if error.errno == errno.ENOENT:
+        return NotFound(f"The model returned the file {path_text!r}, but it does not exist.")
+    return Refused(f"The model returned the file {path_text!r}, but it cannot be read: {error.strerror or error}.")
+
+
+def _kind(mode: int) -> str:
+    return "a folder" if stat.S_ISDIR(mode) else "not a regular file"
