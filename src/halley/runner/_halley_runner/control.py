@@ -1,0 +1,55 @@
+"""The control thread: answers pings, passes cancels on, ends the process. Runs whatever predict does."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from typing import Callable
+
+from .frames import Frame, Inbox, pack
+
+HANGUP = select.POLLHUP | select.POLLERR
+
+
+class Control:
+    """The CONTROL socket, with a look at DATA for the parent's end."""
+
+    def __init__(self, control: socket.socket, data: socket.socket, cancel: Callable[[str], None]) -> None:
+        self.cancel = cancel
+        self.serving = False
+        """False while the model is imported and set up: then a stop need not wait for anything."""
+        self._control = control
+        self._data = data
+
+    def watch(self) -> None:
+        """Run in a thread of its own until the parent goes away, which ends the process."""
+        inbox = Inbox(self._control)
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(self._data, 0)  # hang-up is always reported
+        while True:
+            events = dict(poll.poll())
+            if events.get(self._data.fileno(), 0) & HANGUP:
+                os._exit(0)
+            frames = inbox.read_ready()
+            if frames is None:
+                os._exit(0)
+            for frame in frames:
+                self._take(frame)
+
+    def close(self) -> None:
+        """In a forked child: it has no parent to talk to."""
+        self._control.close()
+
+    def _take(self, frame: Frame) -> None:
+        kind = frame.get("t")
+        if kind == "cancel":
+            self.cancel(frame["id"])
+        elif kind == "ping":
+            self._control.sendall(pack('{"t":"pong","n":%d}' % frame.get("n", 0)))
+        elif kind == "stop":
+            if not self.serving:
+                os._exit(0)
+            # the main thread's read of DATA ends when it has finished what runs
+            self._data.shutdown(socket.SHUT_RD)

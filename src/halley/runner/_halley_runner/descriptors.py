@@ -1,0 +1,41 @@
+"""The process's file descriptors: the protocol's out of a model's reach, 1 and 2 into a pipe."""
+
+from __future__ import annotations
+
+import faulthandler
+import fcntl
+import os
+from typing import Tuple
+
+HIGH = 200
+"""Protocol descriptors live from here on: models that close or reuse small numbers do not meet them."""
+
+
+def move_high(descriptor: int) -> int:
+    """Give a descriptor a high number and close the old one; programs that a model starts do not inherit it."""
+    try:
+        moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, HIGH)
+    except OSError:  # the process may hold fewer descriptors than that
+        os.set_inheritable(descriptor, False)
+        return descriptor
+    os.close(descriptor)
+    return moved
+
+
+def capture_output() -> Tuple[int, int]:
+    """Send descriptors 1 and 2 into one new pipe, and make 0 empty.
+
+    Returns the pipe's reading end, and a writing end that is only held open, so that the pipe does not end
+    when a model closes its own two. The old standard error stays for the last words of a crash: this
+    process, the pipe's only reader, is gone by then.
+    """
+    last_words = move_high(os.dup(2))
+    faulthandler.enable(last_words, all_threads=False)
+    reading, writing = os.pipe()
+    os.dup2(writing, 1)
+    os.dup2(writing, 2)
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+    os.set_blocking(reading, False)
+    return move_high(reading), move_high(writing)

@@ -1,0 +1,58 @@
+"""A model's exception, told to the client in one line and to the log in full."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from typing import Any, Optional
+
+OWN = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+MESSAGE_LIMIT_CHARS = 4000  # the whole of it is in the log
+
+
+def one_line(error: BaseException, folder: str) -> str:
+    """`ValueError: bad thing (predict.py:31)`: class, message, and the innermost place in the model's folder."""
+    name = type(error).__name__
+    message = str(error)
+    if isinstance(error, MemoryError):
+        message = "out of memory" + (": " + message if message else "")
+    if len(message) > MESSAGE_LIMIT_CHARS:
+        message = message[:MESSAGE_LIMIT_CHARS] + "... (cut)"
+    text = "%s: %s" % (name, message) if message else name
+    place = None if isinstance(error, SyntaxError) else _innermost(error, folder)
+    return "%s (%s)" % (text, place) if place else text
+
+
+def user_traceback(error: BaseException) -> str:
+    """The traceback as Python prints it, without the runner's own frames."""
+    told = traceback.TracebackException(type(error), error, error.__traceback__)
+    _cut(told, set())
+    return "".join(told.format())
+
+
+def _innermost(error: BaseException, folder: str) -> Optional[str]:
+    inside = os.path.realpath(folder) + os.sep
+    place, step = None, error.__traceback__
+    while step is not None:
+        name = os.path.realpath(step.tb_frame.f_code.co_filename)
+        # an environment may lie inside the folder; its packages are not the model's own lines
+        if name.startswith(inside) and "site-packages" not in name:
+            place = "%s:%d" % (name[len(inside) :], step.tb_lineno)
+        step = step.tb_next
+    return place
+
+
+def _cut(told: Any, seen: Any) -> None:
+    if told is None or id(told) in seen:
+        return
+    seen.add(id(told))
+    kept = [frame for frame in told.stack if not _is_own(frame.filename)]
+    told.stack = traceback.StackSummary.from_list(kept)
+    _cut(told.__cause__, seen)
+    _cut(told.__context__, seen)
+    for part in getattr(told, "exceptions", None) or ():
+        _cut(part, seen)
+
+
+def _is_own(filename: str) -> bool:
+    return os.path.realpath(filename).startswith(OWN + os.sep) or filename.startswith("<frozen importlib")

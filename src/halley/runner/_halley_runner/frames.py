@@ -1,0 +1,100 @@
+"""Frames of protocol v1: four bytes of little-endian length, then one JSON object in UTF-8."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from typing import Any, Dict, List, Optional
+
+FRAME_LIMIT_BYTES = 64 * 2**20  # both sides refuse more: a broken length must not ask for gigabytes
+READ_BYTES = 64 * 2**10
+
+_LENGTH = struct.Struct("<I")
+
+Frame = Dict[str, Any]
+
+to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+"""Compact JSON. Raises ValueError for NaN, infinity and cycles, TypeError for what JSON cannot say."""
+
+
+class FrameTooLarge(Exception):
+    """A frame would be over the limit; nothing was sent."""
+
+
+def pack(text: str) -> bytes:
+    """One frame around JSON text. Half a surrogate pair, which is no text, becomes U+FFFD.
+
+    Raises:
+        FrameTooLarge: the frame would be over 64 MiB.
+    """
+    try:
+        body = text.encode()
+    except UnicodeEncodeError:
+        body = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+    if len(body) > FRAME_LIMIT_BYTES:
+        raise FrameTooLarge("%d bytes are over the limit of %d for one message" % (len(body), FRAME_LIMIT_BYTES))
+    return _LENGTH.pack(len(body)) + body
+
+
+class Inbox:
+    """Reads frames from one socket; keeps the incomplete rest between reads."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._rest = b""
+        self._ready: List[Frame] = []
+
+    def read(self) -> Optional[Frame]:
+        """The next frame; waits for it. None at the end of the stream."""
+        while not self._ready:
+            if not self._receive():
+                return None
+        return self._ready.pop(0)
+
+    def read_ready(self) -> Optional[List[Frame]]:
+        """All whole frames of one read, perhaps none; to be called when the socket is readable.
+
+        None at the end of the stream.
+        """
+        if not self._receive():
+            return None
+        ready, self._ready = self._ready, []
+        return ready
+
+    def _receive(self) -> bool:
+        try:
+            piece = self._sock.recv(READ_BYTES)
+        except OSError:  # reset by a parent that died
+            piece = b""
+        if not piece:
+            return False
+        if self._rest:
+            piece = self._complete(self._rest + piece)
+            if not piece:
+                return False
+        start, end = 0, len(piece)
+        while end - start >= 4:
+            (size,) = _LENGTH.unpack_from(piece, start)
+            if size > FRAME_LIMIT_BYTES:
+                return False  # not our protocol; the caller leaves as at the end of the stream
+            if end - start - 4 < size:
+                break
+            self._ready.append(json.loads(piece[start + 4 : start + 4 + size]))
+            start += 4 + size
+        self._rest = piece[start:]
+        return True
+
+    def _complete(self, piece: bytes) -> bytes:
+        """Read on until the first frame is whole, in one growing buffer: a large frame comes in many pieces."""
+        buffer = bytearray(piece)
+        while len(buffer) >= 4:
+            (size,) = _LENGTH.unpack_from(buffer)
+            missing = size + 4 - len(buffer)
+            if missing <= 0 or size > FRAME_LIMIT_BYTES:
+                break
+            more = self._sock.recv(min(missing, 2**20))
+            if not more:
+                return b""
+            buffer += more
+        return bytes(buffer)

@@ -1,0 +1,132 @@
+"""A request's `input` as keyword arguments. Everything that can be known beforehand is worked out once."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+import cog
+from cog.input import MISSING
+
+from .frames import Frame
+from .predictor import Parameter, Predictor
+from .shapes import Shape
+
+Convert = Callable[[Any], Any]
+
+
+class BadInput(Exception):
+    """The input does not fit. The server validates first, so this is seen when it could not."""
+
+
+class Inputs:
+    """Made once per process."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._rows = [_row(parameter) for parameter in predictor.parameters]
+        self._names = frozenset(row[0] for row in self._rows)
+        self._takes_anything = predictor.takes_anything
+
+    def arguments(self, frame: Frame, warn: Callable[[str], None]) -> Dict[str, Any]:
+        """Arguments for predict: converted, with defaults. Unknown names are left out and told to `warn`.
+
+        Raises:
+            BadInput: a required input is missing or has a value that cannot be converted.
+        """
+        given = frame["input"]
+        arguments: Dict[str, Any] = {}
+        used = 0
+        for name, convert, is_required, default, is_mutable in self._rows:
+            if name in given:
+                used += 1
+                arguments[name] = given[name] if convert is None else _converted(name, convert, given[name])
+            elif is_required:
+                raise BadInput("input %s is required" % name)
+            else:
+                arguments[name] = copy.copy(default) if is_mutable else default
+        if used != len(given):
+            unknown = [name for name in given if name not in self._names]
+            if self._takes_anything:
+                arguments.update((name, given[name]) for name in unknown)
+            else:
+                warn("ignored input that this model does not have: %s\n" % ", ".join(sorted(unknown)))
+        for pointer in frame.get("paths") or ():
+            _wrap_path(arguments, pointer)
+        return arguments
+
+
+def _row(parameter: Parameter) -> Tuple[str, Optional[Convert], bool, Any, bool]:
+    convert = _converter(parameter.shape)
+    default = None if parameter.info.default is MISSING else parameter.info.default
+    if convert is not None and isinstance(default, (str, int, float, list)):
+        default = convert(default)
+    return parameter.name, convert, not parameter.has_default, default, isinstance(default, (list, dict, set))
+
+
+def _converted(name: str, convert: Convert, value: Any) -> Any:
+    try:
+        return convert(value)
+    except (TypeError, ValueError, OSError) as error:
+        raise BadInput("input %s: %s" % (name, error)) from None
+
+
+def _converter(shape: Shape) -> Optional[Convert]:
+    """What to do with a JSON value of this shape; None for nothing."""
+    convert: Optional[Convert] = None
+    if shape.kind == "choice" and shape.python is not None:
+        convert = shape.python
+    elif shape.kind == "array" and shape.item is not None:
+        each = _converter(shape.item)
+        convert = None if each is None else _for_each(each)
+    else:
+        convert = _CONVERTERS.get(shape.kind)
+    return convert if convert is None else _unless_none(convert)
+
+
+def _unless_none(convert: Convert) -> Convert:
+    return lambda value: None if value is None else convert(value)
+
+
+def _for_each(convert: Convert) -> Convert:
+    return lambda values: [convert(value) for value in values]
+
+
+def _integer(value: Any) -> Any:
+    # JSON knows one kind of number: 3.0 passes as an integer
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
+def _number(value: Any) -> Any:
+    return float(value) if type(value) is int else value
+
+
+def _open(value: str) -> Any:
+    return open(value, "rb")  # noqa: SIM115 - the model closes it, as the interface says
+
+
+_CONVERTERS: Dict[str, Convert] = {
+    "integer": _integer,
+    "number": _number,
+    "path": cog.Path,
+    "secret": cog.Secret,
+    "file": _open,
+}
+
+
+def _wrap_path(arguments: Dict[str, Any], pointer: List[Any]) -> None:
+    """Make a path of the text at this place, where the annotation did not do so (`Any`, `dict`, ...)."""
+    holder: Any = arguments
+    for step in pointer[:-1]:
+        holder = _inside(holder, step)
+    key = pointer[-1] if isinstance(holder, dict) else int(pointer[-1])
+    try:
+        if isinstance(holder[key], str):
+            holder[key] = cog.Path(holder[key])
+    except (KeyError, IndexError):
+        return  # an input that the model does not have
+
+
+def _inside(holder: Any, step: Any) -> Any:
+    if isinstance(holder, dict):
+        return holder.get(step, {})
+    return holder[int(step)]

@@ -1,0 +1,237 @@
+"""Everything that goes to the parent on DATA, in order: log text, outputs, metrics, ends.
+
+One lock guards the waiting log text, the waiting frames and the socket. Log text is gathered: it goes out
+when much of it waits, before any other frame of its prediction, or after a short time by the drain thread.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import select
+import socket
+import threading
+import time
+from typing import Callable, Dict, List, Optional
+
+from .frames import pack, to_json
+from .prediction import Prediction, current
+
+GATHER_MS = 50  # a person does not see the difference; a flood of prints becomes 20 frames a second
+LOG_FRAME_CHARS = 64 * 2**10
+PIPE_READ_BYTES = 64 * 2**10  # the pipe's own size
+DRAIN_ROUNDS = 64  # a background process that never stops writing must not hold up the end of a prediction
+
+
+class Journal:
+    """The one writer of DATA."""
+
+    def __init__(self, sock: socket.socket, pipe: int) -> None:
+        self.running: Dict[Optional[str], Prediction] = {}
+        self.replica = Prediction()
+        self.defer: Optional[Callable[[], bool]] = None
+        """Asked after frames were added; True means that `send` will be called soon (async predictors)."""
+        self.forked = False
+        self._sock = sock
+        self._pipe = pipe
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        # re-entrant: a finaliser may print while this thread is in here, see `_inside`
+        self._lock = threading.RLock()
+        self._inside = False
+        self._frames: List[bytes] = []
+        self._unsent = b""
+        self._waiting: List[Prediction] = []
+        self._armed = False
+        self._wake_reading, self._wake_writing = os.pipe()
+        os.set_blocking(self._wake_writing, False)
+
+    # ---- log text -------------------------------------------------------------------------------
+
+    def log(self, text: str) -> None:
+        """Add log text to the prediction in whose context the caller runs, or to the likeliest one."""
+        if self.forked:
+            _write_raw(text)
+            return
+        with self._lock:
+            target = current.get()
+            if target is None or target.ended:
+                target = self.likeliest()
+            self._gather(target, text)
+
+    def likeliest(self) -> Prediction:
+        """The owner of what nobody signed: the only running prediction, else the replica."""
+        if len(self.running) == 1:
+            for prediction in self.running.values():
+                return prediction
+        return self.replica
+
+    def _gather(self, target: Prediction, text: str) -> None:
+        if not target.texts:
+            self._waiting.append(target)
+        target.texts.append(text)
+        target.size += len(text)
+        if target.size >= LOG_FRAME_CHARS and not self._inside:
+            self._put_logs(target)
+            self._send_now()
+        elif not self._armed:
+            self._armed = True
+            os.write(self._wake_writing, b"x")
+
+    def _put_logs(self, target: Prediction) -> None:
+        texts, target.texts, target.size = target.texts, [], 0
+        if target in self._waiting:
+            self._waiting.remove(target)
+        text = "".join(texts)
+        for start in range(0, len(text), LOG_FRAME_CHARS):
+            piece = to_json(text[start : start + LOG_FRAME_CHARS])
+            if target.id is None:
+                self._frames.append(pack('{"t":"log","id":null,"text":%s}' % piece))
+            else:
+                target.n += 1
+                self._frames.append(pack('{"t":"log","id":%s,"n":%d,"text":%s}' % (target.key, target.n, piece)))
+
+    def _drain(self) -> None:
+        """Take what lies in the pipe of descriptors 1 and 2. The caller holds the lock."""
+        for _ in range(DRAIN_ROUNDS):
+            try:
+                piece = os.read(self._pipe, PIPE_READ_BYTES)
+            except BlockingIOError:
+                return
+            if not piece:
+                return
+            text = self._decoder.decode(piece)
+            if text:
+                self._gather(self.likeliest(), text)
+
+    # ---- frames ---------------------------------------------------------------------------------
+
+    def begin(self, prediction: Prediction) -> None:
+        """From now on unsigned log text may belong to this prediction."""
+        with self._lock:
+            if self._waiting:
+                self._flush()
+            self.running[prediction.id] = prediction
+
+    def emit(self, prediction: Prediction, kind: str, rest: str) -> None:
+        """Send one numbered frame, after all log text of its prediction.
+
+        `rest` is JSON text: the members after `t`, `id` and `n`, with a comma before each.
+
+        Raises:
+            FrameTooLarge: nothing but the log text was sent.
+        """
+        if self.forked:
+            return
+        with self._lock:
+            self._emit(prediction, kind, rest)
+
+    def _emit(self, prediction: Prediction, kind: str, rest: str) -> None:
+        self._inside = True
+        try:
+            self._drain()
+            if prediction.texts:
+                self._put_logs(prediction)
+            frame = pack('{"t":"%s","id":%s,"n":%d%s}' % (kind, prediction.key, prediction.n + 1, rest))
+            prediction.n += 1
+            self._frames.append(frame)
+        finally:
+            self._inside = False
+        if self.defer is None or not self.defer():
+            self._send_now()
+
+    def finish(self, prediction: Prediction, rest: str) -> None:
+        """Send `done`, and give this prediction no more log text.
+
+        Raises:
+            FrameTooLarge: it is still running; finish it with less.
+        """
+        if self.forked:
+            os._exit(0)  # a model forked and let the child return into us
+        with self._lock:
+            self._emit(prediction, "done", rest)
+            self.running.pop(prediction.id, None)
+            prediction.ended = True
+
+    def tell(self, text: str) -> None:
+        """Send a frame about the replica itself, after its log text."""
+        with self._lock:
+            self._flush()
+            self._frames.append(pack(text))
+            self._send_now()
+
+    def flush(self) -> None:
+        """Send everything that waits."""
+        if self.forked:
+            return
+        with self._lock:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._inside = True
+        try:
+            self._drain()
+            for target in list(self._waiting):
+                self._put_logs(target)
+        finally:
+            self._inside = False
+        self._send_now()
+
+    def send(self) -> None:
+        """Send the frames that were deferred."""
+        with self._lock:
+            self._send_now()
+
+    def _send_now(self) -> None:
+        frames = self._frames
+        if not frames and not self._unsent:
+            return
+        self._inside = True
+        try:
+            # what is left over by a signal handler that raises here is sent first by the next call
+            self._unsent += frames[0] if len(frames) == 1 else b"".join(frames)
+            frames.clear()
+            while self._unsent:
+                sent = self._sock.send(self._unsent)
+                self._unsent = b"" if sent == len(self._unsent) else self._unsent[sent:]
+        except (BrokenPipeError, ConnectionResetError):
+            os._exit(0)  # the parent is gone, and with it everybody who wanted to know
+        finally:
+            self._inside = False
+
+    # ---- the drain thread, and forks --------------------------------------------------------------
+
+    def watch(self) -> None:
+        """Run in a thread of its own: read the pipe when it fills, send log text when it has waited enough."""
+        poll = select.poll()
+        poll.register(self._pipe, select.POLLIN)
+        poll.register(self._wake_reading, select.POLLIN)
+        deadline: Optional[float] = None
+        while True:
+            rest_ms = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+            for descriptor, _ in poll.poll(rest_ms):
+                if descriptor == self._wake_reading:
+                    os.read(descriptor, 16)
+            with self._lock:
+                self._armed = True  # no need to wake us for what the pipe holds
+                self._drain()
+                if deadline is None:
+                    deadline = time.monotonic() + GATHER_MS / 1000
+                elif time.monotonic() >= deadline:
+                    self._flush()
+                    self._armed, deadline = False, None
+
+    def forget_parent(self) -> None:
+        """In a forked child: its prints go to descriptor 1, and the protocol is no longer its business."""
+        self.forked = True
+        self._lock = threading.RLock()
+        self._sock.close()
+        os.close(self._pipe)
+
+
+def _write_raw(text: str) -> None:
+    data = text.encode("utf-8", "replace")
+    while data:
+        try:
+            data = data[os.write(1, data) :]
+        except OSError:  # closed by the model
+            return

@@ -1,0 +1,213 @@
+"""The life of a replica: say hello, load, describe, set up, serve."""
+
+from __future__ import annotations
+
+import atexit
+import inspect
+import os
+import socket
+import sys
+import threading
+from typing import Any, Optional
+
+import cog.scope
+
+from . import descriptors, streams
+from .control import Control
+from .faults import one_line, user_traceback
+from .frames import Frame, Inbox, to_json
+from .guard import Guard
+from .inputs import Inputs
+from .journal import Journal
+from .metrics import report
+from .outcome import Endings
+from .prediction import Prediction, current
+from .predictor import CannotLoad, Predictor, load
+from .schema import describe
+from .serve_sync import SyncServer
+
+PROTOCOL_VERSION = 1
+
+EXIT_OK = 0
+EXIT_REFUSED = 2
+EXIT_SETUP_FAILED = 3
+
+
+class Replica:
+    """One process, from its first frame to its exit status."""
+
+    def __init__(self, *, data: socket.socket, control: socket.socket, pipe: int, config: Frame) -> None:
+        self._data = data
+        self._config = config
+        self._journal = Journal(data, pipe)
+        self._guard = Guard()
+        self._control = Control(control, data, self._guard.ask)
+        self._loop: Any = None
+        self.has_served = False
+
+    def start(self) -> None:
+        """Say hello; from here on pings are answered and everything printed is caught."""
+        journal = self._journal
+        journal.tell(
+            to_json({"t": "hello", "v": PROTOCOL_VERSION, "python": "%d.%d.%d" % sys.version_info[:3], "pid": os.getpid()})
+        )
+        streams.install(self._log)
+        cog.scope.find_scope = self._find_scope
+        atexit.register(journal.flush)
+        os.register_at_fork(after_in_child=self._forget_parent)
+        for watch in (journal.watch, self._control.watch):
+            threading.Thread(target=watch, daemon=True, name="halley").start()
+
+    def run(self, mode: str) -> int:
+        """Load, describe and, in mode `serve`, set up and work. The exit status of the process."""
+        try:
+            predictor = load(self._config)
+            described = _described(predictor)
+        except BaseException as error:  # SystemExit at import time is a refusal like any other
+            self._tell_failure("refused", error)
+            return EXIT_REFUSED
+        self._journal.tell(described)
+        if mode == "inspect":
+            return EXIT_OK
+        try:
+            handler = self._set_up(predictor)
+        except BaseException as error:
+            self._tell_failure("setup_failed", error)
+            return EXIT_SETUP_FAILED
+        self._serve(predictor, handler)
+        return EXIT_OK
+
+    def _tell_failure(self, kind: str, error: BaseException) -> None:
+        is_ours = isinstance(error, CannotLoad)
+        self._journal.tell(
+            to_json(
+                {
+                    "t": kind,
+                    "error": str(error) if is_ours else one_line(error, self._config["folder"]),
+                    "traceback": "" if is_ours else user_traceback(error),
+                }
+            )
+        )
+
+    def _set_up(self, predictor: Predictor) -> Any:
+        if predictor.is_async:
+            self._loop = _new_loop()
+        handler, setup = predictor.make()
+        if setup is not None:
+            self._await(setup(**_setup_arguments(setup, self._config["folder"])))
+        return handler
+
+    def _await(self, result: Any) -> None:
+        if not hasattr(result, "__await__"):
+            return
+        if self._loop is None:  # async setup, sync predict
+            self._loop = _new_loop()
+        self._loop.run_until_complete(result)
+
+    def _serve(self, predictor: Predictor, handler: Any) -> None:
+        endings = Endings(self._journal, self._config["folder"], returns_nothing=predictor.returns_nothing)
+        inbox, inputs = Inbox(self._data), Inputs(predictor)
+        self._control.serving = self.has_served = True
+        if predictor.is_async:
+            from .serve_async import AsyncServer
+
+            busy = AsyncServer(
+                loop=self._loop, handler=handler, inputs=inputs, endings=endings, journal=self._journal,
+                streams=predictor.streams,
+            )
+            self._control.cancel = busy.cancel
+            self._tell_ready(predictor)
+            busy.serve(inbox, self._data.fileno())
+        else:
+            calm = SyncServer(
+                handler=handler, inputs=inputs, endings=endings, journal=self._journal, guard=self._guard,
+                streams=predictor.streams,
+            )
+            self._tell_ready(predictor)
+            calm.serve(inbox)
+
+    def _tell_ready(self, predictor: Predictor) -> None:
+        self._journal.tell(to_json({"t": "ready", "slots": predictor.max_concurrency}))
+
+    def _log(self, text: str) -> None:
+        self._guard.shielded(self._journal.log, text)
+
+    def _find_scope(self) -> Optional[cog.scope.Scope]:
+        prediction = current.get()
+        if prediction is None:
+            prediction = self._journal.likeliest()
+        if prediction.id is None:
+            return None
+        return cog.scope.Scope(prediction.context, self._recorder(prediction))
+
+    def _recorder(self, prediction: Prediction) -> cog.scope.Recorder:
+        def record(name: str, value: Any, mode: str) -> None:
+            self._guard.shielded(report, self._journal, prediction, name, value, mode)
+
+        return record
+
+    def _forget_parent(self) -> None:
+        """In a forked child: the sockets are the replica's alone, or its death would go unnoticed."""
+        self._journal.forget_parent()
+        self._control.close()
+
+
+def main(own: str, data: int, control: int, mode: str, config: Frame) -> int:
+    """Run the replica. `own` is the folder of `start.py`; the numbers are descriptors.
+
+    Returns the exit status: 0, 2 (the model was refused) or 3 (its setup failed).
+    """
+    data, control = descriptors.move_high(data), descriptors.move_high(control)
+    pipe, _kept_open = descriptors.capture_output()
+    replica = Replica(data=socket.socket(fileno=data), control=socket.socket(fileno=control), pipe=pipe, config=config)
+    replica.start()
+    os.environ.update(config.get("environment") or {})
+    _prepare_imports(os.path.join(own, "path"), config["folder"])
+    status = replica.run(mode)
+    if not replica.has_served:
+        os._exit(status)  # everything is told; threads of a model that did not come up must not hold up the end
+    return status
+
+
+def _prepare_imports(cog_folder: str, folder: str) -> None:
+    """Let the model, and the Python processes that it starts, find its own modules first, then our `cog`."""
+    sys.path.insert(0, folder)
+    inherited = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = cog_folder + (os.pathsep + inherited if inherited else "")
+
+
+def _described(predictor: Predictor) -> str:
+    return to_json(
+        {
+            "t": "described",
+            "schema": describe(predictor),
+            "async": predictor.is_async,
+            "streams": predictor.streams,
+            "max_concurrency": predictor.max_concurrency,
+            "file_inputs": predictor.takes_files,
+            "warnings": predictor.warnings,
+        }
+    )
+
+
+def _setup_arguments(setup: Any, folder: str) -> Frame:
+    """`weights`, where setup asks for it: what COG_WEIGHTS names, else the folder `weights`, else its default."""
+    parameter = inspect.signature(setup).parameters.get("weights")
+    if parameter is None:
+        return {}
+    named = os.environ.get("COG_WEIGHTS")
+    beside = os.path.join(folder, "weights")
+    if named:
+        is_local = os.path.exists(os.path.join(folder, named))
+        return {"weights": cog.Path(named) if is_local else named}
+    if os.path.exists(beside):
+        return {"weights": cog.Path(beside)}
+    return {"weights": None} if parameter.default is inspect.Parameter.empty else {}
+
+
+def _new_loop() -> Any:
+    import asyncio  # 4 MB that a sync model need not pay
+
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    return loop

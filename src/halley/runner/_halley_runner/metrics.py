@@ -1,0 +1,66 @@
+"""Metrics that a model reports about a prediction."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .frames import to_json
+from .journal import Journal
+from .prediction import Prediction
+
+MODES = ("replace", "incr", "append")
+NAME_LIMIT_CHARS = 128
+NAME_LIMIT_PARTS = 4
+_PART = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
+
+
+def report(journal: Journal, prediction: Prediction, name: str, value: Any, mode: str) -> None:
+    """Check a metric and send it; nothing after the end of its prediction.
+
+    Raises:
+        ValueError: the name or the mode is not allowed.
+        TypeError: the value is not JSON, or of another kind than this metric had before.
+    """
+    _check_name(name)
+    if mode not in MODES:
+        raise ValueError("metric %s: mode is one of %s, not %r" % (name, ", ".join(MODES), mode))
+    kind = "list" if mode == "append" else _kind(value)
+    if mode == "incr" and kind != "number":
+        raise TypeError("metric %s: only a number can be added up, not %s" % (name, type(value).__name__))
+    if hasattr(value, "item") and kind == "number":
+        value = value.item()
+    try:
+        text = to_json(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError("metric %s: %s" % (name, error)) from None
+    before = prediction.kinds.setdefault(name, kind)
+    if before != kind:
+        raise TypeError("metric %s is a %s already and cannot become a %s" % (name, before, kind))
+    if not prediction.ended:
+        journal.emit(prediction, "metric", ',"name":%s,"value":%s,"mode":"%s"' % (to_json(name), text, mode))
+
+
+def _check_name(name: str) -> None:
+    if not isinstance(name, str):
+        raise ValueError("a metric's name is text, not %r" % (name,))
+    parts = name.split(".")
+    fits = len(name) <= NAME_LIMIT_CHARS and len(parts) <= NAME_LIMIT_PARTS
+    if not fits or "__" in name or not all(_PART.match(part) for part in parts):
+        raise ValueError(
+            "metric name %r: up to %d parts joined by dots and %d characters; a part begins with a letter, holds "
+            "letters, digits and single underscores" % (name, NAME_LIMIT_PARTS, NAME_LIMIT_CHARS)
+        )
+    if name == "predict_time" or parts[0] == "cog":
+        raise ValueError("metric name %r is measured by the server itself; take another" % name)
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, (int, float)):
+        return "number"
+    for python, kind in ((str, "text"), ((list, tuple), "list"), (dict, "object")):
+        if isinstance(value, python):  # type: ignore[arg-type]
+            return kind
+    return "number" if hasattr(value, "item") else "value"

@@ -1,0 +1,79 @@
+"""How a prediction ends, as the members of its `done` frame."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any, NoReturn, Optional
+
+from .faults import one_line, user_traceback
+from .files import BadOutput
+from .frames import FrameTooLarge, to_json
+from .inputs import BadInput
+from .journal import Journal
+from .prediction import Prediction
+from .values import encode
+
+class Endings:
+    """Sends what predictions produce and how they end; shared by the sync and the async server."""
+
+    def __init__(self, journal: Journal, folder: str, *, returns_nothing: bool) -> None:
+        self._journal = journal
+        self._folder = folder
+        self._returns_nothing = returns_nothing
+
+    def output(self, prediction: Prediction, item: Any) -> None:
+        """Send one item of an iterator.
+
+        Raises:
+            BadOutput: it cannot be sent.
+        """
+        value, paths = encode(item, prediction)
+        try:
+            self._journal.emit(prediction, "output", ',"value":%s,"paths":%s' % (value, paths))
+        except FrameTooLarge as error:
+            raise BadOutput("an output item is too large: %s; write it to a file" % error) from None
+
+    def succeeded(self, prediction: Prediction, started: float, value: str = "null", paths: str = "[]",
+                  *, has_value: bool = False) -> None:
+        """End with success and, unless the output came in pieces, its value."""
+        has_value = has_value and not (self._returns_nothing and value == "null")
+        rest = ',"status":"succeeded","error":null,"traceback":null,"has_value":%s,"value":%s,"paths":%s' % (
+            "true" if has_value else "false", value, paths)
+        try:
+            self._finish(prediction, started, rest)
+        except FrameTooLarge as error:
+            self._fail(prediction, started, "output is too large: %s; write it to a file" % error, None)
+
+    def canceled(self, prediction: Prediction, started: float) -> None:
+        """End as cancelled."""
+        rest = ',"status":"canceled","error":null,"traceback":null,"has_value":false,"value":null,"paths":[]'
+        self._finish(prediction, started, rest)
+
+    def failed(self, prediction: Prediction, started: float, error: BaseException) -> None:
+        """End as failed. The traceback goes to the log too, so that it is seen where people look."""
+        if isinstance(error, (BadInput, BadOutput)):
+            self._fail(prediction, started, str(error), None)
+            return
+        told = user_traceback(error)
+        self._journal.log(told)
+        self._fail(prediction, started, one_line(error, self._folder), told)
+
+    def leave(self, error: SystemExit) -> NoReturn:
+        """End the process as the model asked: its parent sees the end of the stream, and the exit status."""
+        code = error.code
+        if code is not None and not isinstance(code, int):
+            self._journal.log("%s\n" % (code,))  # as Python prints it
+            code = 1
+        self._journal.log("the model left with sys.exit(%s)\n" % ("" if code is None else code))
+        self._journal.flush()
+        # not by way of the interpreter's end: threads that a model left behind could hold that up
+        os._exit(code or 0)
+
+    def _fail(self, prediction: Prediction, started: float, text: str, told: Optional[str]) -> None:
+        rest = ',"status":"failed","error":%s,"traceback":%s,"has_value":false,"value":null,"paths":[]' % (
+            to_json(text), to_json(told))
+        self._finish(prediction, started, rest)
+
+    def _finish(self, prediction: Prediction, started: float, rest: str) -> None:
+        self._journal.finish(prediction, '%s,"predict_time":%.6f' % (rest, time.perf_counter() - started))

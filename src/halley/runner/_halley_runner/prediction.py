@@ -1,0 +1,37 @@
+"""One prediction as the runner sees it."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any, Dict, List, Optional
+
+from .frames import Frame, to_json
+
+
+class Prediction:
+    """What is kept while it runs. `id` is None for the replica itself, which owns unattributed log text."""
+
+    __slots__ = ("canceled", "context", "ended", "files", "folder", "has_begun", "id", "key", "kinds", "n", "size", "task", "texts")
+
+    def __init__(self, frame: Optional[Frame] = None) -> None:
+        frame = frame or {}
+        self.id: Optional[str] = frame.get("id")
+        self.key = to_json(self.id)
+        self.folder: str = frame.get("folder") or ""
+        self.context: Dict[str, str] = frame.get("context") or {}
+        self.n = 0
+        """The number of the last frame sent about this prediction."""
+        self.texts: List[str] = []
+        self.size = 0
+        """Log text that is waiting to be sent, and its length."""
+        self.files = 0
+        self.kinds: Dict[str, str] = {}
+        """Metric names reported so far, each with the kind of its value."""
+        self.canceled = False
+        self.ended = False
+        self.has_begun = False
+        self.task: Any = None
+
+
+current: ContextVar[Optional[Prediction]] = ContextVar("halley_prediction", default=None)
+"""The prediction in whose context this code runs. Empty in threads that a model starts itself."""

@@ -1,0 +1,270 @@
+"""The model's OpenAPI 3.0.2 document in Cog's shape, which clients and forms read.
+
+Source: Cog's published schemas; `components.schemas.Input` and `.Output` are what everyone looks at. References
+point exactly one level under `#/components/schemas/` and never in a circle (contract 10.2).
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, Dict, List
+
+import cog
+from cog.input import MISSING, FieldInfo
+
+from .files import text_of_path
+from .frames import to_json
+from .predictor import Parameter, Predictor
+from .shapes import Shape
+
+Schema = Dict[str, Any]
+
+_RESERVED = frozenset(
+    "Input Output Status PredictionRequest PredictionResponse ValidationError HTTPValidationError".split()
+)
+
+
+def describe(predictor: Predictor) -> Schema:
+    """The whole document. Equal sources give equal documents: it is part of a version's id."""
+    components: Schema = {}
+    properties = {}
+    for order, parameter in enumerate(predictor.parameters):
+        properties[parameter.name] = _property(parameter, order, components)
+    required = [parameter.name for parameter in predictor.parameters if not parameter.has_default]
+    components["Input"] = {"title": "Input", "type": "object", "properties": properties}
+    if required:
+        components["Input"]["required"] = required
+    if predictor.takes_anything:
+        components["Input"]["additionalProperties"] = True
+    components["Output"] = _output(predictor, components)
+    components.update(_envelopes())
+    return {
+        "openapi": "3.0.2",
+        "info": {"title": "Cog", "version": "0.1.0"},
+        "paths": _paths(predictor.is_streaming),
+        "components": {"schemas": dict(sorted(components.items()))},
+    }
+
+
+def _property(parameter: Parameter, order: int, components: Schema) -> Schema:
+    shape, info = parameter.shape, parameter.info
+    schema = _schema(shape, components, parameter.name)
+    schema.update(_constraints(shape, info))
+    if not ("allOf" in schema):
+        schema["title"] = _words(parameter.name)
+    schema["x-order"] = order
+    if info.description is not None:
+        schema["description"] = str(info.description)
+    if info.deprecated:
+        schema["deprecated"] = True
+    default = _default(info.default)
+    if default is not None and shape.kind != "secret":
+        schema["default"] = default
+    return schema
+
+
+def _schema(shape: Shape, components: Schema, name: str) -> Schema:
+    schema = _bare(shape, components, name)
+    if shape.nullable:
+        schema["nullable"] = True
+    return schema
+
+
+def _bare(shape: Shape, components: Schema, name: str) -> Schema:
+    kind = shape.kind
+    if kind in ("string", "integer", "number", "boolean"):
+        return {"type": kind}
+    if kind in ("path", "file"):
+        return {"type": "string", "format": "uri"}
+    if kind == "secret":
+        return {"type": "string", "format": "password", "writeOnly": True, "x-cog-secret": True}
+    if kind == "array":
+        return {"type": "array", "items": _schema(shape.item, components, name) if shape.item else {}}
+    if kind == "object":
+        schema: Schema = {"type": "object"}
+        if shape.item is not None and shape.item.kind != "any":
+            schema["additionalProperties"] = _schema(shape.item, components, name)
+        return schema
+    if kind == "union":
+        return {"anyOf": [_schema(part, components, name) for part in shape.parts]}
+    if kind == "model":
+        return _model(shape, components)
+    if kind == "choice":
+        return _choice(shape, components, name)
+    return {}  # any, none
+
+
+def _choice(shape: Shape, components: Schema, name: str) -> Schema:
+    while name in _RESERVED or (name in components and components[name]["enum"] != shape.options):
+        name += "_choices"
+    listed: Schema = {"title": name, "description": "An enumeration.", "enum": shape.options}
+    kinds = {type(option) for option in shape.options}
+    for python, kind in ((str, "string"), (bool, "boolean"), (int, "integer")):
+        if kinds == {python}:
+            listed["type"] = kind
+    if kinds in ({float}, {int, float}):
+        listed["type"] = "number"
+    components[name] = listed
+    return {"allOf": [{"$ref": "#/components/schemas/" + name}]}
+
+
+def _model(shape: Shape, components: Schema) -> Schema:
+    properties = {}
+    for name, (member, _) in shape.members.items():
+        properties[name] = _schema(member, components, "%s_%s" % (shape.title, name))
+        properties[name].setdefault("title", _words(name))
+    schema: Schema = {"type": "object", "title": shape.title, "properties": properties}
+    required = [name for name, (_, is_required) in shape.members.items() if is_required]
+    if required:
+        schema["required"] = required
+    return schema
+
+
+def _constraints(shape: Shape, info: FieldInfo) -> Schema:
+    short, long = ("minItems", "maxItems") if shape.kind == "array" else ("minLength", "maxLength")
+    named = {
+        "minimum": info.ge,
+        "maximum": info.le,
+        short: info.min_length,
+        long: info.max_length,
+        "pattern": info.regex,
+    }
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _default(value: Any) -> Any:
+    """The default as JSON; None when there is none, or when JSON cannot say it."""
+    if value is MISSING or isinstance(value, cog.Secret):
+        return None
+    if isinstance(value, enum.Enum):
+        value = value.value
+    value = text_of_path(value)
+    try:
+        to_json(value)
+    except (TypeError, ValueError):
+        return None
+    return value
+
+
+def _output(predictor: Predictor, components: Schema) -> Schema:
+    item = _schema(predictor.output, components, "output_choices")
+    if not predictor.streams:
+        item["title"] = "Output"
+        return item
+    schema: Schema = {"title": "Output", "type": "array", "items": item, "x-cog-array-type": "iterator"}
+    if predictor.concatenates:
+        schema["x-cog-array-display"] = "concatenate"
+    return schema
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").title()
+
+
+# ---- the parts that are the same for every model ------------------------------------------------
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": "#/components/schemas/" + name}
+
+
+def _envelopes() -> Schema:
+    text: Schema = {"type": "string"}
+    when: Schema = {"type": "string", "format": "date-time"}
+    members: Schema = {"id": {"title": "Id", **text}, "created_at": {"title": "Created At", **when}}
+    return {
+        "PredictionRequest": {
+            "title": "PredictionRequest",
+            "type": "object",
+            "properties": {
+                **members,
+                "input": _ref("Input"),
+                "context": {"title": "Context", "type": "object", "additionalProperties": text, "nullable": True},
+                "webhook": {"title": "Webhook", "type": "string", "format": "uri"},
+                "webhook_events_filter": {
+                    "title": "Webhook Events Filter",
+                    "type": "array",
+                    "items": {"type": "string", "enum": ["start", "output", "logs", "completed"]},
+                },
+            },
+        },
+        "PredictionResponse": {
+            "title": "PredictionResponse",
+            "type": "object",
+            "properties": {
+                **members,
+                "input": _ref("Input"),
+                "output": _ref("Output"),
+                "status": _ref("Status"),
+                "error": {"title": "Error", **text},
+                "logs": {"title": "Logs", "default": "", **text},
+                "metrics": {"title": "Metrics", "type": "object"},
+                "started_at": {"title": "Started At", **when},
+                "completed_at": {"title": "Completed At", **when},
+                "version": {"title": "Version", **text},
+            },
+        },
+        "Status": {
+            "title": "Status",
+            "description": "An enumeration.",
+            "type": "string",
+            "enum": ["starting", "processing", "succeeded", "canceled", "failed"],
+        },
+        "ValidationError": {
+            "title": "ValidationError",
+            "type": "object",
+            "required": ["loc", "msg", "type"],
+            "properties": {
+                "loc": {"title": "Location", "type": "array", "items": {"anyOf": [text, {"type": "integer"}]}},
+                "msg": {"title": "Message", **text},
+                "type": {"title": "Error Type", **text},
+            },
+        },
+        "HTTPValidationError": {
+            "title": "HTTPValidationError",
+            "type": "object",
+            "properties": {"detail": {"title": "Detail", "type": "array", "items": _ref("ValidationError")}},
+        },
+    }
+
+
+def _paths(is_streaming: bool) -> Schema:
+    create = _operation("Predict", "predict_predictions_post", [])
+    if is_streaming:
+        create["x-cog-streaming"] = True
+    named = [_parameter("prediction_id", "path")]
+    return {
+        "/predictions": {"post": create},
+        "/predictions/{prediction_id}": {
+            "put": _operation("Predict Idempotent", "predict_idempotent_predictions__prediction_id__put", named)
+        },
+        "/predictions/{prediction_id}/cancel": {
+            "post": {
+                "summary": "Cancel",
+                "operationId": "cancel_predictions__prediction_id__cancel_post",
+                "parameters": named,
+                "responses": {"200": {"description": "The cancel was taken."}},
+            }
+        },
+    }
+
+
+def _operation(summary: str, operation_id: str, parameters: List[Schema]) -> Schema:
+    return {
+        "summary": summary,
+        "operationId": operation_id,
+        "parameters": [*parameters, _parameter("Prefer", "header")],
+        "requestBody": {"content": _json(_ref("PredictionRequest"))},
+        "responses": {
+            "200": {"description": "The prediction.", "content": _json(_ref("PredictionResponse"))},
+            "422": {"description": "The input does not fit.", "content": _json(_ref("HTTPValidationError"))},
+        },
+    }
+
+
+def _parameter(name: str, place: str) -> Schema:
+    return {"name": name, "in": place, "required": place == "path", "schema": {"type": "string"}}
+
+
+def _json(schema: Schema) -> Schema:
+    return {"application/json": {"schema": schema}}

@@ -1,0 +1,151 @@
+"""Serves an async predictor: an event loop in the main thread, one task for each prediction.
+
+All requests that one read brings are begun together, and all answers of one turn of the loop leave in one write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Any, Callable, Dict, Optional
+
+from .frames import Frame, Inbox
+from .guard import EarlyCancels
+from .inputs import Inputs
+from .journal import Journal
+from .outcome import Endings
+from .prediction import Prediction, current
+from .values import encode
+
+
+class AsyncServer:
+    """Runs as many predictions as the parent sends; the parent counts the slots."""
+
+    def __init__(self, *, loop: asyncio.AbstractEventLoop, handler: Callable[..., Any], inputs: Inputs,
+                 endings: Endings, journal: Journal, streams: bool) -> None:
+        self._loop = loop
+        self._thread = threading.get_ident()
+        self._handler = handler
+        self._inputs = inputs
+        self._endings = endings
+        self._journal = journal
+        self._streams = streams
+        self._running: Dict[str, Prediction] = {}
+        self._early = EarlyCancels()
+        self._send_is_planned = False
+        self._is_reading = True
+        self._exit: Optional[SystemExit] = None
+
+    def serve(self, inbox: Inbox, descriptor: int) -> None:
+        """Work until the stream ends and what runs then has finished."""
+        self._journal.defer = self._defer
+        self._loop.add_reader(descriptor, self._read, inbox, descriptor)
+        self._loop.run_forever()
+        if self._exit is not None:
+            self._endings.leave(self._exit)
+
+    def cancel(self, prediction_id: str) -> None:
+        """Stop this prediction (control thread)."""
+        self._loop.call_soon_threadsafe(self._cancel, prediction_id)
+
+    def _defer(self) -> bool:
+        if threading.get_ident() != self._thread:
+            return False
+        if not self._send_is_planned:
+            self._send_is_planned = True
+            self._loop.call_soon(self._send)
+        return True
+
+    def _send(self) -> None:
+        self._send_is_planned = False
+        self._journal.send()
+
+    def _read(self, inbox: Inbox, descriptor: int) -> None:
+        frames = inbox.read_ready()
+        if frames is None:
+            self._is_reading = False
+            self._loop.remove_reader(descriptor)
+            self._stop_when_done()
+            return
+        for frame in frames:
+            if frame.get("t") == "predict":
+                self._begin(frame)
+
+    def _begin(self, frame: Frame) -> None:
+        prediction = Prediction(frame)
+        prediction.canceled = self._early.take(frame["id"])
+        self._journal.begin(prediction)
+        self._running[frame["id"]] = prediction
+        prediction.task = self._loop.create_task(self._predict(prediction, frame))
+
+    def _cancel(self, prediction_id: str) -> None:
+        prediction = self._running.get(prediction_id)
+        if prediction is None:
+            self._early.note(prediction_id)
+        elif not prediction.canceled:
+            prediction.canceled = True
+            # a task that is cancelled before its first step never runs, not even to say so
+            if prediction.has_begun:
+                prediction.task.cancel()
+
+    async def _predict(self, prediction: Prediction, frame: Frame) -> None:
+        prediction.has_begun = True
+        current.set(prediction)
+        started = time.perf_counter()
+        try:
+            if prediction.canceled:
+                self._endings.canceled(prediction, started)
+                return
+            arguments = self._inputs.arguments(frame, self._journal.log)
+            value, paths = await self._call(prediction, arguments)
+            if prediction.canceled:  # the model swallowed it
+                self._endings.canceled(prediction, started)
+            else:
+                self._endings.succeeded(prediction, started, value, paths, has_value=not self._streams)
+        except SystemExit as error:
+            self._exit = error
+            self._loop.stop()
+        except BaseException as error:  # whatever it is, the replica lives on
+            if prediction.canceled:
+                self._note_odd_end(error)
+                self._endings.canceled(prediction, started)
+            else:
+                self._endings.failed(prediction, started, error)
+        finally:
+            self._running.pop(frame["id"], None)
+            self._early.ended(frame["id"])
+            self._stop_when_done()
+
+    async def _call(self, prediction: Prediction, arguments: Dict[str, Any]) -> Any:
+        result = self._handler(**arguments)
+        if hasattr(result, "__await__"):
+            result = await result
+        if not self._streams:
+            return encode(result, prediction)
+        if hasattr(result, "__aiter__"):
+            await self._run_in_pieces(prediction, result)
+        else:
+            for item in result:
+                self._endings.output(prediction, item)
+        return "null", "[]"
+
+    async def _run_in_pieces(self, prediction: Prediction, items: Any) -> None:
+        try:
+            async for item in items:
+                if prediction.canceled:
+                    return  # it went on after being cancelled; what it says now nobody wants
+                self._endings.output(prediction, item)
+        finally:
+            close = getattr(items, "aclose", None)
+            if close is not None:
+                await close()
+
+    def _note_odd_end(self, error: BaseException) -> None:
+        if not isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+            self._journal.log("while being canceled: %s: %s\n" % (type(error).__name__, error))
+
+    def _stop_when_done(self) -> None:
+        if not self._is_reading and not self._running:
+            self._journal.send()
+            self._loop.stop()

@@ -1,0 +1,88 @@
+"""Serves a sync predictor: the main thread reads a request, runs predict itself, and answers."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Callable
+
+from cog.scope import CancelationException
+
+from .frames import Frame, Inbox
+from .guard import Guard
+from .inputs import Inputs
+from .journal import Journal
+from .outcome import Endings
+from .prediction import Prediction, current
+from .values import encode
+
+
+class SyncServer:
+    """One prediction at a time, in the main thread, so that signals and thread-bound libraries work."""
+
+    def __init__(self, *, handler: Callable[..., Any], inputs: Inputs, endings: Endings, journal: Journal,
+                 guard: Guard, streams: bool) -> None:
+        self._handler = handler
+        self._inputs = inputs
+        self._endings = endings
+        self._journal = journal
+        self._guard = guard
+        self._streams = streams
+
+    def serve(self, inbox: Inbox) -> None:
+        """Work until the stream ends."""
+        while True:
+            frame = inbox.read()
+            if frame is None:
+                return
+            if frame.get("t") == "predict":
+                self._predict(frame)
+
+    def _predict(self, frame: Frame) -> None:
+        prediction = Prediction(frame)
+        self._journal.begin(prediction)
+        token = current.set(prediction)
+        self._guard.begin(frame["id"])
+        started = time.perf_counter()
+        try:
+            arguments = self._inputs.arguments(frame, self._journal.log)
+            if self._streams:
+                self._run_in_pieces(prediction, arguments)
+                value, paths = "null", "[]"
+            else:
+                value, paths = encode(self._guard.call(self._handler, arguments), prediction)
+            if self._guard.asked:  # the model swallowed it, or it came too late to be raised
+                self._endings.canceled(prediction, started)
+            else:
+                self._endings.succeeded(prediction, started, value, paths, has_value=not self._streams)
+        except SystemExit as error:
+            self._endings.leave(error)
+        except BaseException as error:  # whatever it is, the replica lives on
+            if self._guard.asked:
+                self._note_odd_end(error)
+                self._endings.canceled(prediction, started)
+            else:
+                self._endings.failed(prediction, started, error)
+        finally:
+            self._guard.end()
+            current.reset(token)
+
+    def _run_in_pieces(self, prediction: Prediction, arguments: Any) -> None:
+        guard = self._guard
+        items = iter(guard.call(self._handler, arguments))
+        try:
+            while True:
+                try:
+                    item = guard.resume(items)
+                except StopIteration:
+                    return
+                if guard.asked and not guard.pending:
+                    return  # it went on after the exception; what it says now nobody wants
+                self._endings.output(prediction, item)
+        finally:
+            close = getattr(items, "close", None)
+            if close is not None:
+                close()
+
+    def _note_odd_end(self, error: BaseException) -> None:
+        if not isinstance(error, (CancelationException, GeneratorExit)):
+            self._journal.log("while being canceled: %s: %s\n" % (type(error).__name__, error))

@@ -1,0 +1,212 @@
+"""Annotations, understood: one `Shape` tree from which schema and conversions are made."""
+
+from __future__ import annotations
+
+import collections.abc
+import dataclasses
+import enum
+import inspect
+import io
+import pathlib
+import typing
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+import cog
+
+PLAIN: Dict[Any, str] = {str: "string", int: "integer", float: "number", bool: "boolean"}
+DEPTH_LIMIT = 8  # a class that contains itself has no finite schema without references
+
+ITERATORS = (
+    collections.abc.Iterator,
+    collections.abc.Iterable,
+    collections.abc.Generator,
+    collections.abc.AsyncIterator,
+    collections.abc.AsyncIterable,
+    collections.abc.AsyncGenerator,
+)
+CONCATENATED = (cog.ConcatenateIterator, cog.AsyncConcatenateIterator)
+
+Warn = Callable[[str], None]
+
+
+class Shape:
+    """`kind` is string, integer, number, boolean, path, file, secret, any, none, object, array, choice, union
+    or model; the other members are filled where the kind has a use for them."""
+
+    def __init__(self, kind: str, **members: Any) -> None:
+        self.kind = kind
+        self.nullable: bool = False
+        self.item: Optional[Shape] = None
+        """The element of an array or the value of an object; None means any."""
+        self.parts: List[Shape] = []
+        self.options: List[Any] = []
+        """The values of a choice, as JSON."""
+        self.python: Any = None
+        """The enum class of a choice."""
+        self.title = ""
+        self.members: Dict[str, Tuple[Shape, bool]] = {}
+        """Of a model: each member's shape, and whether it is required."""
+        vars(self).update(members)
+
+
+def shape_of(annotation: Any, warn: Warn, depth: int = 0) -> Shape:
+    """Understand one annotation. What is not known becomes `any`, with a warning: a model is not refused for it."""
+    if annotation is inspect.Parameter.empty or annotation is Any or annotation is object or depth > DEPTH_LIMIT:
+        return Shape("any")
+    if annotation is None or annotation is type(None):
+        return Shape("none", nullable=True)
+    if annotation in PLAIN if _hashable(annotation) else False:
+        return Shape(PLAIN[annotation])
+    origin = typing.get_origin(annotation)
+    if origin is not None:
+        return _generic(annotation, origin, typing.get_args(annotation), warn, depth)
+    supertype = getattr(annotation, "__supertype__", None)  # NewType
+    if supertype is not None:
+        return shape_of(supertype, warn, depth + 1)
+    if isinstance(annotation, type):
+        known = _class(annotation, warn, depth)
+        if known is not None:
+            return known
+    warn("type %s is not known here; any JSON value is taken" % _name(annotation))
+    return Shape("any")
+
+
+def literal(values: List[Any], python: Any = None, title: str = "") -> Shape:
+    """One of these values, with None standing for "may be null"."""
+    options = [value for value in values if value is not None]
+    return Shape("choice", options=options, nullable=len(options) < len(values), python=python, title=title)
+
+
+def iterated(annotation: Any) -> Optional[Tuple[Any, bool]]:
+    """The item's annotation and whether the items are pieces of one text; None when it is no iterator."""
+    origin = typing.get_origin(annotation) or annotation
+    if origin not in ITERATORS + CONCATENATED if _hashable(origin) else True:
+        return None
+    arguments = typing.get_args(annotation)
+    item = arguments[0] if arguments and not isinstance(arguments[0], typing.TypeVar) else Any
+    joined = origin in CONCATENATED
+    return (str if joined and item is Any else item), joined
+
+
+def _generic(annotation: Any, origin: Any, arguments: Tuple[Any, ...], warn: Warn, depth: int) -> Shape:
+    if hasattr(annotation, "__metadata__"):  # Annotated[T, ...]
+        return shape_of(arguments[0], warn, depth + 1)
+    if origin is typing.Union or type(annotation).__name__ == "UnionType":
+        return _union(arguments, warn, depth)
+    if origin is getattr(typing, "Literal", None):
+        return literal([value.value if isinstance(value, enum.Enum) else value for value in arguments])
+    if not isinstance(origin, type):
+        warn("type %s is not known here; any JSON value is taken" % _name(annotation))
+        return Shape("any")
+    if issubclass(origin, tuple):
+        return Shape("array", item=_tuple_item(arguments, warn, depth))
+    if issubclass(origin, collections.abc.Mapping):
+        return Shape("object", item=shape_of(arguments[1], warn, depth + 1) if len(arguments) == 2 else None)
+    if issubclass(origin, (collections.abc.Sequence, collections.abc.Set)) or origin is collections.abc.Collection:
+        return Shape("array", item=shape_of(arguments[0], warn, depth + 1) if arguments else None)
+    return shape_of(origin, warn, depth + 1)  # a model's own generic class
+
+
+def _union(arguments: Tuple[Any, ...], warn: Warn, depth: int) -> Shape:
+    parts = [shape_of(part, warn, depth + 1) for part in arguments if part is not type(None)]
+    nullable = len(parts) < len(arguments)
+    shape = parts[0] if len(parts) == 1 else Shape("union", parts=parts)
+    if any(part.kind == "any" for part in parts):
+        shape = Shape("any")
+    shape.nullable = shape.nullable or nullable
+    return shape
+
+
+def _tuple_item(arguments: Tuple[Any, ...], warn: Warn, depth: int) -> Optional[Shape]:
+    kinds = [argument for argument in arguments if argument is not Ellipsis]
+    if not kinds:
+        return None
+    if all(kind == kinds[0] for kind in kinds):
+        return shape_of(kinds[0], warn, depth + 1)
+    return _union(tuple(kinds), warn, depth)
+
+
+def _class(cls: type, warn: Warn, depth: int) -> Optional[Shape]:
+    if issubclass(cls, enum.Enum):
+        return literal([member.value for member in cls], cls, cls.__name__)
+    if issubclass(cls, pathlib.PurePath):
+        return Shape("path")
+    if issubclass(cls, cog.Secret):
+        return Shape("secret")
+    if issubclass(cls, io.IOBase):
+        return Shape("file")
+    if issubclass(cls, dict) or cls is collections.abc.Mapping:
+        return Shape("object")  # TypedDict too
+    if issubclass(cls, (list, tuple, set, frozenset)) and cls.__module__ == "builtins":
+        return Shape("array")
+    for base, kind in PLAIN.items():
+        if issubclass(cls, base):
+            return Shape(kind)
+    if dataclasses.is_dataclass(cls) or _pydantic_fields(cls) is not None:
+        return _model(cls, warn, depth)
+    return None
+
+
+def _model(cls: Any, warn: Warn, depth: int) -> Shape:
+    fields = _pydantic_fields(cls)
+    if fields is not None:
+        required = {name: _pydantic_required(field) for name, field in fields.items()}
+    else:
+        missing = dataclasses.MISSING
+        required = {
+            field.name: field.default is missing and field.default_factory is missing
+            for field in dataclasses.fields(cls)
+        }
+    hints = hints_of(cls, warn)
+    members = {}
+    for name, is_required in required.items():
+        shape = shape_of(hints.get(name, Any), warn, depth + 1)
+        members[name] = (shape, is_required)
+    return Shape("model", members=members, title=cls.__name__)
+
+
+def _pydantic_fields(cls: type) -> Optional[Dict[str, Any]]:
+    if not any(base.__module__.split(".")[0] == "pydantic" for base in cls.__mro__):
+        return None
+    return cls.__dict__.get("__pydantic_fields__") or getattr(cls, "model_fields", None) or getattr(cls, "__fields__", {})
+
+
+def _pydantic_required(field: Any) -> bool:
+    ask = getattr(field, "is_required", None)  # pydantic 2; 1 has a plain attribute
+    return bool(ask()) if ask is not None else bool(getattr(field, "required", False))
+
+
+def hints_of(thing: Any, warn: Warn) -> Dict[str, Any]:
+    """Annotations with names resolved. One that cannot be resolved is left out, with a warning."""
+    try:
+        return typing.get_type_hints(thing)
+    except Exception:  # one bad name must not cost the others
+        pass
+    found: Dict[str, Any] = {}
+    for name, annotation in getattr(inspect.unwrap(thing), "__annotations__", {}).items():
+        try:
+            found[name] = _evaluate(thing, annotation)
+        except Exception as error:
+            warn("annotation of %s cannot be read here (%s); any JSON value is taken" % (name, error))
+    return found
+
+
+def _evaluate(thing: Any, annotation: Any) -> Any:
+    if not isinstance(annotation, str):
+        return annotation
+    plain = inspect.unwrap(thing)
+    module = inspect.getmodule(plain)
+    names = getattr(plain, "__globals__", None) or (vars(module) if module else {})
+    return eval(annotation, dict(names))  # noqa: S307 - the model's own annotation, which Python would evaluate too
+
+
+def _hashable(thing: Any) -> bool:
+    try:
+        hash(thing)
+    except TypeError:
+        return False
+    return True
+
+
+def _name(annotation: Any) -> str:
+    return getattr(annotation, "__qualname__", None) or str(annotation)

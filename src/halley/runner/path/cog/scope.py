@@ -1,0 +1,54 @@
+"""What code can say, and learn, about the prediction that it runs for."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, Optional
+
+Recorder = Callable[[str, Any, str], None]
+
+
+class CancelationException(BaseException):  # noqa: N818 - the interface's own name
+    """Raised inside a sync `predict` when its prediction is cancelled. Clean up, then raise it again.
+
+    A BaseException, so that `except Exception` in a model does not swallow it.
+    """
+
+
+class Scope:
+    """One prediction, seen from inside."""
+
+    def __init__(self, context: Optional[Dict[str, str]] = None, record: Optional[Recorder] = None) -> None:
+        self.context: Dict[str, str] = {} if context is None else context
+        """Free text pairs that the request carried."""
+        self._record = record
+
+    def record_metric(self, key: str, value: Any, mode: str = "replace") -> None:
+        """Report a figure about this prediction; `predict_time` and names in `cog.` are taken.
+
+        `mode` is `replace` (the last one counts), `incr` (numbers are added up) or `append` (a list grows).
+        Outside a prediction this does nothing, so that an author can call `predict` directly.
+
+        Raises:
+            ValueError: the name or the mode is not allowed.
+            TypeError: the value is not JSON, or of another kind than this metric had before.
+        """
+        if self._record is not None:
+            self._record(key, value, mode)
+
+
+def _no_scope() -> Optional[Scope]:
+    return None
+
+
+find_scope: Callable[[], Optional[Scope]] = _no_scope
+"""Filled by the runner. Without one, for example in a spawned process, there is no prediction."""
+
+
+def current_scope() -> Scope:
+    """The prediction that the calling code runs for; an inert one outside a prediction."""
+    return find_scope() or Scope()
+
+
+def emit_metric(name: str, value: Any) -> None:
+    """Report a figure about this prediction. Deprecated: use `record_metric`."""
+    current_scope().record_metric(name, value)

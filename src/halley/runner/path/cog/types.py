@@ -1,0 +1,50 @@
+"""Types for the annotations of `predict`."""
+
+from __future__ import annotations
+
+import io
+import pathlib
+from typing import Any, AsyncIterator, Iterator, Optional, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Path(type(pathlib.Path())):  # type: ignore[misc]  # the concrete class of this system
+    """A file: as an input a local copy of what the client sent, as an output a file to keep."""
+
+    __slots__ = ()
+
+
+class File(io.IOBase):
+    """An open binary file. Deprecated: use `Path`."""
+
+
+class Secret:
+    """Text that must not be shown: printing or logging it gives stars."""
+
+    def __init__(self, secret_value: Optional[str] = None) -> None:
+        self.secret_value = secret_value
+
+    def get_secret_value(self) -> Optional[str]:
+        """The text itself."""
+        return self.secret_value
+
+    def __repr__(self) -> str:
+        return "Secret(%s)" % self
+
+    def __str__(self) -> str:
+        return "**********" if self.secret_value else ""
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, Secret) and other.secret_value == self.secret_value
+
+    def __hash__(self) -> int:
+        return hash(self.secret_value)
+
+
+class ConcatenateIterator(Iterator[Item]):
+    """Pieces of text that belong together: clients may join them."""
+
+
+class AsyncConcatenateIterator(AsyncIterator[Item]):
+    """The async twin of `ConcatenateIterator`."""
