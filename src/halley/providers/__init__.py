@@ -1,0 +1,1 @@
+"""Places that run predictions; each fulfils `dispatch.ports.Provider`."""

@@ -1,0 +1,138 @@
+"""Runs predictions in model processes on this machine. Fulfils `dispatch.ports.Provider`."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Final, Self
+
+from halley.clock import Clock
+from halley.dispatch.ports import Emit, Outcome, Work
+from halley.errors import Overloaded
+from halley.replicas.host import Host, ReplicaRules
+from halley.replicas.loading import ModelSource
+from halley.replicas.pool import OnBroken, OnRoom, Pool, PoolState
+from halley.replicas.run import Run
+
+_LOST: Final = Outcome(
+    status="failed",
+    error="The process that ran this prediction is gone with the server that started it.",
+    reason="worker_lost",
+)
+
+
+class LocalProvider:
+    """Pools of replicas by version. An async context: at its end every process that it started is gone.
+
+    Lives in one loop, in the main thread (the kernel ends a replica when the thread that started it ends). If `submit`
+    raises, the slot is still held.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        environ: Mapping[str, str],
+        rules: ReplicaRules | None = None,
+        on_log: Callable[[str, str], None] | None = None,
+    ) -> None:
+        """`environ` is the server's; only an allow-list of it is passed on. `on_log` gets (version, text)."""
+        self._host = Host(clock=clock, environ=environ, rules=rules, on_log=on_log)
+        self._pools: dict[str, Pool] = {}
+        self._runs: dict[str, tuple[Pool, Run]] = {}
+        self._on_room: OnRoom = _not_listening
+        self._on_broken: OnBroken = _not_listening
+
+    def listen(self, *, on_room: OnRoom, on_broken: OnBroken) -> None:
+        """Who is told about room and about versions that cannot run; before the first `want`."""
+        self._on_room = on_room
+        self._on_broken = on_broken
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+        await self._host.close()
+
+    # the models that it serves
+
+    def add(self, version: str, source: ModelSource) -> None:
+        """Serve this version from now on; nothing is started yet. Adding it again changes nothing."""
+        if version not in self._pools:
+            self._pools[version] = Pool(
+                version, source, self._host, on_room=self._tell_room, on_broken=self._tell_broken
+            )
+
+    async def remove(self, version: str) -> None:
+        """Serve it no longer; what runs is finished if it is quick, else ended with the reason `worker_lost`."""
+        pool = self._pools.pop(version, None)
+        if pool is not None:
+            await pool.close()
+
+    def preload(self, version: str) -> None:
+        """Load the model before anybody asks."""
+        self._pools[version].load()
+
+    def states(self) -> list[PoolState]:
+        """What each pool is doing, by name of its model."""
+        return sorted((pool.state() for pool in self._pools.values()), key=lambda state: state.model)
+
+    # dispatch.ports.Provider
+
+    def free_slots(self, version: str) -> int:
+        pool = self._pools.get(version)
+        return pool.free_slots if pool is not None else 0
+
+    def want(self, version: str) -> None:
+        pool = self._pools.get(version)
+        if pool is not None:
+            pool.want()
+            return
+        text = f"The version {version} is not served on this machine (any more)."
+        asyncio.get_running_loop().call_soon(self._on_broken, version, text, "version_unavailable")
+
+    def take_slot(self, version: str) -> bool:
+        pool = self._pools.get(version)
+        return pool is not None and pool.take()
+
+    def drop_slot(self, version: str) -> None:
+        pool = self._pools.get(version)
+        if pool is not None:
+            pool.drop()
+
+    async def submit(self, work: Work) -> str:
+        pool = self._pools.get(work.version)
+        if pool is None:
+            raise Overloaded(f"The version {work.version} is not served on this machine (any more).")
+        run = pool.begin(work)
+        handle = f"local:{work.prediction_id}:{work.attempt}"
+        self._runs[handle] = (pool, run)
+        return handle
+
+    async def follow(self, handle: str, emit: Emit) -> Outcome:
+        found = self._runs.get(handle)
+        if found is None:
+            return _LOST
+        try:
+            return await found[1].follow(emit)
+        finally:
+            del self._runs[handle]
+
+    def cancel(self, handle: str) -> None:
+        found = self._runs.get(handle)
+        if found is not None:
+            found[0].cancel(found[1])
+
+    # two steps, because whoever listens may come after the first pool
+
+    def _tell_room(self, version: str) -> None:
+        self._on_room(version)
+
+    def _tell_broken(self, version: str, error: str, reason: str) -> None:
+        self._on_broken(version, error, reason)
+
+
+def _not_listening(*_: str) -> None:
+    pass

@@ -1,0 +1,207 @@
+"""One child process that runs our runner: started, listened to, and ended with everything that it started."""
+
+import asyncio
+import os
+import resource
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+import halley
+from halley.replicas.channel import Channel
+from halley.replicas.endings import Exit
+from halley.replicas.loading import ModelSource
+from halley.replicas.memory import descendants
+
+RUNNER: Final = Path(halley.__file__).parent / "runner" / "start.py"
+INHERITED: Final = frozenset({
+    "PATH", "HOME", "USER", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
+    "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "NVIDIA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES",
+    "XDG_CACHE_HOME", "HF_HOME", "TORCH_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR",
+    "OMP_NUM_THREADS", "MKL_NUM_THREADS",
+})  # fmt: skip
+"""What a model may see of the server's environment, besides LC_*: nothing that can hold a secret."""
+
+LAST_WORDS_BYTES: Final = 16 * 2**10
+_HANGING_SECONDS: Final = 1.0  # between the end of the data and the end of the process: interpreters clean up
+
+
+class Listener(Protocol):
+    """Who owns a child and hears of it. All calls come in the loop's thread."""
+
+    def heard(self, body: bytes) -> None:
+        """A frame on DATA.
+
+        Raises:
+            ValueError: it is not protocol.
+        """
+        ...
+
+    def broke_protocol(self, fault: str) -> None:
+        """It cannot be understood any more; the process is being killed."""
+        ...
+
+    def exited(self, how: Exit) -> None:
+        """The process is gone, its group killed, and everything that it sent has been heard."""
+        ...
+
+
+def child_environment(environ: Mapping[str, str], source: ModelSource) -> dict[str, str]:
+    """The model's environment: an allow-list of ours, then what the model declares, then what we insist on."""
+    passed = {name: value for name, value in environ.items() if name in INHERITED or name.startswith("LC_")}
+    return passed | source.environment | {"PYTHONUNBUFFERED": "1"}
+
+
+class Child:
+    """A process that was started; `exited` of its listener is called exactly once."""
+
+    def __init__(
+        self, source: ModelSource, listener: Listener, *, environ: Mapping[str, str], mode: Literal["serve", "inspect"]
+    ) -> None:
+        """Start it. The kernel kills it when the thread that starts it ends: call this in the main thread.
+
+        Raises:
+            OSError: it cannot be started; nothing is left behind.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._listener = listener
+        self._last_words = bytearray()
+        ours, theirs = zip(socket.socketpair(), socket.socketpair(), strict=True)
+        self._words, words = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                _arguments(source, mode, theirs[0].fileno(), theirs[1].fileno()),
+                cwd=source.folder,
+                env=child_environment(environ, source),
+                stdin=subprocess.DEVNULL,
+                stdout=words,
+                stderr=words,
+                pass_fds=(theirs[0].fileno(), theirs[1].fileno()),
+                start_new_session=True,
+            )
+            self.pid: Final = self._process.pid
+            self._pidfd = os.pidfd_open(self.pid)
+        except OSError:
+            os.close(self._words)
+            for sock in ours:
+                sock.close()
+            raise
+        finally:
+            os.close(words)
+            for sock in theirs:
+                sock.close()
+        os.set_blocking(self._words, False)
+        self._data = Channel(ours[0], take=listener.heard, ended=self._data_ended)
+        self._control = Channel(ours[1], take=_ignore, ended=_ignore)
+        self._loop.add_reader(self._words, self._read_words)
+        self._loop.add_reader(self._pidfd, self._on_exit)
+        self.gone: Final[asyncio.Future[None]] = self._loop.create_future()
+
+    @property
+    def last_words(self) -> str:
+        """What went to the process's first standard error: crashes of the interpreter, never a model's prints."""
+        return self._last_words.decode(errors="replace")
+
+    def send(self, body: bytes) -> None:
+        """Send a frame on DATA. See `Channel.send`."""
+        self._data.send(body)
+
+    def command(self, body: bytes) -> None:
+        """Send a frame on CONTROL."""
+        self._control.send(body)
+
+    def terminate(self) -> None:
+        """Ask the whole process group to end."""
+        self._signal_group(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the process, its group, and descendants that left the group. Harmless if it is gone."""
+        if self.gone.done():
+            return
+        escaped = descendants(self.pid)[1:]
+        self._signal_group(signal.SIGKILL)
+        for pid in escaped:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # it was in the group
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        if not self.gone.done():  # afterwards the number may be somebody else's
+            try:
+                os.killpg(self.pid, number)
+            except ProcessLookupError:
+                pass
+
+    def _data_ended(self, fault: str | None) -> None:
+        if fault is not None:
+            self._listener.broke_protocol(fault)
+            self.kill()
+        else:  # it normally exits now; one that stays without its socket is of no use
+            self._loop.call_later(_HANGING_SECONDS, self.kill)
+
+    def _read_words(self) -> bool:
+        try:
+            piece = os.read(self._words, LAST_WORDS_BYTES)
+        except BlockingIOError:
+            return False
+        self._last_words = (self._last_words + piece)[-LAST_WORDS_BYTES:]
+        if not piece:
+            self._loop.remove_reader(self._words)
+        return bool(piece)
+
+    def _on_exit(self) -> None:
+        # The group goes before the process is reaped (until then nobody else can get its number), and before the
+        # last frames are read, lest somebody go on writing them.
+        self._signal_group(signal.SIGKILL)
+        self._data.drain()
+        while self._read_words():
+            pass
+        _, status, usage = os.wait4(self.pid, 0)
+        self._process.returncode = os.waitstatus_to_exitcode(status)  # or Popen would miss its child
+        self._let_go()
+        self._listener.exited(
+            Exit(
+                code=os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
+                signal=os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
+                peak_bytes=_peak_bytes(usage),
+            )
+        )
+
+    def _let_go(self) -> None:
+        self._loop.remove_reader(self._pidfd)
+        self._loop.remove_reader(self._words)
+        os.close(self._pidfd)
+        os.close(self._words)
+        self._data.close()
+        self._control.close()
+        self.gone.set_result(None)
+
+
+def _arguments(source: ModelSource, mode: str, data: int, control: int) -> list[str]:
+    # `environment` goes by the process's environment: arguments are visible to every user of the machine
+    config: dict[str, object] = {
+        "folder": str(source.folder),
+        "ref": source.ref,
+        "max_concurrency": source.max_concurrency,
+        "environment": {},
+        "parent_pid": os.getpid(),
+        "memory_limit_bytes": source.memory_limit_bytes,
+    }
+    words = ["--data", str(data), "--control", str(control), "--mode", mode]
+    return [source.python, "-X", "utf8", str(RUNNER), *words, "--config", msgspec.json.encode(config).decode()]
+
+
+def _peak_bytes(usage: resource.struct_rusage) -> int | None:
+    # Linux counts from before exec, when the process was still a copy of us: our own peak is its least.
+    ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return usage.ru_maxrss * 1024 if usage.ru_maxrss > ours else None
+
+
+def _ignore(_: object) -> None:
+    """Pongs, and the end of the control socket: DATA tells the same."""

@@ -1,0 +1,117 @@
+"""What makes a version that version: the bytes of its source, its schema and its environment.
+
+Source: design section 5, last paragraph.
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from halley.errors import Unusable
+from halley.replicas.loading import ModelSource
+
+BIG_BYTES: Final = 8 * 2**20  # weights: read once, then known by path, size, time and inode
+_SKIPPED: Final = frozenset({
+    ".git", ".hg", ".svn", "__pycache__", ".cog", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".ipynb_checkpoints",
+    "node_modules", ".DS_Store",
+})  # fmt: skip
+_RESULTS: Final = "outputs"  # at the top of the folder only: deeper it may be a package of that name
+_ENVIRONMENT_MARK: Final = "pyvenv.cfg"  # a folder that holds this is a virtual environment, whatever its name
+
+
+class DigestCache:
+    """Digests of big files, remembered between starts in one small JSON file; None remembers for this run only.
+
+    Blocks; for one thread at a time.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._known: dict[str, str] = {}
+        if path is not None:
+            try:
+                self._known = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+            except (OSError, msgspec.DecodeError):  # absent or damaged: a cache may always be forgotten
+                self._known = {}
+
+    def digest(self, path: Path) -> str:
+        """SHA-256 of the file's content, in hex."""
+        stat = path.stat()
+        if stat.st_size <= BIG_BYTES:
+            return _sha256(path)
+        key = f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ino}"
+        if key not in self._known:
+            self._known[key] = _sha256(path)
+            self._save()
+        return self._known[key]
+
+    def _save(self) -> None:
+        if self._path is not None:
+            aside = self._path.with_name(f"{self._path.name}.tmp")
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            aside.write_bytes(msgspec.json.encode(self._known))
+            aside.replace(self._path)
+
+
+def source_digest(source: ModelSource, cache: DigestCache | None = None) -> str:
+    """SHA-256 over the sorted list of (relative path, SHA-256 of the content). Blocks while it reads the folder.
+
+    Caches, version control, virtual environments and outputs do not count.
+
+    Raises:
+        Unusable: a file cannot be read; names it.
+    """
+    cache = cache or DigestCache()
+    whole = hashlib.sha256()
+    try:
+        for relative, path in _files(source):
+            content = cache.digest(path) if path.is_file() else f"link to {path.readlink()}"
+            whole.update(msgspec.json.encode([os.fsencode(relative), content]))
+    except OSError as error:
+        raise Unusable(f"The model {source.name} cannot be read: {error}.") from error
+    return whole.hexdigest()
+
+
+def environment_tag() -> str:
+    """The part of a version's id that its interpreter makes."""
+    return str(sys.implementation.cache_tag)
+
+
+def version_id(source_digest: str, schema: bytes, environment: str | None = None) -> str:
+    """64 hex digits: SHA-256 over the source, the schema (order of members does not count) and the environment."""
+    known = msgspec.json.encode(msgspec.json.decode(schema), order="sorted")
+    parts = [source_digest, hashlib.sha256(known).hexdigest(), environment or environment_tag()]
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+
+def _files(source: ModelSource) -> list[tuple[str, Path]]:
+    if source.file is not None:
+        return [(source.file.name, source.file)]
+    return sorted((str(path.relative_to(source.folder)), path) for path in _walk(source.folder))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for name, folders, files in os.walk(folder):
+        here = Path(name)
+        linked = [child for child in folders if (here / child).is_symlink()]
+        folders[:] = [
+            child
+            for child in folders
+            if child not in _SKIPPED and child not in linked and not (here / child / _ENVIRONMENT_MARK).is_file()
+            if here != folder or child != _RESULTS
+        ]
+        for child in [*files, *linked]:
+            path = here / child
+            # a socket or a pipe is no source; reading one would wait for ever
+            if child not in _SKIPPED and path.suffix != ".pyc" and (path.is_symlink() or path.is_file()):
+                yield path
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

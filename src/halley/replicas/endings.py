@@ -1,0 +1,76 @@
+"""Why a model process is gone, in words for people and in one stable word for machines."""
+
+import signal
+from typing import Final, Literal
+
+import msgspec
+
+Reason = Literal["replica_died", "out_of_memory", "setup_failed", "setup_timeout", "worker_lost"]
+"""`worker_lost`: we stopped it ourselves; the prediction may be tried again."""
+
+_KIND: Final = {
+    signal.SIGSEGV: "segmentation fault",
+    signal.SIGBUS: "bus error",
+    signal.SIGABRT: "it aborted itself",
+    signal.SIGFPE: "arithmetic fault",
+    signal.SIGILL: "illegal instruction: was it built for another processor?",
+    signal.SIGKILL: "forced from outside, often by the system when memory runs out",
+    signal.SIGTERM: "asked from outside to end",
+}
+SAID_CHARS: Final = 64 * 2**10
+"""How much of a process's output is kept, so that its end can be explained."""
+
+_TAIL_LINES: Final = 20
+_TAIL_CHARS: Final = 2000
+
+
+class Exit(msgspec.Struct, frozen=True, kw_only=True):
+    """How a process ended: by `code` or by `signal`. `peak_bytes` is None where it cannot be told."""
+
+    code: int | None = None
+    signal: int | None = None
+    peak_bytes: int | None = None
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a replica is gone; `error` is one or more sentences."""
+
+    reason: Reason
+    error: str
+
+
+def died(how: Exit, *, doing: str, last_words: str = "") -> str:
+    """`The model process was killed by signal 11 (SIGSEGV, segmentation fault) while ...`, with what it said last."""
+    peak = f" Its memory had reached {megabytes(how.peak_bytes)}." if how.peak_bytes else ""
+    return f"The model process {_manner(how)} while {doing}.{peak}{quoted(last_words)}"
+
+
+def over_memory(used_bytes: int, limit_bytes: int) -> str:
+    """The sentence for a process that was stopped because of its memory."""
+    return (
+        f"out of memory: used {megabytes(used_bytes)} of its {megabytes(limit_bytes)} limit. Give the model more "
+        "(memory_limit in its cog.yaml or in the settings), or make it need less."
+    )
+
+
+def quoted(text: str) -> str:
+    """The last lines of an output, as an appendix to a sentence; nothing if there are none."""
+    lines = text.strip().splitlines()[-_TAIL_LINES:]
+    tail = "\n".join(lines)[-_TAIL_CHARS:]
+    return f" Its last output:\n{tail}" if tail else ""
+
+
+def megabytes(size_bytes: int) -> str:
+    """`262 MB`, of 10^6 bytes as in the settings."""
+    return f"{size_bytes / 1e6:,.0f} MB"
+
+
+def _manner(how: Exit) -> str:
+    if how.signal is None:
+        return f"exited with code {how.code}"
+    try:
+        name = signal.Signals(how.signal)
+    except ValueError:  # a real-time signal
+        return f"was killed by signal {how.signal}"
+    kind = _KIND.get(name)
+    return f"was killed by signal {how.signal} ({name.name}{f', {kind}' if kind else ''})"

@@ -1,0 +1,136 @@
+"""The words of runner protocol v1: what a replica says, and what it is told. One frame is one JSON object.
+
+`n` numbers the frames of one prediction; they arrive in order, so only the runner needs it.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+from halley.dispatch.ports import Pointer
+
+PROTOCOL: Final = 1
+
+
+class Frame(msgspec.Struct, tag_field="t", tag=str.lower, gc=False):
+    """Base of all frames. No cycles among them, hence no work for the collector."""
+
+
+class Hello(Frame):
+    """The first frame of all."""
+
+    v: int
+    python: str = ""
+    pid: int = 0
+
+
+class Described(Frame):
+    """What the model accepts and gives; comes before `setup()`."""
+
+    schema: msgspec.Raw
+    is_async: bool = msgspec.field(default=False, name="async")
+    streams: bool = False
+    max_concurrency: int = 1
+    file_inputs: bool = True
+    warnings: tuple[str, ...] = ()
+
+
+class Refused(Frame):
+    """The model cannot be imported or understood; the process ends."""
+
+    error: str
+    traceback: str = ""
+
+
+class Ready(Frame):
+    """`setup()` is done: so many predictions may run at once."""
+
+    slots: int = 1
+
+
+class SetupFailed(Frame, tag="setup_failed"):
+    """`setup()` raised; the process ends."""
+
+    error: str
+    traceback: str = ""
+
+
+class Log(Frame):
+    """Text that was printed; `id` is None when no prediction can be named."""
+
+    text: str
+    id: str | None = None
+
+
+class Output(Frame):
+    """One item of an iterator."""
+
+    id: str
+    value: msgspec.Raw
+    paths: tuple[Pointer, ...] = ()
+
+
+class Metric(Frame):
+    """A metric that the model recorded."""
+
+    id: str
+    name: str
+    value: object = None
+    mode: Literal["replace", "incr", "append"] = "replace"
+
+
+class Done(Frame):
+    """The prediction is over and its slot free."""
+
+    id: str
+    status: Literal["succeeded", "failed", "canceled"]
+    error: str | None = None
+    traceback: str | None = None
+    has_value: bool = False
+    value: msgspec.Raw = msgspec.Raw(b"null")
+    paths: tuple[Pointer, ...] = ()
+    predict_time: float | None = None
+
+
+class Pong(Frame):
+    """The answer to a ping, on the control socket."""
+
+    n: int = 0
+
+
+class Predict(Frame):
+    """Begin this prediction now. `paths` point at the members of `input` that are local files."""
+
+    id: str
+    attempt: int
+    input: msgspec.Raw
+    paths: tuple[Pointer, ...] = ()
+    folder: str | None = None
+    context: dict[str, str] = {}
+
+
+class Cancel(Frame):
+    """Stop this prediction; on the control socket, so it may overtake `Predict`."""
+
+    id: str
+
+
+class Stop(Frame):
+    """End the process; on the control socket."""
+
+
+FromReplica = Hello | Described | Refused | Ready | SetupFailed | Log | Output | Metric | Done
+
+encode: Final = msgspec.json.Encoder().encode
+_decoder: Final[msgspec.json.Decoder[FromReplica]] = msgspec.json.Decoder(FromReplica)
+
+
+def decode(body: bytes) -> FromReplica:
+    """Read a frame of a replica.
+
+    Raises:
+        ValueError: it is not protocol v1.
+    """
+    if not body.isascii():
+        body.decode()  # raw values are passed on unread: nothing but UTF-8 may get past here
+    return _decoder.decode(body)

@@ -1,0 +1,71 @@
+"""What all replicas of this process share: time, the environment, their rules, and the tasks that belong to them."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from halley.clock import Clock
+
+
+class ReplicaRules(msgspec.Struct, frozen=True, kw_only=True):
+    """Numbers that an operator may set, and two that only tests change."""
+
+    cancel_grace_seconds: float = 5.0
+    setup_timeout_seconds: float = 600.0
+    memory_check_seconds: float = 0.2
+    stop_step_seconds: float = 1.0  # each of: finish what runs, SIGTERM; SIGKILL needs no patience
+    backoff_first_seconds: float = 1.0  # after a failed setup; doubles
+    backoff_most_seconds: float = 30.0
+
+
+class Host:
+    """Owns every timer and task of the replicas; `close` ends them."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        environ: Mapping[str, str],
+        rules: ReplicaRules | None = None,
+        on_log: Callable[[str, str], None] | None = None,
+    ) -> None:
+        """`on_log` gets (version, text) for what a replica printed outside of any prediction."""
+        self.clock: Final = clock
+        self.environ: Final = environ
+        self.rules: Final = rules or ReplicaRules()
+        self.on_log: Final = on_log or _nobody_reads
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run it beside; it ends at the latest with `close`, or when its owner cancels it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def later(self, seconds: float, then: Callable[[], None]) -> asyncio.Task[None]:
+        """Call `then` after so many seconds of the clock, unless the task is cancelled before."""
+
+        async def wait() -> None:
+            await self.clock.sleep(seconds)
+            then()
+
+        return self.start(wait())
+
+    async def close(self) -> None:
+        """End what is left, and wait until it has."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            loop = task.get_loop()
+            loop.call_exception_handler({"message": "a replica's task broke", "exception": error, "task": task})
+
+
+def _nobody_reads(_version: str, _text: str) -> None:
+    pass

@@ -1,0 +1,136 @@
+"""Look inside a model without running it: a child imports it, describes it and ends.
+
+A ready `.cog/openapi_schema.json` is believed, and nothing is started.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from halley.errors import Unusable
+from halley.replicas import endings, frames
+from halley.replicas.child import Child
+from halley.replicas.endings import Exit
+from halley.replicas.loading import ModelSource, load_source
+from halley.settings import process_environ
+
+DEADLINE_SECONDS: Final = 120.0  # importing a large framework from a cold disk takes most of a minute
+
+
+class Inspected(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model accepts and gives. With a ready schema `is_async` is False: only `setup()` will tell."""
+
+    openapi_schema: bytes  # the document
+    ref: str
+    is_async: bool = False
+    streams: bool = False  # its output is an iterator
+    max_concurrency: int = 1
+    file_inputs: bool = True
+    warnings: tuple[str, ...] = ()
+
+
+async def inspect(
+    source: ModelSource, *, environ: Mapping[str, str], deadline_seconds: float = DEADLINE_SECONDS
+) -> Inspected:
+    """Find the model's schema. Import time of the model, up to the deadline; the caller caches it by source digest.
+
+    Raises:
+        Unusable: it cannot be imported or described; the message has the reason and the traceback.
+    """
+    if source.openapi_schema is not None:
+        return _from_document(source, source.openapi_schema)
+    return await _Inspection(source, environ).result(deadline_seconds)
+
+
+def inspect_folder(path: Path, *, environ: Mapping[str, str] | None = None) -> Inspected:
+    """The same for a folder or file, for callers without a loop.
+
+    Raises:
+        Unusable: see `load_source` and `inspect`.
+    """
+    return asyncio.run(inspect(load_source(path), environ=process_environ() if environ is None else environ))
+
+
+class _Inspection:
+    """One child in inspect mode. Fulfils `child.Listener`."""
+
+    def __init__(self, source: ModelSource, environ: Mapping[str, str]) -> None:
+        self._source = source
+        self._said = ""
+        self._found: Inspected | None = None
+        self._fault: str | None = None
+        self._how = Exit(code=0)
+        try:
+            self._child = Child(source, self, environ=environ, mode="inspect")
+        except OSError as error:
+            raise Unusable(f"The model {source.name} cannot be started with {source.python}: {error}.") from error
+
+    async def result(self, deadline_seconds: float) -> Inspected:
+        try:
+            async with asyncio.timeout(deadline_seconds):
+                await asyncio.shield(self._child.gone)
+        except TimeoutError:
+            self._fault = self._fault or f"importing it took longer than {deadline_seconds:g} s"
+        finally:
+            self._child.kill()
+            await self._child.gone
+        if self._found is not None and self._fault is None:
+            return self._found
+        words = self._said + self._child.last_words
+        fault = self._fault or endings.died(self._how, doing="importing it", last_words=words)
+        raise Unusable(f"The model {self._source.name} ({self._source.folder}) cannot be used: {fault}")
+
+    def heard(self, body: bytes) -> None:
+        frame = frames.decode(body)
+        match frame:
+            case frames.Described():
+                self._found = self._inspected(frame)
+            case frames.Refused():
+                trace = f"\n{frame.traceback.strip()}" if frame.traceback else ""
+                self._fault = f"{frame.error}{trace}"
+            case frames.Hello(v=version) if version != frames.PROTOCOL:
+                raise ValueError(f"it speaks version {version}, we speak {frames.PROTOCOL}")
+            case frames.Log():
+                self._said = (self._said + frame.text)[-endings.SAID_CHARS :]
+            case _:
+                pass  # hello, and what only a serving process says
+
+    def broke_protocol(self, fault: str) -> None:
+        self._fault = fault
+
+    def exited(self, how: Exit) -> None:
+        self._how = how
+
+    def _inspected(self, frame: frames.Described) -> Inspected:
+        return Inspected(
+            openapi_schema=bytes(frame.schema),
+            ref=self._source.ref,
+            is_async=frame.is_async,
+            streams=frame.streams,
+            max_concurrency=frame.max_concurrency,
+            file_inputs=frame.file_inputs,
+            warnings=(*self._source.warnings, *frame.warnings),
+        )
+
+
+def _from_document(source: ModelSource, document: bytes) -> Inspected:
+    schemas: dict[str, Any] = msgspec.json.decode(document)["components"]["schemas"]
+    output = schemas.get("Output")
+    return Inspected(
+        openapi_schema=document,
+        ref=source.ref,
+        streams=isinstance(output, dict) and output.get("x-cog-array-type") == "iterator",
+        max_concurrency=source.max_concurrency or 1,
+        file_inputs=_names_files(schemas["Input"].get("properties")),
+        warnings=source.warnings,
+    )
+
+
+def _names_files(node: object) -> bool:
+    """Whether `format: uri` stands anywhere in a schema."""
+    if isinstance(node, dict):
+        return node.get("format") == "uri" or any(_names_files(member) for member in node.values())
+    return isinstance(node, list) and any(_names_files(item) for item in node)

@@ -1,0 +1,143 @@
+"""From a path to what must be known to start a model: `ModelSource`.
+
+A model is a folder with `cog.yaml`, a folder with `run.py` or `predict.py`, or a single Python file. Nothing of it is
+executed here.
+
+Source: notes on Cog's `cog.yaml` (the keys that matter without Docker); `x-halley` is our own.
+"""
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+import halley
+from halley.errors import Unusable
+from halley.replicas.cog_yaml import CogFile, read_cog_yaml
+from halley.settings import Model
+
+CONVENTION: Final = ("run.py", "predict.py")  # in this order, as Cog prefers the newer name
+SCHEMA_FILE: Final = Path(".cog", "openapi_schema.json")
+_NAME: Final = re.compile(r"[\w.\-]{1,100}/[\w.\-]{1,100}", re.ASCII)
+
+
+class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
+    """A model as it lies on the disk. `folder` is absolute and becomes the process's working directory."""
+
+    name: str  # owner/name
+    folder: Path
+    ref: str  # "predict.py:Predictor"; the class may be missing
+    file: Path | None = None  # set if the model is this single file; then its neighbours are not its source
+    train_ref: str | None = None
+    max_concurrency: int | None = None  # None: what the code says
+    environment: dict[str, str] = {}
+    memory_limit_bytes: int | None = None
+    run_timeout_seconds: float | None = None
+    setup_timeout_seconds: float | None = None
+    build: dict[str, Any] = {}  # as written; environments are made from it
+    openapi_schema: bytes | None = None  # a ready one that came with the model
+    python: str = sys.executable  # the interpreter that runs it
+    warnings: tuple[str, ...] = ()
+
+
+def load_source(path: Path, *, name: str | None = None, owner: str = "local") -> ModelSource:
+    """Read a model from a folder or a Python file. Blocks for a few small files.
+
+    Without a `name` it is `owner/<folder name>`, the letters that a name cannot have replaced by `-`.
+
+    Raises:
+        Unusable: there is no model there; the message names the file, and the line if it is inside `cog.yaml`.
+    """
+    path = path.expanduser().absolute()
+    name = name or f"{owner}/{_fit(path.stem if path.is_file() else path.name)}"
+    if _NAME.fullmatch(name) is None:
+        raise Unusable(f"{name!r} cannot name a model: use owner/name of letters, digits, '.', '_' and '-'.")
+    if path.is_file():
+        return _from_file(path, name)
+    if not path.is_dir():
+        raise Unusable(f"The model {name} has no folder {path}: give the path of a folder or of a Python file.")
+    if (path / "cog.yaml").is_file():
+        return _from_cog_yaml(path, name, read_cog_yaml(path / "cog.yaml"))
+    ref = _by_convention(path)
+    if ref is None:
+        raise Unusable(f"The folder {path} of the model {name} has no cog.yaml, run.py or predict.py: is it a model?")
+    return ModelSource(name=name, folder=path, ref=ref, openapi_schema=_ready_schema(path))
+
+
+def with_settings(source: ModelSource, settings: Model) -> ModelSource:
+    """What the operator's settings say about a model goes over what the model says about itself."""
+    given: Mapping[str, Any] = {
+        "max_concurrency": settings.concurrency,
+        "run_timeout_seconds": settings.run_timeout_seconds,
+        "memory_limit_bytes": settings.memory_limit_bytes,
+    }
+    return msgspec.structs.replace(source, **{key: value for key, value in given.items() if value is not None})
+
+
+def demo_sources() -> Iterator[ModelSource]:
+    """The models that come with Halley, as `demo/<folder>`, in order of their names."""
+    home = Path(halley.__file__).parent / "demo"
+    for folder in sorted(home.iterdir()) if home.is_dir() else ():
+        if (folder / "cog.yaml").is_file() or _by_convention(folder):
+            yield load_source(folder, owner="demo")
+
+
+def _from_file(path: Path, name: str) -> ModelSource:
+    if path.suffix != ".py":
+        raise Unusable(f"{path} is not a Python file: a model is a folder or a file that ends in .py.")
+    return ModelSource(name=name, folder=path.parent, ref=path.name, file=path)
+
+
+def _from_cog_yaml(folder: Path, name: str, cog: CogFile) -> ModelSource:
+    ref = cog.ref or _by_convention(folder)
+    if ref is None:
+        raise Unusable(f"{folder / 'cog.yaml'} has no `run` or `predict`, and beside it is no run.py or predict.py.")
+    for wanted, key in ((ref, "run"), (cog.train_ref, "train")):
+        if wanted is not None:
+            _check_ref(folder, wanted, cog.lines.get(key))
+    return ModelSource(
+        name=name,
+        folder=folder,
+        ref=ref,
+        train_ref=cog.train_ref,
+        max_concurrency=cog.max_concurrency,
+        environment=cog.environment,
+        memory_limit_bytes=cog.memory_limit_bytes,
+        run_timeout_seconds=cog.run_timeout_seconds,
+        setup_timeout_seconds=cog.setup_timeout_seconds,
+        build=cog.build,
+        openapi_schema=_ready_schema(folder),
+        warnings=cog.warnings,
+    )
+
+
+def _check_ref(folder: Path, ref: str, line: int | None) -> None:
+    file = ref.partition(":")[0]
+    if not (folder / file).is_file() or not (folder / file).resolve().is_relative_to(folder.resolve()):
+        where = f"{folder / 'cog.yaml'}{f', line {line}' if line else ''}"
+        raise Unusable(f"{where}: {ref!r} names the file {file}, which is not in the folder.")
+
+
+def _by_convention(folder: Path) -> str | None:
+    return next((file for file in CONVENTION if (folder / file).is_file()), None)
+
+
+def _ready_schema(folder: Path) -> bytes | None:
+    path = folder / SCHEMA_FILE
+    if not path.is_file():
+        return None
+    document = path.read_bytes()
+    try:
+        found = msgspec.json.decode(document)["components"]["schemas"]["Input"]
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise Unusable(f"{path} is not an OpenAPI document with an Input schema; remove or rebuild it.") from error
+    if not isinstance(found, dict):
+        raise Unusable(f"{path} has an Input schema that is no object; remove or rebuild it.")
+    return document
+
+
+def _fit(text: str) -> str:
+    return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-.")[:100] or "model"

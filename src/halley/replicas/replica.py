@@ -1,0 +1,273 @@
+"""One replica: a process that has a model loaded, the predictions that run in it, and its end."""
+
+import asyncio
+import logging
+from enum import StrEnum
+from typing import Final, Protocol, assert_never
+
+import msgspec
+
+from halley.dispatch.ports import LogText, MetricValue, Outcome, OutputPart, Work
+from halley.errors import Conflict, Overloaded
+from halley.replicas import endings, frames
+from halley.replicas.child import Child
+from halley.replicas.endings import End, Exit
+from halley.replicas.host import Host
+from halley.replicas.loading import ModelSource
+from halley.replicas.memory import used_bytes
+from halley.replicas.run import Run
+
+_log = logging.getLogger(__name__)
+
+TRACEBACK_CHARS: Final = 4000
+
+
+class State(StrEnum):
+    """`starting` until `setup()` is done; `stopping` when we want it gone."""
+
+    STARTING = "starting"
+    READY = "ready"
+    STOPPING = "stopping"
+    GONE = "gone"
+
+
+class Keeper(Protocol):
+    """Who keeps a replica. All calls come in the loop's thread."""
+
+    def replica_ready(self) -> None:
+        """`setup()` is done."""
+        ...
+
+    def slot_freed(self) -> None:
+        """A prediction ended and the replica lives."""
+        ...
+
+    def replica_gone(self, end: End, *, was: State, ran: bool) -> None:
+        """The process is gone. `was`: the state in which it died; `ran`: whether predictions died with it."""
+        ...
+
+
+class Replica:
+    """Starts its process when made.
+
+    Raises:
+        OSError: the process cannot be started.
+    """
+
+    def __init__(self, version: str, source: ModelSource, keeper: Keeper, host: Host) -> None:
+        self.version: Final = version
+        self.source: Final = source
+        self.state = State.STARTING
+        self.slots = 0
+        self.runs: Final[dict[str, Run]] = {}
+        self.ended_well = 0  # predictions that the process itself brought to an end
+        self.peak_bytes = 0  # as far as it was watched
+        self._keeper = keeper
+        self._host = host
+        self._loop = asyncio.get_running_loop()
+        self._tail = ""
+        self._end: End | None = None  # why it is going to be gone, if we know it before
+        self._busy: asyncio.Event | None = asyncio.Event() if source.memory_limit_bytes else None
+        self._child = Child(source, self, environ=host.environ, mode="serve")
+        timeout = source.setup_timeout_seconds or host.rules.setup_timeout_seconds
+        self._own_tasks = [host.later(timeout, lambda: self._setup_too_long(timeout))]
+        if source.memory_limit_bytes:
+            self._own_tasks.append(host.start(self._watch_memory(source.memory_limit_bytes)))
+
+    @property
+    def pid(self) -> int:
+        """The process, which leads a group of the same number."""
+        return self._child.pid
+
+    @property
+    def free(self) -> int:
+        """How many more predictions may begin."""
+        return self.slots - len(self.runs) if self.state is State.READY else 0
+
+    @property
+    def tail(self) -> str:
+        """The end of what it printed outside of predictions: mostly the output of `setup()`."""
+        return self._tail
+
+    # what its keeper asks
+
+    def begin(self, work: Work) -> Run:
+        """Send a prediction to the process.
+
+        Raises:
+            HalleyError: nothing was begun.
+        """
+        if self.state is not State.READY:
+            raise Overloaded(f"The process of {self.source.name} is {self.state}; the prediction can run in another.")
+        if work.prediction_id in self.runs:
+            raise Conflict(f"An earlier attempt of {work.prediction_id} still runs.")
+        folder = str(work.folder) if work.folder is not None else None
+        self._child.send(
+            frames.encode(
+                frames.Predict(
+                    id=work.prediction_id,
+                    attempt=work.attempt,
+                    input=msgspec.Raw(work.input),
+                    paths=work.paths,
+                    folder=folder,
+                )
+            )
+        )
+        run = self.runs[work.prediction_id] = Run(work.prediction_id, work.attempt, self._loop)
+        if self._busy is not None:
+            self._busy.set()
+        return run
+
+    def cancel(self, run: Run) -> None:
+        """Ask; after the grace period end the process. Harmless if the run is over."""
+        if run.canceling or self.runs.get(run.id) is not run:
+            return
+        run.canceling = True
+        self._child.command(frames.encode(frames.Cancel(id=run.id)))
+        run.grace = self._host.later(self._host.rules.cancel_grace_seconds, lambda: self._cancel_by_force(run))
+
+    async def stop(self) -> None:
+        """Finish what runs, if it is quick; else end by force. Returns when the process is gone."""
+        if self.state is not State.GONE:
+            self.state = State.STOPPING
+            self._end = self._end or End(
+                reason="worker_lost", error="The server stopped while this prediction ran; it may be tried again."
+            )
+            self._child.command(frames.encode(frames.Stop()))
+            # The loop's own time: this waits for a process, and must end even where a test's clock stands still.
+            for harder in (self._child.terminate, self._child.kill):
+                if await self._gone_within(self._host.rules.stop_step_seconds):
+                    return
+                harder()
+        await self._child.gone
+
+    def kill(self, end: End) -> None:
+        """End the process, its group and its predictions at once, for this reason."""
+        if self.state is not State.GONE:
+            self._end = self._end or end
+            self._child.kill()
+
+    # what its child tells (child.Listener)
+
+    def heard(self, body: bytes) -> None:
+        """A frame. Hot: one decode, one look-up, one call."""
+        frame = frames.decode(body)
+        match frame:
+            case frames.Done():
+                self._done(frame)
+            case frames.Output(id=key) if key in self.runs:
+                self.runs[key].say(OutputPart(value=frame.value, paths=frame.paths))
+            case frames.Log(id=key):
+                self._logged(key, frame.text)
+            case frames.Metric(id=key) if key in self.runs:
+                self.runs[key].say(MetricValue(name=frame.name, value=frame.value, mode=frame.mode))
+            case frames.Ready():
+                self._ready(frame.slots)
+            case frames.SetupFailed():
+                self._failed_setup("setup() failed", frame.error, frame.traceback)
+            case frames.Refused():
+                self._failed_setup("the model cannot be loaded", frame.error, frame.traceback)
+            case frames.Hello(v=version) if version != frames.PROTOCOL:
+                raise ValueError(f"it speaks version {version}, we speak {frames.PROTOCOL}")
+            case frames.Hello() | frames.Described() | frames.Output() | frames.Metric():
+                pass  # described by inspection before; the rest is about a run that we gave up
+            case _:
+                assert_never(frame)
+
+    def broke_protocol(self, fault: str) -> None:
+        """Nothing it says can be believed any more."""
+        self._end = self._end or End(reason="replica_died", error=f"The model process was stopped because {fault}.")
+
+    def exited(self, how: Exit) -> None:
+        """The process is gone: so are its predictions."""
+        was, self.state = self.state, State.GONE
+        for task in self._own_tasks:
+            task.cancel()
+        end = self._end or self._ending(how, was)
+        runs = list(self.runs.values())
+        self.runs.clear()
+        for run in runs:
+            forced = Outcome(status="canceled", reason="cancel_forced")
+            run.end(forced if run.canceling else Outcome(status="failed", error=end.error, reason=end.reason))
+        _log.log(
+            logging.INFO if end.reason == "worker_lost" else logging.WARNING, "%s: %s", self.source.name, end.error
+        )
+        self._keeper.replica_gone(end, was=was, ran=bool(runs))
+
+    # what follows from it
+
+    def _done(self, frame: frames.Done) -> None:
+        run = self.runs.pop(frame.id, None)
+        if run is None:
+            return
+        if frame.has_value:
+            run.say(OutputPart(value=frame.value, paths=frame.paths, more=False))
+        reason = "model_error" if frame.status == "failed" else None
+        run.end(Outcome(status=frame.status, error=frame.error, reason=reason, predict_time=frame.predict_time))
+        self.ended_well += 1
+        if self._busy is not None and not self.runs:
+            self._busy.clear()
+        self._keeper.slot_freed()
+
+    def _logged(self, prediction_id: str | None, text: str) -> None:
+        run = self.runs.get(prediction_id) if prediction_id is not None else None
+        if run is not None:
+            run.say(LogText(text))
+            return
+        self._tail = (self._tail + text)[-endings.SAID_CHARS :]
+        self._host.on_log(self.version, text)
+
+    def _ready(self, slots: int) -> None:
+        if self.state is State.STARTING:
+            self.state = State.READY
+            self.slots = max(1, slots)
+            self._own_tasks[0].cancel()
+            self._keeper.replica_ready()
+
+    def _failed_setup(self, what: str, error: str, traceback: str) -> None:
+        if self._end is None:
+            trace = f"\n{traceback.strip()[-TRACEBACK_CHARS:]}" if traceback else ""
+            text = f"{self.source.name}: {what}: {error}{trace}"
+            self._end = End(reason="setup_failed", error=text + endings.quoted(self._tail))
+
+    def _setup_too_long(self, seconds: float) -> None:
+        error = (
+            f"{self.source.name}: setup() was not done after {seconds:g} s (setup_timeout), so the process was stopped."
+        )
+        self.kill(End(reason="setup_timeout", error=error + endings.quoted(self._tail)))
+
+    def _cancel_by_force(self, run: Run) -> None:
+        if self.runs.get(run.id) is run:
+            grace = self._host.rules.cancel_grace_seconds
+            error = (
+                f"Another prediction in the same process did not stop within {grace:g} s of its cancel, "
+                "so the process was stopped."
+            )
+            self.kill(End(reason="replica_died", error=error))
+
+    def _ending(self, how: Exit, was: State) -> End:
+        if self.peak_bytes:
+            how = msgspec.structs.replace(how, peak_bytes=max(self.peak_bytes, how.peak_bytes or 0))
+        if was is State.STARTING:
+            words = self._tail + self._child.last_words
+            return End(reason="setup_failed", error=endings.died(how, doing="loading the model", last_words=words))
+        doing = "running this prediction" if self.runs else "no prediction ran in it"
+        error = endings.died(how, doing=doing, last_words=self._child.last_words)
+        return End(reason="replica_died", error=error)
+
+    async def _watch_memory(self, limit_bytes: int) -> None:
+        """Measure while the model loads or runs; stop the process when it is over its limit."""
+        while True:
+            # in a thread: the kernel counts for a while where there is much to count
+            used = await asyncio.to_thread(used_bytes, self.pid)
+            self.peak_bytes = max(self.peak_bytes, used)
+            if used > limit_bytes:
+                self.kill(End(reason="out_of_memory", error=endings.over_memory(used, limit_bytes)))
+                return
+            await self._host.clock.sleep(self._host.rules.memory_check_seconds)
+            if self._busy is not None and self.state is State.READY:
+                await self._busy.wait()
+
+    async def _gone_within(self, seconds: float) -> bool:
+        done, _ = await asyncio.wait([self._child.gone], timeout=seconds)
+        return bool(done)

@@ -1,0 +1,49 @@
+"""One prediction inside a replica: what it says goes from the reader's callback to its follower, without a task."""
+
+import asyncio
+from typing import Final
+
+from halley.dispatch.ports import Emit, Outcome, Progress
+
+
+class Run:
+    """Buffers progress until somebody follows. `end` is called exactly once."""
+
+    __slots__ = ("_backlog", "_emit", "_over", "attempt", "canceling", "grace", "id", "outcome")
+
+    def __init__(self, prediction_id: str, attempt: int, loop: asyncio.AbstractEventLoop) -> None:
+        self.id: Final = prediction_id
+        self.attempt: Final = attempt
+        self.canceling = False
+        self.grace: asyncio.Task[None] | None = None  # its end means force
+        self.outcome: Outcome | None = None
+        self._backlog: list[Progress] = []
+        self._emit: Emit = self._backlog.append
+        self._over: asyncio.Future[Outcome] = loop.create_future()
+
+    def say(self, progress: Progress) -> None:
+        """Pass on, or keep until somebody listens."""
+        self._emit(progress)
+
+    def end(self, outcome: Outcome) -> None:
+        """Nothing is said after this."""
+        self.outcome = outcome
+        if self.grace is not None:
+            self.grace.cancel()
+        if not self._over.done():  # a follower that was cancelled took the future along
+            self._over.set_result(outcome)
+
+    async def follow(self, emit: Emit) -> Outcome:
+        """Hear everything from the beginning, in order; returns when the run is over. For one follower."""
+        for progress in self._backlog:
+            emit(progress)
+        self._backlog.clear()
+        self._emit = emit
+        try:
+            return await self._over
+        finally:
+            self._emit = _drop  # nobody listens any more; the process may still talk
+
+
+def _drop(_: Progress) -> None:
+    pass
