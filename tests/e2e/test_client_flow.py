@@ -244,7 +244,7 @@ def test_hostile_names_stay_in_the_folder_and_strangers_files_are_left_alone(rep
     assert (tmp_path / "kept" / "out.png").read_bytes() == b"mine"
     record = json.loads((tmp_path / "kept" / "prediction.json").read_bytes())
     files = [asset["file"] for asset in record["assets"]]
-    assert files == ["_.._evil.sh", "bashrc", "prediction_json", "out-2.png", "_CON.txt", "x_part"]
+    assert files == ["_.._evil.sh", "bashrc.png", "prediction_json.png", "out-2.png", "_CON.txt", "x_part.png"]
     assert {path.name for path in (tmp_path / "kept").iterdir()} == {*files, "out.png", "prediction.json"}
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 

@@ -33,7 +33,7 @@ def demo(
     from halley.cli.starting import (
         forget_running,
         free_port,
-        remember,
+        remember_or_say,
         require_port,
         running_url,
         settings_from,
@@ -57,8 +57,8 @@ def demo(
         require_port(settings.server.host, port)
 
     def announce(started: Started) -> None:
-        token = remember(settings, started)
         show_banner(screen, settings, started)
+        token = remember_or_say(screen, settings, started)
         # The server's loop must go on to serve the very request that follows.
         first = threading.Thread(
             target=_first_prediction,

@@ -30,7 +30,14 @@ def serve(
     """
     from halley.app import run_server
     from halley.cli.failures import UsageProblem
-    from halley.cli.starting import forget_running, remember, require_port, running_url, settings_from, show_banner
+    from halley.cli.starting import (
+        forget_running,
+        remember_or_say,
+        require_port,
+        running_url,
+        settings_from,
+        show_banner,
+    )
 
     screen = Screen()
     flags = {"server.host": host, "server.port": port, "data": data, "demo": demo}
@@ -53,8 +60,8 @@ def serve(
         if private:
             Screen(json_only=True).out_json({"url": started.url, "models": list(started.models)})
             return
-        remember(settings, started)
         show_banner(screen, settings, started, hint=settings.demo)
+        remember_or_say(screen, settings, started)
 
     try:
         return run_server(settings, paths=paths or [], demo=settings.demo, reload=reload, announce=announce)

@@ -1,0 +1,86 @@
+"""Words for people and for programs."""
+
+import io
+
+from halley.cli.progress import Progress, step_of
+from halley.cli.screen import Screen, clean, human_bytes
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self):
+        return True
+
+
+def screen(*, out=None, err=None, environ=None):
+    return Screen(out or io.StringIO(), err or io.StringIO(), environ or {})
+
+
+def test_programs_get_no_colour_bars_or_live_lines():
+    out, err = io.StringIO(), io.StringIO()
+    plain = screen(out=out, err=err)
+    plain.status("running")
+    plain.table(["ID", "STATUS"], [["a", plain.mark("failed")]])
+    plain.error("it broke", "mend it")
+    assert plain.wants_json
+    assert out.getvalue() == "ID  STATUS\na   failed\n"
+    assert err.getvalue() == "error: it broke\n  mend it\n"
+
+
+def test_people_get_a_live_line_that_goes_away():
+    err = Terminal()
+    live = screen(out=Terminal(), err=err)
+    live.status("running 1/2")
+    live.note("done")
+    assert err.getvalue() == "\r\x1b[2Krunning 1/2\r\x1b[2Kdone\n"
+
+
+def test_no_color_and_dumb_terminals_are_respected():
+    for environ in ({"NO_COLOR": "1"}, {"TERM": "dumb"}, {"CI": "true"}):
+        out, err = Terminal(), Terminal()
+        quiet = screen(out=out, err=err, environ=environ)
+        quiet.status("running")
+        quiet.table(["STATUS"], [[quiet.mark("succeeded")]])
+        quiet.error("no")
+        assert "\x1b" not in out.getvalue() + err.getvalue()
+        assert "✓ succeeded" in out.getvalue()
+
+
+def test_what_a_model_prints_cannot_drive_the_terminal():
+    assert clean("a\x1b[2J\x07b\x9b\tc\nd\r") == "a[2Jb\tc\nd"
+
+
+def test_sizes():
+    assert [human_bytes(size) for size in (0, 999, 1000, 128_400, 2_500_000)] == [
+        "0 B",
+        "999 B",
+        "1.0 KB",
+        "128 KB",
+        "2.5 MB",
+    ]
+
+
+def test_progress_shows_each_log_line_once_and_bars_as_a_bar():
+    err = Terminal()
+    progress = Progress(screen(err=err))
+    progress.show({"status": "processing", "logs": "one\ntw"})
+    progress.show({"status": "processing", "logs": "one\ntwo\n 50%|#####     | 3/6 [00:01]\n"})
+    progress.show({"status": "succeeded", "logs": "one\ntwo\n 50%|#####     | 3/6 [00:01]\nlast"})
+    text = err.getvalue()
+    assert [text.count(word) for word in ("| one", "| two", "| tw\n", "| last", "| #")] == [1, 1, 0, 1, 0]
+    assert "3/6" in text
+
+
+def test_text_is_written_as_it_grows_and_once():
+    out = io.StringIO()
+    progress = Progress(screen(out=out), stream_text=True)
+    for output in (None, ["a"], ["a", " b"], ["a", " b"]):
+        progress.show({"status": "processing", "output": output})
+    assert out.getvalue() == "a b"
+    assert progress.streamed
+
+
+def test_the_last_step_counts():
+    assert step_of("1%|x| 1/100\r 40%|xxxx      | 40/100 [..]") == (40, 100)
+    assert step_of("done 5/6") is None

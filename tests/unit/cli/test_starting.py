@@ -1,0 +1,85 @@
+"""What `serve` and `demo` do around the server itself."""
+
+import json
+import os
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from halley.cli import credentials
+from halley.cli.failures import UsageProblem
+from halley.cli.starting import (
+    NOTE_NAME,
+    forget_running,
+    free_port,
+    remember,
+    require_port,
+    running_url,
+    settings_from,
+)
+from halley.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data=tmp_path / "data")
+
+
+def started(port: int, key: str | None = None):
+    return SimpleNamespace(url=f"http://127.0.0.1:{port}", key=key, models=["demo/paint"])
+
+
+def test_a_new_key_is_kept_and_follows_its_data_folder_to_another_port(settings):
+    assert remember(settings, started(1986, "hly_new")) == "hly_new"
+    assert remember(settings, started(1987)) == "hly_new"
+    found = credentials.load()
+    assert found.profiles["local"] == credentials.Profile(
+        server="http://127.0.0.1:1987", token="hly_new", data=str(settings.data)
+    )
+    other = Settings(data=settings.data.parent / "other")
+    assert remember(other, started(1988)) is None
+
+
+def test_a_key_of_the_operator_is_not_written_down(settings):
+    own = Settings(data=settings.data, admin_key="k" * 32)
+    assert remember(own, started(1986)) == "k" * 32
+    assert credentials.load().profiles == {}
+
+
+def test_a_note_of_a_server_that_is_gone_is_not_believed(settings):
+    assert running_url(settings.data) is None
+    remember(settings, started(9))
+    assert running_url(settings.data) is None  # our process lives, but nobody answers there
+    forget_running(settings)
+    assert not (settings.data / NOTE_NAME).exists()
+    (settings.data / NOTE_NAME).write_text(json.dumps({"url": "http://127.0.0.1:9", "pid": os.getpid() + 1}))
+    forget_running(settings)
+    assert (settings.data / NOTE_NAME).exists()  # another server's note is not ours to remove
+    (settings.data / NOTE_NAME).write_text("damaged")
+    assert running_url(settings.data) is None
+
+
+def test_a_taken_port_is_stepped_over_or_named():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert free_port("127.0.0.1", port) > port
+        with pytest.raises(UsageProblem, match=f"Port {port}"):
+            require_port("127.0.0.1", port)
+    assert free_port("127.0.0.1", 0) == 0
+
+
+def test_flags_come_first(tmp_path, monkeypatch):
+    (tmp_path / "other.toml").write_text("[server]\nport = 7\n")
+    monkeypatch.setenv("HALLEY_CONFIG", str(tmp_path / "other.toml"))
+    assert settings_from(None, {}).server.port == 7
+    assert settings_from(None, {"server.port": 8}).server.port == 8
