@@ -1,0 +1,241 @@
+"""What every provider promises to dispatch. Subclass, open yours with the five versions named below, run.
+
+class TestMine(ProviderContract):
+    def open(self, tmp_path): return my_provider(...)
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import msgspec
+import pytest
+
+from halley.dispatch.ports import LogText, Outcome, OutputPart, Progress, Provider, Work
+from halley.errors import HalleyError
+
+ECHO: Final = "echo"  # prints `saying <text>`, outputs the input's `text`; two slots
+STREAM: Final = "stream"  # an iterator: outputs each letter of `text`, printing the letter before it
+FAIL: Final = "fail"  # raises an error with the text `no such luck`
+WAIT: Final = "wait"  # runs until it is cancelled; one slot
+BROKEN: Final = "broken"  # cannot be loaded: `no weights`
+
+PATIENCE_SECONDS: Final = 20.0  # how long a test waits for a model process before it fails
+
+
+class ListeningProvider(Provider, Protocol):
+    """A provider that can be told who listens; what `app` connects to dispatch."""
+
+    def listen(self, *, on_room: Any, on_broken: Any) -> None: ...
+
+
+class Probe:
+    """A provider with somebody who listens, as dispatch does."""
+
+    def __init__(self, provider: ListeningProvider) -> None:
+        self.provider = provider
+        self.rooms: asyncio.Queue[str] = asyncio.Queue()
+        self.broken: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue()
+        provider.listen(on_room=self.rooms.put_nowait, on_broken=lambda *said: self.broken.put_nowait(said))
+
+    async def load(self, version: str) -> None:
+        """Want it until there is room."""
+        self.provider.want(version)
+        assert await within(self.rooms.get()) == version
+
+    async def begin(self, version: str, text: str = "abc", prediction_id: str = "p1") -> str:
+        """Take a slot and submit."""
+        assert self.provider.take_slot(version)
+        given = msgspec.json.encode({"text": text})
+        work = Work(prediction_id=prediction_id, attempt=1, version=version, model="test/model", input=given)
+        return await self.provider.submit(work)
+
+    async def follow(self, handle: str) -> tuple[list[Progress], Outcome]:
+        """Everything it said, and how it ended."""
+        said: list[Progress] = []
+        return said, await within(self.provider.follow(handle, said.append))
+
+    async def run(self, version: str, text: str = "abc", prediction_id: str = "p1") -> tuple[list[Progress], Outcome]:
+        """Load, begin and follow."""
+        if not self.provider.free_slots(version):
+            await self.load(version)
+        return await self.follow(await self.begin(version, text, prediction_id))
+
+
+def outputs(said: list[Progress]) -> list[Any]:
+    """The values of the output parts."""
+    return [msgspec.json.decode(part.value) for part in said if isinstance(part, OutputPart)]
+
+
+def logs(said: list[Progress]) -> str:
+    """All log text."""
+    return "".join(part.text for part in said if isinstance(part, LogText))
+
+
+async def within(work: Any) -> Any:
+    """Its result, or a failed test."""
+    return await asyncio.wait_for(work, PATIENCE_SECONDS)
+
+
+@pytest.mark.anyio
+class ProviderContract:
+    """The promises of `dispatch.ports.Provider`."""
+
+    def open(self, tmp_path: Path) -> AbstractAsyncContextManager[ListeningProvider]:
+        """A fresh provider that serves ECHO, STREAM, FAIL, WAIT and BROKEN."""
+        raise NotImplementedError
+
+    @asynccontextmanager
+    async def probe(self, tmp_path: Path) -> AsyncIterator[Probe]:
+        async with self.open(tmp_path) as provider:
+            yield Probe(provider)
+
+    async def test_no_slot_before_somebody_wants_it(self, tmp_path: Path) -> None:
+        async with self.probe(tmp_path) as probe:
+            assert probe.provider.free_slots(ECHO) == 0
+            assert not probe.provider.take_slot(ECHO)
+            assert not probe.provider.take_slot("unheard of")
+
+    async def test_wanting_makes_room_and_repeating_is_harmless(self, tmp_path: Path) -> None:
+        async with self.probe(tmp_path) as probe:
+            for _ in range(3):
+                probe.provider.want(WAIT)
+            await within(probe.rooms.get())
+            assert probe.provider.free_slots(WAIT) == 1
+            await probe.load(WAIT)  # there is room already: told again
+
+    async def test_the_callback_never_comes_from_inside_want(self, tmp_path: Path) -> None:
+        async with self.probe(tmp_path) as probe:
+            await probe.load(ECHO)
+            probe.provider.want(ECHO)
+            probe.provider.want(BROKEN)
+            assert probe.rooms.empty()
+            assert probe.broken.empty()
+
+    async def test_a_slot_is_held_until_it_is_dropped(self, tmp_path: Path) -> None:
+        async with self.probe(tmp_path) as probe:
+            await probe.load(WAIT)
+            assert probe.provider.take_slot(WAIT)
+            assert not probe.provider.take_slot(WAIT)
+            assert probe.provider.free_slots(WAIT) == 0
+            probe.provider.drop_slot(WAIT)
+            assert probe.provider.take_slot(WAIT)
+
+    async def test_a_whole_output_is_one_last_part(self, tmp_path: Path) -> None:
+        async with self.probe(tmp_path) as probe:
+            said, outcome = await probe.run(ECHO, "hello ☄")
+            assert outcome.status == "succeeded"
+            assert outcome.error is None
+            assert outputs(said) == ["hello ☄"]
+            assert [part.more for part in said if isinstance(part, OutputPart)] == [False]
+            assert logs(said) == "saying hello ☄\n"
+
+    async def test_items_of_an_iterator_come_in_order_among_the_logs(self, tmp_path: Path) -> None:
+        async with self.probe(tmp_path) as probe:
+            said, outcome = await probe.run(STREAM, "abcd")
+            assert outcome.status == "succeeded"
+            assert outputs(said) == ["a", "b", "c", "d"]
+            assert all(part.more for part in said if isinstance(part, OutputPart))
+            told = "".join(part.text if isinstance(part, LogText) else "!" for part in said)
+            assert told.split() == ["a", "!b", "!c", "!d", "!"]
+
+    async def test_a_failure_is_an_outcome(self, tmp_path: Path) -> None:
+        async with self.probe(tmp_path) as probe:
+            said, outcome = await probe.run(FAIL)
+            assert outcome.status == "failed"
+            assert "no such luck" in (outcome.error or "")
+            assert outputs(said) == []
+
+    async def test_the_slot_is_free_when_follow_returns(self, tmp_path: Path) -> None:
+        async with self.probe(tmp_path) as probe:
+            for number, version in enumerate((WAIT, FAIL)):
+                await probe.load(version)
+                before = probe.provider.free_slots(version)
+                handle = await probe.begin(version, prediction_id=f"p{number}")
+                assert probe.provider.free_slots(version) == before - 1
+                probe.provider.cancel(handle)
+                await probe.follow(handle)
+                assert probe.provider.free_slots(version) == before
+
+    async def test_nothing_is_lost_before_somebody_follows(self, tmp_path: Path) -> None:
+        async with self.probe(tmp_path) as probe:
+            await probe.load(ECHO)
+            first = await probe.begin(ECHO, "first", "p1")
+            second = await probe.begin(ECHO, "second", "p2")
+            await probe.follow(second)  # by then the first has ended, too, or will
+            said, outcome = await probe.follow(first)
+            assert (outputs(said), outcome.status) == (["first"], "succeeded")
+
+    async def test_runs_side_by_side_do_not_mix(self, tmp_path: Path) -> None:
+        async with self.probe(tmp_path) as probe:
+            await probe.load(ECHO)
+            handles = [await probe.begin(ECHO, text, text) for text in ("one", "two")]
+            assert not probe.provider.take_slot(ECHO)
+            ends = await asyncio.gather(*(probe.follow(handle) for handle in handles))
+            assert [outputs(said) for said, _ in ends] == [["one"], ["two"]]
+            assert [logs(said) for said, _ in ends] == ["saying one\n", "saying two\n"]
+
+    async def test_a_cancelled_run_ends_canceled(self, tmp_path: Path) -> None:
+        async with self.probe(tmp_path) as probe:
+            await probe.load(WAIT)
+            handle = await probe.begin(WAIT)
+            following = asyncio.ensure_future(probe.follow(handle))
+            await asyncio.sleep(0)
+            probe.provider.cancel(handle)
+            probe.provider.cancel(handle)
+            _, outcome = await following
+            assert outcome.status == "canceled"
+
+    async def test_a_cancel_right_after_submit_is_not_lost(self, tmp_path: Path) -> None:
+        async with self.probe(tmp_path) as probe:
+            await probe.load(WAIT)
+            handle = await probe.begin(WAIT)
+            probe.provider.cancel(handle)
+            _, outcome = await probe.follow(handle)
+            assert outcome.status == "canceled"
+
+    async def test_a_late_or_strange_cancel_is_harmless(self, tmp_path: Path) -> None:
+        async with self.probe(tmp_path) as probe:
+            await probe.load(ECHO)
+            handle = await probe.begin(ECHO)
+            await probe.follow(handle)
+            probe.provider.cancel(handle)
+            probe.provider.cancel("unheard of")
+            _, outcome = await probe.run(ECHO)
+            assert outcome.status == "succeeded"
+
+    async def test_an_unknown_handle_was_lost(self, tmp_path: Path) -> None:
+        async with self.probe(tmp_path) as probe:
+            said, outcome = await probe.follow("unheard of")
+            assert (said, outcome.status, outcome.reason) == ([], "failed", "worker_lost")
+
+    async def test_a_broken_version_says_why(self, tmp_path: Path) -> None:
+        async with self.probe(tmp_path) as probe:
+            probe.provider.want(BROKEN)
+            version, error, reason = await within(probe.broken.get())
+            assert (version, reason) == (BROKEN, "setup_failed")
+            assert "no weights" in error
+            assert probe.provider.free_slots(BROKEN) == 0
+
+    async def test_an_unknown_version_is_broken_and_cannot_begin(self, tmp_path: Path) -> None:
+        async with self.probe(tmp_path) as probe:
+            probe.provider.want("unheard of")
+            version, error, _ = await within(probe.broken.get())
+            assert version == "unheard of"
+            assert error
+            with pytest.raises(HalleyError):
+                await probe.provider.submit(
+                    Work(prediction_id="p", attempt=1, version="unheard of", model="test/model", input=b"{}")
+                )
+
+    async def test_a_follower_that_leaves_leaves_no_trace(self, tmp_path: Path) -> None:
+        async with self.probe(tmp_path) as probe:
+            await probe.load(WAIT)
+            handle = await probe.begin(WAIT)
+            following = asyncio.ensure_future(probe.follow(handle))
+            await asyncio.sleep(0)
+            following.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await following
