@@ -57,7 +57,7 @@ def main() -> int:
             stale.append(page)
             if "--check" not in sys.argv:
                 page.write_text(fresh, encoding="utf-8")
-                print(f"drawn: {page.relative_to(DOCS.parent)}")
+                sys.stdout.write(f"drawn: {page.relative_to(DOCS.parent)}\n")
     return 1 if stale and "--check" in sys.argv else 0
 
 

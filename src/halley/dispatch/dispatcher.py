@@ -61,6 +61,7 @@ class Dispatcher:
         self._new_id = new_id
         self._rules = rules
         self._session_id = ""
+        self._renewed_at = clock.monotonic()
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: set[str] = set()  # versions that may have waiting work
@@ -202,6 +203,7 @@ class Dispatcher:
             self.begin(version, item)
 
     async def _renew(self) -> None:
+        self._renewed_at = self._clock.monotonic()
         try:
             ended = await self._queue.renew(self._session_id, self._clock.now(), self._rules.lease_seconds)
         except LeaseLost:
@@ -217,6 +219,8 @@ class Dispatcher:
                 held.stop()
 
     async def _apply_clocks(self) -> None:
+        if self._clock.monotonic() - self._renewed_at > self._rules.lease_seconds / 2:
+            await self._renew()  # this process was paused: it must not take its own work for lost
         now = self._clock.now()
         for item in await self._queue.expire(now, self._rules.max_queue_seconds):
             self._bus.publish(Changed(item.prediction.id))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -26,12 +26,11 @@ from halley.predictions.ports import (
     Stop,
     WorkWaits,
 )
-from halley.predictions.progress import Progress
-from halley.predictions.records import Event, OutputFile, Prediction
-from halley.predictions.status import Source, Status
+from halley.predictions.reading import Reader
+from halley.predictions.records import Prediction
+from halley.predictions.status import Source
 
 _log = logging.getLogger(__name__)
-_EVENTS_AT_ONCE: Final = 2000
 
 
 class CreateRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +60,7 @@ class Watching(Protocol):
     async def wait(self, seconds: float) -> bool: ...
 
 
-class Predictions:
+class Predictions(Reader):
     """What an entrance may do with predictions. Every method checks the account; foreign is absent."""
 
     def __init__(
@@ -76,7 +75,7 @@ class Predictions:
         new_id: NewId,
         strict_inputs: bool = False,
     ) -> None:
-        self._store = store
+        super().__init__(store)
         self._catalog = catalog
         self._placement = placement
         self._bus = bus
@@ -165,37 +164,118 @@ class Predictions:
                     return await self.filled(row)
                 await watching.wait(left)
 
-    async def filled(self, row: Prediction) -> Prediction:
-        """The row with output, logs and metrics so far; a terminal one has them already."""
-        if row.is_terminal or row.status is Status.STARTING:
-            return row
-        progress = Progress()
-        after = 0
-        while True:
-            events = await self._store.read_events(row.id, after, _EVENTS_AT_ONCE)
-            progress.add(events)
-            if len(events) < _EVENTS_AT_ONCE:
-                break
-            after = events[-1].seq
-        return msgspec.structs.replace(
-            row, output=progress.output, files=progress.files, logs=progress.logs, metrics=progress.metrics
-        )
+    def watch(self, prediction_id: str) -> AbstractContextManager["Watching"]: ...
 
-    async def events(self, prediction_id: str, after_seq: int, limit: int = 1000) -> list[Event]:
-        """Events in order of `seq`; the caller has checked that it may see this prediction."""
-        return await self._store.read_events(prediction_id, after_seq, limit)
 
-    async def find(self, prediction_id: str) -> Prediction | None:
-        """The row whoever owns it: for capability links, which carry their right in themselves."""
-        return await self._store.get(prediction_id)
+class Watching(Protocol):
+    """One waiting reader."""
 
-    async def output_file(self, prediction_id: str, index: int) -> OutputFile | None:
-        """The file that a delivery link means; None when it is absent or its data was removed."""
-        row = await self._store.get(prediction_id)
-        if row is None or row.data_removed_at is not None:
-            return None
-        files = (await self.filled(row)).files
-        return next((file for file in files if file.index == index), None)
+    async def wait(self, seconds: float) -> bool: ...
+
+
+class Predictions(Reader):
+    """What an entrance may do with predictions. Every method checks the account; foreign is absent."""
+
+    def __init__(
+        self,
+        *,
+        store: PredictionStore,
+        catalog: Catalog,
+        placement: Placement,
+        bus: Bus,
+        wakeups: Wakeups,
+        clock: Clock,
+        new_id: NewId,
+        strict_inputs: bool = False,
+    ) -> None:
+        super().__init__(store)
+        self._catalog = catalog
+        self._placement = placement
+        self._bus = bus
+        self._wakeups = wakeups
+        self._clock = clock
+        self._new_id = new_id
+        self._strict_inputs = strict_inputs
+
+    async def create(self, request: CreateRequest, account_id: str, key_id: str | None) -> Prediction:
+        """Make a prediction. When this returns it is durable: the caller may be answered.
+
+        If a slot is free it is born leased and begins at once; else it waits for its turn.
+
+        Raises:
+            VersionUnknown: the reference means nothing that can run here.
+            InputInvalid: the input breaks the version's schema; all faults.
+            QueueFull, Overloaded, StorageFull: nothing was stored.
+        """
+        runnable = self._catalog.resolve(request.reference)
+        self._check_input(runnable, request.input)
+        prediction, work_input = self._make(request, runnable, account_id, key_id)
+        version = runnable.version.id
+        session_id = self._placement.reserve(version)
+        new = NewPrediction(prediction=prediction, work_input=work_input, session_id=session_id)
+        pending = asyncio.ensure_future(self._store.create(new))
+        # placing hangs on the commit, not on us: if our caller goes away now, the work still finds its slot
+        pending.add_done_callback(partial(self._place, new))
+        return (await asyncio.shield(pending)).prediction
+
+    def _place(self, new: NewPrediction, pending: "asyncio.Future[Created]") -> None:
+        version = new.prediction.version
+        failed = pending.cancelled() or pending.exception() is not None
+        if not failed and (lease := pending.result().lease) is not None:
+            prediction = pending.result().prediction
+            work_input = new.work_input or prediction.input
+            self._placement.begin(version, Claimed(lease=lease, prediction=prediction, work_input=work_input))
+            return
+        if new.session_id is not None:
+            self._placement.give_up(version)
+        if not failed:
+            self._bus.publish(WorkWaits(version))
+
+    async def get(self, prediction_id: str, account_id: str) -> Prediction:
+        """The prediction as it is now, output and logs so far included.
+
+        Raises:
+            NotFound: absent, or somebody else's.
+        """
+        return await self.filled(await self._row(prediction_id, account_id))
+
+    async def page(self, account_id: str, **query: Any) -> Page:
+        """A page of the account's predictions; see PredictionStore.page. `logs` are left out."""
+        page = await self._store.page(account_id, **query)
+        items = tuple([item if item.is_terminal else await self.filled(item) for item in page.items])
+        return msgspec.structs.replace(page, items=items)
+
+    async def cancel(self, prediction_id: str, account_id: str) -> Prediction:
+        """Cancel it: waiting or running becomes `canceled` at once, terminal stays as it is.
+
+        Source: contract section 8.3.
+
+        Raises:
+            NotFound: absent, or somebody else's.
+        """
+        canceled = await self._store.cancel(prediction_id, account_id, self._clock.now())
+        if canceled is None:
+            raise NotFound(f"There is no prediction {prediction_id}")
+        if canceled.changed:
+            self._bus.publish(Changed(prediction_id))
+            if canceled.was_leased:
+                self._bus.publish(Stop(prediction_id))
+        return canceled.prediction
+
+    async def wait(self, prediction_id: str, account_id: str, seconds: float) -> Prediction:
+        """The prediction once it is terminal, or as it is after so many seconds.
+
+        Raises:
+            NotFound: absent, or somebody else's.
+        """
+        end = self._clock.monotonic() + seconds
+        with self._wakeups.watch(prediction_id) as watching:  # listen first, read afterwards: no change is missed
+            while True:
+                row = await self._row(prediction_id, account_id)
+                left = end - self._clock.monotonic()
+                if row.is_terminal or left <= 0:
+                    return await self.filled(row)
+                await watching.wait(left)
 
     def watch(self, prediction_id: str) -> AbstractContextManager[Watching]:
         """Wake-ups on changes of this prediction; register before reading."""
