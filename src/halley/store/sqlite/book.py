@@ -1,0 +1,111 @@
+"""What the writer remembers of the queue between transactions, so that a create need not count and a claim not search.
+
+Only the writer's thread reads and changes it. It is read again from the database whenever a transaction failed; turns
+are kept all the same, because at worst somebody goes one turn early.
+"""
+
+import sqlite3
+from typing import Final
+
+from halley.errors import HalleyError, Overloaded, QueueFull
+from halley.predictions.ports import QueueLimits
+from halley.store.sqlite.turns import Turns
+
+_BUSY_SECONDS: Final = 5
+
+_COUNT_WAITING: Final = (
+    "SELECT version, account_id, count(*) FROM queue WHERE session_id IS NULL GROUP BY version, account_id"
+)
+_NEXT_OFFSET: Final = (
+    'SELECT max(coalesce((SELECT max("offset") FROM events), 0), coalesce((SELECT max("offset") FROM cursors), 0)) + 1'
+)
+_ADD_RUNS: Final = "UPDATE models SET run_count = run_count + ? WHERE owner = ? AND name = ?"
+
+
+class Book:
+    """Counts, sessions, weights and turns. Fulfils `writer.Recollection`."""
+
+    def __init__(self, limits: QueueLimits) -> None:
+        self.sessions: dict[str, int] = {}  # id -> expires_at in microseconds
+        self.waiting: dict[str, dict[str, int]] = {}  # version -> account -> predictions; never zero
+        self._limits = limits
+        self._of_account: dict[str, int] = {}
+        self._total = 0
+        self._weights: dict[str, int] = {}
+        self._turns: dict[str, Turns] = {}
+        self._runs: dict[str, int] = {}
+        self._next_offset = 1
+
+    def reload(self, connection: sqlite3.Connection) -> None:
+        self.waiting.clear()
+        self._of_account.clear()
+        self._total = 0
+        for version, account_id, count in connection.execute(_COUNT_WAITING):
+            self.add_waiting(version, account_id, count)
+        self.sessions = dict(connection.execute("SELECT id, expires_at FROM sessions").fetchall())
+        self._weights = dict(connection.execute("SELECT id, weight FROM accounts").fetchall())
+        (self._next_offset,) = connection.execute(_NEXT_OFFSET).fetchone()
+        self._runs.clear()
+
+    def settle(self, connection: sqlite3.Connection) -> None:
+        if self._runs:
+            rows = [(count, *model.split("/", 1)) for model, count in self._runs.items()]
+            connection.executemany(_ADD_RUNS, rows)
+            self._runs.clear()
+
+    def refusal(self, account_id: str) -> HalleyError | None:
+        """Why one more may not wait, or None."""
+        limits = self._limits
+        if self._of_account.get(account_id, 0) >= limits.per_account:
+            return QueueFull(
+                f"This account has {limits.per_account} predictions waiting, the most it may have "
+                "(limits.queued_per_account). Wait until some have begun, or cancel some.",
+                retry_after_seconds=_BUSY_SECONDS,
+            )
+        if self._total >= limits.total:
+            return Overloaded(
+                f"This server has {limits.total} predictions waiting, the most it takes (limits.queued_total). "
+                "Try again later.",
+                retry_after_seconds=_BUSY_SECONDS,
+            )
+        return None
+
+    def add_waiting(self, version: str, account_id: str, count: int = 1) -> None:
+        """So many more wait; `count` may be negative."""
+        accounts = self.waiting.setdefault(version, {})
+        left = accounts.get(account_id, 0) + count
+        if left > 0:
+            accounts[account_id] = left
+        else:
+            accounts.pop(account_id, None)
+            if not accounts:
+                del self.waiting[version]
+        self._total += count
+        left = self._of_account.get(account_id, 0) + count
+        if left > 0:
+            self._of_account[account_id] = left
+        else:
+            self._of_account.pop(account_id, None)
+
+    def turns(self, version: str) -> Turns:
+        """The turns of a version."""
+        turns = self._turns.get(version)
+        if turns is None:
+            turns = self._turns[version] = Turns()
+        return turns
+
+    def weight(self, account_id: str) -> int:
+        return self._weights.get(account_id, 1)
+
+    def set_weight(self, account_id: str, weight: int) -> None:
+        self._weights[account_id] = weight
+
+    def add_run(self, model: str) -> None:
+        """One more run of `owner/name`; written once for the whole transaction."""
+        self._runs[model] = self._runs.get(model, 0) + 1
+
+    def take_offsets(self, count: int) -> int:
+        """The first of so many fresh offsets. Rolled back ones are given out again: nobody saw them."""
+        first = self._next_offset
+        self._next_offset += count
+        return first

@@ -1,0 +1,137 @@
+"""Steps that several operations share: load, record events, end. All run inside the writer's transaction."""
+
+# ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from halley.predictions.lifecycle import TRANSITIONS, conclude
+from halley.predictions.ports import Lease
+from halley.predictions.progress import Progress
+from halley.predictions.records import Event, Finish, NewEvent, Prediction
+from halley.predictions.status import EventKind, Fact, Status
+from halley.store.sqlite.book import Book
+from halley.store.sqlite.rows import (
+    EVENT_COLUMNS,
+    INSERT_EVENT,
+    UPDATE_PREDICTION,
+    Live,
+    changed_prediction_row,
+    event_rows,
+    read_event,
+)
+
+PROGRESS_KINDS: Final = frozenset(
+    {
+        EventKind.LOGGED,
+        EventKind.OUTPUT_ADDED,
+        EventKind.OUTPUT_SET,
+        EventKind.METRIC_RECORDED,
+        EventKind.ATTEMPT_LOST,
+    }
+)
+SELECT_EVENTS: Final = f"SELECT {EVENT_COLUMNS} FROM events WHERE prediction_id = ? AND seq > ? ORDER BY seq LIMIT ?"
+DELETE_FROM_QUEUE: Final = "DELETE FROM queue WHERE prediction_id = ?"
+MARK_ENDED: Final = "UPDATE queue SET is_ended = 1 WHERE prediction_id = ?"
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Guard:
+    """Whether a lease still holds a prediction.
+
+    `unfenced` is a planted bug, for the test that must find it: everybody may write, and nobody looks whether the
+    prediction has ended meanwhile.
+    """
+
+    def __init__(self, *, unfenced: bool = False) -> None:
+        self._unfenced = unfenced
+
+    def holds(self, live: Live, lease: Lease) -> bool:
+        """True if session and fence are those of the queue entry."""
+        if self._unfenced:
+            live.prediction = msgspec.structs.replace(live.prediction, status=Status.PROCESSING)
+            return True
+        return live.fence == lease.fence and live.session_id == lease.session_id
+
+
+def read_progress(connection: sqlite3.Connection, live: Live) -> Progress:
+    """What its stored events tell."""
+    progress = Progress()
+    if live.has_progress:
+        rows = connection.execute(SELECT_EVENTS, (live.prediction.id, 0, -1))
+        progress.add(read_event(row) for row in rows)
+    return progress
+
+
+def note_start(live: Live, events: Sequence[NewEvent]) -> None:
+    """Move it to `processing` if the events say that it started; a second attempt has started already."""
+    prediction = live.prediction
+    target = TRANSITIONS.get((prediction.status, Fact.STARTED))
+    if target is None:
+        return
+    for event in events:
+        if event.kind is EventKind.STARTED:
+            live.prediction = msgspec.structs.replace(prediction, status=target, started_at=event.at)
+            return
+
+
+def end(
+    connection: sqlite3.Connection,
+    book: Book,
+    live: Live,
+    fact: Fact,
+    at: datetime,
+    *,
+    events: Sequence[NewEvent] = (),
+    error: str | None = None,
+    reason: str | None = None,
+    predict_time: float | None = None,
+) -> Prediction:
+    """Write the last events, FINISHED and the terminal row. The queue entry is the caller's business.
+
+    Raises:
+        WrongState: the fact does not end it; nothing was written.
+    """
+    note_start(live, events)
+    progress = read_progress(connection, live).add(events)
+    if live.fence is not None:
+        live.prediction = msgspec.structs.replace(live.prediction, fence=live.fence, attempts=live.attempt)
+    ended = conclude(live.prediction, fact, at, progress, error=error, reason=reason, predict_time=predict_time)
+    live.prediction = ended
+    finish = Finish(status=ended.status, error=ended.error, reason=ended.termination_reason)
+    record(connection, book, live, (*events, NewEvent(kind=EventKind.FINISHED, at=at, data=_encode(finish))))
+    return ended
+
+
+def record(connection: sqlite3.Connection, book: Book, live: Live, events: Sequence[NewEvent]) -> None:
+    """Write events behind the last one, and the row as it is now."""
+    rows = event_rows(
+        live.prediction.id,
+        events,
+        attempt=live.attempt,
+        first_seq=live.last_seq + 1,
+        first_offset=book.take_offsets(len(events)),
+    )
+    connection.executemany(INSERT_EVENT, rows)
+    live.last_seq += len(events)
+    live.has_progress = live.has_progress or any(event.kind in PROGRESS_KINDS for event in events)
+    connection.execute(UPDATE_PREDICTION, changed_prediction_row(live))
+
+
+def read_events(connection: sqlite3.Connection, prediction_id: str, after_seq: int, limit: int) -> list[Event]:
+    """Stored events in order of `seq`."""
+    return [read_event(row) for row in connection.execute(SELECT_EVENTS, (prediction_id, after_seq, limit)).fetchall()]
+
+
+def leave_queue(connection: sqlite3.Connection, book: Book, live: Live) -> None:
+    """It ended by other hands than its holder's: a waiting one goes; a leased one stays until the holder is done."""
+    if live.session_id is not None:
+        connection.execute(MARK_ENDED, (live.prediction.id,))
+    elif live.fence is not None:
+        connection.execute(DELETE_FROM_QUEUE, (live.prediction.id,))
+        book.add_waiting(live.prediction.version, live.prediction.account_id, -1)

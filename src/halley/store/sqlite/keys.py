@@ -1,0 +1,116 @@
+"""Accounts and keys: `KeyStore` in SQL."""
+
+# ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
+
+import sqlite3
+from collections.abc import Awaitable
+from datetime import datetime
+from typing import Any, Final
+
+from halley.clock import from_micros, to_micros
+from halley.errors import Conflict, HalleyError
+from halley.keys.records import Account, Key, Scope
+from halley.store.sqlite.book import Book
+from halley.store.sqlite.parts import Part
+
+_ACCOUNT_COLUMNS: Final = "id, username, type, name, weight, created_at"
+_PUT_ACCOUNT: Final = (
+    f"INSERT INTO accounts ({_ACCOUNT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (username) DO NOTHING"
+)
+_SELECT_ACCOUNT: Final = f"SELECT {_ACCOUNT_COLUMNS} FROM accounts WHERE id = ?"
+_FIND_ACCOUNT: Final = f"SELECT {_ACCOUNT_COLUMNS} FROM accounts WHERE username = ?"
+_LIST_ACCOUNTS: Final = f"SELECT {_ACCOUNT_COLUMNS} FROM accounts ORDER BY id"
+
+_KEY_COLUMNS: Final = "id, account_id, name, digest, hint, scopes, created_at, revoked_at"
+_PUT_KEY: Final = f"INSERT INTO keys ({_KEY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_SELECT_KEY: Final = f"SELECT {_KEY_COLUMNS} FROM keys WHERE id = ?"
+_FIND_KEY: Final = f"SELECT {_KEY_COLUMNS} FROM keys WHERE digest = ?"
+_LIST_KEYS: Final = (
+    f"SELECT {_KEY_COLUMNS} FROM keys WHERE ?1 IS NULL OR account_id = ?1 ORDER BY created_at DESC, id DESC"
+)
+_REVOKE: Final = "UPDATE keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL"
+
+
+class KeyRows(Part):
+    """Fulfils `keys.ports.KeyStore`."""
+
+    def put_account(self, account: Account) -> Awaitable[Account]:
+        return self._writer.submit(_put_account, self._book, account)
+
+    async def get_account(self, account_id: str) -> Account | None:
+        return _read_account(self._reads.one(_SELECT_ACCOUNT, account_id))
+
+    async def find_account(self, username: str) -> Account | None:
+        return _read_account(self._reads.one(_FIND_ACCOUNT, username))
+
+    async def list_accounts(self) -> list[Account]:
+        rows = await self._reads.elsewhere(_rows, _LIST_ACCOUNTS)
+        return [account for row in rows if (account := _read_account(row)) is not None]
+
+    def put_key(self, key: Key) -> Awaitable[None]:
+        return self._writer.submit(_put_key, key)
+
+    async def find_key(self, digest: bytes) -> Key | None:
+        return _read_key(self._reads.one(_FIND_KEY, digest))
+
+    async def list_keys(self, account_id: str | None = None) -> list[Key]:
+        rows = await self._reads.elsewhere(_rows, _LIST_KEYS, account_id)
+        return [key for row in rows if (key := _read_key(row)) is not None]
+
+    def revoke_key(self, key_id: str, at: datetime) -> Awaitable[Key | None]:
+        return self._writer.submit(_revoke, key_id, to_micros(at))
+
+
+def _put_account(connection: sqlite3.Connection, book: Book, account: Account) -> Account | HalleyError:
+    stored = _read_account(connection.execute(_FIND_ACCOUNT, (account.username,)).fetchone())
+    if stored is not None:
+        return stored
+    if connection.execute(_SELECT_ACCOUNT, (account.id,)).fetchone() is not None:
+        return Conflict(f"The account id {account.id} is taken.")
+    connection.execute(
+        _PUT_ACCOUNT,
+        (account.id, account.username, account.type, account.name, account.weight, to_micros(account.created_at)),
+    )
+    book.set_weight(account.id, account.weight)
+    return account
+
+
+def _put_key(connection: sqlite3.Connection, key: Key) -> HalleyError | None:
+    if connection.execute(_SELECT_ACCOUNT, (key.account_id,)).fetchone() is None:
+        return Conflict(f"The key {key.id} belongs to account {key.account_id}, which does not exist.")
+    scopes = " ".join(sorted(key.scopes))
+    revoked_at = None if key.revoked_at is None else to_micros(key.revoked_at)
+    row = (key.id, key.account_id, key.name, key.digest, key.hint, scopes, to_micros(key.created_at), revoked_at)
+    if connection.execute(_PUT_KEY, row).rowcount == 0:
+        return Conflict(f"The key {key.id} ({key.hint}...) exists already.")
+    return None
+
+
+def _revoke(connection: sqlite3.Connection, key_id: str, at: int) -> Key | None:
+    connection.execute(_REVOKE, (at, key_id))
+    return _read_key(connection.execute(_SELECT_KEY, (key_id,)).fetchone())
+
+
+def _rows(connection: sqlite3.Connection, statement: str, *values: Any) -> list[Any]:
+    return connection.execute(statement, values).fetchall()
+
+
+def _read_account(row: Any) -> Account | None:
+    if row is None:
+        return None
+    return Account(id=row[0], username=row[1], type=row[2], name=row[3], weight=row[4], created_at=from_micros(row[5]))
+
+
+def _read_key(row: Any) -> Key | None:
+    if row is None:
+        return None
+    return Key(
+        id=row[0],
+        account_id=row[1],
+        name=row[2],
+        digest=row[3],
+        hint=row[4],
+        scopes=frozenset(Scope(word) for word in row[5].split()),
+        created_at=from_micros(row[6]),
+        revoked_at=None if row[7] is None else from_micros(row[7]),
+    )

@@ -1,0 +1,141 @@
+"""Predictions: `PredictionStore` in SQL."""
+
+# ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
+
+import sqlite3
+from collections.abc import Awaitable
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from halley.clock import to_micros
+from halley.errors import Conflict, HalleyError
+from halley.predictions.ports import Canceled, Created, Lease, NewPrediction, Page
+from halley.predictions.records import Event, NewEvent, Prediction
+from halley.predictions.status import EventKind, Fact, Source
+from halley.store.sqlite import changes, paging, queue
+from halley.store.sqlite.book import Book
+from halley.store.sqlite.parts import Part
+from halley.store.sqlite.reads import SELECT_PREDICTION
+from halley.store.sqlite.rows import (
+    EVENT_COLUMNS,
+    INSERT_EVENT,
+    INSERT_PREDICTION,
+    event_rows,
+    new_prediction_row,
+    read_event,
+    read_prediction,
+    select_live,
+)
+
+_INSERT_QUEUE: Final = (
+    "INSERT INTO queue (prediction_id, version, account_id, priority, session_id, fence, attempt, ready_at,"
+    " deadline_at, work_input) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_SELECT_LOG: Final = f'SELECT {EVENT_COLUMNS} FROM events WHERE "offset" > ? ORDER BY "offset" LIMIT ?'
+
+
+class PredictionRows(Part):
+    """Fulfils `predictions.ports.PredictionStore`."""
+
+    def create(self, new: NewPrediction) -> Awaitable[Created]:
+        return self._writer.submit(_create, self._book, new, orphaned=self._give_back)
+
+    async def get(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
+        row = self._reads.one(SELECT_PREDICTION, prediction_id)
+        if row is None or (account_id is not None and row[1] != account_id):
+            return None
+        return read_prediction(row)
+
+    async def page(
+        self,
+        account_id: str,
+        *,
+        limit: int,
+        older_than: str | None = None,
+        newer_than: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        source: Source | None = None,
+    ) -> Page:
+        wanted = paging.Wanted(account_id, created_after, created_before, source)
+        return await self._reads.elsewhere(paging.read_page, wanted, limit, older_than, newer_than)
+
+    def cancel(self, prediction_id: str, account_id: str | None, at: datetime) -> Awaitable[Canceled | None]:
+        return self._writer.submit(_cancel, self._book, prediction_id, account_id, at)
+
+    async def read_events(self, prediction_id: str, after_seq: int = 0, limit: int = 1000) -> list[Event]:
+        return changes.read_events(self._reads.here, prediction_id, after_seq, limit)
+
+    async def read_log(self, after_offset: int = 0, limit: int = 1000) -> list[Event]:
+        return await self._reads.elsewhere(_read_log, after_offset, limit)
+
+    def _give_back(self, created: Created) -> None:
+        """The caller of a create went away: nobody would run what it leased."""
+        if created.lease is not None:
+            self._writer.submit(queue.release, self._book, created.lease, created.prediction.created_at, 0.0)
+
+
+def _create(connection: sqlite3.Connection, book: Book, new: NewPrediction) -> Created | HalleyError:
+    prediction = new.prediction
+    version, account_id = prediction.version, prediction.account_id
+    session_id = new.session_id if new.session_id in book.sessions else None
+    if session_id is not None:
+        prediction = msgspec.structs.replace(prediction, fence=1, attempts=1)
+    elif (refusal := book.refusal(account_id)) is not None:
+        return _stored(connection, prediction) or refusal
+    if connection.execute(INSERT_PREDICTION, new_prediction_row(prediction)).rowcount == 0:
+        return _stored(connection, prediction) or Conflict(f"The id {prediction.id} is taken.")
+    created_at = to_micros(prediction.created_at)
+    connection.execute(
+        _INSERT_QUEUE,
+        (
+            prediction.id,
+            version,
+            account_id,
+            prediction.priority,
+            session_id,
+            prediction.fence,
+            prediction.attempts,
+            created_at,
+            None if prediction.deadline_at is None else to_micros(prediction.deadline_at),
+            new.work_input,
+        ),
+    )
+    first = (NewEvent(kind=EventKind.CREATED, at=prediction.created_at),)
+    rows = event_rows(prediction.id, first, attempt=prediction.attempts, first_seq=1, first_offset=book.take_offsets(1))
+    connection.execute(INSERT_EVENT, rows[0])
+    book.add_run(prediction.model)
+    if session_id is None:
+        book.add_waiting(version, account_id)
+        return Created(prediction=prediction)
+    book.turns(version).take(account_id, book.weight(account_id), out_of_turn=version in book.waiting)
+    lease = Lease(prediction_id=prediction.id, session_id=session_id, fence=1, attempt=1)
+    return Created(prediction=prediction, lease=lease)
+
+
+def _stored(connection: sqlite3.Connection, prediction: Prediction) -> Created | None:
+    """What an earlier create of the same id and account stored. Its lease belongs to that one."""
+    row = connection.execute(SELECT_PREDICTION, (prediction.id,)).fetchone()
+    if row is None or row[1] != prediction.account_id:
+        return None
+    return Created(prediction=read_prediction(row))
+
+
+def _cancel(
+    connection: sqlite3.Connection, book: Book, prediction_id: str, account_id: str | None, at: datetime
+) -> Canceled | None:
+    live = select_live(connection, prediction_id)
+    if live is None or (account_id is not None and live.prediction.account_id != account_id):
+        return None
+    was_leased = live.session_id is not None
+    if live.prediction.is_terminal:
+        return Canceled(prediction=live.prediction, changed=False, was_leased=was_leased)
+    canceled = changes.end(connection, book, live, Fact.CANCEL_REQUESTED, at)
+    changes.leave_queue(connection, book, live)
+    return Canceled(prediction=canceled, changed=True, was_leased=was_leased)
+
+
+def _read_log(connection: sqlite3.Connection, after_offset: int, limit: int) -> list[Event]:
+    return [read_event(row) for row in connection.execute(_SELECT_LOG, (after_offset, limit))]

@@ -1,0 +1,210 @@
+"""The queue: sessions, claims and what holders of leases report. `WorkQueue` in SQL, first half."""
+
+import sqlite3
+from collections.abc import Awaitable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from halley.clock import to_micros
+from halley.errors import HalleyError, LeaseLost, WrongState
+from halley.predictions.ports import Appended, Claimed, Finished, Lease
+from halley.predictions.records import NewEvent
+from halley.predictions.status import Fact
+from halley.store.sqlite import changes
+from halley.store.sqlite.book import Book
+from halley.store.sqlite.changes import DELETE_FROM_QUEUE, Guard
+from halley.store.sqlite.parts import Part
+from halley.store.sqlite.rows import select_live
+
+_PUT_SESSION: Final = (
+    "INSERT INTO sessions (id, expires_at) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET expires_at = ?2"
+)
+_ENDED_LEASES: Final = "SELECT prediction_id, session_id, fence, attempt FROM queue WHERE session_id = ? AND is_ended"
+_CANDIDATES: Final = (
+    "SELECT prediction_id FROM queue WHERE version = ? AND account_id = ? AND session_id IS NULL AND ready_at <= ?"
+    " AND (deadline_at IS NULL OR deadline_at > ?) ORDER BY priority DESC, prediction_id LIMIT ?"
+)
+_TAKE: Final = (
+    "UPDATE queue SET session_id = ?, fence = fence + 1, attempt = attempt + 1 WHERE prediction_id = ?"
+    " RETURNING work_input"
+)
+_GIVE_BACK: Final = (
+    "UPDATE queue SET session_id = NULL, attempt = max(attempt - 1, 0), ready_at = ? WHERE prediction_id = ?"
+)
+
+
+class QueueRows(Part):
+    """Fulfils the part of `predictions.ports.WorkQueue` that holders of leases use."""
+
+    def open_session(self, session_id: str, at: datetime, lease_seconds: float) -> Awaitable[None]:
+        return self._writer.submit(_open_session, self._book, session_id, _end_of(at, lease_seconds))
+
+    def renew(self, session_id: str, at: datetime, lease_seconds: float) -> Awaitable[list[Lease]]:
+        return self._writer.submit(_renew, self._book, session_id, _end_of(at, lease_seconds))
+
+    def claim(self, session_id: str, credits: Mapping[str, int], at: datetime) -> Awaitable[list[Claimed]]:
+        def give_back(claimed: list[Claimed]) -> None:
+            for item in claimed:
+                self.release(item.lease, at)
+
+        return self._writer.submit(_claim, self._book, session_id, dict(credits), at, orphaned=give_back)
+
+    def append_events(self, lease: Lease, events: Sequence[NewEvent]) -> Awaitable[Appended]:
+        return self._writer.submit(_append, self._book, self._guard, lease, tuple(events))
+
+    def finish(
+        self,
+        lease: Lease,
+        fact: Fact,
+        at: datetime,
+        *,
+        events: Sequence[NewEvent] = (),
+        error: str | None = None,
+        reason: str | None = None,
+        predict_time: float | None = None,
+    ) -> Awaitable[Finished]:
+        return self._writer.submit(
+            _finish, self._book, self._guard, lease, fact, at, tuple(events), error, reason, predict_time
+        )
+
+    def release(self, lease: Lease, at: datetime, *, backoff_seconds: float = 0.0) -> Awaitable[None]:
+        return self._writer.submit(release, self._book, lease, at, backoff_seconds)
+
+    async def waiting(self) -> Mapping[str, int]:
+        return await self._writer.submit(_count_waiting, self._book)
+
+
+def _end_of(at: datetime, lease_seconds: float) -> int:
+    return to_micros(at + timedelta(seconds=lease_seconds))
+
+
+def _open_session(connection: sqlite3.Connection, book: Book, session_id: str, expires_at: int) -> None:
+    connection.execute(_PUT_SESSION, (session_id, expires_at))
+    book.sessions[session_id] = expires_at
+
+
+def _renew(connection: sqlite3.Connection, book: Book, session_id: str, expires_at: int) -> list[Lease] | HalleyError:
+    if session_id not in book.sessions:
+        return _no_session(session_id)
+    _open_session(connection, book, session_id, expires_at)
+    rows = connection.execute(_ENDED_LEASES, (session_id,)).fetchall()
+    return [Lease(prediction_id=row[0], session_id=row[1], fence=row[2], attempt=row[3]) for row in rows]
+
+
+def _claim(
+    connection: sqlite3.Connection, book: Book, session_id: str, credits: dict[str, int], at: datetime
+) -> list[Claimed] | HalleyError:
+    if session_id not in book.sessions:
+        return _no_session(session_id)
+    claimed: list[Claimed] = []
+    for version, most in credits.items():
+        for prediction_id in _choose(connection, book, version, most, to_micros(at)):
+            (work_input,) = connection.execute(_TAKE, (session_id, prediction_id)).fetchone()
+            claimed.append(_taken(connection, book, prediction_id, work_input))
+    return claimed
+
+
+def _choose(connection: sqlite3.Connection, book: Book, version: str, most: int, now: int) -> list[str]:
+    """Whom the turns name, at most so many, without taking them yet."""
+    turns = book.turns(version)
+    lines: dict[str, list[str]] = {}  # account -> its next ones, the last is first in line
+    chosen: list[str] = []
+    for account_id in book.waiting.get(version, ()):
+        found = connection.execute(_CANDIDATES, (version, account_id, now, now, most)).fetchall()
+        if found:
+            lines[account_id] = [prediction_id for (prediction_id,) in reversed(found)]
+    while lines and len(chosen) < most:
+        account_id = turns.next_of(lines)
+        turns.take(account_id, book.weight(account_id))
+        chosen.append(lines[account_id].pop())
+        if not lines[account_id]:
+            del lines[account_id]
+    return chosen
+
+
+def _taken(connection: sqlite3.Connection, book: Book, prediction_id: str, work_input: bytes | None) -> Claimed:
+    live = select_live(connection, prediction_id)
+    if live is None or (lease := live.lease) is None:
+        raise AssertionError(f"queue and predictions disagree about {prediction_id}")
+    prediction = msgspec.structs.replace(live.prediction, fence=lease.fence, attempts=lease.attempt)
+    book.add_waiting(prediction.version, prediction.account_id, -1)
+    return Claimed(
+        lease=lease, prediction=prediction, work_input=prediction.input if work_input is None else work_input
+    )
+
+
+def _append(
+    connection: sqlite3.Connection, book: Book, guard: Guard, lease: Lease, events: Sequence[NewEvent]
+) -> Appended | HalleyError:
+    live = select_live(connection, lease.prediction_id)
+    if live is None or not guard.holds(live, lease):
+        return _lost(lease)
+    if live.prediction.is_terminal:
+        return Appended(revision=live.prediction.revision, is_terminal=True)
+    changes.note_start(live, events)
+    live.prediction = msgspec.structs.replace(
+        live.prediction, revision=live.prediction.revision + 1, fence=lease.fence, attempts=lease.attempt
+    )
+    changes.record(connection, book, live, events)
+    return Appended(revision=live.prediction.revision, is_terminal=False)
+
+
+def _finish(
+    connection: sqlite3.Connection,
+    book: Book,
+    guard: Guard,
+    lease: Lease,
+    fact: Fact,
+    at: datetime,
+    events: Sequence[NewEvent],
+    error: str | None,
+    reason: str | None,
+    predict_time: float | None,
+) -> Finished | HalleyError:
+    live = select_live(connection, lease.prediction_id)
+    if live is None:
+        return _lost(lease)
+    if not guard.holds(live, lease):
+        if live.fence is None and live.prediction.is_terminal:
+            return Finished(prediction=live.prediction, applied=False)  # finished before: a repeat
+        return _lost(lease)
+    if live.prediction.is_terminal:
+        connection.execute(DELETE_FROM_QUEUE, (lease.prediction_id,))
+        return Finished(prediction=live.prediction, applied=False)
+    try:
+        ended = changes.end(
+            connection, book, live, fact, at, events=events, error=error, reason=reason, predict_time=predict_time
+        )
+    except WrongState as refusal:  # decided before anything was written
+        return refusal
+    connection.execute(DELETE_FROM_QUEUE, (lease.prediction_id,))
+    return Finished(prediction=ended, applied=True)
+
+
+def release(connection: sqlite3.Connection, book: Book, lease: Lease, at: datetime, backoff_seconds: float) -> None:
+    """See WorkQueue.release."""
+    live = select_live(connection, lease.prediction_id)
+    if live is None or live.lease is None or live.lease != lease:
+        return
+    if live.prediction.is_terminal:
+        connection.execute(DELETE_FROM_QUEUE, (lease.prediction_id,))
+        return
+    connection.execute(_GIVE_BACK, (_end_of(at, backoff_seconds), lease.prediction_id))
+    book.add_waiting(live.prediction.version, live.prediction.account_id)
+
+
+def _count_waiting(connection: sqlite3.Connection, book: Book) -> Mapping[str, int]:
+    del connection  # the book is as good, and the writer's order makes it see every earlier write
+    return {version: sum(accounts.values()) for version, accounts in book.waiting.items()}
+
+
+def _no_session(session_id: str) -> LeaseLost:
+    return LeaseLost(f"The session {session_id} is not open: it expired and was reaped, or never existed.")
+
+
+def _lost(lease: Lease) -> LeaseLost:
+    return LeaseLost(
+        f"Session {lease.session_id} with fence {lease.fence} does not hold prediction {lease.prediction_id}."
+    )

@@ -1,0 +1,156 @@
+"""Ends that no holder reports: lost sessions, clocks, versions that cannot run. `WorkQueue` in SQL, second half.
+
+Each of these may concern the whole queue, so they work in portions: one transaction each, with others between them.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from halley.clock import to_micros
+from halley.ids import first_id_at
+from halley.predictions.lifecycle import TRANSITIONS
+from halley.predictions.ports import Expired, Reaped
+from halley.predictions.records import NewEvent, Prediction
+from halley.predictions.status import EventKind, Fact, Status
+from halley.store.sqlite import changes
+from halley.store.sqlite.book import Book
+from halley.store.sqlite.changes import DELETE_FROM_QUEUE
+from halley.store.sqlite.parts import Part
+from halley.store.sqlite.rows import Live, select_live
+
+T = TypeVar("T")
+
+PORTION: Final = 200
+_BACKOFF_SECONDS: Final = 1.0  # times the attempts so far
+
+_LEASED_BY: Final = "SELECT prediction_id FROM queue WHERE session_id = ? LIMIT ?"
+_LEASED_BY_OTHERS: Final = "SELECT DISTINCT session_id FROM queue WHERE session_id IS NOT NULL AND session_id != ?"
+_REQUEUE: Final = "UPDATE queue SET session_id = NULL, ready_at = ? WHERE prediction_id = ?"
+_PAST_DEADLINE: Final = (
+    "SELECT id FROM predictions WHERE deadline_at IS NOT NULL AND completed_at IS NULL AND deadline_at <= ?"
+    " ORDER BY deadline_at LIMIT ?"
+)
+_WAITING_SINCE_BEFORE: Final = (
+    "SELECT prediction_id FROM queue WHERE prediction_id < ? AND session_id IS NULL ORDER BY prediction_id LIMIT ?"
+)
+_WAITING_FOR: Final = "SELECT prediction_id FROM queue WHERE version = ? AND session_id IS NULL LIMIT ?"
+
+
+class RescueRows(Part):
+    """Fulfils the part of `predictions.ports.WorkQueue` that ends what nobody else can end."""
+
+    async def reap(self, at: datetime, *, all_but: str | None = None, max_attempts: int = 2) -> list[Reaped]:
+        return await self._in_portions(_reap, at, all_but, max_attempts)
+
+    async def expire(self, at: datetime, max_queue_seconds: float) -> list[Expired]:
+        return [
+            *await self._in_portions(_expire_deadlines, at),
+            *await self._in_portions(_expire_queued, at, max_queue_seconds),
+        ]
+
+    async def fail_waiting(self, version: str, at: datetime, error: str, reason: str) -> list[Prediction]:
+        return await self._in_portions(_fail_waiting, version, at, error, reason)
+
+    async def _in_portions(self, operation: Callable[..., tuple[list[T], bool]], *args: Any) -> list[T]:
+        """Repeat the operation until it says that nothing is left."""
+        done: list[T] = []
+        more = True
+        while more:
+            some, more = await self._writer.submit(operation, self._book, *args)
+            done += some
+        return done
+
+
+def _reap(
+    connection: sqlite3.Connection, book: Book, at: datetime, all_but: str | None, max_attempts: int
+) -> tuple[list[Reaped], bool]:
+    now = to_micros(at)
+    if all_but is None:
+        lost = [session for session, expires_at in book.sessions.items() if expires_at <= now]
+    else:
+        lost = [session for session in book.sessions if session != all_but]
+        lost += [s for (s,) in connection.execute(_LEASED_BY_OTHERS, (all_but,)).fetchall() if s not in book.sessions]
+    reaped: list[Reaped] = []
+    for session in lost:
+        held = connection.execute(_LEASED_BY, (session, PORTION)).fetchall()
+        for (prediction_id,) in held:
+            live = select_live(connection, prediction_id)
+            if live is None or live.prediction.is_terminal:
+                connection.execute(DELETE_FROM_QUEUE, (prediction_id,))
+            else:
+                reaped.append(_take_back(connection, book, live, at, max_attempts))
+        if len(held) == PORTION:
+            return reaped, True
+        connection.execute("DELETE FROM sessions WHERE id = ?", (session,))
+        book.sessions.pop(session, None)
+    return reaped, False
+
+
+def _take_back(connection: sqlite3.Connection, book: Book, live: Live, at: datetime, max_attempts: int) -> Reaped:
+    has_output = changes.read_progress(connection, live).has_output
+    if has_output or live.attempt >= max_attempts:
+        why = "it had published output already" if has_output else f"that was attempt {live.attempt} of {max_attempts}"
+        error = f"The worker that ran this prediction was lost, and it is not run again: {why}."
+        ended = changes.end(connection, book, live, Fact.FAILED, at, error=error, reason="worker_lost")
+        connection.execute(DELETE_FROM_QUEUE, (ended.id,))
+        return Reaped(prediction=ended, requeued=False)
+    mark = f"\n[halley] the server stopped while this ran; attempt {live.attempt + 1} begins\n"
+    lost = NewEvent(kind=EventKind.ATTEMPT_LOST, at=at, data=msgspec.json.encode(mark))
+    live.prediction = msgspec.structs.replace(
+        live.prediction, revision=live.prediction.revision + 1, attempts=live.attempt, fence=live.fence or 0
+    )
+    changes.record(connection, book, live, (lost,))
+    ready_at = at + timedelta(seconds=_BACKOFF_SECONDS * live.attempt)
+    connection.execute(_REQUEUE, (to_micros(ready_at), live.prediction.id))
+    book.add_waiting(live.prediction.version, live.prediction.account_id)
+    return Reaped(prediction=live.prediction, requeued=True)
+
+
+def _expire_deadlines(connection: sqlite3.Connection, book: Book, at: datetime) -> tuple[list[Expired], bool]:
+    found = connection.execute(_PAST_DEADLINE, (to_micros(at), PORTION)).fetchall()
+    return _expire(connection, book, found, Fact.DEADLINE_PASSED, at, None), len(found) == PORTION
+
+
+def _expire_queued(
+    connection: sqlite3.Connection, book: Book, at: datetime, max_queue_seconds: float
+) -> tuple[list[Expired], bool]:
+    # ids are ordered by time, so the longest waiting are the first of the queue and no index of times is needed
+    bound = first_id_at(at - timedelta(seconds=max_queue_seconds))
+    found = connection.execute(_WAITING_SINCE_BEFORE, (bound, PORTION)).fetchall()
+    error = f"Nothing could run this prediction within {max_queue_seconds:g} s (runs.max_queue_seconds)."
+    return _expire(connection, book, found, Fact.QUEUE_TIME_PASSED, at, error), len(found) == PORTION
+
+
+def _expire(
+    connection: sqlite3.Connection, book: Book, found: list[Any], fact: Fact, at: datetime, error: str | None
+) -> list[Expired]:
+    expired: list[Expired] = []
+    for (prediction_id,) in found:
+        live = select_live(connection, prediction_id)
+        if live is None or live.prediction.is_terminal:  # only if somebody changed the file by hand
+            connection.execute(DELETE_FROM_QUEUE, (prediction_id,))
+            book.reload(connection)
+            continue
+        fails = TRANSITIONS[live.prediction.status, fact] is Status.FAILED
+        # what ends without having failed has a reason, and no error (contract D3)
+        ended = changes.end(connection, book, live, fact, at, error=error if fails else None)
+        changes.leave_queue(connection, book, live)
+        expired.append(Expired(prediction=ended, was_leased=live.session_id is not None))
+    return expired
+
+
+def _fail_waiting(
+    connection: sqlite3.Connection, book: Book, version: str, at: datetime, error: str, reason: str
+) -> tuple[list[Prediction], bool]:
+    found = connection.execute(_WAITING_FOR, (version, PORTION)).fetchall()
+    failed: list[Prediction] = []
+    for (prediction_id,) in found:
+        live = select_live(connection, prediction_id)
+        if live is not None:
+            failed.append(changes.end(connection, book, live, Fact.FAILED, at, error=error, reason=reason))
+            changes.leave_queue(connection, book, live)
+    return failed, len(found) == PORTION

@@ -1,0 +1,212 @@
+"""Between records and rows: the one place that knows in which column a member lives."""
+
+# ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from halley.clock import from_micros, to_micros
+from halley.predictions.ports import Lease
+from halley.predictions.records import Event, NewEvent, OutputFile, Prediction
+from halley.predictions.status import EventKind, Kind, Source, Status
+
+Row = Sequence[Any]
+
+_STATUS: Final = {str(word): word for word in Status}
+_KIND: Final = {str(word): word for word in Kind}
+_SOURCE: Final = {str(word): word for word in Source}
+_EVENT_KIND: Final = {str(word): word for word in EventKind}
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode_files: Final = msgspec.json.Decoder(tuple[OutputFile, ...]).decode
+_decode_filter: Final = msgspec.json.Decoder(tuple[str, ...]).decode
+_decode_metrics: Final = msgspec.json.Decoder(dict[str, object]).decode
+
+_NEW_COLUMNS: Final = (
+    "id, account_id, key_id, kind, status, revision, model, version, deployment, source, priority, provider, handle,"
+    " submit_state, attempts, fence, created_with_wait, webhook, webhook_events_filter, created_at, deadline_at,"
+    " last_seq, has_progress, input"
+)
+INSERT_PREDICTION: Final = (
+    f"INSERT INTO predictions ({_NEW_COLUMNS})"
+    f" VALUES ({', '.join('?' * (_NEW_COLUMNS.count(',') + 1))}) ON CONFLICT (id) DO NOTHING"
+)
+
+_COLUMNS: Final = (
+    "id, account_id, key_id, kind, status, revision, model, version, deployment, source, priority, provider, handle,"
+    " submit_state, attempts, fence, created_with_wait, webhook, webhook_events_filter, termination_reason,"
+    " cost_micros, created_at, started_at, completed_at, deadline_at, cancel_requested_at, data_removed_at,"
+    " error, metrics, files, input, output, {logs}"
+)
+PREDICTION_COLUMNS: Final = _COLUMNS.format(logs="logs")
+PREDICTION_COLUMNS_WITHOUT_LOGS: Final = _COLUMNS.format(logs="''")  # lists: they may be 16 MiB each
+
+_LIVE_COLUMNS: Final = ", ".join(f"p.{name.strip()}" for name in PREDICTION_COLUMNS.split(","))
+_LIVE_AT: Final = PREDICTION_COLUMNS.count(",") + 1
+SELECT_LIVE: Final = (
+    f"SELECT {_LIVE_COLUMNS}, p.number, p.last_seq, p.has_progress, q.session_id, q.fence, q.attempt"
+    " FROM predictions AS p LEFT JOIN queue AS q ON q.prediction_id = p.id WHERE p.id = ?"
+)
+
+UPDATE_PREDICTION: Final = (
+    "UPDATE predictions SET status = ?, revision = ?, attempts = ?, fence = ?, termination_reason = ?, started_at = ?,"
+    " completed_at = ?, cancel_requested_at = ?, last_seq = ?, has_progress = ?, error = ?, metrics = ?, files = ?,"
+    " output = ?, logs = ? WHERE number = ?"
+)
+
+INSERT_EVENT: Final = (
+    'INSERT INTO events ("offset", prediction_id, seq, attempt, kind, at, data) VALUES (?, ?, ?, ?, ?, ?, ?)'
+)
+EVENT_COLUMNS: Final = 'prediction_id, seq, attempt, kind, at, data, "offset"'
+
+
+class Live(msgspec.Struct, gc=False):
+    """A prediction inside a transaction, with what the queue and the log say about it."""
+
+    prediction: Prediction
+    number: int
+    last_seq: int
+    has_progress: bool
+    session_id: str | None  # the holder of its lease; None if it waits, or is not in the queue
+    fence: int | None  # None: not in the queue
+    attempt: int
+
+    @property
+    def lease(self) -> Lease | None:
+        if self.session_id is None or self.fence is None:
+            return None
+        return Lease(
+            prediction_id=self.prediction.id, session_id=self.session_id, fence=self.fence, attempt=self.attempt
+        )
+
+
+def new_prediction_row(prediction: Prediction) -> Row:
+    """The values of INSERT_PREDICTION; its first event is in the same transaction."""
+    deadline = prediction.deadline_at
+    wanted = prediction.webhook_events_filter
+    return (
+        prediction.id,
+        prediction.account_id,
+        prediction.key_id,
+        prediction.kind.value,
+        prediction.status.value,
+        prediction.revision,
+        prediction.model,
+        prediction.version,
+        prediction.deployment,
+        prediction.source.value,
+        prediction.priority,
+        prediction.provider,
+        prediction.handle,
+        prediction.submit_state,
+        prediction.attempts,
+        prediction.fence,
+        prediction.created_with_wait,
+        prediction.webhook,
+        None if wanted is None else _encode(wanted),
+        to_micros(prediction.created_at),
+        None if deadline is None else to_micros(deadline),
+        1,
+        False,
+        prediction.input,
+    )
+
+
+def changed_prediction_row(live: Live) -> Row:
+    """The values of UPDATE_PREDICTION: everything that a fact may change."""
+    prediction = live.prediction
+    started, completed, asked = prediction.started_at, prediction.completed_at, prediction.cancel_requested_at
+    return (
+        prediction.status.value,
+        prediction.revision,
+        prediction.attempts,
+        prediction.fence,
+        prediction.termination_reason,
+        None if started is None else to_micros(started),
+        None if completed is None else to_micros(completed),
+        None if asked is None else to_micros(asked),
+        live.last_seq,
+        live.has_progress,
+        prediction.error,
+        _encode(prediction.metrics) if prediction.metrics else None,
+        _encode(prediction.files) if prediction.files else None,
+        prediction.output,
+        prediction.logs,
+        live.number,
+    )
+
+
+def read_prediction(row: Row) -> Prediction:
+    """The record of a row of PREDICTION_COLUMNS (more columns may follow)."""
+    started, completed, deadline, asked, removed = row[22], row[23], row[24], row[25], row[26]
+    return Prediction(
+        id=row[0],
+        account_id=row[1],
+        key_id=row[2],
+        kind=_KIND[row[3]],
+        status=_STATUS[row[4]],
+        revision=row[5],
+        model=row[6],
+        version=row[7],
+        deployment=row[8],
+        source=_SOURCE[row[9]],
+        priority=row[10],
+        provider=row[11],
+        handle=row[12],
+        submit_state=row[13],
+        attempts=row[14],
+        fence=row[15],
+        created_with_wait=row[16] == 1,
+        webhook=row[17],
+        webhook_events_filter=None if row[18] is None else _decode_filter(row[18]),
+        termination_reason=row[19],
+        cost_micros=row[20],
+        created_at=from_micros(row[21]),
+        started_at=None if started is None else from_micros(started),
+        completed_at=None if completed is None else from_micros(completed),
+        deadline_at=None if deadline is None else from_micros(deadline),
+        cancel_requested_at=None if asked is None else from_micros(asked),
+        data_removed_at=None if removed is None else from_micros(removed),
+        error=row[27],
+        metrics={} if row[28] is None else _decode_metrics(row[28]),
+        files=() if row[29] is None else _decode_files(row[29]),
+        input=row[30],
+        output=row[31],
+        logs=row[32],
+    )
+
+
+def select_live(connection: sqlite3.Connection, prediction_id: str) -> Live | None:
+    """The prediction with its queue entry; None if absent."""
+    row = connection.execute(SELECT_LIVE, (prediction_id,)).fetchone()
+    if row is None:
+        return None
+    number, last_seq, has_progress, session_id, fence, attempt = row[_LIVE_AT:]
+    prediction = read_prediction(row)
+    return Live(prediction, number, last_seq, has_progress == 1, session_id, fence, attempt or prediction.attempts)
+
+
+def event_rows(
+    prediction_id: str, events: Iterable[NewEvent], *, attempt: int, first_seq: int, first_offset: int
+) -> list[Row]:
+    """The values of INSERT_EVENT for events in a row."""
+    return [
+        (first_offset + n, prediction_id, first_seq + n, attempt, event.kind.value, to_micros(event.at), event.data)
+        for n, event in enumerate(events)
+    ]
+
+
+def read_event(row: Row) -> Event:
+    """The record of a row of EVENT_COLUMNS."""
+    return Event(
+        prediction_id=row[0],
+        seq=row[1],
+        attempt=row[2],
+        kind=_EVENT_KIND[row[3]],
+        at=from_micros(row[4]),
+        data=row[5],
+        offset=row[6],
+    )

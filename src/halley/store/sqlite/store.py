@@ -1,0 +1,79 @@
+"""The SQLite store as a whole: opened in order, closed in reverse."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from anyio import CancelScope, to_thread
+
+from halley.clock import Clock, SystemClock
+from halley.errors import Unusable
+from halley.predictions.ports import QueueLimits
+from halley.store.sqlite.book import Book
+from halley.store.sqlite.changes import Guard
+from halley.store.sqlite.files import FileRows, LedgerRows
+from halley.store.sqlite.keys import KeyRows
+from halley.store.sqlite.models import ModelRows
+from halley.store.sqlite.predictions import PredictionRows
+from halley.store.sqlite.queue import QueueRows
+from halley.store.sqlite.reads import Reads
+from halley.store.sqlite.rescue import RescueRows
+from halley.store.sqlite.schema import connect, prepare
+from halley.store.sqlite.writer import GroupWriter
+
+_WRITER_CACHE_KIB: Final = 4096
+_NO_LIMITS: Final = QueueLimits()
+
+
+class SqliteStore(PredictionRows, QueueRows, RescueRows, ModelRows, KeyRows, LedgerRows):
+    """Fulfils PredictionStore, WorkQueue, ModelStore, KeyStore and BlobLedger; `files` fulfils FileStore.
+
+    One process writes at a time (store.folder sees to it): counts and turns are kept in its memory.
+    """
+
+    def __init__(self, writer: GroupWriter, reads: Reads, book: Book, guard: Guard) -> None:
+        super().__init__(writer, reads, book, guard)
+        self.files = FileRows(writer, reads, book, guard)
+
+    @property
+    def broken(self) -> Unusable | None:
+        """Why nothing can be written any more, if so: end the process, and start it again when the disk is sound."""
+        return self._writer.broken
+
+
+@asynccontextmanager
+async def open_sqlite(
+    path: Path | str,
+    *,
+    clock: Clock | None = None,
+    limits: QueueLimits = _NO_LIMITS,
+    failpoint: Callable[[str], None] | None = None,
+    planted: frozenset[str] = frozenset(),
+) -> AsyncIterator[SqliteStore]:
+    """Open the database, made or migrated as needed, and close it behind the block when all writes are done.
+
+    `failpoint` is called in the writer's thread with "before_commit" and "after_commit" of every batch. `planted` names
+    bugs to switch on: "ack_before_commit", "no_fence". Both are for tests that kill the server.
+
+    Raises:
+        Unusable: it is damaged, foreign, newer than this Halley, or on a disk that cannot hold it.
+    """
+    path = Path(path)
+    at = (clock or SystemClock()).now()
+    connection = connect(path, read_only=False, cache_kib=_WRITER_CACHE_KIB)
+    book = Book(limits)
+    try:
+        await to_thread.run_sync(prepare, connection, path, at)
+        await to_thread.run_sync(book.reload, connection)
+        reads = Reads(path)
+    except BaseException:
+        connection.close()
+        raise
+    writer = GroupWriter(connection, book, failpoint=failpoint, planted=planted)
+    try:
+        yield SqliteStore(writer, reads, book, Guard(unfenced="no_fence" in planted))
+    finally:
+        with CancelScope(shield=True):  # what is queued is written, whoever is in a hurry
+            reads.close()
+            await to_thread.run_sync(writer.close)

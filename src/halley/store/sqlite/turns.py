@@ -1,0 +1,34 @@
+"""Whose turn it is: a fair share of claims for each account, however long its queue.
+
+Stride scheduling. Each account has a place on an endless road and moves by 1/weight when it gets a turn; whoever is
+furthest behind goes next. Who comes back after a pause starts where the others are now: nobody saves up turns.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+_ROAD: Final = 5_040  # divisible by every weight up to 10, so that small weights share exactly
+_KEPT: Final = 1_000
+
+
+class Turns:
+    """The turns of one version. Held in memory: after a restart everybody starts level, which is fair as well."""
+
+    __slots__ = ("_front", "_places")
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+        self._front = 0  # where newcomers begin: the place of the last turn that was given
+
+    def next_of(self, accounts: Iterable[str]) -> str:
+        """The account whose turn it is; ties go to the smaller id."""
+        return min(accounts, key=lambda account: (max(self._places.get(account, 0), self._front), account))
+
+    def take(self, account: str, weight: int, *, out_of_turn: bool = False) -> None:
+        """Note that the account had a turn; `out_of_turn` if others were waiting and had not been asked."""
+        place = max(self._places.get(account, 0), self._front)
+        if not out_of_turn:
+            self._front = place
+        self._places[account] = place + max(_ROAD // weight, 1)
+        if len(self._places) > _KEPT:
+            self._places = {name: at for name, at in self._places.items() if at > self._front}

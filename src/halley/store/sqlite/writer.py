@@ -1,0 +1,250 @@
+"""One writer thread, and one durable commit for many writes.
+
+Everything that is queued when the writer becomes free shares a transaction, so a sync of the disk is paid once for the
+batch. Acknowledgements leave after the commit, all of a batch in one call into the event loop.
+"""
+
+import asyncio
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, Protocol, TypeVar, cast
+
+from halley.errors import HalleyError, Overloaded, StorageFull, Unusable
+
+T = TypeVar("T")
+
+BATCH_LIMIT: Final = 512  # bounds how long the first of a batch waits for the last
+
+_FULL_CODES: Final = frozenset(
+    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMMAP}  # ENOSPC in database, log or index
+)
+# After a failed sync the kernel may have dropped what we wrote: only a restart, which reads the log, tells the truth.
+_BROKEN_CODES: Final = frozenset(
+    {sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+)
+
+
+class Recollection(Protocol):
+    """What the writer's operations keep in memory between them."""
+
+    def reload(self, connection: sqlite3.Connection) -> None:
+        """Read it again: what was remembered belongs to a transaction that is gone."""
+        ...
+
+    def settle(self, connection: sqlite3.Connection) -> None:
+        """Write down what operations left to the end of their transaction."""
+        ...
+
+
+class _Write:
+    __slots__ = ("args", "future", "operation", "orphaned", "outcome")
+
+    def __init__(
+        self,
+        operation: Callable[..., Any],
+        args: tuple[Any, ...],
+        future: asyncio.Future[Any],
+        orphaned: Callable[[Any], None] | None,
+    ) -> None:
+        self.operation = operation
+        self.args = args
+        self.future = future
+        self.orphaned = orphaned
+        self.outcome: Any = None
+
+
+class GroupWriter:
+    """Runs operations on one connection, in order of `submit`, many to a commit.
+
+    An operation gets the connection and its arguments, and may run more than once: a batch that fails is rolled back
+    and done again. A refusal that it *returns* (a HalleyError made before anything was written) reaches the caller as
+    a raised error and disturbs nobody; one that it raises costs its batch a second run.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        recollection: Recollection,
+        *,
+        failpoint: Callable[[str], None] | None = None,
+        planted: frozenset[str] = frozenset(),
+    ) -> None:
+        self._connection = connection
+        self._recollection = recollection
+        self._failpoint = failpoint
+        self._ack_first = "ack_before_commit" in planted  # a planted bug, for the test that must find it
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[_Write] = deque()
+        self._wake = (
+            threading.Lock()
+        )  # taken: nothing new. A bare lock, because an Event makes a new lock for each wait
+        self._wake.acquire()
+        self._closing = False
+        self._broken: Unusable | None = None
+        self._thread = threading.Thread(target=self._work, name="halley-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def broken(self) -> Unusable | None:
+        """Why nothing can be written any more, if so: the process should end and be started again."""
+        return self._broken
+
+    def submit(
+        self,
+        operation: Callable[..., T | HalleyError],
+        *args: Any,
+        orphaned: Callable[[T], None] | None = None,
+    ) -> asyncio.Future[T]:
+        """Queue an operation; the future is done after its commit. Only from the event loop's thread.
+
+        Cancelling the future does not take the operation back. If it was cancelled when the operation is committed,
+        `orphaned` gets the result that nobody waits for.
+
+        Raises:
+            Unusable: the writer was closed.
+        """
+        if self._closing:
+            raise Unusable("The database is closed: this server is stopping.")
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._queue.append(_Write(operation, args, future, orphaned))
+        if self._wake.locked():
+            self._wake.release()
+        return future
+
+    def close(self) -> None:
+        """Write what is queued and end the thread. Blocks: call it from another thread than the loop's."""
+        self._closing = True
+        if self._wake.locked():
+            self._wake.release()
+        self._thread.join()
+        self._connection.close()
+
+    def _work(self) -> None:
+        queue = self._queue
+        while True:
+            self._wake.acquire()
+            closing = self._closing
+            while queue:
+                batch = [queue.popleft() for _ in range(min(len(queue), BATCH_LIMIT))]
+                self._commit_batch(batch)
+                del batch  # an idle writer keeps no inputs and futures alive
+            if closing:
+                return
+
+    def _commit_batch(self, batch: list[_Write]) -> None:
+        if self._broken is None:
+            for way in (self._all_at_once, self._each_behind_a_savepoint, self._each_on_its_own):
+                try:
+                    way(batch)
+                    break
+                except Exception:  # noqa: BLE001 - whatever broke it, the next way finds the one operation that did
+                    if not self._undo():
+                        break
+        if self._broken is not None:
+            for write in batch:
+                write.outcome = self._broken
+        self._loop.call_soon_threadsafe(_deliver, batch)
+
+    def _all_at_once(self, batch: list[_Write]) -> None:
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        for write in batch:
+            write.outcome = write.operation(connection, *write.args)
+        self._recollection.settle(connection)
+        if self._ack_first:
+            self._loop.call_soon_threadsafe(_deliver, batch)
+        self._commit()
+
+    def _each_behind_a_savepoint(self, batch: list[_Write]) -> None:
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        for write in batch:
+            connection.execute("SAVEPOINT one")
+            try:
+                write.outcome = write.operation(connection, *write.args)
+                self._recollection.settle(connection)
+            except Exception as error:  # it belongs to whoever waits for this operation
+                if not connection.in_transaction:  # some errors end the whole transaction: the others are gone, too
+                    raise
+                connection.execute("ROLLBACK TO one")
+                self._recollection.reload(connection)
+                write.outcome = self._told(error)
+            connection.execute("RELEASE one")
+        self._commit()
+
+    def _each_on_its_own(self, batch: list[_Write]) -> None:
+        """The last way: the commit itself had failed, as on a full disk, where small writes may still find room."""
+        for write in batch:
+            try:
+                self._all_at_once_quietly(write)
+            except Exception as error:  # noqa: BLE001 - as above
+                self._undo()
+                write.outcome = self._told(error)
+
+    def _all_at_once_quietly(self, write: _Write) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+        write.outcome = write.operation(self._connection, *write.args)
+        self._recollection.settle(self._connection)
+        self._commit()
+
+    def _commit(self) -> None:
+        if self._failpoint is not None:
+            self._failpoint("before_commit")
+        try:
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode in _BROKEN_CODES:
+                self._break(error)
+            raise
+        if self._failpoint is not None:
+            self._failpoint("after_commit")
+
+    def _undo(self) -> bool:
+        """Roll back, remember anew; False if the writer is broken."""
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            self._recollection.reload(self._connection)
+        except sqlite3.Error as error:
+            self._break(error)
+        return self._broken is None
+
+    def _break(self, error: sqlite3.Error) -> None:
+        self._broken = Unusable(
+            f"The database cannot be written safely any more ({error}). Check the disk and start Halley again."
+        )
+
+    def _told(self, error: Exception) -> Exception:
+        """The error in our words where the reason is the disk."""
+        if not isinstance(error, sqlite3.Error):
+            return error
+        code = getattr(error, "sqlite_errorcode", None)
+        if code in _FULL_CODES:
+            told: HalleyError = StorageFull(
+                "The disk with the database has no room left: nothing was stored. Free some space.",
+                retry_after_seconds=10,
+            )
+        elif code is not None and code & 0xFF == sqlite3.SQLITE_BUSY:
+            told = Overloaded("The database is locked by another process: nothing was stored. Try again.")
+        elif code in _BROKEN_CODES:
+            self._break(error)
+            told = cast("Unusable", self._broken)
+        else:
+            return error
+        told.__cause__ = error
+        return told
+
+
+def _deliver(batch: list[_Write]) -> None:
+    for write in batch:
+        future = write.future
+        outcome = write.outcome
+        if not future.done():
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+        elif write.orphaned is not None and future.cancelled() and not isinstance(outcome, Exception):
+            write.orphaned(outcome)
