@@ -122,7 +122,8 @@ def forget_running(settings: Settings) -> None:
 
 def show_banner(screen: Screen, settings: Settings, started: Started, *, hint: bool = True) -> None:
     """Say where everything is. A new key is shown here and never again."""
-    config = ", ".join(sorted({origin.split(",")[0] for origin in settings.origins.values()})) or "built-in defaults"
+    sources = {origin.split(",")[0] for origin in settings.origins.values() if not origin.startswith("flag ")}
+    config = ", ".join(sorted(sources)) or "built-in defaults"
     screen.note(f"halley {__version__}   data: {settings.data}   config: {config}")
     screen.note(f"  Dashboard   {started.url}/ui")
     screen.note(f"  API         {started.url}/v1        (OpenAPI: {started.url}/v1/openapi.json)")

@@ -19,15 +19,18 @@ def check(
 
     The model is imported in a process of its own; setup() does not run.
     """
+    import msgspec
+
     from halley.cli.inputs import input_properties
     from halley.replicas.inspect import inspect_folder
 
     screen = Screen(json_only=as_json)
     found = inspect_folder(path.resolve())
+    document = msgspec.json.decode(found.openapi_schema)
     if as_json:
-        screen.out_json({"ref": found.ref, "schema": found.schema, "warnings": list(found.warnings)})
+        screen.out_json({"ref": found.ref, "schema": document, "warnings": list(found.warnings)})
         return
-    schemas = found.schema["components"]["schemas"]
+    schemas = document["components"]["schemas"]
     required = set(schemas.get("Input", {}).get("required", []))
     screen.out(f"{found.ref}{'  async' if found.is_async else ''}  at once: {found.max_concurrency or 1}")
     rows = [
@@ -37,7 +40,7 @@ def check(
             "required" if name in required else shown_default(item),
             str(item.get("description", "")),
         ]
-        for name, item in (input_properties(found.schema) or {}).items()
+        for name, item in (input_properties(document) or {}).items()
     ]
     if rows:
         screen.table(["INPUT", "TYPE", "DEFAULT", "DESCRIPTION"], rows)

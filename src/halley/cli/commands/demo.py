@@ -22,8 +22,9 @@ def demo(
     data: DataOption = None,
     config: ConfigOption = None,
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE", help="Where the first picture goes.")
-    ] = Path("halley-demo.png"),
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Where the first picture goes (into the data folder)."),
+    ] = None,
     browser: Annotated[bool, typer.Option("--open/--no-open", help="Show the picture in a browser.")] = True,
 ) -> int:
     """Serve the demo models and run a first prediction."""
@@ -62,16 +63,17 @@ def demo(
         # The server's loop must go on to serve the very request that follows.
         first = threading.Thread(
             target=_first_prediction,
-            args=(screen, started.url, token, output),
+            args=(screen, started.url, token, output or settings.data / "first-picture.png"),
             kwargs={"browser": browser},
             daemon=True,
         )
         first.start()
 
     try:
-        return run_server(settings, paths=[], demo=True, reload=False, announce=announce)
+        code: int = run_server(settings, paths=[], demo=True, reload=False, announce=announce)
     finally:
         forget_running(settings)
+    return code
 
 
 def _first_prediction(screen: Screen, url: str, token: str | None, output: Path, *, browser: bool) -> None:
@@ -101,8 +103,8 @@ def _first_prediction(screen: Screen, url: str, token: str | None, output: Path,
             if final["status"] == "succeeded":
                 write_output(client, screen, final, output)
             report_end(screen, final)
-    except CommandError as error:
-        screen.error(f"the first prediction could not be run: {error}", error.hint)
+    except (CommandError, OSError) as error:
+        screen.error(f"the first prediction could not be run: {error}", getattr(error, "hint", ""))
         return
     if browser and screen.out_is_terminal and screen.err_is_terminal:
         import webbrowser

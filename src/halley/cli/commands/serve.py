@@ -64,9 +64,10 @@ def serve(
         remember_or_say(screen, settings, started)
 
     try:
-        return run_server(settings, paths=paths or [], demo=settings.demo, reload=reload, announce=announce)
+        code: int = run_server(settings, paths=paths or [], demo=settings.demo, reload=reload, announce=announce)
     finally:
         forget_running(settings)
+    return code
 
 
 def _end_with_stdin() -> None:
