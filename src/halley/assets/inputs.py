@@ -11,7 +11,7 @@ from halley.assets.copies import copy_out, write_new
 from halley.assets.data_urls import decode_data_url, is_data_url
 from halley.assets.links import DeliveryLink, FileLink, LinkSigner, check_download, own_link
 from halley.assets.names import distinct, safe_name, split_suffix, suffix_for
-from halley.assets.ports import Blobs, Fetch, FileStore, OutputFiles
+from halley.assets.ports import Blobs, Fetch, FileStore, OutputFiles, StoredFile
 from halley.assets.positions import Pointer, places, read_pointers, replaced
 from halley.clock import Clock
 from halley.errors import (
@@ -25,6 +25,7 @@ from halley.errors import (
     Refused,
     TooLarge,
 )
+from halley.predictions.records import OutputFile
 
 AT_ONCE: Final = 4  # fetches of one input side by side
 _SHOWN: Final = 60
@@ -102,14 +103,14 @@ class InputStager:
 
     async def _all(self, wanted: list[tuple[Pointer, Any]], room: "_Room", account_id: str) -> dict[Pointer, Path]:
         found: dict[Pointer, Path] = {}
-        failures: list[HalleyError] = []
+        failures: list[Exception] = []
         turns = anyio.Semaphore(AT_ONCE)
 
         async def one(pointer: Pointer, link: Any) -> None:
             async with turns:
                 try:
                     found[pointer] = await self._bring(link, pointer, room, account_id)
-                except HalleyError as error:
+                except (HalleyError, OSError) as error:
                     failures.append(_named(error, pointer))
                     tasks.cancel_scope.cancel()
 
@@ -136,10 +137,7 @@ class InputStager:
 
     async def _decode(self, link: str, pointer: Pointer, room: "_Room") -> Path:
         found = await to_thread.run_sync(decode_data_url, link, self._inline_limit_bytes)
-        name = safe_name(found.name, "") or safe_name(str(pointer[0]))
-        if not split_suffix(name)[1]:
-            name += suffix_for(found.content_type)
-        path = room.place(name)
+        path = room.place(found.name or str(pointer[0]), found.content_type)
         await to_thread.run_sync(write_new, path, found.data)
         return path
 
@@ -148,7 +146,7 @@ class InputStager:
         file = await self._outputs.output_file(delivery.prediction_id, delivery.index)
         if file is None:
             raise NotFound(f"file {delivery.index} of prediction {delivery.prediction_id} is not kept any more")
-        return await self._copy(file.sha256, file.name, room)
+        return await self._copy(file, room)
 
     async def _from_upload(self, link: FileLink, url: str, room: "_Room", account_id: str) -> Path:
         file = await self._files.get(link.file_id)
@@ -158,7 +156,7 @@ class InputStager:
             self._check_signature(link)
         if file.expires_at <= self._clock.now():
             raise _no_file(link)
-        return await self._copy(file.sha256, file.name, room)
+        return await self._copy(file, room)
 
     def _check_signature(self, link: FileLink) -> None:
         if link.signature is None or link.owner is None or link.expiry is None:
@@ -189,16 +187,13 @@ class InputStager:
         fetched = await self._fetch.fetch(
             url, to=draft, limit_bytes=self._fetch_limit_bytes, deadline_seconds=self._fetch_seconds
         )
-        name = fetched.file_name
-        if not split_suffix(name)[1]:
-            name += suffix_for(fetched.content_type)
-        path = room.place(name)
+        path = room.place(fetched.file_name, fetched.content_type)
         await to_thread.run_sync(draft.rename, path)
         return path
 
-    async def _copy(self, sha256: str, name: str, room: "_Room") -> Path:
-        path = room.place(safe_name(name))
-        await copy_out(self._blobs, sha256, path)
+    async def _copy(self, file: OutputFile | StoredFile, room: "_Room") -> Path:
+        path = room.place(file.name, file.content_type)
+        await copy_out(self._blobs, file.sha256, path)
         return path
 
 
@@ -210,15 +205,19 @@ class _Room:
         self._taken: set[str] = set()
         self._drafts = 0
 
-    def place(self, name: str) -> Path:
-        return self._folder / distinct(name, self._taken)
+    def place(self, name: str, content_type: str) -> Path:
+        """Give a free path. A name without extension gets that of the type: models look at it."""
+        safe = safe_name(name)
+        if not split_suffix(safe)[1]:
+            safe = safe_name(safe + suffix_for(content_type))
+        return self._folder / distinct(safe, self._taken)
 
     def draft(self) -> Path:
         self._drafts += 1
-        return self.place(f"fetched-{self._drafts}.part")
+        return self._folder / distinct(f"fetched-{self._drafts}.part", self._taken)
 
 
-def _named(error: HalleyError, pointer: Pointer) -> HalleyError:
+def _named(error: Exception, pointer: Pointer) -> Exception:
     """Put the member's name before the reason. What the caller can mend in the input becomes a fault of the input."""
     field = ".".join(["input", *map(str, pointer)])
     if isinstance(error, AddressRefused | FetchFailed | TooLarge):

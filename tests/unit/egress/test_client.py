@@ -1,5 +1,7 @@
 """Fetching, on loopback only: what is reached, what is refused, what is left behind."""
 
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -261,3 +263,32 @@ async def test_header_injection_is_refused(host: Host) -> None:
     with pytest.raises(FetchFailed):
         await door(host).request("GET", host.url("/"), headers=[("x", "a\r\nb: c")], limit_bytes=1, deadline_seconds=20)
     assert host.requests == []
+
+
+async def test_tls_asks_for_the_name_while_it_connects_to_the_checked_address(tmp_path: Path) -> None:
+    hello: list[bytes] = []
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0)
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)
+
+    async def listen(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            hello.append(await stream.receive())
+
+    async def resolve(name: str, port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    egress = Egress(rules_from([f"127.0.0.1:{port}"]), resolve=resolve)
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, listen)
+        with pytest.raises(FetchFailed, match="could not be reached"):
+            await get(egress, f"https://files.example:{port}/x", tmp_path / "f")
+        tasks.cancel_scope.cancel()
+    assert b"files.example" in hello[0]
+
+
+def test_a_server_that_never_goes_out_does_not_load_the_client() -> None:
+    code = "import sys, halley.egress; sys.exit(any(name in sys.modules for name in ('httpcore2', 'ssl', 'h11')))"
+    assert (
+        subprocess.run([sys.executable, "-c", code], check=False, env={"PYTHONPATH": ":".join(sys.path)}).returncode
+        == 0
+    )

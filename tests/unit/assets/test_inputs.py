@@ -1,0 +1,291 @@
+"""Links in an input become local files: whose, from where, and what is refused."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from halley.assets.inputs import InputStager, Staged
+from halley.assets.links import LinkSigner, download_signature
+from halley.assets.ports import BlobInfo, StoredFile
+from halley.blobs.files import FileBlobs
+from halley.blobs.memory import MemoryBlobs
+from halley.errors import AddressRefused, FetchFailed, HalleyError, InputInvalid, StorageFull, TooLarge
+from halley.predictions.records import OutputFile
+from halley.testing.blobs import stream
+from halley.testing.clock import FakeClock
+from halley.testing.files import FakeFetch, MemoryFileStore
+
+pytestmark = pytest.mark.anyio
+
+URI = {"type": "string", "format": "uri"}
+SCHEMA = msgspec.json.encode(
+    {
+        "components": {
+            "schemas": {
+                "Input": {
+                    "properties": {
+                        "image": URI,
+                        "mask": URI,
+                        "images": {"type": "array", "items": URI},
+                        "prompt": {"type": "string"},
+                    }
+                }
+            }
+        }
+    }
+)
+NO_FILES = msgspec.json.encode({"components": {"schemas": {"Input": {"properties": {"prompt": {"type": "string"}}}}}})
+ID = "01jb3kt7vfx9n8m2c4d6e8f0gh"
+FILE_ID = "01jb3kt7vfx9n8m2c4d6e8f0gj"
+
+
+class Outputs:
+    """The output files of one prediction."""
+
+    def __init__(self) -> None:
+        self.files: dict[tuple[str, int], OutputFile] = {}
+
+    async def output_file(self, prediction_id: str, index: int) -> OutputFile | None:
+        return self.files.get((prediction_id, index))
+
+
+class Bench:
+    """A stager with everything around it."""
+
+    def __init__(self, folder: Path, blobs: MemoryBlobs | FileBlobs) -> None:
+        self.clock = FakeClock()
+        self.blobs = blobs
+        self.fetch = FakeFetch()
+        self.files = MemoryFileStore()
+        self.outputs = Outputs()
+        self.links = LinkSigner(b"k" * 32, self.clock)
+        self.folder = folder
+        self.runs = 0
+        self.stager = InputStager(
+            fetch=self.fetch,
+            blobs=blobs,
+            links=self.links,
+            files=self.files,
+            outputs=self.outputs,
+            clock=self.clock,
+            inline_limit_bytes=1000,
+            fetch_limit_bytes=2000,
+            fetch_seconds=10,
+            download_secret=b"files-secret",
+        )
+
+    async def stage(self, account_id: str = "me", **value: Any) -> Staged:
+        self.runs += 1
+        return await self.stager.stage(
+            version="v",
+            openapi_schema=SCHEMA,
+            account_id=account_id,
+            work_input=msgspec.json.encode(value),
+            folder=self.folder / str(self.runs),
+        )
+
+    async def staged(self, **value: Any) -> dict[str, Any]:
+        """Stage, and read the files back: each path becomes (name, bytes)."""
+        staged = await self.stage(**value)
+        found: dict[str, Any] = msgspec.json.decode(staged.input)
+        for pointer in staged.paths:
+            holder = found
+            for step in pointer[:-1]:
+                holder = holder[step]  # type: ignore[index]
+            path = Path(holder[pointer[-1]])  # type: ignore[index]
+            assert path.is_relative_to(self.folder)
+            holder[pointer[-1]] = (path.name, path.read_bytes())  # type: ignore[index]
+        return found
+
+    async def store(self, data: bytes) -> BlobInfo:
+        return await self.blobs.put(stream(data), len(data))
+
+    async def output_link(self, data: bytes, name: str) -> str:
+        info = await self.store(data)
+        self.outputs.files[ID, 0] = OutputFile(
+            ref="asset:x", index=0, name=name, sha256=info.sha256, size_bytes=info.size_bytes, content_type="image/png"
+        )
+        return f"http://127.0.0.1:1986{self.links.delivery_path(ID, 0, name)}"
+
+    async def upload(self, account_id: str, data: bytes = b"mine", name: str = "mine.txt") -> None:
+        info = await self.store(data)
+        await self.files.insert(
+            StoredFile(
+                id=FILE_ID,
+                account_id=account_id,
+                name=name,
+                content_type="text/plain",
+                size_bytes=info.size_bytes,
+                sha256=info.sha256,
+                created_at=self.clock.now(),
+                expires_at=self.clock.now().replace(year=2030),
+            )
+        )
+
+
+@pytest.fixture(params=["files", "memory"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
+    blobs = FileBlobs(tmp_path / "blobs") if request.param == "files" else MemoryBlobs()
+    (tmp_path / "run").mkdir()
+    return Bench(tmp_path / "run", blobs)
+
+
+async def fault(bench: Bench, **value: Any) -> str:
+    with pytest.raises(InputInvalid) as caught:
+        await bench.stage(**value)
+    return f"{caught.value.fields[0].field}: {caught.value.fields[0].description}"
+
+
+async def test_an_input_without_files_passes_unchanged(bench: Bench) -> None:
+    assert not bench.stager.has_files("other", NO_FILES)
+    assert bench.stager.has_files("v", SCHEMA)
+    raw = b'{"prompt": "https://x.example/a.png",  "image": null}'
+    staged = await bench.stager.stage(
+        version="v", openapi_schema=SCHEMA, account_id="me", work_input=raw, folder=bench.folder
+    )
+    assert staged == Staged(input=raw)
+    assert list(bench.folder.iterdir()) == []
+
+
+async def test_a_data_url_becomes_a_file_with_the_right_extension(bench: Bench) -> None:
+    body = base64.b64encode(b"picture").decode()
+    assert await bench.staged(image=f"data:image/png;base64,{body}", prompt="p") == {
+        "image": ("image.png", b"picture"),
+        "prompt": "p",
+    }
+
+
+async def test_a_nameless_upload_gets_the_extension_of_its_type(bench: Bench) -> None:
+    await bench.upload("me", name="upload")
+    found = await bench.staged(image=f"http://127.0.0.1:1986/v1/files/{FILE_ID}")
+    assert found == {"image": ("upload.txt", b"mine")}
+
+
+async def test_a_very_long_name_still_fits_the_disk(bench: Bench) -> None:
+    body = base64.b64encode(b"picture").decode()
+    found = await bench.staged(images=[f"data:image/png;name={'n' * 300};base64,{body}"] * 2)
+    assert [len(name) <= 255 and name.endswith(".png") for name, _ in found["images"]] == [True, True]
+
+
+async def test_names_stay_true_and_distinct(bench: Bench) -> None:
+    bench.fetch.behind["https://a.example/cat.png"] = b"1"
+    bench.fetch.behind["https://b.example/cat.png"] = b"2"
+    bench.fetch.behind["https://c.example/cat"] = (b"3", "image/webp")
+    found = await bench.staged(
+        images=["https://a.example/cat.png", "https://b.example/cat.png", "https://c.example/cat"]
+    )
+    assert [data for _, data in found["images"]] == [b"1", b"2", b"3"]
+    assert sorted(name for name, _ in found["images"]) == ["cat-2.png", "cat.png", "cat.webp"]
+
+
+async def test_an_output_of_this_server_is_taken_without_the_network_under_any_origin(bench: Bench) -> None:
+    link = await bench.output_link(b"made here", "out.png")
+    assert await bench.staged(image=link) == {"image": ("out.png", b"made here")}
+    other_origin = link.replace("http://127.0.0.1:1986", "https://proxy.example")
+    assert await bench.staged(account_id="somebody else", image=other_origin, mask=link) == {
+        "image": ("out.png", b"made here"),
+        "mask": ("out-2.png", b"made here"),
+    }
+    assert bench.fetch.asked == []
+
+
+async def test_a_model_that_writes_to_its_input_does_not_change_what_is_stored(bench: Bench) -> None:
+    link = await bench.output_link(b"made here", "out.png")
+    staged = await bench.stage(image=link)
+    Path(msgspec.json.decode(staged.input)["image"]).write_bytes(b"painted over")
+    assert await bench.staged(mask=link) == {"mask": ("out.png", b"made here")}
+
+
+async def test_an_expired_or_removed_output_is_told_as_such(bench: Bench) -> None:
+    link = await bench.output_link(b"made here", "out.png")
+    bench.outputs.files.clear()
+    assert "is not kept any more" in await fault(bench, image=link)
+    bench.clock.advance(2 * 86_400)
+    assert "input.image: This link is not valid, or not any more" in await fault(bench, image=link)
+    assert bench.fetch.asked == []
+
+
+async def test_a_foreign_url_in_the_form_of_ours_is_fetched_like_any_other(bench: Bench) -> None:
+    foreign = LinkSigner(b"x" * 32, bench.clock)
+    url = f"https://other.example{foreign.delivery_path(ID, 0, 'a.png')}"
+    bench.fetch.behind[url] = b"theirs"
+    assert await bench.staged(image=url) == {"image": ("a.png", b"theirs")}
+    elsewhere = f"https://other.example/v1/files/{FILE_ID}"
+    bench.fetch.behind[elsewhere] = b"theirs too"
+    assert (await bench.staged(image=elsewhere))["image"][1] == b"theirs too"
+
+
+async def test_an_own_upload_is_taken_under_every_spelling(bench: Bench) -> None:
+    await bench.upload("me")
+    for prefix in ("", "/v1", "/replicate/v1/v1"):
+        url = f"http://127.0.0.1:1986{prefix}/files/{FILE_ID}"
+        assert await bench.staged(image=url) == {"image": ("mine.txt", b"mine")}
+    assert bench.fetch.asked == []
+
+
+async def test_a_foreign_upload_is_absent_unless_its_link_is_signed(bench: Bench) -> None:
+    await bench.upload("somebody else")
+    url = f"http://127.0.0.1:1986/v1/files/{FILE_ID}"
+    assert "does not exist" in await fault(bench, image=url)
+    expiry = int(bench.clock.now().timestamp()) + 60
+    signature = download_signature(b"files-secret", owner="acme", file_id=FILE_ID, expiry=expiry)
+    signed = f"{url}/download?expiry={expiry}&owner=acme&signature={signature.replace('+', '%2B')}"
+    assert (await bench.staged(image=signed))["image"] == ("mine.txt", b"mine")
+    assert "is not valid" in await fault(bench, image=signed.replace("owner=acme", "owner=me"))
+
+
+async def test_an_expired_or_deleted_upload_is_absent(bench: Bench) -> None:
+    url = f"http://127.0.0.1:1986/v1/files/{FILE_ID}"
+    assert f"input.image: the file {FILE_ID} does not exist" in await fault(bench, image=url)
+    await bench.upload("me")
+    bench.clock.advance(10 * 365 * 86_400)
+    assert "does not exist, or not any more" in await fault(bench, image=url)
+
+
+@pytest.mark.parametrize("value", ["/etc/passwd", "cat.png", "", "file:///etc/passwd", "ftp://x/y", "x" * 500])
+async def test_what_is_no_link_is_refused_by_name(bench: Bench, value: str) -> None:
+    assert (await fault(bench, images=[value])).startswith("input.images.0: ")
+    assert "pass an http(s) URL" in await fault(bench, image=value)
+    assert len(await fault(bench, image=value)) < 300
+
+
+async def test_a_malformed_data_url_is_a_fault_of_the_input(bench: Bench) -> None:
+    assert await fault(bench, image="data:image/png;base64,A") == "input.image: the data: URL is not valid base64"
+    assert "must be a string" in await fault(bench, image=5)
+
+
+@pytest.mark.parametrize(
+    "error", [AddressRefused("no"), FetchFailed("dead"), TooLarge("big"), StorageFull("no room left")]
+)
+async def test_the_reason_why_a_url_cannot_be_had_keeps_its_kind_and_gets_its_name(
+    bench: Bench, error: HalleyError
+) -> None:
+    bench.fetch.behind["https://a.example/x"] = error
+    with pytest.raises(type(error)) as caught:
+        await bench.stage(image="https://a.example/x")
+    assert str(caught.value) in (f"input.image: {error}", "no room left")
+
+
+async def test_too_much_inline_or_fetched_is_refused(bench: Bench) -> None:
+    with pytest.raises(TooLarge, match=r"input\.image: the data: URL holds more than 1000 bytes"):
+        await bench.stage(image=f"data:,{'x' * 1001}")
+    bench.fetch.behind["https://a.example/x"] = b"x" * 2001
+    with pytest.raises(TooLarge, match=r"input\.mask: .* limit of 2000 bytes"):
+        await bench.stage(mask="https://a.example/x")
+
+
+async def test_a_url_inside_is_refused_before_anything_is_asked(bench: Bench) -> None:
+    with pytest.raises(AddressRefused, match=r"input\.image: .*loopback"):
+        await bench.stage(image="http://127.0.0.1:8080/secret")
+    assert bench.fetch.asked == []
+
+
+async def test_one_bad_link_among_many_fails_the_whole(bench: Bench) -> None:
+    urls = [f"https://a.example/{number}.png" for number in range(10)]
+    for url in urls[:9]:
+        bench.fetch.behind[url] = b"x"
+    with pytest.raises(FetchFailed, match=r"input\.images\.9: "):
+        await bench.stage(images=urls)

@@ -1,0 +1,162 @@
+"""Files of an output are stored before anybody hears of them; what may not be read is not."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from halley.assets.outputs import Kept, OutputKeeper
+from halley.assets.positions import Pointer
+from halley.assets.shelf import Shelf
+from halley.blobs.memory import MemoryBlobs
+from halley.errors import Forbidden, HalleyError, NotFound, Refused, StorageFull, TooLarge
+from halley.testing.blobs import FullBlobs, MemoryLedger, read_all
+
+pytestmark = pytest.mark.anyio
+ID = "01jb3kt7vfx9n8m2c4d6e8f0gh"
+PNG = b"\x89PNG\r\n\x1a\nrest"
+
+
+class Bench:
+    """A keeper, a run folder, a model folder, and a place outside of both."""
+
+    def __init__(self, root: Path) -> None:
+        self.run, self.model, self.outside = root / "run", root / "model", root / "outside"
+        for folder in (self.run, self.model, self.outside):
+            folder.mkdir()
+        self.blobs = FullBlobs(MemoryBlobs())
+        self.ledger = MemoryLedger()
+        shelf = Shelf(blobs=self.blobs, ledger=self.ledger)
+        self.keeper = OutputKeeper(shelf=shelf, roots=[self.model], limit_bytes=1000)
+
+    async def keep(self, value: Any, *pointers: Pointer, first_index: int = 0) -> Kept:
+        return await self.keeper.keep(
+            prediction_id=ID,
+            first_index=first_index,
+            value=msgspec.json.encode(value),
+            paths=pointers,
+            folder=self.run,
+        )
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path.resolve())
+
+
+async def test_a_file_becomes_a_ref_and_is_stored(bench: Bench) -> None:
+    (bench.run / "out 1.png").write_bytes(PNG)
+    kept = await bench.keep(str(bench.run / "out 1.png"), ())
+    (file,) = kept.files
+    assert msgspec.json.decode(kept.value) == file.ref == f"asset:{ID}/0/out 1.png"
+    assert (file.index, file.name, file.size_bytes, file.content_type) == (0, "out 1.png", len(PNG), "image/png")
+    assert await read_all(bench.blobs, file.sha256) == PNG
+    assert bench.ledger.owners(file.sha256) == [("prediction", ID, "out 1.png")]
+
+
+async def test_only_what_the_pointers_name_is_a_file(bench: Bench) -> None:
+    (bench.run / "a").write_bytes(b"a")
+    (bench.run / "b.txt").write_bytes(b"b")
+    text = str(bench.run / "a")
+    value = {"text": text, "files": [text, "not one", "b.txt"], "link": "https://x.example/a.png"}
+    kept = await bench.keep(value, ("files", 0), ("files", "2"), first_index=7)
+    assert msgspec.json.decode(kept.value) == {
+        "text": text,
+        "files": [f"asset:{ID}/7/a", "not one", f"asset:{ID}/8/b.txt"],
+        "link": "https://x.example/a.png",
+    }
+    assert [file.index for file in kept.files] == [7, 8]
+
+
+async def test_an_output_without_files_passes_unchanged(bench: Bench) -> None:
+    raw = b'{"a":  1e400}'
+    kept = await bench.keeper.keep(prediction_id=ID, first_index=0, value=raw, paths=(), folder=None)
+    assert kept == Kept(value=raw, files=())
+
+
+async def test_a_file_of_the_same_name_later_is_another_file(bench: Bench) -> None:
+    (bench.run / "out.txt").write_bytes(b"first")
+    first = await bench.keep("out.txt", ())
+    (bench.run / "out.txt").write_bytes(b"second")
+    second = await bench.keep("out.txt", (), first_index=1)
+    assert await read_all(bench.blobs, first.files[0].sha256) == b"first"
+    assert await read_all(bench.blobs, second.files[0].sha256) == b"second"
+
+
+async def test_a_link_inside_the_folders_is_followed(bench: Bench) -> None:
+    (bench.model / "fixed.png").write_bytes(PNG)
+    (bench.run / "out.png").symlink_to(bench.model / "fixed.png")
+    (bench.run / "again.png").symlink_to("out.png")
+    kept = await bench.keep(str(bench.run / "again.png"), ())
+    assert kept.files[0].name == "again.png"
+    assert kept.files[0].size_bytes == len(PNG)
+
+
+@pytest.mark.parametrize("through", ["file", "folder", "dots"])
+async def test_a_link_that_leads_out_is_refused(bench: Bench, through: str) -> None:
+    (bench.outside / "secret.txt").write_bytes(b"secret")
+    (bench.run / "file").symlink_to(bench.outside / "secret.txt")
+    (bench.run / "folder").symlink_to(bench.outside)
+    (bench.run / "sub").mkdir()
+    (bench.run / "sub" / "up").symlink_to(bench.outside)
+    named = {"file": "file", "folder": "folder/secret.txt", "dots": "sub/up/../outside/secret.txt"}[through]
+    with pytest.raises(Forbidden, match="leads out"):
+        await bench.keep(named, ())
+    assert await bench.ledger.unreferenced(10) == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/proc/self/environ", "/proc/1/../self/environ", "/dev/zero", "/dev/null", "/sys/kernel/mm"]
+)
+async def test_files_of_the_system_are_never_given_out(bench: Bench, path: str) -> None:
+    with pytest.raises(HalleyError):
+        await bench.keep(path, ())
+    (bench.run / "link").symlink_to(path)
+    with pytest.raises(HalleyError):
+        await bench.keep("link", ())
+
+
+async def test_a_missing_file_is_told_by_name(bench: Bench) -> None:
+    with pytest.raises(NotFound, match=r"'.*/absent\.png', but it does not exist"):
+        await bench.keep(str(bench.run / "absent.png"), ())
+
+
+@pytest.mark.parametrize("named", ["sub", "loop", "a\x00b", "sub/x/y", "x" * 5000, "\udcff"])
+async def test_what_cannot_be_read_as_a_file_is_told_and_never_a_crash(bench: Bench, named: str) -> None:
+    (bench.run / "sub").mkdir()
+    (bench.run / "sub" / "x").write_bytes(b"x")
+    (bench.run / "loop").symlink_to("loop")
+    value = msgspec.json.encode("?") if "\udcff" in named else msgspec.json.encode(named)
+    with pytest.raises((Refused, NotFound), match="The model returned"):
+        await bench.keeper.keep(prediction_id=ID, first_index=0, value=value, paths=[()], folder=bench.run)
+
+
+@pytest.mark.parametrize(
+    ("value", "pointer"), [({"a": 1}, ("a",)), ({"a": 1}, ("b",)), ([], (0,)), ("x", ("y",)), (None, ())]
+)
+async def test_a_pointer_to_no_path_is_refused(bench: Bench, value: Any, pointer: Pointer) -> None:
+    with pytest.raises(Refused, match="The output names a file at"):
+        await bench.keep(value, pointer)
+
+
+async def test_a_file_over_the_limit_is_refused_with_the_limit(bench: Bench) -> None:
+    (bench.run / "big").write_bytes(b"x" * 1001)
+    with pytest.raises(TooLarge, match=r"'big' of 1001 bytes; the limit is 1000 bytes"):
+        await bench.keep("big", ())
+
+
+async def test_a_full_disk_may_be_tried_again(bench: Bench) -> None:
+    (bench.run / "out.txt").write_bytes(b"x")
+    bench.blobs.full = True
+    with pytest.raises(StorageFull):
+        await bench.keep("out.txt", ())
+    bench.blobs.full = False
+    assert len((await bench.keep("out.txt", ())).files) == 1
+
+
+async def test_the_end_of_a_prediction_lets_its_files_go(bench: Bench) -> None:
+    (bench.run / "out.txt").write_bytes(b"x")
+    (file,) = (await bench.keep("out.txt", ())).files
+    await bench.keeper.release(ID)
+    assert not await bench.blobs.exists(file.sha256)
