@@ -66,6 +66,11 @@ class LinkSigner:
         self._clock = clock
         self._half_seconds = max(1, int(link_seconds) // 2)
 
+    @property
+    def files_secret(self) -> bytes:
+        """The secret of signed file downloads: made from the key, which it does not tell, so it may be handed out."""
+        return hmac.digest(self._key, b"files-secret", "sha256")
+
     def link_epoch(self, now: datetime) -> int:
         """Count the half lives of a link: all links to a file that are made in one epoch are equal.
 

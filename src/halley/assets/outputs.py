@@ -18,6 +18,7 @@ from halley.errors import Forbidden, HalleyError, NotFound, Refused, TooLarge
 from halley.predictions.records import OutputFile
 
 OWNER_KIND: Final = "prediction"
+COPIES: Final = "outputs"  # where in a run folder the runner puts its copies of output files
 FILE_LIMIT_BYTES: Final = 10 * 2**30
 _SYSTEM: Final = (Path("/proc"), Path("/dev"), Path("/sys"))
 
@@ -72,7 +73,11 @@ class OutputKeeper:
         name = safe_name(Path(path_text).name)
         try:
             path, head = await to_thread.run_sync(self._look, path_text, folder)
-            info = await self._shelf.keep_file(path, owner_kind=OWNER_KIND, owner_id=prediction_id, name=name)
+            # the runner's own copies are written once; what a model wrote itself may be written again
+            take = folder is not None and path.is_relative_to(folder / COPIES)
+            info = await self._shelf.keep_file(
+                path, owner_kind=OWNER_KIND, owner_id=prediction_id, name=name, take=take
+            )
         except OSError as error:
             raise _told(error, path_text) from error
         except ValueError as error:  # a NUL, or text that no file system can write

@@ -26,15 +26,17 @@ class Shelf:
         self._ledger = ledger
         self._locks: dict[str, tuple[anyio.Lock, int]] = {}  # with the number of those who hold or await it
 
-    async def keep_file(self, path: Path, *, owner_kind: str, owner_id: str, name: str) -> BlobInfo:
-        """Store a copy of a local file for the owner; when this returns, bytes and need are durable.
+    async def keep_file(self, path: Path, *, owner_kind: str, owner_id: str, name: str, take: bool = False) -> BlobInfo:
+        """Store a local file for the owner; when this returns, bytes and need are durable.
+
+        With `take` the caller promises that nobody will write to the file any more, see `Blobs.adopt`.
 
         Raises:
             StorageFull: no room.
             OSError: the file cannot be read.
         """
         for _ in range(_TRIES):
-            info = await self._blobs.adopt(path)
+            info = await self._blobs.adopt(path, take=take)
             if await self._need(info, owner_kind, owner_id, name):
                 return info
         # cannot be reached by two racing owners: once the need is noted, nobody deletes

@@ -118,6 +118,12 @@ def test_a_download_signature_is_the_documented_one() -> None:
     assert signature == "FdmcOzyd1a0j+iNsODI4tlgFnHyNsELCybBIPwSKXiI="
 
 
+def test_the_secret_of_downloads_is_not_the_key(links: LinkSigner, clock: FakeClock) -> None:
+    assert len(links.files_secret) == 32
+    assert links.files_secret == LinkSigner(KEY, clock).files_secret != KEY
+    assert LinkSigner(b"o" * 32, clock).files_secret != links.files_secret
+
+
 @pytest.mark.parametrize("change", [{"owner": "other"}, {"expiry": 1767225601}, {"signature": "x"}, {"signature": "ü"}])
 def test_a_wrong_download_signature_is_forbidden(change: dict[str, str | int]) -> None:
     signature = download_signature(b"secret", owner="acme", file_id=ID, expiry=1767225600)

@@ -9,6 +9,7 @@ import pytest
 from halley.assets.outputs import Kept, OutputKeeper
 from halley.assets.positions import Pointer
 from halley.assets.shelf import Shelf
+from halley.blobs.files import FileBlobs
 from halley.blobs.memory import MemoryBlobs
 from halley.errors import Forbidden, HalleyError, NotFound, Refused, StorageFull, TooLarge
 from halley.testing.blobs import FullBlobs, MemoryLedger, read_all
@@ -82,6 +83,23 @@ async def test_a_file_of_the_same_name_later_is_another_file(bench: Bench) -> No
     second = await bench.keep("out.txt", (), first_index=1)
     assert await read_all(bench.blobs, first.files[0].sha256) == b"first"
     assert await read_all(bench.blobs, second.files[0].sha256) == b"second"
+
+
+async def test_a_copy_of_the_runner_is_taken_and_a_file_of_the_model_is_copied(tmp_path: Path) -> None:
+    run = tmp_path.resolve() / "run"
+    (run / "outputs" / "1").mkdir(parents=True)
+    (run / "outputs" / "1" / "a.txt").write_bytes(b"a")
+    (run / "b.txt").write_bytes(b"b")
+    blobs = FileBlobs(tmp_path / "blobs")
+    keeper = OutputKeeper(shelf=Shelf(blobs=blobs, ledger=MemoryLedger()))
+    kept = await keeper.keep(
+        prediction_id=ID, first_index=0, value=b'["outputs/1/a.txt","b.txt"]', paths=[(0,), (1,)], folder=run
+    )
+    taken, copied = (blobs.path(file.sha256) for file in kept.files)
+    assert taken is not None
+    assert taken.samefile(run / "outputs" / "1" / "a.txt")
+    assert copied is not None
+    assert not copied.samefile(run / "b.txt")
 
 
 async def test_a_link_inside_the_folders_is_followed(bench: Bench) -> None:
