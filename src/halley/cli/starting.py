@@ -1,23 +1,19 @@
-"""What `serve` and `demo` share: settings from flags, the banner, the client's credentials, a note of where we run."""
+"""What `serve` and `demo` share: settings from flags, the banner, the client's credentials."""
 
 from __future__ import annotations
 
 import errno
-import json
-import os
 import socket
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from halley import __version__
 from halley.cli import credentials
-from halley.cli.failures import CommandError, UsageProblem
+from halley.cli.failures import UsageProblem
 from halley.cli.screen import Screen
 from halley.settings import Settings, process_environ, read_settings
 
-NOTE_NAME: Final = "running.json"  # in the data folder: who serves it, and where
 TRIES: Final = 20
 
 
@@ -71,34 +67,18 @@ def require_port(host: str, port: int) -> None:
 
 
 def running_url(data: Path) -> str | None:
-    """Give the URL of a Halley that serves this data folder now, or None."""
-    import httpx2
+    """Give the URL of the Halley that holds this data folder now, or None."""
+    from halley.store.folder import holder_of
 
-    try:
-        note = json.loads((data / NOTE_NAME).read_text(encoding="utf-8"))
-        url, pid = str(note["url"]), int(note["pid"])
-        os.kill(pid, 0)
-        return url if httpx2.get(f"{url}/healthz", timeout=2.0, trust_env=False).is_success else None
-    except (OSError, ValueError, KeyError, TypeError, httpx2.HTTPError):
-        return None
-
-
-def remember_or_say(screen: Screen, settings: Settings, started: Started) -> str | None:
-    """Do what `remember` does; if that fails say so and go on: the server runs, and the banner has shown the key."""
-    try:
-        return remember(settings, started)
-    except (CommandError, OSError) as error:
-        screen.error(f"the key could not be kept for the command line: {error}", getattr(error, "hint", ""))
-        return started.key or settings.admin_key
+    holder = holder_of(data)
+    return None if holder is None else holder.url or f"process {holder.pid}, which is just starting"
 
 
 def remember(settings: Settings, started: Started) -> str | None:
-    """Keep where we run, and the key for it; give the token that this machine's client will use, if it has one.
+    """Keep the key for where we run; give the token that this machine's client will use, if it has one.
 
     A new admin key is stored for this server. A known one follows its own data folder to another port.
     """
-    settings.data.mkdir(parents=True, exist_ok=True)
-    (settings.data / NOTE_NAME).write_text(json.dumps({"url": started.url, "pid": os.getpid()}), encoding="utf-8")
     if started.key:
         return _store(started.url, started.key, settings.data)
     known = credentials.load().for_data(settings.data)
@@ -110,14 +90,6 @@ def remember(settings: Settings, started: Started) -> str | None:
             )
         return profile.token
     return settings.admin_key
-
-
-def forget_running(settings: Settings) -> None:
-    """Take the note away again, if it is ours."""
-    path = settings.data / NOTE_NAME
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        if json.loads(path.read_text(encoding="utf-8"))["pid"] == os.getpid():
-            path.unlink()
 
 
 def show_banner(screen: Screen, settings: Settings, started: Started, *, hint: bool = True) -> None:

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from halley.errors import VersionUnknown
+from halley.errors import Overloaded, VersionUnknown
 from halley.models.ports import ModelStore
 from halley.models.records import Model, Version
 from halley.models.validation import InputSchema, uses_files
@@ -32,6 +32,7 @@ class Catalog:
         self._store = store
         self._runnable: dict[str, Runnable] = {}
         self._latest: dict[str, str] = {}
+        self.is_loading = False  # while it is, what is unknown may only be late
 
     async def register(self, model: Model, version: Version) -> Version:
         """Store a model and its newest version, and make both runnable."""
@@ -45,10 +46,9 @@ class Catalog:
 
     def withdraw(self, model: str) -> None:
         """The model is no longer served: creates for it are refused, its history stays readable."""
-        latest = self._latest.pop(model, None)
+        self._latest.pop(model, None)
         for version_id in [vid for vid, runnable in self._runnable.items() if runnable.version.model == model]:
             del self._runnable[version_id]
-        del latest
 
     def names(self) -> list[str]:
         """`owner/name` of all models that can be run."""
@@ -64,6 +64,7 @@ class Catalog:
 
         Raises:
             VersionUnknown: there is none, or it cannot run here.
+            Overloaded: not known yet; the models of this server are still being loaded.
         """
         found = _REFERENCE.fullmatch(reference)
         if found is None:
@@ -80,6 +81,8 @@ class Catalog:
                 return runnable
         elif (runnable := self._runnable.get(version_id)) is not None:
             return runnable
+        if self.is_loading:
+            raise Overloaded("The models of this server are still being loaded; try again in a moment.")
         raise VersionUnknown(
             f"The specified version {reference[:120]!r} does not exist here, or may not be run. "
             f"Models that can run: {', '.join(self.names()[:20]) or 'none'}"

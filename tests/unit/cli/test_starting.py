@@ -1,6 +1,5 @@
 """What `serve` and `demo` do around the server itself."""
 
-import json
 import os
 import socket
 from pathlib import Path
@@ -11,15 +10,15 @@ import pytest
 from halley.cli import credentials
 from halley.cli.failures import UsageProblem
 from halley.cli.starting import (
-    NOTE_NAME,
-    forget_running,
     free_port,
     remember,
     require_port,
     running_url,
     settings_from,
 )
+from halley.errors import Unusable
 from halley.settings import Settings
+from halley.store.folder import hold
 
 
 @pytest.fixture(autouse=True)
@@ -54,16 +53,14 @@ def test_a_key_of_the_operator_is_not_written_down(settings):
     assert credentials.load().profiles == {}
 
 
-def test_a_note_of_a_server_that_is_gone_is_not_believed(settings):
+def test_who_holds_the_data_folder_is_named_until_it_lets_go(settings):
     assert running_url(settings.data) is None
-    remember(settings, started(9))
-    assert running_url(settings.data) is None  # our process lives, but nobody answers there
-    forget_running(settings)
-    assert not (settings.data / NOTE_NAME).exists()
-    (settings.data / NOTE_NAME).write_text(json.dumps({"url": "http://127.0.0.1:9", "pid": os.getpid() + 1}))
-    forget_running(settings)
-    assert (settings.data / NOTE_NAME).exists()  # another server's note is not ours to remove
-    (settings.data / NOTE_NAME).write_text("damaged")
+    with hold(settings.data) as folder:
+        assert str(os.getpid()) in running_url(settings.data)
+        folder.announce("http://127.0.0.1:1986")
+        assert running_url(settings.data) == "http://127.0.0.1:1986"
+        with pytest.raises(Unusable, match="http://127.0.0.1:1986"), hold(settings.data):
+            pass
     assert running_url(settings.data) is None
 
 

@@ -32,7 +32,6 @@ def demo(
 
     from halley.app import run_server
     from halley.cli.starting import (
-        forget_running,
         free_port,
         remember_or_say,
         require_port,
@@ -69,11 +68,7 @@ def demo(
         )
         first.start()
 
-    try:
-        code: int = run_server(settings, paths=[], demo=True, reload=False, announce=announce)
-    finally:
-        forget_running(settings)
-    return code
+    return run_server(settings, paths=[], demo=True, reload=False, announce=announce)
 
 
 def _first_prediction(screen: Screen, url: str, token: str | None, output: Path, *, browser: bool) -> None:

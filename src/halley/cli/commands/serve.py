@@ -31,7 +31,6 @@ def serve(
     from halley.app import run_server
     from halley.cli.failures import UsageProblem
     from halley.cli.starting import (
-        forget_running,
         remember_or_say,
         require_port,
         running_url,
@@ -63,11 +62,7 @@ def serve(
         show_banner(screen, settings, started, hint=settings.demo)
         remember_or_say(screen, settings, started)
 
-    try:
-        code: int = run_server(settings, paths=paths or [], demo=settings.demo, reload=reload, announce=announce)
-    finally:
-        forget_running(settings)
-    return code
+    return run_server(settings, paths=paths or [], demo=settings.demo, reload=reload, announce=announce)
 
 
 def _end_with_stdin() -> None:

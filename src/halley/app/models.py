@@ -1,0 +1,153 @@
+"""Brings the configured models into the catalog: read, described once, runnable from then on."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import anyio.to_thread
+import msgspec
+
+from halley.clock import Clock
+from halley.errors import HalleyError, Unusable
+from halley.models.catalog import Catalog
+from halley.models.ports import ModelStore
+from halley.models.records import Model, Version
+from halley.providers.local import LocalProvider
+from halley.replicas.digest import DigestCache, source_digest, version_id
+from halley.replicas.inspect import inspect
+from halley.replicas.loading import ModelSource, demo_sources, load_source, with_settings
+from halley.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+INSPECT_AT_ONCE: Final = 2
+WATCH_SECONDS: Final = 1.0
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that this server shall serve."""
+
+    source: ModelSource
+    preload: bool = False
+    is_official: bool = False
+    description: str | None = None
+
+
+def wanted_models(settings: Settings, paths: Sequence[Path], *, demo: bool) -> list[Wanted]:
+    """The models of the configuration, of the command line and the demos; a name that comes twice counts once.
+
+    Raises:
+        Unusable: a path holds no model.
+    """
+    found: dict[str, Wanted] = {}
+    for name, model in settings.models.items():
+        source = with_settings(load_source(model.path, name=name), model)
+        found[name] = Wanted(source=source, preload=model.preload)
+    for path in paths:
+        source = load_source(path)
+        found[source.name] = Wanted(source=source, preload=True)
+    if demo:
+        for source in demo_sources():
+            found.setdefault(
+                source.name, Wanted(source=source, is_official=True, description="A demo model of Halley.")
+            )
+    return list(found.values())
+
+
+class ModelLoader:
+    """Registers models with catalog and provider. A model that cannot be used is named, and the others go on."""
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        store: ModelStore,
+        provider: LocalProvider,
+        clock: Clock,
+        environ: Mapping[str, str],
+        digests: DigestCache,
+        settings: Settings,
+    ) -> None:
+        self._catalog = catalog
+        self._store = store
+        self._provider = provider
+        self._clock = clock
+        self._environ = environ
+        self._digests = digests
+        self._settings = settings
+        self._digest_of: dict[str, str] = {}
+        self.faults: dict[str, str] = {}  # by model name
+
+    async def load_all(self, wanted: Sequence[Wanted]) -> None:
+        """Load what the store knows at once, describe the others side by side."""
+        turns = asyncio.Semaphore(INSPECT_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            for item in wanted:
+                group.create_task(self._load_one(item, turns))
+
+    async def watch(self, wanted: Sequence[Wanted]) -> None:
+        """Load a model anew when its files change. Runs until cancelled; what runs may end."""
+        while True:
+            await self._clock.sleep(WATCH_SECONDS)
+            for item in wanted:
+                try:
+                    source = self._again(item.source)
+                    digest = await anyio.to_thread.run_sync(source_digest, source, self._digests)
+                except HalleyError:
+                    continue  # half-saved: the next look sees it whole
+                if digest != self._digest_of.get(source.name):
+                    _log.info("%s changed: it is loaded anew", source.name)
+                    await self._load_one(msgspec.structs.replace(item, source=source), asyncio.Semaphore(1))
+
+    async def _load_one(self, item: Wanted, turns: asyncio.Semaphore) -> None:
+        name = item.source.name
+        try:
+            async with turns:
+                version = await self._version(item)
+            self.faults.pop(name, None)
+            for warning in item.source.warnings:
+                _log.warning("%s: %s", name, warning)
+            self._provider.add(version.id, item.source)
+            if item.preload:
+                self._provider.preload(version.id)
+        except HalleyError as error:
+            self.faults[name] = str(error)
+            _log.error("%s is not served: %s", name, error)
+
+    async def _version(self, item: Wanted) -> Version:
+        source = item.source
+        digest = await anyio.to_thread.run_sync(source_digest, source, self._digests)
+        self._digest_of[source.name] = digest
+        owner, _, name = source.name.partition("/")
+        now = self._clock.now()
+        model = Model(
+            owner=owner, name=name, description=item.description, is_official=item.is_official, created_at=now
+        )
+        schema = await self._known_schema(source.name, digest)
+        if schema is None:
+            schema = (await inspect(source, environ=self._environ)).openapi_schema
+        version = Version(
+            id=version_id(digest, schema),
+            model=source.name,
+            created_at=now,
+            openapi_schema=schema,
+            source_digest=digest,
+            run_timeout_seconds=source.run_timeout_seconds,
+        )
+        try:
+            return await self._catalog.register(model, version)
+        except Unusable as error:
+            raise Unusable(f"{source.name}: {error}") from error
+
+    async def _known_schema(self, model: str, digest: str) -> bytes | None:
+        for version in await self._store.list_versions(model):
+            if version.source_digest == digest:
+                return version.openapi_schema
+        return None
+
+    def _again(self, source: ModelSource) -> ModelSource:
+        fresh = load_source(source.file or source.folder, name=source.name)
+        configured = self._settings.models.get(source.name)
+        return fresh if configured is None else with_settings(fresh, configured)

@@ -1,0 +1,184 @@
+"""Builds the parts and connects them. No part looks for another: each is handed what it needs."""
+
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from halley.api.application import Api, build_api
+from halley.app.models import ModelLoader
+from halley.assets.files import Files
+from halley.assets.inputs import InputStager
+from halley.assets.links import LinkSigner
+from halley.assets.outputs import OutputKeeper
+from halley.assets.shelf import Shelf
+from halley.blobs.files import FileBlobs
+from halley.bus.local import LocalBus
+from halley.clock import Clock, SystemClock
+from halley.dispatch.dispatcher import Dispatcher, DispatchRules
+from halley.dispatch.recorder import OutputCaps
+from halley.egress import Egress, rules_from
+from halley.events.hub import Hub
+from halley.ids import TimeOrderedIds
+from halley.keys.service import Keys
+from halley.models.catalog import Catalog
+from halley.predictions.ports import QueueLimits
+from halley.predictions.reading import Reader
+from halley.predictions.service import Predictions
+from halley.providers.local import LocalProvider
+from halley.replicas.digest import DigestCache
+from halley.replicas.host import ReplicaRules
+from halley.replicas.workspace import RunFolders
+from halley.settings import Settings
+from halley.store.secrets import load_secrets
+
+DATABASE_NAME: Final = "halley.db"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The running parts that start and stop need."""
+
+    api: Api
+    dispatcher: Dispatcher
+    provider: LocalProvider
+    loader: ModelLoader
+    keys: Keys
+    catalog: Catalog
+    files: Files
+    shelf: Shelf
+    clock: Clock
+
+
+@asynccontextmanager
+async def build(settings: Settings, environ: Mapping[str, str], open_store: Any) -> AsyncIterator[Parts]:
+    """Open what needs opening, in order; at the end of the block it is closed in reverse.
+
+    `open_store` has the signature of `store.sqlite.open_sqlite`.
+
+    Raises:
+        Unusable: the data cannot be used as it is.
+    """
+    clock = SystemClock()
+    new_id = TimeOrderedIds(clock)
+    database = settings.data / DATABASE_NAME
+    secrets = load_secrets(settings.data, is_new=not database.exists())
+    limits, runs = settings.limits, settings.runs
+    async with AsyncExitStack() as stack:
+        queue_limits = QueueLimits(per_account=limits.queued_per_account, total=limits.queued_total)
+        store = await stack.enter_async_context(open_store(database, limits=queue_limits))
+        bus, hub = LocalBus(), Hub()
+        blobs = FileBlobs(settings.data / "blobs")
+        blobs.prepare()
+        workspace = RunFolders(settings.data / "runs")
+        workspace.sweep()
+        shelf = Shelf(blobs=blobs, ledger=store)
+        links = LinkSigner(secrets.link_key, clock, limits.link_seconds)
+        catalog = Catalog(store)
+        provider = await stack.enter_async_context(
+            LocalProvider(
+                clock=clock,
+                environ=environ,
+                rules=ReplicaRules(
+                    cancel_grace_seconds=runs.cancel_grace_seconds, setup_timeout_seconds=runs.setup_timeout_seconds
+                ),
+            )
+        )
+        stager = InputStager(
+            fetch=Egress(
+                rules_from(settings.egress.allow, http=settings.egress.http),
+                max_redirects=settings.egress.max_redirects,
+            ),
+            blobs=blobs,
+            links=links,
+            files=store.files,
+            outputs=Reader(store),
+            clock=clock,
+            inline_limit_bytes=limits.inline_data_bytes,
+            fetch_limit_bytes=settings.egress.max_bytes,
+            fetch_seconds=settings.egress.timeout_seconds,
+            download_secret=secrets.link_key,
+        )
+        dispatcher = Dispatcher(
+            queue=store,
+            provider=provider,
+            stager=stager,
+            keeper=OutputKeeper(shelf=shelf, roots=[Path(tempfile.gettempdir())]),
+            workspace=workspace,
+            catalog=catalog,
+            bus=bus,
+            clock=clock,
+            new_id=new_id,
+            rules=_dispatch_rules(settings),
+        )
+        provider.listen(on_room=dispatcher.room, on_broken=dispatcher.broken)
+        bus.subscribe(hub.receive)
+        bus.subscribe(dispatcher.receive)
+        predictions = Predictions(
+            store=store,
+            catalog=catalog,
+            placement=dispatcher,
+            bus=bus,
+            wakeups=hub,
+            clock=clock,
+            new_id=new_id,
+            strict_inputs=settings.quirks.strict_inputs,
+        )
+        keys = Keys(store=store, clock=clock, new_id=new_id, pepper=secrets.key_pepper)
+        files = Files(
+            store=store.files,
+            shelf=shelf,
+            blobs=blobs,
+            clock=clock,
+            new_id=new_id,
+            upload_limit_bytes=limits.upload_bytes,
+            name_limit_bytes=limits.file_name_bytes,
+            life_seconds=limits.file_life_seconds,
+        )
+        api = build_api(
+            settings=settings,
+            predictions=predictions,
+            catalog=catalog,
+            models=store,
+            keys=keys,
+            files=files,
+            blobs=blobs,
+            links=links,
+            clock=clock,
+            new_id=new_id,
+            health=lambda: not catalog.is_loading,
+        )
+        loader = ModelLoader(
+            catalog=catalog,
+            store=store,
+            provider=provider,
+            clock=clock,
+            environ=environ,
+            digests=DigestCache(settings.data / "digests.json"),
+            settings=settings,
+        )
+        yield Parts(
+            api=api,
+            dispatcher=dispatcher,
+            provider=provider,
+            loader=loader,
+            keys=keys,
+            catalog=catalog,
+            files=files,
+            shelf=shelf,
+            clock=clock,
+        )
+
+
+def _dispatch_rules(settings: Settings) -> DispatchRules:
+    runs, limits = settings.runs, settings.limits
+    return DispatchRules(
+        lease_seconds=runs.lease_seconds,
+        heartbeat_seconds=runs.heartbeat_seconds,
+        max_attempts=runs.max_attempts,
+        max_queue_seconds=runs.max_queue_seconds,
+        run_timeout_seconds=runs.run_timeout_seconds,
+        caps=OutputCaps(log_bytes=limits.log_bytes, output_items=limits.output_events),
+    )

@@ -1,0 +1,149 @@
+"""Start and stop. The task group is outside and the HTTP server is one of its children: if any service breaks, the
+process ends with an error instead of answering on without it.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import uvloop
+
+from halley.api.server import Server, make_server
+from halley.app.models import Wanted, wanted_models
+from halley.app.parts import Parts, build
+from halley.errors import HalleyError
+from halley.settings import Settings, process_environ
+from halley.store.folder import DataFolder, hold
+from halley.store.sqlite import open_sqlite
+
+_log = logging.getLogger(__name__)
+
+DRAIN_SECONDS: Final = 30.0  # how long running predictions may take to end after SIGTERM
+HOUSEKEEPING_SECONDS: Final = 60.0
+
+OpenStore = Callable[..., AbstractAsyncContextManager[Any]]
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """A server that accepts requests. `key` is set only if the first admin key was made just now: it is shown once."""
+
+    url: str
+    key: str | None
+    models: tuple[str, ...]
+    faults: Mapping[str, str] = {}  # by model name: why it is not served
+
+
+def run_server(
+    settings: Settings,
+    *,
+    paths: Sequence[Path] = (),
+    demo: bool = True,
+    reload: bool = False,
+    announce: Callable[[Started], None],
+    open_store: OpenStore = open_sqlite,
+) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code. Blocks, in the main thread.
+
+    Raises:
+        Unusable: the data folder is taken, the data cannot be used, or a model path holds no model.
+    """
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    wanted = wanted_models(settings, paths, demo=demo)
+    with hold(settings.data) as folder:
+        return uvloop.run(_serve(settings, folder, wanted, reload=reload, announce=announce, open_store=open_store))
+
+
+async def _serve(
+    settings: Settings,
+    folder: DataFolder,
+    wanted: Sequence[Wanted],
+    *,
+    reload: bool,
+    announce: Callable[[Started], None],
+    open_store: OpenStore,
+) -> int:
+    listening = _listen(settings.server.host, settings.server.port)
+    url = settings.server.public_url or _url(listening)
+    async with build(settings, process_environ(), open_store) as parts:
+        key = await parts.keys.ensure_admin(settings.admin_key)
+        parts.catalog.is_loading = True
+        await parts.dispatcher.open()
+        server = make_server(settings, parts.api)
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(server.serve(sockets=[listening]))
+            services = [
+                tasks.create_task(parts.dispatcher.run()),
+                tasks.create_task(_housekeeping(parts)),
+                tasks.create_task(_stop_on_signal(parts, server)),
+            ]
+            folder.announce(url)
+            await parts.loader.load_all(wanted)
+            parts.catalog.is_loading = False
+            announce(Started(url=url, key=key, models=tuple(parts.catalog.names()), faults=dict(parts.loader.faults)))
+            if reload:
+                services.append(tasks.create_task(parts.loader.watch(wanted)))
+            await serving  # returns when the last answer is out
+            for service in services:
+                service.cancel()
+    return 0
+
+
+async def _stop_on_signal(parts: Parts, server: Server) -> None:
+    """First signal: refuse new work, let what runs end, then stop. Second signal: stop at once."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+
+    def again() -> None:
+        server.should_exit = server.force_exit = True
+
+    def once() -> None:
+        stop.set()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(name, again)
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, once)
+    await stop.wait()
+    parts.api.draining = True
+    if parts.dispatcher.running:
+        _log.info(
+            "stopping: waiting up to %d s for %d running predictions; a second signal stops at once",
+            DRAIN_SECONDS,
+            parts.dispatcher.running,
+        )
+    await parts.dispatcher.drain(DRAIN_SECONDS)
+    server.should_exit = True
+
+
+async def _housekeeping(parts: Parts) -> None:
+    """Remove what has expired, now and then."""
+    while True:
+        await parts.clock.sleep(HOUSEKEEPING_SECONDS)
+        try:
+            await parts.files.expire()
+            await parts.shelf.sweep()
+        except HalleyError as error:
+            _log.warning("housekeeping: %s", error)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((host, port))
+    listening.set_inheritable(False)
+    return listening
+
+
+def _url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
