@@ -122,9 +122,8 @@ async def test_others_in_a_process_that_was_ended_fail_with_the_reason(model, se
         from cog import concurrent
         @concurrent(max=2)
         async def run(text: str) -> str:
-            print("begun")
             if text == "deaf":
-                await asyncio.sleep(0.05)
+                print("deaf from here on")
                 time.sleep(1000)
             await asyncio.sleep(1000)
             return text
@@ -132,13 +131,17 @@ async def test_others_in_a_process_that_was_ended_fail_with_the_reason(model, se
     async with serve(source) as served:
         await served.load(V)
         other, deaf = await served.begin(V, "other", "p1"), await served.begin(V, "deaf", "p2")
-        following = [asyncio.ensure_future(served.follow(handle)) for handle in (other, deaf)]
-        await asyncio.sleep(0.2)  # until it is deaf; if it is not yet, it ends without force and that is tested above
+        begun = asyncio.Event()
+        following = [
+            asyncio.ensure_future(served.provider.follow(other, lambda _: None)),
+            asyncio.ensure_future(served.provider.follow(deaf, lambda _: begun.set())),
+        ]
+        await within(begun.wait())
         served.provider.cancel(deaf)
         await asyncio.sleep(0)
         served.advance(5.1)
-        (_, first), (_, second) = await within(asyncio.gather(*following))
-        assert second.status == "canceled"
+        first, second = await within(asyncio.gather(*following))
+        assert (second.status, second.reason) == ("canceled", "cancel_forced")
         assert (first.status, first.reason) == ("failed", "replica_died")
         assert "did not stop within 5 s of its cancel" in (first.error or "")
 
@@ -187,6 +190,22 @@ async def test_a_model_over_its_memory_is_ended_with_figures(model, serve) -> No
         assert (outcome.status, outcome.reason) == ("failed", "out_of_memory")
         assert (outcome.error or "").startswith("out of memory: used ")
         assert "of its 80 MB limit" in (outcome.error or "")
+
+
+async def test_a_model_over_its_memory_while_it_loads_breaks_the_version(model, serve) -> None:
+    source = model(
+        """
+        import time
+        weights = b"x" * 120_000_000
+        time.sleep(1000)
+        """,
+        memory_limit_bytes=80_000_000,
+    )
+    async with serve(source, clock=SystemClock(), memory_check_seconds=0.01) as served:
+        served.provider.want(V)
+        _, error, reason = await within(served.broken.get())
+        assert reason == "out_of_memory"
+        assert "of its 80 MB limit" in error
 
 
 async def test_memory_of_children_counts(model, serve) -> None:
