@@ -99,7 +99,7 @@ async def build(settings: Settings, environ: Mapping[str, str], open_store: Any)
             inline_limit_bytes=limits.inline_data_bytes,
             fetch_limit_bytes=settings.egress.max_bytes,
             fetch_seconds=settings.egress.timeout_seconds,
-            download_secret=secrets.link_key,
+            download_secret=links.files_secret,
         )
         dispatcher = Dispatcher(
             queue=store,

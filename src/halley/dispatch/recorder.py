@@ -62,6 +62,7 @@ class Recorder:
         self.folder = folder
         self._items: list[NewEvent | OutputPart] = [NewEvent(kind=EventKind.STARTED, at=clock.now())]
         self._log_bytes = 0
+        self._log_full = False
         self._outputs = 0
         self._files: list[OutputFile] = []
         self._pumping: asyncio.Event | None = None  # set when the pump is done
@@ -99,12 +100,15 @@ class Recorder:
         return await self._events(items)
 
     def _add_log(self, text: str) -> None:
-        room = self._caps.log_bytes - self._log_bytes
-        if room <= 0 or not text:
+        if self._log_full or not text:
             return
-        self._log_bytes += len(text)
-        if len(text) > room:
-            text = f"{text[:room]}\n[halley] more logs were dropped: the limit is {self._caps.log_bytes} bytes\n"
+        encoded = text.encode("utf-8", "replace")
+        room = self._caps.log_bytes - self._log_bytes
+        self._log_bytes += len(encoded)
+        if len(encoded) > room:
+            self._log_full = True
+            kept = encoded[: max(room, 0)].decode("utf-8", "ignore")
+            text = f"{kept}\n[halley] more logs were dropped: the limit is {self._caps.log_bytes} bytes (limits.log_bytes)\n"
         self._add(EventKind.LOGGED, _encode(text))
 
     def _add(self, kind: EventKind, data: bytes) -> None:

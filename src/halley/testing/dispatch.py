@@ -1,0 +1,165 @@
+"""A provider that does what a test says, and a dispatcher around it."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from halley.dispatch.ports import Emit, LogText, Outcome, OutputPart, Pointer, Work
+from halley.errors import HalleyError, StorageFull
+from halley.predictions.records import OutputFile
+
+
+class ScriptedRun:
+    """One run in a test's hands: say things, then end it."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.canceled = asyncio.Event()
+        self._ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._emit: Emit | None = None
+        self._early: list[LogText | OutputPart] = []
+
+    def log(self, text: str) -> None:
+        self._say(LogText(text))
+
+    def put_out(self, value: object, *, more: bool = True, paths: Sequence[Pointer] = ()) -> None:
+        self._say(OutputPart(value=msgspec.Raw(msgspec.json.encode(value)), more=more, paths=tuple(paths)))
+
+    def end(self, outcome: Outcome | None = None) -> None:
+        if not self._ended.done():
+            self._ended.set_result(outcome or Outcome(status="succeeded", predict_time=0.5))
+
+    def _say(self, item: LogText | OutputPart) -> None:
+        if self._emit is None:
+            self._early.append(item)
+        else:
+            self._emit(item)
+
+    async def follow(self, emit: Emit) -> Outcome:
+        self._emit = emit
+        for item in self._early:
+            emit(item)
+        return await self._ended
+
+
+class ScriptedProvider:
+    """Fulfils `dispatch.ports.Provider`. `runs` are the submitted ones in order; a cancel ends a run at once."""
+
+    def __init__(self, slots: int = 1) -> None:
+        self.slots = slots
+        self.held = 0
+        self.wanted: list[str] = []
+        self.runs: list[ScriptedRun] = []
+        self.refuses: HalleyError | None = None
+        self.obeys_cancel = True
+        self._submitted = asyncio.Event()
+
+    def free_slots(self, version: str) -> int:
+        del version
+        return self.slots - self.held
+
+    def want(self, version: str) -> None:
+        self.wanted.append(version)
+
+    def take_slot(self, version: str) -> bool:
+        if self.free_slots(version) <= 0:
+            return False
+        self.held += 1
+        return True
+
+    def drop_slot(self, version: str) -> None:
+        del version
+        self.held -= 1
+
+    async def submit(self, work: Work) -> str:
+        if self.refuses is not None:
+            raise self.refuses
+        self.runs.append(ScriptedRun(work))
+        self._submitted.set()
+        return str(len(self.runs) - 1)
+
+    async def follow(self, handle: str, emit: Emit) -> Outcome:
+        try:
+            return await self.runs[int(handle)].follow(emit)
+        finally:
+            self.held -= 1
+
+    def cancel(self, handle: str) -> None:
+        run = self.runs[int(handle)]
+        run.canceled.set()
+        if self.obeys_cancel:
+            run.end(Outcome(status="canceled"))
+
+    async def next_run(self, number: int = 0) -> ScriptedRun:
+        """The run with this number, once it was submitted."""
+        while len(self.runs) <= number:
+            self._submitted.clear()
+            await self._submitted.wait()
+        return self.runs[number]
+
+
+class PlainStaging:
+    """Fulfils `InputStager`: no input has files."""
+
+    def has_files(self, version: str, openapi_schema: bytes) -> bool:
+        del version, openapi_schema
+        return False
+
+    async def stage(
+        self, *, version: str, openapi_schema: bytes, account_id: str, work_input: bytes, folder: Path
+    ) -> Work:
+        raise NotImplementedError
+
+
+class KeptOutput(msgspec.Struct, frozen=True, kw_only=True):
+    """Fulfils `dispatch.ports.Kept`."""
+
+    value: bytes
+    files: tuple[OutputFile, ...]
+
+
+class NamingKeeper:
+    """Fulfils `OutputKeeper`: keeps nothing, names everything. `full_times` makes it refuse for want of room first."""
+
+    def __init__(self) -> None:
+        self.full_times = 0
+        self.refuses: HalleyError | None = None
+        self.calls = 0
+
+    async def keep(
+        self, *, prediction_id: str, first_index: int, value: bytes, paths: Sequence[Pointer], folder: Path | None
+    ) -> KeptOutput:
+        del folder
+        self.calls += 1
+        if self.refuses is not None:
+            raise self.refuses
+        if self.full_times:
+            self.full_times -= 1
+            raise StorageFull("the disk is full")
+        files = tuple(
+            OutputFile(
+                ref=f"asset:{prediction_id}/{index}/a.png",
+                index=index,
+                name="a.png",
+                sha256="0" * 64,
+                size_bytes=1,
+                content_type="image/png",
+            )
+            for index, _ in enumerate(paths, first_index)
+        )
+        return KeptOutput(value=msgspec.json.encode(files[0].ref) if files else value, files=files)
+
+
+class NoFolders:
+    """Fulfils `Workspace` without touching a disk."""
+
+    def __init__(self) -> None:
+        self.removed: list[Path] = []
+
+    def make(self, prediction_id: str, attempt: int) -> Path:
+        return Path("/nowhere") / f"{prediction_id}.{attempt}"
+
+    async def remove(self, folder: Path) -> None:
+        self.removed.append(folder)

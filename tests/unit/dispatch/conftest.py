@@ -1,0 +1,110 @@
+"""A dispatcher in a bottle: memory store, fake clock, scripted provider."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+import pytest
+
+from halley.bus.local import LocalBus
+from halley.dispatch.dispatcher import Dispatcher, DispatchRules
+from halley.dispatch.recorder import OutputCaps
+from halley.events.hub import Hub
+from halley.ids import TimeOrderedIds
+from halley.models.catalog import Catalog
+from halley.models.records import Model, Version
+from halley.predictions.records import Prediction
+from halley.predictions.service import CreateRequest, Predictions
+from halley.store.memory import MemoryStore
+from halley.testing.clock import T0, FakeClock
+from halley.testing.dispatch import NamingKeeper, NoFolders, PlainStaging, ScriptedProvider
+
+SCHEMA = msgspec.json.encode(
+    {
+        "components": {
+            "schemas": {
+                "Input": {
+                    "type": "object",
+                    "properties": {"prompt": {"type": "string"}, "key": {"type": "string", "x-cog-secret": True}},
+                },
+                "Output": {"type": "string"},
+            }
+        }
+    }
+)
+RULES = DispatchRules(run_timeout_seconds=60.0, caps=OutputCaps(log_bytes=100, output_items=5))
+
+
+class Bottle:
+    """The parts, and shorthands for what tests do with them."""
+
+    def __init__(self, slots: int) -> None:
+        self.clock = FakeClock()
+        self.store = MemoryStore()
+        self.provider = ScriptedProvider(slots)
+        self.keeper = NamingKeeper()
+        self.folders = NoFolders()
+        self.catalog = Catalog(self.store)
+        bus, self.hub, new_id = LocalBus(), Hub(), TimeOrderedIds(self.clock)
+        self.dispatcher = Dispatcher(
+            queue=self.store,
+            provider=self.provider,
+            stager=PlainStaging(),
+            keeper=self.keeper,
+            workspace=self.folders,
+            catalog=self.catalog,
+            bus=bus,
+            clock=self.clock,
+            new_id=new_id,
+            rules=RULES,
+        )
+        bus.subscribe(self.hub.receive)
+        bus.subscribe(self.dispatcher.receive)
+        self.predictions = Predictions(
+            store=self.store,
+            catalog=self.catalog,
+            placement=self.dispatcher,
+            bus=bus,
+            wakeups=self.hub,
+            clock=self.clock,
+            new_id=new_id,
+        )
+
+    async def create(self, account: str = "ada", **more: object) -> Prediction:
+        request = CreateRequest(reference="demo/a", input={}, input_json=b"{}", **more)  # type: ignore[arg-type]
+        return await self.predictions.create(request, account, None)
+
+    async def until(self, prediction_id: str, reached: Callable[[Prediction], bool]) -> Prediction:
+        """The prediction once it is so; the test's time limit is the bound."""
+        with self.hub.watch(prediction_id) as watching:
+            while True:
+                row = await self.predictions.filled(await self.predictions._row(prediction_id, "ada"))
+                if reached(row):
+                    return row
+                await watching.wait(0.05)
+
+    async def ended(self, prediction_id: str) -> Prediction:
+        return await self.until(prediction_id, lambda row: row.is_terminal)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time pass in steps, so that services that wake do their work."""
+        for _ in range(int(seconds / 0.5)):
+            self.clock.advance(0.5)
+            await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+def slots() -> int:
+    return 1
+
+
+@pytest.fixture
+async def bottle(slots: int) -> AsyncIterator[Bottle]:
+    made = Bottle(slots)
+    model = Model(owner="demo", name="a", created_at=T0)
+    await made.catalog.register(model, Version(id="1" * 64, model="demo/a", created_at=T0, openapi_schema=SCHEMA))
+    await made.dispatcher.open()
+    service = asyncio.get_running_loop().create_task(made.dispatcher.run())
+    yield made
+    service.cancel()
+    await asyncio.gather(service, return_exceptions=True)

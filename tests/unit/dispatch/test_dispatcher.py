@@ -1,0 +1,270 @@
+"""Who runs what, and that every lease is settled."""
+
+import asyncio
+
+import pytest
+
+from halley.dispatch.ports import Outcome
+from halley.errors import HalleyError, NotFound, Overloaded, VersionUnknown
+from halley.models.records import Version
+from halley.predictions.service import CreateRequest
+from halley.predictions.status import EventKind, Status
+from halley.testing.clock import T0
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_with_a_free_slot_it_is_born_leased_and_runs(bottle) -> None:
+    made = await bottle.create()
+    run = await bottle.provider.next_run()
+    run.log("hello\n")
+    run.put_out("done", more=False)
+    run.end()
+    ended = await bottle.ended(made.id)
+    assert (ended.status, ended.output, ended.logs) == (Status.SUCCEEDED, b'"done"', "hello\n")
+    assert ended.metrics["predict_time"] == 0.5
+    assert (ended.attempts, ended.fence) == (1, 1)
+    kinds = [event.kind for event in await bottle.store.read_events(made.id)]
+    assert kinds == [
+        EventKind.CREATED,
+        EventKind.STARTED,
+        EventKind.LOGGED,
+        EventKind.OUTPUT_SET,
+        EventKind.FINISHED,
+    ]
+    assert await bottle.store.waiting() == {}
+
+
+async def test_without_a_slot_it_waits_and_the_next_free_slot_takes_it(bottle) -> None:
+    first, second = await bottle.create(), await bottle.create()
+    run = await bottle.provider.next_run(0)
+    assert len(bottle.provider.runs) == 1
+    run.end()
+    (await bottle.provider.next_run(1)).end()
+    assert (await bottle.ended(first.id)).status is Status.SUCCEEDED
+    assert (await bottle.ended(second.id)).status is Status.SUCCEEDED
+    assert bottle.provider.held == 0
+
+
+async def test_a_new_one_does_not_overtake_those_who_wait(bottle) -> None:
+    bottle.provider.slots = 0
+    waiting = await bottle.create()
+    await asyncio.sleep(0)  # the hint that it waits comes with the next turn of the loop
+    bottle.provider.slots = 1
+    late = await bottle.create()
+    bottle.dispatcher.room("1" * 64)
+    first = await bottle.provider.next_run(0)
+    assert first.work.prediction_id == waiting.id
+    first.end()
+    assert (await bottle.provider.next_run(1)).work.prediction_id == late.id
+
+
+async def test_progress_is_seen_while_it_runs(bottle) -> None:
+    made = await bottle.create()
+    run = await bottle.provider.next_run()
+    run.log("one\n")
+    run.put_out("a")
+    seen = await bottle.until(made.id, lambda row: row.output is not None)
+    assert (seen.status, seen.output, seen.logs) == (Status.PROCESSING, b'["a"]', "one\n")
+    run.put_out("b")
+    run.end()
+    assert (await bottle.ended(made.id)).output == b'["a","b"]'
+
+
+async def test_a_cancel_shows_at_once_and_late_output_is_dropped(bottle) -> None:
+    bottle.provider.obeys_cancel = False
+    made = await bottle.create()
+    run = await bottle.provider.next_run()
+    run.put_out("a")
+    await bottle.until(made.id, lambda row: row.output is not None)
+    canceled = await bottle.predictions.cancel(made.id, "ada")
+    assert (canceled.status, canceled.output) == (Status.CANCELED, b'["a"]')
+    await run.canceled.wait()
+    run.put_out("b")
+    run.end()
+    while bottle.dispatcher.running:
+        await asyncio.sleep(0.001)
+    after = await bottle.predictions.get(made.id, "ada")
+    assert (after.status, after.output) == (Status.CANCELED, b'["a"]')
+    assert bottle.provider.held == 0
+
+
+async def test_a_cancel_of_a_waiting_one_never_runs_it(bottle) -> None:
+    await bottle.create()
+    waiting = await bottle.create()
+    assert (await bottle.predictions.cancel(waiting.id, "ada")).status is Status.CANCELED
+    (await bottle.provider.next_run(0)).end()
+    await bottle.pass_time(3)
+    assert len(bottle.provider.runs) == 1
+    with pytest.raises(NotFound):
+        await bottle.predictions.cancel(waiting.id, "bob")
+
+
+async def test_a_failed_run_tells_why(bottle) -> None:
+    made = await bottle.create()
+    (await bottle.provider.next_run()).end(Outcome(status="failed", error="ValueError: no", reason="raised"))
+    ended = await bottle.ended(made.id)
+    assert (ended.status, ended.error, ended.termination_reason) == (Status.FAILED, "ValueError: no", "raised")
+
+
+async def test_a_run_that_takes_too_long_fails(bottle) -> None:
+    made = await bottle.create()
+    await bottle.provider.next_run()
+    await bottle.pass_time(61)
+    ended = await bottle.ended(made.id)
+    assert (ended.status, ended.termination_reason) == (Status.FAILED, "run_timeout")
+    assert "0:01:00" in (ended.error or "")
+
+
+async def test_a_deadline_ends_what_runs_and_what_waits(bottle) -> None:
+    running = await bottle.create(cancel_after_seconds=5)
+    waiting = await bottle.create(cancel_after_seconds=5)
+    run = await bottle.provider.next_run()
+    await bottle.until(running.id, lambda row: row.status is Status.PROCESSING)
+    await bottle.pass_time(6)
+    assert (await bottle.ended(running.id)).status is Status.CANCELED
+    ended = await bottle.ended(waiting.id)
+    assert (ended.status, ended.termination_reason) == (Status.ABORTED, "deadline_before_start")
+    assert run.canceled.is_set()
+
+
+async def test_what_could_not_begin_waits_again_and_does_not_lose_an_attempt(bottle) -> None:
+    bottle.provider.refuses = Overloaded("the process is just gone")
+    made = await bottle.create()
+    while bottle.dispatcher.running:
+        await asyncio.sleep(0.001)
+    bottle.provider.refuses = None
+    await bottle.pass_time(4)
+    bottle.dispatcher.room("1" * 64)
+    run = await bottle.provider.next_run()
+    assert run.work.attempt == 1
+    run.end()
+    assert (await bottle.ended(made.id)).status is Status.SUCCEEDED
+    assert bottle.provider.held == 0
+
+
+async def test_a_version_that_cannot_run_fails_what_waits_for_it(bottle) -> None:
+    bottle.provider.slots = 0
+    made = await bottle.create()
+    while not bottle.provider.wanted:
+        await asyncio.sleep(0.001)
+    bottle.dispatcher.broken("1" * 64, "setup failed: no weights", "setup_failed")
+    ended = await bottle.ended(made.id)
+    assert (ended.status, ended.error) == (Status.FAILED, "setup failed: no weights")
+
+
+async def test_work_for_a_version_that_is_gone_fails_with_a_reason(bottle) -> None:
+    bottle.provider.slots = 0
+    made = await bottle.create()
+    bottle.catalog.withdraw("demo/a")
+    bottle.dispatcher.room("1" * 64)
+    assert (await bottle.ended(made.id)).termination_reason == "version_unavailable"
+    with pytest.raises(VersionUnknown):
+        await bottle.create()
+
+
+async def test_output_files_are_kept_before_they_are_mentioned_and_a_full_disk_is_waited_for(bottle) -> None:
+    bottle.keeper.full_times = 2
+    made = await bottle.create()
+    run = await bottle.provider.next_run()
+    run.put_out("/tmp/a.png", paths=[()])
+    run.end()
+    while bottle.keeper.calls < 3:
+        await bottle.pass_time(1)
+    ended = await bottle.ended(made.id)
+    assert ended.output == f'["asset:{made.id}/0/a.png"]'.encode()
+    assert ended.metrics["image_count"] == 1
+
+
+async def test_an_output_that_cannot_be_kept_fails_the_prediction(bottle) -> None:
+    bottle.keeper.refuses = HalleyError("The model returned the file '/tmp/a.png': there is none.")
+    made = await bottle.create()
+    run = await bottle.provider.next_run()
+    run.put_out("/tmp/a.png", paths=[()], more=False)
+    run.end()
+    ended = await bottle.ended(made.id)
+    assert (ended.status, ended.termination_reason) == (Status.FAILED, "output_unusable")
+    assert "/tmp/a.png" in (ended.error or "")
+
+
+async def test_floods_are_capped(bottle) -> None:
+    made = await bottle.create()
+    run = await bottle.provider.next_run()
+    for _ in range(50):
+        run.log("0123456789")
+    run.end()
+    ended = await bottle.ended(made.id)
+    assert ended.logs.startswith("0123456789" * 10)
+    assert "more logs were dropped" in ended.logs
+    assert len(ended.logs) < 200
+    made = await bottle.create()
+    run = await bottle.provider.next_run(1)
+    for n in range(6):
+        run.put_out(n)
+    ended = await bottle.ended(made.id)
+    assert ended.termination_reason == "output_unusable"
+    assert "limits.output_events" in (ended.error or "")
+
+
+async def test_secrets_reach_the_model_and_nobody_else(bottle) -> None:
+    request = CreateRequest(reference="demo/a", input={"key": "s3cret"}, input_json=b'{"key":"s3cret"}')
+    made = await bottle.predictions.create(request, "ada", None)
+    run = await bottle.provider.next_run()
+    assert run.work.input == b'{"key":"s3cret"}'
+    run.end()
+    assert (await bottle.ended(made.id)).input == b'{"key":"[REDACTED]"}'
+
+
+@pytest.mark.parametrize("slots", [3])
+async def test_draining_waits_and_then_gives_back(bottle) -> None:
+    quick, silent, talking = [await bottle.create() for _ in range(3)]
+    runs = [await bottle.provider.next_run(n) for n in range(3)]
+    runs[2].put_out("a")
+    await bottle.until(talking.id, lambda row: row.output is not None)
+    runs[0].end()
+    await bottle.ended(quick.id)
+    await bottle.dispatcher.drain(0.01)
+    assert (await bottle.predictions.get(talking.id, "ada")).termination_reason == "server_stopped"
+    assert await bottle.store.waiting() == {"1" * 64: 1}
+    assert not (await bottle.predictions.get(silent.id, "ada")).is_terminal
+    assert bottle.dispatcher.reserve("1" * 64) is None
+
+
+async def test_a_lost_session_stops_everything_and_writes_nothing(bottle) -> None:
+    made = await bottle.create()
+    run = await bottle.provider.next_run()
+    await bottle.until(made.id, lambda row: row.status is Status.PROCESSING)
+    bottle.clock.jump(3600)  # another process reaps what seems dead
+    await bottle.store.reap(bottle.clock.now(), max_attempts=2)
+    bottle.clock.jump(-3600)
+    await bottle.pass_time(6)
+    assert run.canceled.is_set()
+    row = await bottle.predictions.get(made.id, "ada")
+    assert (row.status, row.attempts) == (Status.PROCESSING, 1)
+    assert await bottle.store.waiting() == {"1" * 64: 1}
+
+
+async def test_a_caller_that_goes_away_does_not_take_its_prediction_along(bottle) -> None:
+    creating = asyncio.get_running_loop().create_task(bottle.create())
+    await asyncio.sleep(0)
+    creating.cancel()
+    await asyncio.gather(creating, return_exceptions=True)
+    run = await bottle.provider.next_run()
+    run.end()
+    assert (await bottle.ended(run.work.prediction_id)).status is Status.SUCCEEDED
+
+
+async def test_a_version_may_have_its_own_run_timeout(bottle) -> None:
+    model = (await bottle.store.list_models())[0]
+    await bottle.catalog.register(
+        model,
+        Version(id="2" * 64, model="demo/a", created_at=T0, openapi_schema=_schema(bottle), run_timeout_seconds=2.0),
+    )
+    made = await bottle.create()
+    await bottle.provider.next_run()
+    await bottle.pass_time(3)
+    assert (await bottle.ended(made.id)).termination_reason == "run_timeout"
+
+
+def _schema(bottle) -> bytes:
+    return bottle.catalog.by_id("1" * 64).version.openapi_schema
