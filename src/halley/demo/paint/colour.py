@@ -4,10 +4,11 @@ Source: the OKLab colour space, B. Ottosson 2020 (the matrices below are its def
 """
 
 import math
-from typing import Final, Tuple
+from functools import lru_cache
+from typing import Final
 
-RGB = Tuple[int, int, int]
-Lab = Tuple[float, float, float]
+RGB = tuple[int, int, int]
+Lab = tuple[float, float, float]
 
 _HUE_NAMES: Final[dict[str, float]] = {  # OKLab hue in degrees
     "red": 27.0,
@@ -28,8 +29,10 @@ def rgb(text: str) -> RGB:
 
 def mix(a: RGB, b: RGB, t: float) -> RGB:
     """Go from `a` (t=0) to `b` (t=1) in a straight line through OKLab."""
+    if a == b:
+        return a
     first, second = _to_lab(a), _to_lab(b)
-    return _from_lab(tuple(x + (y - x) * t for x, y in zip(first, second)))  # type: ignore[arg-type]
+    return _from_lab(tuple(x + (y - x) * t for x, y in zip(first, second, strict=True)))  # type: ignore[arg-type]
 
 
 def darker(colour: RGB, factor: float) -> RGB:
@@ -52,6 +55,7 @@ def toward_hue(colour: RGB, name: str, strength: float) -> RGB:
     return _from_lab((lightness, a + (aim_a - a) * strength, b + (aim_b - b) * strength))
 
 
+@lru_cache(maxsize=1024)
 def _to_lab(colour: RGB) -> Lab:
     r, g, b = (_linear(v / 255) for v in colour)
     long = (0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b) ** (1 / 3)
@@ -77,7 +81,7 @@ def _from_lab(lab: Lab) -> RGB:
 
 
 def _linear(value: float) -> float:
-    return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4  # type: ignore[no-any-return]
+    return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
 
 
 def _encoded(value: float) -> int:

@@ -2,11 +2,13 @@
 
 import random
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Mapping
+from typing import Final
 
 _TIMES: Final[Mapping[str, str]] = {  # in order of strength: "sunset with stars" is a night
-    "night": "night midnight moon moonlit moonlight star starry dark nocturne milky galaxy aurora firefly lantern comet",
+    "night": "night midnight moon moonlit moonlight star starry dark nocturne milky galaxy aurora northern "
+    "firefly lantern comet",
     "golden": "golden gold sunset evening amber warm autumn fall savanna",
     "dusk": "dusk twilight gloaming neon",
     "dawn": "dawn sunrise morning daybreak early misty spring sakura",
@@ -19,7 +21,8 @@ _GROUNDS: Final[Mapping[str, str]] = {
     "desert": "desert dune sahara sand cactus oasis arid mars",
     "forest": "forest wood tree pine fir jungle grove woodland taiga owl deer",
     "mountain": "mountain alp peak cliff summit himalaya glacier volcano ridge everest valley",
-    "hills": "hill meadow field countryside prairie grass farm pasture garden lavender poppy tulip flower village",
+    "hills": "hill meadow field countryside prairie grass farm pasture garden lavender poppy sunflower tulip "
+    "flower village",
 }
 _WEATHERS: Final[Mapping[str, str]] = {
     "storm": "storm stormy thunder lightning tempest thunderstorm",
@@ -36,7 +39,7 @@ _HUES: Final[Mapping[str, str]] = {
     "green": "green emerald jade",
     "teal": "teal turquoise cyan aqua",
     "blue": "blue azure sapphire indigo",
-    "purple": "purple violet lavender lilac",
+    "purple": "purple violet lilac",
     "pink": "pink rose magenta sakura",
 }
 _EXTRAS: Final[Mapping[str, str]] = {
@@ -47,16 +50,18 @@ _EXTRAS: Final[Mapping[str, str]] = {
     "balloons": "balloon",
     "aurora": "aurora borealis northern",
     "moon": "moon moonlit moonlight",
-    "stars": "star starry milky galaxy night",
+    "stars": "star starry milky galaxy",
     "comet": "comet meteor halley",
-    "flowers": "flower lavender poppy tulip meadow garden spring blossom",
+    "flowers": "flower lavender poppy sunflower tulip meadow garden spring blossom",
+    "lavender": "lavender",
+    "poppies": "poppy",
+    "sunflowers": "sunflower",
     "fireflies": "firefly lantern",
     "rainbow": "rainbow",
     "island": "island",
     "autumn": "autumn fall",
     "blossom": "sakura cherry blossom",
     "cactus": "cactus cacti",
-    "volcano": "volcano",
 }
 
 
@@ -89,6 +94,8 @@ def read_scene(prompt: str, rng: random.Random) -> Scene:
     some_time = rng.choice(("dawn", "dawn", "day", "golden", "golden", "dusk", "night"))
     some_ground = rng.choice(("mountain", "mountain", "lake", "lake", "hills", "sea", "forest"))
     some_weather = rng.choice(("clear", "clouds", "clouds"))
+    if _first(words, _WEATHERS) == "snow":  # snow looks best in cool light
+        some_time = {"golden": "dusk", "night": "day"}.get(some_time, some_time)
     return Scene(
         time=_first(words, _TIMES) or some_time,
         ground=_first(words, _GROUNDS) or some_ground,
