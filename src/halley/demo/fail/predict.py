@@ -15,6 +15,9 @@ CEILING_BYTES = 1024 * MIB
 
 STEP_SECONDS = 0.02
 HANG_SECONDS = 600.0
+LAST_WORDS_SECONDS = 0.1
+"""Time for that line to leave the process, whose death would take it along."""
+
 EXIT_STATUS = 7
 
 
@@ -30,6 +33,7 @@ class Predictor(BasePredictor):
     ) -> str:
         """Fail in the way that was asked for; there is no output."""
         print(f"about to fail: {mode}", flush=True)
+        time.sleep(LAST_WORDS_SECONDS)
         if mode == "exit":
             os._exit(EXIT_STATUS)  # nothing of Python gets to see this, as with a C library that calls exit()
         if mode == "segfault":
