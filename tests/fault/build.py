@@ -1,48 +1,152 @@
-"""The test build of the server: the real composition with failpoints and, if asked for, planted bugs.
+"""The test build of the server: the real command with failpoints, a disk that can be full and, if asked for, planted bugs.
 
-python build.py serve --port N --data DIR --config FILE [PATH ...]
+python build.py serve ARGUMENTS...   with FAULT_FOLDER=folder and FAULT_PLANTED=name,name in the environment
 
-KILL_CHANCE=0.01 in the environment: at `before_commit` and `after_commit` the process kills itself with that chance.
-KILL_PLANTED=name,name switches on bugs that exist only in the store's constructor: only this build can pass them.
+The folder is how a test talks to it, by files that it makes and removes:
+
+    strike   "before_commit 0.5": the process kills itself there, with that chance, once a create is in the commit
+    full     the database may not grow beyond its present size, and the blobs take nothing
+
+The planted bugs exist in the store's constructor only, and only this build can pass them.
 """
 
-import argparse
+import asyncio
 import os
 import random
 import signal
 import sys
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any, Final
 
-from halley.app import run_server
-from halley.settings import process_environ, read_settings
-from halley.store.sqlite import open_sqlite
+from halley import app
+from halley.app import parts
+from halley.blobs.files import FileBlobs
+from halley.cli.main import main
+from halley.errors import StorageFull
+from halley.predictions.ports import Created, NewPrediction
+from halley.store.sqlite import SqliteStore, open_sqlite
 
-PLANTED = frozenset(filter(None, os.environ.get("KILL_PLANTED", "").split(",")))
-CHANCE = float(os.environ.get("KILL_CHANCE", "0"))
+STRIKE: Final = "strike"
+FULL: Final = "full"
+FULL_NOW: Final = "full-now"
+"""The server makes it once the database may not grow, and removes it when it may again."""
+
+LINGER_SECONDS: Final = 0.05  # an answer that leaves before its commit gets the time to leave
+LOOK_SECONDS: Final = 0.02
+MANY_PAGES: Final = 2**31 - 2
 
 
-def failpoint(_name: str, chance: random.Random = random.Random(os.getpid())) -> None:
-    if CHANCE and chance.random() < CHANCE:
+class Strikes:
+    """The failpoints of the writer. A strike waits for a commit that carries a create: the one that counts."""
+
+    def __init__(self, folder: Path) -> None:
+        self._order = folder / STRIKE
+        self._chance = random.Random(os.getpid())
+        self._submitted = False
+        self._carries_create = False
+
+    def note_create(self) -> None:
+        """A create was handed to the writer."""
+        self._submitted = True
+
+    def __call__(self, point: str) -> None:
+        """Kill this process here if that was ordered."""
+        if point == "before_commit":
+            self._carries_create, self._submitted = self._submitted, False
+        if not self._carries_create:
+            return
+        try:
+            where, chance = self._order.read_text().split()
+        except (FileNotFoundError, ValueError):  # no order, or half an order
+            return
+        if where != point or self._chance.random() >= float(chance):
+            return
+        if point == "before_commit":
+            time.sleep(LINGER_SECONDS)
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("serve")
-    parser.add_argument("paths", nargs="*", type=Path)
-    for name in ("--host", "--port", "--data", "--config"):
-        parser.add_argument(name)
-    options = parser.parse_args()
-    flags = {"server.host": options.host, "server.port": int(options.port), "data": options.data}
-    return run_server(
-        read_settings(process_environ(), config=Path(options.config), flags=flags),
-        paths=options.paths,
-        demo=False,
-        announce=lambda started: print(f"serving at {started.url}", flush=True),
-        open_store=partial(open_sqlite, failpoint=failpoint, planted=PLANTED),
-    )
+class Disk:
+    """Full while there is a file that says so."""
+
+    def __init__(self, folder: Path) -> None:
+        self._wish = folder / FULL
+        self._state = folder / FULL_NOW
+
+    @property
+    def is_full(self) -> bool:
+        return self._wish.exists()
+
+    async def follow(self, store: SqliteStore) -> None:
+        """Let the database be as the file says. Runs until cancelled."""
+        while True:
+            wanted = self.is_full
+            if wanted != self._state.exists():
+                # 1 means the present size: SQLite never makes a file smaller by this
+                await store._writer.submit(_limit_pages, 1 if wanted else MANY_PAGES)
+                if wanted:
+                    self._state.touch()
+                else:
+                    self._state.unlink()
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+def _limit_pages(connection: Any, pages: int) -> None:
+    connection.execute(f"PRAGMA max_page_count={pages:d}").fetchone()
+
+
+def full_blobs(disk: Disk) -> type[FileBlobs]:
+    """The blobs of this machine, on that disk."""
+
+    class FullBlobs(FileBlobs):
+        async def put(self, *args: Any, **kwargs: Any) -> Any:
+            _refuse(disk)
+            return await super().put(*args, **kwargs)
+
+        async def adopt(self, *args: Any, **kwargs: Any) -> Any:
+            _refuse(disk)
+            return await super().adopt(*args, **kwargs)
+
+    return FullBlobs
+
+
+def _refuse(disk: Disk) -> None:
+    if disk.is_full:
+        raise StorageFull("The disk of this test is full.")
+
+
+def faulty_store(strikes: Strikes, disk: Disk, planted: frozenset[str]) -> Any:
+    """`open_sqlite` with all that can go wrong."""
+
+    @asynccontextmanager
+    async def open_store(*args: Any, **kwargs: Any) -> AsyncIterator[SqliteStore]:
+        async with open_sqlite(*args, **kwargs, failpoint=strikes, planted=planted) as store:
+            create = store.create
+
+            def noted(new: NewPrediction) -> Awaitable[Created]:
+                strikes.note_create()
+                return create(new)
+
+            store.create = noted  # type: ignore[method-assign]
+            following = asyncio.create_task(disk.follow(store))
+            try:
+                yield store
+            finally:
+                following.cancel()
+                with suppress(asyncio.CancelledError):
+                    await following
+
+    return open_store
 
 
 if __name__ == "__main__":
+    home = Path(os.environ["FAULT_FOLDER"])
+    the_disk = Disk(home)
+    bugs = frozenset(filter(None, os.environ.get("FAULT_PLANTED", "").split(",")))
+    app.run_server = partial(app.run_server, open_store=faulty_store(Strikes(home), the_disk, bugs))
+    parts.FileBlobs = full_blobs(the_disk)  # type: ignore[misc]
     sys.exit(main())

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 from halley import __version__
 from halley.cli import credentials
-from halley.cli.failures import UsageProblem
+from halley.cli.failures import CommandError, UsageProblem
 from halley.cli.screen import Screen
 from halley.settings import Settings, process_environ, read_settings
 
@@ -72,6 +72,15 @@ def running_url(data: Path) -> str | None:
 
     holder = holder_of(data)
     return None if holder is None else holder.url or f"process {holder.pid}, which is just starting"
+
+
+def remember_or_say(screen: Screen, settings: Settings, started: Started) -> str | None:
+    """Do what `remember` does; if that fails say so and go on: the server runs, and the banner has shown the key."""
+    try:
+        return remember(settings, started)
+    except (CommandError, OSError) as error:
+        screen.error(f"the key could not be kept for the command line: {error}", getattr(error, "hint", ""))
+        return started.key or settings.admin_key
 
 
 def remember(settings: Settings, started: Started) -> str | None:

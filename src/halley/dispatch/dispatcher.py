@@ -119,6 +119,7 @@ class Dispatcher:
 
     def broken(self, version: str, error: str, reason: str) -> None:
         """This version cannot run here: what waits for it fails with the reason."""
+        self._waiting.discard(version)  # nobody waits for it any more: do not load it again for nothing
         self._start_soon(self._fail_waiting(version, error, reason))
 
     # the services

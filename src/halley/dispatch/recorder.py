@@ -108,7 +108,8 @@ class Recorder:
         if len(encoded) > room:
             self._log_full = True
             kept = encoded[: max(room, 0)].decode("utf-8", "ignore")
-            text = f"{kept}\n[halley] more logs were dropped: the limit is {self._caps.log_bytes} bytes (limits.log_bytes)\n"
+            limit = self._caps.log_bytes
+            text = f"{kept}\n[halley] more logs were dropped: the limit is {limit} bytes (limits.log_bytes)\n"
         self._add(EventKind.LOGGED, _encode(text))
 
     def _add(self, kind: EventKind, data: bytes) -> None:

@@ -85,6 +85,9 @@ class Run:
             if outcome is None:
                 await self._queue.release(self.lease, self._clock.now(), backoff_seconds=RETRY_SECONDS)
                 return
+            if outcome.reason == "worker_lost" and not self._stopped:  # we stopped the place that ran it
+                await self.interrupt()
+                return
             await self._finish(outcome)
         except LeaseLost:
             _log.warning("the lease of %s went to somebody else: its outcome is dropped", self.prediction_id)

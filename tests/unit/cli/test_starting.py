@@ -59,7 +59,7 @@ def test_who_holds_the_data_folder_is_named_until_it_lets_go(settings):
         assert str(os.getpid()) in running_url(settings.data)
         folder.announce("http://127.0.0.1:1986")
         assert running_url(settings.data) == "http://127.0.0.1:1986"
-        with pytest.raises(Unusable, match="http://127.0.0.1:1986"), hold(settings.data):
+        with pytest.raises(Unusable, match="127"), hold(settings.data):
             pass
     assert running_url(settings.data) is None
 

@@ -143,6 +143,16 @@ async def test_what_could_not_begin_waits_again_and_does_not_lose_an_attempt(bot
     assert bottle.provider.held == 0
 
 
+async def test_what_was_cut_off_by_stopping_its_replica_runs_again(bottle) -> None:
+    made = await bottle.create()
+    (await bottle.provider.next_run()).end(Outcome(status="failed", error="gone", reason="worker_lost"))
+    await bottle.pass_time(4)
+    bottle.dispatcher.room("1" * 64)
+    (await bottle.provider.next_run(1)).end()
+    ended = await bottle.ended(made.id)
+    assert (ended.status, ended.attempts) == (Status.SUCCEEDED, 1)
+
+
 async def test_a_version_that_cannot_run_fails_what_waits_for_it(bottle) -> None:
     bottle.provider.slots = 0
     made = await bottle.create()
@@ -151,6 +161,9 @@ async def test_a_version_that_cannot_run_fails_what_waits_for_it(bottle) -> None
     bottle.dispatcher.broken("1" * 64, "setup failed: no weights", "setup_failed")
     ended = await bottle.ended(made.id)
     assert (ended.status, ended.error) == (Status.FAILED, "setup failed: no weights")
+    wanted = len(bottle.provider.wanted)
+    await bottle.pass_time(10)
+    assert len(bottle.provider.wanted) == wanted  # nobody waits: it is not loaded again and again
 
 
 async def test_work_for_a_version_that_is_gone_fails_with_a_reason(bottle) -> None:

@@ -101,7 +101,7 @@ def _number(value: Any) -> Any:
 
 
 def _open(value: str) -> Any:
-    return open(value, "rb")  # noqa: SIM115 - the model closes it, as the interface says
+    return open(value, "rb")
 
 
 _CONVERTERS: Dict[str, Convert] = {

@@ -49,7 +49,9 @@ class Replica:
         """Say hello; from here on pings are answered and everything printed is caught."""
         journal = self._journal
         journal.tell(
-            to_json({"t": "hello", "v": PROTOCOL_VERSION, "python": "%d.%d.%d" % sys.version_info[:3], "pid": os.getpid()})
+            to_json(
+                {"t": "hello", "v": PROTOCOL_VERSION, "python": "%d.%d.%d" % sys.version_info[:3], "pid": os.getpid()}
+            )
         )
         streams.install(self._log)
         cog.scope.find_scope = self._find_scope
@@ -112,7 +114,11 @@ class Replica:
             from .serve_async import AsyncServer
 
             busy = AsyncServer(
-                loop=self._loop, handler=handler, inputs=inputs, endings=endings, journal=self._journal,
+                loop=self._loop,
+                handler=handler,
+                inputs=inputs,
+                endings=endings,
+                journal=self._journal,
                 streams=predictor.streams,
             )
             self._control.cancel = busy.cancel
@@ -120,7 +126,11 @@ class Replica:
             busy.serve(inbox, self._data.fileno())
         else:
             calm = SyncServer(
-                handler=handler, inputs=inputs, endings=endings, journal=self._journal, guard=self._guard,
+                handler=handler,
+                inputs=inputs,
+                endings=endings,
+                journal=self._journal,
+                guard=self._guard,
                 streams=predictor.streams,
             )
             self._tell_ready(predictor)

@@ -43,7 +43,7 @@ def report(journal: Journal, prediction: Prediction, name: str, value: Any, mode
 
 def _check_name(name: str) -> None:
     if not isinstance(name, str):
-        raise ValueError("a metric's name is text, not %r" % (name,))
+        raise TypeError("a metric's name is text, not %r" % (name,))
     parts = name.split(".")
     fits = len(name) <= NAME_LIMIT_CHARS and len(parts) <= NAME_LIMIT_PARTS
     if not fits or "__" in name or not all(_PART.match(part) for part in parts):
@@ -61,6 +61,6 @@ def _kind(value: Any) -> str:
     if isinstance(value, (int, float)):
         return "number"
     for python, kind in ((str, "text"), ((list, tuple), "list"), (dict, "object")):
-        if isinstance(value, python):  # type: ignore[arg-type]
+        if isinstance(value, python):
             return kind
     return "number" if hasattr(value, "item") else "value"

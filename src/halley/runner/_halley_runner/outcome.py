@@ -14,6 +14,7 @@ from .journal import Journal
 from .prediction import Prediction
 from .values import encode
 
+
 class Endings:
     """Sends what predictions produce and how they end; shared by the sync and the async server."""
 
@@ -34,12 +35,16 @@ class Endings:
         except FrameTooLarge as error:
             raise BadOutput("an output item is too large: %s; write it to a file" % error) from None
 
-    def succeeded(self, prediction: Prediction, started: float, value: str = "null", paths: str = "[]",
-                  *, has_value: bool = False) -> None:
+    def succeeded(
+        self, prediction: Prediction, started: float, value: str = "null", paths: str = "[]", *, has_value: bool = False
+    ) -> None:
         """End with success and, unless the output came in pieces, its value."""
         has_value = has_value and not (self._returns_nothing and value == "null")
         rest = ',"status":"succeeded","error":null,"traceback":null,"has_value":%s,"value":%s,"paths":%s' % (
-            "true" if has_value else "false", value, paths)
+            "true" if has_value else "false",
+            value,
+            paths,
+        )
         try:
             self._finish(prediction, started, rest)
         except FrameTooLarge as error:
@@ -72,7 +77,9 @@ class Endings:
 
     def _fail(self, prediction: Prediction, started: float, text: str, told: Optional[str]) -> None:
         rest = ',"status":"failed","error":%s,"traceback":%s,"has_value":false,"value":null,"paths":[]' % (
-            to_json(text), to_json(told))
+            to_json(text),
+            to_json(told),
+        )
         self._finish(prediction, started, rest)
 
     def _finish(self, prediction: Prediction, started: float, rest: str) -> None:

@@ -11,7 +11,21 @@ from .frames import Frame, to_json
 class Prediction:
     """What is kept while it runs. `id` is None for the replica itself, which owns unattributed log text."""
 
-    __slots__ = ("canceled", "context", "ended", "files", "folder", "has_begun", "id", "key", "kinds", "n", "size", "task", "texts")
+    __slots__ = (
+        "canceled",
+        "context",
+        "ended",
+        "files",
+        "folder",
+        "has_begun",
+        "id",
+        "key",
+        "kinds",
+        "n",
+        "size",
+        "task",
+        "texts",
+    )
 
     def __init__(self, frame: Optional[Frame] = None) -> None:
         frame = frame or {}

@@ -111,7 +111,9 @@ class Predictor:
             info = FieldInfo(MISSING if info is inspect.Parameter.empty else info)
         if parameter.annotation is inspect.Parameter.empty:
             self._warn("input %s has no type; any JSON value is taken" % name)
-        shape = shape_of(hints.get(name, inspect.Parameter.empty), lambda text: self._warn("input %s: %s" % (name, text)))
+        shape = shape_of(
+            hints.get(name, inspect.Parameter.empty), lambda text: self._warn("input %s: %s" % (name, text))
+        )
         if info.choices is not None:
             shape = _with_choices(shape, info.choices)
         if info.default is None:
@@ -139,8 +141,10 @@ class Predictor:
     def _find_concurrency(self, configured: Optional[int]) -> int:
         wanted = configured or getattr(self.handler, "__cog_concurrent_max__", None) or 1
         if wanted > 1 and not self.is_async:
-            self._warn("max_concurrency is %d, but %s is not async: one prediction runs at a time"
-                       % (wanted, self.handler_name or "the function"))
+            self._warn(
+                "max_concurrency is %d, but %s is not async: one prediction runs at a time"
+                % (wanted, self.handler_name or "the function")
+            )
             return 1
         return int(wanted)
 

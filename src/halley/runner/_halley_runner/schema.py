@@ -20,7 +20,7 @@ from .shapes import Shape
 Schema = Dict[str, Any]
 
 _RESERVED = frozenset(
-    "Input Output Status PredictionRequest PredictionResponse ValidationError HTTPValidationError".split()
+    ["Input", "Output", "Status", "PredictionRequest", "PredictionResponse", "ValidationError", "HTTPValidationError"]
 )
 
 
@@ -50,7 +50,7 @@ def _property(parameter: Parameter, order: int, components: Schema) -> Schema:
     shape, info = parameter.shape, parameter.info
     schema = _schema(shape, components, parameter.name)
     schema.update(_constraints(shape, info))
-    if not ("allOf" in schema):
+    if "allOf" not in schema:
         schema["title"] = _words(parameter.name)
     schema["x-order"] = order
     if info.description is not None:

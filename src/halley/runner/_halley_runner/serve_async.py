@@ -22,8 +22,16 @@ from .values import encode
 class AsyncServer:
     """Runs as many predictions as the parent sends; the parent counts the slots."""
 
-    def __init__(self, *, loop: asyncio.AbstractEventLoop, handler: Callable[..., Any], inputs: Inputs,
-                 endings: Endings, journal: Journal, streams: bool) -> None:
+    def __init__(
+        self,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        handler: Callable[..., Any],
+        inputs: Inputs,
+        endings: Endings,
+        journal: Journal,
+        streams: bool,
+    ) -> None:
         self._loop = loop
         self._thread = threading.get_ident()
         self._handler = handler

@@ -19,8 +19,16 @@ from .values import encode
 class SyncServer:
     """One prediction at a time, in the main thread, so that signals and thread-bound libraries work."""
 
-    def __init__(self, *, handler: Callable[..., Any], inputs: Inputs, endings: Endings, journal: Journal,
-                 guard: Guard, streams: bool) -> None:
+    def __init__(
+        self,
+        *,
+        handler: Callable[..., Any],
+        inputs: Inputs,
+        endings: Endings,
+        journal: Journal,
+        guard: Guard,
+        streams: bool,
+    ) -> None:
         self._handler = handler
         self._inputs = inputs
         self._endings = endings

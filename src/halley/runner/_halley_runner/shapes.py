@@ -30,8 +30,9 @@ Warn = Callable[[str], None]
 
 
 class Shape:
-    """`kind` is string, integer, number, boolean, path, file, secret, any, none, object, array, choice, union
-    or model; the other members are filled where the kind has a use for them."""
+    """An annotation understood. `kind` is string, integer, number, boolean, path, file, secret, any, none, object, array, choice, union
+    or model; the other members are filled where the kind has a use for them.
+    """
 
     def __init__(self, kind: str, **members: Any) -> None:
         self.kind = kind
@@ -168,7 +169,9 @@ def _model(cls: Any, warn: Warn, depth: int) -> Shape:
 def _pydantic_fields(cls: type) -> Optional[Dict[str, Any]]:
     if not any(base.__module__.split(".")[0] == "pydantic" for base in cls.__mro__):
         return None
-    return cls.__dict__.get("__pydantic_fields__") or getattr(cls, "model_fields", None) or getattr(cls, "__fields__", {})
+    return (
+        cls.__dict__.get("__pydantic_fields__") or getattr(cls, "model_fields", None) or getattr(cls, "__fields__", {})
+    )
 
 
 def _pydantic_required(field: Any) -> bool:

@@ -80,4 +80,4 @@ def install(write: Write) -> List[TaggedStream]:
     """Put tagged streams in the place of both standard ones."""
     sys.stdout = sys.__stdout__ = TaggedStream(write, 1, "<stdout>")  # type: ignore[misc,assignment]
     sys.stderr = sys.__stderr__ = TaggedStream(write, 2, "<stderr>")  # type: ignore[misc,assignment]
-    return [sys.stdout, sys.stderr]  # type: ignore[list-item]
+    return [sys.stdout, sys.stderr]

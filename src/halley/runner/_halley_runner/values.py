@@ -110,8 +110,10 @@ def _key(key: Any, place: Pointer) -> str:
 
 
 def _cannot(value: Any, place: Pointer) -> BadOutput:
-    hint = "write it to a file and return its cog.Path" if isinstance(value, (bytes, bytearray)) else (
-        "return text, numbers, lists, dicts, cog.Path or a cog.BaseModel"
+    hint = (
+        "write it to a file and return its cog.Path"
+        if isinstance(value, (bytes, bytearray))
+        else ("return text, numbers, lists, dicts, cog.Path or a cog.BaseModel")
     )
     return BadOutput("%s is of type %s, which cannot be sent as JSON; %s" % (_where(place), type(value).__name__, hint))
 

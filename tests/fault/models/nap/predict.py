@@ -7,10 +7,11 @@ from cog import BasePredictor
 
 
 class Predictor(BasePredictor):
-    async def predict(self, seconds: float = 0.2, dreams: int = 0) -> AsyncIterator[str]:
+    async def predict(self, seconds: float = 0.2, dreams: int = 0, letters: int = 5) -> AsyncIterator[str]:
+        """`letters` is the length of the last word: a long one needs room on the disk."""
         for n in range(dreams):
             yield f"dream {n}"
             await asyncio.sleep(seconds / (dreams + 1))
         await asyncio.sleep(seconds / (dreams + 1))
         print("slept")
-        yield "awake"
+        yield "awake".ljust(letters, "!")

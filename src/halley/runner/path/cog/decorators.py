@@ -19,13 +19,13 @@ def streaming(handler: Optional[Handler] = None) -> Any:
     return handler
 
 
-def concurrent(*, max: int) -> Callable[[Handler], Handler]:  # noqa: A002 - the interface's own word
+def concurrent(*, max: int) -> Callable[[Handler], Handler]:
     """Say how many predictions may run at once in one process; above 1 the handler must be async.
 
     Raises:
         ValueError: `max` is not a whole number of at least 1.
     """
-    if isinstance(max, bool) or not isinstance(max, int) or max < 1:
+    if type(max) is not int or max < 1:
         raise ValueError("concurrent(max=...) takes a whole number of at least 1, not %r" % (max,))
 
     def mark(handler: Handler) -> Handler:

@@ -18,7 +18,7 @@ MISSING = _Missing()
 class FieldInfo:
     """What `Input` was told. Plain attributes; nothing is checked before the model is inspected."""
 
-    def __init__(  # noqa: D417
+    def __init__(
         self,
         default: Any = MISSING,
         description: Optional[str] = None,

@@ -19,7 +19,7 @@ class BaseModel:
         super().__init_subclass__(**kwargs)
         if not auto_dataclass:
             return
-        for name in cls.__dict__.get("__annotations__", {}):
+        for name in getattr(cls, "__annotations__", {}):
             default = cls.__dict__.get(name, dataclasses.MISSING)
             if isinstance(default, (list, dict, set)):
                 setattr(cls, name, dataclasses.field(default_factory=_copier(default)))

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Optional
 Recorder = Callable[[str, Any, str], None]
 
 
-class CancelationException(BaseException):  # noqa: N818 - the interface's own name
+class CancelationException(BaseException):
     """Raised inside a sync `predict` when its prediction is cancelled. Clean up, then raise it again.
 
     A BaseException, so that `except Exception` in a model does not swallow it.
