@@ -1,0 +1,129 @@
+"""What the store in memory holds for each prediction, and how a method becomes an awaitable that has happened."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from functools import wraps
+from typing import Final, ParamSpec, TypeVar
+
+import msgspec
+
+from halley.predictions.lifecycle import advance, conclude
+from halley.predictions.ports import Lease
+from halley.predictions.progress import Progress, fold
+from halley.predictions.records import Event, Finish, NewEvent, Prediction
+from halley.predictions.status import EventKind, Fact, Status
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+DISTANT_PAST: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+def at_once(method: Callable[P, T]) -> Callable[P, Awaitable[T]]:
+    """Do it when called, not when awaited: a caller that gives up waiting has written all the same."""
+
+    @wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        try:
+            future.set_result(method(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets it where it awaits
+            future.set_exception(error)
+        return future
+
+    return call
+
+
+class Place:
+    """A prediction's place in the queue: waiting if nobody holds it."""
+
+    def __init__(self, work_input: bytes | None) -> None:
+        self.work_input = work_input
+        self.holder: str | None = None
+        self.fence = 0
+        self.attempt = 0
+        self.ready_at = DISTANT_PAST
+
+
+class Entry:
+    """A prediction, its events, and its place in the queue while it has one."""
+
+    def __init__(self, prediction: Prediction, place: Place) -> None:
+        self.prediction = prediction
+        self.place: Place | None = place
+        self.events: list[Event] = []
+
+    @property
+    def waits(self) -> bool:
+        return self.place is not None and self.place.holder is None
+
+    @property
+    def lease(self) -> Lease | None:
+        place = self.place
+        if place is None or place.holder is None:
+            return None
+        return Lease(
+            prediction_id=self.prediction.id, session_id=place.holder, fence=place.fence, attempt=place.attempt
+        )
+
+    @property
+    def progress(self) -> Progress:
+        return fold(self.events)
+
+    def record(self, events: Sequence[NewEvent], log: list[Event]) -> None:
+        """Number the events and put them into the log of all."""
+        attempt = self.prediction.attempts if self.place is None else self.place.attempt
+        for new in events:
+            event = Event(
+                prediction_id=self.prediction.id,
+                seq=len(self.events) + 1,
+                attempt=attempt,
+                kind=new.kind,
+                at=new.at,
+                data=new.data,
+                offset=len(log) + 1,
+            )
+            self.events.append(event)
+            log.append(event)
+
+    def change(self, prediction: Prediction) -> None:
+        """Take over the new row, with what the queue knows."""
+        place = self.place
+        if place is not None:
+            prediction = msgspec.structs.replace(prediction, fence=place.fence, attempts=place.attempt)
+        self.prediction = prediction
+
+    def say(self, events: Sequence[NewEvent], log: list[Event]) -> None:
+        """Record what a running prediction said."""
+        before = self.prediction
+        self.change(msgspec.structs.replace(_started(before, events), revision=before.revision + 1))
+        self.record(events, log)
+
+    def end(
+        self,
+        fact: Fact,
+        at: datetime,
+        log: list[Event],
+        *,
+        events: Sequence[NewEvent] = (),
+        error: str | None = None,
+        reason: str | None = None,
+        predict_time: float | None = None,
+    ) -> Prediction:
+        """Make it terminal. Raises WrongState, and changes nothing, where the table has no such step."""
+        row = _started(self.prediction, events)
+        progress = self.progress.add(events)
+        ended = conclude(row, fact, at, progress, error=error, reason=reason, predict_time=predict_time)
+        self.change(ended)
+        finish = Finish(status=ended.status, error=ended.error, reason=ended.termination_reason)
+        last = NewEvent(kind=EventKind.FINISHED, at=at, data=msgspec.json.encode(finish))
+        self.record([*events, last], log)
+        return self.prediction
+
+
+def _started(row: Prediction, events: Sequence[NewEvent]) -> Prediction:
+    start = next((event for event in events if event.kind is EventKind.STARTED), None)
+    if start is None or row.status is not Status.STARTING:
+        return row
+    return msgspec.structs.replace(advance(row, Fact.STARTED, start.at), revision=row.revision)

@@ -1,0 +1,173 @@
+"""Models, keys, files and references in dictionaries."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from halley.assets.ports import StoredFile
+from halley.errors import Conflict, NotFound
+from halley.keys.records import Account, Key
+from halley.models.records import Model, Version
+from halley.store.memory.entries import at_once
+
+
+class MemoryModels:
+    """Fulfils `models.ports.ModelStore`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.models: dict[str, Model] = {}
+        self.versions: dict[str, Version] = {}
+
+    @at_once
+    def put_model(self, model: Model) -> None:
+        old = self.models.get(model.full_name)
+        if old is not None:
+            model = msgspec.structs.replace(
+                model,
+                run_count=old.run_count,
+                created_at=old.created_at,
+                latest_version_id=model.latest_version_id or old.latest_version_id,
+                latest_version_at=model.latest_version_at or old.latest_version_at,
+            )
+        self.models[model.full_name] = model
+
+    @at_once
+    def put_version(self, version: Version) -> Version:
+        model = self.models.get(version.model)
+        if model is None:
+            raise NotFound(f"The model {version.model} must be stored before its version.")
+        old = self.versions.get(version.id)
+        if old is not None:
+            version = msgspec.structs.replace(version, created_at=old.created_at)
+        self.versions[version.id] = version
+        self.models[version.model] = msgspec.structs.replace(
+            model, latest_version_id=version.id, latest_version_at=version.created_at
+        )
+        return version
+
+    async def get_model(self, owner: str, name: str) -> Model | None:
+        return self.models.get(f"{owner}/{name}")
+
+    async def list_models(self) -> list[Model]:
+        by_name = sorted(self.models.values(), key=lambda model: (model.owner, model.name))
+        return sorted(by_name, key=lambda model: model.latest_version_at or model.created_at, reverse=True)
+
+    async def get_version(self, version_id: str) -> Version | None:
+        return self.versions.get(version_id)
+
+    async def list_versions(self, model: str) -> list[Version]:
+        found = [version for version in self.versions.values() if version.model == model]
+        return sorted(found, key=lambda version: (version.created_at, version.id), reverse=True)
+
+    def count_run(self, model: str) -> None:
+        """One more run of `owner/name`."""
+        if (known := self.models.get(model)) is not None:
+            self.models[model] = msgspec.structs.replace(known, run_count=known.run_count + 1)
+
+
+class MemoryKeys:
+    """Fulfils `keys.ports.KeyStore`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.accounts: dict[str, Account] = {}
+        self.keys: dict[str, Key] = {}
+
+    @at_once
+    def put_account(self, account: Account) -> Account:
+        for known in self.accounts.values():
+            if known.username == account.username:
+                return known
+        if account.id in self.accounts:
+            raise Conflict(f"The account id {account.id} is taken.")
+        self.accounts[account.id] = account
+        return account
+
+    async def get_account(self, account_id: str) -> Account | None:
+        return self.accounts.get(account_id)
+
+    async def find_account(self, username: str) -> Account | None:
+        return next((account for account in self.accounts.values() if account.username == username), None)
+
+    async def list_accounts(self) -> list[Account]:
+        return sorted(self.accounts.values(), key=lambda account: account.id)
+
+    @at_once
+    def put_key(self, key: Key) -> None:
+        if key.account_id not in self.accounts:
+            raise Conflict(f"The key {key.id} belongs to account {key.account_id}, which does not exist.")
+        if key.id in self.keys or any(key.digest == known.digest for known in self.keys.values()):
+            raise Conflict(f"The key {key.id} exists already.")
+        self.keys[key.id] = key
+
+    async def find_key(self, digest: bytes) -> Key | None:
+        return next((key for key in self.keys.values() if key.digest == digest), None)
+
+    async def list_keys(self, account_id: str | None = None) -> list[Key]:
+        found = [key for key in self.keys.values() if account_id is None or key.account_id == account_id]
+        return sorted(found, key=lambda key: (key.created_at, key.id), reverse=True)
+
+    @at_once
+    def revoke_key(self, key_id: str, at: datetime) -> Key | None:
+        key = self.keys.get(key_id)
+        if key is not None and key.revoked_at is None:
+            key = self.keys[key_id] = msgspec.structs.replace(key, revoked_at=at)
+        return key
+
+
+class MemoryLedger:
+    """Fulfils `assets.ports.BlobLedger`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blobs: dict[str, int] = {}
+        self.references: set[tuple[str, str, str, str]] = set()
+
+    async def add_reference(self, sha256: str, size_bytes: int, owner_kind: str, owner_id: str, name: str) -> None:
+        self.blobs.setdefault(sha256, size_bytes)
+        self.references.add((owner_kind, owner_id, sha256, name))
+
+    async def drop_references(self, owner_kind: str, owner_id: str) -> list[str]:
+        dropped = {item for item in self.references if item[:2] == (owner_kind, owner_id)}
+        self.references -= dropped
+        return [sha256 for sha256 in sorted({item[2] for item in dropped}) if not await self.is_referenced(sha256)]
+
+    async def is_referenced(self, sha256: str) -> bool:
+        return any(item[2] == sha256 for item in self.references)
+
+    async def unreferenced(self, limit: int) -> list[str]:
+        return [sha256 for sha256 in sorted(self.blobs) if not await self.is_referenced(sha256)][:limit]
+
+    async def forget_blob(self, sha256: str) -> None:
+        if not await self.is_referenced(sha256):
+            self.blobs.pop(sha256, None)
+
+
+class MemoryFiles:
+    """Fulfils `assets.ports.FileStore`."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, StoredFile] = {}
+
+    async def insert(self, file: StoredFile) -> None:
+        self._files[file.id] = file
+
+    async def get(self, file_id: str) -> StoredFile | None:
+        return self._files.get(file_id)
+
+    async def list(self, account_id: str, before: str | None, limit: int) -> Sequence[StoredFile]:
+        found = [
+            file
+            for file in self._files.values()
+            if file.account_id == account_id and (before is None or file.id < before)
+        ]
+        return sorted(found, key=lambda file: file.id, reverse=True)[:limit]
+
+    async def delete(self, file_id: str) -> bool:
+        return self._files.pop(file_id, None) is not None
+
+    async def expired(self, at: datetime, limit: int) -> Sequence[StoredFile]:
+        found = [file for file in self._files.values() if file.expires_at <= at]
+        return sorted(found, key=lambda file: (file.expires_at, file.id))[:limit]

@@ -1,0 +1,320 @@
+"""All ports of the store over one dictionary of entries: slow, as it looks through everything, and easy to trust."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from fractions import Fraction
+from typing import Final
+
+import msgspec
+
+from halley.errors import Conflict, LeaseLost, Overloaded, QueueFull
+from halley.predictions.lifecycle import TRANSITIONS
+from halley.predictions.ports import (
+    Appended,
+    Canceled,
+    Claimed,
+    Created,
+    Expired,
+    Finished,
+    Lease,
+    NewPrediction,
+    Page,
+    QueueLimits,
+    Reaped,
+)
+from halley.predictions.records import Event, NewEvent, Prediction
+from halley.predictions.status import EventKind, Fact, Source, Status
+from halley.store.memory.entries import Entry, Place, at_once
+from halley.store.memory.shelves import MemoryFiles, MemoryKeys, MemoryLedger, MemoryModels
+
+_NO_LIMITS: Final = QueueLimits()
+
+
+class MemoryStore(MemoryModels, MemoryKeys, MemoryLedger):
+    """Fulfils PredictionStore, WorkQueue, ModelStore, KeyStore and BlobLedger; `files` fulfils FileStore."""
+
+    def __init__(self, limits: QueueLimits = _NO_LIMITS) -> None:
+        super().__init__()
+        self.files = MemoryFiles()
+        self._limits = limits
+        self._entries: dict[str, Entry] = {}
+        self._log: list[Event] = []
+        self._sessions: dict[str, datetime] = {}
+        self._turns: dict[str, dict[str, Fraction]] = {}  # version -> account -> turns by weight
+        self._level: dict[str, Fraction] = {}  # version -> where the last turn was given
+
+    # PredictionStore
+
+    @at_once
+    def create(self, new: NewPrediction) -> Created:
+        prediction = new.prediction
+        known = self._entries.get(prediction.id)
+        if known is not None:
+            if known.prediction.account_id != prediction.account_id:
+                raise Conflict(f"The id {prediction.id} is taken.")
+            return Created(prediction=known.prediction)
+        place = Place(new.work_input)
+        if new.session_id in self._sessions:
+            place.holder, place.fence, place.attempt = new.session_id, 1, 1
+            self._take_turn(prediction, contested=bool(self._lines(prediction.version)))
+        else:
+            self._check_room(prediction.account_id)
+        entry = self._entries[prediction.id] = Entry(prediction, place)
+        entry.change(prediction)
+        entry.record([NewEvent(kind=EventKind.CREATED, at=prediction.created_at)], self._log)
+        self.count_run(prediction.model)
+        return Created(prediction=entry.prediction, lease=entry.lease)
+
+    async def get(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
+        entry = self._entries.get(prediction_id)
+        if entry is None or (account_id is not None and entry.prediction.account_id != account_id):
+            return None
+        return entry.prediction
+
+    async def page(
+        self,
+        account_id: str,
+        *,
+        limit: int,
+        older_than: str | None = None,
+        newer_than: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        source: Source | None = None,
+    ) -> Page:
+        rows = [
+            row
+            for _, row in sorted(((key, entry.prediction) for key, entry in self._entries.items()), reverse=True)
+            if row.account_id == account_id
+            and (created_after is None or row.created_at >= created_after)
+            and (created_before is None or row.created_at < created_before)
+            and (source is None or row.source is source)
+        ]
+        if newer_than is not None:
+            newer = [row for row in rows if row.id > newer_than]
+            items = newer[-limit:]
+        else:
+            items = [row for row in rows if older_than is None or row.id < older_than][:limit]
+        if items:
+            first, last = rows.index(items[0]), rows.index(items[-1])
+            return Page(items=tuple(items), has_newer=first > 0, has_older=last < len(rows) - 1)
+        return Page(
+            items=(), has_newer=bool(rows) and older_than is not None, has_older=bool(rows) and newer_than is not None
+        )
+
+    @at_once
+    def cancel(self, prediction_id: str, account_id: str | None, at: datetime) -> Canceled | None:
+        entry = self._entries.get(prediction_id)
+        if entry is None or (account_id is not None and entry.prediction.account_id != account_id):
+            return None
+        was_leased = entry.lease is not None
+        changed = not entry.prediction.is_terminal
+        if changed:
+            entry.end(Fact.CANCEL_REQUESTED, at, self._log)
+            self._leave(entry)
+        return Canceled(prediction=entry.prediction, changed=changed, was_leased=was_leased)
+
+    async def read_events(self, prediction_id: str, after_seq: int = 0, limit: int = 1000) -> list[Event]:
+        entry = self._entries.get(prediction_id)
+        return [] if entry is None else entry.events[after_seq : after_seq + limit]
+
+    async def read_log(self, after_offset: int = 0, limit: int = 1000) -> list[Event]:
+        return self._log[after_offset : after_offset + limit]
+
+    # WorkQueue
+
+    @at_once
+    def open_session(self, session_id: str, at: datetime, lease_seconds: float) -> None:
+        self._sessions[session_id] = at + timedelta(seconds=lease_seconds)
+
+    @at_once
+    def renew(self, session_id: str, at: datetime, lease_seconds: float) -> list[Lease]:
+        self._check_session(session_id)
+        self._sessions[session_id] = at + timedelta(seconds=lease_seconds)
+        held = [entry for entry in self._entries.values() if entry.prediction.is_terminal]
+        return [lease for entry in held if (lease := entry.lease) is not None and lease.session_id == session_id]
+
+    @at_once
+    def claim(self, session_id: str, credits: Mapping[str, int], at: datetime) -> list[Claimed]:
+        self._check_session(session_id)
+        claimed: list[Claimed] = []
+        for version, most in credits.items():
+            for _ in range(most):
+                lines = self._lines(version, at)
+                if not lines:
+                    break
+                account_id = min(lines, key=lambda name: (self._turn_of(version, name), name))
+                entry = min(lines[account_id], key=lambda entry: (-entry.prediction.priority, entry.prediction.id))
+                self._take_turn(entry.prediction)
+                claimed.append(_claimed(entry, session_id))
+        return claimed
+
+    @at_once
+    def append_events(self, lease: Lease, events: Sequence[NewEvent]) -> Appended:
+        entry = self._held(lease)
+        if not entry.prediction.is_terminal:
+            entry.say(events, self._log)
+            return Appended(revision=entry.prediction.revision, is_terminal=False)
+        return Appended(revision=entry.prediction.revision, is_terminal=True)
+
+    @at_once
+    def finish(
+        self,
+        lease: Lease,
+        fact: Fact,
+        at: datetime,
+        *,
+        events: Sequence[NewEvent] = (),
+        error: str | None = None,
+        reason: str | None = None,
+        predict_time: float | None = None,
+    ) -> Finished:
+        known = self._entries.get(lease.prediction_id)
+        if known is not None and known.place is None:
+            return Finished(prediction=known.prediction, applied=False)
+        entry = self._held(lease)
+        applied = not entry.prediction.is_terminal
+        if applied:
+            entry.end(fact, at, self._log, events=events, error=error, reason=reason, predict_time=predict_time)
+        entry.place = None
+        return Finished(prediction=entry.prediction, applied=applied)
+
+    @at_once
+    def release(self, lease: Lease, at: datetime, *, backoff_seconds: float = 0.0) -> None:
+        entry = self._entries.get(lease.prediction_id)
+        if entry is None or entry.place is None or entry.lease != lease:
+            return
+        if entry.prediction.is_terminal:
+            entry.place = None
+            return
+        entry.place.holder = None
+        entry.place.attempt -= 1
+        entry.place.ready_at = at + timedelta(seconds=backoff_seconds)
+
+    @at_once
+    def reap(self, at: datetime, *, all_but: str | None = None, max_attempts: int = 2) -> list[Reaped]:
+        if all_but is None:
+            lost = {name for name, expires_at in self._sessions.items() if expires_at <= at}
+        else:
+            lost = {*self._sessions, *(e.place.holder for e in self._entries.values() if e.place and e.place.holder)}
+            lost.discard(all_but)
+        reaped: list[Reaped] = []
+        for entry in self._entries.values():
+            place = entry.place
+            if place is None or place.holder not in lost:
+                continue
+            if entry.prediction.is_terminal:
+                entry.place = None
+            else:
+                reaped.append(self._take_back(entry, place, at, max_attempts))
+        for name in lost:
+            self._sessions.pop(name, None)
+        return reaped
+
+    @at_once
+    def expire(self, at: datetime, max_queue_seconds: float) -> list[Expired]:
+        expired: list[Expired] = []
+        for entry in list(self._entries.values()):
+            row = entry.prediction
+            if row.is_terminal:
+                continue
+            if row.deadline_at is not None and row.deadline_at <= at:
+                expired.append(self._expire(entry, Fact.DEADLINE_PASSED, at, ""))
+            elif entry.waits and row.created_at < at - timedelta(seconds=max_queue_seconds):
+                error = f"Nothing could run this prediction within {max_queue_seconds:g} s (runs.max_queue_seconds)."
+                expired.append(self._expire(entry, Fact.QUEUE_TIME_PASSED, at, error))
+        return expired
+
+    @at_once
+    def fail_waiting(self, version: str, at: datetime, error: str, reason: str) -> list[Prediction]:
+        failed: list[Prediction] = []
+        for line in self._lines(version).values():
+            for entry in line:
+                failed.append(entry.end(Fact.FAILED, at, self._log, error=error, reason=reason))
+                entry.place = None
+        return failed
+
+    async def waiting(self) -> Mapping[str, int]:
+        return Counter(entry.prediction.version for entry in self._entries.values() if entry.waits)
+
+    # what the methods share
+
+    def _check_room(self, account_id: str) -> None:
+        waiting = [entry.prediction.account_id for entry in self._entries.values() if entry.waits]
+        if waiting.count(account_id) >= self._limits.per_account:
+            raise QueueFull(f"{self._limits.per_account} predictions of this account wait (limits.queued_per_account).")
+        if len(waiting) >= self._limits.total:
+            raise Overloaded(f"{self._limits.total} predictions wait (limits.queued_total).")
+
+    def _check_session(self, session_id: str) -> None:
+        if session_id not in self._sessions:
+            raise LeaseLost(f"The session {session_id} is not open.")
+
+    def _held(self, lease: Lease) -> Entry:
+        entry = self._entries.get(lease.prediction_id)
+        held = None if entry is None else entry.lease
+        if entry is None or held is None or (held.session_id, held.fence) != (lease.session_id, lease.fence):
+            raise LeaseLost(f"Session {lease.session_id} does not hold {lease.prediction_id} with {lease.fence}.")
+        return entry
+
+    def _leave(self, entry: Entry) -> None:
+        if entry.waits:
+            entry.place = None
+
+    def _lines(self, version: str, at: datetime | None = None) -> dict[str, list[Entry]]:
+        """Who waits for this version, by account; with `at` only those who may be given out then."""
+        lines: dict[str, list[Entry]] = {}
+        for entry in self._entries.values():
+            row, place = entry.prediction, entry.place
+            if row.version != version or place is None or not entry.waits:
+                continue
+            is_late = at is not None and row.deadline_at is not None and row.deadline_at <= at
+            if not is_late and (at is None or place.ready_at <= at):
+                lines.setdefault(row.account_id, []).append(entry)
+        return lines
+
+    def _turn_of(self, version: str, account_id: str) -> Fraction:
+        level = self._level.get(version, Fraction(0))
+        return max(self._turns.get(version, {}).get(account_id, level), level)
+
+    def _take_turn(self, row: Prediction, *, contested: bool = False) -> None:
+        turn = self._turn_of(row.version, row.account_id)
+        if not contested:
+            self._level[row.version] = turn
+        account = self.accounts.get(row.account_id)
+        weight = 1 if account is None else account.weight
+        self._turns.setdefault(row.version, {})[row.account_id] = turn + Fraction(1, weight)
+
+    def _take_back(self, entry: Entry, place: Place, at: datetime, max_attempts: int) -> Reaped:
+        if entry.progress.has_output or place.attempt >= max_attempts:
+            error = "The worker that ran this prediction was lost, and it is not run again."
+            entry.end(Fact.FAILED, at, self._log, error=error, reason="worker_lost")
+            entry.place = None
+            return Reaped(prediction=entry.prediction, requeued=False)
+        mark = f"\n[halley] the server stopped while this ran; attempt {place.attempt + 1} begins\n"
+        entry.say([NewEvent(kind=EventKind.ATTEMPT_LOST, at=at, data=msgspec.json.encode(mark))], self._log)
+        place.holder = None
+        place.ready_at = at + timedelta(seconds=place.attempt)
+        return Reaped(prediction=entry.prediction, requeued=True)
+
+    def _expire(self, entry: Entry, fact: Fact, at: datetime, error: str) -> Expired:
+        was_leased = entry.lease is not None
+        fails = TRANSITIONS[entry.prediction.status, fact] is Status.FAILED
+        entry.end(fact, at, self._log, error=error if fails else None)
+        self._leave(entry)
+        return Expired(prediction=entry.prediction, was_leased=was_leased)
+
+
+def _claimed(entry: Entry, session_id: str) -> Claimed:
+    place = entry.place
+    if place is None:
+        raise AssertionError("only what waits is claimed")
+    place.holder = session_id
+    place.fence += 1
+    place.attempt += 1
+    lease = entry.lease
+    if lease is None:
+        raise AssertionError("it was leased one line above")
+    row = msgspec.structs.replace(entry.prediction, fence=place.fence, attempts=place.attempt)
+    return Claimed(lease=lease, prediction=row, work_input=row.input if place.work_input is None else place.work_input)
