@@ -82,7 +82,7 @@ class Halley:
         raise AssertionError(f"the server is not ready after {START_SECONDS} s:\n{self.log()}")
 
     def kill(self) -> None:
-        """kill -9, and wait until it is gone."""
+        """Kill -9, and wait until it is gone."""
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(10)

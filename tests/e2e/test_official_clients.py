@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import pytest
-
 from PIL import Image
 from process import Case, Halley
 

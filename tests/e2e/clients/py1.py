@@ -20,7 +20,9 @@ def latest(model):
 
 def paint(pinned=False):
     ref = latest("demo/paint") if pinned else "demo/paint"
-    files = replicate.run(ref, input={"prompt": "misty forest", "seed": 7, "num_outputs": 2, "width": 128, "height": 96})
+    files = replicate.run(
+        ref, input={"prompt": "misty forest", "seed": 7, "num_outputs": 2, "width": 128, "height": 96}
+    )
     return [picture(file) for file in list(files)]
 
 
