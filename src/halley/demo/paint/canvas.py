@@ -108,7 +108,8 @@ def fade(size: Size, start: float, end: float) -> Image.Image:
 
 def radial(size: Size, centre: Point, radius: float, power: float = 2.0, flat: float = 1.0) -> Image.Image:
     """A soft round mask: white in the centre, black from `radius` on; `flat` squeezes its height."""
-    table = curve(lambda distance: max(0.0, 1.0 - distance) ** power)
+    # Pillow's gradient is 1 in the corners; in the middle of a side, where our circle ends, it is 1 / sqrt(2)
+    table = curve(lambda distance: max(0.0, 1.0 - distance * math.sqrt(2)) ** power)
     wide, high = max(2, round(2 * radius)), max(2, round(2 * radius * flat))
     spot = Image.radial_gradient("L").point(table).resize((wide, high), Image.Resampling.BICUBIC)
     mask = Image.new("L", size)

@@ -12,6 +12,7 @@ def paint_life(picture: Picture) -> None:
     """What the prompt names besides the land; birds may come unasked by day."""
     scene, rng = picture.scene, picture.rng
     unasked = rng.random() < 0.4 and not scene.is_night and scene.weather in ("clear", "clouds")
+    unasked = unasked and "balloons" not in scene.extras
     if "boat" in scene.extras and scene.has_water:
         _paint_boats(picture)
     if "lighthouse" in scene.extras:
@@ -151,7 +152,7 @@ def _shine_beam(picture: Picture, lamp: Point, side: int) -> None:
             level,
         )
     picture.shine(rgb("#ffe9a8"), beam.mask().filter(ImageFilter.GaussianBlur(unit / 130)))
-    picture.shine(rgb("#fff0c0"), radial(picture.size, lamp, unit * 0.07, 2.5))
+    picture.shine(rgb("#fff0c0"), radial(picture.size, lamp, unit * 0.1, 2.5))
 
 
 def _paint_cabin(picture: Picture) -> None:
@@ -241,9 +242,9 @@ def _paint_balloon(picture: Picture, centre: Point, radius: float, livery: tuple
     picture.lay(mix(under_light(livery[0], light), picture.palette.haze, veil), mask)
     picture.lay(mix(under_light(livery[1], light), picture.palette.haze, veil), stripes.mask())
     side = 1 if picture.light_at[0] > x else -1
-    dark = radial(picture.size, (x - side * radius * 0.9, y + radius * 0.5), radius * 1.7, 1.2)
+    dark = radial(picture.size, (x - side * radius * 0.9, y + radius * 0.5), radius * 2.3, 1.2)
     picture.lay(picture.palette.sky[0], ImageChops.multiply(mask, dark).point(curve(lambda v: v * 0.5)))
-    bright = radial(picture.size, (x + side * radius * 0.45, y - radius * 0.45), radius * 0.9, 1.6)
+    bright = radial(picture.size, (x + side * radius * 0.45, y - radius * 0.45), radius * 1.25, 1.6)
     picture.shine(picture.palette.glow, ImageChops.multiply(mask, bright).point(curve(lambda v: v * 0.35)))
     basket = Outline(picture.size)
     low = y + radius * 1.35

@@ -111,18 +111,18 @@ def _lay_mountain(
         ],
     )
     if peaks:
-        body = _shaded(picture, body, tops, top, foot, 1 - 0.45 * depth)
+        faces = _faces(picture, tops)
+        body = _shaded(picture, body, faces, top, foot, 1 - 0.45 * depth)
         if picture.scene.weather == "snow" or (depth < 0.4 and rise > 0.15):
-            _lay_snow(picture, body, tops, top, rise, depth)
+            _lay_snow(picture, body, faces, top, rise, depth)
     picture.lay(body, mask)
 
 
 def _shaded(
-    picture: Picture, body: Image.Image, tops: list[float], top: float, foot: float, strength: float
+    picture: Picture, body: Image.Image, faces: Image.Image, top: float, foot: float, strength: float
 ) -> Image.Image:
     """Give faces that look at the light more of it, with gullies, fading out down the slope."""
     size, unit = picture.size, picture.unit
-    faces = _faces(picture, tops)
     rock = noise(picture.rng, size, (max(2, size[0] // 40), max(2, size[1] // 60)), 5, 0.6)
     creased = rock.point(curve(lambda v: 1 - abs(2 * v - 1)))
     side = 1.0 if picture.light_at[0] > size[0] / 2 else -1.0
@@ -154,7 +154,7 @@ def _faces(picture: Picture, tops: list[float]) -> Image.Image:
     return wander(faces, lambda row: path[row], 2).filter(ImageFilter.GaussianBlur(picture.unit / 220))
 
 
-def _lay_snow(picture: Picture, body: Image.Image, tops: list[float], top: float, rise: float, depth: float) -> None:
+def _lay_snow(picture: Picture, body: Image.Image, faces: Image.Image, top: float, rise: float, depth: float) -> None:
     size, unit = picture.size, picture.unit
     reach = rise * (0.95 if picture.scene.weather == "snow" else 0.52) * unit
     ragged = noise(picture.rng, size, (max(2, size[0] // 18), max(2, size[1] // 44)), 4, 0.65)
@@ -162,8 +162,8 @@ def _lay_snow(picture: Picture, body: Image.Image, tops: list[float], top: float
     mask = ImageChops.add(height, ragged, 2.0).point(smooth_step(0.5, 0.6, 0.92 - 0.3 * depth))
     white = snow_colour(picture.palette)
     shade = mix(white, picture.palette.sky[1], 0.5)
-    faces = _faces(picture, tops).point(smooth_step(0.36, 0.6))
-    paint = Image.composite(Image.new("RGB", size, white), Image.new("RGB", size, shade), faces)
+    lit = faces.point(smooth_step(0.36, 0.6))
+    paint = Image.composite(Image.new("RGB", size, white), Image.new("RGB", size, shade), lit)
     body.paste(paint, (0, 0), mask)
 
 
@@ -230,9 +230,15 @@ def _paint_hill(picture: Picture, depth: float, rise: float, foot: float) -> Non
 def _round_tree(picture: Picture, outline: Outline, foot: tuple[float, float], size: float) -> None:
     rng = picture.rng
     outline.box(foot[0] - size * 0.06, foot[1] - size * 0.5, foot[0] + size * 0.06, foot[1])
-    for _ in range(6):
-        centre = (foot[0] + rng.gauss(0, 0.22) * size, foot[1] - size * rng.uniform(0.45, 0.95))
-        outline.ellipse(centre, size * rng.uniform(0.2, 0.36), 0.9)
+    outline.ellipse((foot[0], foot[1] - 0.66 * size), 0.22 * size, 1.2)
+    large = size > picture.unit * 0.05
+    for _ in range(34 if large else 6):  # leaves in tufts, the nearer the finer
+        angle, away = rng.uniform(0, 2 * math.pi), rng.random() ** 0.5
+        centre = (
+            foot[0] + math.cos(angle) * away * 0.27 * size,
+            foot[1] - (0.66 + 0.3 * away * math.sin(angle)) * size,
+        )
+        outline.ellipse(centre, size * (rng.uniform(0.07, 0.13) if large else rng.uniform(0.2, 0.32)), 0.85)
 
 
 def _scatter_flowers(picture: Picture, tops: list[float], depth: float) -> None:

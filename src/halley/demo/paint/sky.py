@@ -21,7 +21,7 @@ def paint_air(picture: Picture) -> None:
         strength *= 0.55
     if not picture.light_shows:
         strength *= 0.3
-    for reach, share, flat in ((1.15, 0.32, 0.6), (0.5, 0.34, 0.85), (0.2, 0.4, 1.0)):
+    for reach, share, flat in ((1.5, 0.32, 0.6), (0.68, 0.34, 0.85), (0.28, 0.4, 1.0)):
         mask = radial(picture.size, picture.light_at, reach * picture.unit, 2.2, flat)
         picture.lay(picture.palette.glow, mask.point(curve(lambda v, share=share: v * share * strength)))  # type: ignore[misc]
     _paint_disc(picture, strength)
@@ -31,7 +31,7 @@ def _paint_disc(picture: Picture, strength: float) -> None:
     if strength < 0.2 or not picture.light_shows:
         return
     centre, radius = picture.light_at, picture.light_radius
-    picture.shine(picture.palette.glow, radial(picture.size, centre, radius * 4.5, 3.0))
+    picture.shine(picture.palette.glow, radial(picture.size, centre, radius * 6, 3.0))
     disc = Outline(picture.size)
     disc.ellipse(centre, radius)
     mask = disc.mask()
@@ -82,7 +82,7 @@ def _paint_stars(picture: Picture, share: float) -> None:
         if level > 190:
             arm = scale * rng.uniform(0.6, 1.2)
             suns.ellipse((x - arm, y - arm, x + arm, y + arm), fill=round(level))
-    away = radial(picture.size, picture.light_at, picture.light_radius * 3.5, 0.5)
+    away = radial(picture.size, picture.light_at, picture.light_radius * 4.8, 0.5)
     small = ImageChops.subtract(small, away)
     picture.shine(rgb("#eef3ff"), small)
     picture.shine(rgb("#fff1dd"), ImageChops.subtract(bright.filter(ImageFilter.GaussianBlur(0.8 * scale)), away))
@@ -154,7 +154,7 @@ def _paint_comet(picture: Picture) -> None:
                 round(255 * share * (1 - t) ** 1.3),
             )
         picture.shine(rgb("#cfe4ff"), tail.mask().filter(ImageFilter.GaussianBlur(blur * unit)))
-    picture.shine(rgb("#ffffff"), radial(picture.size, (x, y), unit * 0.035, 3.0))
+    picture.shine(rgb("#ffffff"), radial(picture.size, (x, y), unit * 0.05, 3.0))
 
 
 def paint_clouds(picture: Picture) -> None:
@@ -177,7 +177,7 @@ def paint_clouds(picture: Picture) -> None:
     light = relief(flat.filter(ImageFilter.GaussianBlur(picture.unit / 400)), towards, 2.0)
     thick = flat.point(smooth_step(cover + 0.1, cover + 0.5, 0.8))
     light = ImageChops.subtract(light, thick.point(curve(lambda v: v * 0.45)))
-    glow = radial(sky_size, picture.light_at, picture.unit * 0.7, 1.5)
+    glow = radial(sky_size, picture.light_at, picture.unit * 0.95, 1.5)
     through = 0.1 if scene.weather in ("storm", "rain") else 0.45
     light = ImageChops.add(light, glow.point(curve(lambda v: v * through)))
     paint = Image.composite(
@@ -228,7 +228,7 @@ def _paint_lightning(picture: Picture) -> None:
             halo.line(twig, unit * 0.004, 90)
     bolt.line(path, unit * 0.0036)
     halo.line(path, unit * 0.012, 200)
-    flash = radial(picture.size, (path[0][0], path[0][1]), unit * 0.6, 2.0, 0.7)
+    flash = radial(picture.size, (path[0][0], path[0][1]), unit * 0.85, 2.0, 0.7)
     picture.shine(rgb("#8fa4d8"), flash.point(curve(lambda v: v * 0.6)))
     picture.shine(rgb("#9db4ff"), halo.mask().filter(ImageFilter.GaussianBlur(unit * 0.012)))
     picture.shine(darker(rgb("#ffffff"), 1.0), bolt.mask())
