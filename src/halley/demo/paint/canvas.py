@@ -200,6 +200,20 @@ def ridge(rng: random.Random, columns: int, cells: float, octaves: int, gain: fl
     return [(h - low) / max(high - low, 1e-6) for h in heights]
 
 
+def rounded(line: list[float], reach: int) -> list[float]:
+    """Means over `reach` values to each side."""
+    total, sums = 0.0, [0.0]
+    for value in line:
+        total += value
+        sums.append(total)
+    last = len(line)
+    rounded = []
+    for x in range(last):
+        low, high = max(0, x - reach), min(last, x + reach + 1)
+        rounded.append((sums[high] - sums[low]) / (high - low))
+    return rounded
+
+
 class Outline:
     """A mask drawn with smooth edges, in the picture's own coordinates."""
 
