@@ -1,0 +1,31 @@
+"""The promises of the store's ports as test suites: subclass them, and give the fixtures that they name.
+
+A suite runs on anyio; `store` may be an async fixture.
+"""
+
+from halley.testing.stores.files import BlobLedgerContract, FileStoreContract
+from halley.testing.stores.keys import KeyStoreContract
+from halley.testing.stores.leases import LeaseContract
+from halley.testing.stores.lifecycle import LifecycleContract
+from halley.testing.stores.maker import Maker, Store, StoreSuite
+from halley.testing.stores.models import ModelStoreContract
+from halley.testing.stores.predictions import PredictionStoreContract
+from halley.testing.stores.queue import ClaimContract
+from halley.testing.stores.rescue import RescueContract
+
+
+class WorkQueueContract(ClaimContract, LeaseContract, RescueContract, LifecycleContract):
+    """Everything that `predictions.ports.WorkQueue` promises."""
+
+
+__all__ = [
+    "BlobLedgerContract",
+    "FileStoreContract",
+    "KeyStoreContract",
+    "Maker",
+    "ModelStoreContract",
+    "PredictionStoreContract",
+    "Store",
+    "StoreSuite",
+    "WorkQueueContract",
+]

@@ -1,0 +1,117 @@
+"""The promises of `assets.ports.FileStore` and `assets.ports.BlobLedger`."""
+
+from datetime import timedelta
+
+import pytest
+
+from halley.assets.ports import BlobLedger, FileStore, StoredFile
+from halley.testing.stores.maker import Maker
+
+A, B = "a" * 64, "b" * 64
+
+
+@pytest.mark.anyio
+class FileStoreContract:
+    """What every implementation of `FileStore` must do. Give `files`."""
+
+    @pytest.fixture
+    def files(self) -> FileStore:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def maker(self) -> Maker:
+        return Maker()
+
+    def file(self, maker: Maker, account_id: str = "anna", life_seconds: float = 60.0) -> StoredFile:
+        maker.clock.advance(1)
+        return StoredFile(
+            id=maker.new_id(),
+            account_id=account_id,
+            name="Bild ä.png",
+            content_type="image/png",
+            size_bytes=3,
+            sha256=A,
+            metadata={"camera": "ü"},
+            created_at=maker.clock.now(),
+            expires_at=maker.clock.now() + timedelta(seconds=life_seconds),
+        )
+
+    async def test_a_file_comes_back_whole(self, files: FileStore, maker: Maker) -> None:
+        file = self.file(maker)
+        await files.insert(file)
+        assert await files.get(file.id) == file
+        assert await files.get("absent") is None
+
+    async def test_a_file_is_deleted_once(self, files: FileStore, maker: Maker) -> None:
+        file = self.file(maker)
+        await files.insert(file)
+        assert await files.delete(file.id)
+        assert not await files.delete(file.id)
+        assert await files.get(file.id) is None
+
+    async def test_files_are_listed_newest_first(self, files: FileStore, maker: Maker) -> None:
+        made = [self.file(maker) for _ in range(5)]
+        for file in [*made, self.file(maker, "bert")]:
+            await files.insert(file)
+        first = await files.list("anna", None, 3)
+        assert list(first) == made[:1:-1]
+        assert list(await files.list("anna", first[-1].id, 3)) == [made[1], made[0]]
+        assert list(await files.list("carl", None, 3)) == []
+
+    async def test_the_expired_are_found_oldest_first(self, files: FileStore, maker: Maker) -> None:
+        late, soon, next_ = self.file(maker, life_seconds=900), self.file(maker), self.file(maker)
+        for file in (late, soon, next_):
+            await files.insert(file)
+        assert list(await files.expired(soon.expires_at - timedelta(microseconds=1), 9)) == []
+        assert list(await files.expired(soon.expires_at, 9)) == [soon]
+        assert list(await files.expired(late.expires_at, 2)) == [soon, next_]
+
+
+@pytest.mark.anyio
+class BlobLedgerContract:
+    """What every implementation of `BlobLedger` must do. Give `ledger`."""
+
+    @pytest.fixture
+    def ledger(self) -> BlobLedger:
+        raise NotImplementedError
+
+    async def test_a_need_is_noted_once(self, ledger: BlobLedger) -> None:
+        assert not await ledger.is_referenced(A)
+        for _ in range(2):
+            await ledger.add_reference(A, 3, "file", "f1", "a.png")
+        assert await ledger.is_referenced(A)
+        assert await ledger.drop_references("file", "f1") == [A]
+        assert not await ledger.is_referenced(A)
+
+    async def test_bytes_stay_needed_while_anybody_needs_them(self, ledger: BlobLedger) -> None:
+        await ledger.add_reference(A, 3, "file", "same", "a.png")
+        await ledger.add_reference(A, 3, "prediction", "same", "0.png")
+        await ledger.add_reference(B, 4, "prediction", "same", "1.png")
+        assert await ledger.drop_references("prediction", "same") == [B]
+        assert await ledger.is_referenced(A)
+        assert await ledger.unreferenced(9) == [B]
+        assert await ledger.drop_references("prediction", "same") == []
+
+    async def test_one_owner_may_need_the_same_bytes_under_two_names(self, ledger: BlobLedger) -> None:
+        await ledger.add_reference(A, 3, "prediction", "p", "0.png")
+        await ledger.add_reference(A, 3, "prediction", "p", "1.png")
+        assert await ledger.drop_references("prediction", "p") == [A]
+
+    async def test_what_nobody_needs_stays_listed_until_it_is_forgotten(self, ledger: BlobLedger) -> None:
+        for sha256 in (A, B):
+            await ledger.add_reference(sha256, 3, "file", sha256, "x")
+            await ledger.drop_references("file", sha256)
+        assert await ledger.unreferenced(9) == [A, B]
+        assert len(await ledger.unreferenced(1)) == 1
+        await ledger.forget_blob(A)
+        assert await ledger.unreferenced(9) == [B]
+        await ledger.forget_blob(A)
+
+    async def test_what_is_needed_again_is_not_forgotten(self, ledger: BlobLedger) -> None:
+        await ledger.add_reference(A, 3, "file", "f1", "x")
+        await ledger.drop_references("file", "f1")
+        await ledger.add_reference(A, 3, "file", "f2", "x")
+        await ledger.forget_blob(A)
+        assert await ledger.is_referenced(A)
+        assert await ledger.drop_references("file", "f2") == [A]
+        assert await ledger.unreferenced(9) == [A]

@@ -1,0 +1,86 @@
+"""The promises of `keys.ports.KeyStore`."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from halley.errors import Conflict
+from halley.keys.records import Account, Key, Scope
+from halley.testing.stores.maker import Maker, Store, StoreSuite
+
+
+@pytest.mark.anyio
+class KeyStoreContract(StoreSuite):
+    """What every implementation of `KeyStore` must do."""
+
+    def account(self, maker: Maker, username: str, **members: Any) -> Account:
+        return Account(id=maker.new_id(), username=username, created_at=maker.clock.now(), **members)
+
+    def key(self, maker: Maker, account: Account, digest: bytes = b"\x00digest", **members: Any) -> Key:
+        maker.clock.advance(1)
+        return Key(
+            id=maker.new_id(),
+            account_id=account.id,
+            name="laptop",
+            digest=digest,
+            hint="hly_abc",
+            created_at=maker.clock.now(),
+            **members,
+        )
+
+    async def test_an_account_comes_back_whole(self, store: Store, maker: Maker) -> None:
+        account = self.account(maker, "anna", type="organization", name="Anna & Co", weight=3)
+        assert await store.put_account(account) == account
+        assert await store.get_account(account.id) == account
+        assert await store.find_account("anna") == account
+        assert await store.list_accounts() == [account]
+        assert await store.get_account("anna") is None
+        assert await store.find_account(account.id) is None
+
+    async def test_a_username_is_taken_once(self, store: Store, maker: Maker) -> None:
+        first = await store.put_account(self.account(maker, "anna"))
+        assert await store.put_account(self.account(maker, "anna", weight=9)) == first
+        assert await store.list_accounts() == [first]
+
+    async def test_a_key_is_found_by_its_digest(self, store: Store, maker: Maker) -> None:
+        account = await store.put_account(self.account(maker, "anna"))
+        key = self.key(maker, account, scopes=frozenset({Scope.READ, Scope.ADMIN}))
+        await store.put_key(key)
+        assert await store.find_key(b"\x00digest") == key
+        assert await store.find_key(b"other") is None
+        assert await store.find_key(b"") is None
+
+    async def test_a_digest_is_unique(self, store: Store, maker: Maker) -> None:
+        account = await store.put_account(self.account(maker, "anna"))
+        key = self.key(maker, account)
+        await store.put_key(key)
+        with pytest.raises(Conflict):
+            await store.put_key(self.key(maker, account))
+        assert await store.list_keys() == [key]
+
+    async def test_a_key_needs_its_account(self, store: Store, maker: Maker) -> None:
+        with pytest.raises(Conflict):
+            await store.put_key(self.key(maker, self.account(maker, "nobody")))
+        assert await store.list_keys() == []
+
+    async def test_keys_are_listed_newest_first(self, store: Store, maker: Maker) -> None:
+        anna = await store.put_account(self.account(maker, "anna"))
+        bert = await store.put_account(self.account(maker, "bert"))
+        keys = [self.key(maker, account, bytes([number])) for number, account in enumerate((anna, bert, anna))]
+        for key in keys:
+            await store.put_key(key)
+        assert await store.list_keys() == keys[::-1]
+        assert await store.list_keys(anna.id) == [keys[2], keys[0]]
+        assert await store.list_keys("absent") == []
+
+    async def test_a_key_is_revoked_once_and_stays_known(self, store: Store, maker: Maker) -> None:
+        account = await store.put_account(self.account(maker, "anna"))
+        key = self.key(maker, account)
+        await store.put_key(key)
+        revoked = await store.revoke_key(key.id, maker.clock.now())
+        assert revoked == msgspec.structs.replace(key, revoked_at=maker.clock.now())
+        assert await store.find_key(key.digest) == revoked
+        maker.clock.advance(9)
+        assert await store.revoke_key(key.id, maker.clock.now()) == revoked
+        assert await store.revoke_key("absent", maker.clock.now()) is None

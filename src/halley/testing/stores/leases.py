@@ -1,0 +1,207 @@
+"""The promises about leases: who may write about a run, and what the writing does."""
+
+import msgspec
+import pytest
+
+from halley.errors import LeaseLost, WrongState
+from halley.predictions.ports import Lease
+from halley.predictions.records import Finish, OutputFile
+from halley.predictions.status import EventKind, Fact, Status
+from halley.testing.stores.maker import (
+    LEASE_SECONDS,
+    Maker,
+    Store,
+    StoreSuite,
+    claim_one,
+    data_of,
+    kinds_of,
+    leased,
+    row_of,
+    running,
+)
+
+_PICTURE = OutputFile(
+    ref="asset:x/0/a.png", index=0, name="a.png", sha256="f" * 64, size_bytes=9, content_type="image/png"
+)
+
+
+@pytest.mark.anyio
+class LeaseContract(StoreSuite):
+    """What holders of leases report."""
+
+    async def check_refused(self, store: Store, maker: Maker, lease: Lease) -> None:
+        """Neither append nor finish is taken from this lease, and nothing is written."""
+        row, kinds = await store.get(lease.prediction_id), await store.read_events(lease.prediction_id)
+        with pytest.raises(LeaseLost):
+            await store.append_events(lease, [maker.said("mine")])
+        with pytest.raises(LeaseLost):
+            await store.finish(lease, Fact.FAILED, maker.clock.now(), events=[maker.said("mine")])
+        assert await store.get(lease.prediction_id) == row
+        assert await store.read_events(lease.prediction_id) == kinds
+
+    async def test_the_start_is_recorded(self, store: Store, maker: Maker) -> None:
+        lease = await leased(store, maker)
+        maker.clock.advance(3)
+        answer = await store.append_events(lease, [maker.started(), maker.said("go")])
+        assert not answer.is_terminal
+        row = await row_of(store, lease.prediction_id)
+        assert (row.status, row.started_at, row.revision) == (Status.PROCESSING, maker.clock.now(), answer.revision)
+        assert (row.fence, row.attempts) == (lease.fence, lease.attempt)
+        assert (row.output, row.logs, row.metrics) == (None, "", {})
+        assert await kinds_of(store, row.id) == [EventKind.CREATED, EventKind.STARTED, EventKind.LOGGED]
+
+    async def test_events_carry_their_attempt(self, store: Store, maker: Maker) -> None:
+        first = await leased(store, maker)
+        await store.append_events(first, [maker.started()])
+        await store.reap(maker.clock.now(), all_but="nobody")
+        maker.clock.advance(60)
+        second = (await claim_one(store, maker, "s2")).lease
+        await store.append_events(second, [maker.started()])
+        events = await store.read_events(first.prediction_id)
+        by_kind = [(event.kind, event.attempt) for event in events[1:]]
+        assert by_kind == [(EventKind.STARTED, 1), (EventKind.ATTEMPT_LOST, 1), (EventKind.STARTED, 2)]
+        row = await row_of(store, first.prediction_id)
+        assert (row.status, row.started_at) == (Status.PROCESSING, events[1].at)
+
+    async def test_another_session_may_not_write(self, store: Store, maker: Maker) -> None:
+        lease = await running(store, maker)
+        await store.open_session("s2", maker.clock.now(), LEASE_SECONDS)
+        await self.check_refused(store, maker, msgspec.structs.replace(lease, session_id="s2"))
+
+    async def test_another_fence_may_not_write(self, store: Store, maker: Maker) -> None:
+        lease = await running(store, maker)
+        for fence in (lease.fence - 1, lease.fence + 1):
+            await self.check_refused(store, maker, msgspec.structs.replace(lease, fence=fence))
+
+    async def test_an_old_fence_may_not_write(self, store: Store, maker: Maker) -> None:
+        old = await leased(store, maker)
+        await store.release(old, maker.clock.now())
+        await self.check_refused(store, maker, old)
+        assert (await claim_one(store, maker)).lease.fence > old.fence  # the same session again
+        await self.check_refused(store, maker, old)
+
+    async def test_the_reaped_may_not_write(self, store: Store, maker: Maker) -> None:
+        old = await running(store, maker)
+        await store.reap(maker.clock.now(), all_but="s2")
+        await self.check_refused(store, maker, old)
+        maker.clock.advance(60)
+        now = (await claim_one(store, maker, "s2")).lease
+        await self.check_refused(store, maker, old)
+        assert (await store.finish(now, Fact.SUCCEEDED, maker.clock.now())).applied
+
+    async def test_nobody_holds_what_is_absent(self, store: Store, maker: Maker) -> None:
+        await self.check_refused(store, maker, Lease(prediction_id=maker.new_id(), session_id="s1", fence=1, attempt=1))
+
+    async def test_what_comes_after_the_end_is_dropped(self, store: Store, maker: Maker) -> None:
+        lease = await running(store, maker)
+        await store.cancel(lease.prediction_id, None, maker.clock.now())
+        row, kinds = await row_of(store, lease.prediction_id), await kinds_of(store, lease.prediction_id)
+        answer = await store.append_events(lease, [maker.said("late"), maker.part(1)])
+        assert (answer.is_terminal, answer.revision) == (True, row.revision)
+        assert await store.get(row.id) == row
+        assert await kinds_of(store, row.id) == kinds
+
+    async def test_the_end_folds_what_was_said(self, store: Store, maker: Maker) -> None:
+        lease = await running(store, maker)
+        await store.append_events(lease, [maker.said("one\n"), maker.metric("timing.load", 1.5)])
+        maker.clock.advance(4)
+        last = [maker.said("two\n"), maker.output("asset:x/0/a.png", [_PICTURE])]
+        finished = await store.finish(lease, Fact.SUCCEEDED, maker.clock.now(), events=last, predict_time=2.5)
+        assert finished.applied
+        row = finished.prediction
+        assert row == await store.get(lease.prediction_id)
+        assert (row.status, row.completed_at, row.error) == (Status.SUCCEEDED, maker.clock.now(), None)
+        assert (row.output, row.logs, row.files) == (b'"asset:x/0/a.png"', "one\ntwo\n", (_PICTURE,))
+        assert row.metrics["timing"] == {"load": 1.5}
+        assert (row.metrics["predict_time"], row.metrics["image_count"]) == (2.5, 1)
+        events = await store.read_events(row.id)
+        assert events[-1].kind is EventKind.FINISHED
+        assert msgspec.json.decode(events[-1].data, type=Finish) == Finish(status=Status.SUCCEEDED)
+        assert len(events) == 7
+
+    async def test_items_become_a_list(self, store: Store, maker: Maker) -> None:
+        lease = await running(store, maker)
+        await store.append_events(lease, [maker.part("a"), maker.part({"b": 1})])
+        finished = await store.finish(lease, Fact.SUCCEEDED, maker.clock.now(), events=[maker.part(None)])
+        assert finished.prediction.output == b'["a",{"b":1},null]'
+
+    async def test_start_and_end_may_come_together(self, store: Store, maker: Maker) -> None:
+        lease = await leased(store, maker)
+        maker.clock.advance(1)
+        events = [maker.started(), maker.output(1)]
+        maker.clock.advance(2)
+        finished = await store.finish(lease, Fact.SUCCEEDED, maker.clock.now(), events=events)
+        row = finished.prediction
+        assert row.started_at is not None
+        assert (row.completed_at or row.started_at) - row.started_at == maker.clock.now() - events[0].at
+        assert row.metrics["predict_time"] == 2.0
+        assert (row.fence, row.attempts) == (1, 1)
+        assert await kinds_of(store, row.id) == [
+            EventKind.CREATED,
+            EventKind.STARTED,
+            EventKind.OUTPUT_SET,
+            EventKind.FINISHED,
+        ]
+
+    async def test_a_failure_keeps_its_words(self, store: Store, maker: Maker) -> None:
+        lease = await running(store, maker)
+        await store.append_events(lease, [maker.said("boom\n")])
+        finished = await store.finish(lease, Fact.FAILED, maker.clock.now(), error="ValueError: no", reason="crashed")
+        row = finished.prediction
+        assert (row.status, row.error, row.termination_reason) == (Status.FAILED, "ValueError: no", "crashed")
+        assert (row.logs, row.output) == ("boom\n", None)
+        (finish,) = data_of(await store.read_events(row.id), EventKind.FINISHED)
+        assert finish == {"status": "failed", "error": "ValueError: no", "reason": "crashed"}
+
+    async def test_success_needs_a_start(self, store: Store, maker: Maker) -> None:
+        lease = await leased(store, maker)
+        with pytest.raises(WrongState):
+            await store.finish(lease, Fact.SUCCEEDED, maker.clock.now(), events=[maker.output(1)])
+        assert await kinds_of(store, lease.prediction_id) == [EventKind.CREATED]
+        assert (await store.finish(lease, Fact.FAILED, maker.clock.now())).applied
+
+    async def test_finishing_again_is_harmless(self, store: Store, maker: Maker) -> None:
+        lease = await running(store, maker)
+        first = await store.finish(lease, Fact.SUCCEEDED, maker.clock.now(), events=[maker.output(1)])
+        kinds = await kinds_of(store, lease.prediction_id)
+        maker.clock.advance(9)
+        again = await store.finish(lease, Fact.FAILED, maker.clock.now(), events=[maker.output(2)], error="x")
+        assert not again.applied
+        assert again.prediction == first.prediction == await store.get(lease.prediction_id)
+        assert await kinds_of(store, lease.prediction_id) == kinds
+
+    async def test_the_slot_is_settled_after_a_cancel(self, store: Store, maker: Maker) -> None:
+        lease = await running(store, maker)
+        await store.cancel(lease.prediction_id, None, maker.clock.now())
+        assert await store.renew("s1", maker.clock.now(), LEASE_SECONDS) == [lease]
+        finished = await store.finish(lease, Fact.SUCCEEDED, maker.clock.now())
+        assert not finished.applied
+        assert await store.renew("s1", maker.clock.now(), LEASE_SECONDS) == []
+
+    async def test_renewing_names_what_has_ended(self, store: Store, maker: Maker) -> None:
+        canceled, other = await running(store, maker), await running(store, maker)
+        elsewhere = await running(store, maker, "s2")
+        assert await store.renew("s1", maker.clock.now(), LEASE_SECONDS) == []
+        for lease in (canceled, elsewhere):
+            await store.cancel(lease.prediction_id, None, maker.clock.now())
+        assert await store.renew("s1", maker.clock.now(), LEASE_SECONDS) == [canceled]
+        assert (await store.append_events(other, [maker.said("on")])).is_terminal is False
+
+    async def test_renewing_keeps_the_leases(self, store: Store, maker: Maker) -> None:
+        lease = await running(store, maker)
+        for _ in range(4):
+            maker.clock.advance(LEASE_SECONDS - 1)
+            await store.renew("s1", maker.clock.now(), LEASE_SECONDS)
+            assert await store.reap(maker.clock.now()) == []
+        assert (await store.finish(lease, Fact.SUCCEEDED, maker.clock.now())).applied
+
+    async def test_a_session_that_was_reaped_cannot_renew(self, store: Store, maker: Maker) -> None:
+        await running(store, maker)
+        with pytest.raises(LeaseLost):
+            await store.renew("never", maker.clock.now(), LEASE_SECONDS)
+        maker.clock.advance(LEASE_SECONDS + 1)
+        await store.reap(maker.clock.now())
+        with pytest.raises(LeaseLost):
+            await store.renew("s1", maker.clock.now(), LEASE_SECONDS)
+        with pytest.raises(LeaseLost):
+            await store.claim("s1", {"a" * 64: 1}, maker.clock.now())

@@ -1,0 +1,124 @@
+"""What all suites of the store need: a store, a clock that stands still, and predictions to put in."""
+
+import random
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+import pytest
+
+from halley.assets.ports import BlobLedger
+from halley.ids import TimeOrderedIds
+from halley.keys.ports import KeyStore
+from halley.models.ports import ModelStore
+from halley.predictions.ports import Claimed, Lease, NewPrediction, PredictionStore, QueueLimits, WorkQueue
+from halley.predictions.records import Event, MetricItem, NewEvent, OutputFile, OutputItem, Prediction
+from halley.predictions.status import EventKind
+from halley.testing.clock import FakeClock
+
+VERSION: Final = "a" * 64
+OTHER_VERSION: Final = "b" * 64
+LEASE_SECONDS: Final = 20.0
+SMALL: Final = QueueLimits(per_account=2, total=3)
+
+
+class Store(PredictionStore, WorkQueue, ModelStore, KeyStore, BlobLedger, Protocol):
+    """A store that keeps everything."""
+
+
+class Maker:
+    """Makes predictions and events, always the same ones."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.new_id = TimeOrderedIds(self.clock, random.Random(7).getrandbits)  # noqa: S311 - the same ids each time
+
+    def prediction(self, account_id: str = "anna", **members: Any) -> Prediction:
+        """A fresh prediction, one millisecond after the one before."""
+        self.clock.advance(0.001)
+        given: dict[str, Any] = {
+            "model": "demo/noop",
+            "version": VERSION,
+            "input": b'{"text":"hello"}',
+            "created_at": self.clock.now(),
+            **members,
+        }
+        return Prediction(id=self.new_id(), account_id=account_id, **given)
+
+    def new(self, account_id: str = "anna", **members: Any) -> NewPrediction:
+        """What waits."""
+        return NewPrediction(prediction=self.prediction(account_id, **members))
+
+    def event(self, kind: EventKind, data: Any = None) -> NewEvent:
+        return NewEvent(kind=kind, at=self.clock.now(), data=msgspec.json.encode(data))
+
+    def started(self) -> NewEvent:
+        return self.event(EventKind.STARTED)
+
+    def said(self, text: str) -> NewEvent:
+        return self.event(EventKind.LOGGED, text)
+
+    def output(self, value: Any, files: Sequence[OutputFile] = ()) -> NewEvent:
+        item = OutputItem(value=msgspec.Raw(msgspec.json.encode(value)), files=tuple(files))
+        return self.event(EventKind.OUTPUT_SET, item)
+
+    def part(self, value: Any) -> NewEvent:
+        return self.event(EventKind.OUTPUT_ADDED, OutputItem(value=msgspec.Raw(msgspec.json.encode(value))))
+
+    def metric(self, name: str, value: object) -> NewEvent:
+        return self.event(EventKind.METRIC_RECORDED, MetricItem(name=name, value=value))
+
+
+class StoreSuite:
+    """The fixtures of every suite. Give `store`, and `small_store` with the limits SMALL."""
+
+    @pytest.fixture
+    def store(self) -> Store:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def small_store(self) -> Store:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def maker(self) -> Maker:
+        return Maker()
+
+
+async def claim_one(store: WorkQueue, maker: Maker, session_id: str = "s1") -> Claimed:
+    """Open the session and claim what comes first."""
+    await store.open_session(session_id, maker.clock.now(), LEASE_SECONDS)
+    (claimed,) = await store.claim(session_id, {VERSION: 1}, maker.clock.now())
+    return claimed
+
+
+async def leased(store: Store, maker: Maker, session_id: str = "s1", **members: Any) -> Lease:
+    """A fresh prediction in the hands of the session."""
+    await store.create(maker.new(**members))
+    return (await claim_one(store, maker, session_id)).lease
+
+
+async def running(store: Store, maker: Maker, session_id: str = "s1", **members: Any) -> Lease:
+    """A fresh prediction that has started."""
+    lease = await leased(store, maker, session_id, **members)
+    await store.append_events(lease, [maker.started()])
+    return lease
+
+
+async def row_of(store: PredictionStore, prediction_id: str) -> Prediction:
+    """The row, which must be there."""
+    row = await store.get(prediction_id)
+    assert row is not None
+    return row
+
+
+async def kinds_of(store: PredictionStore, prediction_id: str) -> list[EventKind]:
+    """What happened to it, in order; its seqs have no gap."""
+    events = await store.read_events(prediction_id)
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    return [event.kind for event in events]
+
+
+def data_of(events: Sequence[Event], kind: EventKind) -> list[Any]:
+    """The data of all events of this kind."""
+    return [msgspec.json.decode(event.data) for event in events if event.kind is kind]

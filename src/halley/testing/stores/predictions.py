@@ -1,0 +1,327 @@
+"""The promises of `predictions.ports.PredictionStore`."""
+
+import asyncio
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from halley.errors import Conflict, Overloaded, QueueFull
+from halley.predictions.ports import NewPrediction
+from halley.predictions.records import Event
+from halley.predictions.status import EventKind, Fact, Kind, Source, Status
+from halley.testing.stores.maker import (
+    LEASE_SECONDS,
+    SMALL,
+    VERSION,
+    Maker,
+    Store,
+    StoreSuite,
+    claim_one,
+    kinds_of,
+    leased,
+    row_of,
+    running,
+)
+
+
+@pytest.mark.anyio
+class PredictionStoreContract(StoreSuite):
+    """What every implementation of `PredictionStore` must do."""
+
+    async def test_what_was_created_comes_back_whole(self, store: Store, maker: Maker) -> None:
+        prediction = maker.prediction(
+            key_id="k1",
+            kind=Kind.TRAINING,
+            deployment="team/fast",
+            input='{"word":"Größe \\u0000"}'.encode(),
+            source=Source.WEB,
+            priority=-3,
+            provider="upstream",
+            handle="h",
+            submit_state="intended",
+            created_with_wait=True,
+            webhook="https://example.com/hook",
+            webhook_events_filter=("start", "completed"),
+            deadline_at=maker.clock.now() + timedelta(seconds=60),
+        )
+        created = await store.create(NewPrediction(prediction=prediction))
+        assert created.prediction == prediction
+        assert created.lease is None
+        assert await store.get(prediction.id) == prediction
+        assert await kinds_of(store, prediction.id) == [EventKind.CREATED]
+
+    async def test_an_empty_filter_is_not_an_absent_one(self, store: Store, maker: Maker) -> None:
+        prediction = maker.prediction(webhook_events_filter=())
+        await store.create(NewPrediction(prediction=prediction))
+        assert (await row_of(store, prediction.id)).webhook_events_filter == ()
+
+    async def test_a_foreign_prediction_is_an_absent_one(self, store: Store, maker: Maker) -> None:
+        prediction = (await store.create(maker.new("anna"))).prediction
+        assert await store.get(prediction.id, "anna") == prediction
+        assert await store.get(prediction.id, "bert") is None
+        assert await store.get(maker.new_id(), "anna") is None
+        assert await store.get("") is None
+
+    async def test_a_second_create_changes_nothing(self, store: Store, maker: Maker) -> None:
+        first = maker.prediction()
+        await store.create(NewPrediction(prediction=first))
+        second = msgspec.structs.replace(first, input=b'{"text":"other"}', priority=9)
+        again = await store.create(NewPrediction(prediction=second))
+        assert again.prediction == first
+        assert await store.get(first.id) == first
+        assert await kinds_of(store, first.id) == [EventKind.CREATED]
+        assert await store.waiting() == {VERSION: 1}
+
+    async def test_a_second_create_never_leases_again(self, store: Store, maker: Maker) -> None:
+        await store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
+        new = NewPrediction(prediction=maker.prediction(), session_id="s1")
+        assert (await store.create(new)).lease is not None
+        again = await store.create(new)
+        assert again.lease is None
+        assert again.prediction.id == new.prediction.id
+
+    async def test_a_second_create_sees_how_it_ended(self, store: Store, maker: Maker) -> None:
+        new = maker.new()
+        await store.create(new)
+        await store.cancel(new.prediction.id, "anna", maker.clock.now())
+        assert (await store.create(new)).prediction.status is Status.CANCELED
+
+    async def test_a_foreign_id_is_refused(self, store: Store, maker: Maker) -> None:
+        first = maker.prediction("anna")
+        await store.create(NewPrediction(prediction=first))
+        with pytest.raises(Conflict):
+            await store.create(NewPrediction(prediction=msgspec.structs.replace(first, account_id="bert")))
+        assert await store.get(first.id) == first
+
+    async def test_an_account_may_have_so_many_waiting(self, small_store: Store, maker: Maker) -> None:
+        for _ in range(SMALL.per_account):
+            await small_store.create(maker.new("anna"))
+        refused = maker.new("anna")
+        with pytest.raises(QueueFull, match="queued_per_account"):
+            await small_store.create(refused)
+        assert await small_store.get(refused.prediction.id) is None
+        await small_store.create(maker.new("bert"))
+
+    async def test_the_server_takes_so_many_waiting(self, small_store: Store, maker: Maker) -> None:
+        for account_id in ("anna", "anna", "bert"):
+            await small_store.create(maker.new(account_id))
+        refused = maker.new("carl")
+        with pytest.raises(Overloaded, match="queued_total"):
+            await small_store.create(refused)
+        assert await small_store.get(refused.prediction.id) is None
+
+    async def test_a_repeat_is_answered_when_the_queue_is_full(self, small_store: Store, maker: Maker) -> None:
+        news = [maker.new("anna") for _ in range(SMALL.per_account)]
+        for new in news:
+            await small_store.create(new)
+        assert (await small_store.create(news[0])).prediction == news[0].prediction
+
+    async def test_who_leaves_the_queue_makes_room(self, small_store: Store, maker: Maker) -> None:
+        news = [maker.new("anna") for _ in range(SMALL.per_account)]
+        for new in news:
+            await small_store.create(new)
+        await small_store.cancel(news[0].prediction.id, "anna", maker.clock.now())
+        await small_store.create(maker.new("anna"))
+        await claim_one(small_store, maker)
+        await small_store.create(maker.new("anna"))
+        with pytest.raises(QueueFull):
+            await small_store.create(maker.new("anna"))
+
+    async def test_what_is_born_leased_does_not_wait(self, small_store: Store, maker: Maker) -> None:
+        await small_store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
+        for _ in range(SMALL.total + 1):
+            new = NewPrediction(prediction=maker.prediction("anna"), session_id="s1")
+            created = await small_store.create(new)
+            assert created.lease is not None
+            assert (created.lease.session_id, created.lease.fence, created.lease.attempt) == ("s1", 1, 1)
+            assert created.lease.prediction_id == new.prediction.id
+        assert await small_store.waiting() == {}
+
+    async def test_a_session_that_is_not_open_gets_no_newborn(self, store: Store, maker: Maker) -> None:
+        created = await store.create(NewPrediction(prediction=maker.prediction(), session_id="gone"))
+        assert created.lease is None
+        assert await store.waiting() == {VERSION: 1}
+
+    async def test_a_page_is_newest_first_and_knows_its_sides(self, store: Store, maker: Maker) -> None:
+        ids = [(await store.create(maker.new())).prediction.id for _ in range(7)][::-1]
+        await store.create(maker.new("bert"))
+        first = await store.page("anna", limit=3)
+        assert [item.id for item in first.items] == ids[:3]
+        assert (first.has_newer, first.has_older) == (False, True)
+        middle = await store.page("anna", limit=3, older_than=ids[2])
+        assert [item.id for item in middle.items] == ids[3:6]
+        assert (middle.has_newer, middle.has_older) == (True, True)
+        last = await store.page("anna", limit=3, older_than=ids[5])
+        assert [item.id for item in last.items] == ids[6:]
+        assert (last.has_newer, last.has_older) == (True, False)
+
+    async def test_a_page_can_be_asked_backwards(self, store: Store, maker: Maker) -> None:
+        ids = [(await store.create(maker.new())).prediction.id for _ in range(7)][::-1]
+        back = await store.page("anna", limit=3, newer_than=ids[5])
+        assert [item.id for item in back.items] == ids[2:5]
+        assert (back.has_newer, back.has_older) == (True, True)
+        top = await store.page("anna", limit=3, newer_than=ids[2])
+        assert [item.id for item in top.items] == ids[:2]
+        assert (top.has_newer, top.has_older) == (False, True)
+
+    async def test_a_page_beyond_the_end_is_empty(self, store: Store, maker: Maker) -> None:
+        nothing = await store.page("anna", limit=3)
+        assert (nothing.items, nothing.has_newer, nothing.has_older) == ((), False, False)
+        one = (await store.create(maker.new())).prediction.id
+        older = await store.page("anna", limit=3, older_than=one)
+        assert (older.items, older.has_newer, older.has_older) == ((), True, False)
+        newer = await store.page("anna", limit=3, newer_than=one)
+        assert (newer.items, newer.has_newer, newer.has_older) == ((), False, True)
+
+    async def test_a_page_of_a_time_includes_its_begin_only(self, store: Store, maker: Maker) -> None:
+        made = []
+        for _ in range(4):
+            made.append((await store.create(maker.new())).prediction)
+            maker.clock.advance(3600)
+        page = await store.page("anna", limit=9, created_after=made[1].created_at, created_before=made[3].created_at)
+        assert page.items == (made[2], made[1])
+        assert (page.has_newer, page.has_older) == (False, False)
+        half = await store.page("anna", limit=1, created_after=made[1].created_at, older_than=made[3].id)
+        assert half.items == (made[2],)
+        assert (half.has_newer, half.has_older) == (True, True)
+
+    async def test_a_page_of_one_source(self, store: Store, maker: Maker) -> None:
+        await store.create(maker.new())
+        web = (await store.create(maker.new(source=Source.WEB))).prediction
+        assert (await store.page("anna", limit=9, source=Source.WEB)).items == (web,)
+
+    async def test_a_page_holds_what_terminal_rows_say(self, store: Store, maker: Maker) -> None:
+        lease = await running(store, maker)
+        await store.finish(lease, Fact.SUCCEEDED, maker.clock.now(), events=[maker.output("done")])
+        (item,) = (await store.page("anna", limit=9)).items
+        assert (item.status, item.output) == (Status.SUCCEEDED, b'"done"')
+
+    async def test_cancelling_what_waits_ends_it(self, store: Store, maker: Maker) -> None:
+        created = (await store.create(maker.new())).prediction
+        maker.clock.advance(2)
+        answer = await store.cancel(created.id, "anna", maker.clock.now())
+        assert answer is not None
+        assert (answer.changed, answer.was_leased) == (True, False)
+        row = answer.prediction
+        assert row == await store.get(created.id)
+        assert row.status is Status.CANCELED
+        assert row.completed_at == row.cancel_requested_at == maker.clock.now()
+        assert row.started_at is None
+        assert row.revision > created.revision
+        assert await kinds_of(store, row.id) == [EventKind.CREATED, EventKind.FINISHED]
+        assert await store.waiting() == {}
+        await store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
+        assert await store.claim("s1", {VERSION: 9}, maker.clock.now()) == []
+
+    async def test_cancelling_what_runs_shows_what_it_said_so_far(self, store: Store, maker: Maker) -> None:
+        lease = await running(store, maker)
+        await store.append_events(lease, [maker.part("a"), maker.said("line\n"), maker.metric("steps", 3)])
+        answer = await store.cancel(lease.prediction_id, "anna", maker.clock.now())
+        assert answer is not None
+        assert (answer.changed, answer.was_leased) == (True, True)
+        row = await row_of(store, lease.prediction_id)
+        assert (row.status, row.output, row.logs) == (Status.CANCELED, b'["a"]', "line\n")
+        assert row.metrics["steps"] == 3
+        assert (await kinds_of(store, row.id))[-1] is EventKind.FINISHED
+
+    async def test_cancelling_again_changes_nothing(self, store: Store, maker: Maker) -> None:
+        created = (await store.create(maker.new())).prediction
+        first = await store.cancel(created.id, "anna", maker.clock.now())
+        maker.clock.advance(5)
+        second = await store.cancel(created.id, None, maker.clock.now())
+        assert first is not None
+        assert second is not None
+        assert not second.changed
+        assert second.prediction == first.prediction
+
+    async def test_cancelling_what_is_foreign_or_absent(self, store: Store, maker: Maker) -> None:
+        created = (await store.create(maker.new("anna"))).prediction
+        assert await store.cancel(created.id, "bert", maker.clock.now()) is None
+        assert await store.cancel(maker.new_id(), None, maker.clock.now()) is None
+        assert await store.get(created.id) == created
+
+    async def test_what_succeeded_cannot_be_cancelled(self, store: Store, maker: Maker) -> None:
+        lease = await running(store, maker)
+        done = await store.finish(lease, Fact.SUCCEEDED, maker.clock.now())
+        answer = await store.cancel(lease.prediction_id, "anna", maker.clock.now())
+        assert answer is not None
+        assert not answer.changed
+        assert answer.prediction == done.prediction
+
+    @pytest.mark.parametrize("fact", [Fact.SUCCEEDED, Fact.FAILED])
+    async def test_what_showed_canceled_never_shows_anything_else(self, store: Store, maker: Maker, fact: Fact) -> None:
+        lease = await running(store, maker)
+        await store.cancel(lease.prediction_id, "anna", maker.clock.now())
+        before = await row_of(store, lease.prediction_id)
+        finished = await store.finish(lease, fact, maker.clock.now(), events=[maker.output("late")], error="late")
+        assert not finished.applied
+        assert finished.prediction == before == await store.get(lease.prediction_id)
+        assert (await kinds_of(store, before.id)).count(EventKind.FINISHED) == 1
+
+    async def test_events_are_read_from_where_one_was(self, store: Store, maker: Maker) -> None:
+        lease = await running(store, maker)
+        await store.append_events(lease, [maker.said(str(number)) for number in range(5)])
+        whole = await store.read_events(lease.prediction_id)
+        assert [event.kind for event in whole[:2]] == [EventKind.CREATED, EventKind.STARTED]
+        assert [event.data for event in whole[2:]] == [b'"0"', b'"1"', b'"2"', b'"3"', b'"4"']
+        assert await store.read_events(lease.prediction_id, 3, 2) == whole[3:5]
+        assert await store.read_events(lease.prediction_id, 7) == []
+        assert await store.read_events(maker.new_id()) == []
+
+    async def test_the_log_of_all_is_ordered_and_complete(self, store: Store, maker: Maker) -> None:
+        first = await leased(store, maker)
+        second = await leased(store, maker)
+        await store.append_events(second, [maker.started()])
+        await store.append_events(first, [maker.started()])
+        log = await store.read_log()
+        assert [event.offset for event in log] == sorted({event.offset for event in log})
+        assert log[0].offset > 0
+        assert [(event.prediction_id, event.kind) for event in log] == [
+            (first.prediction_id, EventKind.CREATED),
+            (second.prediction_id, EventKind.CREATED),
+            (second.prediction_id, EventKind.STARTED),
+            (first.prediction_id, EventKind.STARTED),
+        ]
+        assert await store.read_log(log[1].offset) == log[2:]
+        assert await store.read_log(log[0].offset, 2) == log[1:3]
+
+    async def test_a_reader_of_the_log_misses_nothing_while_many_write(self, store: Store, maker: Maker) -> None:
+        await store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
+        seen: list[Event] = []
+
+        async def write(count: int) -> None:
+            for _ in range(count):
+                created = await store.create(NewPrediction(prediction=maker.prediction(), session_id="s1"))
+                assert created.lease is not None
+                await store.finish(created.lease, Fact.SUCCEEDED, maker.clock.now(), events=[maker.started()])
+
+        async def read(total: int) -> None:
+            while len(seen) < total:
+                seen.extend(await store.read_log(seen[-1].offset if seen else 0, 7))
+                await asyncio.sleep(0)
+
+        async with asyncio.timeout(30):
+            await asyncio.gather(read(3 * 8 * 5), *[write(5) for _ in range(8)])
+        assert await store.read_log() == seen
+        seqs: dict[str, list[int]] = {}
+        for event in seen:
+            seqs.setdefault(event.prediction_id, []).append(event.seq)
+        assert set(map(tuple, seqs.values())) == {(1, 2, 3)}
+
+    async def test_who_stops_waiting_has_written(self, store: Store, maker: Maker) -> None:
+        new = maker.new()
+        waiter = asyncio.ensure_future(store.create(new))
+        waiter.cancel()
+        await store.create(maker.new())  # comes behind it
+        assert await store.get(new.prediction.id) == new.prediction
+
+    async def test_every_change_raises_the_revision(self, store: Store, maker: Maker) -> None:
+        lease = await leased(store, maker)
+        revisions = [(await row_of(store, lease.prediction_id)).revision]
+        for event in (maker.started(), maker.said("x"), maker.part(1)):
+            answer = await store.append_events(lease, [event])
+            revisions.append(answer.revision)
+            assert (await row_of(store, lease.prediction_id)).revision == answer.revision
+        revisions.append((await store.finish(lease, Fact.SUCCEEDED, maker.clock.now())).prediction.revision)
+        assert revisions == sorted(set(revisions))

@@ -1,0 +1,97 @@
+"""Every store keeps the promises of its ports."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from halley.assets.ports import BlobLedger, FileStore
+from halley.store.memory import MemoryStore
+from halley.store.sqlite import SqliteStore, open_sqlite
+from halley.testing.stores import (
+    BlobLedgerContract,
+    FileStoreContract,
+    KeyStoreContract,
+    ModelStoreContract,
+    PredictionStoreContract,
+    WorkQueueContract,
+)
+from halley.testing.stores.maker import SMALL
+
+
+class OnSqlite:
+    """Fixtures: a fresh file for each test."""
+
+    @pytest.fixture
+    async def store(self, tmp_path: Path) -> AsyncIterator[SqliteStore]:
+        async with open_sqlite(tmp_path / "halley.db") as store:
+            yield store
+
+    @pytest.fixture
+    async def small_store(self, tmp_path: Path) -> AsyncIterator[SqliteStore]:
+        async with open_sqlite(tmp_path / "small.db", limits=SMALL) as store:
+            yield store
+
+    @pytest.fixture
+    def files(self, store: SqliteStore) -> FileStore:
+        return store.files
+
+    @pytest.fixture
+    def ledger(self, store: SqliteStore) -> BlobLedger:
+        return store
+
+
+class InMemory:
+    """Fixtures: the double."""
+
+    @pytest.fixture
+    def store(self) -> MemoryStore:
+        return MemoryStore()
+
+    @pytest.fixture
+    def small_store(self) -> MemoryStore:
+        return MemoryStore(SMALL)
+
+    @pytest.fixture
+    def files(self, store: MemoryStore) -> FileStore:
+        return store.files
+
+    @pytest.fixture
+    def ledger(self, store: MemoryStore) -> BlobLedger:
+        return store
+
+
+class TestSqlitePredictions(OnSqlite, PredictionStoreContract): ...
+
+
+class TestSqliteQueue(OnSqlite, WorkQueueContract): ...
+
+
+class TestSqliteModels(OnSqlite, ModelStoreContract): ...
+
+
+class TestSqliteKeys(OnSqlite, KeyStoreContract): ...
+
+
+class TestSqliteFiles(OnSqlite, FileStoreContract): ...
+
+
+class TestSqliteLedger(OnSqlite, BlobLedgerContract): ...
+
+
+class TestMemoryPredictions(InMemory, PredictionStoreContract): ...
+
+
+class TestMemoryQueue(InMemory, WorkQueueContract): ...
+
+
+class TestMemoryModels(InMemory, ModelStoreContract): ...
+
+
+class TestMemoryKeys(InMemory, KeyStoreContract): ...
+
+
+class TestMemoryFiles(InMemory, FileStoreContract): ...
+
+
+class TestMemoryLedger(InMemory, BlobLedgerContract): ...
