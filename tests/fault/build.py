@@ -1,4 +1,4 @@
-"""The test build of the server: the real command with failpoints, a disk that can be full and, if asked for, planted bugs.
+"""The test build of the server: the real command with failpoints, a disk that can be full, and planted bugs.
 
 python build.py serve ARGUMENTS...   with FAULT_FOLDER=folder and FAULT_PLANTED=name,name in the environment
 
@@ -14,7 +14,6 @@ import asyncio
 import os
 import random
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
@@ -83,6 +82,7 @@ class Disk:
 
     async def follow(self, store: SqliteStore) -> None:
         """Let the database be as the file says. Runs until cancelled."""
+        self._state.unlink(missing_ok=True)
         while True:
             wanted = self.is_full
             if wanted != self._state.exists():
@@ -148,5 +148,5 @@ if __name__ == "__main__":
     the_disk = Disk(home)
     bugs = frozenset(filter(None, os.environ.get("FAULT_PLANTED", "").split(",")))
     app.run_server = partial(app.run_server, open_store=faulty_store(Strikes(home), the_disk, bugs))
-    parts.FileBlobs = full_blobs(the_disk)  # type: ignore[misc]
-    sys.exit(main())
+    parts.FileBlobs = full_blobs(the_disk)  # type: ignore[attr-defined]
+    main()

@@ -1,7 +1,7 @@
 """Naps, so that a run is always in flight; may tell of its dreams, so that some runs have published output."""
 
 import asyncio
-from typing import AsyncIterator
+from collections.abc import AsyncIterator
 
 from cog import BasePredictor
 

@@ -1,0 +1,408 @@
+"""The kill mix: real servers and replicas die and pause while clients work, and at the end everything is counted.
+
+A death counts only if at that moment a create had been sent and not answered, and a prediction was held by a session.
+Everything is bounded, and nothing is killed but what was started here: the server, and children of the server that
+run our runner.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+import psutil
+from process import ADMIN_KEY, Halley
+
+from fault.mix_clients import Client, Quota, RawCreate, create_bytes, note_create
+from fault.mix_ledger import Books, Ledger, Verdict
+
+HERE: Final = Path(__file__).parent
+MODELS: Final = ("test/nap", "test/doze")
+"""The same model twice: a replica of the first dies, then the server while the second works."""
+
+CLIENTS: Final = 6
+SETTLE_SECONDS: Final = 60.0
+LEASE_SECONDS: Final = 1.0
+ORPHAN_SECONDS: Final = 2.0
+WAYS: Final = ("outside", "before_commit", "outside", "after_commit")
+RAWS: Final = 3
+CONFIG: Final = """
+[server]
+access_log = false
+[runs]
+lease_seconds = 1.0
+heartbeat_seconds = 0.4
+[models."test/nap"]
+path = "models/nap"
+preload = true
+[models."test/doze"]
+path = "models/doze"
+preload = true
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """What shall happen. `planted` names bugs to switch on; with `until_caught` the first violation ends the run."""
+
+    predictions: int = 500
+    server_deaths: int = 40
+    replica_deaths: int = 40
+    pauses: int = 5
+    ways: tuple[str, ...] = WAYS
+    chance: float = 0.5  # of a failpoint, each time that a create passes it
+    planted: str = ""
+    until_caught: bool = False
+    seed: int = 1
+
+
+@dataclass
+class Report:
+    """The counts. `violations` must be empty, and the deaths as many as were asked for."""
+
+    acknowledged: int = 0
+    unknown: int = 0
+    canceled: int = 0
+    server_deaths: int = 0
+    of_them_at_failpoints: int = 0
+    replica_deaths: int = 0
+    deaths_not_counted: int = 0
+    pauses: int = 0
+    taken_back: int = 0
+    verdict: Verdict = field(default_factory=Verdict)
+    missing_over_http: list[str] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
+    unexplained: list[str] = field(default_factory=list)  # lost a replica, and not failed with a reason
+    orphans: list[str] = field(default_factory=list)
+    faults: dict[str, int] = field(default_factory=dict)
+    statuses: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def violations(self) -> dict[str, Any]:
+        """What was promised and not kept."""
+        found = {
+            **vars(self.verdict),
+            "missing_over_http": self.missing_over_http,
+            "stuck": self.stuck,
+            "unexplained": self.unexplained,
+            "orphans": self.orphans,
+            "faults": self.faults,
+        }
+        return {name: value for name, value in found.items() if value}
+
+    def __str__(self) -> str:
+        counts = {name: value for name, value in vars(self).items() if isinstance(value, int | float)}
+        zeros = ("lost", "two_terminals", "overturned", "stale", "missing_over_http", "stuck", "unexplained", "orphans")
+        counts |= {name: len({**vars(self.verdict), **vars(self)}[name]) for name in zeros}
+        lines = [f"{name:24}{value:>8.6g}" for name, value in counts.items()]
+        return "\n".join([*lines, f"ended as: {self.statuses}", f"violations: {self.violations}"])
+
+
+def run_mix(home: Path, schedule: Schedule) -> Report:
+    """Run the schedule in an empty folder and count. Takes a second or two for each pair of deaths."""
+    began = time.monotonic()
+    with Mix(home, schedule) as mix:
+        mix.kill_rounds()
+        mix.pause_rounds()
+        mix.settle()
+    mix.report.orphans += [f"at the end: {' '.join(each.cmdline()[:4])}" for each in _runners_in(home)]
+    mix.report.seconds = time.monotonic() - began
+    return mix.report
+
+
+class Mix:
+    """One run of a schedule: the server, its clients, and who kills them."""
+
+    def __init__(self, home: Path, schedule: Schedule) -> None:
+        for model in MODELS:
+            shutil.copytree(HERE / "models" / "nap", home / "models" / model.partition("/")[2])
+        with (home / "models" / "doze" / "predict.py").open("a") as source:
+            source.write("\n# another version\n")
+        self._controls = home / "controls"
+        self._controls.mkdir()
+        self._schedule = schedule
+        self._chance = random.Random(schedule.seed)
+        self._server = Halley(
+            home,
+            "--no-demo",
+            config=CONFIG,
+            command=(sys.executable, str(HERE / "build.py")),
+            environment={"FAULT_FOLDER": str(self._controls), "FAULT_PLANTED": schedule.planted},
+        )
+        self._database = home / "data" / "halley.db"
+        self._books = Books(self._database)
+        self._ledger = Ledger()
+        self._quota = Quota()
+        self._clients = [
+            Client(self._server.port, ADMIN_KEY, MODELS, self._ledger, self._quota, schedule.seed * 100 + number)
+            for number in range(CLIENTS)
+        ]
+        self.report = Report()
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        for client in self._clients:
+            client.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._quota.close(CLIENTS)
+        if self._process.poll() is None:
+            self._server.kill()
+        for client in self._clients:
+            client.join(30)
+
+    # the two acts
+
+    def kill_rounds(self) -> None:
+        """Kill replicas and servers until there were enough that count."""
+        schedule, report = self._schedule, self.report
+        rounds = max(schedule.server_deaths, schedule.replica_deaths)
+        each = schedule.predictions // max(rounds, 1) // 2
+        for number in range(rounds * 3 // 2):
+            more_replicas = report.replica_deaths < schedule.replica_deaths
+            more_servers = report.server_deaths < schedule.server_deaths
+            if not (more_replicas or more_servers) or self._is_caught():
+                return
+            self._quota.give(each)
+            victim, witness = self._begin(MODELS[0], seconds=4.0), self._begin(MODELS[1], seconds=2.0)
+            self._wait_until("the witnesses run", self._started, victim, witness)
+            if more_replicas:
+                self._kill_replica(victim)
+            if more_servers:
+                self._kill_server(schedule.ways[number % len(schedule.ways)], witness)
+                self._server.start()
+
+    def pause_rounds(self) -> None:
+        """Stop the server for longer than its lease, let somebody else take its work back, let it go on."""
+        if not self._schedule.pauses or self._is_caught():
+            return
+        with _second_node(self._database) as take_back:
+            for number in range(self._schedule.pauses):
+                self._quota.give(10)
+                # one ends while nobody listens, one goes on afterwards, one has published output
+                held = [
+                    self._begin(MODELS[0], seconds=0.8),
+                    self._begin(MODELS[1], seconds=2.0),
+                    self._begin(MODELS[number % 2], seconds=2.0, dreams=4),
+                ]
+                self._wait_until("the naps run", self._started, *held)
+                self._wait_until("a dream is told", self._told, held[2])
+                self._pause(take_back)
+                time.sleep(0.5)  # what was held back comes now
+                if self._is_caught():
+                    return
+
+    def settle(self) -> None:
+        """Let everything end, and count."""
+        self._quota.give(max(0, self._schedule.predictions - self._ledger.sent))
+        if not self._schedule.until_caught:
+            self._wait_until(
+                "the clients are done", lambda: self._ledger.sent >= self._schedule.predictions, seconds=SETTLE_SECONDS
+            )
+        self._quota.close(CLIENTS)
+        for client in self._clients:
+            client.join(30)
+            if client.broke is not None:
+                raise client.broke
+        report = self.report
+        if not self._is_caught():
+            self._begin(MODELS[0], seconds=0.0)  # after all that, the next one works
+            try:
+                self._wait_until("all have ended", lambda: not self._books.unfinished(), seconds=SETTLE_SECONDS)
+            except AssertionError:
+                report.stuck = self._books.unfinished()
+            report.missing_over_http = self._missing()
+        report.verdict = self._books.compare(self._ledger)
+        report.statuses = self._books.statuses()
+        report.acknowledged, report.unknown = len(self._ledger.acknowledged), self._ledger.unknown
+        report.canceled = len(self._ledger.canceled)
+        report.faults = dict(self._ledger.faults)
+
+    # one stroke each
+
+    def _kill_replica(self, victim: str) -> None:
+        folder = MODELS[0].partition("/")[2]
+        runner = next(each for each in self._runners() if f"/models/{folder}" in " ".join(each.cmdline()))
+        raws = self._fire()
+        runner.kill()
+        in_flight = not all(raw.is_answered() for raw in raws)
+        for raw in raws:
+            note_create(self._ledger, raw.answer())
+        try:
+            self._wait_until("the victim has ended", lambda: self._books.ending(victim) is not None)
+        except AssertionError:
+            pass
+        ending = self._books.ending(victim)
+        if ending is None or ending[0] != "failed" or not ending[1] or ending[2] != "replica_died":
+            self.report.unexplained.append(f"{victim}: {ending}")
+        if in_flight:
+            self.report.replica_deaths += 1
+        else:
+            self.report.deaths_not_counted += 1
+
+    def _kill_server(self, way: str, witness: str) -> None:
+        runners = self._runners()
+        if way == "outside":
+            raws = self._fire()
+            self._server.kill()
+        else:
+            raws = self._strike(way)
+        answers = [raw.answer() for raw in raws]
+        for answer in answers:
+            note_create(self._ledger, answer)
+        if None in answers and witness in self._books.running():
+            self.report.server_deaths += 1
+            self.report.of_them_at_failpoints += way != "outside"
+        else:
+            self.report.deaths_not_counted += 1
+        gone, alive = psutil.wait_procs(runners, ORPHAN_SECONDS)
+        del gone
+        self.report.orphans += [f"after a death: {each.pid}" for each in alive]
+
+    def _strike(self, point: str) -> list[RawCreate]:
+        """Let the server kill itself at a failpoint, with creates in the air."""
+        order = self._controls / "strike"
+        draft = order.with_suffix(".draft")
+        draft.write_text(f"{point} {self._schedule.chance}")
+        draft.rename(order)
+        raws: list[RawCreate] = []
+        try:
+            for _ in range(12):
+                raws += self._fire(1)
+                if self._process.poll() is not None:
+                    break
+            self._process.wait(5)
+        except (OSError, subprocess.TimeoutExpired):
+            self._server.kill()  # it died between two connections, or chance never said yes
+        finally:
+            order.unlink()
+        return raws
+
+    def _fire(self, count: int = RAWS) -> list[RawCreate]:
+        """Send creates and read no answer; returns 0 to 1 ms after the last one left."""
+        raws = [RawCreate(self._server.port) for _ in range(count)]
+        for raw in raws:
+            given = {"seconds": round(self._chance.uniform(0, 0.1), 3)}
+            raw.send(create_bytes(ADMIN_KEY, self._chance.choice(MODELS), given))
+            time.sleep(self._chance.uniform(0, 0.001))
+        return raws
+
+    def _pause(self, take_back: Callable[[], dict[str, Any]]) -> None:
+        answer: dict[str, Any] = {}
+        for _ in range(5):
+            self._process.send_signal(signal.SIGSTOP)
+            try:
+                assert self._books.running(), "nothing ran when the server was stopped"
+                time.sleep(LEASE_SECONDS + 0.1)
+                answer = take_back()
+            finally:
+                self._process.send_signal(signal.SIGCONT)
+            if "locked" not in answer:
+                break
+            time.sleep(0.05)  # it was stopped inside a commit: let it finish that
+        else:
+            raise AssertionError(f"the work could not be taken back: {answer}")
+        assert answer["reaped"], "the lease had not expired"
+        self.report.pauses += 1
+        self.report.taken_back += len(answer["reaped"])
+
+    # small things
+
+    @property
+    def _process(self) -> "subprocess.Popen[bytes]":
+        assert self._server.process is not None
+        return self._server.process
+
+    def _is_caught(self) -> bool:
+        return self._schedule.until_caught and bool(self._books.compare(self._ledger))
+
+    def _begin(self, model: str, **given: Any) -> str:
+        """A create that is acknowledged; a server that has just begun may want to be asked again."""
+        for _ in range(100):
+            raw = RawCreate(self._server.port)
+            raw.send(create_bytes(ADMIN_KEY, model, given))
+            made = note_create(self._ledger, raw.answer())
+            if made is not None:
+                return made
+            time.sleep(0.05)
+        raise AssertionError(f"no prediction of {model} could be created:\n{self._server.log()}")
+
+    def _started(self, *prediction_ids: str) -> bool:
+        return set(prediction_ids) <= self._books.running() and all(
+            "started" in self._books.kinds(each) for each in prediction_ids
+        )
+
+    def _told(self, prediction_id: str) -> bool:
+        return "output_added" in self._books.kinds(prediction_id)
+
+    def _wait_until(self, what: str, is_so: Callable[..., bool], *about: str, seconds: float = 20.0) -> None:
+        end = time.monotonic() + seconds
+        while not is_so(*about):
+            if time.monotonic() > end:
+                raise AssertionError(f"after {seconds:g} s it is not so that {what}:\n{self._server.log()}")
+            time.sleep(0.01)
+
+    def _runners(self) -> list[psutil.Process]:
+        """Model processes of the server; children only, so nobody else's."""
+        return [each for each in psutil.Process(self._process.pid).children() if _is_runner(each)]
+
+    def _missing(self) -> list[str]:
+        """Acknowledged predictions that cannot be read, or read differently from their row."""
+        status_of = dict(self._books.rows("SELECT id, status FROM predictions"))
+        missing = []
+        for each in sorted(self._ledger.acknowledged):
+            status, _, body = self._server.call("GET", f"/v1/predictions/{each}")
+            if status != 200 or body["status"] != status_of.get(each):
+                missing.append(f"{each}: {status} {body}")
+        return missing
+
+
+@contextmanager
+def _second_node(database: Path) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Another process on the same database; calling it takes expired work back."""
+    node = subprocess.Popen(
+        [sys.executable, str(HERE / "reap.py"), str(database)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={"PATH": os.environ["PATH"]},
+    )
+    assert node.stdin is not None
+    assert node.stdout is not None
+
+    def take_back() -> dict[str, Any]:
+        node.stdin.write(b"now\n")  # type: ignore[union-attr]
+        node.stdin.flush()  # type: ignore[union-attr]
+        answer: dict[str, Any] = json.loads(node.stdout.readline())  # type: ignore[union-attr]
+        return answer
+
+    try:
+        yield take_back
+    finally:
+        node.kill()
+        node.wait(10)
+        node.stdin.close()
+        node.stdout.close()
+
+
+def _is_runner(process: psutil.Process) -> bool:
+    try:
+        words = process.cmdline()
+    except psutil.Error:  # gone meanwhile
+        return False
+    return any(word.endswith("halley/runner/start.py") for word in words) and "serve" in words
+
+
+def _runners_in(home: Path) -> list[psutil.Process]:
+    """Model processes of this folder's models, whoever is their parent now."""
+    return [each for each in psutil.process_iter() if _is_runner(each) and str(home) in " ".join(each.cmdline())]

@@ -1,0 +1,159 @@
+"""Every way in which a model can go wrong ends one prediction, with a reason, and nothing else; and how servers end."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+import pytest
+from process import Halley
+
+pytestmark = [pytest.mark.fault, pytest.mark.slow]
+
+HERE: Final = Path(__file__).parent
+PATIENCE_SECONDS: Final = 40.0
+ORPHAN_SECONDS: Final = 2.0
+CONFIG: Final = """
+[server]
+access_log = false
+[runs]
+cancel_grace_seconds = 0.5
+[models."test/nap"]
+path = "{path}"
+preload = true
+"""
+
+MODES: Final = {
+    "raise": ("asked to fail",),
+    "exit": ("exited with code 7",),
+    "segfault": ("SIGSEGV",),
+    "oom": ("out of memory",),
+}
+
+
+@pytest.fixture(scope="module")
+def halley(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Halley]:
+    with _server(tmp_path_factory.mktemp("fail")) as server:
+        yield server
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_each_failure_ends_with_its_reason_and_the_next_prediction_works(halley: Halley, mode: str) -> None:
+    failed = _ended(halley, _create(halley, "demo/fail", mode=mode))
+    assert failed["status"] == "failed"
+    for words in MODES[mode]:
+        assert words in failed["error"], failed["error"]
+    assert failed["completed_at"] is not None
+    assert f"about to fail: {mode}" in failed["logs"]
+    _works_again(halley)
+
+
+def test_one_that_hangs_can_be_canceled(halley: Halley) -> None:
+    made = _create(halley, "demo/fail", mode="hang")
+    _wait_until(halley, "it hangs", lambda: "about to fail" in _get(halley, made)["logs"])
+    status, _, canceled = halley.call("POST", f"/v1/predictions/{made}/cancel")
+    assert (status, canceled["status"]) == (200, "canceled")
+    _works_again(halley)
+    assert _get(halley, made)["status"] == "canceled"
+
+
+def test_one_that_hangs_ends_at_its_deadline(halley: Halley) -> None:
+    _works_again(halley)  # loaded, so that the second is spent running
+    made = _create(halley, "demo/fail", {"Cancel-After": "5s"}, mode="hang")
+    assert _ended(halley, made)["status"] == "canceled"
+    _works_again(halley)
+
+
+def test_a_killed_server_leaves_no_runner_behind(tmp_path: Path) -> None:
+    server = _server(tmp_path).start()
+    try:
+        made = _create(server, "test/nap", seconds=60.0)
+        _wait_until(server, "it runs", lambda: _get(server, made)["status"] == "processing")
+        assert server.process is not None
+        family = psutil.Process(server.process.pid).children(recursive=True)
+        assert family
+    finally:
+        server.kill()
+    _, alive = psutil.wait_procs(family, ORPHAN_SECONDS)
+    assert not alive
+
+
+def test_a_second_server_on_the_same_data_is_refused_and_told_by_whom(tmp_path: Path) -> None:
+    (tmp_path / "second").mkdir()
+    with _server(tmp_path) as first:
+        second = Halley(tmp_path / "second", "--no-demo", "--data", str(tmp_path / "data"))
+        second.start(wait=False)
+        assert first.process is not None
+        assert second.process is not None
+        assert second.process.wait(PATIENCE_SECONDS) != 0
+        assert f"process {first.process.pid}" in second.log()
+        assert str(tmp_path / "data") in second.log().replace("\n", "")
+        assert first.call("GET", "/readyz")[0] == 200
+
+
+def test_sigterm_under_load_loses_nothing(tmp_path: Path) -> None:
+    server = _server(tmp_path).start()
+    acknowledged: list[str] = []
+    threads = [threading.Thread(target=_create_until_refused, args=(server, acknowledged)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    _wait_until(server, "much runs and waits", lambda: len(acknowledged) >= 60)
+    assert server.stop() == 0, server.log()
+    for thread in threads:
+        thread.join(PATIENCE_SECONDS)
+    with server:
+        for each in acknowledged:
+            assert _ended(server, each)["status"] == "succeeded"
+
+
+def _server(home: Path) -> Halley:
+    return Halley(home, config=CONFIG.format(path=HERE / "models" / "nap"))
+
+
+def _create(halley: Halley, model: str, headers: dict[str, str] | None = None, **given: Any) -> str:
+    status, _, body = halley.call("POST", f"/v1/models/{model}/predictions", {"input": given}, headers=headers)
+    assert status == 201, body
+    return str(body["id"])
+
+
+def _create_until_refused(halley: Halley, acknowledged: list[str]) -> None:
+    while True:
+        try:
+            status, _, body = halley.call("POST", "/v1/models/test/nap/predictions", {"input": {"seconds": 0.1}})
+        except OSError:  # gone
+            return
+        if status == 503:  # going
+            return
+        assert status == 201, body
+        acknowledged.append(body["id"])
+
+
+def _get(halley: Halley, prediction_id: str) -> Any:
+    status, _, body = halley.call("GET", f"/v1/predictions/{prediction_id}")
+    assert status == 200, body
+    return body
+
+
+def _ended(halley: Halley, prediction_id: str) -> Any:
+    _wait_until(
+        halley,
+        f"{prediction_id} has ended",
+        lambda: _get(halley, prediction_id)["status"] not in {"starting", "processing"},
+    )
+    return _get(halley, prediction_id)
+
+
+def _works_again(halley: Halley) -> None:
+    """The same model takes the next one, which reaches its own code; and another model works."""
+    again = _ended(halley, _create(halley, "demo/fail", mode="raise"))
+    assert "asked to fail" in again["error"], again["error"]
+    assert _ended(halley, _create(halley, "test/nap", seconds=0.0))["status"] == "succeeded"
+
+
+def _wait_until(halley: Halley, what: str, is_so: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not is_so():
+        assert time.monotonic() < end, f"it is never so that {what}:\n{halley.log()}"
+        time.sleep(0.02)

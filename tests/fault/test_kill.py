@@ -1,0 +1,57 @@
+"""Nothing acknowledged is lost, nothing ends twice, nothing overturns a cancel, nothing hangs: counted, not believed.
+
+The same harness must find a planted bug, or its silence means nothing.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from fault.kill_mix import Schedule, run_mix
+
+pytestmark = [pytest.mark.fault, pytest.mark.slow]
+
+
+@pytest.mark.timeout(400)
+def test_forty_deaths_of_servers_and_replicas_break_no_promise(tmp_path: Path) -> None:
+    schedule = Schedule()
+    report = run_mix(tmp_path, schedule)
+    print(report)
+    assert not report.violations
+    assert report.acknowledged + report.unknown >= schedule.predictions
+    assert report.server_deaths >= schedule.server_deaths
+    assert report.of_them_at_failpoints >= schedule.server_deaths // 4
+    assert report.replica_deaths >= schedule.replica_deaths
+    assert report.pauses == schedule.pauses
+    assert report.taken_back >= schedule.pauses
+
+
+@pytest.mark.timeout(200)
+def test_an_answer_before_the_commit_is_found(tmp_path: Path) -> None:
+    report = run_mix(
+        tmp_path,
+        Schedule(
+            predictions=60,
+            server_deaths=12,
+            replica_deaths=0,
+            pauses=0,
+            ways=("before_commit",),
+            chance=1.0,
+            planted="ack_before_commit",
+            until_caught=True,
+        ),
+    )
+    print(report)
+    assert report.verdict.lost, "answers left before their commit, and nobody noticed"
+
+
+@pytest.mark.timeout(200)
+def test_a_missing_fence_is_found(tmp_path: Path) -> None:
+    report = run_mix(
+        tmp_path,
+        Schedule(predictions=60, server_deaths=0, replica_deaths=0, pauses=10, planted="no_fence", until_caught=True),
+    )
+    print(report)
+    assert report.verdict.stale or report.verdict.two_terminals or report.verdict.overturned, (
+        "holders of lost leases wrote on, and nobody noticed"
+    )
