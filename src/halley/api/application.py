@@ -1,0 +1,211 @@
+"""The ASGI callable: from a scope to a route, a caller, an answer."""
+
+import logging
+import re
+from collections.abc import Mapping
+from contextlib import aclosing
+from typing import Final
+
+from halley.api.asgi import NO_BODY, Answer, Call, Headers, Receive, Scope, Send, read_token
+from halley.api.holds import GONE_KEY
+from halley.api.origins import Variants
+from halley.api.parts import Health, Pages, Parts
+from halley.api.problems import internal_problem, method_not_allowed, problem_of, unknown_path
+from halley.api.routes import ROUTES
+from halley.api.routing import Place, Route, Router
+from halley.assets.files import Files
+from halley.assets.links import LinkSigner
+from halley.assets.ports import Blobs
+from halley.clock import Clock
+from halley.errors import Forbidden, HalleyError
+from halley.ids import NewId
+from halley.keys.records import Scope as KeyScope
+from halley.keys.service import Identity, Keys
+from halley.models.catalog import Catalog
+from halley.models.ports import ModelStore
+from halley.predictions.ports import Changed, Hint
+from halley.predictions.service import Predictions
+from halley.settings import Settings
+
+_log: Final = logging.getLogger(__name__)
+_access: Final = logging.getLogger("halley.access")
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_REQUEST_ID_HEADER: Final = b"x-request-id"
+_PREFLIGHT: Final[Headers] = [
+    (b"access-control-allow-methods", b"GET, HEAD, POST, PATCH, PUT, DELETE, QUERY"),
+    (
+        b"access-control-allow-headers",
+        b"authorization, content-type, prefer, cancel-after, idempotency-key, if-none-match, x-request-id",
+    ),
+    (b"access-control-max-age", b"600"),
+]
+_EXPOSED: Final = (b"access-control-expose-headers", b"etag, location, preference-applied, retry-after, x-request-id")
+
+
+class RequestIds:
+    """Gives each request an id that no other request of any run of this server has; cheap, because all get one."""
+
+    def __init__(self, new_id: NewId) -> None:
+        self._prefix = new_id()
+        self._count = 0
+
+    def of(self, sent: bytes | None) -> str:
+        """The caller's own id if it has a fit form, else a fresh one."""
+        if sent is not None and _REQUEST_ID.fullmatch(sent):
+            return sent.decode("ascii")
+        self._count += 1
+        return f"{self._prefix}-{self._count:x}"
+
+
+class Api:
+    """The API as an ASGI application. It owns nothing that needs to be opened or closed."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts: Final = parts
+        self.router: Final = Router(ROUTES)
+        self.variants: Final = Variants(parts.settings)
+        self.request_ids: Final = RequestIds(parts.new_id)
+        self._origins = frozenset(origin.rstrip("/").encode() for origin in parts.settings.server.cors_origins)
+        self._logs_access = parts.settings.server.access_log
+
+    @property
+    def draining(self) -> bool:
+        """True while the server stops: creates get 503, and nobody is held any longer."""
+        return self.parts.is_draining
+
+    @draining.setter
+    def draining(self, value: bool) -> None:
+        self.parts.is_draining = value
+        if value:
+            self.parts.holds.release_all()
+
+    @property
+    def has_cors(self) -> bool:
+        return bool(self._origins)
+
+    def receive(self, hint: Hint) -> None:
+        """Take a hint from the bus: what was kept about a changed prediction is forgotten."""
+        if type(hint) is Changed:
+            self.parts.cache.forget(hint.prediction_id)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError(f"this application speaks HTTP only, not {scope['type']!r}")
+        started = self.parts.clock.monotonic()
+        headers = dict(scope["headers"])
+        request_id = self.request_ids.of(headers.get(_REQUEST_ID_HEADER))
+        call = Call(scope, receive, request_id, headers)
+        route: Route | None = None
+        found = self.router.find(scope.get("raw_path") or scope["path"].encode())
+        try:
+            if found is None:
+                answer = unknown_path(request_id)
+            else:
+                call.family, call.params = found.family, found.params
+                route = _route(found.place, call.method)
+                answer = await self._routed(call, found.place, route)
+        except HalleyError as error:
+            answer = problem_of(error, request_id)
+        except Exception:  # noqa: BLE001  # the last resort: whatever is left becomes a 500 with an id
+            _log.exception("request %s failed", request_id)
+            answer = internal_problem(request_id, is_create=call.method == "POST")
+        if self._origins:
+            self._add_cors(call, answer)
+        await _send(answer, call, send)
+        if self._logs_access:
+            self._log_access(call, route, answer.status, started)
+
+    async def _routed(self, call: Call, place: Place, route: Route | None) -> Answer:
+        if route is None:
+            if call.method == "OPTIONS" and self._origins and b"access-control-request-method" in call.headers:
+                return Answer(status=204, headers=list(_PREFLIGHT))
+            return method_not_allowed(call.request_id, place.allow)
+        if route.scope is not None:
+            call.identity = await self._identify(call.headers, route.scope)
+        call.variant = self.variants.of_scope(call.scope, call.headers, call.family)
+        return await route.handler(call, self.parts)
+
+    async def _identify(self, headers: Mapping[bytes, bytes], scope: KeyScope) -> Identity:
+        token = read_token(headers.get(b"authorization"))
+        identity = self.parts.keys.known(token) or await self.parts.keys.verify(token)
+        if not identity.may(scope):
+            raise Forbidden(f"This key lacks the scope `{scope}`. Make one that has it with `halley keys create`.")
+        return identity
+
+    def _add_cors(self, call: Call, answer: Answer) -> None:
+        origin = call.headers.get(b"origin")
+        if origin is None or any(name == b"access-control-allow-origin" for name, _ in answer.headers):
+            return
+        if origin in self._origins or b"*" in self._origins:
+            allowed = (b"access-control-allow-origin", origin)
+            answer.headers = [*answer.headers, allowed, (b"vary", b"Origin"), _EXPOSED]
+
+    def _log_access(self, call: Call, route: Route | None, status: int, started: float) -> None:
+        # a path may be a capability, and a query may hold one: neither is ever logged
+        shown = route.pattern if route is not None and route.is_secret else call.scope["path"]
+        elapsed = (self.parts.clock.monotonic() - started) * 1000
+        _access.info("%s %s %d %.1f ms %s", call.method, _printable(shown), status, elapsed, call.request_id)
+
+
+def build_api(
+    *,
+    settings: Settings,
+    predictions: Predictions,
+    catalog: Catalog,
+    models: ModelStore,
+    keys: Keys,
+    files: Files,
+    blobs: Blobs,
+    links: LinkSigner,
+    clock: Clock,
+    new_id: NewId,
+    health: Health,
+    pages: Pages,
+    download_secret: bytes = b"",
+) -> Api:
+    """Put the API together. Connect its `receive` to the bus, and set `draining` before the server stops.
+
+    `download_secret` signs downloads of uploaded files; without one, none is possible.
+    """
+    parts = Parts(
+        settings=settings,
+        predictions=predictions,
+        catalog=catalog,
+        models=models,
+        keys=keys,
+        files=files,
+        blobs=blobs,
+        links=links,
+        clock=clock,
+        new_id=new_id,
+        health=health,
+        pages=pages,
+        download_secret=download_secret,
+    )
+    return Api(parts)
+
+
+def _route(place: Place, method: str) -> Route | None:
+    route = place.routes.get(method)
+    return place.routes.get("GET") if route is None and method == "HEAD" else route
+
+
+async def _send(answer: Answer, call: Call, send: Send) -> None:
+    headers = answer.headers
+    if answer.chunks is None and answer.status not in NO_BODY:
+        headers = [*headers[:1], (b"content-length", str(len(answer.body)).encode()), *headers[1:]]
+    headers = [*headers, (_REQUEST_ID_HEADER, call.request_id.encode())]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    has_body = call.method != "HEAD" and answer.status not in NO_BODY
+    if answer.chunks is not None:
+        async with aclosing(answer.chunks) as chunks:
+            if has_body:
+                async for chunk in chunks:
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    if GONE_KEY in call.scope:
+                        return
+    await send({"type": "http.response.body", "body": answer.body if has_body else b""})
+
+
+def _printable(path: str) -> str:
+    return path if path.isascii() and path.isprintable() else ascii(path)

@@ -1,0 +1,195 @@
+"""The body of a create, from bytes to a `CreateRequest`. Source: contract section 6.2."""
+
+import re
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from halley.api import strict_json
+from halley.api.asgi import Call
+from halley.api.problems import all_invalid, invalid
+from halley.errors import BadRequest, InvalidField, TooLarge
+from halley.predictions.service import CreateRequest
+from halley.settings import Limits
+
+WEBHOOK_EVENTS: Final = ("start", "output", "logs", "completed")
+_BAD_IN_URL: Final = re.compile(r"[\x00-\x20\x7f]")
+_ENCODED_PER_BYTE: Final = 4 / 3  # base64
+
+
+class _Envelope(msgspec.Struct):
+    # keeps the member's bytes as they were sent; everything else was decoded already
+    input: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+_envelope: Final = msgspec.json.Decoder(_Envelope).decode
+
+
+async def read_body(call: Call, limit_bytes: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        TooLarge: as soon as it is clear.
+        BadRequest: the client went away before its end.
+    """
+    length = call.headers.get(b"content-length", b"")
+    if length.isdigit() and int(length) > limit_bytes:
+        raise strict_json.too_large(limit_bytes)
+    message = await call.receive()
+    body: bytes = message.get("body", b"")
+    if message.get("more_body", False):
+        body = await _rest(call, body, limit_bytes)
+    elif message["type"] == "http.disconnect":
+        raise BadRequest("The connection ended before the body did.")
+    return body
+
+
+async def _rest(call: Call, first: bytes, limit_bytes: int) -> bytes:
+    body = bytearray(first)
+    while True:
+        message = await call.receive()
+        if message["type"] == "http.disconnect":
+            raise BadRequest("The connection ended before the body did.")
+        body += message.get("body", b"")
+        if len(body) > limit_bytes:
+            raise strict_json.too_large(limit_bytes)
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+async def read_object(call: Call, limits: Limits) -> tuple[dict[str, Any], bytes]:
+    """The JSON object in the body, and the body itself. No body at all counts as `{}`.
+
+    Raises:
+        BadRequest, TooLarge, InputInvalid: see strict_json.parse.
+    """
+    body = await read_body(call, limits.json_body_bytes)
+    if not body.strip():
+        return {}, b"{}"
+    value = strict_json.parse(body, limit_bytes=limits.json_body_bytes, max_depth=limits.json_depth)
+    if not isinstance(value, dict):
+        raise BadRequest("The body must be a JSON object.")
+    return value, body
+
+
+def create_request(
+    members: dict[str, Any],
+    body: bytes,
+    limits: Limits,
+    *,
+    reference: str | None,
+    cancel_after: float | None,
+    with_wait: bool,
+) -> CreateRequest:
+    """What a create asks for. `reference` is set where the path names the model; then `version` is not looked at.
+
+    Unknown members are ignored (contract D9).
+
+    Raises:
+        InputInvalid: all faults of the envelope.
+        TooLarge: a `data:` input is over its limit.
+    """
+    faults: list[InvalidField] = []
+    given_input = members.get("input")
+    if given_input is None:  # absent: as good as {} where the schema requires nothing, else the schema says what
+        given_input, input_json = {}, b"{}"
+    elif isinstance(given_input, dict):
+        input_json = bytes(_envelope(body).input)
+        _check_data_urls(given_input, len(input_json), limits.inline_data_bytes)
+    else:
+        input_json = b"{}"
+        faults.append(InvalidField(type="type", field="input", description="must be an object"))
+    if reference is None:
+        reference = members.get("version")
+        if not isinstance(reference, str) or not reference:
+            kind, text = ("required", "version is required") if reference is None else ("type", "must be a string")
+            faults.append(InvalidField(type=kind, field="version", description=text))
+            reference = ""
+    webhook, events = _webhook(members, limits.webhook_url_bytes, faults)
+    all_invalid(faults)
+    return CreateRequest(
+        reference=reference,
+        input=given_input,
+        input_json=input_json,
+        webhook=webhook,
+        webhook_events_filter=events,
+        cancel_after_seconds=cancel_after,
+        with_wait=with_wait,
+    )
+
+
+def _webhook(
+    members: dict[str, Any], limit_bytes: int, faults: list[InvalidField]
+) -> tuple[str | None, tuple[str, ...] | None]:
+    webhook, events = members.get("webhook"), members.get("webhook_events_filter")
+    legacy = members.get("webhook_completed")
+    if webhook is None and legacy is not None:
+        webhook, events = legacy, ["completed"]
+    if webhook is None and events is None:
+        return None, None
+    if webhook is not None and (fault := _url_fault(webhook, limit_bytes)) is not None:
+        faults.append(InvalidField(type="format", field="webhook", description=fault))
+    if events is None:
+        return webhook, None
+    if not isinstance(events, list) or any(event not in WEBHOOK_EVENTS for event in events if isinstance(event, str)):
+        text = f"must be a list of {', '.join(WEBHOOK_EVENTS)}"
+    elif all(isinstance(event, str) for event in events):
+        return webhook, tuple(dict.fromkeys(events))
+    else:
+        text = "must be a list of strings"
+    faults.append(InvalidField(type="enum", field="webhook_events_filter", description=text))
+    return webhook, None
+
+
+def _url_fault(url: object, limit_bytes: int) -> str | None:
+    if not isinstance(url, str):
+        return "must be a string"
+    if len(url.encode("utf-8", "replace")) > limit_bytes:
+        return f"must be at most {limit_bytes} bytes (setting limits.webhook_url_bytes)"
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return "must be an http or https URL"
+    if not usable or _BAD_IN_URL.search(url):
+        return "must be an http or https URL"
+    if parts.username is not None or parts.password is not None:
+        return "must not hold a user name or password"
+    return None
+
+
+def _check_data_urls(value: dict[str, Any], size: int, limit_bytes: int) -> None:
+    if size <= limit_bytes:
+        return  # no string inside can be over it
+    waiting: list[Any] = [value]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
+        elif isinstance(node, str) and len(node) > limit_bytes and node[:5].lower() == "data:":
+            head, _, data = node.partition(",")
+            per_byte = _ENCODED_PER_BYTE if head.lower().endswith(";base64") else 1.0
+            if len(data) - 4 > limit_bytes * per_byte:
+                raise TooLarge(
+                    f"A data: URL in the input holds more than {limit_bytes} bytes (setting limits.inline_data_bytes). "
+                    "Upload the file with POST /v1/files and pass its URL."
+                )
+
+
+def text_member(members: dict[str, Any], name: str, *, required: bool = True) -> str:
+    """A member that must be text.
+
+    Raises:
+        InputInvalid: it is absent, or of another type.
+    """
+    value = members.get(name)
+    if value is None and not required:
+        return ""
+    if value is None:
+        raise invalid("required", name, f"{name} is required")
+    if not isinstance(value, str):
+        raise invalid("type", name, "must be a string")
+    return value

@@ -1,0 +1,88 @@
+"""Encoded answers about terminal predictions: the hottest read of all is served from here.
+
+An entry is found by account, id and variant, so that a hit also answers whose it is. It is taken as current for a few
+seconds after it was compared with the row; a hint about the prediction ends it at once. Hints may be lost, hence both.
+"""
+
+from collections import OrderedDict
+from typing import Final
+
+LIMIT_BYTES: Final = 48 * 2**20
+_ONE_LIMIT_BYTES: Final = 2**20
+_OVERHEAD_BYTES: Final = 600  # keys, entry and index
+FRESH_SECONDS: Final = 5.0  # as long as a verified key counts
+
+CacheKey = tuple[str, str, int]  # account id, prediction id, variant number
+
+
+class Kept:
+    """One encoded answer. `head` holds its headers as they go over the wire."""
+
+    __slots__ = ("body", "checked_at", "epoch", "etag", "head", "revision")
+
+    def __init__(self, body: bytes, etag: bytes, revision: int, epoch: int, checked_at: float) -> None:
+        self.body = body
+        self.etag = etag
+        self.revision = revision
+        self.epoch = epoch
+        self.checked_at = checked_at
+        self.head = b"content-type: application/json\r\ncontent-length: %d\r\netag: %b\r\n" % (len(body), etag)
+
+
+class AnswerCache:
+    """Least recently used first out, bounded by bytes."""
+
+    def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
+        self._limit_bytes = limit_bytes
+        self._size = 0
+        self._kept: OrderedDict[CacheKey, Kept] = OrderedDict()
+        self._keys: dict[str, list[CacheKey]] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def fresh(self, key: CacheKey, now: float) -> Kept | None:
+        """The answer, if it was compared with its row a moment ago (monotonic seconds)."""
+        kept = self._kept.get(key)
+        if kept is None or now - kept.checked_at > FRESH_SECONDS:
+            return None
+        return kept
+
+    def current(self, key: CacheKey, revision: int, epoch: int, now: float) -> Kept | None:
+        """The answer if it is about this revision, with links of this epoch; it is fresh again then."""
+        kept = self._kept.get(key)
+        if kept is None or kept.revision != revision or kept.epoch != epoch:
+            return None
+        kept.checked_at = now
+        self._kept.move_to_end(key)
+        return kept
+
+    def put(self, key: CacheKey, kept: Kept) -> None:
+        """Keep an answer, unless it is so large that it would push out too many others."""
+        if len(kept.body) > _ONE_LIMIT_BYTES:
+            return
+        self._drop(key)
+        self._kept[key] = kept
+        self._keys.setdefault(key[1], []).append(key)
+        self._size += _size(kept)
+        while self._size > self._limit_bytes and self._kept:
+            self._drop(next(iter(self._kept)))
+
+    def forget(self, prediction_id: str) -> None:
+        """Something about this prediction has changed."""
+        for key in tuple(self._keys.get(prediction_id, ())):
+            self._drop(key)
+
+    def _drop(self, key: CacheKey) -> None:
+        kept = self._kept.pop(key, None)
+        if kept is None:
+            return
+        self._size -= _size(kept)
+        keys = self._keys[key[1]]
+        keys.remove(key)
+        if not keys:
+            del self._keys[key[1]]
+
+
+def _size(kept: Kept) -> int:
+    return len(kept.body) + _OVERHEAD_BYTES

@@ -1,0 +1,110 @@
+"""The OpenAPI document, made from the route table and the wire structs. Source: OpenAPI 3.1.1."""
+
+import re
+from functools import cache
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+
+from halley import __version__
+from halley.api import wire
+from halley.api.asgi import Answer, Call, json_answer
+from halley.api.parts import Parts
+from halley.api.routing import Route
+
+_TEMPLATE: Final = "#/components/schemas/{name}"
+_PROBLEM: Final = {
+    "description": "A refusal (RFC 9457)",
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+_OPERATION_LETTERS: Final = re.compile(r"[^A-Za-z0-9]+")
+
+
+async def get(call: Call, parts: Parts) -> Answer:  # noqa: ARG001
+    """The document for everybody."""
+    return json_answer(_encoded())
+
+
+@cache
+def _encoded() -> bytes:
+    from halley.api.routes import ROUTES  # the table holds this handler: the import cannot stand at the top
+
+    return msgspec.json.encode(document(ROUTES))
+
+
+def document(routes: tuple[Route, ...]) -> dict[str, Any]:
+    """Describe these routes."""
+    types = [wire.Problem, *(route.response for route in routes), *(route.request for route in routes)]
+    structs = [kind for kind in types if kind is not None and not isinstance(kind, str)]
+    schemas, components = msgspec.json.schema_components(structs, ref_template=_TEMPLATE)
+    schema_of = dict(zip([str(kind) for kind in structs], schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        path = route.pattern if route.at_root else f"/v1{route.pattern}"
+        paths.setdefault(path, {})[route.method.lower()] = _operation(route, schema_of)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Halley",
+            "version": __version__,
+            "description": "A self-hosted prediction server that speaks the Replicate HTTP API. "
+            "Each path under /v1 is served under /replicate/v1 as well.",
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "An API key, `hly_...`."}},
+        },
+    }
+
+
+def _operation(route: Route, schema_of: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in route.parameter_names
+    ]
+    parameters += [
+        {"name": param.name, "in": param.place, "description": param.description, "schema": {"type": param.type}}
+        for param in route.params
+    ]
+    operation: dict[str, Any] = {
+        "operationId": _OPERATION_LETTERS.sub("_", route.name),
+        "summary": route.summary,
+        "parameters": parameters,
+        "responses": _responses(route, schema_of),
+        "security": [] if route.scope is None else [{"key": []}],
+    }
+    if route.scope is not None:
+        operation["x-halley-scope"] = route.scope.value
+    if route.body == "multipart":
+        operation["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": _UPLOAD}}}
+    elif route.request is not None:
+        content = {"application/json": {"schema": schema_of[str(route.request)]}}
+        operation["requestBody"] = {"required": True, "content": content}
+    return operation
+
+
+def _responses(route: Route, schema_of: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    for status in route.success:
+        response: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+        if isinstance(route.response, str):
+            response["content"] = {route.response: {}}
+        elif route.response is not None:
+            response["content"] = {"application/json": {"schema": schema_of[str(route.response)]}}
+        responses[str(status)] = response
+    responses["default"] = _PROBLEM
+    return responses
+
+
+_UPLOAD: Final = {
+    "type": "object",
+    "required": ["content"],
+    "properties": {
+        "content": {"type": "string", "contentMediaType": "application/octet-stream"},
+        "filename": {"type": "string", "description": "At most 255 bytes."},
+        "type": {"type": "string", "description": "The media type."},
+        "metadata": {"type": "string", "description": "A JSON object."},
+    },
+}

@@ -1,0 +1,90 @@
+"""Pages of lists: opaque cursors, absolute links. Source: contract section 9."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final, Literal
+from urllib.parse import urlencode
+
+import msgspec
+
+from halley.api.asgi import Variant
+from halley.api.problems import invalid
+from halley.errors import BadRequest
+
+Side = Literal["older", "newer"]
+_SIDES: Final[dict[str, Side]] = {"o": "older", "n": "newer"}
+_LONGEST: Final = 400
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """Where a page begins (`older`) or ends (`newer`); `mark` is the name of the item beside it."""
+
+    side: Side
+    mark: str
+
+    def text(self) -> str:
+        return base64.urlsafe_b64encode(f"{self.side[0]}={self.mark}".encode()).decode().rstrip("=")
+
+
+def read_cursor(query: Mapping[str, str]) -> Cursor | None:
+    """The cursor of a query. It carries no right: a list only ever holds what the caller may see.
+
+    Raises:
+        BadRequest: it is not one of ours.
+    """
+    text = query.get("cursor")
+    if not text:
+        return None
+    try:
+        if len(text) > _LONGEST:
+            raise ValueError
+        plain = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode("ascii")
+        side, equals, mark = plain.partition("=")
+        if not equals or not mark or side not in _SIDES:
+            raise ValueError
+    except (ValueError, binascii.Error) as error:
+        raise BadRequest("The cursor is not one of ours: follow `next` or `previous` of a list.") from error
+    return Cursor(_SIDES[side], mark)
+
+
+def page_link(variant: Variant, path: str, query: Mapping[str, str], side: Side, mark: str | None) -> str | None:
+    """The URL of the neighbouring page, with all other members of the query; None where there is none."""
+    if mark is None:
+        return None
+    members = {name: value for name, value in query.items() if name != "cursor"}
+    members["cursor"] = Cursor(side, mark).text()
+    return f"{variant.base}{path}?{urlencode(members)}"
+
+
+def read_limit(query: Mapping[str, str], default: int) -> int:
+    """How many items the caller wants, cut to 1 to 100.
+
+    Raises:
+        InputInvalid: not a number.
+    """
+    text = query.get("limit", "").strip()
+    if not text:
+        return default
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 18:
+        raise invalid("type", "limit", "must be an integer from 1 to 100")
+    return min(100, max(1, int(text)))
+
+
+def read_time(query: Mapping[str, str], name: str) -> datetime | None:
+    """An ISO 8601 instant; without an offset it is UTC.
+
+    Raises:
+        InputInvalid: it is none.
+    """
+    text = query.get(name)
+    if not text:
+        return None
+    try:
+        # a plus sign in a query means a space to every decoder
+        at = datetime.fromisoformat(text.strip().replace(" ", "+") if "T" in text else text.strip())
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise invalid("format", name, "must be a date and time such as 2026-01-31T12:00:00Z") from error

@@ -1,0 +1,74 @@
+"""What the handlers work with. All of it comes from outside, through `build_api`."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from halley.api.cache import AnswerCache
+from halley.api.holds import Holds
+from halley.api.present import Presenter
+from halley.assets.files import Files
+from halley.assets.links import LinkSigner
+from halley.assets.ports import Blobs
+from halley.clock import Clock
+from halley.ids import NewId
+from halley.keys.service import Keys
+from halley.models.catalog import Catalog
+from halley.models.ports import ModelStore
+from halley.predictions.records import Prediction
+from halley.predictions.service import Predictions
+from halley.settings import Settings
+
+Health = Callable[[], Mapping[str, str]]
+"""Names each part that is not ready, with the reason; empty when all are."""
+
+
+class Pages(Protocol):
+    """Draws pages for people (web fills it). They hold no scripts."""
+
+    def prediction(self, row: Prediction, *, output: Any, links: Mapping[str, str], origin: str) -> bytes:
+        """The page of a prediction. `links` maps the delivery links inside `output` to media types."""
+        ...
+
+    def closed(self) -> bytes:
+        """The page for whoever has no right to see one: it tells nothing."""
+        ...
+
+
+class Parts:
+    """Everything that a handler may use."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        predictions: Predictions,
+        catalog: Catalog,
+        models: ModelStore,
+        keys: Keys,
+        files: Files,
+        blobs: Blobs,
+        links: LinkSigner,
+        clock: Clock,
+        new_id: NewId,
+        health: Health,
+        pages: Pages,
+        download_secret: bytes,
+    ) -> None:
+        self.settings = settings
+        self.limits = settings.limits
+        self.predictions = predictions
+        self.catalog = catalog
+        self.models = models
+        self.keys = keys
+        self.files = files
+        self.blobs = blobs
+        self.links = links
+        self.clock = clock
+        self.new_id = new_id
+        self.health = health
+        self.pages = pages
+        self.download_secret = download_secret
+        self.presenter = Presenter(settings=settings, catalog=catalog, blobs=blobs, links=links, clock=clock)
+        self.cache = AnswerCache()
+        self.holds = Holds()
+        self.is_draining = False

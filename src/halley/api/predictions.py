@@ -1,0 +1,164 @@
+"""Create, get, cancel and list predictions. Source: contract sections 6 to 9."""
+
+import logging
+from datetime import timedelta
+from typing import Any, Final
+
+from halley.api import wire
+from halley.api.asgi import Answer, Call, Headers, json_answer
+from halley.api.bodies import create_request, read_object
+from halley.api.cache import Kept
+from halley.api.paging import page_link, read_cursor, read_limit, read_time
+from halley.api.parts import Parts
+from halley.api.preferences import applied, cancel_after_seconds, wait_seconds
+from halley.api.present import encode
+from halley.api.problems import invalid
+from halley.errors import BadRequest, NotFound, Overloaded, VersionUnknown
+from halley.ids import is_id
+from halley.predictions.records import Prediction
+from halley.predictions.status import Source
+
+_log: Final = logging.getLogger(__name__)
+_PAGE: Final = 100
+_WEB_DAYS: Final = 14  # `source=web` reaches back so far (contract section 9)
+
+
+async def create(call: Call, parts: Parts) -> Answer:
+    """Row 1: the body names the version."""
+    return await _create(call, parts, None)
+
+
+async def create_for_model(call: Call, parts: Parts) -> Answer:
+    """Row 5: the path names the model."""
+    owner, name = call.params
+    try:
+        return await _create(call, parts, f"{owner}/{name}")
+    except VersionUnknown as error:
+        raise NotFound(f"There is no model {owner[:100]}/{name[:100]} that can run here.") from error
+
+
+async def _create(call: Call, parts: Parts, reference: str | None) -> Answer:
+    if parts.is_draining:
+        raise Overloaded("The server is stopping and takes no new predictions.")
+    members, body = await read_object(call, parts.limits)
+    wait = wait_seconds(call.joined(b"prefer"), parts.limits.wait_create_max_seconds)
+    request = create_request(
+        members,
+        body,
+        parts.limits,
+        reference=reference,
+        cancel_after=cancel_after_seconds(call.header(b"cancel-after")),
+        with_wait=wait is not None,
+    )
+    identity = call.identity
+    created = await parts.predictions.create(request, identity.account.id, identity.key.id)
+    return await _created(call, parts, created, wait)
+
+
+async def _created(call: Call, parts: Parts, created: Prediction, wait: float | None) -> Answer:
+    """The answer to a create that is stored already: from here on nothing may look like a failed create."""
+    headers: Headers = [(b"location", f"{call.variant.base}/predictions/{created.id}".encode())]
+    if wait is None:
+        return json_answer(encode(parts.presenter.prediction(created, call.variant)), 201, headers)
+    headers.append(applied(wait))
+    try:
+        waiting = parts.predictions.wait(created.id, created.account_id, wait)
+        finished = await parts.holds.wait(call.scope, waiting)
+        if finished is not None and finished.is_terminal:
+            return json_answer(await parts.presenter.encoded(finished, call.variant), 201, headers)
+    except Exception:  # noqa: BLE001  # the create stands, whatever happened to the wait
+        _log.exception("prediction %s is stored, but waiting for it failed", created.id)
+    # the time is over: the state at creation, whatever it is by now, else clients take it for the end (contract 0.1)
+    return json_answer(encode(parts.presenter.prediction(created, call.variant)), 202, headers)
+
+
+async def get(call: Call, parts: Parts) -> Answer:
+    """Row 3. With `Prefer: wait=n` it is held until the end, or n seconds."""
+    prediction_id = _id(call.params[0], "prediction")
+    headers: Headers = []
+    wait = wait_seconds(call.joined(b"prefer"), parts.limits.wait_get_max_seconds)
+    row: Prediction | None = None
+    if wait is not None and not parts.is_draining:
+        headers.append(applied(wait))
+        row = await parts.holds.wait(call.scope, parts.predictions.wait(prediction_id, call.account_id, wait))
+    if row is None:
+        row = await parts.predictions.get(prediction_id, call.account_id)
+    kept = await _kept(call, parts, row)
+    headers.append((b"etag", kept.etag))
+    if kept.etag.decode() in [tag.strip() for tag in call.joined(b"if-none-match").split(",")]:
+        return Answer(status=304, headers=headers)
+    return json_answer(kept.body, headers=headers)
+
+
+async def _kept(call: Call, parts: Parts, row: Prediction) -> Kept:
+    """The encoded answer, from the cache if it is current; only terminal predictions are kept there."""
+    key = (row.account_id, row.id, call.variant.number)
+    now = parts.clock.monotonic()
+    epoch = parts.links.link_epoch(parts.clock.now())
+    kept = parts.cache.current(key, row.revision, epoch, now) if row.is_terminal else None
+    if kept is None:
+        body = await parts.presenter.encoded(row, call.variant)
+        etag = b'W/"%d.%d.%d"' % (row.revision, epoch, call.variant.number)
+        kept = Kept(body, etag, row.revision, epoch, now)
+        if row.is_terminal:
+            parts.cache.put(key, kept)
+    return kept
+
+
+async def cancel(call: Call, parts: Parts) -> Answer:
+    """Row 4: 200 with the whole prediction, whatever its state. The body is not looked at."""
+    row = await parts.predictions.cancel(_id(call.params[0], "prediction"), call.account_id)
+    parts.cache.forget(row.id)
+    return json_answer(await parts.presenter.encoded(row, call.variant))
+
+
+async def list_all(call: Call, parts: Parts) -> Answer:
+    """Row 2: newest first, without logs (`include=logs` adds them)."""
+    query = call.query()
+    cursor = read_cursor(query)
+    if cursor is not None and not is_id(cursor.mark):
+        raise BadRequest("The cursor is not one of ours: follow `next` or `previous` of a list.")
+    found: dict[str, Any] = _filters(query, parts)
+    if cursor is not None:
+        found[f"{cursor.side}_than"] = cursor.mark
+    page = await parts.predictions.page(call.account_id, limit=read_limit(query, _PAGE), **found)
+    items = list(page.items)
+    with_logs = "logs" in query.get("include", "").split(",")
+    if with_logs:
+        items = [await parts.predictions.get(item.id, call.account_id) for item in items]
+    show = parts.presenter.prediction
+    results = [show(item, call.variant, with_logs=with_logs) for item in items]
+    last = items[-1].id if items and page.has_older else None
+    first = items[0].id if items and page.has_newer else None
+    shown = wire.PredictionPage(
+        next=page_link(call.variant, "/predictions", query, "older", last),
+        previous=page_link(call.variant, "/predictions", query, "newer", first),
+        results=results,
+    )
+    return json_answer(encode(shown))
+
+
+def _filters(query: dict[str, str], parts: Parts) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "created_after": read_time(query, "created_after"),
+        "created_before": read_time(query, "created_before"),
+    }
+    source = query.get("source")
+    if source:
+        if source != Source.WEB:
+            raise invalid("enum", "source", "the only supported value is web")
+        earliest = parts.clock.now() - timedelta(days=_WEB_DAYS)
+        found["source"] = Source.WEB
+        found["created_after"] = max(found["created_after"] or earliest, earliest)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _id(text: str, what: str) -> str:
+    """The id in a path; what cannot be one is absent, without a look at the store.
+
+    Raises:
+        NotFound: it has not the form of an id.
+    """
+    if not is_id(text):
+        raise NotFound(f"There is no {what} {text[:64]!r}")
+    return text

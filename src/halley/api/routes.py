@@ -1,0 +1,218 @@
+"""The one table of all routes. Router, 405 answers, OpenAPI document and the account matrix are made from it."""
+
+from typing import Final
+
+from halley.api import accounts, health, models, openapi, predictions, wire
+from halley.api.routing import Param, Route
+from halley.keys.records import Scope
+
+_LIMIT: Final = Param(name="limit", type="integer", description="Items per page, cut to 1 to 100.")
+_CURSOR: Final = Param(name="cursor", description="From `next` or `previous` of a list.")
+_PAGE: Final = (_CURSOR, _LIMIT)
+_PREFER: Final = Param(
+    name="Prefer", place="header", description="`wait` or `wait=n`: hold the answer until the end, or n seconds."
+)
+_CANCEL_AFTER: Final = Param(
+    name="Cancel-After", place="header", description="Deadline from creation, 5 s to 24 h: `90`, `5m`, `1h30m`."
+)
+
+_PREDICTIONS: Final = (
+    Route(
+        name="predictions.create",
+        method="POST",
+        pattern="/predictions",
+        handler=predictions.create,
+        scope=Scope.WRITE,
+        rate="create",
+        body="json",
+        request=wire.CreatePrediction,
+        response=wire.Prediction,
+        success=(201, 202),
+        summary="Create a prediction",
+        params=(_PREFER, _CANCEL_AFTER),
+    ),
+    Route(
+        name="predictions.list",
+        method="GET",
+        pattern="/predictions",
+        handler=predictions.list_all,
+        scope=Scope.READ,
+        response=wire.PredictionPage,
+        summary="List predictions, newest first",
+        params=(
+            *_PAGE,
+            Param(name="created_after", description="Inclusive; ISO 8601."),
+            Param(name="created_before", description="Exclusive; ISO 8601."),
+            Param(name="source", description="Only `web`; then the last 14 days."),
+            Param(name="include", description="`logs` adds the logs."),
+        ),
+    ),
+    Route(
+        name="predictions.get",
+        method="GET",
+        pattern="/predictions/{prediction_id}",
+        handler=predictions.get,
+        scope=Scope.READ,
+        rate="poll",
+        response=wire.Prediction,
+        summary="Get a prediction",
+        params=(_PREFER,),
+    ),
+    Route(
+        name="predictions.cancel",
+        method="POST",
+        pattern="/predictions/{prediction_id}/cancel",
+        handler=predictions.cancel,
+        scope=Scope.WRITE,
+        rate="write",
+        response=wire.Prediction,
+        summary="Cancel a prediction",
+    ),
+    Route(
+        name="models.predictions.create",
+        method="POST",
+        pattern="/models/{model_owner}/{model_name}/predictions",
+        handler=predictions.create_for_model,
+        scope=Scope.WRITE,
+        rate="create",
+        body="json",
+        request=wire.CreateModelPrediction,
+        response=wire.Prediction,
+        success=(201, 202),
+        summary="Create a prediction of a model's latest version",
+        params=(_PREFER, _CANCEL_AFTER),
+    ),
+)
+
+_MODELS: Final = (
+    Route(
+        name="models.list",
+        method="GET",
+        pattern="/models",
+        handler=models.list_models,
+        scope=Scope.READ,
+        response=wire.ModelPage,
+        summary="List models",
+        params=(
+            *_PAGE,
+            Param(name="sort_by", description="`latest_version_created_at` (default) or `model_created_at`."),
+            Param(name="sort_direction", description="`desc` (default) or `asc`."),
+        ),
+    ),
+    Route(
+        name="models.get",
+        method="GET",
+        pattern="/models/{model_owner}/{model_name}",
+        handler=models.get_model,
+        scope=Scope.READ,
+        response=wire.Model,
+        summary="Get a model",
+    ),
+    Route(
+        name="models.versions.list",
+        method="GET",
+        pattern="/models/{model_owner}/{model_name}/versions",
+        handler=models.list_versions,
+        scope=Scope.READ,
+        response=wire.VersionPage,
+        summary="List a model's versions, newest first",
+        params=_PAGE,
+    ),
+    Route(
+        name="models.versions.get",
+        method="GET",
+        pattern="/models/{model_owner}/{model_name}/versions/{version_id}",
+        handler=models.get_version,
+        scope=Scope.READ,
+        response=wire.Version,
+        summary="Get a model's version",
+    ),
+)
+
+_ACCOUNT: Final = (
+    Route(
+        name="account.get",
+        method="GET",
+        pattern="/account",
+        handler=accounts.get_account,
+        scope=Scope.READ,
+        response=wire.Account,
+        summary="Get the account of the key",
+    ),
+    Route(
+        name="hardware.list",
+        method="GET",
+        pattern="/hardware",
+        handler=accounts.list_hardware,
+        scope=Scope.READ,
+        response=list[wire.Hardware],
+        summary="List kinds of hardware",
+    ),
+    Route(
+        name="keys.list",
+        method="GET",
+        pattern="/keys",
+        handler=accounts.list_keys,
+        scope=Scope.ADMIN,
+        response=wire.KeyPage,
+        summary="List all API keys",
+    ),
+    Route(
+        name="keys.create",
+        method="POST",
+        pattern="/keys",
+        handler=accounts.create_key,
+        scope=Scope.ADMIN,
+        rate="write",
+        body="json",
+        request=wire.CreateKey,
+        response=wire.NewKey,
+        success=(201,),
+        summary="Make an API key; its token is shown this once",
+    ),
+    Route(
+        name="keys.delete",
+        method="DELETE",
+        pattern="/keys/{key_id}",
+        handler=accounts.delete_key,
+        scope=Scope.ADMIN,
+        rate="write",
+        success=(204,),
+        summary="Revoke an API key",
+    ),
+)
+
+_OPEN: Final = (
+    Route(
+        name="openapi",
+        method="GET",
+        pattern="/openapi.json",
+        handler=openapi.get,
+        rate="open",
+        response="application/json",
+        summary="This description",
+    ),
+    Route(
+        name="healthz",
+        method="GET",
+        pattern="/healthz",
+        handler=health.live,
+        rate="open",
+        response=wire.Health,
+        summary="Whether the process lives",
+        at_root=True,
+    ),
+    Route(
+        name="readyz",
+        method="GET",
+        pattern="/readyz",
+        handler=health.ready,
+        rate="open",
+        response=wire.Health,
+        success=(200, 503),
+        summary="Whether predictions can be made",
+        at_root=True,
+    ),
+)
+
+ROUTES: Final[tuple[Route, ...]] = (*_PREDICTIONS, *_MODELS, *_ACCOUNT, *_OPEN)

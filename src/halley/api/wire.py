@@ -1,0 +1,221 @@
+"""The shapes that go over the wire, member by member. Source: contract sections 7, 9, 10 and 13.
+
+UNSET members are left out. What only passes through stays bytes (`msgspec.Raw`).
+"""
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from halley.errors import InvalidField
+
+Time = str  # RFC 3339, UTC, six digits and Z
+
+
+class Urls(msgspec.Struct, kw_only=True):
+    """Always all four, never null: two clients require them as strings (contract 0.4)."""
+
+    get: str
+    cancel: str
+    web: str
+    stream: str
+
+
+class Prediction(msgspec.Struct, kw_only=True):
+    """One run of one version on one input."""
+
+    id: str
+    model: str
+    version: str
+    input: Raw
+    logs: str | UnsetType = UNSET  # left out in lists
+    output: Raw
+    data_removed: bool
+    error: str | None
+    source: Literal["api", "web"]
+    status: Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
+    created_at: Time
+    started_at: Time | UnsetType | None = UNSET
+    completed_at: Time | UnsetType | None = UNSET
+    metrics: dict[str, Any] | UnsetType = UNSET
+    urls: Urls
+    webhook: str | UnsetType = UNSET
+    webhook_events_filter: list[str] | UnsetType = UNSET
+    deployment: str | UnsetType = UNSET
+    deadline: Time | UnsetType = UNSET
+    termination_reason: str | UnsetType = UNSET
+
+
+class Version(msgspec.Struct, kw_only=True):
+    """A fixed build of a model; `openapi_schema` is a whole OpenAPI document."""
+
+    id: str
+    created_at: Time
+    cog_version: str
+    openapi_schema: Raw
+
+
+class Model(msgspec.Struct, kw_only=True):
+    """A model, with its newest version."""
+
+    url: str
+    owner: str
+    name: str
+    description: str | None
+    visibility: Literal["public", "private"]
+    is_official: bool
+    github_url: str | None
+    paper_url: str | None
+    license_url: str | None
+    run_count: int
+    cover_image_url: str | None
+    default_example: Raw
+    latest_version: Version | None
+
+
+class FileUrls(msgspec.Struct, kw_only=True):
+    """One client reads `get` and puts it into inputs."""
+
+    get: str
+
+
+class Checksums(msgspec.Struct, kw_only=True):
+    """Of the file's bytes."""
+
+    sha256: str
+
+
+class File(msgspec.Struct, kw_only=True):
+    """An uploaded file; all members are always there (contract 13.2)."""
+
+    id: str
+    name: str
+    content_type: str
+    size: int
+    etag: str
+    checksums: Checksums
+    metadata: dict[str, str]
+    created_at: Time
+    expires_at: Time
+    urls: FileUrls
+
+
+class Account(msgspec.Struct, kw_only=True):
+    """Whose key it is."""
+
+    type: Literal["user", "organization"]
+    username: str
+    name: str
+
+
+class Hardware(msgspec.Struct, kw_only=True):
+    """A kind of machine."""
+
+    name: str
+    sku: str
+
+
+class Key(msgspec.Struct, kw_only=True):
+    """An API key, without its secret; `hint` is how it begins."""
+
+    id: str
+    username: str
+    name: str
+    hint: str
+    scopes: list[str]
+    created_at: Time
+    revoked_at: Time | None
+
+
+class NewKey(Key, kw_only=True):
+    """A key just made. `token` is shown this once."""
+
+    token: str
+
+
+class PredictionPage(msgspec.Struct, kw_only=True):
+    """A page of predictions; `next` and `previous` are absolute URLs or null (contract 0.9)."""
+
+    next: str | None
+    previous: str | None
+    results: list[Prediction]
+
+
+class ModelPage(msgspec.Struct, kw_only=True):
+    """A page of models."""
+
+    next: str | None
+    previous: str | None
+    results: list[Model]
+
+
+class VersionPage(msgspec.Struct, kw_only=True):
+    """A page of versions, newest first."""
+
+    next: str | None
+    previous: str | None
+    results: list[Version]
+
+
+class FilePage(msgspec.Struct, kw_only=True):
+    """A page of files, newest first."""
+
+    next: str | None
+    previous: str | None
+    results: list[File]
+
+
+class KeyPage(msgspec.Struct, kw_only=True):
+    """All keys, newest first."""
+
+    next: str | None
+    previous: str | None
+    results: list[Key]
+
+
+class CreatePrediction(msgspec.Struct, kw_only=True):
+    """A wish to run a version. Unknown members are ignored."""
+
+    version: str
+    input: dict[str, Any] = {}
+    webhook: str | None = None
+    webhook_events_filter: list[Literal["start", "output", "logs", "completed"]] | None = None
+    webhook_completed: str | None = None
+    stream: bool | None = None
+
+
+class CreateModelPrediction(msgspec.Struct, kw_only=True):
+    """A wish to run the model that the path names."""
+
+    input: dict[str, Any] = {}
+    webhook: str | None = None
+    webhook_events_filter: list[Literal["start", "output", "logs", "completed"]] | None = None
+    webhook_completed: str | None = None
+    stream: bool | None = None
+
+
+class CreateKey(msgspec.Struct, kw_only=True):
+    """A key for an account, which is made if it is new."""
+
+    username: str
+    name: str = ""
+    scopes: list[Literal["read", "write", "admin"]] | None = None  # read and write
+
+
+class Health(msgspec.Struct, kw_only=True):
+    """`reasons` names each part that is not ready, with what is wrong."""
+
+    status: Literal["ok", "ready", "not ready"]
+    reasons: dict[str, str] = {}
+
+
+class Problem(msgspec.Struct, kw_only=True):
+    """A refusal in RFC 9457's form; `detail` is always text."""
+
+    title: str
+    detail: str
+    status: int
+    instance: str | UnsetType = UNSET
+    invalid_fields: list[InvalidField] | UnsetType = UNSET
+    retry_after: int | UnsetType = UNSET

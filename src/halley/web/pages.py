@@ -1,0 +1,80 @@
+"""Draws the page of a prediction. It fills `api.parts.Pages`."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import jinja2
+import msgspec
+
+from halley.clock import rfc3339
+from halley.predictions.records import Prediction
+
+_REFRESH_SECONDS: Final = 2
+_TEXT_LIMIT: Final = 200_000  # characters of one block; the API has the rest
+
+
+class Media(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of an output: where it is, and how to show it."""
+
+    url: str
+    name: str
+    kind: str  # image, audio, video or other
+
+
+class Pages:
+    """Templates, loaded once."""
+
+    def __init__(self) -> None:
+        self._environment = jinja2.Environment(
+            loader=jinja2.PackageLoader("halley.web"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._prediction = self._environment.get_template("prediction.html")
+        self._closed = self._environment.get_template("closed.html").render().encode()
+
+    def prediction(self, row: Prediction, *, output: Any, links: Mapping[str, str], origin: str) -> bytes:
+        """The page of a prediction. `links` maps the delivery links inside `output` to media types."""
+        media = [Media(url=url, name=url.rpartition("/")[2], kind=_kind(kind)) for url, kind in links.items()]
+        return self._prediction.render(
+            row=row,
+            status=str(row.status),
+            origin=origin,
+            created=rfc3339(row.created_at),
+            completed=None if row.completed_at is None else rfc3339(row.completed_at),
+            input=_shown(msgspec.json.decode(row.input)),
+            output=None if output is None else _cut(_plain(output)),
+            media=media,
+            logs=_cut(row.logs),
+            metrics=_shown(dict(row.metrics)) if row.metrics else None,
+            refresh=None if row.is_terminal else _REFRESH_SECONDS,
+        ).encode("utf-8", "replace")
+
+    def closed(self) -> bytes:
+        """The page for whoever has no right to see one: it tells nothing."""
+        return self._closed
+
+
+def _kind(content_type: str) -> str:
+    kind = content_type.partition("/")[0]
+    # an SVG is a document: it is a download here
+    return kind if kind in {"image", "audio", "video"} and content_type != "image/svg+xml" else "other"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        joined = "".join(value)
+        return joined if not joined.startswith(("http:", "https:", "data:")) else "\n".join(value)
+    return msgspec.json.format(msgspec.json.encode(value)).decode()
+
+
+def _shown(value: Any) -> str:
+    return _cut(msgspec.json.format(msgspec.json.encode(value)).decode())
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _TEXT_LIMIT else f"{text[:_TEXT_LIMIT]}\n... ({len(text)} characters in all)"

@@ -1,0 +1,285 @@
+"""A whole API on memory: real services, memory adapters, a clock that moves only when told. And a tiny ASGI client."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+
+from halley.api.application import Api, build_api
+from halley.assets.files import Files
+from halley.assets.links import LinkSigner
+from halley.assets.shelf import Shelf
+from halley.blobs.memory import MemoryBlobs
+from halley.bus.local import LocalBus
+from halley.events.hub import Hub
+from halley.ids import TimeOrderedIds
+from halley.keys.records import DEFAULT_SCOPES
+from halley.keys.service import Keys
+from halley.models.catalog import Catalog
+from halley.models.records import Model, Version
+from halley.predictions.ports import Changed, Lease
+from halley.predictions.records import NewEvent, OutputFile, OutputItem, Prediction
+from halley.predictions.service import Predictions
+from halley.predictions.status import EventKind, Fact
+from halley.settings import Settings
+from halley.store.memory import MemoryStore
+from halley.testing.clock import FakeClock
+from halley.web.pages import Pages
+
+SECRET = b"files-secret"
+SESSION = "session"
+
+
+class NoPlacement:
+    """No replica is free: everything waits until a test runs it."""
+
+    def reserve(self, version: str) -> str | None:
+        return None
+
+    def begin(self, version: str, claimed: Any) -> None:
+        raise AssertionError
+
+    def give_up(self, version: str) -> None:
+        raise AssertionError
+
+
+def schema(properties: dict[str, Any], *, required: tuple[str, ...] = (), output: Any = None) -> bytes:
+    """An OpenAPI document as Cog writes it."""
+    given = {"type": "object", "title": "Input", "properties": properties, "required": list(required)}
+    schemas = {"Input": given, "Output": output or {"type": "string", "title": "Output"}}
+    return json.dumps({"openapi": "3.0.2", "components": {"schemas": schemas}}).encode()
+
+
+TEXT = {"prompt": {"type": "string"}, "seed": {"type": "integer"}}
+SCHEMAS = {
+    "acme/echo": schema(TEXT, required=("prompt",)),
+    "acme/free": schema({}, output={}),
+    "acme/paint": schema(TEXT, output={"type": "string", "format": "uri"}),
+    "acme/tokens": schema(TEXT, output={"type": "array", "items": {"type": "string"}, "x-cog-array-type": "iterator"}),
+    "acme/frames": schema(
+        TEXT, output={"type": "array", "items": {"type": "string", "format": "uri"}, "x-cog-array-type": "iterator"}
+    ),
+}
+
+
+class Reply:
+    """An answer, collected."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.raw_headers: list[tuple[bytes, bytes]] = []
+        self.chunks: list[bytes] = []
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.chunks)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {name.decode(): value.decode("latin-1") for name, value in self.raw_headers}
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class World:
+    """Everything a test needs to make requests and to play the worker."""
+
+    def __init__(self, **groups: Any) -> None:
+        from pathlib import Path
+
+        self.settings = Settings(data=Path("/nowhere"), **groups)
+        self.clock = FakeClock()
+        self.store = MemoryStore()
+        self.blobs = MemoryBlobs()
+        self.hub = Hub()
+        self.bus = LocalBus()
+        self.bus.subscribe(self.hub.receive)
+        new_id = TimeOrderedIds(self.clock)
+        self.catalog = Catalog(self.store)
+        self.links = LinkSigner(b"k" * 32, self.clock)
+        self.keys = Keys(store=self.store, clock=self.clock, new_id=new_id, pepper=b"p" * 32)
+        self.files = Files(
+            store=self.store.files,
+            shelf=Shelf(blobs=self.blobs, ledger=self.store),
+            blobs=self.blobs,
+            clock=self.clock,
+            new_id=new_id,
+            upload_limit_bytes=self.settings.limits.upload_bytes,
+        )
+        self.predictions = Predictions(
+            store=self.store,
+            catalog=self.catalog,
+            placement=NoPlacement(),
+            bus=self.bus,
+            wakeups=self.hub,
+            clock=self.clock,
+            new_id=new_id,
+        )
+        self.reasons: dict[str, str] = {}
+        self.api: Api = build_api(
+            settings=self.settings,
+            predictions=self.predictions,
+            catalog=self.catalog,
+            models=self.store,
+            keys=self.keys,
+            files=self.files,
+            blobs=self.blobs,
+            links=self.links,
+            clock=self.clock,
+            new_id=new_id,
+            health=lambda: self.reasons,
+            pages=Pages(),
+            download_secret=SECRET,
+        )
+        self.bus.subscribe(self.api.receive)
+        self.versions: dict[str, str] = {}
+        self.token = ""
+        self.other_token = ""
+        self._leases: dict[str, Lease] = {}
+
+    async def fill(self) -> "World":
+        """Register the models, and keys for two accounts."""
+        for number, (name, document) in enumerate(SCHEMAS.items()):
+            owner, _, short = name.partition("/")
+            now = self.clock.now()
+            version = Version(id=f"{number + 1:064x}", model=name, created_at=now, openapi_schema=document)
+            await self.catalog.register(Model(owner=owner, name=short, created_at=now), version)
+            self.versions[name] = version.id
+            self.clock.advance(1)
+        self.token, _ = await self.keys.issue("alice", "alice's key", DEFAULT_SCOPES)
+        self.other_token, _ = await self.keys.issue("bob", "bob's key", DEFAULT_SCOPES)
+        await self.store.open_session(SESSION, self.clock.now(), 1e6)
+        return self
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | Any = b"",
+        headers: dict[str, str] | None = None,
+        token: str | None = "",
+        on_chunk: Any = None,
+        pieces: int = 1,
+        scope_extra: dict[str, Any] | None = None,
+    ) -> Reply:
+        """One request in this process. `token` "" means alice's, None means none."""
+        path, _, query = path.partition("?")
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent = {"host": "localhost:1986", **(headers or {})}
+        used = self.token if token == "" else token
+        if used is not None:
+            sent.setdefault("authorization", f"Bearer {used}")
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "raw_path": path.encode("latin-1", "replace"),
+            "query_string": query.encode(),
+            "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in sent.items()],
+            "scheme": "http",
+            "server": ("127.0.0.1", 1986),
+            "client": ("127.0.0.1", 50000),
+            **(scope_extra or {}),
+        }
+        reply = Reply()
+        size = max(1, -(-len(data) // pieces))
+        waiting = [data[at : at + size] for at in range(0, len(data), size)] or [b""]
+
+        async def receive() -> dict[str, Any]:
+            if waiting:
+                piece = waiting.pop(0)
+                return {"type": "http.request", "body": piece, "more_body": bool(waiting)}
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        async def send(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                reply.status, reply.raw_headers = message["status"], message["headers"]
+            elif message.get("body"):
+                reply.chunks.append(message["body"])
+                if on_chunk is not None:
+                    await on_chunk(message["body"])
+
+        await self.api(scope, receive, send)
+        return reply
+
+    async def get(self, path: str, **more: Any) -> Reply:
+        return await self.request("GET", path, **more)
+
+    async def post(self, path: str, body: Any = b"", **more: Any) -> Reply:
+        return await self.request("POST", path, body=body, **more)
+
+    async def create(self, model: str = "acme/echo", **more: Any) -> Any:
+        """A new prediction, as the wire shows it."""
+        reply = await self.post("/v1/predictions", {"version": model, "input": {"prompt": "hi"}}, **more)
+        assert reply.status in (201, 202), reply.body
+        return reply.json()
+
+    # the worker's side
+
+    async def start(self, prediction_id: str) -> Lease:
+        """Claim it and begin."""
+        version = (await self.row(prediction_id)).version
+        claimed = await self.store.claim(SESSION, {version: 100}, self.clock.now())
+        for one in claimed:
+            self._leases[one.lease.prediction_id] = one.lease
+        lease = self._leases[prediction_id]
+        await self.say(prediction_id, EventKind.STARTED)
+        return lease
+
+    async def say(self, prediction_id: str, kind: EventKind, data: bytes = b"null") -> None:
+        await self.store.append_events(
+            self._leases[prediction_id], [NewEvent(kind=kind, at=self.clock.now(), data=data)]
+        )
+        self.bus.publish(Changed(prediction_id))
+
+    async def output(
+        self, prediction_id: str, value: Any, *, files: tuple[OutputFile, ...] = (), add: bool = False
+    ) -> None:
+        item = OutputItem(value=msgspec.Raw(msgspec.json.encode(value)), files=files)
+        kind = EventKind.OUTPUT_ADDED if add else EventKind.OUTPUT_SET
+        await self.say(prediction_id, kind, msgspec.json.encode(item))
+
+    async def log(self, prediction_id: str, text: str) -> None:
+        await self.say(prediction_id, EventKind.LOGGED, msgspec.json.encode(text))
+
+    async def finish(self, prediction_id: str, fact: Fact = Fact.SUCCEEDED, *, error: str | None = None) -> None:
+        await self.store.finish(self._leases[prediction_id], fact, self.clock.now(), error=error, predict_time=0.5)
+        self.bus.publish(Changed(prediction_id))
+
+    async def run(self, prediction_id: str, value: Any = "hello", **more: Any) -> None:
+        """Start it, put out a value, succeed."""
+        await self.start(prediction_id)
+        await self.output(prediction_id, value, **more)
+        await self.finish(prediction_id)
+
+    async def keep(self, prediction_id: str, index: int, name: str, data: bytes, kind: str) -> OutputFile:
+        """Store a file as output keeping would."""
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield data
+
+        info = await self.blobs.put(chunks(), 10**9)
+        return OutputFile(
+            ref=f"asset:{prediction_id}/{index}/{name}",
+            index=index,
+            name=name,
+            sha256=info.sha256,
+            size_bytes=info.size_bytes,
+            content_type=kind,
+        )
+
+    async def row(self, prediction_id: str) -> Prediction:
+        row = await self.store.get(prediction_id)
+        assert row is not None
+        return row
+
+
+async def settled(turns: int = 20) -> None:
+    """Let everything that can run, run."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
