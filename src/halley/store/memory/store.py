@@ -57,7 +57,8 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryLedger):
         place = Place(new.work_input)
         if new.session_id in self._sessions:
             place.holder, place.fence, place.attempt = new.session_id, 1, 1
-            self._take_turn(prediction, contested=bool(self._lines(prediction.version)))
+            if self._lines(prediction.version):
+                self._take_turn(prediction, was_chosen=False)
         else:
             self._check_room(prediction.account_id)
         entry = self._entries[prediction.id] = Entry(prediction, place)
@@ -278,9 +279,9 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryLedger):
         level = self._level.get(version, Fraction(0))
         return max(self._turns.get(version, {}).get(account_id, level), level)
 
-    def _take_turn(self, row: Prediction, *, contested: bool = False) -> None:
+    def _take_turn(self, row: Prediction, *, was_chosen: bool = True) -> None:
         turn = self._turn_of(row.version, row.account_id)
-        if not contested:
+        if was_chosen:
             self._level[row.version] = turn
         account = self.accounts.get(row.account_id)
         weight = 1 if account is None else account.weight

@@ -110,7 +110,8 @@ def _create(connection: sqlite3.Connection, book: Book, new: NewPrediction) -> C
     if session_id is None:
         book.add_waiting(version, account_id)
         return Created(prediction=prediction)
-    book.turns(version).take(account_id, book.weight(account_id), out_of_turn=version in book.waiting)
+    if version in book.waiting:  # where nobody waits, a turn takes nothing from anybody
+        book.turns(version).take(account_id, book.weight(account_id), out_of_turn=True)
     lease = Lease(prediction_id=prediction.id, session_id=session_id, fence=1, attempt=1)
     return Created(prediction=prediction, lease=lease)
 

@@ -96,7 +96,7 @@ def migrate(connection: sqlite3.Connection, path: Path, at: datetime, migrations
 def _apply(connection: sqlite3.Connection, number: int, script: str, at: datetime) -> None:
     note = f"INSERT INTO schema_version (version, applied_at) VALUES ({number:d}, {to_micros(at):d})"
     try:
-        connection.executescript(f"BEGIN IMMEDIATE; {_CREATE_VERSION_TABLE}; {script}; {note}; COMMIT;")
+        connection.executescript(f"BEGIN IMMEDIATE; {_CREATE_VERSION_TABLE}; {script}\n; {note}; COMMIT;")
     except sqlite3.Error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")

@@ -14,21 +14,23 @@ _KEPT: Final = 1_000
 class Turns:
     """The turns of one version. Held in memory: after a restart everybody starts level, which is fair as well."""
 
-    __slots__ = ("_front", "_places")
+    __slots__ = ("_front", "_places", "_room")
 
     def __init__(self) -> None:
         self._places: dict[str, int] = {}
         self._front = 0  # where newcomers begin: the place of the last turn that was given
+        self._room = _KEPT
 
     def next_of(self, accounts: Iterable[str]) -> str:
         """The account whose turn it is; ties go to the smaller id."""
         return min(accounts, key=lambda account: (max(self._places.get(account, 0), self._front), account))
 
     def take(self, account: str, weight: int, *, out_of_turn: bool = False) -> None:
-        """Note that the account had a turn; `out_of_turn` if others were waiting and had not been asked."""
+        """Note that the account had a turn; `out_of_turn` if it was not chosen among those who wait."""
         place = max(self._places.get(account, 0), self._front)
         if not out_of_turn:
             self._front = place
         self._places[account] = place + max(_ROAD // weight, 1)
-        if len(self._places) > _KEPT:
+        if len(self._places) > self._room:
             self._places = {name: at for name, at in self._places.items() if at > self._front}
+            self._room = max(_KEPT, 2 * len(self._places))

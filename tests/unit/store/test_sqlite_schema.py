@@ -1,0 +1,106 @@
+"""The file: made, migrated, and refused where it cannot be trusted."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from halley.errors import Unusable
+from halley.store.sqlite import open_sqlite
+from halley.store.sqlite.schema import connect, migrate, read_migrations
+from halley.testing.clock import T0
+
+pytestmark = pytest.mark.anyio
+
+
+async def made(path: Path) -> None:
+    async with open_sqlite(path):
+        pass
+
+
+def ask(path: Path, statement: str) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        return connection.execute(statement).fetchall()
+    finally:
+        connection.close()
+
+
+async def test_migrations_are_numbered_without_gaps() -> None:
+    assert [number for number, _ in read_migrations()] == list(range(1, len(read_migrations()) + 1))
+
+
+async def test_a_new_file_gets_the_newest_schema(tmp_path: Path) -> None:
+    path = tmp_path / "halley.db"
+    await made(path)
+    assert ask(path, "SELECT max(version) FROM schema_version") == [(len(read_migrations()),)]
+    await made(path)
+    assert ask(path, "SELECT count(*) FROM schema_version") == [(len(read_migrations()),)]
+
+
+async def test_closing_leaves_one_file(tmp_path: Path) -> None:
+    await made(tmp_path / "halley.db")
+    assert [path.name for path in tmp_path.iterdir()] == ["halley.db"]
+
+
+async def test_a_path_with_odd_characters(tmp_path: Path) -> None:
+    folder = tmp_path / "a b?c#d%20 'ü'"
+    folder.mkdir()
+    await made(folder / "halley.db")
+    assert (folder / "halley.db").exists()
+
+
+async def test_a_newer_schema_is_refused_by_both_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "halley.db"
+    await made(path)
+    ask(path, "INSERT INTO schema_version VALUES (9041, 0)")
+    before = path.read_bytes()
+    with pytest.raises(Unusable, match=rf"version 9041.*up to {len(read_migrations())}"):
+        await made(path)
+    assert path.read_bytes() == before
+
+
+async def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "halley.db"
+    ask(path, "CREATE TABLE recipes (name TEXT)")
+    with pytest.raises(Unusable, match="something else"):
+        await made(path)
+    assert ask(path, "SELECT name FROM sqlite_schema") == [("recipes",)]
+
+
+async def test_what_is_no_database_is_refused_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "halley.db"
+    path.write_bytes(b"my diary\n" * 1000)
+    with pytest.raises(Unusable, match="damaged or not a database"):
+        await made(path)
+    assert path.read_bytes() == b"my diary\n" * 1000
+
+
+async def test_a_damaged_file_is_refused_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "halley.db"
+    await made(path)
+    whole = bytearray(path.read_bytes())
+    for page in range(1, len(whole) // 4096):
+        whole[page * 4096 : page * 4096 + 64] = b"\xff" * 64
+    path.write_bytes(whole)
+    with pytest.raises(Unusable, match="damaged"):
+        await made(path)
+    assert path.read_bytes() == whole
+
+
+async def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Unusable, match="absent"):
+        await made(tmp_path / "absent" / "halley.db")
+
+
+async def test_a_migration_that_fails_leaves_the_step_before(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    connection = connect(path, read_only=False, cache_kib=256)
+    good, bad = (1, "CREATE TABLE a (x);"), (2, "CREATE TABLE b (x); CREATE TABLE a (x);")
+    with pytest.raises(sqlite3.OperationalError):
+        migrate(connection, path, T0, [good, bad])
+    assert not connection.in_transaction
+    assert {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")} == {"schema_version", "a"}
+    migrate(connection, path, T0, [good, (2, "CREATE TABLE b (x); -- now it works")])
+    assert connection.execute("SELECT max(version) FROM schema_version").fetchone() == (2,)
+    connection.close()
