@@ -183,6 +183,7 @@ def _prepare_imports(cog_folder: str, folder: str) -> None:
     """Let the model, and the Python processes that it starts, find its own modules first, then our `cog`."""
     sys.path.insert(0, folder)
     inherited = os.environ.get("PYTHONPATH")
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")  # a killed pool worker would take its last prints along
     os.environ["PYTHONPATH"] = cog_folder + (os.pathsep + inherited if inherited else "")
 
 

@@ -102,9 +102,6 @@ class AsyncServer:
         current.set(prediction)
         started = time.perf_counter()
         try:
-            if prediction.canceled:
-                self._endings.canceled(prediction, started)
-                return
             arguments = self._inputs.arguments(frame, self._journal.log)
             value, paths = await self._call(prediction, arguments)
             if prediction.canceled:  # the model swallowed it
@@ -121,11 +118,14 @@ class AsyncServer:
             else:
                 self._endings.failed(prediction, started, error)
         finally:
+            prediction.task = None  # a circle otherwise, kept until the next garbage collection
             self._running.pop(frame["id"], None)
             self._early.ended(frame["id"])
             self._stop_when_done()
 
     async def _call(self, prediction: Prediction, arguments: Dict[str, Any]) -> Any:
+        if prediction.canceled:  # before its first step
+            return "null", "[]"
         result = self._handler(**arguments)
         if hasattr(result, "__await__"):
             result = await result

@@ -30,8 +30,10 @@ Warn = Callable[[str], None]
 
 
 class Shape:
-    """An annotation understood. `kind` is string, integer, number, boolean, path, file, secret, any, none, object, array, choice, union
-    or model; the other members are filled where the kind has a use for them.
+    """An annotation, understood.
+
+    `kind` is string, integer, number, boolean, path, file, secret, any, none, object, array, choice, union or
+    model; the other members are filled where the kind has a use for them.
     """
 
     def __init__(self, kind: str, **members: Any) -> None:

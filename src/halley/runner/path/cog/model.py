@@ -19,17 +19,23 @@ class BaseModel:
         super().__init_subclass__(**kwargs)
         if not auto_dataclass:
             return
-        for name in getattr(cls, "__annotations__", {}):
-            default = cls.__dict__.get(name, dataclasses.MISSING)
-            if isinstance(default, (list, dict, set)):
-                setattr(cls, name, dataclasses.field(default_factory=_copier(default)))
+        names = getattr(cls, "__annotations__", {})
+        defaults = {name: cls.__dict__[name] for name in names if name in cls.__dict__}
+        _give_defaults(cls, defaults)
         try:
             dataclasses.dataclass(init=init)(cls)
         except TypeError:
-            # "non-default argument follows default argument": legal in the model classes authors know
+            # "non-default argument follows default argument": legal in the model classes that authors know
             if sys.version_info < (3, 10):
                 raise
+            _give_defaults(cls, defaults)  # the first try has taken some away
             dataclasses.dataclass(init=init, kw_only=True)(cls)
+
+
+def _give_defaults(cls: type, defaults: Any) -> None:
+    for name, default in defaults.items():
+        is_mutable = isinstance(default, (list, dict, set))
+        setattr(cls, name, dataclasses.field(default_factory=_copier(default)) if is_mutable else default)
 
 
 def _copier(default: Any) -> Any:

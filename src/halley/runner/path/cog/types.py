@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import pathlib
 from typing import Any, AsyncIterator, Iterator, Optional, TypeVar
@@ -13,6 +14,23 @@ class Path(type(pathlib.Path())):  # type: ignore[misc]  # the concrete class of
     """A file: as an input a local copy of what the client sent, as an output a file to keep."""
 
     __slots__ = ()
+
+    @classmethod
+    def validate(cls, value: Any) -> Path:
+        """Text or any other path as one of this class."""
+        return value if isinstance(value, cls) else cls(value)
+
+    @classmethod
+    def __get_validators__(cls) -> Iterator[Any]:
+        """How pydantic 1 asks for `validate`."""
+        yield cls.validate
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
+        """How pydantic 2 asks for it. In Python its dumps hold paths, not text, or an output file would be lost."""
+        core_schema = importlib.import_module("pydantic_core").core_schema
+        as_text = core_schema.plain_serializer_function_ser_schema(str, when_used="json")
+        return core_schema.no_info_plain_validator_function(cls.validate, serialization=as_text)
 
 
 class File(io.IOBase):

@@ -1,0 +1,32 @@
+from typing import Any
+
+import cog
+from cog import BasePredictor, current_scope
+
+
+class Predictor(BasePredictor):
+    def setup(self):
+        self.record_metric("ignored", 1)
+
+    def predict(self, name: str = "tokens", mode: str = "replace", value: Any = 5) -> str:
+        self.record_metric(name, value, mode)
+        return "ok"
+
+
+def ordered() -> str:
+    print("first")
+    current_scope().record_metric("a.b", 1)
+    print("second")
+    cog.emit_metric("c", "text")
+    print("third")
+    return "ok"
+
+
+def changes_kind() -> str:
+    current_scope().record_metric("a", 1)
+    current_scope().record_metric("a", "one")
+    return "ok"
+
+
+def context() -> dict:
+    return current_scope().context
