@@ -30,7 +30,7 @@ from halley.settings import Settings
 _log: Final = logging.getLogger(__name__)
 _access: Final = logging.getLogger("halley.access")
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
-_REQUEST_ID_HEADER: Final = b"x-request-id"
+REQUEST_ID_HEADER: Final = b"x-request-id"
 _PREFLIGHT: Final[Headers] = [
     (b"access-control-allow-methods", b"GET, HEAD, POST, PATCH, PUT, DELETE, QUERY"),
     (
@@ -93,7 +93,7 @@ class Api:
             raise RuntimeError(f"this application speaks HTTP only, not {scope['type']!r}")
         started = self.parts.clock.monotonic()
         headers = dict(scope["headers"])
-        request_id = self.request_ids.of(headers.get(_REQUEST_ID_HEADER))
+        request_id = self.request_ids.of(headers.get(REQUEST_ID_HEADER))
         call = Call(scope, receive, request_id, headers)
         route: Route | None = None
         found = self.router.find(scope.get("raw_path") or scope["path"].encode())
@@ -194,7 +194,7 @@ async def _send(answer: Answer, call: Call, send: Send) -> None:
     headers = answer.headers
     if answer.chunks is None and answer.status not in NO_BODY:
         headers = [*headers[:1], (b"content-length", str(len(answer.body)).encode()), *headers[1:]]
-    headers = [*headers, (_REQUEST_ID_HEADER, call.request_id.encode())]
+    headers = [*headers, (REQUEST_ID_HEADER, call.request_id.encode())]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     has_body = call.method != "HEAD" and answer.status not in NO_BODY
     if answer.chunks is not None:

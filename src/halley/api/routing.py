@@ -116,9 +116,7 @@ class Router:
             if not brace:
                 node = node.named.setdefault(part, _Node())
             elif literal:
-                node = next((below for prefix, below in node.prefixed if prefix == literal), None) or _fork(
-                    node, literal
-                )
+                node = dict(node.prefixed).get(literal) or _fork(node, literal)
             else:
                 node.any = node.any or _Node()
                 node = node.any

@@ -33,6 +33,7 @@ from halley.replicas.host import ReplicaRules
 from halley.replicas.workspace import RunFolders
 from halley.settings import Settings
 from halley.store.secrets import load_secrets
+from halley.web.pages import Pages
 
 DATABASE_NAME: Final = "halley.db"
 
@@ -148,8 +149,11 @@ async def build(settings: Settings, environ: Mapping[str, str], open_store: Any)
             links=links,
             clock=clock,
             new_id=new_id,
-            health=lambda: not catalog.is_loading,
+            health=lambda: _faults(catalog, store),
+            pages=Pages(),
+            download_secret=links.files_secret,
         )
+        bus.subscribe(api.receive)
         loader = ModelLoader(
             catalog=catalog,
             store=store,
@@ -170,6 +174,14 @@ async def build(settings: Settings, environ: Mapping[str, str], open_store: Any)
             shelf=shelf,
             clock=clock,
         )
+
+
+def _faults(catalog: Catalog, store: Any) -> dict[str, str]:
+    """What keeps this server from taking work now, for /readyz."""
+    faults = {"models": "being loaded"} if catalog.is_loading else {}
+    if store.broken is not None:
+        faults["store"] = str(store.broken)
+    return faults
 
 
 def _dispatch_rules(settings: Settings) -> DispatchRules:

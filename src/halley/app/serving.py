@@ -86,6 +86,7 @@ async def _serve(
             folder.announce(url)
             await parts.loader.load_all(wanted)
             parts.catalog.is_loading = False
+            parts.dispatcher.look()
             announce(Started(url=url, key=key, models=tuple(parts.catalog.names()), faults=dict(parts.loader.faults)))
             if reload:
                 services.append(tasks.create_task(parts.loader.watch(wanted)))

@@ -117,6 +117,10 @@ class Dispatcher:
         self._waiting.add(version)
         self._wake.set()
 
+    def look(self) -> None:
+        """All models are loaded that will be: whatever waits can be claimed now, or never."""
+        self._wake.set()
+
     def broken(self, version: str, error: str, reason: str) -> None:
         """This version cannot run here: what waits for it fails with the reason."""
         self._waiting.discard(version)  # nobody waits for it any more: do not load it again for nothing
@@ -183,6 +187,8 @@ class Dispatcher:
 
     async def _claim(self, version: str) -> None:
         if self._catalog.by_id(version) is None:
+            if self._catalog.is_loading:
+                return  # it may only be late: `look` comes when all models are there
             await self._fail_waiting(version, *_GONE)
             self._waiting.discard(version)
             return

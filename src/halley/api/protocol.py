@@ -1,0 +1,261 @@
+"""uvicorn's HTTP protocol with deadlines, size limits, and the short cut for hot reads.
+
+Deadlines are plain numbers on the connection; one sweep a second looks at all of them (server.Server), so no request
+pays for a timer. `phase` says what is awaited from the client: it follows the parser, not the answers.
+"""
+
+import asyncio
+import math
+from http import HTTPStatus
+from typing import Any, ClassVar, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from halley.api.holds import GONE_KEY, SCOPE_KEY
+from halley.api.problems import broken_request
+from halley.api.shortcut import ShortCut
+from halley.settings import Limits
+
+HEADERS: Final = "headers"  # a request has begun
+BODY: Final = "body"
+WORK: Final = "work"  # the request is complete: it is our turn
+IDLE: Final = "idle"
+
+_NEEDED_METHODS: Final = (
+    "connection_made",
+    "connection_lost",
+    "data_received",
+    "on_message_begin",
+    "on_url",
+    "on_header",
+    "on_headers_complete",
+    "on_body",
+    "on_message_complete",
+    "on_response_complete",
+    "send_400_response",
+    "pause_writing",
+    "resume_writing",
+    "_start_asgi_task",
+)
+_NEEDED_MEMBERS: Final = (
+    "cycle",
+    "pipeline",
+    "flow",
+    "transport",
+    "parser",
+    "server_state",
+    "server",
+    "client",
+    "scheme",
+    "loop",
+)
+
+
+class HeadersTooLarge(Exception):
+    """Stops the parser."""
+
+
+def missing_in_uvicorn() -> list[str]:
+    """What this module uses of uvicorn's inside and cannot find; empty if all is there."""
+    members = HttpToolsProtocol.__init__.__code__.co_names
+    missing = [name for name in _NEEDED_METHODS if not hasattr(HttpToolsProtocol, name)]
+    missing += [name for name in _NEEDED_MEMBERS if name not in members]
+    cycle = RequestResponseCycle.__init__.__code__.co_names
+    missing += [name for name in ("response_started", "response_complete", "scope") if name not in cycle]
+    return missing
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection. `server.make_server` sets the class members of a subclass."""
+
+    limits: ClassVar[Limits] = Limits()
+    shortcut: ClassVar[ShortCut | None] = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.phase = IDLE
+        self.deadline = math.inf  # on the loop's clock
+        self.write_deadline = math.inf
+        self._header_bytes = 0  # of complete header lines
+        self._raw_bytes = 0  # that came since the request began, while its headers are not complete
+        self._chunk_bytes = 0
+        self._is_too_large = False
+        self._answer: bytes | None = None
+
+    # what comes in
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.deadline = self.loop.time() + self.limits.header_seconds  # nothing said at all is no better than too slow
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        self._chunk_bytes = len(data)
+        super().data_received(data)
+        if self.phase is HEADERS:
+            # the parser tells of a header line only when it is whole: a huge one would sit in memory unseen
+            self._raw_bytes += len(data)
+            if self._raw_bytes > self.limits.header_bytes:
+                self._refuse_headers()
+
+    def on_message_begin(self) -> None:
+        # what uvicorn prepares here is needed only if the request leaves the short cut
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self._header_bytes = 0
+        # the chunk may hold the end of the request before: it cannot be told how much of it is ours
+        self._raw_bytes = 0 if self.phase is IDLE else -self._chunk_bytes
+        self.phase = HEADERS
+        self.deadline = self.loop.time() + self.limits.header_seconds
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(len(name) + len(value) + 4)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self.phase = BODY
+        self.deadline = self.loop.time() + self.limits.body_seconds
+        if self.shortcut is not None and self._is_free() and self.parser.get_method() == b"GET":
+            self._answer = self.shortcut.answer(
+                self.url,
+                self.headers,
+                scheme=self.scheme or "http",
+                server=self.server,
+                client=self.client,
+                defaults=self.server_state.default_headers,
+            )
+            if self._answer is not None:
+                return
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers.extend(headers)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self.deadline = self.loop.time() + self.limits.body_seconds
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        answer = self._answer
+        if answer is not None:
+            self._answer = None
+            self.server_state.total_requests += 1
+            self._rest()
+            self.transport.write(answer)
+            return
+        super().on_message_complete()
+        if self.cycle.response_complete:
+            self._rest()
+        else:
+            self.phase = WORK
+            self.deadline = math.inf
+
+    # what goes out
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        elif self.phase is WORK:
+            self._rest()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.write_deadline = self.loop.time() + self.limits.body_seconds
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.write_deadline = math.inf
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        waiting = [self.cycle, *(cycle for cycle, _ in self.pipeline)]
+        super().connection_lost(exc)
+        for cycle in waiting:
+            if _is_open(cycle):
+                scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]
+                scope[GONE_KEY] = True
+                hold = scope.get(SCOPE_KEY)
+                if hold is not None:
+                    hold.release()
+
+    # limits
+
+    def check_deadlines(self, now: float) -> None:
+        """End the connection if its client is too slow. The server calls this about once a second."""
+        if now >= self.write_deadline:
+            self.transport.abort()  # it does not read: closing in an orderly way would wait for it
+        elif now >= self.deadline:
+            if self.flow.read_paused:
+                self.deadline = now + self.limits.body_seconds  # we are the ones who are slow
+            elif self.phase is BODY or (self.phase is HEADERS and self._raw_bytes > 0):
+                self._refuse(HTTPStatus.REQUEST_TIMEOUT, "Request timeout", "The request did not arrive in time.")
+            else:
+                self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        if self._is_too_large:
+            self._refuse_headers()
+        else:
+            self._refuse(HTTPStatus.BAD_REQUEST, "Bad request", msg)
+
+    def _count(self, size: int) -> None:
+        self._header_bytes += size
+        if self._header_bytes > self.limits.header_bytes:
+            self._is_too_large = True
+            raise HeadersTooLarge
+
+    def _refuse_headers(self) -> None:
+        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        limit = self.limits.header_bytes
+        self._refuse(
+            status, "Headers too large", f"URL and headers are larger than {limit} bytes (limits.header_bytes)."
+        )
+
+    def _refuse(self, status: HTTPStatus, title: str, detail: str) -> None:
+        """Answer a request that never became one, and end the connection."""
+        if self.transport.is_closing():
+            return
+        if self._may_answer():
+            body = broken_request(status, title, detail)
+            lines = [b"%b: %b\r\n" % pair for pair in self.server_state.default_headers]
+            lines.append(b"content-type: application/problem+json\r\ncontent-length: %d\r\n" % len(body))
+            self.transport.write(
+                b"%b%bconnection: close\r\n\r\n%b" % (STATUS_LINE[status.value], b"".join(lines), body)
+            )
+        self.transport.close()
+
+    def _may_answer(self) -> bool:
+        """Whether bytes written now would be taken as the answer to the request that came in last."""
+        if self.phase is BODY and not self.pipeline:
+            return not self.cycle.response_started
+        return not _is_open(self.cycle)
+
+    def _is_free(self) -> bool:
+        """Whether no earlier request of this connection is open, and the connection stays open after this one."""
+        return (
+            not _is_open(self.cycle)
+            and not self.pipeline
+            and not self.flow.write_paused
+            and self.parser.should_keep_alive()
+            and self.parser.get_http_version() == "1.1"
+        )
+
+    def _rest(self) -> None:
+        self.phase = IDLE
+        self.deadline = self.loop.time() + self.limits.idle_seconds
+
+
+def _is_open(cycle: RequestResponseCycle | None) -> bool:
+    """Whether a request is being answered. There is none on a fresh connection, whatever uvicorn's types say."""
+    return cycle is not None and not cycle.response_complete

@@ -1,0 +1,115 @@
+"""The HTTP server: uvicorn, guarded, and without a will of its own about signals."""
+
+import contextlib
+import logging
+import socket
+from collections.abc import Generator
+from typing import Final
+
+import anyio
+import uvicorn
+
+from halley.api.application import Api
+from halley.api.protocol import GuardedProtocol, missing_in_uvicorn
+from halley.api.shortcut import ShortCut
+from halley.errors import Unusable
+from halley.settings import Settings
+
+_log: Final = logging.getLogger(__name__)
+_BACKLOG: Final = 4096
+_TICKS_PER_SWEEP: Final = 10  # uvicorn ticks ten times a second
+_LAST_ANSWERS_SECONDS: Final = 30
+
+
+class Server(uvicorn.Server):
+    """Runs until `stop`. The composition root owns signals: uvicorn would raise a caught one again after shutdown."""
+
+    def __init__(self, config: uvicorn.Config, api: Api) -> None:
+        super().__init__(config)
+        self._api = api
+        self.is_up: Final = anyio.Event()
+        self.addresses: list[tuple[str, int]] = []  # where it listens; the true port if 0 was asked
+
+    def stop(self) -> None:
+        """Take nothing new, let waiters go, finish what is being answered, return from `serve`."""
+        self._api.draining = True
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until `stop`.
+
+        Raises:
+            Unusable: the address cannot be listened at.
+        """
+        bound = sockets or [listen(self.config.host, self.config.port)]
+        self.addresses = [one.getsockname()[:2] for one in bound]
+        await super().serve(bound)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_up.set()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS_PER_SWEEP == 0:
+            self.sweep(anyio.current_time())
+        return await super().on_tick(counter)
+
+    def sweep(self, now: float) -> None:
+        """End connections whose clients are too slow."""
+        for connection in tuple(self.server_state.connections):
+            if isinstance(connection, GuardedProtocol):
+                connection.check_deadlines(now)
+
+
+def make_server(settings: Settings, api: Api) -> Server:
+    """A server for this application; nothing listens before `serve`."""
+    missing = missing_in_uvicorn()
+    protocol: type | str = "httptools"
+    if missing:
+        _log.warning(
+            "uvicorn %s lacks %s: running without header limits, deadlines and the short cut for polls. "
+            "Install the uvicorn version that Halley asks for.",
+            uvicorn.__version__,
+            ", ".join(missing),
+        )
+    else:
+        members = {"limits": settings.limits, "shortcut": ShortCut(api)}
+        protocol = type("Protocol", (GuardedProtocol,), members)
+    config = uvicorn.Config(
+        api,
+        host=settings.server.host,
+        port=settings.server.port,
+        loop="none",
+        http=protocol,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
+    )
+    return Server(config, api)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        Unusable: it cannot be had; the message says why.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise Unusable(
+            f"Cannot listen at {host}:{port}: {error.strerror or error}. "
+            "Is another server running there? Choose another address with --host and --port."
+        ) from error
