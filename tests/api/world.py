@@ -32,6 +32,16 @@ SECRET = b"files-secret"
 SESSION = "session"
 
 
+class CountingStore(MemoryStore):
+    """Counts point reads, so that a test can tell an answer from the cache."""
+
+    reads = 0
+
+    async def get(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
+        self.reads += 1
+        return await super().get(prediction_id, account_id)
+
+
 class NoPlacement:
     """No replica is free: everything waits until a test runs it."""
 
@@ -92,7 +102,7 @@ class World:
 
         self.settings = Settings(data=Path("/nowhere"), **groups)
         self.clock = FakeClock()
-        self.store = MemoryStore()
+        self.store = self.counting = CountingStore()
         self.blobs = MemoryBlobs()
         self.hub = Hub()
         self.bus = LocalBus()
@@ -235,6 +245,10 @@ class World:
         await self.store.append_events(
             self._leases[prediction_id], [NewEvent(kind=kind, at=self.clock.now(), data=data)]
         )
+        self.bus.publish(Changed(prediction_id))
+
+    def changed(self, prediction_id: str) -> None:
+        """Give the hint that something was committed."""
         self.bus.publish(Changed(prediction_id))
 
     async def output(

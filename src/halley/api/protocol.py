@@ -119,7 +119,6 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self.phase = BODY
         self.deadline = self.loop.time() + self.limits.body_seconds
         if self.shortcut is not None and self._is_free() and self.parser.get_method() == b"GET":
             self._answer = self.shortcut.answer(
@@ -131,12 +130,14 @@ class GuardedProtocol(HttpToolsProtocol):
                 defaults=self.server_state.default_headers,
             )
             if self._answer is not None:
+                self.phase = BODY
                 return
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expects
         self.headers.extend(headers)
-        super().on_headers_complete()
+        super().on_headers_complete()  # raises for a URL that makes no sense: then there is no cycle of its own
+        self.phase = BODY
 
     def on_body(self, body: bytes) -> None:
         self.deadline = self.loop.time() + self.limits.body_seconds

@@ -1,0 +1,284 @@
+"""The real server on a real loopback port: limits, smuggling, the short cut byte for byte."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from api.world import World
+from halley.api.protocol import GuardedProtocol, missing_in_uvicorn
+from halley.api.server import Server, make_server
+from halley.errors import Unusable
+from halley.settings import Limits
+from halley.settings import Server as ServerSettings
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def running(world: World) -> AsyncIterator[Server]:
+    server = make_server(world.settings, world.api)
+    task = asyncio.ensure_future(server.serve())
+    try:
+        up = asyncio.ensure_future(server.is_up.wait())
+        await asyncio.wait([up, task], return_when=asyncio.FIRST_COMPLETED)
+        yield server
+    finally:
+        server.stop()
+        await task
+
+
+async def world_on_a_port(**groups: object) -> World:
+    world = World(server=ServerSettings(port=0, **groups))
+    return await world.fill()
+
+
+class Wire:
+    """A raw connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def answer(self) -> tuple[bytes, bytes]:
+        """Head and body of the next answer with a length."""
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        lines = head.lower().split(b"\r\n")
+        length = next((int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length")), 0)
+        return head, await self.reader.readexactly(length)
+
+    async def rest(self) -> bytes:
+        return await self.reader.read()
+
+
+@asynccontextmanager
+async def connected(server: Server) -> AsyncIterator[Wire]:
+    reader, writer = await asyncio.open_connection(*server.addresses[0])
+    try:
+        yield Wire(reader, writer)
+    finally:
+        writer.close()
+
+
+def get(path: str, token: str, *extra: str) -> bytes:
+    lines = [f"GET {path} HTTP/1.1", "Host: localhost:1986", f"Authorization: Bearer {token}", *extra]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def test_uvicorn_has_what_the_protocol_uses() -> None:
+    assert missing_in_uvicorn() == []
+
+
+async def finished(world: World) -> str:
+    made = await world.create("acme/free")
+    await world.run(made["id"], {"deep": ["thought", 42]})
+    await world.keys.verify(world.token)
+    return str(made["id"])
+
+
+@pytest.mark.parametrize("prefix", ["/v1", "/replicate/v1", "", "/v1/v1"])
+async def test_the_short_cut_answers_like_the_ordinary_way_byte_for_byte(prefix: str) -> None:
+    world = await world_on_a_port()
+    prediction_id = await finished(world)
+    request = get(f"{prefix}/predictions/{prediction_id}", world.token, "X-Request-Id: same", "User-Agent: x")
+    async with running(world) as server, connected(server) as wire:
+        world.api.parts.cache.forget(prediction_id)
+        await wire.send(request)
+        ordinary = await wire.answer()
+        before = reads(world)
+        server.server_state.default_headers = list(server.server_state.default_headers)
+        await wire.send(request)
+        short = await wire.answer()
+    assert reads(world) == before, "the second answer did not come from the short cut"
+    assert undated(short[0]) == undated(ordinary[0])
+    assert short[1] == ordinary[1]
+    assert b"date:" in short[0]
+
+
+def reads(world: World) -> int:
+    return int(world.counting.reads)
+
+
+def undated(head: bytes) -> list[bytes]:
+    return [line.split(b":")[0] if line.startswith(b"date:") else line for line in head.split(b"\r\n")]
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Prefer: wait=1", "If-None-Match: *", "Content-Length: 0", "Connection: close", "X-Halley-Expose-Aborted: 1"],
+)
+async def test_the_short_cut_leaves_what_it_does_not_understand(header: str) -> None:
+    world = await world_on_a_port()
+    prediction_id = await finished(world)
+    async with running(world) as server, connected(server) as wire:
+        await wire.send(get(f"/v1/predictions/{prediction_id}", world.token))
+        await wire.answer()
+        before = reads(world)
+        await wire.send(get(f"/v1/predictions/{prediction_id}", world.token, header))
+        head, _ = await wire.answer()
+    assert head.startswith(b"HTTP/1.1 200")
+    assert reads(world) == before + 1
+
+
+async def test_the_short_cut_never_serves_another_account_or_a_revoked_key() -> None:
+    world = await world_on_a_port()
+    prediction_id = await finished(world)
+    await world.keys.verify(world.other_token)
+    async with running(world) as server, connected(server) as wire:
+        for _ in range(2):
+            await wire.send(get(f"/v1/predictions/{prediction_id}", world.token))
+            assert (await wire.answer())[0].startswith(b"HTTP/1.1 200")
+        await wire.send(get(f"/v1/predictions/{prediction_id}", world.other_token))
+        assert (await wire.answer())[0].startswith(b"HTTP/1.1 404")
+        identity = await world.keys.verify(world.token)
+        await world.keys.revoke(identity.key.id)
+        await wire.send(get(f"/v1/predictions/{prediction_id}", world.token))
+        assert (await wire.answer())[0].startswith(b"HTTP/1.1 401")
+
+
+async def test_the_short_cut_keeps_the_order_of_pipelined_requests() -> None:
+    world = await world_on_a_port()
+    prediction_id = await finished(world)
+    hot = get(f"/v1/predictions/{prediction_id}", world.token)
+    async with running(world) as server, connected(server) as wire:
+        await wire.send(hot)
+        await wire.answer()
+        await wire.send(get("/v1/account", world.token) + hot + hot + get("/healthz", world.token))
+        bodies = [(await wire.answer())[1] for _ in range(4)]
+    assert b"alice" in bodies[0]
+    assert prediction_id.encode() in bodies[1]
+    assert bodies[1] == bodies[2]
+    assert b"ok" in bodies[3]
+
+
+async def test_a_change_ends_what_was_kept() -> None:
+    world = await world_on_a_port()
+    prediction_id = await finished(world)
+    async with running(world) as server, connected(server) as wire:
+        for _ in range(2):
+            await wire.send(get(f"/v1/predictions/{prediction_id}", world.token))
+            await wire.answer()
+        before = reads(world)
+        world.changed(prediction_id)
+        await wire.send(get(f"/v1/predictions/{prediction_id}", world.token))
+        await wire.answer()
+        assert reads(world) == before + 1
+        world.clock.advance(6)  # and without any hint it is compared again after a while
+        await wire.send(get(f"/v1/predictions/{prediction_id}", world.token))
+        await wire.answer()
+        assert reads(world) > before + 1
+
+
+SMUGGLED = (
+    b"POST /v1/predictions HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (SMUGGLED, b"400"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", b"400"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"400"),
+        (b"BREW /v1/predictions HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
+        (b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * 40_000 + b"\r\n\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * 40_000, b"431"),
+        (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 9_000, b"431"),
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 3_000 + b"Connection: close\r\n\r\n", b"200"),
+        (b"TRACE /v1/predictions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"405"),
+        (b"QUERY /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"405"),
+        (b"CONNECT example.com:443 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"4"),
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade, close\r\n\r\n", b"200"),
+        (b"GET http://evil/healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"200"),
+    ],
+)
+async def test_odd_requests_are_answered_and_the_connection_ends(data: bytes, status: bytes) -> None:
+    world = await world_on_a_port()
+    async with running(world) as server, connected(server) as wire:
+        await wire.send(data)
+        answer = await wire.rest()
+    assert answer.startswith(b"HTTP/1.1 " + status), answer[:200]
+    if not status.startswith(b"2"):
+        assert b"application/problem+json" in answer
+
+
+async def connections(server: Server) -> list[GuardedProtocol]:
+    while not server.server_state.connections:
+        await asyncio.sleep(0)
+    return [one for one in server.server_state.connections if isinstance(one, GuardedProtocol)]
+
+
+@pytest.mark.parametrize(
+    ("sent", "limit", "status"),
+    [
+        (b"", "header_seconds", b""),
+        (b"GET / HTTP/1.1\r\n", "header_seconds", b"HTTP/1.1 408"),
+        (b"POST /v1/predictions HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{", "body_seconds", b"HTTP/1.1 4"),
+    ],
+)
+async def test_slow_clients_are_let_go(sent: bytes, limit: str, status: bytes) -> None:
+    world = await world_on_a_port()
+    seconds = getattr(Limits(), limit)
+    async with running(world) as server, connected(server) as wire:
+        await wire.send(sent)
+        one = (await connections(server))[0]
+        while sent and one.phase == "idle":
+            await asyncio.sleep(0)
+        now = asyncio.get_running_loop().time()
+        server.sweep(now + seconds / 2)
+        assert not one.transport.is_closing()
+        server.sweep(now + seconds + 1)
+        assert (await wire.rest()).startswith(status)
+
+
+async def test_idle_connections_end_after_their_time() -> None:
+    world = await world_on_a_port()
+    async with running(world) as server, connected(server) as wire:
+        await wire.send(get("/healthz", world.token))
+        await wire.answer()
+        now = asyncio.get_running_loop().time()
+        server.sweep(now + 60)
+        await wire.send(get("/healthz", world.token))
+        await wire.answer()
+        server.sweep(asyncio.get_running_loop().time() + 80)
+        assert await wire.rest() == b""
+
+
+async def test_a_client_that_goes_away_is_not_waited_for() -> None:
+    world = await world_on_a_port()
+    async with running(world) as server:
+        async with connected(server) as wire:
+            body = b'{"version":"acme/free"}'
+            head = get("/v1/predictions", world.token, "Prefer: wait", f"Content-Length: {len(body)}")
+            await wire.send(head.replace(b"GET", b"POST") + body)
+            while not len(world.hub):
+                await asyncio.sleep(0)
+        while len(world.hub):
+            await asyncio.sleep(0)
+
+
+async def test_stopping_lets_waiters_go_with_an_answer() -> None:
+    world = await world_on_a_port()
+    async with running(world) as server, connected(server) as wire:
+        body = b'{"version":"acme/free"}'
+        head = get("/v1/predictions", world.token, "Prefer: wait", f"Content-Length: {len(body)}")
+        await wire.send(head.replace(b"GET", b"POST") + body)
+        while not len(world.hub):
+            await asyncio.sleep(0)
+        server.stop()
+        answer, _ = await wire.answer()
+    assert answer.startswith(b"HTTP/1.1 202")
+
+
+async def test_a_taken_port_is_told_by_its_name() -> None:
+    world = await world_on_a_port()
+    async with running(world) as server:
+        other = World(server=ServerSettings(port=server.addresses[0][1]))
+        with pytest.raises(Unusable, match="Cannot listen at"):
+            await make_server(other.settings, other.api).serve()
