@@ -22,8 +22,8 @@ class Turns:
         self._room = _KEPT
 
     def next_of(self, accounts: Iterable[str]) -> str:
-        """The account whose turn it is; ties go to the smaller id."""
-        return min(accounts, key=lambda account: (max(self._places.get(account, 0), self._front), account))
+        """The account whose turn it is: newcomers, who have no place yet, first; ties go to the smaller id."""
+        return min(accounts, key=lambda account: (self._places.get(account, 0), account))
 
     def take(self, account: str, weight: int, *, out_of_turn: bool = False) -> None:
         """Note that the account had a turn; `out_of_turn` if it was not chosen among those who wait."""

@@ -119,6 +119,14 @@ class LeaseContract(StoreSuite):
         assert msgspec.json.decode(events[-1].data, type=Finish) == Finish(status=Status.SUCCEEDED)
         assert len(events) == 7
 
+    async def test_what_was_said_long_ago_counts_at_the_end(self, store: Store, maker: Maker) -> None:
+        lease = await running(store, maker)
+        await store.append_events(lease, [maker.said("early\n")])
+        await store.append_events(lease, [maker.started()])
+        await store.append_events(lease, [])
+        finished = await store.finish(lease, Fact.SUCCEEDED, maker.clock.now())
+        assert finished.prediction.logs == "early\n"
+
     async def test_items_become_a_list(self, store: Store, maker: Maker) -> None:
         lease = await running(store, maker)
         await store.append_events(lease, [maker.part("a"), maker.part({"b": 1})])
