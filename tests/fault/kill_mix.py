@@ -115,7 +115,8 @@ def run_mix(home: Path, schedule: Schedule) -> Report:
         mix.kill_rounds()
         mix.pause_rounds()
         mix.settle()
-    mix.report.orphans += [f"at the end: {' '.join(each.cmdline()[:4])}" for each in _runners_in(home)]
+    _, alive = psutil.wait_procs(_runners_in(home), ORPHAN_SECONDS)
+    mix.report.orphans += [f"at the end: {each.pid}" for each in alive]
     mix.report.seconds = time.monotonic() - began
     return mix.report
 
@@ -205,8 +206,8 @@ class Mix:
 
     def settle(self) -> None:
         """Let everything end, and count."""
-        self._quota.give(max(0, self._schedule.predictions - self._ledger.sent))
         if not self._schedule.until_caught:
+            self._quota.give(max(1, self._schedule.predictions - self._ledger.sent))
             self._wait_until(
                 "the clients are done", lambda: self._ledger.sent >= self._schedule.predictions, seconds=SETTLE_SECONDS
             )
@@ -223,6 +224,8 @@ class Mix:
             except AssertionError:
                 report.stuck = self._books.unfinished()
             report.missing_over_http = self._missing()
+            if (code := self._server.stop()) != 0:
+                self._ledger.complain(f"the server ended with {code} after SIGTERM")
         report.verdict = self._books.compare(self._ledger)
         report.statuses = self._books.statuses()
         report.acknowledged, report.unknown = len(self._ledger.acknowledged), self._ledger.unknown
@@ -266,8 +269,7 @@ class Mix:
             self.report.of_them_at_failpoints += way != "outside"
         else:
             self.report.deaths_not_counted += 1
-        gone, alive = psutil.wait_procs(runners, ORPHAN_SECONDS)
-        del gone
+        _, alive = psutil.wait_procs(runners, ORPHAN_SECONDS)
         self.report.orphans += [f"after a death: {each.pid}" for each in alive]
 
     def _strike(self, point: str) -> list[RawCreate]:
