@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
-import psutil
 from process import ADMIN_KEY, Halley
 
 from fault.mix_clients import Client, Quota, RawCreate, create_bytes, note_create
 from fault.mix_ledger import Books, Ledger, Verdict
+from fault.runners import left_of, runners_in, runners_of
 
 HERE: Final = Path(__file__).parent
 MODELS: Final = ("test/nap", "test/doze")
@@ -32,7 +32,6 @@ MODELS: Final = ("test/nap", "test/doze")
 CLIENTS: Final = 6
 SETTLE_SECONDS: Final = 60.0
 LEASE_SECONDS: Final = 1.0
-ORPHAN_SECONDS: Final = 2.0
 WAYS: Final = ("outside", "before_commit", "outside", "after_commit")
 RAWS: Final = 3
 CONFIG: Final = """
@@ -115,8 +114,7 @@ def run_mix(home: Path, schedule: Schedule) -> Report:
         mix.kill_rounds()
         mix.pause_rounds()
         mix.settle()
-    _, alive = psutil.wait_procs(_runners_in(home), ORPHAN_SECONDS)
-    mix.report.orphans += [f"at the end: {each.pid}" for each in alive]
+    mix.report.orphans += [f"at the end: {each.pid}" for each in left_of(runners_in(home))]
     mix.report.seconds = time.monotonic() - began
     return mix.report
 
@@ -236,7 +234,7 @@ class Mix:
 
     def _kill_replica(self, victim: str) -> None:
         folder = MODELS[0].partition("/")[2]
-        runner = next(each for each in self._runners() if f"/models/{folder}" in " ".join(each.cmdline()))
+        runner = next(each for each in runners_of(self._process.pid) if f"/models/{folder}" in " ".join(each.cmdline()))
         raws = self._fire()
         runner.kill()
         in_flight = not all(raw.is_answered() for raw in raws)
@@ -255,7 +253,7 @@ class Mix:
             self.report.deaths_not_counted += 1
 
     def _kill_server(self, way: str, witness: str) -> None:
-        runners = self._runners()
+        runners = runners_of(self._process.pid)
         if way == "outside":
             raws = self._fire()
             self._server.kill()
@@ -269,8 +267,7 @@ class Mix:
             self.report.of_them_at_failpoints += way != "outside"
         else:
             self.report.deaths_not_counted += 1
-        _, alive = psutil.wait_procs(runners, ORPHAN_SECONDS)
-        self.report.orphans += [f"after a death: {each.pid}" for each in alive]
+        self.report.orphans += [f"after a death: {each.pid}" for each in left_of(runners)]
 
     def _strike(self, point: str) -> list[RawCreate]:
         """Let the server kill itself at a failpoint, with creates in the air."""
@@ -355,10 +352,6 @@ class Mix:
                 raise AssertionError(f"after {seconds:g} s it is not so that {what}:\n{self._server.log()}")
             time.sleep(0.01)
 
-    def _runners(self) -> list[psutil.Process]:
-        """Model processes of the server; children only, so nobody else's."""
-        return [each for each in psutil.Process(self._process.pid).children() if _is_runner(each)]
-
     def _missing(self) -> list[str]:
         """Acknowledged predictions that cannot be read, or read differently from their row."""
         status_of = dict(self._books.rows("SELECT id, status FROM predictions"))
@@ -395,16 +388,3 @@ def _second_node(database: Path) -> Iterator[Callable[[], dict[str, Any]]]:
         node.wait(10)
         node.stdin.close()
         node.stdout.close()
-
-
-def _is_runner(process: psutil.Process) -> bool:
-    try:
-        words = process.cmdline()
-    except psutil.Error:  # gone meanwhile
-        return False
-    return any(word.endswith("halley/runner/start.py") for word in words) and "serve" in words
-
-
-def _runners_in(home: Path) -> list[psutil.Process]:
-    """Model processes of this folder's models, whoever is their parent now."""
-    return [each for each in psutil.process_iter() if _is_runner(each) and str(home) in " ".join(each.cmdline())]

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import psutil
 import pytest
 from process import Halley
+
+from fault.runners import left_of, runners_of
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
 HERE: Final = Path(__file__).parent
 PATIENCE_SECONDS: Final = 40.0
-ORPHAN_SECONDS: Final = 2.0
 CONFIG: Final = """
 [server]
 access_log = false
@@ -72,12 +72,11 @@ def test_a_killed_server_leaves_no_runner_behind(tmp_path: Path) -> None:
         made = _create(server, "test/nap", seconds=60.0)
         _wait_until(server, "it runs", lambda: _get(server, made)["status"] == "processing")
         assert server.process is not None
-        family = psutil.Process(server.process.pid).children(recursive=True)
-        assert family
+        runners = runners_of(server.process.pid)
+        assert runners
     finally:
         server.kill()
-    _, alive = psutil.wait_procs(family, ORPHAN_SECONDS)
-    assert not alive
+    assert not left_of(runners)
 
 
 def test_a_second_server_on_the_same_data_is_refused_and_told_by_whom(tmp_path: Path) -> None:

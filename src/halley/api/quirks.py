@@ -12,47 +12,48 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """How to meet a client."""
 
     name: str
-    agent: str  # the user agent begins so
+    agents: tuple[str, ...]  # the user agent begins with one of these
     data_urls: bool = False  # over plain http its run() makes files of data: URLs only
     hold_seconds: float = 0.0  # how long an unchanged poll may be held; 0: never unasked
     poll_seconds: float = 0.5  # its habit between two polls
     why: str
 
 
-UNKNOWN: Final = Profile(name="unknown", agent="", why="Nothing is known: the plain contract, links, no holding.")
+UNKNOWN: Final = Profile(name="unknown", agents=("",), why="Nothing is known: the plain contract, links, no holding.")
 
 PROFILES: Final = (
     Profile(
         name="py1",
-        agent="replicate-python/",
+        agents=("replicate-python/",),
         data_urls=True,
         hold_seconds=20.0,  # its read timeout is 30 s
         why="run() wraps strings that begin https: or data: and leaves http: as text (contract 14, 15.1).",
     ),
     Profile(
         name="py2",
-        agent="Replicate/Python",
+        # the class of the client object comes first: the module's own functions, the client, the async client
+        agents=("_ModuleClient/Python", "Replicate/Python", "AsyncReplicate/Python"),
         data_urls=True,
         hold_seconds=20.0,  # 60 s in all, then it asks again
         why="run() as py1; use() sends no Prefer and fetches links of either scheme (contract 14, 15.2).",
     ),
     Profile(
         name="js",
-        agent="replicate-javascript/",
+        agents=("replicate-javascript/",),
         data_urls=True,
         hold_seconds=20.0,
         why="run() makes FileOutput of https: and data: only (contract 14, 15.3).",
     ),
     Profile(
         name="go",
-        agent="replicate-go/",
+        agents=("replicate-go/",),
         hold_seconds=20.0,
         poll_seconds=1.0,
         why="Takes links of either scheme; polls each second (contract 15.4).",
     ),
     Profile(
         name="cli",
-        agent="replicate-cli/",
+        agents=("replicate-cli/",),
         poll_seconds=1.0,
         why="Prints what it gets; long data: URLs would flood the terminal (contract 15.4).",
     ),
@@ -61,4 +62,4 @@ PROFILES: Final = (
 
 def profile_of(user_agent: str) -> Profile:
     """The client's row; UNKNOWN for all others."""
-    return next((profile for profile in PROFILES if user_agent.startswith(profile.agent)), UNKNOWN)
+    return next((profile for profile in PROFILES if user_agent.startswith(profile.agents)), UNKNOWN)

@@ -48,7 +48,7 @@ def chain():
     (painted,) = replicate.use("demo/paint")(prompt="sea", seed=3, width=64, height=64, output_format="png")
     link = replicate.predictions.list().results[0].output[0]
     upscaled = replicate.use("demo/upscale")(image=painted)
-    content = Path(upscaled).read_bytes()
+    content = Path(str(upscaled)).read_bytes()
     return {
         "link": link,
         "kind": "URLPath",
