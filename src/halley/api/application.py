@@ -39,6 +39,12 @@ _PREFLIGHT: Final[Headers] = [
     ),
     (b"access-control-max-age", b"600"),
 ]
+_SHARED: Final[Headers] = [
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"GET, HEAD, OPTIONS"),
+    (b"access-control-allow-headers", b"authorization, cache-control, if-none-match, last-event-id, range"),
+    (b"access-control-max-age", b"600"),
+]
 _EXPOSED: Final = (b"access-control-expose-headers", b"etag, location, preference-applied, retry-after, x-request-id")
 
 
@@ -117,6 +123,8 @@ class Api:
 
     async def _routed(self, call: Call, place: Place, route: Route | None) -> Answer:
         if route is None:
+            if call.method == "OPTIONS" and place.is_shared:
+                return Answer(status=204, headers=[(b"allow", place.allow), *_SHARED])
             if call.method == "OPTIONS" and self._origins and b"access-control-request-method" in call.headers:
                 return Answer(status=204, headers=list(_PREFLIGHT))
             return method_not_allowed(call.request_id, place.allow)

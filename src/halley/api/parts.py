@@ -23,10 +23,15 @@ Health = Callable[[], Mapping[str, str]]
 
 
 class Pages(Protocol):
-    """Draws pages for people (web fills it). They hold no scripts."""
+    """Draws pages for people (web fills it). They hold no scripts, and one style sheet of their own."""
 
-    def prediction(self, row: Prediction, *, output: Any, links: Mapping[str, str], origin: str) -> bytes:
-        """The page of a prediction. `links` maps the delivery links inside `output` to media types."""
+    @property
+    def style_source(self) -> str:
+        """What a content security policy must allow as style."""
+        ...
+
+    def prediction(self, row: Prediction, *, output: Any, links: Mapping[str, str]) -> bytes:
+        """The page of a prediction. `links` maps links to its files to media types; `output` is what else it has."""
         ...
 
     def closed(self) -> bytes:

@@ -16,6 +16,7 @@ from halley.api.problems import invalid
 from halley.errors import BadRequest, NotFound, Overloaded, VersionUnknown
 from halley.ids import is_id
 from halley.predictions.records import Prediction
+from halley.predictions.service import Watching
 from halley.predictions.status import Source
 
 _log: Final = logging.getLogger(__name__)
@@ -51,18 +52,26 @@ async def _create(call: Call, parts: Parts, reference: str | None) -> Answer:
         with_wait=wait is not None,
     )
     identity = call.identity
-    created = await parts.predictions.create(request, identity.account.id, identity.key.id)
-    return await _created(call, parts, created, wait)
-
-
-async def _created(call: Call, parts: Parts, created: Prediction, wait: float | None) -> Answer:
-    """The answer to a create that is stored already: from here on nothing may look like a failed create."""
-    headers: Headers = [(b"location", f"{call.variant.base}/predictions/{created.id}".encode())]
     if wait is None:
-        return json_answer(encode(parts.presenter.prediction(created, call.variant)), 201, headers)
-    headers.append(applied(wait))
+        created = await parts.predictions.create(request, identity.account.id, identity.key.id)
+        return json_answer(encode(parts.presenter.prediction(created, call.variant)), 201, [_location(call, created)])
+    prediction_id = parts.predictions.reserve_id()
+    with parts.predictions.watch(prediction_id) as watching:  # before the create: then no change can be missed
+        created = await parts.predictions.create(
+            request, identity.account.id, identity.key.id, prediction_id=prediction_id
+        )
+        return await _waited(call, parts, created, wait, watching)
+
+
+def _location(call: Call, created: Prediction) -> tuple[bytes, bytes]:
+    return b"location", f"{call.variant.base}/predictions/{created.id}".encode()
+
+
+async def _waited(call: Call, parts: Parts, created: Prediction, wait: float, watching: Watching) -> Answer:
+    """The answer to a create that is stored already: from here on nothing may look like a failed create."""
+    headers: Headers = [_location(call, created), applied(wait)]
     try:
-        waiting = parts.predictions.wait(created.id, created.account_id, wait)
+        waiting = parts.predictions.wait_watched(created, watching, wait)
         finished = await parts.holds.wait(call.scope, waiting)
         if finished is not None and finished.is_terminal:
             return json_answer(await parts.presenter.encoded(finished, call.variant), 201, headers)

@@ -2,13 +2,17 @@
 
 from typing import Final
 
-from halley.api import accounts, health, models, openapi, predictions, wire
+from halley.api import accounts, delivery, files, health, models, openapi, pages, predictions, sse, wire
 from halley.api.routing import Param, Route
 from halley.keys.records import Scope
 
 _LIMIT: Final = Param(name="limit", type="integer", description="Items per page, cut to 1 to 100.")
 _CURSOR: Final = Param(name="cursor", description="From `next` or `previous` of a list.")
 _PAGE: Final = (_CURSOR, _LIMIT)
+_STREAM: Final = (
+    Param(name="logs", description="`1` adds the logs."),
+    Param(name="Last-Event-ID", place="header", description="Go on behind this event."),
+)
 _PREFER: Final = Param(
     name="Prefer", place="header", description="`wait` or `wait=n`: hold the answer until the end, or n seconds."
 )
@@ -182,6 +186,117 @@ _ACCOUNT: Final = (
     ),
 )
 
+_FILES: Final = (
+    Route(
+        name="files.create",
+        method="POST",
+        pattern="/files",
+        handler=files.create,
+        scope=Scope.WRITE,
+        rate="write",
+        body="multipart",
+        response=wire.File,
+        success=(201,),
+        summary="Upload a file",
+    ),
+    Route(
+        name="files.list",
+        method="GET",
+        pattern="/files",
+        handler=files.list_all,
+        scope=Scope.READ,
+        response=wire.FilePage,
+        summary="List uploaded files, newest first",
+        params=_PAGE,
+    ),
+    Route(
+        name="files.get",
+        method="GET",
+        pattern="/files/{file_id}",
+        handler=files.get,
+        scope=Scope.READ,
+        response=wire.File,
+        summary="Get the record of an uploaded file",
+    ),
+    Route(
+        name="files.delete",
+        method="DELETE",
+        pattern="/files/{file_id}",
+        handler=files.delete,
+        scope=Scope.WRITE,
+        rate="write",
+        success=(204,),
+        summary="Delete an uploaded file",
+    ),
+    Route(
+        name="files.download",
+        method="GET",
+        pattern="/files/{file_id}/download",
+        handler=delivery.download,
+        rate="open",
+        response="application/octet-stream",
+        success=(200, 206),
+        summary="Download an uploaded file by a signed link",
+        params=(
+            Param(name="expiry", type="integer", description="Unix seconds."),
+            Param(name="owner", description="The account's name."),
+            Param(name="signature", description="Base64 of HMAC-SHA256 over `owner id expiry`."),
+        ),
+        is_shared=True,
+    ),
+)
+
+_LINKS: Final = (
+    Route(
+        name="streams.get",
+        method="GET",
+        pattern="/streams/{capability}",
+        handler=sse.stream,
+        rate="open",
+        response="text/event-stream",
+        summary="Follow a prediction as server-sent events",
+        params=_STREAM,
+        is_secret=True,
+        is_shared=True,
+    ),
+    Route(
+        name="streams.files.get",
+        method="GET",
+        pattern="/files/stream-{capability}",
+        handler=sse.stream,
+        rate="open",
+        response="text/event-stream",
+        summary="Follow a prediction whose output is files",
+        params=_STREAM,
+        is_secret=True,
+        is_shared=True,
+    ),
+    Route(
+        name="delivery.get",
+        method="GET",
+        pattern="/d/{capability}/{file_name}",
+        handler=delivery.output_file,
+        rate="open",
+        response="application/octet-stream",
+        success=(200, 206),
+        summary="Get an output file",
+        at_root=True,
+        is_secret=True,
+        is_shared=True,
+    ),
+    Route(
+        name="pages.prediction",
+        method="GET",
+        pattern="/p/{prediction_id}",
+        handler=pages.prediction,
+        rate="open",
+        response="text/html",
+        summary="The page of a prediction, for people",
+        params=(Param(name="t", description="The capability in `urls.web`."),),
+        at_root=True,
+    ),
+)
+
 _OPEN: Final = (
     Route(
         name="openapi",
@@ -215,4 +330,4 @@ _OPEN: Final = (
     ),
 )
 
-ROUTES: Final[tuple[Route, ...]] = (*_PREDICTIONS, *_MODELS, *_ACCOUNT, *_OPEN)
+ROUTES: Final[tuple[Route, ...]] = (*_PREDICTIONS, *_MODELS, *_FILES, *_ACCOUNT, *_LINKS, *_OPEN)

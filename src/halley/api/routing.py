@@ -44,6 +44,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     params: tuple[Param, ...] = ()
     at_root: bool = False  # ours: never under /v1
     is_secret: bool = False  # the path holds a capability: logs show the pattern instead
+    is_shared: bool = False  # any web page may fetch it: CORS for all
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
@@ -53,16 +54,20 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 class Place:
     """What is at a path: the routes by method."""
 
-    __slots__ = ("allow", "at_root", "routes")
+    __slots__ = ("allow", "at_root", "is_shared", "routes")
 
     def __init__(self, at_root: bool) -> None:
         self.routes: dict[str, Route] = {}
         self.at_root = at_root
+        self.is_shared = False
         self.allow = b""
 
     def add(self, route: Route) -> None:
         self.routes[route.method] = route
-        methods = set(self.routes) | ({"HEAD"} if "GET" in self.routes else set())
+        self.is_shared = self.is_shared or route.is_shared
+        methods = set(self.routes)
+        methods |= {"HEAD"} if "GET" in self.routes else set()
+        methods |= {"OPTIONS"} if self.is_shared else set()
         self.allow = ", ".join(sorted(methods)).encode()
 
 

@@ -1,7 +1,10 @@
 """Draws the page of a prediction. It fills `api.parts.Pages`."""
 
+import base64
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import unquote
 
 import jinja2
 import msgspec
@@ -34,14 +37,19 @@ class Pages:
         )
         self._prediction = self._environment.get_template("prediction.html")
         self._closed = self._environment.get_template("closed.html").render().encode()
+        self._style_source = _digest_of_style(self._closed)
 
-    def prediction(self, row: Prediction, *, output: Any, links: Mapping[str, str], origin: str) -> bytes:
-        """The page of a prediction. `links` maps the delivery links inside `output` to media types."""
-        media = [Media(url=url, name=url.rpartition("/")[2], kind=_kind(kind)) for url, kind in links.items()]
+    @property
+    def style_source(self) -> str:
+        """What a content security policy must allow as style: exactly ours, by its digest."""
+        return self._style_source
+
+    def prediction(self, row: Prediction, *, output: Any, links: Mapping[str, str]) -> bytes:
+        """The page of a prediction. `links` maps links to its files to media types; `output` is what else it has."""
+        media = [Media(url=url, name=unquote(url.rpartition("/")[2]), kind=_kind(kind)) for url, kind in links.items()]
         return self._prediction.render(
             row=row,
             status=str(row.status),
-            origin=origin,
             created=rfc3339(row.created_at),
             completed=None if row.completed_at is None else rfc3339(row.completed_at),
             input=_shown(msgspec.json.decode(row.input)),
@@ -55,6 +63,11 @@ class Pages:
     def closed(self) -> bytes:
         """The page for whoever has no right to see one: it tells nothing."""
         return self._closed
+
+
+def _digest_of_style(page: bytes) -> str:
+    style = page.partition(b"<style>")[2].partition(b"</style>")[0]
+    return f"'sha256-{base64.b64encode(hashlib.sha256(style).digest()).decode()}'"
 
 
 def _kind(content_type: str) -> str:

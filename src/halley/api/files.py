@@ -1,0 +1,57 @@
+"""The files API. Source: contract section 13."""
+
+from typing import Final
+
+from halley.api import wire
+from halley.api.asgi import Answer, Call, json_answer
+from halley.api.multipart import read_upload
+from halley.api.paging import page_link, read_cursor, read_limit
+from halley.api.parts import Parts
+from halley.api.present import encode
+from halley.errors import BadRequest
+from halley.ids import is_id
+
+_PAGE: Final = 100
+
+
+async def create(call: Call, parts: Parts) -> Answer:
+    """Row 33: an upload in any of the four shapes."""
+    upload = await read_upload(call, parts.limits)
+    try:
+        metadata = upload.metadata(parts.limits)
+        file = await parts.files.create(
+            call.account_id, upload.chunks(), name=upload.name, content_type=upload.content_type, metadata=metadata
+        )
+    finally:
+        upload.spool.close()
+    headers = [(b"location", f"{call.variant.base}/files/{file.id}".encode())]
+    return json_answer(encode(parts.presenter.file(file, call.variant)), 201, headers)
+
+
+async def list_all(call: Call, parts: Parts) -> Answer:
+    """Row 34: newest first."""
+    query = call.query()
+    cursor, limit = read_cursor(query), read_limit(query, _PAGE)
+    if cursor is not None and (cursor.side != "older" or not is_id(cursor.mark)):
+        raise BadRequest("The cursor is not one of ours: follow `next` of a list.")
+    found = list(await parts.files.list(call.account_id, cursor.mark if cursor else None, limit + 1))
+    shown = found[:limit]
+    mark = shown[-1].id if len(found) > limit else None
+    page = wire.FilePage(
+        next=page_link(call.variant, "/files", query, "older", mark),
+        previous=None,  # the store reads one way; no client goes back
+        results=[parts.presenter.file(file, call.variant) for file in shown],
+    )
+    return json_answer(encode(page))
+
+
+async def get(call: Call, parts: Parts) -> Answer:
+    """Row 35: the record, never the bytes."""
+    file = await parts.files.get(call.account_id, call.params[0])
+    return json_answer(encode(parts.presenter.file(file, call.variant)))
+
+
+async def delete(call: Call, parts: Parts) -> Answer:
+    """Row 36."""
+    await parts.files.delete(call.account_id, call.params[0])
+    return Answer(status=204)

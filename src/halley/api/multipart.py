@@ -1,0 +1,221 @@
+"""A file upload, read part by part in any order, never whole in memory.
+
+The four official clients send four shapes; one reader takes them all. Source: contract section 13.1.
+"""
+
+import re
+import tempfile
+from collections.abc import AsyncIterator
+from typing import IO, Any, Final
+
+import python_multipart
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
+
+from halley.api import strict_json
+from halley.api.asgi import Call
+from halley.api.present import encode
+from halley.api.problems import invalid
+from halley.errors import BadRequest, TooLarge
+from halley.settings import Limits
+
+_IN_MEMORY_BYTES: Final = 2**20
+_FIELD_BYTES: Final = 64 * 1024  # of all fields together
+_PART_HEADER_BYTES: Final = 16 * 1024
+_PARTS: Final = 200
+_COPY_BYTES: Final = 256 * 1024
+_DEFAULT_TYPE: Final = "application/octet-stream"
+_BRACKETS: Final = re.compile(r"\[([^\[\]]{1,200})\]")
+
+
+class Upload:
+    """What was sent. `spool` holds the content and belongs to the caller, who closes it."""
+
+    def __init__(self, spool: IO[bytes]) -> None:
+        self.spool = spool
+        self.has_content = False
+        self.part_name: str | None = None
+        self.part_type: str | None = None
+        self.fields: dict[str, bytes] = {}
+
+    @property
+    def name(self) -> str:
+        given = self.fields.get("filename", b"").decode("utf-8", "replace")
+        return given or self.part_name or "file"
+
+    @property
+    def content_type(self) -> str:
+        return self.fields.get("type", b"").decode("latin-1").strip() or self.part_type or _DEFAULT_TYPE
+
+    def metadata(self, limits: Limits) -> dict[str, str]:
+        """The metadata: one JSON object, or fields `metadata[a]`. Values are strings; others become JSON text.
+
+        Raises:
+            BadRequest, InputInvalid: not a JSON object.
+        """
+        text = self.fields.get("metadata", b"").strip()
+        found: Any = strict_json.parse(text, limit_bytes=_FIELD_BYTES, max_depth=limits.json_depth) if text else {}
+        if not isinstance(found, dict):
+            raise invalid("type", "metadata", "must be a JSON object")
+        for name, value in self.fields.items():
+            if name.startswith("metadata["):
+                _put(found, _BRACKETS.findall(name), value.decode("utf-8", "replace"))
+        return {name: value if isinstance(value, str) else encode(value).decode() for name, value in found.items()}
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The content."""
+        self.spool.seek(0)
+        while chunk := self.spool.read(_COPY_BYTES):
+            yield chunk
+
+
+async def read_upload(call: Call, limits: Limits) -> Upload:
+    """Read the whole body.
+
+    Raises:
+        BadRequest: it is not multipart, or broken.
+        TooLarge: the content or a field is over its limit; told as soon as it is clear.
+        InputInvalid: there is no part `content`.
+    """
+    kind, options = parse_options_header(call.headers.get(b"content-type"))
+    boundary = options.get(b"boundary", b"")
+    if kind != b"multipart/form-data" or not boundary:
+        raise BadRequest("Send the file as multipart/form-data with a boundary, in a part named `content`.")
+    length = call.headers.get(b"content-length", b"")
+    if length.isdigit() and int(length) > limits.upload_bytes + 2**20:
+        raise _too_large(limits.upload_bytes)
+    spool = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - the caller closes it
+    try:
+        reader = _Reader(Upload(spool), boundary, limits.upload_bytes)
+        while True:
+            message = await call.receive()
+            if message["type"] == "http.disconnect":
+                raise BadRequest("The connection ended before the upload did.")
+            reader.feed(message.get("body", b""))
+            if not message.get("more_body", False):
+                return reader.finished()
+    except BaseException:
+        spool.close()
+        raise
+
+
+class _Reader:
+    """Takes the parser's callbacks."""
+
+    def __init__(self, upload: Upload, boundary: bytes, limit_bytes: int) -> None:
+        self._upload = upload
+        self._limit_bytes = limit_bytes
+        self._content_bytes = 0
+        self._field_bytes = 0
+        self._header_bytes = 0
+        self._parts = 0
+        self._is_complete = False
+        self._begin()
+        try:
+            self._parser = python_multipart.MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._begin,
+                    "on_header_field": self._header_name,
+                    "on_header_value": self._header_text,
+                    "on_header_end": self._header_end,
+                    "on_headers_finished": self._headers_finished,
+                    "on_part_data": self._data,
+                    "on_part_end": self._part_end,
+                    "on_end": self._end,
+                },
+            )
+        except FormParserError as error:
+            raise BadRequest(f"The multipart body cannot be read: {error}") from error
+
+    def feed(self, data: bytes) -> None:
+        if not data:
+            return
+        try:
+            self._parser.write(data)
+        except FormParserError as error:
+            raise BadRequest(f"The multipart body cannot be read: {error}") from error
+
+    def finished(self) -> Upload:
+        if not self._is_complete:
+            raise BadRequest("The multipart body ends before its last boundary.")
+        if not self._upload.has_content:
+            raise invalid("required", "content", "content is required: a part with this name holds the file")
+        return self._upload
+
+    def _begin(self) -> None:
+        self._headers: dict[bytes, bytes] = {}
+        self._name = b""
+        self._text = b""
+        self._target: str | None = None
+        self._field = bytearray()
+        self._header_bytes = 0
+
+    def _header_name(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+        self._count_header(end - start)
+
+    def _header_text(self, data: bytes, start: int, end: int) -> None:
+        self._text += data[start:end]
+        self._count_header(end - start)
+
+    def _header_end(self) -> None:
+        self._headers[self._name.lower()] = self._text
+        self._name = self._text = b""
+
+    def _headers_finished(self) -> None:
+        self._parts += 1
+        if self._parts > _PARTS:
+            raise TooLarge(f"The multipart body has more than {_PARTS} parts.")
+        _, options = parse_options_header(self._headers.get(b"content-disposition"))
+        self._target = options.get(b"name", b"").decode("utf-8", "replace")
+        if self._target != "content":
+            return
+        if self._upload.has_content:
+            raise BadRequest("The multipart body has two parts named `content`; send one file at a time.")
+        self._upload.has_content = True
+        file_name = options.get(b"filename")
+        self._upload.part_name = None if file_name is None else file_name.decode("utf-8", "replace")
+        content_type = self._headers.get(b"content-type")
+        self._upload.part_type = None if content_type is None else content_type.decode("latin-1")
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        size = end - start
+        if self._target == "content":
+            self._content_bytes += size
+            if self._content_bytes > self._limit_bytes:
+                raise _too_large(self._limit_bytes)
+            self._upload.spool.write(memoryview(data)[start:end])
+            return
+        self._field_bytes += size
+        if self._field_bytes > _FIELD_BYTES:
+            raise TooLarge(f"The fields beside the file are larger than {_FIELD_BYTES} bytes.")
+        self._field += data[start:end]
+
+    def _part_end(self) -> None:
+        if self._target and self._target != "content":
+            self._upload.fields[self._target] = bytes(self._field)
+
+    def _end(self) -> None:
+        self._is_complete = True
+
+    def _count_header(self, size: int) -> None:
+        self._header_bytes += size
+        if self._header_bytes > _PART_HEADER_BYTES:
+            raise TooLarge(f"The headers of a part are larger than {_PART_HEADER_BYTES} bytes.")
+
+
+def _put(target: dict[str, Any], names: list[str], value: str) -> None:
+    """Put `metadata[a][b]=value` where it belongs."""
+    if not names:
+        return
+    for name in names[:-1]:
+        below = target.get(name)
+        if not isinstance(below, dict):
+            below = target[name] = {}
+        target = below
+    target[names[-1]] = value
+
+
+def _too_large(limit_bytes: int) -> TooLarge:
+    return TooLarge(f"The file is larger than {limit_bytes} bytes (setting limits.upload_bytes).")

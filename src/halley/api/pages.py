@@ -1,0 +1,62 @@
+"""The page of a prediction for people: `urls.web`. Its link is the right to see it."""
+
+from typing import Any, Final
+
+import msgspec
+
+from halley.api.asgi import Answer, Call, Headers
+from halley.api.capabilities import is_page_token
+from halley.api.parts import Parts
+from halley.predictions.records import Prediction
+
+_HEADERS: Final[Headers] = [
+    (b"content-type", b"text/html; charset=utf-8"),
+    (b"cache-control", b"private, no-store"),
+    (b"referrer-policy", b"no-referrer"),  # the address of this page is a secret
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-robots-tag", b"noindex"),
+]
+
+
+async def prediction(call: Call, parts: Parts) -> Answer:
+    """The page, or one that looks the same for everybody who may not see it."""
+    prediction_id = call.params[0]
+    if not is_page_token(parts.links, prediction_id, call.query().get("t", "")):
+        return _answer(parts, parts.pages.closed(), 403)
+    row = await parts.predictions.find(prediction_id)
+    if row is None:
+        return _answer(parts, parts.pages.closed(), 404)
+    row = await parts.predictions.filled(row)
+    links = _links(parts, row)
+    output = _output(parts, row, links)
+    kinds = {links[file.ref]: file.content_type for file in row.files if file.ref in links}
+    return _answer(parts, parts.pages.prediction(row, output=output, links=kinds), 200)
+
+
+def _links(parts: Parts, row: Prediction) -> dict[str, str]:
+    """Links without an origin: the page may load only what comes from where it came from itself."""
+    if row.data_removed_at is not None:
+        return {}
+    ends_at = parts.presenter.data_ends_at(row)
+    return {
+        file.ref: parts.links.delivery_path(row.id, file.index, file.name, data_ends_at=ends_at) for file in row.files
+    }
+
+
+def _output(parts: Parts, row: Prediction, links: dict[str, str]) -> Any:
+    """The output as a value; None if there is none, or nothing but files, which are shown themselves."""
+    if row.output is None or row.data_removed_at is not None:
+        return None
+    value = msgspec.json.decode(row.output)
+    items = value if isinstance(value, list) else [value]
+    if items and all(isinstance(item, str) and item in links for item in items):
+        return None
+    return parts.presenter.with_links(value, links)
+
+
+def _answer(parts: Parts, body: bytes, status: int) -> Answer:
+    policy = (
+        f"default-src 'none'; img-src 'self'; media-src 'self'; style-src {parts.pages.style_source}; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return Answer(status=status, headers=[*_HEADERS, (b"content-security-policy", policy.encode())], body=body)

@@ -1,0 +1,228 @@
+"""Event streams, to the byte. Source: contract sections 0.8 and 12."""
+
+import asyncio
+from contextlib import contextmanager
+
+import pytest
+
+from api.world import World, settled
+from halley.api.sse import frame
+from halley.predictions.status import EventKind, Fact
+
+pytestmark = pytest.mark.anyio
+SECONDS = 1768040430  # of the fake clock
+
+
+def path(url: str) -> str:
+    return url.removeprefix("http://localhost:1986")
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        (" a", "data:  a\n"),
+        ("a\nb", "data: a\ndata: b\n"),
+        ("a\r\nb\rc", "data: a\ndata: b\ndata: c\n"),
+        ("a\n", "data: a\ndata: \n"),
+        ("\n\n", "data: \ndata: \ndata: \n"),
+        ("a\u2028b\u0085c", "data: a\u2028b\u0085c\n"),
+        ("é😀", "data: é😀\n"),
+    ],
+)
+def test_data_becomes_lines(data: str, lines: str) -> None:
+    assert frame("output", "1:2", data) == f"event: output\nid: 1:2\n{lines}\n".encode()
+
+
+async def test_a_finished_stream_is_replayed_to_the_byte(world: World) -> None:
+    made = await world.create("acme/tokens")
+    await world.start(made["id"])
+    for text in ("Once upon", " a time", "", "\n"):
+        await world.output(made["id"], text, add=True)
+    await world.log(made["id"], "thinking")
+    await world.finish(made["id"])
+    at = int(world.clock.now().timestamp())
+    reply = await world.get(path(made["urls"]["stream"]), token=None)
+    assert reply.status == 200
+    assert reply.headers["content-type"] == "text/event-stream"
+    assert reply.headers["cache-control"] == "no-store"
+    assert reply.headers["x-accel-buffering"] == "no"
+    assert reply.headers["access-control-allow-origin"] == "*"
+    assert reply.body.decode() == (
+        ": hi\n\n"
+        f"event: output\nid: {at}:3\ndata: Once upon\n\n"
+        f"event: output\nid: {at}:4\ndata:  a time\n\n"
+        f"event: output\nid: {at}:6\ndata: \ndata: \n\n"
+        f"event: done\nid: {at}:8\ndata: {{}}\n\n"
+    )
+    assert len(reply.chunks) == 1
+    with_logs = await world.get(path(made["urls"]["stream"]) + "?logs=1", token=None)
+    assert f"event: logs\nid: {at}:7\ndata: thinking\n\n".encode() in with_logs.body
+
+
+async def test_it_follows_what_comes_and_ends(world: World) -> None:
+    made = await world.create("acme/tokens")
+    seen: list[bytes] = []
+
+    async def keep(chunk: bytes) -> None:
+        seen.append(chunk)
+
+    reading = asyncio.ensure_future(world.get(path(made["urls"]["stream"]), token="nonsense", on_chunk=keep))
+    await settled()
+    assert seen == [b": hi\n\n"]
+    await world.start(made["id"])
+    await settled()
+    assert len(seen) == 1
+    await world.output(made["id"], "a", add=True)
+    await world.output(made["id"], "b", add=True)
+    await settled()
+    assert len(seen) == 2, "both events of one turn come in one write"
+    await world.finish(made["id"])
+    await reading
+    assert seen[-1].startswith(b"event: done")
+
+
+@pytest.mark.parametrize("last", ["{at}:3", "{at}:3 ", "0:3"])
+async def test_it_goes_on_behind_the_last_event(world: World, last: str) -> None:
+    made = await world.create("acme/tokens")
+    await world.start(made["id"])
+    for text in ("a", "b"):
+        await world.output(made["id"], text, add=True)
+    await world.finish(made["id"])
+    at = int(world.clock.now().timestamp())
+    sent = {"Last-Event-ID": last.format(at=at)}
+    reply = await world.get(path(made["urls"]["stream"]), headers=sent, token=None)
+    assert reply.body.decode() == (
+        f": hi\n\nevent: output\nid: {at}:4\ndata: b\n\nevent: done\nid: {at}:5\ndata: {{}}\n\n"
+    )
+
+
+@pytest.mark.parametrize("last", ["", "x", "1:2:3", "-1", "9" * 40, "1:"])
+async def test_an_id_that_was_never_ours_begins_anew(world: World, last: str) -> None:
+    made = await world.create("acme/free")
+    await world.run(made["id"], "x")
+    reply = await world.get(path(made["urls"]["stream"]), headers={"Last-Event-ID": last}, token=None)
+    assert b"data: x\n" in reply.body
+
+
+async def test_other_values_are_json_text(world: World) -> None:
+    made = await world.create("acme/free")
+    await world.run(made["id"], {"a": [1, None]})
+    reply = await world.get(path(made["urls"]["stream"]), token=None)
+    assert b'data: {"a":[1,null]}\n' in reply.body
+
+
+async def test_a_failure_is_an_error_then_done(world: World) -> None:
+    made = await world.create("acme/tokens")
+    await world.start(made["id"])
+    await world.finish(made["id"], Fact.FAILED, error='ValueError: "x"\nsecond line')
+    at = int(world.clock.now().timestamp())
+    body = (await world.get(path(made["urls"]["stream"]), token=None)).body.decode()
+    assert body == (
+        ": hi\n\n"
+        f'event: error\nid: {at}:3.0\ndata: {{"detail":"ValueError: \\"x\\"\\nsecond line"}}\n\n'
+        f'event: done\nid: {at}:3\ndata: {{"reason":"error"}}\n\n'
+    )
+    again = await world.get(path(made["urls"]["stream"]), headers={"Last-Event-ID": f"{at}:3.0"}, token=None)
+    assert again.body.decode() == f': hi\n\nevent: done\nid: {at}:3\ndata: {{"reason":"error"}}\n\n'
+
+
+async def test_a_cancel_is_done_with_its_reason(world: World) -> None:
+    made = await world.create("acme/tokens")
+    await world.post(f"/v1/predictions/{made['id']}/cancel")
+    body = (await world.get(path(made["urls"]["stream"]), token=None)).body
+    assert body.endswith(b'data: {"reason":"canceled"}\n\n')
+    assert b"event: error" not in body
+
+
+@pytest.mark.parametrize("prefix", ["/v1", "/replicate/v1"])
+async def test_file_streams_live_under_files_at_the_root(world: World, prefix: str) -> None:
+    made = (await world.post(f"{prefix}/predictions", {"version": "acme/frames", "input": {}})).json()
+    assert made["urls"]["stream"].startswith("http://localhost:1986/v1/files/stream-")
+    await world.start(made["id"])
+    files = [await world.keep(made["id"], n, f"{n}.png", b"%d" % n, "image/png") for n in range(2)]
+    for file in files:
+        await world.output(made["id"], file.ref, files=(file,), add=True)
+    await world.finish(made["id"])
+    body = (await world.get(path(made["urls"]["stream"]), token=None)).body
+    links = [line.removeprefix(b"data: ").decode() for line in body.split(b"\n") if line.startswith(b"data: http")]
+    assert [link.rpartition("/")[2] for link in links] == ["0.png", "1.png"]
+    assert (await world.get(path(links[1]), token=None)).body == b"1"
+
+
+async def test_a_list_of_files_is_told_file_by_file_and_can_be_resumed_inside(world: World) -> None:
+    made = await world.create("acme/frames")
+    await world.start(made["id"])
+    files = tuple([await world.keep(made["id"], n, f"{n}.png", b"%d" % n, "image/png") for n in range(3)])
+    await world.output(made["id"], [file.ref for file in files], files=files)
+    await world.finish(made["id"])
+    whole = (await world.get(path(made["urls"]["stream"]), token=None)).body
+    assert whole.count(b"event: output") == 3
+    at = int(world.clock.now().timestamp())
+    rest = await world.get(path(made["urls"]["stream"]), headers={"Last-Event-ID": f"{at}:3.0"}, token=None)
+    assert rest.body.count(b"event: output") == 2
+
+
+class Silent:
+    """A hub in which the time of a wait passes at once."""
+
+    def __init__(self, rounds: int) -> None:
+        self.left = rounds
+
+    @contextmanager
+    def watch(self, prediction_id: str):
+        yield self
+
+    async def wait(self, seconds: float) -> bool:
+        assert seconds == 15.0
+        self.left -= 1
+        await asyncio.sleep(0)
+        if self.left < 0:
+            await asyncio.Event().wait()
+        return False
+
+
+async def test_silence_is_filled_with_comments(world: World) -> None:
+    made = await world.create("acme/tokens")
+    world.predictions._wakeups = Silent(2)
+    seen: list[bytes] = []
+
+    async def keep(chunk: bytes) -> None:
+        seen.append(chunk)
+
+    reading = asyncio.ensure_future(world.get(path(made["urls"]["stream"]), token=None, on_chunk=keep))
+    await settled()
+    assert seen[0] == b": hi\n\n"
+    assert [chunk[:1] for chunk in seen[1:]] == [b":", b":"]
+    assert all(chunk.endswith(b"\n\n") for chunk in seen)
+    world.api.draining = True
+    await reading
+
+
+async def test_streams_answer_head_and_options(world: World) -> None:
+    made = await world.create("acme/tokens")
+    stream = path(made["urls"]["stream"])
+    head = await world.request("HEAD", stream, token=None)
+    assert (head.status, head.body, head.headers["content-type"]) == (200, b"", "text/event-stream")
+    options = await world.request("OPTIONS", stream, token=None)
+    assert (options.status, options.headers["access-control-allow-origin"]) == (204, "*")
+    assert "last-event-id" in options.headers["access-control-allow-headers"]
+
+
+async def test_a_damaged_capability_is_404(world: World) -> None:
+    made = await world.create("acme/tokens")
+    stream = path(made["urls"]["stream"])
+    flipped = stream[:-1] + ("A" if stream[-1] != "A" else "B")
+    for wrong in (flipped, stream + "x", stream.replace(made["id"], "0" * 26)):
+        assert (await world.get(wrong)).status == 404
+    page_mac = made["urls"]["web"].rpartition("=")[2]
+    assert (await world.get(f"/v1/streams/{made['id']}-{page_mac}")).status == 404
+
+
+async def test_a_lost_attempt_is_told_in_the_logs(world: World) -> None:
+    made = await world.create("acme/tokens")
+    await world.start(made["id"])
+    await world.say(made["id"], EventKind.ATTEMPT_LOST, b'"--- attempt 1 was lost ---\\n"')
+    await world.finish(made["id"])
+    body = (await world.get(path(made["urls"]["stream"]) + "?logs=1", token=None)).body
+    assert b"event: logs" in body
+    assert b"attempt 1 was lost" in body
