@@ -33,7 +33,10 @@ from halley.settings import Limits, Model, Part, Settings
 DOCS: Final = Path(__file__).resolve().parent
 MEANINGS: Final = DOCS / "reference" / "meanings.toml"
 _NO_SETTING: Final = frozenset({"models", "origins"})
+_LINK_PARAMETERS: Final = frozenset({"signature", "t"})  # a link's right may be in its query
 _HTTP_STATUSES: Final = (400, 401, 402, 403, 404, 405, 409, 410, 413, 422, 429, 500, 502, 503)
+
+_SOURCE_NOTE: Final = re.compile(r" \(contract [\d., ]+\)")  # the code names its source; a reader has no use for it
 
 # the lifecycle
 
@@ -156,8 +159,9 @@ def routes() -> str:
     """Every route: what it is, who may call it, what it answers."""
     rows = []
     for route in ROUTES:
-        path = route.pattern if route.at_root or route.pattern.startswith(("/d/", "/p/")) else f"/v1{route.pattern}"
-        right = f"`{route.scope}` key" if route.scope else "link" if route.is_secret else "nothing"
+        path = route.pattern if route.at_root else f"/v1{route.pattern}"
+        is_link = route.is_secret or {param.name for param in route.params} & _LINK_PARAMETERS
+        right = f"`{route.scope}` key" if route.scope else "link" if is_link else "nothing"
         answers = ", ".join(str(status) for status in route.success)
         rows.append([f"`{route.method} {path}`", right, answers, f"{route.summary}.{_parameters(route.params)}"])
     return table(["route", "needs", "answers", "what it does"], rows)
@@ -200,14 +204,13 @@ def clients() -> str:
     """How each official client is met."""
     rows = [
         [
-            f"`{profile.agent}`",
+            ", ".join(f"`{agent}`" for agent in profile.agents),
             "yes" if profile.data_urls else "no",
-            f"{profile.hold_seconds:g} s" if profile.hold_seconds else "never",
-            profile.why,
+            _SOURCE_NOTE.sub("", profile.why),
         ]
         for profile in PROFILES
     ]
-    return table(["user agent begins", "small files as `data:` URLs", "unchanged polls held", "why"], rows)
+    return table(["user agent begins", "small files as `data:` URLs", "why"], rows)
 
 
 def _errors(kind: type[errors.HalleyError]) -> Iterator[type[errors.HalleyError]]:
