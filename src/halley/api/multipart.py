@@ -21,7 +21,6 @@ from halley.settings import Limits
 
 _IN_MEMORY_BYTES: Final = 2**20
 _FIELD_BYTES: Final = 64 * 1024  # of all fields together
-_PART_HEADER_BYTES: Final = 16 * 1024
 _PARTS: Final = 200
 _COPY_BYTES: Final = 256 * 1024
 _DEFAULT_TYPE: Final = "application/octet-stream"
@@ -107,7 +106,6 @@ class _Reader:
         self._limit_bytes = limit_bytes
         self._content_bytes = 0
         self._field_bytes = 0
-        self._header_bytes = 0
         self._parts = 0
         self._is_complete = False
         self._begin()
@@ -149,15 +147,12 @@ class _Reader:
         self._text = b""
         self._target: str | None = None
         self._field = bytearray()
-        self._header_bytes = 0
 
     def _header_name(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]
-        self._count_header(end - start)
 
     def _header_text(self, data: bytes, start: int, end: int) -> None:
-        self._text += data[start:end]
-        self._count_header(end - start)
+        self._text += data[start:end]  # the parser bounds it
 
     def _header_end(self) -> None:
         self._headers[self._name.lower()] = self._text
@@ -198,11 +193,6 @@ class _Reader:
 
     def _end(self) -> None:
         self._is_complete = True
-
-    def _count_header(self, size: int) -> None:
-        self._header_bytes += size
-        if self._header_bytes > _PART_HEADER_BYTES:
-            raise TooLarge(f"The headers of a part are larger than {_PART_HEADER_BYTES} bytes.")
 
 
 def _put(target: dict[str, Any], names: list[str], value: str) -> None:
