@@ -6,7 +6,7 @@ insert rate of the store. Two ids of one process in the same millisecond keep th
 Source: contract section 7 (identifier).
 """
 
-import secrets
+import os
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
@@ -19,14 +19,32 @@ _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS: Final = [a + b for a in _ALPHABET for b in _ALPHABET]
 _LENGTH: Final = 26
 _RANDOM_BITS: Final = 80
+_POOL_BYTES: Final = 4096
+
+
+class PooledBits:
+    """Bits of the system's source of chance, fetched a page at a time: a system call for each id would cost more."""
+
+    def __init__(self, fetch: Callable[[int], bytes] = os.urandom) -> None:
+        self._fetch = fetch
+        self._pool = b""
+        self._at = 0
+
+    def __call__(self, bits: int) -> int:
+        size = bits // 8
+        if self._at + size > len(self._pool):
+            self._pool, self._at = self._fetch(_POOL_BYTES), 0
+        start = self._at
+        self._at += size
+        return int.from_bytes(self._pool[start : self._at])
 
 
 class TimeOrderedIds:
     """Makes ids; call the instance. `random_bits` is injected so that tests can repeat themselves."""
 
-    def __init__(self, clock: Clock, random_bits: Callable[[int], int] = secrets.randbits) -> None:
+    def __init__(self, clock: Clock, random_bits: Callable[[int], int] | None = None) -> None:
         self._clock = clock
-        self._random_bits = random_bits
+        self._random_bits = random_bits or PooledBits()
         self._last = 0
 
     def __call__(self) -> str:

@@ -19,6 +19,7 @@ import msgspec
 
 from halley.clock import Clock
 from halley.errors import Forbidden, NotFound
+from halley.mac import Mac
 
 DEFAULT_LINK_SECONDS: Final = 86_400.0
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -63,6 +64,7 @@ class LinkSigner:
         if len(key) < 16:
             raise ValueError("a link key has at least 16 bytes")
         self._key = key
+        self._signer = Mac(key)
         self._clock = clock
         self._half_seconds = max(1, int(link_seconds) // 2)
 
@@ -148,7 +150,7 @@ class LinkSigner:
 
     def _mac(self, purpose: str, text: str) -> str:
         # the purpose is part of what is signed: a right to one thing is never a right to another
-        digest = hmac.digest(self._key, f"{purpose}\n{text}".encode(), "sha256")
+        digest = self._signer.digest(f"{purpose}\n{text}".encode())
         return base64.urlsafe_b64encode(digest[:16]).decode().rstrip("=")
 
 

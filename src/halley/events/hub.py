@@ -5,8 +5,8 @@ that a change between the two wakes it. Wake-ups are hints: readers look at the 
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import Self
 
 from halley.predictions.ports import Changed, Hint
 
@@ -28,39 +28,45 @@ class Hub:
                 for wake in tuple(callbacks):
                     wake()
 
-    @contextmanager
-    def listening(self, prediction_id: str, wake: Callable[[], None]) -> Iterator[None]:
-        """Call `wake` on every change while the block runs. `wake` must be quick and must not raise."""
-        callbacks = self._waiting.setdefault(prediction_id, set())
-        callbacks.add(wake)
-        try:
-            yield
-        finally:
-            callbacks.discard(wake)
-            if not callbacks:
-                self._waiting.pop(prediction_id, None)
+    def watch(self, prediction_id: str) -> "Watch":
+        """A `Watch` that is woken on every change while its block runs."""
+        return Watch(self, prediction_id)
 
-    @contextmanager
-    def watch(self, prediction_id: str) -> Iterator["Watch"]:
-        """A `Watch` that is woken on every change while the block runs."""
-        watch = Watch()
-        with self.listening(prediction_id, watch.wake):
-            yield watch
+    def enter(self, watch: "Watch") -> None:
+        """Wake this reader from now on."""
+        self._waiting.setdefault(watch.prediction_id, set()).add(watch.wake)
+
+    def leave(self, watch: "Watch") -> None:
+        """Wake this reader no more."""
+        callbacks = self._waiting.get(watch.prediction_id)
+        if callbacks is not None:
+            callbacks.discard(watch.wake)
+            if not callbacks:
+                del self._waiting[watch.prediction_id]
 
 
 class Watch:
-    """One reader that waits for the next change, at most so long."""
+    """One reader that waits for the next change, at most so long. Use it as a context manager."""
 
-    __slots__ = ("_future", "_woken")
+    __slots__ = ("_future", "_hub", "_woken", "prediction_id")
 
-    def __init__(self) -> None:
+    def __init__(self, hub: Hub, prediction_id: str) -> None:
+        self.prediction_id = prediction_id
+        self._hub = hub
         self._woken = False
         self._future: asyncio.Future[None] | None = None
 
+    def __enter__(self) -> Self:
+        self._hub.enter(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._hub.leave(self)
+
     def wake(self) -> None:
+        """Something changed."""
         self._woken = True
-        if self._future is not None and not self._future.done():
-            self._future.set_result(None)
+        self._end()
 
     async def wait(self, seconds: float) -> bool:
         """True as soon as something changed since the last call; False if nothing did for so many seconds."""

@@ -10,6 +10,7 @@ from halley.ids import NewId
 from halley.keys import tokens
 from halley.keys.ports import KeyStore
 from halley.keys.records import DEFAULT_SCOPES, Account, Key, Scope
+from halley.mac import Mac
 
 _RECHECK_SECONDS: Final = 5.0  # a key revoked by another process is refused this soon
 
@@ -43,7 +44,7 @@ class Keys:
         self._store = store
         self._clock = clock
         self._new_id = new_id
-        self._pepper = pepper
+        self._pepper = Mac(pepper)
         self._random_below = random_below
         self._known: dict[bytes, Identity] = {}
 

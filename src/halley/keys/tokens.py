@@ -4,10 +4,11 @@ The checksum lets junk be refused without a look at the database and lets secret
 that begin `hly_` are checked; an operator's own first admin key may have any form of 32 or more characters.
 """
 
-import hmac
 import zlib
 from collections.abc import Callable
 from typing import Final
+
+from halley.mac import Mac
 
 PREFIX: Final = "hly_"
 MIN_FOREIGN_LENGTH: Final = 32
@@ -30,9 +31,9 @@ def is_plausible(token: str) -> bool:
     return len(body) == _RANDOM_LENGTH and body.isascii() and body.isalnum() and check == _checksum(body)
 
 
-def digest(pepper: bytes, token: str) -> bytes:
+def digest(pepper: Mac, token: str) -> bytes:
     """HMAC-SHA256: the only form in which a key is stored."""
-    return hmac.digest(pepper, token.encode("utf-8", "surrogateescape"), "sha256")
+    return pepper.digest(token.encode("utf-8", "surrogateescape"))
 
 
 def hint(token: str) -> str:

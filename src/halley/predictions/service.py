@@ -84,8 +84,16 @@ class Predictions(Reader):
         self._new_id = new_id
         self._strict_inputs = strict_inputs
 
-    async def create(self, request: CreateRequest, account_id: str, key_id: str | None) -> Prediction:
+    def reserve_id(self) -> str:
+        """An id for a prediction that will be created: its watch can begin before the create."""
+        return self._new_id()
+
+    async def create(
+        self, request: CreateRequest, account_id: str, key_id: str | None, *, prediction_id: str | None = None
+    ) -> Prediction:
         """Make a prediction. When this returns it is durable: the caller may be answered.
+
+        `prediction_id` comes from `reserve_id`, if somebody wants to watch it from the first moment.
 
         If a slot is free it is born leased and begins at once; else it waits for its turn.
 
@@ -96,7 +104,7 @@ class Predictions(Reader):
         """
         runnable = self._catalog.resolve(request.reference)
         self._check_input(runnable, request.input)
-        prediction, work_input = self._make(request, runnable, account_id, key_id)
+        prediction, work_input = self._make(request, runnable, account_id, key_id, prediction_id or self._new_id())
         version = runnable.version.id
         session_id = self._placement.reserve(version)
         new = NewPrediction(prediction=prediction, work_input=work_input, session_id=session_id)
@@ -157,12 +165,25 @@ class Predictions(Reader):
         """
         end = self._clock.monotonic() + seconds
         with self._wakeups.watch(prediction_id) as watching:  # listen first, read afterwards: no change is missed
-            while True:
-                row = await self._row(prediction_id, account_id)
-                left = end - self._clock.monotonic()
-                if row.is_terminal or left <= 0:
-                    return await self.filled(row)
-                await watching.wait(left)
+            row = await self._row(prediction_id, account_id)
+            if not row.is_terminal:
+                row = await self._watched(row, watching, end)
+            return await self.filled(row)
+
+    async def wait_watched(self, created: Prediction, watching: Watching, seconds: float) -> Prediction:
+        """The row once it is terminal, or as it was read last when the time is over.
+
+        `watching` was opened before the create, so nothing is read before something changes.
+        """
+        return await self._watched(created, watching, self._clock.monotonic() + seconds)
+
+    async def _watched(self, row: Prediction, watching: Watching, end: float) -> Prediction:
+        while (left := end - self._clock.monotonic()) > 0:
+            if await watching.wait(left):
+                row = await self._row(row.id, row.account_id)
+                if row.is_terminal:
+                    break
+        return row
 
     def watch(self, prediction_id: str) -> AbstractContextManager[Watching]:
         """Wake-ups on changes of this prediction; register before reading."""
@@ -185,12 +206,12 @@ class Predictions(Reader):
             _log.info("%s does not know the inputs %s: ignored", runnable.version.model, ", ".join(unknown)[:300])
 
     def _make(
-        self, request: CreateRequest, runnable: Runnable, account_id: str, key_id: str | None
+        self, request: CreateRequest, runnable: Runnable, account_id: str, key_id: str | None, prediction_id: str
     ) -> tuple[Prediction, bytes | None]:
         now = self._clock.now()
         shown = runnable.schema.redacted(request.input)
         prediction = Prediction(
-            id=self._new_id(),
+            id=prediction_id,
             account_id=account_id,
             key_id=key_id,
             model=runnable.version.model,

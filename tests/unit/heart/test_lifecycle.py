@@ -3,6 +3,7 @@
 import itertools
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from halley.errors import WrongState
@@ -11,8 +12,6 @@ from halley.predictions.progress import Progress, fold
 from halley.predictions.records import MetricItem, NewEvent, OutputFile, OutputItem, Prediction
 from halley.predictions.status import TERMINAL, EventKind, Fact, Status
 from halley.testing.clock import T0
-
-import msgspec
 
 PICTURE = OutputFile(
     ref="asset:p/0/a.png", index=0, name="a.png", sha256="0" * 64, size_bytes=3, content_type="image/png"

@@ -33,10 +33,10 @@ def serve(
     from halley.cli.starting import (
         remember_or_say,
         require_port,
-        running_url,
         settings_from,
         show_banner,
     )
+    from halley.store.folder import holder_of
 
     screen = Screen()
     flags = {"server.host": host, "server.port": port, "data": data, "demo": demo}
@@ -47,10 +47,11 @@ def serve(
     missing = [str(path) for path in paths or [] if not path.exists()]
     if missing:
         raise UsageProblem(f"There is no model at {', '.join(missing)}.", hint="`halley init FOLDER` begins one.")
-    running = running_url(settings.data)
-    if running is not None:
+    holder = holder_of(settings.data)
+    if holder is not None:
+        where = f"at {holder.url}" if holder.url else "which is just starting"
         raise UsageProblem(
-            f"A Halley server already runs on {settings.data}: {running}.",
+            f"A Halley server already runs on {settings.data}: process {holder.pid}, {where}.",
             hint="Use it, stop it, or name another folder with --data.",
         )
     require_port(settings.server.host, settings.server.port)

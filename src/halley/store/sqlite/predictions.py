@@ -43,6 +43,9 @@ class PredictionRows(Part):
         return self._writer.submit(_create, self._book, new, orphaned=self._give_back)
 
     async def get(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
+        known = self._recent.get(prediction_id)
+        if known is not None:
+            return known if account_id is None or known.account_id == account_id else None
         row = self._reads.one(SELECT_PREDICTION, prediction_id)
         if row is None or (account_id is not None and row[1] != account_id):
             return None

@@ -66,8 +66,21 @@ class QueueRows(Part):
         predict_time: float | None = None,
     ) -> Awaitable[Finished]:
         return self._writer.submit(
-            _finish, self._book, self._guard, lease, fact, at, tuple(events), error, reason, predict_time
+            _finish,
+            self._book,
+            self._guard,
+            lease,
+            fact,
+            at,
+            tuple(events),
+            error,
+            reason,
+            predict_time,
+            committed=self._learn,
         )
+
+    def _learn(self, finished: Finished) -> None:
+        self._recent.put(finished.prediction)
 
     def release(self, lease: Lease, at: datetime, *, backoff_seconds: float = 0.0) -> Awaitable[None]:
         return self._writer.submit(release, self._book, lease, at, backoff_seconds)

@@ -18,6 +18,7 @@ from halley.store.sqlite.models import ModelRows
 from halley.store.sqlite.predictions import PredictionRows
 from halley.store.sqlite.queue import QueueRows
 from halley.store.sqlite.reads import Reads
+from halley.store.sqlite.recent import RecentRows
 from halley.store.sqlite.rescue import RescueRows
 from halley.store.sqlite.schema import connect, prepare
 from halley.store.sqlite.writer import GroupWriter
@@ -33,8 +34,9 @@ class SqliteStore(PredictionRows, QueueRows, RescueRows, ModelRows, KeyRows, Led
     """
 
     def __init__(self, writer: GroupWriter, reads: Reads, book: Book, guard: Guard) -> None:
-        super().__init__(writer, reads, book, guard)
-        self.files = FileRows(writer, reads, book, guard)
+        recent = RecentRows()
+        super().__init__(writer, reads, book, guard, recent)
+        self.files = FileRows(writer, reads, book, guard, recent)
 
     @property
     def broken(self) -> Unusable | None:

@@ -39,7 +39,7 @@ class Recollection(Protocol):
 
 
 class _Write:
-    __slots__ = ("args", "future", "operation", "orphaned", "outcome")
+    __slots__ = ("args", "committed", "future", "operation", "orphaned", "outcome")
 
     def __init__(
         self,
@@ -47,11 +47,13 @@ class _Write:
         args: tuple[Any, ...],
         future: asyncio.Future[Any],
         orphaned: Callable[[Any], None] | None,
+        committed: Callable[[Any], None] | None,
     ) -> None:
         self.operation = operation
         self.args = args
         self.future = future
         self.orphaned = orphaned
+        self.committed = committed
         self.outcome: Any = None
 
 
@@ -96,11 +98,13 @@ class GroupWriter:
         operation: Callable[..., T | HalleyError],
         *args: Any,
         orphaned: Callable[[T], None] | None = None,
+        committed: Callable[[T], None] | None = None,
     ) -> asyncio.Future[T]:
         """Queue an operation; the future is done after its commit. Only from the event loop's thread.
 
         Cancelling the future does not take the operation back. If it was cancelled when the operation is committed,
-        `orphaned` gets the result that nobody waits for.
+        `orphaned` gets the result that nobody waits for. `committed` gets the result before anybody else, whether
+        somebody waits or not.
 
         Raises:
             Unusable: the writer was closed.
@@ -108,7 +112,7 @@ class GroupWriter:
         if self._closing:
             raise Unusable("The database is closed: this server is stopping.")
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._queue.append(_Write(operation, args, future, orphaned))
+        self._queue.append(_Write(operation, args, future, orphaned, committed))
         if self._wake.locked():
             self._wake.release()
         return future
@@ -241,6 +245,8 @@ def _deliver(batch: list[_Write]) -> None:
     for write in batch:
         future = write.future
         outcome = write.outcome
+        if write.committed is not None and not isinstance(outcome, Exception):
+            write.committed(outcome)
         if not future.done():
             if isinstance(outcome, Exception):
                 future.set_exception(outcome)

@@ -1,0 +1,20 @@
+"""Our HMAC is the standard library's."""
+
+import hmac
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from halley.mac import Mac
+
+
+@given(st.binary(max_size=200), st.binary(max_size=5000))
+def test_it_equals_the_plain_path(key: bytes, message: bytes) -> None:
+    assert Mac(key).digest(message) == hmac.digest(key, message, "sha256")
+
+
+def test_one_object_serves_many_messages() -> None:
+    mac = Mac(b"key")
+    assert [mac.digest(b"a"), mac.digest(b"b"), mac.digest(b"a")] == [
+        hmac.digest(b"key", message, "sha256") for message in (b"a", b"b", b"a")
+    ]
