@@ -31,8 +31,8 @@ PAGES = [
 PYTHON = ROOT / ".clients/py1/bin/python"
 JAVASCRIPT = ROOT / "tests/e2e/js"
 LEFT_BEHIND = {
-    "README.md": {"desert.png", "forest.webp", "greeter"},
-    "docs/start/first-picture.md": {"lighthouse.png", "large.png"},
+    "README.md": {"desert.webp", "forest.webp", "greeter"},
+    "docs/start/first-picture.md": {"lighthouse.webp", "large.png"},
     "docs/start/own-model.md": {"greeter", "letters"},
     "docs/how-to/follow-a-prediction-elsewhere.md": {"comet"},
     "docs/how-to/save-outputs.md": {"hills.webp", "hills", "green-0.webp"},

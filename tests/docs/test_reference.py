@@ -107,3 +107,12 @@ def test_examples_of_the_configuration_are_fit(name: str, tmp_path: Path) -> Non
             file = tmp_path / f"{number}.toml"
             file.write_text(text)
             read_settings({}, config=file, flags={}, folder=tmp_path, user_file=tmp_path / "none.toml")
+
+
+def test_messages_in_troubleshooting_are_those_of_the_code() -> None:
+    code = "".join(path.read_text() for path in SOURCE.rglob("*.py"))
+    joined = re.sub(r'"\s*\n\s*f?"', "", code)  # a message may run over several literals
+    rows = [line.split("|")[1] for line in page("how-to/troubleshoot.md").splitlines() if line.startswith("| ")]
+    quoted = [piece for row in rows for message in re.findall(r"`([^`]+)`", row) for piece in message.split("...")]
+    pieces = [piece.strip(" /,.") for piece in quoted]
+    assert [piece for piece in pieces if len(piece) > 8 and piece not in joined] == []
