@@ -261,7 +261,9 @@ def main():
                 except (OSError, RuntimeError) as error:
                     print(f"{name}: left out: {error}")
         if "command" in rows:
-            bench_command(home)
+            fresh = home / "fresh"  # what a new user has: nothing in the database yet
+            fresh.mkdir()
+            bench_command(fresh)
         summary(table)
 
 

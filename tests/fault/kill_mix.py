@@ -34,6 +34,9 @@ SETTLE_SECONDS: Final = 60.0
 LEASE_SECONDS: Final = 1.0
 WAYS: Final = ("outside", "before_commit", "outside", "after_commit")
 RAWS: Final = 3
+STRIKE_RAWS: Final = 10
+GAP_SECONDS: Final = 0.001  # at most, between two creates; and half of it before the blow
+LIFE_SECONDS: Final = 0.8  # at most this long nothing happens to a server: clients finish something, too
 CONFIG: Final = """
 [server]
 access_log = false
@@ -51,7 +54,10 @@ preload = true
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """What shall happen. `planted` names bugs to switch on; with `until_caught` the first violation ends the run."""
+    """What shall happen, to at least so many acknowledged predictions.
+
+    `planted` names bugs to switch on; with `until_caught` the first violation ends the run.
+    """
 
     predictions: int = 500
     server_deaths: int = 40
@@ -167,13 +173,14 @@ class Mix:
         """Kill replicas and servers until there were enough that count."""
         schedule, report = self._schedule, self.report
         rounds = max(schedule.server_deaths, schedule.replica_deaths)
-        each = schedule.predictions // max(rounds, 1) // 2
-        for number in range(rounds * 3 // 2):
+        each = schedule.predictions // max(rounds, 1)
+        for number in range(rounds * 2):
             more_replicas = report.replica_deaths < schedule.replica_deaths
             more_servers = report.server_deaths < schedule.server_deaths
             if not (more_replicas or more_servers) or self._is_caught():
                 return
             self._quota.give(each)
+            time.sleep(self._chance.uniform(0, LIFE_SECONDS))
             victim, witness = self._begin(MODELS[0], seconds=4.0), self._begin(MODELS[1], seconds=2.0)
             self._wait_until("the witnesses run", self._started, victim, witness)
             if more_replicas:
@@ -205,10 +212,8 @@ class Mix:
     def settle(self) -> None:
         """Let everything end, and count."""
         if not self._schedule.until_caught:
-            self._quota.give(max(1, self._schedule.predictions - self._ledger.sent))
-            self._wait_until(
-                "the clients are done", lambda: self._ledger.sent >= self._schedule.predictions, seconds=SETTLE_SECONDS
-            )
+            self._quota.give(self._schedule.predictions)  # as many as are still missing, and nobody takes more
+            self._wait_until("the clients are done", self._enough_acknowledged, seconds=SETTLE_SECONDS)
         self._quota.close(CLIENTS)
         for client in self._clients:
             client.join(30)
@@ -235,7 +240,7 @@ class Mix:
     def _kill_replica(self, victim: str) -> None:
         folder = MODELS[0].partition("/")[2]
         runner = next(each for each in runners_of(self._process.pid) if f"/models/{folder}" in " ".join(each.cmdline()))
-        raws = self._fire()
+        raws = self._fire(RAWS)
         runner.kill()
         in_flight = not all(raw.is_answered() for raw in raws)
         for raw in raws:
@@ -255,7 +260,7 @@ class Mix:
     def _kill_server(self, way: str, witness: str) -> None:
         runners = runners_of(self._process.pid)
         if way == "outside":
-            raws = self._fire()
+            raws = self._fire(RAWS)
             self._server.kill()
         else:
             raws = self._strike(way)
@@ -274,28 +279,30 @@ class Mix:
         order = self._controls / "strike"
         draft = order.with_suffix(".draft")
         draft.write_text(f"{point} {self._schedule.chance}")
-        draft.rename(order)
-        raws: list[RawCreate] = []
+        raws = self._fire(STRIKE_RAWS, lambda: draft.rename(order))
         try:
-            for _ in range(12):
-                raws += self._fire(1)
-                if self._process.poll() is not None:
-                    break
             self._process.wait(5)
-        except (OSError, subprocess.TimeoutExpired):
-            self._server.kill()  # it died between two connections, or chance never said yes
-        finally:
-            order.unlink()
+        except subprocess.TimeoutExpired:  # chance never said yes
+            self._server.kill()
+        order.unlink()
         return raws
 
-    def _fire(self, count: int = RAWS) -> list[RawCreate]:
-        """Send creates and read no answer; returns 0 to 1 ms after the last one left."""
+    def _fire(self, count: int, arm: Callable[[], object] | None = None) -> list[RawCreate]:
+        """Send creates and read no answer; returns soon after the last one left, or as soon as nobody takes any."""
+        sent = []
         raws = [RawCreate(self._server.port) for _ in range(count)]
+        if arm is not None:
+            arm()
         for raw in raws:
+            time.sleep(self._chance.uniform(0, GAP_SECONDS))
             given = {"seconds": round(self._chance.uniform(0, 0.1), 3)}
-            raw.send(create_bytes(ADMIN_KEY, self._chance.choice(MODELS), given))
-            time.sleep(self._chance.uniform(0, 0.001))
-        return raws
+            try:
+                raw.send(create_bytes(ADMIN_KEY, self._chance.choice(MODELS), given))
+            except OSError:  # it is dead by now
+                break
+            sent.append(raw)
+        time.sleep(self._chance.uniform(0, GAP_SECONDS / 2))
+        return sent
 
     def _pause(self, take_back: Callable[[], dict[str, Any]]) -> None:
         answer: dict[str, Any] = {}
@@ -341,6 +348,9 @@ class Mix:
         return set(prediction_ids) <= self._books.running() and all(
             "started" in self._books.kinds(each) for each in prediction_ids
         )
+
+    def _enough_acknowledged(self) -> bool:
+        return len(self._ledger.acknowledged) >= self._schedule.predictions
 
     def _told(self, prediction_id: str) -> bool:
         return "output_added" in self._books.kinds(prediction_id)

@@ -44,11 +44,6 @@ class Ledger:
         with self._lock:
             self.faults[fault] += 1
 
-    @property
-    def sent(self) -> int:
-        """Creates that left their client."""
-        return len(self.acknowledged) + self.unknown
-
 
 @dataclass
 class Verdict:

@@ -18,7 +18,7 @@ def test_forty_deaths_of_servers_and_replicas_break_no_promise(tmp_path: Path) -
     report = run_mix(tmp_path, schedule)
     print(report)
     assert not report.violations
-    assert report.acknowledged + report.unknown >= schedule.predictions
+    assert report.acknowledged >= schedule.predictions
     assert report.server_deaths >= schedule.server_deaths
     assert report.of_them_at_failpoints >= schedule.server_deaths // 4
     assert report.replica_deaths >= schedule.replica_deaths
@@ -31,7 +31,7 @@ def test_an_answer_before_the_commit_is_found(tmp_path: Path) -> None:
     report = run_mix(
         tmp_path,
         Schedule(
-            predictions=60,
+            predictions=100,
             server_deaths=12,
             replica_deaths=0,
             pauses=0,
@@ -49,7 +49,7 @@ def test_an_answer_before_the_commit_is_found(tmp_path: Path) -> None:
 def test_a_missing_fence_is_found(tmp_path: Path) -> None:
     report = run_mix(
         tmp_path,
-        Schedule(predictions=60, server_deaths=0, replica_deaths=0, pauses=10, planted="no_fence", until_caught=True),
+        Schedule(predictions=100, server_deaths=0, replica_deaths=0, pauses=10, planted="no_fence", until_caught=True),
     )
     print(report)
     assert report.verdict.stale or report.verdict.two_terminals or report.verdict.overturned, (

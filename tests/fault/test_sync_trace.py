@@ -3,9 +3,7 @@
 import re
 import shutil
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +17,9 @@ pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
 HERE: Final = Path(__file__).parent
 CONNECTIONS: Final = 64
-CREATES_EACH: Final = 10
+ROUNDS: Final = 10
+SYNCS: Final = "trace=fsync,fdatasync"
+TRAFFIC: Final = "read,recvfrom,recvmsg,write,writev,sendto,sendmsg"
 CONFIG: Final = """
 [server]
 access_log = false
@@ -39,25 +39,41 @@ _SYNC_BEGUN: Final = re.compile(r"^(\d+) .*?f(?:data)?sync\(\d+<[^>]*/halley\.db
 _SYNC_DONE: Final = re.compile(r"^(\d+) .*?f(?:data)?sync(?:\(\d+<[^>]*/halley\.db-wal>\)| resumed>\)) += 0")
 
 
-@pytest.fixture
-def traced(tmp_path: Path) -> Iterator[Halley]:
+class Traced(Halley):
     """A server under strace, whose only slot is taken for longer than the test: creates are all that is written."""
-    require(shutil.which("strace"), "strace, which shows the system calls")
-    strace = ("strace", "-D", "-f", "--seccomp-bpf", "-yy", "-s", "48", "-o", str(tmp_path / "trace"))
-    calls = "trace=fsync,fdatasync,read,recvfrom,recvmsg,write,writev,sendto,sendmsg"
-    command = (*strace, "-e", calls, sys.executable, "-m", "halley.cli.main")
-    config = CONFIG.format(path=HERE / "models" / "nap")
-    with Halley(tmp_path, "--no-demo", config=config, command=command) as server:
-        _, _, held = server.call("POST", "/v1/models/test/nap/predictions", {"input": {"seconds": 600}})
-        yield server
-        server.call("POST", f"/v1/predictions/{held['id']}/cancel")
+
+    def __init__(self, home: Path, calls: str) -> None:
+        require(shutil.which("strace"), "strace, which shows the system calls")
+        strace = ("strace", "-D", "-f", "--seccomp-bpf", "-yy", "-s", "48", "-o", str(home / "trace"), "-e", calls)
+        super().__init__(
+            home,
+            "--no-demo",
+            config=CONFIG.format(path=HERE / "models" / "nap"),
+            command=(*strace, sys.executable, "-m", "halley.cli.main"),
+        )
+
+    def __enter__(self) -> "Traced":
+        super().__enter__()
+        status, _, held = self.call("POST", "/v1/models/test/nap/predictions", {"input": {"seconds": 600}})
+        assert status == 201, held
+        self._held = held["id"]
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self.call("POST", f"/v1/predictions/{self._held}/cancel")
+        super().__exit__(*args)
+
+    def lines(self) -> list[str]:
+        """What was traced so far, a line for each call or part of a call."""
+        return (self.home / "trace").read_text(errors="replace").splitlines()
 
 
-def test_a_sync_of_the_log_lies_between_a_create_and_its_201(traced: Halley) -> None:
-    begin = len(_lines(traced))
-    for _ in range(20):
-        _create(traced, 1)
-    lines = _lines_with_answers(traced, begin, 20)
+def test_a_sync_of_the_log_lies_between_a_create_and_its_201(tmp_path: Path) -> None:
+    with Traced(tmp_path, f"{SYNCS},{TRAFFIC}") as traced:
+        begin = len(traced.lines())
+        for _ in range(20):
+            _create(traced, 1)
+        lines = _lines_with_answers(traced, begin, 20)
     received = [number for number, line in enumerate(lines) if _RECEIVED.search(line)]
     sent = [number for number, line in enumerate(lines) if _SENT.search(line)]
     assert len(received) == len(sent)
@@ -66,39 +82,34 @@ def test_a_sync_of_the_log_lies_between_a_create_and_its_201(traced: Halley) -> 
         assert _has_whole_sync(lines[came + 1 : went]), "\n".join(lines[came : went + 1])
 
 
-def test_many_creates_share_a_sync(traced: Halley) -> None:
-    begin = len(_lines(traced))
-    threads = [threading.Thread(target=_create, args=(traced, CREATES_EACH)) for _ in range(CONNECTIONS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    lines = _lines_with_answers(traced, begin, CONNECTIONS * CREATES_EACH)
-    creates = sum(1 for line in lines if _SENT.search(line))
-    syncs = sum(1 for line in lines if _SYNC_DONE.search(line))
+def test_many_creates_share_a_sync(tmp_path: Path) -> None:
+    with Traced(tmp_path, SYNCS) as traced:
+        begin = len(traced.lines())
+        for _ in range(ROUNDS):
+            _create(traced, CONNECTIONS)
+        syncs = sum(1 for line in traced.lines()[begin:] if _SYNC_DONE.search(line))
+    creates = ROUNDS * CONNECTIONS
     print(f"{creates} creates at {CONNECTIONS} connections, {syncs} syncs")
     assert 0 < syncs < creates / 4
 
 
-def _create(server: Halley, count: int) -> None:
-    """Creates one after the other, each on a fresh connection."""
-    for _ in range(count):
-        raw = RawCreate(server.port)
-        raw.send(create_bytes(ADMIN_KEY, "test/nap", {"seconds": 0.0}))
+def _create(server: Halley, connections: int) -> None:
+    """One create on each of so many connections, all sent before any answer is read."""
+    raws = [RawCreate(server.port) for _ in range(connections)]
+    request = create_bytes(ADMIN_KEY, "test/nap", {"seconds": 0.0})
+    for raw in raws:
+        raw.send(request)
+    for raw in raws:
         answer = raw.answer()
         assert answer is not None
         assert answer[0] == 201
 
 
-def _lines(server: Halley) -> list[str]:
-    return (server.home / "trace").read_text(errors="replace").splitlines()
-
-
-def _lines_with_answers(server: Halley, begin: int, answers: int) -> list[str]:
+def _lines_with_answers(server: Traced, begin: int, answers: int) -> list[str]:
     """What was traced since; an answer may arrive a moment before its line is written."""
     lines: list[str] = []
     for _ in range(500):
-        lines = _lines(server)[begin:]
+        lines = server.lines()[begin:]
         if sum(1 for line in lines if _SENT.search(line)) >= answers:
             return lines
         time.sleep(0.01)

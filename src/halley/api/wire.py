@@ -3,7 +3,7 @@
 UNSET members are left out. What only passes through stays bytes (`msgspec.Raw`).
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -11,6 +11,8 @@ from msgspec import UNSET, Raw, UnsetType
 from halley.errors import InvalidField
 
 Time = str  # RFC 3339, UTC, six digits and Z
+NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
+Url = Annotated[str, msgspec.Meta(pattern="^https?://", max_length=2048)]
 
 
 class Urls(msgspec.Struct, kw_only=True):
@@ -177,11 +179,11 @@ class KeyPage(msgspec.Struct, kw_only=True):
 class CreatePrediction(msgspec.Struct, kw_only=True):
     """A wish to run a version. Unknown members are ignored."""
 
-    version: str
+    version: NonEmpty
     input: dict[str, Any] = {}
-    webhook: str | None = None
+    webhook: Url | None = None
     webhook_events_filter: list[Literal["start", "output", "logs", "completed"]] | None = None
-    webhook_completed: str | None = None
+    webhook_completed: Url | None = None
     stream: bool | None = None
 
 
@@ -189,18 +191,18 @@ class CreateModelPrediction(msgspec.Struct, kw_only=True):
     """A wish to run the model that the path names."""
 
     input: dict[str, Any] = {}
-    webhook: str | None = None
+    webhook: Url | None = None
     webhook_events_filter: list[Literal["start", "output", "logs", "completed"]] | None = None
-    webhook_completed: str | None = None
+    webhook_completed: Url | None = None
     stream: bool | None = None
 
 
 class CreateKey(msgspec.Struct, kw_only=True):
     """A key for an account, which is made if it is new."""
 
-    username: str
-    name: str = ""
-    scopes: list[Literal["read", "write", "admin"]] | None = None  # read and write
+    username: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9](?:-?[A-Za-z0-9]){0,59}$", max_length=60)]
+    name: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    scopes: Annotated[list[Literal["read", "write", "admin"]], msgspec.Meta(min_length=1)] | None = None  # read, write
 
 
 class Health(msgspec.Struct, kw_only=True):

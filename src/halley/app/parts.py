@@ -1,11 +1,11 @@
 """Builds the parts and connects them. No part looks for another: each is handed what it needs."""
 
 import tempfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from halley.api.application import Api, build_api
 from halley.app.models import ModelLoader
@@ -33,9 +33,13 @@ from halley.replicas.host import ReplicaRules
 from halley.replicas.workspace import RunFolders
 from halley.settings import Settings
 from halley.store.secrets import load_secrets
+from halley.store.sqlite.store import SqliteStore
 from halley.web.pages import Pages
 
 DATABASE_NAME: Final = "halley.db"
+
+OpenStore = Callable[..., AbstractAsyncContextManager[SqliteStore]]
+"""With the signature of `store.sqlite.open_sqlite`; tests hand in one that fails on purpose."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +55,16 @@ class Parts:
     files: Files
     shelf: Shelf
     clock: Clock
+    store: SqliteStore
 
 
 @asynccontextmanager
-async def build(settings: Settings, environ: Mapping[str, str], open_store: Any) -> AsyncIterator[Parts]:
+async def build(
+    settings: Settings, environ: Mapping[str, str], open_store: OpenStore, *, model_folders: Sequence[Path] = ()
+) -> AsyncIterator[Parts]:
     """Open what needs opening, in order; at the end of the block it is closed in reverse.
 
-    `open_store` has the signature of `store.sqlite.open_sqlite`.
+    Links inside a run folder may lead into `model_folders`.
 
     Raises:
         Unusable: the data cannot be used as it is.
@@ -106,7 +113,7 @@ async def build(settings: Settings, environ: Mapping[str, str], open_store: Any)
             queue=store,
             provider=provider,
             stager=stager,
-            keeper=OutputKeeper(shelf=shelf, roots=[Path(tempfile.gettempdir())]),
+            keeper=OutputKeeper(shelf=shelf, roots=[Path(tempfile.gettempdir()), *model_folders]),
             workspace=workspace,
             catalog=catalog,
             bus=bus,
@@ -173,10 +180,11 @@ async def build(settings: Settings, environ: Mapping[str, str], open_store: Any)
             files=files,
             shelf=shelf,
             clock=clock,
+            store=store,
         )
 
 
-def _faults(catalog: Catalog, store: Any) -> dict[str, str]:
+def _faults(catalog: Catalog, store: SqliteStore) -> dict[str, str]:
     """What keeps this server from taking work now, for /readyz."""
     faults = {"models": "being loaded"} if catalog.is_loading else {}
     if store.broken is not None:

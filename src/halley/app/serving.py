@@ -8,16 +8,15 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import uvloop
 
 from halley.api.server import Server, make_server
 from halley.app.models import Wanted, wanted_models
-from halley.app.parts import Parts, build
+from halley.app.parts import OpenStore, Parts, build
 from halley.errors import HalleyError
 from halley.settings import Settings, process_environ
 from halley.store.folder import DataFolder, hold
@@ -27,8 +26,7 @@ _log = logging.getLogger(__name__)
 
 DRAIN_SECONDS: Final = 30.0  # how long running predictions may take to end after SIGTERM
 HOUSEKEEPING_SECONDS: Final = 60.0
-
-OpenStore = Callable[..., AbstractAsyncContextManager[Any]]
+WATCH_SECONDS: Final = 1.0
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +69,8 @@ async def _serve(
 ) -> int:
     listening = _listen(settings.server.host, settings.server.port)
     url = settings.server.public_url or _url(listening)
-    async with build(settings, process_environ(), open_store) as parts:
+    folders = [item.source.folder for item in wanted]
+    async with build(settings, process_environ(), open_store, model_folders=folders) as parts:
         key = await parts.keys.ensure_admin(settings.admin_key)
         parts.catalog.is_loading = True
         await parts.dispatcher.open()
@@ -81,6 +80,7 @@ async def _serve(
             services = [
                 tasks.create_task(parts.dispatcher.run()),
                 tasks.create_task(_housekeeping(parts)),
+                tasks.create_task(_watch_store(parts)),
                 tasks.create_task(_stop_on_signal(parts, server)),
             ]
             folder.announce(url)
@@ -121,6 +121,14 @@ async def _stop_on_signal(parts: Parts, server: Server) -> None:
         )
     await parts.dispatcher.drain(DRAIN_SECONDS)
     server.should_exit = True
+
+
+async def _watch_store(parts: Parts) -> None:
+    """End the process when nothing can be written any more: a restart reads back what is really on the disk."""
+    while True:
+        await parts.clock.sleep(WATCH_SECONDS)
+        if parts.store.broken is not None:
+            raise parts.store.broken
 
 
 async def _housekeeping(parts: Parts) -> None:

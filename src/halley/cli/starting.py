@@ -106,7 +106,6 @@ def show_banner(screen: Screen, settings: Settings, started: Started, *, hint: b
     sources = {origin.split(",")[0] for origin in settings.origins.values() if not origin.startswith("flag ")}
     config = ", ".join(sorted(sources)) or "built-in defaults"
     screen.note(f"halley {__version__}   data: {settings.data}   config: {config}")
-    screen.note(f"  Dashboard   {started.url}/ui")
     screen.note(f"  API         {started.url}/v1        (OpenAPI: {started.url}/v1/openapi.json)")
     if started.key:
         screen.note(f"  Token       {started.key}  (shown once; kept in {credentials.credentials_path()})")
