@@ -216,9 +216,8 @@ def bench_command(home):
         finally:
             process.terminate()
             process.wait(20)
-    print(
-        f"halley serve to the first accepted request: median {statistics.median(starts):.0f} ms of 5 (floor: under 1000)"
-    )
+    middle = statistics.median(starts)
+    print(f"halley serve to the first accepted request: median {middle:.0f} ms of 5 (floor: under 1000)")
 
 
 def summary(table):
