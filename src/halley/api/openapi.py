@@ -11,13 +11,14 @@ from halley import __version__
 from halley.api import wire
 from halley.api.asgi import Answer, Call, json_answer
 from halley.api.parts import Parts
-from halley.api.routing import Route
+from halley.api.routing import Param, Route
 
 _TEMPLATE: Final = "#/components/schemas/{name}"
 _PROBLEM: Final = {
     "description": "A refusal (RFC 9457)",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
+_PAGE: Final = {"text/html": {}, "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _OPERATION_LETTERS: Final = re.compile(r"[^A-Za-z0-9]+")
 
 
@@ -65,7 +66,7 @@ def _operation(route: Route, schema_of: dict[str, dict[str, Any]]) -> dict[str, 
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in route.parameter_names
     ]
     parameters += [
-        {"name": param.name, "in": param.place, "description": param.description, "schema": {"type": param.type}}
+        {"name": param.name, "in": param.place, "description": param.description, "schema": _schema(param)}
         for param in route.params
     ]
     operation: dict[str, Any] = {
@@ -94,8 +95,20 @@ def _responses(route: Route, schema_of: dict[str, dict[str, Any]]) -> dict[str, 
         elif route.response is not None:
             response["content"] = {"application/json": {"schema": schema_of[str(route.response)]}}
         responses[str(status)] = response
-    responses["default"] = _PROBLEM
+    # a page refuses with a page
+    responses["default"] = {"description": "A page", "content": _PAGE} if route.response == "text/html" else _PROBLEM
     return responses
+
+
+def _schema(param: Param) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": param.type}
+    if param.values:
+        schema["enum"] = list(param.values)
+    if param.format:
+        schema["format"] = param.format
+    if param.pattern:
+        schema["pattern"] = param.pattern
+    return schema
 
 
 _UPLOAD: Final = {

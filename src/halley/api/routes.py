@@ -17,7 +17,10 @@ _PREFER: Final = Param(
     name="Prefer", place="header", description="`wait` or `wait=n`: hold the answer until the end, or n seconds."
 )
 _CANCEL_AFTER: Final = Param(
-    name="Cancel-After", place="header", description="Deadline from creation, 5 s to 24 h: `90`, `5m`, `1h30m`."
+    name="Cancel-After",
+    place="header",
+    description="Deadline from creation, 5 s to 24 h: `90`, `5m`, `1h30m`.",
+    pattern="^([0-9]{1,9}|([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?)$",
 )
 
 _PREDICTIONS: Final = (
@@ -45,9 +48,9 @@ _PREDICTIONS: Final = (
         summary="List predictions, newest first",
         params=(
             *_PAGE,
-            Param(name="created_after", description="Inclusive; ISO 8601."),
-            Param(name="created_before", description="Exclusive; ISO 8601."),
-            Param(name="source", description="Only `web`; then the last 14 days."),
+            Param(name="created_after", description="Inclusive; ISO 8601.", format="date-time"),
+            Param(name="created_before", description="Exclusive; ISO 8601.", format="date-time"),
+            Param(name="source", description="Only `web`; then the last 14 days.", values=("web",)),
             Param(name="include", description="`logs` adds the logs."),
         ),
     ),
@@ -99,8 +102,12 @@ _MODELS: Final = (
         summary="List models",
         params=(
             *_PAGE,
-            Param(name="sort_by", description="`latest_version_created_at` (default) or `model_created_at`."),
-            Param(name="sort_direction", description="`desc` (default) or `asc`."),
+            Param(
+                name="sort_by",
+                description="`latest_version_created_at` if absent.",
+                values=("latest_version_created_at", "model_created_at"),
+            ),
+            Param(name="sort_direction", description="`desc` if absent.", values=("desc", "asc")),
         ),
     ),
     Route(

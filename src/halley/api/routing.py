@@ -25,6 +25,9 @@ class Param(msgspec.Struct, frozen=True, kw_only=True):
     place: Literal["query", "header"] = "query"
     type: str = "string"
     description: str = ""
+    values: tuple[str, ...] = ()  # if only these are taken
+    format: str = ""
+    pattern: str = ""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
