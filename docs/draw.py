@@ -176,9 +176,14 @@ def _parameters(params: Sequence[Any]) -> str:
 
 def parameters() -> str:
     """Every parameter of the routes, once."""
-    found = {(param.name, param.place): param.description for route in ROUTES for param in route.params}
+    found = {(param.name, param.place): _parameter(param) for route in ROUTES for param in route.params}
     rows = [[f"`{name}`", place, text] for (name, place), text in sorted(found.items(), key=lambda item: item[0][::-1])]
     return table(["parameter", "where", "meaning"], rows)
+
+
+def _parameter(param: Any) -> str:
+    values = ", ".join(f"`{value}`" for value in param.values)
+    return f"{param.description} One of {values}." if len(param.values) > 1 else str(param.description)
 
 
 def error_codes() -> str:
