@@ -220,7 +220,8 @@ async def test_keys_are_made_shown_once_and_revoked(world: World) -> None:
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        ({}, "username"),
+        ({"username": None}, "username"),
+        ({"username": ""}, "username"),
         ({"username": 1}, "username"),
         ({"username": "a b"}, "username"),
         ({"username": "x", "scopes": ["all"]}, "scopes"),

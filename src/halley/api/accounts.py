@@ -33,7 +33,7 @@ async def list_keys(call: Call, parts: Parts) -> Answer:  # noqa: ARG001
 async def create_key(call: Call, parts: Parts) -> Answer:
     """Make a key; its token is in this answer and nowhere else."""
     members, _ = await read_object(call, parts.limits)
-    username = text_member(members, "username")
+    username = text_member(members, "username") if "username" in members else call.identity.account.username
     name = text_member(members, "name", required=False)
     if len(name) > _NAME_LIMIT:
         raise invalid("max_length", "name", f"must be at most {_NAME_LIMIT} characters")

@@ -198,9 +198,9 @@ class CreateModelPrediction(msgspec.Struct, kw_only=True):
 
 
 class CreateKey(msgspec.Struct, kw_only=True):
-    """A key for an account, which is made if it is new."""
+    """A key for an account, which is made if it is new; for the caller's own if no username is given."""
 
-    username: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9](?:-?[A-Za-z0-9]){0,59}$", max_length=60)]
+    username: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9](?:-?[A-Za-z0-9]){0,59}$", max_length=60)] | None = None
     name: Annotated[str, msgspec.Meta(max_length=200)] = ""
     scopes: Annotated[list[Literal["read", "write", "admin"]], msgspec.Meta(min_length=1)] | None = None  # read, write
 

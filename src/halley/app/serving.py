@@ -53,6 +53,9 @@ def run_server(
         Unusable: the data folder is taken, the data cannot be used, or a model path holds no model.
     """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # one would log the URLs of inputs, with their tokens; the other says what our own banner says better
+    for name in ("httpx2", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     wanted = wanted_models(settings, paths, demo=demo)
     with hold(settings.data) as folder:
         return uvloop.run(_serve(settings, folder, wanted, reload=reload, announce=announce, open_store=open_store))

@@ -37,7 +37,8 @@ class FileBlobs:
 
         Call it once at start, before the first `put`, by the holder of the data folder's lock.
         """
-        self._tmp.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._tmp.mkdir(exist_ok=True)
         left = [Path(entry.path) for entry in os.scandir(self._tmp)]
         for path in left:
             path.unlink()

@@ -112,7 +112,7 @@ def show_banner(screen: Screen, settings: Settings, started: Started, *, hint: b
     if started.models:
         screen.note(f"  Models      {'  '.join(started.models)}")
     if hint:
-        screen.note('  Try:  halley run demo/paint prompt="moonlit desert at night" -o desert.png')
+        screen.note('  Try:  halley run demo/paint prompt="moonlit desert at night" -o desert.webp')
         screen.note('        eval "$(halley env)"   # the official clients then talk to this server')
     screen.note("  Press Ctrl+C to stop.")
 

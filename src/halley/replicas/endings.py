@@ -21,6 +21,7 @@ SAID_CHARS: Final = 64 * 2**10
 """How much of a process's output is kept, so that its end can be explained."""
 
 _TAIL_LINES: Final = 20
+_OUR_FRAMES: Final = ("/_halley_runner/", "/runner/start.py")
 _TAIL_CHARS: Final = 2000
 
 
@@ -41,7 +42,9 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 
 def died(how: Exit, *, doing: str, last_words: str = "") -> str:
     """`The model process was killed by signal 11 (SIGSEGV, segmentation fault) while ...`, with what it said last."""
-    peak = f" Its memory had reached {megabytes(how.peak_bytes)}." if how.peak_bytes else ""
+    # only where memory may be the cause: elsewhere the figure leads people astray
+    is_telling = how.signal == signal.SIGKILL and how.peak_bytes is not None
+    peak = f" Its memory had reached {megabytes(how.peak_bytes or 0)}." if is_telling else ""
     return f"The model process {_manner(how)} while {doing}.{peak}{quoted(last_words)}"
 
 
@@ -54,8 +57,12 @@ def over_memory(used_bytes: int, limit_bytes: int) -> str:
 
 
 def quoted(text: str) -> str:
-    """The last lines of an output, as an appendix to a sentence; nothing if there are none."""
-    lines = text.strip().splitlines()[-_TAIL_LINES:]
+    """The last lines of an output, as an appendix to a sentence; nothing if there are none.
+
+    A crash dump lists our own frames as well: they say nothing about the model and are left out.
+    """
+    lines = [line for line in text.strip().splitlines() if not any(frame in line for frame in _OUR_FRAMES)]
+    lines = lines[-_TAIL_LINES:]
     tail = "\n".join(lines)[-_TAIL_CHARS:]
     return f" Its last output:\n{tail}" if tail else ""
 

@@ -41,7 +41,8 @@ def demo(
     )
 
     screen = Screen()
-    flags = {"server.host": host, "server.port": port, "data": data, "demo": True}
+    # a first look is for pictures, not for a line about each request
+    flags = {"server.host": host, "server.port": port, "data": data, "demo": True, "server.access_log": False}
     settings = settings_from(config, flags)
     running = running_url(settings.data)
     if running is not None:

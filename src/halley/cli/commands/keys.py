@@ -26,7 +26,7 @@ def create(
     """Make a key and print it: this once, on stdout alone."""
     from halley.cli.session import connect
 
-    body = {"name": name} | ({"account": account} if account else {}) | ({"scopes": scope} if scope else {})
+    body = {"name": name} | ({"username": account} if account else {}) | ({"scopes": scope} if scope else {})
     screen = Screen(json_only=as_json)
     with connect(server, token, profile) as client:
         made = client.call("POST", "/keys", json=body)
@@ -34,7 +34,7 @@ def create(
         screen.out_json(made)
         return
     screen.note(f"Made key {made['id']}{f' ({name})' if name else ''}. It is shown this once:")
-    screen.out(str(made.get("token") or made.get("key")))
+    screen.out(str(made["token"]))
 
 
 @app.command("list")
@@ -54,7 +54,7 @@ def list_(
         [
             str(key.get("id", "")),
             str(key.get("name") or ""),
-            str(key.get("account") or ""),
+            str(key.get("username") or ""),
             " ".join(key.get("scopes") or []),
             str(key.get("hint") or ""),
             "revoked" if key.get("revoked_at") else "valid",

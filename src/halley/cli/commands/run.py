@@ -33,7 +33,12 @@ def run(
         bool, typer.Option("--detach-on-interrupt", help="Ctrl+C leaves the prediction running.")
     ] = False,
     idempotency_key: Annotated[
-        str | None, typer.Option("--idempotency-key", metavar="KEY", help="The same key makes no second prediction.")
+        str | None,
+        typer.Option(
+            "--idempotency-key",
+            metavar="KEY",
+            help="Sent as Idempotency-Key: a server that knows it makes no second prediction.",
+        ),
     ] = None,
     server: ServerOption = None,
     token: TokenOption = None,

@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
 
+import os
 import sqlite3
 from datetime import datetime
 from importlib import resources
@@ -27,10 +28,12 @@ def connect(path: Path, *, read_only: bool, cache_kib: int, mmap_bytes: int = 0)
         Unusable: it cannot be opened, or it is no database.
     """
     try:
+        if not read_only and not path.exists():  # SQLite gives its log and index the rights of the database
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS_KEPT
         )
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise Unusable(f"The database {path} cannot be opened: {error}. Check the folder and its rights.") from error
     try:
         connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
