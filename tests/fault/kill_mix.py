@@ -32,6 +32,7 @@ MODELS: Final = ("test/nap", "test/doze")
 CLIENTS: Final = 6
 SETTLE_SECONDS: Final = 60.0
 LEASE_SECONDS: Final = 1.0
+STRIKE: Final = "strike"  # see build.py
 WAYS: Final = ("outside", "before_commit", "outside", "after_commit")
 RAWS: Final = 3
 STRIKE_RAWS: Final = 10
@@ -259,33 +260,36 @@ class Mix:
 
     def _kill_server(self, way: str, witness: str) -> None:
         runners = runners_of(self._process.pid)
-        if way == "outside":
-            raws = self._fire(RAWS)
+        raws = self._fire(RAWS) if way == "outside" else self._strike(way)
+        at_failpoint = way != "outside" and self._is_dead_soon()
+        if not at_failpoint:  # that was the plan, or chance never said yes
             self._server.kill()
-        else:
-            raws = self._strike(way)
         answers = [raw.answer() for raw in raws]
         for answer in answers:
             note_create(self._ledger, answer)
         if None in answers and witness in self._books.running():
             self.report.server_deaths += 1
-            self.report.of_them_at_failpoints += way != "outside"
+            self.report.of_them_at_failpoints += at_failpoint
         else:
             self.report.deaths_not_counted += 1
         self.report.orphans += [f"after a death: {each.pid}" for each in left_of(runners)]
 
     def _strike(self, point: str) -> list[RawCreate]:
-        """Let the server kill itself at a failpoint, with creates in the air."""
-        order = self._controls / "strike"
+        """Tell the server to kill itself at a failpoint, and put creates in the air."""
+        order = self._controls / STRIKE
         draft = order.with_suffix(".draft")
         draft.write_text(f"{point} {self._schedule.chance}")
-        raws = self._fire(STRIKE_RAWS, lambda: draft.rename(order))
+        return self._fire(STRIKE_RAWS, lambda: draft.rename(order))
+
+    def _is_dead_soon(self) -> bool:
+        """Whether the server killed itself, as it was told."""
         try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:  # chance never said yes
-            self._server.kill()
-        order.unlink()
-        return raws
+            self._process.wait(2)
+        except subprocess.TimeoutExpired:
+            return False
+        finally:
+            (self._controls / STRIKE).unlink()
+        return True
 
     def _fire(self, count: int, arm: Callable[[], object] | None = None) -> list[RawCreate]:
         """Send creates and read no answer; returns soon after the last one left, or as soon as nobody takes any."""
@@ -305,23 +309,27 @@ class Mix:
         return sent
 
     def _pause(self, take_back: Callable[[], dict[str, Any]]) -> None:
-        answer: dict[str, Any] = {}
-        for _ in range(5):
-            self._process.send_signal(signal.SIGSTOP)
-            try:
-                assert self._books.running(), "nothing ran when the server was stopped"
-                time.sleep(LEASE_SECONDS + 0.1)
-                answer = take_back()
-            finally:
-                self._process.send_signal(signal.SIGCONT)
-            if "locked" not in answer:
-                break
-            time.sleep(0.05)  # it was stopped inside a commit: let it finish that
-        else:
-            raise AssertionError(f"the work could not be taken back: {answer}")
+        try:
+            self._stop_between_commits()
+            assert self._books.running(), "nothing ran when the server was stopped"
+            time.sleep(LEASE_SECONDS + 0.1)
+            answer = take_back()
+        finally:
+            self._process.send_signal(signal.SIGCONT)
         assert answer["reaped"], "the lease had not expired"
         self.report.pauses += 1
         self.report.taken_back += len(answer["reaped"])
+
+    def _stop_between_commits(self) -> None:
+        """Stopped inside a commit it would keep the database locked: then it goes on, and is stopped again."""
+        for _ in range(100):
+            self._process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
+            if not self._books.is_locked():
+                return
+            self._process.send_signal(signal.SIGCONT)
+            time.sleep(0.002)
+        raise AssertionError("the server was always inside a commit")
 
     # small things
 

@@ -69,6 +69,18 @@ class Books:
         with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
             return connection.execute(statement, values).fetchall()
 
+    def is_locked(self) -> bool:
+        """True if somebody is inside a transaction that writes."""
+        with closing(
+            sqlite3.connect(f"{self._path.as_uri()}?mode=rw", uri=True, timeout=0, isolation_level=None)
+        ) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("ROLLBACK")
+            except sqlite3.OperationalError:
+                return True
+            return False
+
     def running(self) -> set[str]:
         """Predictions that somebody holds and that have not ended."""
         return {

@@ -1,5 +1,6 @@
 """Every way in which a model can go wrong ends one prediction, with a reason, and nothing else; and how servers end."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from typing import Any, Final
 import pytest
 from process import Halley
 
+import halley
 from fault.runners import left_of, runners_of
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
@@ -21,8 +23,11 @@ access_log = false
 [runs]
 cancel_grace_seconds = 0.5
 [models."test/nap"]
-path = "{path}"
+path = "{nap}"
 preload = true
+[models."test/slow"]
+path = "{slow}"
+run_timeout_seconds = 1
 """
 
 MODES: Final = {
@@ -34,36 +39,44 @@ MODES: Final = {
 
 
 @pytest.fixture(scope="module")
-def halley(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Halley]:
-    with _server(tmp_path_factory.mktemp("fail")) as server:
-        yield server
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Halley]:
+    with _server(tmp_path_factory.mktemp("fail")) as started:
+        yield started
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_each_failure_ends_with_its_reason_and_the_next_prediction_works(halley: Halley, mode: str) -> None:
-    failed = _ended(halley, _create(halley, "demo/fail", mode=mode))
+def test_each_failure_ends_with_its_reason_and_the_next_prediction_works(server: Halley, mode: str) -> None:
+    failed = _ended(server, _create(server, "demo/fail", mode=mode))
     assert failed["status"] == "failed"
     for words in MODES[mode]:
         assert words in failed["error"], failed["error"]
     assert failed["completed_at"] is not None
     assert f"about to fail: {mode}" in failed["logs"]
-    _works_again(halley)
+    _works_again(server)
 
 
-def test_one_that_hangs_can_be_canceled(halley: Halley) -> None:
-    made = _create(halley, "demo/fail", mode="hang")
-    _wait_until(halley, "it hangs", lambda: "about to fail" in _get(halley, made)["logs"])
-    status, _, canceled = halley.call("POST", f"/v1/predictions/{made}/cancel")
+def test_one_that_hangs_can_be_canceled(server: Halley) -> None:
+    made = _create(server, "demo/fail", mode="hang")
+    _wait_until(server, "it hangs", lambda: "about to fail" in _get(server, made)["logs"])
+    status, _, canceled = server.call("POST", f"/v1/predictions/{made}/cancel")
     assert (status, canceled["status"]) == (200, "canceled")
-    _works_again(halley)
-    assert _get(halley, made)["status"] == "canceled"
+    _works_again(server)
+    assert _get(server, made)["status"] == "canceled"
 
 
-def test_one_that_hangs_ends_at_its_deadline(halley: Halley) -> None:
-    _works_again(halley)  # loaded, so that the second is spent running
-    made = _create(halley, "demo/fail", {"Cancel-After": "5s"}, mode="hang")
-    assert _ended(halley, made)["status"] == "canceled"
-    _works_again(halley)
+def test_one_that_hangs_ends_at_its_deadline(server: Halley) -> None:
+    _works_again(server)  # loaded, so that the second is spent running
+    made = _create(server, "demo/fail", {"Cancel-After": "5s"}, mode="hang")
+    assert _ended(server, made)["status"] == "canceled"
+    _works_again(server)
+
+
+def test_one_that_hangs_ends_at_the_limit_of_its_model(server: Halley) -> None:
+    failed = _ended(server, _create(server, "test/slow", mode="hang"))
+    assert failed["status"] == "failed"
+    assert "longer than its limit" in failed["error"]
+    again = _ended(server, _create(server, "test/slow", mode="raise"))
+    assert "asked to fail" in again["error"], again["error"]
 
 
 def test_a_killed_server_leaves_no_runner_behind(tmp_path: Path) -> None:
@@ -108,19 +121,23 @@ def test_sigterm_under_load_loses_nothing(tmp_path: Path) -> None:
 
 
 def _server(home: Path) -> Halley:
-    return Halley(home, config=CONFIG.format(path=HERE / "models" / "nap"))
+    slow = home / "slow"
+    shutil.copytree(Path(halley.__file__).parent / "demo" / "fail", slow)
+    with (slow / "predict.py").open("a") as source:
+        source.write("\n# another version\n")
+    return Halley(home, config=CONFIG.format(nap=HERE / "models" / "nap", slow=slow))
 
 
-def _create(halley: Halley, model: str, headers: dict[str, str] | None = None, **given: Any) -> str:
-    status, _, body = halley.call("POST", f"/v1/models/{model}/predictions", {"input": given}, headers=headers)
+def _create(server: Halley, model: str, headers: dict[str, str] | None = None, **given: Any) -> str:
+    status, _, body = server.call("POST", f"/v1/models/{model}/predictions", {"input": given}, headers=headers)
     assert status == 201, body
     return str(body["id"])
 
 
-def _create_until_refused(halley: Halley, acknowledged: list[str]) -> None:
+def _create_until_refused(server: Halley, acknowledged: list[str]) -> None:
     while True:
         try:
-            status, _, body = halley.call("POST", "/v1/models/test/nap/predictions", {"input": {"seconds": 0.1}})
+            status, _, body = server.call("POST", "/v1/models/test/nap/predictions", {"input": {"seconds": 0.1}})
         except OSError:  # gone
             return
         if status == 503:  # going
@@ -129,30 +146,30 @@ def _create_until_refused(halley: Halley, acknowledged: list[str]) -> None:
         acknowledged.append(body["id"])
 
 
-def _get(halley: Halley, prediction_id: str) -> Any:
-    status, _, body = halley.call("GET", f"/v1/predictions/{prediction_id}")
+def _get(server: Halley, prediction_id: str) -> Any:
+    status, _, body = server.call("GET", f"/v1/predictions/{prediction_id}")
     assert status == 200, body
     return body
 
 
-def _ended(halley: Halley, prediction_id: str) -> Any:
+def _ended(server: Halley, prediction_id: str) -> Any:
     _wait_until(
-        halley,
+        server,
         f"{prediction_id} has ended",
-        lambda: _get(halley, prediction_id)["status"] not in {"starting", "processing"},
+        lambda: _get(server, prediction_id)["status"] not in {"starting", "processing"},
     )
-    return _get(halley, prediction_id)
+    return _get(server, prediction_id)
 
 
-def _works_again(halley: Halley) -> None:
+def _works_again(server: Halley) -> None:
     """The same model takes the next one, which reaches its own code; and another model works."""
-    again = _ended(halley, _create(halley, "demo/fail", mode="raise"))
+    again = _ended(server, _create(server, "demo/fail", mode="raise"))
     assert "asked to fail" in again["error"], again["error"]
-    assert _ended(halley, _create(halley, "test/nap", seconds=0.0))["status"] == "succeeded"
+    assert _ended(server, _create(server, "test/nap", seconds=0.0))["status"] == "succeeded"
 
 
-def _wait_until(halley: Halley, what: str, is_so: Callable[[], bool]) -> None:
+def _wait_until(server: Halley, what: str, is_so: Callable[[], bool]) -> None:
     end = time.monotonic() + PATIENCE_SECONDS
     while not is_so():
-        assert time.monotonic() < end, f"it is never so that {what}:\n{halley.log()}"
+        assert time.monotonic() < end, f"it is never so that {what}:\n{server.log()}"
         time.sleep(0.02)

@@ -17,7 +17,10 @@ CONFIG: Final = """
 [server]
 access_log = false
 [models."test/nap"]
-path = "{path}"
+path = "{models}/nap"
+preload = true
+[models."test/letter"]
+path = "{models}/letter"
 preload = true
 """
 BOUNDARY: Final = "a-boundary-of-this-test"
@@ -38,7 +41,7 @@ class SmallDisk:
         self.halley = Halley(
             home,
             "--no-demo",
-            config=CONFIG.format(path=HERE / "models" / "nap"),
+            config=CONFIG.format(models=HERE / "models"),
             command=(sys.executable, str(HERE / "build.py")),
             environment={"FAULT_FOLDER": str(self._controls)},
         )
@@ -55,8 +58,8 @@ class SmallDisk:
         if self.halley.process.poll() is None:
             self.wait_until("there is room", lambda: not (self._controls / "full-now").exists())
 
-    def create(self, **given: Any) -> tuple[int, dict[str, str], Any]:
-        return self.halley.call("POST", "/v1/models/test/nap/predictions", {"input": given})
+    def create(self, model: str = "test/nap", **given: Any) -> tuple[int, dict[str, str], Any]:
+        return self.halley.call("POST", f"/v1/models/{model}/predictions", {"input": given})
 
     def get(self, prediction_id: str) -> Any:
         status, _, body = self.halley.call("GET", f"/v1/predictions/{prediction_id}")
@@ -126,6 +129,19 @@ def test_a_full_disk_refuses_uploads_and_then_takes_them(disk: SmallDisk) -> Non
     status, _, body = disk.upload()
     assert status == 201, body
     assert body["size"] == len("keep me")
+
+
+def test_an_output_file_waits_for_room(disk: SmallDisk) -> None:
+    running = _made(disk.create("test/letter", seconds=0.3, text="dear reader"))
+    disk.wait_until("it runs", lambda: disk.get(running)["status"] == "processing")
+    disk.fill()
+    time.sleep(1.0)  # the letter is written long ago
+    assert disk.get(running)["status"] == "processing"
+    disk.free()
+    disk.wait_until("it has ended", disk.is_over, running)
+    ended = disk.get(running)
+    assert ended["status"] == "succeeded", ended
+    assert disk.halley.call("GET", ended["output"])[2] == b"dear reader"
 
 
 def test_what_was_acknowledged_on_a_full_disk_survives_a_death(disk: SmallDisk) -> None:
