@@ -194,7 +194,7 @@ async def test_silence_is_filled_with_comments(world: World) -> None:
     assert seen[0] == b": hi\n\n"
     assert [chunk[:1] for chunk in seen[1:]] == [b":", b":"]
     assert all(chunk.endswith(b"\n\n") for chunk in seen)
-    world.api.draining = True
+    world.api.let_go()
     await reading
 
 

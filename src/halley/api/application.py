@@ -68,7 +68,7 @@ class Api:
 
     def __init__(self, parts: Parts) -> None:
         self.parts: Final = parts
-        self.router: Final = Router(ROUTES)
+        self.router: Final = Router(parts.routes)
         self.variants: Final = Variants(parts.settings)
         self.request_ids: Final = RequestIds(parts.new_id)
         self._origins = frozenset(origin.rstrip("/").encode() for origin in parts.settings.server.cors_origins)
@@ -76,14 +76,17 @@ class Api:
 
     @property
     def draining(self) -> bool:
-        """True while the server stops: creates get 503, and nobody is held any longer."""
+        """True while the server stops: creates get 503, and waiting requests are held only for what still runs."""
         return self.parts.is_draining
 
     @draining.setter
     def draining(self, value: bool) -> None:
         self.parts.is_draining = value
-        if value:
-            self.parts.holds.release_all()
+
+    def let_go(self) -> None:
+        """Answer all waiting requests with what is known now: nothing will change any more."""
+        self.parts.is_closing = True
+        self.parts.holds.release_all()
 
     @property
     def has_cors(self) -> bool:
@@ -171,7 +174,7 @@ def build_api(
     pages: Pages,
     download_secret: bytes = b"",
 ) -> Api:
-    """Put the API together. Connect its `receive` to the bus, and set `draining` before the server stops.
+    """Put the API together. Connect its `receive` to the bus; set `draining`, then call `let_go`, to stop.
 
     `download_secret` signs downloads of uploaded files; without one, none is possible.
     """
@@ -189,6 +192,7 @@ def build_api(
         health=health,
         pages=pages,
         download_secret=download_secret,
+        routes=ROUTES,
     )
     return Api(parts)
 

@@ -1,7 +1,6 @@
 """The OpenAPI document, made from the route table and the wire structs. Source: OpenAPI 3.1.1."""
 
 import re
-from functools import cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -23,15 +22,10 @@ _OPERATION_LETTERS: Final = re.compile(r"[^A-Za-z0-9]+")
 
 
 async def get(call: Call, parts: Parts) -> Answer:  # noqa: ARG001
-    """The document for everybody."""
-    return json_answer(_encoded())
-
-
-@cache
-def _encoded() -> bytes:
-    from halley.api.routes import ROUTES  # the table holds this handler: the import cannot stand at the top
-
-    return msgspec.json.encode(document(ROUTES))
+    """The document for everybody; made when first asked for."""
+    if parts.description is None:
+        parts.description = msgspec.json.encode(document(parts.routes))
+    return json_answer(parts.description)
 
 
 def document(routes: tuple[Route, ...]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from halley.api.cache import AnswerCache
 from halley.api.holds import Holds
 from halley.api.present import Presenter
+from halley.api.routing import Route
 from halley.assets.files import Files
 from halley.assets.links import LinkSigner
 from halley.assets.ports import Blobs
@@ -58,6 +59,7 @@ class Parts:
         health: Health,
         pages: Pages,
         download_secret: bytes,
+        routes: tuple[Route, ...],
     ) -> None:
         self.settings = settings
         self.limits = settings.limits
@@ -76,4 +78,7 @@ class Parts:
         self.presenter = Presenter(settings=settings, catalog=catalog, blobs=blobs, links=links, clock=clock)
         self.cache = AnswerCache()
         self.holds = Holds()
+        self.routes = routes
+        self.description: bytes | None = None  # the OpenAPI document, once somebody asked for it
         self.is_draining = False
+        self.is_closing = False

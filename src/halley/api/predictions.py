@@ -87,7 +87,7 @@ async def get(call: Call, parts: Parts) -> Answer:
     headers: Headers = []
     wait = wait_seconds(call.joined(b"prefer"), parts.limits.wait_get_max_seconds)
     row: Prediction | None = None
-    if wait is not None and not parts.is_draining:
+    if wait is not None and not parts.is_closing:
         headers.append(applied(wait))
         row = await parts.holds.wait(call.scope, parts.predictions.wait(prediction_id, call.account_id, wait))
     if row is None:

@@ -33,6 +33,7 @@ class Server(uvicorn.Server):
     def stop(self) -> None:
         """Take nothing new, let waiters go, finish what is being answered, return from `serve`."""
         self._api.draining = True
+        self._api.let_go()
         self.should_exit = True
 
     @contextlib.contextmanager

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 import uvloop
 
-from halley.api.server import Server, make_server
+from halley.api.server import Server, listen, make_server
 from halley.app.models import Wanted, wanted_models
 from halley.app.parts import OpenStore, Parts, build
 from halley.errors import HalleyError
@@ -70,7 +70,7 @@ async def _serve(
     announce: Callable[[Started], None],
     open_store: OpenStore,
 ) -> int:
-    listening = _listen(settings.server.host, settings.server.port)
+    listening = listen(settings.server.host, settings.server.port)
     url = settings.server.public_url or _url(listening)
     folders = [item.source.folder for item in wanted]
     async with build(settings, process_environ(), open_store, model_folders=folders) as parts:
@@ -123,7 +123,7 @@ async def _stop_on_signal(parts: Parts, server: Server) -> None:
             parts.dispatcher.running,
         )
     await parts.dispatcher.drain(DRAIN_SECONDS)
-    server.should_exit = True
+    server.stop()
 
 
 async def _watch_store(parts: Parts) -> None:
@@ -143,15 +143,6 @@ async def _housekeeping(parts: Parts) -> None:
             await parts.shelf.sweep()
         except HalleyError as error:
             _log.warning("housekeeping: %s", error)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((host, port))
-    listening.set_inheritable(False)
-    return listening
 
 
 def _url(listening: socket.socket) -> str:
