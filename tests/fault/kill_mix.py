@@ -182,7 +182,7 @@ class Mix:
                 return
             self._quota.give(each)
             time.sleep(self._chance.uniform(0, LIFE_SECONDS))
-            victim, witness = self._begin(MODELS[0], seconds=4.0), self._begin(MODELS[1], seconds=2.0)
+            victim, witness = self._begin(MODELS[0], seconds=5.0), self._begin(MODELS[1], seconds=5.0)
             self._wait_until("the witnesses run", self._started, victim, witness)
             if more_replicas:
                 self._kill_replica(victim)
@@ -196,15 +196,12 @@ class Mix:
             return
         with _second_node(self._database) as take_back:
             for number in range(self._schedule.pauses):
-                self._quota.give(10)
                 # one ends while nobody listens, one goes on afterwards, one has published output
-                held = [
-                    self._begin(MODELS[0], seconds=0.8),
-                    self._begin(MODELS[1], seconds=2.0),
-                    self._begin(MODELS[number % 2], seconds=2.0, dreams=4),
-                ]
-                self._wait_until("the naps run", self._started, *held)
-                self._wait_until("a dream is told", self._told, held[2])
+                self._begin(MODELS[0], seconds=1.0)
+                plain = self._begin(MODELS[1], seconds=3.0)
+                dreamer = self._begin(MODELS[number % 2], seconds=6.0, dreams=24)
+                self._quota.give(10)
+                self._wait_until("the naps run", self._holds_both, plain, dreamer)
                 self._pause(take_back)
                 time.sleep(0.5)  # what was held back comes now
                 if self._is_caught():
@@ -360,8 +357,10 @@ class Mix:
     def _enough_acknowledged(self) -> bool:
         return len(self._ledger.acknowledged) >= self._schedule.predictions
 
-    def _told(self, prediction_id: str) -> bool:
-        return "output_added" in self._books.kinds(prediction_id)
+    def _holds_both(self, plain: str, dreamer: str) -> bool:
+        """Whether the dreamer runs and has told a dream, and the plain one runs, or has run already."""
+        has_told = "output_added" in self._books.kinds(dreamer)
+        return has_told and self._started(dreamer) and "started" in self._books.kinds(plain)
 
     def _wait_until(self, what: str, is_so: Callable[..., bool], *about: str, seconds: float = 20.0) -> None:
         end = time.monotonic() + seconds
