@@ -4,10 +4,13 @@ The same harness must find a planted bug, or its silence means nothing.
 """
 
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from fault.kill_mix import Schedule, run_mix
+
+ENDINGS: Final = {"succeeded", "canceled", "failed replica_died", "failed worker_lost"}
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
@@ -18,6 +21,7 @@ def test_forty_deaths_of_servers_and_replicas_break_no_promise(tmp_path: Path) -
     report = run_mix(tmp_path, schedule)
     print(report)
     assert not report.violations
+    assert set(report.statuses) <= ENDINGS, "something ended for a reason that nobody gave it"
     assert report.acknowledged >= schedule.predictions
     assert report.server_deaths >= schedule.server_deaths
     assert report.of_them_at_failpoints >= schedule.server_deaths // 4
