@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from halley.api.cork import CorkedTransport
 from halley.api.holds import GONE_KEY, SCOPE_KEY
 from halley.api.problems import broken_request
 from halley.api.shortcut import ShortCut
@@ -61,7 +62,7 @@ def missing_in_uvicorn() -> list[str]:
     missing = [name for name in _NEEDED_METHODS if not hasattr(HttpToolsProtocol, name)]
     missing += [name for name in _NEEDED_MEMBERS if name not in members]
     cycle = RequestResponseCycle.__init__.__code__.co_names
-    missing += [name for name in ("response_started", "response_complete", "scope") if name not in cycle]
+    missing += [name for name in ("response_started", "response_complete", "scope", "transport") if name not in cycle]
     return missing
 
 
@@ -141,6 +142,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expects
         self.headers.extend(headers)
         super().on_headers_complete()  # raises for a URL that makes no sense: then there is no cycle of its own
+        if self.parser.get_method() != b"HEAD":
+            self.cycle.transport = CorkedTransport(self.transport)  # type: ignore[assignment]
         self.phase = BODY
 
     def on_body(self, body: bytes) -> None:
