@@ -189,9 +189,10 @@ class Replica:
         for run in runs:
             forced = Outcome(status="canceled", reason="cancel_forced")
             run.end(forced if run.canceling else Outcome(status="failed", error=end.error, reason=end.reason))
-        _log.log(
-            logging.INFO if end.reason == "worker_lost" else logging.WARNING, "%s: %s", self.source.name, end.error
-        )
+        if end.reason != "worker_lost":
+            _log.warning("%s: %s", self.source.name, end.error)
+        elif runs:
+            _log.info("%s: stopped; %d predictions are given back", self.source.name, len(runs))
         self._keeper.replica_gone(end, was=was, ran=bool(runs))
 
     # what follows from it
