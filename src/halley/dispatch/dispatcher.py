@@ -11,7 +11,7 @@ from halley.clock import Clock
 from halley.dispatch.ports import InputStager, OutputKeeper, Provider, Workspace
 from halley.dispatch.recorder import OutputCaps, Recorder
 from halley.dispatch.run import Run
-from halley.errors import HalleyError, LeaseLost, StorageFull
+from halley.errors import Busy, HalleyError, LeaseLost
 from halley.ids import NewId
 from halley.models.catalog import Catalog
 from halley.predictions.ports import Bus, Changed, Claimed, Hint, Stop, WorkQueue, WorkWaits
@@ -173,7 +173,7 @@ class Dispatcher:
             try:
                 for version in list(self._waiting):
                     await self._claim(version)
-            except (LeaseLost, StorageFull) as error:
+            except (LeaseLost, Busy) as error:
                 _log.warning("no work can be claimed now: %s", error)
                 await self._clock.sleep(1.0)
 

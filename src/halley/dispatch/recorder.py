@@ -10,7 +10,7 @@ import msgspec
 
 from halley.clock import Clock
 from halley.dispatch.ports import LogText, MetricValue, OutputKeeper, OutputPart, Progress
-from halley.errors import HalleyError, LeaseLost, StorageFull
+from halley.errors import Busy, HalleyError, LeaseLost
 from halley.predictions.ports import Bus, Changed, Lease, WorkQueue
 from halley.predictions.records import MetricItem, NewEvent, OutputFile, OutputItem
 from halley.predictions.status import EventKind
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 _encode: Final = msgspec.json.Encoder().encode
 
 FLUSH_SECONDS: Final = 0.025  # what a reader may lag behind; well under the 150 ms a person notices
-RETRY_SECONDS: Final = 1.0  # between tries while the disk is full
+RETRY_SECONDS: Final = 1.0  # between tries while the disk is full or the store busy
 
 StartSoon = Callable[[Coroutine[Any, Any, None]], object]
 
@@ -137,6 +137,9 @@ class Recorder:
                     await self._commit(events)
         except LeaseLost:
             self._end_elsewhere()
+        except Exception:  # noqa: BLE001 - events were lost: whatever it was, this run must not end as succeeded
+            _log.exception("the events of %s could not be stored", self._lease.prediction_id)
+            self._refuse("An internal error of the server lost part of the output; the server's log has the details.")
         finally:
             self._pumping = None
             done.set()
@@ -145,8 +148,8 @@ class Recorder:
         while True:
             try:
                 appended = await self._queue.append_events(self._lease, events)
-            except StorageFull:
-                _log.warning("no room for the events of %s: trying again", self._lease.prediction_id)
+            except Busy as error:
+                _log.warning("the events of %s wait: %s", self._lease.prediction_id, error)
                 await self._clock.sleep(RETRY_SECONDS)
                 continue
             if appended.is_terminal:
@@ -183,8 +186,8 @@ class Recorder:
                     paths=part.paths,
                     folder=self.folder,
                 )
-            except StorageFull:
-                _log.warning("no room for the output of %s: trying again", self._lease.prediction_id)
+            except Busy as error:
+                _log.warning("the output of %s waits: %s", self._lease.prediction_id, error)
                 await self._clock.sleep(RETRY_SECONDS)
             except HalleyError as error:
                 self._refuse(str(error))

@@ -10,7 +10,7 @@ import msgspec
 from halley.clock import Clock
 from halley.dispatch.ports import InputStager, Outcome, Provider, Work, Workspace
 from halley.dispatch.recorder import RETRY_SECONDS, Recorder
-from halley.errors import HalleyError, LeaseLost, StorageFull
+from halley.errors import Busy, HalleyError, LeaseLost
 from halley.models.catalog import Catalog
 from halley.predictions.ports import Bus, Changed, Claimed, WorkQueue
 from halley.predictions.status import Fact
@@ -169,8 +169,8 @@ class Run:
                     predict_time=outcome.predict_time,
                 )
                 applied = finished.applied
-            except StorageFull:
-                _log.warning("no room to end %s: trying again", self.prediction_id)
+            except Busy as error:
+                _log.warning("the end of %s waits: %s", self.prediction_id, error)
                 await self._clock.sleep(RETRY_SECONDS)
         if applied:
             self._bus.publish(Changed(self.prediction_id))

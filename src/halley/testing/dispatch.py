@@ -126,6 +126,7 @@ class NamingKeeper:
     def __init__(self) -> None:
         self.full_times = 0
         self.refuses: HalleyError | None = None
+        self.breaks = False
         self.calls = 0
 
     async def keep(
@@ -133,6 +134,8 @@ class NamingKeeper:
     ) -> KeptOutput:
         del folder
         self.calls += 1
+        if self.breaks:
+            raise RuntimeError("a bug in the keeper")
         if self.refuses is not None:
             raise self.refuses
         if self.full_times:

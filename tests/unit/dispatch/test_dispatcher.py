@@ -200,6 +200,21 @@ async def test_an_output_that_cannot_be_kept_fails_the_prediction(bottle) -> Non
     assert "/tmp/a.png" in (ended.error or "")
 
 
+async def test_output_that_is_lost_on_the_way_never_ends_as_succeeded(bottle) -> None:
+    bottle.keeper.breaks = True
+    made = await bottle.create()
+    run = await bottle.provider.next_run()
+    run.put_out("/tmp/a.png", paths=[()])
+    await run.canceled.wait()
+    ended = await bottle.ended(made.id)
+    assert (ended.status, ended.termination_reason) == (Status.FAILED, "output_unusable")
+    made = await bottle.create()
+    run = await bottle.provider.next_run(1)
+    run.put_out("/tmp/a.png", paths=[()], more=False)
+    run.end()  # the same before anything was committed
+    assert (await bottle.ended(made.id)).status is Status.FAILED
+
+
 async def test_floods_are_capped(bottle) -> None:
     made = await bottle.create()
     run = await bottle.provider.next_run()
