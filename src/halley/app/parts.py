@@ -132,6 +132,7 @@ async def build(
             wakeups=hub,
             clock=clock,
             new_id=new_id,
+            file_links=stager,
             strict_inputs=settings.quirks.strict_inputs,
         )
         keys = Keys(store=store, clock=clock, new_id=new_id, pepper=secrets.key_pepper)

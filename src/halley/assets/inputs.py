@@ -1,5 +1,6 @@
 """Brings the files of an input to this machine, so that a model only ever sees local paths."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,6 +71,20 @@ class InputStager:
     def has_files(self, version: str, openapi_schema: bytes) -> bool:
         """True if the version's input can name files at all."""
         return bool(self._pointers_of(version, openapi_schema))
+
+    def faults(self, version: str, openapi_schema: bytes, value: Mapping[str, Any]) -> tuple[InvalidField, ...]:
+        """Links in file positions that can never be used, as far as that shows without any network or store.
+
+        It fills `predictions.ports.FileLinks`: what is refused here never becomes a prediction.
+        """
+        found: list[InvalidField] = []
+        for pointer, link in places(self._pointers_of(version, openapi_schema), dict(value)):
+            try:
+                self._check_link(link)
+            except HalleyError as error:
+                field = ".".join(["input", *map(str, pointer)])
+                found.append(InvalidField(type="link", field=field, description=str(error)))
+        return tuple(found)
 
     async def stage(
         self, *, version: str, openapi_schema: bytes, account_id: str, work_input: bytes, folder: Path
@@ -177,12 +192,21 @@ class InputStager:
         except AddressRefused as error:
             raise _no_file(link) from error
 
-    async def _from_outside(self, url: str, room: "_Room") -> Path:
+    def _check_link(self, link: Any) -> None:
+        if not isinstance(link, str):
+            raise Refused("must be a string with a link to a file")
+        if not is_data_url(link) and own_link(link) is None:
+            self._check_outside(link)
+
+    def _check_outside(self, url: str) -> None:
         if not url[:8].lower().startswith(("http://", "https://")):
             raise Refused(
                 f"{_short(url)} is no link to a file: pass an http(s) URL, a data: URL or an uploaded file's URL"
             )
         self._fetch.check_url(url)
+
+    async def _from_outside(self, url: str, room: "_Room") -> Path:
+        self._check_outside(url)
         draft = room.draft()
         fetched = await self._fetch.fetch(
             url, to=draft, limit_bytes=self._fetch_limit_bytes, deadline_seconds=self._fetch_seconds

@@ -1,9 +1,10 @@
 """One prediction in our hands: stage its files, run it, record it, end it."""
 
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
@@ -16,6 +17,8 @@ from halley.predictions.ports import Bus, Changed, Claimed, WorkQueue
 from halley.predictions.status import Fact
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 _FACTS: Final = {"succeeded": Fact.SUCCEEDED, "failed": Fact.FAILED}
 
 
@@ -83,7 +86,7 @@ class Run:
         try:
             outcome = await self._outcome()
             if outcome is None:
-                await self._queue.release(self.lease, self._clock.now(), backoff_seconds=RETRY_SECONDS)
+                await self._give_back(RETRY_SECONDS)
                 return
             if outcome.reason == "worker_lost" and not self._stopped:  # we stopped the place that ran it
                 await self.interrupt()
@@ -109,12 +112,15 @@ class Run:
             )
             await self._finish(outcome)
         else:
-            await self._queue.release(self.lease, self._clock.now())
+            await self._give_back()
 
     async def _outcome(self) -> Outcome | None:
         """How the run ended; None if it never began and may be tried again."""
         try:
             work = await self._work()
+        except Busy as error:
+            _log.warning("the files of %s cannot be brought now, it waits again: %s", self.prediction_id, error)
+            return None
         except HalleyError as error:
             return Outcome(status="failed", error=str(error), reason="input_unusable")
         if self.was_stopped():
@@ -156,24 +162,33 @@ class Run:
     async def _finish(self, outcome: Outcome) -> None:
         events = await self._recorder.rest()
         fact, error, reason = self._verdict(outcome)
-        applied: bool | None = None
-        while applied is None:
-            try:
-                finished = await self._queue.finish(
-                    self.lease,
-                    fact,
-                    self._clock.now(),
-                    events=events,
-                    error=error,
-                    reason=reason,
-                    predict_time=outcome.predict_time,
-                )
-                applied = finished.applied
-            except Busy as error:
-                _log.warning("the end of %s waits: %s", self.prediction_id, error)
-                await self._clock.sleep(RETRY_SECONDS)
-        if applied:
+        finished = await self._patiently(
+            lambda: self._queue.finish(
+                self.lease,
+                fact,
+                self._clock.now(),
+                events=events,
+                error=error,
+                reason=reason,
+                predict_time=outcome.predict_time,
+            )
+        )
+        if finished.applied:
             self._bus.publish(Changed(self.prediction_id))
+
+    async def _give_back(self, backoff_seconds: float = 0.0) -> None:
+        await self._patiently(
+            lambda: self._queue.release(self.lease, self._clock.now(), backoff_seconds=backoff_seconds)
+        )
+
+    async def _patiently(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Write once there is room: giving up would leave the prediction where it is for ever."""
+        while True:
+            try:
+                return await write()
+            except Busy as busy:
+                _log.warning("%s cannot be settled yet: %s", self.prediction_id, busy)
+                await self._clock.sleep(RETRY_SECONDS)
 
     def _verdict(self, outcome: Outcome) -> tuple[Fact, str | None, str | None]:
         if self._timed_out:

@@ -10,10 +10,11 @@ database's full synchronous mode) a power cut. If the awaiting side is cancelled
 
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
+from halley.errors import InvalidField
 from halley.predictions.records import Event, NewEvent, Prediction
 from halley.predictions.status import Fact, Source
 
@@ -279,6 +280,14 @@ class Bus(Protocol):
 
     def publish(self, hint: Hint) -> None:
         """Tell whoever listens. Never blocks, never raises."""
+        ...
+
+
+class FileLinks(Protocol):
+    """Looks at links in an input before it becomes a prediction (assets fills this)."""
+
+    def faults(self, version: str, openapi_schema: bytes, value: Mapping[str, Any]) -> tuple[InvalidField, ...]:
+        """Links in file positions that can never be used: forbidden addresses, foreign schemes. No I/O."""
         ...
 
 

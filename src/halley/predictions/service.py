@@ -19,6 +19,7 @@ from halley.predictions.ports import (
     Changed,
     Claimed,
     Created,
+    FileLinks,
     NewPrediction,
     Page,
     Placement,
@@ -73,6 +74,7 @@ class Predictions(Reader):
         wakeups: Wakeups,
         clock: Clock,
         new_id: NewId,
+        file_links: FileLinks | None = None,
         strict_inputs: bool = False,
     ) -> None:
         super().__init__(store)
@@ -82,6 +84,7 @@ class Predictions(Reader):
         self._wakeups = wakeups
         self._clock = clock
         self._new_id = new_id
+        self._file_links = file_links
         self._strict_inputs = strict_inputs
 
     def reserve_id(self) -> str:
@@ -200,6 +203,9 @@ class Predictions(Reader):
         unknown = runnable.schema.unknown_names(value)
         if unknown and self._strict_inputs:
             faults += runnable.schema.unknown_faults(unknown)
+        if runnable.uses_files and self._file_links is not None:
+            version = runnable.version
+            faults += self._file_links.faults(version.id, version.openapi_schema, value)
         if faults:
             raise InputInvalid(faults)
         if unknown:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from halley.dispatch.ports import Outcome
-from halley.errors import HalleyError, NotFound, Overloaded, VersionUnknown
+from halley.errors import HalleyError, NotFound, Overloaded, StorageFull, VersionUnknown
 from halley.models.records import Version
 from halley.predictions.service import CreateRequest
 from halley.predictions.status import EventKind, Status
@@ -296,3 +296,38 @@ async def test_a_version_may_have_its_own_run_timeout(bottle) -> None:
 
 def _schema(bottle) -> bytes:
     return bottle.catalog.by_id("1" * 64).version.openapi_schema
+
+
+async def test_a_busy_store_delays_the_end(bottle, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await bottle.create()
+    run = await bottle.provider.next_run()
+    tries = _busy_at_first(bottle.store, "finish", 3, monkeypatch)
+    run.end()
+    await bottle.pass_time(5)
+    assert (await bottle.ended(made.id)).status is Status.SUCCEEDED
+    assert tries == [1, 2, 3, 4]
+
+
+async def test_a_busy_store_delays_the_giving_back(bottle, monkeypatch: pytest.MonkeyPatch) -> None:
+    await bottle.create()
+    run = await bottle.provider.next_run()
+    tries = _busy_at_first(bottle.store, "release", 2, monkeypatch)
+    run.end(Outcome(status="failed", error="gone", reason="worker_lost"))
+    await bottle.pass_time(4)
+    assert tries == [1, 2, 3]
+    bottle.dispatcher.room("1" * 64)
+    (await bottle.provider.next_run(1)).end()
+
+
+def _busy_at_first(store, method: str, times: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    tries: list[int] = []
+    plain = getattr(store, method)
+
+    async def sometimes(*args: object, **kwargs: object) -> object:
+        tries.append(len(tries) + 1)
+        if len(tries) <= times:
+            raise StorageFull("the disk is full")
+        return await plain(*args, **kwargs)
+
+    monkeypatch.setattr(store, method, sometimes)
+    return tries
