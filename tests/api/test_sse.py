@@ -96,6 +96,17 @@ async def test_it_goes_on_behind_the_last_event(world: World, last: str) -> None
     )
 
 
+@pytest.mark.parametrize("number", [3, 4, 999])
+async def test_whoever_was_told_the_end_is_told_it_again(world: World, number: int) -> None:
+    # a browser's EventSource comes back by itself; held open, it would wait for ever
+    made = await world.create("acme/free")
+    await world.run(made["id"], "x")
+    at = int(world.clock.now().timestamp())
+    reply = await world.get(path(made["urls"]["stream"]), headers={"Last-Event-ID": f"{at}:{number}"}, token=None)
+    end = max(number, 4)
+    assert reply.body.decode() == f": hi\n\nevent: done\nid: {at}:{end}\ndata: {{}}\n\n"
+
+
 @pytest.mark.parametrize("last", ["", "x", "1:2:3", "-1", "9" * 40, "1:"])
 async def test_an_id_that_was_never_ours_begins_anew(world: World, last: str) -> None:
     made = await world.create("acme/free")

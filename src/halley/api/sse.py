@@ -62,6 +62,8 @@ async def _follow(call: Call, parts: Parts, row: Prediction, frames: "_Frames") 
                 pieces += [frame for event in events for frame in frames.of(row, event)]
                 if len(events) < _AT_ONCE:
                     break
+            if row.is_terminal and not frames.is_done:
+                pieces.append(frames.ending(row))
             if any(pieces):
                 yield b"".join(pieces)  # all of one turn in one write
             if frames.is_done or GONE_KEY in call.scope:
@@ -69,14 +71,13 @@ async def _follow(call: Call, parts: Parts, row: Prediction, frames: "_Frames") 
             woken = await parts.holds.wait(call.scope, watching.wait(KEEP_ALIVE_SECONDS))
             if woken is None:  # the client is gone, or the server stops; it may come back with the last id
                 return
-            waiting = b"" if woken else KEEP_ALIVE
-            if not woken and not await _is_there(parts, row.id):
-                return
-
-
-async def _is_there(parts: Parts, prediction_id: str) -> bool:
-    row = await parts.predictions.find(prediction_id)
-    return row is not None and row.data_removed_at is None
+            waiting = b""
+            if not woken:
+                waiting = KEEP_ALIVE
+                now = await parts.predictions.find(row.id)
+                if now is None or now.data_removed_at is not None:
+                    return
+                row = now
 
 
 class _Frames:
@@ -100,6 +101,12 @@ class _Frames:
             number = str(event.seq) if index == len(told) - 1 else f"{event.seq}.{index}"
             if index >= skip:
                 yield frame(name, f"{seconds}:{number}", data)
+
+    def ending(self, row: Prediction) -> bytes:
+        """The end of a finished prediction once more, for a client that has told that it is behind the last event."""
+        self.is_done = True
+        at = row.completed_at or row.created_at
+        return frame("done", f"{int(at.timestamp())}:{self.after}", _DONE[row.status])
 
     def _told(self, row: Prediction, event: Event) -> Iterator[tuple[str, str]]:
         if event.kind in (EventKind.OUTPUT_ADDED, EventKind.OUTPUT_SET):
