@@ -35,13 +35,16 @@ class InputSchema:
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise Unusable(f"the model's OpenAPI document has no usable Input schema: {error}") from error
         self.names: Final = frozenset(properties)
-        self.secret_names: Final = frozenset(name for name, rule in properties.items() if rule.get("x-cog-secret"))
+        # a list of secrets is a secret, too, and so is an object that holds one
+        self.secret_names: Final = frozenset(
+            name for name, rule in properties.items() if _holds_secret(rule, schemas, set())
+        )
 
     def faults(self, value: Mapping[str, Any]) -> tuple[InvalidField, ...]:
         """Every way in which the input breaks the schema; empty if it is valid."""
         if self._validator.is_valid(value):
             return ()
-        return tuple(_fault(error) for error in self._validator.iter_errors(value))
+        return tuple(_fault(error, self.secret_names) for error in self._validator.iter_errors(value))
 
     def unknown_names(self, value: Mapping[str, Any]) -> list[str]:
         """Members that the schema does not know. They are ignored by default (contract D21)."""
@@ -75,13 +78,31 @@ def _no_retrieval(reference: str) -> Any:
     raise ValueError(f"the reference {reference} leaves the document")
 
 
-def _fault(error: jsonschema_rs.ValidationError) -> InvalidField:
+def _holds_secret(rule: Any, schemas: Mapping[str, Any], seen: set[str]) -> bool:
+    """Whether a value of this rule can be or hold a secret; references are followed, each once."""
+    if isinstance(rule, list):
+        return any(_holds_secret(item, schemas, seen) for item in rule)
+    if not isinstance(rule, dict):
+        return False
+    if rule.get("x-cog-secret"):
+        return True
+    name = str(rule.get("$ref", "")).removeprefix("#/components/schemas/")
+    if name in schemas and name not in seen:
+        seen.add(name)
+        if _holds_secret(schemas[name], schemas, seen):
+            return True
+    return any(_holds_secret(item, schemas, seen) for item in rule.values())
+
+
+def _fault(error: jsonschema_rs.ValidationError, secret_names: frozenset[str]) -> InvalidField:
     kind = str(error.kind.name) if hasattr(error.kind, "name") else str(error.kind)
     path = [str(step) for step in error.instance_path]
     message = str(error.message)
     if kind == "required":
         name = getattr(error.kind, "property", None) or message.split('"')[1]
         return InvalidField(type="required", field=".".join(["input", *path]), description=f"{name} is required")
+    if path and path[0] in secret_names:  # its message quotes the value
+        return InvalidField(type=kind, field=".".join(["input", *path]), description=f"breaks the rule {kind!r}")
     return InvalidField(type=kind, field=".".join(["input", *path]), description=_short(message))
 
 

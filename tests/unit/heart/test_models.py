@@ -28,6 +28,7 @@ SCHEMA = document(
     ("prompt",),
     style={"type": "string", "enum": ["oil", "ink"]},
 )
+LOOP = {"type": "object", "properties": {"next": {"$ref": "#/components/schemas/loop"}}}
 
 
 def test_valid_input_has_no_faults() -> None:
@@ -54,6 +55,26 @@ def test_secrets_are_redacted_and_others_left_alone() -> None:
     schema = InputSchema(SCHEMA)
     assert schema.redacted({"prompt": "a"}) is None
     assert schema.redacted({"prompt": "a", "token": "s3cret"}) == {"prompt": "a", "token": "[REDACTED]"}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"type": "array", "items": {"type": "string", "x-cog-secret": True}},
+        {"anyOf": [{"type": "integer"}, {"type": "string", "x-cog-secret": True}]},
+        {"allOf": [{"$ref": "#/components/schemas/login"}]},
+    ],
+)
+def test_a_secret_inside_a_member_hides_all_of_it(rule: dict[str, object]) -> None:
+    login = {"type": "object", "properties": {"password": {"type": "string", "x-cog-secret": True}}}
+    schema = InputSchema(document({"x": rule, "y": {"$ref": "#/components/schemas/loop"}}, login=login, loop=LOOP))
+    assert schema.redacted({"x": ["s3cret"], "y": 1}) == {"x": "[REDACTED]", "y": 1}
+
+
+def test_a_fault_of_a_secret_does_not_quote_it() -> None:
+    (fault,) = InputSchema(SCHEMA).faults({"prompt": "a", "token": ["s3cret"]})
+    assert (fault.type, fault.field) == ("type", "input.token")
+    assert "s3cret" not in fault.description
 
 
 def test_unknown_names() -> None:
