@@ -136,6 +136,9 @@ async def test_an_inline_file_over_the_limit_is_413() -> None:
         for size, status in [(fits, 201), (over, 413)]:
             given = {"version": "acme/free", "input": {"x": [{"y": head + "A" * size}]}}
             assert (await world.post("/v1/predictions", given)).status == status, (head, size)
+    for letters, status in [(3000, 201), (3100, 413)]:  # each %41 is one byte
+        given = {"version": "acme/free", "input": {"x": "data:," + "%41" * letters}}
+        assert (await world.post("/v1/predictions", given)).status == status
     plain = {"version": "acme/free", "input": {"x": "A" * 10_000}}
     assert (await world.post("/v1/predictions", plain)).status == 201
 

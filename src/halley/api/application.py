@@ -12,7 +12,7 @@ from halley.api.origins import Variants
 from halley.api.parts import Health, Pages, Parts
 from halley.api.problems import internal_problem, method_not_allowed, problem_of, unknown_path
 from halley.api.routes import ROUTES
-from halley.api.routing import Place, Route, Router
+from halley.api.routing import Found, Place, Route, Router
 from halley.assets.files import Files
 from halley.assets.links import LinkSigner
 from halley.assets.ports import Blobs
@@ -30,12 +30,13 @@ from halley.settings import Settings
 _log: Final = logging.getLogger(__name__)
 _access: Final = logging.getLogger("halley.access")
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_CAPABILITY: Final = re.compile(r"[0-9a-z]{26}-[A-Za-z0-9_-]{22,}")  # also where a wrong prefix leads nowhere
 REQUEST_ID_HEADER: Final = b"x-request-id"
 _PREFLIGHT: Final[Headers] = [
     (b"access-control-allow-methods", b"GET, HEAD, POST, PATCH, PUT, DELETE, QUERY"),
     (
         b"access-control-allow-headers",
-        b"authorization, content-type, prefer, cancel-after, idempotency-key, if-none-match, x-request-id",
+        b"authorization, content-type, prefer, cancel-after, idempotency-key, if-none-match, user-agent, x-request-id",
     ),
     (b"access-control-max-age", b"600"),
 ]
@@ -104,7 +105,6 @@ class Api:
         headers = dict(scope["headers"])
         request_id = self.request_ids.of(headers.get(REQUEST_ID_HEADER))
         call = Call(scope, receive, request_id, headers)
-        route: Route | None = None
         found = self.router.find(scope.get("raw_path") or scope["path"].encode())
         try:
             if found is None:
@@ -122,7 +122,7 @@ class Api:
             self._add_cors(call, answer)
         await _send(answer, call, send)
         if self._logs_access:
-            self._log_access(call, route, answer.status, started)
+            self._log_access(call, found, answer.status, started)
 
     async def _routed(self, call: Call, place: Place, route: Route | None) -> Answer:
         if route is None:
@@ -151,9 +151,11 @@ class Api:
             allowed = (b"access-control-allow-origin", origin)
             answer.headers = [*answer.headers, allowed, (b"vary", b"Origin"), _EXPOSED]
 
-    def _log_access(self, call: Call, route: Route | None, status: int, started: float) -> None:
+    def _log_access(self, call: Call, found: Found | None, status: int, started: float) -> None:
         # a path may be a capability, and a query may hold one: neither is ever logged
-        shown = route.pattern if route is not None and route.is_secret else call.scope["path"]
+        shown = _CAPABILITY.sub("...", call.scope["path"])
+        if found is not None and found.place.secret_pattern is not None:
+            shown = found.place.secret_pattern
         elapsed = (self.parts.clock.monotonic() - started) * 1000
         _access.info("%s %s %d %.1f ms %s", call.method, _printable(shown), status, elapsed, call.request_id)
 

@@ -15,7 +15,6 @@ from halley.settings import Limits
 
 WEBHOOK_EVENTS: Final = ("start", "output", "logs", "completed")
 _BAD_IN_URL: Final = re.compile(r"[\x00-\x20\x7f]")
-_ENCODED_PER_BYTE: Final = 4 / 3  # base64
 
 
 class _Envelope(msgspec.Struct):
@@ -171,8 +170,11 @@ def _check_data_urls(value: dict[str, Any], size: int, limit_bytes: int) -> None
             waiting.extend(node)
         elif isinstance(node, str) and len(node) > limit_bytes and node[:5].lower() == "data:":
             head, _, data = node.partition(",")
-            per_byte = _ENCODED_PER_BYTE if head.lower().endswith(";base64") else 1.0
-            if len(data) - 4 > limit_bytes * per_byte:
+            if head.lower().endswith(";base64"):
+                at_least = len(data) * 3 // 4 - 3
+            else:
+                at_least = len(data) - 2 * data.count("%")
+            if at_least > limit_bytes:
                 raise TooLarge(
                     f"A data: URL in the input holds more than {limit_bytes} bytes (setting limits.inline_data_bytes). "
                     "Upload the file with POST /v1/files and pass its URL."

@@ -57,17 +57,19 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 class Place:
     """What is at a path: the routes by method."""
 
-    __slots__ = ("allow", "at_root", "is_shared", "routes")
+    __slots__ = ("allow", "at_root", "is_shared", "routes", "secret_pattern")
 
     def __init__(self, at_root: bool) -> None:
         self.routes: dict[str, Route] = {}
         self.at_root = at_root
         self.is_shared = False
+        self.secret_pattern: str | None = None  # shown by logs in place of a path that holds a capability
         self.allow = b""
 
     def add(self, route: Route) -> None:
         self.routes[route.method] = route
         self.is_shared = self.is_shared or route.is_shared
+        self.secret_pattern = route.pattern if route.is_secret else self.secret_pattern
         methods = set(self.routes)
         methods |= {"HEAD"} if "GET" in self.routes else set()
         methods |= {"OPTIONS"} if self.is_shared else set()
