@@ -30,7 +30,7 @@ from halley.predictions.service import Predictions
 from halley.providers.local import LocalProvider
 from halley.replicas.digest import DigestCache
 from halley.replicas.host import ReplicaRules
-from halley.replicas.workspace import RunFolders
+from halley.replicas.workspace import RunFolders, scratch_folder
 from halley.settings import Settings
 from halley.store.secrets import load_secrets
 from halley.store.sqlite.store import SqliteStore
@@ -82,6 +82,8 @@ async def build(
         blobs.prepare()
         workspace = RunFolders(settings.data / "runs")
         workspace.sweep()
+        scratch = stack.enter_context(scratch_folder(settings.data / "scratch"))
+        environ = {**environ, "TMPDIR": str(scratch)}  # models that are stopped leave their temporary files behind
         shelf = Shelf(blobs=blobs, ledger=store)
         links = LinkSigner(secrets.link_key, clock, limits.link_seconds)
         catalog = Catalog(store)
@@ -113,7 +115,7 @@ async def build(
             queue=store,
             provider=provider,
             stager=stager,
-            keeper=OutputKeeper(shelf=shelf, roots=[Path(tempfile.gettempdir()), *model_folders]),
+            keeper=OutputKeeper(shelf=shelf, roots=[scratch, Path(tempfile.gettempdir()), *model_folders]),
             workspace=workspace,
             catalog=catalog,
             bus=bus,

@@ -104,16 +104,13 @@ async def _stop_on_signal(parts: Parts, server: Server) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
-    def again() -> None:
-        server.should_exit = server.force_exit = True
-
-    def once() -> None:
+    def heard() -> None:
+        if stop.is_set():
+            server.should_exit = server.force_exit = True
         stop.set()
-        for name in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(name, again)
 
     for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, once)
+        loop.add_signal_handler(name, heard)
     await stop.wait()
     parts.api.draining = True
     if parts.dispatcher.running:

@@ -2,6 +2,8 @@
 
 import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio.to_thread
@@ -32,7 +34,21 @@ class RunFolders:
             _delete(folder)
 
 
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """A folder for what models call temporary: empty at first, gone at the end; a crash leaves it to the next start."""
+    _delete(path)
+    path.mkdir(mode=0o700, parents=True)
+    try:
+        yield path
+    finally:
+        _delete(path)
+
+
 def _delete(folder: Path) -> None:
+    if not folder.exists():
+        return
+
     def report(_function: object, path: str, error: object) -> None:
         _log.warning("run folder %s: %s could not be deleted: %r", folder.name, path, error)
 
