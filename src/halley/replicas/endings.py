@@ -64,7 +64,7 @@ def quoted(text: str) -> str:
     lines = [line for line in text.strip().splitlines() if not any(frame in line for frame in _OUR_FRAMES)]
     lines = lines[-_TAIL_LINES:]
     tail = "\n".join(lines)[-_TAIL_CHARS:]
-    return f" Its last output:\n{tail}" if tail else ""
+    return f"\nIts last output:\n{tail}" if tail else ""
 
 
 def megabytes(size_bytes: int) -> str:

@@ -190,7 +190,8 @@ class Replica:
             forced = Outcome(status="canceled", reason="cancel_forced")
             run.end(forced if run.canceling else Outcome(status="failed", error=end.error, reason=end.reason))
         if end.reason != "worker_lost":
-            _log.warning("%s: %s", self.source.name, end.error)
+            name = self.source.name
+            _log.warning("%s", end.error if end.error.startswith(name) else f"{name}: {end.error}")
         elif runs:
             _log.info("%s: stopped; %d predictions are given back", self.source.name, len(runs))
         self._keeper.replica_gone(end, was=was, ran=bool(runs))
