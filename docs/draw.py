@@ -306,15 +306,9 @@ def _argument(param: Any) -> str:
 
 
 def _help(command: Any) -> str:
-    text = (command.help or "").strip()
-    lines = []
-    for line in text.splitlines():
-        label, found, example = line.strip().partition(":  ")
-        if found and label in {"Example", "Examples"}:
-            lines += [f"    {part.strip()}" for part in example.split("   |   ")]
-        else:
-            lines.append(line.strip())
-    return "\n".join(lines)
+    text, _, examples = (command.help or "").partition("\b\nExamples:\n")
+    lines = [line.strip() for line in text.strip().splitlines()]
+    return "\n".join([*lines, "", *(f"    {line.strip()}" for line in examples.splitlines())]).strip()
 
 
 # the demo models

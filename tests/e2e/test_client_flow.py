@@ -324,7 +324,7 @@ def test_run_creates_watches_and_tells_the_truth(replicate, tmp_path, capsys):
     [
         (["run", "acme/painter", "width=3"], ExitCode.USAGE, "prompt is required"),
         (["run", "acme/painter", "prmpt=3"], ExitCode.USAGE, "Did you mean prompt?"),
-        (["run", "acme/nothing", "prompt=3"], ExitCode.NOT_FOUND, "could not be found"),
+        (["run", "acme/nothing", "prompt=3"], ExitCode.NOT_FOUND, "There is no model acme/nothing"),
         (["predictions", "show", "nope"], ExitCode.NOT_FOUND, "could not be found"),
         (["run", "acme/painter", "prompt=@nofile"], ExitCode.USAGE, "no file"),
         (["run", "./nowhere"], ExitCode.USAGE, "no model at"),

@@ -18,7 +18,6 @@ _HINTS: Final = {
     401: "Pass --token, set HALLEY_TOKEN, or store a profile; `halley keys create` makes a key on your own server.",
     402: "The quota of this key is used up.",
     403: "Use a key that has the scope for this.",
-    404: "Check the id and the server; a key of another account sees nothing of yours.",
     429: "Wait a little, then try again.",
 }
 
@@ -52,10 +51,17 @@ def refusal(response: httpx2.Response, body: Any) -> CommandError:
         if status < 500:
             return _no_api(response)
         return Unreachable(f"{_place(response)} answered {status} {response.reason_phrase}.", hint="Try again later.")
-    message = message or response.reason_phrase or "no reason given"
-    return ServerRefused(
-        status, f"{message} ({status} from {_place(response)})", hint=_HINTS.get(status, ""), body=body
-    )
+    first, line_break, rest = (message or response.reason_phrase or "no reason given").partition("\n")
+    words = f"{first.rstrip(':')} ({status} from {_place(response)}){':' if rest else ''}{line_break}{rest}"
+    return ServerRefused(status, words, hint=_hint(status, response.request.url.path), body=body)
+
+
+def _hint(status: int, path: str) -> str:
+    if status != 404:
+        return _HINTS.get(status, "")
+    if "/predictions/" in path:
+        return "Check the id and the server; a key of another account sees nothing of yours."
+    return "`halley keys list` shows the ids." if "/keys/" in path else ""
 
 
 def retry_after_seconds(response: httpx2.Response) -> float | None:
@@ -99,7 +105,7 @@ def _read_problem(body: dict[str, Any]) -> str:
     lines = [line for line in text.strip().splitlines() if line.strip()]
     if isinstance(title, str) and title and len(lines) != 1:
         lines.insert(0, f"{title}:" if lines else title)
-    return "\n  ".join(lines)
+    return "\n  ".join(lines) if len(lines) > 1 else "".join(lines).removeprefix("- ")
 
 
 def _no_api(response: httpx2.Response) -> Unreachable:

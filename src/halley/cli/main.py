@@ -16,7 +16,10 @@ from halley.settings import SettingsError
 app = typer.Typer(
     name="halley",
     help="Run models behind the Replicate HTTP API; use any server that speaks it.\n\n"
-    "First steps:  halley demo   |   halley run demo/paint prompt='green hills' -o hills.png   |   halley env",
+    "\b\nFirst steps:\n"
+    "  halley demo\n"
+    '  halley run demo/paint prompt="green hills" -o hills.webp\n'
+    '  eval "$(halley env)"',
     no_args_is_help=True,
     add_completion=True,
     rich_markup_mode=None,  # rich costs more than the whole rest of --help
@@ -46,9 +49,8 @@ def run_command(arguments: Sequence[str], screen: Screen | None = None) -> int:
     try:
         code = app(args=list(arguments), prog_name="halley", standalone_mode=False)
         return int(code) if isinstance(code, int) else ExitCode.SUCCEEDED
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`): nobody is left to tell, not even at interpreter exit.
-        sys.stderr.close()
+    except SystemExit:
+        # The parser's way to say that the reader of our output has gone (`| head`): it has what it wanted.
         return ExitCode.SUCCEEDED
     except Exception as error:  # noqa: BLE001 - the last place: nothing may leave as a traceback
         return _explain(error, screen or Screen())

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import msgspec
 
-from halley.cli.failures import Unreachable
+from halley.cli.failures import Unreachable, UsageProblem
 from halley.cli.target import Target, normalise
 from halley.settings import process_environ
 
 STOP_SECONDS = 10.0
+PREFIX = "halley-run-"  # of the data folder's name
 
 
 class PrivateServer(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,12 +33,13 @@ class PrivateServer(msgspec.Struct, frozen=True, kw_only=True):
 def private_server(model: Path) -> Iterator[PrivateServer]:
     """Start a server for one model folder or file, on a free loopback port and a temporary data folder; stop it after.
 
-    It ends with us however we end: it watches its stdin, which closes with our process.
+    It ends with us however we end: it watches its stdin, which closes with our process. Then it deletes its data.
 
     Raises:
+        UsageProblem: the model cannot be used; the message is the server's.
         Unreachable: it did not start; its own words are on stderr.
     """
-    data = Path(tempfile.mkdtemp(prefix="halley-run-"))
+    data = Path(tempfile.mkdtemp(prefix=PREFIX))
     key = secrets.token_hex(24)
     environ = {**process_environ(), "HALLEY_ADMIN_KEY": key, "HALLEY_SERVER__ACCESS_LOG": "false"}
     command = [sys.executable, "-m", "halley.cli.main", "serve", str(model.resolve()), "--private", "--data", str(data)]
@@ -68,9 +70,13 @@ def _announced(process: subprocess.Popen[bytes], key: str, model: Path) -> Priva
     line = process.stdout.readline() if process.stdout is not None else b""
     try:
         started = json.loads(line)
+        if started.get("fault"):
+            raise UsageProblem(started["fault"])
         root, api = normalise(started["url"])
     except (ValueError, KeyError, TypeError) as error:
         raise Unreachable(
             f"The server for {model} did not start.", hint=f"`halley check {model}` says what is wrong with a model."
         ) from error
+    if not started["models"]:
+        raise UsageProblem("; ".join(started["faults"]) or f"There is no model at {model}.")
     return PrivateServer(target=Target(root=root, api=api, token=key), models=started["models"])

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
 from halley.cli.client import Client, Json
 from halley.cli.downloading import Downloads, forget, write_whole
-from halley.cli.failures import ExitCode, LinkGone, exit_code_of_status
+from halley.cli.failures import ExitCode, LinkGone, NotSaved, UsageProblem, exit_code_of_status
+from halley.cli.naming import name_for
 from halley.cli.saving import Asset, find_assets, save_prediction, saved_already
 from halley.cli.screen import Screen, human_bytes
 
 LAST_LOG_LINES: Final = 8
 
 
-def report_end(screen: Screen, prediction: Json) -> ExitCode:
-    """Say on stderr how it ended, with status, error and metrics; give the exit code."""
+def report_end(screen: Screen, prediction: Json, *, logs_shown: bool = False, is_kept: bool = True) -> ExitCode:
+    """Say on stderr how it ended, with status, error and metrics; give the exit code.
+
+    `logs_shown`: the user has seen its logs. `is_kept`: the server will still know it later.
+    """
     status = str(prediction.get("status"))
     code = exit_code_of_status(status)
     figures = metrics_line(prediction)
@@ -27,7 +36,7 @@ def report_end(screen: Screen, prediction: Json) -> ExitCode:
         return code
     if code is ExitCode.FAILED:
         error = prediction.get("error")
-        reason = error if isinstance(error, str) else json.dumps(error) if error else "no reason given"
+        reason = error.strip() if isinstance(error, str) else json.dumps(error) if error else "no reason given"
         took = _seconds_of(prediction)
         screen.error(
             f"prediction {prediction['id']} failed{f' after {took:.1f} s' if took is not None else ''}: {reason}"
@@ -38,21 +47,23 @@ def report_end(screen: Screen, prediction: Json) -> ExitCode:
     if figures:
         screen.note(f"  metrics: {figures}")
     lines = [line for line in str(prediction.get("logs") or "").splitlines() if line.strip()]
-    if lines and code is ExitCode.FAILED:
+    if lines and code is ExitCode.FAILED and not logs_shown:
         screen.note("  last log lines")
         for line in lines[-LAST_LOG_LINES:]:
             screen.note(f"    | {line}")
-        screen.note(f"  full log:  halley predictions logs {prediction['id']}")
+        if is_kept:
+            screen.note(f"  full log:  halley predictions logs {prediction['id']}")
     return code
 
 
 def metrics_line(prediction: Json) -> str:
-    """Name all metrics in one line, seconds rounded."""
+    """Name all metrics in one line, with three figures that count and no powers of ten."""
     metrics = prediction.get("metrics")
     if not isinstance(metrics, dict):
         return ""
     return " · ".join(
-        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in metrics.items()
+        f"{name} {_rounded(value)}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in metrics.items()
     )
 
 
@@ -76,10 +87,15 @@ def write_output(client: Client, screen: Screen, prediction: Json, target: Path)
     if target.is_dir() or (len(found) > 1 and not target.suffix):
         save_all(client, screen, prediction, target)
         return
+    with told(target):
+        _write_at(client, screen, prediction, target)
+
+
+def _write_at(client: Client, screen: Screen, prediction: Json, target: Path) -> None:
+    found = find_assets(prediction.get("output"))
     target.parent.mkdir(parents=True, exist_ok=True)
     if not found:
-        output = prediction.get("output")
-        write_whole(target, _as_text(output).encode())
+        write_whole(target, _as_text(prediction.get("output")).encode())
         screen.note(f"  saved {target}")
         return
     downloads = Downloads(client.http, authorization=client.authorization, timing=client.timing)
@@ -108,14 +124,15 @@ def save_all(client: Client, screen: Screen, prediction: Json, folder: Path) -> 
     if saved_already(folder, prediction["id"]) is not None:
         screen.note(f"  all of it is in {folder} already")
         return
-    record = save_prediction(
-        prediction,
-        folder,
-        server=client.target.root,
-        downloads=Downloads(client.http, authorization=client.authorization, timing=client.timing),
-        refresh=lambda: client.look(prediction["id"]).prediction,
-        on_saved=saved,
-    )
+    with told(folder):
+        record = save_prediction(
+            prediction,
+            folder,
+            server=client.target.root,
+            downloads=Downloads(client.http, authorization=client.authorization, timing=client.timing),
+            refresh=lambda: client.look(prediction["id"]).prediction,
+            on_saved=saved,
+        )
     if not record.assets:
         screen.note(f"  the output has no files; the prediction is in {folder / 'prediction.json'}")
 
@@ -129,10 +146,61 @@ def write_report(text: str) -> Path:
     return Path(file.name)
 
 
+def check_place(path: Path | None, *, is_folder: bool) -> None:
+    """See that an output can go to `path`, before anything is run for it.
+
+    Raises:
+        UsageProblem: it cannot.
+    """
+    if path is None:
+        return
+    if is_folder and path.exists() and not path.is_dir():
+        raise UsageProblem(f"{path} is a file, not a folder.", hint="Name a folder.")
+    folder = path if is_folder or path.is_dir() else path.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageProblem(f"{path} cannot be written: {folder} takes no files from you.", hint="Name another place.")
+
+
+def place_for_files(prediction: Json) -> Path | None:
+    """Give a free name in the working directory for an output that has files: `output.png`, else `output2.png`, ..."""
+    found = find_assets(prediction.get("output"))
+    if not found:
+        return None
+    suffix = Path(name_for(found[0].url, 0)).suffix
+    here = {entry.name for entry in Path().iterdir()}
+    endings = [suffix, *(f"-{n}{suffix}" for n in range(1, len(found) + 1))]  # one file, or several: see write_output
+    stems = (f"output{n if n > 1 else ''}" for n in count(1))
+    stem = next(stem for stem in stems if here.isdisjoint(stem + ending for ending in endings))
+    return Path(f"{stem}{suffix}")
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turn what a file system refuses while an output is stored at `path` into words.
+
+    Raises:
+        NotSaved: the block raised an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise NotSaved(f"{path} cannot be written: {error.strerror or error}.", hint="Name another place.") from error
+
+
+def _rounded(value: float) -> str:
+    if not math.isfinite(value) or abs(value) >= 100:
+        return f"{value:.0f}"
+    digits = 2 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
+    text = f"{value:.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def _as_text(output: Any) -> str:
     if isinstance(output, list) and output and all(isinstance(piece, str) for piece in output):
         return "".join(output)
-    return output if isinstance(output, str) else json.dumps(output, indent=2)
+    return output if isinstance(output, str) else json.dumps(output, indent=2, ensure_ascii=False) + "\n"
 
 
 def _shown(value: Any) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, TextIO
 
 from halley.settings import process_environ
@@ -26,8 +28,8 @@ class Screen:
         *,
         json_only: bool = False,
     ) -> None:
-        self._stdout = stdout or sys.stdout
-        self._stderr = stderr or sys.stderr
+        self._stdout = stdout or sys.stdout or _nowhere()
+        self._stderr = stderr or sys.stderr or _nowhere()
         environ = process_environ() if environ is None else environ
         plain = bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb" or bool(environ.get("CI"))
         self.json_only = json_only
@@ -99,6 +101,11 @@ class Screen:
     @staticmethod
     def _paint(text: str, name: str, *, on: bool) -> str:
         return f"\x1b[{_COLORS[name]}m{text}\x1b[0m" if on and name in _COLORS else text
+
+
+def _nowhere() -> TextIO:
+    # a stream that was closed for us (`>&-`): what we say is lost, as asked for
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def clean(text: str) -> str:

@@ -18,7 +18,10 @@ TRIES: Final = 20
 
 
 class Started(Protocol):
-    """What the server says once it accepts requests; `key` is a newly made admin key, shown this once."""
+    """What the server says once it accepts requests.
+
+    `key` is a newly made admin key, shown this once; `faults` says of each model that is not served why.
+    """
 
     @property
     def url(self) -> str: ...
@@ -26,6 +29,8 @@ class Started(Protocol):
     def key(self) -> str | None: ...
     @property
     def models(self) -> Sequence[str]: ...
+    @property
+    def faults(self) -> Mapping[str, str]: ...
 
 
 def settings_from(config: Path | None, flags: Mapping[str, Any]) -> Settings:

@@ -42,7 +42,7 @@ def find_target(
     """Decide on server and token.
 
     Raises:
-        UsageProblem: an unknown profile, or no usable URL.
+        UsageProblem: an unknown profile, no usable URL, or a token that can be none.
     """
     named = credentials.profiles.get(profile) if profile else None
     if profile and named is None:
@@ -70,7 +70,17 @@ def find_target(
         token = next(
             (key for home_of, key in filter(None, pairs) if key and (not home_of or same_origin(home_of, root))), None
         )
-    return Target(root=root, api=api, token=token.strip() if token else None)
+    return Target(root=root, api=api, token=_checked(token))
+
+
+def _checked(token: str | None) -> str | None:
+    text = (token or "").strip()
+    if not re.fullmatch(r"[!-~]*", text):  # never shown: it may be a key with something stuck to it
+        raise UsageProblem(
+            "The token has spaces, line breaks or letters outside of ASCII in it, as no token has.",
+            hint="Copy it again.",
+        )
+    return text or None
 
 
 def normalise(url: str) -> tuple[str, str]:

@@ -49,6 +49,7 @@ def wait_for(
                 timeout_seconds=timeout_seconds,
                 hold_seconds=hold,
                 created=known,
+                on_trouble=lambda reason: screen.note(f"  {reason} Trying again ..."),
             )
         except KeyboardInterrupt:
             if canceling or not cancel_on_interrupt:

@@ -38,13 +38,15 @@ def watch(
     timeout_seconds: float | None = None,
     hold_seconds: float = HOLD_SECONDS,
     created: Json | None = None,
+    on_trouble: Callable[[str], None] | None = None,
 ) -> Json:
     """Read a prediction again and again until it is terminal, and give it.
 
     The first reading is plain, the next ask the server to hold them (`Prefer: wait`). A server that honours this, which
     it says by `Preference-Applied` or shows by taking the time, is asked again at once; any other one is polled with
     growing pauses and jitter that begin anew when something changed. `on_look` gets every reading. A connection that
-    breaks is tried again for a while. `created` is what is known already: the answer to the create.
+    breaks is tried again for a while; `on_trouble` hears of the first of such readings in a row. `created` is what is
+    known already: the answer to the create.
 
     Raises:
         StillRunning: `timeout_seconds` are over.
@@ -66,6 +68,8 @@ def watch(
             broken += 1
             if broken >= PATIENCE or last is None or not _may_pass(error):
                 raise
+            if broken == 1 and on_trouble is not None:
+                on_trouble(str(error))
             _pause(timing, trouble.next_seconds(), started, timeout_seconds, id, str(error))
             continue
         broken = 0

@@ -128,12 +128,44 @@ def test_env_speaks_each_language(capsys, lang, line):
 
 
 def test_env_quotes_for_the_shell(capsys):
-    run_command(["env", "--server", "http://h", "--token", "a b'$(x)"])
+    run_command(["env", "--server", "http://h", "--token", "ab'$(x)"])
     line = capsys.readouterr().out.splitlines()[1]
     shell = subprocess.run(
         ["sh", "-c", f'{line}; printf %s "$REPLICATE_API_TOKEN"'], capture_output=True, text=True, check=True
     )
-    assert shell.stdout == "a b'$(x)"
+    assert shell.stdout == "ab'$(x)"
+
+
+@pytest.mark.parametrize("token", ["hly_ab cd", "hly_ab\ncd", "ключ"])
+def test_a_token_that_can_be_none_is_refused_and_not_shown(capsys, token):
+    assert run_command(["env", "--token", token]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert token not in said.err
+
+
+def test_a_stream_that_was_closed_is_no_error():
+    halley = f"{sys.executable} -m halley.cli.main version"
+    for redirection in (">&-", "2>&-", ">&- 2>&-"):
+        done = subprocess.run(["sh", "-c", f"{halley} {redirection}"], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_status_that_does_not_exist_is_refused(capsys):
+    assert run_command(["predictions", "list", "--status", "done"]) == 2
+    assert "Choose one of starting, processing," in capsys.readouterr().err
+
+
+def test_init_names_its_folder_as_a_shell_takes_it(capsys):
+    assert run_command(["init", "my models/greeter"]) == 0
+    assert "halley run './my models/greeter' name=Edmond" in capsys.readouterr().err
+    assert run_command(["check", "my models/greeter"]) == 0
+
+
+def test_config_validate_refuses_what_serve_would_refuse(tmp_path, capsys):
+    (tmp_path / "halley.toml").write_text('[models."acme/upscaler"]\npath = "nowhere"\n')
+    assert run_command(["config", "validate"]) == 2
+    assert "acme/upscaler: " in capsys.readouterr().err
 
 
 def test_init_begins_a_model_and_overwrites_nothing(tmp_path, capsys):

@@ -132,6 +132,14 @@ def test_a_broken_connection_is_tried_again_for_a_while():
         follow(Server(Timing(), ends_at=1e9, errors=[None] + [Unreachable("gone")] * PATIENCE))
 
 
+def test_trouble_is_told_once_until_it_is_over():
+    timing = Timing()
+    errors = [None, Unreachable("gone"), Unreachable("gone"), None, Unreachable("again")]
+    told = []
+    follow(Server(timing, ends_at=100, errors=errors), on_trouble=told.append)
+    assert told == ["gone", "again"]
+
+
 def test_a_refusal_and_a_first_failure_are_final():
     with pytest.raises(ServerRefused):
         follow(Server(Timing(), ends_at=9, errors=[None, ServerRefused(404, "gone")]))

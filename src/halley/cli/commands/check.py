@@ -12,12 +12,16 @@ from halley.cli.screen import Screen
 
 
 def check(
-    path: Annotated[Path, typer.Argument(help="A model folder, or a single Python file.")] = Path(),
+    path: Annotated[Path, typer.Argument(metavar="[PATH]", help="A model folder, or a single Python file.")] = Path(),
     as_json: JsonOption = False,
 ) -> None:
     """Say what a model takes and gives, without a server.
 
     The model is imported in a process of its own; setup() does not run.
+
+    \b
+    Examples:
+      halley check ./my-model
     """
     import msgspec
 

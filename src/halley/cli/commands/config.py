@@ -18,7 +18,12 @@ def show(
     changed: Annotated[bool, typer.Option("--changed", help="Only what is not a default.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Print every setting with its value and its origin; secrets are masked."""
+    """Print every setting with its value and its origin; secrets are masked.
+
+    \b
+    Examples:
+      halley config show --changed
+    """
     from halley.cli.starting import settings_from
     from halley.settings import shown
 
@@ -33,11 +38,15 @@ def show(
 @app.command("validate")
 def validate(config: ConfigOption = None) -> None:
     """Read the settings from all sources and say whether they are fit."""
+    from halley.cli.failures import UsageProblem
     from halley.cli.starting import settings_from
 
     settings = settings_from(config, {})
-    missing = [f"{name} ({model.path})" for name, model in settings.models.items() if not model.path.exists()]
+    missing = [f"{name}: {model.path}" for name, model in settings.models.items() if not model.path.exists()]
+    if missing:
+        raise UsageProblem(
+            f"There is no folder or file for {'; '.join(missing)}.",
+            hint="`halley serve` would refuse it: correct path.",
+        )
     screen = Screen()
-    for name in missing:
-        screen.note(f"warning: the model {name} is not there.")
     screen.note(f"The settings are fit: {len(settings.origins)} set, the rest are defaults.")

@@ -27,7 +27,12 @@ def demo(
     ] = None,
     browser: Annotated[bool, typer.Option("--open/--no-open", help="Show the picture in a browser.")] = True,
 ) -> int:
-    """Serve the demo models and run a first prediction."""
+    """Serve the demo models and run a first prediction.
+
+    \b
+    Examples:
+      halley demo -o hills.png
+    """
     import threading
 
     from halley.app import run_server

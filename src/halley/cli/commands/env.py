@@ -23,7 +23,10 @@ def env(
 ) -> None:
     """Print the lines that make existing code use a server.
 
-    Example:  eval "$(halley env)" && python my_script.py
+    \b
+    Examples:
+      eval "$(halley env)" && python my_script.py
+      halley env --lang js
     """
     from halley.cli.session import choose_target
 

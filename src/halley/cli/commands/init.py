@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -38,9 +39,16 @@ run: "run.py:Runner"
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="The folder to make the model in; its name becomes the model's.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="The folder to make the model in; its name becomes the model's.")
+    ],
 ) -> None:
-    """Begin a model: run.py and cog.yaml, ready to be served."""
+    """Begin a model: run.py and cog.yaml, ready to be served.
+
+    \b
+    Examples:
+      halley init greeter
+    """
     files = {"run.py": _RUN, "cog.yaml": _COG}
     name = folder.resolve().name
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
@@ -55,8 +63,7 @@ def init(
         (folder / file).write_text(text, encoding="utf-8")
     screen = Screen()
     screen.note(f"Made {folder / 'run.py'} and {folder / 'cog.yaml'}. Next:")
-    screen.note(f"  halley check {folder}")
-    screen.note(
-        f"  halley run ./{folder} name=Edmond" if not folder.is_absolute() else f"  halley run {folder} name=Edmond"
-    )
-    screen.note(f"  halley serve {folder} --reload")
+    named = shlex.quote(str(folder) if folder.is_absolute() or folder == Path() else f"./{folder}")
+    screen.note(f"  halley check {named}")
+    screen.note(f"  halley run {named} name=Edmond")
+    screen.note(f"  halley serve {named} --reload")

@@ -23,7 +23,13 @@ def create(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a key and print it: this once, on stdout alone."""
+    """Make a key and print it: this once, on stdout alone.
+
+    \b
+    Examples:
+      halley keys create --account alice --name laptop
+      halley keys create --scope read --name dashboard
+    """
     from halley.cli.session import connect
 
     body = {"name": name} | ({"username": account} if account else {}) | ({"scopes": scope} if scope else {})
@@ -72,7 +78,12 @@ def revoke(
     token: TokenOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Revoke a key: programs that use it are refused from now on."""
+    """Revoke a key: programs that use it are refused from now on.
+
+    \b
+    Examples:
+      halley keys revoke ID
+    """
     import sys
 
     from halley.cli.failures import UsageProblem

@@ -49,7 +49,12 @@ def show(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one model and its inputs."""
+    """Show one model and its inputs.
+
+    \b
+    Examples:
+      halley models show demo/paint
+    """
     from halley.cli.commands.check import describe, shown_default
     from halley.cli.inputs import input_properties
     from halley.cli.session import connect
@@ -87,14 +92,15 @@ def schema(
 
 def _find(client: Client, text: str) -> tuple[dict[str, Any], dict[str, Any]]:
     from halley.cli.client import parse_model_ref
-    from halley.cli.failures import ServerRefused, UsageProblem
+    from halley.cli.failures import UsageProblem
+    from halley.cli.suggesting import no_such_model
 
     ref = parse_model_ref(text)
     if ref.model is None:
         raise UsageProblem(f"{text!r} names a version only.", hint="Write owner/name:version.")
     found = client.model(ref)
     if found is None:
-        raise ServerRefused(404, f"There is no model {ref.model} on {client.target.root}.", hint="halley models list")
+        raise no_such_model(client, ref)
     version = client.version(ref) if ref.version else found.get("latest_version")
     return found, version or {}
 

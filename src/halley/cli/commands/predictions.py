@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 app = typer.Typer(help="Look at, follow, keep and cancel predictions.", no_args_is_help=True, rich_markup_mode=None)
+_STATUSES: Final = ("starting", "processing", "succeeded", "failed", "canceled", "aborted")
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The prediction's id.")]
 SaveOption = Annotated[
     Path | None,
@@ -31,9 +32,18 @@ def list_(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List predictions, newest first."""
+    """List predictions, newest first.
+
+    \b
+    Examples:
+      halley predictions list --status failed --limit 5
+      halley predictions list --json | jq -r ".[].id"
+    """
+    from halley.cli.failures import UsageProblem
     from halley.cli.session import connect
 
+    if status is not None and status not in _STATUSES:
+        raise UsageProblem(f"There is no status {status!r}.", hint=f"Choose one of {', '.join(_STATUSES)}.")
     screen = Screen(json_only=as_json)
     with connect(server, token, profile) as client:
         wanted = (item for item in client.predictions() if status is None or item.get("status") == status)
@@ -57,7 +67,10 @@ def show(
 ) -> None:
     """Show a prediction as it is now.
 
-    Example:  halley predictions show ID --server https://api.cometapi.com/replicate/v1 --token TOKEN
+    \b
+    Examples:
+      halley predictions show ID
+      halley predictions show ID --server https://api.cometapi.com/replicate/v1 --token TOKEN
     """
     from halley.cli.results import metrics_line
     from halley.cli.session import connect
@@ -96,7 +109,12 @@ def logs(
     token: TokenOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Print the logs of a prediction, exactly as they are."""
+    """Print the logs of a prediction, exactly as they are.
+
+    \b
+    Examples:
+      halley predictions logs -f ID
+    """
     from halley.cli.session import connect
     from halley.cli.watching import watch
 
@@ -132,10 +150,13 @@ def watch_(
 ) -> int:
     """Follow a prediction until it is over, then keep its files. Run it again to go on after an interruption.
 
-    Example:  halley predictions watch ID --save ./ID --server https://api.cometapi.com/replicate/v1
+    \b
+    Examples:
+      halley predictions watch ID --save kept
+      halley predictions watch ID --save kept --server https://api.cometapi.com/replicate/v1
     """
     from halley.cli.failures import ExitCode
-    from halley.cli.results import report_end, save_all, show_output
+    from halley.cli.results import check_place, report_end, save_all, show_output
     from halley.cli.saving import saved_already
     from halley.cli.session import connect
     from halley.cli.waiting import Interrupted, wait_for
@@ -143,6 +164,7 @@ def watch_(
 
     screen = Screen(json_only=as_json)
     seconds = read_duration(timeout, "--timeout")
+    check_place(save, is_folder=True)
     record = saved_already(save, id) if save else None
     if record is not None and is_terminal(record.prediction):
         screen.note(f"  all of it is in {save} already")
@@ -158,7 +180,7 @@ def watch_(
         if save:
             save_all(client, screen, final, save)
     show_output(screen, final, text_stream=False)
-    return report_end(screen, final)
+    return report_end(screen, final, logs_shown=True)
 
 
 @app.command("cancel")

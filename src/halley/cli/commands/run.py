@@ -47,20 +47,29 @@ def run(
 ) -> int:
     """Run a model and show its output.
 
-    Examples:  halley run demo/paint prompt="green hills" -o hills.png   |   halley run ./my-model image=@cat.jpg
+    \b
+    Examples:
+      halley run demo/paint prompt="green hills" -o hills.webp
+      halley run ./my-model image=@cat.jpg sizes:='[1, 2]'
+      halley run demo/text prompt="A function is" | wc -w
     """
     import secrets
 
     from halley.cli.client import Client, parse_model_ref
-    from halley.cli.failures import ExitCode, UsageProblem
+    from halley.cli.failures import ExitCode, ServerRefused, UsageProblem
     from halley.cli.inputs import build_input, input_properties, is_text_stream
     from halley.cli.private import private_server
+    from halley.cli.results import check_place
     from halley.cli.session import connect
+    from halley.cli.suggesting import no_such_model
 
     screen = Screen(json_only=as_json)
     seconds = read_duration(timeout, "--timeout")
+    check_place(output, is_folder=False)
+    check_place(save, is_folder=True)
+    is_private = is_local_path(model)
     with ExitStack() as stack:
-        if is_local_path(model):
+        if is_private:
             path = Path(model).expanduser()
             if not path.exists():
                 raise UsageProblem(f"There is no model at {path}.", hint="`halley init FOLDER` begins one.")
@@ -75,10 +84,15 @@ def run(
         ref = parse_model_ref(model)
         schema = _schema_of(client, ref)
         values = build_input(inputs or [], input_properties(schema), client.upload)
-        created = client.create(
-            ref, values, idempotency_key=idempotency_key or secrets.token_hex(16), cancel_after=cancel_after
-        )
-        _introduce(screen, created, model)
+        try:
+            created = client.create(
+                ref, values, idempotency_key=idempotency_key or secrets.token_hex(16), cancel_after=cancel_after
+            )
+        except ServerRefused as refused:
+            if refused.status == 404 and ref.model and not ref.version:
+                raise no_such_model(client, ref) from refused
+            raise
+        _introduce(screen, created, model, has_page=not is_private)
         if not wait:
             if screen.wants_json:
                 screen.out_json(created)
@@ -87,7 +101,15 @@ def run(
             return ExitCode.SUCCEEDED
         text_stream = is_text_stream(schema)
         return _see_through(
-            client, screen, created, text_stream=text_stream, seconds=seconds, detach=detach, output=output, save=save
+            client,
+            screen,
+            created,
+            text_stream=text_stream,
+            seconds=seconds,
+            detach=detach,
+            output=output,
+            save=save,
+            is_private=is_private,
         )
 
 
@@ -110,9 +132,10 @@ def _see_through(
     detach: bool,
     output: Path | None,
     save: Path | None,
+    is_private: bool,
 ) -> int:
     from halley.cli.failures import ExitCode
-    from halley.cli.results import report_end, save_all, show_output, write_output
+    from halley.cli.results import place_for_files, report_end, save_all, show_output, write_output
     from halley.cli.waiting import Interrupted, wait_for
 
     try:
@@ -127,6 +150,8 @@ def _see_through(
         )
     except Interrupted:
         return ExitCode.INTERRUPTED
+    if is_private and output is None and save is None:
+        output = place_for_files(final)  # links of a server that is about to end are of no use
     if final["status"] == "succeeded":
         if save:
             save_all(client, screen, final, save)
@@ -134,11 +159,11 @@ def _see_through(
             write_output(client, screen, final, output)
     if not streamed and (screen.wants_json or (output is None and save is None)):
         show_output(screen, final, text_stream=text_stream)
-    return report_end(screen, final)
+    return report_end(screen, final, logs_shown=True, is_kept=not is_private)
 
 
-def _introduce(screen: Screen, created: Json, model: str) -> None:
-    page = (created.get("urls") or {}).get("web") or ""
+def _introduce(screen: Screen, created: Json, model: str, *, has_page: bool) -> None:
+    page = ((created.get("urls") or {}).get("web") or "") if has_page else ""
     screen.note(f"{created['id']} {created.get('model') or model}  {page}".rstrip())
 
 

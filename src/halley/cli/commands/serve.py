@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from halley.cli.failures import ExitCode
 from halley.cli.options import ConfigOption, DataOption, HostOption, PortOption
 from halley.cli.screen import Screen
 
 if TYPE_CHECKING:
     from halley.cli.starting import Started
+    from halley.settings import Settings
 
 
 def serve(
@@ -26,7 +28,10 @@ def serve(
 ) -> int:
     """Serve models behind the Replicate HTTP API.
 
-    Example:  halley serve ./my-model --reload
+    \b
+    Examples:
+      halley serve ./my-model --reload
+      halley serve --host 0.0.0.0 --port 8080 --no-demo
     """
     from halley.app import run_server
     from halley.cli.failures import UsageProblem
@@ -57,24 +62,49 @@ def serve(
     require_port(settings.server.host, settings.server.port)
 
     def announce(started: Started) -> None:
-        if private:
-            Screen(json_only=True).out_json({"url": started.url, "models": list(started.models)})
-            return
         show_banner(screen, settings, started, hint=settings.demo)
         remember_or_say(screen, settings, started)
 
+    if private:
+        return _serve_privately(settings, paths or [])
     return run_server(settings, paths=paths or [], demo=settings.demo, reload=reload, announce=announce)
+
+
+def _serve_privately(settings: Settings, paths: list[Path]) -> int:
+    # For `halley run ./folder`: it hears of us by one line of JSON, and tells the user what there is to tell.
+    import logging
+    import shutil
+
+    from halley.app import run_server
+    from halley.cli.private import PREFIX
+    from halley.errors import HalleyError
+
+    say = Screen(json_only=True).out_json
+
+    def announce(started: Started) -> None:
+        say({"url": started.url, "models": list(started.models), "faults": list(started.faults.values())})
+
+    logging.getLogger("halley").setLevel(logging.CRITICAL)
+    try:
+        return run_server(settings, paths=paths, demo=False, announce=announce)
+    except HalleyError as error:
+        say({"fault": str(error)})
+        return ExitCode.USAGE
+    finally:
+        if settings.data.name.startswith(PREFIX):  # never somebody's data, however we were started
+            shutil.rmtree(settings.data, ignore_errors=True)
 
 
 def _end_with_stdin() -> None:
     # The command that wants us holds our stdin; when it dies, even by SIGKILL, stdin ends and so do we.
     import os
     import signal
-    import sys
     import threading
 
     def wait() -> None:
-        sys.stdin.buffer.read()
-        os.kill(os.getpid(), signal.SIGTERM)
+        while os.read(0, 4096):  # below Python's own stdin, whose lock must be free when the interpreter ends
+            pass
+        for name in (signal.SIGTERM, signal.SIGINT):  # two: nobody is left who would wait for what runs
+            os.kill(os.getpid(), name)
 
     threading.Thread(target=wait, name="stdin", daemon=True).start()
