@@ -364,6 +364,11 @@ def _from_text(name: str, text: str, kind: Any) -> Any:
 def _unknown(name: str, origin: str) -> SettingsError:
     from difflib import get_close_matches  # needed for a refusal only
 
+    if name.startswith("models.") and name.count("/") != 1:
+        text = f"There is no model {name.removeprefix('models.')} ({origin}): a model is named by owner and name,"
+        return SettingsError(f'{text} as in [models."acme/upscaler"].')
+    if name in _groups():
+        return SettingsError(f"{name} ({origin}) is a table: write [{name}], and its settings below.")
     group = name.rpartition(".")[0]
     known = [f"{group}.{key}" for key in _model_fields()] if _is_model(group) else [*_leaves(), *_groups(), "models"]
     close = get_close_matches(name, known, n=1, cutoff=0.5)

@@ -97,6 +97,8 @@ def test_models_are_tables_with_paths_beside_their_file(place):
     [
         ("[server]\nprot = 1\n", ["server.prot", "Did you mean server.port?", "given.toml"]),
         ("[servr]\nport = 1\n", ["servr", "Did you mean server?"]),
+        ("server = 1\n", ["server", "is a table: write [server]"]),
+        ('[models.upscaler]\npath = "x"\n', ["no model upscaler", 'models."acme/upscaler"']),
         ("[limit]\nupload_bytes = 1\n", ["Did you mean limits?"]),
         ("server = 3\n", ["server", "given.toml"]),
         ('[models."a/b"]\npreload = true\n', ["has no path"]),
