@@ -24,6 +24,7 @@ SECRET_NAMES: Final = frozenset({"admin_key"})
 MASK: Final = "********"
 DAY_SECONDS: Final = 86_400.0
 MIB: Final = 2**20
+_ORIGIN: Final = re.compile(r"https?://[^\s/?#@\\]+/?", re.IGNORECASE)
 
 Positive = Annotated[int, msgspec.Meta(gt=0)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -61,6 +62,9 @@ class Model(Part, frozen=True, kw_only=True):
     concurrency: Positive | None = None
     run_timeout_seconds: Seconds | None = None
     memory_limit_bytes: Positive | None = None
+    replicas: Positive | None = None  # None: what x-halley in its cog.yaml says, else 1
+    pinned: bool | None = None  # never unloaded; None: what x-halley says, else no
+    gpu_memory_bytes: Positive | None = None  # None: what x-halley says, else a whole device if it needs one
     visibility: Literal["public", "private"] = "private"
 
 
@@ -98,6 +102,8 @@ class Runs(Part, frozen=True, kw_only=True):
     max_queue_seconds: Seconds = DAY_SECONDS
     cancel_grace_seconds: SomeSeconds = 5.0
     setup_timeout_seconds: Seconds = 600.0
+    health_check_seconds: Seconds = 5.0
+    health_timeout_seconds: Seconds = 10.0
     lease_seconds: Seconds = 20.0
     heartbeat_seconds: Seconds = 5.0
     max_attempts: Positive = 2
@@ -107,6 +113,8 @@ class Memory(Part, frozen=True, kw_only=True):
     """Memory of all replicas together; None sets no budget."""
 
     budget_bytes: Positive | None = None
+    idle_unload_seconds: Seconds | None = None
+    turn_seconds: Seconds = 10.0
 
 
 class Egress(Part, frozen=True, kw_only=True):
@@ -325,12 +333,34 @@ def _check_together(settings: Settings) -> None:
         raise SettingsError(
             f"admin_key ({origin}) is too short; it needs 32 or more characters. `openssl rand -hex 24` makes one."
         )
+    _check_server(settings)
     runs = settings.runs
     if runs.heartbeat_seconds * 2 > runs.lease_seconds:
         raise SettingsError(
             f"runs.lease_seconds ({runs.lease_seconds:g}) must be at least twice"
             f" runs.heartbeat_seconds ({runs.heartbeat_seconds:g})."
         )
+
+
+def _check_server(settings: Settings) -> None:
+    server = settings.server
+    origins = [("public_url", server.public_url), *(("cors_origins", one) for one in server.cors_origins if one != "*")]
+    for name, text in origins:
+        if text is not None and not _ORIGIN.fullmatch(text):
+            raise SettingsError(
+                f"server.{name} ({settings.origins[f'server.{name}']}): {text!r} is not an origin:"
+                " a scheme and a host without a path, as in https://halley.example.com."
+            )
+    for text in server.trusted_proxies:
+        from ipaddress import ip_network  # most servers trust no proxy, and every command reads the settings
+
+        try:
+            ip_network(text, strict=False)
+        except ValueError as error:
+            raise SettingsError(
+                f"server.trusted_proxies ({settings.origins['server.trusted_proxies']}): {error};"
+                " give addresses or networks, as in 10.0.0.0/8."
+            ) from error
 
 
 def _value(given: _Given, kind: Any) -> Any:
