@@ -11,7 +11,7 @@ import msgspec
 from halley.clock import Clock
 from halley.dispatch.ports import InputStager, Outcome, Provider, Work, Workspace
 from halley.dispatch.recorder import RETRY_SECONDS, Recorder
-from halley.errors import Busy, HalleyError, LeaseLost
+from halley.errors import Busy, HalleyError, InputInvalid, LeaseLost
 from halley.models.catalog import Catalog
 from halley.predictions.ports import Bus, Changed, Claimed, WorkQueue
 from halley.predictions.status import Fact
@@ -121,6 +121,9 @@ class Run:
         except Busy as error:
             _log.warning("the files of %s cannot be brought now, it waits again: %s", self.prediction_id, error)
             return None
+        except InputInvalid as error:
+            faults = "; ".join(f"{fault.field}: {fault.description}" for fault in error.fields)
+            return Outcome(status="failed", error=faults, reason="input_unusable")
         except HalleyError as error:
             return Outcome(status="failed", error=str(error), reason="input_unusable")
         if self.was_stopped():
