@@ -78,6 +78,7 @@ class ModelLoader:
         self._digests = digests
         self._settings = settings
         self._digest_of: dict[str, str] = {}
+        self._served: set[str] = set()
         self.faults: dict[str, str] = {}  # by model name
 
     async def load_all(self, wanted: Sequence[Wanted]) -> None:
@@ -110,11 +111,15 @@ class ModelLoader:
             for warning in item.source.warnings:
                 _log.warning("%s: %s", name, warning)
             self._provider.add(version.id, item.source)
+            self._served.add(name)
             if item.preload:
                 self._provider.preload(version.id)
         except HalleyError as error:
             self.faults[name] = str(error)
-            _log.error("%s is not served: %s", name, error)
+            if name in self._served:
+                _log.error("%s could not be loaded anew, and is served as it was before: %s", name, error)
+            else:
+                _log.error("%s is not served: %s", name, error)
 
     async def _version(self, item: Wanted) -> Version:
         source = item.source

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from halley.cli.client import Client, Json
+from halley.cli.failures import Unreachable
 from halley.cli.progress import Progress
 from halley.cli.screen import Screen
 from halley.cli.watching import HOLD_SECONDS, is_terminal, watch
@@ -32,6 +33,7 @@ def wait_for(
     Raises:
         Interrupted: the user left; the prediction may go on.
         StillRunning: the time is over.
+        Unreachable: the server stayed away.
     """
     progress = Progress(screen, stream_text=stream_text, logs=logs)
     hold = LIVE_HOLD_SECONDS if screen.err_is_terminal or stream_text else HOLD_SECONDS
@@ -59,6 +61,11 @@ def wait_for(
             screen.note(f"Canceling {id} (Ctrl+C again leaves at once) ...")
             canceling = True
             known = known or {"id": id, "status": "starting"}
+        except Unreachable as error:
+            if not canceling:
+                raise
+            hint = f"It may go on; `halley predictions cancel {id}` cancels it when the server is back."
+            raise Unreachable(f"Prediction {id} could not be canceled: {error}", hint=hint) from error
         else:
             progress.show(final)
             screen.clear_status()

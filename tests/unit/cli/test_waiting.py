@@ -5,6 +5,7 @@ import io
 import pytest
 
 from halley.cli.client import Look
+from halley.cli.failures import Unreachable
 from halley.cli.screen import Screen
 from halley.cli.waiting import Interrupted, wait_for
 
@@ -74,6 +75,16 @@ def test_watching_is_left_without_canceling():
 
 def test_a_prediction_that_ended_meanwhile_keeps_its_end():
     assert wait(Person("processing", "succeeded"), cancel=True)[0] == "succeeded"
+
+
+def test_a_server_that_is_away_when_it_should_cancel_is_told():
+    class Away(Person):
+        def cancel(self, id):
+            raise Unreachable("Cannot reach it.")
+
+    with pytest.raises(Unreachable, match="p1 could not be canceled: Cannot reach it") as told:
+        wait(Away("processing", "^C"), cancel=True)
+    assert "halley predictions cancel p1" in told.value.hint
 
 
 def test_other_errors_pass():
