@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from halley.errors import AddressRefused
+from halley.errors import AddressRefused, Unusable
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -135,10 +135,13 @@ def rules_from(allow: Iterable[str], *, http: bool = True) -> Rules:
     """Make rules from the settings `egress.allow` and `egress.http`.
 
     Raises:
-        ValueError: a line of the allow-list is malformed.
+        Unusable: a line of the allow-list is malformed.
     """
     schemes = frozenset({"http", "https"}) if http else frozenset({"https"})
-    return Rules(allowed=tuple(parse_allowed(line) for line in allow), schemes=schemes)
+    try:
+        return Rules(allowed=tuple(parse_allowed(line) for line in allow), schemes=schemes)
+    except ValueError as error:
+        raise Unusable(f"egress.allow: {error}") from error
 
 
 def closed_because(address: Address) -> str | None:

@@ -5,7 +5,7 @@ import ipaddress
 import pytest
 
 from halley.egress.addresses import Rules, canonical, closed_because, parse_allowed, rules_from
-from halley.errors import AddressRefused
+from halley.errors import AddressRefused, Unusable
 
 CLOSED = [
     "0.0.0.0",
@@ -146,6 +146,8 @@ def test_rules_are_made_from_settings() -> None:
     rules = rules_from(["10.0.0.5:8080"], http=False)
     rules.check(ipaddress.ip_address("10.0.0.5"), 8080)
     assert rules.schemes == {"https"}
+    with pytest.raises(Unusable, match=r"egress\.allow: 'nonsense' is no address and port"):
+        rules_from(["10.0.0.5:8080", "nonsense"])
 
 
 def test_a_refusal_names_the_line_that_would_allow_it() -> None:
