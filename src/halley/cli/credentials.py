@@ -68,6 +68,7 @@ def save(profile: Profile, *, name: str | None = None, path: Path | None = None)
     """Store a profile under `name` and give the name used; the first one becomes the default.
 
     Without a name, a profile of the same data folder (else of the same server) is replaced, else a free name is taken.
+    Where several profiles have one server, which is so when data folders took turns at one port, the last stored counts.
     The file is complete at any moment, and readable by its user only.
     """
     path = path or credentials_path()
@@ -75,8 +76,10 @@ def save(profile: Profile, *, name: str | None = None, path: Path | None = None)
     name = name or _name_for(found, profile)
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
         raise UsageProblem(f"{name!r} is no name for a profile; use letters, digits, - and _.")
-    profiles = {**found.profiles, name: profile}
-    _write(path, Credentials(profiles=profiles, default=found.default or name))
+    profiles = {name: profile} | {other: known for other, known in found.profiles.items() if other != name}
+    default = found.profiles.get(found.default or "")
+    is_default = default is None or default.server == profile.server
+    _write(path, Credentials(profiles=profiles, default=name if is_default else found.default))
     return name
 
 

@@ -98,10 +98,8 @@ def remember(settings: Settings, started: Started) -> str | None:
     known = credentials.load().for_data(settings.data)
     if known is not None:
         name, profile = known
-        if profile.server != started.url:
-            credentials.save(
-                credentials.Profile(server=started.url, token=profile.token, data=str(settings.data)), name=name
-            )
+        moved = credentials.Profile(server=started.url, token=profile.token, data=str(settings.data))
+        credentials.save(moved, name=name)
         return profile.token
     return settings.admin_key
 

@@ -31,7 +31,7 @@ def test_a_server_replaces_its_own_profile_and_no_other(tmp_path):
         "local-2": "2",
         "cloud": "5",
     }
-    assert found.default == "local"
+    assert found.default == "local-2"  # it took the place of the first one at its address
 
 
 def test_an_open_file_is_closed_when_saved_again(tmp_path):

@@ -16,9 +16,13 @@ from halley.cli.starting import (
     running_url,
     settings_from,
 )
+from halley.cli.target import find_target
 from halley.errors import Unusable
 from halley.settings import Settings
 from halley.store.folder import hold
+
+
+NOTHING_GIVEN = {"server": None, "token": None, "profile": None, "environ": {}}
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +49,15 @@ def test_a_new_key_is_kept_and_follows_its_data_folder_to_another_port(settings)
     )
     other = Settings(data=settings.data.parent / "other")
     assert remember(other, started(1988)) is None
+
+
+def test_data_folders_that_take_turns_at_a_port_are_each_used_with_their_own_key(settings):
+    other = Settings(data=settings.data.parent / "other")
+    remember(settings, started(1986, "hly_first"))
+    remember(other, started(1986, "hly_second"))
+    assert find_target(**NOTHING_GIVEN, credentials=credentials.load()).token == "hly_second"
+    remember(settings, started(1986))
+    assert find_target(**NOTHING_GIVEN, credentials=credentials.load()).token == "hly_first"
 
 
 def test_a_key_of_the_operator_is_not_written_down(settings):
