@@ -72,8 +72,12 @@ def fold(events: Iterable[Event | NewEvent]) -> Progress:
 def record_metric(metrics: dict[str, object], item: MetricItem) -> None:
     """Put one metric into the nested mapping: `timing.load` becomes `{"timing": {"load": ...}}`.
 
-    `incr` adds numbers, `append` makes a list, `replace` overwrites. What does not fit the mode replaces.
+    `incr` adds numbers, `append` makes a list, `replace` overwrites, and takes the metric
+    back if its value is None. What does not fit the mode replaces.
     """
+    if item.value is None and item.mode == "replace":
+        _take_back(metrics, item.name.split("."))
+        return
     *path, leaf = item.name.split(".")
     here = metrics
     for name in path:
@@ -88,6 +92,18 @@ def record_metric(metrics: dict[str, object], item: MetricItem) -> None:
         here[leaf] = [*old, item.value] if isinstance(old, list) else [item.value] if old is None else [old, item.value]
     else:
         here[leaf] = item.value
+
+
+def _take_back(metrics: dict[str, object], path: list[str]) -> None:
+    """Remove a metric, and the groups that are empty without it."""
+    name, *rest = path
+    below = metrics.get(name)
+    if not rest:
+        metrics.pop(name, None)
+    elif isinstance(below, dict):
+        _take_back(below, rest)
+        if not below:
+            del metrics[name]
 
 
 def final_metrics(

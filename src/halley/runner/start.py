@@ -1,6 +1,6 @@
 """The first lines that a model's interpreter executes for us.
 
-`python -X utf8 start.py --data FD --control FD --mode serve|inspect --config JSON`
+`python -X utf8 start.py --data FD --control FD --mode serve|train|inspect --config JSON`
 
 Does what must happen first, then hands over. A process that the model spawns with `multiprocessing` reads
 this file again under another name than `__main__`, and must find nothing to do in it.

@@ -49,6 +49,9 @@ def test_logs_are_verbatim() -> None:
         ([("a.b.c", 1, "replace"), ("a.d", 2, "replace")], {"a": {"b": {"c": 1}, "d": 2}}),
         ([("a", 1, "replace"), ("a.b", 2, "replace")], {"a": {"b": 2}}),
         ([("a", "x", "replace"), ("a", 2, "incr")], {"a": 2}),
+        ([("a", 1, "replace"), ("b.c", 2, "incr"), ("b.c", None, "replace"), ("d", None, "replace")], {"a": 1}),
+        ([("a.b", 1, "replace"), ("a.c", 2, "replace"), ("a.b", None, "replace")], {"a": {"c": 2}}),
+        ([("a", 1, "replace"), ("a.b", None, "replace")], {"a": 1}),
     ],
 )
 def test_metric_modes(items: list[tuple[str, object, str]], expected: dict[str, object]) -> None:

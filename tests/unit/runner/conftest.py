@@ -131,9 +131,15 @@ class Child:
     def cancel(self, prediction_id: str) -> None:
         transmit(self.control, {"t": "cancel", "id": prediction_id})
 
-    def ping(self, number: int) -> Any:
-        transmit(self.control, {"t": "ping", "n": number})
+    def send_control(self, frame: dict[str, Any]) -> None:
+        transmit(self.control, frame)
+
+    def read_control(self) -> Any:
         return receive(self.control)
+
+    def ping(self, number: int) -> Any:
+        self.send_control({"t": "ping", "n": number})
+        return self.read_control()
 
     def stop(self) -> None:
         transmit(self.control, {"t": "stop"})

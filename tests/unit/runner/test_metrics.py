@@ -39,6 +39,17 @@ def test_kind_of_a_metric_is_fixed(start):
     assert len(child.predict().of("metric")) == 1  # each prediction begins anew
 
 
+def test_a_metric_that_was_taken_back_may_be_of_another_kind(start):
+    told = [(m["name"], m["value"], m["mode"]) for m in start("metrics.py:takes_back").predict().of("metric")]
+    assert told == [
+        ("a", 1, "replace"),
+        ("b.c", 2, "incr"),
+        ("a", None, "replace"),
+        ("a", "text", "replace"),
+        ("b.c", None, "replace"),
+    ]
+
+
 def test_order_with_logs(start):
     story = start("metrics.py:ordered").predict()
     assert [frame.get("text") or frame.get("name") for frame in story.frames[:-1]] == [

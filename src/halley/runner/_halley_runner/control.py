@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import select
 import socket
-from typing import Callable
+import threading
+from typing import Callable, Optional
 
 from .frames import Frame, Inbox, pack
+from .health import Health
 
 HANGUP = select.POLLHUP | select.POLLERR
 
@@ -19,8 +21,11 @@ class Control:
         self.cancel = cancel
         self.serving = False
         """False while the model is imported and set up: then a stop need not wait for anything."""
+        self.health: Optional[Health] = None
+        """Set when `setup` is done."""
         self._control = control
         self._data = data
+        self._lock = threading.Lock()
 
     def watch(self) -> None:
         """Run in a thread of its own until the parent goes away, which ends the process."""
@@ -47,9 +52,16 @@ class Control:
         if kind == "cancel":
             self.cancel(frame["id"])
         elif kind == "ping":
-            self._control.sendall(pack('{"t":"pong","n":%d}' % frame.get("n", 0)))
+            self._tell(pack('{"t":"pong","n":%d}' % frame.get("n", 0)))
+        elif kind == "healthcheck":
+            if self.health is not None:  # while it is set up, it has no health yet and the answer would be none
+                self.health.ask(frame.get("n", 0), self._tell)
         elif kind == "stop":
             if not self.serving:
                 os._exit(0)
             # the main thread's read of DATA ends when it has finished what runs
             self._data.shutdown(socket.SHUT_RD)
+
+    def _tell(self, frame: bytes) -> None:
+        with self._lock:
+            self._control.sendall(frame)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, Callable, Dict, List, Optional, Tuple
+import dataclasses
+from typing import Any, Callable, Dict, List, Optional, Tuple, cast
 
 import cog
 from cog.input import MISSING
@@ -34,6 +35,8 @@ class Inputs:
             BadInput: a required input is missing or has a value that cannot be converted.
         """
         given = frame["input"]
+        for pointer in frame.get("paths") or ():
+            _wrap_path(given, pointer)
         arguments: Dict[str, Any] = {}
         used = 0
         for name, convert, is_required, default, is_mutable in self._rows:
@@ -50,15 +53,13 @@ class Inputs:
                 arguments.update((name, given[name]) for name in unknown)
             else:
                 warn("ignored input that this model does not have: %s\n" % ", ".join(sorted(unknown)))
-        for pointer in frame.get("paths") or ():
-            _wrap_path(arguments, pointer)
         return arguments
 
 
 def _row(parameter: Parameter) -> Tuple[str, Optional[Convert], bool, Any, bool]:
     convert = _converter(parameter.shape)
     default = None if parameter.info.default is MISSING else parameter.info.default
-    if convert is not None and isinstance(default, (str, int, float, list)):
+    if convert is not None and isinstance(default, (str, int, float, list, dict)):
         default = convert(default)
     return parameter.name, convert, not parameter.has_default, default, isinstance(default, (list, dict, set))
 
@@ -75,9 +76,12 @@ def _converter(shape: Shape) -> Optional[Convert]:
     convert: Optional[Convert] = None
     if shape.kind == "choice" and shape.python is not None:
         convert = shape.python
-    elif shape.kind == "array" and shape.item is not None:
-        each = _converter(shape.item)
-        convert = None if each is None else _for_each(each)
+    elif shape.kind == "array":
+        convert = _collector(None if shape.item is None else _converter(shape.item), shape.python)
+    elif shape.kind == "object" and shape.item is not None:
+        convert = _for_values(_converter(shape.item))
+    elif shape.kind == "model":
+        convert = _builder(shape)
     else:
         convert = _CONVERTERS.get(shape.kind)
     return convert if convert is None else _unless_none(convert)
@@ -87,8 +91,42 @@ def _unless_none(convert: Convert) -> Convert:
     return lambda value: None if value is None else convert(value)
 
 
-def _for_each(convert: Convert) -> Convert:
-    return lambda values: [convert(value) for value in values]
+def _collector(convert: Optional[Convert], into: Any) -> Optional[Convert]:
+    """For lists: each element converted, then all of them made a tuple or a set, where that is wanted."""
+    if convert is None:
+        return cast("Optional[Convert]", into)
+    each = convert
+    if into is None:
+        return lambda values: [each(value) for value in values]
+    return lambda values: into([each(value) for value in values])
+
+
+def _for_values(convert: Optional[Convert]) -> Optional[Convert]:
+    if convert is None:
+        return None
+    each = convert
+    return lambda given: {key: each(value) for key, value in given.items()}
+
+
+def _builder(shape: Shape) -> Convert:
+    """An instance of the author's class, out of an object. Members that a dataclass does not have are left out."""
+    members = {name: _converter(member) for name, (member, _) in shape.members.items()}
+
+    author_class: Any = shape.python
+    converts = not dataclasses.is_dataclass(author_class)  # pydantic converts, and checks, by itself
+
+    def build(given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given  # a default may be an instance already
+        if converts:
+            return author_class(**given)
+        arguments = {}
+        for name, convert in members.items():
+            if name in given:
+                arguments[name] = given[name] if convert is None else convert(given[name])
+        return author_class(**arguments)
+
+    return build
 
 
 def _integer(value: Any) -> Any:
@@ -113,9 +151,9 @@ _CONVERTERS: Dict[str, Convert] = {
 }
 
 
-def _wrap_path(arguments: Dict[str, Any], pointer: List[Any]) -> None:
-    """Make a path of the text at this place, where the annotation did not do so (`Any`, `dict`, ...)."""
-    holder: Any = arguments
+def _wrap_path(given: Dict[str, Any], pointer: List[Any]) -> None:
+    """Make a path of the text at this place, whether the annotation asks for one or not (`Any`, `dict`, ...)."""
+    holder: Any = given
     for step in pointer[:-1]:
         holder = _inside(holder, step)
     key = pointer[-1] if isinstance(holder, dict) else int(pointer[-1])

@@ -15,14 +15,16 @@ import cog.scope
 from . import descriptors, streams
 from .control import Control
 from .faults import one_line, user_traceback
+from .finding import load, load_trainer
 from .frames import Frame, Inbox, to_json
 from .guard import Guard
+from .health import Health
 from .inputs import Inputs
 from .journal import Journal
 from .metrics import report
 from .outcome import Endings
 from .prediction import Prediction, current
-from .predictor import CannotLoad, Predictor, load
+from .predictor import CannotLoad, Predictor
 from .schema import describe
 from .serve_sync import SyncServer
 
@@ -61,10 +63,11 @@ class Replica:
             threading.Thread(target=watch, daemon=True, name="halley").start()
 
     def run(self, mode: str) -> int:
-        """Load, describe and, in mode `serve`, set up and work. The exit status of the process."""
+        """Load, describe and, in the modes `serve` and `train`, set up and work. The exit status of the process."""
         try:
-            predictor = load(self._config)
-            described = _described(predictor)
+            predictor = self._load(mode)
+            trainer = self._trainer(predictor) if mode == "inspect" else None
+            described = _described(predictor, trainer)
         except BaseException as error:  # SystemExit at import time is a refusal like any other
             self._tell_failure("refused", error)
             return EXIT_REFUSED
@@ -76,8 +79,28 @@ class Replica:
         except BaseException as error:
             self._tell_failure("setup_failed", error)
             return EXIT_SETUP_FAILED
+        # after setup, so that they do not stand in the way of what a failing one printed
+        for text in [*predictor.notices, *predictor.warnings]:
+            self._journal.log("warning: %s\n" % text)
         self._serve(predictor, handler)
         return EXIT_OK
+
+    def _load(self, mode: str) -> Predictor:
+        if mode != "train":
+            return load(self._config)
+        trainer = load_trainer(self._config)
+        if trainer is None:
+            raise CannotLoad("the model has nothing to train with; name it in cog.yaml, as in train: train.py:train")
+        return trainer
+
+    def _trainer(self, predictor: Predictor) -> Optional[Predictor]:
+        """To be described beside the predictor. What cannot be imported only costs the description of it."""
+        try:
+            return load_trainer(self._config)
+        except Exception as error:
+            fault = str(error) if isinstance(error, CannotLoad) else one_line(error, self._config["folder"])
+            predictor.warnings.append("train %s cannot be used: %s" % (self._config["train_ref"], fault))
+            return None
 
     def _tell_failure(self, kind: str, error: BaseException) -> None:
         is_ours = isinstance(error, CannotLoad)
@@ -94,9 +117,10 @@ class Replica:
     def _set_up(self, predictor: Predictor) -> Any:
         if predictor.is_async:
             self._loop = _new_loop()
-        handler, setup = predictor.make()
+        handler, setup, healthcheck = predictor.make()
         if setup is not None:
             self._await(setup(**_setup_arguments(setup, self._config["folder"])))
+        self._control.health = Health(healthcheck, self._loop, self._config["folder"])
         return handler
 
     def _await(self, result: Any) -> None:
@@ -187,16 +211,18 @@ def _prepare_imports(cog_folder: str, folder: str) -> None:
     os.environ["PYTHONPATH"] = cog_folder + (os.pathsep + inherited if inherited else "")
 
 
-def _described(predictor: Predictor) -> str:
+def _described(predictor: Predictor, trainer: Optional[Predictor]) -> str:
     return to_json(
         {
             "t": "described",
-            "schema": describe(predictor),
+            "schema": describe(predictor, trainer),
             "async": predictor.is_async,
             "streams": predictor.streams,
             "max_concurrency": predictor.max_concurrency,
             "file_inputs": predictor.takes_files,
-            "warnings": predictor.warnings,
+            "healthcheck": predictor.has_healthcheck,
+            "trains": predictor.trains or trainer is not None,
+            "warnings": predictor.warnings + (trainer.warnings if trainer else []),
         }
     )
 

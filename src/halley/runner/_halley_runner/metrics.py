@@ -16,7 +16,7 @@ _PART = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 
 
 def report(journal: Journal, prediction: Prediction, name: str, value: Any, mode: str) -> None:
-    """Check a metric and send it; nothing after the end of its prediction.
+    """Check a metric and send it; nothing after the end of its prediction. The value None takes it back.
 
     Raises:
         ValueError: the name or the mode is not allowed.
@@ -25,6 +25,10 @@ def report(journal: Journal, prediction: Prediction, name: str, value: Any, mode
     _check_name(name)
     if mode not in MODES:
         raise ValueError("metric %s: mode is one of %s, not %r" % (name, ", ".join(MODES), mode))
+    if value is None and mode == "replace":
+        if prediction.kinds.pop(name, None) is not None and not prediction.ended:
+            journal.emit(prediction, "metric", ',"name":%s,"value":null,"mode":"replace"' % to_json(name))
+        return
     kind = "list" if mode == "append" else _kind(value)
     if mode == "incr" and kind != "number":
         raise TypeError("metric %s: only a number can be added up, not %s" % (name, type(value).__name__))

@@ -7,6 +7,9 @@ from typing import Any, Dict, List, Optional
 
 from .frames import Frame, to_json
 
+WORK = ("predict", "train")
+"""The frames that begin one. Which of the two the process does was settled when it started."""
+
 
 class Prediction:
     """What is kept while it runs. `id` is None for the replica itself, which owns unattributed log text."""

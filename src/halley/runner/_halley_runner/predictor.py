@@ -1,20 +1,15 @@
-"""Finds the model's predictor and says once what every prediction needs to know about it."""
+"""What every prediction needs to know about the model's predictor, said once."""
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
-import os
-import re
-import sys
 from typing import Any, Callable, Dict, List, Optional
 
+import cog
 from cog.input import MISSING, FieldInfo
 
-from .frames import Frame
 from .shapes import Shape, hints_of, iterated, literal, shape_of
 
-CLASS_NAMES = ("Runner", "Predictor")
 FUNCTION_NAMES = ("run", "predict")
 
 
@@ -43,12 +38,19 @@ class Parameter:
 class Predictor:
     """A class or a function, inspected but neither made nor called."""
 
-    def __init__(self, target: Any, config: Frame, warnings: List[str]) -> None:
+    def __init__(self, target: Any, max_concurrency: Optional[int], notices: List[str], *, trains: bool) -> None:
         self.target = target
-        self.warnings = warnings
+        self.trains = trains
+        """Whether it makes weights instead of predictions."""
+        self.warnings: List[str] = []
+        """What could not be understood; it is told to who inspects the model, and logged."""
+        self.notices = notices
+        """Old spellings, which work like the new ones; they are only logged."""
         self.is_class = inspect.isclass(target)
         self.handler_name = self._find_handler_name() if self.is_class else ""
         self.handler = getattr(target, self.handler_name) if self.is_class else target
+        if self.is_class and not trains:
+            self._notice_old_names()
         plain = inspect.unwrap(self.handler)
         generates = inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain)
         self.is_async = inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain)
@@ -57,32 +59,47 @@ class Predictor:
         hints = hints_of(self.handler, self._warn)
         self.parameters = self._find_parameters(hints)
         self._find_output(hints.get("return", inspect.Parameter.empty), generates)
-        self.max_concurrency = self._find_concurrency(config.get("max_concurrency"))
+        self.max_concurrency = self._find_concurrency(max_concurrency)
         self.is_streaming = bool(getattr(self.handler, "__cog_streaming__", False))
 
     @property
     def takes_files(self) -> bool:
-        """Whether some input is a file, alone or in a list."""
-        shapes = [parameter.shape for parameter in self.parameters]
-        kinds = {shape.kind for shape in shapes} | {shape.item.kind for shape in shapes if shape.item is not None}
-        return not kinds.isdisjoint(("path", "file"))
+        """Whether some input is a file or holds one."""
+        return any(_holds_file(parameter.shape) for parameter in self.parameters)
+
+    @property
+    def has_healthcheck(self) -> bool:
+        """Whether the model can be asked how it is."""
+        return self.is_class and callable(getattr(self.target, "healthcheck", None))
 
     def make(self) -> Any:
-        """The callable for predictions and the setup method, if there is one: (handler, setup)."""
+        """The callable for predictions, and where there are such the methods: (handler, setup, healthcheck)."""
         if not self.is_class:
-            return self.target, None
+            return self.target, None, None
         instance = self.target()
-        return getattr(instance, self.handler_name), getattr(instance, "setup", None)
+        healthcheck = instance.healthcheck if self.has_healthcheck else None
+        return getattr(instance, self.handler_name), getattr(instance, "setup", None), healthcheck
 
     def _warn(self, text: str) -> None:
         if text not in self.warnings:
             self.warnings.append(text)
 
     def _find_handler_name(self) -> str:
-        for name in FUNCTION_NAMES:
-            if callable(getattr(self.target, name, None)):
-                return name
+        name = own_method(self.target, FUNCTION_NAMES)
+        if name is not None:
+            return name
+        if self.trains and callable(getattr(self.target, "train", None)):
+            return "train"
         raise CannotLoad("class %s has neither a run nor a predict method" % self.target.__name__)
+
+    def _notice_old_names(self) -> None:
+        name = self.target.__name__
+        if self.handler_name == "predict":
+            self.notices.append("%s.predict() is deprecated; name it run()" % name)
+        elif own_method(self.target, ("predict",)) is not None:
+            self._warn("%s has both run() and predict(); run() is used" % name)
+        if issubclass(self.target, cog.BasePredictor):
+            self.notices.append("BasePredictor is deprecated; inherit from BaseRunner")
 
     def _find_parameters(self, hints: Dict[str, Any]) -> List[Parameter]:
         found = []
@@ -149,61 +166,6 @@ class Predictor:
         return int(wanted)
 
 
-def load(config: Frame) -> Predictor:
-    """Import the model's file and inspect its predictor.
-
-    Raises:
-        CannotLoad: there is no such file or no predictor in it.
-        BaseException: whatever the model's file raises when it is imported.
-    """
-    file_name, _, wanted = config["ref"].partition(":")
-    path = os.path.join(config["folder"], file_name)
-    if not os.path.isfile(path):
-        raise CannotLoad("there is no file %s in the model folder; the reference is %s" % (file_name, config["ref"]))
-    module = _import_file(path, file_name)
-    return Predictor(_find_target(module, file_name, wanted), config, [])
-
-
-def _import_file(path: str, file_name: str) -> Any:
-    name = os.path.splitext(file_name)[0].replace(os.sep, ".")
-    # a name that is taken (`code.py`, `types.py`) or not importable (`my-model.py`) gets one of its own
-    if name.split(".")[0] in sys.modules or not all(part.isidentifier() for part in name.split(".")):
-        name = "_model_" + re.sub(r"\W", "_", name)
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise CannotLoad("%s is not a Python file" % file_name)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def _find_target(module: Any, file_name: str, wanted: str) -> Any:
-    if wanted:
-        target = getattr(module, wanted, None)
-        if target is None:
-            raise CannotLoad("%s defines no %s; it defines %s" % (file_name, wanted, _own_names(module)))
-        if not callable(target):
-            raise CannotLoad("%s in %s is neither a class nor a function" % (wanted, file_name))
-        return target
-    for name in CLASS_NAMES + FUNCTION_NAMES:
-        if callable(getattr(module, name, None)):
-            return getattr(module, name)
-    raise CannotLoad(
-        "%s defines none of %s; it defines %s. Name the class in the reference, as in %s:MyClass"
-        % (file_name, ", ".join(CLASS_NAMES + FUNCTION_NAMES), _own_names(module), file_name)
-    )
-
-
-def _own_names(module: Any) -> str:
-    names = [
-        name
-        for name, value in vars(module).items()
-        if callable(value) and getattr(value, "__module__", "") == module.__name__ and not name.startswith("_")
-    ]
-    return ", ".join(names) or "no class and no function"
-
-
 def _with_choices(shape: Shape, choices: List[Any]) -> Shape:
     values = [getattr(choice, "value", choice) for choice in choices]
     if shape.kind == "array":
@@ -212,3 +174,19 @@ def _with_choices(shape: Shape, choices: List[Any]) -> Shape:
     chosen = literal(values, shape.python)
     chosen.nullable = chosen.nullable or shape.nullable
     return chosen
+
+
+def own_method(cls: type, names: Any) -> Optional[str]:
+    """The first of these names that the author's class has as a method, beside what our base classes bring."""
+    for name in names:
+        method = getattr(cls, name, None)
+        if callable(method) and method is not getattr(cog.BaseRunner, name, None):
+            return str(name)
+    return None
+
+
+def _holds_file(shape: Shape) -> bool:
+    below = [*shape.parts, *(member for member, _ in shape.members.values())]
+    if shape.item is not None:
+        below.append(shape.item)
+    return shape.kind in ("path", "file") or any(_holds_file(part) for part in below)

@@ -7,7 +7,7 @@ point exactly one level under `#/components/schemas/` and never in a circle (con
 from __future__ import annotations
 
 import enum
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import cog
 from cog.input import MISSING, FieldInfo
@@ -20,30 +20,45 @@ from .shapes import Shape
 Schema = Dict[str, Any]
 
 _RESERVED = frozenset(
-    ["Input", "Output", "Status", "PredictionRequest", "PredictionResponse", "ValidationError", "HTTPValidationError"]
+    [
+        *("Input", "Output", "Status", "PredictionRequest", "PredictionResponse"),
+        *("TrainingInput", "TrainingOutput", "TrainingRequest", "TrainingResponse"),
+        *("ValidationError", "HTTPValidationError"),
+    ]
 )
 
 
-def describe(predictor: Predictor) -> Schema:
+def describe(predictor: Predictor, trainer: Optional[Predictor] = None) -> Schema:
     """The whole document. Equal sources give equal documents: it is part of a version's id."""
     components: Schema = {}
-    properties = {}
-    for order, parameter in enumerate(predictor.parameters):
-        properties[parameter.name] = _property(parameter, order, components)
-    required = [parameter.name for parameter in predictor.parameters if not parameter.has_default]
-    components["Input"] = {"title": "Input", "type": "object", "properties": properties}
-    if required:
-        components["Input"]["required"] = required
-    if predictor.takes_anything:
-        components["Input"]["additionalProperties"] = True
-    components["Output"] = _output(predictor, components)
-    components.update(_envelopes())
+    paths: Schema = {}
+    for described in (predictor, trainer):
+        if described is None:
+            continue
+        kind = "Training" if described.trains else ""
+        components[kind + "Input"] = _input(described, kind + "Input", components)
+        components[kind + "Output"] = _output(described, kind + "Output", components)
+        components.update(_envelopes(kind or "Prediction", kind))
+        paths.update(_paths(kind or "Prediction", is_streaming=described.is_streaming))
     return {
         "openapi": "3.0.2",
         "info": {"title": "Cog", "version": "0.1.0"},
-        "paths": _paths(predictor.is_streaming),
+        "paths": paths,
         "components": {"schemas": dict(sorted(components.items()))},
     }
+
+
+def _input(predictor: Predictor, title: str, components: Schema) -> Schema:
+    properties = {}
+    for order, parameter in enumerate(predictor.parameters):
+        properties[parameter.name] = _property(parameter, order, components)
+    schema: Schema = {"title": title, "type": "object", "properties": properties}
+    required = [parameter.name for parameter in predictor.parameters if not parameter.has_default]
+    if required:
+        schema["required"] = required
+    if predictor.takes_anything:
+        schema["additionalProperties"] = True
+    return schema
 
 
 def _property(parameter: Parameter, order: int, components: Schema) -> Schema:
@@ -79,7 +94,8 @@ def _bare(shape: Shape, components: Schema, name: str) -> Schema:
     if kind == "secret":
         return {"type": "string", "format": "password", "writeOnly": True, "x-cog-secret": True}
     if kind == "array":
-        return {"type": "array", "items": _schema(shape.item, components, name) if shape.item else {}}
+        listed: Schema = {"type": "array", "items": _schema(shape.item, components, name) if shape.item else {}}
+        return listed if shape.length is None else {**listed, "minItems": shape.length, "maxItems": shape.length}
     if kind == "object":
         schema: Schema = {"type": "object"}
         if shape.item is not None and shape.item.kind != "any":
@@ -128,6 +144,7 @@ def _constraints(shape: Shape, info: FieldInfo) -> Schema:
         short: info.min_length,
         long: info.max_length,
         "pattern": info.regex,
+        "x-cog-accept": info.accept,
     }
     return {name: value for name, value in named.items() if value is not None}
 
@@ -146,12 +163,12 @@ def _default(value: Any) -> Any:
     return value
 
 
-def _output(predictor: Predictor, components: Schema) -> Schema:
+def _output(predictor: Predictor, title: str, components: Schema) -> Schema:
     item = _schema(predictor.output, components, "output_choices")
     if not predictor.streams:
-        item["title"] = "Output"
+        item["title"] = title
         return item
-    schema: Schema = {"title": "Output", "type": "array", "items": item, "x-cog-array-type": "iterator"}
+    schema: Schema = {"title": title, "type": "array", "items": item, "x-cog-array-type": "iterator"}
     if predictor.concatenates:
         schema["x-cog-array-display"] = "concatenate"
     return schema
@@ -168,17 +185,18 @@ def _ref(name: str) -> Schema:
     return {"$ref": "#/components/schemas/" + name}
 
 
-def _envelopes() -> Schema:
+def _envelopes(noun: str, kind: str) -> Schema:
+    """Request and answer of what is done (`Prediction` or `Training`); `kind` begins the names of input and output."""
     text: Schema = {"type": "string"}
     when: Schema = {"type": "string", "format": "date-time"}
     members: Schema = {"id": {"title": "Id", **text}, "created_at": {"title": "Created At", **when}}
     return {
-        "PredictionRequest": {
-            "title": "PredictionRequest",
+        noun + "Request": {
+            "title": noun + "Request",
             "type": "object",
             "properties": {
                 **members,
-                "input": _ref("Input"),
+                "input": _ref(kind + "Input"),
                 "context": {"title": "Context", "type": "object", "additionalProperties": text, "nullable": True},
                 "webhook": {"title": "Webhook", "type": "string", "format": "uri"},
                 "webhook_events_filter": {
@@ -188,13 +206,13 @@ def _envelopes() -> Schema:
                 },
             },
         },
-        "PredictionResponse": {
-            "title": "PredictionResponse",
+        noun + "Response": {
+            "title": noun + "Response",
             "type": "object",
             "properties": {
                 **members,
-                "input": _ref("Input"),
-                "output": _ref("Output"),
+                "input": _ref(kind + "Input"),
+                "output": _ref(kind + "Output"),
                 "status": _ref("Status"),
                 "error": {"title": "Error", **text},
                 "logs": {"title": "Logs", "default": "", **text},
@@ -228,20 +246,23 @@ def _envelopes() -> Schema:
     }
 
 
-def _paths(is_streaming: bool) -> Schema:
-    create = _operation("Predict", "predict_predictions_post", [])
+def _paths(noun: str, *, is_streaming: bool) -> Schema:
+    many = "training" if noun == "Training" else "prediction"
+    verb = "Train" if noun == "Training" else "Predict"
+    word = verb.lower()
+    create = _operation(noun, verb, "%s_%ss_post" % (word, many), [])
     if is_streaming:
         create["x-cog-streaming"] = True
-    named = [_parameter("prediction_id", "path")]
+    name = many + "_id"
+    named = [_parameter(name, "path")]
+    idempotent = "%s_idempotent_%ss__%s__put" % (word, many, name)
     return {
-        "/predictions": {"post": create},
-        "/predictions/{prediction_id}": {
-            "put": _operation("Predict Idempotent", "predict_idempotent_predictions__prediction_id__put", named)
-        },
-        "/predictions/{prediction_id}/cancel": {
+        "/%ss" % many: {"post": create},
+        "/%ss/{%s}" % (many, name): {"put": _operation(noun, verb + " Idempotent", idempotent, named)},
+        "/%ss/{%s}/cancel" % (many, name): {
             "post": {
                 "summary": "Cancel",
-                "operationId": "cancel_predictions__prediction_id__cancel_post",
+                "operationId": "cancel_%ss__%s__cancel_post" % (many, name),
                 "parameters": named,
                 "responses": {"200": {"description": "The cancel was taken."}},
             }
@@ -249,14 +270,14 @@ def _paths(is_streaming: bool) -> Schema:
     }
 
 
-def _operation(summary: str, operation_id: str, parameters: List[Schema]) -> Schema:
+def _operation(noun: str, summary: str, operation_id: str, parameters: List[Schema]) -> Schema:
     return {
         "summary": summary,
         "operationId": operation_id,
         "parameters": [*parameters, _parameter("Prefer", "header")],
-        "requestBody": {"content": _json(_ref("PredictionRequest"))},
+        "requestBody": {"content": _json(_ref(noun + "Request"))},
         "responses": {
-            "200": {"description": "The prediction.", "content": _json(_ref("PredictionResponse"))},
+            "200": {"description": "The %s." % noun.lower(), "content": _json(_ref(noun + "Response"))},
             "422": {"description": "The input does not fit.", "content": _json(_ref("HTTPValidationError"))},
         },
     }

@@ -15,7 +15,7 @@ from .guard import EarlyCancels
 from .inputs import Inputs
 from .journal import Journal
 from .outcome import Endings
-from .prediction import Prediction, current
+from .prediction import WORK, Prediction, current
 from .values import encode
 
 
@@ -77,7 +77,7 @@ class AsyncServer:
             self._stop_when_done()
             return
         for frame in frames:
-            if frame.get("t") == "predict":
+            if frame.get("t") in WORK:
                 self._begin(frame)
 
     def _begin(self, frame: Frame) -> None:

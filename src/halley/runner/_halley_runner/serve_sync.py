@@ -12,7 +12,7 @@ from .guard import Guard
 from .inputs import Inputs
 from .journal import Journal
 from .outcome import Endings
-from .prediction import Prediction, current
+from .prediction import WORK, Prediction, current
 from .values import encode
 
 
@@ -42,7 +42,7 @@ class SyncServer:
             frame = inbox.read()
             if frame is None:
                 return
-            if frame.get("t") == "predict":
+            if frame.get("t") in WORK:
                 self._predict(frame)
 
     def _predict(self, frame: Frame) -> None:

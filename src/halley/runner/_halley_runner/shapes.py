@@ -8,6 +8,7 @@ import enum
 import inspect
 import io
 import pathlib
+import sys
 import typing
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
@@ -24,6 +25,8 @@ ITERATORS = (
     collections.abc.AsyncIterable,
     collections.abc.AsyncGenerator,
 )
+COLLECTED = (tuple, set, frozenset)
+"""What an input's list is turned into, where the annotation says so."""
 CONCATENATED = (cog.ConcatenateIterator, cog.AsyncConcatenateIterator)
 
 Warn = Callable[[str], None]
@@ -45,7 +48,9 @@ class Shape:
         self.options: List[Any] = []
         """The values of a choice, as JSON."""
         self.python: Any = None
-        """The enum class of a choice."""
+        """The enum class of a choice, the class of a model; of an array, what is made of the list."""
+        self.length: Optional[int] = None
+        """How many elements an array has, if that is fixed."""
         self.title = ""
         self.members: Dict[str, Tuple[Shape, bool]] = {}
         """Of a model: each member's shape, and whether it is required."""
@@ -93,7 +98,8 @@ def iterated(annotation: Any) -> Optional[Tuple[Any, bool]]:
 
 def _generic(annotation: Any, origin: Any, arguments: Tuple[Any, ...], warn: Warn, depth: int) -> Shape:
     if hasattr(annotation, "__metadata__"):  # Annotated[T, ...]
-        return shape_of(arguments[0], warn, depth + 1)
+        is_opaque = any(mark is cog.Opaque for mark in annotation.__metadata__)
+        return _opaque(arguments[0]) if is_opaque else shape_of(arguments[0], warn, depth + 1)
     if origin is typing.Union or type(annotation).__name__ == "UnionType":
         return _union(arguments, warn, depth)
     if origin is getattr(typing, "Literal", None):
@@ -102,12 +108,27 @@ def _generic(annotation: Any, origin: Any, arguments: Tuple[Any, ...], warn: War
         warn("type %s is not known here; any JSON value is taken" % _name(annotation))
         return Shape("any")
     if issubclass(origin, tuple):
-        return Shape("array", item=_tuple_item(arguments, warn, depth))
+        length = len(arguments) if arguments and Ellipsis not in arguments and arguments != ((),) else None
+        return Shape("array", item=_tuple_item(arguments, warn, depth), python=tuple, length=length)
     if issubclass(origin, collections.abc.Mapping):
         return Shape("object", item=shape_of(arguments[1], warn, depth + 1) if len(arguments) == 2 else None)
     if issubclass(origin, (collections.abc.Sequence, collections.abc.Set)) or origin is collections.abc.Collection:
-        return Shape("array", item=shape_of(arguments[0], warn, depth + 1) if arguments else None)
+        item = shape_of(arguments[0], warn, depth + 1) if arguments else None
+        return Shape("array", item=item, python=origin if origin in COLLECTED else None)
     return shape_of(origin, warn, depth + 1)  # a model's own generic class
+
+
+def _opaque(annotation: Any) -> Shape:
+    """Objects that are passed through unread, alone or in a list; Optional as everywhere."""
+    inner = annotation
+    origin, arguments = typing.get_origin(inner), typing.get_args(inner)
+    parts = [part for part in arguments if part is not type(None)]
+    if len(parts) < len(arguments) and len(parts) == 1:
+        shape = _opaque(parts[0])
+        shape.nullable = True
+        return shape
+    is_list = isinstance(origin or inner, type) and issubclass(origin or inner, (list, tuple))
+    return Shape("array", item=Shape("object")) if is_list else Shape("object")
 
 
 def _union(arguments: Tuple[Any, ...], warn: Warn, depth: int) -> Shape:
@@ -141,7 +162,7 @@ def _class(cls: type, warn: Warn, depth: int) -> Optional[Shape]:
     if issubclass(cls, dict) or cls is collections.abc.Mapping:
         return Shape("object")  # TypedDict too
     if issubclass(cls, (list, tuple, set, frozenset)) and cls.__module__ == "builtins":
-        return Shape("array")
+        return Shape("array", python=cls if cls in COLLECTED else None)
     for base, kind in PLAIN.items():
         if issubclass(cls, base):
             return Shape(kind)
@@ -165,7 +186,7 @@ def _model(cls: Any, warn: Warn, depth: int) -> Shape:
     for name, is_required in required.items():
         shape = shape_of(hints.get(name, Any), warn, depth + 1)
         members[name] = (shape, is_required)
-    return Shape("model", members=members, title=cls.__name__)
+    return Shape("model", members=members, title=cls.__name__, python=cls)
 
 
 def _pydantic_fields(cls: type) -> Optional[Dict[str, Any]]:
@@ -184,7 +205,9 @@ def _pydantic_required(field: Any) -> bool:
 def hints_of(thing: Any, warn: Warn) -> Dict[str, Any]:
     """Annotations with names resolved. One that cannot be resolved is left out, with a warning."""
     try:
-        return typing.get_type_hints(thing)
+        # 3.8 has neither the argument nor, in typing, the `Annotated` that it is about
+        extras: Dict[str, Any] = {"include_extras": True} if sys.version_info >= (3, 9) else {}
+        return typing.get_type_hints(thing, **extras)
     except Exception:  # one bad name must not cost the others
         pass
     found: Dict[str, Any] = {}

@@ -8,15 +8,15 @@ import sys
 import threading
 
 import cog
-from cog import BasePredictor
+from cog import BaseRunner
 
 
-class Ways(BasePredictor):
+class Ways(BaseRunner):
     def setup(self):
         print("setup says")
         os.write(1, b"setup writes\n")
 
-    def predict(self, way: str = "") -> str:
+    def run(self, way: str = "") -> str:
         print("print")
         sys.stderr.write("stderr\n")
         logging.getLogger("model").warning("logging")
@@ -92,7 +92,7 @@ def attributes() -> list:
     return [out.encoding, out.isatty(), out.fileno(), out.writable(), sys.stderr.fileno(), out.buffer.writable()]
 
 
-class Together(BasePredictor):
+class Together(BaseRunner):
     """Two at a time, each in step with the other."""
 
     def setup(self):
@@ -100,7 +100,7 @@ class Together(BasePredictor):
         self.waiting = 0
 
     @cog.concurrent(max=2)
-    async def predict(self, name: str) -> str:
+    async def run(self, name: str) -> str:
         self.gate = self.gate or asyncio.Event()
         print("hello from", name)
         self.waiting += 1

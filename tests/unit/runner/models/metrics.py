@@ -1,6 +1,5 @@
 from typing import Any
 
-import cog
 from cog import BasePredictor, current_scope
 
 
@@ -17,8 +16,19 @@ def ordered() -> str:
     print("first")
     current_scope().record_metric("a.b", 1)
     print("second")
-    cog.emit_metric("c", "text")
+    current_scope().record_metric("c", "text")
     print("third")
+    return "ok"
+
+
+def takes_back() -> str:
+    metrics = current_scope().metrics
+    metrics["a"] = 1
+    metrics.record("b.c", 2, mode="incr")
+    del metrics["a"]
+    metrics["a"] = "text"
+    metrics.delete("never.set")
+    current_scope().record_metric("b.c", None)
     return "ok"
 
 

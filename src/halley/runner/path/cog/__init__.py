@@ -5,12 +5,15 @@ are those of the version below. It needs nothing but the standard library and wo
 process that a model spawns, or an author's own test, can import it without a runner around it.
 """
 
-from .decorators import ExperimentalFeatureWarning, concurrent, streaming
+from typing import Any
+
+from .decorators import concurrent, streaming
 from .input import FieldInfo, Input
 from .model import BaseModel
 from .predictor import BasePredictor, BaseRunner
-from .scope import CancelationException, Scope, current_scope, emit_metric
-from .types import AsyncConcatenateIterator, ConcatenateIterator, File, Path, Secret
+from .retired import retired
+from .scope import CancelationException, Scope, current_scope
+from .types import AsyncConcatenateIterator, ConcatenateIterator, File, Opaque, Path, Secret, URLFile, URLPath
 
 __version__ = "0.23.1"  # the version whose interface this is; the dist-info beside the package says the same
 
@@ -21,16 +24,23 @@ __all__ = [
     "BaseRunner",
     "CancelationException",
     "ConcatenateIterator",
-    "ExperimentalFeatureWarning",
     "FieldInfo",
     "File",
     "Input",
+    "Opaque",
     "Path",
     "Scope",
     "Secret",
+    "URLFile",
+    "URLPath",
     "__version__",
     "concurrent",
     "current_scope",
-    "emit_metric",
     "streaming",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    found = retired(name)
+    globals()[name] = found  # Python asks no more: the notice is given once
+    return found

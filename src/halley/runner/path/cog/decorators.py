@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, Callable, Optional, TypeVar
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
-
-
-class ExperimentalFeatureWarning(FutureWarning):
-    """Given for features whose interface may still change."""
 
 
 def streaming(handler: Optional[Handler] = None) -> Any:
@@ -19,17 +16,25 @@ def streaming(handler: Optional[Handler] = None) -> Any:
     return handler
 
 
-def concurrent(*, max: int) -> Callable[[Handler], Handler]:
+def concurrent(handler: Optional[Handler] = None, *, max: int = 1) -> Any:
     """Say how many predictions may run at once in one process; above 1 the handler must be async.
 
+    Used bare, which means 1, or with `max`.
+
     Raises:
-        ValueError: `max` is not a whole number of at least 1.
+        TypeError: `max` is no whole number, or above 1 for a handler that is not async.
+        ValueError: `max` is less than 1.
     """
-    if type(max) is not int or max < 1:
+    if type(max) is not int:
+        raise TypeError("concurrent(max=...) takes a whole number, not %r" % (max,))
+    if max < 1:
         raise ValueError("concurrent(max=...) takes a whole number of at least 1, not %r" % (max,))
 
-    def mark(handler: Handler) -> Handler:
-        handler.__cog_concurrent_max__ = max  # type: ignore[attr-defined]
-        return handler
+    def mark(marked: Any) -> Any:
+        is_async = inspect.iscoroutinefunction(marked) or inspect.isasyncgenfunction(marked)
+        if max > 1 and not is_async:
+            raise TypeError("concurrent(max=%d) is for async functions, and %s is none" % (max, marked.__name__))
+        marked.__cog_concurrent_max__ = max
+        return marked
 
-    return mark
+    return mark if handler is None else mark(handler)

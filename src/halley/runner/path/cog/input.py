@@ -29,6 +29,7 @@ class FieldInfo:
         regex: Optional[str] = None,
         choices: Optional[List[Any]] = None,
         deprecated: Optional[bool] = None,
+        accept: Optional[str] = None,
     ) -> None:
         self.default = MISSING if default is ... else default
         self.description = description
@@ -39,6 +40,7 @@ class FieldInfo:
         self.regex = regex
         self.choices = choices
         self.deprecated = deprecated
+        self.accept = accept
 
     def __repr__(self) -> str:
         known = ", ".join("%s=%r" % item for item in vars(self).items() if item[1] is not None)
@@ -55,11 +57,18 @@ def Input(
     regex: Optional[str] = None,
     choices: Optional[Sequence[Union[str, int, float]]] = None,
     deprecated: Optional[bool] = None,
+    accept: Optional[str] = None,
+    default_factory: Any = None,
 ) -> Any:
     """Describe one input of `predict`. Without `default` the input is required.
 
     `ge` and `le` bound numbers, `min_length`, `max_length` and `regex` bound text, `choices` lists the only
-    values that are taken.
+    values that are taken, `accept` says which files are meant, as the attribute of that name in HTML does.
+
+    Raises:
+        TypeError: `default_factory` was given: a default stands in the schema, so it must be a value.
     """
+    if default_factory is not None:
+        raise TypeError("Input() takes no default_factory; give a value as default=, or build it in run()")
     listed = None if choices is None else list(choices)
-    return FieldInfo(default, description, ge, le, min_length, max_length, regex, listed, deprecated)
+    return FieldInfo(default, description, ge, le, min_length, max_length, regex, listed, deprecated, accept)

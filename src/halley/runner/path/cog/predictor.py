@@ -14,6 +14,24 @@ class BaseRunner:
     def setup(self, weights: Optional[Union[Path, str]] = None) -> Any:
         """Load what `run` needs. Does nothing unless overridden; may be `async`."""
 
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Stands for `predict` where a model has only that.
+
+        Raises:
+            NotImplementedError: it has neither.
+        """
+        if type(self).predict is not BaseRunner.predict:
+            return self.predict(*args, **kwargs)
+        raise NotImplementedError("%s has neither a run nor a predict method" % type(self).__name__)
+
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        """The older name of `run`, for callers that still use it.
+
+        Raises:
+            NotImplementedError: see `run`.
+        """
+        return self.run(*args, **kwargs)
+
     @property
     def scope(self) -> Scope:
         """The prediction that this code runs for."""

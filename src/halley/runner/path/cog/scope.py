@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, Optional
 
 Recorder = Callable[[str, Any, str], None]
+"""Takes name, value and mode; the value None means that the metric is taken back."""
 
 
 class CancelationException(BaseException):
@@ -14,26 +15,48 @@ class CancelationException(BaseException):
     """
 
 
+class Metrics:
+    """A prediction's metrics, written as one writes to a dict: `metrics["tokens"] = 5`, `del metrics["tokens"]`."""
+
+    def __init__(self, record: Optional[Recorder]) -> None:
+        self._record = record
+
+    def record(self, key: str, value: Any, mode: str = "replace") -> None:
+        """See `Scope.record_metric`."""
+        if self._record is not None:
+            self._record(key, value, mode)
+
+    def delete(self, key: str) -> None:
+        """Take a metric back; afterwards it may become one of another kind."""
+        self.record(key, None)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.record(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        self.delete(key)
+
+
 class Scope:
     """One prediction, seen from inside."""
 
     def __init__(self, context: Optional[Dict[str, str]] = None, record: Optional[Recorder] = None) -> None:
         self.context: Dict[str, str] = {} if context is None else context
         """Free text pairs that the request carried."""
-        self._record = record
+        self.metrics = Metrics(record)
 
     def record_metric(self, key: str, value: Any, mode: str = "replace") -> None:
         """Report a figure about this prediction; `predict_time` and names in `cog.` are taken.
 
         `mode` is `replace` (the last one counts), `incr` (numbers are added up) or `append` (a list grows).
+        None as value takes the metric back.
         Outside a prediction this does nothing, so that an author can call `predict` directly.
 
         Raises:
             ValueError: the name or the mode is not allowed.
             TypeError: the value is not JSON, or of another kind than this metric had before.
         """
-        if self._record is not None:
-            self._record(key, value, mode)
+        self.metrics.record(key, value, mode)
 
 
 def _no_scope() -> Optional[Scope]:
@@ -47,8 +70,3 @@ find_scope: Callable[[], Optional[Scope]] = _no_scope
 def current_scope() -> Scope:
     """The prediction that the calling code runs for; an inert one outside a prediction."""
     return find_scope() or Scope()
-
-
-def emit_metric(name: str, value: Any) -> None:
-    """Report a figure about this prediction. Deprecated: use `record_metric`."""
-    current_scope().record_metric(name, value)

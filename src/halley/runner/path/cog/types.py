@@ -37,6 +37,27 @@ class File(io.IOBase):
     """An open binary file. Deprecated: use `Path`."""
 
 
+class URLPath(Path):
+    """Older models name it in checks. What they get is a plain `Path`: inputs are local before the call."""
+
+    __slots__ = ()
+
+
+class URLFile(File):
+    """The same for open files."""
+
+
+class _Opaque:
+    """The class of the one mark below."""
+
+    def __repr__(self) -> str:
+        return "cog.Opaque"
+
+
+Opaque = _Opaque()
+"""`Annotated[T, Opaque]`: T is JSON objects to everyone outside, passed through as they are."""
+
+
 class Secret:
     """Text that must not be shown: printing or logging it gives stars."""
 
