@@ -68,7 +68,7 @@ def save(profile: Profile, *, name: str | None = None, path: Path | None = None)
     """Store a profile under `name` and give the name used; the first one becomes the default.
 
     Without a name, a profile of the same data folder (else of the same server) is replaced, else a free name is taken.
-    Where several profiles have one server, which is so when data folders took turns at one port, the last stored counts.
+    Of profiles with one server, as when data folders took turns at one port, the one stored last is used.
     The file is complete at any moment, and readable by its user only.
     """
     path = path or credentials_path()

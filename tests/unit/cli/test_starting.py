@@ -21,7 +21,6 @@ from halley.errors import Unusable
 from halley.settings import Settings
 from halley.store.folder import hold
 
-
 NOTHING_GIVEN = {"server": None, "token": None, "profile": None, "environ": {}}
 
 
