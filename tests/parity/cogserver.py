@@ -1,0 +1,146 @@
+"""Cog's own server, the PyPI `cog` and `coglet`, one process for one model, without Docker.
+
+It is driven by PUT and `Accept: text/event-stream`, which its schema must allow (`x-cog-streaming`): only so are the
+logs of a failed prediction kept. It reads no `cog.yaml`, makes no schema of its own, and starts its worker as `python`
+from PATH. Everything that it leaves below /tmp/coglet is removed here, by the ids that we gave.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from process import free_port
+from results import Result
+
+LEFT_BEHIND: Final = Path("/tmp/coglet/predictions")
+START_SECONDS: Final = 30.0
+STATUS_OF_BUSY: Final = 409
+_DEFINED: Final = {
+    name: re.compile(rf"^(?:class|def|async def) {name}\b", re.MULTILINE)
+    for name in ("Runner", "Predictor", "run", "predict")
+}
+
+
+class SetupFailed(Exception):
+    """The model does not become ready in Cog's server; the message is what its health check says."""
+
+
+def reference(file: Path) -> str:
+    """`file.py:Name`, as Cog's build would have written it into the image."""
+    text = file.read_text()
+    return f"{file.name}:{next((name for name, defined in _DEFINED.items() if defined.search(text)), 'Predictor')}"
+
+
+class CogServer:
+    """A running server for the model in `folder`. Its schema must lie in `.cog/openapi_schema.json` already."""
+
+    def __init__(self, folder: Path, ref: str, python: Path, name: str) -> None:
+        self._folder = folder
+        self._ref = ref
+        self._python = python
+        self._name = name
+        self._port = free_port()
+        self._url = f"http://127.0.0.1:{self._port}"
+        self._ids: list[str] = []
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "CogServer":
+        temporary = self._folder.parent / f"{self._folder.name}.tmp"
+        temporary.mkdir()
+        environment = {
+            "PATH": f"{self._python.parent}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(temporary),
+            "TMPDIR": str(temporary),
+            "PORT": str(self._port),
+            "COG_PREDICT_TYPE_STUB": self._ref,
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        with (self._folder.parent / f"{self._folder.name}.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [str(self._python), "-m", "cog.server.http", "--host", "127.0.0.1"],
+                cwd=self._folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            self._wait_ready()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # its worker may outlive it
+        self._process.wait(10)
+        for prediction_id in self._ids:
+            shutil.rmtree(LEFT_BEHIND / prediction_id, ignore_errors=True)
+        for folder in (LEFT_BEHIND, LEFT_BEHIND.parent):
+            with contextlib.suppress(OSError):  # somebody else's things are in it
+                folder.rmdir()
+
+    def _wait_ready(self) -> None:
+        assert self._process is not None
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end and self._process.poll() is None:
+            health = self._health()
+            if health.get("status") == "READY":
+                return
+            if health.get("status") not in {None, "STARTING"}:
+                raise SetupFailed(str(health.get("setup", {}).get("logs", health)))
+            time.sleep(0.02)
+        raise SetupFailed(f"it is not ready, and its exit code is {self._process.poll()}")
+
+    def _health(self) -> dict[str, Any]:
+        try:
+            with urllib.request.urlopen(f"{self._url}/health-check", timeout=5) as answer:
+                found: dict[str, Any] = json.load(answer)
+                return found
+        except (OSError, ValueError):
+            return {}
+
+    def predict(self, given: dict[str, Any]) -> Result:
+        """Run one prediction to its end."""
+        prediction_id = f"halley-parity-{os.getpid()}-{self._name}-{len(self._ids)}"
+        self._ids.append(prediction_id)
+        end = time.monotonic() + START_SECONDS
+        while True:
+            request = urllib.request.Request(
+                f"{self._url}/predictions/{prediction_id}",
+                data=json.dumps({"input": given}).encode(),
+                method="PUT",
+                headers={"Content-Type": "application/json", "Accept": "text/event-stream"},
+            )
+            try:
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    return _last(answer)
+            except urllib.error.HTTPError as error:
+                # its slot is given back only after the answer before is out
+                if error.code != STATUS_OF_BUSY or time.monotonic() > end:
+                    return Result.refused(error.code)
+                time.sleep(0.01)
+
+
+def _last(lines: Iterator[bytes]) -> Result:
+    event = ""
+    for line in lines:
+        name, _, value = line.decode().rstrip("\r\n").partition(": ")
+        if name == "event":
+            event = value
+        elif name == "data" and event == "completed":
+            return Result.of_cog(json.loads(value))
+    raise AssertionError("Cog's server ended its stream before it told the end")

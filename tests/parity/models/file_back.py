@@ -1,0 +1,6 @@
+from cog import BasePredictor, Path
+
+
+class Predictor(BasePredictor):
+    def predict(self, document: Path) -> Path:
+        return document

@@ -1,0 +1,6 @@
+from cog import BasePredictor, Path
+
+
+class Predictor(BasePredictor):
+    def predict(self, name: str) -> Path:
+        return Path("/tmp") / name

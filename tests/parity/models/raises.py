@@ -1,0 +1,7 @@
+from cog import BasePredictor
+
+
+class Predictor(BasePredictor):
+    def predict(self, text: str) -> str:
+        print("before")
+        raise ValueError("no such " + text)

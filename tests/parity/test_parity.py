@@ -1,0 +1,37 @@
+"""The same models and inputs give the same results here and in Cog's own server, but for a list of exceptions.
+
+results.py says what "the same" means. skips.toml holds the exceptions, each with its reason; one that is none any more
+fails, so that the list stays true.
+"""
+
+from typing import Final
+
+import pytest
+from cases import CASES, DIFFERS, MODELS, SKIPS, Results, compared
+
+ENOUGH: Final = 55
+
+
+@pytest.mark.parametrize("model", [model for model in CASES if compared(model)])
+def test_results_are_the_same(model: str, results: Results) -> None:
+    for number in compared(model):
+        ours, its = results[model][number]
+        assert ours.differences(its) == {}, f"input {number}: {CASES[model][number]}; ours first, then Cog's"
+
+
+@pytest.mark.parametrize("skip", DIFFERS)
+def test_exception_is_still_one(skip: str, results: Results) -> None:
+    model, _, number = skip.partition("#")
+    pairs = results[model][int(number) : int(number) + 1] if number else results[model]
+    assert all(ours.differences(its) for ours, its in pairs), f"{skip} is the same now: take it from skips.toml"
+
+
+def test_enough_models_are_compared() -> None:
+    assert len([model for model in CASES if compared(model)]) >= ENOUGH
+
+
+def test_lists_name_what_is_there() -> None:
+    assert {file.stem for file in MODELS.glob("*.py")} == set(CASES)
+    known = set(CASES) | {f"{model}#{number}" for model, inputs in CASES.items() for number in range(len(inputs))}
+    assert set(SKIPS) <= known
+    assert all(len(reason) > 20 for reason in SKIPS.values())
