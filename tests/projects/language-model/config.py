@@ -1,0 +1,2 @@
+DEFAULT_MAX_TOKENS = 4
+MODEL_NAME = "markov-7b"

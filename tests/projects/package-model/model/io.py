@@ -1,0 +1,3 @@
+def write(path, value):
+    path.write_text(f"value\n{value}\n")
+    return path

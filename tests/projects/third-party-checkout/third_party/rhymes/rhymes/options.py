@@ -1,0 +1,1 @@
+LETTERS = 3
