@@ -24,9 +24,7 @@ class Predictor(BasePredictor):
     ) -> List[Dict]:
         pixels = read_ppm(image)
         mean = [sum(channel) / len(channel) for channel in zip(*pixels)]
-        scores = {
-            label: -sum((a - b) ** 2 for a, b in zip(mean, center)) for label, center in self.centers.items()
-        }
+        scores = {label: -sum((a - b) ** 2 for a, b in zip(mean, center)) for label, center in self.centers.items()}
         best = sorted(scores, key=scores.get, reverse=True)[:top_k]
         return [{"label": label, "rank": rank} for rank, label in enumerate(best, 1)]
 
