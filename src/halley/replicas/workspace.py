@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import anyio.to_thread
@@ -26,30 +26,41 @@ class RunFolders:
 
     async def remove(self, folder: Path) -> None:
         """Delete the folder and all that is in it; never raises."""
-        await anyio.to_thread.run_sync(_delete, folder)
+        await anyio.to_thread.run_sync(delete_folder, folder)
 
     def sweep(self) -> None:
         """Delete what is there: nothing runs yet."""
         for folder in self._root.iterdir():
-            _delete(folder)
+            delete_folder(folder)
 
 
 @contextmanager
 def scratch_folder(path: Path) -> Iterator[Path]:
     """A folder for what models call temporary: empty at first, gone at the end; a crash leaves it to the next start."""
-    _delete(path)
+    delete_folder(path)
     path.mkdir(mode=0o700, parents=True)
     try:
         yield path
     finally:
-        _delete(path)
+        delete_folder(path)
 
 
-def _delete(folder: Path) -> None:
-    if not folder.exists():
-        return
+def delete_folder(folder: Path) -> None:
+    """Delete a folder, or whatever a model has put in the place of one."""
 
-    def report(_function: object, path: str, error: object) -> None:
-        _log.warning("run folder %s: %s could not be deleted: %r", folder.name, path, error)
+    def insist(_function: object, path: str, error: object) -> None:
+        try:
+            Path(path).parent.chmod(0o700)  # a folder that a model has closed
+            if Path(path).is_dir() and not Path(path).is_symlink():
+                Path(path).chmod(0o700)
+                shutil.rmtree(path)
+            else:
+                Path(path).unlink(missing_ok=True)
+        except OSError:
+            _log.warning("run folder %s: %s could not be deleted: %r", folder.name, path, error)
 
-    shutil.rmtree(folder, onerror=report)
+    if folder.is_dir() and not folder.is_symlink():
+        shutil.rmtree(folder, onerror=insist)
+    else:
+        with suppress(OSError):
+            folder.unlink(missing_ok=True)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import traceback
+from os import sep
+from os.path import dirname, realpath
 from typing import Any, Optional
 
-OWN = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+OWN = dirname(dirname(realpath(__file__)))
 MESSAGE_LIMIT_CHARS = 4000  # the whole of it is in the log
 
 
 def one_line(error: BaseException, folder: str) -> str:
     """`ValueError: bad thing (predict.py:31)`: class, message, and the innermost place in the model's folder."""
     name = type(error).__name__
-    message = str(error)
+    message = _message(error)
     if isinstance(error, MemoryError):
         message = "out of memory" + (": " + message if message else "")
     if len(message) > MESSAGE_LIMIT_CHARS:
@@ -21,6 +22,13 @@ def one_line(error: BaseException, folder: str) -> str:
     text = "%s: %s" % (name, message) if message else name
     place = None if isinstance(error, SyntaxError) else _innermost(error, folder)
     return "%s (%s)" % (text, place) if place else text
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException as worse:  # a model's own class may do anything
+        return "its text cannot be had: %s" % type(worse).__name__
 
 
 def user_traceback(error: BaseException) -> str:
@@ -31,10 +39,10 @@ def user_traceback(error: BaseException) -> str:
 
 
 def _innermost(error: BaseException, folder: str) -> Optional[str]:
-    inside = os.path.realpath(folder) + os.sep
+    inside = realpath(folder) + sep
     place, step = None, error.__traceback__
     while step is not None:
-        name = os.path.realpath(step.tb_frame.f_code.co_filename)
+        name = realpath(step.tb_frame.f_code.co_filename)
         # an environment may lie inside the folder; its packages are not the model's own lines
         if name.startswith(inside) and "site-packages" not in name:
             place = "%s:%d" % (name[len(inside) :], step.tb_lineno)
@@ -55,4 +63,4 @@ def _cut(told: Any, seen: Any) -> None:
 
 
 def _is_own(filename: str) -> bool:
-    return os.path.realpath(filename).startswith(OWN + os.sep) or filename.startswith("<frozen importlib")
+    return realpath(filename).startswith(OWN + sep) or filename.startswith("<frozen importlib")

@@ -10,11 +10,13 @@ import io
 import os
 import pathlib
 import stat
+from os.path import abspath, basename, isfile, join, normpath, realpath
 from typing import Any
 
 from .prediction import Prediction
 
 COPY_BYTES = 2**20
+SYSTEM = ("/proc", "/dev", "/sys")
 
 
 class BadOutput(Exception):
@@ -38,12 +40,12 @@ def keep(value: Any, prediction: Prediction) -> str:
         BadOutput: there is no such file, it is no ordinary file, or its name is not UTF-8.
     """
     if isinstance(value, pathlib.PurePath):
-        return _keep_path(os.path.abspath(str(value)), prediction)
+        return _keep_path(abspath(str(value)), prediction)
     if not getattr(value, "closed", False) and hasattr(value, "flush"):
         value.flush()
     name = getattr(value, "name", None)
-    if isinstance(name, str) and os.path.isfile(name):
-        return _keep_path(os.path.abspath(name), prediction)
+    if isinstance(name, str) and isfile(name):
+        return _keep_path(abspath(name), prediction)
     return _keep_content(value, prediction)
 
 
@@ -58,12 +60,25 @@ def _keep_path(path: str, prediction: Prediction) -> str:
     if not stat.S_ISREG(found.st_mode):
         raise BadOutput("output %s is not a file; return the path of a file" % path)
     folder = prediction.folder
-    if not folder or os.path.realpath(path).startswith(os.path.realpath(folder) + os.sep):
+    real = realpath(path)
+    # the parent judges links and files of the system by name, which a copy would hide from it
+    if not folder or _is_inside(real, folder) or not _may_be_copied(path, real):
         return path
-    target = _new_place(prediction, os.path.basename(path))
+    target = _new_place(prediction, basename(path))
     with open(path, "rb") as source:
         _copy(source, target)
     return target
+
+
+def _may_be_copied(path: str, real: str) -> bool:
+    if any(_is_inside(real, folder) for folder in SYSTEM):
+        return False
+    own = (os.getcwd(), os.environ.get("TMPDIR", "/tmp"))  # noqa: S108 - only compared
+    return real == normpath(path) or any(_is_inside(real, folder) for folder in own)
+
+
+def _is_inside(real: str, folder: str) -> bool:
+    return real.startswith(realpath(folder) + os.sep)
 
 
 def _keep_content(value: Any, prediction: Prediction) -> str:
@@ -80,9 +95,9 @@ def _keep_content(value: Any, prediction: Prediction) -> str:
 
 def _new_place(prediction: Prediction, name: str) -> str:
     prediction.files += 1
-    folder = os.path.join(prediction.folder, "outputs", str(prediction.files))
+    folder = join(prediction.folder, "outputs", str(prediction.files))
     os.makedirs(folder, exist_ok=True)
-    return os.path.join(folder, name)
+    return join(folder, name)
 
 
 def _copy(source: Any, target: str) -> None:

@@ -41,7 +41,7 @@ class Inbox:
     """Reads frames from one socket; keeps the incomplete rest between reads."""
 
     def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
+        self._receive_bytes = sock.recv
         self._rest = b""
         self._ready: List[Frame] = []
 
@@ -64,7 +64,7 @@ class Inbox:
 
     def _receive(self) -> bool:
         try:
-            piece = self._sock.recv(READ_BYTES)
+            piece = self._receive_bytes(READ_BYTES)
         except OSError:  # reset by a parent that died
             piece = b""
         if not piece:
@@ -93,7 +93,7 @@ class Inbox:
             missing = size + 4 - len(buffer)
             if missing <= 0 or size > FRAME_LIMIT_BYTES:
                 break
-            more = self._sock.recv(min(missing, 2**20))
+            more = self._receive_bytes(min(missing, 2**20))
             if not more:
                 return b""
             buffer += more

@@ -18,6 +18,9 @@ from cog.scope import CancelationException
 REMEMBERED = 256  # ids that ended, or were cancelled before they came; both are exceptions within milliseconds
 
 
+_get_ident = threading.get_ident  # taken before a model can put something else in its place
+
+
 class EarlyCancels:
     """Cancels that overtook their prediction: the two travel on different sockets."""
 
@@ -47,7 +50,7 @@ class Guard:
 
     def __init__(self) -> None:
         self.open = False
-        self.thread = threading.get_ident()
+        self.thread = _get_ident()
         self._running: Optional[str] = None
         self._wanted: Optional[str] = None
         self._delivered = False
@@ -125,7 +128,7 @@ class Guard:
         Raises:
             CancelationException: the prediction is to stop.
         """
-        if not self.open or threading.get_ident() != self.thread:
+        if not self.open or _get_ident() != self.thread:
             function(*arguments)
             return
         self.open = False

@@ -14,13 +14,20 @@ import threading
 import time
 from typing import Callable, Dict, List, Optional
 
+from .descriptors import move_high
 from .frames import pack, to_json
 from .prediction import Prediction, current
 
 GATHER_MS = 50  # a person does not see the difference; a flood of prints becomes 20 frames a second
 LOG_FRAME_CHARS = 64 * 2**10
 PIPE_READ_BYTES = 64 * 2**10  # the pipe's own size
+EXIT_CUT_OFF = 213
+"""The exit status when a model has closed or broken the connection. The server knows it, see its `endings`."""
+
 DRAIN_ROUNDS = 64  # a background process that never stops writing must not hold up the end of a prediction
+
+# Taken before a model is imported: what it puts in their place is its own affair.
+_read, _write, _exit, _close, _monotonic = os.read, os.write, os._exit, os.close, time.monotonic
 
 
 class Journal:
@@ -33,6 +40,7 @@ class Journal:
         """Asked after frames were added; True means that `send` will be called soon (async predictors)."""
         self.forked = False
         self._sock = sock
+        self._send_bytes = sock.send
         self._pipe = pipe
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         # re-entrant: a finaliser may print while this thread is in here, see `_inside`
@@ -42,7 +50,7 @@ class Journal:
         self._unsent = b""
         self._waiting: List[Prediction] = []
         self._armed = False
-        self._wake_reading, self._wake_writing = os.pipe()
+        self._wake_reading, self._wake_writing = map(move_high, os.pipe())
         os.set_blocking(self._wake_writing, False)
 
     # ---- log text -------------------------------------------------------------------------------
@@ -75,7 +83,13 @@ class Journal:
             self._send_now()
         elif not self._armed:
             self._armed = True
-            os.write(self._wake_writing, b"x")
+            self._wake()
+
+    def _wake(self) -> None:
+        try:
+            _write(self._wake_writing, b"x")
+        except OSError:  # full, so it is awake; or closed by the model: the next frame takes the text along
+            pass
 
     def _put_logs(self, target: Prediction) -> None:
         texts, target.texts, target.size = target.texts, [], 0
@@ -94,8 +108,8 @@ class Journal:
         """Take what lies in the pipe of descriptors 1 and 2. The caller holds the lock."""
         for _ in range(DRAIN_ROUNDS):
             try:
-                piece = os.read(self._pipe, PIPE_READ_BYTES)
-            except BlockingIOError:
+                piece = _read(self._pipe, PIPE_READ_BYTES)
+            except OSError:  # empty; or closed by the model
                 return
             if not piece:
                 return
@@ -146,7 +160,7 @@ class Journal:
             FrameTooLarge: it is still running; finish it with less.
         """
         if self.forked:
-            os._exit(0)  # a model forked and let the child return into us
+            _exit(0)  # a model forked and let the child return into us
         with self._lock:
             self._emit(prediction, "done", rest)
             self.running.pop(prediction.id, None)
@@ -191,10 +205,12 @@ class Journal:
             self._unsent += frames[0] if len(frames) == 1 else b"".join(frames)
             frames.clear()
             while self._unsent:
-                sent = self._sock.send(self._unsent)
+                sent = self._send_bytes(self._unsent)
                 self._unsent = b"" if sent == len(self._unsent) else self._unsent[sent:]
         except (BrokenPipeError, ConnectionResetError):
-            os._exit(0)  # the parent is gone, and with it everybody who wanted to know
+            _exit(0)  # the parent is gone, and with it everybody who wanted to know
+        except OSError:  # the model closed the socket, and nobody can be told
+            _exit(EXIT_CUT_OFF)
         finally:
             self._inside = False
 
@@ -207,16 +223,16 @@ class Journal:
         poll.register(self._wake_reading, select.POLLIN)
         deadline: Optional[float] = None
         while True:
-            rest_ms = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+            rest_ms = None if deadline is None else max(0.0, deadline - _monotonic()) * 1000
             for descriptor, _ in poll.poll(rest_ms):
                 if descriptor == self._wake_reading:
-                    os.read(descriptor, 16)
+                    _read(descriptor, 16)
             with self._lock:
                 self._armed = True  # no need to wake us for what the pipe holds
                 self._drain()
                 if deadline is None:
-                    deadline = time.monotonic() + GATHER_MS / 1000
-                elif time.monotonic() >= deadline:
+                    deadline = _monotonic() + GATHER_MS / 1000
+                elif _monotonic() >= deadline:
                     self._flush()
                     self._armed, deadline = False, None
 
@@ -225,13 +241,13 @@ class Journal:
         self.forked = True
         self._lock = threading.RLock()
         self._sock.close()
-        os.close(self._pipe)
+        _close(self._pipe)
 
 
 def _write_raw(text: str) -> None:
     data = text.encode("utf-8", "replace")
     while data:
         try:
-            data = data[os.write(1, data) :]
+            data = data[_write(1, data) :]
         except OSError:  # closed by the model
             return

@@ -14,6 +14,8 @@ from .journal import Journal
 from .prediction import Prediction
 from .values import encode
 
+_exit, _clock = os._exit, time.perf_counter  # taken before a model can put something else in their place
+
 
 class Endings:
     """Sends what predictions produce and how they end; shared by the sync and the async server."""
@@ -73,7 +75,7 @@ class Endings:
         self._journal.log("the model left with sys.exit(%s)\n" % ("" if code is None else code))
         self._journal.flush()
         # not by way of the interpreter's end: threads that a model left behind could hold that up
-        os._exit(code or 0)
+        _exit(code or 0)
 
     def _fail(self, prediction: Prediction, started: float, text: str, told: Optional[str]) -> None:
         rest = ',"status":"failed","error":%s,"traceback":%s,"has_value":false,"value":null,"paths":[]' % (
@@ -83,4 +85,4 @@ class Endings:
         self._finish(prediction, started, rest)
 
     def _finish(self, prediction: Prediction, started: float, rest: str) -> None:
-        self._journal.finish(prediction, '%s,"predict_time":%.6f' % (rest, time.perf_counter() - started))
+        self._journal.finish(prediction, '%s,"predict_time":%.6f' % (rest, _clock() - started))

@@ -6,8 +6,8 @@ All requests that one read brings are begun together, and all answers of one tur
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
+from threading import get_ident
+from time import perf_counter
 from typing import Any, Callable, Dict, Optional
 
 from .frames import Frame, Inbox
@@ -33,7 +33,7 @@ class AsyncServer:
         streams: bool,
     ) -> None:
         self._loop = loop
-        self._thread = threading.get_ident()
+        self._thread = get_ident()
         self._handler = handler
         self._inputs = inputs
         self._endings = endings
@@ -58,7 +58,7 @@ class AsyncServer:
         self._loop.call_soon_threadsafe(self._cancel, prediction_id)
 
     def _defer(self) -> bool:
-        if threading.get_ident() != self._thread:
+        if get_ident() != self._thread:
             return False
         if not self._send_is_planned:
             self._send_is_planned = True
@@ -100,7 +100,7 @@ class AsyncServer:
     async def _predict(self, prediction: Prediction, frame: Frame) -> None:
         prediction.has_begun = True
         current.set(prediction)
-        started = time.perf_counter()
+        started = perf_counter()
         try:
             arguments = self._inputs.arguments(frame, self._journal.log)
             value, paths = await self._call(prediction, arguments)

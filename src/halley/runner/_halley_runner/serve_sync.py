@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from time import perf_counter
 from typing import Any, Callable
 
 from cog.scope import CancelationException
@@ -50,7 +50,7 @@ class SyncServer:
         self._journal.begin(prediction)
         token = current.set(prediction)
         self._guard.begin(frame["id"])
-        started = time.perf_counter()
+        started = perf_counter()
         try:
             arguments = self._inputs.arguments(frame, self._journal.log)
             if self._streams:
