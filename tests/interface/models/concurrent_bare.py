@@ -1,0 +1,7 @@
+import cog
+
+
+class Runner:
+    @cog.concurrent
+    def run(self) -> str:
+        return "alone"

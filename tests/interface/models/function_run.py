@@ -1,0 +1,2 @@
+def run(text: str, times: int = 2) -> str:
+    return text * times

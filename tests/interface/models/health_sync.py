@@ -1,0 +1,6 @@
+class Runner:
+    def healthcheck(self) -> bool:
+        return True
+
+    def run(self) -> str:
+        return "well"

@@ -1,0 +1,5 @@
+from typing import Any
+
+
+def run(value: Any) -> str:
+    return repr(value)

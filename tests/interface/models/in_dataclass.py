@@ -1,0 +1,17 @@
+import dataclasses
+import enum
+
+
+class Mode(enum.Enum):
+    FAST = "fast"
+
+
+@dataclasses.dataclass
+class Work:
+    text: str
+    mode: Mode = Mode.FAST
+    times: int = 1
+
+
+def run(work: Work) -> str:
+    return f"{work.mode.name} {work.text * work.times}"

@@ -1,0 +1,5 @@
+from cog import File
+
+
+def run(file: File) -> str:
+    return file.read().decode()

@@ -1,0 +1,2 @@
+def run(value, other=1) -> str:
+    return repr((value, other))

@@ -1,0 +1,14 @@
+from pydantic import BaseModel, Field
+
+
+class Inner(BaseModel):
+    names: list[str] = []
+
+
+class Work(BaseModel):
+    steps: int = Field(ge=1)
+    inner: Inner = Inner()
+
+
+def run(work: Work) -> str:
+    return f"{work.steps} {work.inner.names}"

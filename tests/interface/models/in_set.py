@@ -1,0 +1,5 @@
+from typing import List, Set
+
+
+def run(words: Set[str]) -> List[str]:
+    return sorted(words)

@@ -1,0 +1,6 @@
+class Strange:
+    pass
+
+
+def run(value: Strange = None, other: "Missing" = None) -> str:  # noqa: F821
+    return repr((value, other))

@@ -1,0 +1,5 @@
+from cog import Input
+
+
+def run(scheduler: str = Input(choices=["DDIM", "K_EULER"], default="DDIM", description="How")) -> str:
+    return scheduler

@@ -1,0 +1,5 @@
+from cog import Input
+
+
+def run(text: str = Input(regex="^[a-z]+$")) -> str:
+    return text

@@ -1,0 +1,2 @@
+def run(text: str = "a") -> str:
+    return text

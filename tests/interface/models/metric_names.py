@@ -1,0 +1,6 @@
+from cog import current_scope
+
+
+def run(name: str) -> str:
+    current_scope().record_metric(name, 1)
+    return "taken"

@@ -1,0 +1,6 @@
+from cog import BasePredictor
+
+
+class Runner(BasePredictor):
+    def run(self, text: str) -> str:
+        return text + "!"

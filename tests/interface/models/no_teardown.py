@@ -1,0 +1,6 @@
+class Runner:
+    def teardown(self):
+        raise ValueError("never called")
+
+    def run(self) -> str:
+        return "fine"

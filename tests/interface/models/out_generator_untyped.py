@@ -1,0 +1,3 @@
+def run():
+    yield 1
+    yield "two"

@@ -1,0 +1,5 @@
+from typing import Optional
+
+
+def run(text: Optional[str] = None) -> Optional[str]:
+    return text

@@ -1,0 +1,2 @@
+def run(flag: bool = True) -> bool:
+    return not flag

@@ -1,0 +1,5 @@
+from cog import Secret
+
+
+def run(key: Secret) -> Secret:
+    return key

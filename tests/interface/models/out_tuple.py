@@ -1,0 +1,5 @@
+from typing import Tuple
+
+
+def run() -> Tuple[str, int]:
+    return "a", 1

@@ -1,0 +1,3 @@
+def run(text: str = "bad thing") -> str:
+    print("before")
+    raise ValueError(text)

@@ -1,0 +1,6 @@
+from typing import Iterator
+
+
+def run() -> Iterator[str]:
+    yield "a"
+    raise KeyError("b")

@@ -1,0 +1,6 @@
+from words import WORD
+
+
+class Predictor:
+    def predict(self) -> str:
+        return WORD

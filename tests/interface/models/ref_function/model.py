@@ -1,0 +1,2 @@
+def infer(text: str) -> str:
+    return text

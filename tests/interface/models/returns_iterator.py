@@ -1,0 +1,5 @@
+from typing import Iterator
+
+
+def run() -> Iterator[int]:
+    return iter([1, 2])

@@ -1,0 +1,8 @@
+class Predictor:
+    def predict(self) -> str:
+        return "Predictor"
+
+
+class Runner:
+    def run(self) -> str:
+        return "Runner"

@@ -1,0 +1,8 @@
+from typing import Iterator
+
+import cog
+
+
+@cog.streaming
+def run() -> Iterator[str]:
+    yield "a"

@@ -1,0 +1,2 @@
+def run(text: str = "a", **more) -> dict:
+    return {"text": text, **more}
