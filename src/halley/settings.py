@@ -65,6 +65,7 @@ class Model(Part, frozen=True, kw_only=True):
     replicas: Positive | None = None  # None: what x-halley in its cog.yaml says, else 1
     pinned: bool | None = None  # never unloaded; None: what x-halley says, else no
     gpu_memory_bytes: Positive | None = None  # None: what x-halley says, else a whole device if it needs one
+    env: Literal["own", "current"] | None = None
     visibility: Literal["public", "private"] = "private"
 
 
@@ -117,6 +118,17 @@ class Memory(Part, frozen=True, kw_only=True):
     turn_seconds: Seconds = 10.0
 
 
+class Environments(Part, frozen=True, kw_only=True):
+    """The Python environments that models ask for. Source: design section 11."""
+
+    env: Literal["own", "current"] = "own"  # current: the server's interpreter runs every model
+    tool: Literal["auto", "uv", "pip"] = "auto"  # auto: uv where there is one
+    strict_python: bool = False
+    folder: Path | None = None  # None: `envs` in the data folder
+    build_timeout_seconds: Seconds = 1800.0
+    max_bytes: Positive | None = 50 * 2**30
+
+
 class Egress(Part, frozen=True, kw_only=True):
     """The only door out: which private addresses are open, and how far a request may go."""
 
@@ -152,6 +164,7 @@ class Settings(Part, frozen=True, kw_only=True):
     limits: Limits = Limits()
     runs: Runs = Runs()
     memory: Memory = Memory()
+    environments: Environments = Environments()
     egress: Egress = Egress()
     retention: Retention = Retention()
     quirks: Quirks = Quirks()
@@ -368,7 +381,7 @@ def _value(given: _Given, kind: Any) -> Any:
     try:
         if isinstance(raw, str) and type(None) in get_args(kind) and raw.lower() in {"none", "never"}:
             return None
-        if kind is Path:
+        if kind is Path or kind == Path | None:
             return (given.base / Path(raw).expanduser()).absolute()
         if isinstance(raw, str):
             raw = _from_text(given.name, raw, kind)

@@ -15,7 +15,8 @@ from halley.models.catalog import Catalog
 from halley.models.ports import ModelStore
 from halley.models.records import Model, Version
 from halley.providers.local import LocalProvider
-from halley.replicas.digest import DigestCache, source_digest, version_id
+from halley.replicas.digest import DigestCache, environment_tag, source_digest, version_id
+from halley.replicas.environments.environments import Environments
 from halley.replicas.inspect import inspect
 from halley.replicas.loading import ModelSource, demo_sources, load_source, with_settings
 from halley.settings import Settings
@@ -68,6 +69,7 @@ class ModelLoader:
         clock: Clock,
         environ: Mapping[str, str],
         digests: DigestCache,
+        environments: Environments,
         settings: Settings,
     ) -> None:
         self._catalog = catalog
@@ -76,41 +78,65 @@ class ModelLoader:
         self._clock = clock
         self._environ = environ
         self._digests = digests
+        self._environments = environments
         self._settings = settings
+        self._unprepared: list[Wanted] = []
         self._digest_of: dict[str, str] = {}
         self._served: set[str] = set()
-        self.faults: dict[str, str] = {}  # by model name
+        self.faults = catalog.faults  # by model name
 
     async def load_all(self, wanted: Sequence[Wanted]) -> None:
-        """Load what the store knows at once, describe the others side by side."""
+        """Load what the store knows at once, describe the others side by side.
+
+        What needs an environment that is not there is left to `prepare`.
+        """
         turns = asyncio.Semaphore(INSPECT_AT_ONCE)
         async with asyncio.TaskGroup() as group:
             for item in wanted:
+                group.create_task(self._load_one(item, turns, may_build=False))
+
+    async def prepare(self) -> None:
+        """Load what `load_all` left, side by side: the environments are built as long as it takes."""
+        turns = asyncio.Semaphore(INSPECT_AT_ONCE)
+        left, self._unprepared = self._unprepared, []
+        async with asyncio.TaskGroup() as group:
+            for item in left:
                 group.create_task(self._load_one(item, turns))
 
     async def watch(self, wanted: Sequence[Wanted]) -> None:
         """Load a model anew when its files change. Runs until cancelled; what runs may end."""
-        while True:
-            await self._clock.sleep(WATCH_SECONDS)
-            for item in wanted:
-                try:
-                    source = self._again(item.source)
-                    digest = await anyio.to_thread.run_sync(source_digest, source, self._digests)
-                except HalleyError:
-                    continue  # half-saved: the next look sees it whole
-                if digest != self._digest_of.get(source.name):
-                    _log.info("%s changed: it is loaded anew", source.name)
-                    await self._load_one(msgspec.structs.replace(item, source=source), asyncio.Semaphore(1))
+        turns = asyncio.Semaphore(INSPECT_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await self._clock.sleep(WATCH_SECONDS)
+                for item in wanted:
+                    try:
+                        source = self._again(item.source)
+                        digest = await anyio.to_thread.run_sync(source_digest, source, self._digests)
+                    except HalleyError:
+                        continue  # half-saved: the next look sees it whole
+                    if digest != self._digest_of.get(source.name):
+                        _log.info("%s changed: it is loaded anew", source.name)
+                        self._digest_of[source.name] = digest
+                        # beside: a new environment may take minutes, and other models change meanwhile
+                        group.create_task(self._load_one(msgspec.structs.replace(item, source=source), turns))
 
-    async def _load_one(self, item: Wanted, turns: asyncio.Semaphore) -> None:
+    async def _load_one(self, item: Wanted, turns: asyncio.Semaphore, *, may_build: bool = True) -> None:
         name = item.source.name
         try:
+            source = await anyio.to_thread.run_sync(self._environments.settle, item.source)
+            if not may_build and await self._must_build(source):
+                self._catalog.preparing[name] = "its environment is being built"
+                self._unprepared.append(item)
+                return
+            if await self._must_build(source):
+                await self._environments.prepare(source)
             async with turns:
-                version = await self._version(item)
+                version = await self._version(msgspec.structs.replace(item, source=source))
             self.faults.pop(name, None)
-            for warning in item.source.warnings:
+            for warning in source.warnings:
                 _log.warning("%s: %s", name, warning)
-            self._provider.add(version.id, item.source)
+            self._provider.add(version.id, source)
             self._served.add(name)
             if item.preload:
                 self._provider.preload(version.id)
@@ -120,6 +146,17 @@ class ModelLoader:
                 _log.error("%s could not be loaded anew, and is served as it was before: %s", name, error)
             else:
                 _log.error("%s is not served: %s", name, error)
+        if may_build:
+            self._catalog.preparing.pop(name, None)
+
+    async def _must_build(self, source: ModelSource) -> bool:
+        """Whether the model cannot be known before its environment is there."""
+        if self._environments.is_ready(source):
+            return False
+        if self._environments.lock_of(source) is None:
+            return True
+        digest = await anyio.to_thread.run_sync(source_digest, source, self._digests)
+        return source.openapi_schema is None and await self._known_schema(source.name, digest) is None
 
     async def _version(self, item: Wanted) -> Version:
         source = item.source
@@ -134,7 +171,7 @@ class ModelLoader:
         if schema is None:
             schema = (await inspect(source, environ=self._environ)).openapi_schema
         version = Version(
-            id=version_id(digest, schema),
+            id=version_id(digest, schema, self._environment_of(source)),
             model=source.name,
             created_at=now,
             openapi_schema=schema,
@@ -145,6 +182,10 @@ class ModelLoader:
             return await self._catalog.register(model, version)
         except Unusable as error:
             raise Unusable(f"{source.name}: {error}") from error
+
+    def _environment_of(self, source: ModelSource) -> str:
+        lock = self._environments.lock_of(source)
+        return f"{environment_tag()} {lock}" if lock else environment_tag()
 
     async def _known_schema(self, model: str, digest: str) -> bytes | None:
         for version in await self._store.list_versions(model):

@@ -29,6 +29,7 @@ from halley.predictions.reading import Reader
 from halley.predictions.service import Predictions
 from halley.providers.local import LocalProvider
 from halley.replicas.digest import DigestCache
+from halley.replicas.environments.environments import open_environments
 from halley.replicas.host import ReplicaRules
 from halley.replicas.workspace import RunFolders, scratch_folder
 from halley.settings import Settings
@@ -87,6 +88,9 @@ async def build(
         shelf = Shelf(blobs=blobs, ledger=store)
         links = LinkSigner(secrets.link_key, clock, limits.link_seconds)
         catalog = Catalog(store)
+        environments = open_environments(settings, clock=clock, environ=environ)
+        stack.push_async_callback(environments.close)
+        await environments.sweep()
         provider = await stack.enter_async_context(
             LocalProvider(
                 clock=clock,
@@ -94,6 +98,7 @@ async def build(
                 rules=ReplicaRules(
                     cancel_grace_seconds=runs.cancel_grace_seconds, setup_timeout_seconds=runs.setup_timeout_seconds
                 ),
+                environments=environments,
             )
         )
         stager = InputStager(
@@ -171,6 +176,7 @@ async def build(
             clock=clock,
             environ=environ,
             digests=DigestCache(settings.data / "digests.json"),
+            environments=environments,
             settings=settings,
         )
         yield Parts(

@@ -36,6 +36,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None
     models: tuple[str, ...]
     faults: Mapping[str, str] = {}  # by model name: why it is not served
+    preparing: tuple[str, ...] = ()  # models whose environments are being built
 
 
 def run_server(
@@ -45,9 +46,12 @@ def run_server(
     demo: bool = True,
     reload: bool = False,
     announce: Callable[[Started], None],
+    patiently: bool = False,
     open_store: OpenStore = open_sqlite,
 ) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code. Blocks, in the main thread.
+
+    `patiently` announces only when all models are there, environments that must be built included.
 
     Raises:
         Unusable: the data folder is taken, the data cannot be used, or a model path holds no model.
@@ -58,7 +62,17 @@ def run_server(
         logging.getLogger(name).setLevel(logging.WARNING)
     wanted = wanted_models(settings, paths, demo=demo)
     with hold(settings.data) as folder:
-        return uvloop.run(_serve(settings, folder, wanted, reload=reload, announce=announce, open_store=open_store))
+        return uvloop.run(
+            _serve(
+                settings,
+                folder,
+                wanted,
+                reload=reload,
+                announce=announce,
+                patiently=patiently,
+                open_store=open_store,
+            )
+        )
 
 
 async def _serve(
@@ -68,6 +82,7 @@ async def _serve(
     *,
     reload: bool,
     announce: Callable[[Started], None],
+    patiently: bool,
     open_store: OpenStore,
 ) -> int:
     listening = listen(settings.server.host, settings.server.port)
@@ -90,13 +105,31 @@ async def _serve(
             await parts.loader.load_all(wanted)
             parts.catalog.is_loading = False
             parts.dispatcher.look()
-            announce(Started(url=url, key=key, models=tuple(parts.catalog.names()), faults=dict(parts.loader.faults)))
+            preparing = tasks.create_task(_prepare(parts))
+            services.append(preparing)
+            if patiently:
+                await asyncio.wait([preparing, serving], return_when=asyncio.FIRST_COMPLETED)
+            announce(
+                Started(
+                    url=url,
+                    key=key,
+                    models=tuple(parts.catalog.names()),
+                    faults=dict(parts.loader.faults),
+                    preparing=tuple(sorted(parts.catalog.preparing)),
+                )
+            )
             if reload:
                 services.append(tasks.create_task(parts.loader.watch(wanted)))
             await serving  # returns when the last answer is out
             for service in services:
                 service.cancel()
     return 0
+
+
+async def _prepare(parts: Parts) -> None:
+    """Bring the models that need an environment first; then what waits for them can be claimed."""
+    await parts.loader.prepare()
+    parts.dispatcher.look()
 
 
 async def _stop_on_signal(parts: Parts, server: Server) -> None:

@@ -21,6 +21,14 @@ ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", h
 DataOption = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="The data folder.")]
 HostOption = Annotated[str | None, typer.Option("--host", help="The address to listen on (127.0.0.1).")]
 PortOption = Annotated[int | None, typer.Option("--port", help="The port to listen on (1986); 0 takes a free one.")]
+EnvOption = Annotated[
+    str | None,
+    typer.Option("--env", metavar="own|current", help="current: run models in this Python, whatever they ask for."),
+]
+StrictPythonOption = Annotated[
+    bool | None,
+    typer.Option("--strict-python/--any-python", help="Refuse a model whose Python version is not installed."),
+]
 TimeoutOption = Annotated[
     str | None, typer.Option("--timeout", metavar="TIME", help="Stop waiting after 30s, 5m, ...; it runs on (exit 9).")
 ]

@@ -31,6 +31,8 @@ class Started(Protocol):
     def models(self) -> Sequence[str]: ...
     @property
     def faults(self) -> Mapping[str, str]: ...
+    @property
+    def preparing(self) -> Sequence[str]: ...
 
 
 def settings_from(config: Path | None, flags: Mapping[str, Any]) -> Settings:
@@ -114,6 +116,8 @@ def show_banner(screen: Screen, settings: Settings, started: Started, *, hint: b
         screen.note(f"  Token       {started.key}  (shown once; kept in {credentials.credentials_path()})")
     if started.models:
         screen.note(f"  Models      {'  '.join(started.models)}")
+    for name in started.preparing:
+        screen.note(f"  Preparing   {name}: its environment is being built; the log below says when it is there")
     if hint:
         screen.note('  Try:  halley run demo/paint prompt="moonlit desert at night" -o desert.webp')
         screen.note('        eval "$(halley env)"   # the official clients then talk to this server')

@@ -187,7 +187,7 @@ class Dispatcher:
 
     async def _claim(self, version: str) -> None:
         if self._catalog.by_id(version) is None:
-            if self._catalog.is_loading:
+            if self._catalog.may_still_come:
                 return  # it may only be late: `look` comes when all models are there
             await self._fail_waiting(version, *_GONE)
             self._waiting.discard(version)

@@ -8,6 +8,7 @@ from halley.models.ports import ModelStore
 from halley.models.records import Model, Version
 from halley.models.validation import InputSchema, uses_files
 
+PREPARING_SECONDS: Final = 5  # an environment is built in seconds or minutes
 _REFERENCE: Final = re.compile(
     r"(?:(?P<owner>[\w.\-]{1,100})/(?P<name>[\w.\-]{1,100})(?::(?P<tag>[\w.\-]{1,100}))?|(?P<hex>[0-9a-f]{64}))",
     re.ASCII,
@@ -33,6 +34,8 @@ class Catalog:
         self._runnable: dict[str, Runnable] = {}
         self._latest: dict[str, str] = {}
         self.is_loading = False  # while it is, what is unknown may only be late
+        self.preparing: dict[str, str] = {}  # models that will be there, and what they wait for
+        self.faults: dict[str, str] = {}  # models that will not be, and why
 
     async def register(self, model: Model, version: Version) -> Version:
         """Store a model and its newest version, and make both runnable."""
@@ -53,6 +56,11 @@ class Catalog:
     def names(self) -> list[str]:
         """`owner/name` of all models that can be run."""
         return sorted(self._latest)
+
+    @property
+    def may_still_come(self) -> bool:
+        """Whether a version that is unknown now may be known later without anybody's doing."""
+        return self.is_loading or bool(self.preparing)
 
     def by_id(self, version_id: str) -> Runnable | None:
         return self._runnable.get(version_id)
@@ -79,11 +87,23 @@ class Catalog:
             runnable = self._runnable.get(version_id)
             if runnable is not None and runnable.version.model == model:
                 return runnable
+            if model not in self._latest:
+                self._say_why_not(model)
         elif (runnable := self._runnable.get(version_id)) is not None:
             return runnable
-        if self.is_loading:
-            raise Overloaded("The models of this server are still being loaded; try again in a moment.")
+        if self.may_still_come:
+            waits = f" ({', '.join(sorted(self.preparing))})" if self.preparing else ""
+            raise Overloaded(f"The models of this server are still being loaded{waits}; try again in a moment.")
         raise VersionUnknown(
             f"The specified version {reference[:120]!r} does not exist here, or may not be run. "
             f"Models that can run: {', '.join(self.names()[:20]) or 'none'}"
         )
+
+    def _say_why_not(self, model: str) -> None:
+        if model in self.preparing:
+            raise Overloaded(
+                f"The model {model} cannot run yet: {self.preparing[model]}; try again in a while.",
+                retry_after_seconds=PREPARING_SECONDS,
+            )
+        if model in self.faults:
+            raise VersionUnknown(f"The model {model} is not served here: {self.faults[model].splitlines()[0]}")

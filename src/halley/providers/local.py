@@ -7,7 +7,8 @@ from typing import Final, Self
 
 from halley.clock import Clock
 from halley.dispatch.ports import Emit, Outcome, Work
-from halley.errors import Overloaded
+from halley.errors import HalleyError, Overloaded
+from halley.replicas.environments.environments import Environments
 from halley.replicas.host import Host, ReplicaRules
 from halley.replicas.loading import ModelSource
 from halley.replicas.pool import OnBroken, OnRoom, Pool, PoolState
@@ -34,11 +35,14 @@ class LocalProvider:
         environ: Mapping[str, str],
         rules: ReplicaRules | None = None,
         on_log: Callable[[str, str], None] | None = None,
+        environments: Environments | None = None,
     ) -> None:
         """`environ` is the server's; only an allow-list of it is passed on. `on_log` gets (version, text)."""
         self._host = Host(clock=clock, environ=environ, rules=rules, on_log=on_log)
         self._pools: dict[str, Pool] = {}
         self._runs: dict[str, tuple[Pool, Run]] = {}
+        self._environments = environments
+        self._preparing: set[str] = set()  # versions whose environment is being built
         self._on_room: OnRoom = _not_listening
         self._on_broken: OnBroken = _not_listening
 
@@ -73,7 +77,9 @@ class LocalProvider:
 
     def preload(self, version: str) -> None:
         """Load the model before anybody asks."""
-        self._pools[version].load()
+        pool = self._pools[version]
+        if self._is_prepared(version, pool):
+            pool.load()
 
     def states(self) -> list[PoolState]:
         """What each pool is doing, by name of its model."""
@@ -88,7 +94,8 @@ class LocalProvider:
     def want(self, version: str) -> None:
         pool = self._pools.get(version)
         if pool is not None:
-            pool.want()
+            if self._is_prepared(version, pool):
+                pool.want()
             return
         text = f"The version {version} is not served on this machine (any more)."
         asyncio.get_running_loop().call_soon(self._on_broken, version, text, "version_unavailable")
@@ -124,6 +131,26 @@ class LocalProvider:
         found = self._runs.get(handle)
         if found is not None:
             found[0].cancel(found[1])
+
+    # environments: they come before the pool, so that a replica finds its interpreter
+
+    def _is_prepared(self, version: str, pool: Pool) -> bool:
+        if self._environments is None or self._environments.is_ready(pool.source):
+            return True
+        if version not in self._preparing:
+            self._preparing.add(version)
+            self._host.start(self._prepare(version, pool, self._environments))
+        return False
+
+    async def _prepare(self, version: str, pool: Pool, environments: Environments) -> None:
+        try:
+            await environments.prepare(pool.source)
+        except HalleyError as error:
+            self._tell_broken(version, str(error), "environment_failed")
+        else:
+            pool.want()
+        finally:
+            self._preparing.discard(version)
 
     # two steps, because whoever listens may come after the first pool
 

@@ -1,5 +1,6 @@
 """`cog.yaml`, read strictly where we use it and mildly where we do not: unknown keys only warn."""
 
+import re
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,10 +23,32 @@ _KNOWN: Final[tuple[str, ...]] = (
     "environment",
     "weights",
 )
+_BUILD: Final[tuple[str, ...]] = (
+    "gpu",
+    "cuda",
+    "cudnn",
+    "python_version",
+    "python_requirements",
+    "python_packages",
+    "system_packages",
+    "sdk_version",
+    "pre_install",
+    "run",
+)
 _OURS: Final[tuple[str, ...]] = ("memory_limit", "run_timeout", "setup_timeout")
 _LIMIT_BYTES: Final = 2**20  # a cog.yaml is a page; more is a mistake
 
+_PYTHON: Final = re.compile(r"\d+\.\d+(\.\d+)?")
+
 N = TypeVar("N", int, float)
+
+
+class Installs(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model wants its Python to have; paths are relative to the model's folder."""
+
+    python_version: str | None = None
+    requirements_file: str | None = None
+    packages: tuple[str, ...] = ()
 
 
 class CogFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +62,8 @@ class CogFile(msgspec.Struct, frozen=True, kw_only=True):
     run_timeout_seconds: float | None = None
     setup_timeout_seconds: float | None = None
     build: dict[str, Any] = {}
+    installs: Installs = Installs()
+    weights: str | None = None  # a path or a link for `setup(weights)`
     warnings: tuple[str, ...] = ()
     lines: dict[str, int] = {}
 
@@ -72,6 +97,7 @@ class _Reader:
         if self.top is None:
             self.top = {}
         self.lines = dict(_lines(node)) if node is not None else {}
+        self.written = dict(_scalars(node)) if node is not None else {}
         if not isinstance(self.top, dict):
             raise Unusable(f"{path}, line 1: expected keys and values, such as `run: run.py:Runner`.")
 
@@ -87,7 +113,9 @@ class _Reader:
             run_timeout_seconds=self.measure("x-halley", "run_timeout", parse_seconds),
             setup_timeout_seconds=self.measure("x-halley", "setup_timeout", parse_seconds),
             build=self.table("build"),
-            warnings=tuple(self.warnings()),
+            installs=self.installs(),
+            weights=self.weights(),
+            warnings=(*self.warnings(), *self.not_installed(), *self.not_fetched()),
             lines=lines | ({"run": self.lines[key]} if key in self.lines else {}),
         )
 
@@ -142,9 +170,94 @@ class _Reader:
             raise self.wrong("environment", "a list of NAME=value")
         return {name: rest for name, _, rest in (item.partition("=") for item in value)}
 
+    def installs(self) -> Installs:
+        build = self.table("build")
+        version = build.get("python_version")
+        if version is not None and not isinstance(version, str | float | int):
+            raise self.wrong("build.python_version", 'a version such as "3.11"')
+        if version is not None:  # as it is written: YAML takes 3.10 for the number 3.1
+            version = self.written.get("build.python_version", str(version)).strip()
+            if _PYTHON.fullmatch(version) is None:
+                raise self.wrong("build.python_version", 'a version such as "3.11"')
+        file = build.get("python_requirements")
+        if file is not None and (not isinstance(file, str) or not file.strip()):
+            raise self.wrong("build.python_requirements", "the path of a requirements file")
+        if file is not None and not (self.path.parent / file.strip()).is_file():
+            raise self.wrong("build.python_requirements", f"a file that is there; {file.strip()} is not in the folder")
+        return Installs(
+            python_version=version,
+            requirements_file=file.strip() if file is not None else None,
+            packages=tuple(self.words("build", "python_packages")),
+        )
+
+    def words(self, name: str, key: str) -> list[str]:
+        value = self.table(name).get(key)
+        if value is None:
+            return []
+        if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value):
+            raise self.wrong(f"{name}.{key}", "a list of texts")
+        return [item.strip() for item in value]
+
+    def not_installed(self) -> list[str]:
+        """What an image would have and this machine may not: named, with the line that makes up for it."""
+        found = []
+        packages = self.words("build", "system_packages")
+        if packages:
+            line = f"sudo apt-get install -y {' '.join(packages)}"
+            found.append(self.note("build.system_packages", f"not installed by Halley. If they are missing: {line}"))
+        for key in ("pre_install", "run"):
+            value = self.table("build").get(key)
+            listed = value if isinstance(value, list) else [] if value is None else [value]
+            commands = [item.get("command") if isinstance(item, dict) else item for item in listed]
+            if not all(isinstance(command, str) for command in commands):
+                raise self.wrong(f"build.{key}", "a list of commands")
+            for command in commands:
+                text = f"not run, and so not installed, by Halley. If the model needs it, in its folder: {command}"
+                found.append(self.note(f"build.{key}", text))
+        return found
+
+    def weights(self) -> str | None:
+        """The one path that `setup(weights)` gets: the first that is there."""
+        value = self.top.get("weights")
+        if isinstance(value, str):
+            return value.strip() or None
+        return next((path for path, _ in self.weight_paths() if path is not None), None)
+
+    def weight_paths(self) -> list[tuple[str | None, str]]:
+        """Of each entry the path under which it is here, or None; and how it is named."""
+        value = self.top.get("weights")
+        if value is None or isinstance(value, str):
+            return []
+        if not isinstance(value, list) or not all(isinstance(item, str | dict) for item in value):
+            raise self.wrong("weights", "a path, or a list of tables with name, target and source")
+        found = []
+        for item in value:
+            entry = {"target": item} if isinstance(item, str) else item
+            source = entry.get("source")
+            uri = source.get("uri") if isinstance(source, dict) else source
+            places = [place.removeprefix("file://") for place in (entry.get("target"), uri) if isinstance(place, str)]
+            here = next((place for place in places if (self.path.parent / place).exists()), None)
+            found.append((here, str(uri or entry.get("name") or entry.get("target"))))
+        return found
+
+    def not_fetched(self) -> list[str]:
+        value = self.top.get("weights")
+        if isinstance(value, str) and "://" not in value and not (self.path.parent / value.strip()).exists():
+            return [self.note("weights", f"{value.strip()} is not there")]
+        missing = [name for here, name in self.weight_paths() if here is None]
+        if not missing:
+            return []
+        text = f"{', '.join(missing)}: not fetched by Halley. Download it to the path that `target` names"
+        return [self.note("weights", text)]
+
+    def note(self, name: str, text: str) -> str:
+        line = self.lines.get(name) or self.lines.get(name.partition(".")[0]) or 1
+        return f"{self.path}, line {line}: `{name}`: {text}"
+
     def warnings(self) -> list[str]:
         known = [(str(key), _KNOWN, "") for key in self.top if not str(key).startswith("x-")]
         known += [(key, _OURS, "x-halley.") for key in self.table("x-halley")]
+        known += [(key, _BUILD, "build.") for key in self.table("build")]
         return [self.unknown(key, names, prefix) for key, names, prefix in known if key not in names]
 
     def unknown(self, key: str, names: tuple[str, ...], prefix: str) -> str:
@@ -161,6 +274,16 @@ def _lines(node: yaml.Node, prefix: str = "") -> list[tuple[str, int]]:
     for key, value in node.value:
         name = f"{prefix}{key.value}"
         found += [(name, key.start_mark.line + 1), *_lines(value, f"{name}.")]
+    return found
+
+
+def _scalars(node: yaml.Node, prefix: str = "") -> list[tuple[str, str]]:
+    if not isinstance(node, yaml.MappingNode) or prefix.count(".") > 1:
+        return []
+    found = []
+    for key, value in node.value:
+        name = f"{prefix}{key.value}"
+        found += [(name, str(value.value))] if isinstance(value, yaml.ScalarNode) else _scalars(value, f"{name}.")
     return found
 
 

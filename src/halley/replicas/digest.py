@@ -21,6 +21,7 @@ _SKIPPED: Final = frozenset({
     "node_modules", ".DS_Store",
 })  # fmt: skip
 _RESULTS: Final = "outputs"  # at the top of the folder only: deeper it may be a package of that name
+_PROJECT: Final = ("pyproject.toml", "setup.py")  # a folder with one of these may be built in place by pip
 _ENVIRONMENT_MARK: Final = "pyvenv.cfg"  # a folder that holds this is a virtual environment, whatever its name
 
 
@@ -103,13 +104,18 @@ def _walk(folder: Path) -> Iterator[Path]:
             child
             for child in folders
             if child not in _SKIPPED and child not in linked and not (here / child / _ENVIRONMENT_MARK).is_file()
-            if here != folder or child != _RESULTS
+            if (here != folder or child != _RESULTS) and not _is_left_by_pip(child, files)
         ]
         for child in [*files, *linked]:
             path = here / child
             # a socket or a pipe is no source; reading one would wait for ever
             if child not in _SKIPPED and path.suffix != ".pyc" and (path.is_symlink() or path.is_file()):
                 yield path
+
+
+def _is_left_by_pip(folder: str, beside: list[str]) -> bool:
+    # installing a local project must not make another version of the model that contains it
+    return folder.endswith(".egg-info") or (folder == "build" and any(name in beside for name in _PROJECT))
 
 
 def _sha256(path: Path) -> str:

@@ -10,13 +10,13 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
 import halley
 from halley.errors import Unusable
-from halley.replicas.cog_yaml import CogFile, read_cog_yaml
+from halley.replicas.cog_yaml import CogFile, Installs, read_cog_yaml
 from halley.settings import Model
 
 CONVENTION: Final = ("run.py", "predict.py")  # in this order, as Cog prefers the newer name
@@ -37,7 +37,10 @@ class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
     memory_limit_bytes: int | None = None
     run_timeout_seconds: float | None = None
     setup_timeout_seconds: float | None = None
-    build: dict[str, Any] = {}  # as written; environments are made from it
+    build: dict[str, Any] = {}  # as written
+    installs: Installs = Installs()
+    env: Literal["own", "current"] | None = None  # None: what the server does with all models
+    environment_key: str | None = None  # of the environment that `python` belongs to; None: not one of ours
     openapi_schema: bytes | None = None  # a ready one that came with the model
     python: str = sys.executable  # the interpreter that runs it
     warnings: tuple[str, ...] = ()
@@ -73,6 +76,7 @@ def with_settings(source: ModelSource, settings: Model) -> ModelSource:
         "max_concurrency": settings.concurrency,
         "run_timeout_seconds": settings.run_timeout_seconds,
         "memory_limit_bytes": settings.memory_limit_bytes,
+        "env": settings.env,
     }
     return msgspec.structs.replace(source, **{key: value for key, value in given.items() if value is not None})
 
@@ -82,7 +86,7 @@ def demo_sources() -> Iterator[ModelSource]:
     home = Path(halley.__file__).parent / "demo"
     for folder in sorted(home.iterdir()) if home.is_dir() else ():
         if (folder / "cog.yaml").is_file() or _by_convention(folder):
-            yield load_source(folder, owner="demo")
+            yield msgspec.structs.replace(load_source(folder, owner="demo"), env="current")
 
 
 def _from_file(path: Path, name: str) -> ModelSource:
@@ -104,14 +108,19 @@ def _from_cog_yaml(folder: Path, name: str, cog: CogFile) -> ModelSource:
         ref=ref,
         train_ref=cog.train_ref,
         max_concurrency=cog.max_concurrency,
-        environment=cog.environment,
+        environment=_with_weights(cog),
         memory_limit_bytes=cog.memory_limit_bytes,
         run_timeout_seconds=cog.run_timeout_seconds,
         setup_timeout_seconds=cog.setup_timeout_seconds,
         build=cog.build,
+        installs=cog.installs,
         openapi_schema=_ready_schema(folder),
         warnings=cog.warnings,
     )
+
+
+def _with_weights(cog: CogFile) -> dict[str, str]:
+    return ({"COG_WEIGHTS": cog.weights} if cog.weights is not None else {}) | cog.environment
 
 
 def _check_ref(folder: Path, ref: str, line: int | None) -> None:

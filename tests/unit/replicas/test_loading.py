@@ -1,6 +1,7 @@
 """From a path to a model: what is found, what is refused, and what makes a version."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,12 @@ def test_settings_go_over_what_the_model_says(tmp_path: Path) -> None:
         ("run: run.py\nx-halley:\n  memory_limit: lots\n", r"line 3: `x-halley\.memory_limit` must be a size such as"),
         ("run: run.py\nx-halley:\n  run_timeout: 0\n", r"line 3: `x-halley\.run_timeout` must be more than nothing"),
         ("build: 5\n", r"line 1: `build` must be a table"),
+        ("build:\n  python_version: new\n", r"line 2: `build\.python_version` must be a version such as"),
+        ("build:\n  python_requirements: r.txt\n", r"line 2: .*a file that is there; r\.txt is not in the folder"),
+        ("build:\n  python_packages: numpy\n", r"line 2: `build\.python_packages` must be a list of texts"),
+        ("build:\n  system_packages: [1]\n", r"line 2: `build\.system_packages` must be a list of texts"),
+        ("build:\n  run: [1]\n", r"line 2: `build\.run` must be a list of commands"),
+        ("run: run.py\nweights: 5\n", r"line 2: `weights` must be a path, or a list"),
         ("run: !!python/object/apply:os.system ['true']\n", r"cog\.yaml, line 1 is not valid YAML"),
     ],
 )
@@ -105,6 +112,48 @@ def test_unknown_keys_only_warn(tmp_path: Path) -> None:
         "line 2: `concurency` is not a key that Halley knows; it is ignored. Did you mean `concurrency`?" in warnings[0]
     )
     assert "line 5: `x-halley.memory` is not a key" in warnings[1]
+
+
+def test_what_an_image_would_have_is_named_with_the_line_to_run(tmp_path: Path) -> None:
+    cog = (
+        "build:\n  gpu: true\n  cuda: '12.1'\n  system_packages: [ffmpeg, git]\n"
+        "  run:\n    - echo hi\n    - {command: make, mounts: []}\n"
+        "  pre_install: [a]\n  pyton_version: 1\nrun: run.py\n"
+    )
+    unknown, *warnings = load_source(folder(tmp_path, cog_yaml=cog, run_py=CODE)).warnings
+    assert "line 9: `build.pyton_version` is not a key" in unknown
+    assert "Did you mean `build.python_version`?" in unknown
+    not_run = "not run, and so not installed, by Halley. If the model needs it, in its folder"
+    apt = "sudo apt-get install -y ffmpeg git"
+    assert [line.partition("cog.yaml, ")[2] for line in warnings] == [
+        f"line 4: `build.system_packages`: not installed by Halley. If they are missing: {apt}",
+        f"line 8: `build.pre_install`: {not_run}: a",
+        f"line 5: `build.run`: {not_run}: echo hi",
+        f"line 5: `build.run`: {not_run}: make",
+    ]
+
+
+def test_a_python_version_is_read_as_it_is_written(tmp_path: Path) -> None:
+    cog = "build:\n  python_version: 3.10\n  python_packages: [a==1]\nrun: run.py\n"
+    installs = load_source(folder(tmp_path, cog_yaml=cog, run_py=CODE)).installs
+    assert (installs.python_version, installs.packages) == ("3.10", ("a==1",))
+
+
+@pytest.mark.parametrize(
+    ("weights", "path", "said"),
+    [
+        ("w", "w", None),
+        ("https://example.org/w.bin", "https://example.org/w.bin", None),
+        ("gone", "gone", "`weights`: gone is not there"),
+        ("[{name: a, target: gone, source: {uri: 'hf://a/b'}}, {target: w}]", "w", "hf://a/b: not fetched by Halley"),
+        ("[{name: a, source: {uri: 'file://w'}}]", "w", None),
+        ("[{name: a}]", None, "a: not fetched"),
+    ],
+)
+def test_weights_are_a_path_for_setup(tmp_path: Path, weights: str, path: str | None, said: str | None) -> None:
+    source = load_source(folder(tmp_path, cog_yaml=f"run: run.py\nweights: {weights}\n", run_py=CODE, w="1"))
+    assert source.environment.get("COG_WEIGHTS") == path
+    assert (said is None and source.warnings == ()) or (said is not None and said in source.warnings[0])
 
 
 def test_what_is_no_model_is_refused_with_the_path(tmp_path: Path) -> None:
@@ -152,6 +201,12 @@ def test_the_digest_follows_the_source_and_nothing_else(tmp_path: Path) -> None:
     (model / "data.txt").write_text("2")
     changed = source_digest(load_source(model))
     assert changed != before
+    folder(model / "lib", setup_py="1")
+    with_lib = source_digest(load_source(model))
+    folder(model / "lib" / "build", noise_txt="?")  # what pip leaves when it installs ./lib
+    folder(model / "lib" / "lib.egg-info", noise_txt="?")
+    assert source_digest(load_source(model)) == with_lib
+    shutil.rmtree(model / "lib")
     (model / "data.txt").rename(model / "other.txt")
     assert source_digest(load_source(model)) not in {before, changed}
     folder(model / "deeper" / "outputs", part_py="1")  # a package of that name is source

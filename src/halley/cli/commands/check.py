@@ -2,37 +2,60 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
-from halley.cli.options import JsonOption
+from halley.cli.options import ConfigOption, DataOption, EnvOption, JsonOption, StrictPythonOption
 from halley.cli.screen import Screen
+
+if TYPE_CHECKING:
+    from halley.replicas.environments.environments import Environments
+    from halley.replicas.inspect import Inspected
+    from halley.replicas.loading import ModelSource
+    from halley.settings import Settings
 
 
 def check(
     path: Annotated[Path, typer.Argument(metavar="[PATH]", help="A model folder, or a single Python file.")] = Path(),
+    build: Annotated[bool, typer.Option("--build", help="Build the environment that it asks for.")] = False,
+    env: EnvOption = None,
+    strict_python: StrictPythonOption = None,
+    data: DataOption = None,
+    config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what a model takes and gives, without a server.
+    """Say what a model takes and gives, which environment it gets, and what it misses; without a server.
 
     The model is imported in a process of its own; setup() does not run.
 
     \b
     Examples:
       halley check ./my-model
+      halley check ./my-model --build
     """
-    import msgspec
+    import asyncio
 
     from halley.cli.inputs import input_properties
-    from halley.replicas.inspect import inspect_folder
+    from halley.cli.starting import settings_from
 
     screen = Screen(json_only=as_json)
-    found = inspect_folder(path.resolve())
+    flags = {"data": data, "environments.env": env, "environments.strict_python": strict_python}
+    settings = settings_from(config, flags)
+    found, environment = asyncio.run(_look(path.resolve(), settings, screen, build=build))
     document = msgspec.json.decode(found.openapi_schema)
     if as_json:
-        screen.out_json({"ref": found.ref, "schema": document, "warnings": list(found.warnings)})
+        screen.out_json(
+            {
+                "ref": found.ref,
+                "schema": document,
+                "environment": msgspec.to_builtins(environment),
+                "warnings": list(found.warnings),
+            }
+        )
         return
     schemas = document["components"]["schemas"]
     required = set(schemas.get("Input", {}).get("required", []))
@@ -49,8 +72,76 @@ def check(
     if rows:
         screen.table(["INPUT", "TYPE", "DEFAULT", "DESCRIPTION"], rows)
     screen.out(f"OUTPUT  {describe(schemas.get('Output', {}))}")
+    screen.out(f"ENVIRONMENT  {environment.words()}")
+    for package in environment.packages:
+        screen.out(f"  {package}")
     for warning in found.warnings:
         screen.note(f"warning: {warning}")
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """The Python that a model gets. `folder` is None if it is Halley's own."""
+
+    python: str
+    folder: str | None = None
+    packages: tuple[str, ...] = ()
+    is_built: bool = True
+    size_bytes: int | None = None
+
+    def words(self) -> str:
+        """In one line."""
+        if self.folder is None:
+            return f"the Python {self.python} that runs Halley"
+        own = f"its own, Python {self.python}"
+        if not self.is_built:
+            return f"{own}; not built yet: `halley serve` builds it, or `halley check --build` now"
+        return f"{own}, {(self.size_bytes or 0) / 1e6:,.0f} MB in {self.folder}"
+
+
+async def _look(path: Path, settings: Settings, screen: Screen, *, build: bool) -> tuple[Inspected, Environment]:
+    from halley.clock import SystemClock
+    from halley.errors import Unusable
+    from halley.replicas.environments.environments import open_environments
+    from halley.replicas.inspect import inspect
+    from halley.replicas.loading import load_source
+    from halley.settings import process_environ
+
+    environ = process_environ()
+    environments = open_environments(settings, clock=SystemClock(), environ=environ)
+    try:
+        plain = load_source(path)
+        source = environments.settle(plain)
+        if build and not environments.is_ready(source):
+            screen.note(f"building the environment; the log is {environments.log_of(source.environment_key or '')}")
+            await environments.prepare(source)
+        environment = _environment(environments, source)
+        if environment.is_built:
+            return await inspect(source, environ=environ), environment
+        try:
+            found = await inspect(plain, environ=environ)
+        except Unusable as error:
+            raise Unusable(
+                f"{error}\nThe environment that it asks for is not built yet, so this was Halley's own Python:"
+                " try again with --build."
+            ) from error
+        return msgspec.structs.replace(
+            found, warnings=(*source.warnings, *found.warnings[len(plain.warnings) :])
+        ), environment
+    finally:
+        await environments.close()
+
+
+def _environment(environments: Environments, source: ModelSource) -> Environment:
+    plan = environments.plan_of(source)
+    if plan is None:
+        return Environment(python=".".join(str(part) for part in sys.version_info[:3]))
+    return Environment(
+        python=plan.interpreter.version,
+        folder=str(Path(source.python).parent.parent),
+        packages=plan.packages,
+        is_built=environments.is_ready(source),
+        size_bytes=environments.size_of(plan.key),
+    )
 
 
 def describe(item: dict[str, Any]) -> str:

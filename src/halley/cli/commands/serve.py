@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from halley.cli.failures import ExitCode
-from halley.cli.options import ConfigOption, DataOption, HostOption, PortOption
+from halley.cli.options import ConfigOption, DataOption, EnvOption, HostOption, PortOption, StrictPythonOption
 from halley.cli.screen import Screen
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ def serve(
     config: ConfigOption = None,
     reload: Annotated[bool, typer.Option("--reload", help="Load a model anew when its files change.")] = False,
     demo: Annotated[bool | None, typer.Option("--demo/--no-demo", help="With or without the demo models.")] = None,
+    env: EnvOption = None,
+    strict_python: StrictPythonOption = None,
     private: Annotated[bool, typer.Option("--private", hidden=True)] = False,
 ) -> int:
     """Serve models behind the Replicate HTTP API.
@@ -45,7 +47,10 @@ def serve(
 
     screen = Screen()
     flags = {"server.host": host, "server.port": port, "data": data, "demo": demo}
+    flags |= {"environments.env": env, "environments.strict_python": strict_python}
     if private:
+        kept = settings_from(config, {})  # environments outlive the command: the next one finds them
+        flags["environments.folder"] = kept.environments.folder or kept.data / "envs"
         flags |= {"server.host": "127.0.0.1", "server.port": 0, "demo": False}
         _end_with_stdin()
     settings = settings_from(config, flags)
@@ -85,8 +90,9 @@ def _serve_privately(settings: Settings, paths: list[Path]) -> int:
         say({"url": started.url, "models": list(started.models), "faults": list(started.faults.values())})
 
     logging.getLogger("halley").setLevel(logging.CRITICAL)
+    logging.getLogger("halley.replicas.environments").setLevel(logging.INFO)  # it takes long: say what is going on
     try:
-        return run_server(settings, paths=paths, demo=False, announce=announce)
+        return run_server(settings, paths=paths, demo=False, announce=announce, patiently=True)
     except HalleyError as error:
         say({"fault": str(error)})
         return ExitCode.USAGE

@@ -1,0 +1,127 @@
+"""Builds one environment in its folder `<key>.tmp`: make it, install into it, look at it."""
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Final, Literal
+
+import msgspec
+
+from halley.errors import Unusable
+from halley.replicas.environments.command import run_logged
+from halley.replicas.environments.indexes import build_environment, for_uv
+from halley.replicas.environments.plan import Plan
+
+TAIL_LINES: Final = 15
+_SCRIPT_BYTES: Final = 2**20  # a larger file in bin/ is a program, not a script
+_LIST: Final = (
+    "import importlib.metadata as m, sys\n"
+    "found = {(d.metadata['Name'] or '?').lower().replace('_', '-') + '==' + d.version for d in m.distributions()}\n"
+    "open(sys.argv[1], 'w').write(''.join(sorted(line + '\\n' for line in found)))\n"
+)
+
+
+class BuildFailed(Exception):
+    """A step of a build did not work; `said` is the end of what it printed."""
+
+    def __init__(self, step: str, status: int, said: str) -> None:
+        super().__init__(f"{step} ended with exit status {status}")
+        self.step, self.status, self.said = step, status, said
+
+
+class Bench(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one build happens, and with what."""
+
+    plan: Plan
+    at: Path  # `<key>.tmp`
+    final: Path  # where it will be; never moved after that
+    requirements: Path
+    lock: Path  # versions that an earlier build chose; may be absent
+    uv: str | None
+    log: IO[bytes]
+    environ: Mapping[str, str]
+    keep_open: int
+
+
+def find_uv(tool: Literal["auto", "uv", "pip"], environ: Mapping[str, str]) -> str | None:
+    """The uv to build with, or None for venv and pip.
+
+    Raises:
+        Unusable: uv is demanded and is not there.
+    """
+    found = None if tool == "pip" else shutil.which("uv", path=environ.get("PATH", os.defpath))
+    if tool == "uv" and found is None:
+        raise Unusable('environments.tool is "uv", but there is no uv on the PATH: install it, or set "auto".')
+    return found
+
+
+async def build(bench: Bench) -> str:
+    """Build it; returns the lock: `name==version` of everything that is in it, a line each, sorted.
+
+    Raises:
+        BuildFailed: a program said no.
+        OSError: a program cannot be started, or the disk is full.
+    """
+    python = str(bench.at / "bin" / "python")
+    if bench.uv is not None:
+        # --relocatable: its scripts survive the renaming
+        make = [bench.uv, "venv", "--no-project", "--relocatable", "--python", bench.plan.interpreter.path]
+        await _step(bench, "uv venv", [*make, str(bench.at)])
+        install = [bench.uv, "pip", "install", "--python", python]
+    else:
+        await _step(
+            bench, "python -m venv", [bench.plan.interpreter.path, "-m", "venv", "--without-pip", str(bench.at)]
+        )
+        install = await _pip(bench, python)
+    if bench.plan.requirements:
+        bench.requirements.write_text(bench.plan.requirements, encoding="utf-8")
+        pinned = ["-c", str(bench.lock)] if bench.lock.exists() else []
+        words = "uv pip install" if bench.uv is not None else "pip install"
+        await _step(bench, words, [*install, *pinned, "-r", str(bench.requirements)])
+    listed = bench.at / "packages.txt"
+    await _step(bench, "its Python", [python, "-I", "-c", _LIST, str(listed)])
+    _settle_scripts(bench)
+    return listed.read_text(encoding="utf-8")
+
+
+async def _pip(bench: Bench, python: str) -> list[str]:
+    # the server's pip can install for another Python, which spares each environment one of its own
+    if importlib.util.find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip", "--python", python, "install"]
+    await _step(bench, "python -m ensurepip", [python, "-m", "ensurepip"])
+    return [python, "-m", "pip", "install"]
+
+
+async def _step(bench: Bench, words: str, command: list[str]) -> None:
+    environ = build_environment(bench.environ)
+    if bench.uv is not None:
+        environ |= for_uv(bench.environ)
+    bench.log.write(f"$ {' '.join(command)}\n".encode())
+    bench.log.flush()
+    begin = bench.log.seek(0, os.SEEK_END)
+    status = await run_logged(
+        command, log=bench.log, folder=bench.plan.folder, environ=environ, keep_open=bench.keep_open
+    )
+    if status != 0:
+        bench.log.seek(begin)
+        raise BuildFailed(words, status, tail(bench.log.read().decode(errors="replace")))
+
+
+def tail(text: str) -> str:
+    """The last lines that say something."""
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    return "\n".join(lines[-TAIL_LINES:])
+
+
+def _settle_scripts(bench: Bench) -> None:
+    """Console scripts name their interpreter by its path: let it be the path that it will have."""
+    before, after = os.fsencode(bench.at), os.fsencode(bench.final)
+    for script in (bench.at / "bin").iterdir():
+        if script.is_symlink() or not script.is_file() or script.stat().st_size > _SCRIPT_BYTES:
+            continue
+        content = script.read_bytes()
+        if before in content and b"\0" not in content:
+            script.write_bytes(content.replace(before, after))

@@ -1,0 +1,105 @@
+"""Models with requirements through the real server: built beside everything else, used, and refused with a reason."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from process import Halley
+
+from unit.environments.packages import model, wheel
+
+pytestmark = pytest.mark.e2e
+
+BACKEND = """
+import os, shutil
+def build_wheel(to, config_settings=None, metadata_directory=None):
+    open({gate!r}).read()  # until the test has seen what it wants to see
+    shutil.copy({wheel!r}, to)
+    return os.path.basename({wheel!r})
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("environments")
+    wheels = home / "wheels"
+    wheel(wheels, "greeter", "1.0", "WORD = 'Hello'\n")
+    wheel(wheels, "greeter", "2.0", "WORD = 'Salve'\n")
+    (home / "slow").mkdir()
+    os.mkfifo(home / "gate")
+    (home / "slow" / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "gated"\nbackend-path = ["."]\n'
+    )
+    path = wheel(home / "made", "slow", "1.0", "")
+    (home / "slow" / "gated.py").write_text(BACKEND.format(gate=str(home / "gate"), wheel=str(path)))
+    model(home / "old", "greeter<2", wheels=wheels)
+    model(home / "new", "greeter", wheels=wheels)
+    model(home / "late", "greeter", str(home / "slow"), wheels=wheels)
+    model(home / "broken", "no-such-thing==7", wheels=wheels)
+    return home
+
+
+@pytest.fixture(scope="module")
+def server(home: Path) -> Iterator[Halley]:
+    folders = [str(home / name) for name in ("old", "new", "late", "broken")]
+    with Halley(home, "--no-demo", *folders) as server:
+        yield server
+
+
+def create(server: Halley, name: str) -> tuple[int, dict[str, str], Any]:
+    body = {"version": f"local/{name}", "input": {"name": "Edmond"}}
+    return server.call("POST", "/v1/predictions", body, headers={"Prefer": "wait=30"})
+
+
+def settled(server: Halley, name: str) -> tuple[int, Any]:
+    """The answer once the model is not being prepared any more."""
+    end = time.monotonic() + 40
+    while time.monotonic() < end:
+        status, _, answer = create(server, name)
+        if status != 503:
+            return status, answer
+        time.sleep(0.1)
+    raise AssertionError(f"{name} is still being prepared:\n{server.log()}")
+
+
+def test_conflicting_models_run_side_by_side_while_another_is_built(server, home):
+    said = {name: settled(server, name) for name in ("old", "new")}
+    assert [(status, answer["status"], answer["output"]) for status, answer in said.values()] == [
+        (201, "succeeded", "Hello Edmond"),
+        (201, "succeeded", "Salve Edmond"),
+    ]
+    status, headers, answer = create(server, "late")  # its build waits for us
+    assert (status, headers["retry-after"]) == (503, "5")
+    assert "The model local/late cannot run yet: its environment is being built" in answer["detail"]
+    (home / "gate").write_text("open")
+    status, answer = settled(server, "late")
+    assert (status, answer["output"]) == (201, "Salve Edmond")
+
+
+def test_requirements_that_cannot_be_installed_are_a_reason(server):
+    status, answer = settled(server, "broken")
+    assert status == 422
+    assert "The model local/broken is not served here: The environment of local/broken cannot be built" in str(answer)
+    assert "No matching distribution found for no-such-thing==7" in server.log()
+
+
+def test_a_rebuild_is_waited_for_and_its_failure_fails_what_waits(server, home):
+    status, answer = settled(server, "old")
+    version = answer["version"]
+    server.stop()
+    for note in (home / "data" / "envs").glob("*/halley.json"):
+        shutil.rmtree(note.parent)
+    (home / "wheels" / "greeter-1.0-py3-none-any.whl").rename(home / "away.whl")
+    server.start()
+    status, _, answer = create(server, "new")  # the same versions as before, so it is the same version
+    assert (status, answer["status"], answer["output"]) == (201, "succeeded", "Salve Edmond")
+    status, _, answer = create(server, "old")
+    assert (status, answer["version"], answer["status"]) == (201, version, "failed")
+    assert "The environment of local/old cannot be built: pip install ended with exit status 1" in answer["error"]
+    assert "greeter==1.0" in answer["error"]
+    assert ".lock.txt to let the versions be chosen anew" in answer["error"]
+    (home / "away.whl").rename(home / "wheels" / "greeter-1.0-py3-none-any.whl")
