@@ -5,6 +5,7 @@ cases that run in order. Left out means: no input, status succeeded, output null
 """
 
 import json
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from typing import Any, Final
@@ -12,12 +13,38 @@ from typing import Any, Final
 import pytest
 
 from interface.serving import HERE, MODELS, Case, Served, predictors
+from needs import require
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]  # the first test starts every model
 
 ENOUGH: Final = 80
 ENOUGH_SCHEMAS: Final = 40
+COG: Final = HERE.parents[1] / ".clients" / "cog" / "bin" / "python"
+ENOUGH_COMPARED: Final = 50
+DIFFERENT: Final = {
+    "in_any value": "Cog says object and means any JSON value; we leave the type out, so that any value passes",
+    "in_list any_of_them": "the same, inside a list",
+    "in_dict counts": "Cog forgets what the values are; we check them",
+    "out_dict": "the same for an output",
+    "out_union": "Cog says object and sends what comes; we list the types",
+    "input_choices_int size": "the values stand in a component, as in the documents that Cog publishes",
+    "input_choices_str scheduler": "the same for text",
+}
+TYPE_WORDS: Final = {"type", "format", "items", "anyOf", "writeOnly", "x-cog-secret", "additionalProperties"}
+SCHEMAS: Final = 40
 PREDICTORS: Final = predictors()
+COG: Final = HERE.parents[1] / ".clients" / "cog" / "bin" / "python"
+ENOUGH_COMPARED: Final = 50
+DIFFERENT: Final = {
+    "in_any value": "Cog says object and means any JSON value; we leave the type out, so that any value passes",
+    "in_list any_of_them": "the same, inside a list",
+    "in_dict counts": "Cog forgets what the values are; we check them",
+    "out_dict": "the same for an output",
+    "out_union": "Cog says object and sends what comes; we list the types",
+    "input_choices_int size": "the values stand in a component, as in the documents that Cog publishes",
+    "input_choices_str scheduler": "the same for text",
+}
+TYPE_WORDS: Final = {"type", "format", "items", "anyOf", "writeOnly", "x-cog-secret", "additionalProperties"}
 SCHEMAS: Final = sorted(file.stem for file in (HERE / "schemas").glob("*.json"))
 
 
@@ -86,3 +113,23 @@ def test_schema(served: Served, name: str) -> None:
 def test_enough_schemas_are_written_by_hand() -> None:
     assert len(SCHEMAS) >= ENOUGH_SCHEMAS
     assert set(SCHEMAS) <= set(PREDICTORS)
+
+
+def test_types_are_what_cog_itself_says() -> None:
+    """Cog's inspector makes no schema, but it knows the types: ours are the same but for a list of exceptions."""
+    require(COG.exists(), "Cog's own package: scripts/install cog")
+    single = [name for name in SCHEMAS if (MODELS / f"{name}.py").exists()]
+    command = [str(COG), str(HERE / "sdk_types.py"), *single]
+    done = subprocess.run(command, cwd=MODELS, capture_output=True, text=True, timeout=60, check=True)
+    accepted = {name: types for name, types in json.loads(done.stdout).items() if types is not None}
+    assert len(accepted) >= ENOUGH_COMPARED
+    different = set()
+    for name, types in accepted.items():
+        ours = json.loads((HERE / "schemas" / f"{name}.json").read_text())
+        if types["output"] != ours["Output"]:
+            different.add(name)
+        for key, theirs in types["inputs"].items():
+            shape = ours["Input"]["properties"][key]
+            if theirs != {word: value for word, value in shape.items() if word in TYPE_WORDS}:
+                different.add(f"{name} {key}")
+    assert different == set(DIFFERENT)

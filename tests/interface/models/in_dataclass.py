@@ -9,9 +9,10 @@ class Mode(enum.Enum):
 @dataclasses.dataclass
 class Work:
     text: str
+    seed: "int | None"
     mode: Mode = Mode.FAST
     times: int = 1
 
 
 def run(work: Work) -> str:
-    return f"{work.mode.name} {work.text * work.times}"
+    return f"{work.mode.name} {work.seed} {work.text * work.times}"

@@ -7,8 +7,9 @@ class Inner(BaseModel):
 
 class Work(BaseModel):
     steps: int = Field(ge=1)
+    seed: int | None
     inner: Inner = Inner()
 
 
 def run(work: Work) -> str:
-    return f"{work.steps} {work.inner.names}"
+    return f"{work.steps} {work.seed} {work.inner.names}"

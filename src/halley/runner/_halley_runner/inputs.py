@@ -112,6 +112,7 @@ def _builder(shape: Shape) -> Convert:
     """An instance of the author's class, out of an object. Members that a dataclass does not have are left out."""
     members = {name: _converter(member) for name, (member, _) in shape.members.items()}
 
+    absent = {name: None for name, (member, is_required) in shape.members.items() if is_required and member.nullable}
     author_class: Any = shape.python
     converts = not dataclasses.is_dataclass(author_class)  # pydantic converts, and checks, by itself
 
@@ -119,8 +120,8 @@ def _builder(shape: Shape) -> Convert:
         if not isinstance(given, dict):
             return given  # a default may be an instance already
         if converts:
-            return author_class(**given)
-        arguments = {}
+            return author_class(**{**absent, **given})
+        arguments: Dict[str, Any] = dict(absent)
         for name, convert in members.items():
             if name in given:
                 arguments[name] = given[name] if convert is None else convert(given[name])

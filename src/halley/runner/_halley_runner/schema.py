@@ -130,7 +130,8 @@ def _model(shape: Shape, components: Schema) -> Schema:
         properties[name] = _schema(member, components, "%s_%s" % (shape.title, name))
         properties[name].setdefault("title", _words(name))
     schema: Schema = {"type": "object", "title": shape.title, "properties": properties}
-    required = [name for name, (_, is_required) in shape.members.items() if is_required]
+    # an Optional member may be left out, default or not, as an Optional input may
+    required = [name for name, (member, is_required) in shape.members.items() if is_required and not member.nullable]
     if required:
         schema["required"] = required
     return schema
