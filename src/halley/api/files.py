@@ -16,14 +16,14 @@ _PAGE: Final = 100
 
 async def create(call: Call, parts: Parts) -> Answer:
     """Row 33: an upload in any of the four shapes."""
-    upload = await read_upload(call, parts.limits)
+    upload = await read_upload(call, parts.limits, parts.files.drafts)
     try:
         metadata = upload.metadata(parts.limits)
         file = await parts.files.create(
-            call.account_id, upload.chunks(), name=upload.name, content_type=upload.content_type, metadata=metadata
+            call.account_id, upload.content(), name=upload.name, content_type=upload.content_type, metadata=metadata
         )
     finally:
-        upload.spool.close()
+        upload.close()
     headers = [(b"location", f"{call.variant.base}/files/{file.id}".encode())]
     return json_answer(encode(parts.presenter.file(file, call.variant)), 201, headers)
 

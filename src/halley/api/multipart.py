@@ -6,9 +6,11 @@ The four official clients send four shapes; one reader takes them all. Source: c
 import re
 import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import IO, Any, Final
 
 import python_multipart
+from anyio import to_thread
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
@@ -16,22 +18,27 @@ from halley.api import strict_json
 from halley.api.asgi import Call
 from halley.api.present import encode
 from halley.api.problems import invalid
+from halley.assets.disk import full_disk_told, write_all
 from halley.errors import BadRequest, TooLarge
 from halley.settings import Limits
 
 _IN_MEMORY_BYTES: Final = 2**20
 _FIELD_BYTES: Final = 64 * 1024  # of all fields together
 _PARTS: Final = 200
-_COPY_BYTES: Final = 256 * 1024
 _DEFAULT_TYPE: Final = "application/octet-stream"
 _BRACKETS: Final = re.compile(r"\[([^\[\]]{1,200})\]")
 
 
 class Upload:
-    """What was sent. `spool` holds the content and belongs to the caller, who closes it."""
+    """What was sent. The caller closes it.
 
-    def __init__(self, spool: IO[bytes]) -> None:
-        self.spool = spool
+    The content stays in memory while it is small; then it goes into a file of `folder`, where it can stay for good.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._waiting = bytearray()
+        self._file: IO[bytes] | None = None
         self.has_content = False
         self.part_name: str | None = None
         self.part_type: str | None = None
@@ -61,15 +68,45 @@ class Upload:
                 _put(found, _BRACKETS.findall(name), value.decode("utf-8", "replace"))
         return {name: value if isinstance(value, str) else encode(value).decode() for name, value in found.items()}
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The content."""
-        self.spool.seek(0)
-        while chunk := self.spool.read(_COPY_BYTES):
-            yield chunk
+    def add(self, data: memoryview) -> None:
+        """Take more of the content; call `settle` soon."""
+        self._waiting += data
+
+    async def settle(self) -> None:
+        """Bring what waits to the file, if it is much: in a thread, since the disk may be slow.
+
+        Raises:
+            StorageFull: no room.
+        """
+        if len(self._waiting) >= _IN_MEMORY_BYTES:
+            waiting, self._waiting = self._waiting, bytearray()
+            await to_thread.run_sync(self._write, waiting)
+
+    def content(self) -> AsyncIterator[bytes] | Path:
+        """The whole: a file if it was large."""
+        if self._file is None:
+            return self._chunks()
+        self._write(self._waiting)
+        self._waiting = bytearray()
+        return Path(self._file.name)
+
+    def close(self) -> None:
+        """Forget the content."""
+        if self._file is not None:
+            self._file.close()
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        yield bytes(self._waiting)
+
+    def _write(self, data: bytearray) -> None:
+        with full_disk_told():
+            if self._file is None:
+                self._file = tempfile.NamedTemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - see `close`
+        write_all(self._file.fileno(), data)
 
 
-async def read_upload(call: Call, limits: Limits) -> Upload:
-    """Read the whole body.
+async def read_upload(call: Call, limits: Limits, folder: Path | None = None) -> Upload:
+    """Read the whole body; large content goes into a file of `folder`.
 
     Raises:
         BadRequest: it is not multipart, or broken.
@@ -83,18 +120,19 @@ async def read_upload(call: Call, limits: Limits) -> Upload:
     length = call.headers.get(b"content-length", b"")
     if length.isdigit() and int(length) > limits.upload_bytes + 2**20:
         raise _too_large(limits.upload_bytes)
-    spool = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - the caller closes it
+    upload = Upload(folder)
     try:
-        reader = _Reader(Upload(spool), boundary, limits.upload_bytes)
+        reader = _Reader(upload, boundary, limits.upload_bytes)
         while True:
             message = await call.receive()
             if message["type"] == "http.disconnect":
                 raise BadRequest("The connection ended before the upload did.")
             reader.feed(message.get("body", b""))
+            await upload.settle()
             if not message.get("more_body", False):
                 return reader.finished()
     except BaseException:
-        spool.close()
+        upload.close()
         raise
 
 
@@ -180,7 +218,7 @@ class _Reader:
             self._content_bytes += size
             if self._content_bytes > self._limit_bytes:
                 raise _too_large(self._limit_bytes)
-            self._upload.spool.write(memoryview(data)[start:end])
+            self._upload.add(memoryview(data)[start:end])
             return
         self._field_bytes += size
         if self._field_bytes > _FIELD_BYTES:

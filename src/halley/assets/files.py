@@ -7,7 +7,7 @@ from typing import Final
 
 from halley.assets.content import safe_type
 from halley.assets.names import safe_name
-from halley.assets.ports import Blobs, FileStore, StoredFile
+from halley.assets.ports import BlobInfo, Blobs, FileStore, StoredFile
 from halley.assets.shelf import Shelf
 from halley.clock import Clock
 from halley.errors import InputInvalid, InvalidField, NotFound
@@ -41,16 +41,23 @@ class Files:
         self._name_limit_bytes = name_limit_bytes
         self._life_seconds = life_seconds
 
+    @property
+    def drafts(self) -> Path | None:
+        """Where an upload may be written before it is given to `create`; None for the usual temporary folder."""
+        return self._blobs.drafts()
+
     async def create(
         self,
         account_id: str,
-        chunks: AsyncIterator[bytes],
+        content: AsyncIterator[bytes] | Path,
         *,
         name: str,
         content_type: str,
         metadata: Mapping[str, str] | None = None,
     ) -> StoredFile:
-        """Store an upload; when this returns it is durable.
+        """Store an upload, from a stream or from a file that nobody writes to any more; then it is durable.
+
+        Whoever wrote a file has counted its bytes; those of a stream are counted here.
 
         Raises:
             InputInvalid: the name is too long.
@@ -69,9 +76,7 @@ class Files:
             )
         file_id = self._new_id()
         stored_name = safe_name(name)
-        info = await self._shelf.keep_stream(
-            chunks, self._upload_limit_bytes, owner_kind=OWNER_KIND, owner_id=file_id, name=stored_name
-        )
+        info = await self._keep(content, file_id, stored_name)
         now = self._clock.now()
         file = StoredFile(
             id=file_id,
@@ -136,6 +141,13 @@ class Files:
         for file in over:
             await self._remove(file.id)
         return len(over)
+
+    async def _keep(self, content: AsyncIterator[bytes] | Path, file_id: str, name: str) -> BlobInfo:
+        if not isinstance(content, Path):
+            return await self._shelf.keep_stream(
+                content, self._upload_limit_bytes, owner_kind=OWNER_KIND, owner_id=file_id, name=name
+            )
+        return await self._shelf.keep_file(content, owner_kind=OWNER_KIND, owner_id=file_id, name=name, take=True)
 
     async def _remove(self, file_id: str) -> None:
         # the record first: a crash in between leaves a need without a file, never a file without its bytes

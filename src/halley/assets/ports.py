@@ -47,6 +47,13 @@ class Blobs(Protocol):
         """
         ...
 
+    def drafts(self) -> Path | None:
+        """A folder for unfinished files that `adopt` can take without copying; None where there is no such place.
+
+        What a crash leaves there is removed at the next start.
+        """
+        ...
+
     def open(self, sha256: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         """Give the bytes from `start` up to, not including, `end`, in chunks of at most 1 MiB.
 

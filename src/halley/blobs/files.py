@@ -65,6 +65,9 @@ class FileBlobs:
     async def adopt(self, path: Path, *, take: bool = False) -> BlobInfo:
         return await to_thread.run_sync(self._adopt, path, take)
 
+    def drafts(self) -> Path | None:
+        return self._tmp
+
     async def open(self, sha256: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         fd = await to_thread.run_sync(self._open, sha256)
         try:

@@ -29,6 +29,9 @@ class MemoryBlobs:
     async def adopt(self, path: Path, *, take: bool = False) -> BlobInfo:  # noqa: ARG002 - there is nothing to share
         return self._keep(await to_thread.run_sync(_read, path))
 
+    def drafts(self) -> Path | None:
+        return None
+
     async def open(self, sha256: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         held = self._bytes.get(sha256)
         if held is None:

@@ -171,6 +171,9 @@ class FullBlobs:
         self._check()
         return await self._behind.adopt(path, take=take)
 
+    def drafts(self) -> Path | None:
+        return self._behind.drafts()
+
     def open(self, sha256: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         return self._behind.open(sha256, start, end)
 

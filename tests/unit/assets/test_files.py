@@ -1,11 +1,13 @@
 """Uploaded files: whose they are, how they are named, when they end."""
 
 from itertools import count
+from pathlib import Path
 
 import pytest
 
 from halley.assets.files import Files
 from halley.assets.shelf import Shelf
+from halley.blobs.files import FileBlobs
 from halley.blobs.memory import MemoryBlobs
 from halley.errors import InputInvalid, NotFound, StorageFull, TooLarge
 from halley.testing.blobs import FullBlobs, MemoryLedger, stream
@@ -52,6 +54,27 @@ async def test_an_upload_comes_back_as_it_was_stored(bench: Bench) -> None:
     assert (file.expires_at - file.created_at).total_seconds() == 3600
     assert b"".join([chunk async for chunk in bench.files.open(file)]) == b"data"
     assert bench.files.path(file) is None
+
+
+async def test_an_upload_that_is_a_file_already_is_taken_as_it_is(bench: Bench, tmp_path: Path) -> None:
+    blobs = FileBlobs(tmp_path / "blobs")
+    blobs.prepare()
+    folder = blobs.drafts()
+    assert folder is not None
+    (folder / "draft").write_bytes(b"data")
+    files = Files(
+        store=bench.store,
+        shelf=Shelf(blobs=blobs, ledger=MemoryLedger()),
+        blobs=blobs,
+        clock=bench.clock,
+        new_id=lambda: "a" * 26,
+        upload_limit_bytes=10,
+    )
+    file = await files.create("me", folder / "draft", name="a.txt", content_type="text/plain")
+    kept = files.path(file)
+    assert file.size_bytes == 4
+    assert kept is not None
+    assert kept.samefile(folder / "draft"), "hard-linked, not copied"
 
 
 async def test_another_account_sees_nothing(bench: Bench) -> None:
