@@ -89,6 +89,7 @@ class Limits(Part, frozen=True, kw_only=True):
     link_seconds: Annotated[float, msgspec.Meta(gt=0, le=7 * DAY_SECONDS)] = DAY_SECONDS
     log_bytes: Positive = 16 * MIB
     output_events: Positive = 100_000
+    output_bytes: Positive = 64 * MIB
     webhook_connect_seconds: Seconds = 5.0
     webhook_total_seconds: Seconds = 10.0
     file_life_seconds: Seconds = DAY_SECONDS

@@ -9,7 +9,7 @@ from typing import Final
 from halley.api.asgi import NO_BODY, Answer, Call, Headers, Receive, Scope, Send, read_token
 from halley.api.holds import GONE_KEY
 from halley.api.origins import Variants
-from halley.api.parts import Health, Pages, Parts
+from halley.api.parts import Health, ListReplicas, Pages, Parts, no_replicas
 from halley.api.problems import internal_problem, method_not_allowed, problem_of, unknown_path
 from halley.api.routes import ROUTES
 from halley.api.routing import Found, Place, Route, Router
@@ -174,6 +174,7 @@ def build_api(
     new_id: NewId,
     health: Health,
     pages: Pages,
+    replicas: ListReplicas = no_replicas,
     download_secret: bytes = b"",
 ) -> Api:
     """Put the API together. Connect its `receive` to the bus; set `draining`, then call `let_go`, to stop.
@@ -193,6 +194,7 @@ def build_api(
         new_id=new_id,
         health=health,
         pages=pages,
+        replicas=replicas,
         download_secret=download_secret,
         routes=ROUTES,
     )

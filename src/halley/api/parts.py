@@ -1,12 +1,13 @@
 """What the handlers work with. All of it comes from outside, through `build_api`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from halley.api.cache import AnswerCache
 from halley.api.holds import Holds
 from halley.api.present import Presenter
 from halley.api.routing import Route
+from halley.api.wire import Replica
 from halley.assets.files import Files
 from halley.assets.links import LinkSigner
 from halley.assets.ports import Blobs
@@ -21,6 +22,15 @@ from halley.settings import Settings
 
 Health = Callable[[], Mapping[str, str]]
 """Names each part that is not ready, with the reason; empty when all are."""
+
+
+ListReplicas = Callable[[], Awaitable[Sequence[Replica]]]
+"""What the models of this machine are doing, measured now."""
+
+
+async def no_replicas() -> Sequence[Replica]:
+    """Of a server that runs no models itself."""
+    return ()
 
 
 class Pages(Protocol):
@@ -58,6 +68,7 @@ class Parts:
         new_id: NewId,
         health: Health,
         pages: Pages,
+        replicas: ListReplicas,
         download_secret: bytes,
         routes: tuple[Route, ...],
     ) -> None:
@@ -74,6 +85,7 @@ class Parts:
         self.new_id = new_id
         self.health = health
         self.pages = pages
+        self.replicas = replicas
         self.download_secret = download_secret
         self.presenter = Presenter(settings=settings, catalog=catalog, blobs=blobs, links=links, clock=clock)
         self.cache = AnswerCache()

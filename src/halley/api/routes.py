@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from halley.api import accounts, delivery, files, health, models, openapi, pages, predictions, sse, wire
+from halley.api import accounts, delivery, files, health, models, openapi, pages, predictions, replicas, sse, wire
 from halley.api.routing import Param, Route
 from halley.keys.records import Scope
 
@@ -193,6 +193,18 @@ _ACCOUNT: Final = (
     ),
 )
 
+_REPLICAS: Final = (
+    Route(
+        name="replicas.list",
+        method="GET",
+        pattern="/replicas",
+        handler=replicas.list_replicas,
+        scope=Scope.ADMIN,
+        response=wire.ReplicaPage,
+        summary="List model processes: state, memory, device, slots",
+    ),
+)
+
 _FILES: Final = (
     Route(
         name="files.create",
@@ -337,4 +349,4 @@ _OPEN: Final = (
     ),
 )
 
-ROUTES: Final[tuple[Route, ...]] = (*_PREDICTIONS, *_MODELS, *_FILES, *_ACCOUNT, *_LINKS, *_OPEN)
+ROUTES: Final[tuple[Route, ...]] = (*_PREDICTIONS, *_MODELS, *_REPLICAS, *_FILES, *_ACCOUNT, *_LINKS, *_OPEN)

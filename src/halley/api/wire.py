@@ -118,6 +118,33 @@ class Hardware(msgspec.Struct, kw_only=True):
     sku: str
 
 
+class Replica(msgspec.Struct, kw_only=True):
+    """A model process of this server; or a served model that has none, with what it waits for."""
+
+    model: str
+    version: str
+    state: Literal["unloaded", "loading", "ready", "busy", "stopping", "waiting_for_room", "waiting_to_retry"]
+    reason: str | None
+    pinned: bool
+    pid: int | None
+    memory_bytes: int
+    peak_memory_bytes: int
+    device: str | None
+    slots: int
+    busy_slots: int
+    uptime_seconds: float | None
+    last_exit_reason: str | None
+    last_exit: str | None
+
+
+class ReplicaPage(msgspec.Struct, kw_only=True):
+    """All of them, by model."""
+
+    next: str | None
+    previous: str | None
+    results: list[Replica]
+
+
 class Key(msgspec.Struct, kw_only=True):
     """An API key, without its secret; `hint` is how it begins."""
 

@@ -82,6 +82,7 @@ class ModelLoader:
         self._settings = settings
         self._unprepared: list[Wanted] = []
         self._digest_of: dict[str, str] = {}
+        self._versions: dict[str, str] = {}  # what each model runs now
         self._served: set[str] = set()
         self.faults = catalog.faults  # by model name
 
@@ -138,8 +139,13 @@ class ModelLoader:
                 _log.warning("%s: %s", name, warning)
             self._provider.add(version.id, source)
             self._served.add(name)
-            if item.preload:
+            old = self._versions.get(name)
+            self._versions[name] = version.id
+            was_loaded = old is not None and self._provider.is_loaded(old)
+            if item.preload or source.pinned or was_loaded:
                 self._provider.preload(version.id)
+            if old is not None and old != version.id and await self._provider.retire(old):
+                self._catalog.drop(old)
         except HalleyError as error:
             self.faults[name] = str(error)
             if name in self._served:

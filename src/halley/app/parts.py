@@ -9,6 +9,7 @@ from typing import Final
 
 from halley.api.application import Api, build_api
 from halley.app.models import ModelLoader
+from halley.app.replicas import replica_rows
 from halley.assets.files import Files
 from halley.assets.inputs import InputStager
 from halley.assets.links import LinkSigner
@@ -96,8 +97,14 @@ async def build(
                 clock=clock,
                 environ=environ,
                 rules=ReplicaRules(
-                    cancel_grace_seconds=runs.cancel_grace_seconds, setup_timeout_seconds=runs.setup_timeout_seconds
+                    cancel_grace_seconds=runs.cancel_grace_seconds,
+                    setup_timeout_seconds=runs.setup_timeout_seconds,
+                    health_check_seconds=runs.health_check_seconds,
+                    health_timeout_seconds=runs.health_timeout_seconds,
+                    idle_unload_seconds=settings.memory.idle_unload_seconds,
+                    turn_seconds=settings.memory.turn_seconds,
                 ),
+                budget_bytes=settings.memory.budget_bytes,
                 environments=environments,
             )
         )
@@ -166,6 +173,7 @@ async def build(
             new_id=new_id,
             health=lambda: _faults(catalog, store),
             pages=Pages(),
+            replicas=lambda: replica_rows(provider),
             download_secret=links.files_secret,
         )
         bus.subscribe(api.receive)
@@ -209,5 +217,7 @@ def _dispatch_rules(settings: Settings) -> DispatchRules:
         max_attempts=runs.max_attempts,
         max_queue_seconds=runs.max_queue_seconds,
         run_timeout_seconds=runs.run_timeout_seconds,
-        caps=OutputCaps(log_bytes=limits.log_bytes, output_items=limits.output_events),
+        caps=OutputCaps(
+            log_bytes=limits.log_bytes, output_items=limits.output_events, output_bytes=limits.output_bytes
+        ),
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from halley.cli.commands import check, config, demo, env, init, keys, models, predictions, run, serve, version
+from halley.cli.commands import check, config, demo, env, init, keys, models, predictions, ps, run, serve, version
 from halley.cli.failures import CommandError, ExitCode, exit_code_of
 from halley.cli.screen import Screen
 from halley.errors import HalleyError
@@ -31,6 +31,7 @@ app.command("serve")(serve.serve)
 app.command("run")(run.run)
 app.add_typer(predictions.app, name="predictions")
 app.add_typer(models.app, name="models")
+app.command("ps")(ps.ps)
 app.add_typer(keys.app, name="keys")
 app.command("env")(env.env)
 app.command("init")(init.init)

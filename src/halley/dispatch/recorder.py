@@ -29,6 +29,7 @@ class OutputCaps(msgspec.Struct, frozen=True, kw_only=True):
 
     log_bytes: int = 16 * 2**20
     output_items: int = 100_000
+    output_bytes: int = 64 * 2**20  # of JSON; files are counted by the disk
 
 
 class Recorder:
@@ -64,6 +65,7 @@ class Recorder:
         self._log_bytes = 0
         self._log_full = False
         self._outputs = 0
+        self._output_bytes = 0
         self._files: list[OutputFile] = []
         self._pumping: asyncio.Event | None = None  # set when the pump is done
         self._timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._pump_soon)
@@ -81,6 +83,11 @@ class Recorder:
             self._outputs += 1
             if self._outputs > self._caps.output_items:
                 self._refuse(f"the output has more than {self._caps.output_items} items (setting limits.output_events)")
+                return
+            self._output_bytes += len(progress.value)
+            if self._output_bytes > self._caps.output_bytes:
+                most = f"{self._caps.output_bytes:,} bytes"
+                self._refuse(f"the output has more than {most} (setting limits.output_bytes)")
                 return
             self._items.append(progress if progress.paths else self._output_event(progress, progress.value))
         elif type(progress) is MetricValue:

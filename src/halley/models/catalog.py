@@ -53,6 +53,11 @@ class Catalog:
         for version_id in [vid for vid, runnable in self._runnable.items() if runnable.version.model == model]:
             del self._runnable[version_id]
 
+    def drop(self, version_id: str) -> None:
+        """This version can be run no longer; one that is its model's latest stays."""
+        if version_id not in self._latest.values():
+            self._runnable.pop(version_id, None)
+
     def names(self) -> list[str]:
         """`owner/name` of all models that can be run."""
         return sorted(self._latest)

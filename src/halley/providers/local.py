@@ -8,11 +8,16 @@ from typing import Final, Self
 from halley.clock import Clock
 from halley.dispatch.ports import Emit, Outcome, Work
 from halley.errors import HalleyError, Overloaded
+from halley.replicas.devices import Devices, FindDevices, nvidia_smi
 from halley.replicas.environments.environments import Environments
 from halley.replicas.host import Host, ReplicaRules
 from halley.replicas.loading import ModelSource
+from halley.replicas.memory import used_of
 from halley.replicas.pool import OnBroken, OnRoom, Pool, PoolState
+from halley.replicas.residence import Measure, Residence
 from halley.replicas.run import Run
+
+LOOK_AROUND_SECONDS: Final = 1.0
 
 _LOST: Final = Outcome(
     status="failed",
@@ -35,10 +40,18 @@ class LocalProvider:
         environ: Mapping[str, str],
         rules: ReplicaRules | None = None,
         on_log: Callable[[str, str], None] | None = None,
+        budget_bytes: int | None = None,
+        measure: Measure = used_of,
+        find_devices: FindDevices | None = None,
         environments: Environments | None = None,
     ) -> None:
-        """`environ` is the server's; only an allow-list of it is passed on. `on_log` gets (version, text)."""
+        """`environ` is the server's; only an allow-list of it is passed on. `on_log` gets (version, text).
+
+        `budget_bytes` is for all replicas together. `measure` and `find_devices` are this machine's, if not given.
+        """
         self._host = Host(clock=clock, environ=environ, rules=rules, on_log=on_log)
+        devices = Devices(find_devices or nvidia_smi(environ))
+        self._residence = Residence(self._host, devices, budget_bytes=budget_bytes, measure=measure)
         self._pools: dict[str, Pool] = {}
         self._runs: dict[str, tuple[Pool, Run]] = {}
         self._environments = environments
@@ -52,6 +65,8 @@ class LocalProvider:
         self._on_broken = on_broken
 
     async def __aenter__(self) -> Self:
+        self._host.start(self._check_health())
+        self._host.start(self._look_around())
         return self
 
     async def __aexit__(
@@ -64,9 +79,12 @@ class LocalProvider:
 
     def add(self, version: str, source: ModelSource) -> None:
         """Serve this version from now on; nothing is started yet. Adding it again changes nothing."""
-        if version not in self._pools:
+        pool = self._pools.get(version)
+        if pool is not None:
+            pool.revive()
+        else:
             self._pools[version] = Pool(
-                version, source, self._host, on_room=self._tell_room, on_broken=self._tell_broken
+                version, source, self._host, self._residence, on_room=self._tell_room, on_broken=self._tell_broken
             )
 
     async def remove(self, version: str) -> None:
@@ -74,6 +92,19 @@ class LocalProvider:
         pool = self._pools.pop(version, None)
         if pool is not None:
             await pool.close()
+
+    async def retire(self, version: str) -> bool:
+        """Let what runs end where it runs, then `remove`. False if the version was added again meanwhile."""
+        pool = self._pools.get(version)
+        if pool is not None and not await pool.retire():
+            return False
+        await self.remove(version)
+        return True
+
+    def is_loaded(self, version: str) -> bool:
+        """Whether there are processes of it."""
+        pool = self._pools.get(version)
+        return pool is not None and bool(pool.replicas)
 
     def preload(self, version: str) -> None:
         """Load the model before anybody asks."""
@@ -84,6 +115,11 @@ class LocalProvider:
     def states(self) -> list[PoolState]:
         """What each pool is doing, by name of its model."""
         return sorted((pool.state() for pool in self._pools.values()), key=lambda state: state.model)
+
+    async def measured_states(self) -> list[PoolState]:
+        """`states`, with the memory as it is now."""
+        await self._residence.measure()
+        return self.states()
 
     # dispatch.ports.Provider
 
@@ -131,6 +167,19 @@ class LocalProvider:
         found = self._runs.get(handle)
         if found is not None:
             found[0].cancel(found[1])
+
+    # now and then, and never on the way of a prediction
+
+    async def _check_health(self) -> None:
+        while True:
+            await self._host.clock.sleep(self._host.rules.health_check_seconds)
+            for pool in list(self._pools.values()):
+                pool.check_health()
+
+    async def _look_around(self) -> None:
+        while True:
+            await self._host.clock.sleep(LOOK_AROUND_SECONDS)
+            await self._residence.look_around()
 
     # environments: they come before the pool, so that a replica finds its interpreter
 

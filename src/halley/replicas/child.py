@@ -3,10 +3,12 @@
 import asyncio
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
@@ -17,6 +19,7 @@ from halley.replicas.channel import Channel
 from halley.replicas.endings import Exit
 from halley.replicas.loading import ModelSource
 from halley.replicas.memory import descendants
+from halley.replicas.workspace import delete_folder
 
 RUNNER: Final = Path(halley.__file__).parent / "runner" / "start.py"
 INHERITED: Final = frozenset({
@@ -28,7 +31,12 @@ INHERITED: Final = frozenset({
 """What a model may see of the server's environment, besides LC_*: nothing that can hold a secret."""
 
 LAST_WORDS_BYTES: Final = 16 * 2**10
+_SWEEPING_SECONDS: Final = 1.0  # what the keeper may take for the rest
 _HANGING_SECONDS: Final = 1.0  # between the end of the data and the end of the process: interpreters clean up
+
+
+def _ignore(_: object) -> None:
+    """What nobody asked for, and the end of the control socket: DATA tells the same."""
 
 
 class Listener(Protocol):
@@ -58,12 +66,23 @@ def child_environment(environ: Mapping[str, str], source: ModelSource) -> dict[s
 
 
 class Child:
-    """A process that was started; `exited` of its listener is called exactly once."""
+    """A process that was started; `exited` of its listener is called exactly once.
+
+    It has a folder of its own for temporary files, which goes with it.
+    """
 
     def __init__(
-        self, source: ModelSource, listener: Listener, *, environ: Mapping[str, str], mode: Literal["serve", "inspect"]
+        self,
+        source: ModelSource,
+        listener: Listener,
+        *,
+        environ: Mapping[str, str],
+        mode: Literal["serve", "inspect", "train"],
+        answered: Callable[[bytes], None] = _ignore,
     ) -> None:
-        """Start it. The kernel kills it when the thread that starts it ends: call this in the main thread.
+        """Start it; `answered` gets its frames on CONTROL, which are pongs.
+
+        The kernel kills it when the thread that starts it ends: call this in the main thread.
 
         Raises:
             OSError: it cannot be started; nothing is left behind.
@@ -71,13 +90,14 @@ class Child:
         self._loop = asyncio.get_running_loop()
         self._listener = listener
         self._last_words = bytearray()
+        self._scratch = tempfile.mkdtemp(prefix="replica-", dir=environ.get("TMPDIR"))
         ours, theirs = zip(socket.socketpair(), socket.socketpair(), strict=True)
         self._words, words = os.pipe()
         try:
             self._process = subprocess.Popen(
                 _arguments(source, mode, theirs[0].fileno(), theirs[1].fileno()),
                 cwd=source.folder,
-                env=child_environment(environ, source),
+                env=child_environment({**environ, "TMPDIR": self._scratch}, source),
                 stdin=subprocess.DEVNULL,
                 stdout=words,
                 stderr=words,
@@ -88,6 +108,7 @@ class Child:
             self._pidfd = os.pidfd_open(self.pid)
         except OSError:
             os.close(self._words)
+            shutil.rmtree(self._scratch)
             for sock in ours:
                 sock.close()
             raise
@@ -97,7 +118,7 @@ class Child:
                 sock.close()
         os.set_blocking(self._words, False)
         self._data = Channel(ours[0], take=listener.heard, ended=self._data_ended)
-        self._control = Channel(ours[1], take=_ignore, ended=_ignore)
+        self._control = Channel(ours[1], take=answered, ended=_ignore)
         self._loop.add_reader(self._words, self._read_words)
         self._loop.add_reader(self._pidfd, self._on_exit)
         self.gone: Final[asyncio.Future[None]] = self._loop.create_future()
@@ -120,16 +141,22 @@ class Child:
         self._signal_group(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End the process, its group, and descendants that left the group. Harmless if it is gone."""
+        """End the model and all that it started. Harmless if it is gone.
+
+        The first process is its keeper: it sees to the rest and goes last. If it cannot, the group is killed.
+        """
         if self.gone.done():
             return
-        escaped = descendants(self.pid)[1:]
-        self._signal_group(signal.SIGKILL)
-        for pid in escaped:
+        below = descendants(self.pid)[1:]
+        for pid in below:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
-                pass  # it was in the group
+                pass  # it has just ended
+        if below:
+            self._loop.call_later(_SWEEPING_SECONDS, self._signal_group, signal.SIGKILL)
+        else:
+            self._signal_group(signal.SIGKILL)
 
     def _signal_group(self, number: signal.Signals) -> None:
         if not self.gone.done():  # afterwards the number may be somebody else's
@@ -180,6 +207,8 @@ class Child:
         os.close(self._words)
         self._data.close()
         self._control.close()
+        # in a thread: nobody knows how much a model has left there
+        self._loop.run_in_executor(None, delete_folder, Path(self._scratch))
         self.gone.set_result(None)
 
 
@@ -188,6 +217,7 @@ def _arguments(source: ModelSource, mode: str, data: int, control: int) -> list[
     config: dict[str, object] = {
         "folder": str(source.folder),
         "ref": source.ref,
+        "train_ref": source.train_ref,
         "max_concurrency": source.max_concurrency,
         "environment": {},
         "parent_pid": os.getpid(),
@@ -201,7 +231,3 @@ def _peak_bytes(usage: resource.struct_rusage) -> int | None:
     # Linux counts from before exec, when the process was still a copy of us: our own peak is its least.
     ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return usage.ru_maxrss * 1024 if usage.ru_maxrss > ours else None
-
-
-def _ignore(_: object) -> None:
-    """Pongs, and the end of the control socket: DATA tells the same."""

@@ -35,7 +35,7 @@ _BUILD: Final[tuple[str, ...]] = (
     "pre_install",
     "run",
 )
-_OURS: Final[tuple[str, ...]] = ("memory_limit", "run_timeout", "setup_timeout")
+_OURS: Final[tuple[str, ...]] = ("memory_limit", "run_timeout", "setup_timeout", "replicas", "pinned", "gpu_memory")
 _LIMIT_BYTES: Final = 2**20  # a cog.yaml is a page; more is a mistake
 
 _PYTHON: Final = re.compile(r"\d+\.\d+(\.\d+)?")
@@ -61,6 +61,9 @@ class CogFile(msgspec.Struct, frozen=True, kw_only=True):
     memory_limit_bytes: int | None = None
     run_timeout_seconds: float | None = None
     setup_timeout_seconds: float | None = None
+    replicas: int | None = None
+    pinned: bool | None = None
+    gpu_memory_bytes: int | None = None
     build: dict[str, Any] = {}
     installs: Installs = Installs()
     weights: str | None = None  # a path or a link for `setup(weights)`
@@ -112,6 +115,9 @@ class _Reader:
             memory_limit_bytes=self.measure("x-halley", "memory_limit", parse_bytes),
             run_timeout_seconds=self.measure("x-halley", "run_timeout", parse_seconds),
             setup_timeout_seconds=self.measure("x-halley", "setup_timeout", parse_seconds),
+            replicas=self.count("x-halley", "replicas"),
+            pinned=self.choice("x-halley", "pinned"),
+            gpu_memory_bytes=self.measure("x-halley", "gpu_memory", parse_bytes),
             build=self.table("build"),
             installs=self.installs(),
             weights=self.weights(),
@@ -145,6 +151,12 @@ class _Reader:
             return None
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise self.wrong(f"{name}.{key}", "a whole number from 1")
+        return value
+
+    def choice(self, name: str, key: str) -> bool | None:
+        value = self.table(name).get(key)
+        if value is not None and not isinstance(value, bool):
+            raise self.wrong(f"{name}.{key}", "true or false")
         return value
 
     def measure(self, name: str, key: str, parse: Callable[[str], N]) -> N | None:

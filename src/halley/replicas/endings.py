@@ -5,8 +5,10 @@ from typing import Final, Literal
 
 import msgspec
 
-Reason = Literal["replica_died", "out_of_memory", "setup_failed", "setup_timeout", "worker_lost"]
-"""`worker_lost`: we stopped it ourselves; the prediction may be tried again."""
+Reason = Literal[
+    "replica_died", "out_of_memory", "setup_failed", "setup_timeout", "unresponsive", "unloaded", "worker_lost"
+]
+"""`worker_lost`: we stopped it ourselves; the prediction may be tried again. `unloaded`: nothing ran in it."""
 
 _KIND: Final = {
     signal.SIGSEGV: "segmentation fault",
@@ -20,6 +22,7 @@ _KIND: Final = {
 SAID_CHARS: Final = 64 * 2**10
 """How much of a process's output is kept, so that its end can be explained."""
 
+_CUT_OFF: Final = 213  # EXIT_CUT_OFF of the runner
 _TAIL_LINES: Final = 20
 _OUR_FRAMES: Final = ("/_halley_runner/", "/runner/start.py")
 _TAIL_CHARS: Final = 2000
@@ -73,6 +76,8 @@ def megabytes(size_bytes: int) -> str:
 
 
 def _manner(how: Exit) -> str:
+    if how.code == _CUT_OFF:
+        return "closed its connection to the server"
     if how.signal is None:
         return f"exited with code {how.code}"
     try:

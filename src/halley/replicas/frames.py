@@ -32,6 +32,10 @@ class Described(Frame):
     streams: bool = False
     max_concurrency: int = 1
     file_inputs: bool = True
+    healthcheck: bool = False
+    """Whether the model answers `Healthcheck` itself; one that does not is always healthy."""
+    trains: bool = False
+    """Whether the schema has a TrainingInput and a TrainingOutput, and mode `train` can be started."""
     warnings: tuple[str, ...] = ()
 
 
@@ -98,6 +102,14 @@ class Pong(Frame):
     n: int = 0
 
 
+class Health(Frame):
+    """The answer to a healthcheck, on the control socket, at the latest after 5 s."""
+
+    n: int = 0
+    status: Literal["healthy", "unhealthy"] = "healthy"
+    error: str | None = None
+
+
 class Predict(Frame):
     """Begin this prediction now. `paths` point at the members of `input` that are local files."""
 
@@ -109,10 +121,26 @@ class Predict(Frame):
     context: dict[str, str] = {}
 
 
+class Train(Predict):
+    """Begin this training now, in a process that was started with mode `train`; it is told of as a prediction is."""
+
+
+class Healthcheck(Frame):
+    """Ask the model how it is, whatever it runs; on the control socket. No answer before `Ready`."""
+
+    n: int = 0
+
+
 class Cancel(Frame):
     """Stop this prediction; on the control socket, so it may overtake `Predict`."""
 
     id: str
+
+
+class Ping(Frame):
+    """Are you there? On the control socket, so that a prediction that runs does not hold up the answer."""
+
+    n: int
 
 
 class Stop(Frame):

@@ -10,11 +10,16 @@ from halley.clock import Clock
 
 
 class ReplicaRules(msgspec.Struct, frozen=True, kw_only=True):
-    """Numbers that an operator may set, and two that only tests change."""
+    """Numbers that an operator may set, and some that only tests change."""
 
     cancel_grace_seconds: float = 5.0
     setup_timeout_seconds: float = 600.0
     memory_check_seconds: float = 0.2
+    health_check_seconds: float = 5.0  # how often an idle replica is asked whether it lives
+    health_timeout_seconds: float = 10.0  # how long it may take to answer
+    idle_unload_seconds: float | None = None
+    turn_seconds: float = 10.0  # how long a busy model keeps its memory from one that waits for it
+    look_seconds: float = 0.1  # how often memory is looked at while a model loads or waits for room
     stop_step_seconds: float = 1.0  # each of: finish what runs, SIGTERM; SIGKILL needs no patience
     backoff_first_seconds: float = 1.0  # after a failed setup; doubles
     backoff_most_seconds: float = 30.0

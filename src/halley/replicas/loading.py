@@ -37,6 +37,9 @@ class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
     memory_limit_bytes: int | None = None
     run_timeout_seconds: float | None = None
     setup_timeout_seconds: float | None = None
+    replicas: int = 1  # how many processes serve it, once it is loaded
+    pinned: bool = False  # never unloaded to make room, or because it is idle
+    gpu_memory_bytes: int | None = None  # what it takes of a device; None takes a whole one, if it needs one
     build: dict[str, Any] = {}  # as written
     installs: Installs = Installs()
     env: Literal["own", "current"] | None = None  # None: what the server does with all models
@@ -44,6 +47,11 @@ class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
     openapi_schema: bytes | None = None  # a ready one that came with the model
     python: str = sys.executable  # the interpreter that runs it
     warnings: tuple[str, ...] = ()
+
+    @property
+    def needs_device(self) -> bool:
+        """Whether it is given a GPU, where there are any."""
+        return self.gpu_memory_bytes is not None or self.build.get("gpu") is True
 
 
 def load_source(path: Path, *, name: str | None = None, owner: str = "local") -> ModelSource:
@@ -77,6 +85,9 @@ def with_settings(source: ModelSource, settings: Model) -> ModelSource:
         "run_timeout_seconds": settings.run_timeout_seconds,
         "memory_limit_bytes": settings.memory_limit_bytes,
         "env": settings.env,
+        "replicas": settings.replicas,
+        "pinned": settings.pinned,
+        "gpu_memory_bytes": settings.gpu_memory_bytes,
     }
     return msgspec.structs.replace(source, **{key: value for key, value in given.items() if value is not None})
 
@@ -112,6 +123,9 @@ def _from_cog_yaml(folder: Path, name: str, cog: CogFile) -> ModelSource:
         memory_limit_bytes=cog.memory_limit_bytes,
         run_timeout_seconds=cog.run_timeout_seconds,
         setup_timeout_seconds=cog.setup_timeout_seconds,
+        replicas=cog.replicas or 1,
+        pinned=bool(cog.pinned),
+        gpu_memory_bytes=cog.gpu_memory_bytes,
         build=cog.build,
         installs=cog.installs,
         openapi_schema=_ready_schema(folder),

@@ -1,5 +1,6 @@
 """How much memory a replica really uses: PSS, so that pages shared with other processes count once."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,11 @@ def descendants(pid: int) -> list[int]:
         for task in _listed(_PROC / str(parent) / "task"):
             found += [int(child) for child in _text(task / "children").split()]
     return found
+
+
+def used_of(pids: Iterable[int]) -> dict[int, int]:
+    """`used_bytes` of several replicas."""
+    return {pid: used_bytes(pid) for pid in pids}
 
 
 def used_bytes(pid: int) -> int:

@@ -1,11 +1,8 @@
-"""The replicas of one version: loaded when wanted, given out slot by slot, loaded again when they die.
-
-One replica for now; everything outside speaks of slots, so that more can come.
-"""
+"""The replicas of one version: loaded when wanted, given out slot by slot, loaded again when they die."""
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -16,6 +13,7 @@ from halley.replicas.endings import End
 from halley.replicas.host import Host
 from halley.replicas.loading import ModelSource
 from halley.replicas.replica import Replica, State
+from halley.replicas.residence import Never, Residence, Wait
 from halley.replicas.run import Run
 
 _log = logging.getLogger(__name__)
@@ -25,43 +23,98 @@ OnRoom = Callable[[str], None]
 OnBroken = Callable[[str, str, str], None]
 """Gets the version, an error text for people, and a reason word."""
 
+Doing = Literal["unloaded", "loading", "ready", "busy", "stopping", "waiting_for_room", "waiting_to_retry"]
+
+
+class ReplicaState(msgspec.Struct, frozen=True, kw_only=True):
+    """One process. `memory_bytes` is 0 until somebody has measured it."""
+
+    doing: Doing
+    pid: int
+    memory_bytes: int
+    peak_bytes: int
+    device: str | None
+    slots: int
+    running: int
+    uptime_seconds: float
+
 
 class PoolState(msgspec.Struct, frozen=True, kw_only=True):
-    """What a pool is doing. `error` is why the last replica failed, until one works again."""
+    """What a pool is doing. `error` is why the last replica failed, until one works again; `why` is what it waits for.
+
+    `exit_reason` and `exit_text` tell of the last process that went, whatever became of the model afterwards.
+    """
 
     version: str
     model: str
-    doing: Literal["unloaded", "loading", "ready", "waiting_to_retry"]
+    doing: Doing
     pid: int | None = None
     slots: int = 0
     running: int = 0
-    peak_bytes: int = 0
     setup_logs: str = ""
     error: str | None = None
+    why: str | None = None
+    pinned: bool = False
+    exit_reason: str | None = None
+    exit_text: str | None = None
+    replicas: tuple[ReplicaState, ...] = ()
 
 
 class Pool:
-    """Fulfils `replica.Keeper`. `on_room` is called once after each `want` that had to wait; never from inside it."""
+    """Fulfils `replica.Keeper` and `residence.Resident`.
 
-    def __init__(self, version: str, source: ModelSource, host: Host, *, on_room: OnRoom, on_broken: OnBroken) -> None:
-        self.version: Final = version
-        self.source: Final = source
-        self._host = host
+    `on_room` is called once after each `want` that had to wait; never from inside it.
+    """
+
+    def __init__(
+        self,
+        version: str,
+        source: ModelSource,
+        host: Host,
+        residence: Residence,
+        *,
+        on_room: OnRoom,
+        on_broken: OnBroken,
+    ) -> None:
+        self.version = version
+        self.source = source
+        self.idle_since = 0.0
+        self._host: Final = host
+        self._residence: Final = residence
         self._on_room = on_room
         self._on_broken = on_broken
-        self._replica: Replica | None = None
+        self._replicas: list[Replica] = []
         self._held = 0
         self._wanted = False
         self._closed = False
+        self._retired = False
+        self._gives_way = False
+        self._waits: str | None = None
         self._failures = 0  # in a row
         self._retry_at = 0.0
         self._retry: asyncio.Task[None] | None = None
         self._last_end: End | None = None
+        self._last_exit: End | None = None
+        residence.add(self)
 
     @property
     def free_slots(self) -> int:
         """Slots that nobody runs in or holds."""
-        return max(0, self._replica.free - self._held) if self._replica is not None else 0
+        free = -self._held
+        for replica in self._replicas:
+            free += replica.free
+        return free if free > 0 and not self._gives_way else 0
+
+    @property
+    def replicas(self) -> Sequence[Replica]:
+        """Its processes, also those that stop."""
+        return self._replicas
+
+    @property
+    def is_idle(self) -> bool:
+        if self._held or not self._replicas or (self._wanted and not self._gives_way):
+            return False
+        return all(replica.state is State.READY and not replica.runs for replica in self._replicas)
 
     def want(self) -> None:
         """Make room, and call `on_room` when there is some, or `on_broken` when there will be none."""
@@ -74,20 +127,18 @@ class Pool:
             self.load()
 
     def load(self) -> None:
-        """Start a replica if there is none: at once, or after the pause that earlier failures ask for."""
-        if self._replica is not None or self._closed or self._retry is not None:
+        """Start the replicas that are missing: at once, or when there is room, or after the pause for failures."""
+        if self._closed or self._retired or self._gives_way or self._retry is not None:
             return
-        pause = self._retry_at - self._host.clock.monotonic()
-        if pause > 0:
-            self._retry = self._host.later(pause, self._try_again)
-            return
-        try:
-            self._replica = Replica(self.version, self.source, self, self._host)
-        except OSError as error:
-            text = f"{self.source.name}: its process cannot be started: {error}."
-            end = End(reason="setup_failed", error=text)
-            # not from inside `want`: who asks is not ready to hear
-            asyncio.get_running_loop().call_soon(self._setup_failed, end)
+        present = sum(replica.state is not State.STOPPING for replica in self._replicas)
+        for _ in range(self.source.replicas - present):
+            pause = self._retry_at - self._host.clock.monotonic()
+            if pause > 0:
+                self._residence.forget(self)
+                self._retry = self._host.later(pause, self._try_again)
+                return
+            if not self._start_one():
+                return
 
     def take(self) -> bool:
         """Hold a slot."""
@@ -99,83 +150,179 @@ class Pool:
     def drop(self) -> None:
         """A held slot is free again."""
         self._held = max(0, self._held - 1)
+        self.idle_since = self._host.clock.monotonic()
         if self._wanted and self.free_slots:
             asyncio.get_running_loop().call_soon(self._tell_room)
 
     def begin(self, work: Work) -> Run:
-        """Run in a held slot. The slot stays held if this raises.
+        """Run in a held slot, in the replica that has most free. The slot stays held if this raises.
 
         Raises:
             HalleyError: nothing was begun.
         """
-        if self._replica is None:
+        freest, most = None, 0
+        for replica in self._replicas:
+            if replica.free > most:
+                freest, most = replica, replica.free
+        if freest is None:
             raise Overloaded(f"The process of {self.source.name} ended before the prediction began; it can run again.")
-        run = self._replica.begin(work)
+        run = freest.begin(work)
         self._held = max(0, self._held - 1)
         return run
 
     def cancel(self, run: Run) -> None:
         """Ask the run to stop, then force it. Harmless if it is over."""
-        if self._replica is not None:
-            self._replica.cancel(run)
+        for replica in self._replicas:
+            replica.cancel(run)
 
     async def close(self) -> None:
-        """Stop the replica; nothing is loaded any more."""
+        """Stop the replicas; nothing is loaded any more."""
         self._closed = True
+        self._residence.remove(self)
         if self._retry is not None:
             self._retry.cancel()
-        if self._replica is not None:
-            await self._replica.stop()
+        await asyncio.gather(*(replica.stop() for replica in list(self._replicas)))
+
+    async def retire(self) -> bool:
+        """Load nothing any more; return when what is loaded has been unused for a moment.
+
+        False if it was revived meanwhile.
+        """
+        self._retired = True
+        self._residence.forget(self)
+        pause = self._host.rules.look_seconds
+        while self._retired and self._replicas and not self._is_unused(pause):
+            for replica in self._replicas:
+                if replica.state is State.STARTING:
+                    replica.kill(
+                        End(reason="unloaded", error=f"{self.source.name}: its files changed while it loaded.")
+                    )
+            await self._host.clock.sleep(pause)
+        return self._retired
+
+    def revive(self) -> None:
+        """Its files are again as they were."""
+        self._retired = False
+
+    def check_health(self) -> None:
+        """Ask every idle process whether it lives."""
+        for replica in list(self._replicas):
+            replica.check_health()
 
     def state(self) -> PoolState:
         """For people who look."""
-        replica = self._replica
-        error = self._last_end.error if self._last_end is not None else None
-        if replica is None:
-            doing: Literal["unloaded", "waiting_to_retry"] = "waiting_to_retry" if self._retry else "unloaded"
-            return PoolState(version=self.version, model=self.source.name, doing=doing, error=error)
+        replicas = [self._state_of(replica) for replica in self._replicas]
+        first = next((replica for replica in self._replicas if replica.state is not State.STOPPING), None)
+        end = self._last_exit
         return PoolState(
             version=self.version,
             model=self.source.name,
-            doing="loading" if replica.state is State.STARTING else "ready",
-            pid=replica.pid,
-            slots=replica.slots,
-            running=len(replica.runs),
-            peak_bytes=replica.peak_bytes,
-            setup_logs=replica.tail,
-            error=error,
+            doing=self._doing(replicas),
+            pid=first.pid if first is not None else None,
+            slots=sum(state.slots for state in replicas),
+            running=sum(state.running for state in replicas),
+            setup_logs=first.tail if first is not None else "",
+            error=self._last_end.error if self._last_end is not None else None,
+            why=self._waits,
+            pinned=self.source.pinned,
+            exit_reason=end.reason if end is not None else None,
+            exit_text=end.error if end is not None else None,
+            replicas=tuple(replicas),
         )
+
+    # what the residence asks (residence.Resident)
+
+    def unload(self, why: str) -> None:
+        for replica in self._replicas:
+            if replica.state is State.READY and not replica.runs:
+                self._host.start(replica.stop(End(reason="unloaded", error=why)))
+
+    def postpone(self, why: str) -> None:
+        for replica in list(self._replicas):
+            if replica.state is State.STARTING:
+                replica.kill(End(reason="unloaded", error=why))
+
+    def give_way(self) -> None:
+        self._gives_way = True
+
+    def resume(self) -> None:
+        if self._gives_way:
+            self._gives_way = False
+            self._tell_room()
+
+    def give_up(self, error: str) -> None:
+        for replica in list(self._replicas):
+            if replica.state is State.STARTING:
+                replica.kill(End(reason="out_of_memory", error=error))
 
     # what the replica tells (replica.Keeper)
 
-    def replica_ready(self) -> None:
+    def replica_ready(self, replica: Replica) -> None:
         self._last_end = None
+        self.idle_since = self._host.clock.monotonic()
+        self._residence.loaded(self, replica)
         self._tell_room()
 
     def slot_freed(self) -> None:
         self._failures = 0
+        self.idle_since = self._host.clock.monotonic()
         if self._wanted:
             self._tell_room()
 
-    def replica_gone(self, end: End, *, was: State, ran: bool) -> None:
-        self._replica = None
+    def replica_gone(self, replica: Replica, end: End, *, was: State, ran: bool) -> None:
+        self._replicas.remove(replica)
+        self._last_exit = end
         if self._closed:
             return
-        if was is State.STARTING:
+        self._gives_way = self._gives_way and bool(self._replicas)
+        postponed = was is State.STARTING and end.reason == "unloaded"
+        if was is State.STARTING and not postponed:
             self._setup_failed(end)
+        elif end.reason != "unloaded":
+            self._last_end = end
+            if not ran:  # a process that dies of itself again and again must not be started as often
+                self._back_off()
+        # whoever waits comes before whoever was unloaded for it
+        self._residence.left()
+        if was is State.STARTING and not postponed:
             return
-        self._last_end = end
-        if not ran:  # a process that dies of itself again and again must not be started as often
-            self._back_off()
-        if self._wanted:
+        has_siblings = any(replica.state is State.READY for replica in self._replicas)
+        is_missed = has_siblings or self.source.pinned or end.reason == "unresponsive"
+        if self._wanted or postponed or (is_missed and end.reason != "unloaded"):
             self.load()
 
     # what follows from it
 
+    def _start_one(self) -> bool:
+        """Whether it makes sense to go on with the next."""
+        answer = self._residence.admit(self)
+        if isinstance(answer, Wait):
+            if self._waits is None and not self._replicas:
+                _log.info("%s %s", self.source.name, answer.why)
+            self._waits = answer.why
+            return False
+        self._waits = None
+        if isinstance(answer, Never):
+            self._fail_soon(End(reason="out_of_memory", error=answer.error))
+            return False
+        try:
+            self._replicas.append(Replica(self.version, self.source, self, self._host, answer.device))
+        except OSError as error:
+            text = f"{self.source.name}: its process cannot be started: {error}."
+            self._fail_soon(End(reason="setup_failed", error=text))
+            return False
+        return True
+
+    def _fail_soon(self, end: End) -> None:
+        # not from inside `want`: who asks is not ready to hear
+        asyncio.get_running_loop().call_soon(self._setup_failed, end)
+
     def _setup_failed(self, end: End) -> None:
         self._last_end = end
-        self._wanted = False  # what waits now fails now
         self._back_off()
+        if any(replica.state in {State.READY, State.STARTING} for replica in self._replicas):
+            return  # the others serve what waits
+        self._wanted = False  # what waits now fails now
         self._on_broken(self.version, end.error, end.reason)
 
     def _back_off(self) -> None:
@@ -193,3 +340,27 @@ class Pool:
         if self._wanted and self.free_slots:
             self._wanted = False
             self._on_room(self.version)
+
+    def _is_unused(self, seconds: float) -> bool:
+        return self.is_idle and self._host.clock.monotonic() - self.idle_since >= seconds
+
+    def _doing(self, replicas: Sequence[ReplicaState]) -> Doing:
+        for doing in ("busy", "ready", "loading", "stopping"):
+            if any(state.doing == doing for state in replicas):
+                return doing
+        if self._waits is not None:
+            return "waiting_for_room"
+        return "waiting_to_retry" if self._retry else "unloaded"
+
+    def _state_of(self, replica: Replica) -> ReplicaState:
+        doing: dict[State, Doing] = {State.STARTING: "loading", State.READY: "ready"}
+        return ReplicaState(
+            doing="busy" if replica.runs else doing.get(replica.state, "stopping"),
+            pid=replica.pid,
+            memory_bytes=replica.used_bytes,
+            peak_bytes=replica.peak_bytes,
+            device=f"{replica.device.name} ({replica.device.id})" if replica.device is not None else None,
+            slots=replica.slots,
+            running=len(replica.runs),
+            uptime_seconds=self._host.clock.monotonic() - replica.started_at,
+        )

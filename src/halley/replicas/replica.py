@@ -11,6 +11,7 @@ from halley.dispatch.ports import LogText, MetricValue, Outcome, OutputPart, Wor
 from halley.errors import Conflict, Overloaded
 from halley.replicas import endings, frames
 from halley.replicas.child import Child
+from halley.replicas.devices import Device
 from halley.replicas.endings import End, Exit
 from halley.replicas.host import Host
 from halley.replicas.loading import ModelSource
@@ -20,6 +21,9 @@ from halley.replicas.run import Run
 _log = logging.getLogger(__name__)
 
 TRACEBACK_CHARS: Final = 4000
+_SERVER_STOPS: Final = End(
+    reason="worker_lost", error="The server stopped while this prediction ran; it may be tried again."
+)
 
 
 class State(StrEnum):
@@ -34,7 +38,7 @@ class State(StrEnum):
 class Keeper(Protocol):
     """Who keeps a replica. All calls come in the loop's thread."""
 
-    def replica_ready(self) -> None:
+    def replica_ready(self, replica: "Replica") -> None:
         """`setup()` is done."""
         ...
 
@@ -42,7 +46,7 @@ class Keeper(Protocol):
         """A prediction ended and the replica lives."""
         ...
 
-    def replica_gone(self, end: End, *, was: State, ran: bool) -> None:
+    def replica_gone(self, replica: "Replica", end: End, *, was: State, ran: bool) -> None:
         """The process is gone. `was`: the state in which it died; `ran`: whether predictions died with it."""
         ...
 
@@ -54,9 +58,14 @@ class Replica:
         OSError: the process cannot be started.
     """
 
-    def __init__(self, version: str, source: ModelSource, keeper: Keeper, host: Host) -> None:
+    def __init__(
+        self, version: str, source: ModelSource, keeper: Keeper, host: Host, device: Device | None = None
+    ) -> None:
         self.version: Final = version
         self.source: Final = source
+        self.device: Final = device
+        self.started_at: Final = host.clock.monotonic()
+        self.used_bytes = 0  # when it was measured last
         self.state = State.STARTING
         self.slots = 0
         self.runs: Final[dict[str, Run]] = {}
@@ -68,7 +77,9 @@ class Replica:
         self._tail = ""
         self._end: End | None = None  # why it is going to be gone, if we know it before
         self._busy: asyncio.Event | None = asyncio.Event() if source.memory_limit_bytes else None
-        self._child = Child(source, self, environ=host.environ, mode="serve")
+        self._ping: tuple[int, float] | None = None  # `ended_well` and the time when it was asked and did not answer
+        started = source if device is None else _on_device(source, device)
+        self._child = Child(started, self, environ=host.environ, mode="serve", answered=self._answered)
         timeout = source.setup_timeout_seconds or host.rules.setup_timeout_seconds
         self._own_tasks = [host.later(timeout, lambda: self._setup_too_long(timeout))]
         if source.memory_limit_bytes:
@@ -126,13 +137,33 @@ class Replica:
         self._child.command(frames.encode(frames.Cancel(id=run.id)))
         run.grace = self._host.later(self._host.rules.cancel_grace_seconds, lambda: self._cancel_by_force(run))
 
-    async def stop(self) -> None:
+    def check_health(self) -> None:
+        """Ask an idle process whether it lives; end it if it has not answered the last question for too long.
+
+        A busy one may be in C code that lets nobody else run: predictions have limits of their own.
+        """
+        if self.state is not State.READY or self.runs:
+            self._ping = None
+            return
+        now, rules = self._host.clock.monotonic(), self._host.rules
+        if self._ping is None or self._ping[0] != self.ended_well:  # what ran meanwhile may have held up the answer
+            self._ping = (self.ended_well, now)
+            self._child.command(frames.encode(frames.Ping(n=self.ended_well)))
+        elif now - self._ping[1] >= rules.health_timeout_seconds:
+            seconds = f"{rules.health_timeout_seconds:g} s"
+            error = (
+                f"{self.source.name}: its idle process did not answer for {seconds} (runs.health_timeout_seconds), "
+                "so it was stopped and is started anew."
+            )
+            self.state = State.STOPPING  # nothing begins in it any more
+            self._end = End(reason="unresponsive", error=error)
+            self._child.kill()
+
+    async def stop(self, end: End = _SERVER_STOPS) -> None:
         """Finish what runs, if it is quick; else end by force. Returns when the process is gone."""
         if self.state is not State.GONE:
             self.state = State.STOPPING
-            self._end = self._end or End(
-                reason="worker_lost", error="The server stopped while this prediction ran; it may be tried again."
-            )
+            self._end = self._end or end
             self._child.command(frames.encode(frames.Stop()))
             # The loop's own time: this waits for a process, and must end even where a test's clock stands still.
             for harder in (self._child.terminate, self._child.kill):
@@ -140,6 +171,11 @@ class Replica:
                     return
                 harder()
         await self._child.gone
+
+    def measured(self, used_bytes: int) -> None:
+        """Somebody measured its memory."""
+        self.used_bytes = used_bytes
+        self.peak_bytes = max(self.peak_bytes, used_bytes)
 
     def kill(self, end: End) -> None:
         """End the process, its group and its predictions at once, for this reason."""
@@ -189,14 +225,19 @@ class Replica:
         for run in runs:
             forced = Outcome(status="canceled", reason="cancel_forced")
             run.end(forced if run.canceling else Outcome(status="failed", error=end.error, reason=end.reason))
-        if end.reason != "worker_lost":
+        if end.reason == "unloaded":
+            _log.info("%s", end.error)
+        elif end.reason != "worker_lost":
             name = self.source.name
             _log.warning("%s", end.error if end.error.startswith(name) else f"{name}: {end.error}")
         elif runs:
             _log.info("%s: stopped; %d predictions are given back", self.source.name, len(runs))
-        self._keeper.replica_gone(end, was=was, ran=bool(runs))
+        self._keeper.replica_gone(self, end, was=was, ran=bool(runs))
 
     # what follows from it
+
+    def _answered(self, _pong: bytes) -> None:
+        self._ping = None
 
     def _done(self, frame: frames.Done) -> None:
         run = self.runs.pop(frame.id, None)
@@ -224,7 +265,7 @@ class Replica:
             self.state = State.READY
             self.slots = max(1, slots)
             self._own_tasks[0].cancel()
-            self._keeper.replica_ready()
+            self._keeper.replica_ready(self)
 
     def _failed_setup(self, what: str, error: str, traceback: str) -> None:
         if self._end is None:
@@ -262,7 +303,7 @@ class Replica:
         while True:
             # in a thread: the kernel counts for a while where there is much to count
             used = await asyncio.to_thread(used_bytes, self.pid)
-            self.peak_bytes = max(self.peak_bytes, used)
+            self.measured(used)
             if used > limit_bytes:
                 self.kill(End(reason="out_of_memory", error=endings.over_memory(used, limit_bytes)))
                 return
@@ -273,3 +314,8 @@ class Replica:
     async def _gone_within(self, seconds: float) -> bool:
         done, _ = await asyncio.wait([self._child.gone], timeout=seconds)
         return bool(done)
+
+
+def _on_device(source: ModelSource, device: Device) -> ModelSource:
+    seen = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": device.id}
+    return msgspec.structs.replace(source, environment=source.environment | seen)

@@ -9,21 +9,6 @@ this file again under another name than `__main__`, and must find nothing to do 
 from __future__ import annotations
 
 import sys
-from typing import Optional
-
-
-def _die_with_parent(parent_pid: Optional[int]) -> None:
-    """Ask the kernel to kill this process when the thread that started it ends; leave if it is too late."""
-    import ctypes
-    import os
-    import signal
-
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, int(signal.SIGKILL), 0, 0, 0)
-    # between fork and prctl the parent may have died, and nothing would tell us
-    if parent_pid and os.getppid() != parent_pid:
-        os._exit(0)
 
 
 def _start() -> None:
@@ -35,18 +20,19 @@ def _start() -> None:
     if missing:
         sys.exit("start.py is run by Halley; missing %s" % ", ".join(missing))
     config = json.loads(options["--config"])
-    _die_with_parent(config.get("parent_pid"))
+    data, control = int(options["--data"]), int(options["--control"])
 
     import importlib
 
     # Our own folder, which is sys.path[0] here, is needed for one import and then gone: `start` and `path` are
     # words that a model may use itself. What stays is the folder that holds `cog` and nothing else.
     own = sys.path[0]
+    importlib.import_module("_halley_runner.keeper").keep(config.get("parent_pid"), control, [data])
     sys.path.insert(1, own + "/path")
     main = importlib.import_module("_halley_runner.main")
     sys.path.remove(own)
     sys.argv = [sys.argv[0]]
-    sys.exit(main.main(own, int(options["--data"]), int(options["--control"]), options["--mode"], config))
+    sys.exit(main.main(own, data, control, options["--mode"], config))
 
 
 if __name__ == "__main__":

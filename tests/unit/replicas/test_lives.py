@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,12 +11,27 @@ import textwrap
 import msgspec
 import pytest
 
+from halley.replicas.memory import descendants
 from halley.testing.providers import outputs, within
 from unit.replicas.processes import V, alive, until
 
 pytestmark = pytest.mark.anyio
 
 FINE = "def run(text: str) -> str:\n    return text\n"
+DAEMON = """
+    import os, subprocess, sys, time
+    def run(text: str) -> str:
+        # a child in a session of its own, whose parent has gone: nobody's, and in nobody's group
+        away = "import os, time; print(os.getpid(), flush=True); time.sleep(1000)"
+        code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {away!r}], start_new_session=True)"
+        child = subprocess.Popen([sys.executable, "-c", code], stdout=-1)
+        pid = child.stdout.readline().decode().strip()
+        child.wait()
+        if text == "die":
+            open("daemon", "w").write(pid)
+            os.abort()
+        return pid
+    """
 
 
 async def test_a_failed_setup_is_told_with_its_output_and_traceback(model, serve) -> None:
@@ -204,13 +220,30 @@ async def test_closing_ends_one_that_is_still_loading(model, serve) -> None:
     assert not alive(pid)
 
 
+async def test_what_became_a_daemon_ends_with_the_replica(model, serve) -> None:
+    async with serve(model(DAEMON)) as served:
+        said, _ = await served.run(V)
+        daemon = int(outputs(said)[0])
+        assert alive(daemon)
+        assert daemon in descendants(served.pid)
+    assert not alive(daemon)
+
+
+async def test_what_became_a_daemon_ends_with_a_model_that_crashes(model, serve, tmp_path) -> None:
+    async with serve(model(DAEMON)) as served:
+        _, outcome = await served.run(V, "die")
+        assert "signal 6 (SIGABRT" in (outcome.error or "")
+        assert not alive(int((tmp_path / "model" / "daemon").read_text()))
+
+
 @pytest.mark.fault
 async def test_a_replica_dies_with_a_server_that_is_killed(model) -> None:
-    source = model(FINE)
+    source = model(DAEMON)
     code = f"""
         import asyncio
         from pathlib import Path
         from halley.clock import SystemClock
+        from halley.dispatch.ports import Work
         from halley.providers.local import LocalProvider
         from halley.replicas.loading import load_source
         async def main():
@@ -220,19 +253,26 @@ async def test_a_replica_dies_with_a_server_that_is_killed(model) -> None:
                 provider.add("v", load_source(Path({str(source.folder)!r})))
                 provider.want("v")
                 await room.wait()
-                print(provider.states()[0].pid, flush=True)
+                provider.take_slot("v")
+                work = Work(prediction_id="p", attempt=1, version="v", model="a/b", input=b'{{"text": ""}}')
+                outputs = []
+                await provider.follow(await provider.submit(work), outputs.append)
+                print(provider.states()[0].pid, bytes(outputs[0].value), flush=True)
                 await asyncio.sleep(1000)
         asyncio.run(main())
         """
     server = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE)
     try:
         assert server.stdout is not None
-        pid = int(await within(asyncio.to_thread(server.stdout.readline)))
-        assert alive(pid)
+        line = (await within(asyncio.to_thread(server.stdout.readline))).decode()
+        keeper, daemon = (int(word) for word in re.findall(r"\d+", line))
+        pids = {*descendants(keeper), daemon}
+        assert len(pids) == 3
+        assert all(map(alive, pids))
     finally:
         server.kill()
         server.communicate()
-    await until(lambda: not alive(pid))
+    await until(lambda: not any(map(alive, pids)))
 
 
 def _work():

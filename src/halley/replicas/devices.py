@@ -1,0 +1,117 @@
+"""The GPUs of this machine, and which replica has which: a whole one, or a declared part of its memory."""
+
+import asyncio
+import csv
+import shutil
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from halley.replicas.loading import ModelSource
+
+QUERY_SECONDS: Final = 20.0  # a driver that wakes up takes seconds
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """A GPU. `id` is what CUDA_VISIBLE_DEVICES takes."""
+
+    id: str
+    name: str
+    memory_bytes: int
+
+
+FindDevices = Callable[[], Awaitable[Sequence[Device]]]
+"""Lists the devices that replicas may use; empty where there are none. Never raises."""
+
+
+class Tenancy(msgspec.Struct, frozen=True, kw_only=True):
+    """A device, and what a replica has of it; None is all."""
+
+    device: Device
+    memory_bytes: int | None
+
+
+class Devices:
+    """Which device a replica may have. Lists them once, when a model that needs one is first loaded."""
+
+    def __init__(self, find: FindDevices) -> None:
+        self._find = find
+        self._found: tuple[Device, ...] | None = None
+
+    @property
+    def are_known(self) -> bool:
+        """False until `look` is done."""
+        return self._found is not None
+
+    async def look(self) -> None:
+        """Find out which there are."""
+        self._found = tuple(await self._find())
+
+    def place(self, source: ModelSource, tenants: Iterable[Tenancy]) -> Device | None:
+        """The emptiest device that has room; None if none has now, or ever."""
+        taken = list(tenants)
+        rooms = [(_room(device, taken), device) for device in self._found or ()]
+        needed = source.gpu_memory_bytes
+        fit = [(room, device) for room, device in rooms if room >= (needed or device.memory_bytes)]
+        return max(fit, key=lambda pair: pair[0])[1] if fit else None
+
+    def fault(self, source: ModelSource) -> str | None:
+        """Why no device can ever hold it, if so."""
+        largest = max((device.memory_bytes for device in self._found or ()), default=0)
+        if (source.gpu_memory_bytes or 0) <= largest:
+            return None
+        return (
+            f"{source.name} needs {(source.gpu_memory_bytes or 0) / 1e6:,.0f} MB of GPU memory (gpu_memory); "
+            f"the largest device has {largest / 1e6:,.0f} MB."
+        )
+
+    @property
+    def exist(self) -> bool:
+        """Whether there are any; without, models run as if none were wanted."""
+        return bool(self._found)
+
+
+def _room(device: Device, tenants: Sequence[Tenancy]) -> int:
+    room = device.memory_bytes
+    for tenancy in tenants:
+        if tenancy.device.id == device.id:
+            room -= device.memory_bytes if tenancy.memory_bytes is None else tenancy.memory_bytes
+    return room
+
+
+def nvidia_smi(environ: Mapping[str, str]) -> FindDevices:
+    """Ask NVIDIA's own tool. What CUDA_VISIBLE_DEVICES of the server leaves out stays out."""
+
+    async def find() -> Sequence[Device]:
+        tool = shutil.which("nvidia-smi", path=environ.get("PATH"))
+        if tool is None:
+            return ()
+        query = ("--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits")
+        process = await asyncio.create_subprocess_exec(
+            tool, *query, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(QUERY_SECONDS):
+                said, _ = await process.communicate()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            return ()
+        return _allowed(said.decode(errors="replace"), environ.get("CUDA_VISIBLE_DEVICES"))
+
+    return find
+
+
+def _allowed(table: str, visible: str | None) -> tuple[Device, ...]:
+    """The rows of the tool's table that the list of visible devices names, by index or UUID."""
+    names = None if visible is None else [word.strip() for word in visible.split(",") if word.strip()]
+    found = []
+    for row in csv.reader(table.splitlines(), skipinitialspace=True):
+        if len(row) != 4 or not row[3].strip().isdigit():
+            continue  # a message, or a device whose memory is not its own to tell
+        index, uuid, name, mebibytes = (cell.strip() for cell in row)
+        if names is None or index in names or any(word and uuid.startswith(word) for word in names):
+            found.append(Device(id=uuid, name=name, memory_bytes=int(mebibytes) * 2**20))
+    return tuple(found)

@@ -1,0 +1,353 @@
+"""Which models may be in memory: the budget, the devices, and who goes when somebody else needs the room.
+
+Only measured bytes count: PSS of everything that a replica started. What runs is never ended for room; of the idle, the
+one that was used least recently goes first.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from halley.replicas.devices import Device, Devices, Tenancy
+from halley.replicas.endings import megabytes
+from halley.replicas.host import Host
+from halley.replicas.loading import ModelSource
+from halley.replicas.memory import used_of
+from halley.replicas.replica import Replica, State
+
+_log = logging.getLogger(__name__)
+
+Measure = Callable[[Sequence[int]], Mapping[int, int]]
+"""Bytes by process id, of the process and all that it started. Called in a thread."""
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """A replica may start now."""
+
+    device: Device | None = None
+
+
+class Wait(msgspec.Struct, frozen=True, kw_only=True):
+    """Not now; `load` is called again when things have changed."""
+
+    why: str
+
+
+class Never(msgspec.Struct, frozen=True, kw_only=True):
+    """Not on this machine."""
+
+    error: str
+
+
+class Resident(Protocol):
+    """A model that has replicas, or wants some."""
+
+    version: str
+    source: ModelSource
+
+    @property
+    def replicas(self) -> Sequence[Replica]: ...
+    @property
+    def is_idle(self) -> bool:
+        """Nothing runs or is about to, and nothing loads."""
+        ...
+
+    @property
+    def idle_since(self) -> float:
+        """The clock's monotonic seconds when it was last used, or loaded."""
+        ...
+
+    def load(self) -> None:
+        """Try to start what is missing."""
+        ...
+
+    def unload(self, why: str) -> None:
+        """Stop the idle replicas."""
+        ...
+
+    def postpone(self, why: str) -> None:
+        """Stop what loads, and load it again when there is room."""
+        ...
+
+    def give_way(self) -> None:
+        """Let what runs end and begin nothing new, until it was unloaded."""
+        ...
+
+    def resume(self) -> None:
+        """Nobody waits: no need to give way."""
+        ...
+
+    def give_up(self, error: str) -> None:
+        """Stop what loads: it can never be loaded here."""
+        ...
+
+
+class Residence:
+    """One for all pools. Without a budget and devices it lets everybody in and costs nothing."""
+
+    def __init__(
+        self, host: Host, devices: Devices, *, budget_bytes: int | None = None, measure: Measure = used_of
+    ) -> None:
+        self._host = host
+        self._devices = devices
+        self._budget = budget_bytes
+        self._measure = measure
+        self._residents: dict[str, Resident] = {}
+        self._waiting: dict[str, float] = {}  # since when, by version; in order
+        self._sizes: dict[str, int] = {}  # of one loaded replica, by version
+        self._attending: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._is_over = False
+
+    def add(self, resident: Resident) -> None:
+        """Count it in."""
+        self._residents[resident.version] = resident
+
+    def remove(self, resident: Resident) -> None:
+        """It is gone for good."""
+        self._residents.pop(resident.version, None)
+        self._waiting.pop(resident.version, None)
+
+    # what residents ask and tell
+
+    def admit(self, who: Resident) -> Grant | Wait | Never:
+        """Whether it may start a replica now. If not, room is made if that is possible without ending what runs.
+
+        Who waits is served in order. A second replica of the same model is a luxury: nobody goes for it.
+        """
+        answer = self._place(who)
+        if isinstance(answer, Wait) and not who.replicas:
+            self._waiting.setdefault(who.version, self._host.clock.monotonic())
+            self._attend()
+        else:
+            self._waiting.pop(who.version, None)
+            if isinstance(answer, Grant) and self._budget is not None:
+                self._attend()
+        return answer
+
+    def forget(self, who: Resident) -> None:
+        """It does not wait any more."""
+        self._waiting.pop(who.version, None)
+
+    def loaded(self, who: Resident, replica: Replica) -> None:
+        """A replica is ready: now its size can be told."""
+        if self._budget is not None:
+            self._host.start(self._weigh(who, replica))
+
+    def left(self) -> None:
+        """A replica is gone: somebody may have room now."""
+        for version in list(self._waiting):
+            if version in self._residents:
+                self._residents[version].load()
+
+    async def measure(self) -> None:
+        """Measure all replicas now."""
+        replicas = {replica.pid: replica for replica in self._all() if replica.state is not State.GONE}
+        used = await asyncio.to_thread(self._measure, list(replicas)) if replicas else {}
+        for pid, used_bytes in used.items():
+            replicas[pid].measured(used_bytes)
+
+    async def look_around(self) -> None:
+        """What is due now and then: unload what nobody uses, and what grew over the budget."""
+        seconds = self._host.rules.idle_unload_seconds
+        if seconds is not None:
+            for resident in self._idle(longer_than=seconds):
+                resident.unload(f"{resident.source.name}: unloaded, unused for {seconds:g} s.")
+        if self._budget is not None:
+            await self.measure()
+            self._settle(self._budget)
+
+    # how it decides
+
+    def _place(self, who: Resident) -> Grant | Wait | Never:
+        is_first = not who.replicas
+        ahead = next(iter(self._waiting), who.version)
+        if ahead != who.version and ahead in self._residents:
+            return Wait(why=f"waits for room behind {self._residents[ahead].source.name}")
+        device = None
+        if who.source.needs_device:
+            found = self._device(who, is_first=is_first)
+            if isinstance(found, Wait | Never):
+                return found
+            device = found.device
+        fault = self._memory(who, is_first=is_first) if self._budget is not None else None
+        return fault or Grant(device=device)
+
+    def _device(self, who: Resident, *, is_first: bool) -> Grant | Wait | Never:
+        if not self._devices.are_known:
+            if self._looking is None:
+                self._looking = self._host.start(self._look_for_devices())
+            return Wait(why="looks for devices")
+        if not self._devices.exist:
+            return Grant()
+        never = self._devices.fault(who.source)
+        if never is not None:
+            return Never(error=never)
+        device = self._devices.place(who.source, self._tenancies())
+        if device is not None:
+            return Grant(device=device)
+        holders = [resident for resident in self._residents.values() if any(r.device for r in resident.replicas)]
+        going = any(replica.state is State.STOPPING for holder in holders for replica in holder.replicas)
+        idle = [resident for resident in self._idle(self._host.rules.look_seconds) if resident in holders]
+        if is_first and idle and not going:
+            self._unload(idle[0], who)
+        else:
+            self._take_turns(who, holders)
+        return Wait(why=f"waits for a device, held by {_names(holders)}")
+
+    def _memory(self, who: Resident, *, is_first: bool) -> Wait | Never | None:
+        budget, need = self._budget or 0, self._need(who)
+        if self._used() + need <= budget:
+            return None
+        pinned = self._pinned(beside=who)
+        if need + pinned > budget and is_first:
+            beside = f", of which pinned models hold {megabytes(pinned)}" if pinned else ""
+            return Never(
+                error=f"{who.source.name} needs {megabytes(need)}; the budget of all models is "
+                f"{megabytes(budget)} (memory.budget_bytes){beside}."
+            )
+        why = f"waits for {megabytes(need)} of memory" if need else "waits for memory"
+        soon = self._used(staying=True)
+        if is_first and soon + need > budget:
+            idle = self._idle(self._host.rules.look_seconds)
+            if soon - sum(map(self._size, idle)) + need > budget:
+                others = [each for each in self._residents.values() if each.replicas and each is not who]
+                self._take_turns(who, others)
+                return Wait(why=f"{why}, held by {_names(others)}")
+            for resident in idle:
+                if soon + need <= budget:
+                    break
+                soon -= self._size(resident)
+                self._unload(resident, who)
+        return Wait(why=why)
+
+    def _take_turns(self, who: Resident, holders: Iterable[Resident]) -> None:
+        """Whoever waited for a whole turn makes the one that has been loaded longest finish."""
+        since = self._waiting.get(who.version)
+        if since is None or self._host.clock.monotonic() - since < self._host.rules.turn_seconds:
+            return
+        busy = [each for each in holders if not each.source.pinned and each is not who]
+        if busy:
+            min(busy, key=lambda each: each.replicas[0].started_at if each.replicas else 0.0).give_way()
+
+    def _settle(self, budget: int) -> None:
+        """Come back under the budget: idle ones go, then what loads waits. What runs stays."""
+        over = self._used(staying=True) - budget
+        if over <= 0:
+            self._is_over = False
+            return
+        for resident in self._idle():
+            over -= self._size(resident)
+            resident.unload(f"{resident.source.name}: unloaded, all models used more than memory.budget_bytes.")
+            if over <= 0:
+                return
+        loading = [each for each in self._residents.values() if _is_loading(each)]
+        if loading:
+            self._too_large(max(loading, key=lambda each: each.replicas[-1].started_at), budget)
+        elif not self._is_over:
+            self._is_over = True
+            _log.warning("the models that run use %s more than memory.budget_bytes", megabytes(over))
+
+    def _too_large(self, resident: Resident, budget: int) -> None:
+        size = max(replica.used_bytes for replica in resident.replicas if replica.state is State.STARTING)
+        others = [each for each in self._residents.values() if each is not resident and _stays(each)]
+        if others or any(replica.state is State.READY for replica in resident.replicas):
+            # it needs at least this; twice as much, lest it come in small steps
+            most = budget - self._pinned(beside=resident)
+            self._sizes[resident.version] = max(self._sizes.get(resident.version, 0), min(2 * size, most))
+            resident.postpone(f"{resident.source.name}: stopped while it loaded, until there is room for it.")
+        else:
+            resident.give_up(
+                f"{resident.source.name}: out of memory: it used {megabytes(size)} while it loaded, more than the "
+                f"budget of all models, {megabytes(budget)} (memory.budget_bytes)."
+            )
+
+    def _unload(self, resident: Resident, for_whom: Resident) -> None:
+        resident.unload(f"{resident.source.name}: unloaded to make room for {for_whom.source.name}.")
+
+    def _idle(self, longer_than: float = 0.0) -> list[Resident]:
+        """Those that may go, the least recently used first."""
+        latest = self._host.clock.monotonic() - longer_than
+        found = [
+            each
+            for each in self._residents.values()
+            if each.is_idle and not each.source.pinned and each.idle_since <= latest
+        ]
+        return sorted(found, key=lambda each: each.idle_since)
+
+    def _need(self, who: Resident) -> int:
+        size = self._sizes.get(who.version)
+        if size is None:  # never measured: taken for as large as the largest, if that can be had at all
+            largest = max(self._sizes.values(), default=0)
+            size = min(largest, max(0, (self._budget or 0) - self._pinned(beside=who)))
+        return size
+
+    def _used(self, *, staying: bool = False) -> int:
+        return sum(self._size(each, staying=staying) for each in self._residents.values())
+
+    def _size(self, who: Resident, *, staying: bool = False) -> int:
+        size = 0
+        for replica in who.replicas:
+            if replica.state is State.STARTING:
+                size += max(replica.used_bytes, self._sizes.get(who.version, 0))
+            elif not (staying and replica.state is State.STOPPING):
+                size += replica.used_bytes or self._sizes.get(who.version, 0)
+        return size
+
+    def _pinned(self, *, beside: Resident) -> int:
+        return sum(self._size(each) for each in self._residents.values() if each.source.pinned and each is not beside)
+
+    def _all(self) -> list[Replica]:
+        return [replica for resident in self._residents.values() for replica in resident.replicas]
+
+    def _tenancies(self) -> list[Tenancy]:
+        return [
+            Tenancy(device=replica.device, memory_bytes=replica.source.gpu_memory_bytes)
+            for replica in self._all()
+            if replica.device is not None
+        ]
+
+    # its tasks, which live only while there is something to wait for
+
+    def _attend(self) -> None:
+        if self._attending is None or self._attending.done():
+            self._attending = self._host.start(self._while_busy())
+
+    async def _while_busy(self) -> None:
+        """Look often while something waits or loads."""
+        while True:
+            await self._host.clock.sleep(self._host.rules.look_seconds)
+            if self._budget is not None:
+                await self.measure()
+                self._settle(self._budget)
+            self.left()
+            if not self._waiting:
+                for resident in self._residents.values():
+                    resident.resume()
+            if not self._waiting and not any(replica.state is State.STARTING for replica in self._all()):
+                return
+
+    async def _weigh(self, who: Resident, replica: Replica) -> None:
+        used = await asyncio.to_thread(self._measure, [replica.pid])
+        if used.get(replica.pid):
+            replica.measured(used[replica.pid])
+            self._sizes[who.version] = used[replica.pid]
+
+    async def _look_for_devices(self) -> None:
+        await self._devices.look()
+        self.left()
+
+
+def _is_loading(who: Resident) -> bool:
+    return any(replica.state is State.STARTING for replica in who.replicas)
+
+
+def _stays(who: Resident) -> bool:
+    return any(replica.state in {State.READY, State.STARTING} for replica in who.replicas)
+
+
+def _names(residents: Iterable[Resident]) -> str:
+    return ", ".join(sorted(each.source.name for each in residents)) or "others"

@@ -1,0 +1,128 @@
+"""The process between the server and the model: whatever the model starts goes with it, also what left its group.
+
+It adopts what loses its parent below it, so nothing can get away by becoming a daemon. When the model's process ends it
+kills the rest and ends in the same way; when the server goes, however it goes, it kills everything.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import select
+import signal
+import sys
+from typing import Iterator, List, Optional
+
+_SET_PDEATHSIG = 1
+_SET_CHILD_SUBREAPER = 36
+_HANGUP = select.POLLHUP | select.POLLERR
+
+
+def keep(parent_pid: Optional[int], control: int, others: List[int]) -> None:
+    """Fork. Returns in the child, which becomes the model's process; the parent keeps watch until its end.
+
+    `control` is a socket that hangs up when the server is gone; `others` are for the child only. Comes before any
+    thread, and while this process is small.
+    """
+    if sys.platform != "linux":
+        return
+    if parent_pid and os.getppid() != parent_pid:  # the server died before we began
+        os._exit(0)
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    reading, writing = os.pipe()
+    for end in (reading, writing):
+        os.set_blocking(end, False)
+    keeper = os.getpid()
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, _wake)
+    if os.fork() == 0:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.close(reading)
+        os.close(writing)
+        prctl(_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        if os.getppid() != keeper:  # it died before the kernel knew
+            os._exit(0)
+        return
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)  # sent to the group: for the model to answer
+    for descriptor in others:
+        os.close(descriptor)
+    status = _watch(reading, control)
+    _sweep()
+    _end_like(status)
+
+
+def _watch(reading: int, control: int) -> int:
+    """The status in which the model's process ended; 0 if the server went first."""
+    model = next(_children(os.getpid()), None)
+    poll = select.poll()
+    poll.register(reading, select.POLLIN)
+    poll.register(control, 0)  # hang-up is always reported
+    while True:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return 0
+            if pid == 0:
+                break
+            if model is None or pid == model:
+                return status
+        events = dict(poll.poll())
+        if events.get(control, 0) & _HANGUP:
+            return 0
+        if reading in events:
+            os.read(reading, 512)
+
+
+def _sweep() -> None:
+    """Kill all that is left, until there is nothing: what is killed may just have started something."""
+    while True:
+        for pid in _below(os.getpid()):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def _below(pid: int) -> List[int]:
+    found = list(_children(pid))
+    for parent in found:
+        found += _children(parent)
+    return found
+
+
+def _children(pid: int) -> Iterator[int]:
+    try:
+        tasks = os.listdir("/proc/%d/task" % pid)
+    except OSError:  # gone meanwhile
+        return
+    for task in tasks:
+        try:
+            with open("/proc/%d/task/%s/children" % (pid, task)) as file:
+                words = file.read().split()
+        except OSError:
+            continue
+        for word in words:
+            yield int(word)
+
+
+def _end_like(status: int) -> None:
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the model's own dump is the one to read
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    os._exit(os.WEXITSTATUS(status))
+
+
+def _wake(_number: int, _frame: object) -> None:
+    """The wake-up descriptor tells."""
