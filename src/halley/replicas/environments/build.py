@@ -99,7 +99,8 @@ async def _step(bench: Bench, words: str, command: list[str]) -> None:
     environ = build_environment(bench.environ)
     if bench.uv is not None:
         environ |= for_uv(bench.environ)
-    bench.log.write(f"$ {' '.join(command)}\n".encode())
+    shown = " ".join(word for word in command if "\n" not in word)
+    bench.log.write(f"$ {shown}\n".encode())
     bench.log.flush()
     begin = bench.log.seek(0, os.SEEK_END)
     status = await run_logged(

@@ -9,19 +9,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
-# The kernel ends the program with the thread that started it; execve keeps that wish.
-_LEASHED: Final = (
-    "import ctypes, os, sys\n"
-    "if sys.platform == 'linux': ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)\n"
-    "if os.getppid() != int(sys.argv[1]): os._exit(1)\n"
-    "os.execvp(sys.argv[2], sys.argv[2:])\n"
-)
+# Stays beside the program: when the thread that started it ends, however it ends, the kernel tells it, and it ends the
+# whole group. A program's own children would outlive a parent-death signal that only the program got.
+_LEASH: Final = """
+import ctypes, os, signal, sys
+signal.signal(signal.SIGTERM, lambda *_: os.killpg(0, signal.SIGKILL))
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, int(signal.SIGTERM), 0, 0, 0)
+if os.getppid() != int(sys.argv[1]):
+    os._exit(1)
+pid = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ, setsigdef=[signal.SIGTERM])
+status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+os._exit(status if status >= 0 else 128 - status)
+"""
 
 
 async def run_logged(
     command: Sequence[str], *, log: IO[bytes], folder: Path, environ: Mapping[str, str], keep_open: int
 ) -> int:
-    """Run to the end and give the exit status (negative: the signal). Cancelled, it ends the program's whole group.
+    """Run to the end and give the exit status; for a signal 128 + its number. Cancelled, it ends the whole group.
 
     `keep_open` is a descriptor that the program inherits: a lock stays held as long as any part of the program lives.
     Call it in the main thread.
@@ -31,7 +37,7 @@ async def run_logged(
     """
     loop = asyncio.get_running_loop()
     process = subprocess.Popen(  # noqa: ASYNC220 - starting it takes as long either way; pidfds need no watcher
-        [sys.executable, "-I", "-S", "-c", _LEASHED, str(os.getpid()), *command],
+        [sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid()), *command],
         cwd=folder,
         env=dict(environ),
         stdin=subprocess.DEVNULL,
