@@ -123,7 +123,9 @@ class Replica(msgspec.Struct, kw_only=True):
 
     model: str
     version: str
-    state: Literal["unloaded", "loading", "ready", "busy", "stopping", "waiting_for_room", "waiting_to_retry"]
+    state: Literal[
+        "unloaded", "building", "loading", "ready", "busy", "stopping", "waiting_for_room", "waiting_to_retry"
+    ]
     reason: str | None
     pinned: bool
     pid: int | None

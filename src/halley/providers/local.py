@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
+import msgspec
+
 from halley.clock import Clock
 from halley.dispatch.ports import Emit, Outcome, Work
 from halley.errors import HalleyError, Overloaded
@@ -114,7 +116,7 @@ class LocalProvider:
 
     def states(self) -> list[PoolState]:
         """What each pool is doing, by name of its model."""
-        return sorted((pool.state() for pool in self._pools.values()), key=lambda state: state.model)
+        return sorted((self._state(pool) for pool in self._pools.values()), key=lambda state: state.model)
 
     async def measured_states(self) -> list[PoolState]:
         """`states`, with the memory as it is now."""
@@ -190,6 +192,13 @@ class LocalProvider:
             self._preparing.add(version)
             self._host.start(self._prepare(version, pool, self._environments))
         return False
+
+    def _state(self, pool: Pool) -> PoolState:
+        state = pool.state()
+        if self._environments is None or pool.version not in self._preparing:
+            return state
+        line = self._environments.building(pool.source) or "about to begin"
+        return msgspec.structs.replace(state, doing="building", why=f"its environment is being built: {line}")
 
     async def _prepare(self, version: str, pool: Pool, environments: Environments) -> None:
         try:

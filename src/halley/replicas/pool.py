@@ -23,7 +23,7 @@ OnRoom = Callable[[str], None]
 OnBroken = Callable[[str, str, str], None]
 """Gets the version, an error text for people, and a reason word."""
 
-Doing = Literal["unloaded", "loading", "ready", "busy", "stopping", "waiting_for_room", "waiting_to_retry"]
+Doing = Literal["unloaded", "building", "loading", "ready", "busy", "stopping", "waiting_for_room", "waiting_to_retry"]
 
 
 class ReplicaState(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,16 +41,6 @@ class Note(msgspec.Struct, kw_only=True):
     packages: list[str]
 
 
-class Building(msgspec.Struct, frozen=True, kw_only=True):
-    """A build that goes on. `since` is the clock's monotonic time."""
-
-    key: str
-    model: str
-    since: float
-    log: Path
-    last_line: str = ""
-
-
 class Environments:
     """The folder `DATA/envs`. Lives in one loop, in the main thread; other processes may use the same folder."""
 
@@ -61,7 +51,7 @@ class Environments:
         self._environ = environ
         self._interpreters = Interpreters(environ)
         self._plans: dict[str, Plan] = {}  # by key; what is here is in use
-        self._builds: dict[str, tuple[Building, asyncio.Task[None]]] = {}
+        self._builds: dict[str, asyncio.Task[None]] = {}
         self._failed: dict[str, tuple[float, str]] = {}
         self._held: dict[str, int] = {}  # descriptors that keep other servers from throwing away what we use
 
@@ -131,19 +121,20 @@ class Environments:
         if text and self._clock.monotonic() - at < REMEMBER_SECONDS:
             raise Unusable(text)
         if plan.key not in self._builds:
-            state = Building(key=plan.key, model=plan.model, since=self._clock.monotonic(), log=self.log_of(plan.key))
             task = asyncio.get_running_loop().create_task(self._build(plan))
             task.add_done_callback(lambda done: self._built(plan.key, done))
-            self._builds[plan.key] = (state, task)
-        await asyncio.shield(self._builds[plan.key][1])
+            self._builds[plan.key] = task
+        await asyncio.shield(self._builds[plan.key])
 
-    def states(self) -> list[Building]:
-        """Builds that go on, with the last line of each log."""
-        return [msgspec.structs.replace(state, last_line=_last_line(state.log)) for state, _ in self._builds.values()]
+    def building(self, source: ModelSource) -> str | None:
+        """The last line of the build that goes on for this model; None if none does."""
+        if source.environment_key not in self._builds:
+            return None
+        return _last_line(self.log_of(source.environment_key))
 
     async def close(self) -> None:
         """End what is being built; half of it stays, and is thrown away by the next build."""
-        tasks = [task for _, task in self._builds.values()]
+        tasks = list(self._builds.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -342,4 +333,4 @@ def _end_of(path: Path) -> str:
 
 
 def _last_line(log: Path) -> str:
-    return _CREDENTIALS.sub("***@", building.tail(_end_of(log)).rpartition("\n")[2])
+    return _CREDENTIALS.sub("***@", building.tail(_end_of(log)).rpartition("\n")[2].strip())

@@ -1,0 +1,80 @@
+"""A version whose environment is gone waits for it, is seen to, and fails with the reason if it cannot come back."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from halley.providers.local import LocalProvider
+from halley.replicas.environments.environments import Environments
+from halley.replicas.environments.plan import Rules
+from halley.replicas.loading import load_source
+from halley.testing.clock import FakeClock
+from halley.testing.providers import within
+from unit.environments.packages import model, wheel
+
+pytestmark = pytest.mark.anyio
+
+V = "a version"
+GATED = """
+import os, shutil
+def build_wheel(to, config_settings=None, metadata_directory=None):
+    print("compiling the world", flush=True)
+    open({gate!r}).read()
+    raise SystemExit("no compiler")
+"""
+
+
+class Told:
+    """What the provider says of its versions."""
+
+    def __init__(self, provider: LocalProvider) -> None:
+        self.rooms: asyncio.Queue[str] = asyncio.Queue()
+        self.broken: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue()
+        provider.listen(on_room=self.rooms.put_nowait, on_broken=lambda *said: self.broken.put_nowait(said))
+
+
+@pytest.fixture
+async def environments(tmp_path: Path) -> AsyncIterator[Environments]:
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PIP_VERBOSE": "1"}
+    made = Environments(tmp_path / "envs", rules=Rules(tool="pip"), clock=FakeClock(), environ=environ)
+    yield made
+    await made.close()
+
+
+async def test_room_comes_when_the_environment_is_there(tmp_path, environments) -> None:
+    wheel(tmp_path / "wheels", "greeter", "1.0", "WORD = 'Hello'\n")
+    source = environments.settle(load_source(model(tmp_path / "m", "greeter", wheels=tmp_path / "wheels")))
+    async with LocalProvider(clock=FakeClock(), environ={"PATH": "/usr/bin"}, environments=environments) as provider:
+        told = Told(provider)
+        provider.add(V, source)
+        provider.want(V)
+        provider.want(V)
+        assert provider.states()[0].doing == "building"
+        assert await within(told.rooms.get()) == V
+        assert (provider.states()[0].doing, provider.free_slots(V)) == ("ready", 1)
+
+
+async def test_a_failed_build_breaks_the_version_with_pips_last_lines(tmp_path, environments) -> None:
+    project, gate = tmp_path / "project", tmp_path / "gate"
+    project.mkdir()
+    os.mkfifo(gate)
+    (project / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "gated"\nbackend-path = ["."]\n'
+    )
+    (project / "gated.py").write_text(GATED.format(gate=str(gate)))
+    source = environments.settle(load_source(model(tmp_path / "m", str(project), wheels=tmp_path)))
+    async with LocalProvider(clock=FakeClock(), environ={"PATH": "/usr/bin"}, environments=environments) as provider:
+        told = Told(provider)
+        provider.add(V, source)
+        provider.preload(V)
+        writer = await within(asyncio.to_thread(os.open, gate, os.O_WRONLY))  # opens when the build is that far
+        state = provider.states()[0]
+        assert (state.doing, state.why) == ("building", "its environment is being built: compiling the world")
+        os.close(writer)
+        version, error, reason = await within(told.broken.get())
+        assert (version, reason) == (V, "environment_failed")
+        assert "no compiler" in error
+        assert provider.states()[0].doing == "unloaded"
