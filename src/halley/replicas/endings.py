@@ -6,7 +6,14 @@ from typing import Final, Literal
 import msgspec
 
 Reason = Literal[
-    "replica_died", "out_of_memory", "setup_failed", "setup_timeout", "unresponsive", "unloaded", "worker_lost"
+    "replica_died",
+    "out_of_memory",
+    "setup_failed",
+    "setup_timeout",
+    "unresponsive",
+    "unhealthy",
+    "unloaded",
+    "worker_lost",
 ]
 """`worker_lost`: we stopped it ourselves; the prediction may be tried again. `unloaded`: nothing ran in it."""
 

@@ -149,8 +149,21 @@ class Stop(Frame):
 
 FromReplica = Hello | Described | Refused | Ready | SetupFailed | Log | Output | Metric | Done
 
+Answer = Pong | Health
+
 encode: Final = msgspec.json.Encoder().encode
 _decoder: Final[msgspec.json.Decoder[FromReplica]] = msgspec.json.Decoder(FromReplica)
+
+_answers: Final[msgspec.json.Decoder[Answer]] = msgspec.json.Decoder(Answer)
+
+
+def decode_answer(body: bytes) -> Answer:
+    """Read a frame of a replica on CONTROL.
+
+    Raises:
+        ValueError: it is not protocol v1.
+    """
+    return _answers.decode(body)
 
 
 def decode(body: bytes) -> FromReplica:

@@ -287,7 +287,7 @@ class Pool:
         if was is State.STARTING and not postponed:
             return
         has_siblings = any(replica.state is State.READY for replica in self._replicas)
-        is_missed = has_siblings or self.source.pinned or end.reason == "unresponsive"
+        is_missed = has_siblings or self.source.pinned or end.reason in {"unresponsive", "unhealthy"}
         if self._wanted or postponed or (is_missed and end.reason != "unloaded"):
             self.load()
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from enum import StrEnum
-from typing import Final, Protocol, assert_never
+from typing import Final, Literal, Protocol, assert_never
 
 import msgspec
 
@@ -77,6 +77,7 @@ class Replica:
         self._tail = ""
         self._end: End | None = None  # why it is going to be gone, if we know it before
         self._busy: asyncio.Event | None = asyncio.Event() if source.memory_limit_bytes else None
+        self._has_healthcheck = False
         self._ping: tuple[int, float] | None = None  # `ended_well` and the time when it was asked and did not answer
         started = source if device is None else _on_device(source, device)
         self._child = Child(started, self, environ=host.environ, mode="serve", answered=self._answered)
@@ -149,15 +150,11 @@ class Replica:
         if self._ping is None or self._ping[0] != self.ended_well:  # what ran meanwhile may have held up the answer
             self._ping = (self.ended_well, now)
             self._child.command(frames.encode(frames.Ping(n=self.ended_well)))
+            if self._has_healthcheck:
+                self._child.command(frames.encode(frames.Healthcheck(n=self.ended_well)))
         elif now - self._ping[1] >= rules.health_timeout_seconds:
-            seconds = f"{rules.health_timeout_seconds:g} s"
-            error = (
-                f"{self.source.name}: its idle process did not answer for {seconds} (runs.health_timeout_seconds), "
-                "so it was stopped and is started anew."
-            )
-            self.state = State.STOPPING  # nothing begins in it any more
-            self._end = End(reason="unresponsive", error=error)
-            self._child.kill()
+            seconds = f"{rules.health_timeout_seconds:g} s (runs.health_timeout_seconds)"
+            self._replace("unresponsive", f"its idle process did not answer for {seconds}")
 
     async def stop(self, end: End = _SERVER_STOPS) -> None:
         """Finish what runs, if it is quick; else end by force. Returns when the process is gone."""
@@ -205,8 +202,10 @@ class Replica:
                 self._failed_setup("the model cannot be loaded", frame.error, frame.traceback)
             case frames.Hello(v=version) if version != frames.PROTOCOL:
                 raise ValueError(f"it speaks version {version}, we speak {frames.PROTOCOL}")
-            case frames.Hello() | frames.Described() | frames.Output() | frames.Metric():
-                pass  # described by inspection before; the rest is about a run that we gave up
+            case frames.Described():
+                self._has_healthcheck = frame.healthcheck
+            case frames.Hello() | frames.Output() | frames.Metric():
+                pass  # the rest is about a run that we gave up
             case _:
                 assert_never(frame)
 
@@ -236,8 +235,19 @@ class Replica:
 
     # what follows from it
 
-    def _answered(self, _pong: bytes) -> None:
-        self._ping = None
+    def _answered(self, body: bytes) -> None:
+        answer = frames.decode_answer(body)
+        if type(answer) is frames.Pong:
+            self._ping = None
+        elif type(answer) is frames.Health and answer.status == "unhealthy" and not self.runs:
+            self._replace("unhealthy", f"its healthcheck failed ({answer.error or 'it gave no reason'})")
+
+    def _replace(self, reason: Literal["unresponsive", "unhealthy"], what: str) -> None:
+        if self.state is State.READY:
+            self.state = State.STOPPING  # nothing begins in it any more
+            error = f"{self.source.name}: {what}, so it was stopped and is started anew."
+            self._end = End(reason=reason, error=error)
+            self._child.kill()
 
     def _done(self, frame: frames.Done) -> None:
         run = self.runs.pop(frame.id, None)

@@ -32,7 +32,7 @@ SCHEMA = msgspec.json.encode(
         }
     }
 )
-RULES = DispatchRules(run_timeout_seconds=60.0, caps=OutputCaps(log_bytes=100, output_items=5))
+RULES = DispatchRules(run_timeout_seconds=60.0, caps=OutputCaps(log_bytes=100, output_items=5, output_bytes=1000))
 
 
 class Bottle:

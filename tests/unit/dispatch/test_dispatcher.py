@@ -232,6 +232,13 @@ async def test_floods_are_capped(bottle) -> None:
     ended = await bottle.ended(made.id)
     assert ended.termination_reason == "output_unusable"
     assert "limits.output_events" in (ended.error or "")
+    made = await bottle.create()
+    run = await bottle.provider.next_run(2)
+    for _ in range(2):
+        run.put_out("x" * 600)
+    ended = await bottle.ended(made.id)
+    assert ended.termination_reason == "output_unusable"
+    assert "1,000 bytes (setting limits.output_bytes)" in (ended.error or "")
 
 
 async def test_secrets_reach_the_model_and_nobody_else(bottle) -> None:

@@ -95,6 +95,10 @@ class Machine:
     def state(self, name: str) -> PoolState:
         return next(state for state in self.provider.states() if state.version == name)
 
+    async def weighed(self, name: str) -> None:
+        """Its size is known: it happens beside, soon after it is ready."""
+        await until(lambda: name in self.provider._residence._sizes)
+
     def loaded(self) -> str:
         return "".join(s.version for s in self.provider.states() if s.doing in {"ready", "busy", "loading"})
 
@@ -188,7 +192,7 @@ async def test_who_is_pinned_stays_and_who_cannot_fit_beside_it_is_refused(machi
         here.add("c", SMALL)
         scale.weights = {"a": 150 * MB, "b": 90 * MB, "c": 90 * MB}
         await here.run("b")
-        await until(lambda: here.state("b").replicas[0].memory_bytes > 0)
+        await here.weighed("b")
         await here.run("a")
         await here.run("c")
         assert here.loaded() == "ac"
@@ -206,7 +210,7 @@ async def test_nobody_is_unloaded_while_it_runs_and_whoever_waits_says_why(machi
         scale.weights = {"a": 100 * MB, "b": 100 * MB}
         handle = await here.begin("a")
         await until((here.home / "a" / "running").exists)
-        await until(lambda: here.state("a").replicas[0].memory_bytes > 0)
+        await here.weighed("a")
         running = here.state("a").pid
         here.provider.want("b")
         await until(lambda: here.state("b").doing == "waiting_for_room")
@@ -226,7 +230,7 @@ async def test_a_model_that_is_always_busy_gives_way_after_its_turn(machine) -> 
         here.add("b", SMALL)
         scale.weights = {"a": 100 * MB, "b": 100 * MB}
         handle = await here.begin("a")
-        await until(lambda: here.state("a").replicas[0].memory_bytes > 0)
+        await here.weighed("a")
         here.ready["b"] = asyncio.Event()
         here.provider.want("b")
         here.provider.want("a")  # more is waiting for it already
@@ -384,3 +388,24 @@ async def test_a_version_that_comes_back_while_it_retires_goes_on(machine) -> No
         assert await here.end(handle) == ["abc"]
         assert await within(retiring) is False
         assert here.loaded() == "a"
+
+
+async def test_an_idle_model_that_says_it_is_unhealthy_is_replaced(machine) -> None:
+    code = """
+        import os
+        class Runner:
+            def run(self, text: str) -> str:
+                return text
+            def healthcheck(self) -> bool:
+                return not os.path.exists("ill")
+        """
+    async with machine(health_check_seconds=0.02) as here:
+        here.add("a", code)
+        await here.run("a")
+        pid = here.state("a").pid
+        ill = here.home / "a" / "ill"
+        ill.touch()
+        await until(lambda: here.state("a").exit_reason == "unhealthy")
+        ill.unlink()
+        await until(lambda: here.state("a").pid not in {None, pid} and here.provider.free_slots("a") == 1)
+        assert "its healthcheck failed (healthcheck returned False)" in (here.state("a").exit_text or "")
