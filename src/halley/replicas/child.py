@@ -36,7 +36,7 @@ _HANGING_SECONDS: Final = 1.0  # between the end of the data and the end of the 
 
 
 def _ignore(_: object) -> None:
-    """What nobody asked for, and the end of the control socket: DATA tells the same."""
+    """What nobody asked for."""
 
 
 class Listener(Protocol):
@@ -118,7 +118,7 @@ class Child:
                 sock.close()
         os.set_blocking(self._words, False)
         self._data = Channel(ours[0], take=listener.heard, ended=self._data_ended)
-        self._control = Channel(ours[1], take=answered, ended=_ignore)
+        self._control = Channel(ours[1], take=answered, ended=self._control_ended)
         self._loop.add_reader(self._words, self._read_words)
         self._loop.add_reader(self._pidfd, self._on_exit)
         self.gone: Final[asyncio.Future[None]] = self._loop.create_future()
@@ -164,6 +164,10 @@ class Child:
                 os.killpg(self.pid, number)
             except ProcessLookupError:
                 pass
+
+    def _control_ended(self, fault: str | None) -> None:
+        if fault is not None:  # an end without a fault is told by DATA as well
+            self._data_ended(fault)
 
     def _data_ended(self, fault: str | None) -> None:
         if fault is not None:

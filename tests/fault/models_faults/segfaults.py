@@ -1,0 +1,7 @@
+"""Reads where nothing is."""
+
+import ctypes
+
+
+def run() -> int:
+    return ctypes.string_at(0)[0]
