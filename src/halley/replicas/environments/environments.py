@@ -169,7 +169,10 @@ class Environments:
             raise Unusable(self._failure(plan, _CREDENTIALS.sub("***@", text))) from error
         except OSError as error:
             raise Unusable(self._failure(plan, f"{error}.")) from error
-        await self.evict()
+        try:
+            await self.evict()
+        except OSError as error:  # what was built is there all the same
+            _log.warning("environments could not be thrown away: %s", error)
 
     async def _build_locked(self, plan: Plan, uv: str | None, lock: int) -> None:
         final, at = self._folder / plan.key, self._path(plan.key, "tmp")
