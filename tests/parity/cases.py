@@ -1,5 +1,9 @@
-"""Which models run on both servers, with which inputs, and where the results may differ."""
+"""Which models run on both servers, with which inputs, and where the results may differ.
 
+Beside those of this folder, all of tests/interface that are one file, as `interface.NAME`.
+"""
+
+import json
 import tomllib
 from pathlib import Path
 from typing import Any, Final
@@ -8,13 +12,33 @@ from results import Result
 
 HERE: Final = Path(__file__).parent
 MODELS: Final = HERE / "models"
-CASES: Final[dict[str, list[dict[str, Any]]]] = tomllib.loads((HERE / "cases.toml").read_text())
+INTERFACE: Final = HERE.parent / "interface" / "models"
+
+
+def _interface() -> dict[str, list[dict[str, Any]]]:
+    """Not those that are canceled or run several at once: what these come to is a matter of time."""
+    found = {}
+    for file in sorted(INTERFACE.glob("*.json")):
+        cases = json.loads(file.read_text())
+        if file.with_suffix(".py").exists() and not any("cancel_at" in case or "together" in case for case in cases):
+            found[f"interface.{file.stem}"] = [case.get("input", {}) for case in cases]
+    return found
+
+
+OWN: Final[dict[str, list[dict[str, Any]]]] = tomllib.loads((HERE / "cases.toml").read_text())
+CASES: Final = OWN | _interface()
 _SKIPS: Final[dict[str, dict[str, str]]] = tomllib.loads((HERE / "skips.toml").read_text())
 DIFFERS: Final = _SKIPS["differs"]
 SKIPS: Final = DIFFERS | _SKIPS["races"]
 
 Results = dict[str, list[tuple[Result, Result]]]
 """For each model and each of its inputs: what Halley made of it, and what Cog did."""
+
+
+def file_of(model: str) -> Path:
+    """The one file that a model is."""
+    group, _, name = model.rpartition(".")
+    return (INTERFACE if group else MODELS) / f"{name}.py"
 
 
 def compared(model: str) -> list[int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from cases import CASES, MODELS, Results
+from cases import CASES, Results, file_of
 from cogserver import CogServer, SetupFailed, reference
 from process import Halley
 from results import Result
@@ -36,7 +36,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
 def _copy(name: str, folder: Path) -> Path:
     """A copy in a folder of its own: models write where they stand."""
     (folder / name).mkdir()
-    return Path(shutil.copy(MODELS / f"{name}.py", folder / name))
+    return Path(shutil.copy(file_of(name), folder / name))
 
 
 def _by_halley(server: Halley, name: str, inputs: list[dict[str, Any]]) -> list[Result]:

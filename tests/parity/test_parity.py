@@ -7,7 +7,7 @@ fails, so that the list stays true.
 from typing import Final
 
 import pytest
-from cases import CASES, DIFFERS, MODELS, SKIPS, Results, compared
+from cases import CASES, DIFFERS, MODELS, OWN, SKIPS, Results, compared
 
 ENOUGH: Final = 55
 
@@ -23,7 +23,7 @@ def test_results_are_the_same(model: str, results: Results) -> None:
 def test_exception_is_still_one(skip: str, results: Results) -> None:
     model, _, number = skip.partition("#")
     pairs = results[model][int(number) : int(number) + 1] if number else results[model]
-    assert all(ours.differences(its) for ours, its in pairs), f"{skip} is the same now: take it from skips.toml"
+    assert any(ours.differences(its) for ours, its in pairs), f"{skip} is the same now: take it from skips.toml"
 
 
 def test_enough_models_are_compared() -> None:
@@ -31,7 +31,7 @@ def test_enough_models_are_compared() -> None:
 
 
 def test_lists_name_what_is_there() -> None:
-    assert {file.stem for file in MODELS.glob("*.py")} == set(CASES)
+    assert {file.stem for file in MODELS.glob("*.py")} == set(OWN)
     known = set(CASES) | {f"{model}#{number}" for model, inputs in CASES.items() for number in range(len(inputs))}
     assert set(SKIPS) <= known
     assert all(len(reason) > 20 for reason in SKIPS.values())

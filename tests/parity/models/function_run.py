@@ -1,2 +1,0 @@
-def run(text: str, times: int = 2) -> str:
-    return text * times
