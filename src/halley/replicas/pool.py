@@ -162,8 +162,8 @@ class Pool:
         """
         freest, most = None, 0
         for replica in self._replicas:
-            if replica.free > most:
-                freest, most = replica, replica.free
+            if (free := replica.free) > most:
+                freest, most = replica, free
         if freest is None:
             raise Overloaded(f"The process of {self.source.name} ended before the prediction began; it can run again.")
         run = freest.begin(work)
