@@ -9,11 +9,9 @@ from typing import Any, Final
 import pytest
 from process import Halley
 
-from halley.settings import Settings
-
 HERE: Final = Path(__file__).parent
 # Their requirements are what models of their year wanted; nothing is installed for this test.
-AS_IT_IS: Final = '[environments]\nenv = "current"\n' if "environments" in Settings.__struct_fields__ else ""
+AS_IT_IS: Final = '[environments]\nenv = "current"\n'
 
 
 @pytest.fixture(scope="session")
