@@ -14,6 +14,7 @@ from halley.replicas.loading import load_source
 from halley.testing.clock import FakeClock
 from halley.testing.providers import within
 from unit.environments.packages import model, wheel
+from unit.replicas.processes import until
 
 pytestmark = pytest.mark.anyio
 
@@ -71,8 +72,9 @@ async def test_a_failed_build_breaks_the_version_with_pips_last_lines(tmp_path, 
         provider.add(V, source)
         provider.preload(V)
         writer = await within(asyncio.to_thread(os.open, gate, os.O_WRONLY))  # opens when the build is that far
-        state = provider.states()[0]
-        assert (state.doing, state.why) == ("building", "its environment is being built: compiling the world")
+        # pip passes on what a build prints in its own time
+        await until(lambda: provider.states()[0].why == "its environment is being built: compiling the world")
+        assert provider.states()[0].doing == "building"
         os.close(writer)
         version, error, reason = await within(told.broken.get())
         assert (version, reason) == (V, "environment_failed")
