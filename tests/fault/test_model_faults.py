@@ -408,3 +408,24 @@ def test_a_server_that_is_killed_takes_everything_along(tmp_path: Path) -> None:
     finally:
         world.halley.kill()
     assert not left_of(left)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('run: "run.py:Runner\nbuild: [1', "cog.yaml, line 2 is not valid YAML"),
+        ("run: 7\n", "cog.yaml, line 1: `run` must be a reference such as predict.py:Predictor"),
+        ("run: absent.py:Runner\n", "cog.yaml, line 1: 'absent.py:Runner' names the file absent.py, which is not in"),
+        ("run: steady.py\nconcurrency:\n  max: none\n", "cog.yaml, line 3: `concurrency.max` must be a whole number"),
+    ],
+)
+def test_a_wrong_cog_yaml_is_named_at_the_start(tmp_path: Path, text: str, words: str) -> None:
+    folder = tmp_path / "m"
+    folder.mkdir()
+    (folder / "steady.py").write_bytes((MODELS / "steady.py").read_bytes())
+    (folder / "cog.yaml").write_text(text)
+    server = Halley(tmp_path, "--no-demo", config=f'[models."faults/wrong"]\npath = "{folder}"\n')
+    server.start(wait=False)
+    assert server.process is not None
+    assert server.process.wait(PATIENCE_SECONDS) == 2
+    assert words in " ".join(server.log().split()), server.log()
