@@ -9,6 +9,9 @@ from typing import Final
 import pytest
 from cases import CASES, DIFFERS, MODELS, OWN, SKIPS, Results, compared
 
+# The first test waits for all predictions of both servers: half a minute on an idle machine.
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(400)]
+
 ENOUGH: Final = 55
 
 
