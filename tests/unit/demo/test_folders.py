@@ -100,6 +100,8 @@ def test_what_makes_each_model_special_is_seen_by_the_runner():
         "max_concurrency": 64,
         "file_inputs": False,
         "warnings": [],
+        "healthcheck": False,
+        "trains": False,
     }
 
 
