@@ -2,6 +2,7 @@
 
 import urllib.parse
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,3 +103,21 @@ def test_a_full_queue_is_429_for_its_owner_and_503_for_all(halley: Halley) -> No
     assert len(made) == 4
     for prediction_id, key in made:
         assert halley.call("POST", f"/v1/predictions/{prediction_id}/cancel", key=key)[2]["status"] == "canceled"
+
+
+def test_equal_models_under_two_names_are_both_served(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "predict.py").write_text("def predict(text: str) -> str:\n    return text\n")
+    with Halley(tmp_path, str(tmp_path / "first"), str(tmp_path / "second"), "--no-demo") as server:
+        versions = set()
+        for name in ("first", "second"):
+            path = f"/v1/models/local/{name}/predictions"
+            status, _, done = server.call("POST", path, {"input": {"text": name}}, headers={"Prefer": "wait"})
+            assert (status, done["model"], done["output"]) == (201, f"local/{name}", name)
+            versions.add(done["version"])
+        assert len(versions) == 2
+        server.stop()
+        server.start()
+        for version in versions:  # the ids outlive a restart
+            assert server.call("POST", "/v1/predictions", {"version": version, "input": {"text": "a"}})[0] == 201

@@ -1,6 +1,7 @@
 """Brings the configured models into the catalog: read, described once, runnable from then on."""
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -85,6 +86,7 @@ class ModelLoader:
         self._versions: dict[str, str] = {}  # what each model runs now
         self._served: set[str] = set()
         self.faults = catalog.faults  # by model name
+        self._registering = asyncio.Lock()
 
     async def load_all(self, wanted: Sequence[Wanted]) -> None:
         """Load what the store knows at once, describe the others side by side.
@@ -176,18 +178,26 @@ class ModelLoader:
         schema = await self._known_schema(source.name, digest)
         if schema is None:
             schema = (await inspect(source, environ=self._environ)).openapi_schema
-        version = Version(
-            id=version_id(digest, schema, self._environment_of(source)),
-            model=source.name,
-            created_at=now,
-            openapi_schema=schema,
-            source_digest=digest,
-            run_timeout_seconds=source.run_timeout_seconds,
-        )
-        try:
-            return await self._catalog.register(model, version)
-        except Unusable as error:
-            raise Unusable(f"{source.name}: {error}") from error
+        async with self._registering:  # equal models must not both find their id free
+            version = Version(
+                id=await self._free_id(source.name, version_id(digest, schema, self._environment_of(source))),
+                model=source.name,
+                created_at=now,
+                openapi_schema=schema,
+                source_digest=digest,
+                run_timeout_seconds=source.run_timeout_seconds,
+            )
+            try:
+                return await self._catalog.register(model, version)
+            except Unusable as error:
+                raise Unusable(f"{source.name}: {error}") from error
+
+    async def _free_id(self, model: str, version: str) -> str:
+        """The id, or one made from it and the name if a model of another name has equal files: ids are unique."""
+        known = await self._store.get_version(version)
+        if known is None or known.model == model:
+            return version
+        return hashlib.sha256(f"{version} {model}".encode()).hexdigest()
 
     def _environment_of(self, source: ModelSource) -> str:
         lock = self._environments.lock_of(source)
