@@ -3,14 +3,17 @@
 import base64
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
-import jinja2
 import msgspec
 
 from halley.clock import rfc3339
 from halley.predictions.records import Prediction
+
+if TYPE_CHECKING:
+    import jinja2
 
 _REFRESH_SECONDS: Final = 2
 _TEXT_LIMIT: Final = 200_000  # characters of one block; the API has the rest
@@ -25,24 +28,32 @@ class Media(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pages:
-    """Templates, loaded once."""
+    """Templates, loaded when the first page is asked for: most servers never show one, and Jinja takes 2 MB."""
 
-    def __init__(self) -> None:
-        self._environment = jinja2.Environment(
+    @cached_property
+    def _environment(self) -> "jinja2.Environment":
+        import jinja2
+
+        return jinja2.Environment(
             loader=jinja2.PackageLoader("halley.web"),
             autoescape=True,
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._prediction = self._environment.get_template("prediction.html")
-        self._closed = self._environment.get_template("closed.html").render().encode()
-        self._style_source = _digest_of_style(self._closed)
 
-    @property
+    @cached_property
+    def _prediction(self) -> "jinja2.Template":
+        return self._environment.get_template("prediction.html")
+
+    @cached_property
+    def _closed(self) -> bytes:
+        return self._environment.get_template("closed.html").render().encode()
+
+    @cached_property
     def style_source(self) -> str:
         """What a content security policy must allow as style: exactly ours, by its digest."""
-        return self._style_source
+        return _digest_of_style(self._closed)
 
     def prediction(self, row: Prediction, *, output: Any, links: Mapping[str, str]) -> bytes:
         """The page of a prediction. `links` maps links to its files to media types; `output` is what else it has."""
