@@ -1,0 +1,47 @@
+"""Every setting of a Halley server: one frozen value, read once, each part knowing where it came from.
+
+Nobody else reads the environment. Order: flag > `HALLEY_*` > `--config` file > `./halley.toml` > the user's file >
+default. `shapes` says what there is, `sources` where it comes from, `reading` makes the one value of it.
+"""
+
+from halley.settings.names import MASK, shown
+from halley.settings.reading import read_settings
+from halley.settings.shapes import (
+    DEFAULT_PORT,
+    Egress,
+    Environments,
+    Limits,
+    Memory,
+    Model,
+    Part,
+    Quirks,
+    Retention,
+    Runs,
+    Server,
+    Settings,
+    SettingsError,
+)
+from halley.settings.sources import process_environ
+from halley.settings.units import parse_bytes, parse_seconds
+
+__all__ = [
+    "DEFAULT_PORT",
+    "MASK",
+    "Egress",
+    "Environments",
+    "Limits",
+    "Memory",
+    "Model",
+    "Part",
+    "Quirks",
+    "Retention",
+    "Runs",
+    "Server",
+    "Settings",
+    "SettingsError",
+    "parse_bytes",
+    "parse_seconds",
+    "process_environ",
+    "read_settings",
+    "shown",
+]

@@ -1,0 +1,134 @@
+"""One value from all sources: later ones win, each value is checked, and all of them together."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import msgspec
+
+from halley.settings.names import MASK, SECRET_NAMES, groups, is_model, leaves, model_fields, unknown
+from halley.settings.shapes import Model, Settings, SettingsError
+from halley.settings.sources import Given, from_environ, from_files, from_flags, user_folder
+from halley.settings.units import parse_bytes, parse_seconds
+
+_ORIGIN: Final = re.compile(r"https?://[^\s/?#@\\]+/?", re.IGNORECASE)
+
+
+def read_settings(
+    environ: Mapping[str, str],
+    *,
+    config: Path | None,
+    flags: Mapping[str, Any],
+    folder: Path | None = None,
+    user_file: Path | None = None,
+) -> Settings:
+    """Read every source once and give the one value.
+
+    `flags` maps dotted names (`server.port`) to values; None means not given. `folder` is where `halley.toml` is
+    looked for (the working directory); `user_file` is the user's own file.
+
+    Raises:
+        SettingsError: an unknown name, an unfit value, an unreadable file.
+    """
+    found: dict[str, Given] = {}
+    for source in (
+        from_files(config, folder or Path.cwd(), user_file or user_folder("config") / "halley.toml"),
+        from_environ(environ),
+        from_flags(flags),
+    ):
+        found.update({given.name: given for given in source})
+    return _build(found)
+
+
+def _build(found: Mapping[str, Given]) -> Settings:
+    tables: dict[str, dict[str, Any]] = {"": {}}
+    for given in found.values():
+        group, _, key = given.name.rpartition(".")
+        field = model_fields().get(key) if is_model(group) else leaves().get(given.name)
+        if field is None:
+            raise unknown(given.name, given.origin)
+        tables.setdefault(group, {})[key] = _value(given, field)
+    top = tables.pop("")
+    models = {
+        name.removeprefix("models."): _model(name, fields, found) for name, fields in tables.items() if is_model(name)
+    }
+    parts: dict[str, Any] = {name: groups()[name](**fields) for name, fields in tables.items() if not is_model(name)}
+    top.setdefault("data", user_folder("data"))
+    settings = Settings(**top, **parts, models=models, origins={name: given.origin for name, given in found.items()})
+    _check_together(settings)
+    return settings
+
+
+def _model(name: str, fields: dict[str, Any], found: Mapping[str, Given]) -> Model:
+    if "path" not in fields:
+        origin = next(given.origin for given in found.values() if given.name.startswith(f"{name}."))
+        raise SettingsError(f'[{name}] ({origin}) has no path; add path = "folder/of/the/model".')
+    return Model(**fields)
+
+
+def _check_together(settings: Settings) -> None:
+    if settings.admin_key is not None and len(settings.admin_key) < 32:
+        origin = settings.origins["admin_key"]
+        raise SettingsError(
+            f"admin_key ({origin}) is too short; it needs 32 or more characters. `openssl rand -hex 24` makes one."
+        )
+    _check_server(settings)
+    runs = settings.runs
+    if runs.heartbeat_seconds * 2 > runs.lease_seconds:
+        raise SettingsError(
+            f"runs.lease_seconds ({runs.lease_seconds:g}) must be at least twice"
+            f" runs.heartbeat_seconds ({runs.heartbeat_seconds:g})."
+        )
+
+
+def _check_server(settings: Settings) -> None:
+    server = settings.server
+    origins = [("public_url", server.public_url), *(("cors_origins", one) for one in server.cors_origins if one != "*")]
+    for name, text in origins:
+        if text is not None and not _ORIGIN.fullmatch(text):
+            raise SettingsError(
+                f"server.{name} ({settings.origins[f'server.{name}']}): {text!r} is not an origin:"
+                " a scheme and a host without a path, as in https://halley.example.com."
+            )
+    for text in server.trusted_proxies:
+        from ipaddress import ip_network  # most servers trust no proxy, and every command reads the settings
+
+        try:
+            ip_network(text, strict=False)
+        except ValueError as error:
+            raise SettingsError(
+                f"server.trusted_proxies ({settings.origins['server.trusted_proxies']}): {error};"
+                " give addresses or networks, as in 10.0.0.0/8."
+            ) from error
+
+
+def _value(given: Given, kind: Any) -> Any:
+    raw = given.value
+    try:
+        if isinstance(raw, str) and type(None) in get_args(kind) and raw.lower() in {"none", "never"}:
+            return None
+        if kind is Path or kind == Path | None:
+            return (given.base / Path(raw).expanduser()).absolute()
+        if isinstance(raw, str):
+            raw = _from_text(given.name, raw, kind)
+        value = msgspec.convert(raw, kind, strict=not isinstance(given.value, str))
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError("expected a finite number")
+    except (TypeError, ValueError, msgspec.ValidationError) as error:
+        masked = MASK if given.name in SECRET_NAMES else repr(given.value)
+        raise SettingsError(f"{given.name} = {masked} ({given.origin}) is not valid: {error}.") from error
+    return value
+
+
+def _from_text(name: str, text: str, kind: Any) -> Any:
+    if name.endswith("_seconds"):
+        return parse_seconds(text)
+    if name.endswith("_bytes"):
+        return parse_bytes(text)
+    if tuple in (kind, getattr(kind, "__origin__", None)):
+        return [item.strip() for item in text.split(",") if item.strip()]
+    return text

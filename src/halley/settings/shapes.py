@@ -1,0 +1,165 @@
+"""The shapes of all settings, with their defaults: a group is a table of `halley.toml`.
+
+A name's last word is its unit: `_seconds` takes `30`, `"30s"`, `"1h30m"`; `_bytes` takes `1024`, `"256MB"`, `"32MiB"`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+DEFAULT_PORT: Final = 1986
+DAY_SECONDS: Final = 86_400.0
+MIB: Final = 2**20
+
+Positive = Annotated[int, msgspec.Meta(gt=0)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+SomeSeconds = Annotated[float, msgspec.Meta(ge=0)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+
+
+class SettingsError(Exception):
+    """A setting is unknown or has an unfit value; the message names it, its origin and what would be right."""
+
+    code = "settings"
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A group of settings; each is a table of `halley.toml`."""
+
+
+class Server(Part, frozen=True, kw_only=True):
+    """Where Halley listens, and what it believes about the way to it."""
+
+    host: str = "127.0.0.1"
+    port: Port = DEFAULT_PORT  # 0 takes any free one
+    public_url: str | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()  # empty: no CORS headers at all
+    access_log: bool = True
+
+
+class Model(Part, frozen=True, kw_only=True):
+    """One local model; None means the general setting of `runs`."""
+
+    path: Path
+    preload: bool = False
+    concurrency: Positive | None = None
+    run_timeout_seconds: Seconds | None = None
+    memory_limit_bytes: Positive | None = None
+    replicas: Positive | None = None  # None: what x-halley in its cog.yaml says, else 1
+    pinned: bool | None = None  # never unloaded; None: what x-halley says, else no
+    gpu_memory_bytes: Positive | None = None  # None: what x-halley says, else a whole device if it needs one
+    env: Literal["own", "current"] | None = None
+    visibility: Literal["public", "private"] = "private"
+
+
+class Limits(Part, frozen=True, kw_only=True):
+    """The limits table. Source: design section 7."""
+
+    json_body_bytes: Positive = 32 * MIB
+    json_depth: Positive = 64
+    upload_bytes: Positive = 100 * MIB
+    file_name_bytes: Positive = 255
+    inline_data_bytes: Positive = 16 * MIB
+    webhook_url_bytes: Positive = 2048
+    queued_per_account: Positive = 10_000
+    queued_total: Positive = 100_000
+    wait_create_max_seconds: SomeSeconds = 55.0  # never near 60: one client posts again at 60 (contract 0.10)
+    wait_get_max_seconds: SomeSeconds = 60.0
+    header_bytes: Positive = 32 * 1024
+    header_seconds: Seconds = 10.0
+    body_seconds: Seconds = 30.0  # without progress
+    idle_seconds: Seconds = 75.0
+    link_seconds: Annotated[float, msgspec.Meta(gt=0, le=7 * DAY_SECONDS)] = DAY_SECONDS
+    log_bytes: Positive = 16 * MIB
+    output_events: Positive = 100_000
+    output_bytes: Positive = 64 * MIB
+    webhook_connect_seconds: Seconds = 5.0
+    webhook_total_seconds: Seconds = 10.0
+    file_life_seconds: Seconds = DAY_SECONDS
+    data_url_bytes: Positive = 256_000  # one output file shown as a data: URL
+    data_url_answer_bytes: Positive = 2_000_000  # all of them in one answer
+
+
+class Runs(Part, frozen=True, kw_only=True):
+    """How long a prediction may take, and how its ownership is kept. Source: design section 4."""
+
+    run_timeout_seconds: Seconds = 1800.0
+    max_queue_seconds: Seconds = DAY_SECONDS
+    cancel_grace_seconds: SomeSeconds = 5.0
+    setup_timeout_seconds: Seconds = 600.0
+    health_check_seconds: Seconds = 5.0
+    health_timeout_seconds: Seconds = 10.0
+    lease_seconds: Seconds = 20.0
+    heartbeat_seconds: Seconds = 5.0
+    max_attempts: Positive = 2
+
+
+class Memory(Part, frozen=True, kw_only=True):
+    """Memory of all replicas together; None sets no budget."""
+
+    budget_bytes: Positive | None = None
+    idle_unload_seconds: Seconds | None = None
+    turn_seconds: Seconds = 10.0
+
+
+class Environments(Part, frozen=True, kw_only=True):
+    """The Python environments that models ask for. Source: design section 11."""
+
+    env: Literal["own", "current"] = "own"  # current: the server's interpreter runs every model
+    tool: Literal["auto", "uv", "pip"] = "auto"  # auto: uv where there is one
+    strict_python: bool = False
+    folder: Path | None = None  # None: `envs` in the data folder
+    build_timeout_seconds: Seconds = 1800.0
+    max_bytes: Positive | None = 50 * 2**30
+
+
+class Egress(Part, frozen=True, kw_only=True):
+    """The only door out: which private addresses are open, and how far a request may go."""
+
+    allow: tuple[str, ...] = ()  # "10.0.0.5:8080", "10.1.0.0/16:443", "[::1]:80"
+    http: bool = True  # plain http: URLs, too
+    timeout_seconds: Seconds = 60.0
+    max_bytes: Positive = 1024 * MIB
+    max_redirects: Annotated[int, msgspec.Meta(ge=0)] = 3
+
+
+class Retention(Part, frozen=True, kw_only=True):
+    """How long finished predictions keep their data; None keeps them for ever."""
+
+    api_seconds: Seconds | None = 30 * DAY_SECONDS
+    web_seconds: Seconds | None = None
+
+
+class Quirks(Part, frozen=True, kw_only=True):
+    """Switches for what is done to meet particular clients. Source: contract section 17, D3, D21, D34."""
+
+    expose_aborted: bool = False
+    data_urls: bool = True
+    strict_inputs: bool = False
+
+
+class Settings(Part, frozen=True, kw_only=True):
+    """All of them. `origins` tells for each dotted name that was set where its value came from."""
+
+    data: Path
+    server: Server = Server()
+    demo: bool = True
+    models: dict[str, Model] = {}
+    limits: Limits = Limits()
+    runs: Runs = Runs()
+    memory: Memory = Memory()
+    environments: Environments = Environments()
+    egress: Egress = Egress()
+    retention: Retention = Retention()
+    quirks: Quirks = Quirks()
+    admin_key: str | None = None
+    origins: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        # The derived one would put the admin key into any log or traceback that shows the settings.
+        return f"Settings(data={self.data!s})"

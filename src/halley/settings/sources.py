@@ -1,0 +1,99 @@
+"""Where values come from: files, the environment, flags."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from halley.settings.names import SECRET_NAMES, groups, is_model, leaves, unknown
+from halley.settings.shapes import SettingsError
+
+CLIENT_NAMES: Final = frozenset({"HALLEY_SERVER", "HALLEY_TOKEN", "HALLEY_PROFILE", "HALLEY_CONFIG"})
+
+
+def process_environ() -> Mapping[str, str]:
+    """Give this process's environment; the one place that touches it."""
+    return os.environ
+
+
+class Given(msgspec.Struct, frozen=True):
+    """One value of one source, not yet looked at."""
+
+    name: str
+    value: Any
+    origin: str
+    base: Path  # relative paths start here
+
+
+def from_files(config: Path | None, folder: Path, user_file: Path) -> Iterable[Given]:
+    """Read the user's file, the folder's `halley.toml` and the named one, in this order."""
+    if config is not None and not config.is_file():
+        raise SettingsError(
+            f"The configuration file {config} does not exist; give the path of a TOML file to --config."
+        )
+    seen: list[Path] = []
+    for path in (user_file, folder / "halley.toml", config):
+        if path is not None and path.is_file() and path.resolve() not in seen:
+            seen.append(path.resolve())
+            yield from _from_table("", _load_toml(path), str(path), path.resolve().parent)
+
+
+def _load_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read as TOML: {error}") from error
+
+
+def _from_table(prefix: str, table: Mapping[str, Any], origin: str, base: Path) -> Iterable[Given]:
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            if name != "models" and name not in groups() and not is_model(name):
+                raise unknown(name, origin)
+            yield from _from_table(f"{name}.", value, origin, base)
+        elif name.endswith("_file") and name.removesuffix("_file") in SECRET_NAMES:
+            yield _secret_from_file(name.removesuffix("_file"), base / str(value), f"{origin}, {name}")
+        else:
+            yield Given(name, value, f"{origin}, {name}", base)
+
+
+def from_environ(environ: Mapping[str, str]) -> Iterable[Given]:
+    """Read `HALLEY_*`; two underscores stand for a dot, and `_FILE` names a file that holds the secret."""
+    for variable in sorted(environ):
+        if not variable.startswith("HALLEY_") or variable in CLIENT_NAMES:
+            continue
+        name = variable.removeprefix("HALLEY_").lower().replace("__", ".")
+        plain = name.removesuffix("_file")
+        if plain != name and name not in leaves() and plain in leaves():
+            yield _secret_from_file(plain, Path(environ[variable]), variable)
+        elif name.split(".")[0] == "models":
+            raise SettingsError(f'{variable} is not possible: models are set in halley.toml, as [models."owner/name"].')
+        else:
+            yield Given(name, environ[variable], variable, Path.cwd())
+
+
+def from_flags(flags: Mapping[str, Any]) -> Iterable[Given]:
+    """Read dotted names; None means not given."""
+    for name, value in flags.items():
+        if value is not None:
+            yield Given(name, value, f"flag --{name.rpartition('.')[2].replace('_', '-')}", Path.cwd())
+
+
+def _secret_from_file(name: str, path: Path, origin: str) -> Given:
+    try:
+        return Given(name, path.expanduser().read_text(encoding="utf-8").strip(), origin, Path.cwd())
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{origin} names the file {path}, which cannot be read: {error}") from error
+
+
+def user_folder(what: Literal["data", "config"]) -> Path:
+    """Give the folder where this user's programs keep theirs."""
+    import platformdirs  # only when no file or flag says it
+
+    return platformdirs.user_data_path("halley") if what == "data" else platformdirs.user_config_path("halley")
