@@ -218,6 +218,39 @@ async def test_keys_are_made_shown_once_and_revoked(world: World) -> None:
     assert (await world.request("DELETE", "/v1/keys/none", token=admin)).status == 404
 
 
+async def test_options_of_a_key_are_shown_and_changed_one_by_one(world: World) -> None:
+    admin, _ = await world.keys.issue("root", "admin", ["admin"])  # type: ignore[list-item]
+    made = (await world.post("/v1/keys", {"username": "carol", "options": {"hold": False}}, token=admin)).json()
+    assert made["options"] == {"hold": False, "cancel_abandoned": False}
+    token, path = made.pop("token"), f"/v1/keys/{made['id']}"
+    assert (await world.keys.verify(token)).key.options.hold is False
+    changed = await world.request("PATCH", path, body={"options": {"cancel_abandoned": True}}, token=admin)
+    assert (changed.status, changed.json()) == (200, made | {"options": {"hold": False, "cancel_abandoned": True}})
+    assert changed.json() in (await world.get("/v1/keys", token=admin)).json()["results"]
+    assert (await world.keys.verify(token)).key.options.cancel_abandoned, "it counts at once"
+    back = await world.request("PATCH", path, body={"options": {"hold": None}}, token=admin)
+    assert back.json()["options"] == {"hold": True, "cancel_abandoned": True}
+    assert (await world.request("PATCH", "/v1/keys/none", body={"options": {}}, token=admin)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "options"),
+        ({"options": []}, "options"),
+        ({"options": {"hold": 1}}, "options.hold"),
+        ({"options": {"hold": "no"}}, "options.hold"),
+        ({"options": {"held": True}}, "options.held"),
+    ],
+)
+async def test_unfit_options_are_422(world: World, body: object, field: str) -> None:
+    admin, _ = await world.keys.issue("root", "admin", ["admin"])  # type: ignore[list-item]
+    _, key = await world.keys.issue("carol", "laptop")
+    reply = await world.request("PATCH", f"/v1/keys/{key.id}", body=body, token=admin)
+    assert reply.status == 422
+    assert [fault["field"] for fault in reply.json()["invalid_fields"]] == [field]
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -32,6 +32,8 @@ def body_of(route: Route) -> dict[str, object]:
         return {"body": content, "headers": {"content-type": "multipart/form-data; boundary=b"}}
     if route.name == "keys.create":
         return {"body": {"username": "carol"}}
+    if route.name == "keys.change":
+        return {"body": {"options": {"hold": False}}}
     return {"body": {"version": "acme/free", "input": {}}} if route.body == "json" else {}
 
 

@@ -2,16 +2,20 @@
 
 from typing import Final
 
+import msgspec
+
 from halley.api import present, wire
 from halley.api.asgi import Answer, Call, json_answer
 from halley.api.bodies import read_object, text_member
 from halley.api.parts import Parts
 from halley.api.present import encode
-from halley.api.problems import invalid
-from halley.keys.records import DEFAULT_SCOPES, Scope
+from halley.api.problems import all_invalid, invalid
+from halley.errors import InvalidField
+from halley.keys.records import DEFAULT_SCOPES, KeyOptions, Scope
 
 _HARDWARE: Final = encode([wire.Hardware(name="CPU", sku="cpu")])
 _NAME_LIMIT: Final = 200
+_OPTION_NAMES: Final = ", ".join(KeyOptions.__struct_fields__)
 
 
 async def get_account(call: Call, parts: Parts) -> Answer:  # noqa: ARG001
@@ -37,15 +41,46 @@ async def create_key(call: Call, parts: Parts) -> Answer:
     name = text_member(members, "name", required=False)
     if len(name) > _NAME_LIMIT:
         raise invalid("max_length", "name", f"must be at most {_NAME_LIMIT} characters")
-    token, key = await parts.keys.issue(username, name, _scopes(members.get("scopes")))
+    options = KeyOptions().changed(_option_changes(members.get("options")))
+    token, key = await parts.keys.issue(username, name, _scopes(members.get("scopes")), options=options)
     headers = [(b"location", f"{call.variant.base}/keys/{key.id}".encode()), (b"cache-control", b"no-store")]
     return json_answer(encode(present.new_key(key, username, token)), 201, headers)
+
+
+async def change_key(call: Call, parts: Parts) -> Answer:
+    """Change some of a key's options, from now on."""
+    members, _ = await read_object(call, parts.limits)
+    if "options" not in members:
+        raise invalid("required", "options", f"name the options to change: {_OPTION_NAMES}")
+    key, account = await parts.keys.change_options(call.params[0], _option_changes(members["options"]))
+    return json_answer(encode(present.key(key, account)))
 
 
 async def delete_key(call: Call, parts: Parts) -> Answer:
     """Refuse the key from now on."""
     await parts.keys.revoke(call.params[0])
     return Answer(status=204)
+
+
+def _option_changes(value: object) -> dict[str, object]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise invalid("type", "options", f"must be an object with some of {_OPTION_NAMES}")
+    faults = [fault for name, item in value.items() if (fault := _option_fault(name, item)) is not None]
+    all_invalid(faults)
+    return value
+
+
+def _option_fault(name: str, value: object) -> InvalidField | None:
+    field = f"options.{name[:100]}"
+    if name not in KeyOptions.__struct_fields__:
+        return InvalidField(type="unknown", field=field, description=f"there is no such option; known: {_OPTION_NAMES}")
+    try:
+        KeyOptions().changed({name: value})
+    except msgspec.ValidationError as error:
+        return InvalidField(type="type", field=field, description=str(error).partition(" - at ")[0])
+    return None
 
 
 def _scopes(value: object) -> frozenset[Scope]:

@@ -229,6 +229,7 @@ def _key_members(found: Key, owner: Account | None) -> dict[str, Any]:
         "name": found.name,
         "hint": found.hint,
         "scopes": sorted(found.scopes),
+        "options": msgspec.convert(msgspec.to_builtins(found.options), wire.KeyOptions),
         "created_at": rfc3339(found.created_at),
         "revoked_at": None if found.revoked_at is None else rfc3339(found.revoked_at),
     }

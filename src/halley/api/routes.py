@@ -182,6 +182,18 @@ _ACCOUNT: Final = (
         summary="Make an API key; its token is shown this once",
     ),
     Route(
+        name="keys.change",
+        method="PATCH",
+        pattern="/keys/{key_id}",
+        handler=accounts.change_key,
+        scope=Scope.ADMIN,
+        rate="write",
+        body="json",
+        request=wire.ChangeKey,
+        response=wire.Key,
+        summary="Change options of an API key",
+    ),
+    Route(
         name="keys.delete",
         method="DELETE",
         pattern="/keys/{key_id}",

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from halley.errors import InvalidField
+from halley.keys import records as key_records
 
 Time = str  # RFC 3339, UTC, six digits and Z
 NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
@@ -147,6 +148,10 @@ class ReplicaPage(msgspec.Struct, kw_only=True):
     results: list[Replica]
 
 
+class KeyOptions(key_records.KeyOptions, frozen=True, kw_only=True, omit_defaults=False):
+    """How requests with a key are met. In a request, what is left out stays as it is."""
+
+
 class Key(msgspec.Struct, kw_only=True):
     """An API key, without its secret; `hint` is how it begins."""
 
@@ -155,6 +160,7 @@ class Key(msgspec.Struct, kw_only=True):
     name: str
     hint: str
     scopes: list[str]
+    options: KeyOptions
     created_at: Time
     revoked_at: Time | None
 
@@ -232,6 +238,13 @@ class CreateKey(msgspec.Struct, kw_only=True):
     username: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9](?:-?[A-Za-z0-9]){0,59}$", max_length=60)] | None = None
     name: Annotated[str, msgspec.Meta(max_length=200)] = ""
     scopes: Annotated[list[Literal["read", "write", "admin"]], msgspec.Meta(min_length=1)] | None = None  # read, write
+    options: KeyOptions | None = None
+
+
+class ChangeKey(msgspec.Struct, kw_only=True):
+    """Options to change; null sets one back to its default."""
+
+    options: KeyOptions
 
 
 class Health(msgspec.Struct, kw_only=True):

@@ -1,6 +1,6 @@
 """What keys need from a store."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -34,4 +34,11 @@ class KeyStore(Protocol):
 
     def revoke_key(self, key_id: str, at: datetime) -> Awaitable[Key | None]:
         """Mark as revoked (once); None if absent."""
+        ...
+
+    def change_options(self, key_id: str, changes: Mapping[str, object]) -> Awaitable[Key | None]:
+        """Change some options and leave the others as they are, in one transaction; None if absent.
+
+        `changes` are fit already (KeyOptions.changed).
+        """
         ...

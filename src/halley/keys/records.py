@@ -1,5 +1,6 @@
 """Accounts and keys as values. The secret itself is never a member of anything."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, Literal
@@ -29,6 +30,22 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
+class KeyOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How requests with one key are met. Only what differs from the default is stored, so a default may change."""
+
+    hold: bool = True  # polls of an official client may be held unasked
+    cancel_abandoned: bool = False  # a prediction that nobody waits for any more is canceled
+
+    def changed(self, changes: Mapping[str, object]) -> "KeyOptions":
+        """With some members changed; None sets a member back to its default.
+
+        Raises:
+            msgspec.ValidationError: a value does not fit.
+        """
+        merged = {**msgspec.to_builtins(self), **changes}
+        return msgspec.convert({name: value for name, value in merged.items() if value is not None}, KeyOptions)
+
+
 class Key(msgspec.Struct, frozen=True, kw_only=True):
     """One API key, known by its HMAC. `hint` is what may be shown: the first characters."""
 
@@ -38,5 +55,6 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     digest: bytes  # HMAC-SHA256(pepper, token)
     hint: str
     scopes: frozenset[Scope] = DEFAULT_SCOPES
+    options: KeyOptions = KeyOptions()
     created_at: datetime
     revoked_at: datetime | None = None

@@ -1,7 +1,7 @@
 """Issue, verify and revoke keys."""
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from halley.clock import Clock
@@ -9,7 +9,7 @@ from halley.errors import Conflict, InputInvalid, InvalidField, NotAuthenticated
 from halley.ids import NewId
 from halley.keys import tokens
 from halley.keys.ports import KeyStore
-from halley.keys.records import DEFAULT_SCOPES, Account, Key, Scope
+from halley.keys.records import DEFAULT_SCOPES, Account, Key, KeyOptions, Scope
 from halley.mac import Mac
 
 _RECHECK_SECONDS: Final = 5.0  # a key revoked by another process is refused this soon
@@ -67,7 +67,13 @@ class Keys:
         return identity
 
     async def issue(
-        self, username: str, name: str, scopes: Iterable[Scope] = DEFAULT_SCOPES, *, token: str | None = None
+        self,
+        username: str,
+        name: str,
+        scopes: Iterable[Scope] = DEFAULT_SCOPES,
+        *,
+        options: KeyOptions = KeyOptions(),  # noqa: B008 - frozen
+        token: str | None = None,
     ) -> tuple[str, Key]:
         """Make a key for an account (made if it is new). Returns the token, which is shown this once, and the record.
 
@@ -97,6 +103,7 @@ class Keys:
             digest=digest,
             hint=tokens.hint(plain),
             scopes=wanted,
+            options=options,
             created_at=self._clock.now(),
         )
         await self._store.put_key(key)
@@ -118,6 +125,19 @@ class Keys:
             raise NotFound(f"There is no key {key_id}")
         self._known.pop(key.digest, None)
         return key
+
+    async def change_options(self, key_id: str, changes: Mapping[str, object]) -> tuple[Key, Account]:
+        """Change some options of a key, from now on; `changes` are fit already.
+
+        Raises:
+            NotFound: there is no such key.
+        """
+        key = await self._store.change_options(key_id, changes)
+        account = None if key is None else await self._store.get_account(key.account_id)
+        if key is None or account is None:
+            raise NotFound(f"There is no key {key_id}")
+        self._known.pop(key.digest, None)
+        return key, account
 
     async def ensure_admin(self, token: str | None) -> str | None:
         """At start: set the operator's admin key, or make the first one. Returns a token only if one was made."""

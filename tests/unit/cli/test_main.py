@@ -81,7 +81,7 @@ def test_the_tree_is_the_manuals():
         "demo": [], "serve": [], "run": [], "env": [], "init": [], "check": [], "version": [], "ps": [],
         "predictions": ["cancel", "list", "logs", "show", "watch"],
         "models": ["list", "schema", "show"],
-        "keys": ["create", "list", "revoke"],
+        "keys": ["create", "list", "revoke", "set"],
         "config": ["show", "validate"],
     }  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
@@ -10,7 +10,18 @@ import typer
 from halley.cli.options import JsonOption, ProfileOption, ServerOption, TokenOption
 from halley.cli.screen import Screen
 
-app = typer.Typer(help="Make, list and revoke API keys (admin).", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Make, list, change and revoke API keys (admin).", no_args_is_help=True, rich_markup_mode=None)
+
+HoldOption = Annotated[
+    bool | None,
+    typer.Option("--hold/--no-hold", help="Whether polls of official clients may be held until something changes."),
+]
+AbandonedOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--cancel-abandoned/--keep-abandoned", help="Whether a prediction that nobody waits for any more is canceled."
+    ),
+]
 
 
 @app.command("create")
@@ -18,6 +29,8 @@ def create(
     name: Annotated[str, typer.Option("--name", help="What the key is for.")] = "",
     account: Annotated[str | None, typer.Option("--account", help="Whose key; made if new. Yours if left out.")] = None,
     scope: Annotated[list[str] | None, typer.Option("--scope", help="read, write or admin; may be repeated.")] = None,
+    hold: HoldOption = None,
+    cancel_abandoned: AbandonedOption = None,
     server: ServerOption = None,
     token: TokenOption = None,
     profile: ProfileOption = None,
@@ -32,7 +45,8 @@ def create(
     """
     from halley.cli.session import connect
 
-    body = {"name": name} | ({"username": account} if account else {}) | ({"scopes": scope} if scope else {})
+    body: dict[str, Any] = {"name": name, "options": _given(hold=hold, cancel_abandoned=cancel_abandoned)}
+    body |= ({"username": account} if account else {}) | ({"scopes": scope} if scope else {})
     screen = Screen(json_only=as_json)
     with connect(server, token, profile) as client:
         made = client.call("POST", "/keys", json=body)
@@ -63,11 +77,44 @@ def list_(
             str(key.get("username") or ""),
             " ".join(key.get("scopes") or []),
             str(key.get("hint") or ""),
+            _shown(key.get("options")),
             "revoked" if key.get("revoked_at") else "valid",
         ]
         for key in found
     ]
-    screen.table(["ID", "NAME", "ACCOUNT", "SCOPES", "BEGINS", "STATE"], rows)
+    screen.table(["ID", "NAME", "ACCOUNT", "SCOPES", "BEGINS", "OPTIONS", "STATE"], rows)
+
+
+@app.command("set")
+def set_(
+    id: Annotated[str, typer.Argument(help="The key's id, from `halley keys list`.")],
+    hold: HoldOption = None,
+    cancel_abandoned: AbandonedOption = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change options of a key; what is not named stays as it is.
+
+    \b
+    Examples:
+      halley keys set ID --no-hold
+      halley keys set ID --cancel-abandoned
+    """
+    from halley.cli.failures import UsageProblem
+    from halley.cli.session import connect
+
+    changes = _given(hold=hold, cancel_abandoned=cancel_abandoned)
+    if not changes:
+        raise UsageProblem("Nothing to change.", hint="Name an option, for example --no-hold.")
+    screen = Screen(json_only=as_json)
+    with connect(server, token, profile) as client:
+        changed = client.call("PATCH", f"/keys/{quote(id, safe='')}", json={"options": changes})
+    if as_json:
+        screen.out_json(changed)
+        return
+    screen.note(f"Key {id} is changed: {_shown(changed.get('options')) or 'all options as by default'}.")
 
 
 @app.command("revoke")
@@ -97,3 +144,15 @@ def revoke(
     with connect(server, token, profile) as client:
         client.call("DELETE", f"/keys/{quote(id, safe='')}")
     screen.note(f"Key {id} is revoked.")
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _shown(options: object) -> str:
+    """The options that are not as by default, as the command line spells them."""
+    if not isinstance(options, dict):
+        return ""
+    words = {("hold", False): "no-hold", ("cancel_abandoned", True): "cancel-abandoned"}
+    return " ".join(word for (name, value), word in words.items() if options.get(name) is value)

@@ -1,6 +1,6 @@
 """Models, keys, files and references in dictionaries."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -114,6 +114,13 @@ class MemoryKeys:
         key = self.keys.get(key_id)
         if key is not None and key.revoked_at is None:
             key = self.keys[key_id] = msgspec.structs.replace(key, revoked_at=at)
+        return key
+
+    @at_once
+    def change_options(self, key_id: str, changes: Mapping[str, object]) -> Key | None:
+        key = self.keys.get(key_id)
+        if key is not None:
+            key = self.keys[key_id] = msgspec.structs.replace(key, options=key.options.changed(changes))
         return key
 
 

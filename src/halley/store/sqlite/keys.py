@@ -3,13 +3,15 @@
 # ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
 
 import sqlite3
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
+
 from halley.clock import from_micros, to_micros
 from halley.errors import Conflict, HalleyError
-from halley.keys.records import Account, Key, Scope
+from halley.keys.records import Account, Key, KeyOptions, Scope
 from halley.store.sqlite.book import Book
 from halley.store.sqlite.parts import Part
 
@@ -21,14 +23,15 @@ _SELECT_ACCOUNT: Final = f"SELECT {_ACCOUNT_COLUMNS} FROM accounts WHERE id = ?"
 _FIND_ACCOUNT: Final = f"SELECT {_ACCOUNT_COLUMNS} FROM accounts WHERE username = ?"
 _LIST_ACCOUNTS: Final = f"SELECT {_ACCOUNT_COLUMNS} FROM accounts ORDER BY id"
 
-_KEY_COLUMNS: Final = "id, account_id, name, digest, hint, scopes, created_at, revoked_at"
-_PUT_KEY: Final = f"INSERT INTO keys ({_KEY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_KEY_COLUMNS: Final = "id, account_id, name, digest, hint, scopes, created_at, revoked_at, options"
+_PUT_KEY: Final = f"INSERT INTO keys ({_KEY_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _SELECT_KEY: Final = f"SELECT {_KEY_COLUMNS} FROM keys WHERE id = ?"
 _FIND_KEY: Final = f"SELECT {_KEY_COLUMNS} FROM keys WHERE digest = ?"
 _LIST_KEYS: Final = (
     f"SELECT {_KEY_COLUMNS} FROM keys WHERE ?1 IS NULL OR account_id = ?1 ORDER BY created_at DESC, id DESC"
 )
 _REVOKE: Final = "UPDATE keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL"
+_SET_OPTIONS: Final = "UPDATE keys SET options = ? WHERE id = ?"
 
 
 class KeyRows(Part):
@@ -60,6 +63,9 @@ class KeyRows(Part):
     def revoke_key(self, key_id: str, at: datetime) -> Awaitable[Key | None]:
         return self._writer.submit(_revoke, key_id, to_micros(at))
 
+    def change_options(self, key_id: str, changes: Mapping[str, object]) -> Awaitable[Key | None]:
+        return self._writer.submit(_change_options, key_id, changes)
+
 
 def _put_account(connection: sqlite3.Connection, book: Book, account: Account) -> Account | HalleyError:
     stored = _read_account(connection.execute(_FIND_ACCOUNT, (account.username,)).fetchone())
@@ -80,7 +86,8 @@ def _put_key(connection: sqlite3.Connection, key: Key) -> HalleyError | None:
         return Conflict(f"The key {key.id} belongs to account {key.account_id}, which does not exist.")
     scopes = " ".join(sorted(key.scopes))
     revoked_at = None if key.revoked_at is None else to_micros(key.revoked_at)
-    row = (key.id, key.account_id, key.name, key.digest, key.hint, scopes, to_micros(key.created_at), revoked_at)
+    created_at, options = to_micros(key.created_at), msgspec.json.encode(key.options)
+    row = (key.id, key.account_id, key.name, key.digest, key.hint, scopes, created_at, revoked_at, options)
     if connection.execute(_PUT_KEY, row).rowcount == 0:
         return Conflict(f"The key {key.id} ({key.hint}...) exists already.")
     return None
@@ -89,6 +96,15 @@ def _put_key(connection: sqlite3.Connection, key: Key) -> HalleyError | None:
 def _revoke(connection: sqlite3.Connection, key_id: str, at: int) -> Key | None:
     connection.execute(_REVOKE, (at, key_id))
     return _read_key(connection.execute(_SELECT_KEY, (key_id,)).fetchone())
+
+
+def _change_options(connection: sqlite3.Connection, key_id: str, changes: Mapping[str, object]) -> Key | None:
+    key = _read_key(connection.execute(_SELECT_KEY, (key_id,)).fetchone())
+    if key is None:
+        return None
+    options = key.options.changed(changes)
+    connection.execute(_SET_OPTIONS, (msgspec.json.encode(options), key_id))
+    return msgspec.structs.replace(key, options=options)
 
 
 def _rows(connection: sqlite3.Connection, statement: str, *values: Any) -> list[Any]:
@@ -113,4 +129,5 @@ def _read_key(row: Any) -> Key | None:
         scopes=frozenset(Scope(word) for word in row[5].split()),
         created_at=from_micros(row[6]),
         revoked_at=None if row[7] is None else from_micros(row[7]),
+        options=msgspec.json.decode(row[8], type=KeyOptions),
     )

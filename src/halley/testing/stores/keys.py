@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from halley.errors import Conflict
-from halley.keys.records import Account, Key, Scope
+from halley.keys.records import Account, Key, KeyOptions, Scope
 from halley.testing.stores.maker import Maker, Store, StoreSuite
 
 
@@ -84,3 +84,19 @@ class KeyStoreContract(StoreSuite):
         maker.clock.advance(9)
         assert await store.revoke_key(key.id, maker.clock.now()) == revoked
         assert await store.revoke_key("absent", maker.clock.now()) is None
+
+    async def test_options_come_back_and_are_changed_one_by_one(self, store: Store, maker: Maker) -> None:
+        account = await store.put_account(self.account(maker, "anna"))
+        key = self.key(maker, account, options=KeyOptions(hold=False))
+        other = self.key(maker, account, b"other")
+        await store.put_key(key)
+        await store.put_key(other)
+        assert await store.find_key(key.digest) == key
+        changed = await store.change_options(key.id, {"cancel_abandoned": True})
+        assert changed == msgspec.structs.replace(key, options=KeyOptions(hold=False, cancel_abandoned=True))
+        assert await store.find_key(key.digest) == changed
+        back = await store.change_options(key.id, {"hold": None})
+        assert back is not None
+        assert back.options == KeyOptions(cancel_abandoned=True)
+        assert await store.list_keys() == [other, back]
+        assert await store.change_options("absent", {"hold": False}) is None
