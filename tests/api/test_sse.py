@@ -122,6 +122,16 @@ async def test_other_values_are_json_text(world: World) -> None:
     assert b'data: {"a":[1,null]}\n' in reply.body
 
 
+async def test_an_iterator_that_gave_nothing_tells_no_output(world: World) -> None:
+    made = await world.create("acme/tokens")
+    await world.start(made["id"])
+    await world.output(made["id"], [])
+    await world.finish(made["id"], Fact.SUCCEEDED)
+    answer = await world.get(path(made["urls"]["stream"]))
+    assert b"event: output" not in answer.body
+    assert b"event: done" in answer.body
+
+
 async def test_a_failure_is_an_error_then_done(world: World) -> None:
     made = await world.create("acme/tokens")
     await world.start(made["id"])

@@ -31,20 +31,7 @@ DIFFERENT: Final = {
     "input_choices_str scheduler": "the same for text",
 }
 TYPE_WORDS: Final = {"type", "format", "items", "anyOf", "writeOnly", "x-cog-secret", "additionalProperties"}
-SCHEMAS: Final = 40
 PREDICTORS: Final = predictors()
-COG: Final = HERE.parents[1] / ".clients" / "cog" / "bin" / "python"
-ENOUGH_COMPARED: Final = 50
-DIFFERENT: Final = {
-    "in_any value": "Cog says object and means any JSON value; we leave the type out, so that any value passes",
-    "in_list any_of_them": "the same, inside a list",
-    "in_dict counts": "Cog forgets what the values are; we check them",
-    "out_dict": "the same for an output",
-    "out_union": "Cog says object and sends what comes; we list the types",
-    "input_choices_int size": "the values stand in a component, as in the documents that Cog publishes",
-    "input_choices_str scheduler": "the same for text",
-}
-TYPE_WORDS: Final = {"type", "format", "items", "anyOf", "writeOnly", "x-cog-secret", "additionalProperties"}
 SCHEMAS: Final = sorted(file.stem for file in (HERE / "schemas").glob("*.json"))
 
 

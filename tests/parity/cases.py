@@ -29,7 +29,8 @@ OWN: Final[dict[str, list[dict[str, Any]]]] = tomllib.loads((HERE / "cases.toml"
 CASES: Final = OWN | _interface()
 _SKIPS: Final[dict[str, dict[str, str]]] = tomllib.loads((HERE / "skips.toml").read_text())
 DIFFERS: Final = _SKIPS["differs"]
-SKIPS: Final = DIFFERS | _SKIPS["races"]
+WORDS: Final = _SKIPS["words"]
+SKIPS: Final = DIFFERS | WORDS | _SKIPS["races"]
 
 Results = dict[str, list[tuple[Result, Result]]]
 """For each model and each of its inputs: what Halley made of it, and what Cog did."""
@@ -39,6 +40,12 @@ def file_of(model: str) -> Path:
     """The one file that a model is."""
     group, _, name = model.rpartition(".")
     return (INTERFACE if group else MODELS) / f"{name}.py"
+
+
+def pairs_of(skip: str, results: Results) -> list[tuple[Result, Result]]:
+    """The results that an exception is about."""
+    model, _, number = skip.partition("#")
+    return results[model][int(number) : int(number) + 1] if number else results[model]
 
 
 def compared(model: str) -> list[int]:

@@ -23,6 +23,7 @@ import msgspec
 TIMES: Final = frozenset({"predict_time", "total_time"})
 _PREFIX: Final = re.compile(r"^(?:(?:Prediction failed|Async prediction failed|Generator iteration error): )+")
 _TRACEBACK: Final = re.compile(r"^Traceback \(most recent call last\):\n.*\Z", re.MULTILINE | re.DOTALL)
+_CLASS: Final = re.compile(r"[A-Za-z_]*")
 _PLACE: Final = re.compile(r" \([\w./-]+\.py:\d+\)$")
 
 
@@ -60,6 +61,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
             logs=answer.get("logs") or "",
             metrics={name: value for name, value in metrics.items() if name not in TIMES},
         )
+
+    @property
+    def error_class(self) -> str:
+        """The class of the exception that the model raised or got: what stands before the colon."""
+        return _CLASS.match(self.error or "")[0]  # type: ignore[index]  # it matches everything
 
     def differences(self, other: "Result") -> dict[str, tuple[Any, Any]]:
         """Each member that differs, with both values."""

@@ -7,7 +7,7 @@ fails, so that the list stays true.
 from typing import Final
 
 import pytest
-from cases import CASES, DIFFERS, MODELS, OWN, SKIPS, Results, compared
+from cases import CASES, DIFFERS, MODELS, OWN, SKIPS, WORDS, Results, compared, pairs_of
 
 # The first test waits for all predictions of both servers: half a minute on an idle machine.
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -24,9 +24,16 @@ def test_results_are_the_same(model: str, results: Results) -> None:
 
 @pytest.mark.parametrize("skip", DIFFERS)
 def test_exception_is_still_one(skip: str, results: Results) -> None:
-    model, _, number = skip.partition("#")
-    pairs = results[model][int(number) : int(number) + 1] if number else results[model]
-    assert any(ours.differences(its) for ours, its in pairs), f"{skip} is the same now: take it from skips.toml"
+    assert any(ours.differences(its) for ours, its in pairs_of(skip, results)), (
+        f"{skip} is the same now: take it from skips.toml"
+    )
+
+
+@pytest.mark.parametrize("skip", WORDS)
+def test_only_the_words_of_an_error_differ(skip: str, results: Results) -> None:
+    for ours, its in pairs_of(skip, results):
+        assert ours.error_class, ours
+        assert (ours.error_class, ours.differences(its)) == (its.error_class, {"error": (ours.error, its.error)})
 
 
 def test_enough_models_are_compared() -> None:

@@ -125,6 +125,8 @@ class _Frames:
 
     def _output(self, row: Prediction, item: OutputItem) -> list[str]:
         value: Any = msgspec.json.decode(item.value)
+        if value == []:
+            return []  # an iterator that gave nothing: readers join what they get, and would show brackets
         links = {file.ref: self._presenter.file_link(row, file, self._variant) for file in item.files}
         if links:
             if isinstance(value, list) and all(isinstance(one, str) and one in links for one in value):

@@ -8,6 +8,7 @@ import pytest
     [
         ({"name": "tokens", "value": 5}, {"name": "tokens", "value": 5, "mode": "replace"}),
         ({"name": "a.b.c.d", "value": 0.5, "mode": "incr"}, {"name": "a.b.c.d", "value": 0.5, "mode": "incr"}),
+        ({"mode": None}, {"name": "tokens", "value": 5, "mode": "replace"}),
         ({"value": {"x": [1]}, "mode": "append"}, {"name": "tokens", "value": {"x": [1]}, "mode": "append"}),
     ],
 )
@@ -25,7 +26,7 @@ def test_metric_is_sent(start, given, frame):
         ({"name": "1a"}, "metric name '1a'"),
         ({"name": "a.b.c.d.e"}, "up to 4 parts"),
         ({"name": "a" * 129}, "128 characters"),
-        ({"mode": "sum"}, "mode is one of replace, incr, append, not 'sum'"),
+        ({"mode": "sum"}, "TypeError: metric tokens: mode is one of replace, incr, append, not 'sum'"),
         ({"value": "x", "mode": "incr"}, "only a number can be added up"),
     ],
 )

@@ -139,6 +139,18 @@ def test_iterators(start, name):
     assert start(f"outputs.py:{name}").predict(count=3).outputs == [0, 1, 2]
 
 
+@pytest.mark.parametrize("name", ["pieces", "async_pieces", "listed", "async_list"])
+def test_an_iterator_that_yields_nothing_is_an_empty_list(start, name):
+    story = start(f"outputs.py:{name}").predict(count=0)
+    assert story.outputs == []
+    assert (story.done["has_value"], story.value) == (True, [])
+
+
+def test_an_iterator_that_fails_before_its_first_item_has_no_output(start):
+    story = start("outputs.py:breaks_at_once").predict()
+    assert (story.done["status"], story.done["has_value"], story.done["value"]) == ("failed", False, None)
+
+
 def test_generator_without_a_return_type_streams(start):
     child = start("outputs.py:yields_unannounced")
     assert child.seen[1]["streams"] is True

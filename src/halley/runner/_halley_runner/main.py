@@ -175,7 +175,7 @@ class Replica:
         return cog.scope.Scope(prediction.context, self._recorder(prediction))
 
     def _recorder(self, prediction: Prediction) -> cog.scope.Recorder:
-        def record(name: str, value: Any, mode: str) -> None:
+        def record(name: str, value: Any, mode: Optional[str]) -> None:
             self._guard.shielded(report, self._journal, prediction, name, value, mode)
 
         return record

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Optional
 
 from .frames import to_json
 from .journal import Journal
@@ -15,16 +15,17 @@ NAME_LIMIT_PARTS = 4
 _PART = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 
 
-def report(journal: Journal, prediction: Prediction, name: str, value: Any, mode: str) -> None:
+def report(journal: Journal, prediction: Prediction, name: str, value: Any, mode: Optional[str]) -> None:
     """Check a metric and send it; nothing after the end of its prediction. The value None takes it back.
 
     Raises:
-        ValueError: the name or the mode is not allowed.
-        TypeError: the value is not JSON, or of another kind than this metric had before.
+        ValueError: the name is not allowed.
+        TypeError: there is no such mode, or the value is not JSON, or of another kind than this metric had before.
     """
     _check_name(name)
+    mode = mode or "replace"
     if mode not in MODES:
-        raise ValueError("metric %s: mode is one of %s, not %r" % (name, ", ".join(MODES), mode))
+        raise TypeError("metric %s: mode is one of %s, not %r" % (name, ", ".join(MODES), mode))
     if value is None and mode == "replace":
         if prediction.kinds.pop(name, None) is not None and not prediction.ended:
             journal.emit(prediction, "metric", ',"name":%s,"value":null,"mode":"replace"' % to_json(name))

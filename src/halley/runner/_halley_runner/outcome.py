@@ -32,16 +32,21 @@ class Endings:
             BadOutput: it cannot be sent.
         """
         value, paths = encode(item, prediction)
+        prediction.items += 1
         try:
             self._journal.emit(prediction, "output", ',"value":%s,"paths":%s' % (value, paths))
         except FrameTooLarge as error:
             raise BadOutput("an output item is too large: %s; write it to a file" % error) from None
 
     def succeeded(
-        self, prediction: Prediction, started: float, value: str = "null", paths: str = "[]", *, has_value: bool = False
+        self, prediction: Prediction, started: float, value: str = "null", paths: str = "[]", *, in_pieces: bool
     ) -> None:
-        """End with success and, unless the output came in pieces, its value."""
-        has_value = has_value and not (self._returns_nothing and value == "null")
+        """End with success and, unless the output came in pieces, its value. No piece at all is an empty list."""
+        if in_pieces:
+            has_value = prediction.items == 0
+            value = "[]" if has_value else "null"
+        else:
+            has_value = not (self._returns_nothing and value == "null")
         rest = ',"status":"succeeded","error":null,"traceback":null,"has_value":%s,"value":%s,"paths":%s' % (
             "true" if has_value else "false",
             value,

@@ -22,6 +22,7 @@ class Prediction:
         "folder",
         "has_begun",
         "id",
+        "items",
         "key",
         "kinds",
         "n",
@@ -42,6 +43,8 @@ class Prediction:
         self.size = 0
         """Log text that is waiting to be sent, and its length."""
         self.files = 0
+        self.items = 0
+        """How many items of an iterator were sent."""
         self.kinds: Dict[str, str] = {}
         """Metric names reported so far, each with the kind of its value."""
         self.canceled = False

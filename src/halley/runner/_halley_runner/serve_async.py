@@ -107,7 +107,7 @@ class AsyncServer:
             if prediction.canceled:  # the model swallowed it
                 self._endings.canceled(prediction, started)
             else:
-                self._endings.succeeded(prediction, started, value, paths, has_value=not self._streams)
+                self._endings.succeeded(prediction, started, value, paths, in_pieces=self._streams)
         except SystemExit as error:
             self._exit = error
             self._loop.stop()

@@ -61,7 +61,7 @@ class SyncServer:
             if self._guard.asked:  # the model swallowed it, or it came too late to be raised
                 self._endings.canceled(prediction, started)
             else:
-                self._endings.succeeded(prediction, started, value, paths, has_value=not self._streams)
+                self._endings.succeeded(prediction, started, value, paths, in_pieces=self._streams)
         except SystemExit as error:
             self._endings.leave(error)
         except BaseException as error:  # whatever it is, the replica lives on

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, Optional
 
 from cog import BasePredictor, current_scope
 
@@ -7,7 +7,7 @@ class Predictor(BasePredictor):
     def setup(self):
         self.record_metric("ignored", 1)
 
-    def predict(self, name: str = "tokens", mode: str = "replace", value: Any = 5) -> str:
+    def predict(self, name: str = "tokens", mode: Optional[str] = "replace", value: Any = 5) -> str:
         self.record_metric(name, value, mode)
         return "ok"
 

@@ -151,6 +151,11 @@ def breaks_off() -> Iterator[int]:
     raise ValueError("enough")
 
 
+def breaks_at_once() -> Iterator[int]:
+    raise ValueError("none at all")
+    yield 1
+
+
 def bad_item() -> Iterator[Any]:
     yield 1
     yield object()

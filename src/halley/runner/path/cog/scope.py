@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, Optional
 
-Recorder = Callable[[str, Any, str], None]
+Recorder = Callable[[str, Any, Optional[str]], None]
 """Takes name, value and mode; the value None means that the metric is taken back."""
 
 
@@ -21,7 +21,7 @@ class Metrics:
     def __init__(self, record: Optional[Recorder]) -> None:
         self._record = record
 
-    def record(self, key: str, value: Any, mode: str = "replace") -> None:
+    def record(self, key: str, value: Any, mode: Optional[str] = "replace") -> None:
         """See `Scope.record_metric`."""
         if self._record is not None:
             self._record(key, value, mode)
@@ -45,16 +45,16 @@ class Scope:
         """Free text pairs that the request carried."""
         self.metrics = Metrics(record)
 
-    def record_metric(self, key: str, value: Any, mode: str = "replace") -> None:
+    def record_metric(self, key: str, value: Any, mode: Optional[str] = "replace") -> None:
         """Report a figure about this prediction; `predict_time` and names in `cog.` are taken.
 
-        `mode` is `replace` (the last one counts), `incr` (numbers are added up) or `append` (a list grows).
-        None as value takes the metric back.
+        `mode` is `replace` (the last one counts), `incr` (numbers are added up) or `append` (a list grows);
+        None is the first of these. None as value takes the metric back.
         Outside a prediction this does nothing, so that an author can call `predict` directly.
 
         Raises:
-            ValueError: the name or the mode is not allowed.
-            TypeError: the value is not JSON, or of another kind than this metric had before.
+            ValueError: the name is not allowed.
+            TypeError: there is no such mode, or the value is not JSON, or of another kind than this metric had before.
         """
         self.metrics.record(key, value, mode)
 
