@@ -9,10 +9,11 @@ from typing import Any, Final
 import msgspec
 
 from halley.clock import Clock
+from halley.dispatch.pacing import StepPace
 from halley.dispatch.ports import LogText, MetricValue, OutputKeeper, OutputPart, Progress
 from halley.errors import Busy, HalleyError, LeaseLost
 from halley.predictions.ports import Bus, Changed, Lease, WorkQueue
-from halley.predictions.records import MetricItem, NewEvent, OutputFile, OutputItem
+from halley.predictions.records import MetricItem, NewEvent, OutputFile, OutputItem, Step
 from halley.predictions.status import EventKind
 
 _log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class Recorder:
         self._output_bytes = 0
         self._files: list[OutputFile] = []
         self._pumping: asyncio.Event | None = None  # set when the pump is done
+        self._steps = StepPace(self._add_step)
         self._timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._pump_soon)
         self.has_published_output = False
         self.ended_elsewhere = False  # a cancel or a clock came first: nothing more will be stored
@@ -93,11 +95,15 @@ class Recorder:
         elif type(progress) is MetricValue:
             item = MetricItem(name=progress.name, value=progress.value, mode=progress.mode)
             self._add(EventKind.METRIC_RECORDED, _encode(item))
+        self._commit_soon()
+
+    def _commit_soon(self) -> None:
         if self._timer is None and self._pumping is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._pump_soon)
 
     async def rest(self) -> list[NewEvent]:
         """Stop batching; what was not committed yet, files stored, for the caller to commit with the end."""
+        self._steps.end()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -107,6 +113,16 @@ class Recorder:
         return await self._events(items)
 
     def _add_log(self, text: str) -> None:
+        self._keep_log(text)
+        self._steps.read(text)  # also when the log is full: the bar goes on
+
+    def _add_step(self, step: Step) -> None:
+        if self.ended_elsewhere or self.error is not None:
+            return
+        self._add(EventKind.PROGRESSED, _encode(step))
+        self._commit_soon()
+
+    def _keep_log(self, text: str) -> None:
         if self._log_full or not text:
             return
         encoded = text.encode("utf-8", "replace")

@@ -103,6 +103,14 @@ class MetricItem(msgspec.Struct, frozen=True, kw_only=True):
     mode: Literal["replace", "incr", "append"] = "replace"
 
 
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """The data of PROGRESSED: how far a progress bar was. `fraction` from 0 to 1, as the bar itself says it."""
+
+    fraction: float
+    current: int
+    total: int
+
+
 class Finish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The data of FINISHED: how a prediction ended."""
 

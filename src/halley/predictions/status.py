@@ -56,6 +56,7 @@ class EventKind(StrEnum):
     OUTPUT_ADDED = "output_added"  # data: OutputItem, one item of an iterator
     OUTPUT_SET = "output_set"  # data: OutputItem, the whole output of a model that returns once
     METRIC_RECORDED = "metric_recorded"  # data: MetricItem
+    PROGRESSED = "progressed"  # data: Step, read from a progress bar in the logs; at most a few a second
     ATTEMPT_LOST = "attempt_lost"  # the holder of the lease died; data: JSON string with the mark line
     FINISHED = "finished"  # data: Finish
     DATA_REMOVED = "data_removed"

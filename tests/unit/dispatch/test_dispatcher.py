@@ -2,11 +2,13 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from halley.dispatch.ports import Outcome
 from halley.errors import HalleyError, NotFound, Overloaded, StorageFull, VersionUnknown
 from halley.models.records import Version
+from halley.predictions.records import Step
 from halley.predictions.service import CreateRequest
 from halley.predictions.status import EventKind, Status
 from halley.testing.clock import T0
@@ -338,3 +340,39 @@ def _busy_at_first(store, method: str, times: int, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(store, method, sometimes)
     return tries
+
+
+async def test_a_bar_in_the_logs_becomes_events_and_the_logs_stay_as_they_are(bottle) -> None:
+    made = await bottle.create()
+    run = await bottle.provider.next_run()
+    text = ""
+    for n in range(1000):  # as fast as it goes: the log holds 100 bytes, the bar goes on
+        line = f"\r{n // 10:3d}%|##| {n}/1000 [00:00<00:01]"
+        run.log(line)
+        text += line
+    await bottle.until(made.id, lambda row: row.logs != "")
+    run.log("\r100%|##| 1000/1000")
+    run.end()
+    ended = await bottle.ended(made.id)
+    assert ended.logs.startswith(text[:100])
+    events = await bottle.store.read_events(made.id)
+    steps = [msgspec.json.decode(event.data, type=Step) for event in events if event.kind is EventKind.PROGRESSED]
+    assert steps[0] == Step(fraction=0.0, current=0, total=1000)
+    assert steps[-1] == Step(fraction=1.0, current=1000, total=1000)
+    assert len(steps) <= 3  # the first, what waited for the timer, the last
+
+
+async def test_the_last_step_is_told_although_the_bar_then_stands_still(bottle) -> None:
+    made = await bottle.create()
+    run = await bottle.provider.next_run()
+    for n in range(1, 4):
+        run.log(f"{n * 25:3d}%|##| {n}/4\n")
+    while True:
+        events = await bottle.store.read_events(made.id)
+        steps = [msgspec.json.decode(event.data)["current"] for event in events if event.kind is EventKind.PROGRESSED]
+        if steps == [1, 3]:
+            break
+        assert steps in ([], [1])
+        await asyncio.sleep(0.01)
+    run.end()
+    await bottle.ended(made.id)

@@ -1,0 +1,55 @@
+"""Progress bars in log text: tqdm-shaped lines, as the official clients read them from `logs`.
+
+Nothing new is invented: a model that shows a bar has said how far it is, and everybody reads the same line.
+Source: contract section 15.1, progress.
+"""
+
+import re
+from typing import Final
+
+from halley.predictions.records import Step
+
+LINE_CHARS: Final = 500  # kept of a line that nobody has ended yet; a bar is shorter
+HEAD_CHARS: Final = 40  # before the percent sign: indentation or the end of a description, and the number
+MOST_TRIED: Final = 32  # candidates in one text: what looks like a bar nearly always is one
+
+# `NN%|bar| done/total` at the start of a line, as the official clients have it; tqdm's description may come before it.
+# Searched from its rarest sign on: text without bars costs next to nothing.
+_BAR: Final = re.compile(r"%[ \t]*\|[^|\r\n]+\|[ \t]*(\d{1,15})/(\d{1,15})[^\d]")  # a further sign: the number is whole
+_HEAD: Final = re.compile(r"(?:(?:^|[\r\n])[ \t]*|: +)(\d{1,3})$")
+
+
+class Bars:
+    """Reads log text that comes in pieces of any length. Of several bars, the line that was written last counts."""
+
+    __slots__ = ("_line",)
+
+    def __init__(self) -> None:
+        self._line = ""  # begun, and not ended yet
+
+    def read(self, text: str) -> Step | None:
+        """The last step that this piece shows; None if it shows none."""
+        whole = self._line + text
+        begin = max(whole.rfind("\n"), whole.rfind("\r")) + 1
+        self._line = whole[begin : begin + LINE_CHARS]
+        return _last(whole)
+
+    def rest(self) -> Step | None:
+        """The step of a line that nobody has ended, once no more text comes."""
+        line, self._line = self._line, ""
+        return last_step(line)
+
+
+def last_step(text: str) -> Step | None:
+    """The step of the last bar in a text that is complete."""
+    return _last(text + "\n")
+
+
+def _last(text: str) -> Step | None:
+    for bar in reversed(list(_BAR.finditer(text))[-MOST_TRIED:]):
+        at = bar.start()
+        head = _HEAD.search(text, max(0, at - HEAD_CHARS), at)
+        if head is not None:
+            percent, done, total = int(head[1]), int(bar[1]), int(bar[2])
+            return Step(fraction=min(percent, 100) / 100, current=done, total=total)
+    return None
