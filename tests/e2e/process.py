@@ -15,7 +15,7 @@ from typing import Any, Final
 
 Case = Callable[..., Any]
 ADMIN_KEY: Final = "e2e-admin-key-0123456789-abcdefghijkl"
-START_SECONDS: Final = 30.0
+START_SECONDS: Final = 180.0  # some tests serve 200 models, and other tests run beside them
 
 
 def free_port() -> int:
@@ -65,7 +65,11 @@ class Halley:
                 self._command, env=self._environment, cwd=self.home, stdout=log, stderr=subprocess.STDOUT
             )
         if wait:
-            self.wait_ready()
+            try:
+                self.wait_ready()
+            except BaseException:
+                self.kill()  # nobody else would: the test that wanted it has failed
+                raise
         return self
 
     def wait_ready(self) -> None:

@@ -65,6 +65,7 @@ class Replica:
         self.source: Final = source
         self.device: Final = device
         self.started_at: Final = host.clock.monotonic()
+        self.ready_at: float | None = None
         self.used_bytes = 0  # when it was measured last
         self.state = State.STARTING
         self.slots = 0
@@ -273,6 +274,7 @@ class Replica:
     def _ready(self, slots: int) -> None:
         if self.state is State.STARTING:
             self.state = State.READY
+            self.ready_at = self._host.clock.monotonic()
             self.slots = max(1, slots)
             self._own_tasks[0].cancel()
             self._keeper.replica_ready(self)

@@ -6,6 +6,7 @@ one that was used least recently goes first.
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -225,13 +226,20 @@ class Residence:
         return Wait(why=why)
 
     def _take_turns(self, who: Resident, holders: Iterable[Resident]) -> None:
-        """Whoever waited for a whole turn makes the one that has been loaded longest finish."""
-        since = self._waiting.get(who.version)
-        if since is None or self._host.clock.monotonic() - since < self._host.rules.turn_seconds:
+        """Whoever waited for a whole turn makes the one that has been ready longest finish.
+
+        A turn begins when the model is ready: else models that load longer than a turn would end each other unused.
+        """
+        now, turn = self._host.clock.monotonic(), self._host.rules.turn_seconds
+        if now - self._waiting.get(who.version, now) < turn:
             return
-        busy = [each for each in holders if not each.source.pinned and each is not who]
-        if busy:
-            min(busy, key=lambda each: each.replicas[0].started_at if each.replicas else 0.0).give_way()
+        over = {
+            each.version: (since, each)
+            for each in holders
+            if not each.source.pinned and each is not who and (since := _ready_since(each)) + turn <= now
+        }
+        if over:
+            min(over.values(), key=lambda pair: pair[0])[1].give_way()
 
     def _settle(self, budget: int) -> None:
         """Come back under the budget: idle ones go, then what loads waits. What runs stays."""
@@ -347,6 +355,11 @@ def _is_loading(who: Resident) -> bool:
 
 def _stays(who: Resident) -> bool:
     return any(replica.state in {State.READY, State.STARTING} for replica in who.replicas)
+
+
+def _ready_since(who: Resident) -> float:
+    """The clock's monotonic seconds since when it could run something; infinity if it cannot yet."""
+    return min((each.ready_at for each in who.replicas if each.ready_at is not None), default=math.inf)
 
 
 def _names(residents: Iterable[Resident]) -> str:

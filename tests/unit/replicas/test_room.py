@@ -243,6 +243,29 @@ async def test_a_model_that_is_always_busy_gives_way_after_its_turn(machine) -> 
         assert here.loaded() == "b"
 
 
+async def test_models_that_load_longer_than_a_turn_still_get_theirs(machine) -> None:
+    scale = Scale()
+    slow = SMALL + "import time\ntime.sleep(0.2)\n"
+    async with machine(budget_bytes=150 * MB, measure=scale, turn_seconds=0.05) as here:
+        scale.machine = here
+        here.add("a", slow)
+        here.add("b", slow)
+        scale.weights = {"a": 100 * MB, "b": 100 * MB}
+        await here.run("a")
+        await here.weighed("a")
+        told: list[str] = []
+
+        def again(version: str) -> None:
+            told.append(version)
+            here.provider.want(version)
+
+        here.provider.listen(on_room=again, on_broken=here._broken)
+        here.provider.want("a")
+        here.provider.want("b")
+        await until(lambda: told.count("b") and "a" in told[told.index("b") :])
+        assert not here.broken
+
+
 async def test_a_model_larger_than_the_whole_budget_is_refused_with_both_figures(machine) -> None:
     async with machine(budget_bytes=100 * MB) as here:
         here.add("a", LARGE.replace('b"w" * 150_000_000', "grow()") + GROW)
