@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from contextlib import contextmanager
 from math import isnan, nan
 from pathlib import Path
 
@@ -23,6 +24,8 @@ HERE = Path(__file__).resolve().parent
 ADMIN_KEY = "bench-admin-key-0123456789-abcdefghijkl"
 AUTH = f"Authorization: Bearer {ADMIN_KEY}"
 PROMPT = {"input": {"prompt": "an astronaut riding a horse on mars, hd, dramatic lighting, detailed"}}
+ALONE = "halley runner alone, {}, no HTTP"
+CALLED_COG = "cog 0.23.1 called by Python, {}"
 HALLEY = [sys.executable, "-m", "halley.cli.main"]
 
 
@@ -145,14 +148,12 @@ def bench_nginx(table, seconds, home, answer):
 
 
 def bench_runner(table, seconds):
-    """Our runner without HTTP and store; cog's rows go through its HTTP, which is the only way into it."""
+    """Our runner without HTTP and store, called by a Python process on the same core (see _call_cog)."""
     command = ["taskset", "-c", SERVER_CORE, sys.executable, str(HERE / "runner.py"), str(seconds)]
     measured = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     for kind, by_clients in measured["calls"].items():
         for clients, result in by_clients.items():
-            table.row(
-                f"halley runner alone, {kind}, no HTTP", int(clients), {**result, "cpu": nan, "per_cpu": nan, "bad": 0}
-            )
+            table.row(ALONE.format(kind), int(clients), {**result, "cpu": nan, "per_cpu": nan, "bad": 0})
     middle = measured["cold_start_ms"]
     print(f"cold start of a no-op model, process to ready: median {middle:.0f} ms of 7 (floor: at most 200)")
 
@@ -168,12 +169,17 @@ def bench_files():
 
 
 def bench_cog(table, seconds, peers):
-    _bench_cog(table, seconds, peers, "async", "cog 0.23.1, async, 64 slots (not durable)", (1, 8, 64))
-    # one slot: it refuses what comes while it works, so more connections than one would count refusals
-    _bench_cog(table, seconds, peers, "sync", "cog 0.23.1, sync, 1 slot (not durable)", (1,))
+    with _cog(peers, "async") as (process, url):
+        _wrk_cog(table, seconds, process, url, "cog 0.23.1, async, 64 slots (not durable)", (1, 8, 64))
+        _call_cog(table, seconds, url, "async")
+    with _cog(peers, "sync") as (process, url):
+        # one slot: it refuses what comes while it works, so more connections than one would count refusals
+        _wrk_cog(table, seconds, process, url, "cog 0.23.1, sync, 1 slot (not durable)", (1,))
+        _call_cog(table, seconds, url, "sync")
 
 
-def _bench_cog(table, seconds, peers, kind, title, all_connections):
+@contextmanager
+def _cog(peers, kind):
     port = free_port()
     env = {
         **os.environ,
@@ -190,12 +196,33 @@ def _bench_cog(table, seconds, peers, kind, title, all_connections):
         cwd=HERE / f"peers/cog_{kind}",
         ready=lambda: until(lambda: ask(url, PROMPT)),
     ) as process:
-        for connections in all_connections:
-            table.row(
-                title,
-                connections,
-                wrk(process, url, connections=connections, seconds=seconds, body=json.dumps(PROMPT)),
-            )
+        yield process, url
+
+
+def _wrk_cog(table, seconds, process, url, title, all_connections):
+    for connections in all_connections:
+        result = wrk(process, url, connections=connections, seconds=seconds, body=json.dumps(PROMPT))
+        table.row(title, connections, result)
+
+
+def _call_cog(table, seconds, url, kind):
+    """The counterpart of bench_runner: called by a Python process on the same core, which asks again when refused."""
+    port = url.split(":")[2].split("/")[0]
+    command = [
+        "taskset",
+        "-c",
+        SERVER_CORE,
+        sys.executable,
+        str(HERE / "coglet.py"),
+        port,
+        str(seconds),
+        "1",
+        "8",
+        "64",
+    ]
+    measured = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    for clients, result in measured.items():
+        table.row(CALLED_COG.format(kind), int(clients), {**result, "cpu": nan, "per_cpu": nan})
 
 
 def bench_litserve(table, seconds, peers):
@@ -265,12 +292,15 @@ def summary(table):
     ratio("GET, share of nginx return per CPU-second at 64", get, ("nginx return of the same body", 64), "per_cpu")
     ratio("lifecycle, times cog async at 64", life, (cog, 64), "rate")
     ratio("lifecycle, times LitServe at 64", life, ("LitServe 0.2.19 (not durable)", 64), "rate")
-    alone = ("halley runner alone, async, no HTTP", 64)
-    ratio("runner alone (no HTTP), times cog async through its HTTP at 64", alone, (cog, 64), "rate", " (floor: 5)")
     ratio("lifecycle over HTTP, times cog async at 8", life8, (cog, 8), "rate")
-    if alone in figures:
-        one = figures["halley runner alone, async, no HTTP", 1]["p50"]
-        print(f"runner alone, one call after the other: p50 {one:.2f} ms (floor: at most 0.35)")
+    for kind in ("async", "sync"):
+        for clients in (1, 8, 64):
+            ours, its = (ALONE.format(kind), clients), (CALLED_COG.format(kind), clients)
+            floor = " (floor: 5)" if (kind, clients) == ("async", 64) else ""
+            ratio(f"runner alone, {kind}, times cog called by Python at {clients}", ours, its, "rate", floor)
+        if (ALONE.format(kind), 1) in figures:
+            one = figures[ALONE.format(kind), 1]["p50"]
+            print(f"runner alone, {kind}, one call after the other: p50 {one:.2f} ms (floor: at most 0.35)")
     if life in figures:
         print(f"lifecycle at 64: {figures[life]['rate']:.0f}/s (floor: 3000)")
         print(f"create at 64: {figures['halley durable create (and run)', 64]['rate']:.0f}/s (floor: 3500)")
