@@ -156,8 +156,13 @@ class PredictionStore(Protocol):
         """
         ...
 
-    async def read_events(self, prediction_id: str, after_seq: int = 0, limit: int = 1000) -> list[Event]:
-        """Events of one prediction in order of `seq`, without gaps. Empty when there is nothing newer."""
+    async def read_events(
+        self, prediction_id: str, after_seq: int = 0, limit: int = 1000, limit_bytes: int | None = None
+    ) -> list[Event]:
+        """Events of one prediction in order of `seq`, without gaps. Empty when there is nothing newer.
+
+        With `limit_bytes` it ends with the event whose data reaches so many bytes in all: there may be more then.
+        """
         ...
 
     async def read_log(self, after_offset: int = 0, limit: int = 1000) -> list[Event]:

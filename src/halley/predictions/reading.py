@@ -34,9 +34,11 @@ class Reader:
             row, output=progress.output, files=progress.files, logs=progress.logs, metrics=progress.metrics
         )
 
-    async def events(self, prediction_id: str, after_seq: int, limit: int = 1000) -> list[Event]:
+    async def events(
+        self, prediction_id: str, after_seq: int, limit: int = 1000, limit_bytes: int | None = None
+    ) -> list[Event]:
         """Events in order of `seq`; the caller has checked that it may see this prediction."""
-        return await self._store.read_events(prediction_id, after_seq, limit)
+        return await self._store.read_events(prediction_id, after_seq, limit, limit_bytes)
 
     async def find(self, prediction_id: str) -> Prediction | None:
         """The row whoever owns it: for capability links, which carry their right in themselves."""

@@ -58,5 +58,6 @@ class EventKind(StrEnum):
     METRIC_RECORDED = "metric_recorded"  # data: MetricItem
     PROGRESSED = "progressed"  # data: Step, read from a progress bar in the logs; at most a few a second
     ATTEMPT_LOST = "attempt_lost"  # the holder of the lease died; data: JSON string with the mark line
+    CANCEL_REQUESTED = "cancel_requested"  # somebody wished it; FINISHED follows in the same transaction
     FINISHED = "finished"  # data: Finish
     DATA_REMOVED = "data_removed"

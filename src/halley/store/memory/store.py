@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from fractions import Fraction
+from itertools import accumulate
 from typing import Final
 
 import msgspec
@@ -112,13 +113,20 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryLedger):
         was_leased = entry.lease is not None
         changed = not entry.prediction.is_terminal
         if changed:
-            entry.end(Fact.CANCEL_REQUESTED, at, self._log)
+            wish = NewEvent(kind=EventKind.CANCEL_REQUESTED, at=at)
+            entry.end(Fact.CANCEL_REQUESTED, at, self._log, events=[wish])
             self._leave(entry)
         return Canceled(prediction=entry.prediction, changed=changed, was_leased=was_leased)
 
-    async def read_events(self, prediction_id: str, after_seq: int = 0, limit: int = 1000) -> list[Event]:
+    async def read_events(
+        self, prediction_id: str, after_seq: int = 0, limit: int = 1000, limit_bytes: int | None = None
+    ) -> list[Event]:
         entry = self._entries.get(prediction_id)
-        return [] if entry is None else entry.events[after_seq : after_seq + limit]
+        found = [] if entry is None else entry.events[after_seq : after_seq + limit]
+        if limit_bytes is not None:
+            sizes = accumulate(len(event.data) for event in found)
+            return found[: next((n for n, size in enumerate(sizes, 1) if size >= limit_bytes), len(found))]
+        return found
 
     async def read_log(self, after_offset: int = 0, limit: int = 1000) -> list[Event]:
         return self._log[after_offset : after_offset + limit]

@@ -4,6 +4,7 @@
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import datetime
 from typing import Final
 
@@ -123,9 +124,20 @@ def record(connection: sqlite3.Connection, book: Book, live: Live, events: Seque
     connection.execute(UPDATE_PREDICTION, changed_prediction_row(live))
 
 
-def read_events(connection: sqlite3.Connection, prediction_id: str, after_seq: int, limit: int) -> list[Event]:
+def read_events(
+    connection: sqlite3.Connection, prediction_id: str, after_seq: int, limit: int, limit_bytes: int | None
+) -> list[Event]:
     """Stored events in order of `seq`."""
-    return [read_event(row) for row in connection.execute(SELECT_EVENTS, (prediction_id, after_seq, limit)).fetchall()]
+    found: list[Event] = []
+    size = 0
+    with closing(connection.execute(SELECT_EVENTS, (prediction_id, after_seq, limit))) as rows:
+        for row in rows:
+            event = read_event(row)
+            found.append(event)
+            size += len(event.data)
+            if limit_bytes is not None and size >= limit_bytes:
+                break
+    return found
 
 
 def leave_queue(connection: sqlite3.Connection, book: Book, live: Live) -> None:

@@ -68,8 +68,10 @@ class PredictionRows(Part):
     def cancel(self, prediction_id: str, account_id: str | None, at: datetime) -> Awaitable[Canceled | None]:
         return self._writer.submit(_cancel, self._book, prediction_id, account_id, at)
 
-    async def read_events(self, prediction_id: str, after_seq: int = 0, limit: int = 1000) -> list[Event]:
-        return changes.read_events(self._reads.here, prediction_id, after_seq, limit)
+    async def read_events(
+        self, prediction_id: str, after_seq: int = 0, limit: int = 1000, limit_bytes: int | None = None
+    ) -> list[Event]:
+        return changes.read_events(self._reads.here, prediction_id, after_seq, limit, limit_bytes)
 
     async def read_log(self, after_offset: int = 0, limit: int = 1000) -> list[Event]:
         return await self._reads.elsewhere(_read_log, after_offset, limit)
@@ -136,7 +138,8 @@ def _cancel(
     was_leased = live.session_id is not None
     if live.prediction.is_terminal:
         return Canceled(prediction=live.prediction, changed=False, was_leased=was_leased)
-    canceled = changes.end(connection, book, live, Fact.CANCEL_REQUESTED, at)
+    wish = NewEvent(kind=EventKind.CANCEL_REQUESTED, at=at)
+    canceled = changes.end(connection, book, live, Fact.CANCEL_REQUESTED, at, events=(wish,))
     changes.leave_queue(connection, book, live)
     return Canceled(prediction=canceled, changed=True, was_leased=was_leased)
 

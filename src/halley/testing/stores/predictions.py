@@ -209,7 +209,8 @@ class PredictionStoreContract(StoreSuite):
         assert row.completed_at == row.cancel_requested_at == maker.clock.now()
         assert row.started_at is None
         assert row.revision > created.revision
-        assert await kinds_of(store, row.id) == [EventKind.CREATED, EventKind.FINISHED]
+        kinds = [EventKind.CREATED, EventKind.CANCEL_REQUESTED, EventKind.FINISHED]
+        assert await kinds_of(store, row.id) == kinds
         assert await store.waiting() == {}
         await store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
         assert await store.claim("s1", {VERSION: 9}, maker.clock.now()) == []
@@ -268,6 +269,15 @@ class PredictionStoreContract(StoreSuite):
         assert await store.read_events(lease.prediction_id, 3, 2) == whole[3:5]
         assert await store.read_events(lease.prediction_id, 7) == []
         assert await store.read_events(maker.new_id()) == []
+
+    async def test_a_reading_of_events_ends_where_it_is_large_enough(self, store: Store, maker: Maker) -> None:
+        lease = await running(store, maker)
+        await store.append_events(lease, [maker.said("x" * 98) for _ in range(5)])  # 100 bytes each, as JSON
+        whole = await store.read_events(lease.prediction_id, 2)
+        for limit_bytes, count in ((1, 1), (100, 1), (101, 2), (300, 3), (301, 4), (500, 5), (10_000, 5)):
+            part = await store.read_events(lease.prediction_id, 2, limit_bytes=limit_bytes)
+            assert part == whole[:count], limit_bytes
+        assert await store.read_events(lease.prediction_id, 2, 2, 10_000) == whole[:2]
 
     async def test_the_log_of_all_is_ordered_and_complete(self, store: Store, maker: Maker) -> None:
         first = await leased(store, maker)
