@@ -17,6 +17,19 @@ pytestmark = pytest.mark.e2e
 UPSCALE = "/v1/models/demo/upscale/predictions"
 
 
+ALBUM = """
+from cog import BaseModel, Path
+
+class Album(BaseModel):
+    pictures: dict[str, Path]
+    title: str
+
+def run(album: Album) -> dict:
+    sizes = {name: path.stat().st_size for name, path in album.pictures.items()}
+    return {"title": album.title, "sizes": sizes}
+"""
+
+
 def _picture() -> bytes:
     made = io.BytesIO()
     Image.new("RGB", (24, 16), (40, 90, 200)).save(made, "PNG")
@@ -58,7 +71,9 @@ def host() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def halley(tmp_path_factory: pytest.TempPathFactory, host: str) -> Iterator[Halley]:
     home = tmp_path_factory.mktemp("inputs")
-    with Halley(home, config=f'[egress]\nallow = ["{host}"]\n') as server:
+    (home / "album.py").write_text(ALBUM)
+    config = f'[egress]\nallow = ["{host}"]\n[models."local/album"]\npath = "{home}/album.py"\n'
+    with Halley(home, config=config) as server:
         yield server
 
 
@@ -87,6 +102,22 @@ def upload(halley: Halley, key: str) -> dict[str, dict[str, str]]:
 def test_a_url_that_the_operator_allows(halley: Halley, host: str, path: str) -> None:
     done = upscale(halley, f"http://{host}{path}")
     assert done["status"] == "succeeded", done["error"]
+
+
+def test_files_inside_an_object_come_from_everywhere_as_those_at_the_top(halley: Halley, host: str) -> None:
+    link = upload(halley, halley.key)["urls"]["get"]
+    links = {"far": f"http://{host}/a.png", "uploaded": link, "inline": "data:text/plain,short"}
+    given = {"album": {"pictures": links, "title": f"http://{host}/a.png"}}
+    status, _, done = halley.call(
+        "POST", "/v1/models/local/album/predictions", {"input": given}, headers={"Prefer": "wait"}
+    )
+    assert (status, done["status"]) == (201, "succeeded"), done
+    sizes = {"far": len(PICTURE), "uploaded": len(PICTURE), "inline": 5}
+    assert done["output"] == {"title": given["album"]["title"], "sizes": sizes}
+    given["album"]["pictures"]["far"] = "http://127.0.0.1:1/a.png"
+    status, _, problem = halley.call("POST", "/v1/models/local/album/predictions", {"input": given})
+    assert status == 422
+    assert [fault["field"] for fault in problem["invalid_fields"]] == ["input.album.pictures.far"]
 
 
 def test_a_data_url(halley: Halley) -> None:

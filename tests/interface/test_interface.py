@@ -25,6 +25,7 @@ DIFFERENT: Final = {
     "in_any value": "Cog says object and means any JSON value; we leave the type out, so that any value passes",
     "in_list any_of_them": "the same, inside a list",
     "in_dict counts": "Cog forgets what the values are; we check them",
+    "in_files_typed_dict spare": "the same, and we must know that they hold files",
     "out_dict": "the same for an output",
     "out_union": "Cog says object and sends what comes; we list the types",
     "input_choices_int size": "the values stand in a component, as in the documents that Cog publishes",

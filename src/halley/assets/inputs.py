@@ -13,7 +13,7 @@ from halley.assets.data_urls import decode_data_url, is_data_url
 from halley.assets.links import DeliveryLink, FileLink, LinkSigner, check_download, own_link
 from halley.assets.names import distinct, safe_name, split_suffix, suffix_for
 from halley.assets.ports import Blobs, Fetch, FileStore, OutputFiles, StoredFile
-from halley.assets.positions import Pointer, places, read_pointers, replaced
+from halley.assets.positions import Place, Pointer, places, read_places, replaced
 from halley.clock import Clock
 from halley.errors import (
     AddressRefused,
@@ -66,11 +66,11 @@ class InputStager:
         self._fetch_limit_bytes = fetch_limit_bytes
         self._fetch_seconds = fetch_seconds
         self._download_secret = download_secret
-        self._pointers: dict[str, tuple[Pointer, ...]] = {}
+        self._places: dict[str, Place | None] = {}  # by version
 
     def has_files(self, version: str, openapi_schema: bytes) -> bool:
         """True if the version's input can name files at all."""
-        return bool(self._pointers_of(version, openapi_schema))
+        return self._places_of(version, openapi_schema) is not None
 
     def faults(self, version: str, openapi_schema: bytes, value: Mapping[str, Any]) -> tuple[InvalidField, ...]:
         """Links in file positions that can never be used, as far as that shows without any network or store.
@@ -78,7 +78,8 @@ class InputStager:
         It fills `predictions.ports.FileLinks`: what is refused here never becomes a prediction.
         """
         found: list[InvalidField] = []
-        for pointer, link in places(self._pointers_of(version, openapi_schema), dict(value)):
+        where = self._places_of(version, openapi_schema)
+        for pointer, link in places(where, dict(value)) if where is not None else ():
             try:
                 self._check_link(link)
             except HalleyError as error:
@@ -99,9 +100,9 @@ class InputStager:
             AddressRefused, FetchFailed, TooLarge: as the door out says, with the member's name before.
             StorageFull: no room for the copies.
         """
-        pointers = self._pointers_of(version, openapi_schema)
-        value = msgspec.json.decode(work_input) if pointers else None
-        wanted = list(places(pointers, value)) if isinstance(value, dict) else []
+        where = self._places_of(version, openapi_schema)
+        value = None if where is None else msgspec.json.decode(work_input)
+        wanted = [] if where is None else list(places(where, value))
         if not wanted:
             return Staged(input=work_input)
         inside = folder / "inputs"
@@ -111,17 +112,17 @@ class InputStager:
             value = replaced(value, pointer, str(path))
         return Staged(input=msgspec.json.encode(value), paths=tuple(pointer for pointer, _ in wanted))
 
-    def _pointers_of(self, version: str, openapi_schema: bytes) -> tuple[Pointer, ...]:
-        if version not in self._pointers:
-            self._pointers[version] = read_pointers(openapi_schema)
-        return self._pointers[version]
+    def _places_of(self, version: str, openapi_schema: bytes) -> Place | None:
+        if version not in self._places:
+            self._places[version] = read_places(openapi_schema)
+        return self._places[version]
 
-    async def _all(self, wanted: list[tuple[Pointer, Any]], room: "_Room", account_id: str) -> dict[Pointer, Path]:
+    async def _all(self, wanted: list[tuple[Pointer, str]], room: "_Room", account_id: str) -> dict[Pointer, Path]:
         found: dict[Pointer, Path] = {}
         failures: list[Exception] = []
         turns = anyio.Semaphore(AT_ONCE)
 
-        async def one(pointer: Pointer, link: Any) -> None:
+        async def one(pointer: Pointer, link: str) -> None:
             async with turns:
                 try:
                     found[pointer] = await self._bring(link, pointer, room, account_id)
@@ -136,9 +137,7 @@ class InputStager:
             raise failures[0]
         return found
 
-    async def _bring(self, link: Any, pointer: Pointer, room: "_Room", account_id: str) -> Path:
-        if not isinstance(link, str):
-            raise Refused("must be a string with a link to a file")
+    async def _bring(self, link: str, pointer: Pointer, room: "_Room", account_id: str) -> Path:
         if is_data_url(link):
             return await self._decode(link, pointer, room)
         own = own_link(link)
@@ -152,7 +151,7 @@ class InputStager:
 
     async def _decode(self, link: str, pointer: Pointer, room: "_Room") -> Path:
         found = await to_thread.run_sync(decode_data_url, link, self._inline_limit_bytes)
-        path = room.place(found.name or str(pointer[0]), found.content_type)
+        path = room.place(found.name or _member(pointer), found.content_type)
         await to_thread.run_sync(write_new, path, found.data)
         return path
 
@@ -192,9 +191,7 @@ class InputStager:
         except AddressRefused as error:
             raise _no_file(link) from error
 
-    def _check_link(self, link: Any) -> None:
-        if not isinstance(link, str):
-            raise Refused("must be a string with a link to a file")
+    def _check_link(self, link: str) -> None:
         if not is_data_url(link) and own_link(link) is None:
             self._check_outside(link)
 
@@ -249,6 +246,11 @@ def _named(error: Exception, pointer: Pointer) -> Exception:
     if isinstance(error, NotFound | Forbidden) or type(error) is Refused:
         return InputInvalid((InvalidField(type="format", field=field, description=str(error)),))
     return error
+
+
+def _member(pointer: Pointer) -> str:
+    """The name of the innermost member on the way: list indexes tell nobody what a file is."""
+    return next((step for step in reversed(pointer) if isinstance(step, str)), "input")
 
 
 def _no_file(link: FileLink) -> NotFound:

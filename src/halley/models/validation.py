@@ -4,7 +4,7 @@ The schema comes from a model, so it is not trusted to be kind: references stay 
 on an engine without backtracking.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import jsonschema_rs
@@ -37,7 +37,7 @@ class InputSchema:
         self.names: Final = frozenset(properties)
         # a list of secrets is a secret, too, and so is an object that holds one
         self.secret_names: Final = frozenset(
-            name for name, rule in properties.items() if _holds_secret(rule, schemas, set())
+            name for name, rule in properties.items() if _holds(rule, schemas, set(), _is_secret)
         )
 
     def faults(self, value: Mapping[str, Any]) -> tuple[InvalidField, ...]:
@@ -68,9 +68,10 @@ class InputSchema:
 def uses_files(document: bytes) -> bool:
     """True if input or output of a version can be files (`format: uri`), or if the output could be anything."""
     schemas = msgspec.json.decode(document).get("components", {}).get("schemas", {})
-    return any(b'"uri"' in msgspec.json.encode(schemas.get(name, {})) for name in ("Input", "Output")) or not (
-        schemas.get("Output", {}).keys() & {"type", "allOf", "anyOf", "$ref"}
-    )
+    output = schemas.get("Output", {})
+    if not output.keys() & {"type", "allOf", "anyOf", "$ref"}:
+        return True
+    return any(_holds(rule, schemas, set(), _is_file) for rule in (schemas.get("Input", {}), output))
 
 
 def _no_retrieval(reference: str) -> Any:
@@ -78,20 +79,28 @@ def _no_retrieval(reference: str) -> Any:
     raise ValueError(f"the reference {reference} leaves the document")
 
 
-def _holds_secret(rule: Any, schemas: Mapping[str, Any], seen: set[str]) -> bool:
-    """Whether a value of this rule can be or hold a secret; references are followed, each once."""
+def _is_secret(rule: Mapping[str, Any]) -> bool:
+    return bool(rule.get("x-cog-secret"))
+
+
+def _is_file(rule: Mapping[str, Any]) -> bool:
+    return rule.get("format") == "uri"
+
+
+def _holds(rule: Any, schemas: Mapping[str, Any], seen: set[str], is_it: Callable[[Mapping[str, Any]], bool]) -> bool:
+    """Whether a value of this rule can be or hold such a one; references are followed, each once."""
     if isinstance(rule, list):
-        return any(_holds_secret(item, schemas, seen) for item in rule)
+        return any(_holds(item, schemas, seen, is_it) for item in rule)
     if not isinstance(rule, dict):
         return False
-    if rule.get("x-cog-secret"):
+    if is_it(rule):
         return True
     name = str(rule.get("$ref", "")).removeprefix("#/components/schemas/")
     if name in schemas and name not in seen:
         seen.add(name)
-        if _holds_secret(schemas[name], schemas, seen):
+        if _holds(schemas[name], schemas, seen, is_it):
             return True
-    return any(_holds_secret(item, schemas, seen) for item in rule.values())
+    return any(_holds(item, schemas, seen, is_it) for item in rule.values())
 
 
 def _fault(error: jsonschema_rs.ValidationError, secret_names: frozenset[str]) -> InvalidField:

@@ -1,41 +1,92 @@
 """Where files can be in an input."""
 
+from typing import Any
+
 import pytest
 
-from halley.assets.positions import at, places, read_pointers, replaced, uri_pointers
+from halley.assets.positions import Pointer, at, file_places, places, read_places, replaced
 
 URI = {"type": "string", "format": "uri"}
+TEXT = {"type": "string"}
 
 
-def test_files_and_lists_of_files_are_found_and_nothing_else() -> None:
-    properties = {
-        "image": URI,
-        "mask": {**URI, "nullable": True},
-        "images": {"type": "array", "items": URI},
-        "either": {"anyOf": [URI, {"type": "null"}]},
-        "many": {"anyOf": [{"type": "array", "items": URI}, {"type": "null"}]},
-        "prompt": {"type": "string"},
-        "words": {"type": "array", "items": {"type": "string"}},
-        "size": {"allOf": [{"$ref": "#/components/schemas/size"}]},
-        "odd": True,
-        "odder": {"type": "array", "items": True},
-    }
-    schema = {"components": {"schemas": {"Input": {"properties": properties}}}}
-    assert uri_pointers(schema) == (("image",), ("mask",), ("images", "*"), ("either",), ("many", "*"))
+def ref(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def found(properties: dict[str, Any], value: dict[str, Any], **schemas: Any) -> dict[Pointer, str]:
+    """What stands in file positions of this value."""
+    where = file_places({"components": {"schemas": {"Input": {"properties": properties}, **schemas}}})
+    return {} if where is None else dict(places(where, value))
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "at"),
+    [
+        (URI, "a", [()]),
+        ({**URI, "nullable": True}, "a", [()]),
+        ({"type": "array", "items": URI}, ["a", None, "c"], [(0,), (2,)]),
+        ({"anyOf": [URI, {"type": "null"}]}, "a", [()]),
+        ({"anyOf": [{"type": "array", "items": URI}, {"type": "null"}]}, ["a"], [(0,)]),
+        ({"anyOf": [URI, {"type": "object", "properties": {"image": URI}}]}, {"image": "a"}, [("image",)]),
+        ({"type": "object", "additionalProperties": URI}, {"one": "a", "two": "b"}, [("one",), ("two",)]),
+        ({"type": "object", "properties": {"image": URI, "note": TEXT}}, {"image": "a", "note": "b"}, [("image",)]),
+        (
+            {"type": "object", "properties": {"note": TEXT}, "additionalProperties": URI},
+            {"note": "a", "image": "b"},
+            [("image",)],
+        ),
+        ({"type": "array", "items": {"type": "array", "items": URI}}, [["a"], [], ["b"]], [(0, 0), (2, 0)]),
+        (
+            {
+                "type": "array",
+                "items": {"type": "object", "properties": {"scenes": {"items": {"allOf": [ref("scene")]}}}},
+            },
+            [{"scenes": [{"image": "a"}, {}]}, {"scenes": None}],
+            [(0, "scenes", 0, "image")],
+        ),
+    ],
+)
+def test_files_are_found_at_every_level(rule: Any, value: Any, at: list[Pointer]) -> None:
+    scene = {"type": "object", "properties": {"image": URI, "words": TEXT}}
+    assert list(found({"given": rule}, {"given": value}, scene=scene)) == [("given", *place) for place in at]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        TEXT,
+        {"type": "array", "items": TEXT},
+        {"type": "object"},
+        True,
+        {"type": "array", "items": True},
+        {"$ref": "#/x"},
+        [],
+    ],
+)
+def test_a_link_in_any_other_place_is_text(rule: Any) -> None:
+    assert found({"given": rule}, {"given": "https://x/a.png"}) == {}
+    assert found({"given": rule}, {"given": ["https://x/a.png"]}) == {}
+    assert found({"given": rule}, {"given": {"image": "https://x/a.png"}}) == {}
+
+
+def test_a_schema_that_leads_into_itself_or_explodes_is_read_in_the_end() -> None:
+    tree = {"properties": {"image": URI, "child": ref("tree")}}
+    given = {"image": "a", "child": {"image": "b"}}
+    assert list(found({"tree": ref("tree")}, {"tree": given}, tree=tree)) == [("tree", "image")]
+    twice = {str(n): {"anyOf": [ref(str(n + 1))] * 2} for n in range(40)}
+    assert found({"image": URI, "bomb": ref("0")}, {"image": "a"}, **twice) == {("image",): "a"}
 
 
 @pytest.mark.parametrize(
     "document", [b"", b"[]", b"{}", b'{"components":{"schemas":{"Input":{"properties":[]}}}}', b"\xff"]
 )
 def test_a_document_without_a_usable_input_names_no_files(document: bytes) -> None:
-    assert read_pointers(document) == ()
+    assert read_places(document) is None
 
 
-def test_values_in_file_positions_are_given_with_their_place() -> None:
-    pointers = (("image",), ("images", "*"), ("absent",), ("mask",))
-    value = {"image": "a", "images": ["b", None, "c"], "mask": None, "prompt": "https://x/"}
-    assert list(places(pointers, value)) == [(("image",), "a"), (("images", 0), "b"), (("images", 2), "c")]
-    assert list(places(pointers, {"images": "not a list"})) == []
+def test_what_does_not_fit_the_schema_is_left_to_whoever_checks_it() -> None:
+    assert found({"images": {"type": "array", "items": URI}}, {"images": "not a list", "mask": "https://x/"}) == {}
 
 
 def test_a_value_is_replaced_where_the_pointer_leads() -> None:

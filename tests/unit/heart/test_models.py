@@ -99,6 +99,9 @@ def test_which_versions_touch_files() -> None:
     assert not uses_files(document({"prompt": {"type": "string"}}))
     assert uses_files(document({"image": {"type": "string", "format": "uri"}}))
     assert uses_files(document({}, Output={"type": "array", "items": {"type": "string", "format": "uri"}}))
+    scene = {"type": "object", "properties": {"image": {"type": "string", "format": "uri"}}}
+    assert uses_files(document({"scene": {"$ref": "#/components/schemas/scene"}}, scene=scene))
+    assert not uses_files(document({"prompt": {"type": "string"}}, PredictionRequest=scene))
     assert uses_files(document({}, Output={"title": "Output"}))  # could be anything
 
 

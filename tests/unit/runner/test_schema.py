@@ -111,3 +111,30 @@ def test_pydantic_models(describe, start, write_model):
     assert output["properties"]["p"] == {"type": "string", "format": "uri", "nullable": True, "title": "P"}
     story = start("predict.py", folder=folder).predict()
     assert (story.value["a"], story.done["paths"]) == (1, [["p"]])
+
+
+def test_a_typed_dict_names_its_members_only_if_one_of_them_is_a_file(describe, write_model):
+    text = """
+from typing import NotRequired, Required, TypedDict
+from cog import Path
+
+class Plain(TypedDict):
+    size: int
+
+class Part(TypedDict, total=False):
+    image: Required[Path]
+    mask: NotRequired[Path]
+    plain: Plain
+
+def run(plain: Plain, part: Part) -> str:
+    return "ok"
+"""
+    described = describe("predict.py", folder=write_model(text))
+    properties = described["schema"]["components"]["schemas"]["Input"]["properties"]
+    assert properties["plain"] == {"type": "object", "title": "Plain", "x-order": 0}
+    part = properties["part"]
+    assert part["required"] == ["image"]
+    assert part["properties"]["mask"] == {"type": "string", "format": "uri", "title": "Mask"}
+    assert part["properties"]["plain"] == {"type": "object", "title": "Plain"}
+    assert described["file_inputs"] is True
+    assert described["warnings"] == []

@@ -109,11 +109,18 @@ def _for_values(convert: Optional[Convert]) -> Optional[Convert]:
 
 
 def _builder(shape: Shape) -> Convert:
-    """An instance of the author's class, out of an object. Members that a dataclass does not have are left out."""
+    """An instance of the author's class, out of an object. Members that a dataclass does not have are left out; a dict
+    keeps them.
+    """
     members = {name: _converter(member) for name, (member, _) in shape.members.items()}
 
     absent = {name: None for name, (member, is_required) in shape.members.items() if is_required and member.nullable}
     author_class: Any = shape.python
+    if author_class is dict:
+        return lambda given: {
+            name: value if members.get(name) is None else members[name](value)  # type: ignore[misc]
+            for name, value in given.items()
+        }
     converts = not dataclasses.is_dataclass(author_class)  # pydantic converts, and checks, by itself
 
     def build(given: Any) -> Any:

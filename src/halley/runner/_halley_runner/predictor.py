@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, Optional
 import cog
 from cog.input import MISSING, FieldInfo
 
-from .shapes import Shape, hints_of, iterated, literal, shape_of
+from .shapes import Shape, hints_of, holds_file, iterated, literal, shape_of
 
 FUNCTION_NAMES = ("run", "predict")
 
@@ -65,7 +65,7 @@ class Predictor:
     @property
     def takes_files(self) -> bool:
         """Whether some input is a file or holds one."""
-        return any(_holds_file(parameter.shape) for parameter in self.parameters)
+        return any(holds_file(parameter.shape) for parameter in self.parameters)
 
     @property
     def has_healthcheck(self) -> bool:
@@ -183,10 +183,3 @@ def own_method(cls: type, names: Any) -> Optional[str]:
         if callable(method) and method is not getattr(cog.BaseRunner, name, None):
             return str(name)
     return None
-
-
-def _holds_file(shape: Shape) -> bool:
-    below = [*shape.parts, *(member for member, _ in shape.members.values())]
-    if shape.item is not None:
-        below.append(shape.item)
-    return shape.kind in ("path", "file") or any(_holds_file(part) for part in below)

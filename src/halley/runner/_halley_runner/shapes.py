@@ -79,6 +79,14 @@ def shape_of(annotation: Any, warn: Warn, depth: int = 0) -> Shape:
     return Shape("any")
 
 
+def holds_file(shape: Shape) -> bool:
+    """Whether a value of this shape is a file or holds one."""
+    below = [*shape.parts, *(member for member, _ in shape.members.values())]
+    if shape.item is not None:
+        below.append(shape.item)
+    return shape.kind in ("path", "file") or any(holds_file(part) for part in below)
+
+
 def literal(values: List[Any], python: Any = None, title: str = "") -> Shape:
     """One of these values, with None standing for "may be null"."""
     options = [value for value in values if value is not None]
@@ -97,6 +105,8 @@ def iterated(annotation: Any) -> Optional[Tuple[Any, bool]]:
 
 
 def _generic(annotation: Any, origin: Any, arguments: Tuple[Any, ...], warn: Warn, depth: int) -> Shape:
+    if getattr(origin, "_name", None) in ("Required", "NotRequired", "ReadOnly"):  # in a TypedDict, as its keys say
+        return shape_of(arguments[0], warn, depth + 1)
     if hasattr(annotation, "__metadata__"):  # Annotated[T, ...]
         is_opaque = any(mark is cog.Opaque for mark in annotation.__metadata__)
         return _opaque(arguments[0]) if is_opaque else shape_of(arguments[0], warn, depth + 1)
@@ -160,7 +170,7 @@ def _class(cls: type, warn: Warn, depth: int) -> Optional[Shape]:
     if issubclass(cls, io.IOBase):
         return Shape("file")
     if issubclass(cls, dict) or cls is collections.abc.Mapping:
-        return Shape("object")  # TypedDict too
+        return _typed_dict(cls, warn, depth) if hasattr(cls, "__total__") else Shape("object")
     if issubclass(cls, (list, tuple, set, frozenset)) and cls.__module__ == "builtins":
         return Shape("array", python=cls if cls in COLLECTED else None)
     for base, kind in PLAIN.items():
@@ -169,6 +179,16 @@ def _class(cls: type, warn: Warn, depth: int) -> Optional[Shape]:
     if dataclasses.is_dataclass(cls) or _pydantic_fields(cls) is not None:
         return _model(cls, warn, depth)
     return None
+
+
+def _typed_dict(cls: Any, warn: Warn, depth: int) -> Shape:
+    """Just an object, as in Cog, unless it holds files: then whoever brings them must know where they are."""
+    required = getattr(cls, "__required_keys__", cls.__annotations__ if cls.__total__ else ())
+    hints = hints_of(cls, warn)
+    members = {name: (shape_of(hint, warn, depth + 1), name in required) for name, hint in hints.items()}
+    if not any(holds_file(shape) for shape, _ in members.values()):
+        return Shape("object")
+    return Shape("model", members=members, title=cls.__name__, python=dict)
 
 
 def _model(cls: Any, warn: Warn, depth: int) -> Shape:
