@@ -8,10 +8,9 @@ from collections.abc import Sequence
 import typer
 
 from halley.cli.commands import check, config, demo, env, init, keys, models, predictions, ps, run, serve, version
-from halley.cli.failures import CommandError, ExitCode, exit_code_of
+from halley.cli.failures import ExitCode
+from halley.cli.reporting import explain
 from halley.cli.screen import Screen
-from halley.errors import HalleyError
-from halley.settings import SettingsError
 
 app = typer.Typer(
     name="halley",
@@ -64,18 +63,7 @@ def _explain(error: Exception, screen: Screen) -> int:
     if callable(show):  # a wrong option or argument: the parser's own words, and its exit code 2
         show()
         return int(getattr(error, "exit_code", ExitCode.USAGE))
-    if isinstance(error, HalleyError | SettingsError):
-        screen.error(str(error), error.hint if isinstance(error, CommandError) else "")
-    elif isinstance(error, OSError):
-        screen.error(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.")
-    else:
-        import traceback
-
-        from halley.cli.results import write_report
-
-        path = write_report("".join(traceback.format_exception(error)))
-        screen.error(f"something unexpected: {type(error).__name__}: {error}", f"The details are in {path}.")
-    return exit_code_of(error)
+    return explain(error, screen)
 
 
 if __name__ == "__main__":

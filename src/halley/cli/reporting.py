@@ -1,0 +1,24 @@
+"""How an error of a command becomes a few words on stderr and an exit code."""
+
+from __future__ import annotations
+
+from halley.cli.failures import CommandError, exit_code_of
+from halley.cli.screen import Screen
+from halley.errors import HalleyError
+from halley.settings import SettingsError
+
+
+def explain(error: Exception, screen: Screen) -> int:
+    """Say what went wrong and what to do; what nobody expected goes into a report, whose place is told."""
+    if isinstance(error, HalleyError | SettingsError):
+        screen.error(str(error), error.hint if isinstance(error, CommandError) else "")
+    elif isinstance(error, OSError):
+        screen.error(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.")
+    else:
+        import traceback
+
+        from halley.cli.results import write_report
+
+        path = write_report("".join(traceback.format_exception(error)))
+        screen.error(f"something unexpected: {type(error).__name__}: {error}", f"The details are in {path}.")
+    return exit_code_of(error)

@@ -1,0 +1,145 @@
+"""The server process of `halley serve`: it takes the place of the command that was typed.
+
+The command-line library and what it brings cost some 10 MB, for as long as the server runs. So the command only reads
+its arguments, then `become_server` replaces the process, under the same number, by one that never loads that library.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import msgspec
+
+from halley.cli.failures import ExitCode, UsageProblem
+from halley.cli.reporting import explain
+from halley.cli.screen import Screen
+from halley.cli.starting import remember_or_say, require_port, settings_from, show_banner
+from halley.store.folder import holder_of
+
+if TYPE_CHECKING:
+    from halley.cli.starting import Started
+    from halley.settings import Settings
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line asks for. `flags` are settings by their dotted names."""
+
+    paths: list[str] = []
+    config: str | None = None
+    flags: dict[str, Any] = {}
+    reload: bool = False
+    private: bool = False
+
+
+_decode: Final = msgspec.json.Decoder(Wish).decode
+
+
+def become_server(wish: Wish) -> NoReturn:
+    """Replace this process by the server's; nothing of it goes on."""
+    # -P: a `json.py` in the folder where the user stands is not ours
+    arguments = [sys.executable, "-P", "-m", "halley.cli.serving", msgspec.json.encode(wish).decode()]
+    os.execv(sys.executable, arguments)  # noqa: S606 - our own interpreter and module
+
+
+def main() -> None:
+    """Serve what the one argument asks for, and end the process with its exit code."""
+    try:
+        code = serve(_decode(sys.argv[1]))
+    except Exception as error:  # noqa: BLE001 - the last place: nothing may leave as a traceback
+        code = explain(error, Screen())
+    sys.exit(code)
+
+
+def serve(wish: Wish) -> int:
+    """Check what can be checked before anything is opened, then serve until a signal.
+
+    Raises:
+        UsageProblem: a path, the port or the data folder cannot be used; the message says which.
+        SettingsError: a setting is unknown or unfit.
+    """
+    from halley.app import run_server
+
+    config = Path(wish.config) if wish.config is not None else None
+    flags = wish.flags | (_private_flags(config) if wish.private else {})
+    if wish.private:
+        _end_with_stdin()
+    settings = settings_from(config, flags)
+    paths = [Path(path) for path in wish.paths]
+    _check(settings, paths)
+    if wish.private:
+        return _serve_privately(settings, paths)
+    screen = Screen()
+
+    def announce(started: Started) -> None:
+        show_banner(screen, settings, started, hint=settings.demo)
+        remember_or_say(screen, settings, started)
+
+    return run_server(settings, paths=paths, demo=settings.demo, reload=wish.reload, announce=announce)
+
+
+def _check(settings: Settings, paths: list[Path]) -> None:
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing:
+        raise UsageProblem(f"There is no model at {', '.join(missing)}.", hint="`halley init FOLDER` begins one.")
+    holder = holder_of(settings.data)
+    if holder is not None:
+        where = f"at {holder.url}" if holder.url else "which is just starting"
+        raise UsageProblem(
+            f"A Halley server already runs on {settings.data}: process {holder.pid}, {where}.",
+            hint="Use it, stop it, or name another folder with --data.",
+        )
+    require_port(settings.server.host, settings.server.port)
+
+
+def _private_flags(config: Path | None) -> dict[str, Any]:
+    kept = settings_from(config, {})  # environments outlive the command: the next one finds them
+    folder = kept.environments.folder or kept.data / "envs"
+    return {"environments.folder": folder, "server.host": "127.0.0.1", "server.port": 0, "demo": False}
+
+
+def _serve_privately(settings: Settings, paths: list[Path]) -> int:
+    # For `halley run ./folder`: it hears of us by one line of JSON, and tells the user what there is to tell.
+    import logging
+    import shutil
+
+    from halley.app import run_server
+    from halley.cli.private import PREFIX
+    from halley.errors import HalleyError
+
+    say = Screen(json_only=True).out_json
+
+    def announce(started: Started) -> None:
+        say({"url": started.url, "models": list(started.models), "faults": list(started.faults.values())})
+
+    logging.getLogger("halley").setLevel(logging.CRITICAL)
+    logging.getLogger("halley.replicas.environments").setLevel(logging.INFO)  # it takes long: say what is going on
+    try:
+        return run_server(settings, paths=paths, demo=False, announce=announce, patiently=True)
+    except HalleyError as error:
+        say({"fault": str(error)})
+        return ExitCode.USAGE
+    finally:
+        if settings.data.name.startswith(PREFIX):  # never somebody's data, however we were started
+            shutil.rmtree(settings.data, ignore_errors=True)
+
+
+def _end_with_stdin() -> None:
+    # The command that wants us holds our stdin; when it dies, even by SIGKILL, stdin ends and so do we.
+    import os
+    import signal
+    import threading
+
+    def wait() -> None:
+        while os.read(0, 4096):  # below Python's own stdin, whose lock must be free when the interpreter ends
+            pass
+        for name in (signal.SIGTERM, signal.SIGINT):  # two: nobody is left who would wait for what runs
+            os.kill(os.getpid(), name)
+
+    threading.Thread(target=wait, name="stdin", daemon=True).start()
+
+
+if __name__ == "__main__":
+    main()
