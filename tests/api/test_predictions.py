@@ -1,6 +1,7 @@
 """Create, get, cancel, list: the wire, member by member. Source: contract sections 0, 6, 7, 8, 9."""
 
 import asyncio
+import json
 import re
 
 import pytest
@@ -144,6 +145,32 @@ async def test_webhook_and_filter_are_echoed(world: World) -> None:
     assert made["webhook_events_filter"] == ["logs", "completed"]
     legacy = (await world.post("/v1/predictions", {"version": "acme/free", "webhook_completed": hook})).json()
     assert (legacy["webhook"], legacy["webhook_events_filter"]) == (hook, ["completed"])
+
+
+async def test_a_context_is_for_the_model_alone(world: World) -> None:
+    body = {"version": "acme/free", "input": {}, "context": {"trace": "7", "": "é"}}
+    made = (await world.post("/v1/predictions", body)).json()
+    assert "context" not in made
+    assert "context" not in (await world.get(f"/v1/predictions/{made['id']}")).json()
+    await world.store.open_session("s", world.clock.now(), 60)
+    (claimed,) = await world.store.claim("s", {made["version"]: 1}, world.clock.now())
+    assert json.loads(claimed.context or b"") == body["context"]
+
+
+@pytest.mark.parametrize(
+    ("context", "field", "text"),
+    [
+        ("trace", "context", "must be an object of strings"),
+        (["trace"], "context", "must be an object of strings"),
+        ({"a": "b", "trace": 7}, "context.trace", "must be a string: write other values as JSON text"),
+        ({"trace": None}, "context.trace", "must be a string: write other values as JSON text"),
+        ({"x" * 5000: {}}, "context." + "x" * 100, "must be a string: write other values as JSON text"),
+    ],
+)
+async def test_a_context_that_is_no_map_of_strings_is_422(world: World, context: object, field: str, text: str) -> None:
+    reply = await world.post("/v1/predictions", {"version": "acme/free", "input": {}, "context": context})
+    assert reply.status == 422
+    assert reply.json()["invalid_fields"] == [{"type": "type", "field": field, "description": text}]
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ class Served:
 
     def _create(self, name: str, case: Case, *, wait: bool) -> Any:
         headers = {"Prefer": "wait=50"} if wait else {}
-        body = {"input": case.get("input", {})}
+        body = {"input": case.get("input", {}), **({"context": case["context"]} if "context" in case else {})}
         status, _, answer = self._halley.call("POST", f"/v1/models/interface/{name}/predictions", body, headers=headers)
         return self._plain(answer) if status == 201 else {**answer, "http": status}
 

@@ -105,17 +105,35 @@ def create_request(
             kind, text = ("required", "version is required") if reference is None else ("type", "must be a string")
             faults.append(InvalidField(type=kind, field="version", description=text))
             reference = ""
+    context = _context(members, faults)
     webhook, events = _webhook(members, limits.webhook_url_bytes, faults)
     all_invalid(faults)
     return CreateRequest(
         reference=reference,
         input=given_input,
         input_json=input_json,
+        context=context,
         webhook=webhook,
         webhook_events_filter=events,
         cancel_after_seconds=cancel_after,
         with_wait=with_wait,
     )
+
+
+def _context(members: dict[str, Any], faults: list[InvalidField]) -> dict[str, str] | None:
+    """Text for the model beside its input, as Cog's server takes it: an extension of ours."""
+    context = members.get("context")
+    if context is None:
+        return None
+    if not isinstance(context, dict):
+        faults.append(InvalidField(type="type", field="context", description="must be an object of strings"))
+        return None
+    for name, value in context.items():
+        if not isinstance(value, str):
+            text = "must be a string: write other values as JSON text"
+            faults.append(InvalidField(type="type", field=f"context.{name[:100]}", description=text))
+            return None  # one is enough to go on: there may be thousands
+    return context
 
 
 def _webhook(

@@ -216,6 +216,7 @@ class CreatePrediction(msgspec.Struct, kw_only=True):
 
     version: NonEmpty
     input: dict[str, Any] = {}
+    context: dict[str, str] | None = None
     webhook: Url | None = None
     webhook_events_filter: list[Literal["start", "output", "logs", "completed"]] | None = None
     webhook_completed: Url | None = None
@@ -226,6 +227,7 @@ class CreateModelPrediction(msgspec.Struct, kw_only=True):
     """A wish to run the model that the path names."""
 
     input: dict[str, Any] = {}
+    context: dict[str, str] | None = None
     webhook: Url | None = None
     webhook_events_filter: list[Literal["start", "output", "logs", "completed"]] | None = None
     webhook_completed: Url | None = None

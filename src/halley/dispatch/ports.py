@@ -20,6 +20,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     model: str
     input: bytes  # JSON object
+    context: bytes | None = None  # JSON object of strings
     paths: tuple[Pointer, ...] = ()
     folder: Path | None = None  # this attempt's own folder; None until something needs one (see Workspace)
 

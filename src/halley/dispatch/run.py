@@ -146,6 +146,7 @@ class Run:
             version=prediction.version,
             model=prediction.model,
             input=self.claimed.work_input,
+            context=self.claimed.context,
         )
         if runnable is None or not runnable.uses_files:
             return work

@@ -34,17 +34,20 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     lease: Lease
     prediction: Prediction
     work_input: bytes
+    context: bytes | None = None
 
 
 class NewPrediction(msgspec.Struct, frozen=True, kw_only=True):
     """What `create` stores.
 
-    `work_input` is the real input when it differs from the shown one (secrets); it is kept beside the queue entry and
-    goes with it. `session_id` asks for a prediction that is born leased (fence 1, attempt 1).
+    `work_input` is the real input when it differs from the shown one (secrets), `context` a JSON object of strings for
+    the model alone; both are kept beside the queue entry and go with it. `session_id` asks for a prediction that is
+    born leased (fence 1, attempt 1).
     """
 
     prediction: Prediction
     work_input: bytes | None = None
+    context: bytes | None = None
     session_id: str | None = None
 
 

@@ -40,6 +40,7 @@ class CreateRequest(msgspec.Struct, frozen=True, kw_only=True):
     reference: str  # owner/name, owner/name:version, 64 hex
     input: Mapping[str, Any]
     input_json: bytes
+    context: Mapping[str, str] | None = None  # for the model alone: shown nowhere, and kept no longer than the work
     webhook: str | None = None
     webhook_events_filter: tuple[str, ...] | None = None
     cancel_after_seconds: float | None = None
@@ -110,7 +111,8 @@ class Predictions(Reader):
         prediction, work_input = self._make(request, runnable, account_id, key_id, prediction_id or self._new_id())
         version = runnable.version.id
         session_id = self._placement.reserve(version)
-        new = NewPrediction(prediction=prediction, work_input=work_input, session_id=session_id)
+        context = msgspec.json.encode(request.context) if request.context else None
+        new = NewPrediction(prediction=prediction, work_input=work_input, context=context, session_id=session_id)
         pending = asyncio.ensure_future(self._store.create(new))
         # placing hangs on the commit, not on us: if our caller goes away now, the work still finds its slot
         pending.add_done_callback(partial(self._place, new))
@@ -122,7 +124,8 @@ class Predictions(Reader):
         if not failed and (lease := pending.result().lease) is not None:
             prediction = pending.result().prediction
             work_input = new.work_input or prediction.input
-            self._placement.begin(version, Claimed(lease=lease, prediction=prediction, work_input=work_input))
+            claimed = Claimed(lease=lease, prediction=prediction, work_input=work_input, context=new.context)
+            self._placement.begin(version, claimed)
             return
         if new.session_id is not None:
             self._placement.give_up(version)

@@ -118,7 +118,7 @@ class Predict(Frame):
     input: msgspec.Raw
     paths: tuple[Pointer, ...] = ()
     folder: str | None = None
-    context: dict[str, str] = {}
+    context: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 class Train(Predict):

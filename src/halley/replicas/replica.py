@@ -21,6 +21,7 @@ from halley.replicas.run import Run
 _log = logging.getLogger(__name__)
 
 TRACEBACK_CHARS: Final = 4000
+_NO_CONTEXT: Final = msgspec.Raw(b"{}")
 _SERVER_STOPS: Final = End(
     reason="worker_lost", error="The server stopped while this prediction ran; it may be tried again."
 )
@@ -123,6 +124,7 @@ class Replica:
                     input=msgspec.Raw(work.input),
                     paths=work.paths,
                     folder=folder,
+                    context=_NO_CONTEXT if work.context is None else msgspec.Raw(work.context),
                 )
             )
         )

@@ -93,6 +93,27 @@ async def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
         await made(tmp_path / "absent" / "halley.db")
 
 
+async def test_what_waits_in_a_folder_of_the_first_schema_is_run_by_this_one(tmp_path: Path) -> None:
+    path = tmp_path / "halley.db"
+    connection = connect(path, read_only=False, cache_kib=256)
+    migrate(connection, path, T0, read_migrations()[:1])
+    connection.execute(
+        "INSERT INTO predictions (id, account_id, kind, status, revision, model, version, source, priority, provider,"
+        " attempts, fence, created_with_wait, created_at, last_seq, has_progress, input)"
+        " VALUES ('p', 'a', 'prediction', 'starting', 1, 'acme/echo', 'v', 'api', 0, 'local',"
+        " 0, 0, 0, 0, 0, 0, X'7B7D')"
+    )
+    connection.execute(
+        "INSERT INTO queue (prediction_id, version, account_id, priority, fence, attempt, ready_at)"
+        " VALUES ('p', 'v', 'a', 0, 0, 0, 0)"
+    )
+    connection.close()
+    async with open_sqlite(path) as store:
+        await store.open_session("s", T0, 60)
+        (claimed,) = await store.claim("s", {"v": 1}, T0)
+    assert (claimed.prediction.id, claimed.work_input, claimed.context) == ("p", b"{}", None)
+
+
 async def test_a_migration_that_fails_leaves_the_step_before(tmp_path: Path) -> None:
     path = tmp_path / "t.db"
     connection = connect(path, read_only=False, cache_kib=256)

@@ -38,8 +38,9 @@ def at_once(method: Callable[P, T]) -> Callable[P, Awaitable[T]]:
 class Place:
     """A prediction's place in the queue: waiting if nobody holds it."""
 
-    def __init__(self, work_input: bytes | None) -> None:
+    def __init__(self, work_input: bytes | None, context: bytes | None) -> None:
         self.work_input = work_input
+        self.context = context
         self.holder: str | None = None
         self.fence = 0
         self.attempt = 0

@@ -55,7 +55,7 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryLedger):
             if known.prediction.account_id != prediction.account_id:
                 raise Conflict(f"The id {prediction.id} is taken.")
             return Created(prediction=known.prediction)
-        place = Place(new.work_input)
+        place = Place(new.work_input, new.context)
         if new.session_id in self._sessions:
             place.holder, place.fence, place.attempt = new.session_id, 1, 1
             if self._lines(prediction.version):
@@ -326,4 +326,5 @@ def _claimed(entry: Entry, session_id: str) -> Claimed:
     if lease is None:
         raise AssertionError("it was leased one line above")
     row = msgspec.structs.replace(entry.prediction, fence=place.fence, attempts=place.attempt)
-    return Claimed(lease=lease, prediction=row, work_input=row.input if place.work_input is None else place.work_input)
+    work_input = row.input if place.work_input is None else place.work_input
+    return Claimed(lease=lease, prediction=row, work_input=work_input, context=place.context)

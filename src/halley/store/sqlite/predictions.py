@@ -31,7 +31,7 @@ from halley.store.sqlite.rows import (
 
 _INSERT_QUEUE: Final = (
     "INSERT INTO queue (prediction_id, version, account_id, priority, session_id, fence, attempt, ready_at,"
-    " deadline_at, work_input) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " deadline_at, work_input, context) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _SELECT_LOG: Final = f'SELECT {EVENT_COLUMNS} FROM events WHERE "offset" > ? ORDER BY "offset" LIMIT ?'
 
@@ -106,6 +106,7 @@ def _create(connection: sqlite3.Connection, book: Book, new: NewPrediction) -> C
             created_at,
             None if prediction.deadline_at is None else to_micros(prediction.deadline_at),
             new.work_input,
+            new.context,
         ),
     )
     first = (NewEvent(kind=EventKind.CREATED, at=prediction.created_at),)

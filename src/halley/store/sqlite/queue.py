@@ -28,7 +28,7 @@ _CANDIDATES: Final = (
 )
 _TAKE: Final = (
     "UPDATE queue SET session_id = ?, fence = fence + 1, attempt = attempt + 1 WHERE prediction_id = ?"
-    " RETURNING work_input"
+    " RETURNING work_input, context"
 )
 _GIVE_BACK: Final = (
     "UPDATE queue SET session_id = NULL, attempt = max(attempt - 1, 0), ready_at = ? WHERE prediction_id = ?"
@@ -114,8 +114,8 @@ def _claim(
     claimed: list[Claimed] = []
     for version, most in credits.items():
         for prediction_id in _choose(connection, book, version, most, to_micros(at)):
-            (work_input,) = connection.execute(_TAKE, (session_id, prediction_id)).fetchone()
-            claimed.append(_taken(connection, book, prediction_id, work_input))
+            work_input, context = connection.execute(_TAKE, (session_id, prediction_id)).fetchone()
+            claimed.append(_taken(connection, book, prediction_id, work_input, context))
     return claimed
 
 
@@ -137,14 +137,19 @@ def _choose(connection: sqlite3.Connection, book: Book, version: str, most: int,
     return chosen
 
 
-def _taken(connection: sqlite3.Connection, book: Book, prediction_id: str, work_input: bytes | None) -> Claimed:
+def _taken(
+    connection: sqlite3.Connection, book: Book, prediction_id: str, work_input: bytes | None, context: bytes | None
+) -> Claimed:
     live = select_live(connection, prediction_id)
     if live is None or (lease := live.lease) is None:
         raise AssertionError(f"queue and predictions disagree about {prediction_id}")
     prediction = msgspec.structs.replace(live.prediction, fence=lease.fence, attempts=lease.attempt)
     book.add_waiting(prediction.version, prediction.account_id, -1)
     return Claimed(
-        lease=lease, prediction=prediction, work_input=prediction.input if work_input is None else work_input
+        lease=lease,
+        prediction=prediction,
+        work_input=prediction.input if work_input is None else work_input,
+        context=context,
     )
 
 

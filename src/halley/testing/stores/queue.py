@@ -67,6 +67,22 @@ class ClaimContract(StoreSuite):
         ended = await store.finish(again.lease, Fact.FAILED, maker.clock.now())
         assert ended.prediction.input == b'{"token":"***"}'
 
+    async def test_a_context_goes_with_the_work_through_every_attempt(self, store: Store, maker: Maker) -> None:
+        context = b'{"trace":"7"}'
+        await store.create(NewPrediction(prediction=maker.prediction(), context=context))
+        claimed = await claim_one(store, maker)
+        assert claimed.context == context
+        await store.release(claimed.lease, maker.clock.now())
+        again = await claim_one(store, maker)
+        assert again.context == context
+        await store.reap(maker.clock.now(), all_but="another", max_attempts=9)
+        maker.clock.advance(3600)  # past the backoff
+        assert (await claim_one(store, maker)).context == context
+
+    async def test_work_without_a_context_has_none(self, store: Store, maker: Maker) -> None:
+        await store.create(maker.new())
+        assert (await claim_one(store, maker)).context is None
+
     async def test_credits_are_limits_for_each_version(self, store: Store, maker: Maker) -> None:
         for version in (VERSION, OTHER_VERSION):
             for _ in range(4):
