@@ -27,7 +27,7 @@ from halley.cli.main import app
 from halley.predictions.lifecycle import REASONS, TRANSITIONS
 from halley.predictions.status import TERMINAL, Fact, Status
 from halley.replicas.inspect import inspect
-from halley.replicas.loading import demo_sources
+from halley.replicas.loading import demo_folders, load_source
 from halley.settings import Limits, Model, Part, Settings
 
 DOCS: Final = Path(__file__).resolve().parent
@@ -319,7 +319,7 @@ def demo_models() -> str:
     import asyncio
 
     parts = []
-    for source in demo_sources():
+    for source in (load_source(folder, owner="demo") for folder in demo_folders()):
         document = msgspec.json.decode(asyncio.run(inspect(source, environ={})).openapi_schema)
         schemas = document["components"]["schemas"]
         required = set(schemas["Input"].get("required", []))

@@ -16,6 +16,7 @@ HalleyError
 │   ├── QueueFull          the account has too many waiting predictions
 │   ├── Overloaded         the whole server has
 │   └── StorageFull        no room on the disk
+├── ModelBroken        the model is configured here, but cannot run until somebody repairs it
 ├── LeaseLost          somebody else owns this prediction now: stop and write nothing
 ├── FetchFailed        a foreign host did not give what was asked
 └── Unusable           this server, its data or its configuration cannot start
@@ -136,6 +137,12 @@ class StorageFull(Busy):
     """The disk has no room; nothing was stored."""
 
     code = "storage_full"
+
+
+class ModelBroken(HalleyError):
+    """The model is configured here but cannot run before its operator repairs it; the message has the reason."""
+
+    code = "model_broken"
 
 
 class LeaseLost(HalleyError):

@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from api.world import World
+from halley.models.records import Model
 from halley.predictions.status import Fact
 from halley.settings import Server
 
@@ -154,12 +155,43 @@ async def test_without_the_link_the_page_tells_nothing(world: World) -> None:
 # models and account -----------------------------------------------------------------------------------------------
 
 
+async def test_a_broken_model_is_listed_and_refused_with_its_reason(world: World) -> None:
+    reason = "/m/cog.yaml, line 3: `run` must be a reference.\nand more"
+    world.catalog.report_fault(Model(owner="acme", name="torn", created_at=world.clock.now()), reason)
+    listed = {f"{one['owner']}/{one['name']}": one for one in (await world.get("/v1/models")).json()["results"]}
+    assert listed["acme/torn"] == (await world.get("/v1/models/acme/torn")).json()
+    torn = listed["acme/torn"]
+    assert (torn["state"], torn["reason"]) == ("broken", "/m/cog.yaml, line 3: `run` must be a reference.")
+    assert torn["latest_version"] is None
+    assert (await world.get("/v1/models/acme/torn/versions")).json()["results"] == []
+    for path, body in (
+        ("/v1/predictions", {"version": "acme/torn", "input": {}}),
+        ("/v1/predictions", {"version": "acme/torn:" + "1" * 64, "input": {}}),
+        ("/v1/models/acme/torn/predictions", {"input": {}}),
+    ):
+        refused = await world.post(path, body)
+        assert (refused.status, refused.headers["x-should-retry"]) == (503, "false")
+        assert "retry-after" not in refused.headers
+        assert refused.json()["detail"] == f"The model acme/torn is broken: {reason}"
+    assert (await world.post("/v1/predictions", {"version": "acme/echo", "input": {"prompt": "a"}})).status == 201
+
+
+async def test_a_long_reason_is_cut_in_the_middle(world: World) -> None:
+    model = Model(owner="acme", name="torn", created_at=world.clock.now())
+    world.catalog.report_fault(model, "begin" + "x" * 100_000 + "end")
+    detail = (await world.post("/v1/predictions", {"version": "acme/torn", "input": {}})).json()["detail"]
+    assert len(detail) < 2000
+    assert "begin" in detail
+    assert detail.endswith("end")
+
+
 async def test_a_model_has_the_members_that_clients_require(world: World) -> None:
     shown = (await world.get("/v1/models/acme/echo")).json()
     assert set(shown) == {
         "url", "owner", "name", "description", "visibility", "is_official", "github_url", "paper_url", "license_url",
-        "run_count", "cover_image_url", "default_example", "latest_version",
+        "run_count", "cover_image_url", "default_example", "latest_version", "state", "reason",
     }  # fmt: skip
+    assert (shown["state"], shown["reason"]) == ("ready", None)
     assert (shown["owner"], shown["name"], shown["default_example"]) == ("acme", "echo", None)
     version = shown["latest_version"]
     assert version["id"] == world.versions["acme/echo"]

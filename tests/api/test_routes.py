@@ -269,7 +269,8 @@ def test_each_problem_is_complete(kind: type[errors.HalleyError]) -> None:
     headers = dict(answer.headers)
     assert headers[b"content-type"] == b"application/problem+json"
     assert (b"retry-after" in headers) == issubclass(kind, errors.Busy)
-    assert (headers.get(b"x-should-retry") == b"false") == (400 <= answer.status < 500 and answer.status != 429)
+    is_final = (400 <= answer.status < 500 and answer.status != 429) or kind is errors.ModelBroken
+    assert (headers.get(b"x-should-retry") == b"false") == is_final
 
 
 @pytest.mark.anyio

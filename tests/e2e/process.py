@@ -62,7 +62,12 @@ class Halley:
     def start(self, *, wait: bool = True) -> "Halley":
         with self.output.open("ab") as log:
             self.process = subprocess.Popen(
-                self._command, env=self._environment, cwd=self.home, stdout=log, stderr=subprocess.STDOUT
+                self._command,
+                env=self._environment,
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
         if wait:
             try:

@@ -419,12 +419,12 @@ def test_a_server_that_is_killed_takes_everything_along(tmp_path: Path) -> None:
         ("run: steady.py\nconcurrency:\n  max: none\n", "cog.yaml, line 3: `concurrency.max` must be a whole number"),
     ],
 )
-def test_a_wrong_cog_yaml_is_named_at_the_start(tmp_path: Path, text: str, words: str) -> None:
+def test_a_wrong_cog_yaml_on_the_command_line_ends_the_start(tmp_path: Path, text: str, words: str) -> None:
     folder = tmp_path / "m"
     folder.mkdir()
     (folder / "steady.py").write_bytes((MODELS / "steady.py").read_bytes())
     (folder / "cog.yaml").write_text(text)
-    server = Halley(tmp_path, "--no-demo", config=f'[models."faults/wrong"]\npath = "{folder}"\n')
+    server = Halley(tmp_path, "--no-demo", str(folder))
     server.start(wait=False)
     assert server.process is not None
     assert server.process.wait(PATIENCE_SECONDS) == 2

@@ -23,7 +23,7 @@ async def list_models(call: Call, parts: Parts) -> Answer:
     query = call.query()
     by = _one_of(query, "sort_by", _SORT_BY)
     direction = _one_of(query, "sort_direction", _DIRECTIONS)
-    models = list(await parts.models.list_models())
+    models = await parts.catalog.models()
     models.sort(key=lambda model: _age(model, by), reverse=direction == "desc")
     marks = [model.full_name for model in models]
     start, end = _window(marks, read_cursor(query), read_limit(query, _MODELS))
@@ -70,7 +70,7 @@ async def get_version(call: Call, parts: Parts) -> Answer:
 
 async def _model(call: Call, parts: Parts) -> Model:
     owner, name = call.params[:2]
-    model = await parts.models.get_model(owner, name)
+    model = await parts.catalog.model(owner, name)
     if model is None:
         raise NotFound(f"There is no model {owner[:100]}/{name[:100]}")
     return model

@@ -165,6 +165,7 @@ class Presenter:
 
     def model(self, model: Model, latest: Version | None, variant: Variant) -> wire.Model:
         """A model and its newest version."""
+        standing = self._catalog.standing(model.full_name)
         return wire.Model(
             url=f"{variant.base}/models/{model.owner}/{model.name}",
             owner=model.owner,
@@ -179,6 +180,8 @@ class Presenter:
             cover_image_url=model.cover_image_url,
             default_example=_NULL,
             latest_version=None if latest is None else version(latest),
+            state=standing.state,
+            reason=standing.reason and standing.reason.splitlines()[0],
         )
 
     def file(self, file: StoredFile, variant: Variant) -> wire.File:

@@ -22,6 +22,7 @@ from halley.errors import (
     InputInvalid,
     InvalidField,
     LeaseLost,
+    ModelBroken,
     NotAuthenticated,
     NotFound,
     Overloaded,
@@ -52,6 +53,7 @@ STATUS: Final[dict[type[HalleyError], tuple[HTTPStatus, str]]] = {
     Overloaded: (HTTPStatus.SERVICE_UNAVAILABLE, "Service unavailable"),
     StorageFull: (HTTPStatus.SERVICE_UNAVAILABLE, "Service unavailable"),
     Busy: (HTTPStatus.SERVICE_UNAVAILABLE, "Service unavailable"),
+    ModelBroken: (HTTPStatus.SERVICE_UNAVAILABLE, "Model broken"),
     FetchFailed: (HTTPStatus.BAD_GATEWAY, "Bad gateway"),
     LeaseLost: (HTTPStatus.SERVICE_UNAVAILABLE, "Service unavailable"),
     Unusable: (HTTPStatus.SERVICE_UNAVAILABLE, "Service unavailable"),
@@ -73,6 +75,8 @@ def problem_of(error: HalleyError, request_id: str) -> Answer:
     if isinstance(error, Busy):
         problem.retry_after = max(1, error.retry_after_seconds)
         headers.append((b"retry-after", str(problem.retry_after).encode()))
+    if isinstance(error, ModelBroken):
+        headers.append(_FINAL)  # somebody must repair it first, and nobody can say when
     if status is HTTPStatus.UNAUTHORIZED:
         headers.append((b"www-authenticate", b"Bearer"))
     return _answer(problem, headers)

@@ -60,7 +60,7 @@ class Version(msgspec.Struct, kw_only=True):
 
 
 class Model(msgspec.Struct, kw_only=True):
-    """A model, with its newest version."""
+    """A model, with its newest version. `state` and `reason` are ours: whether it can run here, and why not."""
 
     url: str
     owner: str
@@ -75,6 +75,8 @@ class Model(msgspec.Struct, kw_only=True):
     cover_image_url: str | None
     default_example: Raw
     latest_version: Version | None
+    state: Literal["ready", "preparing", "broken", "not_served"]
+    reason: str | None
 
 
 class FileUrls(msgspec.Struct, kw_only=True):
@@ -120,12 +122,12 @@ class Hardware(msgspec.Struct, kw_only=True):
 
 
 class Replica(msgspec.Struct, kw_only=True):
-    """A model process of this server; or a served model that has none, with what it waits for."""
+    """A model process of this server; or a model that has none, with what it waits for. A broken one has no version."""
 
     model: str
     version: str
     state: Literal[
-        "unloaded", "building", "loading", "ready", "busy", "stopping", "waiting_for_room", "waiting_to_retry"
+        "unloaded", "building", "loading", "ready", "busy", "stopping", "waiting_for_room", "waiting_to_retry", "broken"
     ]
     reason: str | None
     pinned: bool

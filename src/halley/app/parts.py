@@ -173,7 +173,7 @@ async def build(
             new_id=new_id,
             health=lambda: _faults(catalog, store),
             pages=Pages(),
-            replicas=lambda: replica_rows(provider),
+            replicas=lambda: replica_rows(provider, catalog),
             download_secret=links.files_secret,
         )
         bus.subscribe(api.receive)
@@ -185,7 +185,7 @@ async def build(
             environ=environ,
             digests=DigestCache(settings.data / "digests.json"),
             environments=environments,
-            settings=settings,
+            on_ready=dispatcher.look,
         )
         yield Parts(
             api=api,

@@ -1,24 +1,30 @@
-"""What `GET /v1/replicas` shows of the model processes."""
+"""What `GET /v1/replicas` shows of the model processes, and of the models that have none."""
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from halley.api import wire
+from halley.models.catalog import Catalog
 from halley.providers.local import LocalProvider
-from halley.replicas.pool import PoolState
+from halley.replicas.pool import Doing, PoolState
 
 
-async def replica_rows(provider: LocalProvider) -> Sequence[wire.Replica]:
-    """A row for each process, and one for each model that has none."""
-    return [row for state in await provider.measured_states() for row in _rows(state)]
+async def replica_rows(provider: LocalProvider, catalog: Catalog) -> Sequence[wire.Replica]:
+    """A row for each process, and one for each model that has none; by name of the model."""
+    states = await provider.measured_states()
+    rows = [row for state in states for row in _rows(state, catalog.faults.get(state.model))]
+    rows += [_without_process(model, state="broken", reason=reason) for model, reason in catalog.broken.items()]
+    return sorted(rows, key=lambda row: row.model)
 
 
-def _rows(state: PoolState) -> Iterator[wire.Replica]:
+def _rows(state: PoolState, fault: str | None) -> Iterator[wire.Replica]:
+    warning = None if fault is None else f"its files were changed and cannot be loaded anew: {fault}"
     for replica in state.replicas:
         yield wire.Replica(
             model=state.model,
             version=state.version,
             state=replica.doing,
-            reason=None,
+            reason=warning,
             pinned=state.pinned,
             pid=replica.pid,
             memory_bytes=replica.memory_bytes,
@@ -31,19 +37,40 @@ def _rows(state: PoolState) -> Iterator[wire.Replica]:
             last_exit=state.exit_text,
         )
     if not state.replicas:
-        yield wire.Replica(
-            model=state.model,
-            version=state.version,
+        yield _without_process(
+            state.model,
             state=state.doing,
-            reason=state.why or state.error,
+            version=state.version,
+            reason=state.why or state.error or warning,
             pinned=state.pinned,
-            pid=None,
-            memory_bytes=0,
-            peak_memory_bytes=0,
-            device=None,
-            slots=0,
-            busy_slots=0,
-            uptime_seconds=None,
             last_exit_reason=state.exit_reason,
             last_exit=state.exit_text,
         )
+
+
+def _without_process(
+    model: str,
+    *,
+    state: Doing | Literal["broken"],
+    reason: str | None,
+    version: str = "",
+    pinned: bool = False,
+    last_exit_reason: str | None = None,
+    last_exit: str | None = None,
+) -> wire.Replica:
+    return wire.Replica(
+        model=model,
+        version=version,
+        state=state,
+        reason=reason,
+        pinned=pinned,
+        pid=None,
+        memory_bytes=0,
+        peak_memory_bytes=0,
+        device=None,
+        slots=0,
+        busy_slots=0,
+        uptime_seconds=None,
+        last_exit_reason=last_exit_reason,
+        last_exit=last_exit,
+    )

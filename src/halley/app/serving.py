@@ -7,17 +7,17 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import uvloop
 
 from halley.api.server import Server, listen, make_server
-from halley.app.models import Wanted, wanted_models
 from halley.app.parts import OpenStore, Parts, build
-from halley.errors import HalleyError
+from halley.app.wanted import Wanted, wanted_models
+from halley.errors import HalleyError, Unusable
 from halley.settings import Settings, process_environ
 from halley.store.folder import DataFolder, hold
 from halley.store.sqlite import open_sqlite
@@ -35,7 +35,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     key: str | None
     models: tuple[str, ...]
-    faults: Mapping[str, str] = {}  # by model name: why it is not served
+    broken: Mapping[str, str] = {}  # by model name: why it is not served
     preparing: tuple[str, ...] = ()  # models whose environments are being built
 
 
@@ -53,14 +53,20 @@ def run_server(
 
     `patiently` announces only when all models are there, environments that must be built included.
 
+    A broken model does not keep the others from being served. But what `paths` name must be there and fit, unless
+    `reload` will notice its repair; only an environment may turn out later to be one that cannot be built.
+
     Raises:
-        Unusable: the data folder is taken, the data cannot be used, or a model path holds no model.
+        Unusable: the data folder is taken, the data cannot be used, or a model of `paths` is broken.
     """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # one would log the URLs of inputs, with their tokens; the other says what our own banner says better
     for name in ("httpx2", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.WARNING)
     wanted = wanted_models(settings, paths, demo=demo)
+    for item in wanted:
+        if item.is_named and not reload:
+            item.read()  # better refused before anything is opened
     with hold(settings.data) as folder:
         return uvloop.run(
             _serve(
@@ -87,43 +93,62 @@ async def _serve(
 ) -> int:
     listening = listen(settings.server.host, settings.server.port)
     url = settings.server.public_url or _url(listening)
-    folders = [item.source.folder for item in wanted]
+    refused: list[str] = []
+    folders = [item.folder for item in wanted]
     async with build(settings, process_environ(), open_store, model_folders=folders) as parts:
-        key = await parts.keys.ensure_admin(settings.admin_key)
+        if settings.admin_key is not None:
+            await parts.keys.ensure_admin(settings.admin_key)
         parts.catalog.is_loading = True
         await parts.dispatcher.open()
         server = make_server(settings, parts.api)
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(sockets=[listening]))
-            services = [
-                tasks.create_task(parts.dispatcher.run()),
-                tasks.create_task(_housekeeping(parts)),
-                tasks.create_task(_watch_store(parts)),
-                tasks.create_task(_stop_on_signal(parts, server)),
-            ]
+            services = [tasks.create_task(service) for service in _services(parts, server, wanted)]
             folder.announce(url)
             await parts.loader.load_all(wanted)
             parts.catalog.is_loading = False
             parts.dispatcher.look()
             preparing = tasks.create_task(_prepare(parts))
             services.append(preparing)
-            if patiently:
-                await asyncio.wait([preparing, serving], return_when=asyncio.FIRST_COMPLETED)
-            announce(
-                Started(
-                    url=url,
-                    key=key,
-                    models=tuple(parts.catalog.names()),
-                    faults=dict(parts.loader.faults),
-                    preparing=tuple(sorted(parts.catalog.preparing)),
-                )
-            )
+            broken = parts.catalog.broken
+            refused = [] if reload else [broken[item.name] for item in wanted if item.is_named and item.name in broken]
+            if refused:
+                await parts.dispatcher.drain(DRAIN_SECONDS)
+                server.stop()
+            else:
+                if patiently:
+                    await asyncio.wait([preparing, serving], return_when=asyncio.FIRST_COMPLETED)
+                # not before all that may still end the start: a key that nobody was shown would be lost
+                announce(_started(parts, url, await parts.keys.ensure_admin(settings.admin_key)))
             if reload:
                 services.append(tasks.create_task(parts.loader.watch(wanted)))
             await serving  # returns when the last answer is out
             for service in services:
                 service.cancel()
+    if refused:
+        raise Unusable("\n".join(refused))
     return 0
+
+
+def _services(parts: Parts, server: Server, wanted: Sequence[Wanted]) -> list[Coroutine[Any, Any, None]]:
+    """What runs beside the server; if one of them breaks, the process ends."""
+    return [
+        parts.dispatcher.run(),
+        _housekeeping(parts),
+        _watch_store(parts),
+        _stop_on_signal(parts, server),
+        _look_again_on_hangup(parts, wanted),
+    ]
+
+
+def _started(parts: Parts, url: str, key: str | None) -> Started:
+    return Started(
+        url=url,
+        key=key,
+        models=tuple(parts.catalog.names()),
+        broken=parts.catalog.broken,
+        preparing=tuple(sorted(parts.catalog.preparing)),
+    )
 
 
 async def _prepare(parts: Parts) -> None:
@@ -154,6 +179,19 @@ async def _stop_on_signal(parts: Parts, server: Server) -> None:
         )
     await parts.dispatcher.drain(DRAIN_SECONDS)
     server.stop()
+
+
+async def _look_again_on_hangup(parts: Parts, wanted: Sequence[Wanted]) -> None:
+    """SIGHUP: load anew what was repaired or changed. From a terminal it still means that the terminal is gone."""
+    if (sys.stdin is not None and sys.stdin.isatty()) or signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL:
+        return
+    heard = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, heard.set)
+    while True:
+        await heard.wait()
+        heard.clear()
+        _log.info("SIGHUP: models whose files changed, and broken ones, are loaded anew")
+        await parts.loader.look_again(wanted)
 
 
 async def _watch_store(parts: Parts) -> None:

@@ -90,6 +90,7 @@ _BY_ERROR: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
     (errors.QueueFull, ExitCode.LIMIT),
     (errors.Busy, ExitCode.LIMIT),
     (errors.Unusable, ExitCode.USAGE),
+    (errors.ModelBroken, ExitCode.USAGE),
     (errors.Refused, ExitCode.USAGE),
 )
 _BY_HTTP: Final = {

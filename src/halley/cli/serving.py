@@ -112,7 +112,7 @@ def _serve_privately(settings: Settings, paths: list[Path]) -> int:
     say = Screen(json_only=True).out_json
 
     def announce(started: Started) -> None:
-        say({"url": started.url, "models": list(started.models), "faults": list(started.faults.values())})
+        say({"url": started.url, "models": list(started.models), "faults": list(started.broken.values())})
 
     logging.getLogger("halley").setLevel(logging.CRITICAL)
     logging.getLogger("halley.replicas.environments").setLevel(logging.INFO)  # it takes long: say what is going on

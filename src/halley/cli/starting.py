@@ -20,7 +20,7 @@ TRIES: Final = 20
 class Started(Protocol):
     """What the server says once it accepts requests.
 
-    `key` is a newly made admin key, shown this once; `faults` says of each model that is not served why.
+    `key` is a newly made admin key, shown this once; `broken` says of each model that is not served why.
     """
 
     @property
@@ -30,7 +30,7 @@ class Started(Protocol):
     @property
     def models(self) -> Sequence[str]: ...
     @property
-    def faults(self) -> Mapping[str, str]: ...
+    def broken(self) -> Mapping[str, str]: ...
     @property
     def preparing(self) -> Sequence[str]: ...
 
@@ -118,6 +118,8 @@ def show_banner(screen: Screen, settings: Settings, started: Started, *, hint: b
         screen.note(f"  Models      {'  '.join(started.models)}")
     for name in started.preparing:
         screen.note(f"  Preparing   {name}: its environment is being built; the log below says when it is there")
+    for name, reason in started.broken.items():
+        screen.note(f"  Broken      {name}: {reason.splitlines()[0]}")
     if hint:
         screen.note('  Try:  halley run demo/paint prompt="moonlit desert at night" -o desert.webp')
         screen.note('        eval "$(halley env)"   # the official clients then talk to this server')

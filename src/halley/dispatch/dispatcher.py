@@ -65,6 +65,7 @@ class Dispatcher:
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: set[str] = set()  # versions that may have waiting work
+        self._parked: set[str] = set()  # those of broken models, until something was loaded
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -118,7 +119,9 @@ class Dispatcher:
         self._wake.set()
 
     def look(self) -> None:
-        """All models are loaded that will be: whatever waits can be claimed now, or never."""
+        """A model was loaded, or all are: whatever waits may be claimed now, or never."""
+        self._waiting |= self._parked
+        self._parked.clear()
         self._wake.set()
 
     def broken(self, version: str, error: str, reason: str) -> None:
@@ -189,8 +192,14 @@ class Dispatcher:
         if self._catalog.by_id(version) is None:
             if self._catalog.may_still_come:
                 return  # it may only be late: `look` comes when all models are there
-            await self._fail_waiting(version, *_GONE)
+            model = await self._queue.model_waited_for(version)
+            if self._catalog.by_id(version) is not None:
+                return  # it was loaded this moment, and `look` has woken us
             self._waiting.discard(version)
+            if model is not None and self._catalog.is_broken(model):
+                self._parked.add(version)  # it waits for the repair, at most `max_queue_seconds`
+            else:
+                await self._fail_waiting(version, *_GONE)
             return
         slots = 0
         while self._provider.take_slot(version):

@@ -1,18 +1,28 @@
 """Which version a request means. Kept in memory, because every create asks; written through to the store."""
 
 import re
-from typing import Final
+from typing import Final, Literal
 
-from halley.errors import Overloaded, VersionUnknown
+import msgspec
+
+from halley.errors import ModelBroken, Overloaded, VersionUnknown
 from halley.models.ports import ModelStore
 from halley.models.records import Model, Version
 from halley.models.validation import InputSchema, uses_files
 
 PREPARING_SECONDS: Final = 5  # an environment is built in seconds or minutes
+REASON_CHARS: Final = 1500  # of a broken model's reason in a refusal: the last lines of pip, not a whole log
 _REFERENCE: Final = re.compile(
     r"(?:(?P<owner>[\w.\-]{1,100})/(?P<name>[\w.\-]{1,100})(?::(?P<tag>[\w.\-]{1,100}))?|(?P<hex>[0-9a-f]{64}))",
     re.ASCII,
 )
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a model can run here; `reason` says why not, or what is wrong with its files while an older one runs."""
+
+    state: Literal["ready", "preparing", "broken", "not_served"]
+    reason: str | None = None
 
 
 class Runnable:
@@ -35,7 +45,8 @@ class Catalog:
         self._latest: dict[str, str] = {}
         self.is_loading = False  # while it is, what is unknown may only be late
         self.preparing: dict[str, str] = {}  # models that will be there, and what they wait for
-        self.faults: dict[str, str] = {}  # models that will not be, and why
+        self.faults: dict[str, str] = {}  # models whose files cannot be used as they are now, and why
+        self._unstored: dict[str, Model] = {}  # those that may never have had a version
 
     async def register(self, model: Model, version: Version) -> Version:
         """Store a model and its newest version, and make both runnable."""
@@ -45,7 +56,19 @@ class Catalog:
         runnable.version = stored
         self._runnable[stored.id] = runnable
         self._latest[model.full_name] = stored.id
+        self.faults.pop(model.full_name, None)
+        self._unstored.pop(model.full_name, None)
         return stored
+
+    def expect(self, model: Model, reason: str) -> None:
+        """The model will be there, once what `reason` names is done."""
+        self.preparing[model.full_name] = reason
+        self._unstored[model.full_name] = model
+
+    def report_fault(self, model: Model, reason: str) -> None:
+        """The model's files cannot be used. If an older version of it runs here, that one goes on."""
+        self.faults[model.full_name] = reason
+        self._unstored[model.full_name] = model
 
     def withdraw(self, model: str) -> None:
         """The model is no longer served: creates for it are refused, its history stays readable."""
@@ -57,6 +80,35 @@ class Catalog:
         """This version can be run no longer; one that is its model's latest stays."""
         if version_id not in self._latest.values():
             self._runnable.pop(version_id, None)
+
+    async def models(self) -> list[Model]:
+        """All models that are known here: those of the store, and those that wait for their first version."""
+        stored = await self._store.list_models()
+        known = {model.full_name for model in stored}
+        return [*stored, *(model for name, model in self._unstored.items() if name not in known)]
+
+    async def model(self, owner: str, name: str) -> Model | None:
+        """One of `models`."""
+        return await self._store.get_model(owner, name) or self._unstored.get(f"{owner}/{name}")
+
+    def standing(self, model: str) -> Standing:
+        """Whether the model `owner/name` can run here."""
+        if model in self._latest:
+            return Standing(state="ready", reason=self.faults.get(model))
+        if model in self.preparing:
+            return Standing(state="preparing", reason=self.preparing[model])
+        if model in self.faults:
+            return Standing(state="broken", reason=self.faults[model])
+        return Standing(state="not_served")
+
+    @property
+    def broken(self) -> dict[str, str]:
+        """The models that cannot run until somebody repairs them, by name, with the reason."""
+        return {name: reason for name, reason in sorted(self.faults.items()) if self.is_broken(name)}
+
+    def is_broken(self, model: str) -> bool:
+        """Whether the model could run if somebody repaired its files."""
+        return self.standing(model).state == "broken"
 
     def names(self) -> list[str]:
         """`owner/name` of all models that can be run."""
@@ -77,6 +129,7 @@ class Catalog:
 
         Raises:
             VersionUnknown: there is none, or it cannot run here.
+            ModelBroken: its model is configured, but cannot run as it is.
             Overloaded: not known yet; the models of this server are still being loaded.
         """
         found = _REFERENCE.fullmatch(reference)
@@ -111,4 +164,10 @@ class Catalog:
                 retry_after_seconds=PREPARING_SECONDS,
             )
         if model in self.faults:
-            raise VersionUnknown(f"The model {model} is not served here: {self.faults[model].splitlines()[0]}")
+            raise ModelBroken(f"The model {model} is broken: {_shortened(self.faults[model])}")
+
+
+def _shortened(reason: str) -> str:
+    if len(reason) <= REASON_CHARS:
+        return reason
+    return f"{reason[: REASON_CHARS // 2]} [...] {reason[-REASON_CHARS // 2 :]}"

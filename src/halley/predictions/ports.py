@@ -261,6 +261,10 @@ class WorkQueue(Protocol):
         """How many predictions wait, by version id; versions without any are left out."""
         ...
 
+    async def model_waited_for(self, version: str) -> str | None:
+        """The model (`owner/name`) of the predictions that wait for this version; None if none does."""
+        ...
+
 
 class Changed(msgspec.Struct, frozen=True, tag=True):
     """Something about this prediction was committed: read it again."""

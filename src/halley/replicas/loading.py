@@ -55,27 +55,33 @@ class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_source(path: Path, *, name: str | None = None, owner: str = "local") -> ModelSource:
-    """Read a model from a folder or a Python file. Blocks for a few small files.
-
-    Without a `name` it is `owner/<folder name>`, the letters that a name cannot have replaced by `-`.
+    """Read a model from a folder or a Python file. Blocks for a few small files. Without a `name` see `name_of`.
 
     Raises:
         Unusable: there is no model there; the message names the file, and the line if it is inside `cog.yaml`.
     """
     path = path.expanduser().absolute()
-    name = name or f"{owner}/{_fit(path.stem if path.is_file() else path.name)}"
+    try:
+        return _from_path(path, fit_name(name or name_of(path, owner=owner)))
+    except OSError as error:
+        raise Unusable(f"The model {name or path} cannot be read: {error}.") from error
+
+
+def name_of(path: Path, *, owner: str = "local") -> str:
+    """`owner/<folder or file>`, the letters that a name cannot have replaced by `-`."""
+    path = path.expanduser().absolute()
+    return f"{owner}/{_fit(path.stem if path.is_file() else path.name)}"
+
+
+def fit_name(name: str) -> str:
+    """The name, if it can be one.
+
+    Raises:
+        Unusable: it cannot.
+    """
     if _NAME.fullmatch(name) is None:
         raise Unusable(f"{name!r} cannot name a model: use owner/name of letters, digits, '.', '_' and '-'.")
-    if path.is_file():
-        return _from_file(path, name)
-    if not path.is_dir():
-        raise Unusable(f"The model {name} has no folder {path}: give the path of a folder or of a Python file.")
-    if (path / "cog.yaml").is_file():
-        return _from_cog_yaml(path, name, read_cog_yaml(path / "cog.yaml"))
-    ref = _by_convention(path)
-    if ref is None:
-        raise Unusable(f"The folder {path} of the model {name} has no cog.yaml, run.py or predict.py: is it a model?")
-    return ModelSource(name=name, folder=path, ref=ref, openapi_schema=_ready_schema(path))
+    return name
 
 
 def with_settings(source: ModelSource, settings: Model) -> ModelSource:
@@ -92,12 +98,25 @@ def with_settings(source: ModelSource, settings: Model) -> ModelSource:
     return msgspec.structs.replace(source, **{key: value for key, value in given.items() if value is not None})
 
 
-def demo_sources() -> Iterator[ModelSource]:
-    """The models that come with Halley, as `demo/<folder>`, in order of their names."""
+def demo_folders() -> Iterator[Path]:
+    """The models that come with Halley, in order of their names."""
     home = Path(halley.__file__).parent / "demo"
     for folder in sorted(home.iterdir()) if home.is_dir() else ():
         if (folder / "cog.yaml").is_file() or _by_convention(folder):
-            yield msgspec.structs.replace(load_source(folder, owner="demo"), env="current")
+            yield folder
+
+
+def _from_path(path: Path, name: str) -> ModelSource:
+    if path.is_file():
+        return _from_file(path, name)
+    if not path.is_dir():
+        raise Unusable(f"The model {name} has no folder {path}: give the path of a folder or of a Python file.")
+    if (path / "cog.yaml").is_file():
+        return _from_cog_yaml(path, name, read_cog_yaml(path / "cog.yaml"))
+    ref = _by_convention(path)
+    if ref is None:
+        raise Unusable(f"The folder {path} of the model {name} has no cog.yaml, run.py or predict.py: is it a model?")
+    return ModelSource(name=name, folder=path, ref=ref, openapi_schema=_ready_schema(path))
 
 
 def _from_file(path: Path, name: str) -> ModelSource:

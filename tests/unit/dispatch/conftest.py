@@ -45,6 +45,8 @@ class Bottle:
         self.keeper = NamingKeeper()
         self.folders = NoFolders()
         self.catalog = Catalog(self.store)
+        self.model = Model(owner="demo", name="a", created_at=T0)
+        self.version = Version(id="1" * 64, model="demo/a", created_at=T0, openapi_schema=SCHEMA)
         bus, self.hub, new_id = LocalBus(), Hub(), TimeOrderedIds(self.clock)
         self.dispatcher = Dispatcher(
             queue=self.store,
@@ -101,8 +103,7 @@ def slots() -> int:
 @pytest.fixture
 async def bottle(slots: int) -> AsyncIterator[Bottle]:
     made = Bottle(slots)
-    model = Model(owner="demo", name="a", created_at=T0)
-    await made.catalog.register(model, Version(id="1" * 64, model="demo/a", created_at=T0, openapi_schema=SCHEMA))
+    await made.catalog.register(made.model, made.version)
     await made.dispatcher.open()
     service = asyncio.get_running_loop().create_task(made.dispatcher.run())
     yield made

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from halley.dispatch.ports import Outcome
-from halley.errors import HalleyError, NotFound, Overloaded, StorageFull, VersionUnknown
+from halley.errors import HalleyError, ModelBroken, NotFound, Overloaded, StorageFull, VersionUnknown
 from halley.models.records import Version
 from halley.predictions.records import Step
 from halley.predictions.service import CreateRequest
@@ -176,6 +176,34 @@ async def test_work_for_a_version_that_is_gone_fails_with_a_reason(bottle) -> No
     assert (await bottle.ended(made.id)).termination_reason == "version_unavailable"
     with pytest.raises(VersionUnknown):
         await bottle.create()
+
+
+async def test_work_for_a_broken_model_waits_for_its_repair(bottle) -> None:
+    bottle.provider.slots = 0
+    made = await bottle.create()
+    model, version = bottle.model, bottle.version
+    bottle.catalog.withdraw("demo/a")
+    bottle.catalog.report_fault(model, "cog.yaml, line 1: no")
+    bottle.dispatcher.room(version.id)
+    await bottle.pass_time(10)
+    assert (await bottle.predictions.get(made.id, "ada")).status is Status.STARTING
+    with pytest.raises(ModelBroken, match=r"The model demo/a is broken: cog\.yaml, line 1: no"):
+        await bottle.create()
+    bottle.provider.slots = 1
+    await bottle.catalog.register(model, version)
+    bottle.dispatcher.look()
+    (await bottle.provider.next_run()).end()
+    assert (await bottle.ended(made.id)).status is Status.SUCCEEDED
+
+
+async def test_work_for_a_broken_model_does_not_wait_for_ever(bottle) -> None:
+    bottle.provider.slots = 0
+    made = await bottle.create()
+    bottle.catalog.withdraw("demo/a")
+    bottle.catalog.report_fault(bottle.model, "no")
+    bottle.clock.advance(86_401)
+    ended = await bottle.ended(made.id)
+    assert (ended.status, ended.termination_reason) == (Status.ABORTED, "queue_time")
 
 
 async def test_output_files_are_kept_before_they_are_mentioned_and_a_full_disk_is_waited_for(bottle) -> None:

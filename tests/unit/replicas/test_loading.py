@@ -8,7 +8,7 @@ import pytest
 
 from halley.errors import Unusable
 from halley.replicas.digest import DigestCache, source_digest, version_id
-from halley.replicas.loading import demo_sources, load_source, with_settings
+from halley.replicas.loading import demo_folders, load_source, with_settings
 from halley.settings import Model
 
 CODE = "def run(text: str) -> str:\n    return text\n"
@@ -167,6 +167,8 @@ def test_what_is_no_model_is_refused_with_the_path(tmp_path: Path) -> None:
             load_source(path)
     with pytest.raises(Unusable, match="cannot name a model"):
         load_source(tmp_path, name="mine")
+    with pytest.raises(Unusable, match=r"The model me/mine cannot be read: .*File name too long"):
+        load_source(tmp_path / ("long" * 100), name="me/mine")
 
 
 def test_a_ready_schema_is_kept_or_refused(tmp_path: Path) -> None:
@@ -181,9 +183,9 @@ def test_a_ready_schema_is_kept_or_refused(tmp_path: Path) -> None:
 
 
 def test_the_demo_models_are_found() -> None:
-    names = [source.name for source in demo_sources()]
+    names = [load_source(path, owner="demo").name for path in demo_folders()]
     assert names == sorted(names)
-    assert all(name.startswith("demo/") for name in names)
+    assert "demo/echo" in names
 
 
 def test_the_digest_follows_the_source_and_nothing_else(tmp_path: Path) -> None:

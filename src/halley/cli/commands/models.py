@@ -34,11 +34,10 @@ def list_(
     if as_json:
         screen.out_json(found)
         return
-    rows = [
-        [f"{model.get('owner')}/{model.get('name')}", _version_of(model)[:12], str(model.get("description") or "")]
-        for model in found
-    ]
-    screen.table(["MODEL", "VERSION", "DESCRIPTION"], rows)
+    screen.table(["MODEL", "VERSION", "STATE", "DESCRIPTION"], [_row(model) for model in found])
+    for model in found:
+        if model.get("reason"):
+            screen.note(f"{_name_of(model)}: {model['reason']}")
 
 
 @app.command("show")
@@ -65,7 +64,9 @@ def show(
     if screen.wants_json:
         screen.out_json(found)
         return
-    screen.out(f"{found.get('owner')}/{found.get('name')}  {found.get('description') or ''}".rstrip())
+    screen.out(f"{_name_of(found)}  {found.get('description') or ''}".rstrip())
+    if found.get("reason"):
+        screen.note(f"{str(found.get('state')).replace('_', ' ')}: {found['reason']}")
     screen.out(f"version {version.get('id', 'hidden')}")
     schema = version.get("openapi_schema")
     inputs = input_properties(schema) or {}
@@ -103,6 +104,15 @@ def _find(client: Client, text: str) -> tuple[dict[str, Any], dict[str, Any]]:
         raise no_such_model(client, ref)
     version = client.version(ref) if ref.version else found.get("latest_version")
     return found, version or {}
+
+
+def _row(model: dict[str, Any]) -> list[str]:
+    state = str(model.get("state") or "-").replace("_", " ")  # an extension of ours: other servers do not say
+    return [_name_of(model), _version_of(model)[:12], state, str(model.get("description") or "")]
+
+
+def _name_of(model: dict[str, Any]) -> str:
+    return f"{model.get('owner')}/{model.get('name')}"
 
 
 def _version_of(model: dict[str, Any]) -> str:

@@ -160,7 +160,10 @@ class Environments:
                     if self._note(self._folder / plan.key) is None:  # somebody else may have built it meanwhile
                         await self._build_locked(plan, uv, lock)
         except building.BuildFailed as error:
-            raise Unusable(self._failure(plan, f"{error}. It said:\n{_CREDENTIALS.sub('***@', error.said)}")) from error
+            said = _CREDENTIALS.sub("***@", error.said)
+            last = said.rpartition("\n")[2].strip()
+            text = f"{error}: {last}\nIts last lines:\n{said}"
+            raise Unusable(self._failure(plan, text)) from error
         except TimeoutError as error:
             said = building.tail(_end_of(self.log_of(plan.key)))
             text = (

@@ -247,6 +247,10 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryLedger):
     async def waiting(self) -> Mapping[str, int]:
         return Counter(entry.prediction.version for entry in self._entries.values() if entry.waits)
 
+    async def model_waited_for(self, version: str) -> str | None:
+        waiting = (entry.prediction for entry in self._entries.values() if entry.waits)
+        return next((row.model for row in waiting if row.version == version), None)
+
     # what the methods share
 
     def _check_room(self, account_id: str) -> None:

@@ -33,6 +33,10 @@ _TAKE: Final = (
 _GIVE_BACK: Final = (
     "UPDATE queue SET session_id = NULL, attempt = max(attempt - 1, 0), ready_at = ? WHERE prediction_id = ?"
 )
+_MODEL_WAITED_FOR: Final = (
+    "SELECT p.model FROM queue AS q JOIN predictions AS p ON p.id = q.prediction_id"
+    " WHERE q.version = ? AND q.session_id IS NULL LIMIT 1"
+)
 
 
 class QueueRows(Part):
@@ -87,6 +91,10 @@ class QueueRows(Part):
 
     async def waiting(self) -> Mapping[str, int]:
         return await self._writer.submit(_count_waiting, self._book)
+
+    async def model_waited_for(self, version: str) -> str | None:
+        row = self._reads.one(_MODEL_WAITED_FOR, version)
+        return None if row is None else str(row[0])
 
 
 def _end_of(at: datetime, lease_seconds: float) -> int:

@@ -194,4 +194,6 @@ class RescueContract(StoreSuite):
         assert (await row_of(store, held.prediction_id)).status is Status.PROCESSING
         assert await store.get(other.id) == other
         assert await store.waiting() == {OTHER_VERSION: 1}
+        assert await store.model_waited_for(VERSION) is None  # one runs, and nobody waits
+        assert await store.model_waited_for(OTHER_VERSION) == other.model
         assert await store.fail_waiting(VERSION, maker.clock.now(), "x", "x") == []
