@@ -97,6 +97,7 @@ class Api:
         """Take a hint from the bus: what was kept about a changed prediction is forgotten."""
         if type(hint) is Changed:
             self.parts.cache.forget(hint.prediction_id)
+            self.parts.batches.forget(hint.prediction_id)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

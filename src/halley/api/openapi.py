@@ -8,7 +8,7 @@ import msgspec
 
 from halley import __version__
 from halley.api import wire
-from halley.api.asgi import Answer, Call, json_answer
+from halley.api.asgi import NO_BODY, Answer, Call, json_answer
 from halley.api.parts import Parts
 from halley.api.routing import Param, Route
 
@@ -84,11 +84,15 @@ def _responses(route: Route, schema_of: dict[str, dict[str, Any]]) -> dict[str, 
     responses: dict[str, Any] = {}
     for status in route.success:
         response: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+        responses[str(status)] = response
+        if status in NO_BODY:
+            continue
         if isinstance(route.response, str):
             response["content"] = {route.response: {}}
         elif route.response is not None:
             response["content"] = {"application/json": {"schema": schema_of[str(route.response)]}}
-        responses[str(status)] = response
+        if route.streams:
+            response["content"]["text/event-stream"] = {}
     # a page refuses with a page
     responses["default"] = {"description": "A page", "content": _PAGE} if route.response == "text/html" else _PROBLEM
     return responses

@@ -73,6 +73,20 @@ def read_limit(query: Mapping[str, str], default: int) -> int:
     return min(100, max(1, int(text)))
 
 
+def read_whole_number(query: Mapping[str, str], name: str, default: int) -> int:
+    """A number from 0 on.
+
+    Raises:
+        InputInvalid: not such a number.
+    """
+    text = query.get(name, "").strip()
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit()) or len(text) > 15:
+        raise invalid("type", name, "must be a whole number, 0 or more")
+    return int(text)
+
+
 def read_time(query: Mapping[str, str], name: str) -> datetime | None:
     """An ISO 8601 instant; without an offset it is UTC.
 

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from halley.api.batches import Batches
 from halley.api.cache import AnswerCache
 from halley.api.holds import Holds
 from halley.api.present import Presenter
@@ -89,6 +90,7 @@ class Parts:
         self.download_secret = download_secret
         self.presenter = Presenter(settings=settings, catalog=catalog, blobs=blobs, links=links, clock=clock)
         self.cache = AnswerCache()
+        self.batches = Batches()
         self.holds = Holds()
         self.routes = routes
         self.description: bytes | None = None  # the OpenAPI document, once somebody asked for it

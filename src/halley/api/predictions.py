@@ -83,7 +83,7 @@ async def _waited(call: Call, parts: Parts, created: Prediction, wait: float, wa
 
 async def get(call: Call, parts: Parts) -> Answer:
     """Row 3. With `Prefer: wait=n` it is held until the end, or n seconds."""
-    prediction_id = _id(call.params[0], "prediction")
+    prediction_id = path_id(call.params[0], "prediction")
     headers: Headers = []
     wait = wait_seconds(call.joined(b"prefer"), parts.limits.wait_get_max_seconds)
     row: Prediction | None = None
@@ -116,7 +116,7 @@ async def _kept(call: Call, parts: Parts, row: Prediction) -> Kept:
 
 async def cancel(call: Call, parts: Parts) -> Answer:
     """Row 4: 200 with the whole prediction, whatever its state. The body is not looked at."""
-    row = await parts.predictions.cancel(_id(call.params[0], "prediction"), call.account_id)
+    row = await parts.predictions.cancel(path_id(call.params[0], "prediction"), call.account_id)
     parts.cache.forget(row.id)
     return json_answer(await parts.presenter.encoded(row, call.variant))
 
@@ -162,7 +162,7 @@ def _filters(query: dict[str, str], parts: Parts) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _id(text: str, what: str) -> str:
+def path_id(text: str, what: str) -> str:
     """The id in a path; what cannot be one is absent, without a look at the store.
 
     Raises:

@@ -1,7 +1,7 @@
 """Records as the wire shows them. Source: contract section 7."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -19,7 +19,7 @@ from halley.errors import NotFound
 from halley.keys.records import Account, Key
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
-from halley.predictions.records import OutputFile, Prediction
+from halley.predictions.records import OutputFile, OutputItem, Prediction
 from halley.predictions.status import Source, Status
 from halley.settings import Settings
 
@@ -87,6 +87,15 @@ class Presenter:
         """A fresh delivery link to one file of an output."""
         path = self._links.delivery_path(row.id, file.index, file.name, data_ends_at=self.data_ends_at(row))
         return variant.origin + path
+
+    def file_links(self, row: Prediction, files: Iterable[OutputFile], variant: Variant) -> dict[str, str]:
+        """Fresh delivery links, by the refs that they stand for."""
+        return {file.ref: self.file_link(row, file, variant) for file in files}
+
+    def item(self, row: Prediction, item: OutputItem, variant: Variant) -> Any:
+        """What was put out at once, with links to its files."""
+        value = msgspec.json.decode(item.value)
+        return self.with_links(value, self.file_links(row, item.files, variant)) if item.files else value
 
     def with_links(self, value: Any, links: Mapping[str, str]) -> Any:
         """The value with each string that is a ref replaced. Only this prediction's own refs are in `links`."""

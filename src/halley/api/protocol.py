@@ -6,13 +6,15 @@ pays for a timer. `phase` says what is awaited from the client: it follows the p
 
 import asyncio
 import math
+import socket
+import sys
 from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from halley.api.cork import CorkedTransport
-from halley.api.holds import GONE_KEY, SCOPE_KEY
+from halley.api.holds import GONE_KEY, SCOPE_KEY, STREAM_KEY
 from halley.api.problems import broken_request
 from halley.api.shortcut import ShortCut
 from halley.settings import Limits
@@ -21,6 +23,10 @@ HEADERS: Final = "headers"  # a request has begun
 BODY: Final = "body"
 WORK: Final = "work"  # the request is complete: it is our turn
 IDLE: Final = "idle"
+
+_STREAM_UNSENT_BYTES: Final = 64 * 2**10
+# Linux has it since 3.12 and Python 3.11 does not name it: the kernel takes no more than this ahead of what it can send
+_TCP_NOTSENT_LOWAT: Final = 25
 
 _NEEDED_METHODS: Final = (
     "connection_made",
@@ -82,6 +88,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._chunk_bytes = 0
         self._is_too_large = False
         self._answer: bytes | None = None
+        self._is_stream = False
 
     # what comes in
 
@@ -142,6 +149,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expects
         self.headers.extend(headers)
         super().on_headers_complete()  # raises for a URL that makes no sense: then there is no cycle of its own
+        scope: dict[str, Any] = self.cycle.scope  # type: ignore[assignment]
+        scope[STREAM_KEY] = self.begin_stream
         if self.parser.get_method() != b"HEAD":
             self.cycle.transport = CorkedTransport(self.transport)  # type: ignore[assignment]
         self.phase = BODY
@@ -167,7 +176,23 @@ class GuardedProtocol(HttpToolsProtocol):
 
     # what goes out
 
+    def begin_stream(self) -> None:
+        """The answer follows something for as long as its client likes, and may be cut after any event.
+
+        The kernel would take megabytes for a client that does not read: it gets little, and we notice soon.
+        """
+        self._is_stream = True
+        connection = self.transport.get_extra_info("socket")
+        if connection is not None and sys.platform == "linux":
+            connection.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _STREAM_UNSENT_BYTES)
+
+    def cut_stuck_stream(self) -> None:
+        """The server wants to stop: a stream whose client has not taken everything would hold it up."""
+        if self._is_stream and self.transport.get_write_buffer_size():
+            self.transport.abort()
+
     def on_response_complete(self) -> None:
+        self._is_stream = False
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return

@@ -2,15 +2,34 @@
 
 from typing import Final
 
-from halley.api import accounts, delivery, files, health, models, openapi, pages, predictions, replicas, sse, wire
+from halley.api import (
+    accounts,
+    delivery,
+    events,
+    files,
+    health,
+    models,
+    openapi,
+    pages,
+    predictions,
+    replicas,
+    sse,
+    wire,
+)
 from halley.api.routing import Param, Route
 from halley.keys.records import Scope
 
-_LIMIT: Final = Param(name="limit", type="integer", description="Items per page, cut to 1 to 100.")
+_LIMIT: Final = Param(name="limit", type="integer", description="Items per page, cut to 1 to 100; of events to 1000.")
 _CURSOR: Final = Param(name="cursor", description="From `next` or `previous` of a list.")
 _PAGE: Final = (_CURSOR, _LIMIT)
 _STREAM: Final = (
     Param(name="logs", description="`1` adds the logs."),
+    Param(name="Last-Event-ID", place="header", description="Go on behind this event."),
+)
+_LOG: Final = (
+    Param(name="after", type="integer", description="Only events behind this `seq`."),
+    _LIMIT,
+    Param(name="follow", description="`0` ends a stream with what is recorded."),
     Param(name="Last-Event-ID", place="header", description="Go on behind this event."),
 )
 _PREFER: Final = Param(
@@ -64,6 +83,18 @@ _PREDICTIONS: Final = (
         response=wire.Prediction,
         summary="Get a prediction",
         params=(_PREFER,),
+    ),
+    Route(
+        name="predictions.events",
+        method="GET",
+        pattern="/predictions/{prediction_id}/events",
+        handler=events.events,
+        scope=Scope.READ,
+        response=wire.EventPage,
+        streams=True,
+        success=(200, 204),
+        summary="Read or follow the log of a prediction",
+        params=_LOG,
     ),
     Route(
         name="predictions.cancel",

@@ -42,6 +42,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     body: Body = "none"
     request: Any = None  # the wire struct of a JSON body
     response: Any = None  # the wire struct, or a media type as text
+    streams: bool = False  # beside the response it can answer with server-sent events
     success: tuple[int, ...] = (200,)
     summary: str = ""
     params: tuple[Param, ...] = ()

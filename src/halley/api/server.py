@@ -34,6 +34,8 @@ class Server(uvicorn.Server):
         """Take nothing new, let waiters go, finish what is being answered, return from `serve`."""
         self._api.draining = True
         self._api.let_go()
+        for connection in self._connections():
+            connection.cut_stuck_stream()
         self.should_exit = True
 
     @contextlib.contextmanager
@@ -61,9 +63,11 @@ class Server(uvicorn.Server):
 
     def sweep(self, now: float) -> None:
         """End connections whose clients are too slow."""
-        for connection in tuple(self.server_state.connections):
-            if isinstance(connection, GuardedProtocol):
-                connection.check_deadlines(now)
+        for connection in self._connections():
+            connection.check_deadlines(now)
+
+    def _connections(self) -> list[GuardedProtocol]:
+        return [one for one in self.server_state.connections if isinstance(one, GuardedProtocol)]
 
 
 def make_server(settings: Settings, api: Api) -> Server:

@@ -181,6 +181,50 @@ class PredictionPage(msgspec.Struct, kw_only=True):
     results: list[Prediction]
 
 
+EventName = Literal[
+    "status", "output", "logs", "progress", "metric", "cancel_requested", "attempt_lost", "data_removed"
+]
+
+
+class Event(msgspec.Struct, kw_only=True):
+    """A recorded fact about a prediction. What `data` holds depends on `event`: the manual has the table."""
+
+    seq: int
+    event: EventName
+    attempt: int
+    at: Time
+    data: Any
+
+
+class StatusData(msgspec.Struct, kw_only=True):
+    """The data of `status`."""
+
+    status: Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
+    error: str | UnsetType = UNSET
+    termination_reason: str | UnsetType = UNSET
+
+
+class OutputData(msgspec.Struct, kw_only=True):
+    """The data of `output`: one more item of a list (`is_item`), or the whole output."""
+
+    value: Any
+    is_item: bool
+
+
+class TextData(msgspec.Struct, kw_only=True):
+    """The data of `logs` and `attempt_lost`; the text is JSON already."""
+
+    text: Raw
+
+
+class EventPage(msgspec.Struct, kw_only=True):
+    """A page of events, oldest first; there is no way back."""
+
+    next: str | None
+    previous: str | None
+    results: list[Event]
+
+
 class ModelPage(msgspec.Struct, kw_only=True):
     """A page of models."""
 

@@ -1,0 +1,134 @@
+"""The log of a prediction, whole, in our own words: as pages of JSON, and as a stream. Ours, not the contract's."""
+
+from collections.abc import Hashable, Mapping
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+
+from halley.api import wire
+from halley.api.asgi import Answer, Call, json_answer
+from halley.api.following import Position, frame, stream_answer
+from halley.api.paging import read_whole_number
+from halley.api.parts import Parts
+from halley.api.predictions import path_id
+from halley.api.present import Presenter, encode
+from halley.clock import rfc3339
+from halley.predictions.records import Event, Finish, OutputItem, Prediction
+from halley.predictions.status import EventKind, Status
+
+PAGE: Final = 100
+MOST: Final = 1000
+PAGE_BYTES: Final = 2**20  # of event data: a page of large outputs has fewer items
+
+NAMES: Final[Mapping[EventKind, wire.EventName]] = {
+    EventKind.CREATED: "status",
+    EventKind.STARTED: "status",
+    EventKind.LOGGED: "logs",
+    EventKind.OUTPUT_ADDED: "output",
+    EventKind.OUTPUT_SET: "output",
+    EventKind.METRIC_RECORDED: "metric",
+    EventKind.PROGRESSED: "progress",
+    EventKind.ATTEMPT_LOST: "attempt_lost",
+    EventKind.CANCEL_REQUESTED: "cancel_requested",
+    EventKind.FINISHED: "status",
+    EventKind.DATA_REMOVED: "data_removed",
+}
+_decode_output: Final = msgspec.json.Decoder(OutputItem).decode
+_decode_finish: Final = msgspec.json.Decoder(Finish).decode
+
+
+async def events(call: Call, parts: Parts) -> Answer:
+    """Pages as JSON; with `Accept: text/event-stream` the events as they come."""
+    row = await parts.predictions.get(path_id(call.params[0], "prediction"), call.account_id)
+    query = call.query()
+    after = read_whole_number(query, "after", 0)
+    if _wants_stream(call.joined(b"accept")):
+        return await _stream(call, parts, row, after, stays=query.get("follow", "1") not in ("0", "false"))
+    return await _page(call, parts, row, query, after)
+
+
+async def _stream(call: Call, parts: Parts, row: Prediction, after: int, *, stays: bool) -> Answer:
+    sent = (call.header(b"last-event-id") or "").strip()
+    if sent.isascii() and sent.isdigit() and len(sent) < 13:
+        after = int(sent)
+    if after and not await parts.predictions.events(row.id, after - 1, 1):
+        after = 0  # not of this prediction: to go on behind it would leave a gap that nobody sees
+    if row.is_terminal and not await parts.predictions.events(row.id, after, 1):
+        return Answer(status=204)  # a reader that comes back by itself stops at this
+    return stream_answer(call, parts, row, OwnVoice(call, parts), Position(after), stays=stays)
+
+
+async def _page(call: Call, parts: Parts, row: Prediction, query: Mapping[str, str], after: int) -> Answer:
+    limit = min(MOST, max(1, read_whole_number(query, "limit", PAGE)))
+    found = await parts.predictions.events(row.id, after, limit, PAGE_BYTES)
+    following = None
+    if found and await parts.predictions.events(row.id, found[-1].seq, 1):
+        members = {**query, "after": found[-1].seq}
+        following = f"{call.variant.base}/predictions/{row.id}/events?{urlencode(members)}"
+    voice = OwnVoice(call, parts)
+    page = wire.EventPage(next=following, previous=None, results=[voice.told(row, event) for event in found])
+    return json_answer(encode(page))
+
+
+class OwnVoice:
+    """Tells everything, under names that say what it is."""
+
+    def __init__(self, call: Call, parts: Parts) -> None:
+        self._presenter: Presenter = parts.presenter
+        self._variant = call.variant
+        self._epoch = parts.links.link_epoch(parts.clock.now())
+
+    @property
+    def key(self) -> Hashable:
+        return "events", self._variant.number, self._epoch
+
+    def frames(self, row: Prediction, event: Event) -> list[bytes]:
+        told = self.told(row, event)
+        return [frame(told.event, str(event.seq), encode(told).decode())]
+
+    def ending(self, row: Prediction, after: int) -> bytes:  # noqa: ARG002
+        """Nothing: the last status was told, and its reader knows the end by it."""
+        return b""
+
+    def told(self, row: Prediction, event: Event) -> wire.Event:
+        """The event as it is shown."""
+        return wire.Event(
+            seq=event.seq,
+            event=NAMES[event.kind],
+            attempt=event.attempt,
+            at=rfc3339(event.at),
+            data=self._data(row, event),
+        )
+
+    def _data(self, row: Prediction, event: Event) -> Any:
+        match event.kind:
+            case EventKind.CREATED:
+                return wire.StatusData(status="starting")
+            case EventKind.STARTED:
+                return wire.StatusData(status="processing")
+            case EventKind.FINISHED:
+                return self._end(_decode_finish(event.data))
+            case EventKind.OUTPUT_ADDED | EventKind.OUTPUT_SET:
+                value = self._presenter.item(row, _decode_output(event.data), self._variant)
+                return wire.OutputData(value=value, is_item=event.kind is EventKind.OUTPUT_ADDED)
+            case EventKind.LOGGED | EventKind.ATTEMPT_LOST:
+                return wire.TextData(text=msgspec.Raw(event.data))
+            case EventKind.METRIC_RECORDED | EventKind.PROGRESSED:
+                return msgspec.Raw(event.data)
+            case EventKind.CANCEL_REQUESTED | EventKind.DATA_REMOVED:
+                return {}
+
+    def _end(self, finish: Finish) -> wire.StatusData:
+        status, error = finish.status, finish.error
+        if status is Status.ABORTED and not self._variant.expose_aborted:
+            status, error = Status.CANCELED, None  # as the prediction itself is shown (contract D3)
+        return wire.StatusData(
+            status=status.value, error=error or msgspec.UNSET, termination_reason=finish.reason or msgspec.UNSET
+        )
+
+
+def _wants_stream(accept: str) -> bool:
+    kinds = [kind.partition(";")[0].strip().lower() for kind in accept.split(",")]
+    known = (kind for kind in kinds if kind in ("text/event-stream", "application/json"))
+    return next(known, "") == "text/event-stream"
