@@ -196,6 +196,9 @@ def test_too_much_memory_is_told_with_both_figures(world: World, *, through_chil
     assert failed["status"] == "failed"
     assert "out of memory: used " in failed["error"], failed["error"]
     assert "of its 150 MB limit" in failed["error"]
+    lines = failed["logs"].splitlines()
+    assert lines == [f"{number} taken" for number in range(len(lines))]
+    assert len(lines) > 10 or through_child
     world.check_replaced("memory")
 
 
@@ -250,6 +253,23 @@ def test_children_live_as_long_as_their_process(world: World) -> None:
     children = world.processes(mark)
     replica.kill()
     assert not left_of([keeper, replica, *children])
+
+
+LAST_WORDS: Final = (
+    *("to standard error", "logged", "in bytes é", "from a thread", "from a program"),
+    *("to descriptor 1", "to descriptor 2", "without an end"),
+)
+
+
+@pytest.mark.parametrize("lines", [1, 3000])
+@pytest.mark.parametrize("how", ["exit", "segfault", "abort", "kill"])
+def test_all_that_was_written_before_a_sudden_end_is_in_the_logs(world: World, how: str, lines: int) -> None:
+    for _ in range(3):  # what is lost on the way is lost only now and then
+        failed = world.run("last_words", how=how, lines=lines)
+        assert failed["status"] == "failed"
+        logs = failed["logs"]
+        assert logs.startswith("".join([f"printed {n}\n" for n in range(lines)]))
+        assert {words: logs.count(words) for words in LAST_WORDS} == dict.fromkeys(LAST_WORDS, 1), logs[-1000:]
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 4096), (0, 100), (3, 4096)])

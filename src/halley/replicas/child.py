@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
@@ -19,6 +19,7 @@ from halley.replicas.channel import Channel
 from halley.replicas.endings import Exit
 from halley.replicas.loading import ModelSource
 from halley.replicas.memory import descendants
+from halley.replicas.slate import Left, Slate
 from halley.replicas.workspace import delete_folder
 
 RUNNER: Final = Path(halley.__file__).parent / "runner" / "start.py"
@@ -54,8 +55,12 @@ class Listener(Protocol):
         """It cannot be understood any more; the process is being killed."""
         ...
 
+    def left(self, pieces: Sequence[Left]) -> None:
+        """What it wrote and did not send; comes once, after everything that it sent."""
+        ...
+
     def exited(self, how: Exit) -> None:
-        """The process is gone, its group killed, and everything that it sent has been heard."""
+        """The process is gone, its group killed, and everything that it said has been heard."""
         ...
 
 
@@ -91,17 +96,19 @@ class Child:
         self._listener = listener
         self._last_words = bytearray()
         self._scratch = tempfile.mkdtemp(prefix="replica-", dir=environ.get("TMPDIR"))
+        self._slate = Slate()
         ours, theirs = zip(socket.socketpair(), socket.socketpair(), strict=True)
         self._words, words = os.pipe()
+        passed = (*(sock.fileno() for sock in theirs), *self._slate.theirs)
         try:
             self._process = subprocess.Popen(
-                _arguments(source, mode, theirs[0].fileno(), theirs[1].fileno()),
+                _arguments(source, mode, *passed),
                 cwd=source.folder,
                 env=child_environment({**environ, "TMPDIR": self._scratch}, source),
                 stdin=subprocess.DEVNULL,
                 stdout=words,
                 stderr=words,
-                pass_fds=(theirs[0].fileno(), theirs[1].fileno()),
+                pass_fds=passed,
                 start_new_session=True,
             )
             self.pid: Final = self._process.pid
@@ -109,11 +116,13 @@ class Child:
         except OSError:
             os.close(self._words)
             shutil.rmtree(self._scratch)
+            self._slate.close()
             for sock in ours:
                 sock.close()
             raise
         finally:
             os.close(words)
+            self._slate.handed_over()
             for sock in theirs:
                 sock.close()
         os.set_blocking(self._words, False)
@@ -195,6 +204,7 @@ class Child:
             pass
         _, status, usage = os.wait4(self.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)  # or Popen would miss its child
+        self._listener.left(self._slate.left())
         self._let_go()
         self._listener.exited(
             Exit(
@@ -209,6 +219,7 @@ class Child:
         self._loop.remove_reader(self._words)
         os.close(self._pidfd)
         os.close(self._words)
+        self._slate.close()
         self._data.close()
         self._control.close()
         # in a thread: nobody knows how much a model has left there
@@ -216,7 +227,7 @@ class Child:
         self.gone.set_result(None)
 
 
-def _arguments(source: ModelSource, mode: str, data: int, control: int) -> list[str]:
+def _arguments(source: ModelSource, mode: str, data: int, control: int, *output: int) -> list[str]:
     # `environment` goes by the process's environment: arguments are visible to every user of the machine
     config: dict[str, object] = {
         "folder": str(source.folder),
@@ -227,7 +238,7 @@ def _arguments(source: ModelSource, mode: str, data: int, control: int) -> list[
         "parent_pid": os.getpid(),
         "memory_limit_bytes": source.memory_limit_bytes,
     }
-    words = ["--data", str(data), "--control", str(control), "--mode", mode]
+    words = ["--data", str(data), "--control", str(control), "--output", ",".join(map(str, output)), "--mode", mode]
     return [source.python, "-X", "utf8", str(RUNNER), *words, "--config", msgspec.json.encode(config).decode()]
 
 

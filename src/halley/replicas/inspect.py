@@ -4,7 +4,7 @@ A ready `.cog/openapi_schema.json` is believed, and nothing is started.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from halley.replicas import endings, frames
 from halley.replicas.child import Child
 from halley.replicas.endings import Exit
 from halley.replicas.loading import ModelSource, load_source
+from halley.replicas.slate import Left
 from halley.settings import process_environ
 
 DEADLINE_SECONDS: Final = 120.0  # importing a large framework from a cold disk takes most of a minute
@@ -60,6 +61,7 @@ class _Inspection:
     def __init__(self, source: ModelSource, environ: Mapping[str, str]) -> None:
         self._source = source
         self._said = ""
+        self._heard = 0  # characters of it, also those that are dropped
         self._found: Inspected | None = None
         self._fault: str | None = None
         self._how = Exit(code=0)
@@ -94,15 +96,23 @@ class _Inspection:
             case frames.Hello(v=version) if version != frames.PROTOCOL:
                 raise ValueError(f"it speaks version {version}, we speak {frames.PROTOCOL}")
             case frames.Log():
-                self._said = (self._said + frame.text)[-endings.SAID_CHARS :]
+                self._say(frame.text)
             case _:
                 pass  # hello, and what only a serving process says
 
     def broke_protocol(self, fault: str) -> None:
         self._fault = fault
 
+    def left(self, pieces: Sequence[Left]) -> None:
+        for piece in pieces:
+            self._say(piece.unheard(self._heard))
+
     def exited(self, how: Exit) -> None:
         self._how = how
+
+    def _say(self, text: str) -> None:
+        self._heard += len(text)
+        self._said = (self._said + text)[-endings.SAID_CHARS :]
 
     def _inspected(self, frame: frames.Described) -> Inspected:
         return Inspected(

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final, Literal, Protocol, assert_never
 
@@ -17,6 +18,7 @@ from halley.replicas.host import Host
 from halley.replicas.loading import ModelSource
 from halley.replicas.memory import used_bytes
 from halley.replicas.run import Run
+from halley.replicas.slate import Left
 
 _log = logging.getLogger(__name__)
 
@@ -77,6 +79,7 @@ class Replica:
         self._host = host
         self._loop = asyncio.get_running_loop()
         self._tail = ""
+        self._said = 0  # characters of log text that no prediction owns
         self._end: End | None = None  # why it is going to be gone, if we know it before
         self._busy: asyncio.Event | None = asyncio.Event() if source.memory_limit_bytes else None
         self._has_healthcheck = False
@@ -216,6 +219,15 @@ class Replica:
         """Nothing it says can be believed any more."""
         self._end = self._end or End(reason="replica_died", error=f"The model process was stopped because {fault}.")
 
+    def left(self, pieces: Sequence[Left]) -> None:
+        """The last that it wrote: as if it had been sent."""
+        only = next(iter(self.runs)) if len(self.runs) == 1 else None
+        for piece in pieces:
+            owner = piece.prediction_id if piece.before is not None else only
+            run = self.runs.get(owner) if owner is not None else None
+            if owner is None or run is not None:  # else it ended, and everything of it was sent
+                self._logged(owner, piece.unheard(self._said if run is None else run.said))
+
     def exited(self, how: Exit) -> None:
         """The process is gone: so are its predictions."""
         was, self.state = self.state, State.GONE
@@ -268,8 +280,11 @@ class Replica:
     def _logged(self, prediction_id: str | None, text: str) -> None:
         run = self.runs.get(prediction_id) if prediction_id is not None else None
         if run is not None:
+            run.said += len(text)
             run.say(LogText(text))
             return
+        if prediction_id is None:
+            self._said += len(text)
         self._tail = (self._tail + text)[-endings.SAID_CHARS :]
         self._host.on_log(self.version, text)
 

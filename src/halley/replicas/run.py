@@ -9,12 +9,13 @@ from halley.dispatch.ports import Emit, Outcome, Progress
 class Run:
     """Buffers progress until somebody follows. `end` is called exactly once."""
 
-    __slots__ = ("_backlog", "_emit", "_over", "attempt", "canceling", "grace", "id", "outcome")
+    __slots__ = ("_backlog", "_emit", "_over", "attempt", "canceling", "grace", "id", "outcome", "said")
 
     def __init__(self, prediction_id: str, attempt: int, loop: asyncio.AbstractEventLoop) -> None:
         self.id: Final = prediction_id
         self.attempt: Final = attempt
         self.canceling = False
+        self.said = 0  # characters of log text
         self.grace: asyncio.Task[None] | None = None  # its end means force
         self.outcome: Outcome | None = None
         self._backlog: list[Progress] = []

@@ -1,6 +1,6 @@
 """The first lines that a model's interpreter executes for us.
 
-`python -X utf8 start.py --data FD --control FD --mode serve|train|inspect --config JSON`
+`python -X utf8 start.py --data FD --control FD [--output FD,FD,FD] --mode serve|train|inspect --config JSON`
 
 Does what must happen first, then hands over. A process that the model spawns with `multiprocessing` reads
 this file again under another name than `__main__`, and must find nothing to do in it.
@@ -21,18 +21,19 @@ def _start() -> None:
         sys.exit("start.py is run by Halley; missing %s" % ", ".join(missing))
     config = json.loads(options["--config"])
     data, control = int(options["--data"]), int(options["--control"])
+    output = tuple(int(number) for number in options.get("--output", "").split(",") if number)
 
     import importlib
 
     # Our own folder, which is sys.path[0] here, is needed for one import and then gone: `start` and `path` are
     # words that a model may use itself. What stays is the folder that holds `cog` and nothing else.
     own = sys.path[0]
-    importlib.import_module("_halley_runner.keeper").keep(config.get("parent_pid"), control, [data])
+    importlib.import_module("_halley_runner.keeper").keep(config.get("parent_pid"), control, [data, *output])
     sys.path.insert(1, own + "/path")
     main = importlib.import_module("_halley_runner.main")
     sys.path.remove(own)
     sys.argv = [sys.argv[0]]
-    sys.exit(main.main(own, data, control, options["--mode"], config))
+    sys.exit(main.main(own, data, control, output, options["--mode"], config))
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ def run(through_child: bool = False) -> str:
         subprocess.run([sys.executable, "-c", GREEDY], check=False)
         return "nobody stopped it"
     taken = []
-    for _ in range(100):
+    for number in range(100):
         taken.append(bytearray(b"1") * 10_000_000)
+        print(f"{number} taken")
         time.sleep(0.02)
     time.sleep(60)
     return f"{len(taken)}: nobody stopped it"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import faulthandler
 import fcntl
 import os
-from typing import Tuple
+from typing import Optional, Tuple
 
 HIGH = 200
 """Protocol descriptors live from here on: models that close or reuse small numbers do not meet them."""
@@ -22,16 +22,16 @@ def move_high(descriptor: int) -> int:
     return moved
 
 
-def capture_output() -> Tuple[int, int]:
-    """Send descriptors 1 and 2 into one new pipe, and make 0 empty.
+def capture_output(pipe: Optional[Tuple[int, int]] = None) -> Tuple[int, int]:
+    """Send descriptors 1 and 2 into one pipe (the server's, which outlives us, or a new one), and make 0 empty.
 
     Returns the pipe's reading end, and a writing end that is only held open, so that the pipe does not end
-    when a model closes its own two. The old standard error stays for the last words of a crash: this
-    process, the pipe's only reader, is gone by then.
+    when a model closes its own two. The old standard error stays for the last words of a crash: who
+    reads it must not take it for a model's print.
     """
     last_words = move_high(os.dup(2))
     faulthandler.enable(last_words, all_threads=False)
-    reading, writing = os.pipe()
+    reading, writing = pipe or os.pipe()
     os.dup2(writing, 1)
     os.dup2(writing, 2)
     empty = os.open(os.devnull, os.O_RDONLY)

@@ -1,7 +1,8 @@
 """Everything that goes to the parent on DATA, in order: log text, outputs, metrics, ends.
 
 One lock guards the waiting log text, the waiting frames and the socket. Log text is gathered: it goes out
-when much of it waits, before any other frame of its prediction, or after a short time by the drain thread.
+when much of it waits, before any other frame of its prediction, or after a short time by the drain thread. Until
+then it is noted on the slate, where it outlives us.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from typing import Callable, Dict, List, Optional
 from .descriptors import move_high
 from .frames import pack, to_json
 from .prediction import Prediction, current
+from .slate import Slate
 
 GATHER_MS = 50  # a person does not see the difference; a flood of prints becomes 20 frames a second
 LOG_FRAME_CHARS = 64 * 2**10
-PIPE_READ_BYTES = 64 * 2**10  # the pipe's own size
 EXIT_CUT_OFF = 213
 """The exit status when a model has closed or broken the connection. The server knows it, see its `endings`."""
 
@@ -33,7 +34,7 @@ _read, _write, _exit, _close, _monotonic = os.read, os.write, os._exit, os.close
 class Journal:
     """The one writer of DATA."""
 
-    def __init__(self, sock: socket.socket, pipe: int) -> None:
+    def __init__(self, sock: socket.socket, pipe: int, slate: Slate) -> None:
         self.running: Dict[Optional[str], Prediction] = {}
         self.replica = Prediction()
         self.defer: Optional[Callable[[], bool]] = None
@@ -42,6 +43,7 @@ class Journal:
         self._sock = sock
         self._send_bytes = sock.send
         self._pipe = pipe
+        self._slate = slate
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         # re-entrant: a finaliser may print while this thread is in here, see `_inside`
         self._lock = threading.RLock()
@@ -73,11 +75,15 @@ class Journal:
                 return prediction
         return self.replica
 
-    def _gather(self, target: Prediction, text: str) -> None:
+    def _gather(self, target: Prediction, text: str, is_raw: bool = False) -> None:
+        if not self._slate.note(target, text, is_raw) and not self._inside:
+            self._send_waiting()
+            self._slate.note(target, text, is_raw)
         if not target.texts:
             self._waiting.append(target)
         target.texts.append(text)
         target.size += len(text)
+        target.said += len(text)
         if target.size >= LOG_FRAME_CHARS and not self._inside:
             self._put_logs(target)
             self._send_now()
@@ -108,14 +114,15 @@ class Journal:
         """Take what lies in the pipe of descriptors 1 and 2. The caller holds the lock."""
         for _ in range(DRAIN_ROUNDS):
             try:
-                piece = _read(self._pipe, PIPE_READ_BYTES)
+                piece = self._slate.read(self._pipe)
             except OSError:  # empty; or closed by the model
                 return
             if not piece:
                 return
             text = self._decoder.decode(piece)
             if text:
-                self._gather(self.likeliest(), text)
+                self._gather(self.likeliest(), text, is_raw=True)
+            self._slate.forget(len(piece))
 
     # ---- frames ---------------------------------------------------------------------------------
 
@@ -140,9 +147,9 @@ class Journal:
             self._emit(prediction, kind, rest)
 
     def _emit(self, prediction: Prediction, kind: str, rest: str) -> None:
+        self._drain()
         self._inside = True
         try:
-            self._drain()
             if prediction.texts:
                 self._put_logs(prediction)
             frame = pack('{"t":"%s","id":%s,"n":%d%s}' % (kind, prediction.key, prediction.n + 1, rest))
@@ -181,9 +188,12 @@ class Journal:
             self._flush()
 
     def _flush(self) -> None:
+        self._drain()
+        self._send_waiting()
+
+    def _send_waiting(self) -> None:
         self._inside = True
         try:
-            self._drain()
             for target in list(self._waiting):
                 self._put_logs(target)
         finally:
@@ -207,6 +217,8 @@ class Journal:
             while self._unsent:
                 sent = self._send_bytes(self._unsent)
                 self._unsent = b"" if sent == len(self._unsent) else self._unsent[sent:]
+            if not self._waiting:
+                self._slate.clear()
         except (BrokenPipeError, ConnectionResetError):
             _exit(0)  # the parent is gone, and with it everybody who wanted to know
         except OSError:  # the model closed the socket, and nobody can be told

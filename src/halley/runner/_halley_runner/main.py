@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 import threading
-from typing import Any, Optional
+from typing import Any, Optional, Tuple
 
 import cog.scope
 
@@ -27,6 +27,7 @@ from .prediction import Prediction, current
 from .predictor import CannotLoad, Predictor
 from .schema import describe
 from .serve_sync import SyncServer
+from .slate import Slate
 
 PROTOCOL_VERSION = 1
 
@@ -38,10 +39,12 @@ EXIT_SETUP_FAILED = 3
 class Replica:
     """One process, from its first frame to its exit status."""
 
-    def __init__(self, *, data: socket.socket, control: socket.socket, pipe: int, config: Frame) -> None:
+    def __init__(
+        self, *, data: socket.socket, control: socket.socket, pipe: int, slate: Optional[int], config: Frame
+    ) -> None:
         self._data = data
         self._config = config
-        self._journal = Journal(data, pipe)
+        self._journal = Journal(data, pipe, Slate(slate))
         self._guard = Guard()
         self._control = Control(control, data, self._guard.ask)
         self._loop: Any = None
@@ -186,14 +189,23 @@ class Replica:
         self._control.close()
 
 
-def main(own: str, data: int, control: int, mode: str, config: Frame) -> int:
+def main(own: str, data: int, control: int, output: Tuple[int, ...], mode: str, config: Frame) -> int:
     """Run the replica. `own` is the folder of `start.py`; the numbers are descriptors.
+
+    `output` are both ends of a pipe for descriptors 1 and 2, and memory that outlives us; it may be empty.
 
     Returns the exit status: 0, 2 (the model was refused) or 3 (its setup failed).
     """
     data, control = descriptors.move_high(data), descriptors.move_high(control)
-    pipe, _kept_open = descriptors.capture_output()
-    replica = Replica(data=socket.socket(fileno=data), control=socket.socket(fileno=control), pipe=pipe, config=config)
+    reading, writing, slate = output or (-1, -1, None)
+    pipe, _kept_open = descriptors.capture_output((reading, writing) if output else None)
+    replica = Replica(
+        data=socket.socket(fileno=data),
+        control=socket.socket(fileno=control),
+        pipe=pipe,
+        slate=slate,
+        config=config,
+    )
     replica.start()
     os.environ.update(config.get("environment") or {})
     _prepare_imports(os.path.join(own, "path"), config["folder"])

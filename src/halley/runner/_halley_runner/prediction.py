@@ -26,6 +26,7 @@ class Prediction:
         "key",
         "kinds",
         "n",
+        "said",
         "size",
         "task",
         "texts",
@@ -39,6 +40,8 @@ class Prediction:
         self.context: Dict[str, str] = frame.get("context") or {}
         self.n = 0
         """The number of the last frame sent about this prediction."""
+        self.said = 0
+        """How many characters of log text there were in all, sent or not."""
         self.texts: List[str] = []
         self.size = 0
         """Log text that is waiting to be sent, and its length."""

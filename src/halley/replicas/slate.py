@@ -1,0 +1,98 @@
+"""What a model's process wrote and had not told us when it ended. `_halley_runner.slate` says how it lies there.
+
+Two things outlive a process: the memory in which it notes log text until that is sent, and the pipe behind its
+descriptors 1 and 2, of which we hold the reading end as well and read nothing while it lives.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from struct import Struct
+from typing import Final
+
+import msgspec
+
+RAW_AT: Final = 4096
+RAW_BYTES: Final = 64 * 2**10
+TEXT_AT: Final = RAW_AT + RAW_BYTES
+SIZE_BYTES: Final = 512 * 2**10
+PIPE_LIMIT_BYTES: Final = 2**20  # the largest that a pipe can be made
+
+_ENDS: Final = Struct("=II")
+_RECORD: Final = Struct("<IQH")
+
+
+class Left(msgspec.Struct, frozen=True, kw_only=True):
+    """Log text that was not sent, or not whole. `before` is how many characters its owner had said before it.
+
+    `prediction_id` is None for the replica itself. Where `before` is None nobody knows the owner.
+    """
+
+    text: str
+    prediction_id: str | None = None
+    before: int | None = None
+
+    def unheard(self, heard: int) -> str:
+        """What of it comes after so many characters of its owner."""
+        return self.text if self.before is None else self.text[max(0, heard - self.before) :]
+
+
+class Slate:
+    """Our side of it. The three `theirs` are for the child, and closed here by `handed_over`."""
+
+    def __init__(self) -> None:
+        """Raises OSError if there are no more descriptors; nothing is left open then."""
+        self._memory = os.memfd_create("halley-slate", os.MFD_CLOEXEC)
+        try:
+            os.ftruncate(self._memory, SIZE_BYTES)
+            self._pipe, writing = os.pipe()
+        except OSError:
+            os.close(self._memory)
+            raise
+        os.set_blocking(self._pipe, False)  # for both holders of the end
+        self._writing = writing
+
+    @property
+    def theirs(self) -> tuple[int, int, int]:
+        """Both ends of the pipe, and the memory."""
+        return self._pipe, self._writing, self._memory
+
+    def handed_over(self) -> None:
+        """The child has them: the pipe ends when nobody of its side is left."""
+        os.close(self._writing)
+
+    def close(self) -> None:
+        """Let go; comes after `handed_over`."""
+        os.close(self._pipe)
+        os.close(self._memory)
+
+    def left(self) -> list[Left]:
+        """What was left in the order in which it was written, as far as that is known. The process is gone.
+
+        A model may have written into the memory, too: whatever lies there, this returns.
+        """
+        end, raw_is_noted = _ENDS.unpack(os.pread(self._memory, _ENDS.size, 0))
+        found = list(_records(os.pread(self._memory, max(0, min(end, SIZE_BYTES) - TEXT_AT), TEXT_AT)))
+        raw = b"" if raw_is_noted else os.pread(self._memory, RAW_BYTES, RAW_AT).rstrip(b"\0")
+        raw += self._rest_of_pipe()
+        if raw:
+            found.append(Left(text=raw.decode(errors="replace")))
+        return found
+
+    def _rest_of_pipe(self) -> bytes:
+        rest = b""
+        with suppress(BlockingIOError):
+            while len(rest) < PIPE_LIMIT_BYTES and (piece := os.read(self._pipe, RAW_BYTES)):
+                rest += piece
+        return rest
+
+
+def _records(body: bytes) -> Iterator[Left]:
+    at = 0
+    while at + _RECORD.size <= len(body):
+        length, before, name_length = _RECORD.unpack_from(body, at)
+        text_at = at + _RECORD.size + name_length
+        end = text_at + length if length else len(body)
+        name = body[at + _RECORD.size : text_at].decode(errors="replace")
+        yield Left(text=body[text_at:end].decode(errors="replace"), prediction_id=name or None, before=before)
+        at = end

@@ -1,0 +1,102 @@
+"""Log text that is written and not yet sent, in memory that outlives this process.
+
+The server made the memory and reads it when the process is gone, however it went: nothing that a model printed is lost
+because it waited to be sent together with more. What comes out of the pipe is read straight into it, for the same
+reason.
+
+Layout, which `halley.replicas.slate` reads: two native numbers, the end of the records and whether RAW is among them;
+at RAW_AT what was read from the pipe last; from TEXT_AT on the records. A record is: the length of its text, how many
+characters its prediction had said before, the length of its prediction's id, that id (empty: the replica itself), the
+text. The last record's length is 0; it goes on to the end.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from typing import Optional
+
+from .prediction import Prediction
+
+RAW_AT = 4096
+RAW_BYTES = 64 * 2**10  # what a pipe holds
+TEXT_AT = RAW_AT + RAW_BYTES
+SIZE_BYTES = 512 * 2**10  # room for the longest text that waits at all: LOG_FRAME_CHARS of four bytes each
+
+_LENGTH = struct.Struct("<I")
+_RECORD = struct.Struct("<IQH")
+_EMPTY = bytes(RAW_BYTES)
+
+_readv = os.readv  # taken before a model can put something else in its place
+
+
+class Slate:
+    """For one writer, who holds a lock. Without a descriptor it is plain memory, of use to nobody else."""
+
+    def __init__(self, descriptor: Optional[int]) -> None:
+        self._memory = mmap.mmap(-1 if descriptor is None else descriptor, SIZE_BYTES)
+        if descriptor is not None:
+            os.close(descriptor)
+        self._ends = memoryview(self._memory)[:8].cast("I")
+        self._raw = memoryview(self._memory)[RAW_AT:TEXT_AT]
+        self._buffers = [self._raw]
+        self._end = TEXT_AT
+        self._last: Optional[Prediction] = None
+        self._last_at = 0  # where its record begins
+        self._last_text_at = 0
+
+    def read(self, pipe: int) -> bytes:
+        """What lies in the pipe; nothing at its end. `forget` it when it is noted.
+
+        Raises:
+            OSError: the pipe is empty, or closed.
+        """
+        return bytes(self._raw[: _readv(pipe, self._buffers)])
+
+    def forget(self, size: int) -> None:
+        """So many bytes that were read last are noted, or nobody's."""
+        self._raw[:size] = _EMPTY[:size]
+        self._ends[1] = 0
+
+    def note(self, target: Prediction, text: str, is_raw: bool) -> bool:
+        """Note what `target` says, before that is counted as said. False: no room, send what waits and clear.
+
+        `is_raw`: it is what was read last.
+        """
+        data = text.encode("utf-8", "replace")
+        if target is not self._last:
+            if not self._begin(target, len(data)):
+                return False
+        elif self._end + len(data) > SIZE_BYTES:
+            self._close()  # what is noted next does not follow on what is
+            return False
+        end = self._end + len(data)
+        self._memory[self._end : end] = data
+        self._ends[0] = self._end = end
+        if is_raw:
+            self._ends[1] = 1
+        return True
+
+    def clear(self) -> None:
+        """Everything noted is sent."""
+        if self._end != TEXT_AT:
+            self._last = None
+            self._ends[0] = self._end = TEXT_AT
+
+    def _begin(self, target: Prediction, size: int) -> bool:
+        self._close()
+        name = (target.id or "").encode("utf-8", "replace")
+        head = _RECORD.pack(0, target.said, len(name)) + name
+        at, text_at = self._end, self._end + len(head)
+        if text_at + size > SIZE_BYTES:
+            return False
+        self._memory[at:text_at] = head
+        self._last, self._last_at, self._last_text_at = target, at, text_at
+        self._end = text_at
+        return True
+
+    def _close(self) -> None:
+        if self._last is not None:
+            _LENGTH.pack_into(self._memory, self._last_at, self._end - self._last_text_at)
+            self._last = None
