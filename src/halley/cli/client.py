@@ -14,7 +14,8 @@ import msgspec
 
 from halley import __version__
 from halley.cli.answers import read_answer, retry_after_seconds
-from halley.cli.failures import ServerRefused, Unreachable, UsageProblem
+from halley.cli.failures import NoEventLog, ServerRefused, Unreachable, UsageProblem
+from halley.cli.sse import read_data
 from halley.cli.target import Target, is_loopback, normalise, same_origin
 from halley.cli.timing import Backoff, SystemTiming, Timing
 
@@ -23,6 +24,7 @@ Json = dict[str, Any]
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 120.0  # CometAPI reports more than 45 s for a plain query (contract section 7)
 ATTEMPTS: Final = 4
+SILENCE_SECONDS: Final = 45.0  # of an event stream; a comment comes every 15 s
 _RETRY_GET: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _RETRY_POST: Final = frozenset({429})  # nothing was made; after anything else a second POST might pay twice
 
@@ -91,6 +93,32 @@ class Client:
         prediction = _prediction(read_answer(response))
         held = "wait" in response.headers.get("preference-applied", "").lower()
         return Look(prediction=prediction, held=held, elapsed_seconds=self.timing.monotonic() - started)
+
+    def events(self, id: str, *, after: int = 0, silence_seconds: float = SILENCE_SECONDS) -> Iterator[Json | None]:
+        """Follow the log of a prediction; None whenever something came that is no event, so that clocks are looked at.
+
+        It ends where the server ends it, which may be before the prediction does.
+
+        Raises:
+            NoEventLog: the server has none, or not for us.
+            Unreachable: the connection could not be made, or broke, or was silent for too long.
+        """
+        url = f"{self.target.api}/predictions/{_segment(id)}/events"
+        headers = {"accept": "text/event-stream", "last-event-id": str(after)}
+        timeout = httpx2.Timeout(self._read_seconds, connect=CONNECT_SECONDS, read=silence_seconds)
+        try:
+            with self.http.stream(
+                "GET", url, headers={**self.authorization(url), **headers}, timeout=timeout
+            ) as response:
+                if response.status_code >= 500 or response.status_code == 429:
+                    raise Unreachable(f"{self.target.root} answered {response.status_code} {response.reason_phrase}.")
+                kind = response.headers.get("content-type", "").partition(";")[0].strip()
+                if response.status_code != 200 or kind != "text/event-stream":
+                    raise NoEventLog(f"{self.target.root} has no event log of predictions.")
+                for data in read_data(response.iter_bytes()):
+                    yield None if data is None else _event(data)
+        except (httpx2.RequestError, httpx2.InvalidURL) as error:
+            raise self._unreachable("GET", error) from error
 
     def create(self, ref: ModelRef, input: Json, *, idempotency_key: str, cancel_after: str | None = None) -> Json:
         """Create a prediction, without waiting for it.
@@ -250,6 +278,16 @@ def _prediction(body: Any) -> Json:
     if not isinstance(body, dict) or not isinstance(body.get("id"), str) or not isinstance(body.get("status"), str):
         raise Unreachable("The answer is JSON, but not a prediction: it has no id and status.")
     return body
+
+
+def _event(data: str) -> Json:
+    try:
+        event = msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        event = None
+    if not isinstance(event, dict) or not isinstance(event.get("seq"), int) or not isinstance(event.get("data"), dict):
+        raise NoEventLog("The server's event stream is none that this command understands.")
+    return event
 
 
 def _segment(text: str) -> str:

@@ -47,6 +47,12 @@ class Unreachable(CommandError):
     code = "unreachable"
 
 
+class NoEventLog(CommandError):
+    """The server has no log of events to follow: it is asked for the prediction again and again instead."""
+
+    code = "no_event_log"
+
+
 class StillRunning(CommandError):
     """The time to wait is over; the prediction goes on without us."""
 

@@ -1,68 +1,101 @@
-"""Showing a prediction while it runs: new log lines, one live line with a bar, text as it is made."""
+"""Showing a prediction while it runs: new log lines, one live line with a bar, output as it is made."""
 
 from __future__ import annotations
 
-import re
-from typing import Final
+import json
+from typing import Any, Final, Literal
 
 from halley.cli.client import Json
 from halley.cli.screen import Screen
+from halley.predictions.bars import last_step
 
-BAR_CELLS: Final = 24
-_STEP: Final = re.compile(r"(\d{1,3})%\|[^|\r\n]*\|\s*(\d+)/(\d+)")  # a tqdm line; the last match counts
+Stream = Literal["text", "items"]
+"""Output as it comes: text in pieces that belong together, or one item after the other."""
+
+LOOKED_AT: Final = 4000  # characters at the end of the logs in which a bar is searched
 
 
 class Progress:
-    """Turns readings of one prediction into words; give it each reading."""
+    """Turns what is known of one prediction into words: events of its log, or whole readings, or both by turns."""
 
-    def __init__(self, screen: Screen, *, stream_text: bool = False, logs: bool = True) -> None:
+    def __init__(self, screen: Screen, *, stream: Stream | None = None, logs: bool = True) -> None:
         self._screen = screen
-        self._stream_text = stream_text
+        self._stream = stream
         self._logs = logs
-        self._logged = 0
-        self._written = 0
+        self._logged = 0  # characters that were taken
+        self._line = ""  # of the logs, and not ended yet
+        self._items = 0  # of the output that were taken
+        self._status = "starting"
+        self._step: tuple[int, int] | None = None
         self.streamed = False
 
     def show(self, prediction: Json) -> None:
-        """Show what is new since the last reading."""
-        self._show_logs(prediction)
-        if self._stream_text:
-            self._show_text(prediction)
-        if not (self._stream_text and self._written):  # a live line would run through the text
-            self._screen.status(f"  {_words(prediction)}")
-
-    def _show_logs(self, prediction: Json) -> None:
+        """Take a reading, and show what is new since the last one."""
+        self._status = str(prediction.get("status"))
         logs = str(prediction.get("logs") or "")
-        whole = logs.rfind("\n") + 1 if prediction.get("status") in {"starting", "processing"} else len(logs)
-        if self._logs and whole > self._logged:
-            lines = logs[self._logged : whole].replace("\r", "\n").splitlines()
-            for line in lines:
-                if line.strip() and not _STEP.search(line):
-                    self._screen.note(f"  | {line}")
-            self._logged = whole
-
-    def _show_text(self, prediction: Json) -> None:
+        if len(logs) > self._logged:
+            self._take_logs(logs[self._logged :])
+            self._step = step_of(logs) or self._step
         output = prediction.get("output")
-        pieces = output if isinstance(output, list) else [output] if isinstance(output, str) else []
-        new = pieces[self._written :]
-        if new and all(isinstance(piece, str) for piece in new):
-            self._screen.out("".join(new), end="")
-            self._written = len(pieces)
+        items = output if isinstance(output, list) else [] if output is None else [output]
+        self._take_output(items[self._items :])
+        self._show_rest()
+
+    def hear(self, event: Json) -> None:
+        """Take an event of the log, and show it."""
+        data = event["data"]
+        match event["event"]:
+            case "status":
+                self._status = str(data.get("status"))
+            case "logs" | "attempt_lost":
+                self._take_logs(str(data.get("text") or ""))
+            case "progress":
+                self._step = int(data["current"]), int(data["total"])
+            case "output":
+                value = data.get("value")
+                is_list = isinstance(value, list) and not data.get("is_item")
+                self._take_output(value if is_list else [value])
+        self._show_rest()
+
+    def _show_rest(self) -> None:
+        if self._status not in {"starting", "processing"}:
+            line, self._line = self._line, ""
+            self._show_line(line)
+        if not self._items or self._stream is None:  # a live line would run through the output
+            self._show_live()
+
+    def _take_logs(self, text: str) -> None:
+        self._logged += len(text)
+        *lines, self._line = (self._line + text).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        for line in lines:
+            self._show_line(line)
+
+    def _show_line(self, line: str) -> None:
+        if self._logs and line.strip() and last_step(line) is None:
+            self._screen.note(f"  | {line}")
+
+    def _take_output(self, items: list[Any]) -> None:
+        self._items += len(items)
+        if items and self._stream is not None:
+            self._screen.out("".join(map(self._shown, items)), end="")
             self.streamed = True
+
+    def _shown(self, item: Any) -> str:
+        if self._stream == "text" and isinstance(item, str):
+            return item
+        is_plain = isinstance(item, str) and not self._screen.wants_json
+        return f"{item if is_plain else json.dumps(item, ensure_ascii=False)}\n"
+
+    def _show_live(self) -> None:
+        if self._status == "starting":
+            self._screen.status("  queued")
+        elif self._status == "processing" and self._step is not None and self._step[1] > 0:
+            self._screen.bar("  running", *self._step)
+        else:
+            self._screen.status(f"  {'running' if self._status == 'processing' else self._status}")
 
 
 def step_of(logs: str) -> tuple[int, int] | None:
-    """Give (done, total) of the last progress line in the logs."""
-    steps = _STEP.findall(logs[-4000:])
-    return (int(steps[-1][1]), int(steps[-1][2])) if steps else None
-
-
-def _words(prediction: Json) -> str:
-    status = str(prediction.get("status"))
-    step = step_of(str(prediction.get("logs") or ""))
-    if status == "starting":
-        return "queued"
-    if step is None or step[1] <= 0:
-        return "running" if status == "processing" else status
-    filled = BAR_CELLS * min(step[0], step[1]) // step[1]
-    return f"running {'━' * filled}{'╌' * (BAR_CELLS - filled)} {step[0]}/{step[1]}"
+    """Give (done, total) of the last progress bar in the logs."""
+    step = last_step(logs[-LOOKED_AT:])
+    return None if step is None else (step.current, step.total)

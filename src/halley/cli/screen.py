@@ -12,6 +12,7 @@ from typing import Any, Final, TextIO
 
 from halley.settings import process_environ
 
+BAR_CELLS: Final = 30
 _COLORS: Final = {"succeeded": "32", "failed": "31", "canceled": "33", "aborted": "33", "error": "31", "dim": "2"}
 _MARKS: Final = {"succeeded": "✓", "failed": "✗", "canceled": "■", "aborted": "■", "processing": "▶", "starting": "…"}
 _CONTROLS: Final = {code: None for code in range(32) if code not in (9, 10)} | dict.fromkeys(range(127, 160))
@@ -73,6 +74,21 @@ class Screen:
         if self._live:
             width = max(20, shutil.get_terminal_size().columns - 1)
             self._stderr.write(f"\r\x1b[2K{clean(text)[:width]}")
+            self._stderr.flush()
+            self._status_shown = True
+
+    def bar(self, words: str, done: int, total: int) -> None:
+        """Show a live line with a progress bar."""
+        if self._live:
+            from rich.console import Console  # costs more than most commands: only where a bar is shown
+            from rich.progress_bar import ProgressBar
+
+            figures = f" {done}/{total}"
+            width = min(BAR_CELLS, max(5, shutil.get_terminal_size().columns - 2 - len(words) - len(figures)))
+            console = Console(file=self._stderr, force_terminal=True, color_system="standard", width=width)
+            with console.capture() as drawn:
+                console.print(ProgressBar(total=total, completed=min(done, total), width=width), end="")
+            self._stderr.write(f"\r\x1b[2K{clean(words)} {drawn.get().rstrip(chr(10))}{figures}")
             self._stderr.flush()
             self._status_shown = True
 

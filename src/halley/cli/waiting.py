@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
-from halley.cli.client import Client, Json
+from collections.abc import Callable
+from typing import Protocol
+
+from halley.cli.client import Json
 from halley.cli.failures import Unreachable
-from halley.cli.progress import Progress
+from halley.cli.following import Following, Follows
+from halley.cli.progress import Progress, Stream
 from halley.cli.screen import Screen
-from halley.cli.watching import HOLD_SECONDS, is_terminal, watch
+from halley.cli.watching import HOLD_SECONDS, is_terminal
 
 LIVE_HOLD_SECONDS = 1.0  # somebody watches: what is new is shown this soon, also where the server holds answers
+
+
+class Cancels(Follows, Protocol):
+    """What waiting needs of a client."""
+
+    def cancel(self, id: str) -> Json:
+        """Cancel it; what is over stays as it is."""
+        ...
 
 
 class Interrupted(Exception):
     """Ctrl+C ended the command; the message has been shown."""
 
 
+def trouble_teller(screen: Screen) -> Callable[[str], None]:
+    """Give what says on stderr that a connection broke and is tried again."""
+    return lambda reason: screen.note(f"  {reason} Trying again ...")
+
+
 def wait_for(
-    client: Client,
+    client: Cancels,
     screen: Screen,
     id: str,
     *,
     created: Json | None,
-    stream_text: bool = False,
+    stream: Stream | None = None,
     logs: bool = True,
     timeout_seconds: float | None = None,
     cancel_on_interrupt: bool,
 ) -> tuple[Json, bool]:
-    """Wait until the prediction is over; give it, and whether its text went to stdout already.
+    """Wait until the prediction is over; give it, and whether its output went to stdout already.
 
     The first Ctrl+C cancels (if asked to) and waits for the end, a second one leaves at once.
 
@@ -35,24 +52,22 @@ def wait_for(
         StillRunning: the time is over.
         Unreachable: the server stayed away.
     """
-    progress = Progress(screen, stream_text=stream_text, logs=logs)
-    hold = LIVE_HOLD_SECONDS if screen.err_is_terminal or stream_text else HOLD_SECONDS
+    progress = Progress(screen, stream=stream, logs=logs)
+    following = Following(
+        client,
+        id,
+        progress,
+        timeout_seconds=timeout_seconds,
+        hold_seconds=LIVE_HOLD_SECONDS if screen.err_is_terminal or stream else HOLD_SECONDS,
+        on_trouble=trouble_teller(screen),
+    )
     canceling = False
     known = created
     while True:
         try:
             if canceling and known is not None and not is_terminal(known):
                 known = client.cancel(id)
-            final = watch(
-                client,
-                id,
-                timing=client.timing,
-                on_look=progress.show,
-                timeout_seconds=timeout_seconds,
-                hold_seconds=hold,
-                created=known,
-                on_trouble=lambda reason: screen.note(f"  {reason} Trying again ..."),
-            )
+            final = following.to_the_end(known)
         except KeyboardInterrupt:
             if canceling or not cancel_on_interrupt:
                 what = "Its cancellation was not confirmed" if canceling else "It goes on"
@@ -69,6 +84,6 @@ def wait_for(
         else:
             progress.show(final)
             screen.clear_status()
-            if progress.streamed:
+            if progress.streamed and stream == "text":
                 screen.out()
             return final, progress.streamed

@@ -38,6 +38,7 @@ def watch(
     timeout_seconds: float | None = None,
     hold_seconds: float = HOLD_SECONDS,
     created: Json | None = None,
+    started: float | None = None,
     on_trouble: Callable[[str], None] | None = None,
 ) -> Json:
     """Read a prediction again and again until it is terminal, and give it.
@@ -46,14 +47,15 @@ def watch(
     it says by `Preference-Applied` or shows by taking the time, is asked again at once; any other one is polled with
     growing pauses and jitter that begin anew when something changed. `on_look` gets every reading. A connection that
     breaks is tried again for a while; `on_trouble` hears of the first of such readings in a row. `created` is what is
-    known already: the answer to the create.
+    known already: the answer to the create. The time counts from
+    `started` (the monotonic clock), or else from now.
 
     Raises:
         StillRunning: `timeout_seconds` are over.
         Unreachable: the server stayed away.
         ServerRefused: it answers no.
     """
-    started = timing.monotonic()
+    started = timing.monotonic() if started is None else started
     backoff = Backoff(timing, start=FIRST_PAUSE_SECONDS, factor=1.5, top=LONGEST_PAUSE_SECONDS)
     trouble = Backoff(timing, start=1.0)
     broken = 0

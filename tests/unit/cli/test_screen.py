@@ -1,6 +1,7 @@
 """Words for people and for programs."""
 
 import io
+import re
 
 from halley.cli.progress import Progress, step_of
 from halley.cli.screen import Screen, clean, human_bytes
@@ -74,11 +75,71 @@ def test_progress_shows_each_log_line_once_and_bars_as_a_bar():
 
 def test_text_is_written_as_it_grows_and_once():
     out = io.StringIO()
-    progress = Progress(screen(out=out), stream_text=True)
+    progress = Progress(screen(out=out), stream="text")
     for output in (None, ["a"], ["a", " b"], ["a", " b"]):
         progress.show({"status": "processing", "output": output})
     assert out.getvalue() == "a b"
     assert progress.streamed
+
+
+def event(kind, **data):
+    return {"seq": 1, "event": kind, "data": data}
+
+
+def test_events_and_readings_by_turns_show_everything_once():
+    out, err = io.StringIO(), Terminal()
+    progress = Progress(screen(out=out, err=err), stream="text")
+    progress.hear(event("status", status="starting"))
+    progress.hear(event("status", status="processing"))
+    progress.hear(event("logs", text="one\r\ntw"))
+    progress.hear(event("output", value="a", is_item=True))
+    progress.hear(event("logs", text="o\n 50%|#####     | 3/6\n"))
+    progress.hear(event("progress", fraction=0.5, current=3, total=6))
+    progress.hear(event("attempt_lost", text="--- lost ---\n"))
+    logs = "one\r\ntwo\n 50%|#####     | 3/6\n--- lost ---\nthree"
+    progress.show({"status": "processing", "logs": logs, "output": ["a", "b"]})
+    progress.hear(event("output", value=["c", "d"], is_item=False))
+    progress.hear(event("metric", name="x", value=1, mode="replace"))
+    progress.hear(event("something_new", what="ever"))
+    progress.hear(event("status", status="succeeded"))
+    progress.show({"status": "succeeded", "logs": logs, "output": ["a", "b", "c", "d"]})
+    assert out.getvalue() == "abcd"
+    shown = [line.rpartition("\r\x1b[2K")[2] for line in err.getvalue().split("\n")]
+    assert [line for line in shown if line.startswith("  |")] == ["  | one", "  | two", "  | --- lost ---", "  | three"]
+
+
+def test_a_bar_comes_from_progress_events_and_stays_within_the_window(monkeypatch):
+    err = Terminal()
+    progress = Progress(screen(err=err))
+    progress.hear(event("status", status="processing"))
+    progress.hear(event("progress", fraction=0.5, current=3, total=6))
+    line = err.getvalue().rpartition("\r\x1b[2K")[2]
+    assert line.endswith(" 3/6")
+    assert line.count("━") + line.count("╺") == 30
+    monkeypatch.setenv("COLUMNS", "30")
+    progress.hear(event("progress", fraction=0.9, current=9, total=6))
+    line = re.sub(r"\x1b\[[0-9;]*m", "", err.getvalue().rpartition("\r\x1b[2K")[2])
+    assert len(line) < 30
+    assert line.endswith(" 9/6")
+
+
+def test_a_bar_without_a_total_is_no_bar():
+    err = Terminal()
+    progress = Progress(screen(err=err))
+    progress.hear(event("status", status="processing"))
+    progress.hear(event("progress", fraction=0.0, current=0, total=0))
+    assert err.getvalue().endswith("  running")
+
+
+def test_programs_get_one_item_a_line():
+    out = io.StringIO()
+    progress = Progress(screen(out=out), stream="items")
+    progress.hear(event("output", value={"a": [1]}, is_item=True))
+    progress.hear(event("output", value="é\n", is_item=True))
+    assert out.getvalue() == '{"a": [1]}\n"é\\n"\n'
+    out = Terminal()
+    Progress(screen(out=out), stream="items").hear(event("output", value="plain", is_item=True))
+    assert out.getvalue() == "plain\n"
 
 
 def test_the_last_step_counts():

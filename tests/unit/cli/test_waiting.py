@@ -5,7 +5,7 @@ import io
 import pytest
 
 from halley.cli.client import Look
-from halley.cli.failures import Unreachable
+from halley.cli.failures import NoEventLog, Unreachable
 from halley.cli.screen import Screen
 from halley.cli.waiting import Interrupted, wait_for
 
@@ -35,6 +35,9 @@ class Person:
         if step == "^C":
             raise KeyboardInterrupt
         return Look(prediction={"id": id, "status": step}, held=False, elapsed_seconds=0)
+
+    def events(self, id, *, after=0):
+        raise NoEventLog("none here")
 
     def cancel(self, id):
         self.canceled += 1

@@ -115,24 +115,19 @@ def logs(
     Examples:
       halley predictions logs -f ID
     """
+    from halley.cli.following import Following
+    from halley.cli.logs import LogPrinter
     from halley.cli.session import connect
-    from halley.cli.watching import watch
+    from halley.cli.waiting import LIVE_HOLD_SECONDS, trouble_teller
 
     screen = Screen()
-    written = 0
-
-    def write(prediction: dict[str, Any]) -> None:
-        nonlocal written
-        text = str(prediction.get("logs") or "")
-        if len(text) > written:
-            screen.out(text[written:], end="")
-            written = len(text)
-
+    printer = LogPrinter(screen)
     with connect(server, token, profile) as client:
         if follow:
-            watch(client, id, timing=client.timing, on_look=write, hold_seconds=1.0)
+            trouble = trouble_teller(screen)
+            Following(client, id, printer, hold_seconds=LIVE_HOLD_SECONDS, on_trouble=trouble).to_the_end(None)
         else:
-            write(client.look(id).prediction)
+            printer.show(client.look(id).prediction)
 
 
 @app.command("watch")

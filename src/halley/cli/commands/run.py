@@ -13,6 +13,7 @@ from halley.cli.screen import Screen
 
 if TYPE_CHECKING:
     from halley.cli.client import Client, Json, ModelRef
+    from halley.cli.progress import Stream
 
 
 def run(
@@ -23,6 +24,10 @@ def run(
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="PATH", help="Keep the output here.")] = None,
     save: Annotated[
         Path | None, typer.Option("--save", metavar="DIR", help="Keep all files here, with prediction.json.")
+    ] = None,
+    stream: Annotated[
+        bool | None,
+        typer.Option("--stream/--no-stream", help="Print the output as it comes, or at the end (text: as it comes)."),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the end, or only create.")] = True,
     timeout: TimeoutOption = None,
@@ -52,6 +57,7 @@ def run(
       halley run demo/paint prompt="green hills" -o hills.webp
       halley run ./my-model image=@cat.jpg sizes:='[1, 2]'
       halley run demo/text prompt="A function is" | wc -w
+      halley run demo/paint prompt=sea num_outputs:=3 --stream --json
     """
     import secrets
 
@@ -105,6 +111,7 @@ def run(
             screen,
             created,
             text_stream=text_stream,
+            stream=stream,
             seconds=seconds,
             detach=detach,
             output=output,
@@ -122,12 +129,20 @@ def is_local_path(model: str) -> bool:
     )
 
 
+def how_to_stream(wanted: bool | None, text_stream: bool, *, is_kept: bool, json_only: bool) -> Stream | None:
+    """Say how the output goes to stdout while it comes: unasked only text, and nothing that goes elsewhere."""
+    if wanted is False or (wanted is None and (not text_stream or is_kept or json_only)):
+        return None
+    return "text" if text_stream and not json_only else "items"
+
+
 def _see_through(
     client: Client,
     screen: Screen,
     created: Json,
     *,
     text_stream: bool,
+    stream: bool | None,
     seconds: float | None,
     detach: bool,
     output: Path | None,
@@ -138,13 +153,14 @@ def _see_through(
     from halley.cli.results import place_for_files, report_end, save_all, show_output, write_output
     from halley.cli.waiting import Interrupted, wait_for
 
+    how = how_to_stream(stream, text_stream, is_kept=output is not None, json_only=screen.json_only)
     try:
         final, streamed = wait_for(
             client,
             screen,
             created["id"],
             created=created,
-            stream_text=text_stream and output is None and not screen.json_only,
+            stream=how,
             timeout_seconds=seconds,
             cancel_on_interrupt=not detach,
         )
@@ -157,7 +173,7 @@ def _see_through(
             save_all(client, screen, final, save)
         if output:
             write_output(client, screen, final, output)
-    if not streamed and (screen.wants_json or (output is None and save is None)):
+    if not streamed and how != "items" and (screen.wants_json or (output is None and save is None)):
         show_output(screen, final, text_stream=text_stream)
     return report_end(screen, final, logs_shown=True, is_kept=not is_private)
 

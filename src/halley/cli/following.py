@@ -1,0 +1,129 @@
+"""Seeing a prediction to its end: over the server's event log where it has one, else by reading it again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+from halley.cli.client import Json
+from halley.cli.failures import NoEventLog, Unreachable
+from halley.cli.timing import Backoff, Timing
+from halley.cli.watching import HOLD_SECONDS, PATIENCE, TERMINAL, Looks, is_terminal, watch
+
+LAST_SECONDS: Final = 16.0  # before a time limit: a stream may be silent for 15 s, a reading can be exact
+
+
+class Follows(Looks, Protocol):
+    """What following needs of a client."""
+
+    timing: Timing
+
+    def events(self, id: str, *, after: int = 0) -> Iterator[Json | None]:
+        """Follow its log; see the client."""
+        ...
+
+
+class Audience(Protocol):
+    """Who is told what happens."""
+
+    def hear(self, event: Json) -> None:
+        """Take the next event of the log."""
+        ...
+
+    def show(self, prediction: Json) -> None:
+        """Take a whole reading."""
+        ...
+
+
+class Following:
+    """One prediction on its way to the end. It may be broken off (Ctrl+C) and gone on with."""
+
+    def __init__(
+        self,
+        client: Follows,
+        id: str,
+        audience: Audience,
+        *,
+        on_trouble: Callable[[str], None],
+        timeout_seconds: float | None = None,
+        hold_seconds: float = HOLD_SECONDS,
+    ) -> None:
+        self._client = client
+        self._id = id
+        self._audience = audience
+        self._on_trouble = on_trouble
+        self._hold_seconds = hold_seconds
+        self._timeout_seconds = timeout_seconds
+        self._started = client.timing.monotonic()
+        self._after = 0
+        self._has_log = True  # as far as we know
+        self._heard = False  # at least something came over the log
+
+    def to_the_end(self, known: Json | None) -> Json:
+        """Give the prediction once it is over. `known` is what was answered last.
+
+        Raises:
+            StillRunning: the time is over.
+            Unreachable: the server stayed away.
+            ServerRefused: it answers no.
+        """
+        if known is not None and is_terminal(known):
+            return known
+        if self._has_log:
+            try:
+                self._over_the_log()
+            except NoEventLog:
+                self._has_log = False
+        return watch(
+            self._client,
+            self._id,
+            timing=self._client.timing,
+            on_look=self._audience.show,
+            timeout_seconds=self._timeout_seconds,
+            started=self._started,
+            hold_seconds=self._hold_seconds,
+            created=known,
+            on_trouble=self._on_trouble,
+        )
+
+    def _over_the_log(self) -> None:
+        """Listen until it has ended, or until time is short. A connection that breaks is taken up again, silently."""
+        timing = self._client.timing
+        pause = Backoff(timing, start=0.2, top=10.0)
+        broken = 0
+        while not self._is_short():
+            before = self._after
+            try:
+                if self._hear():
+                    return
+                reason = "The event stream ended early."
+            except Unreachable as error:
+                reason = str(error)
+            if self._after > before:
+                broken = 0
+                pause.reset()
+            broken += 1
+            if broken == 2:
+                if not self._heard:
+                    return  # nothing ever comes through: something in between keeps it back
+                self._on_trouble(reason)
+            if broken >= PATIENCE:
+                return  # a reading tells best what is wrong
+            timing.sleep(pause.next_seconds())
+
+    def _hear(self) -> bool:
+        """True once it has ended."""
+        for event in self._client.events(self._id, after=self._after):
+            self._heard = True
+            if event is not None:
+                self._after = event["seq"]
+                self._audience.hear(event)
+                if event["event"] == "status" and event["data"].get("status") in TERMINAL:
+                    return True
+            if self._is_short():
+                return True
+        return False
+
+    def _is_short(self) -> bool:
+        gone = self._client.timing.monotonic() - self._started
+        return self._timeout_seconds is not None and self._timeout_seconds - gone < LAST_SECONDS

@@ -1,0 +1,38 @@
+"""Reading server-sent events from pieces of bytes. Source: the HTML standard, section 9.2.6."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+
+def read_data(pieces: Iterable[bytes]) -> Iterator[str | None]:
+    """Give the data of each whole event, and None whenever something came that is no event yet.
+
+    Lines are split as bytes: what JSON may hold as it is (U+2028 and others) breaks lines in text. An event that the
+    end cuts off is dropped: whoever comes back gets it again.
+    """
+    data: list[str] = []
+    for lines in _lines(pieces):
+        told = False
+        for line in lines:
+            if line.startswith(b"data:"):
+                data.append(line[5:].removeprefix(b" ").decode("utf-8", "replace"))
+            elif not line and data:
+                yield "\n".join(data)
+                told = True
+                data.clear()
+        if not told:
+            yield None
+
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[list[bytes]]:
+    begun: list[bytes] = []  # of a line that has not ended: an output may be many pieces long
+    for piece in pieces:
+        begin, line_break, rest = piece.partition(b"\n")
+        begun.append(begin)
+        if not line_break:
+            yield []
+            continue
+        *whole, rest = rest.split(b"\n")
+        yield [line.removesuffix(b"\r") for line in (b"".join(begun), *whole)]
+        begun = [rest]
