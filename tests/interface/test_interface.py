@@ -64,7 +64,7 @@ def _numbered() -> Iterator[Any]:
 def test_predictor(served: Served, name: str, number: int, case: Case) -> None:
     answer = served.answer(name, number)
     if "not_served" in case:
-        assert answer["http"] == 404
+        assert answer["http"] == 503
         assert case["not_served"] in served.fault(name)
     elif "invalid" in case:
         said = {fault["field"]: fault["description"] for fault in answer["invalid_fields"]}
