@@ -1,18 +1,31 @@
 """The ASGI callable: from a scope to a route, a caller, an answer."""
 
+import asyncio
 import logging
 import re
 from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Final
 
-from halley.api.asgi import NO_BODY, Answer, Call, Headers, Receive, Scope, Send, read_token
+from halley.api.asgi import (
+    NO_BODY,
+    Answer,
+    Call,
+    Exchange,
+    Headers,
+    Later,
+    Outcome,
+    Receive,
+    Scope,
+    Send,
+    read_token,
+)
 from halley.api.holds import GONE_KEY
 from halley.api.origins import Variants
 from halley.api.parts import Health, ListReplicas, Pages, Parts, no_replicas
 from halley.api.problems import internal_problem, method_not_allowed, problem_of, unknown_path
 from halley.api.routes import ROUTES
-from halley.api.routing import Found, Place, Route, Router
+from halley.api.routing import Place, Route, Router
 from halley.assets.files import Files
 from halley.assets.links import LinkSigner
 from halley.assets.ports import Blobs
@@ -46,6 +59,7 @@ _SHARED: Final[Headers] = [
     (b"access-control-allow-headers", b"authorization, cache-control, if-none-match, last-event-id, range"),
     (b"access-control-max-age", b"600"),
 ]
+_NO_STORE: Final = (b"cache-control", b"no-store")  # frameworks and proxies have kept a status for ever
 _EXPOSED: Final = (b"access-control-expose-headers", b"etag, location, preference-applied, retry-after, x-request-id")
 
 
@@ -88,6 +102,7 @@ class Api:
         """Answer all waiting requests with what is known now: nothing will change any more."""
         self.parts.is_closing = True
         self.parts.holds.release_all()
+        self.parts.waiters.release_all()
 
     @property
     def has_cors(self) -> bool:
@@ -100,30 +115,40 @@ class Api:
             self.parts.batches.forget(hint.prediction_id)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request. Our own server calls the two halves apart, so that a request that waits costs no task."""
         if scope["type"] != "http":
             raise RuntimeError(f"this application speaks HTTP only, not {scope['type']!r}")
-        started = self.parts.clock.monotonic()
+        exchange, answer = await self.begin(scope, receive)
+        outcome: Outcome = answer
+        if answer.later is not None:
+            outcome = await _given(answer.later)
+        await self.finish(exchange, outcome, scope, receive, send)
+
+    async def begin(self, scope: Scope, receive: Receive) -> tuple[Exchange, Answer]:
+        """The answer to a request, or that it comes later."""
         headers = dict(scope["headers"])
         request_id = self.request_ids.of(headers.get(REQUEST_ID_HEADER))
+        exchange = Exchange(scope, request_id, headers.get(b"origin"), self.parts.clock.monotonic())
         call = Call(scope, receive, request_id, headers)
         found = self.router.find(scope.get("raw_path") or scope["path"].encode())
         try:
             if found is None:
-                answer = unknown_path(request_id)
-            else:
-                call.family, call.params = found.family, found.params
-                route = _route(found.place, call.method)
-                answer = await self._routed(call, found.place, route)
-        except HalleyError as error:
-            answer = problem_of(error, request_id)
-        except Exception:  # noqa: BLE001  # the last resort: whatever is left becomes a 500 with an id
-            _log.exception("request %s failed", request_id)
-            answer = internal_problem(request_id, is_create=call.method == "POST")
+                return exchange, unknown_path(request_id)
+            exchange.pattern = found.place.secret_pattern
+            call.family, call.params = found.family, found.params
+            return exchange, await self._routed(call, found.place, _route(found.place, call.method))
+        except Exception as error:  # noqa: BLE001  # the last resort: whatever is left becomes a 500 with an id
+            return exchange, _refusal(error, exchange)
+
+    async def finish(self, exchange: Exchange, outcome: Outcome, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send what came of a request; the last three are those of ASGI."""
+        del receive
+        answer = outcome if isinstance(outcome, Answer) else _refusal(outcome, exchange)
         if self._origins:
-            self._add_cors(call, answer)
-        await _send(answer, call, send)
+            self._add_cors(exchange, answer)
+        await _send(answer, exchange, scope, send)
         if self._logs_access:
-            self._log_access(call, found, answer.status, started)
+            self._log_access(exchange, answer.status)
 
     async def _routed(self, call: Call, place: Place, route: Route | None) -> Answer:
         if route is None:
@@ -144,21 +169,19 @@ class Api:
             raise Forbidden(f"This key lacks the scope `{scope}`. Make one that has it with `halley keys create`.")
         return identity
 
-    def _add_cors(self, call: Call, answer: Answer) -> None:
-        origin = call.headers.get(b"origin")
+    def _add_cors(self, exchange: Exchange, answer: Answer) -> None:
+        origin = exchange.origin
         if origin is None or any(name == b"access-control-allow-origin" for name, _ in answer.headers):
             return
         if origin in self._origins or b"*" in self._origins:
             allowed = (b"access-control-allow-origin", origin)
             answer.headers = [*answer.headers, allowed, (b"vary", b"Origin"), _EXPOSED]
 
-    def _log_access(self, call: Call, found: Found | None, status: int, started: float) -> None:
+    def _log_access(self, exchange: Exchange, status: int) -> None:
         # a path may be a capability, and a query may hold one: neither is ever logged
-        shown = _CAPABILITY.sub("...", call.scope["path"])
-        if found is not None and found.place.secret_pattern is not None:
-            shown = found.place.secret_pattern
-        elapsed = (self.parts.clock.monotonic() - started) * 1000
-        _access.info("%s %s %d %.1f ms %s", call.method, _printable(shown), status, elapsed, call.request_id)
+        shown = exchange.pattern or _CAPABILITY.sub("...", exchange.path)
+        elapsed = (self.parts.clock.monotonic() - exchange.started) * 1000
+        _access.info("%s %s %d %.1f ms %s", exchange.method, _printable(shown), status, elapsed, exchange.request_id)
 
 
 def build_api(
@@ -207,19 +230,37 @@ def _route(place: Place, method: str) -> Route | None:
     return place.routes.get("GET") if route is None and method == "HEAD" else route
 
 
-async def _send(answer: Answer, call: Call, send: Send) -> None:
+def _refusal(error: Exception, exchange: Exchange) -> Answer:
+    if isinstance(error, HalleyError):
+        return problem_of(error, exchange.request_id)
+    _log.error("request %s failed", exchange.request_id, exc_info=error)
+    return internal_problem(exchange.request_id, is_create=exchange.method == "POST")
+
+
+async def _given(later: Later) -> Outcome:
+    given: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    try:
+        later.park(given.set_result)
+        return await given
+    finally:
+        later.leave()
+
+
+async def _send(answer: Answer, exchange: Exchange, scope: Scope, send: Send) -> None:
     headers = answer.headers
+    if not any(name == b"cache-control" for name, _ in headers):
+        headers = [*headers, _NO_STORE]
     if answer.chunks is None and answer.status not in NO_BODY:
         headers = [*headers[:1], (b"content-length", str(len(answer.body)).encode()), *headers[1:]]
-    headers = [*headers, (REQUEST_ID_HEADER, call.request_id.encode())]
+    headers = [*headers, (REQUEST_ID_HEADER, exchange.request_id.encode())]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    has_body = call.method != "HEAD" and answer.status not in NO_BODY
+    has_body = exchange.method != "HEAD" and answer.status not in NO_BODY
     if answer.chunks is not None:
         async with aclosing(answer.chunks) as chunks:
             if has_body:
                 async for chunk in chunks:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                    if GONE_KEY in call.scope:
+                    if GONE_KEY in scope:
                         return
     await send({"type": "http.response.body", "body": answer.body if has_body else b""})
 

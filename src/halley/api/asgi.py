@@ -1,7 +1,7 @@
 """One request and one answer, on raw ASGI. No web framework: it would cost more than all of our own work."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -20,12 +20,45 @@ NO_BODY: Final = frozenset({204, 304})
 
 
 class Answer(msgspec.Struct, kw_only=True):
-    """What goes out: a body in one piece, or `chunks` in as many as it takes (then no length is added)."""
+    """What goes out: a body in one piece, or `chunks` in as many as it takes (then no length is added).
+
+    With `later` it is not known yet, and everything else here means nothing.
+    """
 
     status: int = 200
     headers: Headers = []
     body: bytes = b""
     chunks: AsyncGenerator[bytes, None] | None = None
+    later: "Later | None" = None
+
+
+Outcome = Answer | Exception
+
+
+class Later(Protocol):
+    """An answer that will be given some time, without a task that waits for it."""
+
+    def park(self, give: Callable[[Outcome], None]) -> None:
+        """Call `give` once, in a later turn of the loop."""
+        ...
+
+    def leave(self) -> None:
+        """The client is gone: do not answer any more. Harmless after the answer."""
+        ...
+
+
+class Exchange:
+    """What must be known of a request to send its answer, also when its task is long gone."""
+
+    __slots__ = ("method", "origin", "path", "pattern", "request_id", "started")
+
+    def __init__(self, scope: Scope, request_id: str, origin: bytes | None, started: float) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.pattern: str | None = None  # shown in place of a path that holds a capability
+        self.request_id = request_id
+        self.origin = origin
+        self.started = started
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):

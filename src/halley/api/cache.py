@@ -12,6 +12,8 @@ _ONE_LIMIT_BYTES: Final = 2**20
 _OVERHEAD_BYTES: Final = 600  # keys, entry and index
 FRESH_SECONDS: Final = 5.0  # as long as a verified key counts
 
+_HEAD: Final = b"content-type: application/json\r\ncontent-length: %d\r\netag: %b\r\ncache-control: no-store\r\n"
+
 CacheKey = tuple[str, str, int]  # account id, prediction id, variant number
 
 
@@ -26,7 +28,7 @@ class Kept:
         self.revision = revision
         self.epoch = epoch
         self.checked_at = checked_at
-        self.head = b"content-type: application/json\r\ncontent-length: %d\r\netag: %b\r\n" % (len(body), etag)
+        self.head = _HEAD % (len(body), etag)
 
 
 class AnswerCache:

@@ -5,9 +5,12 @@ from typing import Any, Protocol
 
 from halley.api.batches import Batches
 from halley.api.cache import AnswerCache
+from halley.api.encoded import EncodedAnswers
 from halley.api.holds import Holds
+from halley.api.polls import Polls
 from halley.api.present import Presenter
 from halley.api.routing import Route
+from halley.api.waiters import Waiters
 from halley.api.wire import Replica
 from halley.assets.files import Files
 from halley.assets.links import LinkSigner
@@ -91,7 +94,10 @@ class Parts:
         self.presenter = Presenter(settings=settings, catalog=catalog, blobs=blobs, links=links, clock=clock)
         self.cache = AnswerCache()
         self.batches = Batches()
+        self.encoded = EncodedAnswers(cache=self.cache, presenter=self.presenter, links=links, clock=clock)
         self.holds = Holds()
+        self.waiters = Waiters(predictions=predictions, clock=clock)
+        self.polls = Polls()
         self.routes = routes
         self.description: bytes | None = None  # the OpenAPI document, once somebody asked for it
         self.is_draining = False

@@ -2,17 +2,19 @@
 
 import logging
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
-from halley.api import wire
-from halley.api.asgi import Answer, Call, Headers, json_answer
+from halley.api import held, wire
+from halley.api.asgi import Answer, Call, Headers, Variant, json_answer
 from halley.api.bodies import create_request, read_object
-from halley.api.cache import Kept
+from halley.api.holds import GONE_KEY
 from halley.api.paging import page_link, read_cursor, read_limit, read_time
 from halley.api.parts import Parts
 from halley.api.preferences import applied, cancel_after_seconds, wait_seconds
 from halley.api.present import encode
 from halley.api.problems import invalid
+from halley.api.waiters import Look, Until, later
 from halley.errors import BadRequest, NotFound, Overloaded, VersionUnknown
 from halley.ids import is_id
 from halley.predictions.records import Prediction
@@ -21,6 +23,7 @@ from halley.predictions.status import Source
 
 _log: Final = logging.getLogger(__name__)
 _PAGE: Final = 100
+_IN_TASK_SECONDS: Final = 1.0
 _WEB_DAYS: Final = 14  # `source=web` reaches back so far (contract section 9)
 
 
@@ -69,49 +72,37 @@ def _location(call: Call, created: Prediction) -> tuple[bytes, bytes]:
 
 async def _waited(call: Call, parts: Parts, created: Prediction, wait: float, watching: Watching) -> Answer:
     """The answer to a create that is stored already: from here on nothing may look like a failed create."""
-    headers: Headers = [_location(call, created), applied(wait)]
+    tell = partial(_created_in_time, parts, created, call.variant, [_location(call, created), applied(wait)])
     try:
-        waiting = parts.predictions.wait_watched(created, watching, wait)
-        finished = await parts.holds.wait(call.scope, waiting)
-        if finished is not None and finished.is_terminal:
-            return json_answer(await parts.presenter.encoded(finished, call.variant), 201, headers)
-    except Exception:  # noqa: BLE001  # the create stands, whatever happened to the wait
+        # most are over soon: then a task that waits costs less than to let it go and have another one answer
+        end = parts.clock.monotonic() + wait
+        waiting = parts.predictions.wait_watched(created, watching, min(wait, _IN_TASK_SECONDS))
+        row = await parts.holds.wait(call.scope, waiting)
+        left = end - parts.clock.monotonic()
+        if row is not None and not row.is_terminal and left > 0 and GONE_KEY not in call.scope:
+            return later(parts.waiters.enter(created.id).keep(Until.END, tell, seconds=left))
+        return await tell(Look(created if row is None else row, 0))
+    except Exception as error:  # noqa: BLE001  # the create stands, whatever happened to the wait
+        return await tell(error)
+
+
+async def _created_in_time(
+    parts: Parts, created: Prediction, variant: Variant, headers: Headers, found: Look | Exception
+) -> Answer:
+    try:
+        if isinstance(found, Look) and found.row.is_terminal:
+            return json_answer(await parts.presenter.encoded(found.row, variant), 201, headers)
+        if isinstance(found, Exception):
+            raise found
+    except Exception:  # noqa: BLE001  # as above
         _log.exception("prediction %s is stored, but waiting for it failed", created.id)
     # the time is over: the state at creation, whatever it is by now, else clients take it for the end (contract 0.1)
-    return json_answer(encode(parts.presenter.prediction(created, call.variant)), 202, headers)
+    return json_answer(encode(parts.presenter.prediction(created, variant)), 202, headers)
 
 
 async def get(call: Call, parts: Parts) -> Answer:
-    """Row 3. With `Prefer: wait=n` it is held until the end, or n seconds."""
-    prediction_id = path_id(call.params[0], "prediction")
-    headers: Headers = []
-    wait = wait_seconds(call.joined(b"prefer"), parts.limits.wait_get_max_seconds)
-    row: Prediction | None = None
-    if wait is not None and not parts.is_closing:
-        headers.append(applied(wait))
-        row = await parts.holds.wait(call.scope, parts.predictions.wait(prediction_id, call.account_id, wait))
-    if row is None:
-        row = await parts.predictions.get(prediction_id, call.account_id)
-    kept = await _kept(call, parts, row)
-    headers.append((b"etag", kept.etag))
-    if kept.etag.decode() in [tag.strip() for tag in call.joined(b"if-none-match").split(",")]:
-        return Answer(status=304, headers=headers)
-    return json_answer(kept.body, headers=headers)
-
-
-async def _kept(call: Call, parts: Parts, row: Prediction) -> Kept:
-    """The encoded answer, from the cache if it is current; only terminal predictions are kept there."""
-    key = (row.account_id, row.id, call.variant.number)
-    now = parts.clock.monotonic()
-    epoch = parts.links.link_epoch(parts.clock.now())
-    kept = parts.cache.current(key, row.revision, epoch, now) if row.is_terminal else None
-    if kept is None:
-        body = await parts.presenter.encoded(row, call.variant)
-        etag = b'W/"%d.%d.%d"' % (row.revision, epoch, call.variant.number)
-        kept = Kept(body, etag, row.revision, epoch, now)
-        if row.is_terminal:
-            parts.cache.put(key, kept)
-    return kept
+    """Row 3. `Prefer: wait=n` holds it; so does an official client's habit of polling. See `api.held`."""
+    return await held.get(call, parts, path_id(call.params[0], "prediction"))
 
 
 async def cancel(call: Call, parts: Parts) -> Answer:

@@ -8,11 +8,16 @@ import asyncio
 import math
 import socket
 import sys
+from collections.abc import Coroutine
+from functools import partial
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from halley.api.application import Api
+from halley.api.asgi import Exchange, Later, Outcome
 from halley.api.cork import CorkedTransport
 from halley.api.holds import GONE_KEY, SCOPE_KEY, STREAM_KEY
 from halley.api.problems import broken_request
@@ -55,7 +60,22 @@ _NEEDED_MEMBERS: Final = (
     "client",
     "scheme",
     "loop",
+    "tasks",
 )
+_NEEDED_OF_CYCLE: Final = (
+    "response_started",
+    "response_complete",
+    "disconnected",
+    "message_event",
+    "scope",
+    "transport",
+)
+
+
+# what the requests of all parked connections share
+_PARKED_SCOPES: Final = {method: MappingProxyType({"method": method}) for method in ("GET", "HEAD", "POST")}
+_NO_HEADERS: Final[list[tuple[bytes, bytes]]] = []
+_NOBODY_WAITS: Final = asyncio.Event()
 
 
 class HeadersTooLarge(Exception):
@@ -68,13 +88,28 @@ def missing_in_uvicorn() -> list[str]:
     missing = [name for name in _NEEDED_METHODS if not hasattr(HttpToolsProtocol, name)]
     missing += [name for name in _NEEDED_MEMBERS if name not in members]
     cycle = RequestResponseCycle.__init__.__code__.co_names
-    missing += [name for name in ("response_started", "response_complete", "scope", "transport") if name not in cycle]
-    return missing
+    missing += [name for name in _NEEDED_OF_CYCLE if name not in cycle]
+    return missing + [name for name in ("run_asgi",) if not hasattr(RequestResponseCycle, name)]
 
 
 class GuardedProtocol(HttpToolsProtocol):
     """One connection. `server.make_server` sets the class members of a subclass."""
 
+    # one for each of thousands of connections: as members of the instance's dictionary they would cost 2 KB more
+    __slots__ = (
+        "_answer",
+        "_chunk_bytes",
+        "_header_bytes",
+        "_is_stream",
+        "_is_too_large",
+        "_parked",
+        "_raw_bytes",
+        "deadline",
+        "phase",
+        "write_deadline",
+    )
+
+    api: ClassVar[Api]
     limits: ClassVar[Limits] = Limits()
     shortcut: ClassVar[ShortCut | None] = None
 
@@ -89,6 +124,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._is_too_large = False
         self._answer: bytes | None = None
         self._is_stream = False
+        self._parked: Later | None = None  # the request that is being answered waits, without a task
 
     # what comes in
 
@@ -191,6 +227,38 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._is_stream and self.transport.get_write_buffer_size():
             self.transport.abort()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        del app  # it is our own, in two halves
+        self._spawn(self._serve(cycle))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self.loop.create_task(work)
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    async def _serve(self, cycle: RequestResponseCycle) -> None:
+        scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]
+        exchange, answer = await self.api.begin(scope, cycle.receive)
+        if answer.later is None:
+            await cycle.run_asgi(partial(self.api.finish, exchange, answer))
+        elif cycle.disconnected or self.transport.is_closing():
+            answer.later.leave()
+        else:
+            self._park(cycle, exchange, answer.later)
+
+    def _park(self, cycle: RequestResponseCycle, exchange: Exchange, later: Later) -> None:
+        """Let go of all that a request takes but its connection; a task of its own will send the answer."""
+        if self.scope is cycle.scope:
+            self.scope, self.headers = None, _NO_HEADERS  # type: ignore[assignment]
+        cycle.scope = _PARKED_SCOPES[exchange.method]  # type: ignore[assignment]
+        cycle.message_event = _NOBODY_WAITS
+        self._parked = later
+        later.park(partial(self._give, cycle, exchange))
+
+    def _give(self, cycle: RequestResponseCycle, exchange: Exchange, outcome: Outcome) -> None:
+        self._parked = None
+        self._spawn(cycle.run_asgi(partial(self.api.finish, exchange, outcome)))
+
     def on_response_complete(self) -> None:
         self._is_stream = False
         self.server_state.total_requests += 1
@@ -215,12 +283,15 @@ class GuardedProtocol(HttpToolsProtocol):
         waiting = [self.cycle, *(cycle for cycle, _ in self.pipeline)]
         super().connection_lost(exc)
         for cycle in waiting:
-            if _is_open(cycle):
+            if _is_open(cycle) and isinstance(cycle.scope, dict):  # else it is parked
                 scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]
                 scope[GONE_KEY] = True
                 hold = scope.get(SCOPE_KEY)
                 if hold is not None:
                     hold.release()
+        if self._parked is not None:
+            self._parked.leave()
+            self._parked = None
 
     # limits
 

@@ -15,6 +15,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     agents: tuple[str, ...]  # the user agent begins with one of these
     data_urls: bool = False  # over plain http its run() makes files of data: URLs only
     hold_seconds: float = 0.0  # how long an unchanged poll may be held; 0: never unasked
+    tried: tuple[str, ...] = ()  # beginnings of the versions whose patience was measured; others are held less long
     poll_seconds: float = 0.5  # its habit between two polls
     why: str
 
@@ -27,6 +28,7 @@ PROFILES: Final = (
         agents=("replicate-python/",),
         data_urls=True,
         hold_seconds=20.0,  # its read timeout is 30 s
+        tried=("1.",),
         why="run() wraps strings that begin https: or data: and leaves http: as text (contract 14, 15.1).",
     ),
     Profile(
@@ -35,6 +37,7 @@ PROFILES: Final = (
         agents=("_ModuleClient/Python", "Replicate/Python", "AsyncReplicate/Python"),
         data_urls=True,
         hold_seconds=20.0,  # 60 s in all, then it asks again
+        tried=("2.",),
         why="run() as py1; use() sends no Prefer and fetches links of either scheme (contract 14, 15.2).",
     ),
     Profile(
@@ -42,6 +45,7 @@ PROFILES: Final = (
         agents=("replicate-javascript/",),
         data_urls=True,
         hold_seconds=20.0,
+        tried=("1.",),
         why="run() makes FileOutput of https: and data: only (contract 14, 15.3).",
     ),
     Profile(
@@ -58,6 +62,19 @@ PROFILES: Final = (
         why="Prints what it gets; long data: URLs would flood the terminal (contract 15.4).",
     ),
 )
+
+
+_UNTRIED_HOLD_SECONDS: Final = 10.0
+
+
+def hold_seconds(user_agent: str) -> float:
+    """How long this client's poll may be held unasked; 0 for one that is not known."""
+    profile = profile_of(user_agent)
+    agent = next((agent for agent in profile.agents if user_agent.startswith(agent)), "")
+    version = user_agent[len(agent) :].strip(" /")
+    return (
+        profile.hold_seconds if version.startswith(profile.tried) else min(profile.hold_seconds, _UNTRIED_HOLD_SECONDS)
+    )
 
 
 def profile_of(user_agent: str) -> Profile:

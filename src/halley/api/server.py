@@ -1,5 +1,6 @@
 """The HTTP server: uvicorn, guarded, and without a will of its own about signals."""
 
+import asyncio
 import contextlib
 import logging
 import socket
@@ -50,7 +51,10 @@ class Server(uvicorn.Server):
         """
         bound = sockets or [listen(self.config.host, self.config.port)]
         self.addresses = [one.getsockname()[:2] for one in bound]
-        await super().serve(bound)
+        async with asyncio.TaskGroup() as tasks:
+            waiters = tasks.create_task(self._api.parts.waiters.run())
+            await super().serve(bound)
+            waiters.cancel()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -82,7 +86,7 @@ def make_server(settings: Settings, api: Api) -> Server:
             ", ".join(missing),
         )
     else:
-        members = {"limits": settings.limits, "shortcut": ShortCut(api)}
+        members = {"api": api, "limits": settings.limits, "shortcut": ShortCut(api)}
         protocol = type("Protocol", (GuardedProtocol,), members)
     config = uvicorn.Config(
         api,

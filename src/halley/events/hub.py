@@ -32,17 +32,17 @@ class Hub:
         """A `Watch` that is woken on every change while its block runs."""
         return Watch(self, prediction_id)
 
-    def enter(self, watch: "Watch") -> None:
-        """Wake this reader from now on."""
-        self._waiting.setdefault(watch.prediction_id, set()).add(watch.wake)
+    def listen(self, prediction_id: str, wake: Callable[[], None]) -> None:
+        """Call this on every change from now on."""
+        self._waiting.setdefault(prediction_id, set()).add(wake)
 
-    def leave(self, watch: "Watch") -> None:
-        """Wake this reader no more."""
-        callbacks = self._waiting.get(watch.prediction_id)
+    def unlisten(self, prediction_id: str, wake: Callable[[], None]) -> None:
+        """Call it no more; harmless if it was never called."""
+        callbacks = self._waiting.get(prediction_id)
         if callbacks is not None:
-            callbacks.discard(watch.wake)
+            callbacks.discard(wake)
             if not callbacks:
-                del self._waiting[watch.prediction_id]
+                del self._waiting[prediction_id]
 
 
 class Watch:
@@ -57,11 +57,11 @@ class Watch:
         self._future: asyncio.Future[None] | None = None
 
     def __enter__(self) -> Self:
-        self._hub.enter(self)
+        self._hub.listen(self.prediction_id, self.wake)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._hub.leave(self)
+        self._hub.unlisten(self.prediction_id, self.wake)
 
     def wake(self) -> None:
         """Something changed."""

@@ -20,19 +20,24 @@ class Reader:
 
     async def filled(self, row: Prediction) -> Prediction:
         """The row with output, logs and metrics so far; a terminal one has them already."""
+        return (await self.filled_to(row))[0]
+
+    async def filled_to(self, row: Prediction) -> tuple[Prediction, int]:
+        """The same, and the last event that it tells of; 0 if no events had to be read."""
         if row.is_terminal or row.status is Status.STARTING:
-            return row
+            return row, 0
         progress = Progress()
         after = 0
         while True:
             events = await self._store.read_events(row.id, after, _EVENTS_AT_ONCE)
             progress.add(events)
+            after = events[-1].seq if events else after
             if len(events) < _EVENTS_AT_ONCE:
                 break
-            after = events[-1].seq
-        return msgspec.structs.replace(
+        filled = msgspec.structs.replace(
             row, output=progress.output, files=progress.files, logs=progress.logs, metrics=progress.metrics
         )
+        return filled, after
 
     async def events(
         self, prediction_id: str, after_seq: int, limit: int = 1000, limit_bytes: int | None = None

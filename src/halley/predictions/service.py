@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from functools import partial
@@ -54,6 +54,10 @@ class Wakeups(Protocol):
     """Where a reader can wait for changes (events.hub fills it)."""
 
     def watch(self, prediction_id: str) -> AbstractContextManager["Watching"]: ...
+
+    def listen(self, prediction_id: str, wake: Callable[[], None]) -> None: ...
+
+    def unlisten(self, prediction_id: str, wake: Callable[[], None]) -> None: ...
 
 
 class Watching(Protocol):
@@ -138,7 +142,7 @@ class Predictions(Reader):
         Raises:
             NotFound: absent, or somebody else's.
         """
-        return await self.filled(await self._row(prediction_id, account_id))
+        return await self.filled(await self.row(prediction_id, account_id))
 
     async def page(self, account_id: str, **query: Any) -> Page:
         """A page of the account's predictions; see PredictionStore.page. `logs` are left out."""
@@ -163,30 +167,15 @@ class Predictions(Reader):
                 self._bus.publish(Stop(prediction_id))
         return canceled.prediction
 
-    async def wait(self, prediction_id: str, account_id: str, seconds: float) -> Prediction:
-        """The prediction once it is terminal, or as it is after so many seconds.
-
-        Raises:
-            NotFound: absent, or somebody else's.
-        """
-        end = self._clock.monotonic() + seconds
-        with self._wakeups.watch(prediction_id) as watching:  # listen first, read afterwards: no change is missed
-            row = await self._row(prediction_id, account_id)
-            if not row.is_terminal:
-                row = await self._watched(row, watching, end)
-            return await self.filled(row)
-
     async def wait_watched(self, created: Prediction, watching: Watching, seconds: float) -> Prediction:
         """The row once it is terminal, or as it was read last when the time is over.
 
         `watching` was opened before the create, so nothing is read before something changes.
         """
-        return await self._watched(created, watching, self._clock.monotonic() + seconds)
-
-    async def _watched(self, row: Prediction, watching: Watching, end: float) -> Prediction:
+        row, end = created, self._clock.monotonic() + seconds
         while (left := end - self._clock.monotonic()) > 0:
             if await watching.wait(left):
-                row = await self._row(row.id, row.account_id)
+                row = await self.row(row.id, row.account_id)
                 if row.is_terminal:
                     break
         return row
@@ -195,7 +184,20 @@ class Predictions(Reader):
         """Wake-ups on changes of this prediction; register before reading."""
         return self._wakeups.watch(prediction_id)
 
-    async def _row(self, prediction_id: str, account_id: str) -> Prediction:
+    def listen(self, prediction_id: str, wake: Callable[[], None]) -> None:
+        """Call this on changes of this prediction, until `unlisten`; register before reading."""
+        self._wakeups.listen(prediction_id, wake)
+
+    def unlisten(self, prediction_id: str, wake: Callable[[], None]) -> None:
+        """Call it no more."""
+        self._wakeups.unlisten(prediction_id, wake)
+
+    async def row(self, prediction_id: str, account_id: str) -> Prediction:
+        """The row alone: of a running one `output` and `logs` are not filled in.
+
+        Raises:
+            NotFound: absent, or somebody else's.
+        """
         row = await self._store.get(prediction_id, account_id)
         if row is None:
             raise NotFound(f"There is no prediction {prediction_id}")

@@ -140,6 +140,7 @@ class Quirks(Part, frozen=True, kw_only=True):
 
     expose_aborted: bool = False
     data_urls: bool = True
+    hold_polls: bool = True
     strict_inputs: bool = False
 
 

@@ -80,7 +80,7 @@ class Bottle:
         """The prediction once it is so; the test's time limit is the bound."""
         with self.hub.watch(prediction_id) as watching:
             while True:
-                row = await self.predictions.filled(await self.predictions._row(prediction_id, "ada"))
+                row = await self.predictions.filled(await self.predictions.row(prediction_id, "ada"))
                 if reached(row):
                     return row
                 await watching.wait(0.05)

@@ -1,0 +1,98 @@
+"""`GET` of a prediction: at once, or held until there is something new. Source: design section 7; contract 8.2.
+
+- `Prefer: wait=n`: until the end, or n seconds. With an `If-None-Match` that names the present state: until it is
+  another one.
+- An official client that polls: its second and later question about what has not changed is held until status or output
+  change, or logs and progress once some seconds have passed, or as long as its profile allows.
+- Nobody else is held.
+"""
+
+from functools import partial
+
+from halley.api.asgi import Answer, Call, Headers, Variant, json_answer
+from halley.api.encoded import is_match
+from halley.api.parts import Parts
+from halley.api.polls import Told
+from halley.api.preferences import applied, wait_seconds
+from halley.api.quirks import hold_seconds
+from halley.api.waiters import Look, Tell, Until, Waiter, later, loud_and_last
+from halley.predictions.records import Prediction
+
+
+async def get(call: Call, parts: Parts, prediction_id: str) -> Answer:
+    """The prediction, or that its answer comes later."""
+    if parts.is_closing:
+        return await _now(call, parts, prediction_id, [])
+    wait = wait_seconds(call.joined(b"prefer"), parts.limits.wait_get_max_seconds)
+    if wait is not None:
+        return await _asked(call, parts, prediction_id, wait)
+    hold = _habit_seconds(call, parts)
+    if hold > 0:
+        return await _polled(call, parts, prediction_id, hold)
+    return await _now(call, parts, prediction_id, [])
+
+
+async def _now(call: Call, parts: Parts, prediction_id: str, headers: Headers) -> Answer:
+    row = await parts.predictions.get(prediction_id, call.account_id)
+    return await _tell(parts, call.variant, call.joined(b"if-none-match"), headers, Look(row, 0))
+
+
+async def _asked(call: Call, parts: Parts, prediction_id: str, wait: float) -> Answer:
+    headers, if_none_match = [applied(wait)], call.joined(b"if-none-match")
+    tell = partial(_tell, parts, call.variant, if_none_match, headers)
+    with parts.waiters.entered(prediction_id) as waiter:  # before reading: no change is missed
+        row = await parts.predictions.row(prediction_id, call.account_id)
+        until = Until.CHANGE if if_none_match else Until.END
+        is_old = until is Until.CHANGE and not is_match(if_none_match, parts.encoded.etag(row, call.variant))
+        if not row.is_terminal and not is_old:
+            return later(waiter.keep(until, tell, seconds=wait, revision=row.revision))
+    return await tell(await _look(parts, row))
+
+
+async def _polled(call: Call, parts: Parts, prediction_id: str, hold: float) -> Answer:
+    key_id, if_none_match = call.identity.key.id, call.joined(b"if-none-match")
+    told = parts.polls.take(key_id, prediction_id, parts.clock.monotonic())
+    tell = partial(_tell_again, parts, key_id, partial(_tell, parts, call.variant, if_none_match, []))
+    with parts.waiters.entered(prediction_id) as waiter:
+        row = await parts.predictions.row(prediction_id, call.account_id)
+        if told is not None and not row.is_terminal:
+            loud, last = await loud_and_last(parts.predictions, prediction_id, told.seq)
+            if not loud:
+                return later(_kept(waiter, tell, hold, told, row, last))
+    return await tell(await _look(parts, row))
+
+
+def _kept(waiter: Waiter, tell: Tell, hold: float, told: Told, row: Prediction, last: int) -> Waiter:
+    return waiter.keep(Until.NEWS, tell, seconds=hold, seq=last, is_stale=row.revision != told.revision)
+
+
+def _habit_seconds(call: Call, parts: Parts) -> float:
+    """How long the caller may be held without having asked."""
+    if call.method != "GET" or not parts.settings.quirks.hold_polls or not call.identity.key.options.hold:
+        return 0.0
+    return hold_seconds(call.header(b"user-agent") or "")
+
+
+async def _look(parts: Parts, row: Prediction) -> Look:
+    return Look(*await parts.predictions.filled_to(row))
+
+
+async def _tell(
+    parts: Parts, variant: Variant, if_none_match: str, headers: Headers, found: Look | Exception
+) -> Answer:
+    if isinstance(found, Exception):
+        raise found
+    kept = await parts.encoded.of(found.row, variant, found.made)
+    headers = [*headers, (b"etag", kept.etag)]
+    if if_none_match and is_match(if_none_match, kept.etag):
+        return Answer(status=304, headers=headers)
+    return json_answer(kept.body, headers=headers)
+
+
+async def _tell_again(parts: Parts, key_id: str, tell: Tell, found: Look | Exception) -> Answer:
+    """Tell, and remember that this one will be back."""
+    answer = await tell(found)
+    if isinstance(found, Look) and not found.row.is_terminal:
+        told = Told(at=parts.clock.monotonic(), revision=found.row.revision, seq=found.seq)
+        parts.polls.note(key_id, found.row.id, told)
+    return answer
