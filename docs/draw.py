@@ -18,7 +18,7 @@ import typer.main
 
 from halley import errors
 from halley.api.problems import STATUS
-from halley.api.quirks import PROFILES
+from halley.api.quirks import PROFILES, longest_hold
 from halley.api.routes import ROUTES
 from halley.cli.commands.check import describe, shown_default
 from halley.cli.failures import ExitCode, ServerRefused, exit_code_of
@@ -211,11 +211,12 @@ def clients() -> str:
         [
             ", ".join(f"`{agent}`" for agent in profile.agents),
             "yes" if profile.data_urls else "no",
+            f"{longest_hold(profile):g} s" if profile.hold_seconds else "not held",
             _SOURCE_NOTE.sub("", profile.why),
         ]
         for profile in PROFILES
     ]
-    return table(["user agent begins", "small files as `data:` URLs", "why"], rows)
+    return table(["user agent begins", "small files as `data:` URLs", "polls are held for at most", "why"], rows)
 
 
 def _errors(kind: type[errors.HalleyError]) -> Iterator[type[errors.HalleyError]]:

@@ -282,3 +282,112 @@ async def test_a_taken_port_is_told_by_its_name() -> None:
         other = World(server=ServerSettings(port=server.addresses[0][1]))
         with pytest.raises(Unusable, match="Cannot listen at"):
             await make_server(other.settings, other.api).serve()
+
+
+# held requests ----------------------------------------------------------------------------------------------------
+
+
+async def held(world: World, server: Server, wire: Wire, prediction_id: str, *extra: str) -> None:
+    """Send a question that is held, and wait until it costs no task any more."""
+    before = len(world.api.parts.waiters)
+    await wire.send(get(f"/v1/predictions/{prediction_id}", world.token, "Prefer: wait=30", *extra))
+    while len(world.api.parts.waiters) == before or server.server_state.tasks:
+        await asyncio.sleep(0)
+
+
+async def test_a_held_request_is_answered_like_any_other_byte_for_byte() -> None:
+    world = await world_on_a_port(cors_origins=("https://app.example.com",))
+    made = await world.create("acme/free")
+    extra = ("X-Request-Id: same", "Origin: https://app.example.com")
+    async with running(world) as server, connected(server) as wire:
+        await held(world, server, wire, made["id"], *extra)
+        await world.run(made["id"], 42)
+        waited = await wire.answer()
+        world.api.parts.cache.forget(made["id"])
+        await wire.send(get(f"/v1/predictions/{made['id']}", world.token, "Prefer: wait=30", *extra))
+        at_once = await wire.answer()
+    assert undated(waited[0]) == undated(at_once[0])
+    assert waited[1] == at_once[1]
+    assert b"access-control-allow-origin: https://app.example.com" in waited[0]
+
+
+async def test_a_held_head_has_no_body() -> None:
+    world = await world_on_a_port()
+    made = await world.create("acme/free")
+    async with running(world) as server, connected(server) as wire:
+        request = get(f"/v1/predictions/{made['id']}", world.token, "Prefer: wait=30", "Connection: close")
+        await wire.send(request.replace(b"GET", b"HEAD"))
+        while not len(world.api.parts.waiters):
+            await asyncio.sleep(0)
+        await world.run(made["id"], 42)
+        answer = await wire.rest()
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"\r\n\r\n")
+
+
+async def test_what_is_sent_behind_a_held_request_is_answered_behind_it() -> None:
+    world = await world_on_a_port()
+    made = await world.create("acme/free")
+    async with running(world) as server, connected(server) as wire:
+        await held(world, server, wire, made["id"])
+        await wire.send(get("/v1/account", world.token) + get("/healthz", world.token))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        await world.run(made["id"], 42)
+        bodies = [(await wire.answer())[1] for _ in range(3)]
+        assert made["id"].encode() in bodies[0]
+        assert b"alice" in bodies[1]
+        assert b"ok" in bodies[2]
+        await held(world, server, wire, (await world.create("acme/free"))["id"])
+        await wire.send(get("/healthz", world.token))
+    while len(world.api.parts.waiters):
+        await asyncio.sleep(0)
+
+
+async def test_a_held_request_is_not_idle() -> None:
+    world = await world_on_a_port()
+    made = await world.create("acme/free")
+    async with running(world) as server, connected(server) as wire:
+        await held(world, server, wire, made["id"])
+        server.sweep(asyncio.get_running_loop().time() + 10_000)
+        await world.run(made["id"], 42)
+        assert (await wire.answer())[0].startswith(b"HTTP/1.1 200")
+        server.sweep(asyncio.get_running_loop().time() + 80)
+        assert await wire.rest() == b""
+
+
+async def test_a_client_that_leaves_while_it_is_held_leaves_nothing_behind() -> None:
+    world = await world_on_a_port()
+    made = await world.create("acme/free")
+    async with running(world) as server:
+        async with connected(server) as wire:
+            await held(world, server, wire, made["id"])
+            assert len(world.hub) == 1
+        while len(world.api.parts.waiters):
+            await asyncio.sleep(0)
+        assert (len(world.hub), len(server.server_state.connections)) == (0, 0)
+        await world.run(made["id"], 42)  # nobody is told
+
+
+async def test_stopping_answers_what_is_held_and_ends_its_connection() -> None:
+    world = await world_on_a_port()
+    made = await world.create("acme/free")
+    async with running(world) as server, connected(server) as wire:
+        await held(world, server, wire, made["id"])
+        server.stop()
+        answer, body = await wire.answer()
+        assert await wire.rest() == b""
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b'"starting"' in body
+
+
+async def test_an_old_http_client_may_wait_too() -> None:
+    world = await world_on_a_port()
+    made = await world.create("acme/free")
+    async with running(world) as server, connected(server) as wire:
+        request = get(f"/v1/predictions/{made['id']}", world.token, "Prefer: wait=30")
+        await wire.send(request.replace(b"HTTP/1.1", b"HTTP/1.0"))
+        while not len(world.api.parts.waiters):
+            await asyncio.sleep(0)
+        await world.run(made["id"], 42)
+        assert b'"succeeded"' in await wire.rest()

@@ -64,17 +64,20 @@ PROFILES: Final = (
 )
 
 
-_UNTRIED_HOLD_SECONDS: Final = 10.0
+UNTRIED_HOLD_SECONDS: Final = 10.0
 
 
 def hold_seconds(user_agent: str) -> float:
     """How long this client's poll may be held unasked; 0 for one that is not known."""
     profile = profile_of(user_agent)
     agent = next((agent for agent in profile.agents if user_agent.startswith(agent)), "")
-    version = user_agent[len(agent) :].strip(" /")
-    return (
-        profile.hold_seconds if version.startswith(profile.tried) else min(profile.hold_seconds, _UNTRIED_HOLD_SECONDS)
-    )
+    is_tried = user_agent[len(agent) :].strip(" /").startswith(profile.tried)
+    return profile.hold_seconds if is_tried else min(profile.hold_seconds, UNTRIED_HOLD_SECONDS)
+
+
+def longest_hold(profile: Profile) -> float:
+    """What `hold_seconds` gives for the versions that are met best."""
+    return profile.hold_seconds if profile.tried else min(profile.hold_seconds, UNTRIED_HOLD_SECONDS)
 
 
 def profile_of(user_agent: str) -> Profile:

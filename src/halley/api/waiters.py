@@ -75,7 +75,7 @@ class Waiter:
         self.until = until
         self.tell = tell
         self.due_at = now + seconds
-        self.calm_at = now + CALM_SECONDS
+        self.calm_at = now + self.group.waiters.calm_seconds
         self.revision = revision
         self.seq = seq
         self.is_calm = not is_stale
@@ -125,6 +125,7 @@ class Waiters:
 
     def __init__(self, *, predictions: Predictions, clock: Clock) -> None:
         self.clock = clock
+        self.calm_seconds = CALM_SECONDS
         self._predictions = predictions
         self._groups: dict[str, _Group] = {}
         self._tasks: asyncio.TaskGroup | None = None

@@ -64,6 +64,12 @@ def poll():
     }
 
 
+def follow(model, **given):
+    prediction = replicate.predictions.create(model=model, input=given)
+    prediction.wait()
+    return {"id": prediction.id, "status": prediction.status, "noticed": time.time(), "ended": prediction.completed_at}
+
+
 def listing(count):
     ids = [replicate.predictions.create(model="demo/noop", input={"prompt": str(n)}).id for n in range(count)]
     seen = [item.id for page in replicate.paginate(replicate.predictions.list) for item in page]

@@ -75,6 +75,14 @@ def poll():
     }
 
 
+def follow(model, **given):
+    owner, name = model.split("/")
+    made = replicate.models.predictions.create(model_owner=owner, model_name=name, input=given)
+    prediction = replicate.predictions.wait(made.id)
+    ended = prediction.completed_at.isoformat()
+    return {"id": prediction.id, "status": prediction.status, "noticed": time.time(), "ended": ended}
+
+
 def listing(count):
     ids = [
         replicate.models.predictions.create(model_owner="demo", model_name="noop", input={"prompt": str(n)}).id

@@ -50,6 +50,11 @@ const cases = {
     const link = made.output[0];
     return { link, ...(await picture(await replicate.run("demo/upscale", { input: { image: link } }))) };
   },
+  async follow({ model, ...input }) {
+    const prediction = await replicate.wait(await replicate.predictions.create({ model, input }));
+    const { id, status, completed_at: ended } = prediction;
+    return { id, status, noticed: Date.now() / 1000, ended };
+  },
   async stream() {
     const events = [];
     for await (const event of replicate.stream("demo/text", {
