@@ -22,7 +22,7 @@ from halley.api.asgi import (
 )
 from halley.api.holds import GONE_KEY
 from halley.api.origins import Variants
-from halley.api.parts import Health, ListReplicas, Pages, Parts, no_replicas
+from halley.api.parts import Health, ListReplicas, Pages, Parts, ReadOwnLog, no_lines, no_replicas
 from halley.api.problems import internal_problem, method_not_allowed, problem_of, unknown_path
 from halley.api.routes import ROUTES
 from halley.api.routing import Place, Route, Router
@@ -199,6 +199,7 @@ def build_api(
     health: Health,
     pages: Pages,
     replicas: ListReplicas = no_replicas,
+    own_log: ReadOwnLog = no_lines,
     download_secret: bytes = b"",
 ) -> Api:
     """Put the API together. Connect its `receive` to the bus; set `draining`, then call `let_go`, to stop.
@@ -219,6 +220,7 @@ def build_api(
         health=health,
         pages=pages,
         replicas=replicas,
+        own_log=own_log,
         download_secret=download_secret,
         routes=ROUTES,
     )

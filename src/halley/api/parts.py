@@ -11,7 +11,7 @@ from halley.api.polls import Polls
 from halley.api.present import Presenter
 from halley.api.routing import Route
 from halley.api.waiters import Waiters
-from halley.api.wire import Replica
+from halley.api.wire import LogLine, Replica
 from halley.assets.files import Files
 from halley.assets.links import LinkSigner
 from halley.assets.ports import Blobs
@@ -33,6 +33,15 @@ ListReplicas = Callable[[], Awaitable[Sequence[Replica]]]
 
 
 async def no_replicas() -> Sequence[Replica]:
+    """Of a server that runs no models itself."""
+    return ()
+
+
+ReadOwnLog = Callable[[str, int], Sequence[LogLine]]
+"""The kept lines of a model (owner/name) behind a number."""
+
+
+def no_lines(_model: str, _after: int) -> Sequence[LogLine]:
     """Of a server that runs no models itself."""
     return ()
 
@@ -73,6 +82,7 @@ class Parts:
         health: Health,
         pages: Pages,
         replicas: ListReplicas,
+        own_log: ReadOwnLog,
         download_secret: bytes,
         routes: tuple[Route, ...],
     ) -> None:
@@ -90,6 +100,7 @@ class Parts:
         self.health = health
         self.pages = pages
         self.replicas = replicas
+        self.own_log = own_log
         self.download_secret = download_secret
         self.presenter = Presenter(settings=settings, catalog=catalog, blobs=blobs, links=links, clock=clock)
         self.cache = AnswerCache()

@@ -2,11 +2,24 @@
 
 from halley.api import wire
 from halley.api.asgi import Answer, Call, json_answer
+from halley.api.paging import read_whole_number
 from halley.api.parts import Parts
 from halley.api.present import encode
+from halley.errors import NotFound
 
 
 async def list_replicas(call: Call, parts: Parts) -> Answer:  # noqa: ARG001
     """All of them on one page: their memory is measured for this answer."""
     found = list(await parts.replicas())
     return json_answer(encode(wire.ReplicaPage(next=None, previous=None, results=found)))
+
+
+async def read_log(call: Call, parts: Parts) -> Answer:
+    """What the model's processes printed outside of predictions: the lines that are kept, the oldest first."""
+    owner, name = call.params
+    after = read_whole_number(call.query(), "after", 0)
+    model = await parts.catalog.model(owner, name)
+    if model is None:
+        raise NotFound(f"There is no model {owner[:100]}/{name[:100]}")
+    lines = list(parts.own_log(model.full_name, after))
+    return json_answer(encode(wire.LogPage(next=None, previous=None, results=lines)))

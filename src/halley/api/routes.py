@@ -246,6 +246,16 @@ _REPLICAS: Final = (
         response=wire.ReplicaPage,
         summary="List model processes: state, memory, device, slots",
     ),
+    Route(
+        name="replicas.logs",
+        method="GET",
+        pattern="/replicas/{model_owner}/{model_name}/logs",
+        handler=replicas.read_log,
+        scope=Scope.ADMIN,
+        response=wire.LogPage,
+        summary="Read what a model's processes printed outside of predictions, the oldest line first",
+        params=(Param(name="after", type="integer", description="Only lines with higher numbers."),),
+    ),
 )
 
 _FILES: Final = (

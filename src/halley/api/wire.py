@@ -154,6 +154,24 @@ class KeyOptions(key_records.KeyOptions, frozen=True, kw_only=True, omit_default
     """How requests with a key are met. In a request, what is left out stays as it is."""
 
 
+class LogLine(msgspec.Struct, kw_only=True):
+    """A line that a model's process printed outside of any prediction. Numbers are those of the model's lines."""
+
+    number: int
+    ended_at: Time
+    version: str
+    pid: int
+    text: str
+
+
+class LogPage(msgspec.Struct, kw_only=True):
+    """The last lines, the oldest first."""
+
+    next: str | None
+    previous: str | None
+    results: list[LogLine]
+
+
 class Key(msgspec.Struct, kw_only=True):
     """An API key, without its secret; `hint` is how it begins."""
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from halley.api.application import Api, build_api
 from halley.app.models import ModelLoader
-from halley.app.replicas import replica_rows
+from halley.app.replicas import log_lines, replica_rows
 from halley.assets.files import Files
 from halley.assets.inputs import InputStager
 from halley.assets.links import LinkSigner
@@ -32,6 +32,7 @@ from halley.providers.local import LocalProvider
 from halley.replicas.digest import DigestCache
 from halley.replicas.environments.environments import open_environments
 from halley.replicas.host import ReplicaRules
+from halley.replicas.own_log import LogRules, OwnLogs
 from halley.replicas.workspace import RunFolders, scratch_folder
 from halley.settings import Settings
 from halley.store.secrets import load_secrets
@@ -92,10 +93,14 @@ async def build(
         environments = open_environments(settings, clock=clock, environ=environ)
         stack.push_async_callback(environments.close)
         await environments.sweep()
+        own_logs = OwnLogs(
+            clock, LogRules(kept_lines=limits.own_log_lines, lines_per_minute=limits.own_log_lines_per_minute)
+        )
         provider = await stack.enter_async_context(
             LocalProvider(
                 clock=clock,
                 environ=environ,
+                own_log=own_logs,
                 rules=ReplicaRules(
                     cancel_grace_seconds=runs.cancel_grace_seconds,
                     setup_timeout_seconds=runs.setup_timeout_seconds,
@@ -174,6 +179,7 @@ async def build(
             health=lambda: _faults(catalog, store),
             pages=Pages(),
             replicas=lambda: replica_rows(provider, catalog),
+            own_log=lambda model, after: log_lines(own_logs, model, after),
             download_secret=links.files_secret,
         )
         bus.subscribe(api.receive)

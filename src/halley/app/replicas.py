@@ -1,11 +1,13 @@
-"""What `GET /v1/replicas` shows of the model processes, and of the models that have none."""
+"""What `GET /v1/replicas` shows of the model processes, and of the models that have none; and what they printed."""
 
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from halley.api import wire
+from halley.clock import rfc3339
 from halley.models.catalog import Catalog
 from halley.providers.local import LocalProvider
+from halley.replicas.own_log import OwnLogs
 from halley.replicas.pool import Doing, PoolState
 
 
@@ -15,6 +17,14 @@ async def replica_rows(provider: LocalProvider, catalog: Catalog) -> Sequence[wi
     rows = [row for state in states for row in _rows(state, catalog.faults.get(state.model))]
     rows += [_without_process(model, state="broken", reason=reason) for model, reason in catalog.broken.items()]
     return sorted(rows, key=lambda row: row.model)
+
+
+def log_lines(logs: OwnLogs, model: str, after: int) -> Sequence[wire.LogLine]:
+    """What processes of the model printed outside of predictions, the oldest first."""
+    return [
+        wire.LogLine(number=line.number, ended_at=rfc3339(line.at), version=line.version, pid=line.pid, text=line.text)
+        for line in logs.lines(model, after)
+    ]
 
 
 def _rows(state: PoolState, fault: str | None) -> Iterator[wire.Replica]:

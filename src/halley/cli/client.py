@@ -174,6 +174,12 @@ class Client:
             return None
         return found if isinstance(found, dict) else None
 
+    def own_log(self, ref: ModelRef, *, after: int = 0) -> list[Json]:
+        """Read what a model's processes printed outside of predictions: an extension of Halley, for admin keys."""
+        path = f"/replicas/{_segment(ref.owner or '')}/{_segment(ref.name or '')}/logs"
+        lines = list(self.pages(f"{path}?after={after}"))
+        return [line for line in lines if str(line.get("version", "")).startswith(ref.version or "")]
+
     def upload(self, path: Path) -> str:
         """Upload a file and give its URL.
 

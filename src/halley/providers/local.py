@@ -1,7 +1,7 @@
 """Runs predictions in model processes on this machine. Fulfils `dispatch.ports.Provider`."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Final, Self
 
@@ -12,7 +12,7 @@ from halley.dispatch.ports import Emit, Outcome, Work
 from halley.errors import HalleyError, Overloaded
 from halley.replicas.devices import Devices, FindDevices, nvidia_smi
 from halley.replicas.environments.environments import Environments
-from halley.replicas.host import Host, ReplicaRules
+from halley.replicas.host import Host, OwnLog, ReplicaRules
 from halley.replicas.loading import ModelSource
 from halley.replicas.memory import used_of
 from halley.replicas.pool import OnBroken, OnRoom, Pool, PoolState
@@ -41,17 +41,17 @@ class LocalProvider:
         clock: Clock,
         environ: Mapping[str, str],
         rules: ReplicaRules | None = None,
-        on_log: Callable[[str, str], None] | None = None,
+        own_log: OwnLog | None = None,
         budget_bytes: int | None = None,
         measure: Measure = used_of,
         find_devices: FindDevices | None = None,
         environments: Environments | None = None,
     ) -> None:
-        """`environ` is the server's; only an allow-list of it is passed on. `on_log` gets (version, text).
+        """`environ` is the server's; only an allow-list of it is passed on.
 
         `budget_bytes` is for all replicas together. `measure` and `find_devices` are this machine's, if not given.
         """
-        self._host = Host(clock=clock, environ=environ, rules=rules, on_log=on_log)
+        self._host = Host(clock=clock, environ=environ, rules=rules, own_log=own_log)
         devices = Devices(find_devices or nvidia_smi(environ))
         self._residence = Residence(self._host, devices, budget_bytes=budget_bytes, measure=measure)
         self._pools: dict[str, Pool] = {}

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -25,6 +25,34 @@ class ReplicaRules(msgspec.Struct, frozen=True, kw_only=True):
     backoff_most_seconds: float = 30.0
 
 
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """Which process printed something."""
+
+    model: str
+    version: str
+    pid: int
+
+
+class OwnLog(Protocol):
+    """Who reads what replicas print outside of any prediction. All calls come in the loop's thread."""
+
+    def hear(self, origin: Origin, text: str) -> None:
+        """Text as it was printed: parts of lines, or many of them."""
+        ...
+
+    def ended(self, origin: Origin) -> None:
+        """The process is gone."""
+        ...
+
+
+class _NobodyReads:
+    def hear(self, origin: Origin, text: str) -> None:
+        pass
+
+    def ended(self, origin: Origin) -> None:
+        pass
+
+
 class Host:
     """Owns every timer and task of the replicas; `close` ends them."""
 
@@ -34,13 +62,12 @@ class Host:
         clock: Clock,
         environ: Mapping[str, str],
         rules: ReplicaRules | None = None,
-        on_log: Callable[[str, str], None] | None = None,
+        own_log: OwnLog | None = None,
     ) -> None:
-        """`on_log` gets (version, text) for what a replica printed outside of any prediction."""
         self.clock: Final = clock
         self.environ: Final = environ
         self.rules: Final = rules or ReplicaRules()
-        self.on_log: Final = on_log or _nobody_reads
+        self.own_log: Final = own_log or _NobodyReads()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -70,7 +97,3 @@ class Host:
         if not task.cancelled() and (error := task.exception()) is not None:
             loop = task.get_loop()
             loop.call_exception_handler({"message": "a replica's task broke", "exception": error, "task": task})
-
-
-def _nobody_reads(_version: str, _text: str) -> None:
-    pass

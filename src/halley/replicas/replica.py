@@ -14,7 +14,7 @@ from halley.replicas import endings, frames
 from halley.replicas.child import Child
 from halley.replicas.devices import Device
 from halley.replicas.endings import End, Exit
-from halley.replicas.host import Host
+from halley.replicas.host import Host, Origin
 from halley.replicas.loading import ModelSource
 from halley.replicas.memory import used_bytes
 from halley.replicas.run import Run
@@ -86,6 +86,7 @@ class Replica:
         self._ping: tuple[int, float] | None = None  # `ended_well` and the time when it was asked and did not answer
         started = source if device is None else _on_device(source, device)
         self._child = Child(started, self, environ=host.environ, mode="serve", answered=self._answered)
+        self._origin: Final = Origin(model=source.name, version=version, pid=self._child.pid)
         timeout = source.setup_timeout_seconds or host.rules.setup_timeout_seconds
         self._own_tasks = [host.later(timeout, lambda: self._setup_too_long(timeout))]
         if source.memory_limit_bytes:
@@ -231,6 +232,7 @@ class Replica:
     def exited(self, how: Exit) -> None:
         """The process is gone: so are its predictions."""
         was, self.state = self.state, State.GONE
+        self._host.own_log.ended(self._origin)
         for task in self._own_tasks:
             task.cancel()
         end = self._end or self._ending(how, was)
@@ -286,7 +288,7 @@ class Replica:
         if prediction_id is None:
             self._said += len(text)
         self._tail = (self._tail + text)[-endings.SAID_CHARS :]
-        self._host.on_log(self.version, text)
+        self._host.own_log.hear(self._origin, text)
 
     def _ready(self, slots: int) -> None:
         if self.state is State.STARTING:

@@ -80,7 +80,7 @@ def test_the_tree_is_the_manuals():
     assert tree == {
         "demo": [], "serve": [], "run": [], "env": [], "init": [], "check": [], "version": [], "ps": [],
         "predictions": ["cancel", "list", "logs", "show", "watch"],
-        "models": ["list", "schema", "show"],
+        "models": ["list", "logs", "schema", "show"],
         "keys": ["create", "list", "revoke", "set"],
         "config": ["show", "validate"],
     }  # fmt: skip

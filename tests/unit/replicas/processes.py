@@ -6,6 +6,7 @@ from pathlib import Path
 
 from halley.clock import Clock
 from halley.providers.local import LocalProvider
+from halley.replicas.host import Origin
 from halley.testing.clock import FakeClock
 from halley.testing.providers import Probe, within
 
@@ -19,9 +20,12 @@ class Printed:
         self.text = ""
         self.is_there = asyncio.Event()
 
-    def hear(self, _version: str, text: str) -> None:
+    def hear(self, _origin: Origin, text: str) -> None:
         self.text += text
         self.is_there.set()
+
+    def ended(self, origin: Origin) -> None:
+        pass
 
 
 class Served(Probe):

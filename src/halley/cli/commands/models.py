@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -11,7 +11,9 @@ from halley.cli.options import JsonOption, ProfileOption, ServerOption, TokenOpt
 from halley.cli.screen import Screen
 
 if TYPE_CHECKING:
-    from halley.cli.client import Client
+    from halley.cli.client import Client, ModelRef
+
+FOLLOW_SECONDS: Final = 1.0
 
 app = typer.Typer(help="See what a server can run.", no_args_is_help=True, rich_markup_mode=None)
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="owner/name, or owner/name:version.")]
@@ -89,6 +91,69 @@ def schema(
     if not version.get("openapi_schema"):
         raise ServerRefused(404, f"{model} has no schema on {client.target.root}.")
     Screen(json_only=True).out_json(version["openapi_schema"])
+
+
+@app.command("logs")
+def logs(
+    model: ModelArgument,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until you press Ctrl+C.")] = False,
+    lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="At most so many of the last lines.")] = 200,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print what a model's processes printed outside of predictions: setup, threads, idle (admin).
+
+    \b
+    Examples:
+      halley models logs demo/text
+      halley models logs -f acme/greeter
+    """
+    from halley.cli.client import parse_model_ref
+    from halley.cli.failures import UsageProblem
+    from halley.cli.session import connect
+
+    ref = parse_model_ref(model)
+    if ref.model is None:
+        raise UsageProblem(f"{model!r} names a version only.", hint="Write owner/name or owner/name:version.")
+    if follow and as_json:
+        raise UsageProblem("--json gives one document, and -f has no end.", hint="Leave one of them out.")
+    screen = Screen(json_only=as_json)
+    with connect(server, token, profile) as client:
+        found = _own_log(client, ref)
+        shown = found[-lines:] if lines else []
+        if as_json:
+            screen.out_json(shown)
+            return
+        _print(screen, shown)
+        if not found and not follow:
+            screen.note(f"{model} has printed nothing outside of predictions since the server started.")
+        while follow:
+            client.timing.sleep(FOLLOW_SECONDS)
+            if more := client.own_log(ref, after=int(found[-1]["number"]) if found else 0):
+                _print(screen, more)
+                found = more
+
+
+def _own_log(client: Client, ref: ModelRef) -> list[dict[str, Any]]:
+    from halley.cli.failures import ServerRefused
+    from halley.cli.suggesting import no_such_model
+
+    try:
+        return client.own_log(ref)
+    except ServerRefused as refused:
+        if refused.status != 404:
+            raise
+        if client.model(ref) is not None:
+            hint = "Only Halley's own servers do."
+            raise ServerRefused(404, f"{client.target.root} keeps no logs of models.", hint=hint) from refused
+        raise no_such_model(client, ref) from refused
+
+
+def _print(screen: Screen, lines: list[dict[str, Any]]) -> None:
+    for line in lines:
+        screen.out(f"{str(line.get('ended_at'))[:19].replace('T', ' ')}  {line.get('pid')}  {line.get('text')}")
 
 
 def _find(client: Client, text: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,0 +1,114 @@
+"""What replicas print outside of predictions: kept by model, and told to the server's log within bounds."""
+
+import logging
+
+import pytest
+
+from halley.replicas.host import Origin
+from halley.replicas.own_log import LINE_CHARS, LogRules, OwnLogs
+from halley.testing.clock import FakeClock
+
+ONE = Origin(model="acme/one", version="v1", pid=11)
+TWIN = Origin(model="acme/one", version="v1", pid=12)
+OTHER = Origin(model="acme/other", version="v9", pid=13)
+TOO_MANY = (
+    "acme/one prints more than 4 lines a minute outside of predictions: the rest is left out here "
+    "(limits.own_log_lines_per_minute); `halley models logs acme/one` shows the last ones"
+)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def logs(clock: FakeClock) -> OwnLogs:
+    return OwnLogs(clock, LogRules(kept_lines=5, lines_per_minute=4))
+
+
+def texts(logs: OwnLogs, model: str = "acme/one", after: int = 0) -> list[str]:
+    return [line.text for line in logs.lines(model, after)]
+
+
+def test_lines_are_kept_by_model_with_their_process(logs: OwnLogs) -> None:
+    logs.hear(ONE, "loading\nloa")
+    logs.hear(TWIN, "I am the twin\n")
+    logs.hear(OTHER, "elsewhere\n")
+    logs.hear(ONE, "ded\n")
+    assert [(line.number, line.pid, line.text) for line in logs.lines("acme/one")] == [
+        (1, 11, "loading"),
+        (2, 12, "I am the twin"),
+        (3, 11, "loaded"),
+    ]
+    assert [(line.version, line.text) for line in logs.lines("acme/other")] == [("v9", "elsewhere")]
+    assert logs.lines("acme/unheard-of") == ()
+
+
+def test_the_last_lines_are_kept_and_found_by_number(logs: OwnLogs) -> None:
+    logs.hear(ONE, "".join(f"{n}\n" for n in range(1, 8)))
+    assert texts(logs) == ["3", "4", "5", "6", "7"]
+    assert texts(logs, after=5) == ["6", "7"]
+    logs.hear(ONE, "".join(f"{n}\n" for n in range(8, 100_001)))
+    assert texts(logs) == ["99996", "99997", "99998", "99999", "100000"]
+    assert [line.number for line in logs.lines("acme/one", 99_998)] == [99_999, 100_000]
+
+
+def test_a_progress_bar_is_one_line_as_a_terminal_would_show_it(logs: OwnLogs) -> None:
+    logs.hear(ONE, "  0%|   | 0/2\r")
+    logs.hear(ONE, " 50%|#  | 1/2\r")
+    logs.hear(ONE, "100%|###| 2/2\nready\r\n")
+    assert texts(logs) == ["100%|###| 2/2", "ready"]
+
+
+def test_a_line_that_nobody_ends_is_shown_after_a_while_or_with_its_process(logs: OwnLogs, clock: FakeClock) -> None:
+    logs.hear(ONE, "Loading weights...")
+    assert texts(logs) == []
+    clock.advance(2)
+    assert texts(logs) == ["Loading weights..."]
+    logs.hear(ONE, " done\n")
+    logs.hear(TWIN, "half a")
+    logs.ended(TWIN)
+    logs.ended(TWIN)
+    logs.ended(OTHER)
+    assert texts(logs) == ["Loading weights...", " done", "half a"]
+
+
+def test_long_lines_are_cut_however_they_come(logs: OwnLogs) -> None:
+    for _ in range(100):
+        logs.hear(ONE, "x" * 1000)
+    logs.hear(ONE, "\n" + "y" * 10**6 + "\n")
+    assert texts(logs) == ["x" * LINE_CHARS, "y" * LINE_CHARS]
+
+
+def test_the_servers_log_repeats_lines_with_model_and_process(logs: OwnLogs, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    logs.hear(ONE, "one\n\n   \ntwo \x1b[31mred\x1b[0m\x07\n")
+    assert caplog.messages == ["acme/one[11]: one", "acme/one[11]: two  [31mred [0m"]
+
+
+def test_a_flood_does_not_fill_the_servers_log(
+    logs: OwnLogs, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    logs.hear(OTHER, "quiet\n")
+    for n in range(1000):
+        logs.hear(ONE, f"{n}\n{n}\n{n}\n")
+    assert caplog.messages == [
+        "acme/other[13]: quiet",
+        *("acme/one[11]: 0", "acme/one[11]: 0", "acme/one[11]: 0", "acme/one[11]: 1"),
+        TOO_MANY,
+    ]
+    assert texts(logs) == ["998", "998", "999", "999", "999"]
+    caplog.clear()
+    clock.advance(61)
+    logs.hear(ONE, "calm again\n")
+    assert caplog.messages == ["acme/one: 2996 more lines were left out here", "acme/one[11]: calm again"]
+
+
+def test_no_lines_a_minute_keep_the_servers_log_free(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    logs = OwnLogs(clock, LogRules(lines_per_minute=0))
+    logs.hear(ONE, "one\n")
+    assert caplog.messages == []
+    assert texts(logs) == ["one"]
