@@ -2,12 +2,12 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from process import Case, Halley
+from process import ADMIN_KEY, Case, Halley
 
 from needs import require
 
@@ -35,6 +35,12 @@ def _interpreter(client: str) -> list[str]:
 def client(request: pytest.FixtureRequest, halley: Halley, tmp_path: Path) -> Case:
     """Run one case of a client's script against the server; returns the JSON that it printed."""
     return make_case(request.param, halley.url, halley.key, tmp_path)
+
+
+@pytest.fixture
+def case_of(tmp_path: Path) -> Callable[[str, str], Case]:
+    """The script of a client, by the client's name, against any address with the admin's key."""
+    return lambda name, url: make_case(name, url, ADMIN_KEY, tmp_path)
 
 
 def make_case(name: str, url: str, key: str, folder: Path) -> Case:

@@ -14,6 +14,7 @@ from halley.api.parts import Parts
 from halley.api.predictions import path_id
 from halley.api.present import Presenter, encode
 from halley.clock import rfc3339
+from halley.errors import NotFound
 from halley.predictions.records import Event, Finish, OutputItem, Prediction
 from halley.predictions.status import EventKind, Status
 
@@ -40,7 +41,10 @@ _decode_finish: Final = msgspec.json.Decoder(Finish).decode
 
 async def events(call: Call, parts: Parts) -> Answer:
     """Pages as JSON; with `Accept: text/event-stream` the events as they come."""
-    row = await parts.predictions.get(path_id(call.params[0], "prediction"), call.account_id)
+    prediction_id = path_id(call.params[0], "prediction")
+    row = await parts.predictions.outline(prediction_id, call.account_id)
+    if row is None:
+        raise NotFound(f"There is no prediction {prediction_id}")
     query = call.query()
     after = read_whole_number(query, "after", 0)
     if _wants_stream(call.joined(b"accept")):

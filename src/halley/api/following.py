@@ -10,7 +10,7 @@ Source: contract section 12; the HTML standard on server-sent events.
 from collections.abc import AsyncGenerator, Hashable, Iterator, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from halley.api.asgi import Answer, Call, Headers
+from halley.api.asgi import Answer, Call, Headers, Scope
 from halley.api.batches import Batch
 from halley.api.holds import GONE_KEY, STREAM_KEY
 from halley.api.parts import Parts
@@ -73,7 +73,7 @@ def stream_answer(
     stays: bool = True,
     is_shared: bool = False,
 ) -> Answer:
-    """The answer that follows a prediction from this position on.
+    """The answer that follows a prediction, of which only the outline is kept, from this position on.
 
     `stays`: it waits for what comes; else it ends with what is recorded. `is_shared`: any web page may read it.
     """
@@ -81,11 +81,11 @@ def stream_answer(
     if begin_stream is not None and call.method != "HEAD":
         begin_stream()
     headers = [*_HEADERS, (b"access-control-allow-origin", b"*")] if is_shared else _HEADERS
-    return Answer(headers=headers, chunks=_follow(call, parts, row, voice, position, stays))
+    return Answer(headers=headers, chunks=_follow(call.scope, parts, row, voice, position, stays))
 
 
 async def _follow(
-    call: Call, parts: Parts, row: Prediction, voice: Voice, position: Position, stays: bool
+    scope: Scope, parts: Parts, row: Prediction, voice: Voice, position: Position, stays: bool
 ) -> AsyncGenerator[bytes, None]:
     opening = HELLO
     with parts.predictions.watch(row.id) as watching:  # listen first, read afterwards: no event is missed
@@ -95,7 +95,7 @@ async def _follow(
             for piece in _pieces(opening, batch.body):
                 yield piece
             opening = b""
-            if batch.is_last or GONE_KEY in call.scope:
+            if batch.is_last or GONE_KEY in scope:
                 return
             if batch.has_more:
                 continue
@@ -103,13 +103,13 @@ async def _follow(
                 if row.is_terminal and not await _is_removed(parts, row):
                     yield voice.ending(row, position.after)
                 return
-            woken = await parts.holds.wait(call.scope, watching.wait(KEEP_ALIVE_SECONDS))
+            woken = await parts.holds.wait(scope, watching.wait(KEEP_ALIVE_SECONDS))
             if woken is None:  # the client is gone, or the server stops; it may come back with the last id
                 return
             if not woken:
                 opening = KEEP_ALIVE
                 parts.batches.forget(row.id)  # a hint may have been lost
-                now = await parts.predictions.find(row.id)
+                now = await parts.predictions.outline(row.id)
                 if now is None or now.data_removed_at is not None:
                     return
                 row = now
@@ -159,5 +159,5 @@ def _pieces(opening: bytes, body: bytes) -> Iterator[bytes]:
 
 
 async def _is_removed(parts: Parts, row: Prediction) -> bool:
-    now = await parts.predictions.find(row.id)
+    now = await parts.predictions.outline(row.id)
     return now is None or (now.data_removed_at is not None and row.data_removed_at is None)

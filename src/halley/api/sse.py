@@ -33,7 +33,7 @@ _decode_text: Final = msgspec.json.Decoder(str).decode
 async def stream(call: Call, parts: Parts) -> Answer:
     """Row 38: replay, follow, `done`. `Last-Event-ID` goes on behind that event; `logs=1` adds the logs."""
     prediction_id = parts.links.verify_stream(call.params[0])
-    row = await parts.predictions.find(prediction_id)
+    row = await parts.predictions.outline(prediction_id)
     if row is None or row.data_removed_at is not None:
         raise NotFound("The data of this stream does not exist, or not any more.")
     voice = ContractVoice(call, parts, with_logs=call.query().get("logs", "") in ("1", "true"))

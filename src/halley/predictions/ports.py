@@ -132,6 +132,10 @@ class PredictionStore(Protocol):
         """
         ...
 
+    async def outline(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
+        """As `get`, without what may be megabytes: `input` is an empty object, there is no `output` and no `logs`."""
+        ...
+
     async def page(
         self,
         account_id: str,

@@ -49,9 +49,13 @@ class Reader:
         """The row whoever owns it: for capability links, which carry their right in themselves."""
         return await self._store.get(prediction_id)
 
+    async def outline(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
+        """The row without input, output and logs; without an account as `find`."""
+        return await self._store.outline(prediction_id, account_id)
+
     async def output_file(self, prediction_id: str, index: int) -> OutputFile | None:
         """The file that a delivery link means; None when it is absent or its data was removed."""
-        row = await self._store.get(prediction_id)
+        row = await self._store.outline(prediction_id)
         if row is None or row.data_removed_at is not None:
             return None
         files = (await self.filled(row)).files

@@ -68,6 +68,13 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
         return self.status.is_terminal
 
 
+def outline_of(prediction: Prediction | None) -> Prediction | None:
+    """The prediction without what may be megabytes, for who keeps it for long."""
+    if prediction is None:
+        return None
+    return msgspec.structs.replace(prediction, input=b"{}", output=None, logs="")
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """A recorded fact. `seq` counts from 1 within its prediction without gaps; `offset` is ordered by commit."""
 

@@ -1,12 +1,15 @@
 """Cases for the official Python client 1.x, unmodified: python py1.py CASE '{"argument": ...}' prints JSON."""
 
+import contextlib
 import hashlib
 import json
 import sys
 import time
 
+import httpx
 import replicate
 from replicate.exceptions import ModelError, ReplicateError
+from replicate.stream import EventSource
 
 
 def picture(file):
@@ -49,6 +52,46 @@ def chain():
 def stream():
     events = list(replicate.stream("demo/text", input={"prompt": "A function is", "max_tokens": 12, "seed": 1}))
     return {"text": "".join(str(event) for event in events), "events": [event.event.value for event in events]}
+
+
+def read_stream(url, seen=()):
+    """Read a stream as the client does, and come back with the last id until it has ended."""
+    client, seen, how = replicate.default_client, list(seen), None
+    while how is None:
+        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
+        headers |= {"Last-Event-ID": seen[-1].id} if seen else {}
+        try:
+            with client._client.stream("GET", url, headers=headers) as response:
+                for event in EventSource(client, response):
+                    if event.event.value == "done":
+                        how = event.data
+                    seen.append(event)
+        except RuntimeError as error:
+            how = str(error)
+        except httpx.HTTPError:
+            time.sleep(0.05)
+    ids = [event.id for event in seen]
+    return {"text": "".join(map(str, seen)), "ids": ids, "how": how}
+
+
+def cut_streams(count, tokens):
+    """Streams that break somewhere on the way, each gone on with to its end."""
+    told = []
+    for _ in range(count):
+        seen = []
+        with contextlib.suppress(httpx.HTTPError):
+            for event in replicate.stream(
+                "demo/text", input={"prompt": "A function is", "max_tokens": tokens, "delay": 0.01}
+            ):
+                seen.append(event)  # noqa: PERF402 - what came before the cut counts
+        made = replicate.predictions.list().results[0]
+        if not seen or seen[-1].event.value != "done":
+            told.append(read_stream(made.urls["stream"], seen))
+        else:
+            told.append({"text": "".join(map(str, seen)), "ids": [event.id for event in seen], "how": seen[-1].data})
+        made.wait()
+        told[-1]["stored"] = "".join(made.output)
+    return told
 
 
 def poll():

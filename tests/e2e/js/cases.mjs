@@ -2,7 +2,9 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+import { EventSource } from "eventsource";
 import Replicate from "replicate";
+import { createReadableStream } from "replicate/lib/stream.js";
 
 const base = process.env.REPLICATE_BASE_URL;
 const replicate = new Replicate({ baseUrl: base.endsWith("/v1") ? base : `${base}/v1` });
@@ -23,7 +25,81 @@ async function latest(model) {
 
 const ref = async (model, pinned) => (pinned ? latest(model) : model);
 
+// Read a stream as the client does, and come back with the last id until it has ended.
+async function readStream(url, seen = []) {
+  for (;;) {
+    const headers = seen.length ? { "Last-Event-ID": seen.at(-1).id } : {};
+    try {
+      for await (const event of createReadableStream({ url, fetch, options: { headers } })) seen.push(event);
+      if (seen.at(-1)?.event === "done") return told(seen, seen.at(-1).data);
+    } catch (error) {
+      if (!(error instanceof TypeError)) return told(seen, error.message); // what the network breaks is a TypeError
+    }
+    await sleep(50);
+  }
+}
+
+const told = (seen, how) => ({ text: seen.map(String).join(""), ids: seen.map((event) => event.id), how });
+
+// What every browser has: it comes back by itself.
+function listen(url) {
+  return new Promise((resolve) => {
+    const source = new EventSource(url);
+    const seen = { text: "", ids: [], cuts: 0 };
+    source.addEventListener("output", (event) => {
+      seen.text += event.data;
+      seen.ids.push(event.lastEventId);
+    });
+    source.addEventListener("error", (event) => {
+      if (event.data === undefined) seen.cuts++;
+    });
+    source.addEventListener("done", (event) => {
+      source.close();
+      resolve({ ...seen, how: event.data });
+    });
+  });
+}
+
+const stored = async (id) => {
+  const { output } = await replicate.wait(await replicate.predictions.get(id));
+  return (output ?? []).join("");
+};
+
 const cases = {
+  async read_stream({ url }) {
+    return readStream(url);
+  },
+  async listen({ url }) {
+    return listen(url);
+  },
+  async cut_streams({ count, tokens }) {
+    const results = [];
+    for (let n = 0; n < count; n++) {
+      const seen = [];
+      const input = { prompt: "A function is", max_tokens: tokens, delay: 0.01 };
+      try {
+        for await (const event of replicate.stream("demo/text", { input })) seen.push(event);
+      } catch (error) {
+        if (!(error instanceof TypeError)) throw error;
+      }
+      const made = (await replicate.predictions.list()).results[0];
+      const whole = seen.at(-1)?.event === "done";
+      const result = whole ? told(seen, seen.at(-1).data) : await readStream(made.urls.stream, seen);
+      results.push({ ...result, stored: await stored(made.id) });
+    }
+    return results;
+  },
+  // All at once: after each cut it waits for three seconds.
+  async cut_listeners({ count, tokens }) {
+    return Promise.all(
+      [...Array(count)].map(async () => {
+        const input = { prompt: "A function is", max_tokens: tokens, delay: 0.01 };
+        const made = await replicate.predictions.create({ model: "demo/text", input, stream: true });
+        const result = await listen(made.urls.stream);
+        return { ...result, stored: await stored(made.id) };
+      }),
+    );
+  },
   async paint({ pinned }) {
     const files = await replicate.run(await ref("demo/paint", pinned), {
       input: { prompt: "misty forest", seed: 7, num_outputs: 2, width: 128, height: 96 },

@@ -24,7 +24,7 @@ from halley.predictions.ports import (
     QueueLimits,
     Reaped,
 )
-from halley.predictions.records import Event, NewEvent, Prediction
+from halley.predictions.records import Event, NewEvent, Prediction, outline_of
 from halley.predictions.status import EventKind, Fact, Source, Status
 from halley.store.memory.entries import Entry, Place, at_once
 from halley.store.memory.shelves import MemoryFiles, MemoryKeys, MemoryLedger, MemoryModels
@@ -73,6 +73,9 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryLedger):
         if entry is None or (account_id is not None and entry.prediction.account_id != account_id):
             return None
         return entry.prediction
+
+    async def outline(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
+        return outline_of(await self.get(prediction_id, account_id))
 
     async def page(
         self,

@@ -12,12 +12,12 @@ import msgspec
 from halley.clock import to_micros
 from halley.errors import Conflict, HalleyError
 from halley.predictions.ports import Canceled, Created, Lease, NewPrediction, Page
-from halley.predictions.records import Event, NewEvent, Prediction
+from halley.predictions.records import Event, NewEvent, Prediction, outline_of
 from halley.predictions.status import EventKind, Fact, Source
 from halley.store.sqlite import changes, paging, queue
 from halley.store.sqlite.book import Book
 from halley.store.sqlite.parts import Part
-from halley.store.sqlite.reads import SELECT_PREDICTION
+from halley.store.sqlite.reads import SELECT_OUTLINE, SELECT_PREDICTION
 from halley.store.sqlite.rows import (
     EVENT_COLUMNS,
     INSERT_EVENT,
@@ -43,10 +43,16 @@ class PredictionRows(Part):
         return self._writer.submit(_create, self._book, new, orphaned=self._give_back)
 
     async def get(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
+        return self._read(SELECT_PREDICTION, prediction_id, account_id)
+
+    async def outline(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
+        return outline_of(self._read(SELECT_OUTLINE, prediction_id, account_id))
+
+    def _read(self, statement: str, prediction_id: str, account_id: str | None) -> Prediction | None:
         known = self._recent.get(prediction_id)
         if known is not None:
             return known if account_id is None or known.account_id == account_id else None
-        row = self._reads.one(SELECT_PREDICTION, prediction_id)
+        row = self._reads.one(statement, prediction_id)
         if row is None or (account_id is not None and row[1] != account_id):
             return None
         return read_prediction(row)

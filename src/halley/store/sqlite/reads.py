@@ -13,12 +13,13 @@ from typing import Any, Final, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
-from halley.store.sqlite.rows import PREDICTION_COLUMNS
+from halley.store.sqlite.rows import OUTLINE_COLUMNS, PREDICTION_COLUMNS
 from halley.store.sqlite.schema import connect
 
 T = TypeVar("T")
 
 SELECT_PREDICTION: Final = f"SELECT {PREDICTION_COLUMNS} FROM predictions WHERE id = ?"
+SELECT_OUTLINE: Final = f"SELECT {OUTLINE_COLUMNS} FROM predictions WHERE id = ?"
 
 _HERE_CACHE_KIB: Final = 1024
 _THREAD_CACHE_KIB: Final = 1024

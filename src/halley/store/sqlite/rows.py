@@ -39,10 +39,11 @@ _COLUMNS: Final = (
     "id, account_id, key_id, kind, status, revision, model, version, deployment, source, priority, provider, handle,"
     " submit_state, attempts, fence, created_with_wait, webhook, webhook_events_filter, termination_reason,"
     " cost_micros, created_at, started_at, completed_at, deadline_at, cancel_requested_at, data_removed_at,"
-    " error, metrics, files, input, output, {logs}"
+    " error, metrics, files, {large}"
 )
-PREDICTION_COLUMNS: Final = _COLUMNS.format(logs="logs")
-PREDICTION_COLUMNS_WITHOUT_LOGS: Final = _COLUMNS.format(logs="''")  # lists: they may be 16 MiB each
+PREDICTION_COLUMNS: Final = _COLUMNS.format(large="input, output, logs")
+PREDICTION_COLUMNS_WITHOUT_LOGS: Final = _COLUMNS.format(large="input, output, ''")  # lists: they may be 16 MiB each
+OUTLINE_COLUMNS: Final = _COLUMNS.format(large="x'7b7d', NULL, ''")  # what is not read costs nothing: it comes last
 
 _LIVE_COLUMNS: Final = ", ".join(f"p.{name.strip()}" for name in PREDICTION_COLUMNS.split(","))
 _LIVE_AT: Final = PREDICTION_COLUMNS.count(",") + 1

@@ -5,10 +5,11 @@ import pytest
 
 from halley.errors import LeaseLost, WrongState
 from halley.predictions.ports import Lease
-from halley.predictions.records import Finish, OutputFile
+from halley.predictions.records import Finish
 from halley.predictions.status import EventKind, Fact, Status
 from halley.testing.stores.maker import (
     LEASE_SECONDS,
+    PICTURE,
     Maker,
     Store,
     StoreSuite,
@@ -18,10 +19,6 @@ from halley.testing.stores.maker import (
     leased,
     row_of,
     running,
-)
-
-_PICTURE = OutputFile(
-    ref="asset:x/0/a.png", index=0, name="a.png", sha256="f" * 64, size_bytes=9, content_type="image/png"
 )
 
 
@@ -105,13 +102,13 @@ class LeaseContract(StoreSuite):
         lease = await running(store, maker)
         await store.append_events(lease, [maker.said("one\n"), maker.metric("timing.load", 1.5)])
         maker.clock.advance(4)
-        last = [maker.said("two\n"), maker.output("asset:x/0/a.png", [_PICTURE])]
+        last = [maker.said("two\n"), maker.output("asset:x/0/a.png", [PICTURE])]
         finished = await store.finish(lease, Fact.SUCCEEDED, maker.clock.now(), events=last, predict_time=2.5)
         assert finished.applied
         row = finished.prediction
         assert row == await store.get(lease.prediction_id)
         assert (row.status, row.completed_at, row.error) == (Status.SUCCEEDED, maker.clock.now(), None)
-        assert (row.output, row.logs, row.files) == (b'"asset:x/0/a.png"', "one\ntwo\n", (_PICTURE,))
+        assert (row.output, row.logs, row.files) == (b'"asset:x/0/a.png"', "one\ntwo\n", (PICTURE,))
         assert row.metrics["timing"] == {"load": 1.5}
         assert (row.metrics["predict_time"], row.metrics["image_count"]) == (2.5, 1)
         events = await store.read_events(row.id)

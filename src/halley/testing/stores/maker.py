@@ -21,6 +21,10 @@ OTHER_VERSION: Final = "b" * 64
 LEASE_SECONDS: Final = 20.0
 SMALL: Final = QueueLimits(per_account=2, total=3)
 
+PICTURE: Final = OutputFile(
+    ref="asset:x/0/a.png", index=0, name="a.png", sha256="f" * 64, size_bytes=9, content_type="image/png"
+)
+
 
 class Store(PredictionStore, WorkQueue, ModelStore, KeyStore, BlobLedger, Protocol):
     """A store that keeps everything."""

@@ -12,6 +12,7 @@ from halley.predictions.records import Event
 from halley.predictions.status import EventKind, Fact, Kind, Source, Status
 from halley.testing.stores.maker import (
     LEASE_SECONDS,
+    PICTURE,
     SMALL,
     VERSION,
     Maker,
@@ -62,6 +63,20 @@ class PredictionStoreContract(StoreSuite):
         assert await store.get(prediction.id, "bert") is None
         assert await store.get(maker.new_id(), "anna") is None
         assert await store.get("") is None
+
+    async def test_an_outline_is_the_row_without_what_is_large(self, store: Store, maker: Maker) -> None:
+        lease = await running(store, maker, webhook="https://example.com/hook")
+        for large in ("", "x" * 100_000):  # a large row is not kept in memory
+            text = maker.output(large + PICTURE.ref, [PICTURE])
+            events = [maker.said("hello" + large), text]
+            if large:
+                lease = await running(store, maker)
+            row = (await store.finish(lease, Fact.SUCCEEDED, maker.clock.now(), events=events)).prediction
+            expected = msgspec.structs.replace(row, input=b"{}", output=None, logs="")
+            assert await store.outline(row.id) == expected == await store.outline(row.id, "anna")
+            assert expected.files == (PICTURE,)
+            assert await store.outline(row.id, "bert") is None
+        assert await store.outline(maker.new_id()) is None
 
     async def test_a_second_create_changes_nothing(self, store: Store, maker: Maker) -> None:
         first = maker.prediction()
