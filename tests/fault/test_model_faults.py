@@ -21,6 +21,8 @@ MODELS: Final = Path(__file__).parent / "models_faults"
 PATIENCE_SECONDS: Final = 40.0
 ITEMS_LIMIT: Final = 2000
 LOG_LIMIT_BYTES: Final = 2**20
+OUTPUT_LIMIT_BYTES: Final = 2**20
+METRIC_LIMIT_BYTES: Final = 2**16
 SERVER_GROWTH_MB: Final = 60  # what a server may weigh more after all this than before
 SETTINGS: Final = {
     "memory": 'memory_limit_bytes = "150MB"',
@@ -35,7 +37,9 @@ cancel_grace_seconds = 0.5
 setup_timeout_seconds = 2
 [limits]
 output_events = {ITEMS_LIMIT}
+output_bytes = {OUTPUT_LIMIT_BYTES}
 log_bytes = {LOG_LIMIT_BYTES}
+metric_bytes = {METRIC_LIMIT_BYTES}
 """
 
 
@@ -345,6 +349,23 @@ def test_yielding_for_ever_ends_at_the_limit(world: World) -> None:
     assert failed["status"] == "failed"
     assert failed["error"] == f"the output has more than {ITEMS_LIMIT} items (setting limits.output_events)"
     assert len(failed["output"]) <= ITEMS_LIMIT
+
+
+def test_output_without_an_end_ends_at_the_limit_of_bytes(world: World) -> None:
+    failed = world.run("endless", what="bytes")
+    assert failed["status"] == "failed"
+    assert failed["error"] == f"the output has more than {OUTPUT_LIMIT_BYTES:,} bytes (setting limits.output_bytes)"
+    assert len(failed["output"]) <= OUTPUT_LIMIT_BYTES // 100_000
+
+
+def test_metrics_without_an_end_are_cut_with_a_mark(world: World) -> None:
+    ended = world.run("endless", what="metrics")
+    assert (ended["status"], ended["output"]) == ("succeeded", ["measured"])
+    numbers = ended["metrics"]["numbers"]
+    assert numbers == list(range(len(numbers)))
+    assert 500 < len(numbers) < 2000
+    limit = f"the limit is {METRIC_LIMIT_BYTES} bytes (limits.metric_bytes)"
+    assert ended["logs"] == f"\n[halley] more metrics were dropped: {limit}\n"
 
 
 def test_protocol_that_is_printed_is_only_a_log(world: World) -> None:

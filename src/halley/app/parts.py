@@ -224,6 +224,9 @@ def _dispatch_rules(settings: Settings) -> DispatchRules:
         max_queue_seconds=runs.max_queue_seconds,
         run_timeout_seconds=runs.run_timeout_seconds,
         caps=OutputCaps(
-            log_bytes=limits.log_bytes, output_items=limits.output_events, output_bytes=limits.output_bytes
+            log_bytes=limits.log_bytes,
+            metric_bytes=limits.metric_bytes,
+            output_items=limits.output_events,
+            output_bytes=limits.output_bytes,
         ),
     )

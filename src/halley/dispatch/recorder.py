@@ -26,9 +26,10 @@ StartSoon = Callable[[Coroutine[Any, Any, None]], object]
 
 
 class OutputCaps(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits on what one prediction may say."""
+    """Limits on what one attempt may say."""
 
     log_bytes: int = 16 * 2**20
+    metric_bytes: int = 16 * 2**20  # of JSON
     output_items: int = 100_000
     output_bytes: int = 64 * 2**20  # of JSON; files are counted by the disk
 
@@ -65,6 +66,7 @@ class Recorder:
         self._items: list[NewEvent | OutputPart] = [NewEvent(kind=EventKind.STARTED, at=clock.now())]
         self._log_bytes = 0
         self._log_full = False
+        self._metric_bytes = 0
         self._outputs = 0
         self._output_bytes = 0
         self._files: list[OutputFile] = []
@@ -93,8 +95,7 @@ class Recorder:
                 return
             self._items.append(progress if progress.paths else self._output_event(progress, progress.value))
         elif type(progress) is MetricValue:
-            item = MetricItem(name=progress.name, value=progress.value, mode=progress.mode)
-            self._add(EventKind.METRIC_RECORDED, _encode(item))
+            self._add_metric(progress)
         self._commit_soon()
 
     def _commit_soon(self) -> None:
@@ -134,6 +135,18 @@ class Recorder:
             limit = self._caps.log_bytes
             text = f"{kept}\n[halley] more logs were dropped: the limit is {limit} bytes (limits.log_bytes)\n"
         self._add(EventKind.LOGGED, _encode(text))
+
+    def _add_metric(self, metric: MetricValue) -> None:
+        if self._metric_bytes > self._caps.metric_bytes:
+            return
+        data = _encode(MetricItem(name=metric.name, value=metric.value, mode=metric.mode))
+        self._metric_bytes += len(data)
+        if self._metric_bytes > self._caps.metric_bytes:
+            # told apart from the logs, which may be full
+            limit = f"{self._caps.metric_bytes} bytes (limits.metric_bytes)"
+            self._add(EventKind.LOGGED, _encode(f"\n[halley] more metrics were dropped: the limit is {limit}\n"))
+        else:
+            self._add(EventKind.METRIC_RECORDED, data)
 
     def _add(self, kind: EventKind, data: bytes) -> None:
         self._items.append(NewEvent(kind=kind, at=self._clock.now(), data=data))

@@ -88,10 +88,13 @@ def record_metric(metrics: dict[str, object], item: MetricItem) -> None:
     old = here.get(leaf)
     if item.mode == "incr" and isinstance(old, int | float) and isinstance(item.value, int | float):
         here[leaf] = old + item.value
+    elif item.mode == "append" and isinstance(old, list):
+        old.append(item.value)  # in place: copying it each time would take the square of its length
     elif item.mode == "append":
-        here[leaf] = [*old, item.value] if isinstance(old, list) else [item.value] if old is None else [old, item.value]
+        here[leaf] = [item.value] if old is None else [old, item.value]
     else:
-        here[leaf] = item.value
+        # a list is copied, for what is appended later must not reach into the event
+        here[leaf] = [*item.value] if isinstance(item.value, list) else item.value
 
 
 def _take_back(metrics: dict[str, object], path: list[str]) -> None:

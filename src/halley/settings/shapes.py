@@ -76,6 +76,7 @@ class Limits(Part, frozen=True, kw_only=True):
     idle_seconds: Seconds = 75.0
     link_seconds: Annotated[float, msgspec.Meta(gt=0, le=7 * DAY_SECONDS)] = DAY_SECONDS
     log_bytes: Positive = 16 * MIB
+    metric_bytes: Positive = 16 * MIB
     own_log_lines: Positive = 1000  # of each model, outside of predictions
     own_log_lines_per_minute: Annotated[int, msgspec.Meta(ge=0)] = 300  # to the server's log; 0: none
     output_events: Positive = 100_000

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
-from halley.dispatch.ports import Emit, LogText, Outcome, OutputPart, Pointer, Work
+from halley.dispatch.ports import Emit, LogText, MetricValue, Outcome, OutputPart, Pointer, Progress, Work
 from halley.errors import HalleyError, StorageFull
 from halley.predictions.records import OutputFile
 
@@ -19,7 +20,7 @@ class ScriptedRun:
         self.canceled = asyncio.Event()
         self._ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._emit: Emit | None = None
-        self._early: list[LogText | OutputPart] = []
+        self._early: list[Progress] = []
 
     def log(self, text: str) -> None:
         self._say(LogText(text))
@@ -27,11 +28,14 @@ class ScriptedRun:
     def put_out(self, value: object, *, more: bool = True, paths: Sequence[Pointer] = ()) -> None:
         self._say(OutputPart(value=msgspec.Raw(msgspec.json.encode(value)), more=more, paths=tuple(paths)))
 
+    def metric(self, name: str, value: object, mode: Literal["replace", "incr", "append"] = "replace") -> None:
+        self._say(MetricValue(name=name, value=value, mode=mode))
+
     def end(self, outcome: Outcome | None = None) -> None:
         if not self._ended.done():
             self._ended.set_result(outcome or Outcome(status="succeeded", predict_time=0.5))
 
-    def _say(self, item: LogText | OutputPart) -> None:
+    def _say(self, item: Progress) -> None:
         if self._emit is None:
             self._early.append(item)
         else:

@@ -32,7 +32,8 @@ SCHEMA = msgspec.json.encode(
         }
     }
 )
-RULES = DispatchRules(run_timeout_seconds=60.0, caps=OutputCaps(log_bytes=100, output_items=5, output_bytes=1000))
+CAPS = OutputCaps(log_bytes=100, metric_bytes=200, output_items=5, output_bytes=1000)
+RULES = DispatchRules(run_timeout_seconds=60.0, caps=CAPS)
 
 
 class Bottle:

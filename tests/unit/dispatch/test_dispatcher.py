@@ -245,30 +245,81 @@ async def test_output_that_is_lost_on_the_way_never_ends_as_succeeded(bottle) ->
     assert (await bottle.ended(made.id)).status is Status.FAILED
 
 
-async def test_floods_are_capped(bottle) -> None:
+MORE_LOGS = "\n[halley] more logs were dropped: the limit is 100 bytes (limits.log_bytes)\n"
+MORE_METRICS = "\n[halley] more metrics were dropped: the limit is 200 bytes (limits.metric_bytes)\n"
+
+
+@pytest.mark.parametrize(
+    ("texts", "logs"),
+    [
+        (["0123456789"] * 10, "0123456789" * 10),
+        (["0123456789"] * 10 + ["x"], "0123456789" * 10 + MORE_LOGS),
+        (["x" * 95, "0123456789", "more", "and more"], "x" * 95 + "01234" + MORE_LOGS),
+        (["x" * 99, "é"], "x" * 99 + MORE_LOGS),
+        (["é" * 1000], "é" * 50 + MORE_LOGS),
+        (["x" * 100, "", ""], "x" * 100),
+    ],
+)
+async def test_logs_are_cut_at_the_limit_with_one_mark(bottle, texts: list[str], logs: str) -> None:
     made = await bottle.create()
     run = await bottle.provider.next_run()
-    for _ in range(50):
-        run.log("0123456789")
+    for text in texts:
+        run.log(text)
     run.end()
     ended = await bottle.ended(made.id)
-    assert ended.logs.startswith("0123456789" * 10)
-    assert "more logs were dropped" in ended.logs
-    assert len(ended.logs) < 200
+    assert (ended.status, ended.logs) == (Status.SUCCEEDED, logs)
+
+
+async def test_metrics_end_at_the_limit_with_one_mark(bottle) -> None:
     made = await bottle.create()
-    run = await bottle.provider.next_run(1)
-    for n in range(6):
+    run = await bottle.provider.next_run()
+    run.log("x" * 101)
+    for _ in range(1000):
+        run.metric("n", 1, "incr")  # 35 bytes
+    run.end()
+    ended = await bottle.ended(made.id)
+    assert ended.status is Status.SUCCEEDED
+    assert ended.metrics["n"] == 5
+    assert ended.logs == "x" * 100 + MORE_LOGS + MORE_METRICS
+
+
+@pytest.mark.parametrize(("items", "fits"), [(5, True), (6, False), (1000, False)])
+async def test_output_items_have_a_limit(bottle, items: int, fits: bool) -> None:
+    made = await bottle.create()
+    run = await bottle.provider.next_run()
+    for n in range(items):
         run.put_out(n)
+    if fits:
+        run.end()
     ended = await bottle.ended(made.id)
-    assert ended.termination_reason == "output_unusable"
-    assert "limits.output_events" in (ended.error or "")
+    assert msgspec.json.decode(ended.output) == [0, 1, 2, 3, 4]  # what was put out before stays
+    if fits:
+        assert ended.status is Status.SUCCEEDED
+        return
+    assert run.canceled.is_set()
+    assert (ended.status, ended.termination_reason) == (Status.FAILED, "output_unusable")
+    assert ended.error == "the output has more than 5 items (setting limits.output_events)"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "fits"),
+    [([998], True), ([498, 498], True), ([999], False), ([498, 499], False), ([0] * 4 + [991], False)],
+)
+@pytest.mark.parametrize("more", [True, False])
+async def test_output_has_a_limit_in_bytes(bottle, sizes: list[int], fits: bool, more: bool) -> None:
     made = await bottle.create()
-    run = await bottle.provider.next_run(2)
-    for _ in range(2):
-        run.put_out("x" * 600)
+    run = await bottle.provider.next_run()
+    for number, size in enumerate(sizes):
+        run.put_out("x" * size, more=more or number < len(sizes) - 1)  # two bytes of quotes each
+    if fits:
+        run.end()
     ended = await bottle.ended(made.id)
-    assert ended.termination_reason == "output_unusable"
-    assert "1,000 bytes (setting limits.output_bytes)" in (ended.error or "")
+    if fits:
+        assert ended.status is Status.SUCCEEDED
+        return
+    assert run.canceled.is_set()
+    assert (ended.status, ended.termination_reason) == (Status.FAILED, "output_unusable")
+    assert ended.error == "the output has more than 1,000 bytes (setting limits.output_bytes)"
 
 
 async def test_secrets_reach_the_model_and_nobody_else(bottle) -> None:

@@ -59,3 +59,13 @@ def test_metric_modes(items: list[tuple[str, object, str]], expected: dict[str, 
     for name, value, mode in items:
         record_metric(metrics, MetricItem(name=name, value=value, mode=mode))
     assert metrics == expected
+
+
+def test_what_is_appended_does_not_reach_into_the_event_before() -> None:
+    given = MetricItem(name="a", value=[1], mode="replace")
+    metrics: dict[str, object] = {}
+    for _ in range(2):
+        record_metric(metrics, given)
+        record_metric(metrics, MetricItem(name="a", value=2, mode="append"))
+    assert metrics == {"a": [1, 2]}
+    assert given.value == [1]
