@@ -401,3 +401,47 @@ async def test_large_things_leave_in_small_writes(world: World) -> None:
         *[b"event: logs"] * 200,
         b"event: done",
     ]
+
+
+async def test_only_four_names_are_ever_told(world: World) -> None:
+    made = await world.create("acme/tokens")
+    await world.start(made["id"])
+    data = {
+        EventKind.LOGGED: b'"text"',
+        EventKind.OUTPUT_ADDED: b'{"value":"a","files":[]}',
+        EventKind.OUTPUT_SET: b'{"value":"a","files":[]}',
+        EventKind.METRIC_RECORDED: b'{"name":"a","value":1,"mode":"replace"}',
+        EventKind.PROGRESSED: b'{"fraction":0.5,"current":1,"total":2}',
+        EventKind.ATTEMPT_LOST: b'"mark"',
+    }
+    for kind in EventKind:
+        if kind is not EventKind.FINISHED:
+            await world.say(made["id"], kind, data.get(kind, b"null"))
+    await world.finish(made["id"], Fact.FAILED, error="no")
+    body = (await world.get(path(made["urls"]["stream"]) + "?logs=1", token=None)).body.decode()
+    names = [line.removeprefix("event: ") for line in body.split("\n") if line.startswith("event: ")]
+    assert sorted(names) == ["done", "error", "logs", "logs", "output", "output"]
+
+
+async def test_text_never_lives_where_clients_look_for_files(world: World) -> None:
+    for model in ("acme/echo", "acme/free", "acme/tokens"):
+        for prefix in ("/v1", "/replicate/v1"):
+            body = {"version": model, "input": {"prompt": "x"}}
+            made = (await world.post(f"{prefix}/predictions", body)).json()
+            assert path(made["urls"]["stream"]).startswith(f"{prefix}/streams/")
+
+
+async def test_what_was_aborted_is_told_as_canceled(world: World) -> None:
+    made = await world.create("acme/tokens", headers={"Cancel-After": "5s"})
+    world.clock.advance(6)
+    await world.store.expire(world.clock.now(), 1e6)
+    body = (await world.get(path(made["urls"]["stream"]), token=None)).body
+    assert body.endswith(b'event: done\nid: %d:2\ndata: {"reason":"canceled"}\n\n' % world.clock.now().timestamp())
+
+
+async def test_a_stream_is_never_compressed(world: World) -> None:
+    made = await world.create("acme/free")
+    await world.run(made["id"], "x" * 10_000)
+    reply = await world.get(path(made["urls"]["stream"]), headers={"Accept-Encoding": "gzip, br, zstd"}, token=None)
+    assert "content-encoding" not in reply.headers
+    assert b"x" * 10_000 in reply.body

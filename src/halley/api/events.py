@@ -78,14 +78,12 @@ async def _page(call: Call, parts: Parts, row: Prediction, query: Mapping[str, s
 class OwnVoice:
     """Tells everything, under names that say what it is."""
 
+    __slots__ = ("_presenter", "_variant", "key")
+
     def __init__(self, call: Call, parts: Parts) -> None:
         self._presenter: Presenter = parts.presenter
         self._variant = call.variant
-        self._epoch = parts.links.link_epoch(parts.clock.now())
-
-    @property
-    def key(self) -> Hashable:
-        return "events", self._variant.number, self._epoch
+        self.key: Hashable = ("events", call.variant.number, parts.links.link_epoch(parts.clock.now()))
 
     def frames(self, row: Prediction, event: Event) -> list[bytes]:
         told = self.told(row, event)

@@ -20,6 +20,7 @@ from halley.api.application import Api
 from halley.api.asgi import Exchange, Later, Outcome
 from halley.api.cork import CorkedTransport
 from halley.api.holds import GONE_KEY, SCOPE_KEY, STREAM_KEY
+from halley.api.lean import LeanFlowControl, Pipeline
 from halley.api.problems import broken_request
 from halley.api.shortcut import ShortCut
 from halley.settings import Limits
@@ -115,6 +116,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.pipeline = Pipeline()  # type: ignore[assignment]
         self.phase = IDLE
         self.deadline = math.inf  # on the loop's clock
         self.write_deadline = math.inf
@@ -130,6 +132,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = LeanFlowControl(transport)
         self.deadline = self.loop.time() + self.limits.header_seconds  # nothing said at all is no better than too slow
 
     def data_received(self, data: bytes) -> None:
@@ -240,6 +243,10 @@ class GuardedProtocol(HttpToolsProtocol):
         scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]
         exchange, answer = await self.api.begin(scope, cycle.receive)
         if answer.later is None:
+            if self._is_stream:
+                self._lighten(cycle)
+                scope.clear()  # it lives as long as the stream, and all that is still asked for is the method
+                scope["method"] = exchange.method
             await cycle.run_asgi(partial(self.api.finish, exchange, answer))
         elif cycle.disconnected or self.transport.is_closing():
             answer.later.leave()
@@ -248,12 +255,16 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _park(self, cycle: RequestResponseCycle, exchange: Exchange, later: Later) -> None:
         """Let go of all that a request takes but its connection; a task of its own will send the answer."""
-        if self.scope is cycle.scope:
-            self.scope, self.headers = None, _NO_HEADERS  # type: ignore[assignment]
+        self._lighten(cycle)
         cycle.scope = _PARKED_SCOPES[exchange.method]  # type: ignore[assignment]
-        cycle.message_event = _NOBODY_WAITS
         self._parked = later
         later.park(partial(self._give, cycle, exchange))
+
+    def _lighten(self, cycle: RequestResponseCycle) -> None:
+        """Let go of what the request brought along."""
+        if self.scope is cycle.scope:
+            self.scope, self.headers = None, _NO_HEADERS  # type: ignore[assignment]
+        cycle.message_event = _NOBODY_WAITS
 
     def _give(self, cycle: RequestResponseCycle, exchange: Exchange, outcome: Outcome) -> None:
         self._parked = None

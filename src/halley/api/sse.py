@@ -44,15 +44,14 @@ async def stream(call: Call, parts: Parts) -> Answer:
 class ContractVoice:
     """Tells outputs and the end, and the logs if they are wanted."""
 
+    __slots__ = ("_presenter", "_variant", "_with_logs", "key")
+
     def __init__(self, call: Call, parts: Parts, *, with_logs: bool) -> None:
         self._presenter = parts.presenter
         self._variant = call.variant
         self._with_logs = with_logs
-        self._epoch = parts.links.link_epoch(parts.clock.now())
-
-    @property
-    def key(self) -> Hashable:
-        return "stream", self._variant.number, self._with_logs, self._epoch
+        epoch = parts.links.link_epoch(parts.clock.now())
+        self.key: Hashable = ("stream", call.variant.number, with_logs, epoch)
 
     def frames(self, row: Prediction, event: Event) -> list[bytes]:
         told = self._told(row, event)
