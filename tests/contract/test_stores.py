@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from halley.assets.ports import BlobLedger, FileStore
@@ -10,13 +11,15 @@ from halley.store.memory import MemoryStore
 from halley.store.sqlite import SqliteStore, open_sqlite
 from halley.testing.stores import (
     BlobLedgerContract,
+    DeliveryStoreContract,
     FileStoreContract,
     KeyStoreContract,
     ModelStoreContract,
     PredictionStoreContract,
     WorkQueueContract,
 )
-from halley.testing.stores.maker import SMALL
+from halley.testing.stores.deliveries import Deliveries
+from halley.testing.stores.maker import SMALL, Maker
 
 
 class OnSqlite:
@@ -40,6 +43,14 @@ class OnSqlite:
     def ledger(self, store: SqliteStore) -> BlobLedger:
         return store
 
+    @pytest.fixture
+    def deliveries(self, store: SqliteStore) -> Deliveries:
+        return store.deliveries
+
+    async def remove_data(self, store: SqliteStore, maker: Maker, prediction_id: str) -> None:
+        statement = "UPDATE predictions SET data_removed_at = 1 WHERE id = ?"
+        await store._writer.submit(lambda connection: connection.execute(statement, (prediction_id,)).rowcount)
+
 
 class InMemory:
     """Fixtures: the double."""
@@ -59,6 +70,14 @@ class InMemory:
     @pytest.fixture
     def ledger(self, store: MemoryStore) -> BlobLedger:
         return store
+
+    @pytest.fixture
+    def deliveries(self, store: MemoryStore) -> Deliveries:
+        return store.deliveries
+
+    async def remove_data(self, store: MemoryStore, maker: Maker, prediction_id: str) -> None:
+        entry = store._entries[prediction_id]
+        entry.prediction = msgspec.structs.replace(entry.prediction, data_removed_at=maker.clock.now())
 
 
 class TestSqlitePredictions(OnSqlite, PredictionStoreContract): ...
@@ -95,3 +114,9 @@ class TestMemoryFiles(InMemory, FileStoreContract): ...
 
 
 class TestMemoryLedger(InMemory, BlobLedgerContract): ...
+
+
+class TestSqliteDeliveries(OnSqlite, DeliveryStoreContract): ...
+
+
+class TestMemoryDeliveries(InMemory, DeliveryStoreContract): ...

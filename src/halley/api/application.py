@@ -23,6 +23,7 @@ from halley.api.asgi import (
 from halley.api.holds import GONE_KEY
 from halley.api.origins import Variants
 from halley.api.parts import Health, ListReplicas, Pages, Parts, ReadOwnLog, no_lines, no_replicas
+from halley.api.pictures import Pictures
 from halley.api.problems import internal_problem, method_not_allowed, problem_of, unknown_path
 from halley.api.routes import ROUTES
 from halley.api.routing import Place, Route, Router
@@ -39,6 +40,7 @@ from halley.models.ports import ModelStore
 from halley.predictions.ports import Changed, Hint
 from halley.predictions.service import Predictions
 from halley.settings import Settings
+from halley.webhooks.desk import WebhookDesk
 
 _log: Final = logging.getLogger(__name__)
 _access: Final = logging.getLogger("halley.access")
@@ -85,6 +87,7 @@ class Api:
         self.parts: Final = parts
         self.router: Final = Router(parts.routes)
         self.variants: Final = Variants(parts.settings)
+        self.pictures: Final = Pictures(parts.presenter, self.variants)
         self.request_ids: Final = RequestIds(parts.new_id)
         self._origins = frozenset(origin.rstrip("/").encode() for origin in parts.settings.server.cors_origins)
         self._logs_access = parts.settings.server.access_log
@@ -198,6 +201,7 @@ def build_api(
     new_id: NewId,
     health: Health,
     pages: Pages,
+    webhooks: WebhookDesk,
     replicas: ListReplicas = no_replicas,
     own_log: ReadOwnLog = no_lines,
     download_secret: bytes = b"",
@@ -221,6 +225,7 @@ def build_api(
         pages=pages,
         replicas=replicas,
         own_log=own_log,
+        webhooks=webhooks,
         download_secret=download_secret,
         routes=ROUTES,
     )

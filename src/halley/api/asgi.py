@@ -71,6 +71,11 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     expose_aborted: bool
 
     @property
+    def link_base(self) -> str:
+        """What is kept of a caller so that links in a later message begin as in its answers (Variants.of_base)."""
+        return f"{self.origin}{self.family}"
+
+    @property
     def base(self) -> str:
         """What the API's own URLs begin with."""
         return f"{self.origin}{self.family}/v1"

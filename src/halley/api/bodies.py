@@ -1,20 +1,21 @@
 """The body of a create, from bytes to a `CreateRequest`. Source: contract section 6.2."""
 
-import re
+from collections.abc import Callable
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 
 from halley.api import strict_json
-from halley.api.asgi import Call
+from halley.api.asgi import Call, Variant
 from halley.api.problems import all_invalid, invalid
 from halley.errors import BadRequest, InvalidField, TooLarge
 from halley.predictions.service import CreateRequest
 from halley.settings import Limits
+from halley.webhooks.events import WebhookEvent
 
-WEBHOOK_EVENTS: Final = ("start", "output", "logs", "completed")
-_BAD_IN_URL: Final = re.compile(r"[\x00-\x20\x7f]")
+WEBHOOK_EVENTS: Final = tuple(WebhookEvent)
+UrlFault = Callable[[object], str | None]
+"""Why a create may not name this webhook, or None."""
 
 
 class _Envelope(msgspec.Struct):
@@ -77,6 +78,8 @@ def create_request(
     body: bytes,
     limits: Limits,
     *,
+    variant: Variant,
+    url_fault: UrlFault,
     reference: str | None,
     cancel_after: float | None,
     with_wait: bool,
@@ -106,7 +109,7 @@ def create_request(
             faults.append(InvalidField(type=kind, field="version", description=text))
             reference = ""
     context = _context(members, faults)
-    webhook, events = _webhook(members, limits.webhook_url_bytes, faults)
+    webhook, events = _webhook(members, url_fault, faults)
     all_invalid(faults)
     return CreateRequest(
         reference=reference,
@@ -115,6 +118,7 @@ def create_request(
         context=context,
         webhook=webhook,
         webhook_events_filter=events,
+        link_base=None if webhook is None else variant.link_base,
         cancel_after_seconds=cancel_after,
         with_wait=with_wait,
     )
@@ -137,7 +141,7 @@ def _context(members: dict[str, Any], faults: list[InvalidField]) -> dict[str, s
 
 
 def _webhook(
-    members: dict[str, Any], limit_bytes: int, faults: list[InvalidField]
+    members: dict[str, Any], url_fault: UrlFault, faults: list[InvalidField]
 ) -> tuple[str | None, tuple[str, ...] | None]:
     webhook, events = members.get("webhook"), members.get("webhook_events_filter")
     legacy = members.get("webhook_completed")
@@ -145,7 +149,7 @@ def _webhook(
         webhook, events = legacy, ["completed"]
     if webhook is None and events is None:
         return None, None
-    if webhook is not None and (fault := _url_fault(webhook, limit_bytes)) is not None:
+    if webhook is not None and (fault := url_fault(webhook)) is not None:
         faults.append(InvalidField(type="format", field="webhook", description=fault))
     if events is None:
         return webhook, None
@@ -157,23 +161,6 @@ def _webhook(
         text = "must be a list of strings"
     faults.append(InvalidField(type="enum", field="webhook_events_filter", description=text))
     return webhook, None
-
-
-def _url_fault(url: object, limit_bytes: int) -> str | None:
-    if not isinstance(url, str):
-        return "must be a string"
-    if len(url.encode("utf-8", "replace")) > limit_bytes:
-        return f"must be at most {limit_bytes} bytes (setting limits.webhook_url_bytes)"
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        return "must be an http or https URL"
-    if not usable or _BAD_IN_URL.search(url):
-        return "must be an http or https URL"
-    if parts.username is not None or parts.password is not None:
-        return "must not hold a user name or password"
-    return None
 
 
 def _check_data_urls(value: dict[str, Any], size: int, limit_bytes: int) -> None:

@@ -16,6 +16,7 @@ from halley.settings import Settings
 
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::(\d{1,5}))?", re.ASCII)
 _EXPOSE: Final = b"x-halley-expose-aborted"
+_FAMILY: Final = "/replicate"
 _REMEMBERED: Final = 2000  # then all are forgotten: a stranger may send any number of Host headers
 
 _Key = tuple[bytes | None, ...]
@@ -29,6 +30,7 @@ class Variants:
         self._public = server.public_url.rstrip("/") if server.public_url else None
         self._allowed = frozenset(host.lower() for host in server.allowed_hosts)
         self._bound = server.host.lower()
+        self._listens_at = f"http://{_authority((self._bound, server.port), self._bound)}"
         self._proxies = [_network(text) for text in server.trusted_proxies]
         self._quirks = settings.quirks
         self._by_request: dict[tuple[object, ...], Variant] = {}
@@ -74,6 +76,16 @@ class Variants:
             server=_pair(scope.get("server")),
             client=_pair(scope.get("client")),
         )
+
+    def of_base(self, link_base: str | None) -> Variant:
+        """The variant for what is told to somebody who did not ask now: `link_base` is that of an earlier caller.
+
+        Without one links lead to the public URL, or to where this server listens.
+        """
+        origin, family = link_base or self._listens_at, ""
+        if origin.endswith(_FAMILY):
+            origin, family = origin.removesuffix(_FAMILY), _FAMILY
+        return self._make({}, self._public or origin, family)
 
     def _make(self, headers: Mapping[bytes, bytes], origin: str, family: str) -> Variant:
         profile = profile_of(headers.get(b"user-agent", b"").decode("latin-1"))

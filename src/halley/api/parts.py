@@ -23,6 +23,7 @@ from halley.models.ports import ModelStore
 from halley.predictions.records import Prediction
 from halley.predictions.service import Predictions
 from halley.settings import Settings
+from halley.webhooks.desk import WebhookDesk
 
 Health = Callable[[], Mapping[str, str]]
 """Names each part that is not ready, with the reason; empty when all are."""
@@ -83,6 +84,7 @@ class Parts:
         pages: Pages,
         replicas: ListReplicas,
         own_log: ReadOwnLog,
+        webhooks: WebhookDesk,
         download_secret: bytes,
         routes: tuple[Route, ...],
     ) -> None:
@@ -101,6 +103,7 @@ class Parts:
         self.pages = pages
         self.replicas = replicas
         self.own_log = own_log
+        self.webhooks = webhooks
         self.download_secret = download_secret
         self.presenter = Presenter(settings=settings, catalog=catalog, blobs=blobs, links=links, clock=clock)
         self.cache = AnswerCache()

@@ -50,6 +50,8 @@ async def _create(call: Call, parts: Parts, reference: str | None) -> Answer:
         members,
         body,
         parts.limits,
+        variant=call.variant,
+        url_fault=parts.webhooks.fault,
         reference=reference,
         cancel_after=cancel_after_seconds(call.header(b"cancel-after")),
         with_wait=wait is not None,

@@ -14,6 +14,7 @@ from halley.api import (
     predictions,
     replicas,
     sse,
+    webhooks,
     wire,
 )
 from halley.api.routing import Param, Route
@@ -318,6 +319,60 @@ _FILES: Final = (
     ),
 )
 
+_WEBHOOKS: Final = (
+    Route(
+        name="webhooks.default.secret.get",
+        method="GET",
+        pattern="/webhooks/default/secret",
+        handler=webhooks.get_secret,
+        scope=Scope.WRITE,  # who has it can forge messages: more than reading
+        response=wire.WebhookSecret,
+        summary="Get the secret that webhooks are signed with",
+    ),
+    Route(
+        name="webhooks.default.secret.rotate",
+        method="POST",
+        pattern="/webhooks/default/secret/rotate",
+        handler=webhooks.rotate_secret,
+        scope=Scope.WRITE,
+        rate="write",
+        body="json",
+        request=wire.RotateWebhookSecret,
+        response=wire.NewWebhookSecret,
+        summary="Replace the secret; both sign for a while",
+    ),
+    Route(
+        name="webhooks.deliveries.list",
+        method="GET",
+        pattern="/webhooks/deliveries",
+        handler=webhooks.list_deliveries,
+        scope=Scope.READ,
+        response=wire.DeliveryPage,
+        summary="List attempts to deliver webhooks, newest first",
+        params=(*_PAGE, Param(name="prediction", description="Only those about this prediction.")),
+    ),
+    Route(
+        name="webhooks.deliveries.get",
+        method="GET",
+        pattern="/webhooks/deliveries/{delivery_id}",
+        handler=webhooks.get_delivery,
+        scope=Scope.READ,
+        response=wire.Delivery,
+        summary="Get one attempt, with what it carried",
+    ),
+    Route(
+        name="webhooks.deliveries.resend",
+        method="POST",
+        pattern="/webhooks/deliveries/{delivery_id}/resend",
+        handler=webhooks.resend,
+        scope=Scope.WRITE,
+        rate="write",
+        response=wire.WebhookMessage,
+        success=(202,),
+        summary="Send the message of a delivery again",
+    ),
+)
+
 _LINKS: Final = (
     Route(
         name="streams.get",
@@ -402,4 +457,13 @@ _OPEN: Final = (
     ),
 )
 
-ROUTES: Final[tuple[Route, ...]] = (*_PREDICTIONS, *_MODELS, *_REPLICAS, *_FILES, *_ACCOUNT, *_LINKS, *_OPEN)
+ROUTES: Final[tuple[Route, ...]] = (
+    *_PREDICTIONS,
+    *_MODELS,
+    *_REPLICAS,
+    *_FILES,
+    *_WEBHOOKS,
+    *_ACCOUNT,
+    *_LINKS,
+    *_OPEN,
+)

@@ -10,6 +10,7 @@ from typing import Final
 from halley.api.application import Api, build_api
 from halley.app.models import ModelLoader
 from halley.app.replicas import log_lines, replica_rows
+from halley.app.webhooks import WebhookOffice
 from halley.assets.files import Files
 from halley.assets.inputs import InputStager
 from halley.assets.links import LinkSigner
@@ -38,6 +39,7 @@ from halley.settings import Settings
 from halley.store.secrets import load_secrets
 from halley.store.sqlite.store import SqliteStore
 from halley.web.pages import Pages
+from halley.webhooks.service import Webhooks
 
 DATABASE_NAME: Final = "halley.db"
 
@@ -57,6 +59,7 @@ class Parts:
     catalog: Catalog
     files: Files
     shelf: Shelf
+    webhooks: Webhooks
     clock: Clock
     store: SqliteStore
 
@@ -155,6 +158,7 @@ async def build(
             strict_inputs=settings.quirks.strict_inputs,
         )
         keys = Keys(store=store, clock=clock, new_id=new_id, pepper=secrets.key_pepper)
+        office = WebhookOffice(settings, secrets, store=store, bus=bus, clock=clock, new_id=new_id)
         files = Files(
             store=store.files,
             shelf=shelf,
@@ -180,9 +184,12 @@ async def build(
             pages=Pages(),
             replicas=lambda: replica_rows(provider, catalog),
             own_log=lambda model, after: log_lines(own_logs, model, after),
+            webhooks=office.desk,
             download_secret=links.files_secret,
         )
         bus.subscribe(api.receive)
+        webhooks = office.service(api.pictures)
+        bus.subscribe(webhooks.receive)
         loader = ModelLoader(
             catalog=catalog,
             store=store,
@@ -202,6 +209,7 @@ async def build(
             catalog=catalog,
             files=files,
             shelf=shelf,
+            webhooks=webhooks,
             clock=clock,
             store=store,
         )

@@ -136,6 +136,7 @@ def _services(parts: Parts, server: Server, wanted: Sequence[Wanted]) -> list[Co
         parts.dispatcher.run(),
         _housekeeping(parts),
         _watch_store(parts),
+        parts.webhooks.run(),
         _stop_on_signal(parts, server),
         _look_again_on_hangup(parts, wanted),
     ]
@@ -178,6 +179,7 @@ async def _stop_on_signal(parts: Parts, server: Server) -> None:
             parts.dispatcher.running,
         )
     await parts.dispatcher.drain(DRAIN_SECONDS)
+    await parts.webhooks.drain()
     server.stop()
 
 

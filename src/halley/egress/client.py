@@ -14,6 +14,7 @@ from halley.egress.addresses import Rules
 from halley.egress.body import FileSink, MemorySink
 from halley.egress.errors import FetchFailed, TooLarge
 from halley.egress.targets import Target, follow, parse_target
+from halley.webhooks.ports import Posted
 
 if TYPE_CHECKING:
     import ssl
@@ -101,9 +102,33 @@ class Egress:
                 await _read(response, sink, target, limit_bytes)
                 return Answer(status=response.status, headers=_headers(response), body=sink.value())
 
+    async def post(
+        self,
+        url: str,
+        *,
+        headers: Sequence[tuple[str, str]],
+        content: bytes,
+        connect_seconds: float,
+        total_seconds: float,
+        keep_bytes: int,
+    ) -> Posted:
+        """Send one message. See `webhooks.ports.Door` for the promises."""
+        target = parse_target(url, self._rules)
+        end = anyio.current_time() + total_seconds
+        with _deadline(target, total_seconds):
+            async with self._send("POST", target, headers, content, connect_seconds=connect_seconds) as response:
+                body = await _beginning(response, keep_bytes, end)
+                return Posted(status=response.status, headers=_headers(response), body=body)
+
     @asynccontextmanager
     async def _send(
-        self, method: str, target: Target, headers: Sequence[tuple[str, str]], content: bytes
+        self,
+        method: str,
+        target: Target,
+        headers: Sequence[tuple[str, str]],
+        content: bytes,
+        *,
+        connect_seconds: float = CONNECT_SECONDS,
     ) -> "AsyncIterator[httpcore2.Response]":
         import httpcore2
 
@@ -129,7 +154,7 @@ class Egress:
                     headers=_request_headers(target, headers, content, method),
                     content=content or None,
                     extensions={
-                        "timeout": {"connect": CONNECT_SECONDS, "read": SILENCE_SECONDS, "write": SILENCE_SECONDS}
+                        "timeout": {"connect": connect_seconds, "read": SILENCE_SECONDS, "write": SILENCE_SECONDS}
                     },
                 ) as response,
             ):
@@ -187,6 +212,25 @@ async def _read(response: "httpcore2.Response", sink: _Sink, target: Target, lim
             raise too_large
         await sink.write(chunk)
     return size_bytes
+
+
+_LAST_WORD_SECONDS: Final = 0.05  # before the deadline: then an answer counts that has only begun
+
+
+async def _beginning(response: "httpcore2.Response", keep_bytes: int, end: float) -> bytes:
+    """The first bytes of a body, as they come over the wire; whatever goes wrong after the status ends it there."""
+    import httpcore2
+
+    kept = bytearray()
+    try:
+        with anyio.CancelScope(deadline=end - _LAST_WORD_SECONDS):
+            async for chunk in response.aiter_stream():
+                kept += chunk
+                if len(kept) >= keep_bytes:
+                    break
+    except (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError):
+        pass  # the receiver has answered: that is what counts
+    return bytes(kept[:keep_bytes])
 
 
 @contextmanager

@@ -42,13 +42,15 @@ class NewPrediction(msgspec.Struct, frozen=True, kw_only=True):
 
     `work_input` is the real input when it differs from the shown one (secrets), `context` a JSON object of strings for
     the model alone; both are kept beside the queue entry and go with it. `session_id` asks for a prediction that is
-    born leased (fence 1, attempt 1).
+    born leased (fence 1, attempt 1). `link_base` is what links to us begin with for the caller, for whoever tells its
+    webhook later; it is kept only if there is one.
     """
 
     prediction: Prediction
     work_input: bytes | None = None
     context: bytes | None = None
     session_id: str | None = None
+    link_base: str | None = None
 
 
 class Created(msgspec.Struct, frozen=True, kw_only=True):
@@ -288,7 +290,13 @@ class Stop(msgspec.Struct, frozen=True, tag=True):
     prediction_id: str
 
 
-Hint = Changed | WorkWaits | Stop
+class MessageWaits(msgspec.Struct, frozen=True, tag=True):
+    """A webhook message to this endpoint (host:port) is due."""
+
+    endpoint: str
+
+
+Hint = Changed | WorkWaits | Stop | MessageWaits
 
 
 class Bus(Protocol):

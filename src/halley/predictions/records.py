@@ -67,6 +67,11 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     def is_terminal(self) -> bool:
         return self.status.is_terminal
 
+    @property
+    def has_webhook(self) -> bool:
+        """Whether somebody shall be told about it; an empty filter asks for nothing."""
+        return self.webhook is not None and self.webhook_events_filter != ()
+
 
 def outline_of(prediction: Prediction | None) -> Prediction | None:
     """The prediction without what may be megabytes, for who keeps it for long."""

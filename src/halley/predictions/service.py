@@ -43,6 +43,7 @@ class CreateRequest(msgspec.Struct, frozen=True, kw_only=True):
     context: Mapping[str, str] | None = None  # for the model alone: shown nowhere, and kept no longer than the work
     webhook: str | None = None
     webhook_events_filter: tuple[str, ...] | None = None
+    link_base: str | None = None  # what links to us begin with for this caller
     cancel_after_seconds: float | None = None
     with_wait: bool = False
     source: Source = Source.API
@@ -116,7 +117,13 @@ class Predictions(Reader):
         version = runnable.version.id
         session_id = self._placement.reserve(version)
         context = msgspec.json.encode(request.context) if request.context else None
-        new = NewPrediction(prediction=prediction, work_input=work_input, context=context, session_id=session_id)
+        new = NewPrediction(
+            prediction=prediction,
+            work_input=work_input,
+            context=context,
+            session_id=session_id,
+            link_base=request.link_base,
+        )
         pending = asyncio.ensure_future(self._store.create(new))
         # placing hangs on the commit, not on us: if our caller goes away now, the work still finds its slot
         pending.add_done_callback(partial(self._place, new))

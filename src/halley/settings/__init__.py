@@ -20,6 +20,7 @@ from halley.settings.shapes import (
     Server,
     Settings,
     SettingsError,
+    Webhooks,
 )
 from halley.settings.sources import process_environ
 from halley.settings.units import parse_bytes, parse_seconds
@@ -39,6 +40,7 @@ __all__ = [
     "Server",
     "Settings",
     "SettingsError",
+    "Webhooks",
     "parse_bytes",
     "parse_seconds",
     "process_environ",

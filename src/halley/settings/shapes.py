@@ -138,6 +138,17 @@ class Retention(Part, frozen=True, kw_only=True):
     web_seconds: Seconds | None = None
 
 
+class Webhooks(Part, frozen=True, kw_only=True):
+    """How receivers are told what happens. Source: contract section 11."""
+
+    http: bool = False  # plain http: URLs, too; to the own machine they are always taken where it may be reached at all
+    retry_first_seconds: Seconds = 2.0  # the pause before the second attempt; each further one is twice as long
+    retry_for_seconds: Annotated[float, msgspec.Meta(ge=0, le=3 * DAY_SECONDS)] = 62.0  # 2 + 4 + 8 + 16 + 32
+    per_endpoint: Positive = 4  # attempts at once to one host and port
+    log_seconds: Seconds = 7 * DAY_SECONDS
+    secret_overlap_seconds: SomeSeconds = DAY_SECONDS  # how long a replaced secret signs beside the new one
+
+
 class Quirks(Part, frozen=True, kw_only=True):
     """Switches for what is done to meet particular clients. Source: contract section 17, D3, D21, D34."""
 
@@ -160,6 +171,7 @@ class Settings(Part, frozen=True, kw_only=True):
     environments: Environments = Environments()
     egress: Egress = Egress()
     retention: Retention = Retention()
+    webhooks: Webhooks = Webhooks()
     quirks: Quirks = Quirks()
     admin_key: str | None = None
     origins: dict[str, str] = {}

@@ -5,6 +5,7 @@ start is refused: fresh secrets would silently lock out every key and break ever
 """
 
 import base64
+import hmac
 import os
 import secrets
 from collections.abc import Callable
@@ -20,11 +21,15 @@ _BYTES: Final = 32
 
 
 class Secrets(msgspec.Struct, frozen=True, kw_only=True):
-    """Key material. `webhook_secrets` by account, `whsec_...` (contract section 11.3)."""
+    """Key material."""
 
     key_pepper: bytes
     link_key: bytes
-    webhook_secrets: dict[str, str] = {}
+
+    @property
+    def webhook_root(self) -> bytes:
+        """What the signing secrets of all accounts are made from. It tells nothing of the link key, nor they of it."""
+        return hmac.digest(self.link_key, b"webhook-secrets", "sha256")
 
     def __repr__(self) -> str:
         return "Secrets(...)"  # never in a log or a traceback
@@ -33,7 +38,7 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
 class _Stored(msgspec.Struct, forbid_unknown_fields=True):
     key_pepper: str
     link_key: str
-    webhook_secrets: dict[str, str] = {}
+    webhook_secrets: dict[str, str] = {}  # files of older servers have it, always empty
 
 
 def load_secrets(data: Path, *, is_new: bool, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> Secrets:
@@ -57,7 +62,6 @@ def load_secrets(data: Path, *, is_new: bool, random_bytes: Callable[[int], byte
         return Secrets(
             key_pepper=base64.b64decode(stored.key_pepper, validate=True),
             link_key=base64.b64decode(stored.link_key, validate=True),
-            webhook_secrets=stored.webhook_secrets,
         )
     except (msgspec.MsgspecError, ValueError) as error:
         raise Unusable(f"{path} cannot be read ({error}). Put it back from a backup.") from error

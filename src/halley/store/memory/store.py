@@ -26,6 +26,7 @@ from halley.predictions.ports import (
 )
 from halley.predictions.records import Event, NewEvent, Prediction, outline_of
 from halley.predictions.status import EventKind, Fact, Source, Status
+from halley.store.memory.deliveries import MemoryDeliveries
 from halley.store.memory.entries import Entry, Place, at_once
 from halley.store.memory.shelves import MemoryFiles, MemoryKeys, MemoryLedger, MemoryModels
 
@@ -33,7 +34,9 @@ _NO_LIMITS: Final = QueueLimits()
 
 
 class MemoryStore(MemoryModels, MemoryKeys, MemoryLedger):
-    """Fulfils PredictionStore, WorkQueue, ModelStore, KeyStore and BlobLedger; `files` fulfils FileStore."""
+    """Fulfils PredictionStore, WorkQueue, ModelStore, KeyStore and BlobLedger; `files` fulfils FileStore, `deliveries`
+    DeliveryStore and SecretStore.
+    """
 
     def __init__(self, limits: QueueLimits = _NO_LIMITS) -> None:
         super().__init__()
@@ -41,6 +44,7 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryLedger):
         self._limits = limits
         self._entries: dict[str, Entry] = {}
         self._log: list[Event] = []
+        self.deliveries = MemoryDeliveries(self._entries, self._log)
         self._sessions: dict[str, datetime] = {}
         self._turns: dict[str, dict[str, Fraction]] = {}  # version -> account -> turns by weight
         self._level: dict[str, Fraction] = {}  # version -> where the last turn was given
@@ -66,6 +70,8 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryLedger):
         entry.change(prediction)
         entry.record([NewEvent(kind=EventKind.CREATED, at=prediction.created_at)], self._log)
         self.count_run(prediction.model)
+        if new.link_base is not None and prediction.has_webhook:
+            self.deliveries.link_bases[prediction.id] = new.link_base
         return Created(prediction=entry.prediction, lease=entry.lease)
 
     async def get(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:

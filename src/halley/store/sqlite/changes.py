@@ -112,7 +112,7 @@ def end(
 def record(connection: sqlite3.Connection, book: Book, live: Live, events: Sequence[NewEvent]) -> None:
     """Write events behind the last one, and the row as it is now."""
     rows = event_rows(
-        live.prediction.id,
+        live.prediction,
         events,
         attempt=live.attempt,
         first_seq=live.last_seq + 1,

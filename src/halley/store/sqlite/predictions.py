@@ -16,6 +16,7 @@ from halley.predictions.records import Event, NewEvent, Prediction, outline_of
 from halley.predictions.status import EventKind, Fact, Source
 from halley.store.sqlite import changes, paging, queue
 from halley.store.sqlite.book import Book
+from halley.store.sqlite.deliveries import PUT_LINK_BASE
 from halley.store.sqlite.parts import Part
 from halley.store.sqlite.reads import SELECT_OUTLINE, SELECT_PREDICTION
 from halley.store.sqlite.rows import (
@@ -115,8 +116,10 @@ def _create(connection: sqlite3.Connection, book: Book, new: NewPrediction) -> C
             new.context,
         ),
     )
+    if new.link_base is not None and prediction.has_webhook:
+        connection.execute(PUT_LINK_BASE, (prediction.id, new.link_base))
     first = (NewEvent(kind=EventKind.CREATED, at=prediction.created_at),)
-    rows = event_rows(prediction.id, first, attempt=prediction.attempts, first_seq=1, first_offset=book.take_offsets(1))
+    rows = event_rows(prediction, first, attempt=prediction.attempts, first_seq=1, first_offset=book.take_offsets(1))
     connection.execute(INSERT_EVENT, rows[0])
     book.add_run(prediction.model)
     if session_id is None:

@@ -12,6 +12,7 @@ from halley.clock import from_micros, to_micros
 from halley.predictions.ports import Lease
 from halley.predictions.records import Event, NewEvent, OutputFile, Prediction
 from halley.predictions.status import EventKind, Kind, Source, Status
+from halley.webhooks.events import TOLD_BY
 
 Row = Sequence[Any]
 
@@ -19,6 +20,8 @@ _STATUS: Final = {str(word): word for word in Status}
 _KIND: Final = {str(word): word for word in Kind}
 _SOURCE: Final = {str(word): word for word in Source}
 _EVENT_KIND: Final = {str(word): word for word in EventKind}
+
+_TOLD_BY_NONE: Final[frozenset[EventKind]] = frozenset()
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode_files: Final = msgspec.json.Decoder(tuple[OutputFile, ...]).decode
@@ -59,7 +62,8 @@ UPDATE_PREDICTION: Final = (
 )
 
 INSERT_EVENT: Final = (
-    'INSERT INTO events ("offset", prediction_id, seq, attempt, kind, at, data) VALUES (?, ?, ?, ?, ?, ?, ?)'
+    'INSERT INTO events ("offset", prediction_id, seq, attempt, kind, at, data, for_webhook)'
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 EVENT_COLUMNS: Final = 'prediction_id, seq, attempt, kind, at, data, "offset"'
 
@@ -191,11 +195,21 @@ def select_live(connection: sqlite3.Connection, prediction_id: str) -> Live | No
 
 
 def event_rows(
-    prediction_id: str, events: Iterable[NewEvent], *, attempt: int, first_seq: int, first_offset: int
+    prediction: Prediction, events: Iterable[NewEvent], *, attempt: int, first_seq: int, first_offset: int
 ) -> list[Row]:
     """The values of INSERT_EVENT for events in a row."""
+    told_by = TOLD_BY if prediction.has_webhook else _TOLD_BY_NONE
     return [
-        (first_offset + n, prediction_id, first_seq + n, attempt, event.kind.value, to_micros(event.at), event.data)
+        (
+            first_offset + n,
+            prediction.id,
+            first_seq + n,
+            attempt,
+            event.kind.value,
+            to_micros(event.at),
+            event.data,
+            event.kind in told_by,
+        )
         for n, event in enumerate(events)
     ]
 

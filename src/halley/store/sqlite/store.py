@@ -12,6 +12,7 @@ from halley.errors import Unusable
 from halley.predictions.ports import QueueLimits
 from halley.store.sqlite.book import Book
 from halley.store.sqlite.changes import Guard
+from halley.store.sqlite.deliveries import DeliveryRows
 from halley.store.sqlite.files import FileRows, LedgerRows
 from halley.store.sqlite.keys import KeyRows
 from halley.store.sqlite.models import ModelRows
@@ -28,7 +29,8 @@ _NO_LIMITS: Final = QueueLimits()
 
 
 class SqliteStore(PredictionRows, QueueRows, RescueRows, ModelRows, KeyRows, LedgerRows):
-    """Fulfils PredictionStore, WorkQueue, ModelStore, KeyStore and BlobLedger; `files` fulfils FileStore.
+    """Fulfils PredictionStore, WorkQueue, ModelStore, KeyStore and BlobLedger; `files` fulfils FileStore, `deliveries`
+    DeliveryStore and SecretStore.
 
     One process writes at a time (store.folder sees to it): counts and turns are kept in its memory.
     """
@@ -37,6 +39,7 @@ class SqliteStore(PredictionRows, QueueRows, RescueRows, ModelRows, KeyRows, Led
         recent = RecentRows()
         super().__init__(writer, reads, book, guard, recent)
         self.files = FileRows(writer, reads, book, guard, recent)
+        self.deliveries = DeliveryRows(writer, reads, book, guard, recent)
 
     @property
     def broken(self) -> Unusable | None:

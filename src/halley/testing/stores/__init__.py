@@ -3,6 +3,7 @@
 A suite runs on anyio; `store` may be an async fixture.
 """
 
+from halley.testing.stores.deliveries import DeliveryStoreContract
 from halley.testing.stores.files import BlobLedgerContract, FileStoreContract
 from halley.testing.stores.keys import KeyStoreContract
 from halley.testing.stores.leases import LeaseContract
@@ -20,6 +21,7 @@ class WorkQueueContract(ClaimContract, LeaseContract, RescueContract, LifecycleC
 
 __all__ = [
     "BlobLedgerContract",
+    "DeliveryStoreContract",
     "FileStoreContract",
     "KeyStoreContract",
     "Maker",

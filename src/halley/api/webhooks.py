@@ -1,0 +1,118 @@
+"""Webhooks as their owner sees them: the secret, the delivery log, sending again.
+
+Source: contract sections 10.5 and 11; all but the secret is an extension of ours.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from halley.api import wire
+from halley.api.asgi import Answer, Call, json_answer
+from halley.api.bodies import read_object
+from halley.api.paging import page_link, read_cursor, read_limit
+from halley.api.parts import Parts
+from halley.api.present import encode
+from halley.api.problems import invalid
+from halley.clock import rfc3339
+from halley.errors import BadRequest, NotFound
+from halley.ids import is_id
+from halley.webhooks.records import Delivery, Message
+
+_PAGE: Final = 100
+_NO_STORE: Final = (b"cache-control", b"no-store")
+
+
+async def get_secret(call: Call, parts: Parts) -> Answer:
+    """Row 31."""
+    secret = await parts.webhooks.secret(call.account_id)
+    return json_answer(encode(wire.WebhookSecret(key=secret)), headers=[_NO_STORE])
+
+
+async def rotate_secret(call: Call, parts: Parts) -> Answer:
+    """Replace the secret; both sign until the overlap is over."""
+    members, _ = await read_object(call, parts.limits)
+    try:
+        wanted = msgspec.convert(members, wire.RotateWebhookSecret)
+    except msgspec.ValidationError as error:
+        raise invalid("type", "overlap_seconds", "must be a number of seconds, 0 to 2592000") from error
+    rotated = await parts.webhooks.rotate(call.account_id, wanted.overlap_seconds)
+    shown = wire.NewWebhookSecret(key=rotated.secret, previous_ends_at=rfc3339(rotated.previous_ends_at))
+    return json_answer(encode(shown), headers=[_NO_STORE])
+
+
+async def list_deliveries(call: Call, parts: Parts) -> Answer:
+    """The delivery log, newest first; with `prediction` of that one."""
+    query = call.query()
+    cursor, limit = read_cursor(query), read_limit(query, _PAGE)
+    if cursor is not None and (cursor.side != "older" or not is_id(cursor.mark)):
+        raise BadRequest("The cursor is not one of ours: follow `next` of a list.")
+    found = await parts.webhooks.page(
+        call.account_id,
+        limit=limit + 1,
+        before=cursor.mark if cursor else None,
+        prediction_id=query.get("prediction") or None,
+    )
+    mark = found[limit - 1].id if len(found) > limit else None
+    page = wire.DeliveryPage(
+        next=page_link(call.variant, "/webhooks/deliveries", query, "older", mark),
+        previous=None,  # as the list of files: the log is read one way
+        results=[_shown(delivery) for delivery in found[:limit]],
+    )
+    return json_answer(encode(page))
+
+
+async def get_delivery(call: Call, parts: Parts) -> Answer:
+    """One delivery, with the body that it carried if that is kept."""
+    delivery = await parts.webhooks.delivery(_id(call), call.account_id)
+    body = await parts.webhooks.body(delivery)
+    shown = _shown(delivery)
+    shown.request.body = None if body is None else body.decode()
+    return json_answer(encode(shown))
+
+
+async def resend(call: Call, parts: Parts) -> Answer:
+    """Send the message of a delivery again: the same id and body, a fresh signature."""
+    message = await parts.webhooks.resend(_id(call), call.account_id)
+    return json_answer(encode(_message(message)), 202)
+
+
+def _id(call: Call) -> str:
+    if not is_id(call.params[0]):
+        raise NotFound(f"There is no delivery {call.params[0][:64]!r}.")
+    return call.params[0]
+
+
+def _shown(delivery: Delivery) -> wire.Delivery:
+    answer: wire.DeliveryAnswer | None = None
+    if delivery.status is not None:
+        answer = wire.DeliveryAnswer(status=delivery.status, body=delivery.answer.decode("utf-8", "replace"))
+    state: Any = "sending" if delivery.outcome is None else delivery.outcome.value
+    return wire.Delivery(
+        id=delivery.id,
+        message=delivery.message_id,
+        prediction=delivery.prediction_id,
+        event=delivery.event.value,
+        attempt=delivery.attempt,
+        url=delivery.url,
+        state=state,
+        started_at=rfc3339(delivery.started_at),
+        latency_seconds=None if delivery.latency_seconds is None else round(delivery.latency_seconds, 6),
+        request=wire.DeliveryRequest(
+            headers=dict(delivery.headers), body_sha256=delivery.body_sha256, body_bytes=delivery.body_bytes
+        ),
+        response=answer,
+        error=delivery.error,
+        next_attempt_at=None if delivery.next_at is None else rfc3339(delivery.next_at),
+    )
+
+
+def _message(message: Message) -> wire.WebhookMessage:
+    return wire.WebhookMessage(
+        id=message.id,
+        prediction=message.prediction_id,
+        event=message.event.value,
+        url=message.url,
+        state=message.state.value,
+        next_attempt_at=None if message.next_at is None else rfc3339(message.next_at),
+    )

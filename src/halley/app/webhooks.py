@@ -1,0 +1,101 @@
+"""Builds webhooks: where they may go, how long they are tried, and the two halves that share a store and a signer."""
+
+import random  # noqa: TID251 - the app makes it and hands it on
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+from halley.clock import Clock
+from halley.egress import Egress, rules_from
+from halley.ids import NewId
+from halley.predictions.ports import Bus
+from halley.predictions.reading import Reader
+from halley.settings import Settings
+from halley.store.secrets import Secrets
+from halley.store.sqlite.store import SqliteStore
+from halley.webhooks.address import Receivers
+from halley.webhooks.desk import WebhookDesk
+from halley.webhooks.lanes import CAPACITY
+from halley.webhooks.ports import Pictures
+from halley.webhooks.service import WebhookRules, Webhooks
+from halley.webhooks.signing import Signer
+
+_OWN_MACHINE: Final = ("127.0.0.0/8:*", "[::1]:*")
+
+
+class WebhookOffice:
+    """`desk` is for entrances; `service` runs beside the server, and needs what the API draws."""
+
+    def __init__(
+        self, settings: Settings, secrets: Secrets, *, store: SqliteStore, bus: Bus, clock: Clock, new_id: NewId
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._clock = clock
+        self._new_id = new_id
+        self._signer = Signer(secrets.webhook_root, store.deliveries, clock)
+        self._door = _door(settings)
+        self.desk = WebhookDesk(
+            store=store.deliveries,
+            signer=self._signer,
+            receivers=Receivers(
+                self._door,
+                limit_bytes=settings.limits.webhook_url_bytes,
+                http=settings.webhooks.http,
+                is_loopback_open=is_loopback_open(settings),
+            ),
+            bus=bus,
+            clock=clock,
+            overlap_seconds=settings.webhooks.secret_overlap_seconds,
+        )
+
+    def service(self, pictures: Pictures) -> Webhooks:
+        """The half that runs."""
+        return Webhooks(
+            store=self._store.deliveries,
+            reader=Reader(self._store),
+            pictures=pictures,
+            signer=self._signer,
+            door=self._door,
+            clock=self._clock,
+            new_id=self._new_id,
+            chance=random.Random().uniform,  # noqa: S311 - spreads retries, hides nothing
+            rules=_rules(self._settings),
+        )
+
+
+def is_loopback_open(settings: Settings) -> bool:
+    """Whether callers can only be on this machine: then its own ports are no secret from them.
+
+    A server on loopback that a proxy or a public name leads to has callers from elsewhere, whom a webhook would let
+    reach what listens here. Source: design section 7.
+    """
+    server = settings.server
+    public_host = urlsplit(server.public_url).hostname if server.public_url else None
+    hosts = [server.host, *([public_host] if public_host else [])]
+    return not server.trusted_proxies and all(map(_is_loopback, hosts))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _door(settings: Settings) -> Egress:
+    own = _OWN_MACHINE if is_loopback_open(settings) else ()
+    # the room of webhooks counts its attempts itself: none may wait at the door, where its time is running
+    return Egress(rules_from([*settings.egress.allow, *own]), max_redirects=0, max_concurrent=2 * CAPACITY)
+
+
+def _rules(settings: Settings) -> WebhookRules:
+    limits, webhooks = settings.limits, settings.webhooks
+    return WebhookRules(
+        connect_seconds=limits.webhook_connect_seconds,
+        total_seconds=limits.webhook_total_seconds,
+        retry_first_seconds=webhooks.retry_first_seconds,
+        retry_for_seconds=webhooks.retry_for_seconds,
+        per_endpoint=webhooks.per_endpoint,
+        log_seconds=webhooks.log_seconds,
+    )

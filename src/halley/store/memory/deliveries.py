@@ -1,0 +1,184 @@
+"""Webhooks in dictionaries: messages, the delivery log, generations of secrets."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from halley.ids import first_id_at
+from halley.predictions.records import Event
+from halley.store.memory.entries import Entry, at_once
+from halley.webhooks.events import TOLD_BY, WebhookEvent
+from halley.webhooks.records import Delivery, Ending, Fate, Message, MessageState, Notice, Outcome
+
+
+class MemoryDeliveries:
+    """Fulfils `webhooks.ports.DeliveryStore` and `SecretStore`, beside the predictions that it tells of."""
+
+    def __init__(self, entries: Mapping[str, Entry], log: Sequence[Event]) -> None:
+        self._entries = entries
+        self._log = log
+        self._position = 0
+        self.link_bases: dict[str, str] = {}
+        self.messages: dict[str, Message] = {}
+        self.deliveries: dict[str, Delivery] = {}
+        self._ended: dict[str, dict[int, datetime]] = {}
+
+    async def position(self) -> int:
+        return self._position
+
+    async def read_notices(self, after: int, limit: int) -> list[Notice]:
+        found = [event for event in self._told(after) if self._entries[event.prediction_id].prediction.has_webhook]
+        return [_notice(event) for event in found[:limit]]
+
+    async def read_account(
+        self, account_id: str, after: int, limit: int, key_id: str | None = None
+    ) -> tuple[list[Notice], int]:
+        def is_wanted(event: Event) -> bool:
+            row = self._entries[event.prediction_id].prediction
+            return row.account_id == account_id and key_id in (None, row.key_id)
+
+        found = [_notice(event) for event in self._told(after) if is_wanted(event)]
+        if len(found) >= limit:
+            return found[:limit], found[limit - 1].offset
+        return found, max(after, len(self._log))
+
+    async def position_at(self, account_id: str, created_after: datetime) -> int:
+        first = first_id_at(created_after)
+        for event in self._log:
+            row = self._entries[event.prediction_id].prediction
+            if row.account_id == account_id and row.id >= first:
+                return event.offset - 1
+        return len(self._log)
+
+    async def link_base(self, prediction_id: str) -> str | None:
+        return self.link_bases.get(prediction_id)
+
+    @at_once
+    def record(self, messages: Sequence[Message], position: int, ended: Sequence[str] = ()) -> None:
+        for message in messages:
+            if self._is_gone(message.prediction_id):
+                message = msgspec.structs.replace(message, state=MessageState.GONE, next_at=None)  # noqa: PLW2901
+            self.messages.setdefault(message.id, message)
+        for prediction_id in ended:
+            self.link_bases.pop(prediction_id, None)
+        self._position = max(self._position, position)
+
+    async def endpoints(self) -> list[str]:
+        return sorted({message.endpoint for message in self.messages.values() if message.next_at is not None})
+
+    async def due(self, endpoint: str, at: datetime, limit: int) -> list[Message]:
+        found = [
+            (message.next_at, number, msgspec.structs.replace(message, body=None))
+            for number, message in enumerate(self.messages.values())
+            if message.endpoint == endpoint and message.next_at is not None and message.next_at <= at
+        ]
+        return [message for _, _, message in sorted(found, key=lambda item: item[:2])[:limit]]
+
+    async def next_due_at(self, endpoint: str, after: datetime) -> datetime | None:
+        times = [message.next_at for message in self.messages.values() if message.endpoint == endpoint]
+        return min((time for time in times if time is not None and time > after), default=None)
+
+    async def message(self, message_id: str) -> Message | None:
+        return self.messages.get(message_id)
+
+    @at_once
+    def resend(self, message_id: str, at: datetime) -> Message | None:
+        message = self.messages.get(message_id)
+        if message is None or message.body is None:
+            return None
+        return self._change(message, state=MessageState.PENDING, failures=0, next_at=at)
+
+    @at_once
+    def shift(self, seconds: float) -> None:
+        for message in list(self.messages.values()):
+            if message.next_at is not None:
+                self._change(message, next_at=message.next_at + timedelta(seconds=seconds))
+
+    @at_once
+    def begin(self, delivery: Delivery) -> bool:
+        if delivery.event is not WebhookEvent.COMPLETED and self._is_gone(delivery.prediction_id):
+            return False
+        self.deliveries[delivery.id] = delivery
+        if (message := self.messages.get(delivery.message_id)) is not None:
+            self._change(message, sent=message.sent + 1)
+        return True
+
+    @at_once
+    def end(self, delivery: Delivery, ending: Ending, fate: Fate | None) -> None:
+        known = self.deliveries[delivery.id]
+        next_at = None if fate is None else fate.next_at
+        ended = msgspec.structs.asdict(ending) | {"next_at": next_at}
+        self.deliveries[delivery.id] = msgspec.structs.replace(known, **ended)
+        if fate is not None and (message := self.messages.get(fate.message_id)) is not None:
+            self._change(message, state=fate.state, failures=fate.failures, next_at=next_at)
+        for message in list(self.messages.values()):
+            if message.prediction_id != delivery.prediction_id:
+                continue
+            if ending.outcome is Outcome.GONE and message.next_at is not None:
+                message = self._change(message, state=MessageState.GONE, next_at=None)  # noqa: PLW2901
+            entry = self._entries.get(message.prediction_id)
+            if message.next_at is None and entry is not None and entry.prediction.data_removed_at is not None:
+                self._change(message, body=None)
+
+    @at_once
+    def interrupt(self, error: str) -> int:
+        under_way = [delivery for delivery in self.deliveries.values() if delivery.outcome is None]
+        for delivery in under_way:
+            self.deliveries[delivery.id] = msgspec.structs.replace(delivery, outcome=Outcome.INTERRUPTED, error=error)
+        return len(under_way)
+
+    async def page(
+        self, account_id: str, *, limit: int, before: str | None = None, prediction_id: str | None = None
+    ) -> list[Delivery]:
+        found = [
+            delivery
+            for delivery in self.deliveries.values()
+            if delivery.account_id == account_id
+            and (before is None or delivery.id < before)
+            and prediction_id in (None, delivery.prediction_id)
+        ]
+        return sorted(found, key=lambda delivery: delivery.id, reverse=True)[:limit]
+
+    async def delivery(self, delivery_id: str) -> Delivery | None:
+        return self.deliveries.get(delivery_id)
+
+    @at_once
+    def forget(self, before: datetime, limit: int) -> int:
+        bound = first_id_at(before)
+        old = sorted(each.id for each in self.deliveries.values() if each.id < bound and each.outcome is not None)
+        for delivery_id in old[:limit]:
+            del self.deliveries[delivery_id]
+        settled = [each.id for each in self.messages.values() if each.created_at < before and each.next_at is None]
+        for message_id in settled[:limit]:
+            del self.messages[message_id]
+        return max(len(old[:limit]), len(settled[:limit]))
+
+    async def ended_generations(self, account_id: str) -> list[tuple[int, datetime]]:
+        return sorted(self._ended.get(account_id, {}).items(), reverse=True)
+
+    @at_once
+    def rotate(self, account_id: str, generation: int, ends_at: datetime) -> bool:
+        ended = self._ended.setdefault(account_id, {})
+        if generation != max(ended, default=0) + 1:
+            return False
+        for number, time in ended.items():
+            ended[number] = min(time, ends_at)
+        ended[generation] = ends_at
+        return True
+
+    def _told(self, after: int) -> list[Event]:
+        return [event for event in self._log if event.offset > after and event.kind in TOLD_BY]
+
+    def _is_gone(self, prediction_id: str) -> bool:
+        return any(
+            each.outcome is Outcome.GONE for each in self.deliveries.values() if each.prediction_id == prediction_id
+        )
+
+    def _change(self, message: Message, **changes: object) -> Message:
+        changed = self.messages[message.id] = msgspec.structs.replace(message, **changes)
+        return changed
+
+
+def _notice(event: Event) -> Notice:
+    return Notice(offset=event.offset, prediction_id=event.prediction_id, kind=event.kind)

@@ -1,0 +1,362 @@
+"""Webhooks: messages, the delivery log, generations of secrets. `DeliveryStore` and `SecretStore` in SQL."""
+
+# ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
+
+import sqlite3
+from collections.abc import Awaitable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from halley.clock import from_micros, to_micros
+from halley.ids import first_id_at
+from halley.predictions.status import EventKind
+from halley.store.sqlite.parts import Part
+from halley.webhooks.events import TOLD_BY, WebhookEvent
+from halley.webhooks.records import Delivery, Ending, Fate, Message, MessageState, Notice, Outcome
+
+PUT_LINK_BASE: Final = "INSERT INTO webhook_link_bases (prediction_id, link_base) VALUES (?, ?) ON CONFLICT DO NOTHING"
+
+_CURSOR: Final = "webhooks"
+_POSITION: Final = "SELECT \"offset\" FROM cursors WHERE name = 'webhooks'"
+_MOVE: Final = (
+    'INSERT INTO cursors (name, "offset") VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET "offset" = max("offset", ?2)'
+)
+_NOTICES: Final = (
+    'SELECT "offset", prediction_id, kind FROM events INDEXED BY events_for_webhooks'
+    ' WHERE for_webhook = 1 AND "offset" > ? ORDER BY "offset" LIMIT ?'
+)
+_KINDS: Final = ", ".join(f"'{kind}'" for kind in TOLD_BY)
+_OF_ACCOUNT: Final = (
+    'SELECT e."offset", e.prediction_id, e.kind FROM events AS e JOIN predictions AS p ON p.id = e.prediction_id'
+    f' WHERE e."offset" > ?1 AND e."offset" <= ?2 AND e.kind IN ({_KINDS}) AND p.account_id = ?3'
+    ' AND (?4 IS NULL OR p.key_id = ?4) ORDER BY e."offset" LIMIT ?5'
+)
+_LAST_OFFSET: Final = 'SELECT coalesce(max("offset"), 0) FROM events'
+_FIRST_SINCE: Final = (
+    'SELECT e."offset" - 1 FROM predictions AS p JOIN events AS e ON e.prediction_id = p.id'
+    " WHERE p.account_id = ? AND p.id >= ? ORDER BY p.id, e.seq LIMIT 1"
+)
+_SPAN: Final = 5_000  # events of all accounts looked through at once
+
+_MESSAGE_COLUMNS: Final = (
+    "id, account_id, prediction_id, event, url, endpoint, created_at, state, failures, sent, next_at, {body}"
+)
+_HEAD: Final = _MESSAGE_COLUMNS.format(body="NULL")
+_WHOLE: Final = _MESSAGE_COLUMNS.format(body="body")
+_PUT_MESSAGE: Final = (
+    f"INSERT INTO webhook_messages ({_WHOLE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+)
+_SELECT_MESSAGE: Final = f"SELECT {_WHOLE} FROM webhook_messages WHERE id = ?"
+_DUE: Final = (
+    f"SELECT {_HEAD} FROM webhook_messages WHERE endpoint = ? AND next_at IS NOT NULL AND next_at <= ?"
+    " ORDER BY next_at, number LIMIT ?"
+)
+_NEXT_DUE: Final = (
+    "SELECT min(next_at) FROM webhook_messages WHERE endpoint = ? AND next_at IS NOT NULL AND next_at > ?"
+)
+# one step of the index for each endpoint, however many messages it has
+_ENDPOINTS: Final = (
+    "WITH RECURSIVE found (endpoint) AS (SELECT min(endpoint) FROM webhook_messages WHERE next_at IS NOT NULL"
+    " UNION ALL SELECT (SELECT min(endpoint) FROM webhook_messages WHERE next_at IS NOT NULL"
+    " AND endpoint > found.endpoint) FROM found WHERE found.endpoint IS NOT NULL)"
+    " SELECT endpoint FROM found WHERE endpoint IS NOT NULL"
+)
+_RESEND: Final = (
+    "UPDATE webhook_messages SET state = 'pending', failures = 0, next_at = ? WHERE id = ? AND body IS NOT NULL"
+)
+_SHIFT: Final = "UPDATE webhook_messages SET next_at = next_at + ? WHERE next_at IS NOT NULL"
+_COUNT_SENT: Final = "UPDATE webhook_messages SET sent = sent + 1 WHERE id = ?"
+_SETTLE: Final = "UPDATE webhook_messages SET state = ?, failures = ?, next_at = ? WHERE id = ?"
+_ALL_GONE: Final = (
+    "UPDATE webhook_messages SET state = 'gone', next_at = NULL WHERE prediction_id = ? AND next_at IS NOT NULL"
+)
+DROP_SETTLED_BODIES: Final = (
+    "UPDATE webhook_messages SET body = NULL WHERE prediction_id = ?1 AND next_at IS NULL AND body IS NOT NULL"
+    " AND EXISTS (SELECT 1 FROM predictions WHERE id = ?1 AND data_removed_at IS NOT NULL)"
+)
+
+_DELIVERY_COLUMNS: Final = (
+    "id, account_id, prediction_id, message_id, event, attempt, url, headers, body_sha256, body_bytes, started_at,"
+    " outcome, latency_seconds, status, answer, error, next_at"
+)
+_PUT_DELIVERY: Final = (
+    "INSERT INTO webhook_deliveries (id, account_id, prediction_id, message_id, event, attempt, url, headers,"
+    " body_sha256, body_bytes, started_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_SELECT_DELIVERY: Final = f"SELECT {_DELIVERY_COLUMNS} FROM webhook_deliveries WHERE id = ?"
+_IS_GONE: Final = "SELECT EXISTS (SELECT 1 FROM webhook_deliveries WHERE prediction_id = ? AND outcome = 'gone')"
+_END: Final = (
+    "UPDATE webhook_deliveries SET outcome = ?, latency_seconds = ?, status = ?, answer = ?, error = ?, next_at = ?"
+    " WHERE id = ?"
+)
+_INTERRUPT: Final = "UPDATE webhook_deliveries SET outcome = 'interrupted', error = ? WHERE outcome IS NULL"
+_PAGE: Final = (
+    f"SELECT {_DELIVERY_COLUMNS} FROM webhook_deliveries WHERE account_id = ?1 AND (?2 IS NULL OR id < ?2)"
+    " ORDER BY id DESC LIMIT ?3"
+)
+_PAGE_OF_PREDICTION: Final = (
+    f"SELECT {_DELIVERY_COLUMNS} FROM webhook_deliveries WHERE account_id = ?1 AND (?2 IS NULL OR id < ?2)"
+    " AND prediction_id = ?4 ORDER BY id DESC LIMIT ?3"
+)
+_FORGET_DELIVERIES: Final = (
+    "DELETE FROM webhook_deliveries WHERE id IN (SELECT id FROM webhook_deliveries WHERE id < ? AND outcome IS NOT NULL"
+    " ORDER BY id LIMIT ?)"
+)
+_FORGET_MESSAGES: Final = (
+    "DELETE FROM webhook_messages WHERE number IN (SELECT number FROM webhook_messages WHERE created_at < ?"
+    " AND next_at IS NULL ORDER BY number LIMIT ?)"
+)
+
+_ENDED_GENERATIONS: Final = (
+    "SELECT generation, ends_at FROM webhook_secrets WHERE account_id = ? ORDER BY generation DESC"
+)
+_END_EARLIER: Final = "UPDATE webhook_secrets SET ends_at = min(ends_at, ?) WHERE account_id = ?"
+_END_GENERATION: Final = "INSERT INTO webhook_secrets (account_id, generation, ends_at) VALUES (?, ?, ?)"
+
+_decode_headers: Final = msgspec.json.Decoder(dict[str, str]).decode
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class DeliveryRows(Part):
+    """Fulfils `webhooks.ports.DeliveryStore` and `SecretStore`. A part of its own: its `page` is about deliveries."""
+
+    async def position(self) -> int:
+        row = self._reads.one(_POSITION)
+        return 0 if row is None else int(row[0])
+
+    async def read_notices(self, after: int, limit: int) -> list[Notice]:
+        return [_notice(row) for row in self._reads.all(_NOTICES, after, limit)]
+
+    async def read_account(
+        self, account_id: str, after: int, limit: int, key_id: str | None = None
+    ) -> tuple[list[Notice], int]:
+        return await self._reads.elsewhere(_read_account, account_id, after, limit, key_id)
+
+    async def position_at(self, account_id: str, created_after: datetime) -> int:
+        return await self._reads.elsewhere(_position_at, account_id, first_id_at(created_after))
+
+    async def link_base(self, prediction_id: str) -> str | None:
+        row = self._reads.one("SELECT link_base FROM webhook_link_bases WHERE prediction_id = ?", prediction_id)
+        return None if row is None else row[0]
+
+    def record(self, messages: Sequence[Message], position: int, ended: Sequence[str] = ()) -> Awaitable[None]:
+        return self._writer.submit(_record, tuple(messages), position, tuple(ended))
+
+    async def endpoints(self) -> list[str]:
+        return [endpoint for (endpoint,) in self._reads.all(_ENDPOINTS)]
+
+    async def due(self, endpoint: str, at: datetime, limit: int) -> list[Message]:
+        return [_message(row) for row in self._reads.all(_DUE, endpoint, to_micros(at), limit)]
+
+    async def next_due_at(self, endpoint: str, after: datetime) -> datetime | None:
+        (micros,) = self._reads.one(_NEXT_DUE, endpoint, to_micros(after))
+        return None if micros is None else from_micros(micros)
+
+    async def message(self, message_id: str) -> Message | None:
+        row = self._reads.one(_SELECT_MESSAGE, message_id)
+        return None if row is None else _message(row)
+
+    def resend(self, message_id: str, at: datetime) -> Awaitable[Message | None]:
+        return self._writer.submit(_resend, message_id, to_micros(at))
+
+    def shift(self, seconds: float) -> Awaitable[None]:
+        return self._writer.submit(_shift, round(seconds * 1_000_000))
+
+    def begin(self, delivery: Delivery) -> Awaitable[bool]:
+        return self._writer.submit(_begin, delivery)
+
+    def end(self, delivery: Delivery, ending: Ending, fate: Fate | None) -> Awaitable[None]:
+        return self._writer.submit(_end, delivery, ending, fate)
+
+    def interrupt(self, error: str) -> Awaitable[int]:
+        return self._writer.submit(_interrupt, error)
+
+    async def page(
+        self, account_id: str, *, limit: int, before: str | None = None, prediction_id: str | None = None
+    ) -> list[Delivery]:
+        if prediction_id is None:
+            return await self._reads.elsewhere(_read_page, _PAGE, account_id, before, limit)
+        return await self._reads.elsewhere(_read_page, _PAGE_OF_PREDICTION, account_id, before, limit, prediction_id)
+
+    async def delivery(self, delivery_id: str) -> Delivery | None:
+        row = self._reads.one(_SELECT_DELIVERY, delivery_id)
+        return None if row is None else _delivery(row)
+
+    def forget(self, before: datetime, limit: int) -> Awaitable[int]:
+        return self._writer.submit(_forget, before, limit)
+
+    async def ended_generations(self, account_id: str) -> list[tuple[int, datetime]]:
+        rows = self._reads.all(_ENDED_GENERATIONS, account_id)
+        return [(generation, from_micros(ends_at)) for generation, ends_at in rows]
+
+    def rotate(self, account_id: str, generation: int, ends_at: datetime) -> Awaitable[bool]:
+        return self._writer.submit(_rotate, account_id, generation, to_micros(ends_at))
+
+
+def _record(
+    connection: sqlite3.Connection, messages: tuple[Message, ...], position: int, ended: tuple[str, ...]
+) -> None:
+    for message in messages:
+        row = _message_row(message)
+        if connection.execute(_IS_GONE, (message.prediction_id,)).fetchone()[0]:
+            row = _message_row(msgspec.structs.replace(message, state=MessageState.GONE, next_at=None))
+        connection.execute(_PUT_MESSAGE, row)
+    connection.executemany(
+        "DELETE FROM webhook_link_bases WHERE prediction_id = ?", [(prediction_id,) for prediction_id in ended]
+    )
+    connection.execute(_MOVE, (_CURSOR, position))
+
+
+def _read_account(
+    connection: sqlite3.Connection, account_id: str, after: int, limit: int, key_id: str | None
+) -> tuple[list[Notice], int]:
+    (last,) = connection.execute(_LAST_OFFSET).fetchone()
+    until = min(last, after + _SPAN)
+    found = [_notice(row) for row in connection.execute(_OF_ACCOUNT, (after, until, account_id, key_id, limit))]
+    return found, found[-1].offset if len(found) == limit else max(until, after)
+
+
+def _position_at(connection: sqlite3.Connection, account_id: str, first_id: str) -> int:
+    row = connection.execute(_FIRST_SINCE, (account_id, first_id)).fetchone()
+    return int((row or connection.execute(_LAST_OFFSET).fetchone())[0])
+
+
+def _resend(connection: sqlite3.Connection, message_id: str, at: int) -> Message | None:
+    if connection.execute(_RESEND, (at, message_id)).rowcount == 0:
+        return None
+    return _message(connection.execute(_SELECT_MESSAGE, (message_id,)).fetchone())
+
+
+def _shift(connection: sqlite3.Connection, micros: int) -> None:
+    connection.execute(_SHIFT, (micros,))
+
+
+def _begin(connection: sqlite3.Connection, delivery: Delivery) -> bool:
+    passing = delivery.event is not WebhookEvent.COMPLETED
+    if passing and connection.execute(_IS_GONE, (delivery.prediction_id,)).fetchone()[0]:
+        return False
+    connection.execute(
+        _PUT_DELIVERY,
+        (
+            delivery.id,
+            delivery.account_id,
+            delivery.prediction_id,
+            delivery.message_id,
+            delivery.event.value,
+            delivery.attempt,
+            delivery.url,
+            _encode(delivery.headers),
+            delivery.body_sha256,
+            delivery.body_bytes,
+            to_micros(delivery.started_at),
+        ),
+    )
+    connection.execute(_COUNT_SENT, (delivery.message_id,))
+    return True
+
+
+def _end(connection: sqlite3.Connection, delivery: Delivery, ending: Ending, fate: Fate | None) -> None:
+    next_at = None if fate is None or fate.next_at is None else to_micros(fate.next_at)
+    connection.execute(
+        _END,
+        (
+            ending.outcome.value,
+            ending.latency_seconds,
+            ending.status,
+            ending.answer,
+            ending.error,
+            next_at,
+            delivery.id,
+        ),
+    )
+    if fate is not None:
+        connection.execute(_SETTLE, (fate.state.value, fate.failures, next_at, fate.message_id))
+    if ending.outcome is Outcome.GONE:
+        connection.execute(_ALL_GONE, (delivery.prediction_id,))
+    if fate is not None and next_at is None:
+        connection.execute(DROP_SETTLED_BODIES, (delivery.prediction_id,))
+
+
+def _interrupt(connection: sqlite3.Connection, error: str) -> int:
+    return connection.execute(_INTERRUPT, (error,)).rowcount
+
+
+def _read_page(connection: sqlite3.Connection, statement: str, *values: Any) -> list[Delivery]:
+    return [_delivery(row) for row in connection.execute(statement, values)]
+
+
+def _forget(connection: sqlite3.Connection, before: datetime, limit: int) -> int:
+    deliveries = connection.execute(_FORGET_DELIVERIES, (first_id_at(before), limit)).rowcount
+    messages = connection.execute(_FORGET_MESSAGES, (to_micros(before), limit)).rowcount
+    return max(deliveries, messages)
+
+
+def _rotate(connection: sqlite3.Connection, account_id: str, generation: int, ends_at: int) -> bool:
+    newest = connection.execute(_ENDED_GENERATIONS, (account_id,)).fetchone()
+    if generation != (newest[0] + 1 if newest else 1):
+        return False
+    connection.execute(_END_EARLIER, (ends_at, account_id))
+    connection.execute(_END_GENERATION, (account_id, generation, ends_at))
+    return True
+
+
+def _notice(row: Any) -> Notice:
+    return Notice(offset=row[0], prediction_id=row[1], kind=EventKind(row[2]))
+
+
+def _message_row(message: Message) -> tuple[Any, ...]:
+    return (
+        message.id,
+        message.account_id,
+        message.prediction_id,
+        message.event.value,
+        message.url,
+        message.endpoint,
+        to_micros(message.created_at),
+        message.state.value,
+        message.failures,
+        message.sent,
+        None if message.next_at is None else to_micros(message.next_at),
+        message.body,
+    )
+
+
+def _message(row: Any) -> Message:
+    return Message(
+        id=row[0],
+        account_id=row[1],
+        prediction_id=row[2],
+        event=WebhookEvent(row[3]),
+        url=row[4],
+        endpoint=row[5],
+        created_at=from_micros(row[6]),
+        state=MessageState(row[7]),
+        failures=row[8],
+        sent=row[9],
+        next_at=None if row[10] is None else from_micros(row[10]),
+        body=row[11],
+    )
+
+
+def _delivery(row: Any) -> Delivery:
+    return Delivery(
+        id=row[0],
+        account_id=row[1],
+        prediction_id=row[2],
+        message_id=row[3],
+        event=WebhookEvent(row[4]),
+        attempt=row[5],
+        url=row[6],
+        headers=_decode_headers(row[7]),
+        body_sha256=row[8],
+        body_bytes=row[9],
+        started_at=from_micros(row[10]),
+        outcome=None if row[11] is None else Outcome(row[11]),
+        latency_seconds=row[12],
+        status=row[13],
+        answer=row[14],
+        error=row[15],
+        next_at=None if row[16] is None else from_micros(row[16]),
+    )

@@ -1,0 +1,360 @@
+"""The promises of `webhooks.ports.DeliveryStore` and `SecretStore`."""
+
+from datetime import timedelta
+from typing import Any, Protocol
+
+import msgspec
+import pytest
+
+from halley.predictions.status import EventKind, Fact
+from halley.testing.stores.maker import Maker, Store, StoreSuite, running
+from halley.webhooks.events import WebhookEvent
+from halley.webhooks.ports import DeliveryStore, SecretStore
+from halley.webhooks.records import Delivery, Ending, Fate, Message, MessageState, Outcome, completed_id
+
+HOOK = "https://receiver.example/hook?x=1"
+ENDPOINT = "receiver.example:443"
+
+
+class Deliveries(DeliveryStore, SecretStore, Protocol):
+    """Both ports, as one part of the store fills them."""
+
+
+@pytest.mark.anyio
+class DeliveryStoreContract(StoreSuite):
+    """What every implementation must do. Give `deliveries`, a part of `store`."""
+
+    @pytest.fixture
+    def deliveries(self, store: Store) -> Deliveries:
+        raise NotImplementedError
+
+    def message(self, maker: Maker, number: int = 1, **members: Any) -> Message:
+        given: dict[str, Any] = {
+            "id": f"msg_{number}",
+            "account_id": "anna",
+            "prediction_id": f"p{number}",
+            "url": HOOK,
+            "endpoint": ENDPOINT,
+            "body": b'{"id":"p%d"}' % number,
+            "created_at": maker.clock.now(),
+            "next_at": maker.clock.now(),
+            **members,
+        }
+        return Message(**given)
+
+    def attempt(self, maker: Maker, message: Message, attempt: int = 1, **members: Any) -> Delivery:
+        maker.clock.advance(0.001)
+        given: dict[str, Any] = {
+            "id": maker.new_id(),
+            "account_id": message.account_id,
+            "prediction_id": message.prediction_id,
+            "message_id": message.id,
+            "event": message.event,
+            "attempt": attempt,
+            "url": message.url,
+            "headers": {"webhook-id": message.id},
+            "body_sha256": "0" * 64,
+            "body_bytes": 11,
+            "started_at": maker.clock.now(),
+            **members,
+        }
+        return Delivery(**given)
+
+    async def kept(self, deliveries: Deliveries, message_id: str) -> Message:
+        message = await deliveries.message(message_id)
+        assert message is not None
+        return message
+
+    # the log
+
+    async def test_only_facts_about_predictions_with_a_webhook_are_noticed(
+        self, store: Store, deliveries: Deliveries, maker: Maker
+    ) -> None:
+        silent = await running(store, maker, "s0")
+        deaf = await running(store, maker, "s1", webhook=HOOK, webhook_events_filter=())
+        told = await running(store, maker, "s2", webhook=HOOK)
+        await store.append_events(told, [maker.said("a"), maker.part(1), maker.metric("m", 1)])
+        for lease in (silent, deaf, told):
+            await store.finish(lease, Fact.SUCCEEDED, maker.clock.now())
+        notices = await deliveries.read_notices(0, 100)
+        assert {notice.prediction_id for notice in notices} == {told.prediction_id}
+        assert [notice.kind for notice in notices] == [
+            EventKind.STARTED,
+            EventKind.LOGGED,
+            EventKind.OUTPUT_ADDED,
+            EventKind.FINISHED,
+        ]
+        offsets = [notice.offset for notice in notices]
+        assert offsets == sorted(offsets)
+        assert await deliveries.read_notices(0, 2) == notices[:2]
+        assert await deliveries.read_notices(offsets[1], 100) == notices[2:]
+        assert await deliveries.read_notices(offsets[-1], 100) == []
+
+    async def test_every_end_is_noticed_whoever_brought_it(
+        self, store: Store, deliveries: Deliveries, maker: Maker
+    ) -> None:
+        canceled = maker.new(webhook=HOOK)
+        late = maker.new(webhook=HOOK, deadline_at=maker.clock.now())
+        homeless = maker.new(webhook=HOOK)
+        for new in (canceled, late):
+            await store.create(new)
+        await store.cancel(canceled.prediction.id, None, maker.clock.now())
+        maker.clock.advance(1)
+        await store.expire(maker.clock.now(), 1e6)
+        await store.create(homeless)
+        await store.fail_waiting(homeless.prediction.version, maker.clock.now(), "no", "gone")
+        ended = [one.prediction_id for one in await deliveries.read_notices(0, 9) if one.kind is EventKind.FINISHED]
+        assert ended == [new.prediction.id for new in (canceled, late, homeless)]
+
+    async def test_the_position_and_the_messages_are_stored_together(
+        self, deliveries: Deliveries, maker: Maker
+    ) -> None:
+        assert await deliveries.position() == 0
+        message = self.message(maker)
+        await deliveries.record([message], 7)
+        assert await deliveries.position() == 7
+        assert await deliveries.message(message.id) == message
+        await deliveries.record([], 9)
+        assert await deliveries.position() == 9
+
+    async def test_a_message_is_made_once(self, deliveries: Deliveries, maker: Maker) -> None:
+        first = self.message(maker)
+        await deliveries.record([first], 1)
+        await deliveries.record([self.message(maker, body=b"another")], 2)
+        assert await deliveries.message(first.id) == first
+
+    async def test_the_base_of_links_is_kept_until_the_end_is_told(
+        self, store: Store, deliveries: Deliveries, maker: Maker
+    ) -> None:
+        new = msgspec.structs.replace(maker.new(webhook=HOOK), link_base="https://h.example/replicate")
+        unasked = msgspec.structs.replace(maker.new(), link_base="https://h.example")
+        await store.create(new)
+        await store.create(unasked)
+        assert await deliveries.link_base(new.prediction.id) == "https://h.example/replicate"
+        assert await deliveries.link_base(unasked.prediction.id) is None
+        await deliveries.record([], 1, [new.prediction.id])
+        assert await deliveries.link_base(new.prediction.id) is None
+
+    async def test_an_account_can_follow_all_its_predictions(
+        self, store: Store, deliveries: Deliveries, maker: Maker
+    ) -> None:
+        mine = await running(store, maker, "s1", key_id="k1")
+        await running(store, maker, "s2", account_id="bert")
+        other_key = await running(store, maker, "s3", key_id="k2")
+        await store.append_events(mine, [maker.metric("m", 1)])
+        notices, position = await deliveries.read_account("anna", 0, 100)
+        assert [notice.prediction_id for notice in notices] == [mine.prediction_id, other_key.prediction_id]
+        assert (await deliveries.read_account("anna", position, 100)) == ([], position)
+        assert (await deliveries.read_account("anna", 0, 1))[0] == notices[:1]
+        assert (await deliveries.read_account("anna", notices[0].offset, 100))[0] == notices[1:]
+        assert [one.prediction_id for one in (await deliveries.read_account("anna", 0, 9, "k2"))[0]] == [
+            other_key.prediction_id
+        ]
+
+    async def test_a_position_is_found_by_time(self, store: Store, deliveries: Deliveries, maker: Maker) -> None:
+        early = await running(store, maker, "s1")
+        maker.clock.advance(60)
+        since = maker.clock.now()
+        late = await running(store, maker, "s2")
+        position = await deliveries.position_at("anna", since)
+        found, _ = await deliveries.read_account("anna", position, 100)
+        assert [notice.prediction_id for notice in found] == [late.prediction_id]
+        position = await deliveries.position_at("anna", since - timedelta(minutes=5))
+        found, newest = await deliveries.read_account("anna", position, 100)
+        assert [notice.prediction_id for notice in found] == [early.prediction_id, late.prediction_id]
+        assert await deliveries.position_at("anna", since + timedelta(minutes=5)) == newest
+
+    # messages
+
+    async def test_due_messages_come_earliest_first_and_without_their_bodies(
+        self, deliveries: Deliveries, maker: Maker
+    ) -> None:
+        now = maker.clock.now()
+        later = self.message(maker, 1, next_at=now + timedelta(seconds=3))
+        late = self.message(maker, 2, next_at=now - timedelta(seconds=1))
+        first = self.message(maker, 3, next_at=now - timedelta(seconds=2))
+        elsewhere = self.message(maker, 4, endpoint="b.example:80")
+        await deliveries.record([later, late, first, elsewhere], 1)
+        bare = [msgspec.structs.replace(message, body=None) for message in (first, late)]
+        assert await deliveries.due(ENDPOINT, now, 9) == bare
+        assert await deliveries.due(ENDPOINT, now, 1) == bare[:1]
+        assert await deliveries.next_due_at(ENDPOINT, now) == later.next_at
+        assert await deliveries.next_due_at("b.example:80", now) is None
+        assert sorted(await deliveries.endpoints()) == ["b.example:80", ENDPOINT]
+
+    async def test_a_settled_message_is_due_no_more(self, deliveries: Deliveries, maker: Maker) -> None:
+        message = self.message(maker)
+        await deliveries.record([message], 1)
+        attempt = self.attempt(maker, message)
+        assert await deliveries.begin(attempt)
+        assert (await self.kept(deliveries, message.id)).sent == 1
+        ending = Ending(outcome=Outcome.DELIVERED, latency_seconds=0.25, status=204, answer=b"ok")
+        await deliveries.end(attempt, ending, Fate(message_id=message.id, state=MessageState.DELIVERED, failures=0))
+        assert await deliveries.due(ENDPOINT, maker.clock.now(), 9) == []
+        assert await deliveries.endpoints() == []
+        kept = await self.kept(deliveries, message.id)
+        assert (kept.state, kept.sent, kept.body) == (MessageState.DELIVERED, 1, message.body)
+
+    async def test_a_message_under_way_stays_due(self, deliveries: Deliveries, maker: Maker) -> None:
+        message = self.message(maker)
+        await deliveries.record([message], 1)
+        await deliveries.begin(self.attempt(maker, message))
+        assert [due.id for due in await deliveries.due(ENDPOINT, maker.clock.now(), 9)] == [message.id]
+
+    async def test_a_failed_attempt_is_tried_again_later(self, deliveries: Deliveries, maker: Maker) -> None:
+        message = self.message(maker)
+        await deliveries.record([message], 1)
+        attempt = self.attempt(maker, message)
+        await deliveries.begin(attempt)
+        again = maker.clock.now() + timedelta(seconds=2)
+        fate = Fate(message_id=message.id, state=MessageState.PENDING, failures=1, next_at=again)
+        ending = Ending(outcome=Outcome.FAILED, latency_seconds=1.5, error="refused")
+        await deliveries.end(attempt, ending, fate)
+        await deliveries.end(attempt, ending, fate)  # repeating is harmless
+        kept = await self.kept(deliveries, message.id)
+        assert (kept.failures, kept.sent, kept.next_at) == (1, 1, again)
+        assert await deliveries.due(ENDPOINT, maker.clock.now(), 9) == []
+        (logged,) = await deliveries.page("anna", limit=9)
+        assert (logged.outcome, logged.error, logged.next_at) == (Outcome.FAILED, "refused", again)
+
+    async def test_410_ends_everything_about_the_prediction(self, deliveries: Deliveries, maker: Maker) -> None:
+        message, other = self.message(maker, 1), self.message(maker, 2)
+        await deliveries.record([message, other], 1)
+        update = self.attempt(maker, message, event=WebhookEvent.OUTPUT, message_id="msg_u")
+        assert await deliveries.begin(update)
+        await deliveries.end(update, Ending(outcome=Outcome.GONE, latency_seconds=0.1, status=410), None)
+        kept = await self.kept(deliveries, message.id)
+        assert (kept.state, kept.next_at) == (MessageState.GONE, None)
+        assert [due.id for due in await deliveries.due(ENDPOINT, maker.clock.now(), 9)] == [other.id]
+        assert not await deliveries.begin(self.attempt(maker, message, event=WebhookEvent.LOGS, message_id="msg_v"))
+        assert len(await deliveries.page("anna", limit=9)) == 1
+
+    async def test_a_message_that_is_made_after_410_is_gone_from_the_start(
+        self, deliveries: Deliveries, maker: Maker
+    ) -> None:
+        message = self.message(maker)
+        update = self.attempt(maker, message, event=WebhookEvent.OUTPUT, message_id="msg_u")
+        await deliveries.begin(update)
+        await deliveries.end(update, Ending(outcome=Outcome.GONE, latency_seconds=0.1, status=410), None)
+        await deliveries.record([message], 1)
+        kept = await self.kept(deliveries, message.id)
+        assert (kept.state, kept.next_at, kept.body) == (MessageState.GONE, None, message.body)
+
+    async def test_a_message_can_be_sent_again(self, deliveries: Deliveries, maker: Maker) -> None:
+        message = self.message(maker, state=MessageState.FAILED, next_at=None, failures=6, sent=6)
+        empty = self.message(maker, 2, state=MessageState.DELIVERED, next_at=None, body=None)
+        await deliveries.record([message, empty], 1)
+        now = maker.clock.now()
+        again = await deliveries.resend(message.id, now)
+        assert again == msgspec.structs.replace(message, state=MessageState.PENDING, failures=0, next_at=now)
+        assert await deliveries.message(message.id) == again
+        assert await deliveries.resend(empty.id, now) is None
+        assert await deliveries.resend("absent", now) is None
+
+    async def test_pending_messages_move_with_the_clock(self, deliveries: Deliveries, maker: Maker) -> None:
+        message = self.message(maker)
+        await deliveries.record([message], 1)
+        await deliveries.shift(-86_400.5)
+        assert message.next_at is not None
+        moved = message.next_at - timedelta(seconds=86_400.5)
+        assert (await self.kept(deliveries, message.id)).next_at == moved
+
+    async def test_the_body_goes_with_the_data_but_not_before_it_was_delivered(
+        self, store: Store, deliveries: Deliveries, maker: Maker
+    ) -> None:
+        lease = await running(store, maker, webhook=HOOK)
+        await store.finish(lease, Fact.SUCCEEDED, maker.clock.now())
+        message = self.message(maker, id=completed_id(lease.prediction_id), prediction_id=lease.prediction_id)
+        await deliveries.record([message], 1)
+        await self.remove_data(store, maker, lease.prediction_id)
+        assert (await self.kept(deliveries, message.id)).body == message.body
+        attempt = self.attempt(maker, message)
+        await deliveries.begin(attempt)
+        done = Fate(message_id=message.id, state=MessageState.DELIVERED, failures=0)
+        await deliveries.end(attempt, Ending(outcome=Outcome.DELIVERED, latency_seconds=0.1, status=200), done)
+        assert (await self.kept(deliveries, message.id)).body is None
+
+    async def remove_data(self, store: Store, maker: Maker, prediction_id: str) -> None:
+        """Remove the data of a prediction, as retention does."""
+        raise NotImplementedError
+
+    # attempts
+
+    async def test_the_log_comes_back_whole_newest_first(self, deliveries: Deliveries, maker: Maker) -> None:
+        message, other = self.message(maker, 1), self.message(maker, 2, account_id="bert")
+        await deliveries.record([message, other], 1)
+        attempts = [self.attempt(maker, message, 1), self.attempt(maker, other, 1), self.attempt(maker, message, 2)]
+        for attempt in attempts:
+            await deliveries.begin(attempt)
+        assert await deliveries.page("anna", limit=9) == [attempts[2], attempts[0]]
+        assert await deliveries.page("anna", limit=1) == [attempts[2]]
+        assert await deliveries.page("anna", limit=9, before=attempts[2].id) == [attempts[0]]
+        assert await deliveries.page("anna", limit=9, prediction_id="p1") == [attempts[2], attempts[0]]
+        assert await deliveries.page("anna", limit=9, prediction_id="p2") == []
+        assert await deliveries.delivery(attempts[1].id) == attempts[1]
+        assert await deliveries.delivery("absent") is None
+        ending = Ending(outcome=Outcome.FAILED, latency_seconds=0.5, status=500, answer=b"\xffoops", error="why")
+        await deliveries.end(attempts[0], ending, None)
+        assert await deliveries.delivery(attempts[0].id) == msgspec.structs.replace(
+            attempts[0], outcome=Outcome.FAILED, latency_seconds=0.5, status=500, answer=b"\xffoops", error="why"
+        )
+
+    async def test_what_was_under_way_is_marked_at_the_next_start(self, deliveries: Deliveries, maker: Maker) -> None:
+        message = self.message(maker)
+        await deliveries.record([message], 1)
+        ended, cut = self.attempt(maker, message, 1), self.attempt(maker, message, 2)
+        for attempt in (ended, cut):
+            await deliveries.begin(attempt)
+        await deliveries.end(ended, Ending(outcome=Outcome.FAILED, latency_seconds=0.5), None)
+        assert await deliveries.interrupt("stopped") == 1
+        assert await deliveries.interrupt("stopped") == 0
+        log = await deliveries.page("anna", limit=9)
+        assert [(one.outcome, one.error) for one in log] == [
+            (Outcome.INTERRUPTED, "stopped"),
+            (Outcome.FAILED, None),
+        ]
+
+    async def test_old_lines_are_forgotten_but_nothing_that_is_pending(
+        self, deliveries: Deliveries, maker: Maker
+    ) -> None:
+        pending = self.message(maker, 1)
+        settled = self.message(maker, 2, state=MessageState.DELIVERED, next_at=None)
+        await deliveries.record([pending, settled], 1)
+        old = self.attempt(maker, settled)
+        await deliveries.begin(old)
+        await deliveries.end(old, Ending(outcome=Outcome.DELIVERED, latency_seconds=0.5, status=200), None)
+        open_one = self.attempt(maker, pending)
+        await deliveries.begin(open_one)
+        maker.clock.advance(3600)
+        border = maker.clock.now()
+        fresh = self.message(maker, 3, state=MessageState.DELIVERED, next_at=None)
+        await deliveries.record([fresh], 2)
+        late = self.attempt(maker, fresh)
+        await deliveries.begin(late)
+        await deliveries.end(late, Ending(outcome=Outcome.DELIVERED, latency_seconds=0.5, status=200), None)
+        assert await deliveries.forget(border, 100) == 1
+        assert await deliveries.forget(border, 100) == 0
+        assert [one.id for one in await deliveries.page("anna", limit=9)] == [late.id, open_one.id]
+        assert await deliveries.message(settled.id) is None
+        assert await deliveries.message(pending.id) is not None
+        assert await deliveries.message(fresh.id) is not None
+
+    async def test_forgetting_goes_in_portions(self, deliveries: Deliveries, maker: Maker) -> None:
+        messages = [self.message(maker, n, state=MessageState.DELIVERED, next_at=None) for n in range(5)]
+        await deliveries.record(messages, 1)
+        maker.clock.advance(10)
+        assert [await deliveries.forget(maker.clock.now(), 2) for _ in range(4)] == [2, 2, 1, 0]
+
+    # secrets
+
+    async def test_generations_of_secrets_end_in_order(self, deliveries: Deliveries, maker: Maker) -> None:
+        day = maker.clock.now() + timedelta(days=1)
+        hour = maker.clock.now() + timedelta(hours=1)
+        assert await deliveries.ended_generations("anna") == []
+        assert not await deliveries.rotate("anna", 2, day)
+        assert await deliveries.rotate("anna", 1, day)
+        assert not await deliveries.rotate("anna", 1, day)
+        assert await deliveries.ended_generations("anna") == [(1, day)]
+        assert await deliveries.rotate("anna", 2, hour)
+        assert await deliveries.ended_generations("anna") == [(2, hour), (1, hour)]
+        assert await deliveries.ended_generations("bert") == []

@@ -1,0 +1,1 @@
+"""Telling receivers what happened: choose, throttle, sign, deliver, retry."""

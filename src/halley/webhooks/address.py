@@ -1,0 +1,90 @@
+"""A webhook's URL taken apart: where to send, what to show in a log, what proves us to the receiver."""
+
+import base64
+import re
+from typing import Final
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+
+import msgspec
+
+from halley.errors import AddressRefused
+from halley.webhooks.ports import Door
+
+_UNFIT: Final = re.compile(r"[\x00-\x20\x7f]")
+_PORTS: Final = {"http": 80, "https": 443}
+_NO_URL: Final = "must be an http or https URL"
+
+
+class Address(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a webhook leads. Nothing but `url` and `authorization` may hold a secret of the caller."""
+
+    url: str  # without user name and password
+    authorization: str | None  # the header that they become
+    endpoint: str  # host:port: what shares a limit of attempts at once
+    scheme: str
+    shown: str  # for logs: without user name, password and query
+
+
+def read_address(url: str) -> Address:
+    """Take a webhook's URL apart.
+
+    Raises:
+        ValueError: it is none; the message says what it must be.
+    """
+    if _UNFIT.search(url):
+        raise ValueError(_NO_URL)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(_NO_URL) from error
+    if parts.scheme not in _PORTS or not parts.hostname or port == 0:
+        raise ValueError(_NO_URL)
+    userinfo, _, netloc = parts.netloc.rpartition("@")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return Address(
+        url=urlunsplit(parts._replace(netloc=netloc, fragment="")),
+        authorization=_basic(userinfo) if userinfo else None,
+        endpoint=f"{host}:{port or _PORTS[parts.scheme]}",
+        scheme=parts.scheme,
+        shown=urlunsplit(SplitResult(parts.scheme, netloc, parts.path, "", "")),
+    )
+
+
+def _basic(userinfo: str) -> str:
+    # Source: RFC 7617; a browser and every HTTP client make the same of it
+    name, _, password = userinfo.partition(":")
+    return "Basic " + base64.b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode()
+
+
+class Receivers:
+    """Which URLs a create may name."""
+
+    def __init__(self, door: Door, *, limit_bytes: int, http: bool, is_loopback_open: bool) -> None:
+        self._door = door
+        self._limit_bytes = limit_bytes
+        self._http = http
+        self._is_loopback_open = is_loopback_open
+
+    def fault(self, url: object) -> str | None:
+        """Why nothing can be sent there, or None. Looks nothing up: a name may lead elsewhere at each attempt."""
+        if not isinstance(url, str):
+            return "must be a string"
+        if len(url.encode("utf-8", "replace")) > self._limit_bytes:
+            return f"must be at most {self._limit_bytes} bytes (setting limits.webhook_url_bytes)"
+        try:
+            address = read_address(url)
+            if address.scheme == "http" and not self._http and not self._is_own_machine(address):
+                return "must be an https URL (the operator can allow http: setting webhooks.http)"
+            self._door.check_url(address.url)
+        except AddressRefused as error:
+            return f"cannot be reached from here. {error}"
+        except ValueError as error:
+            return str(error)
+        return None
+
+    def _is_own_machine(self, address: Address) -> bool:
+        """On loopback nobody listens in. Whether the address may be used at all is the door's business."""
+        host = address.endpoint.rpartition(":")[0].rstrip(".")
+        is_loopback = host == "[::1]" or host.startswith("127.") or host.rpartition(".")[2] == "localhost"
+        return self._is_loopback_open and is_loopback

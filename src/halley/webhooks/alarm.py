@@ -1,0 +1,41 @@
+"""A sleep that can be cut short."""
+
+from anyio import CancelScope
+
+from halley.clock import Clock
+
+_LONG_SECONDS = 3600.0
+
+
+class Alarm:
+    """One sleeper. A ring that comes before the sleep counts: the sleeper does not lie down."""
+
+    __slots__ = ("_clock", "_is_rung", "_scope")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._is_rung = False
+        self._scope: CancelScope | None = None
+
+    @property
+    def is_rung(self) -> bool:
+        """Whether the next sleep will not be one."""
+        return self._is_rung
+
+    def ring(self) -> None:
+        """Wake the sleeper, now or when it lies down. Cheap: it may be rung for each change of any prediction."""
+        if not self._is_rung:
+            self._is_rung = True
+            if self._scope is not None:
+                self._scope.cancel()
+
+    async def sleep(self, seconds: float | None = None) -> None:
+        """Return when it rings, or after so many seconds; nobody may rely on an endless one to be endless."""
+        if not self._is_rung:
+            with CancelScope() as scope:
+                self._scope = scope
+                try:
+                    await self._clock.sleep(_LONG_SECONDS if seconds is None else seconds)
+                finally:
+                    self._scope = None
+        self._is_rung = False

@@ -1,0 +1,157 @@
+"""One attempt: sign, write it down, send, write down what came of it."""
+
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import msgspec
+
+from halley import __version__
+from halley.clock import Clock
+from halley.errors import Busy, HalleyError
+from halley.ids import NewId
+from halley.webhooks.address import Address, read_address
+from halley.webhooks.events import WebhookEvent
+from halley.webhooks.ports import DeliveryStore, Door
+from halley.webhooks.records import Delivery, Ending, Fate, Outcome
+from halley.webhooks.signing import Signer
+
+T = TypeVar("T")
+
+_log: Final = logging.getLogger(__name__)
+
+KEPT_BYTES: Final = 1024  # of an answer: enough for the words of an error page
+MASK: Final = "********"
+RETRY_SECONDS: Final = 1.0  # between tries while the disk is full or the store busy
+_AGENT: Final = f"halley/{__version__}"
+_INTERNAL: Final = "An internal error of the server; its log has the details."
+
+
+class Parcel(msgspec.Struct, frozen=True, kw_only=True):
+    """What one attempt carries."""
+
+    account_id: str
+    prediction_id: str
+    message_id: str
+    event: WebhookEvent
+    url: str
+    body: bytes
+    attempt: int
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How long one attempt may take."""
+
+    connect_seconds: float = 5.0
+    total_seconds: float = 10.0
+
+
+Decide = Callable[[Ending, float], Fate | None]
+"""What becomes of the message; gets the ending, and for how many seconds the receiver asked not to be called."""
+
+
+def no_fate(_ending: Ending, _asked_seconds: float) -> None:
+    """Passing states are told once, whatever comes of it."""
+
+
+class Courier:
+    """Makes attempts. Each is a line of the log before its first byte leaves: one that is cut by a crash shows, too."""
+
+    def __init__(
+        self, *, store: DeliveryStore, signer: Signer, door: Door, clock: Clock, new_id: NewId, limits: Limits
+    ) -> None:
+        self._store = store
+        self._signer = signer
+        self._door = door
+        self._clock = clock
+        self._new_id = new_id
+        self._limits = limits
+
+    async def send(self, parcel: Parcel, decide: Decide = no_fate) -> Ending | None:
+        """Make one attempt. None if there is nothing to make: the receiver has said 410."""
+        address = read_address(parcel.url)
+        headers = {"content-type": "application/json", "user-agent": _AGENT}
+        headers |= await self._signer.headers(parcel.account_id, parcel.message_id, parcel.body)
+        if address.authorization is not None:
+            headers["authorization"] = address.authorization
+        delivery = self._delivery(parcel, headers)
+        if not await self.patiently(lambda: self._store.begin(delivery)):
+            return None
+        ending, asked_seconds = await self._post(address, headers, parcel)
+        fate = decide(ending, asked_seconds)
+        self._tell(parcel, address, ending, fate)
+        await self.patiently(lambda: self._store.end(delivery, ending, fate))
+        return ending
+
+    async def patiently(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Write once there is room: what was sent must not look as if it had never been."""
+        while True:
+            try:
+                return await write()
+            except Busy as busy:
+                _log.warning("the delivery log cannot be written yet: %s", busy)
+                await self._clock.sleep(RETRY_SECONDS)
+
+    def _delivery(self, parcel: Parcel, headers: dict[str, str]) -> Delivery:
+        return Delivery(
+            id=self._new_id(),
+            account_id=parcel.account_id,
+            prediction_id=parcel.prediction_id,
+            message_id=parcel.message_id,
+            event=parcel.event,
+            attempt=parcel.attempt,
+            url=parcel.url,
+            headers={name: MASK if name == "authorization" else value for name, value in headers.items()},
+            body_sha256=hashlib.sha256(parcel.body).hexdigest(),
+            body_bytes=len(parcel.body),
+            started_at=self._clock.now(),
+        )
+
+    async def _post(self, address: Address, headers: dict[str, str], parcel: Parcel) -> tuple[Ending, float]:
+        began = self._clock.monotonic()
+        status: int | None = None
+        answer, error, asked_seconds = b"", None, 0.0
+        try:
+            posted = await self._door.post(
+                address.url,
+                headers=list(headers.items()),
+                content=parcel.body,
+                connect_seconds=self._limits.connect_seconds,
+                total_seconds=self._limits.total_seconds,
+                keep_bytes=KEPT_BYTES,
+            )
+            status, answer = posted.status, posted.body
+            asked_seconds = _asked_seconds(posted.headers.get("retry-after", ""))
+            if 300 <= status < 400:
+                error = "Redirects are not followed: give the address that it leads to."
+        except HalleyError as refusal:
+            error = str(refusal)
+        except Exception:  # noqa: BLE001 - whatever a stranger's answer broke, it may not end this server
+            _log.exception("an attempt at %s broke", address.shown)
+            error = _INTERNAL
+        latency = self._clock.monotonic() - began
+        outcome = _outcome(status)
+        ending = Ending(outcome=outcome, latency_seconds=latency, status=status, answer=answer, error=error)
+        return ending, asked_seconds
+
+    @staticmethod
+    def _tell(parcel: Parcel, address: Address, ending: Ending, fate: Fate | None) -> None:
+        if ending.outcome is Outcome.DELIVERED or (fate is not None and fate.next_at is not None):
+            return
+        why = ending.error or f"it answered {ending.status}"
+        _log.info("webhook %s: %s was not told of %s: %s", parcel.message_id, address.shown, parcel.event, why)
+
+
+def _outcome(status: int | None) -> Outcome:
+    if status is None:
+        return Outcome.FAILED
+    if 200 <= status < 300:
+        return Outcome.DELIVERED
+    return Outcome.GONE if status == 410 else Outcome.FAILED
+
+
+def _asked_seconds(retry_after: str) -> float:
+    """Seconds of a `Retry-After`; 0 if it is absent, or a date (few receivers send one, and their clocks differ)."""
+    text = retry_after.strip()
+    return float(text) if text.isascii() and text.isdigit() and len(text) < 7 else 0.0

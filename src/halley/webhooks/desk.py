@@ -1,0 +1,90 @@
+"""What an entrance may do with webhooks: look at the log, send again, get and replace the secret."""
+
+from typing import Final
+
+from halley.clock import Clock
+from halley.errors import Conflict, NotFound
+from halley.predictions.ports import Bus, MessageWaits
+from halley.webhooks.address import Receivers
+from halley.webhooks.events import WebhookEvent
+from halley.webhooks.ports import DeliveryStore
+from halley.webhooks.records import Delivery, Message
+from halley.webhooks.signing import Rotated, Signer
+
+_KEPT_WITH: Final = "its body went with the data of the prediction, or with the log"
+
+
+class WebhookDesk:
+    """Every method checks the account; foreign is absent."""
+
+    def __init__(
+        self,
+        *,
+        store: DeliveryStore,
+        signer: Signer,
+        receivers: Receivers,
+        bus: Bus,
+        clock: Clock,
+        overlap_seconds: float,
+    ) -> None:
+        self._store = store
+        self._signer = signer
+        self._receivers = receivers
+        self._bus = bus
+        self._clock = clock
+        self._overlap_seconds = overlap_seconds
+
+    def fault(self, url: object) -> str | None:
+        """Why a create may not name this webhook, or None."""
+        return self._receivers.fault(url)
+
+    async def secret(self, account_id: str) -> str:
+        """The secret that the account's messages are signed with."""
+        return await self._signer.secret(account_id)
+
+    async def rotate(self, account_id: str, overlap_seconds: float | None = None) -> Rotated:
+        """Replace the secret; the old one signs beside it until the overlap is over."""
+        return await self._signer.rotate(
+            account_id, self._overlap_seconds if overlap_seconds is None else overlap_seconds
+        )
+
+    async def page(
+        self, account_id: str, *, limit: int, before: str | None = None, prediction_id: str | None = None
+    ) -> list[Delivery]:
+        """The account's deliveries, newest first."""
+        return await self._store.page(account_id, limit=limit, before=before, prediction_id=prediction_id)
+
+    async def delivery(self, delivery_id: str, account_id: str) -> Delivery:
+        """One delivery.
+
+        Raises:
+            NotFound: absent, or somebody else's.
+        """
+        found = await self._store.delivery(delivery_id)
+        if found is None or found.account_id != account_id:
+            raise NotFound(f"There is no delivery {delivery_id[:64]}, or not any more.")
+        return found
+
+    async def body(self, delivery: Delivery) -> bytes | None:
+        """What it carried, as far as that is kept: only the end of a prediction is."""
+        message = await self._store.message(delivery.message_id)
+        return None if message is None else message.body
+
+    async def resend(self, delivery_id: str, account_id: str) -> Message:
+        """Send the message of a delivery again, now, with the schedule of a fresh one and the same id.
+
+        Raises:
+            NotFound: absent, or somebody else's.
+            Conflict: it told of a passing state, or its body is not kept any more.
+        """
+        found = await self.delivery(delivery_id, account_id)
+        if found.event is not WebhookEvent.COMPLETED:
+            raise Conflict(
+                f"The delivery {delivery_id} told of a passing state ({found.event}), and those are told once."
+                " The `completed` message of its prediction can be sent again."
+            )
+        message = await self._store.resend(found.message_id, self._clock.now())
+        if message is None:
+            raise Conflict(f"The message {found.message_id} cannot be sent again: {_KEPT_WITH}.")
+        self._bus.publish(MessageWaits(message.endpoint))
+        return message

@@ -1,0 +1,123 @@
+"""Reads the log of facts behind a position, and makes messages of it.
+
+A `completed` message, its body and the position that is behind it commit together: a crash before it reads the fact
+again, a crash after it finds the message. Hints only make it look sooner.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from halley.clock import Clock
+from halley.errors import HalleyError
+from halley.predictions.ports import Changed, Hint
+from halley.predictions.reading import Reader
+from halley.webhooks.address import read_address
+from halley.webhooks.alarm import Alarm
+from halley.webhooks.courier import Courier
+from halley.webhooks.events import TOLD_BY, WebhookEvent, wanted_by
+from halley.webhooks.lanes import Lanes
+from halley.webhooks.ports import DeliveryStore, Pictures
+from halley.webhooks.records import Message, Notice, completed_id
+from halley.webhooks.updates import Updates
+
+_log: Final = logging.getLogger(__name__)
+
+POLL_SECONDS: Final = 2.0  # a lost hint costs at most this
+PACE_SECONDS: Final = 0.02  # between two looks: a busy server without webhooks pays for fifty empty looks a second
+_NOTICES_AT_ONCE: Final = 500
+_BODIES_AT_ONCE: Final = 8 * 2**20  # then they are stored, before more are made
+
+
+class Feed:
+    """The one reader of the log for webhooks."""
+
+    def __init__(
+        self,
+        *,
+        store: DeliveryStore,
+        reader: Reader,
+        pictures: Pictures,
+        courier: Courier,
+        updates: Updates,
+        lanes: Lanes,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._reader = reader
+        self._pictures = pictures
+        self._courier = courier
+        self._updates = updates
+        self._lanes = lanes
+        self._clock = clock
+        self._alarm = Alarm(clock)
+
+    def receive(self, hint: Hint) -> None:
+        """Hints from the bus."""
+        if type(hint) is Changed:
+            self._alarm.ring()
+
+    async def run(self) -> None:
+        """Read on until cancelled."""
+        position = await self._store.position()
+        while True:
+            read_on = await self.look(position)
+            if read_on == position:
+                await self._alarm.sleep(POLL_SECONDS)
+                await self._clock.sleep(PACE_SECONDS)
+            position = read_on
+
+    async def look(self, position: int) -> int:
+        """Take in one portion of the log; the position behind it."""
+        notices = await self._store.read_notices(position, _NOTICES_AT_ONCE)
+        return await self._take(notices) if notices else position
+
+    async def _take(self, notices: Sequence[Notice]) -> int:
+        messages: list[Message] = []
+        ended: list[str] = []
+        size = 0
+        position = 0
+        over = {notice.prediction_id for notice in notices if TOLD_BY.get(notice.kind) is WebhookEvent.COMPLETED}
+        for notice in notices:
+            position = notice.offset
+            event = TOLD_BY.get(notice.kind)
+            if event is WebhookEvent.COMPLETED:
+                self._updates.end(notice.prediction_id)  # before the message is there: nothing may overtake
+                ended.append(notice.prediction_id)
+                message = await self._completed(notice.prediction_id)
+                if message is not None and message.body is not None:
+                    messages.append(message)
+                    size += len(message.body)
+                if size > _BODIES_AT_ONCE:
+                    break
+            elif event is not None and (event is WebhookEvent.START or notice.prediction_id not in over):
+                await self._updates.note(notice.prediction_id, event)
+        await self._courier.patiently(lambda: self._store.record(messages, position, ended))
+        for endpoint in dict.fromkeys(message.endpoint for message in messages):
+            self._lanes.wake(endpoint)
+        return position
+
+    async def _completed(self, prediction_id: str) -> Message | None:
+        try:
+            return await self._made(prediction_id)
+        except HalleyError:
+            raise
+        except Exception:  # noqa: BLE001 - one that cannot be drawn must not keep all others back, at every start anew
+            _log.exception("the end of %s cannot be told: this is a fault of Halley", prediction_id)
+            return None
+
+    async def _made(self, prediction_id: str) -> Message | None:
+        row = await self._reader.find(prediction_id)
+        if row is None or row.webhook is None or WebhookEvent.COMPLETED not in wanted_by(row):
+            return None
+        now = self._clock.now()
+        return Message(
+            id=completed_id(row.id),
+            account_id=row.account_id,
+            prediction_id=row.id,
+            url=row.webhook,
+            endpoint=read_address(row.webhook).endpoint,
+            body=await self._pictures.encoded(row, await self._store.link_base(row.id)),
+            created_at=now,
+            next_at=now,
+        )

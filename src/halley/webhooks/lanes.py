@@ -1,0 +1,185 @@
+"""Messages on their way, a lane for each endpoint: what one receiver cannot take delays no other."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+from halley.clock import Clock
+from halley.webhooks.alarm import Alarm
+from halley.webhooks.courier import Courier, Parcel
+from halley.webhooks.ports import DeliveryStore
+from halley.webhooks.records import Ending, Fate, Message, MessageState, Outcome
+from halley.webhooks.schedule import Schedule
+from halley.webhooks.slots import Slots
+from halley.webhooks.updates import units_of
+
+_log: Final = logging.getLogger(__name__)
+
+CAPACITY: Final = 256  # attempts under way to all endpoints together, or MiB of their bodies
+_LOOK_SECONDS: Final = 60.0  # a lost hint about a message costs at most this
+_PORTION: Final = 16
+
+
+class Lane:
+    """The messages to one endpoint. `slots` limits its attempts at once, those about passing states included."""
+
+    def __init__(self, lanes: "Lanes", endpoint: str) -> None:
+        self._lanes = lanes
+        self._endpoint = endpoint
+        self.slots = Slots(lanes.per_endpoint)
+        self.alarm = Alarm(lanes.clock)
+        self.under_way: set[str] = set()
+        self.is_running = False
+
+    async def run(self) -> None:
+        """Deliver what is due, wait for what is not yet, end when there is nothing left."""
+        while not self._lanes.is_stopping:
+            message = await self._next()
+            if message is not None:
+                await self.slots.take(urgent=True)
+                self.under_way.add(message.id)
+                self._lanes.start(self, message.id)
+                continue
+            now = self._lanes.clock.now()
+            due_at = await self._lanes.store.next_due_at(self._endpoint, now)
+            if due_at is None and not self.under_way and not self.alarm.is_rung:
+                break  # whoever brings the next message begins a new one
+            await self.alarm.sleep(_LOOK_SECONDS if due_at is None else _seconds(due_at - now))
+        self.is_running = False
+
+    async def _next(self) -> Message | None:
+        """The first message that may go now."""
+        limit = _PORTION + len(self.under_way)
+        while True:
+            found = await self._lanes.store.due(self._endpoint, self._lanes.clock.now(), limit)
+            for message in found:
+                if message.id not in self.under_way and not self._lanes.is_held(message.prediction_id):
+                    return message
+            if len(found) < limit:
+                return None
+            limit *= 4
+
+
+class Lanes:
+    """All lanes. `is_held` says that a prediction's end must wait for what is told before it."""
+
+    def __init__(
+        self,
+        *,
+        store: DeliveryStore,
+        courier: Courier,
+        schedule: Schedule,
+        clock: Clock,
+        is_held: Callable[[str], bool],
+        per_endpoint: int,
+        capacity: int = CAPACITY,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.is_held = is_held
+        self.per_endpoint = per_endpoint
+        self.capacity = Slots(capacity)
+        self.is_stopping = False
+        self._courier = courier
+        self._schedule = schedule
+        self._lanes: dict[str, Lane] = {}
+        self._group: asyncio.TaskGroup | None = None
+
+    async def open(self, group: asyncio.TaskGroup) -> None:
+        """Begin with what an earlier process left."""
+        self._group = group
+        await self.look()
+
+    async def look(self) -> None:
+        """Wake the lane of every pending message."""
+        for endpoint in await self.store.endpoints():
+            self.wake(endpoint)
+
+    def wake(self, endpoint: str) -> None:
+        """Something to this endpoint may be due."""
+        lane = self._lane(endpoint)
+        lane.alarm.ring()
+        if not lane.is_running and self._group is not None and not self.is_stopping:
+            lane.is_running = True
+            self._group.create_task(self._run(lane, endpoint))
+
+    def slots_of(self, endpoint: str) -> Slots:
+        """The attempts at once that this endpoint may get."""
+        return self._lane(endpoint).slots
+
+    def start(self, lane: Lane, message_id: str) -> None:
+        """Make one attempt, in a slot that is taken already."""
+        if self._group is None:
+            raise AssertionError("lanes run inside a group")
+        self._group.create_task(self._attempt(lane, message_id))
+
+    async def wall_clock_was_set(self, seconds: float) -> None:
+        """Pending attempts keep their distance from now."""
+        _log.warning("the clock was set by %+.0f s: pending webhooks move with it", seconds)
+        await self.store.shift(seconds)
+        await self.look()
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self.is_stopping = True
+        for lane in self._lanes.values():
+            lane.alarm.ring()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no attempt is under way."""
+        return self.capacity.used == 0
+
+    def _lane(self, endpoint: str) -> Lane:
+        lane = self._lanes.get(endpoint)
+        if lane is None:
+            lane = self._lanes[endpoint] = Lane(self, endpoint)
+        return lane
+
+    async def _run(self, lane: Lane, endpoint: str) -> None:
+        await lane.run()
+        if not lane.is_running and lane.slots.is_unused:
+            self._lanes.pop(endpoint, None)
+
+    async def _attempt(self, lane: Lane, message_id: str) -> None:
+        try:
+            message = await self.store.message(message_id)
+            if message is not None and message.body is not None and message.state is MessageState.PENDING:
+                async with self.capacity.hold(units_of(message.body)):
+                    if not self.is_stopping:
+                        await self._send(message, message.body)
+        finally:
+            lane.under_way.discard(message_id)
+            lane.slots.give()
+            lane.alarm.ring()
+
+    async def _send(self, message: Message, body: bytes) -> None:
+        parcel = Parcel(
+            account_id=message.account_id,
+            prediction_id=message.prediction_id,
+            message_id=message.id,
+            event=message.event,
+            url=message.url,
+            body=body,
+            attempt=message.sent + 1,
+        )
+        await self._courier.send(parcel, lambda ending, asked: self._fate(message, ending, asked))
+
+    def _fate(self, message: Message, ending: Ending, asked_seconds: float) -> Fate:
+        failures = message.failures
+        if ending.outcome is Outcome.DELIVERED:
+            return Fate(message_id=message.id, state=MessageState.DELIVERED, failures=failures)
+        failures += 1
+        if ending.outcome is Outcome.GONE:
+            return Fate(message_id=message.id, state=MessageState.GONE, failures=failures)
+        pause = self._schedule.pause(failures, at_least=asked_seconds)
+        if pause is None:
+            return Fate(message_id=message.id, state=MessageState.FAILED, failures=failures)
+        next_at = self.clock.now() + timedelta(seconds=pause)
+        return Fate(message_id=message.id, state=MessageState.PENDING, failures=failures, next_at=next_at)
+
+
+def _seconds(pause: timedelta) -> float:
+    return max(pause.total_seconds(), 0.001)

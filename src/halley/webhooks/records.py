@@ -1,0 +1,114 @@
+"""Messages and the attempts to deliver them, as values."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from halley.predictions.status import EventKind
+from halley.webhooks.events import WebhookEvent
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """A recorded fact that a receiver may want to hear of, without its data. `offset` is ordered by commit."""
+
+    offset: int
+    prediction_id: str
+    kind: EventKind
+
+
+class MessageState(StrEnum):
+    """Whether a message is still to be delivered, and if not, why."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"  # the last attempt of its schedule was in vain
+    GONE = "gone"  # the receiver said 410: nothing more about this prediction
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """A `completed` message: what shall arrive, until it has.
+
+    `body` is a snapshot, so that a short retention cannot empty a late delivery. It is None once the data of the
+    prediction was removed and nothing is pending. `failures` counts attempts that ended in vain: it is the place in the
+    schedule. `sent` counts all that began.
+    """
+
+    id: str  # the header `webhook-id`
+    account_id: str
+    prediction_id: str
+    event: WebhookEvent = WebhookEvent.COMPLETED
+    url: str
+    endpoint: str  # host:port, as `address.read` gives it
+    body: bytes | None
+    created_at: datetime
+    state: MessageState = MessageState.PENDING
+    failures: int = 0
+    sent: int = 0
+    next_at: datetime | None = None  # set while it is pending
+
+
+class Outcome(StrEnum):
+    """How an attempt ended."""
+
+    DELIVERED = "delivered"  # any 2xx
+    FAILED = "failed"  # another answer, or none
+    GONE = "gone"  # 410
+    INTERRUPTED = "interrupted"  # the server ended meanwhile; whether it arrived is not known
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt to deliver a message: a line of the delivery log, written before anything is sent.
+
+    `outcome` is None while it is under way. `answer` holds the first bytes of the receiver's answer.
+    """
+
+    id: str
+    account_id: str
+    prediction_id: str
+    message_id: str
+    event: WebhookEvent
+    attempt: int  # from 1
+    url: str
+    headers: Mapping[str, str]  # as sent, credentials masked
+    body_sha256: str
+    body_bytes: int
+    started_at: datetime
+    outcome: Outcome | None = None
+    latency_seconds: float | None = None
+    status: int | None = None
+    answer: bytes = b""
+    error: str | None = None
+    next_at: datetime | None = None  # of the next attempt, as it was planned at the end of this one
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """How an attempt ended, as the log keeps it."""
+
+    outcome: Outcome
+    latency_seconds: float
+    status: int | None = None
+    answer: bytes = b""
+    error: str | None = None
+
+
+class Fate(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of a message after an attempt."""
+
+    message_id: str
+    state: MessageState
+    failures: int
+    next_at: datetime | None = None
+
+
+MESSAGE_PREFIX = "msg_"
+
+
+def completed_id(prediction_id: str) -> str:
+    """The id of a prediction's `completed` message.
+
+    It is made from the prediction's own, so that every way on which a receiver may hear of the end (a retry, a resend,
+    a listener, a restart in the middle) says the same id: there cannot be two.
+    """
+    return MESSAGE_PREFIX + prediction_id

@@ -1,0 +1,151 @@
+"""The part of webhooks that runs beside the server: reads, tells, delivers, tidies up."""
+
+import asyncio
+import logging
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+
+from halley.clock import Clock
+from halley.errors import HalleyError
+from halley.ids import NewId
+from halley.predictions.ports import Hint, MessageWaits
+from halley.predictions.reading import Reader
+from halley.webhooks.courier import Courier, Limits
+from halley.webhooks.feed import Feed
+from halley.webhooks.lanes import Lanes
+from halley.webhooks.ports import DeliveryStore, Door, Pictures
+from halley.webhooks.schedule import Chance, Schedule
+from halley.webhooks.signing import Signer
+from halley.webhooks.updates import Updates
+
+_log: Final = logging.getLogger(__name__)
+
+_TIDY_SECONDS: Final = 60.0
+_FORGET_AT_ONCE: Final = 500
+_CLOCK_SECONDS: Final = 2.0  # between two looks at the clocks
+_CLOCK_SLACK_SECONDS: Final = 1.0  # the two clocks drift a little without anybody setting one
+_DRAIN_LOOK_SECONDS: Final = 0.05
+_INTERRUPTED: Final = "The server stopped during this attempt: whether it arrived is not known."
+
+
+class WebhookRules(msgspec.Struct, frozen=True, kw_only=True):
+    """Numbers that an operator may set."""
+
+    connect_seconds: float = 5.0
+    total_seconds: float = 10.0
+    retry_first_seconds: float = 2.0
+    retry_for_seconds: float = 62.0
+    per_endpoint: int = 4
+    log_seconds: float = 7 * 86_400.0
+
+
+class Webhooks:
+    """Everything that leaves because somebody gave a webhook. `run` must be going."""
+
+    def __init__(
+        self,
+        *,
+        store: DeliveryStore,
+        reader: Reader,
+        pictures: Pictures,
+        signer: Signer,
+        door: Door,
+        clock: Clock,
+        new_id: NewId,
+        chance: Chance,
+        rules: WebhookRules,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._rules = rules
+        limits = Limits(connect_seconds=rules.connect_seconds, total_seconds=rules.total_seconds)
+        courier = Courier(store=store, signer=signer, door=door, clock=clock, new_id=new_id, limits=limits)
+        self._lanes = Lanes(
+            store=store,
+            courier=courier,
+            schedule=Schedule(rules.retry_first_seconds, rules.retry_for_seconds, chance),
+            clock=clock,
+            is_held=self._is_held,
+            per_endpoint=rules.per_endpoint,
+        )
+        self._updates = Updates(
+            store=store,
+            reader=reader,
+            pictures=pictures,
+            courier=courier,
+            clock=clock,
+            new_id=new_id,
+            slots_of=self._lanes.slots_of,
+            capacity=self._lanes.capacity,
+            on_idle=self._lanes.wake,
+        )
+        self._feed = Feed(
+            store=store,
+            reader=reader,
+            pictures=pictures,
+            courier=courier,
+            updates=self._updates,
+            lanes=self._lanes,
+            clock=clock,
+        )
+
+    def _is_held(self, prediction_id: str) -> bool:
+        return self._updates.is_busy(prediction_id)
+
+    def receive(self, hint: Hint) -> None:
+        """Hints from the bus."""
+        if type(hint) is MessageWaits:
+            self._lanes.wake(hint.endpoint)
+        else:
+            self._feed.receive(hint)
+
+    async def run(self) -> None:
+        """Go on from where the last process stopped, until cancelled."""
+        interrupted = await self._store.interrupt(_INTERRUPTED)
+        if interrupted:
+            _log.warning("%d webhooks were under way when the server stopped: they are sent again", interrupted)
+        async with asyncio.TaskGroup() as group:
+            self._updates.open(group)
+            await self._lanes.open(group)
+            group.create_task(self._feed.run())
+            group.create_task(self._tidy())
+            group.create_task(self._watch_clock())
+
+    async def drain(self) -> None:
+        """Begin nothing more and let the attempts end that are under way; the others come after the next start."""
+        self._updates.stop()
+        self._lanes.stop()
+        end = self._clock.monotonic() + self._rules.total_seconds
+        while not self._lanes.is_idle and self._clock.monotonic() < end:
+            await self._clock.sleep(_DRAIN_LOOK_SECONDS)
+
+    async def _tidy(self) -> None:
+        """Forget old lines of the log; look for messages whose hint was lost."""
+        while True:
+            await self._clock.sleep(_TIDY_SECONDS)
+            try:
+                before = self._clock.now() - timedelta(seconds=self._rules.log_seconds)
+                while await self._store.forget(before, _FORGET_AT_ONCE) >= _FORGET_AT_ONCE:
+                    pass
+                await self._lanes.look()
+            except HalleyError as error:
+                _log.warning("the delivery log: %s", error)
+
+    async def _watch_clock(self) -> None:
+        """Keep the distance of pending attempts from now when somebody sets the wall clock."""
+        wall, steady = self._clock.now(), self._clock.monotonic()
+        while True:
+            await self._clock.sleep(_CLOCK_SECONDS)
+            now, steady_now = self._clock.now(), self._clock.monotonic()
+            drift = (now - wall).total_seconds() - (steady_now - steady)
+            wall, steady = now, steady_now
+            if abs(drift) > _CLOCK_SLACK_SECONDS:
+                await self._move_with_clock(drift)
+
+    async def _move_with_clock(self, drift: float) -> None:
+        try:
+            await self._lanes.wall_clock_was_set(drift)
+        except HalleyError as error:
+            _log.warning("pending webhooks could not be moved with the clock: %s", error)

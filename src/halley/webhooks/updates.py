@@ -1,0 +1,193 @@
+"""Passing states: told once, in order, and never after the end. Source: contract section 11.1; reliability note P6."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import anyio
+import msgspec
+
+from halley.clock import Clock
+from halley.ids import NewId
+from halley.predictions.reading import Reader
+from halley.predictions.records import Prediction
+from halley.predictions.status import Status
+from halley.webhooks.address import read_address
+from halley.webhooks.courier import Courier, Parcel
+from halley.webhooks.events import WebhookEvent, wanted_by
+from halley.webhooks.pace import Pace
+from halley.webhooks.ports import DeliveryStore, Pictures
+from halley.webhooks.records import MESSAGE_PREFIX, Outcome
+from halley.webhooks.slots import Slots
+
+_log: Final = logging.getLogger(__name__)
+
+PATIENCE_SECONDS: Final = 10.0  # a state that found no way out for so long is not worth telling any more
+
+
+class _Told:
+    """A live prediction, and what its receiver is still to be told."""
+
+    __slots__ = ("endpoint", "is_busy", "is_over", "pace", "scope", "wanted")
+
+    def __init__(self, row: Prediction | None) -> None:
+        # one whose data was removed in between has nobody to tell
+        self.wanted = frozenset[WebhookEvent]() if row is None else wanted_by(row)
+        self.endpoint = "" if row is None or row.webhook is None else read_address(row.webhook).endpoint
+        self.pace = Pace()
+        self.is_busy = False
+        self.is_over = False
+        self.scope: anyio.CancelScope | None = None  # around its waits, so that the end cuts them short
+
+
+class Updates:
+    """Tells passing states. At most one attempt per prediction is under way; while `is_busy`, its end must wait."""
+
+    def __init__(
+        self,
+        *,
+        store: DeliveryStore,
+        reader: Reader,
+        pictures: Pictures,
+        courier: Courier,
+        clock: Clock,
+        new_id: NewId,
+        slots_of: Callable[[str], Slots],
+        capacity: Slots,
+        on_idle: Callable[[str], None],
+    ) -> None:
+        self._store = store
+        self._reader = reader
+        self._pictures = pictures
+        self._courier = courier
+        self._clock = clock
+        self._new_id = new_id
+        self._slots_of = slots_of
+        self._capacity = capacity
+        self._on_idle = on_idle
+        self._told: dict[str, _Told] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self.is_stopping = False
+
+    def open(self, group: asyncio.TaskGroup) -> None:
+        """Make tasks here from now on."""
+        self._group = group
+
+    def is_busy(self, prediction_id: str) -> bool:
+        """True while a passing state is told, or must be told before the end."""
+        told = self._told.get(prediction_id)
+        return told is not None and told.is_busy
+
+    async def note(self, prediction_id: str, event: WebhookEvent) -> None:
+        """Something happened; tell it if its receiver wants to know, when its time has come."""
+        told = self._told.get(prediction_id)
+        if told is None:
+            told = self._told[prediction_id] = _Told(await self._reader.find(prediction_id))
+        if event not in told.wanted or self._group is None or self.is_stopping:
+            return
+        told.pace.note(event)
+        if not told.is_busy:
+            told.is_busy = True
+            self._group.create_task(self._tell(prediction_id, told))
+
+    def end(self, prediction_id: str) -> None:
+        """It is over: what waits is dropped, except its start. What is under way ends first."""
+        told = self._told.pop(prediction_id, None)
+        if told is None:
+            return
+        told.pace.end()
+        if told.is_busy:
+            self._told[prediction_id] = told  # until its task is done
+            told.is_over = True
+            if told.scope is not None:
+                told.scope.cancel()
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self.is_stopping = True
+        for told in self._told.values():
+            told.pace.stop()
+            if told.scope is not None:
+                told.scope.cancel()
+
+    async def _tell(self, prediction_id: str, told: _Told) -> None:
+        try:
+            while (seconds := told.pace.wait_seconds(self._clock.monotonic())) is not None:
+                await self._tell_once(prediction_id, told, seconds)
+        finally:
+            told.is_busy = False
+            if told.is_over:
+                self._told.pop(prediction_id, None)
+            self._on_idle(told.endpoint)
+
+    async def _tell_once(self, prediction_id: str, told: _Told, seconds: float) -> None:
+        slots: Slots | None = None
+        with anyio.CancelScope() as scope:
+            told.scope = scope
+            await self._clock.sleep(seconds)
+            with anyio.move_on_after(PATIENCE_SECONDS):
+                wanted = self._slots_of(told.endpoint)
+                await wanted.take()
+                slots = wanted
+        told.scope = None
+        if slots is None:
+            if not scope.cancelled_caught:  # else its end came in between: look what is left to tell
+                told.pace.stop()
+            return
+        try:
+            event = told.pace.take(self._clock.monotonic())
+            if event is not None:
+                await self._send(prediction_id, told, event)
+        finally:
+            slots.give()
+
+    async def _send(self, prediction_id: str, told: _Told, event: WebhookEvent) -> None:
+        row = await self._reader.find(prediction_id)
+        if row is None or row.webhook is None or row.data_removed_at is not None:
+            return
+        if not row.is_terminal:
+            row = await self._reader.filled(row)
+        elif event is WebhookEvent.START:
+            row = as_started(row)
+        else:
+            return  # its end is told next, and once
+        body = await self._pictures.encoded(row, await self._store.link_base(prediction_id))
+        parcel = Parcel(
+            account_id=row.account_id,
+            prediction_id=row.id,
+            message_id=MESSAGE_PREFIX + self._new_id(),
+            event=event,
+            url=row.webhook or "",
+            body=body,
+            attempt=1,
+        )
+        async with self._capacity.hold(units_of(body)):
+            ending = await self._courier.send(parcel)
+        if ending is None or ending.outcome is Outcome.GONE:
+            told.pace.stop()
+            told.wanted = frozenset()
+
+
+def as_started(row: Prediction) -> Prediction:
+    """The row as it was when it began: a prediction may be over before anybody could be told."""
+    return msgspec.structs.replace(
+        row,
+        status=Status.PROCESSING,
+        output=None,
+        files=(),
+        logs="",
+        error=None,
+        metrics={},
+        completed_at=None,
+        termination_reason=None,
+        cancel_requested_at=None,
+    )
+
+
+UNIT_BYTES: Final = 2**20
+
+
+def units_of(body: bytes) -> int:
+    """How much of the room for bodies under way an attempt takes."""
+    return 1 + len(body) // UNIT_BYTES
