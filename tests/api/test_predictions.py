@@ -143,6 +143,8 @@ async def test_webhook_and_filter_are_echoed(world: World) -> None:
     made = (await world.post("/v1/predictions", body)).json()
     assert made["webhook"] == hook
     assert made["webhook_events_filter"] == ["logs", "completed"]
+    named = {**body, "webhook": "https://me:pw@example.com/"}
+    assert (await world.post("/v1/predictions", named)).json()["webhook"] == named["webhook"]  # contract D35
     legacy = (await world.post("/v1/predictions", {"version": "acme/free", "webhook_completed": hook})).json()
     assert (legacy["webhook"], legacy["webhook_events_filter"]) == (hook, ["completed"])
 
@@ -179,7 +181,12 @@ async def test_a_context_that_is_no_map_of_strings_is_422(world: World, context:
         ("webhook", "ftp://example.com/"),
         ("webhook", "https://"),
         ("webhook", "/relative"),
-        ("webhook", "https://me:pw@example.com/"),
+        ("webhook", "http://example.com/"),
+        ("webhook", "https://10.0.0.1/"),
+        ("webhook", "https://me:pw@[::1]/"),
+        ("webhook", "https://0x7f.1/"),
+        ("webhook", "https://localhost/"),
+        ("webhook", "https://example.com:6379/"),
         ("webhook", "https://example.com/\r\nx"),
         ("webhook", "https://example.com:99999/"),
         ("webhook", "https://[::1/"),

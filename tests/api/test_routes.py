@@ -43,9 +43,11 @@ async def things(world: World) -> dict[str, str]:
     content = b'--b\r\nContent-Disposition: form-data; name="content"; filename="x"\r\n\r\nabc\r\n--b--\r\n'
     file = await world.post("/v1/files", content, headers={"content-type": "multipart/form-data; boundary=b"})
     _, key = await world.keys.issue("dave", "spare")
+    delivery = await world.delivery(made["id"])
     return {
         "prediction_id": made["id"],
         "file_id": file.json()["id"],
+        "delivery_id": delivery.id,
         "model_owner": "acme",
         "model_name": "free",
         "version_id": world.versions["acme/free"],
@@ -70,16 +72,15 @@ class TestAccounts:
         reply = await world.request(route.method, filled(route, **values), token=token, **body_of(route))
         if route.scope is Scope.ADMIN:
             assert reply.status == 403
-        elif {"prediction_id", "file_id"} & set(route.parameter_names):
+        elif {"prediction_id", "file_id", "delivery_id"} & set(route.parameter_names):
             assert reply.status == 404
-            absent = await world.request(
-                route.method, filled(route, prediction_id="0" * 26, file_id="0" * 26), token=token, **body_of(route)
-            )
+            nothing = dict.fromkeys(("prediction_id", "file_id", "delivery_id"), "0" * 26)
+            absent = await world.request(route.method, filled(route, **nothing), token=token, **body_of(route))
             hidden = [{**one.json(), "detail": "", "instance": ""} for one in (reply, absent)]
             assert hidden[0] == hidden[1], "foreign and absent look the same"
         else:
             assert reply.status in route.success
-            for value in (values["prediction_id"], values["file_id"], values["key_id"], "alice"):
+            for value in (*(values[f"{kind}_id"] for kind in ("prediction", "file", "key", "delivery")), "alice"):
                 assert value.encode() not in reply.body
 
     @pytest.mark.parametrize(

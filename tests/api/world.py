@@ -1,6 +1,7 @@
 """A whole API on memory: real services, memory adapters, a clock that moves only when told. And a tiny ASGI client."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,6 +14,7 @@ from halley.assets.links import LinkSigner
 from halley.assets.shelf import Shelf
 from halley.blobs.memory import MemoryBlobs
 from halley.bus.local import LocalBus
+from halley.egress import Egress, Rules
 from halley.events.hub import Hub
 from halley.ids import TimeOrderedIds
 from halley.keys.records import DEFAULT_SCOPES
@@ -27,9 +29,16 @@ from halley.settings import Settings
 from halley.store.memory import MemoryStore
 from halley.testing.clock import FakeClock
 from halley.web.pages import Pages
+from halley.webhooks.address import Receivers
+from halley.webhooks.desk import WebhookDesk
+from halley.webhooks.events import WebhookEvent
+from halley.webhooks.records import Delivery, Message, completed_id
+from halley.webhooks.signing import Signer
 
 SECRET = b"files-secret"
 SESSION = "session"
+HOOK = "https://me:pw@receiver.example/hook?x=1"
+HOOK_BODY = '{"id":"x","output":"é"}'.encode()
 
 
 class CountingStore(MemoryStore):
@@ -128,6 +137,14 @@ class World:
             clock=self.clock,
             new_id=new_id,
         )
+        self.desk = WebhookDesk(
+            store=self.store.deliveries,
+            signer=Signer(b"w" * 32, self.store.deliveries, self.clock),
+            receivers=Receivers(Egress(Rules()), limit_bytes=2048, http=False, is_loopback_open=False),
+            bus=self.bus,
+            clock=self.clock,
+            overlap_seconds=86_400.0,
+        )
         self.reasons: dict[str, str] = {}
         self.api: Api = build_api(
             settings=self.settings,
@@ -142,6 +159,7 @@ class World:
             new_id=new_id,
             health=lambda: self.reasons,
             pages=Pages(),
+            webhooks=self.desk,
             download_secret=SECRET,
         )
         self.bus.subscribe(self.api.receive)
@@ -286,6 +304,37 @@ class World:
             size_bytes=info.size_bytes,
             content_type=kind,
         )
+
+    async def delivery(self, prediction_id: str, event: WebhookEvent = WebhookEvent.COMPLETED) -> Delivery:
+        """A message about the prediction, and an attempt at it that is under way."""
+        row = await self.row(prediction_id)
+        message = Message(
+            id=completed_id(prediction_id),
+            account_id=row.account_id,
+            prediction_id=prediction_id,
+            url=HOOK,
+            endpoint="receiver.example:443",
+            body=HOOK_BODY,
+            created_at=self.clock.now(),
+            next_at=self.clock.now(),
+        )
+        await self.store.deliveries.record([message], 1)
+        attempt = Delivery(
+            id=self.api.parts.new_id(),
+            account_id=row.account_id,
+            prediction_id=prediction_id,
+            message_id=message.id,
+            event=event,
+            attempt=1,
+            url=HOOK,
+            headers={"webhook-id": message.id},
+            body_sha256=hashlib.sha256(HOOK_BODY).hexdigest(),
+            body_bytes=len(HOOK_BODY),
+            started_at=self.clock.now(),
+        )
+        await self.store.deliveries.begin(attempt)
+        self.clock.advance(1)
+        return attempt
 
     async def row(self, prediction_id: str) -> Prediction:
         row = await self.store.get(prediction_id)

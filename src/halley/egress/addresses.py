@@ -125,10 +125,16 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
                 f"The operator can allow it: egress.allow = [{_written(address, port)!r}]."
             )
         if port not in WEB_PORTS:
-            raise AddressRefused(
-                f"Port {port} is not allowed, only 80 and 443. "
-                f"The operator can allow it: egress.allow = [{f'{PUBLIC}:{port}'!r}]."
-            )
+            raise _closed_port(port)
+
+    def check_port(self, port: int) -> None:
+        """Refuse a port that is open at no address, so that a name need not be looked up.
+
+        Raises:
+            AddressRefused: whatever the name leads to, it will be refused.
+        """
+        if port not in WEB_PORTS and not any(line.port in (None, port) for line in self.allowed):
+            raise _closed_port(port)
 
 
 def rules_from(allow: Iterable[str], *, http: bool = True) -> Rules:
@@ -193,6 +199,13 @@ def _number(part: str, whole: str) -> int:
         return int(part, 8) if part.startswith("0") and part != "0" else int(part)
     except ValueError:
         raise ValueError(f"{whole!r} is no IPv4 address.") from None
+
+
+def _closed_port(port: int) -> AddressRefused:
+    return AddressRefused(
+        f"Port {port} is not allowed, only 80 and 443. "
+        f"The operator can allow it: egress.allow = [{f'{PUBLIC}:{port}'!r}]."
+    )
 
 
 def _port(text: str) -> int:

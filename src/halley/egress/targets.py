@@ -89,6 +89,8 @@ def _check_written(target: Target, rules: Rules) -> None:
     elif target.host.rstrip(".").rpartition(".")[2] == "localhost":
         # RFC 6761: such names always mean this machine, so there is nothing to look up
         _check_any([address for text in _LOOPBACK if (address := canonical(text))], target.port, rules)
+    else:
+        rules.check_port(target.port)
 
 
 def _check_any(addresses: list[Address], port: int, rules: Rules) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from halley.errors import AddressRefused
 from halley.webhooks.ports import Door
 
-_UNFIT: Final = re.compile(r"[\x00-\x20\x7f]")
+_UNFIT: Final = re.compile(r"[\x00-\x20\x7f\\]")  # readers of URLs disagree about the backslash
 _PORTS: Final = {"http": 80, "https": 443}
 _NO_URL: Final = "must be an http or https URL"
 

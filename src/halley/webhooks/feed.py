@@ -51,6 +51,7 @@ class Feed:
         self._lanes = lanes
         self._clock = clock
         self._alarm = Alarm(clock)
+        self._position = 0
 
     def receive(self, hint: Hint) -> None:
         """Hints from the bus."""
@@ -59,18 +60,18 @@ class Feed:
 
     async def run(self) -> None:
         """Read on until cancelled."""
-        position = await self._store.position()
+        self._position = await self._store.position()
         while True:
-            read_on = await self.look(position)
-            if read_on == position:
+            notices = await self._store.read_notices(self._position, _NOTICES_AT_ONCE)
+            if notices:
+                self._position = await self._take(notices)
+            else:
                 await self._alarm.sleep(POLL_SECONDS)
                 await self._clock.sleep(PACE_SECONDS)
-            position = read_on
 
-    async def look(self, position: int) -> int:
-        """Take in one portion of the log; the position behind it."""
-        notices = await self._store.read_notices(position, _NOTICES_AT_ONCE)
-        return await self._take(notices) if notices else position
+    async def is_behind(self) -> bool:
+        """Whether something is recorded that was not taken in yet."""
+        return bool(await self._store.read_notices(self._position, 1))
 
     async def _take(self, notices: Sequence[Notice]) -> int:
         messages: list[Message] = []

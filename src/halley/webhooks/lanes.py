@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from halley.clock import Clock
@@ -36,24 +36,24 @@ class Lane:
     async def run(self) -> None:
         """Deliver what is due, wait for what is not yet, end when there is nothing left."""
         while not self._lanes.is_stopping:
-            message = await self._next()
+            now = self._lanes.clock.now()  # one for both questions: what comes due between them would be missed
+            message = await self._next(now)
             if message is not None:
                 await self.slots.take(urgent=True)
                 self.under_way.add(message.id)
                 self._lanes.start(self, message.id)
                 continue
-            now = self._lanes.clock.now()
             due_at = await self._lanes.store.next_due_at(self._endpoint, now)
             if due_at is None and not self.under_way and not self.alarm.is_rung:
                 break  # whoever brings the next message begins a new one
             await self.alarm.sleep(_LOOK_SECONDS if due_at is None else _seconds(due_at - now))
         self.is_running = False
 
-    async def _next(self) -> Message | None:
+    async def _next(self, now: datetime) -> Message | None:
         """The first message that may go now."""
         limit = _PORTION + len(self.under_way)
         while True:
-            found = await self._lanes.store.due(self._endpoint, self._lanes.clock.now(), limit)
+            found = await self._lanes.store.due(self._endpoint, now, limit)
             for message in found:
                 if message.id not in self.under_way and not self._lanes.is_held(message.prediction_id):
                     return message
@@ -126,6 +126,14 @@ class Lanes:
         self.is_stopping = True
         for lane in self._lanes.values():
             lane.alarm.ring()
+
+    async def has_due(self) -> bool:
+        """Whether a message waits only for its turn."""
+        now = self.clock.now()
+        for endpoint in await self.store.endpoints():
+            if await self.store.due(endpoint, now, 1):
+                return True
+        return False
 
     @property
     def is_idle(self) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final
 
@@ -27,6 +28,7 @@ _FORGET_AT_ONCE: Final = 500
 _CLOCK_SECONDS: Final = 2.0  # between two looks at the clocks
 _CLOCK_SLACK_SECONDS: Final = 1.0  # the two clocks drift a little without anybody setting one
 _DRAIN_LOOK_SECONDS: Final = 0.05
+_LAST_WORDS_SECONDS: Final = 2.0  # after a stop, for what ended with it; a long queue is not worked off then
 _INTERRUPTED: Final = "The server stopped during this attempt: whether it arrived is not known."
 
 
@@ -114,12 +116,25 @@ class Webhooks:
             group.create_task(self._watch_clock())
 
     async def drain(self) -> None:
-        """Begin nothing more and let the attempts end that are under way; the others come after the next start."""
+        """Tell what ended just now, let the attempts end that are under way, and begin nothing more.
+
+        Whatever is left comes after the next start.
+        """
+        now = self._clock.monotonic()
+        await self._until(self._is_quiet, now + _LAST_WORDS_SECONDS)
         self._updates.stop()
         self._lanes.stop()
-        end = self._clock.monotonic() + self._rules.total_seconds
-        while not self._lanes.is_idle and self._clock.monotonic() < end:
+        await self._until(self._is_idle, now + self._rules.total_seconds)
+
+    async def _until(self, is_so: Callable[[], Awaitable[bool]], end: float) -> None:
+        while self._clock.monotonic() < end and not await is_so():
             await self._clock.sleep(_DRAIN_LOOK_SECONDS)
+
+    async def _is_quiet(self) -> bool:
+        return not await self._feed.is_behind() and not await self._lanes.has_due()
+
+    async def _is_idle(self) -> bool:
+        return self._lanes.is_idle
 
     async def _tidy(self) -> None:
         """Forget old lines of the log; look for messages whose hint was lost."""

@@ -10,6 +10,7 @@ import httpx
 import replicate
 from replicate.exceptions import ModelError, ReplicateError
 from replicate.stream import EventSource
+from replicate.webhook import Webhooks, WebhookValidationError
 
 
 def picture(file):
@@ -158,6 +159,29 @@ def unknown_model():
     except ReplicateError as error:
         return {"status": error.status, "text": str(error)}
     return None
+
+
+def told(webhook, events=None):
+    made = replicate.predictions.create(
+        model="demo/text",
+        input={"prompt": "A function is", "max_tokens": 12, "seed": 1},
+        webhook=webhook,
+        **({"webhook_events_filter": events} if events else {}),
+    )
+    return made.id
+
+
+def secret():
+    return replicate.webhooks.default.secret().key
+
+
+def verify(headers, body):
+    secret = replicate.webhooks.default.secret()
+    try:
+        Webhooks.validate(headers=headers, body=body, secret=secret, tolerance=300)
+    except WebhookValidationError as error:
+        return {"secret": secret.key, "valid": False, "error": type(error).__name__}
+    return {"secret": secret.key, "valid": True}
 
 
 if __name__ == "__main__":

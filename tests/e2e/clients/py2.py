@@ -130,5 +130,9 @@ def unknown_model():
     return None
 
 
+def secret():
+    return replicate.webhooks.default.secret.get().key
+
+
 if __name__ == "__main__":
     print(json.dumps(globals()[sys.argv[1]](**json.loads(sys.argv[2]))))

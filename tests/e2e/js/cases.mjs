@@ -3,7 +3,8 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { EventSource } from "eventsource";
-import Replicate from "replicate";
+
+import Replicate, { validateWebhook } from "replicate";
 import { createReadableStream } from "replicate/lib/stream.js";
 
 const base = process.env.REPLICATE_BASE_URL;
@@ -192,6 +193,23 @@ const cases = {
       return { status: error.response.status, text: error.message };
     }
     return null;
+  },
+  async told({ webhook, events }) {
+    const made = await replicate.predictions.create({
+      model: "demo/text",
+      input: { prompt: "A function is", max_tokens: 12, seed: 1 },
+      webhook,
+      ...(events ? { webhook_events_filter: events } : {}),
+    });
+    return made.id;
+  },
+  async secret() {
+    return (await replicate.webhooks.default.secret.get()).key;
+  },
+  async verify({ headers, body }) {
+    const secret = (await replicate.webhooks.default.secret.get()).key;
+    const request = new Request("http://receiver.example/hook", { method: "POST", headers, body });
+    return { secret, valid: await validateWebhook(request, secret) };
   },
   async unknown_model() {
     try {

@@ -59,6 +59,7 @@ OPEN = Rules()
         ("http://[64:ff9b::7f00:1]/", "NAT64"),
         ("http://[fec0::1]/", "site-local"),
         ("http://8.8.8.8:22/", "Port 22"),
+        ("http://example.org:22/", "Port 22"),
         ("https://10.0.0.5/", "private"),
     ],
 )
@@ -79,7 +80,7 @@ def test_what_can_never_be_fetched_is_refused_at_once(url: str, reason: str) -> 
     ],
 )
 def test_an_accepted_url_is_canonical(url: str, host: str, port: int, path: str) -> None:
-    target = parse_target(url, OPEN)
+    target = parse_target(url, rules_from(["public:8000"]))
     assert (target.host, target.port, target.path) == (host, port, path)
 
 

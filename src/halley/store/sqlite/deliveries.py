@@ -29,9 +29,9 @@ _NOTICES: Final = (
 )
 _KINDS: Final = ", ".join(f"'{kind}'" for kind in TOLD_BY)
 _OF_ACCOUNT: Final = (
-    'SELECT e."offset", e.prediction_id, e.kind FROM events AS e JOIN predictions AS p ON p.id = e.prediction_id'
-    f' WHERE e."offset" > ?1 AND e."offset" <= ?2 AND e.kind IN ({_KINDS}) AND p.account_id = ?3'
-    ' AND (?4 IS NULL OR p.key_id = ?4) ORDER BY e."offset" LIMIT ?5'
+    'SELECT e."offset", e.prediction_id, e.kind FROM events AS e NOT INDEXED CROSS JOIN predictions AS p'
+    f' WHERE p.id = e.prediction_id AND e."offset" > ?1 AND e."offset" <= ?2 AND e.kind IN ({_KINDS})'
+    ' AND p.account_id = ?3 AND (?4 IS NULL OR p.key_id = ?4) ORDER BY e."offset" LIMIT ?5'
 )
 _LAST_OFFSET: Final = 'SELECT coalesce(max("offset"), 0) FROM events'
 _FIRST_SINCE: Final = (
@@ -106,7 +106,7 @@ _FORGET_DELIVERIES: Final = (
 )
 _FORGET_MESSAGES: Final = (
     "DELETE FROM webhook_messages WHERE number IN (SELECT number FROM webhook_messages WHERE created_at < ?"
-    " AND next_at IS NULL ORDER BY number LIMIT ?)"
+    " AND next_at IS NULL ORDER BY created_at LIMIT ?)"
 )
 
 _ENDED_GENERATIONS: Final = (

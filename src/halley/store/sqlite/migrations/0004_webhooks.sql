@@ -24,6 +24,7 @@ CREATE TABLE webhook_messages (
     body BLOB -- NULL once the data of the prediction is removed
 );
 CREATE INDEX webhook_messages_due ON webhook_messages (endpoint, next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX webhook_messages_settled ON webhook_messages (created_at) WHERE next_at IS NULL;
 CREATE INDEX webhook_messages_of_prediction ON webhook_messages (prediction_id);
 
 -- The delivery log: one row for each attempt, written before it is made.

@@ -1,0 +1,439 @@
+"""Attempts: when they are repeated, when not, and what the log says of them."""
+
+import asyncio
+import hashlib
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from halley.errors import AddressRefused, FetchFailed, StorageFull
+from halley.predictions.status import Fact
+from halley.webhooks.ports import Posted
+from halley.webhooks.records import MessageState, Outcome, completed_id
+from halley.webhooks.schedule import Schedule
+from unit.webhooks.conftest import HOOK, Room, settled
+
+pytestmark = pytest.mark.anyio
+DOWN = FetchFailed("https://receiver.example/hook could not be reached: ConnectError")
+
+
+async def state_of(room: Room, prediction_id: str) -> MessageState:
+    message = await room.store.deliveries.message(completed_id(prediction_id))
+    assert message is not None
+    return message.state
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+async def test_any_2xx_is_success(room: Room, status: int) -> None:
+    room.receiver.always = status
+    made = await room.done()
+    await room.pass_time(120)
+    assert len(room.told) == 1
+    assert await state_of(room, made) is MessageState.DELIVERED
+    (line,) = await room.log()
+    assert (line.outcome, line.status, line.answer, line.error) == (Outcome.DELIVERED, status, b"said", None)
+
+
+@pytest.mark.parametrize("answer", [301, 404, 429, 500, DOWN, AddressRefused("private")])
+async def test_everything_else_is_tried_again_for_about_a_minute(room: Room, answer: int | Exception) -> None:
+    room.receiver.always = answer
+    began = room.clock.monotonic()
+    made = await room.done()
+    await room.pass_time(300)
+    assert [round(one.at - began) for one in room.told] == [0, 2, 6, 14, 30, 62]
+    assert len({one.id for one in room.told}) == 1
+    assert len({one.content for one in room.told}) == 1
+    assert len({one.headers["webhook-timestamp"] for one in room.told}) == 6  # and signed anew each time
+    assert await state_of(room, made) is MessageState.FAILED
+    log = await room.log()
+    assert [line.attempt for line in log] == [1, 2, 3, 4, 5, 6]
+    assert {line.outcome for line in log} == {Outcome.FAILED}
+    planned = [(line.next_at - line.started_at).total_seconds() if line.next_at else None for line in log]
+    assert planned == pytest.approx([2, 4, 8, 16, 32, None], abs=0.01)
+
+
+async def test_a_redirect_is_not_followed_and_the_log_says_so(room: Room) -> None:
+    room.receiver.answers = [Posted(status=301, headers={"location": "https://other.example/"}, body=b"")]
+    await room.done()
+    await room.pass_time(3)
+    assert {one.url for one in room.told} == {HOOK}
+    first, second = await room.log()
+    assert "not followed" in (first.error or "")
+    assert second.outcome is Outcome.DELIVERED
+
+
+async def test_an_attempt_of_a_passing_state_is_made_once(room: Room) -> None:
+    room.receiver.answers = [500]
+    made = await room.create()
+    await room.start(made)
+    await room.say(made, room.maker.part(1))
+    await room.pass_time(60)
+    (line,) = await room.log()
+    assert (line.event, line.outcome, line.next_at) == ("output", Outcome.FAILED, None)
+
+
+async def test_410_ends_it_for_this_prediction_alone(room: Room) -> None:
+    room.receiver.answers = [410]
+    gone = await room.done()
+    other = await room.done()
+    await room.pass_time(100)
+    assert await state_of(room, gone) is MessageState.GONE
+    assert await state_of(room, other) is MessageState.DELIVERED
+    assert len(room.told) == 2
+
+
+async def test_410_for_a_passing_state_ends_the_others_too(room: Room) -> None:
+    room.receiver.answers = [410]
+    made = await room.create()
+    await room.start(made)
+    await room.say(made, room.maker.part(1))
+    await room.pass_time(1)
+    await room.say(made, room.maker.part(2))
+    await room.pass_time(1)
+    await room.finish(made)
+    await room.pass_time(100)
+    assert len(room.told) == 1
+    assert await state_of(room, made) is MessageState.GONE
+
+
+async def test_a_receiver_may_ask_for_more_time(room: Room) -> None:
+    busy = Posted(status=429, headers={"retry-after": "30"}, body=b"")
+    room.receiver.answers = [busy]
+    began = room.clock.monotonic()
+    await room.done()
+    await room.pass_time(60)
+    assert [round(one.at - began) for one in room.told] == [0, 30]
+
+
+async def test_a_receiver_that_is_down_for_an_hour_gets_everything_afterwards(anyio_backend: str) -> None:
+    room = Room(retry_for_seconds=3 * 86_400)
+    await room.begin()
+    room.receiver.always = DOWN
+    made = [await room.done() for _ in range(5)]
+    await room.pass_time(3600)
+    assert len(room.told) == 5 * 11  # 2 s, doubling
+    room.receiver.always = 200
+    await room.pass_time(4096)
+    arrived = room.told[55:]
+    assert sorted(one.id for one in arrived) == sorted(completed_id(each) for each in made)
+    assert {await state_of(room, each) for each in made} == {MessageState.DELIVERED}
+    await room.kill()
+
+
+def test_the_longest_schedule_ends_within_three_days() -> None:
+    schedule = Schedule(2.0, 3 * 86_400, lambda low, high: (low + high) / 2)
+    pauses: list[float] = []
+    while (pause := schedule.pause(len(pauses) + 1)) is not None:
+        pauses.append(pause)
+    assert pauses[:5] == [2, 4, 8, 16, 32]
+    assert max(pauses) == 6 * 3600
+    assert 2.5 * 86_400 < sum(pauses) <= 3 * 86_400
+
+
+def test_pauses_are_spread() -> None:
+    seen: list[tuple[float, float]] = []
+    schedule = Schedule(2.0, 62.0, lambda low, high: seen.append((low, high)) or low)
+    assert [schedule.pause(n) for n in range(1, 7)] == pytest.approx([1.6, 3.2, 6.4, 12.8, 25.6, None])
+    assert seen[0] == (0.8, 1.2)
+    assert schedule.pause(1, at_least=100.0) == 100.0
+    assert schedule.pause(1, at_least=1e9) == 6 * 3600
+
+
+async def test_a_slow_receiver_delays_no_other(room: Room) -> None:
+    slow = "https://slow.example/hook"
+    room.receiver.gates[slow] = asyncio.Event()
+    for _ in range(50):
+        await room.done(slow)
+    quick = [await room.done() for _ in range(5)]
+    await room.pass_time(0.5)
+    assert [one.body["id"] for one in room.told if one.url == HOOK] == quick
+    assert sum(one.url == slow for one in room.told) == 4
+
+
+async def test_a_slow_receiver_gets_its_ends_before_its_passing_states(anyio_backend: str) -> None:
+    room = Room(per_endpoint=1)
+    await room.begin()
+    gate = room.receiver.gates[HOOK] = asyncio.Event()
+    await room.done()
+    await room.pass_time(0.1)
+    live = await room.create(events=("output",))
+    await room.start(live)
+    await room.say(live, room.maker.part(1))
+    last = await room.done()
+    await room.pass_time(0.2)
+    room.receiver.gates.clear()
+    gate.set()
+    await room.pass_time(0.2)
+    assert [one.body["id"] for one in room.told[1:]] == [last, live]
+    await room.kill()
+
+
+async def test_the_log_holds_what_was_sent_but_no_password(room: Room) -> None:
+    hook = "https://me:p%40ss@receiver.example/hook?token=secret"
+    await room.done(hook)
+    await room.pass_time(0.2)
+    (arrived,) = room.told
+    assert arrived.url == "https://receiver.example/hook?token=secret"
+    assert arrived.headers["authorization"] == "Basic bWU6cEBzcw=="  # me:p@ss
+    (line,) = await room.log()
+    assert line.url == hook  # to its owner it is shown as given
+    assert dict(line.headers) == {**arrived.headers, "authorization": "********"}
+    assert line.body_sha256 == hashlib.sha256(arrived.content).hexdigest()
+    assert line.body_bytes == len(arrived.content)
+
+
+async def test_no_secret_of_the_url_comes_into_the_server_s_log(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    room.receiver.always = 500
+    await room.done("https://me:passw@receiver.example/hook?token=sesame")
+    await room.pass_time(80)
+    assert "receiver.example/hook" in caplog.text
+    assert "passw" not in caplog.text
+    assert "sesame" not in caplog.text
+
+
+async def test_an_attempt_that_breaks_inside_us_is_an_attempt_in_vain(room: Room) -> None:
+    room.receiver.answers = [UnicodeError("odd answer")]
+    await room.done()
+    await room.pass_time(3)
+    first, second = await room.log()
+    assert (first.outcome, second.outcome) == (Outcome.FAILED, Outcome.DELIVERED)
+    assert "internal error" in (first.error or "")
+    assert not room.has_crashed
+
+
+# restarts
+
+
+async def test_a_restart_goes_on_where_it_stopped(room: Room) -> None:
+    room.receiver.always = 500
+    made = await room.done()
+    await room.pass_time(7)
+    assert len(room.told) == 3
+    await room.kill()
+    await room.pass_time(20)
+    room.receiver.always = 200
+    await room.begin()
+    await room.pass_time(1)
+    assert len(room.told) == 4
+    assert {one.id for one in room.told} == {completed_id(made)}
+    assert await state_of(room, made) is MessageState.DELIVERED
+
+
+async def test_an_attempt_cut_by_a_crash_shows_and_is_repeated(room: Room) -> None:
+    room.receiver.gates[HOOK] = asyncio.Event()
+    await room.done()
+    await room.pass_time(0.2)
+    await room.kill()
+    room.receiver.gates.clear()
+    await room.begin()
+    await room.pass_time(0.2)
+    first, second = await room.log()
+    assert (first.outcome, second.outcome) == (Outcome.INTERRUPTED, Outcome.DELIVERED)
+    assert (first.attempt, second.attempt) == (1, 2)
+    assert first.message_id == second.message_id
+    assert "not known" in (first.error or "")
+
+
+async def test_a_crash_in_the_last_attempt_costs_nothing(room: Room) -> None:
+    room.receiver.always = 500
+    made = await room.done()
+    await room.pass_time(61)
+    assert len(room.told) == 5
+    room.receiver.gates[HOOK] = asyncio.Event()
+    await room.pass_time(2)
+    assert len(room.told) == 6
+    await room.kill()
+    room.receiver.gates.clear()
+    room.receiver.always = 200
+    await room.begin()
+    await room.pass_time(1)
+    assert await state_of(room, made) is MessageState.DELIVERED
+
+
+async def test_an_end_that_nobody_read_before_the_crash_is_told_afterwards(room: Room) -> None:
+    await room.kill()
+    made = await room.done()
+    await room.begin()
+    await room.pass_time(0.1)
+    assert [one.id for one in room.told] == [completed_id(made)]
+
+
+async def test_planted_bug_a_position_that_moves_before_the_message_is_stored_loses_it(room: Room) -> None:
+    record = room.store.deliveries.record
+
+    async def position_first(messages, position, ended=()):
+        await record([], position, ended)
+        await asyncio.Event().wait()  # the crash comes here
+
+    room.store.deliveries.record = position_first
+    made = await room.done()
+    await room.pass_time(0.2)
+    await room.kill()
+    room.store.deliveries.record = record
+    await room.begin()
+    await room.pass_time(5)
+    assert await room.store.deliveries.message(completed_id(made)) is None
+    assert room.told == []
+
+
+async def test_a_stop_lets_attempts_end_and_begins_no_more(room: Room) -> None:
+    gate = room.receiver.gates[HOOK] = asyncio.Event()
+    made = [await room.done() for _ in range(6)]
+    await room.pass_time(0.2)
+    draining = asyncio.create_task(room.webhooks.drain())
+    await room.pass_time(3)
+    assert not draining.done()
+    gate.set()
+    await room.pass_time(0.5)
+    assert draining.done()
+    assert len(room.told) == 4
+    await room.kill()
+    await room.begin()
+    await room.pass_time(0.5)
+    assert sorted(one.body["id"] for one in room.told) == sorted(made)
+    assert {line.outcome for line in await room.log()} == {Outcome.DELIVERED}
+
+
+async def test_a_stop_tells_what_has_just_ended(room: Room) -> None:
+    made = await room.done()
+    draining = asyncio.create_task(room.webhooks.drain())
+    await room.pass_time(0.5)
+    assert draining.done()
+    assert [one.body["id"] for one in room.told] == [made]
+
+
+async def test_a_stop_does_not_wait_for_ever(room: Room) -> None:
+    room.receiver.gates[HOOK] = asyncio.Event()
+    await room.done()
+    await room.pass_time(0.2)
+    draining = asyncio.create_task(room.webhooks.drain())
+    await room.pass_time(10.2)
+    assert draining.done()
+
+
+# troubles of our own
+
+
+async def test_a_full_disk_delays_and_loses_nothing(room: Room) -> None:
+    record = room.store.deliveries.record
+    fails = 3
+
+    async def full(*args):
+        nonlocal fails
+        fails -= 1
+        if fails >= 0:
+            raise StorageFull("no room")
+        await record(*args)
+
+    room.store.deliveries.record = full
+    made = await room.done()
+    await room.pass_time(5)
+    assert [one.id for one in room.told] == [completed_id(made)]
+
+
+async def test_a_broken_store_ends_the_service(room: Room) -> None:
+    async def broken(*args):
+        raise RuntimeError("the disk is gone")
+
+    room.store.deliveries.record = broken
+    await room.done()
+    await room.pass_time(0.2)
+    assert room.has_crashed
+
+
+@pytest.mark.parametrize("seconds", [86_400, -86_400])
+async def test_a_clock_that_is_set_moves_no_pending_attempt(room: Room, seconds: int) -> None:
+    room.receiver.always = 500
+    began = room.clock.monotonic()
+    await room.done()
+    await room.pass_time(7.5)
+    room.clock.jump(seconds)
+    await room.pass_time(120)
+    times = [round(one.at - began) for one in room.told]
+    assert times[:3] == [0, 2, 6]
+    assert times[3] in {8, 9, 10, 14}  # after a jump forward one attempt may come before the jump is noticed
+    assert len(times) == 6
+    assert times[-1] <= 64
+    stamps = [int(one.headers["webhook-timestamp"]) for one in room.told]
+    assert abs(stamps[3] - stamps[2] - seconds) < 20  # what is signed is the wall clock, as the receiver's is
+
+
+async def test_a_late_delivery_keeps_its_body_after_the_data_is_gone(room: Room) -> None:
+    room.receiver.answers = [500, 500]
+    made = await room.done()
+    await room.pass_time(1)
+    entry = room.store._entries[made]
+    entry.prediction = msgspec.structs.replace(entry.prediction, data_removed_at=room.clock.now(), output=None)
+    await room.pass_time(10)
+    assert [one.body["output"] for one in room.told] == ["done"] * 3
+    message = await room.store.deliveries.message(completed_id(made))
+    assert message is not None
+    assert message.body is None  # delivered: now it goes, too
+
+
+async def test_the_log_ends_after_its_time(room: Room) -> None:
+    await room.done()
+    await room.pass_time(1)
+    room.clock.advance(7 * 86_400 + 120)
+    await settled()
+    await room.pass_time(61)
+    assert await room.log() == []
+
+
+async def test_a_message_can_be_sent_again(room: Room) -> None:
+    room.receiver.always = 500
+    made = await room.done()
+    await room.pass_time(100)
+    room.receiver.always = 200
+    (*_, last) = await room.log()
+    message = await room.desk.resend(last.id, "anna")
+    assert message.state is MessageState.PENDING
+    await room.pass_time(0.5)
+    assert len(room.told) == 7
+    assert {one.id for one in room.told} == {completed_id(made)}
+    assert (await room.log())[-1].attempt == 7
+    assert await state_of(room, made) is MessageState.DELIVERED
+
+
+async def test_sending_again_while_it_is_pending_makes_it_due_now(room: Room) -> None:
+    room.receiver.answers = [500]
+    await room.done()
+    await room.pass_time(0.2)
+    (line,) = await room.log()
+    await room.desk.resend(line.id, "anna")
+    await room.pass_time(0.2)
+    assert len(room.told) == 2
+    await room.pass_time(60)
+    assert len(room.told) == 2
+
+
+async def test_an_unfinished_prediction_gives_its_slot_to_nobody(room: Room) -> None:
+    """A prediction that ends while its start waits for a slot: both come, in order."""
+    gate = room.receiver.gates[HOOK] = asyncio.Event()
+    for _ in range(4):
+        await room.done()
+    await room.pass_time(0.1)
+    made = await room.create(events=("start", "completed"))
+    await room.start(made)
+    await room.pass_time(0.1)
+    await room.finish(made, fact=Fact.FAILED)
+    await room.pass_time(0.1)
+    room.receiver.gates.clear()
+    gate.set()
+    await room.pass_time(0.5)
+    assert [one.body["status"] for one in room.told if one.body["id"] == made] == ["processing", "failed"]
+
+
+async def test_times_in_the_log_are_measured(room: Room) -> None:
+    gate = room.receiver.gates[HOOK] = asyncio.Event()
+    await room.done()
+    await room.pass_time(3)
+    (line,) = await room.log()
+    assert line.outcome is None
+    gate.set()
+    await room.pass_time(0.1)
+    (line,) = await room.log()
+    assert line.latency_seconds == pytest.approx(3, abs=0.2)
+    assert room.clock.now() - line.started_at < timedelta(seconds=4)
