@@ -3,7 +3,6 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { EventSource } from "eventsource";
-
 import Replicate, { validateWebhook } from "replicate";
 import { createReadableStream } from "replicate/lib/stream.js";
 
