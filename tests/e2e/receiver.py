@@ -1,6 +1,7 @@
 """A receiver of webhooks on loopback: keeps what arrives, answers as it is told."""
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +19,8 @@ class Arrived:
     headers: dict[str, str]
     content: bytes
     status: int = 0  # as it was answered
+    begins_at: float = 0.0  # monotonic
+    ends_at: float = math.inf
 
     @property
     def id(self) -> str:
@@ -43,10 +46,11 @@ class Receiver:
                 content = self.rfile.read(int(self.headers["content-length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 with outer._lock:
-                    message = Arrived(len(outer.arrived), self.path, headers, content)
+                    message = Arrived(len(outer.arrived), self.path, headers, content, begins_at=time.monotonic())
                     outer.arrived.append(message)
                     outer._lock.notify_all()
                 message.status = answer(message)
+                message.ends_at = time.monotonic()
                 try:
                     self.send_response(message.status)
                     self.send_header("content-length", "2")

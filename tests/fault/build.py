@@ -7,7 +7,8 @@ The folder is how a test talks to it, by files that it makes and removes:
     strike   "before_commit 0.5": the process kills itself there, with that chance, once a create is in the commit
     full     the database may not grow beyond its present size, and the blobs take nothing
 
-The planted bugs exist in the store's constructor only, and only this build can pass them.
+The planted bugs of the store exist in its constructor only, and only this build can pass them. Those of webhooks are
+made here.
 """
 
 import asyncio
@@ -30,6 +31,7 @@ from halley.cli.main import main
 from halley.errors import StorageFull
 from halley.predictions.ports import Created, NewPrediction
 from halley.store.sqlite import SqliteStore, open_sqlite
+from halley.webhooks.updates import Updates
 
 STRIKE: Final = "strike"
 FULL: Final = "full"
@@ -121,6 +123,21 @@ def _refuse(disk: Disk) -> None:
         raise StorageFull("The disk of this test is full.")
 
 
+def plant_in_webhooks(store: SqliteStore, planted: frozenset[str]) -> None:
+    """Bugs of webhooks: the position moves before the message is stored; the end overtakes what is under way."""
+    record = store.deliveries.record
+
+    async def position_first(messages: Any, position: int, ended: Any = ()) -> None:
+        await record((), position, ended)
+        await asyncio.sleep(LINGER_SECONDS)
+        await record(messages, position)
+
+    if "webhook_position_first" in planted:
+        store.deliveries.record = position_first  # type: ignore[method-assign]
+    if "webhook_overtakes" in planted:
+        Updates.is_busy = lambda *_: False  # type: ignore[method-assign]
+
+
 def faulty_store(strikes: Strikes, disk: Disk, planted: frozenset[str]) -> Any:
     """`open_sqlite` with all that can go wrong."""
 
@@ -134,6 +151,7 @@ def faulty_store(strikes: Strikes, disk: Disk, planted: frozenset[str]) -> Any:
                 return create(new)
 
             store.create = noted  # type: ignore[method-assign]
+            plant_in_webhooks(store, planted)
             following = asyncio.create_task(disk.follow(store))
             try:
                 yield store
