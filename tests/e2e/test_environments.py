@@ -28,29 +28,47 @@ def build_wheel(to, config_settings=None, metadata_directory=None):
 """
 
 
+ASKS = """
+from typing import Optional
+from cog import BaseRunner, Secret
+import greeter
+
+
+class Runner(BaseRunner):
+    def run(self, name: str, token: Optional[Secret] = None) -> str:
+        return greeter.WORD + " " + name + (" with " + str(len(token.get_secret_value())) if token else "")
+"""
+
+
+def gated(home: Path, name: str) -> str:
+    """A package that is built once something is written into a pipe of its name."""
+    os.mkfifo(home / f"{name}.gate")
+    (home / name).mkdir()
+    (home / name / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "gated"\nbackend-path = ["."]\n'
+    )
+    path = wheel(home / "made", name, "1.0", "")
+    (home / name / "gated.py").write_text(BACKEND.format(gate=str(home / f"{name}.gate"), wheel=str(path)))
+    return str(home / name)
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("environments")
     wheels = home / "wheels"
     wheel(wheels, "greeter", "1.0", "WORD = 'Hello'\n")
     wheel(wheels, "greeter", "2.0", "WORD = 'Salve'\n")
-    (home / "slow").mkdir()
-    os.mkfifo(home / "gate")
-    (home / "slow" / "pyproject.toml").write_text(
-        '[build-system]\nrequires = []\nbuild-backend = "gated"\nbackend-path = ["."]\n'
-    )
-    path = wheel(home / "made", "slow", "1.0", "")
-    (home / "slow" / "gated.py").write_text(BACKEND.format(gate=str(home / "gate"), wheel=str(path)))
     model(home / "old", "greeter<2", wheels=wheels)
-    model(home / "new", "greeter", wheels=wheels)
-    model(home / "late", "greeter", str(home / "slow"), wheels=wheels)
+    model(home / "new", "greeter>=2", wheels=wheels)
+    model(home / "late", "greeter", gated(home, "slow"), wheels=wheels, code=ASKS)
+    model(home / "doomed", "greeter", gated(home, "vain"), "no-such-thing==7", wheels=wheels)
     model(home / "broken", "no-such-thing==7", wheels=wheels)
     return home
 
 
 @pytest.fixture(scope="module")
 def server(home: Path) -> Iterator[Halley]:
-    folders = [str(home / name) for name in ("old", "new", "late", "broken")]
+    folders = [str(home / name) for name in ("old", "new", "late", "doomed", "broken")]
     with Halley(home, "--no-demo", *folders) as server:
         yield server
 
@@ -84,53 +102,90 @@ def check(home: Path, name: str, *words: str) -> "subprocess.CompletedProcess[st
     )
 
 
-def create(server: Halley, name: str) -> tuple[int, dict[str, str], Any]:
-    body = {"version": f"local/{name}", "input": {"name": "Edmond"}}
-    return server.call("POST", "/v1/predictions", body, headers={"Prefer": "wait=30"})
+def create(server: Halley, model: str, *, wait: bool = True, **given: Any) -> tuple[int, dict[str, str], Any]:
+    body = {"version": f"local/{model}", "input": {"name": "Edmond"} | given}
+    return server.call("POST", "/v1/predictions", body, headers={"Prefer": "wait=30"} if wait else {})
 
 
-def settled(server: Halley, name: str) -> tuple[int, Any]:
-    """The answer once the model is not being prepared any more."""
-    end = time.monotonic() + 40
-    while time.monotonic() < end:
-        status, _, answer = create(server, name)
-        if status != 503 or answer["title"] == "Model broken":
-            return status, answer
-        time.sleep(0.1)
-    raise AssertionError(f"{name} is still being prepared:\n{server.log()}")
+def get(server: Halley, made: dict[str, Any]) -> dict[str, Any]:
+    return dict(server.call("GET", f"/v1/predictions/{made['id']}")[2])
+
+
+def ended(server: Halley, made: dict[str, Any]) -> dict[str, Any]:
+    until(lambda: get(server, made)["status"] not in {"starting", "processing"})
+    return get(server, made)
+
+
+def standing(server: Halley, name: str) -> tuple[str, str | None]:
+    shown = server.call("GET", f"/v1/models/local/{name}")[2]
+    return shown["state"], shown["reason"]
 
 
 def test_conflicting_models_run_side_by_side_while_another_is_built(server, home):
-    said = {name: settled(server, name) for name in ("old", "new")}
-    assert [(status, answer["status"], answer["output"]) for status, answer in said.values()] == [
-        (201, "succeeded", "Hello Edmond"),
-        (201, "succeeded", "Salve Edmond"),
-    ]
-    status, headers, answer = create(server, "late")  # its build waits for us
-    assert (status, headers["retry-after"]) == (503, "5")
-    assert "The model local/late cannot run yet: its environment is being built" in answer["detail"]
-    (home / "gate").write_text("open")
-    status, answer = settled(server, "late")
-    assert (status, answer["output"]) == (201, "Salve Edmond")
+    status, _, asked = create(server, "late", wait=False, token="s3cret")
+    assert (status, asked["status"]) == (201, "starting")
+    wrong = create(server, "late", wait=False, name=7)[2]
+    held = create(server, "late", wait=False)[2]
+    for _ in range(2):
+        said = {name: create(server, name) for name in ("old", "new")}
+        assert [(status, answer["status"], answer["output"]) for status, _, answer in said.values()] == [
+            (201, "succeeded", "Hello Edmond"),
+            (201, "succeeded", "Salve Edmond"),
+        ]
+    rows = {row["model"]: row for row in server.call("GET", "/v1/replicas")[2]["results"]}
+    assert rows["local/old"]["pid"] != rows["local/new"]["pid"]
+    assert [rows[f"local/{name}"]["state"] for name in ("old", "new", "late")] == ["ready", "ready", "building"]
+
+    # meanwhile everybody sees what it waits for, and no text of the input, since any could be a secret
+    assert standing(server, "late") == ("preparing", "its environment is being built")
+    waiting = get(server, asked)
+    assert waiting["status"] == "starting"
+    assert waiting["starting_reason"].startswith("its environment is being built: ")
+    assert waiting["input"] == {"name": "[REDACTED]", "token": "[REDACTED]"}
+    (home / "slow.gate").write_text("open")
+    done = ended(server, asked)
+    assert (done["status"], done["output"]) == ("succeeded", "Salve Edmond with 6")
+    assert (done["version"], done["input"]) == (asked["version"], {"name": "Edmond", "token": "[REDACTED]"})
+    assert "starting_reason" not in done
+    assert ended(server, held)["output"] == "Salve Edmond"
+    assert standing(server, "late") == ("ready", None)
+    assert server.call("GET", "/v1/models/local/late")[2]["latest_version"]["id"] == asked["version"]
+
+    refused = create(server, "late", name=7)
+    assert refused[0] == 422
+    failed = ended(server, wrong)
+    assert (failed["status"], failed["termination_reason"]) == ("failed", "input_invalid")
+    assert failed["error"] == refused[2]["detail"]
 
 
 def test_requirements_that_cannot_be_installed_are_a_reason(server):
-    status, answer = settled(server, "broken")
+    until(lambda: standing(server, "broken")[0] == "broken")
+    status, _, answer = create(server, "broken")
     assert (status, answer["title"]) == (503, "Model broken")
     assert answer["detail"].startswith("The model local/broken is broken: The environment of local/broken cannot be")
     assert "No matching distribution found for no-such-thing==7" in answer["detail"]
-    assert "No matching distribution found for no-such-thing==7" in server.log()
+
+
+def test_a_first_build_that_fails_fails_what_waits_for_it(server, home):
+    made = create(server, "doomed", wait=False)[2]
+    assert made["status"] == "starting"
+    (home / "vain.gate").write_text("open")
+    failed = ended(server, made)
+    assert (failed["status"], failed["termination_reason"]) == ("failed", "environment_failed")
+    assert "pip install ended with exit status 1" in failed["error"]
+    assert "No matching distribution found for no-such-thing==7" in failed["error"]
+    assert standing(server, "doomed")[0] == "broken"
+    assert create(server, "doomed")[0] == 503
 
 
 def test_a_rebuild_is_waited_for_and_its_failure_fails_what_waits(server, home):
-    status, answer = settled(server, "old")
-    version = answer["version"]
+    version = create(server, "old")[2]["version"]
     server.stop()
     for note in (home / "data" / "envs").glob("*/halley.json"):
         shutil.rmtree(note.parent)
     (home / "wheels" / "greeter-1.0-py3-none-any.whl").rename(home / "away.whl")
     server.start()
-    (home / "gate").write_text("open")  # it is built again at once, because it was named on the command line
+    (home / "slow.gate").write_text("open")  # it is built again at once, because it was named on the command line
     status, _, answer = create(server, "new")  # the same versions as before, so it is the same version
     assert (status, answer["status"], answer["output"]) == (201, "succeeded", "Salve Edmond")
     status, _, answer = create(server, "old")
@@ -160,13 +215,45 @@ def test_check_says_what_a_model_would_get(home):
 
 
 def test_killed_it_takes_the_build_along_and_the_next_server_builds_anew(home, tmp_path):
-    gate = home / "gate"
+    gate = home / "slow.gate"
     server = Halley(tmp_path, "--no-demo", str(home / "late"))
-    server.start(wait=False)
+    server.start()
     until(lambda: waiting_at(gate))
+    made = create(server, "late", wait=False)[2]
     server.kill()
     until(lambda: not waiting_at(gate))
     with server:
         until(lambda: waiting_at(gate))
+        assert get(server, made)["status"] == "starting"
         gate.write_text("open")
-        assert settled(server, "late")[1]["output"] == "Salve Edmond"
+        done = ended(server, made)
+        assert (done["status"], done["output"], done["version"]) == ("succeeded", "Salve Edmond", made["version"])
+
+
+def test_changed_files_wait_for_their_environment_and_the_old_ones_go_on(home, tmp_path):
+    edited = shutil.copytree(home / "old", tmp_path / "edited")
+    wishes = (edited / "requirements.txt").read_text()
+    with Halley(tmp_path, "--no-demo", "--reload", str(edited)) as server:
+        first = create(server, "edited")[2]
+        assert first["output"] == "Hello Edmond"
+        (edited / "requirements.txt").write_text(f"{wishes}{home / 'slow'}\n")
+        until(lambda: waiting_at(home / "slow.gate"))
+        assert create(server, "edited")[2]["version"] == first["version"]
+        assert standing(server, "edited") == ("ready", None)
+        (home / "slow.gate").write_text("open")
+        until(lambda: create(server, "edited")[2]["version"] != first["version"])
+        assert create(server, "edited")[2]["output"] == "Hello Edmond"
+
+
+def test_what_was_asked_of_files_that_changed_before_they_could_run_fails_with_the_reason(home, tmp_path):
+    edited = shutil.copytree(home / "late", tmp_path / "edited")
+    wishes = (edited / "requirements.txt").read_text()
+    with Halley(tmp_path, "--no-demo", "--reload", str(edited)) as server:
+        until(lambda: waiting_at(home / "slow.gate"))
+        early = create(server, "edited", wait=False)[2]
+        (edited / "requirements.txt").write_text(wishes.replace(str(home / "slow"), ""))
+        failed = ended(server, early)
+        assert (failed["status"], failed["termination_reason"]) == ("failed", "version_unavailable")
+        until(lambda: standing(server, "edited") == ("ready", None))
+        done = create(server, "edited")[2]
+        assert (done["output"], done["version"] != early["version"]) == ("Salve Edmond", True)

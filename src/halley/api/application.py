@@ -22,7 +22,17 @@ from halley.api.asgi import (
 )
 from halley.api.holds import GONE_KEY
 from halley.api.origins import Variants
-from halley.api.parts import Health, ListReplicas, Pages, Parts, ReadOwnLog, no_lines, no_replicas
+from halley.api.parts import (
+    Health,
+    ListReplicas,
+    Pages,
+    Parts,
+    ReadOwnLog,
+    WhyStarting,
+    no_lines,
+    no_reason,
+    no_replicas,
+)
 from halley.api.pictures import Pictures
 from halley.api.problems import internal_problem, method_not_allowed, problem_of, unknown_path
 from halley.api.routes import ROUTES
@@ -204,6 +214,7 @@ def build_api(
     webhooks: WebhookDesk,
     replicas: ListReplicas = no_replicas,
     own_log: ReadOwnLog = no_lines,
+    why_starting: WhyStarting = no_reason,
     download_secret: bytes = b"",
 ) -> Api:
     """Put the API together. Connect its `receive` to the bus; set `draining`, then call `let_go`, to stop.
@@ -226,6 +237,7 @@ def build_api(
         replicas=replicas,
         own_log=own_log,
         webhooks=webhooks,
+        why_starting=why_starting,
         download_secret=download_secret,
         routes=ROUTES,
     )

@@ -47,6 +47,14 @@ def no_lines(_model: str, _after: int) -> Sequence[LogLine]:
     return ()
 
 
+WhyStarting = Callable[[str], str | None]
+"""What predictions of a version wait for, if it is more than their turn."""
+
+
+def no_reason(_: str) -> None:
+    """Of a server that runs no models itself."""
+
+
 class Pages(Protocol):
     """Draws pages for people (web fills it). They hold no scripts, and one style sheet of their own."""
 
@@ -85,6 +93,7 @@ class Parts:
         replicas: ListReplicas,
         own_log: ReadOwnLog,
         webhooks: WebhookDesk,
+        why_starting: WhyStarting,
         download_secret: bytes,
         routes: tuple[Route, ...],
     ) -> None:
@@ -105,7 +114,9 @@ class Parts:
         self.own_log = own_log
         self.webhooks = webhooks
         self.download_secret = download_secret
-        self.presenter = Presenter(settings=settings, catalog=catalog, blobs=blobs, links=links, clock=clock)
+        self.presenter = Presenter(
+            settings=settings, catalog=catalog, blobs=blobs, links=links, clock=clock, why_starting=why_starting
+        )
         self.cache = AnswerCache()
         self.batches = Batches()
         self.encoded = EncodedAnswers(cache=self.cache, presenter=self.presenter, links=links, clock=clock)

@@ -1,7 +1,7 @@
 """Records as the wire shows them. Source: contract section 7."""
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -32,13 +32,23 @@ _NO_LINKS: Final[Mapping[str, str]] = {}
 class Presenter:
     """Makes wire values. It never changes anything and reads nothing but blobs for `data:` URLs."""
 
-    def __init__(self, *, settings: Settings, catalog: Catalog, blobs: Blobs, links: LinkSigner, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        catalog: Catalog,
+        blobs: Blobs,
+        links: LinkSigner,
+        clock: Clock,
+        why_starting: Callable[[str], str | None],
+    ) -> None:
         self._limits = settings.limits
         self._retention = settings.retention
         self._catalog = catalog
         self._blobs = blobs
         self._links = links
         self._clock = clock
+        self._why_starting = why_starting
         self._file_versions: dict[str, bool] = {}
 
     # predictions ------------------------------------------------------------------------------------------------
@@ -70,6 +80,8 @@ class Presenter:
             shown.logs = "" if removed else row.logs
         self._fill_times(shown, row, variant)
         _fill_given(shown, row)
+        if row.status is Status.STARTING and (why := self._why_starting(row.version)) is not None:
+            shown.starting_reason = why
         if row.status is Status.ABORTED and not variant.expose_aborted:
             # one client raises on `aborted`, the others poll for ever (contract D3)
             shown.status = "canceled"
@@ -119,8 +131,8 @@ class Presenter:
         known = self._file_versions.get(version_id)
         if known is None:
             runnable = self._catalog.by_id(version_id)
-            if runnable is None:
-                return False  # withdrawn; both addresses lead to its stream
+            if runnable is None or not runnable.is_described:
+                return False  # withdrawn, or not known yet; both addresses lead to its stream
             known = self._file_versions[version_id] = _is_file_schema(runnable.version.openapi_schema)
         return known
 

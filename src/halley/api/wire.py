@@ -48,6 +48,7 @@ class Prediction(msgspec.Struct, kw_only=True):
     deployment: str | UnsetType = UNSET
     deadline: Time | UnsetType = UNSET
     termination_reason: str | UnsetType = UNSET
+    starting_reason: str | UnsetType = UNSET  # an extension: what it waits for, if it is more than its turn
 
 
 class Version(msgspec.Struct, kw_only=True):

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import anyio.to_thread
-import msgspec
 
 from halley.app.wanted import Wanted
 from halley.clock import Clock
@@ -19,7 +18,7 @@ from halley.models.catalog import Catalog
 from halley.models.ports import ModelStore
 from halley.models.records import Model, Version
 from halley.providers.local import LocalProvider
-from halley.replicas.digest import DigestCache, environment_tag, source_digest, version_id
+from halley.replicas.digest import DigestCache, source_digest, version_id
 from halley.replicas.environments.environments import Environments
 from halley.replicas.inspect import inspect
 from halley.replicas.loading import ModelSource
@@ -45,8 +44,11 @@ class ModelLoader:
         digests: DigestCache,
         environments: Environments,
         on_ready: Callable[[], None],
+        on_broken: Callable[[str, str, str], None],
     ) -> None:
-        """`on_ready` is called whenever one more version can run."""
+        """`on_ready` is called when other versions than before can run; `on_broken` with a version that predictions may
+        wait for and that will not come, an error for people, and a reason word.
+        """
         self._catalog = catalog
         self._store = store
         self._provider = provider
@@ -55,11 +57,13 @@ class ModelLoader:
         self._digests = digests
         self._environments = environments
         self._on_ready = on_ready
+        self._on_broken = on_broken
         self._inspecting = asyncio.Semaphore(INSPECT_AT_ONCE)
-        self._registering = asyncio.Lock()
         self._digesting = asyncio.Lock()  # the cache is for one thread at a time
         self._unprepared: list[Wanted] = []
         self._versions: dict[str, str] = {}  # what each model runs now
+        self._expected: dict[str, str] = {}  # what models that run none will run, once they can be described
+        self._taken: dict[str, str] = {}  # which model a version's id belongs to
         self._turns: dict[str, int] = {}  # how often each was begun to be loaded: only the last time counts
         self._digest_of: dict[str, str] = {}  # of the files that were looked at last
         self._unread: dict[str, str] = {}  # models whose files could not be read at the last look, and why
@@ -119,32 +123,47 @@ class ModelLoader:
 
     async def _load(self, item: Wanted, *, may_build: bool = True) -> None:
         turn = self._turns[item.name] = self._turns.get(item.name, 0) + 1
+        failure = "setup_failed"
         try:
             source = await anyio.to_thread.run_sync(item.read)
             source = await anyio.to_thread.run_sync(self._environments.settle, source)
             digest = await self._digest(source)
             self._digest_of[item.name] = digest
             if await self._must_build(source, digest):
+                if item.name not in self._versions:  # else what is served goes on until the new one is there
+                    await self._expect(item, source, digest)
                 if not may_build:
-                    self._catalog.expect(self._model(item), "its environment is being built")
                     self._unprepared.append(item)
                     return
+                failure = "environment_failed"
                 await self._environments.prepare(source)
+                failure = "setup_failed"
             async with self._inspecting:
                 version = await self._described(item, source, digest)
             if self._turns[item.name] == turn:  # else its files have changed meanwhile
                 await self._serve(item, source, version)
         except HalleyError as error:
             if self._turns[item.name] == turn:
-                self._report(item, str(error))
+                await self._fail(item, str(error), failure)
         except Exception:  # noqa: BLE001 - whatever it is, the other models are served
             _log.exception("%s could not be loaded", item.name)
-            self._report(item, _INTERNAL)
-        if may_build and self._turns[item.name] == turn:
-            self._catalog.preparing.pop(item.name, None)
+            await self._fail(item, _INTERNAL, "internal")
+
+    async def _expect(self, item: Wanted, source: ModelSource, digest: str) -> None:
+        """Let predictions be made for a version that can only be described in an environment that is not there yet."""
+        version = await self._version(item, source, digest, b"")
+        self._catalog.expect(self._model(item), version)
+        self._provider.add(version.id, source)
+        before, self._expected[item.name] = self._expected.get(item.name), version.id
+        if before is not None and before != version.id:
+            await self._forget(before)
+        self._on_ready()
 
     async def _serve(self, item: Wanted, source: ModelSource, version: Version) -> None:
-        stored = await self._register(item, version)
+        try:
+            stored = await self._catalog.register(self._model(item), version)
+        except Unusable as error:
+            raise Unusable(f"{item.name}: {error}") from error
         for warning in source.warnings:
             _log.warning("%s: %s", item.name, warning)
         self._provider.add(stored.id, source)
@@ -153,9 +172,26 @@ class ModelLoader:
         was_loaded = old is not None and self._provider.is_loaded(old)
         if item.preload or source.pinned or was_loaded:
             self._provider.preload(stored.id)
+        expected = self._expected.pop(item.name, stored.id)
+        if expected != stored.id:
+            await self._forget(expected)
         self._on_ready()
         if old is not None and old != stored.id and await self._provider.retire(old):
             self._catalog.drop(old)
+
+    async def _fail(self, item: Wanted, error: str, reason: str) -> None:
+        """The model cannot be used as it is; what waits for a version that was expected fails with it."""
+        self._report(item, error)
+        expected = self._expected.pop(item.name, None)
+        if expected is not None:
+            self._catalog.withdraw(item.name)
+            await self._provider.remove(expected)
+            self._on_broken(expected, error, reason)
+
+    async def _forget(self, version: str) -> None:
+        """A version that was expected will not come: the files became others."""
+        self._catalog.drop(version)
+        await self._provider.remove(version)
 
     def _report(self, item: Wanted, reason: str) -> None:
         if self._catalog.standing(item.name).reason == reason:
@@ -181,19 +217,20 @@ class ModelLoader:
         )
 
     async def _must_build(self, source: ModelSource, digest: str) -> bool:
-        """Whether the model cannot be known before its environment is there."""
+        """Whether the model can only be described in an environment that is not there."""
         if self._environments.is_ready(source):
             return False
-        if self._environments.lock_of(source) is None:
-            return True
-        return source.openapi_schema is None and await self._known_schema(source.name, digest) is None
+        return await self._known_schema(source, digest) is None
 
     async def _described(self, item: Wanted, source: ModelSource, digest: str) -> Version:
-        schema = await self._known_schema(item.name, digest)
+        schema = await self._known_schema(source, digest)
         if schema is None:
             schema = (await inspect(source, environ=self._environ)).openapi_schema
+        return await self._version(item, source, digest, schema)
+
+    async def _version(self, item: Wanted, source: ModelSource, digest: str, schema: bytes) -> Version:
         return Version(
-            id=version_id(digest, schema, self._environment_of(source)),
+            id=await self._id(source, digest, schema),
             model=item.name,
             created_at=self._clock.now(),
             openapi_schema=schema,
@@ -201,27 +238,21 @@ class ModelLoader:
             run_timeout_seconds=source.run_timeout_seconds,
         )
 
-    async def _register(self, item: Wanted, version: Version) -> Version:
-        async with self._registering:  # equal models must not both find their id free
-            own = msgspec.structs.replace(version, id=await self._free_id(item.name, version.id))
-            try:
-                return await self._catalog.register(self._model(item), own)
-            except Unusable as error:
-                raise Unusable(f"{item.name}: {error}") from error
+    async def _id(self, source: ModelSource, digest: str, schema: bytes) -> str:
+        """The version's id; one made from it and the name if a model of another name has equal files."""
+        identity = self._environments.identity_of(source)
+        # an environment of its own must be built before it tells a schema, and the id is needed before that
+        known = schema if identity is None else source.openapi_schema
+        version = version_id(digest, known, identity)
+        stored = await self._store.get_version(version)
+        owner = self._taken.setdefault(version, source.name if stored is None else stored.model)
+        return version if owner == source.name else hashlib.sha256(f"{version} {source.name}".encode()).hexdigest()
 
-    async def _free_id(self, model: str, version: str) -> str:
-        """The id, or one made from it and the name if a model of another name has equal files: ids are unique."""
-        known = await self._store.get_version(version)
-        if known is None or known.model == model:
-            return version
-        return hashlib.sha256(f"{version} {model}".encode()).hexdigest()
-
-    def _environment_of(self, source: ModelSource) -> str:
-        lock = self._environments.lock_of(source)
-        return f"{environment_tag()} {lock}" if lock else environment_tag()
-
-    async def _known_schema(self, model: str, digest: str) -> bytes | None:
-        for version in await self._store.list_versions(model):
+    async def _known_schema(self, source: ModelSource, digest: str) -> bytes | None:
+        """The one that came with the model, or that of an earlier time with the same files."""
+        if source.openapi_schema is not None:
+            return source.openapi_schema
+        for version in await self._store.list_versions(source.name):
             if version.source_digest == digest:
                 return version.openapi_schema
         return None

@@ -26,6 +26,7 @@ from halley.events.hub import Hub
 from halley.ids import TimeOrderedIds
 from halley.keys.service import Keys
 from halley.models.catalog import Catalog
+from halley.predictions.inputs import InputCheck
 from halley.predictions.ports import QueueLimits
 from halley.predictions.reading import Reader
 from halley.predictions.service import Predictions
@@ -131,6 +132,7 @@ async def build(
             fetch_seconds=settings.egress.timeout_seconds,
             download_secret=links.files_secret,
         )
+        inputs = InputCheck(file_links=stager, strict=settings.quirks.strict_inputs)
         dispatcher = Dispatcher(
             queue=store,
             provider=provider,
@@ -142,6 +144,7 @@ async def build(
             clock=clock,
             new_id=new_id,
             rules=_dispatch_rules(settings),
+            inputs=inputs,
         )
         provider.listen(on_room=dispatcher.room, on_broken=dispatcher.broken)
         bus.subscribe(hub.receive)
@@ -154,8 +157,7 @@ async def build(
             wakeups=hub,
             clock=clock,
             new_id=new_id,
-            file_links=stager,
-            strict_inputs=settings.quirks.strict_inputs,
+            inputs=inputs,
         )
         keys = Keys(store=store, clock=clock, new_id=new_id, pepper=secrets.key_pepper)
         office = WebhookOffice(settings, secrets, store=store, bus=bus, clock=clock, new_id=new_id)
@@ -185,6 +187,7 @@ async def build(
             replicas=lambda: replica_rows(provider, catalog),
             own_log=lambda model, after: log_lines(own_logs, model, after),
             webhooks=office.desk,
+            why_starting=provider.why_starting,
             download_secret=links.files_secret,
         )
         bus.subscribe(api.receive)
@@ -199,6 +202,7 @@ async def build(
             digests=DigestCache(settings.data / "digests.json"),
             environments=environments,
             on_ready=dispatcher.look,
+            on_broken=dispatcher.broken,
         )
         yield Parts(
             api=api,

@@ -146,9 +146,9 @@ def _started(parts: Parts, url: str, key: str | None) -> Started:
     return Started(
         url=url,
         key=key,
-        models=tuple(parts.catalog.names()),
+        models=tuple(name for name in parts.catalog.names() if name not in parts.catalog.preparing),
         broken=parts.catalog.broken,
-        preparing=tuple(sorted(parts.catalog.preparing)),
+        preparing=tuple(parts.catalog.preparing),
     )
 
 

@@ -26,12 +26,14 @@ class Progress:
         self._line = ""  # of the logs, and not ended yet
         self._items = 0  # of the output that were taken
         self._status = "starting"
+        self._reason: str | None = None  # what it waits for
         self._step: tuple[int, int] | None = None
         self.streamed = False
 
     def show(self, prediction: Json) -> None:
         """Take a reading, and show what is new since the last one."""
         self._status = str(prediction.get("status"))
+        self._reason = prediction.get("starting_reason")  # an extension of ours
         logs = str(prediction.get("logs") or "")
         if len(logs) > self._logged:
             self._take_logs(logs[self._logged :])
@@ -88,7 +90,7 @@ class Progress:
 
     def _show_live(self) -> None:
         if self._status == "starting":
-            self._screen.status("  queued")
+            self._screen.status(f"  queued: {self._reason}" if self._reason else "  queued")
         elif self._status == "processing" and self._step is not None and self._step[1] > 0:
             self._screen.bar("  running", *self._step)
         else:

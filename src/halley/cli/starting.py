@@ -117,7 +117,7 @@ def show_banner(screen: Screen, settings: Settings, started: Started, *, hint: b
     if started.models:
         screen.note(f"  Models      {'  '.join(started.models)}")
     for name in started.preparing:
-        screen.note(f"  Preparing   {name}: its environment is being built; the log below says when it is there")
+        screen.note(f"  Preparing   {name}: its environment is being built; what is asked of it waits for that")
     for name, reason in started.broken.items():
         screen.note(f"  Broken      {name}: {reason.splitlines()[0]}")
     if hint:

@@ -14,6 +14,7 @@ from halley.dispatch.run import Run
 from halley.errors import Busy, HalleyError, LeaseLost
 from halley.ids import NewId
 from halley.models.catalog import Catalog
+from halley.predictions.inputs import InputCheck
 from halley.predictions.ports import Bus, Changed, Claimed, Hint, Stop, WorkQueue, WorkWaits
 
 _log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Dispatcher:
         clock: Clock,
         new_id: NewId,
         rules: DispatchRules,
+        inputs: InputCheck | None = None,
     ) -> None:
         self._queue = queue
         self._provider = provider
@@ -60,6 +62,7 @@ class Dispatcher:
         self._clock = clock
         self._new_id = new_id
         self._rules = rules
+        self._inputs = inputs or InputCheck()
         self._session_id = ""
         self._renewed_at = clock.monotonic()
         self._runs: dict[str, Run] = {}
@@ -92,6 +95,7 @@ class Dispatcher:
             stager=self._stager,
             workspace=self._workspace,
             catalog=self._catalog,
+            inputs=self._inputs,
             bus=self._bus,
             clock=self._clock,
             run_timeout_seconds=self._rules.run_timeout_seconds,
@@ -189,8 +193,11 @@ class Dispatcher:
         self._wake.clear()
 
     async def _claim(self, version: str) -> None:
-        if self._catalog.by_id(version) is None:
-            if self._catalog.may_still_come:
+        runnable = self._catalog.by_id(version)
+        if runnable is not None and not runnable.is_described:
+            return  # `look` comes when it is, `broken` if it cannot be
+        if runnable is None:
+            if self._catalog.is_loading:
                 return  # it may only be late: `look` comes when all models are there
             model = await self._queue.model_waited_for(version)
             if self._catalog.by_id(version) is not None:

@@ -13,6 +13,7 @@ from halley.dispatch.ports import InputStager, Outcome, Provider, Work, Workspac
 from halley.dispatch.recorder import RETRY_SECONDS, Recorder
 from halley.errors import Busy, HalleyError, InputInvalid, LeaseLost
 from halley.models.catalog import Catalog
+from halley.predictions.inputs import InputCheck
 from halley.predictions.ports import Bus, Changed, Claimed, WorkQueue
 from halley.predictions.status import Fact
 
@@ -40,6 +41,7 @@ class Run:
         stager: InputStager,
         workspace: Workspace,
         catalog: Catalog,
+        inputs: InputCheck,
         bus: Bus,
         clock: Clock,
         run_timeout_seconds: float,
@@ -54,6 +56,7 @@ class Run:
         self._stager = stager
         self._workspace = workspace
         self._runnable = catalog.by_id(self.version)
+        self._inputs = inputs
         self._bus = bus
         self._clock = clock
         version = self._runnable.version if self._runnable is not None else None
@@ -116,6 +119,9 @@ class Run:
 
     async def _outcome(self) -> Outcome | None:
         """How the run ended; None if it never began and may be tried again."""
+        refused = await self._late_refusal()
+        if refused is not None:
+            return refused
         try:
             work = await self._work()
         except Busy as error:
@@ -137,6 +143,23 @@ class Run:
         if self.was_stopped():  # a stop that came while it was submitted
             self._provider.cancel(self._handle)
         return await self._provider.follow(self._handle, self._recorder.emit)
+
+    async def _late_refusal(self) -> Outcome | None:
+        """Look at what the create could not look at, if it came before anybody knew the version's schema."""
+        prediction, runnable = self.claimed.prediction, self._runnable
+        if runnable is None or prediction.created_at > runnable.version.created_at:
+            return None
+        value = msgspec.json.decode(self.claimed.work_input)
+        redacted = runnable.schema.redacted(value)
+        shown = self.claimed.work_input if redacted is None else msgspec.json.encode(redacted)
+        if shown != prediction.input:
+            await self._patiently(lambda: self._queue.show_input(self.lease, shown))
+            self._bus.publish(Changed(self.prediction_id))
+        try:
+            self._inputs.check(runnable, value)
+        except InputInvalid as error:
+            return Outcome(status="failed", error=str(error), reason="input_invalid")
+        return None
 
     async def _work(self) -> Work:
         prediction, runnable = self.claimed.prediction, self._runnable

@@ -8,9 +8,9 @@ import msgspec
 from halley.errors import ModelBroken, Overloaded, VersionUnknown
 from halley.models.ports import ModelStore
 from halley.models.records import Model, Version
-from halley.models.validation import InputSchema, uses_files
+from halley.models.validation import AnyInput, InputSchema, uses_files
 
-PREPARING_SECONDS: Final = 5  # an environment is built in seconds or minutes
+PREPARING: Final = "its environment is being built"
 REASON_CHARS: Final = 1500  # of a broken model's reason in a refusal: the last lines of pip, not a whole log
 _REFERENCE: Final = re.compile(
     r"(?:(?P<owner>[\w.\-]{1,100})/(?P<name>[\w.\-]{1,100})(?::(?P<tag>[\w.\-]{1,100}))?|(?P<hex>[0-9a-f]{64}))",
@@ -26,14 +26,22 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Runnable:
-    """A version and its compiled schema."""
+    """A version and its compiled schema; one that is not described yet takes any input."""
 
     __slots__ = ("schema", "uses_files", "version")
 
     def __init__(self, version: Version) -> None:
         self.version = version
-        self.schema = InputSchema(version.openapi_schema)
-        self.uses_files = uses_files(version.openapi_schema)  # others never need a run folder
+        self.schema: InputSchema | AnyInput = AnyInput()
+        self.uses_files = False  # others never need a run folder
+        if version.is_described:
+            self.schema = InputSchema(version.openapi_schema)
+            self.uses_files = uses_files(version.openapi_schema)
+
+    @property
+    def is_described(self) -> bool:
+        """Whether it can be run already, and not only be asked for."""
+        return self.version.is_described
 
 
 class Catalog:
@@ -44,7 +52,6 @@ class Catalog:
         self._runnable: dict[str, Runnable] = {}
         self._latest: dict[str, str] = {}
         self.is_loading = False  # while it is, what is unknown may only be late
-        self.preparing: dict[str, str] = {}  # models that will be there, and what they wait for
         self.faults: dict[str, str] = {}  # models whose files cannot be used as they are now, and why
         self._unstored: dict[str, Model] = {}  # those that may never have had a version
 
@@ -60,10 +67,12 @@ class Catalog:
         self._unstored.pop(model.full_name, None)
         return stored
 
-    def expect(self, model: Model, reason: str) -> None:
-        """The model will be there, once what `reason` names is done."""
-        self.preparing[model.full_name] = reason
+    def expect(self, model: Model, version: Version) -> None:
+        """The model's newest version will be registered once its schema is known; until then it can be asked for."""
+        self._runnable[version.id] = Runnable(version)
+        self._latest[model.full_name] = version.id
         self._unstored[model.full_name] = model
+        self.faults.pop(model.full_name, None)
 
     def report_fault(self, model: Model, reason: str) -> None:
         """The model's files cannot be used. If an older version of it runs here, that one goes on."""
@@ -93,10 +102,11 @@ class Catalog:
 
     def standing(self, model: str) -> Standing:
         """Whether the model `owner/name` can run here."""
-        if model in self._latest:
+        latest = self._runnable.get(self._latest.get(model, ""))
+        if latest is not None and not latest.is_described:
+            return Standing(state="preparing", reason=PREPARING)
+        if latest is not None:
             return Standing(state="ready", reason=self.faults.get(model))
-        if model in self.preparing:
-            return Standing(state="preparing", reason=self.preparing[model])
         if model in self.faults:
             return Standing(state="broken", reason=self.faults[model])
         return Standing(state="not_served")
@@ -111,13 +121,13 @@ class Catalog:
         return self.standing(model).state == "broken"
 
     def names(self) -> list[str]:
-        """`owner/name` of all models that can be run."""
+        """`owner/name` of all models that can be asked for."""
         return sorted(self._latest)
 
     @property
-    def may_still_come(self) -> bool:
-        """Whether a version that is unknown now may be known later without anybody's doing."""
-        return self.is_loading or bool(self.preparing)
+    def preparing(self) -> list[str]:
+        """Those of `names` that can be asked for, but not run yet."""
+        return [name for name in self.names() if not self._runnable[self._latest[name]].is_described]
 
     def by_id(self, version_id: str) -> Runnable | None:
         return self._runnable.get(version_id)
@@ -145,26 +155,16 @@ class Catalog:
             runnable = self._runnable.get(version_id)
             if runnable is not None and runnable.version.model == model:
                 return runnable
-            if model not in self._latest:
-                self._say_why_not(model)
+            if model not in self._latest and model in self.faults:
+                raise ModelBroken(f"The model {model} is broken: {_shortened(self.faults[model])}")
         elif (runnable := self._runnable.get(version_id)) is not None:
             return runnable
-        if self.may_still_come:
-            waits = f" ({', '.join(sorted(self.preparing))})" if self.preparing else ""
-            raise Overloaded(f"The models of this server are still being loaded{waits}; try again in a moment.")
+        if self.is_loading:
+            raise Overloaded("The models of this server are still being loaded; try again in a moment.")
         raise VersionUnknown(
             f"The specified version {reference[:120]!r} does not exist here, or may not be run. "
             f"Models that can run: {', '.join(self.names()[:20]) or 'none'}"
         )
-
-    def _say_why_not(self, model: str) -> None:
-        if model in self.preparing:
-            raise Overloaded(
-                f"The model {model} cannot run yet: {self.preparing[model]}; try again in a while.",
-                retry_after_seconds=PREPARING_SECONDS,
-            )
-        if model in self.faults:
-            raise ModelBroken(f"The model {model} is broken: {_shortened(self.faults[model])}")
 
 
 def _shortened(reason: str) -> str:

@@ -32,11 +32,16 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 class Version(msgspec.Struct, frozen=True, kw_only=True):
     """A fixed build of a model. Source: contract section 10.2; the id as D29."""
 
-    id: str  # 64 hex: sha256 over source files, schema and environment
+    id: str  # 64 hex: sha256 over source files, schema (where it can be known at once) and environment
     model: str  # owner/name
     created_at: datetime
     cog_version: str = "0.23.1"
-    openapi_schema: bytes  # the JSON document; components.schemas.Input and .Output are what readers want
+    openapi_schema: bytes  # the JSON document; components.schemas.Input and .Output are what readers want; b"": later
     source_digest: str = ""  # finds the version again when the folder did not change
     provider: str = "local"
     run_timeout_seconds: float | None = None  # None: the server's default
+
+    @property
+    def is_described(self) -> bool:
+        """Whether its schema is known. Only such versions are stored."""
+        return bool(self.openapi_schema)

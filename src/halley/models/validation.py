@@ -65,6 +65,26 @@ class InputSchema:
         return {name: REDACTED if name in self.secret_names else member for name, member in value.items()}
 
 
+class AnyInput:
+    """Stands for the input schema of a version that is not described yet: everything passes, to be looked at later.
+
+    Which texts are secrets is not known either, so none is shown.
+    """
+
+    def faults(self, value: Mapping[str, Any]) -> tuple[InvalidField, ...]:  # noqa: ARG002
+        return ()
+
+    def unknown_names(self, value: Mapping[str, Any]) -> list[str]:  # noqa: ARG002
+        return []
+
+    def unknown_faults(self, names: list[str]) -> tuple[InvalidField, ...]:  # noqa: ARG002
+        return ()
+
+    def redacted(self, value: Mapping[str, Any]) -> dict[str, Any] | None:
+        hidden: dict[str, Any] = _without_texts(value)
+        return None if hidden == value else hidden
+
+
 def uses_files(document: bytes) -> bool:
     """True if input or output of a version can be files (`format: uri`), or if the output could be anything."""
     schemas = msgspec.json.decode(document).get("components", {}).get("schemas", {})
@@ -72,6 +92,16 @@ def uses_files(document: bytes) -> bool:
     if not output.keys() & {"type", "allOf", "anyOf", "$ref"}:
         return True
     return any(_holds(rule, schemas, set(), _is_file) for rule in (schemas.get("Input", {}), output))
+
+
+def _without_texts(value: Any) -> Any:
+    if isinstance(value, str):
+        return REDACTED
+    if isinstance(value, list):
+        return [_without_texts(item) for item in value]
+    if isinstance(value, Mapping):
+        return {name: _without_texts(member) for name, member in value.items()}
+    return value
 
 
 def _no_retrieval(reference: str) -> Any:

@@ -219,6 +219,16 @@ class WorkQueue(Protocol):
         """
         ...
 
+    def show_input(self, lease: Lease, shown: bytes) -> Awaitable[None]:
+        """Replace the input as everybody sees it; the revision grows.
+
+        For a prediction that was made before anybody knew which of its inputs are secrets. Nothing if it has ended.
+
+        Raises:
+            LeaseLost: session or fence do not hold the prediction; nothing was written.
+        """
+        ...
+
     def finish(
         self,
         lease: Lease,

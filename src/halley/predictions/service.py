@@ -1,7 +1,6 @@
 """The use-cases: create, read, wait, cancel."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
@@ -11,15 +10,15 @@ from typing import Any, Protocol
 import msgspec
 
 from halley.clock import Clock
-from halley.errors import InputInvalid, NotFound
+from halley.errors import NotFound
 from halley.ids import NewId
 from halley.models.catalog import Catalog, Runnable
+from halley.predictions.inputs import InputCheck
 from halley.predictions.ports import (
     Bus,
     Changed,
     Claimed,
     Created,
-    FileLinks,
     NewPrediction,
     Page,
     Placement,
@@ -30,8 +29,6 @@ from halley.predictions.ports import (
 from halley.predictions.reading import Reader
 from halley.predictions.records import Prediction
 from halley.predictions.status import Source
-
-_log = logging.getLogger(__name__)
 
 
 class CreateRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,8 +77,7 @@ class Predictions(Reader):
         wakeups: Wakeups,
         clock: Clock,
         new_id: NewId,
-        file_links: FileLinks | None = None,
-        strict_inputs: bool = False,
+        inputs: InputCheck | None = None,
     ) -> None:
         super().__init__(store)
         self._catalog = catalog
@@ -90,8 +86,7 @@ class Predictions(Reader):
         self._wakeups = wakeups
         self._clock = clock
         self._new_id = new_id
-        self._file_links = file_links
-        self._strict_inputs = strict_inputs
+        self._inputs = inputs or InputCheck()
 
     def reserve_id(self) -> str:
         """An id for a prediction that will be created: its watch can begin before the create."""
@@ -108,14 +103,16 @@ class Predictions(Reader):
 
         Raises:
             VersionUnknown: the reference means nothing that can run here.
+            ModelBroken: the model is configured, but cannot run as it is.
             InputInvalid: the input breaks the version's schema; all faults.
             QueueFull, Overloaded, StorageFull: nothing was stored.
         """
         runnable = self._catalog.resolve(request.reference)
-        self._check_input(runnable, request.input)
+        self._inputs.check(runnable, request.input)
         prediction, work_input = self._make(request, runnable, account_id, key_id, prediction_id or self._new_id())
         version = runnable.version.id
-        session_id = self._placement.reserve(version)
+        # what is not described yet must wait: its input was not really looked at
+        session_id = self._placement.reserve(version) if runnable.is_described else None
         context = msgspec.json.encode(request.context) if request.context else None
         new = NewPrediction(
             prediction=prediction,
@@ -209,19 +206,6 @@ class Predictions(Reader):
         if row is None:
             raise NotFound(f"There is no prediction {prediction_id}")
         return row
-
-    def _check_input(self, runnable: Runnable, value: Mapping[str, Any]) -> None:
-        faults = runnable.schema.faults(value)
-        unknown = runnable.schema.unknown_names(value)
-        if unknown and self._strict_inputs:
-            faults += runnable.schema.unknown_faults(unknown)
-        if runnable.uses_files and self._file_links is not None:
-            version = runnable.version
-            faults += self._file_links.faults(version.id, version.openapi_schema, value)
-        if faults:
-            raise InputInvalid(faults)
-        if unknown:
-            _log.info("%s does not know the inputs %s: ignored", runnable.version.model, ", ".join(unknown)[:300])
 
     def _make(
         self, request: CreateRequest, runnable: Runnable, account_id: str, key_id: str | None, prediction_id: str

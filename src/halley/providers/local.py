@@ -123,6 +123,14 @@ class LocalProvider:
         await self._residence.measure()
         return self.states()
 
+    def why_starting(self, version: str) -> str | None:
+        """What predictions of this version wait for, if it is more than their turn."""
+        pool = self._pools.get(version)
+        if pool is None:
+            return None
+        why = self._why_building(pool)
+        return "its model is being loaded" if why is None and pool.is_loading else why
+
     # dispatch.ports.Provider
 
     def free_slots(self, version: str) -> int:
@@ -194,11 +202,14 @@ class LocalProvider:
         return False
 
     def _state(self, pool: Pool) -> PoolState:
-        state = pool.state()
-        if self._environments is None or pool.version not in self._preparing:
-            return state
-        line = self._environments.building(pool.source) or "about to begin"
-        return msgspec.structs.replace(state, doing="building", why=f"its environment is being built: {line}")
+        why = self._why_building(pool)
+        return pool.state() if why is None else msgspec.structs.replace(pool.state(), doing="building", why=why)
+
+    def _why_building(self, pool: Pool) -> str | None:
+        line = None if self._environments is None else self._environments.building(pool.source)
+        if line is None and pool.version not in self._preparing:
+            return None
+        return f"its environment is being built: {line or 'about to begin'}"
 
     async def _prepare(self, version: str, pool: Pool, environments: Environments) -> None:
         try:

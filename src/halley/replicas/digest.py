@@ -83,9 +83,12 @@ def environment_tag() -> str:
     return str(sys.implementation.cache_tag)
 
 
-def version_id(source_digest: str, schema: bytes, environment: str | None = None) -> str:
-    """64 hex digits: SHA-256 over the source, the schema (order of members does not count) and the environment."""
-    known = msgspec.json.encode(msgspec.json.decode(schema), order="sorted")
+def version_id(source_digest: str, schema: bytes | None, environment: str | None = None) -> str:
+    """64 hex digits: SHA-256 over the source, the schema (order of members does not count) and the environment.
+
+    The schema is None where only the environment, once it is built, can tell it: then the others say it all.
+    """
+    known = b"" if schema is None else msgspec.json.encode(msgspec.json.decode(schema), order="sorted")
     parts = [source_digest, hashlib.sha256(known).hexdigest(), environment or environment_tag()]
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 

@@ -116,6 +116,12 @@ class Pool:
             return False
         return all(replica.state is State.READY and not replica.runs for replica in self._replicas)
 
+    @property
+    def is_loading(self) -> bool:
+        """Its first process is on the way."""
+        states = {replica.state for replica in self._replicas}
+        return State.STARTING in states and State.READY not in states
+
     def want(self) -> None:
         """Make room, and call `on_room` when there is some, or `on_broken` when there will be none."""
         if self._closed:

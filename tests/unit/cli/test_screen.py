@@ -73,6 +73,15 @@ def test_progress_shows_each_log_line_once_and_bars_as_a_bar():
     assert "3/6" in text
 
 
+def test_what_a_prediction_waits_for_is_shown():
+    err = Terminal()
+    progress = Progress(screen(err=err))
+    progress.show({"status": "starting"})
+    progress.show({"status": "starting", "starting_reason": "its model is being loaded"})
+    assert "queued\r" in err.getvalue()
+    assert "queued: its model is being loaded" in err.getvalue()
+
+
 def test_text_is_written_as_it_grows_and_once():
     out = io.StringIO()
     progress = Progress(screen(out=out), stream="text")

@@ -6,14 +6,16 @@ import msgspec
 import pytest
 
 from halley.dispatch.ports import Outcome
-from halley.errors import HalleyError, ModelBroken, NotFound, Overloaded, StorageFull, VersionUnknown
+from halley.errors import HalleyError, InputInvalid, ModelBroken, NotFound, Overloaded, StorageFull, VersionUnknown
 from halley.models.records import Version
-from halley.predictions.records import Step
+from halley.predictions.records import Prediction, Step
 from halley.predictions.service import CreateRequest
 from halley.predictions.status import EventKind, Status
 from halley.testing.clock import T0
 
 pytestmark = pytest.mark.anyio
+
+NEW = "2" * 64  # a version that nobody has seen before
 
 
 async def test_with_a_free_slot_it_is_born_leased_and_runs(bottle) -> None:
@@ -176,6 +178,59 @@ async def test_work_for_a_version_that_is_gone_fails_with_a_reason(bottle) -> No
     assert (await bottle.ended(made.id)).termination_reason == "version_unavailable"
     with pytest.raises(VersionUnknown):
         await bottle.create()
+
+
+async def asked_early(bottle, **given: object) -> Prediction:
+    """A prediction of a version whose schema is not known yet."""
+    bottle.catalog.withdraw("demo/a")
+    bottle.catalog.expect(bottle.model, msgspec.structs.replace(bottle.version, id=NEW, openapi_schema=b""))
+    request = CreateRequest(reference="demo/a", input=given, input_json=msgspec.json.encode(given))
+    made = await bottle.predictions.create(request, "ada", None)
+    await bottle.pass_time(3)
+    assert (await bottle.predictions.get(made.id, "ada")).status is Status.STARTING
+    assert bottle.provider.wanted == []  # nothing is loaded before it can be described
+    return made
+
+
+async def described(bottle) -> None:
+    version = msgspec.structs.replace(bottle.version, id=NEW, created_at=bottle.clock.now())
+    await bottle.catalog.register(bottle.model, version)
+    bottle.dispatcher.look()
+
+
+async def test_what_is_asked_early_shows_its_secrets_at_no_time(bottle) -> None:
+    made = await asked_early(bottle, prompt="hi", key="s3cret")
+    assert made.input == b'{"prompt":"[REDACTED]","key":"[REDACTED]"}'
+    await described(bottle)
+    run = await bottle.provider.next_run()
+    assert msgspec.json.decode(run.work.input) == {"prompt": "hi", "key": "s3cret"}
+    run.end()
+    ended = await bottle.ended(made.id)
+    assert (ended.status, ended.input) == (Status.SUCCEEDED, b'{"prompt":"hi","key":"[REDACTED]"}')
+
+
+async def test_what_is_asked_early_and_wrong_fails_in_the_words_of_a_refusal(bottle) -> None:
+    made = await asked_early(bottle, prompt=7)
+    await described(bottle)
+    ended = await bottle.ended(made.id)
+    assert (ended.status, ended.termination_reason) == (Status.FAILED, "input_invalid")
+    request = CreateRequest(reference="demo/a", input={"prompt": 7}, input_json=b"")
+    with pytest.raises(InputInvalid) as refused:
+        await bottle.predictions.create(request, "ada", None)
+    assert ended.error == str(refused.value)
+    assert ended.input == b'{"prompt":7}'
+    assert bottle.provider.runs == []
+    assert bottle.provider.held == 0
+
+
+async def test_what_is_asked_early_in_vain_fails_with_the_reason(bottle) -> None:
+    made = await asked_early(bottle, prompt="hi")
+    bottle.catalog.report_fault(bottle.model, "no such package")
+    bottle.catalog.withdraw("demo/a")
+    bottle.dispatcher.broken(NEW, "no such package", "environment_failed")
+    ended = await bottle.ended(made.id)
+    assert (ended.status, ended.error) == (Status.FAILED, "no such package")
+    assert (ended.termination_reason, ended.input) == ("environment_failed", b'{"prompt":"[REDACTED]"}')
 
 
 async def test_work_for_a_broken_model_waits_for_its_repair(bottle) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -72,7 +73,8 @@ async def test_two_models_with_conflicting_packages_have_both(tmp_path, environ,
     async with environments(tool=tool) as made:
         old = made.settle(load_source(model(tmp_path / "old", "greeter", "picky", wheels=wheels)))
         new = made.settle(load_source(model(tmp_path / "new", "greeter>=2  # newest", wheels=wheels)))
-        assert made.lock_of(old) is None
+        identities = made.identity_of(old), made.identity_of(new)
+        assert len({*identities, None}) == 3
         assert not made.is_ready(old)
         await asyncio.gather(made.prepare(old), made.prepare(new), made.prepare(new))
         assert [said(source.python, "import greeter; print(greeter.WORD)") for source in (old, new)] == [
@@ -80,7 +82,7 @@ async def test_two_models_with_conflicting_packages_have_both(tmp_path, environ,
             "Salve",
         ]
         assert said(new.python, "import sys; print(sys.prefix)") == str(tmp_path / "envs" / str(new.environment_key))
-        assert made.lock_of(old) not in {None, made.lock_of(new)}
+        assert (made.identity_of(old), made.identity_of(new)) == identities
         assert (made.size_of(str(new.environment_key)) or 0) > 0
         script = Path(new.python).parent / "greet"
         assert subprocess.run([script], capture_output=True, text=True, check=True, timeout=30).stdout == "Salve\n"
@@ -107,16 +109,39 @@ async def test_a_second_build_chooses_the_same_versions(tmp_path, environments, 
     async with environments(tool="pip", max_bytes=1) as made:
         source = made.settle(load_source(model(tmp_path / "m", "greeter", wheels=wheels)))
         await made.prepare(source)
-        lock = made.lock_of(source)
+        identity = made.identity_of(source)
     (tmp_path / "later.whl").rename(wheels / "greeter-2.0-py3-none-any.whl")
     async with environments(tool="pip", max_bytes=1) as made:
         await made.evict()
         assert not (tmp_path / "envs" / str(source.environment_key)).exists()  # nobody used it yet
         again = made.settle(load_source(tmp_path / "m"))
-        assert made.lock_of(again) == lock  # so the version is known before the build
+        assert made.identity_of(again) == identity
         await made.prepare(again)
         assert said(again.python, "import greeter; print(greeter.WORD)") == "Hello"
         assert made.is_ready(again)  # over the size, but in use
+
+
+@pytest.mark.parametrize("is_newer", [True, False])
+async def test_whoever_deletes_the_lock_gets_another_environment(
+    tmp_path, environments, wheels, *, is_newer: bool
+) -> None:
+    async with environments(tool="pip") as made:
+        source = made.settle(load_source(model(tmp_path / "m", "greeter<2", wheels=wheels)))
+        first = made.identity_of(source)
+        await made.prepare(source)
+        assert made.identity_of(source) == first
+    lock = tmp_path / "envs" / f"{source.environment_key}.lock.txt"
+    for turn in range(2):
+        shutil.rmtree(tmp_path / "envs" / str(source.environment_key))
+        lock.unlink()
+        if is_newer:
+            wheel(wheels, "greeter", f"1.{turn + 1}", f"WORD = {turn}\n")
+        async with environments(tool="pip") as made:
+            again = made.settle(load_source(tmp_path / "m"))
+            before = made.identity_of(again)
+            assert before == f"{first} {turn + 2}"
+            await made.prepare(again)
+            assert made.identity_of(again) == before
 
 
 async def test_what_cannot_be_installed_says_why_and_is_not_tried_at_once_again(tmp_path, environments, wheels) -> None:
@@ -181,7 +206,7 @@ async def test_without_requirements_the_servers_python_runs_it(tmp_path, environ
     (tmp_path / "m" / "run.py").write_text("")
     async with environments() as made:
         source = made.settle(load_source(tmp_path / "m"))
-        assert (source.python, source.environment_key, made.lock_of(source)) == (sys.executable, None, "")
+        assert (source.python, source.environment_key, made.identity_of(source)) == (sys.executable, None, None)
         await made.prepare(source)
 
 

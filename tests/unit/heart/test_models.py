@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
-from halley.errors import Unusable, VersionUnknown
+from halley.errors import ModelBroken, Unusable, VersionUnknown
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
-from halley.models.validation import InputSchema, uses_files
+from halley.models.validation import AnyInput, InputSchema, uses_files
 from halley.store.memory import MemoryStore
 from halley.testing.clock import T0
 
@@ -128,3 +128,46 @@ async def test_what_a_reference_means() -> None:
     catalog.withdraw("demo/a")
     with pytest.raises(VersionUnknown):
         catalog.resolve("1" * 64)
+
+
+@pytest.mark.anyio
+async def test_a_version_can_be_asked_for_before_it_is_described() -> None:
+    catalog = Catalog(MemoryStore())
+    model = Model(owner="demo", name="a", created_at=T0)
+    expected = Version(id="1" * 64, model="demo/a", created_at=T0, openapi_schema=b"")
+    catalog.expect(model, expected)
+    assert (catalog.standing("demo/a").state, catalog.preparing) == ("preparing", ["demo/a"])
+    assert await catalog.models() == [model]
+    for reference in ("demo/a", "demo/a:latest", "1" * 64):
+        runnable = catalog.resolve(reference)
+        assert (runnable.version, runnable.is_described, runnable.uses_files) == (expected, False, False)
+    await catalog.register(model, Version(id="1" * 64, model="demo/a", created_at=T0, openapi_schema=SCHEMA))
+    assert (catalog.standing("demo/a").state, catalog.preparing) == ("ready", [])
+    assert catalog.resolve("demo/a").is_described
+    assert [one.full_name for one in await catalog.models()] == ["demo/a"]
+
+
+@pytest.mark.anyio
+async def test_a_model_that_is_broken_says_so_until_it_is_repaired() -> None:
+    catalog = Catalog(MemoryStore())
+    model = Model(owner="demo", name="a", created_at=T0)
+    version = Version(id="1" * 64, model="demo/a", created_at=T0, openapi_schema=SCHEMA)
+    catalog.report_fault(model, "why")
+    assert (catalog.broken, catalog.is_broken("demo/a")) == ({"demo/a": "why"}, True)
+    with pytest.raises(ModelBroken, match="The model demo/a is broken: why"):
+        catalog.resolve("demo/a")
+    await catalog.register(model, version)
+    assert (catalog.broken, catalog.standing("demo/a").reason) == ({}, None)
+    catalog.report_fault(model, "again")  # its files changed: what was served goes on
+    assert (catalog.broken, catalog.standing("demo/a").state) == ({}, "ready")
+    assert catalog.standing("demo/a").reason == "again"
+    assert catalog.resolve("demo/a").version == version
+    assert catalog.standing("demo/b").state == "not_served"
+
+
+def test_of_what_is_not_described_no_text_is_shown() -> None:
+    given = {"a": "x", "b": [1, "y", {"c": "z", "d": None}], "e": 2.5}
+    hidden = {"a": "[REDACTED]", "b": [1, "[REDACTED]", {"c": "[REDACTED]", "d": None}], "e": 2.5}
+    assert AnyInput().redacted(given) == hidden
+    assert AnyInput().redacted({"e": [True, {"f": 1}]}) is None
+    assert (AnyInput().faults(given), AnyInput().unknown_names(given)) == ((), [])

@@ -253,11 +253,13 @@ def test_big_files_are_read_once(tmp_path: Path) -> None:
 
 def test_a_version_is_its_source_schema_and_environment() -> None:
     known = version_id("d", b'{"a": 1, "b": [1, 2]}', "cpython-311")
+    assert known == "a56e9eac03cd959bda86517932cedc8fa4dea6a8ac49bf3dc5ab78866d4e5952"  # ids are stored
     assert len(known) == 64
     assert version_id("d", b'{"b":[1,2],"a":1}', "cpython-311") == known
     others = [
         version_id("e", b'{"a": 1, "b": [1, 2]}', "cpython-311"),
         version_id("d", b'{"a": 1, "b": [2, 1]}', "cpython-311"),
         version_id("d", b'{"a": 1, "b": [1, 2]}', "cpython-312"),
+        version_id("d", None, "cpython-311"),
     ]
-    assert len({known, *others}) == 4
+    assert len({known, *others}) == 5

@@ -82,14 +82,16 @@ class Environments:
         """The plan of a settled source."""
         return self._plans.get(source.environment_key or "")
 
-    def lock_of(self, source: ModelSource) -> str | None:
-        """What is installed, as a digest; None if that is not known before a build. `""` for the server's own."""
+    def identity_of(self, source: ModelSource) -> str | None:
+        """What stands for the environment in the id of a version, before and after it is built; None: the server's own.
+
+        Requirements, interpreter and platform decide which packages are chosen, and the lock keeps the choice. Only who
+        deletes the lock has them chosen again: then it is another environment.
+        """
         if source.environment_key is None:
-            return ""
-        try:
-            return hashlib.sha256(self._path(source.environment_key, "lock.txt").read_bytes()).hexdigest()
-        except OSError:
             return None
+        choice = self._choice(source.environment_key)
+        return source.environment_key if choice == 1 else f"{source.environment_key} {choice}"
 
     def log_of(self, key: str) -> Path:
         """The output of the last build."""
@@ -206,9 +208,34 @@ class Environments:
         (at / _NOTE).write_bytes(msgspec.json.encode(note))
         if not bench.lock.exists():
             bench.lock.write_text(packages, encoding="utf-8")
+            self._note_choice(plan.key)
+        elif self._lock_digest(plan.key) not in self._chosen(plan.key):  # we were killed between the two
+            self._note_choice(plan.key)
         at.rename(final)
         self._failed.pop(plan.key, None)
         _log.info("%s: its environment is ready (%d MB, %s)", plan.model, size // 10**6, final)
+
+    def _choice(self, key: str) -> int:
+        """How often the packages of this key were chosen; if there is no lock, the time that comes is counted."""
+        chosen, now = self._chosen(key), self._lock_digest(key)
+        return len(chosen) - chosen[::-1].index(now) if now in chosen else len(chosen) + 1
+
+    def _note_choice(self, key: str) -> None:
+        chosen = [*self._chosen(key), self._lock_digest(key)]
+        self._path(key, "chosen").write_text("".join(f"{one}\n" for one in chosen), encoding="ascii")
+
+    def _chosen(self, key: str) -> list[str]:
+        """The digests of all locks that there were, in order."""
+        try:
+            return self._path(key, "chosen").read_text(encoding="ascii").split()
+        except OSError:
+            return []
+
+    def _lock_digest(self, key: str) -> str:
+        try:
+            return hashlib.sha256(self._path(key, "lock.txt").read_bytes()).hexdigest()
+        except OSError:
+            return ""
 
     def _failure(self, plan: Plan, what: str) -> str:
         lock = self._path(plan.key, "lock.txt")

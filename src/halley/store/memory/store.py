@@ -177,6 +177,13 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryLedger):
         return Appended(revision=entry.prediction.revision, is_terminal=True)
 
     @at_once
+    def show_input(self, lease: Lease, shown: bytes) -> None:
+        entry = self._held(lease)
+        row = entry.prediction
+        if not row.is_terminal:
+            entry.change(msgspec.structs.replace(row, input=shown, revision=row.revision + 1))
+
+    @at_once
     def finish(
         self,
         lease: Lease,

@@ -33,6 +33,7 @@ _TAKE: Final = (
 _GIVE_BACK: Final = (
     "UPDATE queue SET session_id = NULL, attempt = max(attempt - 1, 0), ready_at = ? WHERE prediction_id = ?"
 )
+_SHOW_INPUT: Final = "UPDATE predictions SET input = ?, revision = revision + 1 WHERE number = ?"
 _MODEL_WAITED_FOR: Final = (
     "SELECT p.model FROM queue AS q JOIN predictions AS p ON p.id = q.prediction_id"
     " WHERE q.version = ? AND q.session_id IS NULL LIMIT 1"
@@ -57,6 +58,9 @@ class QueueRows(Part):
 
     def append_events(self, lease: Lease, events: Sequence[NewEvent]) -> Awaitable[Appended]:
         return self._writer.submit(_append, self._book, self._guard, lease, tuple(events))
+
+    def show_input(self, lease: Lease, shown: bytes) -> Awaitable[None]:
+        return self._writer.submit(_show_input, self._guard, lease, shown)
 
     def finish(
         self,
@@ -175,6 +179,15 @@ def _append(
     )
     changes.record(connection, book, live, events)
     return Appended(revision=live.prediction.revision, is_terminal=False)
+
+
+def _show_input(connection: sqlite3.Connection, guard: Guard, lease: Lease, shown: bytes) -> HalleyError | None:
+    live = select_live(connection, lease.prediction_id)
+    if live is None or not guard.holds(live, lease):
+        return _lost(lease)
+    if not live.prediction.is_terminal:
+        connection.execute(_SHOW_INPUT, (shown, live.number))
+    return None
 
 
 def _finish(

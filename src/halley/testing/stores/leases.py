@@ -33,6 +33,8 @@ class LeaseContract(StoreSuite):
             await store.append_events(lease, [maker.said("mine")])
         with pytest.raises(LeaseLost):
             await store.finish(lease, Fact.FAILED, maker.clock.now(), events=[maker.said("mine")])
+        with pytest.raises(LeaseLost):
+            await store.show_input(lease, b'{"mine":1}')
         assert await store.get(lease.prediction_id) == row
         assert await store.read_events(lease.prediction_id) == kinds
 
@@ -97,6 +99,26 @@ class LeaseContract(StoreSuite):
         assert (answer.is_terminal, answer.revision) == (True, row.revision)
         assert await store.get(row.id) == row
         assert await kinds_of(store, row.id) == kinds
+
+    async def test_the_input_can_be_shown_in_another_way(self, store: Store, maker: Maker) -> None:
+        hidden = maker.new(input=b'{"a":"[REDACTED]","b":"[REDACTED]"}')
+        await store.create(msgspec.structs.replace(hidden, work_input=b'{"a":"x","b":"y"}'))
+        await store.open_session("s", maker.clock.now(), LEASE_SECONDS)
+        claimed = await claim_one(store, maker, "s")
+        shown = b'{"a":"x","b":"[REDACTED]"}'
+        await store.show_input(claimed.lease, shown)
+        row = await row_of(store, claimed.prediction.id)
+        assert (row.input, row.revision) == (shown, claimed.prediction.revision + 1)
+        assert (row.status, claimed.work_input) == (Status.STARTING, b'{"a":"x","b":"y"}')
+        await store.release(claimed.lease, maker.clock.now())
+        assert (await claim_one(store, maker, "s")).work_input == b'{"a":"x","b":"y"}'
+
+    async def test_the_input_of_what_has_ended_stays(self, store: Store, maker: Maker) -> None:
+        lease = await leased(store, maker)
+        await store.cancel(lease.prediction_id, None, maker.clock.now())
+        row = await row_of(store, lease.prediction_id)
+        await store.show_input(lease, b'{"other":1}')
+        assert await store.get(lease.prediction_id) == row
 
     async def test_the_end_folds_what_was_said(self, store: Store, maker: Maker) -> None:
         lease = await running(store, maker)
