@@ -345,7 +345,7 @@ async def test_a_change_between_reading_and_parking_is_not_missed(world: World) 
         return found.row.status
 
     waiter = waiters.enter(made["id"])
-    waiter.keep(Until.END, tell, seconds=30)
+    waiter.keep(await world.row(made["id"]), Until.END, tell, seconds=30)
     await world.run(made["id"])
     await settled(60)
     assert given == [], "it is not ready to be told"

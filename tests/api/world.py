@@ -21,6 +21,7 @@ from halley.keys.records import DEFAULT_SCOPES
 from halley.keys.service import Keys
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
+from halley.predictions.attendance import Attendance
 from halley.predictions.ports import Changed, Lease
 from halley.predictions.records import NewEvent, OutputFile, OutputItem, Prediction
 from halley.predictions.service import Predictions
@@ -145,10 +146,14 @@ class World:
             clock=self.clock,
             overlap_seconds=86_400.0,
         )
+        self.attendance = Attendance(
+            store=self.store, predictions=self.predictions, clock=self.clock, grace_seconds=10.0
+        )
         self.reasons: dict[str, str] = {}
         self.api: Api = build_api(
             settings=self.settings,
             predictions=self.predictions,
+            attendance=self.attendance,
             catalog=self.catalog,
             models=self.store,
             keys=self.keys,

@@ -10,6 +10,7 @@ from halley.assets.ports import BlobLedger, FileStore
 from halley.store.memory import MemoryStore
 from halley.store.sqlite import SqliteStore, open_sqlite
 from halley.testing.stores import (
+    AttendanceStoreContract,
     BlobLedgerContract,
     DeliveryStoreContract,
     FileStoreContract,
@@ -83,6 +84,9 @@ class InMemory:
 class TestSqlitePredictions(OnSqlite, PredictionStoreContract): ...
 
 
+class TestSqliteAttendance(OnSqlite, AttendanceStoreContract): ...
+
+
 class TestSqliteQueue(OnSqlite, WorkQueueContract): ...
 
 
@@ -99,6 +103,9 @@ class TestSqliteLedger(OnSqlite, BlobLedgerContract): ...
 
 
 class TestMemoryPredictions(InMemory, PredictionStoreContract): ...
+
+
+class TestMemoryAttendance(InMemory, AttendanceStoreContract): ...
 
 
 class TestMemoryQueue(InMemory, WorkQueueContract): ...

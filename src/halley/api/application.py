@@ -47,6 +47,7 @@ from halley.keys.records import Scope as KeyScope
 from halley.keys.service import Identity, Keys
 from halley.models.catalog import Catalog
 from halley.models.ports import ModelStore
+from halley.predictions.attendance import Attendance
 from halley.predictions.ports import Changed, Hint
 from halley.predictions.service import Predictions
 from halley.settings import Settings
@@ -114,6 +115,7 @@ class Api:
     def let_go(self) -> None:
         """Answer all waiting requests with what is known now: nothing will change any more."""
         self.parts.is_closing = True
+        self.parts.attendance.close()
         self.parts.holds.release_all()
         self.parts.waiters.release_all()
 
@@ -201,6 +203,7 @@ def build_api(
     *,
     settings: Settings,
     predictions: Predictions,
+    attendance: Attendance,
     catalog: Catalog,
     models: ModelStore,
     keys: Keys,
@@ -224,6 +227,7 @@ def build_api(
     parts = Parts(
         settings=settings,
         predictions=predictions,
+        attendance=attendance,
         catalog=catalog,
         models=models,
         keys=keys,

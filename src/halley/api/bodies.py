@@ -83,6 +83,7 @@ def create_request(
     reference: str | None,
     cancel_after: float | None,
     with_wait: bool,
+    cancel_abandoned: bool = False,
 ) -> CreateRequest:
     """What a create asks for. `reference` is set where the path names the model; then `version` is not looked at.
 
@@ -120,6 +121,7 @@ def create_request(
         webhook_events_filter=events,
         link_base=None if webhook is None else variant.link_base,
         cancel_after_seconds=cancel_after,
+        cancel_abandoned=cancel_abandoned,
         with_wait=with_wait,
     )
 

@@ -8,6 +8,7 @@ Source: contract section 12; the HTML standard on server-sent events.
 """
 
 from collections.abc import AsyncGenerator, Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final, NamedTuple, Protocol
 
 from halley.api.asgi import Answer, Call, Headers, Scope
@@ -22,6 +23,7 @@ HELLO: Final = b": hi\n\n"
 KEEP_ALIVE: Final = b": still here\n\n"
 EVENTS_AT_ONCE: Final = 1000
 PORTION_BYTES: Final = 64 * 2**10  # of events read at once, and of one write: a slow reader holds about two of them
+_UNCOUNTED: Final = nullcontext()
 _HEADERS: Final[Headers] = [
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store"),
@@ -88,7 +90,10 @@ async def _follow(
     scope: Scope, parts: Parts, row: Prediction, voice: Voice, position: Position, stays: bool
 ) -> AsyncGenerator[bytes, None]:
     opening = HELLO
-    with parts.predictions.watch(row.id) as watching:  # listen first, read afterwards: no event is missed
+    with (
+        _attending(scope, parts, row, stays),
+        parts.predictions.watch(row.id) as watching,
+    ):  # listen first, read afterwards: no event is missed
         while True:
             batch = await _batch(parts, row, voice, position)
             position = Position(batch.after)
@@ -113,6 +118,13 @@ async def _follow(
                 if now is None or now.data_removed_at is not None:
                     return
                 row = now
+
+
+def _attending(scope: Scope, parts: Parts, row: Prediction, stays: bool) -> AbstractContextManager[None]:
+    """Count this reader as one who waits, where that means something."""
+    if not (stays and row.cancel_abandoned):
+        return _UNCOUNTED
+    return parts.attendance.waiting(row, lambda: GONE_KEY not in scope)
 
 
 async def _batch(parts: Parts, row: Prediction, voice: Voice, position: Position) -> Batch:

@@ -45,7 +45,7 @@ async def _asked(call: Call, parts: Parts, prediction_id: str, wait: float) -> A
         until = Until.CHANGE if if_none_match else Until.END
         is_old = until is Until.CHANGE and not is_match(if_none_match, parts.encoded.etag(row, call.variant))
         if not row.is_terminal and not is_old:
-            return later(waiter.keep(until, tell, seconds=wait, revision=row.revision))
+            return later(waiter.keep(row, until, tell, seconds=wait))
     return await tell(await _look(parts, row))
 
 
@@ -63,7 +63,7 @@ async def _polled(call: Call, parts: Parts, prediction_id: str, hold: float) -> 
 
 
 def _kept(waiter: Waiter, tell: Tell, hold: float, told: Told, row: Prediction, last: int) -> Waiter:
-    return waiter.keep(Until.NEWS, tell, seconds=hold, seq=last, is_stale=row.revision != told.revision)
+    return waiter.keep(row, Until.NEWS, tell, seconds=hold, seq=last, is_stale=row.revision != told.revision)
 
 
 def _habit_seconds(call: Call, parts: Parts) -> float:
@@ -82,6 +82,7 @@ async def _tell(
 ) -> Answer:
     if isinstance(found, Exception):
         raise found
+    parts.attendance.seen(found.row.id)
     kept = await parts.encoded.of(found.row, variant, found.made)
     headers = [*headers, (b"etag", kept.etag)]
     if if_none_match and is_match(if_none_match, kept.etag):

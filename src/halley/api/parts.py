@@ -20,6 +20,7 @@ from halley.ids import NewId
 from halley.keys.service import Keys
 from halley.models.catalog import Catalog
 from halley.models.ports import ModelStore
+from halley.predictions.attendance import Attendance
 from halley.predictions.records import Prediction
 from halley.predictions.service import Predictions
 from halley.settings import Settings
@@ -80,6 +81,7 @@ class Parts:
         *,
         settings: Settings,
         predictions: Predictions,
+        attendance: Attendance,
         catalog: Catalog,
         models: ModelStore,
         keys: Keys,
@@ -100,6 +102,7 @@ class Parts:
         self.settings = settings
         self.limits = settings.limits
         self.predictions = predictions
+        self.attendance = attendance
         self.catalog = catalog
         self.models = models
         self.keys = keys
@@ -121,7 +124,7 @@ class Parts:
         self.batches = Batches()
         self.encoded = EncodedAnswers(cache=self.cache, presenter=self.presenter, links=links, clock=clock)
         self.holds = Holds()
-        self.waiters = Waiters(predictions=predictions, clock=clock)
+        self.waiters = Waiters(predictions=predictions, attendance=attendance, clock=clock)
         self.polls = Polls()
         self.routes = routes
         self.description: bytes | None = None  # the OpenAPI document, once somebody asked for it

@@ -11,7 +11,7 @@ from halley.api.bodies import create_request, read_object
 from halley.api.holds import GONE_KEY
 from halley.api.paging import page_link, read_cursor, read_limit, read_time
 from halley.api.parts import Parts
-from halley.api.preferences import applied, cancel_after_seconds, wait_seconds
+from halley.api.preferences import applied, cancel_abandoned, cancel_after_seconds, wait_seconds
 from halley.api.present import encode
 from halley.api.problems import invalid
 from halley.api.waiters import Look, Until, later
@@ -45,7 +45,9 @@ async def _create(call: Call, parts: Parts, reference: str | None) -> Answer:
     if parts.is_draining:
         raise Overloaded("The server is stopping and takes no new predictions.")
     members, body = await read_object(call, parts.limits)
-    wait = wait_seconds(call.joined(b"prefer"), parts.limits.wait_create_max_seconds)
+    prefer = call.joined(b"prefer")
+    wait, abandoned = wait_seconds(prefer, parts.limits.wait_create_max_seconds), cancel_abandoned(prefer)
+    headers = [] if wait is None and abandoned is None else [applied(wait, abandoned=abandoned)]
     request = create_request(
         members,
         body,
@@ -55,26 +57,31 @@ async def _create(call: Call, parts: Parts, reference: str | None) -> Answer:
         reference=reference,
         cancel_after=cancel_after_seconds(call.header(b"cancel-after")),
         with_wait=wait is not None,
+        cancel_abandoned=call.identity.key.options.cancel_abandoned if abandoned is None else abandoned,
     )
     identity = call.identity
     if wait is None:
         created = await parts.predictions.create(request, identity.account.id, identity.key.id)
-        return json_answer(encode(parts.presenter.prediction(created, call.variant)), 201, [_location(call, created)])
+        headers = [_location(call, created), *headers]
+        return json_answer(encode(parts.presenter.prediction(created, call.variant)), 201, headers)
     prediction_id = parts.predictions.reserve_id()
     with parts.predictions.watch(prediction_id) as watching:  # before the create: then no change can be missed
         created = await parts.predictions.create(
             request, identity.account.id, identity.key.id, prediction_id=prediction_id
         )
-        return await _waited(call, parts, created, wait, watching)
+        with parts.attendance.waiting(created, lambda: GONE_KEY not in call.scope):
+            return await _waited(call, parts, created, wait, watching, [_location(call, created), *headers])
 
 
 def _location(call: Call, created: Prediction) -> tuple[bytes, bytes]:
     return b"location", f"{call.variant.base}/predictions/{created.id}".encode()
 
 
-async def _waited(call: Call, parts: Parts, created: Prediction, wait: float, watching: Watching) -> Answer:
+async def _waited(
+    call: Call, parts: Parts, created: Prediction, wait: float, watching: Watching, headers: Headers
+) -> Answer:
     """The answer to a create that is stored already: from here on nothing may look like a failed create."""
-    tell = partial(_created_in_time, parts, created, call.variant, [_location(call, created), applied(wait)])
+    tell = partial(_created_in_time, parts, created, call.variant, headers)
     try:
         # most are over soon: then a task that waits costs less than to let it go and have another one answer
         end = parts.clock.monotonic() + wait
@@ -82,7 +89,7 @@ async def _waited(call: Call, parts: Parts, created: Prediction, wait: float, wa
         row = await parts.holds.wait(call.scope, waiting)
         left = end - parts.clock.monotonic()
         if row is not None and not row.is_terminal and left > 0 and GONE_KEY not in call.scope:
-            return later(parts.waiters.enter(created.id).keep(Until.END, tell, seconds=left))
+            return later(parts.waiters.enter(created.id).keep(created, Until.END, tell, seconds=left))
         return await tell(Look(created if row is None else row, 0))
     except Exception as error:  # noqa: BLE001  # the create stands, whatever happened to the wait
         return await tell(error)

@@ -6,6 +6,7 @@ from typing import Final
 from halley.api.problems import invalid
 
 _WAIT: Final = re.compile(r'wait(?:\s*=\s*"?(\d{1,9})"?)?', re.IGNORECASE | re.ASCII)
+_ABANDONED: Final = re.compile(r'cancel-abandoned(?:\s*=\s*"?(true|false|1|0)"?)?', re.IGNORECASE | re.ASCII)
 _LONGEST_WAIT_SECONDS: Final = 60
 _DURATION: Final = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
 _SHORTEST_SECONDS: Final = 5
@@ -30,9 +31,21 @@ def wait_seconds(prefer: str, max_seconds: float) -> float | None:
     return None
 
 
-def applied(seconds: float) -> tuple[bytes, bytes]:
-    """The header that tells that a wait was honoured, and how long it could be at most."""
-    return (b"preference-applied", f"wait={seconds:g}".encode())
+def cancel_abandoned(prefer: str) -> bool | None:
+    """Whether the prediction is to be canceled when everybody has left; None if the caller does not say."""
+    for preference in prefer.split(","):
+        match = _ABANDONED.fullmatch(preference.partition(";")[0].strip())
+        if match is not None:
+            return match[1] is None or match[1].lower() in ("true", "1")
+    return None
+
+
+def applied(seconds: float | None, *, abandoned: bool | None = None) -> tuple[bytes, bytes]:
+    """The header that tells which preferences were honoured, and how long a wait could be at most."""
+    told = [] if seconds is None else [f"wait={seconds:g}"]
+    if abandoned is not None:
+        told.append("cancel-abandoned" if abandoned else "cancel-abandoned=false")
+    return (b"preference-applied", ", ".join(told).encode())
 
 
 def cancel_after_seconds(text: str | None) -> float | None:

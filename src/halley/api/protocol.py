@@ -11,7 +11,6 @@ import sys
 from collections.abc import Coroutine
 from functools import partial
 from http import HTTPStatus
-from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -74,7 +73,6 @@ _NEEDED_OF_CYCLE: Final = (
 
 
 # what the requests of all parked connections share
-_PARKED_SCOPES: Final = {method: MappingProxyType({"method": method}) for method in ("GET", "HEAD", "POST")}
 _NO_HEADERS: Final[list[tuple[bytes, bytes]]] = []
 _NOBODY_WAITS: Final = asyncio.Event()
 
@@ -256,7 +254,10 @@ class GuardedProtocol(HttpToolsProtocol):
     def _park(self, cycle: RequestResponseCycle, exchange: Exchange, later: Later) -> None:
         """Let go of all that a request takes but its connection; a task of its own will send the answer."""
         self._lighten(cycle)
-        cycle.scope = _PARKED_SCOPES[exchange.method]  # type: ignore[assignment]
+        # what the application and the protocol left there for each other stays
+        kept: dict[str, Any] = {name: value for name, value in cycle.scope.items() if name.startswith("halley.")}
+        kept.pop(STREAM_KEY, None)
+        cycle.scope = {"method": exchange.method, **kept}  # type: ignore[typeddict-item]
         self._parked = later
         later.park(partial(self._give, cycle, exchange))
 
@@ -294,7 +295,7 @@ class GuardedProtocol(HttpToolsProtocol):
         waiting = [self.cycle, *(cycle for cycle, _ in self.pipeline)]
         super().connection_lost(exc)
         for cycle in waiting:
-            if _is_open(cycle) and isinstance(cycle.scope, dict):  # else it is parked
+            if _is_open(cycle):
                 scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]
                 scope[GONE_KEY] = True
                 hold = scope.get(SCOPE_KEY)

@@ -36,6 +36,14 @@ _LOG: Final = (
 _PREFER: Final = Param(
     name="Prefer", place="header", description="`wait` or `wait=n`: hold the answer until the end, or n seconds."
 )
+_PREFER_CREATE: Final = Param(
+    name="Prefer",
+    place="header",
+    description=(
+        "`wait` or `wait=n`: hold the answer until the end, or n seconds. "
+        "`cancel-abandoned`: cancel it when everybody who waits for it has left."
+    ),
+)
 _CANCEL_AFTER: Final = Param(
     name="Cancel-After",
     place="header",
@@ -56,7 +64,7 @@ _PREDICTIONS: Final = (
         response=wire.Prediction,
         success=(201, 202),
         summary="Create a prediction",
-        params=(_PREFER, _CANCEL_AFTER),
+        params=(_PREFER_CREATE, _CANCEL_AFTER),
     ),
     Route(
         name="predictions.list",
@@ -119,7 +127,7 @@ _PREDICTIONS: Final = (
         response=wire.Prediction,
         success=(201, 202),
         summary="Create a prediction of a model's latest version",
-        params=(_PREFER, _CANCEL_AFTER),
+        params=(_PREFER_CREATE, _CANCEL_AFTER),
     ),
 )
 

@@ -16,6 +16,7 @@ from halley.api.asgi import Answer, Outcome
 from halley.api.cache import Kept
 from halley.clock import Clock
 from halley.errors import NotFound
+from halley.predictions.attendance import Attendance
 from halley.predictions.records import Prediction
 from halley.predictions.service import Predictions
 from halley.predictions.status import EventKind
@@ -55,28 +56,43 @@ Tell = Callable[[Look | Exception], Awaitable[Answer]]
 class Waiter:
     """One entry. Fulfils `asgi.Later`."""
 
-    __slots__ = ("calm_at", "due_at", "give", "group", "is_calm", "revision", "seq", "tell", "timer", "until", "wakes")
+    __slots__ = (
+        "calm_at",
+        "due_at",
+        "give",
+        "group",
+        "is_calm",
+        "is_counted",
+        "revision",
+        "seq",
+        "tell",
+        "timer",
+        "until",
+        "wakes",
+    )
 
     def __init__(self, group: "_Group") -> None:
         self.group = group
         self.wakes = group.wakes
+        self.is_counted = False
         self.until: Until | None = None  # None: not kept
         self.give: Callable[[Outcome], None] | None = None  # None: not parked
         self.timer: asyncio.TimerHandle | None = None
 
     def keep(
-        self, until: Until, tell: Tell, *, seconds: float, revision: int = 0, seq: int = 0, is_stale: bool = False
+        self, row: Prediction, until: Until, tell: Tell, *, seconds: float, seq: int = 0, is_stale: bool = False
     ) -> "Waiter":
-        """Wait, at most so long. `revision` and `seq` are what its client knows.
+        """Wait, at most so long. The row, and for NEWS the events up to `seq`, are what its client knows.
 
         `is_stale` tells that logs or progress have come since.
         """
         now = self.group.waiters.clock.monotonic()
+        self.is_counted = self.group.waiters.attendance.arrive(row)
         self.until = until
         self.tell = tell
         self.due_at = now + seconds
         self.calm_at = now + self.group.waiters.calm_seconds
-        self.revision = revision
+        self.revision = row.revision
         self.seq = seq
         self.is_calm = not is_stale
         return self
@@ -88,7 +104,7 @@ class Waiter:
 
     def leave(self) -> None:
         """See `asgi.Later`. Whoever entered and does not keep it must leave, too."""
-        self.group.waiters.left(self, self.group)
+        self.group.waiters.left(self, self.group, is_told=False)
 
     def is_ready(self, row: Prediction, loud_seq: int, now: float) -> bool:
         """Whether it is told about this row. `loud_seq` is the last event that changed status or output."""
@@ -123,8 +139,9 @@ class _Group:
 class Waiters:
     """All who wait, by prediction. `run` must be running."""
 
-    def __init__(self, *, predictions: Predictions, clock: Clock) -> None:
+    def __init__(self, *, predictions: Predictions, attendance: Attendance, clock: Clock) -> None:
         self.clock = clock
+        self.attendance = attendance
         self.calm_seconds = CALM_SECONDS
         self._predictions = predictions
         self._groups: dict[str, _Group] = {}
@@ -161,7 +178,7 @@ class Waiters:
             yield waiter
         finally:
             if waiter.until is None:
-                self.left(waiter, waiter.group)
+                self.left(waiter, waiter.group, is_told=True)
 
     def release_all(self) -> None:
         """Answer everybody with what is known now, and those who are about to wait as well."""
@@ -182,8 +199,10 @@ class Waiters:
             self.wake(group)
         self._wind(waiter, group)
 
-    def left(self, waiter: Waiter, group: _Group) -> None:
-        """It waits no more."""
+    def left(self, waiter: Waiter, group: _Group, *, is_told: bool) -> None:
+        """It waits no more, because it is answered or because its client is gone."""
+        if waiter in group.members and waiter.is_counted:
+            self.attendance.depart(group.prediction_id, is_told=is_told)
         if waiter.timer is not None:
             waiter.timer.cancel()
             waiter.timer = None
@@ -233,7 +252,7 @@ class Waiters:
         for number, waiter in enumerate(ready, 1):
             give = waiter.give
             if give is not None and waiter in group.members:
-                waiter.leave()
+                self.left(waiter, group, is_told=True)
                 give(await _outcome(waiter.tell, found))
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)

@@ -26,6 +26,7 @@ from halley.events.hub import Hub
 from halley.ids import TimeOrderedIds
 from halley.keys.service import Keys
 from halley.models.catalog import Catalog
+from halley.predictions.attendance import Attendance
 from halley.predictions.inputs import InputCheck
 from halley.predictions.ports import QueueLimits
 from halley.predictions.reading import Reader
@@ -53,6 +54,7 @@ class Parts:
     """The running parts that start and stop need."""
 
     api: Api
+    attendance: Attendance
     dispatcher: Dispatcher
     provider: LocalProvider
     loader: ModelLoader
@@ -159,6 +161,9 @@ async def build(
             new_id=new_id,
             inputs=inputs,
         )
+        attendance = Attendance(
+            store=store, predictions=predictions, clock=clock, grace_seconds=runs.abandoned_grace_seconds
+        )
         keys = Keys(store=store, clock=clock, new_id=new_id, pepper=secrets.key_pepper)
         office = WebhookOffice(settings, secrets, store=store, bus=bus, clock=clock, new_id=new_id)
         files = Files(
@@ -174,6 +179,7 @@ async def build(
         api = build_api(
             settings=settings,
             predictions=predictions,
+            attendance=attendance,
             catalog=catalog,
             models=store,
             keys=keys,
@@ -206,6 +212,7 @@ async def build(
         )
         yield Parts(
             api=api,
+            attendance=attendance,
             dispatcher=dispatcher,
             provider=provider,
             loader=loader,

@@ -100,6 +100,7 @@ async def _serve(
             await parts.keys.ensure_admin(settings.admin_key)
         parts.catalog.is_loading = True
         await parts.dispatcher.open()
+        await parts.attendance.open()
         server = make_server(settings, parts.api)
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(sockets=[listening]))
@@ -135,6 +136,7 @@ def _services(parts: Parts, server: Server, wanted: Sequence[Wanted]) -> list[Co
     return [
         parts.dispatcher.run(),
         _housekeeping(parts),
+        parts.attendance.run(),
         _watch_store(parts),
         parts.webhooks.run(),
         _stop_on_signal(parts, server),

@@ -156,8 +156,10 @@ class PredictionStore(Protocol):
         """
         ...
 
-    def cancel(self, prediction_id: str, account_id: str | None, at: datetime) -> Awaitable[Canceled | None]:
-        """Record the wish to cancel; one conditional update decides.
+    def cancel(
+        self, prediction_id: str, account_id: str | None, at: datetime, *, reason: str | None = None
+    ) -> Awaitable[Canceled | None]:
+        """Record the wish to cancel; one conditional update decides. `reason` is kept as termination reason.
 
         Waiting or running: `canceled` at once, with what was put out so far, and FINISHED is recorded. A waiting one
         leaves the queue; a leased one keeps its queue entry until its holder finishes (the slot is still taken).
@@ -180,6 +182,18 @@ class PredictionStore(Protocol):
         Offsets follow the order of commits: once an event was read, no event with a smaller offset will appear later.
         So a reader that remembers its last offset misses nothing. Offsets may have gaps.
         """
+        ...
+
+
+class AttendanceStore(Protocol):
+    """Which predictions somebody waits for who may leave; it outlives the process that knew them."""
+
+    def note_awaited(self, added: Sequence[str], dropped: Sequence[str]) -> Awaitable[None]:
+        """Remember and forget ids. Repeating it is harmless."""
+        ...
+
+    async def awaited(self) -> list[str]:
+        """The ids that are remembered, in order."""
         ...
 
 

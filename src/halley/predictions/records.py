@@ -52,6 +52,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 0
     fence: int = 0
     created_with_wait: bool = False
+    cancel_abandoned: bool = False  # canceled when the last who waits for it leaves without an answer
     webhook: str | None = None
     webhook_events_filter: tuple[str, ...] | None = None
     termination_reason: str | None = None  # e.g. deadline_before_start (contract D3)

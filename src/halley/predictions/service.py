@@ -42,6 +42,7 @@ class CreateRequest(msgspec.Struct, frozen=True, kw_only=True):
     webhook_events_filter: tuple[str, ...] | None = None
     link_base: str | None = None  # what links to us begin with for this caller
     cancel_after_seconds: float | None = None
+    cancel_abandoned: bool = False
     with_wait: bool = False
     source: Source = Source.API
     deployment: str | None = None
@@ -154,7 +155,7 @@ class Predictions(Reader):
         items = tuple([item if item.is_terminal else await self.filled(item) for item in page.items])
         return msgspec.structs.replace(page, items=items)
 
-    async def cancel(self, prediction_id: str, account_id: str) -> Prediction:
+    async def cancel(self, prediction_id: str, account_id: str, *, reason: str | None = None) -> Prediction:
         """Cancel it: waiting or running becomes `canceled` at once, terminal stays as it is.
 
         Source: contract section 8.3.
@@ -162,7 +163,7 @@ class Predictions(Reader):
         Raises:
             NotFound: absent, or somebody else's.
         """
-        canceled = await self._store.cancel(prediction_id, account_id, self._clock.now())
+        canceled = await self._store.cancel(prediction_id, account_id, self._clock.now(), reason=reason)
         if canceled is None:
             raise NotFound(f"There is no prediction {prediction_id}")
         if canceled.changed:
@@ -224,6 +225,7 @@ class Predictions(Reader):
             priority=request.priority,
             provider=runnable.version.provider,
             created_with_wait=request.with_wait,
+            cancel_abandoned=request.cancel_abandoned,
             webhook=request.webhook,
             webhook_events_filter=request.webhook_events_filter,
             created_at=now,

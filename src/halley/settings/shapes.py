@@ -100,6 +100,7 @@ class Runs(Part, frozen=True, kw_only=True):
     lease_seconds: Seconds = 20.0
     heartbeat_seconds: Seconds = 5.0
     max_attempts: Positive = 2
+    abandoned_grace_seconds: SomeSeconds = 10.0  # clients that lose a connection come back within this time
 
 
 class Memory(Part, frozen=True, kw_only=True):

@@ -34,8 +34,8 @@ _NO_LIMITS: Final = QueueLimits()
 
 
 class MemoryStore(MemoryModels, MemoryKeys, MemoryLedger):
-    """Fulfils PredictionStore, WorkQueue, ModelStore, KeyStore and BlobLedger; `files` fulfils FileStore, `deliveries`
-    DeliveryStore and SecretStore.
+    """Fulfils PredictionStore, AttendanceStore, WorkQueue, ModelStore, KeyStore and BlobLedger; `files` fulfils
+    FileStore, `deliveries` DeliveryStore and SecretStore.
     """
 
     def __init__(self, limits: QueueLimits = _NO_LIMITS) -> None:
@@ -46,6 +46,7 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryLedger):
         self._log: list[Event] = []
         self.deliveries = MemoryDeliveries(self._entries, self._log)
         self._sessions: dict[str, datetime] = {}
+        self._awaited: set[str] = set()
         self._turns: dict[str, dict[str, Fraction]] = {}  # version -> account -> turns by weight
         self._level: dict[str, Fraction] = {}  # version -> where the last turn was given
 
@@ -115,7 +116,9 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryLedger):
         )
 
     @at_once
-    def cancel(self, prediction_id: str, account_id: str | None, at: datetime) -> Canceled | None:
+    def cancel(
+        self, prediction_id: str, account_id: str | None, at: datetime, *, reason: str | None = None
+    ) -> Canceled | None:
         entry = self._entries.get(prediction_id)
         if entry is None or (account_id is not None and entry.prediction.account_id != account_id):
             return None
@@ -123,7 +126,7 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryLedger):
         changed = not entry.prediction.is_terminal
         if changed:
             wish = NewEvent(kind=EventKind.CANCEL_REQUESTED, at=at)
-            entry.end(Fact.CANCEL_REQUESTED, at, self._log, events=[wish])
+            entry.end(Fact.CANCEL_REQUESTED, at, self._log, events=[wish], reason=reason)
             self._leave(entry)
         return Canceled(prediction=entry.prediction, changed=changed, was_leased=was_leased)
 
@@ -139,6 +142,15 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryLedger):
 
     async def read_log(self, after_offset: int = 0, limit: int = 1000) -> list[Event]:
         return self._log[after_offset : after_offset + limit]
+
+    # AttendanceStore
+
+    @at_once
+    def note_awaited(self, added: Sequence[str], dropped: Sequence[str]) -> None:
+        self._awaited = (self._awaited | set(added)) - set(dropped)
+
+    async def awaited(self) -> list[str]:
+        return sorted(self._awaited)
 
     # WorkQueue
 

@@ -72,8 +72,10 @@ class PredictionRows(Part):
         wanted = paging.Wanted(account_id, created_after, created_before, source)
         return await self._reads.elsewhere(paging.read_page, wanted, limit, older_than, newer_than)
 
-    def cancel(self, prediction_id: str, account_id: str | None, at: datetime) -> Awaitable[Canceled | None]:
-        return self._writer.submit(_cancel, self._book, prediction_id, account_id, at)
+    def cancel(
+        self, prediction_id: str, account_id: str | None, at: datetime, *, reason: str | None = None
+    ) -> Awaitable[Canceled | None]:
+        return self._writer.submit(_cancel, self._book, prediction_id, account_id, at, reason)
 
     async def read_events(
         self, prediction_id: str, after_seq: int = 0, limit: int = 1000, limit_bytes: int | None = None
@@ -140,7 +142,12 @@ def _stored(connection: sqlite3.Connection, prediction: Prediction) -> Created |
 
 
 def _cancel(
-    connection: sqlite3.Connection, book: Book, prediction_id: str, account_id: str | None, at: datetime
+    connection: sqlite3.Connection,
+    book: Book,
+    prediction_id: str,
+    account_id: str | None,
+    at: datetime,
+    reason: str | None,
 ) -> Canceled | None:
     live = select_live(connection, prediction_id)
     if live is None or (account_id is not None and live.prediction.account_id != account_id):
@@ -149,7 +156,7 @@ def _cancel(
     if live.prediction.is_terminal:
         return Canceled(prediction=live.prediction, changed=False, was_leased=was_leased)
     wish = NewEvent(kind=EventKind.CANCEL_REQUESTED, at=at)
-    canceled = changes.end(connection, book, live, Fact.CANCEL_REQUESTED, at, events=(wish,))
+    canceled = changes.end(connection, book, live, Fact.CANCEL_REQUESTED, at, events=(wish,), reason=reason)
     changes.leave_queue(connection, book, live)
     return Canceled(prediction=canceled, changed=True, was_leased=was_leased)
 

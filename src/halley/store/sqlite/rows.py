@@ -28,6 +28,11 @@ _decode_files: Final = msgspec.json.Decoder(tuple[OutputFile, ...]).decode
 _decode_filter: Final = msgspec.json.Decoder(tuple[str, ...]).decode
 _decode_metrics: Final = msgspec.json.Decoder(dict[str, object]).decode
 
+# Two flags in the column `created_with_wait`: a new column would lie behind `logs`, and reading it would walk through
+# them.
+_WITH_WAIT: Final = 1
+_CANCEL_ABANDONED: Final = 2
+
 _NEW_COLUMNS: Final = (
     "id, account_id, key_id, kind, status, revision, model, version, deployment, source, priority, provider, handle,"
     " submit_state, attempts, fence, created_with_wait, webhook, webhook_events_filter, created_at, deadline_at,"
@@ -109,7 +114,7 @@ def new_prediction_row(prediction: Prediction) -> Row:
         prediction.submit_state,
         prediction.attempts,
         prediction.fence,
-        prediction.created_with_wait,
+        prediction.created_with_wait * _WITH_WAIT + prediction.cancel_abandoned * _CANCEL_ABANDONED,
         prediction.webhook,
         None if wanted is None else _encode(wanted),
         to_micros(prediction.created_at),
@@ -164,7 +169,8 @@ def read_prediction(row: Row) -> Prediction:
         submit_state=row[13],
         attempts=row[14],
         fence=row[15],
-        created_with_wait=row[16] == 1,
+        created_with_wait=row[16] & _WITH_WAIT != 0,
+        cancel_abandoned=row[16] & _CANCEL_ABANDONED != 0,
         webhook=row[17],
         webhook_events_filter=None if row[18] is None else _decode_filter(row[18]),
         termination_reason=row[19],

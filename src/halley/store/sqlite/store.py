@@ -10,6 +10,7 @@ from anyio import CancelScope, to_thread
 from halley.clock import Clock, SystemClock
 from halley.errors import Unusable
 from halley.predictions.ports import QueueLimits
+from halley.store.sqlite.attendance import AttendanceRows
 from halley.store.sqlite.book import Book
 from halley.store.sqlite.changes import Guard
 from halley.store.sqlite.deliveries import DeliveryRows
@@ -28,9 +29,9 @@ _WRITER_CACHE_KIB: Final = 4096
 _NO_LIMITS: Final = QueueLimits()
 
 
-class SqliteStore(PredictionRows, QueueRows, RescueRows, ModelRows, KeyRows, LedgerRows):
-    """Fulfils PredictionStore, WorkQueue, ModelStore, KeyStore and BlobLedger; `files` fulfils FileStore, `deliveries`
-    DeliveryStore and SecretStore.
+class SqliteStore(PredictionRows, AttendanceRows, QueueRows, RescueRows, ModelRows, KeyRows, LedgerRows):
+    """Fulfils PredictionStore, AttendanceStore, WorkQueue, ModelStore, KeyStore and BlobLedger; `files` fulfils
+    FileStore, `deliveries` DeliveryStore and SecretStore.
 
     One process writes at a time (store.folder sees to it): counts and turns are kept in its memory.
     """

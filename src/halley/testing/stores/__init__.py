@@ -10,7 +10,7 @@ from halley.testing.stores.leases import LeaseContract
 from halley.testing.stores.lifecycle import LifecycleContract
 from halley.testing.stores.maker import Maker, Store, StoreSuite
 from halley.testing.stores.models import ModelStoreContract
-from halley.testing.stores.predictions import PredictionStoreContract
+from halley.testing.stores.predictions import AttendanceStoreContract, PredictionStoreContract
 from halley.testing.stores.queue import ClaimContract
 from halley.testing.stores.rescue import RescueContract
 
@@ -20,6 +20,7 @@ class WorkQueueContract(ClaimContract, LeaseContract, RescueContract, LifecycleC
 
 
 __all__ = [
+    "AttendanceStoreContract",
     "BlobLedgerContract",
     "DeliveryStoreContract",
     "FileStoreContract",

@@ -11,7 +11,15 @@ from halley.assets.ports import BlobLedger
 from halley.ids import TimeOrderedIds
 from halley.keys.ports import KeyStore
 from halley.models.ports import ModelStore
-from halley.predictions.ports import Claimed, Lease, NewPrediction, PredictionStore, QueueLimits, WorkQueue
+from halley.predictions.ports import (
+    AttendanceStore,
+    Claimed,
+    Lease,
+    NewPrediction,
+    PredictionStore,
+    QueueLimits,
+    WorkQueue,
+)
 from halley.predictions.records import Event, MetricItem, NewEvent, OutputFile, OutputItem, Prediction
 from halley.predictions.status import EventKind
 from halley.testing.clock import FakeClock
@@ -26,7 +34,7 @@ PICTURE: Final = OutputFile(
 )
 
 
-class Store(PredictionStore, WorkQueue, ModelStore, KeyStore, BlobLedger, Protocol):
+class Store(PredictionStore, AttendanceStore, WorkQueue, ModelStore, KeyStore, BlobLedger, Protocol):
     """A store that keeps everything."""
 
 

@@ -42,6 +42,7 @@ class PredictionStoreContract(StoreSuite):
             handle="h",
             submit_state="intended",
             created_with_wait=True,
+            cancel_abandoned=True,
             webhook="https://example.com/hook",
             webhook_events_filter=("start", "completed"),
             deadline_at=maker.clock.now() + timedelta(seconds=60),
@@ -350,3 +351,28 @@ class PredictionStoreContract(StoreSuite):
             assert (await row_of(store, lease.prediction_id)).revision == answer.revision
         revisions.append((await store.finish(lease, Fact.SUCCEEDED, maker.clock.now())).prediction.revision)
         assert revisions == sorted(set(revisions))
+
+    async def test_a_cancel_may_have_a_reason(self, store: Store, maker: Maker) -> None:
+        new = maker.new("anna")
+        await store.create(new)
+        canceled = await store.cancel(new.prediction.id, "anna", maker.clock.now(), reason="abandoned")
+        assert canceled is not None
+        assert canceled.prediction.termination_reason == "abandoned"
+        assert (await row_of(store, new.prediction.id)).termination_reason == "abandoned"
+        again = await store.cancel(new.prediction.id, "anna", maker.clock.now(), reason="other")
+        assert again is not None
+        assert (again.changed, again.prediction.termination_reason) == (False, "abandoned")
+
+
+@pytest.mark.anyio
+class AttendanceStoreContract(StoreSuite):
+    """What every implementation of `AttendanceStore` must do."""
+
+    async def test_who_is_waited_for_is_remembered_and_forgotten(self, store: Store, maker: Maker) -> None:
+        first, second, third = maker.new_id(), maker.new_id(), maker.new_id()
+        assert await store.awaited() == []
+        await store.note_awaited([second, first], [])
+        await store.note_awaited([first, third], [second, second, maker.new_id()])
+        assert await store.awaited() == sorted([first, third])
+        await store.note_awaited([], [first, third])
+        assert await store.awaited() == []

@@ -1,0 +1,122 @@
+"""Abandoned work: a prediction that wants it is canceled when the last who waits for it is gone.
+
+Who waits is a create that waits, a read that is held, a stream. To be told and go is no leaving; to lose the
+connection is. Clients that lose theirs come back within seconds, so a grace passes first, and any read by somebody who
+may read it ends the grace. Which predictions are waited for is stored as well, a little later: when the server ends,
+nobody has left of his own will, but nobody may come back either, so the next start begins their grace.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from halley.clock import Clock
+from halley.errors import HalleyError, NotFound
+from halley.predictions.ports import AttendanceStore
+from halley.predictions.records import Prediction
+from halley.predictions.service import Predictions
+
+_log: Final = logging.getLogger(__name__)
+_TICK_SECONDS: Final = 0.5
+REASON: Final = "abandoned"
+
+
+class Attendance:
+    """Who waits for which prediction. Predictions that do not want to be canceled are not looked at."""
+
+    def __init__(self, *, store: AttendanceStore, predictions: Predictions, clock: Clock, grace_seconds: float) -> None:
+        self._store = store
+        self._predictions = predictions
+        self._clock = clock
+        self._grace_seconds = grace_seconds
+        self._present: dict[str, int] = {}  # how many wait
+        self._left: dict[str, float] = {}  # nobody waits any more: when the grace ends
+        self._accounts: dict[str, str] = {}
+        self._stored: set[str] = set()
+        self._is_closed = False
+
+    async def open(self) -> None:
+        """Begin the grace of what was waited for when the last server ended."""
+        for prediction_id in await self._store.awaited():
+            self._stored.add(prediction_id)
+            row = await self._predictions.find(prediction_id)
+            if row is not None and not row.is_terminal:
+                self._accounts[row.id] = row.account_id
+                self._leave(row.id)
+
+    def close(self) -> None:
+        """From now on nobody leaves: it is the server that goes. Who waits now is found by the next start."""
+        self._is_closed = True
+
+    def arrive(self, row: Prediction) -> bool:
+        """Somebody waits for it. True if that counts: then `depart` must follow."""
+        if not row.cancel_abandoned or row.is_terminal:
+            return False
+        self._present[row.id] = self._present.get(row.id, 0) + 1
+        self._accounts[row.id] = row.account_id
+        self._left.pop(row.id, None)
+        return True
+
+    def depart(self, prediction_id: str, *, is_told: bool) -> None:
+        """Somebody waits no more, because of an answer or because the connection is lost."""
+        count = self._present.get(prediction_id)
+        if count is None or self._is_closed:
+            return
+        if count > 1:
+            self._present[prediction_id] = count - 1
+            return
+        del self._present[prediction_id]
+        if is_told:
+            del self._accounts[prediction_id]
+        else:
+            self._leave(prediction_id)
+
+    @contextmanager
+    def waiting(self, row: Prediction, is_told: Callable[[], bool]) -> Iterator[None]:
+        """Somebody waits for it during the block; behind it `is_told` says how that ended."""
+        is_counted = self.arrive(row)
+        try:
+            yield
+        finally:
+            if is_counted:
+                self.depart(row.id, is_told=is_told())
+
+    def seen(self, prediction_id: str) -> None:
+        """Somebody who may read it has asked for it: it is not abandoned."""
+        if self._left.pop(prediction_id, None) is not None:
+            del self._accounts[prediction_id]
+
+    async def run(self) -> None:
+        """Cancel what is abandoned, and store who is waited for; until cancelled."""
+        while True:
+            await self._clock.sleep(_TICK_SECONDS)
+            try:
+                await self.tick()
+            except HalleyError as error:  # the next turn tries again
+                _log.warning("abandoned predictions: %s", error)
+
+    async def tick(self) -> None:
+        """One turn of `run`."""
+        now = self._clock.monotonic()
+        for prediction_id in [one for one, end in self._left.items() if end <= now]:
+            await self._cancel(prediction_id)
+        waited_for = self._accounts.keys()
+        added = sorted(waited_for - self._stored)
+        dropped = [] if self._is_closed else sorted(self._stored - waited_for)
+        if added or dropped:
+            await self._store.note_awaited(added, dropped)
+            self._stored = (self._stored | set(added)) - set(dropped)
+
+    def _leave(self, prediction_id: str) -> None:
+        self._left[prediction_id] = self._clock.monotonic() + self._grace_seconds
+
+    async def _cancel(self, prediction_id: str) -> None:
+        account_id = self._accounts[prediction_id]
+        try:
+            row = await self._predictions.cancel(prediction_id, account_id, reason=REASON)
+            if row.termination_reason == REASON:
+                _log.info("prediction %s is canceled: nobody waits for it any more", prediction_id)
+        except NotFound:
+            pass
+        self.seen(prediction_id)
