@@ -445,3 +445,24 @@ async def test_a_stream_is_never_compressed(world: World) -> None:
     reply = await world.get(path(made["urls"]["stream"]), headers={"Accept-Encoding": "gzip, br, zstd"}, token=None)
     assert "content-encoding" not in reply.headers
     assert b"x" * 10_000 in reply.body
+
+
+async def test_a_long_log_lets_others_run_meanwhile(world: World) -> None:
+    made = await world.create("acme/tokens")
+    await world.start(made["id"])
+    portions = 40
+    for _ in range(portions):
+        await world.log(made["id"], "x" * 65_536)  # none of it is told
+    await world.finish(made["id"])
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    ticking = asyncio.ensure_future(others())
+    await world.get(path(made["urls"]["stream"]), token=None)
+    ticking.cancel()
+    assert turns >= portions

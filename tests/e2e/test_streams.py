@@ -1,6 +1,8 @@
 """Streams through the clients that stream, with the connection cut at every event and the server killed on the way."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -200,6 +202,25 @@ def test_the_command_line_streams_other_output_item_by_item(halley: Halley, tmp_
     assert ran.returncode == 0
     assert [link.rpartition("/")[2] for link in links] == [link.rpartition("/")[2] for link in row["output"]]
     assert len(links) == 3
+
+
+def test_ctrl_c_cancels_what_streams(halley: Halley, tmp_path: Path) -> None:
+    given = ("demo/text", "prompt=A function is", "max_tokens=4000", "delay=0.5", "--stream")
+    with subprocess.Popen(
+        [sys.executable, "-m", "halley.cli.main", "run", *given],
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "HALLEY_SERVER": halley.url, "HALLEY_TOKEN": ADMIN_KEY},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as running:
+        assert running.stdout is not None
+        first = os.read(running.stdout.fileno(), 1000)
+        time.sleep(0.1)  # Python writes a piece twice that is interrupted while it is flushed
+        running.send_signal(signal.SIGINT)
+        rest, said = running.communicate(timeout=40)
+    row = until(halley, said.split()[0].decode(), ended)
+    assert (running.returncode, row["status"]) == (5, "canceled")
+    assert (first + rest).decode() == joined(row) + "\n"
+    assert b"Canceling" in said
 
 
 def test_progress_bars_are_events(halley: Halley) -> None:

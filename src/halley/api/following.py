@@ -7,6 +7,7 @@ honest end.
 Source: contract section 12; the HTML standard on server-sent events.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final, NamedTuple, Protocol
@@ -103,6 +104,7 @@ async def _follow(
             if batch.is_last or GONE_KEY in scope:
                 return
             if batch.has_more:
+                await asyncio.sleep(0)  # a long log must not keep everybody else waiting
                 continue
             if row.is_terminal or not stays:
                 if row.is_terminal and not await _is_removed(parts, row):
