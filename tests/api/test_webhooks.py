@@ -1,11 +1,12 @@
 """The secret, the delivery log, sending again: as their owner sees them."""
 
+import asyncio
 import hashlib
 
 import pytest
 
 from api.test_files import PY1, painted
-from api.world import HOOK, HOOK_BODY, World
+from api.world import HOOK, HOOK_BODY, World, settled
 from halley.keys.records import Scope
 from halley.webhooks.events import WebhookEvent
 from halley.webhooks.records import Delivery, Ending, Fate, MessageState, Outcome
@@ -184,3 +185,50 @@ async def test_links_of_pictures(server: dict, base: str | None, links: str) -> 
     made = await world.create()
     picture = await world.api.pictures.encoded(await world.row(made["id"]), base)
     assert f'"get":"{links}/predictions/{made["id"]}"'.encode() in picture
+
+
+async def test_who_listens_hears_of_predictions_without_webhook(world: World) -> None:
+    first = (await world.get("/v1/webhooks/listen")).json()
+    assert first == {"position": 0, "results": []}
+    made = await world.create("acme/free")
+    await world.run(made["id"], "hello")
+    heard = (await world.get("/v1/webhooks/listen?after=0&events=completed")).json()
+    (copy,) = heard["results"]
+    assert (copy["id"], copy["event"], copy["position"]) == (f"msg_{made['id']}", "completed", heard["position"])
+    assert copy["body"].encode() == (await world.get(f"/v1/predictions/{made['id']}")).body
+    assert copy["headers"]["webhook-id"] == copy["id"]
+    assert (await world.get(f"/v1/webhooks/listen?after={heard['position']}")).json()["results"] == []
+    others = await world.get("/v1/webhooks/listen?after=0", token=world.other_token)
+    assert others.json()["results"] == []
+
+
+@pytest.mark.parametrize("query", ["events=end", "after=x", "since=yesterday"])
+async def test_unfit_wishes_of_who_listens_are_422(world: World, query: str) -> None:
+    assert (await world.get(f"/v1/webhooks/listen?{query}")).status == 422
+
+
+async def test_listening_is_a_stream_that_can_be_gone_on_with(world: World) -> None:
+    heard: list[bytes] = []
+
+    async def keep(chunk: bytes) -> None:
+        heard.append(chunk)
+        if b"event: message" in chunk:
+            world.api.let_go()
+
+    made = await world.create("acme/free")
+    await world.run(made["id"], "hello")
+    for last, found in (("0", True), ("", False)):
+        world.api.parts.is_closing = False
+        heard.clear()
+        stream = asyncio.ensure_future(
+            world.get(
+                "/v1/webhooks/listen?events=completed",
+                headers={"accept": "text/event-stream", "last-event-id": last},
+                on_chunk=keep,
+            )
+        )
+        await settled()
+        assert any(f"msg_{made['id']}".encode() in chunk for chunk in heard) is found
+        world.api.let_go()
+        reply = await stream
+        assert reply.headers["content-type"] == "text/event-stream"

@@ -23,6 +23,7 @@ from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
 from halley.predictions.attendance import Attendance
 from halley.predictions.ports import Changed, Lease
+from halley.predictions.reading import Reader
 from halley.predictions.records import NewEvent, OutputFile, OutputItem, Prediction
 from halley.predictions.service import Predictions
 from halley.predictions.status import EventKind, Fact
@@ -142,13 +143,16 @@ class World:
             store=self.store.deliveries,
             signer=Signer(b"w" * 32, self.store.deliveries, self.clock),
             receivers=Receivers(Egress(Rules()), limit_bytes=2048, http=False, is_loopback_open=False),
+            reader=Reader(self.store),
             bus=self.bus,
             clock=self.clock,
+            new_id=new_id,
             overlap_seconds=86_400.0,
         )
         self.attendance = Attendance(
             store=self.store, predictions=self.predictions, clock=self.clock, grace_seconds=10.0
         )
+        self.bus.subscribe(self.desk.receive)
         self.reasons: dict[str, str] = {}
         self.api: Api = build_api(
             settings=self.settings,

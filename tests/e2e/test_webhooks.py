@@ -1,5 +1,8 @@
 """Webhooks of the real server: they arrive, the official verifiers take them, and the log knows all."""
 
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -182,3 +185,68 @@ def test_a_stop_tells_what_ended_before_it(tmp_path: Path, receiver: Receiver) -
         assert server.stop() == 0  # the run ends first
     told: list[Arrived] = receiver.wait_for(2, seconds=1)
     assert told[1].id == f"msg_{made}"
+
+
+def command(halley: Halley, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "halley.cli.main", *arguments, "--server", halley.url, "--token", halley.key]
+
+
+def said(halley: Halley, *arguments: str, code: int = 0, **more: Any) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(command(halley, *arguments), capture_output=True, text=True, timeout=60, check=False, **more)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def test_listening_brings_messages_to_a_local_program(tmp_path: Path, receiver: Receiver) -> None:
+    """Without a webhook in the prediction, and through a restart of the server."""
+    with Halley(tmp_path, config=QUICK) as server:
+        path = "/v1/models/demo/noop/predictions"
+        early = server.call("POST", path, {"input": {}}, headers={"Prefer": "wait"})[2]["id"]
+        listening = subprocess.Popen(
+            command(server, "webhooks", "listen", "--forward", receiver.url, "--since", "10m"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            receiver.wait_for(1)
+            server.kill()
+            server.start()
+            late = server.call("POST", path, {"input": {}})[2]["id"]
+            arrived = receiver.wait(lambda all_: all_[-1].id == f"msg_{late}")
+        finally:
+            listening.send_signal(signal.SIGINT)
+            printed, noted = listening.communicate(timeout=20)
+        assert listening.returncode == 0, noted
+        assert arrived[0].id == f"msg_{early}"
+        assert f"msg_{early}  200" in printed
+        key = server.call("GET", "/v1/webhooks/default/secret")[2]["key"]
+        for message in arrived:
+            Webhook(key).verify(message.content, message.headers)
+        assert arrived[-1].body == server.call("GET", f"/v1/predictions/{late}")[2]
+
+
+def test_the_command_line_shows_verifies_and_sends_again(halley: Halley, receiver: Receiver, tmp_path: Path) -> None:
+    made = create(halley, "demo/noop", receiver.url, {}, webhook_events_filter=["completed"])
+    (message,) = receiver.wait_for(1)
+    deliveries(halley, made)
+    listed = said(halley, "webhooks", "deliveries", "--prediction", made).stdout
+    assert made in listed
+    assert "delivered" in listed
+    said(halley, "webhooks", "resend", made)
+    assert receiver.wait_for(2)[1].id == message.id
+    body = tmp_path / "body.json"
+    body.write_bytes(message.content)
+    headers = [
+        part
+        for name in message.headers
+        if name.startswith("webhook-")
+        for part in ("-H", f"{name}: {message.headers[name]}")
+    ]
+    assert "Genuine" in said(halley, "webhooks", "verify", str(body), *headers).stderr
+    body.write_bytes(message.content + b" ")
+    assert "does not fit" in said(halley, "webhooks", "verify", str(body), *headers, code=2).stderr
+    old = said(halley, "webhooks", "secret").stdout.strip()
+    new = said(halley, "webhooks", "secret", "--rotate").stdout.strip()
+    assert said(halley, "webhooks", "secret").stdout.strip() == new != old
+    assert new.startswith("whsec_")

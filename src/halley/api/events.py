@@ -8,7 +8,7 @@ import msgspec
 
 from halley.api import wire
 from halley.api.asgi import Answer, Call, json_answer
-from halley.api.following import Position, frame, stream_answer
+from halley.api.following import Position, frame, stream_answer, wants_stream
 from halley.api.paging import read_whole_number
 from halley.api.parts import Parts
 from halley.api.predictions import path_id
@@ -47,7 +47,7 @@ async def events(call: Call, parts: Parts) -> Answer:
         raise NotFound(f"There is no prediction {prediction_id}")
     query = call.query()
     after = read_whole_number(query, "after", 0)
-    if _wants_stream(call.joined(b"accept")):
+    if wants_stream(call.joined(b"accept")):
         return await _stream(call, parts, row, after, stays=query.get("follow", "1") not in ("0", "false"))
     return await _page(call, parts, row, query, after)
 
@@ -128,9 +128,3 @@ class OwnVoice:
         return wire.StatusData(
             status=status.value, error=error or msgspec.UNSET, termination_reason=finish.reason or msgspec.UNSET
         )
-
-
-def _wants_stream(accept: str) -> bool:
-    kinds = [kind.partition(";")[0].strip().lower() for kind in accept.split(",")]
-    known = (kind for kind in kinds if kind in ("text/event-stream", "application/json"))
-    return next(known, "") == "text/event-stream"

@@ -80,11 +80,24 @@ def stream_answer(
 
     `stays`: it waits for what comes; else it ends with what is recorded. `is_shared`: any web page may read it.
     """
+    chunks = _follow(call.scope, parts, row, voice, position, stays)
+    return open_stream(call, chunks, is_shared=is_shared)
+
+
+def open_stream(call: Call, chunks: AsyncGenerator[bytes, None], *, is_shared: bool = False) -> Answer:
+    """An answer of events that come one by one."""
     begin_stream = call.scope.get(STREAM_KEY)
     if begin_stream is not None and call.method != "HEAD":
         begin_stream()
     headers = [*_HEADERS, (b"access-control-allow-origin", b"*")] if is_shared else _HEADERS
-    return Answer(headers=headers, chunks=_follow(call.scope, parts, row, voice, position, stays))
+    return Answer(headers=headers, chunks=chunks)
+
+
+def wants_stream(accept: str) -> bool:
+    """Whether a caller would rather have events than JSON; the order of its words decides."""
+    kinds = [kind.partition(";")[0].strip().lower() for kind in accept.split(",")]
+    known = (kind for kind in kinds if kind in ("text/event-stream", "application/json"))
+    return next(known, "") == "text/event-stream"
 
 
 async def _follow(

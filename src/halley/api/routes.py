@@ -379,6 +379,23 @@ _WEBHOOKS: Final = (
         success=(202,),
         summary="Send the message of a delivery again",
     ),
+    Route(
+        name="webhooks.listen",
+        method="GET",
+        pattern="/webhooks/listen",
+        handler=webhooks.listen,
+        scope=Scope.READ,
+        response=wire.WebhookCopies,
+        streams=True,
+        summary="Hear what the account's receivers are told, webhook or not",
+        params=(
+            Param(name="events", description="Some of `start`, `output`, `logs`, `completed`, with commas between."),
+            Param(name="since", description="From the predictions on that were created then; else from now on."),
+            Param(name="key", description="Only predictions of the key that asks.", values=("own",)),
+            Param(name="after", type="integer", description="Only what is behind this position."),
+            Param(name="Last-Event-ID", place="header", description="Go on behind this event."),
+        ),
+    ),
 )
 
 _LINKS: Final = (

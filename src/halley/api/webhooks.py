@@ -3,6 +3,7 @@
 Source: contract sections 10.5 and 11; all but the secret is an extension of ours.
 """
 
+from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 import msgspec
@@ -10,13 +11,18 @@ import msgspec
 from halley.api import wire
 from halley.api.asgi import Answer, Call, json_answer
 from halley.api.bodies import read_object
-from halley.api.paging import page_link, read_cursor, read_limit
+from halley.api.following import HELLO, KEEP_ALIVE, KEEP_ALIVE_SECONDS, frame, open_stream, wants_stream
+from halley.api.holds import GONE_KEY
+from halley.api.paging import page_link, read_cursor, read_limit, read_time, read_whole_number
 from halley.api.parts import Parts
 from halley.api.present import encode
 from halley.api.problems import invalid
 from halley.clock import rfc3339
 from halley.errors import BadRequest, NotFound
 from halley.ids import is_id
+from halley.predictions.records import Prediction
+from halley.webhooks.events import DEFAULT_EVENTS, WebhookEvent
+from halley.webhooks.listening import Copy, Listener, Wanted
 from halley.webhooks.records import Delivery, Message
 
 _PAGE: Final = 100
@@ -75,6 +81,62 @@ async def resend(call: Call, parts: Parts) -> Answer:
     """Send the message of a delivery again: the same id and body, a fresh signature."""
     message = await parts.webhooks.resend(_id(call), call.account_id)
     return json_answer(encode(_message(message)), 202)
+
+
+async def listen(call: Call, parts: Parts) -> Answer:
+    """What receivers would be told: what there is now, or with `Accept: text/event-stream` as it comes."""
+    query = call.query()
+    sent = (call.header(b"last-event-id") or "").strip() or query.get("after", "")
+    after = read_whole_number({"after": sent}, "after", 0) if sent else None
+    # a receiver has no user agent: its files are links
+    variant = msgspec.structs.replace(call.variant, data_urls=False)
+
+    async def draw(row: Prediction) -> bytes:
+        return await parts.presenter.encoded(row, variant)
+
+    wanted = Wanted(
+        account_id=call.account_id,
+        key_id=call.identity.key.id if query.get("key") == "own" else None,
+        events=_events(query.get("events", "")),
+    )
+    created_after = read_time(query, "since")
+    listener = await parts.webhooks.listener(wanted, draw, after=after, created_after=created_after)
+    if wants_stream(call.joined(b"accept")):
+        return open_stream(call, _follow(call, parts, listener))
+    copies = [_copy(copy) for copy in await listener.hear(0)]
+    return json_answer(encode(wire.WebhookCopies(position=listener.position, results=copies)), headers=[_NO_STORE])
+
+
+async def _follow(call: Call, parts: Parts, listener: Listener) -> AsyncGenerator[bytes, None]:
+    yield HELLO
+    with listener:
+        while GONE_KEY not in call.scope:
+            copies = await parts.holds.wait(call.scope, listener.hear(KEEP_ALIVE_SECONDS))
+            if copies is None:  # the client is gone, or the server stops; it may come back with the last id
+                return
+            frames = [frame("message", str(copy.position), encode(_copy(copy)).decode()) for copy in copies]
+            yield b"".join(frames) or KEEP_ALIVE
+
+
+def _events(text: str) -> frozenset[WebhookEvent]:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words:
+        return DEFAULT_EVENTS
+    try:
+        return frozenset(WebhookEvent(word) for word in words)
+    except ValueError as error:
+        raise invalid("enum", "events", f"must be some of {', '.join(WebhookEvent)}") from error
+
+
+def _copy(copy: Copy) -> wire.WebhookCopy:
+    return wire.WebhookCopy(
+        position=copy.position,
+        id=copy.id,
+        prediction=copy.prediction_id,
+        event=copy.event.value,
+        headers=copy.headers,
+        body=copy.body.decode(),
+    )
 
 
 def _id(call: Call) -> str:

@@ -347,6 +347,24 @@ class WebhookMessage(msgspec.Struct, kw_only=True):
     next_attempt_at: Time | None
 
 
+class WebhookCopy(msgspec.Struct, kw_only=True):
+    """What a receiver would get: the headers that prove it, and the body to the byte."""
+
+    position: int
+    id: str
+    prediction: str
+    event: Literal["start", "output", "logs", "completed"]
+    headers: dict[str, str]
+    body: str
+
+
+class WebhookCopies(msgspec.Struct, kw_only=True):
+    """What there is to hear now; go on with `after` and this position."""
+
+    position: int
+    results: list[WebhookCopy]
+
+
 class CreatePrediction(msgspec.Struct, kw_only=True):
     """A wish to run a version. Unknown members are ignored."""
 

@@ -199,6 +199,7 @@ async def build(
         bus.subscribe(api.receive)
         webhooks = office.service(api.pictures)
         bus.subscribe(webhooks.receive)
+        bus.subscribe(office.desk.receive)
         loader = ModelLoader(
             catalog=catalog,
             store=store,

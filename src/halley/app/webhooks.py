@@ -44,8 +44,10 @@ class WebhookOffice:
                 http=settings.webhooks.http,
                 is_loopback_open=is_loopback_open(settings),
             ),
+            reader=Reader(store),
             bus=bus,
             clock=clock,
+            new_id=new_id,
             overlap_seconds=settings.webhooks.secret_overlap_seconds,
         )
 

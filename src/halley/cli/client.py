@@ -104,7 +104,24 @@ class Client:
             Unreachable: the connection could not be made, or broke, or was silent for too long.
         """
         url = f"{self.target.api}/predictions/{_segment(id)}/events"
-        headers = {"accept": "text/event-stream", "last-event-id": str(after)}
+        missing = f"{self.target.root} has no event log of predictions."
+        return self._listen(url, str(after), missing, ("seq", "data"), silence_seconds)
+
+    def webhook_messages(self, query: Mapping[str, str], *, after: str = "") -> Iterator[Json | None]:
+        """Hear what the account's receivers are told; as `events`.
+
+        Raises:
+            NoEventLog: the server has no such route, or not for us.
+            Unreachable: the connection could not be made, or broke, or was silent for too long.
+        """
+        url = str(httpx2.URL(f"{self.target.api}/webhooks/listen", params=dict(query)))
+        missing = f"{self.target.root} does not let us listen to webhooks: another server than Halley, or a wrong key."
+        return self._listen(url, after, missing, ("position", "headers"), SILENCE_SECONDS)
+
+    def _listen(
+        self, url: str, after: str, missing: str, members: tuple[str, str], silence_seconds: float
+    ) -> Iterator[Json | None]:
+        headers = {"accept": "text/event-stream", **({"last-event-id": after} if after else {})}
         timeout = httpx2.Timeout(self._read_seconds, connect=CONNECT_SECONDS, read=silence_seconds)
         try:
             with self.http.stream(
@@ -114,9 +131,9 @@ class Client:
                     raise Unreachable(f"{self.target.root} answered {response.status_code} {response.reason_phrase}.")
                 kind = response.headers.get("content-type", "").partition(";")[0].strip()
                 if response.status_code != 200 or kind != "text/event-stream":
-                    raise NoEventLog(f"{self.target.root} has no event log of predictions.")
+                    raise NoEventLog(missing)
                 for data in read_data(response.iter_bytes()):
-                    yield None if data is None else _event(data)
+                    yield None if data is None else _event(data, *members)
         except (httpx2.RequestError, httpx2.InvalidURL) as error:
             raise self._unreachable("GET", error) from error
 
@@ -286,12 +303,16 @@ def _prediction(body: Any) -> Json:
     return body
 
 
-def _event(data: str) -> Json:
+def _event(data: str, number: str, content: str) -> Json:
     try:
         event = msgspec.json.decode(data)
     except msgspec.DecodeError:
         event = None
-    if not isinstance(event, dict) or not isinstance(event.get("seq"), int) or not isinstance(event.get("data"), dict):
+    if (
+        not isinstance(event, dict)
+        or not isinstance(event.get(number), int)
+        or not isinstance(event.get(content), dict)
+    ):
         raise NoEventLog("The server's event stream is none that this command understands.")
     return event
 

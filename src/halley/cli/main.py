@@ -7,7 +7,21 @@ from collections.abc import Sequence
 
 import typer
 
-from halley.cli.commands import check, config, demo, env, init, keys, models, predictions, ps, run, serve, version
+from halley.cli.commands import (
+    check,
+    config,
+    demo,
+    env,
+    init,
+    keys,
+    models,
+    predictions,
+    ps,
+    run,
+    serve,
+    version,
+    webhooks,
+)
 from halley.cli.failures import ExitCode
 from halley.cli.reporting import explain
 from halley.cli.screen import Screen
@@ -32,6 +46,7 @@ app.add_typer(predictions.app, name="predictions")
 app.add_typer(models.app, name="models")
 app.command("ps")(ps.ps)
 app.add_typer(keys.app, name="keys")
+app.add_typer(webhooks.app, name="webhooks")
 app.command("env")(env.env)
 app.command("init")(init.init)
 app.command("check")(check.check)

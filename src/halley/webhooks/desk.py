@@ -1,16 +1,22 @@
 """What an entrance may do with webhooks: look at the log, send again, get and replace the secret."""
 
+from datetime import UTC, datetime
 from typing import Final
 
 from halley.clock import Clock
 from halley.errors import Conflict, NotFound
-from halley.predictions.ports import Bus, MessageWaits
+from halley.ids import NewId
+from halley.predictions.ports import Bus, Changed, Hint, MessageWaits
+from halley.predictions.reading import Reader
 from halley.webhooks.address import Receivers
+from halley.webhooks.alarm import Alarm
 from halley.webhooks.events import WebhookEvent
+from halley.webhooks.listening import Draw, Listener, Wanted
 from halley.webhooks.ports import DeliveryStore
 from halley.webhooks.records import Delivery, Message
 from halley.webhooks.signing import Rotated, Signer
 
+_NEVER: Final = datetime(9000, 1, 1, tzinfo=UTC)  # nothing was made so late: the position is the newest
 _KEPT_WITH: Final = "its body went with the data of the prediction, or with the log"
 
 
@@ -23,16 +29,27 @@ class WebhookDesk:
         store: DeliveryStore,
         signer: Signer,
         receivers: Receivers,
+        reader: Reader,
         bus: Bus,
         clock: Clock,
+        new_id: NewId,
         overlap_seconds: float,
     ) -> None:
         self._store = store
         self._signer = signer
         self._receivers = receivers
+        self._reader = reader
         self._bus = bus
         self._clock = clock
+        self._new_id = new_id
+        self._ears: set[Alarm] = set()
         self._overlap_seconds = overlap_seconds
+
+    def receive(self, hint: Hint) -> None:
+        """Hints from the bus, for who listens."""
+        if self._ears and type(hint) is Changed:
+            for alarm in self._ears:
+                alarm.ring()
 
     def fault(self, url: object) -> str | None:
         """Why a create may not name this webhook, or None."""
@@ -88,3 +105,24 @@ class WebhookDesk:
             raise Conflict(f"The message {found.message_id} cannot be sent again: {_KEPT_WITH}.")
         self._bus.publish(MessageWaits(message.endpoint))
         return message
+
+    async def listener(
+        self, wanted: Wanted, draw: Draw, *, after: int | None = None, created_after: datetime | None = None
+    ) -> Listener:
+        """One who hears what the account's receivers would be told.
+
+        From `after` on, as an earlier one came; else from the first prediction created at that time; else from now on.
+        """
+        if after is None:
+            after = await self._store.position_at(wanted.account_id, created_after or _NEVER)
+        return Listener(
+            wanted,
+            after,
+            draw,
+            store=self._store,
+            reader=self._reader,
+            signer=self._signer,
+            clock=self._clock,
+            new_id=self._new_id,
+            ears=self._ears,
+        )

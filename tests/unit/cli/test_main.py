@@ -82,6 +82,7 @@ def test_the_tree_is_the_manuals():
         "predictions": ["cancel", "list", "logs", "show", "watch"],
         "models": ["list", "logs", "schema", "show"],
         "keys": ["create", "list", "revoke", "set"],
+        "webhooks": ["deliveries", "listen", "resend", "secret", "verify"],
         "config": ["show", "validate"],
     }  # fmt: skip
 

@@ -108,16 +108,18 @@ class Room:
         self.bus = LocalBus()
         self.receiver = Receiver(self.clock)
         self.rules = WebhookRules(**rules)
+        self.new_id = TimeOrderedIds(self.clock)
         self.signer = Signer(ROOT, self.store.deliveries, self.clock)
         self.desk = WebhookDesk(
             store=self.store.deliveries,
             signer=self.signer,
             receivers=Receivers(self.receiver, limit_bytes=2048, http=False, is_loopback_open=False),
+            reader=Reader(self.store),
             bus=self.bus,
             clock=self.clock,
+            new_id=self.new_id,
             overlap_seconds=86_400,
         )
-        self.new_id = TimeOrderedIds(self.clock)
         self._count = 0
         self._leases: dict[str, Lease] = {}
         self._running: asyncio.Task[None] | None = None
@@ -141,6 +143,7 @@ class Room:
         self.bus._receivers.clear()
         self.webhooks = self.service()
         self.bus.subscribe(self.webhooks.receive)
+        self.bus.subscribe(self.desk.receive)
         self._running = asyncio.create_task(self.webhooks.run())
         await settled()
 

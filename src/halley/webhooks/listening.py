@@ -1,0 +1,164 @@
+"""What a receiver would be told, for somebody who listens: an account's messages at the pace of a receiver, signed.
+
+Nothing is stored about it. It hears of predictions with and without a webhook, under the ids that a receiver would see.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Self
+
+import msgspec
+
+from halley.clock import Clock
+from halley.ids import NewId
+from halley.predictions.reading import Reader
+from halley.predictions.records import Prediction
+from halley.webhooks.alarm import Alarm
+from halley.webhooks.events import TOLD_BY, WebhookEvent
+from halley.webhooks.pace import Pace
+from halley.webhooks.ports import DeliveryStore
+from halley.webhooks.records import MESSAGE_PREFIX, Notice, completed_id
+from halley.webhooks.signing import Signer
+from halley.webhooks.updates import as_started
+
+Draw = Callable[[Prediction], Awaitable[bytes]]
+"""The prediction as it is shown to who listens."""
+
+_NOTICES_AT_ONCE: Final = 200
+_PACE_SECONDS: Final = 0.02  # between two looks at the log
+
+
+class Copy(msgspec.Struct, frozen=True, kw_only=True):
+    """A message as a receiver would get it. `position` is where to go on listening behind it."""
+
+    position: int
+    id: str
+    prediction_id: str
+    event: WebhookEvent
+    headers: dict[str, str]
+    body: bytes
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose messages, and which."""
+
+    account_id: str
+    key_id: str | None  # only of predictions that were made with this key
+    events: frozenset[WebhookEvent]
+
+
+class Listener:
+    """One who listens, from a position on. A context manager: rung for each change while its block runs."""
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        position: int,
+        draw: Draw,
+        *,
+        store: DeliveryStore,
+        reader: Reader,
+        signer: Signer,
+        clock: Clock,
+        new_id: NewId,
+        ears: set[Alarm],
+    ) -> None:
+        self._wanted = wanted
+        self._draw = draw
+        self._store = store
+        self._reader = reader
+        self._signer = signer
+        self._clock = clock
+        self._new_id = new_id
+        self._ears = ears
+        self._alarm = Alarm(clock)
+        self._paces: dict[str, Pace] = {}
+        self.position = position
+
+    def __enter__(self) -> Self:
+        self._ears.add(self._alarm)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ears.discard(self._alarm)
+
+    async def hear(self, seconds: float) -> list[Copy]:
+        """What there is to tell, as soon as there is something; nothing after so many seconds."""
+        end = self._clock.monotonic() + seconds
+        while True:
+            copies = await self._look()
+            left = end - self._clock.monotonic()
+            if copies or left <= 0:
+                return copies
+            waits = [wait for pace in self._paces.values() if (wait := self._wait(pace)) is not None]
+            await self._alarm.sleep(min([left, *waits]))
+            await self._clock.sleep(_PACE_SECONDS)
+
+    async def _look(self) -> list[Copy]:
+        before = self.position
+        copies = await self._found()
+        # the last one says how far it came: whoever is cut off before it hears all of this turn again
+        return [
+            msgspec.structs.replace(copy, position=self.position if copy is copies[-1] else before) for copy in copies
+        ]
+
+    async def _found(self) -> list[Copy]:
+        copies: list[Copy] = []
+        while not copies:
+            notices, position = await self._store.read_account(
+                self._wanted.account_id, self.position, _NOTICES_AT_ONCE, self._wanted.key_id
+            )
+            moved, self.position = position > self.position, position
+            copies += await self._taken(notices)
+            if not moved:
+                break
+        return copies + await self._passing()
+
+    async def _taken(self, notices: Sequence[Notice]) -> list[Copy]:
+        copies: list[Copy] = []
+        for notice in notices:
+            event = TOLD_BY[notice.kind]
+            if event is WebhookEvent.COMPLETED:
+                copies += await self._ended(notice.prediction_id)
+            elif event in self._wanted.events:
+                self._paces.setdefault(notice.prediction_id, Pace()).note(event)
+        return copies
+
+    async def _ended(self, prediction_id: str) -> list[Copy]:
+        """Its start, if that was not told yet, and its end: nothing that came between."""
+        copies: list[Copy] = []
+        row = await self._reader.find(prediction_id)
+        pace = self._paces.pop(prediction_id, None)
+        if row is None:
+            return copies
+        if pace is not None:
+            pace.end()
+            if not pace.is_idle:
+                copies.append(await self._copy(as_started(row), WebhookEvent.START))
+        if WebhookEvent.COMPLETED in self._wanted.events:
+            copies.append(await self._copy(row, WebhookEvent.COMPLETED))
+        return copies
+
+    async def _passing(self) -> list[Copy]:
+        copies: list[Copy] = []
+        for prediction_id, pace in list(self._paces.items()):
+            if self._wait(pace) != 0:
+                continue
+            row = await self._reader.find(prediction_id)
+            if row is None or row.is_terminal:
+                continue  # its end is told next
+            event = pace.take(self._clock.monotonic())
+            if event is not None:
+                copies.append(await self._copy(await self._reader.filled(row), event))
+        return copies
+
+    def _wait(self, pace: Pace) -> float | None:
+        return pace.wait_seconds(self._clock.monotonic())
+
+    async def _copy(self, row: Prediction, event: WebhookEvent) -> Copy:
+        is_end = event is WebhookEvent.COMPLETED
+        message_id = completed_id(row.id) if is_end else MESSAGE_PREFIX + self._new_id()
+        body = await self._draw(row)
+        headers = await self._signer.headers(row.account_id, message_id, body)
+        return Copy(
+            position=self.position, id=message_id, prediction_id=row.id, event=event, headers=headers, body=body
+        )
