@@ -54,8 +54,8 @@ def _predict(server: Halley, name: str, given: dict[str, Any]) -> Result:
 def _by_cog(server: Halley, name: str, inputs: list[dict[str, Any]], folder: Path) -> list[Result]:
     file = _copy(name, folder)
     status, _, model = server.call("GET", f"/v1/models/parity/{name}")
-    if status != 200:
-        return [Result(status="not tried: Halley does not serve it, so there is no schema") for _ in inputs]
+    if status != 200 or model["latest_version"] is None:
+        return [Result(status="not tried: Halley cannot serve it, so there is no schema") for _ in inputs]
     schema = model["latest_version"]["openapi_schema"]
     # without it Cog's server gives no event stream
     schema["paths"]["/predictions"]["post"]["x-cog-streaming"] = True

@@ -13,6 +13,6 @@ class Scene(BaseModel):
 
 
 def run(scene: Scene) -> str:
-    layers = [f"{type(layer.image).__name__} {layer.image.name} {layer.image.read_text()}" for layer in scene.layers]
+    layers = [f"{type(layer.image).__name__} {layer.image.suffix} {layer.image.read_text()}" for layer in scene.layers]
     masks = [f"{name} {path.read_text()}" for name, path in scene.masks.items()]
     return "; ".join([*layers, *masks, scene.note])
