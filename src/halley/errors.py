@@ -9,6 +9,8 @@ HalleyError
 │   ├── Forbidden          the key lacks the scope
 │   ├── NotFound           absent, or somebody else's: nobody can tell which
 │   ├── Conflict           clashes with what is already there
+│   │   └── CreateInFlight     a create with the same idempotency key is still being answered
+│   ├── KeyReused          an idempotency key that belongs to another request
 │   ├── WrongState         the lifecycle has no such step
 │   ├── TooLarge           over a limit that is named
 │   └── AddressRefused     an outbound address the operator does not allow
@@ -91,6 +93,26 @@ class Conflict(Refused):
     """The request clashes with what is already there."""
 
     code = "conflict"
+
+
+class CreateInFlight(Conflict):
+    """A create with this idempotency key is still being answered on another connection."""
+
+    code = "create_in_flight"
+
+
+class KeyReused(Refused):
+    """The idempotency key was used before, for a request that asked for something else."""
+
+    code = "idempotency_key_reused"
+
+    @classmethod
+    def of(cls, prediction_id: str) -> "KeyReused":
+        """The refusal, with what the key belongs to."""
+        return cls(
+            f"This Idempotency-Key was used for another request, which made the prediction {prediction_id}. "
+            "Use a fresh key for a new prediction, or send the first request again unchanged."
+        )
 
 
 class WrongState(Refused):

@@ -276,7 +276,7 @@ def test_each_problem_is_complete(kind: type[errors.HalleyError]) -> None:
 
 @pytest.mark.anyio
 async def test_a_fault_of_ours_is_a_500_that_tells_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    async def broken(*args: object) -> None:
+    async def broken(*args: object, **more: object) -> None:
         raise RuntimeError("the password is swordfish")
 
     world.predictions.create = broken  # type: ignore[method-assign, assignment]
@@ -289,7 +289,7 @@ async def test_a_fault_of_ours_is_a_500_that_tells_nothing(world: World, caplog:
 
 @pytest.mark.anyio
 async def test_a_full_queue_is_429_with_a_short_wait(world: World) -> None:
-    async def full(*args: object) -> None:
+    async def full(*args: object, **more: object) -> None:
         raise errors.QueueFull("too many", retry_after_seconds=2)
 
     world.predictions.create = full  # type: ignore[method-assign, assignment]

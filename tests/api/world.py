@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from halley.api.application import Api, build_api
+from halley.api.protocol import leave
 from halley.assets.files import Files
 from halley.assets.links import LinkSigner
 from halley.assets.shelf import Shelf
@@ -105,15 +106,27 @@ class Reply:
         return json.loads(self.body)
 
 
+class Connection:
+    """What the server knows of one request's connection, for tests that break it."""
+
+    def __init__(self) -> None:
+        self.scope: Any = {}
+        self.response_complete = False
+
+    def lose(self, *, by_peer: bool = True, was_unsent: bool = False) -> None:
+        """As the protocol does it; while the request is open, unless `response_complete` was set."""
+        leave(self, by_peer=by_peer, was_unsent=was_unsent)  # type: ignore[arg-type]
+
+
 class World:
     """Everything a test needs to make requests and to play the worker."""
 
-    def __init__(self, **groups: Any) -> None:
+    def __init__(self, *, store: "CountingStore | None" = None, **groups: Any) -> None:
         from pathlib import Path
 
         self.settings = Settings(data=Path("/nowhere"), **groups)
         self.clock = FakeClock()
-        self.store = self.counting = CountingStore()
+        self.store = self.counting = store or CountingStore()
         self.blobs = MemoryBlobs()
         self.hub = Hub()
         self.bus = LocalBus()
@@ -202,6 +215,7 @@ class World:
         on_chunk: Any = None,
         pieces: int = 1,
         scope_extra: dict[str, Any] | None = None,
+        connection: "Connection | None" = None,
     ) -> Reply:
         """One request in this process. `token` "" means alice's, None means none."""
         path, _, query = path.partition("?")
@@ -222,6 +236,8 @@ class World:
             "client": ("127.0.0.1", 50000),
             **(scope_extra or {}),
         }
+        if connection is not None:
+            connection.scope = scope
         reply = Reply()
         size = max(1, -(-len(data) // pieces))
         waiting = [data[at : at + size] for at in range(0, len(data), size)] or [b""]

@@ -17,6 +17,7 @@ from halley.testing.stores import (
     KeyStoreContract,
     ModelStoreContract,
     PredictionStoreContract,
+    RepeatStoreContract,
     WorkQueueContract,
 )
 from halley.testing.stores.deliveries import Deliveries
@@ -84,6 +85,9 @@ class InMemory:
 class TestSqlitePredictions(OnSqlite, PredictionStoreContract): ...
 
 
+class TestSqliteRepeats(OnSqlite, RepeatStoreContract): ...
+
+
 class TestSqliteAttendance(OnSqlite, AttendanceStoreContract): ...
 
 
@@ -103,6 +107,9 @@ class TestSqliteLedger(OnSqlite, BlobLedgerContract): ...
 
 
 class TestMemoryPredictions(InMemory, PredictionStoreContract): ...
+
+
+class TestMemoryRepeats(InMemory, RepeatStoreContract): ...
 
 
 class TestMemoryAttendance(InMemory, AttendanceStoreContract): ...

@@ -73,7 +73,10 @@ _SHARED: Final[Headers] = [
     (b"access-control-max-age", b"600"),
 ]
 _NO_STORE: Final = (b"cache-control", b"no-store")  # frameworks and proxies have kept a status for ever
-_EXPOSED: Final = (b"access-control-expose-headers", b"etag, location, preference-applied, retry-after, x-request-id")
+_EXPOSED: Final = (
+    b"access-control-expose-headers",
+    b"etag, idempotency-replayed, location, preference-applied, retry-after, x-request-id",
+)
 
 
 class RequestIds:
@@ -144,7 +147,7 @@ class Api:
         headers = dict(scope["headers"])
         request_id = self.request_ids.of(headers.get(REQUEST_ID_HEADER))
         exchange = Exchange(scope, request_id, headers.get(b"origin"), self.parts.clock.monotonic())
-        call = Call(scope, receive, request_id, headers)
+        call = Call(scope, receive, request_id, headers, exchange.started)
         found = self.router.find(scope.get("raw_path") or scope["path"].encode())
         try:
             if found is None:

@@ -84,16 +84,30 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
 class Call:
     """A request on its way through a handler."""
 
-    __slots__ = ("_identity", "family", "headers", "method", "params", "receive", "request_id", "scope", "variant")
+    __slots__ = (
+        "_identity",
+        "family",
+        "headers",
+        "method",
+        "params",
+        "receive",
+        "request_id",
+        "scope",
+        "started_at",
+        "variant",
+    )
 
     variant: Variant
 
-    def __init__(self, scope: Scope, receive: Receive, request_id: str, headers: dict[bytes, bytes]) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, request_id: str, headers: dict[bytes, bytes], started_at: float
+    ) -> None:
         self.scope = scope
         self.receive = receive
         self.request_id = request_id
         self.method: str = scope["method"]
         self.headers = headers
+        self.started_at = started_at  # monotonic, when the headers were complete
         self.family = ""
         self.params: tuple[str, ...] = ()
         self._identity: Identity | None = None

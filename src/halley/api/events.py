@@ -16,6 +16,7 @@ from halley.api.present import Presenter, encode
 from halley.clock import rfc3339
 from halley.errors import NotFound
 from halley.predictions.records import Event, Finish, OutputItem, Prediction
+from halley.predictions.repeats import How
 from halley.predictions.status import EventKind, Status
 
 PAGE: Final = 100
@@ -34,8 +35,10 @@ NAMES: Final[Mapping[EventKind, wire.EventName]] = {
     EventKind.CANCEL_REQUESTED: "cancel_requested",
     EventKind.FINISHED: "status",
     EventKind.DATA_REMOVED: "data_removed",
+    EventKind.REPEATED: "repeated",
 }
 _decode_output: Final = msgspec.json.Decoder(OutputItem).decode
+_decode_how: Final = msgspec.json.Decoder(How).decode
 _decode_finish: Final = msgspec.json.Decoder(Finish).decode
 
 
@@ -118,6 +121,8 @@ class OwnVoice:
                 return wire.TextData(text=msgspec.Raw(event.data))
             case EventKind.METRIC_RECORDED | EventKind.PROGRESSED:
                 return msgspec.Raw(event.data)
+            case EventKind.REPEATED:
+                return wire.RepeatedData(how=_decode_how(event.data))
             case EventKind.CANCEL_REQUESTED | EventKind.DATA_REMOVED:
                 return {}
 

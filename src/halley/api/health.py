@@ -1,14 +1,21 @@
-"""Whether the server lives, and whether it may be given work."""
+"""Whether the server lives, whether it may be given work, and what it has counted."""
 
 from halley.api import wire
 from halley.api.asgi import Answer, Call, json_answer
 from halley.api.parts import Parts
 from halley.api.present import encode
+from halley.clock import rfc3339
 
 
 async def live(call: Call, parts: Parts) -> Answer:  # noqa: ARG001
     """200 as long as the process answers at all."""
     return json_answer(encode(wire.Health(status="ok")))
+
+
+async def counts(call: Call, parts: Parts) -> Answer:  # noqa: ARG001
+    """What this process has counted since it started."""
+    shown = wire.Counts(since=rfc3339(parts.started_at), replayed_creates=dict(parts.replayed))
+    return json_answer(encode(shown))
 
 
 async def ready(call: Call, parts: Parts) -> Answer:  # noqa: ARG001

@@ -1,7 +1,7 @@
 """What the handlers work with. All of it comes from outside, through `build_api`."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol, get_args
 
 from halley.api.batches import Batches
 from halley.api.cache import AnswerCache
@@ -9,6 +9,7 @@ from halley.api.encoded import EncodedAnswers
 from halley.api.holds import Holds
 from halley.api.polls import Polls
 from halley.api.present import Presenter
+from halley.api.repeats import Repeats
 from halley.api.routing import Route
 from halley.api.waiters import Waiters
 from halley.api.wire import LogLine, Replica
@@ -22,6 +23,7 @@ from halley.models.catalog import Catalog
 from halley.models.ports import ModelStore
 from halley.predictions.attendance import Attendance
 from halley.predictions.records import Prediction
+from halley.predictions.repeats import How
 from halley.predictions.service import Predictions
 from halley.settings import Settings
 from halley.webhooks.desk import WebhookDesk
@@ -32,6 +34,9 @@ Health = Callable[[], Mapping[str, str]]
 
 ListReplicas = Callable[[], Awaitable[Sequence[Replica]]]
 """What the models of this machine are doing, measured now."""
+
+
+REPLAYED_BY: Final = ("idempotency_key", *get_args(How))
 
 
 async def no_replicas() -> Sequence[Replica]:
@@ -126,6 +131,9 @@ class Parts:
         self.holds = Holds()
         self.waiters = Waiters(predictions=predictions, attendance=attendance, clock=clock)
         self.polls = Polls()
+        self.repeats = Repeats(clock, is_on=settings.quirks.repeated_creates)
+        self.replayed = dict.fromkeys(REPLAYED_BY, 0)  # creates answered with an earlier prediction, by what told it
+        self.started_at = clock.now()
         self.routes = routes
         self.description: bytes | None = None  # the OpenAPI document, once somebody asked for it
         self.is_draining = False

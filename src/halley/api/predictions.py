@@ -1,112 +1,20 @@
-"""Create, get, cancel and list predictions. Source: contract sections 6 to 9."""
+"""Get, cancel and list predictions. Source: contract sections 7 to 9."""
 
-import logging
 from datetime import timedelta
-from functools import partial
 from typing import Any, Final
 
 from halley.api import held, wire
-from halley.api.asgi import Answer, Call, Headers, Variant, json_answer
-from halley.api.bodies import create_request, read_object
-from halley.api.holds import GONE_KEY
+from halley.api.asgi import Answer, Call, json_answer
 from halley.api.paging import page_link, read_cursor, read_limit, read_time
 from halley.api.parts import Parts
-from halley.api.preferences import applied, cancel_abandoned, cancel_after_seconds, wait_seconds
 from halley.api.present import encode
 from halley.api.problems import invalid
-from halley.api.waiters import Look, Until, later
-from halley.errors import BadRequest, NotFound, Overloaded, VersionUnknown
+from halley.errors import BadRequest, NotFound
 from halley.ids import is_id
-from halley.predictions.records import Prediction
-from halley.predictions.service import Watching
 from halley.predictions.status import Source
 
-_log: Final = logging.getLogger(__name__)
 _PAGE: Final = 100
-_IN_TASK_SECONDS: Final = 1.0
 _WEB_DAYS: Final = 14  # `source=web` reaches back so far (contract section 9)
-
-
-async def create(call: Call, parts: Parts) -> Answer:
-    """Row 1: the body names the version."""
-    return await _create(call, parts, None)
-
-
-async def create_for_model(call: Call, parts: Parts) -> Answer:
-    """Row 5: the path names the model."""
-    owner, name = call.params
-    try:
-        return await _create(call, parts, f"{owner}/{name}")
-    except VersionUnknown as error:
-        raise NotFound(f"There is no model {owner[:100]}/{name[:100]} that can run here.") from error
-
-
-async def _create(call: Call, parts: Parts, reference: str | None) -> Answer:
-    if parts.is_draining:
-        raise Overloaded("The server is stopping and takes no new predictions.")
-    members, body = await read_object(call, parts.limits)
-    prefer = call.joined(b"prefer")
-    wait, abandoned = wait_seconds(prefer, parts.limits.wait_create_max_seconds), cancel_abandoned(prefer)
-    headers = [] if wait is None and abandoned is None else [applied(wait, abandoned=abandoned)]
-    request = create_request(
-        members,
-        body,
-        parts.limits,
-        variant=call.variant,
-        url_fault=parts.webhooks.fault,
-        reference=reference,
-        cancel_after=cancel_after_seconds(call.header(b"cancel-after")),
-        with_wait=wait is not None,
-        cancel_abandoned=call.identity.key.options.cancel_abandoned if abandoned is None else abandoned,
-    )
-    identity = call.identity
-    if wait is None:
-        created = await parts.predictions.create(request, identity.account.id, identity.key.id)
-        headers = [_location(call, created), *headers]
-        return json_answer(encode(parts.presenter.prediction(created, call.variant)), 201, headers)
-    prediction_id = parts.predictions.reserve_id()
-    with parts.predictions.watch(prediction_id) as watching:  # before the create: then no change can be missed
-        created = await parts.predictions.create(
-            request, identity.account.id, identity.key.id, prediction_id=prediction_id
-        )
-        with parts.attendance.waiting(created, lambda: GONE_KEY not in call.scope):
-            return await _waited(call, parts, created, wait, watching, [_location(call, created), *headers])
-
-
-def _location(call: Call, created: Prediction) -> tuple[bytes, bytes]:
-    return b"location", f"{call.variant.base}/predictions/{created.id}".encode()
-
-
-async def _waited(
-    call: Call, parts: Parts, created: Prediction, wait: float, watching: Watching, headers: Headers
-) -> Answer:
-    """The answer to a create that is stored already: from here on nothing may look like a failed create."""
-    tell = partial(_created_in_time, parts, created, call.variant, headers)
-    try:
-        # most are over soon: then a task that waits costs less than to let it go and have another one answer
-        end = parts.clock.monotonic() + wait
-        waiting = parts.predictions.wait_watched(created, watching, min(wait, _IN_TASK_SECONDS))
-        row = await parts.holds.wait(call.scope, waiting)
-        left = end - parts.clock.monotonic()
-        if row is not None and not row.is_terminal and left > 0 and GONE_KEY not in call.scope:
-            return later(parts.waiters.enter(created.id).keep(created, Until.END, tell, seconds=left))
-        return await tell(Look(created if row is None else row, 0))
-    except Exception as error:  # noqa: BLE001  # the create stands, whatever happened to the wait
-        return await tell(error)
-
-
-async def _created_in_time(
-    parts: Parts, created: Prediction, variant: Variant, headers: Headers, found: Look | Exception
-) -> Answer:
-    try:
-        if isinstance(found, Look) and found.row.is_terminal:
-            return json_answer(await parts.presenter.encoded(found.row, variant), 201, headers)
-        if isinstance(found, Exception):
-            raise found
-    except Exception:  # noqa: BLE001  # as above
-        _log.exception("prediction %s is stored, but waiting for it failed", created.id)
-    # the time is over: the state at creation, whatever it is by now, else clients take it for the end (contract 0.1)
-    return json_answer(encode(parts.presenter.prediction(created, variant)), 202, headers)
 
 
 async def get(call: Call, parts: Parts) -> Answer:

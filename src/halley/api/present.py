@@ -260,7 +260,7 @@ def _key_members(found: Key, owner: Account | None) -> dict[str, Any]:
 
 
 def _fill_given(shown: wire.Prediction, row: Prediction) -> None:
-    """Members that are there only if the caller or the deadline put them there."""
+    """Members that are there only if the caller, the deadline or a repeat put them there."""
     if row.webhook is not None:
         shown.webhook = row.webhook
     if row.webhook_events_filter is not None:
@@ -271,6 +271,8 @@ def _fill_given(shown: wire.Prediction, row: Prediction) -> None:
         shown.deadline = rfc3339(row.deadline_at)
     if row.termination_reason is not None:
         shown.termination_reason = row.termination_reason
+    if row.repeated_creates:
+        shown.repeated_creates = row.repeated_creates
 
 
 def _is_file_schema(document: bytes) -> bool:

@@ -17,10 +17,11 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from halley.api.application import Api
 from halley.api.asgi import Exchange, Later, Outcome
-from halley.api.cork import CorkedTransport
+from halley.api.cork import CorkedTransport, unread_bytes
 from halley.api.holds import GONE_KEY, SCOPE_KEY, STREAM_KEY
 from halley.api.lean import LeanFlowControl, Pipeline
 from halley.api.problems import broken_request
+from halley.api.repeats import ATTEMPT_KEY, Answering
 from halley.api.shortcut import ShortCut
 from halley.settings import Limits
 
@@ -44,6 +45,7 @@ _NEEDED_METHODS: Final = (
     "on_body",
     "on_message_complete",
     "on_response_complete",
+    "eof_received",
     "send_400_response",
     "pause_writing",
     "resume_writing",
@@ -98,9 +100,12 @@ class GuardedProtocol(HttpToolsProtocol):
     __slots__ = (
         "_answer",
         "_chunk_bytes",
+        "_has_eof",
         "_header_bytes",
+        "_is_short",
         "_is_stream",
         "_is_too_large",
+        "_is_unread",
         "_parked",
         "_raw_bytes",
         "deadline",
@@ -124,6 +129,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._is_too_large = False
         self._answer: bytes | None = None
         self._is_stream = False
+        self._is_short = False  # the newest answer took the short cut
+        self._has_eof = False
+        self._is_unread = False  # the peer closed, and had not acknowledged all that was written
         self._parked: Later | None = None  # the request that is being answered waits, without a task
 
     # what comes in
@@ -181,6 +189,9 @@ class GuardedProtocol(HttpToolsProtocol):
             if self._answer is not None:
                 self.phase = BODY
                 return
+        earlier = _cork_of(self.cycle)
+        if earlier is not None:
+            earlier.sent()  # whoever asks for more has read what was there, or does not want to know
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expects
@@ -188,8 +199,11 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_headers_complete()  # raises for a URL that makes no sense: then there is no cycle of its own
         scope: dict[str, Any] = self.cycle.scope  # type: ignore[assignment]
         scope[STREAM_KEY] = self.begin_stream
-        if self.parser.get_method() != b"HEAD":
-            self.cycle.transport = CorkedTransport(self.transport)  # type: ignore[assignment]
+        method = self.parser.get_method()
+        if method != b"HEAD":
+            cork = CorkedTransport(self.transport, at_once=method == b"POST")
+            self.cycle.transport = cork  # type: ignore[assignment]
+        self._is_short = False
         self.phase = BODY
 
     def on_body(self, body: bytes) -> None:
@@ -200,6 +214,7 @@ class GuardedProtocol(HttpToolsProtocol):
         answer = self._answer
         if answer is not None:
             self._answer = None
+            self._is_short = True
             self.server_state.total_requests += 1
             self._rest()
             self.transport.write(answer)
@@ -290,17 +305,22 @@ class GuardedProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self.write_deadline = math.inf
+        cork = _cork_of(self.cycle)
+        if cork is not None:
+            cork.sent()
+
+    def eof_received(self) -> None:
+        self._has_eof = True
+        self._is_unread = unread_bytes(self.transport) > 0
 
     def connection_lost(self, exc: Exception | None) -> None:
         waiting = [self.cycle, *(cycle for cycle, _ in self.pipeline)]
+        cork = _cork_of(self.cycle)
+        was_unsent = not self._is_short and (self._is_unread or (cork is not None and cork.is_unsent))
         super().connection_lost(exc)
+        by_peer = self._has_eof or isinstance(exc, OSError)  # else it was we who closed
         for cycle in waiting:
-            if _is_open(cycle):
-                scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]
-                scope[GONE_KEY] = True
-                hold = scope.get(SCOPE_KEY)
-                if hold is not None:
-                    hold.release()
+            leave(cycle, by_peer=by_peer, was_unsent=was_unsent)
         if self._parked is not None:
             self._parked.leave()
             self._parked = None
@@ -370,6 +390,27 @@ class GuardedProtocol(HttpToolsProtocol):
     def _rest(self) -> None:
         self.phase = IDLE
         self.deadline = self.loop.time() + self.limits.idle_seconds
+
+
+def leave(cycle: RequestResponseCycle | None, *, by_peer: bool, was_unsent: bool) -> None:
+    """The connection of this request is lost: tell whoever still works for it."""
+    if cycle is None:
+        return
+    scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]
+    is_open = _is_open(cycle)
+    create: Answering | None = scope.get(ATTEMPT_KEY)
+    if create is not None and by_peer and (is_open or was_unsent):
+        create.drop()
+    if is_open:
+        scope[GONE_KEY] = True
+        hold = scope.get(SCOPE_KEY)
+        if hold is not None:
+            hold.release()
+
+
+def _cork_of(cycle: RequestResponseCycle | None) -> CorkedTransport | None:
+    transport: object = None if cycle is None else cycle.transport
+    return transport if isinstance(transport, CorkedTransport) else None
 
 
 def _is_open(cycle: RequestResponseCycle | None) -> bool:

@@ -4,6 +4,7 @@ from typing import Final
 
 from halley.api import (
     accounts,
+    creates,
     delivery,
     events,
     files,
@@ -50,13 +51,19 @@ _CANCEL_AFTER: Final = Param(
     description="Deadline from creation, 5 s to 24 h: `90`, `5m`, `1h30m`.",
     pattern="^([0-9]{1,9}|([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?)$",
 )
+_IDEMPOTENCY_KEY: Final = Param(
+    name="Idempotency-Key",
+    place="header",
+    description="Creates with the same key make one prediction.",
+    pattern="^[!-~]{1,255}$",
+)
 
 _PREDICTIONS: Final = (
     Route(
         name="predictions.create",
         method="POST",
         pattern="/predictions",
-        handler=predictions.create,
+        handler=creates.create,
         scope=Scope.WRITE,
         rate="create",
         body="json",
@@ -64,7 +71,7 @@ _PREDICTIONS: Final = (
         response=wire.Prediction,
         success=(201, 202),
         summary="Create a prediction",
-        params=(_PREFER_CREATE, _CANCEL_AFTER),
+        params=(_PREFER_CREATE, _CANCEL_AFTER, _IDEMPOTENCY_KEY),
     ),
     Route(
         name="predictions.list",
@@ -119,7 +126,7 @@ _PREDICTIONS: Final = (
         name="models.predictions.create",
         method="POST",
         pattern="/models/{model_owner}/{model_name}/predictions",
-        handler=predictions.create_for_model,
+        handler=creates.create_for_model,
         scope=Scope.WRITE,
         rate="create",
         body="json",
@@ -127,7 +134,7 @@ _PREDICTIONS: Final = (
         response=wire.Prediction,
         success=(201, 202),
         summary="Create a prediction of a model's latest version",
-        params=(_PREFER_CREATE, _CANCEL_AFTER),
+        params=(_PREFER_CREATE, _CANCEL_AFTER, _IDEMPOTENCY_KEY),
     ),
 )
 
@@ -245,7 +252,7 @@ _ACCOUNT: Final = (
     ),
 )
 
-_REPLICAS: Final = (
+_OPERATION: Final = (
     Route(
         name="replicas.list",
         method="GET",
@@ -264,6 +271,15 @@ _REPLICAS: Final = (
         response=wire.LogPage,
         summary="Read what a model's processes printed outside of predictions, the oldest line first",
         params=(Param(name="after", type="integer", description="Only lines with higher numbers."),),
+    ),
+    Route(
+        name="counts.get",
+        method="GET",
+        pattern="/counts",
+        handler=health.counts,
+        scope=Scope.ADMIN,
+        response=wire.Counts,
+        summary="Get what this server has counted since it started",
     ),
 )
 
@@ -485,7 +501,7 @@ _OPEN: Final = (
 ROUTES: Final[tuple[Route, ...]] = (
     *_PREDICTIONS,
     *_MODELS,
-    *_REPLICAS,
+    *_OPERATION,
     *_FILES,
     *_WEBHOOKS,
     *_ACCOUNT,

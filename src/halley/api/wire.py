@@ -10,6 +10,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from halley.errors import InvalidField
 from halley.keys import records as key_records
+from halley.predictions.repeats import How
 
 Time = str  # RFC 3339, UTC, six digits and Z
 NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
@@ -49,6 +50,7 @@ class Prediction(msgspec.Struct, kw_only=True):
     deadline: Time | UnsetType = UNSET
     termination_reason: str | UnsetType = UNSET
     starting_reason: str | UnsetType = UNSET  # an extension: what it waits for, if it is more than its turn
+    repeated_creates: int | UnsetType = UNSET
 
 
 class Version(msgspec.Struct, kw_only=True):
@@ -201,7 +203,7 @@ class PredictionPage(msgspec.Struct, kw_only=True):
 
 
 EventName = Literal[
-    "status", "output", "logs", "progress", "metric", "cancel_requested", "attempt_lost", "data_removed"
+    "status", "output", "logs", "progress", "metric", "cancel_requested", "attempt_lost", "data_removed", "repeated"
 ]
 
 
@@ -234,6 +236,12 @@ class TextData(msgspec.Struct, kw_only=True):
     """The data of `logs` and `attempt_lost`; the text is JSON already."""
 
     text: Raw
+
+
+class RepeatedData(msgspec.Struct, kw_only=True):
+    """The data of `repeated`."""
+
+    how: How
 
 
 class EventPage(msgspec.Struct, kw_only=True):
@@ -408,6 +416,13 @@ class Health(msgspec.Struct, kw_only=True):
 
     status: Literal["ok", "ready", "not ready"]
     reasons: dict[str, str] = {}
+
+
+class Counts(msgspec.Struct, kw_only=True):
+    """What this server process has counted since it started; `replayed_creates` by what told that they were repeats."""
+
+    since: Time
+    replayed_creates: dict[str, int]
 
 
 class Problem(msgspec.Struct, kw_only=True):

@@ -61,6 +61,7 @@ class Parts:
     keys: Keys
     catalog: Catalog
     files: Files
+    predictions: Predictions
     shelf: Shelf
     webhooks: Webhooks
     clock: Clock
@@ -220,6 +221,7 @@ async def build(
             keys=keys,
             catalog=catalog,
             files=files,
+            predictions=predictions,
             shelf=shelf,
             webhooks=webhooks,
             clock=clock,

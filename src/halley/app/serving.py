@@ -213,6 +213,8 @@ async def _housekeeping(parts: Parts) -> None:
         try:
             await parts.files.expire()
             await parts.shelf.sweep()
+            while await parts.predictions.forget_idempotency_keys():
+                pass
         except HalleyError as error:
             _log.warning("housekeeping: %s", error)
 

@@ -16,6 +16,7 @@ import msgspec
 
 from halley.errors import InvalidField
 from halley.predictions.records import Event, NewEvent, Prediction
+from halley.predictions.repeats import IdempotencyKey
 from halley.predictions.status import Fact, Source
 
 
@@ -43,7 +44,8 @@ class NewPrediction(msgspec.Struct, frozen=True, kw_only=True):
     `work_input` is the real input when it differs from the shown one (secrets), `context` a JSON object of strings for
     the model alone; both are kept beside the queue entry and go with it. `session_id` asks for a prediction that is
     born leased (fence 1, attempt 1). `link_base` is what links to us begin with for the caller, for whoever tells its
-    webhook later; it is kept only if there is one.
+    webhook later; it is kept only if there is one. With `idempotency` the account gets one prediction for that
+    key, however often it creates.
     """
 
     prediction: Prediction
@@ -51,13 +53,15 @@ class NewPrediction(msgspec.Struct, frozen=True, kw_only=True):
     context: bytes | None = None
     session_id: str | None = None
     link_base: str | None = None
+    idempotency: IdempotencyKey | None = None
 
 
 class Created(msgspec.Struct, frozen=True, kw_only=True):
-    """What was stored; `lease` is set if it was born leased."""
+    """What was stored; `lease` is set if it was born leased, `replayed` if its idempotency key had made it before."""
 
     prediction: Prediction
     lease: Lease | None = None
+    replayed: bool = False
 
 
 class Canceled(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,12 +119,14 @@ class PredictionStore(Protocol):
     """Facts about predictions."""
 
     def create(self, new: NewPrediction) -> Awaitable[Created]:
-        """Store prediction, queue entry and CREATED event in one transaction.
+        """Store prediction, queue entry, CREATED event and idempotency key in one transaction.
 
-        A second create with the same id and account changes nothing and returns what is stored. The caller may be
-        answered once this is done, not before.
+        A second create with the same id and account changes nothing and returns what is stored; so does one with a
+        key that the account has used for the same request and that has not expired at `created_at`. The caller may be
+        answered once this is done, not before. A create that fails leaves its key free.
 
         Raises:
+            KeyReused: the key was used for another request; nothing was stored.
             QueueFull, Overloaded: a limit of waiting predictions is reached; nothing was stored.
             StorageFull: no room; nothing was stored.
         """

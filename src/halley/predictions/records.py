@@ -63,6 +63,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     deadline_at: datetime | None = None
     cancel_requested_at: datetime | None = None
     data_removed_at: datetime | None = None
+    repeated_creates: int = 0  # creates of clients that cannot say "again", answered with this prediction
 
     @property
     def is_terminal(self) -> bool:

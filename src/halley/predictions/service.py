@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from halley.clock import Clock
-from halley.errors import NotFound
+from halley.errors import KeyReused, NotFound
 from halley.ids import NewId
 from halley.models.catalog import Catalog, Runnable
 from halley.predictions.inputs import InputCheck
@@ -28,7 +28,10 @@ from halley.predictions.ports import (
 )
 from halley.predictions.reading import Reader
 from halley.predictions.records import Prediction
+from halley.predictions.repeats import How, IdempotencyKey, RepeatStore
 from halley.predictions.status import Source
+
+_KEYS_AT_ONCE: Final = 1000
 
 
 class CreateRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +50,10 @@ class CreateRequest(msgspec.Struct, frozen=True, kw_only=True):
     source: Source = Source.API
     deployment: str | None = None
     priority: int = 0
+
+
+class CreateStore(PredictionStore, RepeatStore, Protocol):
+    """Predictions, and which creates were there before."""
 
 
 class Wakeups(Protocol):
@@ -71,7 +78,7 @@ class Predictions(Reader):
     def __init__(
         self,
         *,
-        store: PredictionStore,
+        store: CreateStore,
         catalog: Catalog,
         placement: Placement,
         bus: Bus,
@@ -81,6 +88,7 @@ class Predictions(Reader):
         inputs: InputCheck | None = None,
     ) -> None:
         super().__init__(store)
+        self._repeats: RepeatStore = store
         self._catalog = catalog
         self._placement = placement
         self._bus = bus
@@ -94,18 +102,26 @@ class Predictions(Reader):
         return self._new_id()
 
     async def create(
-        self, request: CreateRequest, account_id: str, key_id: str | None, *, prediction_id: str | None = None
-    ) -> Prediction:
+        self,
+        request: CreateRequest,
+        account_id: str,
+        key_id: str | None,
+        *,
+        idempotency: IdempotencyKey | None = None,
+        prediction_id: str | None = None,
+    ) -> Created:
         """Make a prediction. When this returns it is durable: the caller may be answered.
 
         `prediction_id` comes from `reserve_id`, if somebody wants to watch it from the first moment.
 
-        If a slot is free it is born leased and begins at once; else it waits for its turn.
+        If a slot is free it is born leased and begins at once; else it waits for its turn. Under an idempotency key
+        that was used before, what it made then is `replayed`, and nothing is made.
 
         Raises:
             VersionUnknown: the reference means nothing that can run here.
             ModelBroken: the model is configured, but cannot run as it is.
             InputInvalid: the input breaks the version's schema; all faults.
+            KeyReused: the idempotency key belongs to another request.
             QueueFull, Overloaded, StorageFull: nothing was stored.
         """
         runnable = self._catalog.resolve(request.reference)
@@ -114,18 +130,57 @@ class Predictions(Reader):
         version = runnable.version.id
         # what is not described yet must wait: its input was not really looked at
         session_id = self._placement.reserve(version) if runnable.is_described else None
-        context = msgspec.json.encode(request.context) if request.context else None
         new = NewPrediction(
             prediction=prediction,
             work_input=work_input,
-            context=context,
+            context=msgspec.json.encode(request.context) if request.context else None,
             session_id=session_id,
+            idempotency=idempotency,
             link_base=request.link_base,
         )
         pending = asyncio.ensure_future(self._store.create(new))
         # placing hangs on the commit, not on us: if our caller goes away now, the work still finds its slot
         pending.add_done_callback(partial(self._place, new))
-        return (await asyncio.shield(pending)).prediction
+        return await asyncio.shield(pending)
+
+    async def made_under(self, account_id: str, idempotency: IdempotencyKey) -> Prediction | None:
+        """What this idempotency key made, whatever became of its version since; None if the key is free.
+
+        Raises:
+            KeyReused: it belongs to another request.
+        """
+        earlier = await self._repeats.made_under(account_id, idempotency.key, self._clock.now())
+        if earlier is not None and earlier.digest != idempotency.digest:
+            raise KeyReused.of(earlier.prediction.id)
+        return None if earlier is None else earlier.prediction
+
+    async def equal_creates(
+        self, request: CreateRequest, account_id: str, key_id: str | None, seconds: float
+    ) -> list[Prediction]:
+        """What the same API key asked for in the same words in the last seconds, newest first.
+
+        None where the words are not all kept: secrets, and what is said to the model beside its input.
+
+        Raises:
+            VersionUnknown, Overloaded: see `create`.
+        """
+        runnable = self._catalog.resolve(request.reference)
+        wanted, work_input = self._make(request, runnable, account_id, key_id, self._new_id())
+        if work_input is not None or request.context:
+            return []
+        now = self._clock.now()
+        return await self._repeats.find_equal(wanted, now - timedelta(seconds=seconds), now)
+
+    async def note_repeat(self, prediction_id: str, how: How) -> Prediction | None:
+        """Record that a create which came again is answered with this prediction; gives its row after that."""
+        noted = await self._repeats.note_repeat(prediction_id, self._clock.now(), how)
+        if noted is not None:
+            self._bus.publish(Changed(prediction_id))
+        return noted
+
+    async def forget_idempotency_keys(self) -> int:
+        """Remove idempotency keys whose time is over, a batch of them; gives their number. 0 means done."""
+        return await self._repeats.forget_idempotency_keys(self._clock.now(), _KEYS_AT_ONCE)
 
     def _place(self, new: NewPrediction, pending: "asyncio.Future[Created]") -> None:
         version = new.prediction.version

@@ -61,3 +61,6 @@ class EventKind(StrEnum):
     CANCEL_REQUESTED = "cancel_requested"  # somebody wished it; FINISHED follows in the same transaction
     FINISHED = "finished"  # data: Finish
     DATA_REMOVED = "data_removed"
+    REPEATED = (
+        "repeated"  # a create that came again was answered with this prediction; data: JSON string, how it was known
+    )

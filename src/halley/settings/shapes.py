@@ -84,6 +84,7 @@ class Limits(Part, frozen=True, kw_only=True):
     webhook_connect_seconds: Seconds = 5.0
     webhook_total_seconds: Seconds = 10.0
     file_life_seconds: Seconds = DAY_SECONDS
+    idempotency_seconds: Seconds = DAY_SECONDS
     data_url_bytes: Positive = 256_000  # one output file shown as a data: URL
     data_url_answer_bytes: Positive = 2_000_000  # all of them in one answer
 
@@ -151,11 +152,12 @@ class Webhooks(Part, frozen=True, kw_only=True):
 
 
 class Quirks(Part, frozen=True, kw_only=True):
-    """Switches for what is done to meet particular clients. Source: contract section 17, D3, D21, D34."""
+    """Switches for what is done to meet particular clients. Source: contract section 17, D3, D10, D21, D34."""
 
     expose_aborted: bool = False
     data_urls: bool = True
     hold_polls: bool = True
+    repeated_creates: bool = True  # a create that a client sends again by itself makes no second prediction
     strict_inputs: bool = False
 
 

@@ -75,7 +75,7 @@ class Bottle:
 
     async def create(self, account: str = "ada", **more: object) -> Prediction:
         request = CreateRequest(reference="demo/a", input={}, input_json=b"{}", **more)  # type: ignore[arg-type]
-        return await self.predictions.create(request, account, None)
+        return (await self.predictions.create(request, account, None)).prediction
 
     async def until(self, prediction_id: str, reached: Callable[[Prediction], bool]) -> Prediction:
         """The prediction once it is so; the test's time limit is the bound."""

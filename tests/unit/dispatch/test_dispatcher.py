@@ -185,7 +185,7 @@ async def asked_early(bottle, **given: object) -> Prediction:
     bottle.catalog.withdraw("demo/a")
     bottle.catalog.expect(bottle.model, msgspec.structs.replace(bottle.version, id=NEW, openapi_schema=b""))
     request = CreateRequest(reference="demo/a", input=given, input_json=msgspec.json.encode(given))
-    made = await bottle.predictions.create(request, "ada", None)
+    made = (await bottle.predictions.create(request, "ada", None)).prediction
     await bottle.pass_time(3)
     assert (await bottle.predictions.get(made.id, "ada")).status is Status.STARTING
     assert bottle.provider.wanted == []  # nothing is loaded before it can be described
@@ -379,7 +379,7 @@ async def test_output_has_a_limit_in_bytes(bottle, sizes: list[int], fits: bool,
 
 async def test_secrets_reach_the_model_and_nobody_else(bottle) -> None:
     request = CreateRequest(reference="demo/a", input={"key": "s3cret"}, input_json=b'{"key":"s3cret"}')
-    made = await bottle.predictions.create(request, "ada", None)
+    made = (await bottle.predictions.create(request, "ada", None)).prediction
     run = await bottle.provider.next_run()
     assert run.work.input == b'{"key":"s3cret"}'
     run.end()

@@ -28,22 +28,21 @@ from halley.predictions.records import Event, NewEvent, Prediction, outline_of
 from halley.predictions.status import EventKind, Fact, Source, Status
 from halley.store.memory.deliveries import MemoryDeliveries
 from halley.store.memory.entries import Entry, Place, at_once
+from halley.store.memory.repeats import MemoryRepeats
 from halley.store.memory.shelves import MemoryFiles, MemoryKeys, MemoryLedger, MemoryModels
 
 _NO_LIMITS: Final = QueueLimits()
 
 
-class MemoryStore(MemoryModels, MemoryKeys, MemoryLedger):
-    """Fulfils PredictionStore, AttendanceStore, WorkQueue, ModelStore, KeyStore and BlobLedger; `files` fulfils
-    FileStore, `deliveries` DeliveryStore and SecretStore.
+class MemoryStore(MemoryRepeats, MemoryModels, MemoryKeys, MemoryLedger):
+    """Fulfils PredictionStore, RepeatStore, AttendanceStore, WorkQueue, ModelStore, KeyStore and BlobLedger; `files`
+    fulfils FileStore, `deliveries` DeliveryStore and SecretStore.
     """
 
     def __init__(self, limits: QueueLimits = _NO_LIMITS) -> None:
         super().__init__()
         self.files = MemoryFiles()
         self._limits = limits
-        self._entries: dict[str, Entry] = {}
-        self._log: list[Event] = []
         self.deliveries = MemoryDeliveries(self._entries, self._log)
         self._sessions: dict[str, datetime] = {}
         self._awaited: set[str] = set()
@@ -55,6 +54,8 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryLedger):
     @at_once
     def create(self, new: NewPrediction) -> Created:
         prediction = new.prediction
+        if (earlier := self._made_before(new)) is not None:
+            return Created(prediction=earlier, replayed=True)
         known = self._entries.get(prediction.id)
         if known is not None:
             if known.prediction.account_id != prediction.account_id:
@@ -70,6 +71,8 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryLedger):
         entry = self._entries[prediction.id] = Entry(prediction, place)
         entry.change(prediction)
         entry.record([NewEvent(kind=EventKind.CREATED, at=prediction.created_at)], self._log)
+        if new.idempotency is not None:
+            self._keys_used[prediction.account_id, new.idempotency.key] = new.idempotency, prediction.id
         self.count_run(prediction.model)
         if new.link_base is not None and prediction.has_webhook:
             self.deliveries.link_bases[prediction.id] = new.link_base

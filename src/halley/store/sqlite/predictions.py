@@ -14,7 +14,7 @@ from halley.errors import Conflict, HalleyError
 from halley.predictions.ports import Canceled, Created, Lease, NewPrediction, Page
 from halley.predictions.records import Event, NewEvent, Prediction, outline_of
 from halley.predictions.status import EventKind, Fact, Source
-from halley.store.sqlite import changes, paging, queue
+from halley.store.sqlite import changes, paging, queue, repeats
 from halley.store.sqlite.book import Book
 from halley.store.sqlite.deliveries import PUT_LINK_BASE
 from halley.store.sqlite.parts import Part
@@ -93,6 +93,8 @@ class PredictionRows(Part):
 
 def _create(connection: sqlite3.Connection, book: Book, new: NewPrediction) -> Created | HalleyError:
     prediction = new.prediction
+    if (earlier := repeats.made_before(connection, new)) is not None:
+        return earlier
     version, account_id = prediction.version, prediction.account_id
     session_id = new.session_id if new.session_id in book.sessions else None
     if session_id is not None:
@@ -123,6 +125,8 @@ def _create(connection: sqlite3.Connection, book: Book, new: NewPrediction) -> C
     first = (NewEvent(kind=EventKind.CREATED, at=prediction.created_at),)
     rows = event_rows(prediction, first, attempt=prediction.attempts, first_seq=1, first_offset=book.take_offsets(1))
     connection.execute(INSERT_EVENT, rows[0])
+    if new.idempotency is not None:
+        repeats.keep_key(connection, prediction, new.idempotency)
     book.add_run(prediction.model)
     if session_id is None:
         book.add_waiting(version, account_id)

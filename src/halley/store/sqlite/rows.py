@@ -49,11 +49,16 @@ _COLUMNS: Final = (
     " cost_micros, created_at, started_at, completed_at, deadline_at, cancel_requested_at, data_removed_at,"
     " error, metrics, files, {large}"
 )
-PREDICTION_COLUMNS: Final = _COLUMNS.format(large="input, output, logs")
-PREDICTION_COLUMNS_WITHOUT_LOGS: Final = _COLUMNS.format(large="input, output, ''")  # lists: they may be 16 MiB each
-OUTLINE_COLUMNS: Final = _COLUMNS.format(large="x'7b7d', NULL, ''")  # what is not read costs nothing: it comes last
+_REPEATS: Final = ", (SELECT count FROM repeated_creates WHERE prediction_id = {row}.id)"
+_LIVE_NAMES: Final = _COLUMNS.format(large="input, output, logs").split(", ")
+_COLUMNS_AND_REPEATS: Final = _COLUMNS + _REPEATS.format(row="predictions")
+PREDICTION_COLUMNS: Final = _COLUMNS_AND_REPEATS.format(large="input, output, logs")
+# for lists: logs may be 16 MiB each
+PREDICTION_COLUMNS_WITHOUT_LOGS: Final = _COLUMNS_AND_REPEATS.format(large="input, output, ''")
+# what is not read costs nothing: it comes last
+OUTLINE_COLUMNS: Final = _COLUMNS_AND_REPEATS.format(large="x'7b7d', NULL, ''")
 
-_LIVE_COLUMNS: Final = ", ".join(f"p.{name.strip()}" for name in PREDICTION_COLUMNS.split(","))
+_LIVE_COLUMNS: Final = ", ".join(f"p.{name}" for name in _LIVE_NAMES) + _REPEATS.format(row="p")
 _LIVE_AT: Final = PREDICTION_COLUMNS.count(",") + 1
 SELECT_LIVE: Final = (
     f"SELECT {_LIVE_COLUMNS}, p.number, p.last_seq, p.has_progress, q.session_id, q.fence, q.attempt"
@@ -187,6 +192,7 @@ def read_prediction(row: Row) -> Prediction:
         input=row[30],
         output=row[31],
         logs=row[32],
+        repeated_creates=row[33] or 0,
     )
 
 

@@ -21,6 +21,7 @@ from halley.store.sqlite.predictions import PredictionRows
 from halley.store.sqlite.queue import QueueRows
 from halley.store.sqlite.reads import Reads
 from halley.store.sqlite.recent import RecentRows
+from halley.store.sqlite.repeats import RepeatRows
 from halley.store.sqlite.rescue import RescueRows
 from halley.store.sqlite.schema import connect, prepare
 from halley.store.sqlite.writer import GroupWriter
@@ -29,9 +30,9 @@ _WRITER_CACHE_KIB: Final = 4096
 _NO_LIMITS: Final = QueueLimits()
 
 
-class SqliteStore(PredictionRows, AttendanceRows, QueueRows, RescueRows, ModelRows, KeyRows, LedgerRows):
-    """Fulfils PredictionStore, AttendanceStore, WorkQueue, ModelStore, KeyStore and BlobLedger; `files` fulfils
-    FileStore, `deliveries` DeliveryStore and SecretStore.
+class SqliteStore(PredictionRows, RepeatRows, AttendanceRows, QueueRows, RescueRows, ModelRows, KeyRows, LedgerRows):
+    """Fulfils PredictionStore, RepeatStore, AttendanceStore, WorkQueue, ModelStore, KeyStore and BlobLedger; `files`
+    fulfils FileStore, `deliveries` DeliveryStore and SecretStore.
 
     One process writes at a time (store.folder sees to it): counts and turns are kept in its memory.
     """

@@ -12,6 +12,7 @@ from halley.testing.stores.maker import Maker, Store, StoreSuite
 from halley.testing.stores.models import ModelStoreContract
 from halley.testing.stores.predictions import AttendanceStoreContract, PredictionStoreContract
 from halley.testing.stores.queue import ClaimContract
+from halley.testing.stores.repeats import RepeatStoreContract
 from halley.testing.stores.rescue import RescueContract
 
 
@@ -28,6 +29,7 @@ __all__ = [
     "Maker",
     "ModelStoreContract",
     "PredictionStoreContract",
+    "RepeatStoreContract",
     "Store",
     "StoreSuite",
     "WorkQueueContract",

@@ -21,6 +21,7 @@ from halley.predictions.ports import (
     WorkQueue,
 )
 from halley.predictions.records import Event, MetricItem, NewEvent, OutputFile, OutputItem, Prediction
+from halley.predictions.repeats import RepeatStore
 from halley.predictions.status import EventKind
 from halley.testing.clock import FakeClock
 
@@ -34,7 +35,7 @@ PICTURE: Final = OutputFile(
 )
 
 
-class Store(PredictionStore, AttendanceStore, WorkQueue, ModelStore, KeyStore, BlobLedger, Protocol):
+class Store(PredictionStore, RepeatStore, AttendanceStore, WorkQueue, ModelStore, KeyStore, BlobLedger, Protocol):
     """A store that keeps everything."""
 
 

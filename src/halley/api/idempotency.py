@@ -1,0 +1,41 @@
+"""The header `Idempotency-Key`, and what makes two requests the same. Source: contract sections 6.1 and 17, D10."""
+
+import re
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any, Final
+
+import msgspec
+
+from halley.api.asgi import Call
+from halley.api.parts import Parts
+from halley.errors import BadRequest
+from halley.predictions.repeats import IdempotencyKey
+
+HEADER: Final = b"idempotency-key"
+REPLAYED: Final = (b"idempotency-replayed", b"true")
+_KEY: Final = re.compile(rb"[!-~]{1,255}")
+
+
+def read_key(call: Call, parts: Parts, asked: bytes, members: dict[str, Any]) -> IdempotencyKey | None:
+    """The key that the caller gave, with the digest of the request; None without the header.
+
+    `asked` says what beside the body makes requests differ. Bodies are compared as JSON values: the order of names and
+    the white space make no difference, because a client may write the same value anew for its second try.
+
+    Raises:
+        BadRequest: it is no key.
+    """
+    key = call.headers.get(HEADER)
+    if key is None:
+        return None
+    if _KEY.fullmatch(key) is None or [name for name, _ in call.scope["headers"]].count(HEADER) > 1:
+        raise BadRequest(
+            "Idempotency-Key must be one value of 1 to 255 visible ASCII characters without spaces; "
+            "a fresh random UUID for each new prediction is a good one."
+        )
+    return IdempotencyKey(
+        key=key.decode("ascii"),
+        digest=sha256(asked + b"\0" + msgspec.json.encode(members, order="sorted")).digest(),
+        expires_at=parts.clock.now() + timedelta(seconds=parts.limits.idempotency_seconds),
+    )

@@ -1,0 +1,146 @@
+"""Creates that come more than once: `RepeatStore` in SQL, and the part of a create that deals with its key."""
+
+# ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
+
+import sqlite3
+from collections.abc import Awaitable
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from halley.clock import to_micros
+from halley.errors import KeyReused
+from halley.ids import first_id_at
+from halley.predictions.ports import Created, NewPrediction
+from halley.predictions.records import NewEvent, Prediction
+from halley.predictions.repeats import EQUALS_LOOKED_AT, Earlier, How, IdempotencyKey
+from halley.predictions.status import EventKind
+from halley.store.sqlite.book import Book
+from halley.store.sqlite.parts import Part
+from halley.store.sqlite.reads import SELECT_PREDICTION
+from halley.store.sqlite.rows import (
+    INSERT_EVENT,
+    PREDICTION_COLUMNS_WITHOUT_LOGS,
+    event_rows,
+    read_prediction,
+    select_live,
+)
+
+_SELECT_KEY: Final = (
+    "SELECT request_digest, prediction_id FROM idempotency WHERE account_id = ? AND key = ? AND expires_at > ?"
+)
+_PUT_KEY: Final = (  # one that is there has expired
+    "INSERT OR REPLACE INTO idempotency (account_id, key, request_digest, prediction_id, expires_at)"
+    " VALUES (?, ?, ?, ?, ?)"
+)
+_FORGET_KEYS: Final = (
+    "DELETE FROM idempotency WHERE (account_id, key) IN"
+    " (SELECT account_id, key FROM idempotency WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)"
+)
+# The index leads to the newest; cheap columns are compared first, because `input` may lie on pages of its own.
+_SELECT_EQUAL: Final = (
+    f"SELECT {PREDICTION_COLUMNS_WITHOUT_LOGS} FROM predictions WHERE account_id = ?1 AND id >= ?2"
+    " AND id > coalesce((SELECT id FROM predictions WHERE account_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?3), '')"
+    " AND version = ?4 AND key_id IS ?5 AND kind = ?6 AND created_at BETWEEN ?7 AND ?8 AND source = ?9"
+    " AND deployment IS ?10 AND webhook IS ?11 AND deadline_at - created_at IS ?12"
+    " AND length(input) = ?13 AND input = ?14 ORDER BY id DESC"
+)
+_ADD_REPEAT: Final = (
+    "INSERT INTO repeated_creates (prediction_id, count) VALUES (?, 1) ON CONFLICT DO UPDATE SET count = count + 1"
+)
+_CHANGE: Final = (
+    "UPDATE predictions SET revision = revision + 1, last_seq = last_seq + 1, attempts = ?, fence = ? WHERE number = ?"
+)
+
+
+class RepeatRows(Part):
+    """Fulfils `predictions.repeats.RepeatStore`."""
+
+    async def made_under(self, account_id: str, key: str, at: datetime) -> Earlier | None:
+        return _made_under(self._reads.here, account_id, key, at)
+
+    async def find_equal(self, wanted: Prediction, after: datetime, before: datetime) -> list[Prediction]:
+        return await self._reads.elsewhere(_find_equal, wanted, after, before)
+
+    def note_repeat(self, prediction_id: str, at: datetime, how: How) -> Awaitable[Prediction | None]:
+        return self._writer.submit(_note_repeat, self._book, prediction_id, at, how, committed=self._refresh)
+
+    def forget_idempotency_keys(self, at: datetime, limit: int) -> Awaitable[int]:
+        return self._writer.submit(_forget_idempotency_keys, to_micros(at), limit)
+
+    def _refresh(self, prediction: Prediction | None) -> None:
+        if prediction is not None:
+            self._recent.put(prediction)
+
+
+def made_before(connection: sqlite3.Connection, new: NewPrediction) -> Created | KeyReused | None:
+    """What the key of this create has made, or why it may not be used; None if it is free."""
+    mine, prediction = new.idempotency, new.prediction
+    if mine is None:
+        return None
+    earlier = _made_under(connection, prediction.account_id, mine.key, prediction.created_at)
+    if earlier is None:
+        return None
+    if earlier.digest != mine.digest:
+        return KeyReused.of(earlier.prediction.id)
+    return Created(prediction=earlier.prediction, replayed=True)
+
+
+def keep_key(connection: sqlite3.Connection, prediction: Prediction, mine: IdempotencyKey) -> None:
+    """Tie the key to the prediction that is made in this transaction."""
+    values = (prediction.account_id, mine.key, mine.digest, prediction.id, to_micros(mine.expires_at))
+    connection.execute(_PUT_KEY, values)
+
+
+def _made_under(connection: sqlite3.Connection, account_id: str, key: str, at: datetime) -> Earlier | None:
+    found = connection.execute(_SELECT_KEY, (account_id, key, to_micros(at))).fetchone()
+    if found is None:
+        return None
+    row = connection.execute(SELECT_PREDICTION, (found[1],)).fetchone()
+    return None if row is None else Earlier(prediction=read_prediction(row), digest=found[0])
+
+
+def _find_equal(
+    connection: sqlite3.Connection, wanted: Prediction, after: datetime, before: datetime
+) -> list[Prediction]:
+    deadline = None if wanted.deadline_at is None else to_micros(wanted.deadline_at) - to_micros(wanted.created_at)
+    values = (
+        *(wanted.account_id, first_id_at(after), EQUALS_LOOKED_AT),
+        *(wanted.version, wanted.key_id, wanted.kind.value, to_micros(after), to_micros(before)),
+        *(wanted.source.value, wanted.deployment, wanted.webhook, deadline, len(wanted.input), wanted.input),
+    )
+    found = [read_prediction(row) for row in connection.execute(_SELECT_EQUAL, values)]
+    return [row for row in found if row.webhook_events_filter == wanted.webhook_events_filter]
+
+
+def _note_repeat(
+    connection: sqlite3.Connection, book: Book, prediction_id: str, at: datetime, how: How
+) -> Prediction | None:
+    live = select_live(connection, prediction_id)
+    if live is None:
+        return None
+    event = NewEvent(kind=EventKind.REPEATED, at=at, data=msgspec.json.encode(how))
+    rows = event_rows(
+        live.prediction,
+        (event,),
+        attempt=live.attempt,
+        first_seq=live.last_seq + 1,
+        first_offset=book.take_offsets(1),
+    )
+    connection.execute(INSERT_EVENT, rows[0])
+    before = live.prediction
+    fence = before.fence if live.fence is None else live.fence
+    connection.execute(_ADD_REPEAT, (prediction_id,))
+    connection.execute(_CHANGE, (live.attempt, fence, live.number))
+    return msgspec.structs.replace(
+        before,
+        revision=before.revision + 1,
+        repeated_creates=before.repeated_creates + 1,
+        attempts=live.attempt,
+        fence=fence,
+    )
+
+
+def _forget_idempotency_keys(connection: sqlite3.Connection, at: int, limit: int) -> int:
+    return connection.execute(_FORGET_KEYS, (at, limit)).rowcount
