@@ -43,7 +43,11 @@ class Receiver:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                content = self.rfile.read(int(self.headers["content-length"]))
+                length = int(self.headers["content-length"])
+                content = self.rfile.read(length)
+                if len(content) < length:  # its sender was killed in the middle: that is no message
+                    self.close_connection = True
+                    return
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 with outer._lock:
                     message = Arrived(len(outer.arrived), self.path, headers, content, begins_at=time.monotonic())
