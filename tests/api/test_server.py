@@ -1,6 +1,7 @@
 """The real server on a real loopback port: limits, smuggling, the short cut byte for byte."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,8 +18,8 @@ pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
-async def running(world: World) -> AsyncIterator[Server]:
-    server = make_server(world.settings, world.api)
+async def running(world: World, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
+    server = make_server(world.settings, world.api, tls)
     task = asyncio.ensure_future(server.serve())
     try:
         up = asyncio.ensure_future(server.is_up.wait())
@@ -57,8 +58,9 @@ class Wire:
 
 
 @asynccontextmanager
-async def connected(server: Server) -> AsyncIterator[Wire]:
-    reader, writer = await asyncio.open_connection(*server.addresses[0])
+async def connected(server: Server, tls: ssl.SSLContext | None = None) -> AsyncIterator[Wire]:
+    named = None if tls is None else "localhost"
+    reader, writer = await asyncio.open_connection(*server.addresses[0], ssl=tls, server_hostname=named)
     try:
         yield Wire(reader, writer)
     finally:

@@ -38,18 +38,27 @@ def client(request: pytest.FixtureRequest, halley: Halley, tmp_path: Path) -> Ca
 
 
 @pytest.fixture
-def case_of(tmp_path: Path) -> Callable[[str, str], Case]:
+def case_of(tmp_path: Path) -> Callable[..., Case]:
     """The script of a client, by the client's name, against any address with the admin's key."""
-    return lambda name, url: make_case(name, url, ADMIN_KEY, tmp_path)
+
+    def case(name: str, url: str, environment: dict[str, str] | None = None) -> Case:
+        return make_case(name, url, ADMIN_KEY, tmp_path, environment)
+
+    return case
 
 
-def make_case(name: str, url: str, key: str, folder: Path) -> Case:
+def make_case(name: str, url: str, key: str, folder: Path, environment: dict[str, str] | None = None) -> Case:
     command = _interpreter(name)
 
     def run(case: str, **arguments: object) -> Any:
         done = subprocess.run(
             [*command, case, json.dumps(arguments)],
-            env={"PATH": "/usr/local/bin:/usr/bin:/bin", "REPLICATE_BASE_URL": url, "REPLICATE_API_TOKEN": key},
+            env={
+                "PATH": "/usr/local/bin:/usr/bin:/bin",
+                "REPLICATE_BASE_URL": url,
+                "REPLICATE_API_TOKEN": key,
+                **(environment or {}),
+            },
             cwd=folder,
             capture_output=True,
             text=True,

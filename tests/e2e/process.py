@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -39,7 +40,9 @@ class Halley:
     ) -> None:
         self.home = home
         self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.is_tls = any(word.startswith("--tls") for word in arguments)
+        self.trusts: ssl.SSLContext | None = None  # else the local authority
+        self.url = f"{'https' if self.is_tls else 'http'}://127.0.0.1:{self.port}"
         self.key = ADMIN_KEY
         (home / "halley.toml").write_text(config)
         self._command = [
@@ -58,6 +61,11 @@ class Halley:
         }
         self.process: subprocess.Popen[bytes] | None = None
         self.output = home / "server.log"
+
+    @property
+    def authority(self) -> Path:
+        """What a client must trust, of a server that was started with --tls."""
+        return self.home / "data" / "tls" / "ca.pem"
 
     def start(self, *, wait: bool = True) -> "Halley":
         with self.output.open("ab") as log:
@@ -84,9 +92,9 @@ class Halley:
             if self.process.poll() is not None:
                 raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.log()}")
             try:
-                with urllib.request.urlopen(self.url + "/readyz", timeout=5):
+                with urllib.request.urlopen(self.url + "/readyz", timeout=5, context=self._context()):
                     return
-            except (urllib.error.URLError, ConnectionError, TimeoutError):
+            except (OSError, TimeoutError):  # nobody listens yet, or there is no authority to trust yet
                 time.sleep(0.02)
         raise AssertionError(f"the server is not ready after {START_SECONDS} s:\n{self.log()}")
 
@@ -137,7 +145,7 @@ class Halley:
         url = path if path.startswith("http") else self.url + path
         request = urllib.request.Request(url, data=data, method=method, headers=sent)
         try:
-            with urllib.request.urlopen(request, timeout=timeout) as answer:
+            with urllib.request.urlopen(request, timeout=timeout, context=self._context()) as answer:
                 status, received, content = answer.status, answer.headers, answer.read()
         except urllib.error.HTTPError as error:
             status, received, content = error.code, error.headers, error.read()
@@ -145,6 +153,11 @@ class Halley:
         if "json" in names.get("content-type", ""):
             return status, names, json.loads(content)
         return status, names, content
+
+    def _context(self) -> ssl.SSLContext | None:
+        if self.trusts is None and self.is_tls:
+            return ssl.create_default_context(cafile=self.authority)
+        return self.trusts
 
     def account(self, username: str) -> str:
         """A fresh key of an account."""

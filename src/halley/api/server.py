@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
 from collections.abc import Generator
 from typing import Final
 
@@ -57,7 +58,23 @@ class Server(uvicorn.Server):
             waiters.cancel()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        # as uvicorn does, but with a limit for the handshake: it is over before any protocol hears of the connection
+        config, loop = self.config, asyncio.get_running_loop()
+        seconds = None if config.ssl is None else self._api.parts.limits.header_seconds
+
+        def connection() -> asyncio.Protocol:
+            made: asyncio.Protocol = config.http_protocol_class(  # type: ignore[call-arg]
+                config=config, server_state=self.server_state, app_state={}
+            )
+            return made
+
+        self.servers = [
+            await loop.create_server(
+                connection, sock=one, ssl=config.ssl, ssl_handshake_timeout=seconds, backlog=config.backlog
+            )
+            for one in sockets or ()
+        ]
+        self.started = True
         self.is_up.set()
 
     async def on_tick(self, counter: int) -> bool:
@@ -74,8 +91,8 @@ class Server(uvicorn.Server):
         return [one for one in self.server_state.connections if isinstance(one, GuardedProtocol)]
 
 
-def make_server(settings: Settings, api: Api) -> Server:
-    """A server for this application; nothing listens before `serve`."""
+def make_server(settings: Settings, api: Api, tls: ssl.SSLContext | None = None) -> Server:
+    """A server for this application, HTTPS with `tls`; nothing listens before `serve`."""
     missing = missing_in_uvicorn()
     protocol: type | str = "httptools"
     if missing:
@@ -102,6 +119,7 @@ def make_server(settings: Settings, api: Api) -> Server:
         proxy_headers=False,
         server_header=False,
         backlog=_BACKLOG,
+        ssl_context_factory=None if tls is None else lambda _config, _usual: tls,
         timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
     )
     return Server(config, api)

@@ -16,7 +16,9 @@ import uvloop
 
 from halley.api.server import Server, listen, make_server
 from halley.app.parts import OpenStore, Parts, build
+from halley.app.tls import Tls, Trust, open_tls
 from halley.app.wanted import Wanted, wanted_models
+from halley.clock import SystemClock
 from halley.errors import HalleyError, Unusable
 from halley.settings import Settings, process_environ
 from halley.store.folder import DataFolder, hold
@@ -37,6 +39,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...]
     broken: Mapping[str, str] = {}  # by model name: why it is not served
     preparing: tuple[str, ...] = ()  # models whose environments are being built
+    trust: Trust | None = None  # what clients need to know of a local certificate
 
 
 def run_server(
@@ -73,6 +76,7 @@ def run_server(
                 settings,
                 folder,
                 wanted,
+                tls=open_tls(settings, SystemClock()),
                 reload=reload,
                 announce=announce,
                 patiently=patiently,
@@ -86,13 +90,14 @@ async def _serve(
     folder: DataFolder,
     wanted: Sequence[Wanted],
     *,
+    tls: Tls | None,
     reload: bool,
     announce: Callable[[Started], None],
     patiently: bool,
     open_store: OpenStore,
 ) -> int:
     listening = listen(settings.server.host, settings.server.port)
-    url = settings.server.public_url or _url(listening)
+    url = settings.server.public_url or _url(listening, "http" if tls is None else "https")
     refused: list[str] = []
     folders = [item.folder for item in wanted]
     async with build(settings, process_environ(), open_store, model_folders=folders) as parts:
@@ -101,10 +106,10 @@ async def _serve(
         parts.catalog.is_loading = True
         await parts.dispatcher.open()
         await parts.attendance.open()
-        server = make_server(settings, parts.api)
+        server = make_server(settings, parts.api, None if tls is None else tls.context)
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(sockets=[listening]))
-            services = [tasks.create_task(service) for service in _services(parts, server, wanted)]
+            services = [tasks.create_task(service) for service in _services(parts, server, wanted, tls)]
             folder.announce(url)
             await parts.loader.load_all(wanted)
             parts.catalog.is_loading = False
@@ -120,7 +125,8 @@ async def _serve(
                 if patiently:
                     await asyncio.wait([preparing, serving], return_when=asyncio.FIRST_COMPLETED)
                 # not before all that may still end the start: a key that nobody was shown would be lost
-                announce(_started(parts, url, await parts.keys.ensure_admin(settings.admin_key)))
+                key = await parts.keys.ensure_admin(settings.admin_key)
+                announce(_started(parts, url, key, None if tls is None else tls.trust))
             if reload:
                 services.append(tasks.create_task(parts.loader.watch(wanted)))
             await serving  # returns when the last answer is out
@@ -131,11 +137,13 @@ async def _serve(
     return 0
 
 
-def _services(parts: Parts, server: Server, wanted: Sequence[Wanted]) -> list[Coroutine[Any, Any, None]]:
+def _services(
+    parts: Parts, server: Server, wanted: Sequence[Wanted], tls: Tls | None
+) -> list[Coroutine[Any, Any, None]]:
     """What runs beside the server; if one of them breaks, the process ends."""
     return [
         parts.dispatcher.run(),
-        _housekeeping(parts),
+        _housekeeping(parts, tls),
         parts.attendance.run(),
         _watch_store(parts),
         parts.webhooks.run(),
@@ -144,13 +152,14 @@ def _services(parts: Parts, server: Server, wanted: Sequence[Wanted]) -> list[Co
     ]
 
 
-def _started(parts: Parts, url: str, key: str | None) -> Started:
+def _started(parts: Parts, url: str, key: str | None, trust: Trust | None) -> Started:
     return Started(
         url=url,
         key=key,
         models=tuple(name for name in parts.catalog.names() if name not in parts.catalog.preparing),
         broken=parts.catalog.broken,
         preparing=tuple(parts.catalog.preparing),
+        trust=trust,
     )
 
 
@@ -206,10 +215,12 @@ async def _watch_store(parts: Parts) -> None:
             raise parts.store.broken
 
 
-async def _housekeeping(parts: Parts) -> None:
-    """Remove what has expired, now and then."""
+async def _housekeeping(parts: Parts, tls: Tls | None) -> None:
+    """Remove what has expired and renew what ends, now and then."""
     while True:
         await parts.clock.sleep(HOUSEKEEPING_SECONDS)
+        if tls is not None:
+            tls.refresh()
         try:
             await parts.files.expire()
             await parts.shelf.sweep()
@@ -219,8 +230,8 @@ async def _housekeeping(parts: Parts) -> None:
             _log.warning("housekeeping: %s", error)
 
 
-def _url(listening: socket.socket) -> str:
+def _url(listening: socket.socket, scheme: str) -> str:
     host, port = listening.getsockname()[:2]
     if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
         host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

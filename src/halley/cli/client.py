@@ -18,6 +18,7 @@ from halley.cli.failures import NoEventLog, ServerRefused, Unreachable, UsagePro
 from halley.cli.sse import read_data
 from halley.cli.target import Target, is_loopback, normalise, same_origin
 from halley.cli.timing import Backoff, SystemTiming, Timing
+from halley.cli.trusting import trusting_context
 
 Json = dict[str, Any]
 
@@ -68,6 +69,7 @@ class Client:
             timeout=httpx2.Timeout(read_seconds, connect=CONNECT_SECONDS),
             follow_redirects=False,
             transport=transport,
+            verify=trusting_context(target.ca),
             trust_env=not is_loopback(target.root),  # a proxy of the environment has no business on loopback
         )
 
@@ -261,16 +263,23 @@ class Client:
         raise AssertionError("the loop returns or raises")  # pragma: no cover
 
     def _unreachable(self, method: str, error: Exception) -> Unreachable:
-        reason = str(error) or type(error).__name__
+        reason = str(error).rstrip(".") or type(error).__name__
+        if "CERTIFICATE_VERIFY_FAILED" in reason:
+            return Unreachable(f"{self.target.root} shows a certificate that is not trusted: {reason}.", hint=_TRUST)
         if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
             hint = "Is it running? `halley serve` starts one." if is_loopback(self.target.root) else "Check the URL."
             return Unreachable(f"Cannot reach {self.target.root}: {reason}.", hint=hint)
         if isinstance(error, httpx2.TimeoutException):
             return Unreachable(f"{self.target.root} did not answer within {self._read_seconds:g} s.")
         hint = "Whether the request was carried out is not known." if method != "GET" else ""
+        if isinstance(error, httpx2.RemoteProtocolError) and self.target.root.startswith("http://"):
+            hint = f"Does it speak HTTPS? Then write https://. {hint}".rstrip()
         return Unreachable(f"The connection to {self.target.root} broke: {reason}.", hint=hint)
 
 
+_TRUST: Final = (
+    "If it is Halley's local certificate: set SSL_CERT_FILE to its bundle.pem, or `ca` in the profile to its ca.pem."
+)
 # Nobody listens there, or a slow answer has used up the patience already.
 _NOT_AGAIN: Final = (
     httpx2.ConnectError,

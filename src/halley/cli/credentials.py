@@ -21,11 +21,15 @@ DEFAULT_PROFILE: Final = "local"
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """A server, its token, and for a server of this machine its data folder."""
+    """A server, its token, and for a server of this machine its data folder.
+
+    `ca` names a file with the authority that vouches for it, where the system knows none that does.
+    """
 
     server: str
-    token: str
+    token: str | None = None
     data: str | None = None
+    ca: str | None = None
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):

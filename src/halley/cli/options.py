@@ -21,6 +21,16 @@ ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", h
 DataOption = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="The data folder.")]
 HostOption = Annotated[str | None, typer.Option("--host", help="The address to listen on (127.0.0.1).")]
 PortOption = Annotated[int | None, typer.Option("--port", help="The port to listen on (1986); 0 takes a free one.")]
+TlsOption = Annotated[
+    bool | None,
+    typer.Option("--tls/--no-tls", help="HTTPS with a certificate of Halley's own making; says how to trust it."),
+]
+TlsCertOption = Annotated[
+    Path | None, typer.Option("--tls-cert", metavar="FILE", help="HTTPS with this certificate (PEM, with its chain).")
+]
+TlsKeyOption = Annotated[
+    Path | None, typer.Option("--tls-key", metavar="FILE", help="Its private key, if it is in a file of its own.")
+]
 EnvOption = Annotated[
     str | None,
     typer.Option("--env", metavar="own|current", help="current: run models in this Python, whatever they ask for."),

@@ -97,7 +97,8 @@ def _check(settings: Settings, paths: list[Path]) -> None:
 def _private_flags(config: Path | None) -> dict[str, Any]:
     kept = settings_from(config, {})  # environments outlive the command: the next one finds them
     folder = kept.environments.folder or kept.data / "envs"
-    return {"environments.folder": folder, "server.host": "127.0.0.1", "server.port": 0, "demo": False}
+    plain = {"tls.local": False, "tls.cert": "none", "tls.key": "none"}
+    return {"environments.folder": folder, "server.host": "127.0.0.1", "server.port": 0, "demo": False, **plain}
 
 
 def _serve_privately(settings: Settings, paths: list[Path]) -> int:

@@ -12,9 +12,22 @@ from halley import __version__
 from halley.cli import credentials
 from halley.cli.failures import CommandError, UsageProblem
 from halley.cli.screen import Screen
+from halley.cli.target import Target, normalise
+from halley.cli.trusting import trust_lines
 from halley.settings import Settings, process_environ, read_settings
 
 TRIES: Final = 20
+
+
+class Trust(Protocol):
+    """What clients need to trust a local certificate: files in PEM form, and the names that it is for."""
+
+    @property
+    def ca(self) -> Path: ...
+    @property
+    def bundle(self) -> Path: ...
+    @property
+    def names(self) -> Sequence[str]: ...
 
 
 class Started(Protocol):
@@ -33,6 +46,8 @@ class Started(Protocol):
     def broken(self) -> Mapping[str, str]: ...
     @property
     def preparing(self) -> Sequence[str]: ...
+    @property
+    def trust(self) -> Trust | None: ...
 
 
 def settings_from(config: Path | None, flags: Mapping[str, Any]) -> Settings:
@@ -93,17 +108,24 @@ def remember_or_say(screen: Screen, settings: Settings, started: Started) -> str
 def remember(settings: Settings, started: Started) -> str | None:
     """Keep the key for where we run; give the token that this machine's client will use, if it has one.
 
-    A new admin key is stored for this server. A known one follows its own data folder to another port.
+    A new admin key is stored for this server. A known one follows its own data folder to another port. The authority of
+    a local certificate is stored with it, also without any key: so this machine's client trusts the server.
     """
-    if started.key:
-        return _store(started.url, started.key, settings.data)
     known = credentials.load().for_data(settings.data)
-    if known is not None:
-        name, profile = known
-        moved = credentials.Profile(server=started.url, token=profile.token, data=str(settings.data))
-        credentials.save(moved, name=name)
-        return profile.token
-    return settings.admin_key
+    name, profile = known or (None, None)
+    token = started.key or (profile.token if profile else None)
+    ca = None if started.trust is None else str(started.trust.ca)
+    if token or profile or ca:
+        credentials.save(
+            credentials.Profile(server=started.url, token=token, data=str(settings.data), ca=ca), name=name
+        )
+    return token or settings.admin_key
+
+
+def local_target(started: Started, token: str | None) -> Target:
+    """Give the way of this machine's client to a server that has just started."""
+    root, api = normalise(started.url)
+    return Target(root=root, api=api, token=token, ca=None if started.trust is None else started.trust.ca)
 
 
 def show_banner(screen: Screen, settings: Settings, started: Started, *, hint: bool = True) -> None:
@@ -114,6 +136,8 @@ def show_banner(screen: Screen, settings: Settings, started: Started, *, hint: b
     screen.note(f"  API         {started.url}/v1        (OpenAPI: {started.url}/v1/openapi.json)")
     if started.key:
         screen.note(f"  Token       {started.key}  (shown once; kept in {credentials.credentials_path()})")
+    if started.trust is not None:
+        _show_trust(screen, started.url, started.trust)
     if started.models:
         screen.note(f"  Models      {'  '.join(started.models)}")
     for name in started.preparing:
@@ -126,9 +150,11 @@ def show_banner(screen: Screen, settings: Settings, started: Started, *, hint: b
     screen.note("  Press Ctrl+C to stop.")
 
 
-def _store(url: str, key: str, data: Path) -> str:
-    credentials.save(credentials.Profile(server=url, token=key, data=str(data)))
-    return key
+def _show_trust(screen: Screen, url: str, trust: Trust) -> None:
+    screen.note(f"  TLS         a local certificate, for {', '.join(trust.names)}")
+    screen.note("              The command line trusts it already. So that other clients do:")
+    for name, line in trust_lines(trust.ca, trust.bundle, url):
+        screen.note(f"              {name:12}{line}")
 
 
 def _is_taken(host: str, port: int) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -24,11 +25,12 @@ _LOOPBACK: Final = re.compile(r"^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?(/
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """A server's root as the user gave it, the base of its API, and the token for it."""
+    """A server's root as the user gave it, the base of its API, the token for it, and an authority to trust for it."""
 
     root: str
     api: str
     token: str | None = None
+    ca: Path | None = None
 
 
 def find_target(
@@ -70,7 +72,9 @@ def find_target(
         token = next(
             (key for home_of, key in filter(None, pairs) if key and (not home_of or same_origin(home_of, root))), None
         )
-    return Target(root=root, api=api, token=_checked(token))
+    profiles = [one for one in (named, default, *credentials.profiles.values()) if one is not None]
+    ca = next((Path(one.ca).expanduser() for one in profiles if one.ca and same_origin(one.server, root)), None)
+    return Target(root=root, api=api, token=_checked(token), ca=ca)
 
 
 def _checked(token: str | None) -> str | None:

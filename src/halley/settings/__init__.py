@@ -20,6 +20,7 @@ from halley.settings.shapes import (
     Server,
     Settings,
     SettingsError,
+    Tls,
     Webhooks,
 )
 from halley.settings.sources import process_environ
@@ -40,6 +41,7 @@ __all__ = [
     "Server",
     "Settings",
     "SettingsError",
+    "Tls",
     "Webhooks",
     "parse_bytes",
     "parse_seconds",

@@ -77,6 +77,7 @@ def _check_together(settings: Settings) -> None:
             f"admin_key ({origin}) is too short; it needs 32 or more characters. `openssl rand -hex 24` makes one."
         )
     _check_server(settings)
+    _check_tls(settings)
     runs = settings.runs
     if runs.heartbeat_seconds * 2 > runs.lease_seconds:
         raise SettingsError(
@@ -104,6 +105,17 @@ def _check_server(settings: Settings) -> None:
                 f"server.trusted_proxies ({settings.origins['server.trusted_proxies']}): {error};"
                 " give addresses or networks, as in 10.0.0.0/8."
             ) from error
+
+
+def _check_tls(settings: Settings) -> None:
+    tls, origins = settings.tls, settings.origins
+    if tls.key is not None and tls.cert is None:
+        raise SettingsError(f"tls.key ({origins['tls.key']}) has no certificate; name it with tls.cert.")
+    if tls.local and tls.cert is not None:
+        raise SettingsError(
+            f"tls.local ({origins['tls.local']}) and tls.cert ({origins['tls.cert']}) exclude each other:"
+            " Halley makes a certificate, or uses yours."
+        )
 
 
 def _value(given: Given, kind: Any) -> Any:

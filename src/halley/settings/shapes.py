@@ -42,6 +42,14 @@ class Server(Part, frozen=True, kw_only=True):
     access_log: bool = True
 
 
+class Tls(Part, frozen=True, kw_only=True):
+    """How Halley speaks HTTPS itself; all unset: it speaks plain HTTP."""
+
+    cert: Path | None = None
+    key: Path | None = None  # None: in the same file as the certificate
+    local: bool = False  # a certificate of our own making
+
+
 class Model(Part, frozen=True, kw_only=True):
     """One local model; None means the general setting of `runs`."""
 
@@ -166,6 +174,7 @@ class Settings(Part, frozen=True, kw_only=True):
 
     data: Path
     server: Server = Server()
+    tls: Tls = Tls()
     demo: bool = True
     models: dict[str, Model] = {}
     limits: Limits = Limits()

@@ -13,6 +13,7 @@ import msgspec
 from halley.settings.names import SECRET_NAMES, groups, is_model, leaves, unknown
 from halley.settings.shapes import SettingsError
 
+_FLAGS: Final = {"tls.cert": "tls-cert", "tls.key": "tls-key", "tls.local": "tls"}  # not named by their last word
 CLIENT_NAMES: Final = frozenset({"HALLEY_SERVER", "HALLEY_TOKEN", "HALLEY_PROFILE", "HALLEY_CONFIG"})
 
 
@@ -82,7 +83,9 @@ def from_flags(flags: Mapping[str, Any]) -> Iterable[Given]:
     """Read dotted names; None means not given."""
     for name, value in flags.items():
         if value is not None:
-            yield Given(name, value, f"flag --{name.rpartition('.')[2].replace('_', '-')}", Path.cwd())
+            yield Given(
+                name, value, f"flag --{_FLAGS.get(name) or name.rpartition('.')[2].replace('_', '-')}", Path.cwd()
+            )
 
 
 def _secret_from_file(name: str, path: Path, origin: str) -> Given:

@@ -15,7 +15,12 @@ from replicate.webhook import Webhooks, WebhookValidationError
 
 def picture(file):
     content = file.read()
-    return {"kind": type(file).__name__, "magic": content[:4].hex(), "sha": hashlib.sha256(content).hexdigest()}
+    return {
+        "kind": type(file).__name__,
+        "magic": content[:4].hex(),
+        "sha": hashlib.sha256(content).hexdigest(),
+        "size": len(content),
+    }
 
 
 def latest(model):
@@ -28,6 +33,14 @@ def paint(pinned=False):
         ref, input={"prompt": "misty forest", "seed": 7, "num_outputs": 2, "width": 128, "height": 96}
     )
     return [picture(file) for file in list(files)]
+
+
+def large():
+    # more than what is ever put into a data: URL
+    (file,) = replicate.run(
+        "demo/paint", input={"prompt": "misty forest", "seed": 7, "width": 1024, "height": 1024, "output_format": "png"}
+    )
+    return {**picture(file), "url": file.url}
 
 
 def text(pinned=False):

@@ -15,6 +15,7 @@ async function picture(file) {
     kind: file.constructor.name,
     magic: content.subarray(0, 4).toString("hex"),
     sha: createHash("sha256").update(content).digest("hex"),
+    size: content.length,
   };
 }
 
@@ -105,6 +106,13 @@ const cases = {
       input: { prompt: "misty forest", seed: 7, num_outputs: 2, width: 128, height: 96 },
     });
     return Promise.all(files.map(picture));
+  },
+  async large() {
+    // more than what is ever put into a data: URL
+    const [file] = await replicate.run("demo/paint", {
+      input: { prompt: "misty forest", seed: 7, width: 1024, height: 1024, output_format: "png" },
+    });
+    return { ...(await picture(file)), url: String(file.url()) };
   },
   async text({ pinned }) {
     const parts = await replicate.run(await ref("demo/text", pinned), {

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from halley.cli.options import ConfigOption, DataOption, HostOption, PortOption
+from halley.cli.options import ConfigOption, DataOption, HostOption, PortOption, TlsOption
 from halley.cli.screen import Screen
 
 if TYPE_CHECKING:
     from halley.cli.starting import Started
+    from halley.cli.target import Target
 
 _PROMPT: Final = "green hills under a morning sun"
 
@@ -25,6 +26,7 @@ def demo(
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", help="Where the first picture goes (into the data folder)."),
     ] = None,
+    tls: TlsOption = None,
     browser: Annotated[bool, typer.Option("--open/--no-open", help="Show the picture in a browser.")] = True,
 ) -> int:
     """Serve the demo models and run a first prediction.
@@ -38,6 +40,7 @@ def demo(
     from halley.app import run_server
     from halley.cli.starting import (
         free_port,
+        local_target,
         remember_or_say,
         require_port,
         running_url,
@@ -48,6 +51,7 @@ def demo(
     screen = Screen()
     # a first look is for pictures, not for a line about each request
     flags = {"server.host": host, "server.port": port, "data": data, "demo": True, "server.access_log": False}
+    flags["tls.local"] = tls
     settings = settings_from(config, flags)
     running = running_url(settings.data)
     if running is not None:
@@ -68,7 +72,7 @@ def demo(
         # The server's loop must go on to serve the very request that follows.
         first = threading.Thread(
             target=_first_prediction,
-            args=(screen, started.url, token, output or settings.data / "first-picture.png"),
+            args=(screen, local_target(started, token), output or settings.data / "first-picture.png"),
             kwargs={"browser": browser},
             daemon=True,
         )
@@ -77,28 +81,26 @@ def demo(
     return run_server(settings, paths=[], demo=True, reload=False, announce=announce)
 
 
-def _first_prediction(screen: Screen, url: str, token: str | None, output: Path, *, browser: bool) -> None:
+def _first_prediction(screen: Screen, target: Target, output: Path, *, browser: bool) -> None:
     from halley.cli.client import Client, ModelRef
     from halley.cli.failures import CommandError
     from halley.cli.results import report_end, write_output
-    from halley.cli.target import Target, normalise
     from halley.cli.waiting import wait_for
 
-    if token is None:
+    if target.token is None:
         screen.note(
             "  No key for this data folder is kept on this machine, so no first prediction is run. Give it with"
             " HALLEY_ADMIN_KEY, or begin anew with another --data."
         )
         return
-    root, api = normalise(url)
     try:
-        with Client(Target(root=root, api=api, token=token)) as client:
+        with Client(target) as client:
             created = client.create(
                 ModelRef(owner="demo", name="paint"),
                 {"prompt": _PROMPT, "output_format": "png"},
-                idempotency_key=f"demo-{url}-{output.resolve()}-{client.timing.monotonic()}",
+                idempotency_key=f"demo-{target.root}-{output.resolve()}-{client.timing.monotonic()}",
             )
-            page = (created.get("urls") or {}).get("web") or f"{root}/p/{created['id']}"
+            page = (created.get("urls") or {}).get("web") or f"{target.root}/p/{created['id']}"
             screen.note(f"  First prediction {created['id']}  {page}")
             final, _ = wait_for(client, screen, created["id"], created=created, logs=False, cancel_on_interrupt=False)
             if final["status"] == "succeeded":

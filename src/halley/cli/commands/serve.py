@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from halley.cli.options import ConfigOption, DataOption, EnvOption, HostOption, PortOption, StrictPythonOption
+from halley.cli.options import (
+    ConfigOption,
+    DataOption,
+    EnvOption,
+    HostOption,
+    PortOption,
+    StrictPythonOption,
+    TlsCertOption,
+    TlsKeyOption,
+    TlsOption,
+)
 
 
 def serve(
@@ -20,6 +30,9 @@ def serve(
     demo: Annotated[bool | None, typer.Option("--demo/--no-demo", help="With or without the demo models.")] = None,
     env: EnvOption = None,
     strict_python: StrictPythonOption = None,
+    tls: TlsOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
     private: Annotated[bool, typer.Option("--private", hidden=True)] = False,
 ) -> None:
     """Serve models behind the Replicate HTTP API.
@@ -28,6 +41,7 @@ def serve(
     Examples:
       halley serve ./my-model --reload
       halley serve --host 0.0.0.0 --port 8080 --no-demo
+      halley serve --tls
     """
     from halley.cli.serving import Wish, become_server
 
@@ -38,6 +52,9 @@ def serve(
         "demo": demo,
         "environments.env": env,
         "environments.strict_python": strict_python,
+        "tls.local": tls,
+        "tls.cert": None if tls_cert is None else str(tls_cert),
+        "tls.key": None if tls_key is None else str(tls_key),
     }
     become_server(
         Wish(

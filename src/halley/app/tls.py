@@ -1,0 +1,67 @@
+"""TLS as the settings ask for it."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from halley.clock import Clock
+from halley.settings import Settings
+
+if TYPE_CHECKING:
+    from halley.certificates.served import ServedCertificate
+
+FOLDER_NAME: Final = "tls"
+
+
+class Trust(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client needs to trust a local certificate: the authority, and a bundle with the system's own beside it."""
+
+    ca: Path
+    bundle: Path
+    names: tuple[str, ...]
+
+
+class Tls:
+    """The certificate of a running server."""
+
+    def __init__(self, certificate: ServedCertificate, clock: Clock, trust: Trust | None) -> None:
+        self._certificate = certificate
+        self._clock = clock
+        self.trust: Final = trust
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        return self._certificate.context
+
+    def refresh(self) -> None:
+        """Show renewed files to new connections, renew what we made ourselves, warn of what ends."""
+        self._certificate.refresh(self._clock.now())
+
+
+def open_tls(settings: Settings, clock: Clock) -> Tls | None:
+    """Make what the settings ask for; None for plain HTTP. Call it as holder of the data folder.
+
+    Raises:
+        Unusable: the certificate or its key cannot be used.
+    """
+    tls, now = settings.tls, clock.now()
+    if tls.cert is None and not tls.local:
+        return None
+    # memory that most servers do not need
+    from halley.certificates.local import LocalAuthority
+    from halley.certificates.names import certificate_names
+    from halley.certificates.served import ServedCertificate, local_certificate
+
+    if tls.cert is not None:
+        return Tls(ServedCertificate(cert=tls.cert, key=tls.key, now=now), clock, None)
+    server = settings.server
+    public = urlsplit(server.public_url).hostname if server.public_url else None
+    names = certificate_names(server.host, [*server.allowed_hosts, *([public] if public else [])])
+    authority = LocalAuthority(settings.data / FOLDER_NAME, names)
+    certificate = local_certificate(authority, now)
+    return Tls(certificate, clock, Trust(ca=authority.ca, bundle=authority.bundle, names=names))

@@ -1,0 +1,49 @@
+"""Under which names this machine's server may be reached."""
+
+import re
+import socket
+from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
+from typing import Final
+
+import idna
+
+_ALWAYS: Final = ("localhost", "127.0.0.1", "::1")
+_EVERYWHERE: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared, not bound
+_PORT: Final = re.compile(r":\d+$")
+# addresses for documentation: a datagram socket that is connected there sends nothing, but knows its own side
+_FAR_AWAY: Final = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
+
+
+def certificate_names(host: str, more: Iterable[str] = ()) -> tuple[str, ...]:
+    """Give the names that a certificate for a server at `host` needs, each once: this machine's and `more`.
+
+    `more` are hosts, with or without a port; what is no host name is left out.
+    """
+    own = [*_addresses()] if host in _EVERYWHERE else [host]
+    wanted = (*_ALWAYS, socket.gethostname(), *own, *more)
+    return tuple(dict.fromkeys(name for text in wanted if (name := _name(text)) is not None))
+
+
+def _name(text: str) -> str | None:
+    bare = text.strip().lower()
+    bare = bare if bare.count(":") > 1 and not bare.startswith("[") else _PORT.sub("", bare)
+    bare = bare.removeprefix("[").removesuffix("]")
+    try:
+        return str(ip_address(bare))
+    except ValueError:
+        pass
+    try:
+        return idna.encode(bare, uts46=True).decode("ascii")
+    except idna.IDNAError:
+        return None
+
+
+def _addresses() -> Iterator[str]:
+    for family, far in _FAR_AWAY:
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect((far, 9))
+                yield str(probe.getsockname()[0])
+        except OSError:
+            continue  # no way out by this family
