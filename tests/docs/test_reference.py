@@ -76,7 +76,11 @@ def test_every_status_and_reason_is_in_the_reference() -> None:
 
 def test_every_dependency_is_in_the_readme() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["demo"]]
+    wanted = [
+        *project["dependencies"],
+        *project["optional-dependencies"]["demo"],
+        *project["optional-dependencies"]["tls"],
+    ]
     names = {re.split(r"[><=\[]", line)[0].strip().lower() for line in wanted}
     table = (ROOT / "README.md").read_text().lower()
     assert [name for name in sorted(names) if not re.search(rf"^\| .*\b{name}\b", table, re.MULTILINE)] == []
@@ -100,7 +104,7 @@ def test_change_fragments_have_their_form(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["reference/settings.md", "how-to/configure.md", "how-to/run-in-production.md",
-                                  "start/own-model.md"])  # fmt: skip
+                                  "how-to/https.md", "start/own-model.md"])  # fmt: skip
 def test_examples_of_the_configuration_are_fit(name: str, tmp_path: Path) -> None:
     for number, (language, _, text) in enumerate(blocks(DOCS / name)):
         if language == "toml":

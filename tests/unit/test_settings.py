@@ -49,6 +49,7 @@ def test_each_source_beats_the_one_below_it(place):
     top = read(place, environ, "[server]\nport = 3\n", {"server.port": 5, "server.host": None})
     assert (top.server.port, top.server.host) == (5, "::1")
     assert top.origins["server.port"] == "flag --port"
+    assert read(place, flags={"tls.local": True}).origins["tls.local"] == "flag --tls"
     assert top.origins["limits.json_depth"].startswith(str(place / "home"))
 
 
@@ -114,6 +115,8 @@ def test_models_are_tables_with_paths_beside_their_file(place):
         ("[limits]\nidle_seconds = inf\n", ["limits.idle_seconds", "finite"]),
         ("[limits]\nlink_seconds = 1e9\n", ["limits.link_seconds"]),
         ("[runs]\nlease_seconds = 6\n", ["runs.lease_seconds", "heartbeat"]),
+        ('[tls]\nkey = "k.pem"\n', ["tls.key", "given.toml", "has no certificate"]),
+        ('[tls]\nlocal = true\ncert = "c.pem"\n', ["tls.local", "tls.cert", "exclude each other"]),
         ("data = 3\n", ["data = 3"]),
         ("not toml", ["given.toml", "TOML"]),
     ],

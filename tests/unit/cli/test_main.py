@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from halley import __version__, errors
-from halley.cli import failures
+from halley.cli import credentials, failures
 from halley.cli.commands.run import is_local_path
 from halley.cli.failures import CommandError, ExitCode, exit_code_of, exit_code_of_status
 from halley.cli.main import app, run_command
@@ -128,6 +128,32 @@ def test_version(capsys):
 def test_env_speaks_each_language(capsys, lang, line):
     assert run_command(["env", "--lang", lang, "--server", "http://h/v1", "--token", "t"]) == 0
     assert line in capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("lang", "lines"),
+    [
+        ("sh", ["export SSL_CERT_FILE={0}/bundle.pem", "export REQUESTS_CA_BUNDLE={0}/bundle.pem",
+                "export NODE_EXTRA_CA_CERTS={0}/ca.pem"]),
+        ("dotenv", ["SSL_CERT_FILE={0}/bundle.pem", "NODE_EXTRA_CA_CERTS={0}/ca.pem"]),
+        ("python", ['os.environ["SSL_CERT_FILE"] = "{0}/bundle.pem"']),
+        ("js", ["// Start the program with NODE_EXTRA_CA_CERTS={0}/ca.pem"]),
+        ("go", ["// Start the program with SSL_CERT_FILE={0}/bundle.pem"]),
+        ("curl", ["curl --cacert {0}/bundle.pem -H 'Authorization: Bearer t' https://h/v1/predictions"]),
+    ],
+)  # fmt: skip
+def test_env_names_the_authority_of_a_local_certificate(tmp_path, capsys, lang, lines):
+    (tmp_path / "bundle.pem").touch()
+    credentials.save(credentials.Profile(server="https://h", token="t", ca=str(tmp_path / "ca.pem")))
+    assert run_command(["env", "--lang", lang]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.format(tmp_path) not in said] == []
+
+
+def test_an_authority_that_is_gone_is_named(tmp_path, capsys):
+    credentials.save(credentials.Profile(server="https://h", token="t", ca=str(tmp_path / "ca.pem")))
+    assert run_command(["predictions", "list"]) == 2
+    assert f"{tmp_path / 'ca.pem'} of this server's profile cannot be read" in capsys.readouterr().err
 
 
 def test_env_quotes_for_the_shell(capsys):

@@ -1,5 +1,6 @@
 """What `serve` and `demo` do around the server itself."""
 
+import io
 import os
 import socket
 from pathlib import Path
@@ -9,12 +10,14 @@ import pytest
 
 from halley.cli import credentials
 from halley.cli.failures import UsageProblem
+from halley.cli.screen import Screen
 from halley.cli.starting import (
     free_port,
     remember,
     require_port,
     running_url,
     settings_from,
+    show_banner,
 )
 from halley.cli.target import find_target
 from halley.errors import Unusable
@@ -35,8 +38,12 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(data=tmp_path / "data")
 
 
-def started(port: int, key: str | None = None):
-    return SimpleNamespace(url=f"http://127.0.0.1:{port}", key=key, models=["demo/paint"])
+def started(port: int, key: str | None = None, *, ca: Path | None = None):
+    trust = None if ca is None else SimpleNamespace(ca=ca, bundle=ca.with_name("bundle.pem"), names=["localhost"])
+    scheme = "http" if ca is None else "https"
+    return SimpleNamespace(
+        url=f"{scheme}://127.0.0.1:{port}", key=key, models=["demo/paint"], preparing=[], broken={}, trust=trust
+    )
 
 
 def test_a_new_key_is_kept_and_follows_its_data_folder_to_another_port(settings):
@@ -63,6 +70,31 @@ def test_a_key_of_the_operator_is_not_written_down(settings):
     own = Settings(data=settings.data, admin_key="k" * 32)
     assert remember(own, started(1986)) == "k" * 32
     assert credentials.load().profiles == {}
+
+
+def test_the_authority_of_a_local_certificate_is_kept_with_or_without_a_key(settings):
+    ca = settings.data / "tls" / "ca.pem"
+    own = Settings(data=settings.data, admin_key="k" * 32)
+    assert remember(own, started(1986, ca=ca)) == "k" * 32
+    found = find_target(**NOTHING_GIVEN, credentials=credentials.load())
+    assert (found.root, found.ca, found.token) == ("https://127.0.0.1:1986", ca, None)
+    remember(settings, started(1986, "hly_new", ca=ca))
+    found = find_target(**NOTHING_GIVEN, credentials=credentials.load())
+    assert (found.ca, found.token) == (ca, "hly_new")
+    remember(settings, started(1986))
+    found = find_target(**NOTHING_GIVEN, credentials=credentials.load())
+    assert (found.root, found.ca, found.token) == ("http://127.0.0.1:1986", None, "hly_new")
+
+
+def test_the_banner_says_how_each_client_comes_to_trust_it(settings):
+    said = io.StringIO()
+    ca = settings.data / "tls" / "ca.pem"
+    show_banner(Screen(io.StringIO(), said, {}), settings, started(1986, ca=ca))
+    bundle = ca.with_name("bundle.pem")
+    for words in (f"SSL_CERT_FILE={bundle}", f"REQUESTS_CA_BUNDLE={bundle}", f"NODE_EXTRA_CA_CERTS={ca}",
+                  f"curl --cacert {ca} https://127.0.0.1:1986/healthz", "update-ca-certificates",
+                  'eval "$(halley env)"'):  # fmt: skip
+        assert words in said.getvalue()
 
 
 def test_who_holds_the_data_folder_is_named_until_it_lets_go(settings):

@@ -1,5 +1,7 @@
 """Which server, which token: a token follows its own server and no other."""
 
+from pathlib import Path
+
 import pytest
 
 from halley.cli.credentials import Credentials, Profile
@@ -42,6 +44,16 @@ def test_every_spelling_of_a_base_url_works(given, api):
 def test_what_is_no_base_url_is_refused(given):
     with pytest.raises(UsageProblem):
         normalise(given)
+
+
+def test_an_authority_is_trusted_for_its_own_server_only():
+    local = Profile(server="https://127.0.0.1:1986", token="t", ca="/data/tls/ca.pem")
+    stored = Credentials(profiles={"home": HOME, "local": local}, default="home")
+    assert choose(credentials=stored).ca is None
+    assert choose(credentials=stored, profile="local").ca == Path("/data/tls/ca.pem")
+    assert choose(credentials=stored, server="https://127.0.0.1:1986/v1").ca == Path("/data/tls/ca.pem")
+    assert choose(credentials=stored, server="https://127.0.0.1:1987").ca is None
+    assert choose(credentials=stored, server="https://cloud.example").ca is None
 
 
 def test_order_of_sources():
