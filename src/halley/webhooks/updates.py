@@ -9,6 +9,7 @@ import anyio
 import msgspec
 
 from halley.clock import Clock
+from halley.errors import HalleyError
 from halley.ids import NewId
 from halley.predictions.reading import Reader
 from halley.predictions.records import Prediction
@@ -32,9 +33,14 @@ class _Told:
     __slots__ = ("endpoint", "is_busy", "is_over", "pace", "scope", "wanted")
 
     def __init__(self, row: Prediction | None) -> None:
-        # one whose data was removed in between has nobody to tell
-        self.wanted = frozenset[WebhookEvent]() if row is None else wanted_by(row)
-        self.endpoint = "" if row is None or row.webhook is None else read_address(row.webhook).endpoint
+        self.wanted = frozenset[WebhookEvent]()
+        self.endpoint = ""
+        if row is not None and row.webhook is not None:
+            try:
+                self.endpoint = read_address(row.webhook).endpoint
+                self.wanted = wanted_by(row)
+            except ValueError:
+                _log.warning("the webhook of %s is no URL: an older server took it", row.id)
         self.pace = Pace()
         self.is_busy = False
         self.is_over = False
@@ -139,6 +145,10 @@ class Updates:
             event = told.pace.take(self._clock.monotonic())
             if event is not None:
                 await self._send(prediction_id, told, event)
+        except HalleyError:
+            raise
+        except Exception:  # noqa: BLE001 - a state that cannot be drawn is not worth the server
+            _log.exception("a state of %s cannot be told: this is a fault of Halley", prediction_id)
         finally:
             slots.give()
 

@@ -49,6 +49,12 @@ async def test_of_a_long_answer_the_beginning_is_kept(host: Host) -> None:
     assert (posted.status, posted.body) == (500, b"x" * 100)
 
 
+async def test_of_two_answers_the_first_counts(host: Host) -> None:
+    host.answers["/hook"] = answer(b"one", "503 Service Unavailable") + answer(b"two", "200 OK")
+    posted = await post(door(host), host.url("/hook"))
+    assert (posted.status, posted.body) == (503, b"one")
+
+
 async def test_a_compressed_answer_is_kept_as_it_came(host: Host) -> None:
     host.answers["/hook"] = answer(b"\x1f\x8b", "200 OK", content_encoding="gzip")
     assert (await post(door(host), host.url("/hook"))).body == b"\x1f\x8b"

@@ -228,6 +228,36 @@ async def test_a_prediction_that_cannot_be_drawn_keeps_nobody_back(
     assert f"the end of {bad} cannot be told" in caplog.text
 
 
+async def test_a_state_that_cannot_be_drawn_costs_nobody_else(
+    room: Room, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(row, base):
+        raise ValueError("odd")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(room.webhooks._updates._pictures, "encoded", broken)
+        made = await room.create()
+        await room.start(made)
+        await room.say(made, room.maker.part(1))
+        await room.pass_time(1)
+    await room.finish(made)
+    await room.pass_time(1)
+    assert room.statuses == ["succeeded"]
+    assert f"a state of {made} cannot be told" in caplog.text
+    assert not room.has_crashed
+
+
+async def test_a_url_that_an_older_server_took_costs_nobody_else(room: Room) -> None:
+    made = await room.create("https://h.example\\@x/")
+    await room.start(made)
+    await room.say(made, room.maker.part(1))
+    await room.finish(made)
+    good = await room.done()
+    await room.pass_time(1)
+    assert [one.body["id"] for one in room.told] == [good]
+    assert not room.has_crashed
+
+
 async def test_nothing_is_left_of_what_is_over(room: Room) -> None:
     for _ in range(3):
         made = await room.create(events=ALL)
