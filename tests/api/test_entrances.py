@@ -253,15 +253,16 @@ async def test_keys_are_made_shown_once_and_revoked(world: World) -> None:
 async def test_options_of_a_key_are_shown_and_changed_one_by_one(world: World) -> None:
     admin, _ = await world.keys.issue("root", "admin", ["admin"])  # type: ignore[list-item]
     made = (await world.post("/v1/keys", {"username": "carol", "options": {"hold": False}}, token=admin)).json()
-    assert made["options"] == {"hold": False, "cancel_abandoned": False}
+    assert made["options"] == {"hold": False, "cancel_abandoned": False, "retention": None}
     token, path = made.pop("token"), f"/v1/keys/{made['id']}"
     assert (await world.keys.verify(token)).key.options.hold is False
-    changed = await world.request("PATCH", path, body={"options": {"cancel_abandoned": True}}, token=admin)
-    assert (changed.status, changed.json()) == (200, made | {"options": {"hold": False, "cancel_abandoned": True}})
+    changes = {"cancel_abandoned": True, "retention": "1h"}
+    changed = await world.request("PATCH", path, body={"options": changes}, token=admin)
+    assert (changed.status, changed.json()) == (200, made | {"options": {"hold": False, **changes}})
     assert changed.json() in (await world.get("/v1/keys", token=admin)).json()["results"]
     assert (await world.keys.verify(token)).key.options.cancel_abandoned, "it counts at once"
     back = await world.request("PATCH", path, body={"options": {"hold": None}}, token=admin)
-    assert back.json()["options"] == {"hold": True, "cancel_abandoned": True}
+    assert back.json()["options"] == {"hold": True, **changes}
     assert (await world.request("PATCH", "/v1/keys/none", body={"options": {}}, token=admin)).status == 404
 
 
@@ -273,6 +274,9 @@ async def test_options_of_a_key_are_shown_and_changed_one_by_one(world: World) -
         ({"options": {"hold": 1}}, "options.hold"),
         ({"options": {"hold": "no"}}, "options.hold"),
         ({"options": {"held": True}}, "options.held"),
+        ({"options": {"retention": "soon"}}, "options.retention"),
+        ({"options": {"retention": "0s"}}, "options.retention"),
+        ({"options": {"retention": 3600}}, "options.retention"),
     ],
 )
 async def test_unfit_options_are_422(world: World, body: object, field: str) -> None:

@@ -258,7 +258,7 @@ async def test_links_end_and_are_renewed(world: World) -> None:
 
 
 async def test_links_never_outlive_the_data() -> None:
-    world = await World(retention=Retention(api_seconds=3600.0)).fill()
+    world = await World(retention=Retention(api="1h")).fill()
     prediction_id = await painted(world)
     link = (await world.get(f"/v1/predictions/{prediction_id}")).json()["output"].removeprefix(ROOT)
     assert int((await world.get(link)).headers["cache-control"].rpartition("=")[2]) <= 3600

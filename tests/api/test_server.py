@@ -11,7 +11,7 @@ from api.world import World
 from halley.api.protocol import GuardedProtocol, missing_in_uvicorn
 from halley.api.server import Server, make_server
 from halley.errors import Unusable
-from halley.settings import Limits
+from halley.settings import Limits, Retention
 from halley.settings import Server as ServerSettings
 
 pytestmark = pytest.mark.anyio
@@ -30,8 +30,8 @@ async def running(world: World, tls: ssl.SSLContext | None = None) -> AsyncItera
         await task
 
 
-async def world_on_a_port(**groups: object) -> World:
-    world = World(server=ServerSettings(port=0, **groups))
+async def world_on_a_port(retention: Retention | None = None, **groups: object) -> World:
+    world = World(server=ServerSettings(port=0, **groups), retention=retention or Retention())
     return await world.fill()
 
 

@@ -317,9 +317,9 @@ async def test_all_who_follow_share_one_reading(world: World, monkeypatch: pytes
     readings: list[int] = []
     read = world.store.read_events
 
-    async def counted(prediction_id: str, after_seq: int = 0, *limits: int):
+    async def counted(prediction_id: str, after_seq: int = 0, *limits: int, with_data: bool = True):
         readings.append(after_seq)
-        return await read(prediction_id, after_seq, *limits)
+        return await read(prediction_id, after_seq, *limits, with_data=with_data)
 
     monkeypatch.setattr(world.store, "read_events", counted)
     followers = [asyncio.ensure_future(world.get(path(made["urls"]["stream"]), token=None)) for _ in range(50)]

@@ -28,6 +28,8 @@ from halley.predictions.reading import Reader
 from halley.predictions.records import NewEvent, OutputFile, OutputItem, Prediction
 from halley.predictions.service import Predictions
 from halley.predictions.status import EventKind, Fact
+from halley.retention.periods import Periods
+from halley.retention.service import Retention
 from halley.settings import Settings
 from halley.store.memory import MemoryStore
 from halley.testing.clock import FakeClock
@@ -134,14 +136,35 @@ class World:
         new_id = TimeOrderedIds(self.clock)
         self.catalog = Catalog(self.store)
         self.links = LinkSigner(b"k" * 32, self.clock)
-        self.keys = Keys(store=self.store, clock=self.clock, new_id=new_id, pepper=b"p" * 32)
+        self.periods = Periods(
+            settings=self.settings.retention,
+            model_settings=self.settings.models,
+            keys=self.store,
+            models=self.store,
+        )
+        self.keys = Keys(
+            store=self.store,
+            clock=self.clock,
+            new_id=new_id,
+            pepper=b"p" * 32,
+            on_options=self.periods.note_key,
+        )
+        self.shelf = Shelf(blobs=self.blobs, ledger=self.store)
         self.files = Files(
             store=self.store.files,
-            shelf=Shelf(blobs=self.blobs, ledger=self.store),
+            shelf=self.shelf,
             blobs=self.blobs,
             clock=self.clock,
             new_id=new_id,
             upload_limit_bytes=self.settings.limits.upload_bytes,
+        )
+        self.retention = Retention(
+            store=self.store,
+            shelf=self.shelf,
+            uploads=self.files,
+            periods=self.periods,
+            bus=self.bus,
+            clock=self.clock,
         )
         self.predictions = Predictions(
             store=self.store,
@@ -149,6 +172,7 @@ class World:
             placement=NoPlacement(),
             bus=self.bus,
             wakeups=self.hub,
+            data_ends=self.periods,
             clock=self.clock,
             new_id=new_id,
         )
@@ -156,7 +180,7 @@ class World:
             store=self.store.deliveries,
             signer=Signer(b"w" * 32, self.store.deliveries, self.clock),
             receivers=Receivers(Egress(Rules()), limit_bytes=2048, http=False, is_loopback_open=False),
-            reader=Reader(self.store),
+            reader=Reader(store=self.store, data_ends=self.periods, clock=self.clock),
             bus=self.bus,
             clock=self.clock,
             new_id=new_id,
@@ -175,6 +199,8 @@ class World:
             models=self.store,
             keys=self.keys,
             files=self.files,
+            retention=self.retention,
+            data_ends=self.periods,
             blobs=self.blobs,
             links=self.links,
             clock=self.clock,

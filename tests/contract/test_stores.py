@@ -12,6 +12,7 @@ from halley.store.sqlite import SqliteStore, open_sqlite
 from halley.testing.stores import (
     AttendanceStoreContract,
     BlobLedgerContract,
+    DataStoreContract,
     DeliveryStoreContract,
     FileStoreContract,
     KeyStoreContract,
@@ -106,6 +107,9 @@ class TestSqliteFiles(OnSqlite, FileStoreContract): ...
 class TestSqliteLedger(OnSqlite, BlobLedgerContract): ...
 
 
+class TestSqliteData(OnSqlite, DataStoreContract): ...
+
+
 class TestMemoryPredictions(InMemory, PredictionStoreContract): ...
 
 
@@ -128,6 +132,9 @@ class TestMemoryFiles(InMemory, FileStoreContract): ...
 
 
 class TestMemoryLedger(InMemory, BlobLedgerContract): ...
+
+
+class TestMemoryData(InMemory, DataStoreContract): ...
 
 
 class TestSqliteDeliveries(OnSqlite, DeliveryStoreContract): ...

@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 
-from halley.settings import MASK, Settings, SettingsError, parse_bytes, parse_seconds, read_settings, shown
+from halley.settings import (
+    MASK,
+    Settings,
+    SettingsError,
+    parse_bytes,
+    parse_period,
+    parse_seconds,
+    read_settings,
+    shown,
+)
 
 
 @pytest.fixture
@@ -32,8 +41,7 @@ def test_defaults_follow_the_design(place):
     assert settings.limits.json_body_bytes == 32 * 2**20
     assert (settings.limits.wait_create_max_seconds, settings.limits.wait_get_max_seconds) == (55, 60)
     assert (settings.runs.lease_seconds, settings.runs.heartbeat_seconds, settings.runs.max_attempts) == (20, 5, 2)
-    assert settings.retention.api_seconds == 30 * 86_400
-    assert settings.retention.web_seconds is None
+    assert (settings.retention.api, settings.retention.web) == ("30d", "never")
     assert settings.origins == {}
     assert settings.data.is_absolute()
 
@@ -57,12 +65,11 @@ def test_units_are_read_in_files_and_variables(place):
     settings = read(
         place,
         {"HALLEY_RUNS__RUN_TIMEOUT_SECONDS": "1h30m", "HALLEY_SERVER__ALLOWED_HOSTS": "a.example, b.example"},
-        '[limits]\nupload_bytes = "256MB"\n[memory]\nbudget_bytes = "2GiB"\n[retention]\napi_seconds = "never"\n',
+        '[limits]\nupload_bytes = "256MB"\n[memory]\nbudget_bytes = "2GiB"\n',
     )
     assert settings.runs.run_timeout_seconds == 5400
     assert settings.limits.upload_bytes == 256_000_000
     assert settings.memory.budget_bytes == 2 * 2**30
-    assert settings.retention.api_seconds is None
     assert settings.server.allowed_hosts == ("a.example", "b.example")
 
 
@@ -71,6 +78,35 @@ def test_units_are_read_in_files_and_variables(place):
 )
 def test_durations(text, seconds):
     assert parse_seconds(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("config", "environ", "found"),
+    [
+        ('retention = "1h"\n', {}, ("1h", "never")),
+        ("retention = 3600\n", {}, ("3600s", "never")),
+        ('[retention]\napi = "Never"\nweb = "1 h 30 m"\n', {}, ("never", "1h30m")),
+        ('[retention]\nweb = "2d"\n', {"HALLEY_RETENTION": "12h"}, ("12h", "2d")),
+        ('retention = "1h"\n', {"HALLEY_RETENTION__API": "90"}, ("90s", "never")),
+    ],
+)
+def test_periods_and_the_short_way_to_say_one(place, config, environ, found):
+    retention = read(place, environ, config).retention
+    assert (retention.api, retention.web) == found
+
+
+def test_a_model_may_have_a_period_or_the_general_one(place):
+    table = '[models."a/{name}"]\npath = "x"\n{line}\n'
+    lines = {"short": 'retention = "1h"', "ever": 'retention = "never"', "plain": ""}
+    settings = read(place, config="".join(table.format(name=name, line=line) for name, line in lines.items()))
+    assert [settings.models[f"a/{name}"].retention for name in lines] == ["1h", "never", None]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("1h", 3600), ("30d", 2_592_000), ("never", None), ("9999999w", 1000 * 365 * 86_400)]
+)
+def test_periods_have_an_end_that_a_calendar_can_hold(text, seconds):
+    assert parse_period(text) == seconds
 
 
 @pytest.mark.parametrize(("text", "size"), [("1024", 1024), ("1kB", 1000), ("32MiB", 2**25), ("1.5 GB", 1_500_000_000)])
@@ -118,6 +154,10 @@ def test_models_are_tables_with_paths_beside_their_file(place):
         ('[tls]\nkey = "k.pem"\n', ["tls.key", "given.toml", "has no certificate"]),
         ('[tls]\nlocal = true\ncert = "c.pem"\n', ["tls.local", "tls.cert", "exclude each other"]),
         ("data = 3\n", ["data = 3"]),
+        ('retention = "soon"\n', ["retention.api = 'soon'", "given.toml, retention", "such as 1h, 30d"]),
+        ("[retention]\napi = 0\n", ["retention.api = 0", "longer than nothing, or never"]),
+        ("[retention]\nweb = true\n", ["retention.web = True", "never"]),
+        ('[retention]\napi_seconds = "1h"\n', ["retention.api_seconds", "Did you mean retention.api?"]),
         ("not toml", ["given.toml", "TOML"]),
     ],
 )

@@ -15,6 +15,7 @@ from halley.keys.records import DEFAULT_SCOPES, KeyOptions, Scope
 
 _HARDWARE: Final = encode([wire.Hardware(name="CPU", sku="cpu")])
 _NAME_LIMIT: Final = 200
+_FORMS: Final = {"retention": "must be a period as text, such as 1h or 30d, or never"}  # plainer than the pattern
 _OPTION_NAMES: Final = ", ".join(KeyOptions.__struct_fields__)
 
 
@@ -79,7 +80,8 @@ def _option_fault(name: str, value: object) -> InvalidField | None:
     try:
         KeyOptions().changed({name: value})
     except msgspec.ValidationError as error:
-        return InvalidField(type="type", field=field, description=str(error).partition(" - at ")[0])
+        description = _FORMS.get(name) or str(error).partition(" - at ")[0]
+        return InvalidField(type="type", field=field, description=description)
     return None
 
 

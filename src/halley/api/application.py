@@ -48,8 +48,9 @@ from halley.keys.service import Identity, Keys
 from halley.models.catalog import Catalog
 from halley.models.ports import ModelStore
 from halley.predictions.attendance import Attendance
-from halley.predictions.ports import Changed, Hint
+from halley.predictions.ports import Changed, DataEnds, Hint
 from halley.predictions.service import Predictions
+from halley.retention.service import Retention
 from halley.settings import Settings
 from halley.webhooks.desk import WebhookDesk
 
@@ -211,6 +212,8 @@ def build_api(
     models: ModelStore,
     keys: Keys,
     files: Files,
+    retention: Retention,
+    data_ends: DataEnds,
     blobs: Blobs,
     links: LinkSigner,
     clock: Clock,
@@ -235,6 +238,8 @@ def build_api(
         models=models,
         keys=keys,
         files=files,
+        retention=retention,
+        data_ends=data_ends,
         blobs=blobs,
         links=links,
         clock=clock,

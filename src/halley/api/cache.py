@@ -2,6 +2,7 @@
 
 An entry is found by account, id and variant, so that a hit also answers whose it is. It is taken as current for a few
 seconds after it was compared with the row; a hint about the prediction ends it at once. Hints may be lost, hence both.
+Where its links are renewed or its data ends sooner than in a few seconds, it is current until then.
 """
 
 from collections import OrderedDict
@@ -20,14 +21,14 @@ CacheKey = tuple[str, str, int]  # account id, prediction id, variant number
 class Kept:
     """One encoded answer. `head` holds its headers as they go over the wire."""
 
-    __slots__ = ("body", "checked_at", "epoch", "etag", "head", "revision")
+    __slots__ = ("body", "etag", "fresh_until", "head", "links_end_at", "revision")
 
-    def __init__(self, body: bytes, etag: bytes, revision: int, epoch: int, checked_at: float) -> None:
+    def __init__(self, body: bytes, etag: bytes, revision: int, links_end_at: int, fresh_until: float) -> None:
         self.body = body
         self.etag = etag
         self.revision = revision
-        self.epoch = epoch
-        self.checked_at = checked_at
+        self.links_end_at = links_end_at
+        self.fresh_until = fresh_until
         self.head = _HEAD % (len(body), etag)
 
 
@@ -46,16 +47,16 @@ class AnswerCache:
     def fresh(self, key: CacheKey, now: float) -> Kept | None:
         """The answer, if it was compared with its row a moment ago (monotonic seconds)."""
         kept = self._kept.get(key)
-        if kept is None or now - kept.checked_at > FRESH_SECONDS:
+        if kept is None or now >= kept.fresh_until:
             return None
         return kept
 
-    def current(self, key: CacheKey, revision: int, epoch: int, now: float) -> Kept | None:
-        """The answer if it is about this revision, with links of this epoch; it is fresh again then."""
+    def current(self, key: CacheKey, revision: int, links_end_at: int, fresh_until: float) -> Kept | None:
+        """The answer if it is about this revision, with links that end then; it is fresh again, until `fresh_until`."""
         kept = self._kept.get(key)
-        if kept is None or kept.revision != revision or kept.epoch != epoch:
+        if kept is None or kept.revision != revision or kept.links_end_at != links_end_at:
             return None
-        kept.checked_at = now
+        kept.fresh_until = fresh_until
         self._kept.move_to_end(key)
         return kept
 

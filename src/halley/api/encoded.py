@@ -1,7 +1,7 @@
 """Predictions as encoded answers, each made as rarely as possible."""
 
 from halley.api.asgi import Variant
-from halley.api.cache import AnswerCache, Kept
+from halley.api.cache import FRESH_SECONDS, AnswerCache, Kept
 from halley.api.present import Presenter
 from halley.assets.links import LinkSigner
 from halley.clock import Clock
@@ -22,14 +22,14 @@ class EncodedAnswers:
 
         `made` holds by variant what was made of this very row a moment ago, and takes in what is made now.
         """
-        now, epoch = self._clock.monotonic(), self._links.link_epoch(self._clock.now())
+        links_end_at, fresh_until = self._presenter.links_end_at(row), self._fresh_until(row)
         key = (row.account_id, row.id, variant.number)
         kept = None if made is None else made.get(variant.number)
         if kept is None and row.is_terminal:
-            kept = self._cache.current(key, row.revision, epoch, now)
+            kept = self._cache.current(key, row.revision, links_end_at, fresh_until)
         if kept is None:
             body = await self._presenter.encoded(row, variant)
-            kept = Kept(body, self.etag(row, variant), row.revision, epoch, now)
+            kept = Kept(body, self.etag(row, variant), row.revision, links_end_at, fresh_until)
             if row.is_terminal:
                 self._cache.put(key, kept)
         if made is not None:
@@ -38,7 +38,15 @@ class EncodedAnswers:
 
     def etag(self, row: Prediction, variant: Variant) -> bytes:
         """The validator of that answer. The revision grows with all that an answer shows, progress included."""
-        return b'W/"%d.%d.%d"' % (row.revision, self._links.link_epoch(self._clock.now()), variant.number)
+        return b'W/"%d.%d.%d"' % (row.revision, self._presenter.links_end_at(row), variant.number)
+
+    def _fresh_until(self, row: Prediction) -> float:
+        """Until when an answer that is made now may be given without another look, in monotonic seconds."""
+        now, ends_at = self._clock.now(), self._presenter.data_ends_at(row)
+        seconds = min(FRESH_SECONDS, self._links.seconds_until_renewed(now))
+        if ends_at is not None:
+            seconds = min(seconds, (ends_at - now).total_seconds())
+        return self._clock.monotonic() + seconds
 
 
 def is_match(if_none_match: str, etag: bytes) -> bool:

@@ -59,21 +59,21 @@ async def _stream(call: Call, parts: Parts, row: Prediction, after: int, *, stay
     sent = (call.header(b"last-event-id") or "").strip()
     if sent.isascii() and sent.isdigit() and len(sent) < 13:
         after = int(sent)
-    if after and not await parts.predictions.events(row.id, after - 1, 1):
+    if after and not await parts.predictions.events(row, after - 1, 1):
         after = 0  # not of this prediction: to go on behind it would leave a gap that nobody sees
-    if row.is_terminal and not await parts.predictions.events(row.id, after, 1):
+    if row.is_terminal and not await parts.predictions.events(row, after, 1):
         return Answer(status=204)  # a reader that comes back by itself stops at this
-    return stream_answer(call, parts, row, OwnVoice(call, parts), Position(after), stays=stays)
+    return stream_answer(call, parts, row, OwnVoice(call, parts, row), Position(after), stays=stays)
 
 
 async def _page(call: Call, parts: Parts, row: Prediction, query: Mapping[str, str], after: int) -> Answer:
     limit = min(MOST, max(1, read_whole_number(query, "limit", PAGE)))
-    found = await parts.predictions.events(row.id, after, limit, PAGE_BYTES)
+    found = await parts.predictions.events(row, after, limit, PAGE_BYTES)
     following = None
-    if found and await parts.predictions.events(row.id, found[-1].seq, 1):
+    if found and await parts.predictions.events(row, found[-1].seq, 1):
         members = {**query, "after": found[-1].seq}
         following = f"{call.variant.base}/predictions/{row.id}/events?{urlencode(members)}"
-    voice = OwnVoice(call, parts)
+    voice = OwnVoice(call, parts, row)
     page = wire.EventPage(next=following, previous=None, results=[voice.told(row, event) for event in found])
     return json_answer(encode(page))
 
@@ -83,10 +83,10 @@ class OwnVoice:
 
     __slots__ = ("_presenter", "_variant", "key")
 
-    def __init__(self, call: Call, parts: Parts) -> None:
+    def __init__(self, call: Call, parts: Parts, row: Prediction) -> None:
         self._presenter: Presenter = parts.presenter
         self._variant = call.variant
-        self.key: Hashable = ("events", call.variant.number, parts.links.link_epoch(parts.clock.now()))
+        self.key: Hashable = ("events", call.variant.number, parts.presenter.links_end_at(row))
 
     def frames(self, row: Prediction, event: Event) -> list[bytes]:
         told = self.told(row, event)

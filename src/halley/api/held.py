@@ -56,7 +56,7 @@ async def _polled(call: Call, parts: Parts, prediction_id: str, hold: float) -> 
     with parts.waiters.entered(prediction_id) as waiter:
         row = await parts.predictions.row(prediction_id, call.account_id)
         if told is not None and not row.is_terminal:
-            loud, last = await loud_and_last(parts.predictions, prediction_id, told.seq)
+            loud, last = await loud_and_last(parts.predictions, row, told.seq)
             if not loud:
                 return later(_kept(waiter, tell, hold, told, row, last))
     return await tell(await _look(parts, row))

@@ -22,9 +22,11 @@ from halley.keys.service import Keys
 from halley.models.catalog import Catalog
 from halley.models.ports import ModelStore
 from halley.predictions.attendance import Attendance
+from halley.predictions.ports import DataEnds
 from halley.predictions.records import Prediction
 from halley.predictions.repeats import How
 from halley.predictions.service import Predictions
+from halley.retention.service import Retention
 from halley.settings import Settings
 from halley.webhooks.desk import WebhookDesk
 
@@ -91,6 +93,8 @@ class Parts:
         models: ModelStore,
         keys: Keys,
         files: Files,
+        retention: Retention,
+        data_ends: DataEnds,
         blobs: Blobs,
         links: LinkSigner,
         clock: Clock,
@@ -112,6 +116,7 @@ class Parts:
         self.models = models
         self.keys = keys
         self.files = files
+        self.retention = retention
         self.blobs = blobs
         self.links = links
         self.clock = clock
@@ -123,7 +128,13 @@ class Parts:
         self.webhooks = webhooks
         self.download_secret = download_secret
         self.presenter = Presenter(
-            settings=settings, catalog=catalog, blobs=blobs, links=links, clock=clock, why_starting=why_starting
+            settings=settings,
+            catalog=catalog,
+            blobs=blobs,
+            links=links,
+            data_ends=data_ends,
+            clock=clock,
+            why_starting=why_starting,
         )
         self.cache = AnswerCache()
         self.batches = Batches()

@@ -29,6 +29,14 @@ async def cancel(call: Call, parts: Parts) -> Answer:
     return json_answer(await parts.presenter.encoded(row, call.variant))
 
 
+async def delete_data(call: Call, parts: Parts) -> Answer:
+    """Remove what a prediction took, gave and said; what happened to it stays. An extension of ours."""
+    prediction_id = path_id(call.params[0], "prediction")
+    await parts.retention.remove_now(prediction_id, call.account_id)
+    parts.cache.forget(prediction_id)
+    return Answer(status=204)
+
+
 async def list_all(call: Call, parts: Parts) -> Answer:
     """Row 2: newest first, without logs (`include=logs` adds them)."""
     query = call.query()

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -19,8 +19,9 @@ from halley.errors import NotFound
 from halley.keys.records import Account, Key
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
+from halley.predictions.ports import DataEnds
 from halley.predictions.records import OutputFile, OutputItem, Prediction
-from halley.predictions.status import Source, Status
+from halley.predictions.status import Status
 from halley.settings import Settings
 
 encode: Final = msgspec.json.Encoder().encode
@@ -39,11 +40,12 @@ class Presenter:
         catalog: Catalog,
         blobs: Blobs,
         links: LinkSigner,
+        data_ends: DataEnds,
         clock: Clock,
         why_starting: Callable[[str], str | None],
     ) -> None:
         self._limits = settings.limits
-        self._retention = settings.retention
+        self._data_ends = data_ends
         self._catalog = catalog
         self._blobs = blobs
         self._links = links
@@ -120,11 +122,12 @@ class Presenter:
         return value
 
     def data_ends_at(self, row: Prediction) -> datetime | None:
-        """When this prediction's data will be removed, as far as that is known."""
-        rule = self._retention.web_seconds if row.source is Source.WEB else self._retention.api_seconds
-        if rule is None or row.completed_at is None:
-            return None
-        return row.completed_at + timedelta(seconds=rule)
+        """When the data of this prediction goes; None where it has none any more, or it is not known, or never."""
+        return None if row.data_removed_at is not None else self._data_ends.ends_at(row)
+
+    def links_end_at(self, row: Prediction) -> int:
+        """When links that are made now end, in Unix seconds: answers with the same links have it in common."""
+        return self._links.expiry(self._clock.now(), self.data_ends_at(row))
 
     def gives_files(self, version_id: str) -> bool:
         """Whether this version's output is files (its stream then has another address, contract 12.1)."""

@@ -123,6 +123,16 @@ _PREDICTIONS: Final = (
         summary="Cancel a prediction",
     ),
     Route(
+        name="predictions.data.delete",
+        method="DELETE",
+        pattern="/predictions/{prediction_id}/data",
+        handler=predictions.delete_data,
+        scope=Scope.WRITE,
+        rate="write",
+        success=(204,),
+        summary="Remove input, output, files and logs of a prediction that is over, at once",
+    ),
+    Route(
         name="models.predictions.create",
         method="POST",
         pattern="/models/{model_owner}/{model_name}/predictions",

@@ -36,7 +36,7 @@ async def stream(call: Call, parts: Parts) -> Answer:
     row = await parts.predictions.outline(prediction_id)
     if row is None or row.data_removed_at is not None:
         raise NotFound("The data of this stream does not exist, or not any more.")
-    voice = ContractVoice(call, parts, with_logs=call.query().get("logs", "") in ("1", "true"))
+    voice = ContractVoice(call, parts, row, with_logs=call.query().get("logs", "") in ("1", "true"))
     position = await _position(call.header(b"last-event-id"), parts, row, voice)
     return stream_answer(call, parts, row, voice, position, is_shared=True)
 
@@ -46,12 +46,11 @@ class ContractVoice:
 
     __slots__ = ("_presenter", "_variant", "_with_logs", "key")
 
-    def __init__(self, call: Call, parts: Parts, *, with_logs: bool) -> None:
+    def __init__(self, call: Call, parts: Parts, row: Prediction, *, with_logs: bool) -> None:
         self._presenter = parts.presenter
         self._variant = call.variant
         self._with_logs = with_logs
-        epoch = parts.links.link_epoch(parts.clock.now())
-        self.key: Hashable = ("stream", call.variant.number, with_logs, epoch)
+        self.key: Hashable = ("stream", call.variant.number, with_logs, parts.presenter.links_end_at(row))
 
     def frames(self, row: Prediction, event: Event) -> list[bytes]:
         told = self._told(row, event)
@@ -102,7 +101,7 @@ async def _position(last_event_id: str | None, parts: Parts, row: Prediction, vo
     if match is None:
         return Position()
     seconds, seq, index = int(match[1]), int(match[2]), match[3]
-    known = await parts.predictions.events(row.id, seq - 1, 1) if seq else []
+    known = await parts.predictions.events(row, seq - 1, 1) if seq else []
     if not known or int(known[0].at.timestamp()) != seconds:
         return Position()  # another stream's: to go on behind it would leave a gap that nobody sees
     if index is None or int(index) + 1 >= len(voice.frames(row, known[0])):

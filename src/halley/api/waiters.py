@@ -263,17 +263,17 @@ class Waiters:
             raise NotFound(f"There is no prediction {group.prediction_id}")
         parked = [waiter for waiter in group.members if waiter.give is not None]
         if not row.is_terminal and any(waiter.until is Until.NEWS for waiter in parked):
-            await self._note_events(group, parked)
+            await self._note_events(group, row, parked)
         now = self.clock.monotonic()
         ready = [waiter for waiter in parked if waiter.is_ready(row, group.loud_seq, now)]
         return (Look(*await self._predictions.filled_to(row)) if ready else Look(row, 0)), ready
 
-    async def _note_events(self, group: _Group, parked: list[Waiter]) -> None:
+    async def _note_events(self, group: _Group, row: Prediction, parked: list[Waiter]) -> None:
         """Learn whether something loud has come, and tell those who hear everything that something came."""
         first = min(waiter.seq for waiter in parked if waiter.until is Until.NEWS)
         after = group.last_seq if first >= group.first_seq else first
         group.first_seq = min(group.first_seq, first)
-        loud, last = await loud_and_last(self._predictions, group.prediction_id, after)
+        loud, last = await loud_and_last(self._predictions, row, after)
         group.last_seq, group.loud_seq = last, max(group.loud_seq, loud)
         for waiter in parked:
             waiter.is_calm = waiter.is_calm and last <= waiter.seq
@@ -284,11 +284,11 @@ def later(waiter: Waiter) -> Answer:
     return Answer(later=waiter)
 
 
-async def loud_and_last(predictions: Predictions, prediction_id: str, after_seq: int) -> tuple[int, int]:
+async def loud_and_last(predictions: Predictions, row: Prediction, after_seq: int) -> tuple[int, int]:
     """Of the events behind `after_seq`: the last that changed status or output (0 if none), and the last of all."""
     loud, last = 0, after_seq
     while True:
-        events = await predictions.events(prediction_id, last, _EVENTS_AT_ONCE)
+        events = await predictions.events(row, last, _EVENTS_AT_ONCE)
         loud = max((event.seq for event in events if event.kind in _LOUD), default=loud)
         last = events[-1].seq if events else last
         if len(events) < _EVENTS_AT_ONCE:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import anyio.to_thread
+import msgspec
 
 from halley.app.wanted import Wanted
 from halley.clock import Clock
@@ -160,8 +161,9 @@ class ModelLoader:
         self._on_ready()
 
     async def _serve(self, item: Wanted, source: ModelSource, version: Version) -> None:
+        model = msgspec.structs.replace(self._model(item), retention=source.retention)
         try:
-            stored = await self._catalog.register(self._model(item), version)
+            stored = await self._catalog.register(model, version)
         except Unusable as error:
             raise Unusable(f"{item.name}: {error}") from error
         for warning in source.warnings:

@@ -37,6 +37,8 @@ from halley.replicas.environments.environments import open_environments
 from halley.replicas.host import ReplicaRules
 from halley.replicas.own_log import LogRules, OwnLogs
 from halley.replicas.workspace import RunFolders, scratch_folder
+from halley.retention.periods import Periods
+from halley.retention.service import Retention
 from halley.settings import Settings
 from halley.store.secrets import load_secrets
 from halley.store.sqlite.store import SqliteStore
@@ -60,10 +62,9 @@ class Parts:
     loader: ModelLoader
     keys: Keys
     catalog: Catalog
-    files: Files
     predictions: Predictions
-    shelf: Shelf
     webhooks: Webhooks
+    retention: Retention
     clock: Clock
     store: SqliteStore
 
@@ -97,6 +98,8 @@ async def build(
         shelf = Shelf(blobs=blobs, ledger=store)
         links = LinkSigner(secrets.link_key, clock, limits.link_seconds)
         catalog = Catalog(store)
+        periods = Periods(settings=settings.retention, model_settings=settings.models, keys=store, models=store)
+        await periods.refresh()
         environments = open_environments(settings, clock=clock, environ=environ)
         stack.push_async_callback(environments.close)
         await environments.sweep()
@@ -128,7 +131,8 @@ async def build(
             blobs=blobs,
             links=links,
             files=store.files,
-            outputs=Reader(store),
+            outputs=Reader(store=store, data_ends=periods, clock=clock),
+            shelf=shelf,
             clock=clock,
             inline_limit_bytes=limits.inline_data_bytes,
             fetch_limit_bytes=settings.egress.max_bytes,
@@ -158,6 +162,7 @@ async def build(
             placement=dispatcher,
             bus=bus,
             wakeups=hub,
+            data_ends=periods,
             clock=clock,
             new_id=new_id,
             inputs=inputs,
@@ -165,8 +170,8 @@ async def build(
         attendance = Attendance(
             store=store, predictions=predictions, clock=clock, grace_seconds=runs.abandoned_grace_seconds
         )
-        keys = Keys(store=store, clock=clock, new_id=new_id, pepper=secrets.key_pepper)
-        office = WebhookOffice(settings, secrets, store=store, bus=bus, clock=clock, new_id=new_id)
+        keys = Keys(store=store, clock=clock, new_id=new_id, pepper=secrets.key_pepper, on_options=periods.note_key)
+        office = WebhookOffice(settings, secrets, store=store, bus=bus, data_ends=periods, clock=clock, new_id=new_id)
         files = Files(
             store=store.files,
             shelf=shelf,
@@ -177,6 +182,7 @@ async def build(
             name_limit_bytes=limits.file_name_bytes,
             life_seconds=limits.file_life_seconds,
         )
+        retention = Retention(store=store, shelf=shelf, uploads=files, periods=periods, bus=bus, clock=clock)
         api = build_api(
             settings=settings,
             predictions=predictions,
@@ -185,6 +191,8 @@ async def build(
             models=store,
             keys=keys,
             files=files,
+            retention=retention,
+            data_ends=periods,
             blobs=blobs,
             links=links,
             clock=clock,
@@ -220,10 +228,9 @@ async def build(
             loader=loader,
             keys=keys,
             catalog=catalog,
-            files=files,
             predictions=predictions,
-            shelf=shelf,
             webhooks=webhooks,
+            retention=retention,
             clock=clock,
             store=store,
         )

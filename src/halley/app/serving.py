@@ -115,7 +115,8 @@ async def _serve(
             parts.catalog.is_loading = False
             parts.dispatcher.look()
             preparing = tasks.create_task(_prepare(parts))
-            services.append(preparing)
+            # not before the models have said how long they keep their data
+            services += [preparing, tasks.create_task(parts.retention.run())]
             broken = parts.catalog.broken
             refused = [] if reload else [broken[item.name] for item in wanted if item.is_named and item.name in broken]
             if refused:
@@ -222,8 +223,6 @@ async def _housekeeping(parts: Parts, tls: Tls | None) -> None:
         if tls is not None:
             tls.refresh()
         try:
-            await parts.files.expire()
-            await parts.shelf.sweep()
             while await parts.predictions.forget_idempotency_keys():
                 pass
         except HalleyError as error:

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 from halley.clock import Clock
 from halley.egress import Egress, rules_from
 from halley.ids import NewId
-from halley.predictions.ports import Bus
+from halley.predictions.ports import Bus, DataEnds
 from halley.predictions.reading import Reader
+from halley.retention.periods import Endless
 from halley.settings import Settings
 from halley.store.secrets import Secrets
 from halley.store.sqlite.store import SqliteStore
@@ -27,7 +28,15 @@ class WebhookOffice:
     """`desk` is for entrances; `service` runs beside the server, and needs what the API draws."""
 
     def __init__(
-        self, settings: Settings, secrets: Secrets, *, store: SqliteStore, bus: Bus, clock: Clock, new_id: NewId
+        self,
+        settings: Settings,
+        secrets: Secrets,
+        *,
+        store: SqliteStore,
+        bus: Bus,
+        data_ends: DataEnds,
+        clock: Clock,
+        new_id: NewId,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -44,7 +53,7 @@ class WebhookOffice:
                 http=settings.webhooks.http,
                 is_loopback_open=is_loopback_open(settings),
             ),
-            reader=Reader(store),
+            reader=Reader(store=store, data_ends=data_ends, clock=clock),
             bus=bus,
             clock=clock,
             new_id=new_id,
@@ -55,7 +64,8 @@ class WebhookOffice:
         """The half that runs."""
         return Webhooks(
             store=self._store.deliveries,
-            reader=Reader(self._store),
+            # a message that is late tells what it would have told in time
+            reader=Reader(store=self._store, data_ends=Endless(), clock=self._clock),
             pictures=pictures,
             signer=self._signer,
             door=self._door,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from halley.assets.content import safe_type
+from halley.assets.holding import still_there
 from halley.assets.names import safe_name
 from halley.assets.ports import BlobInfo, Blobs, FileStore, StoredFile
 from halley.assets.shelf import Shelf
@@ -99,9 +100,9 @@ class Files:
             NotFound: absent, expired, or another account's.
         """
         file = await self._store.get(file_id)
-        if file is None or file.account_id != account_id or not self._is_alive(file):
+        if file is None or file.account_id != account_id:
             raise _absent(file_id)
-        return file
+        return await self._alive(file)
 
     async def get_signed(self, file_id: str) -> StoredFile:
         """Give the file of a signed download, whose signature the caller has checked already.
@@ -110,13 +111,14 @@ class Files:
             NotFound: absent or expired.
         """
         file = await self._store.get(file_id)
-        if file is None or not self._is_alive(file):
+        if file is None:
             raise _absent(file_id)
-        return file
+        return await self._alive(file)
 
     async def list(self, account_id: str, before: str | None, limit: int) -> Sequence[StoredFile]:
         """Give at most `limit` of the account's files with ids below `before`, newest first, without expired ones."""
-        return [file for file in await self._store.list(account_id, before, limit) if self._is_alive(file)]
+        found = [await self._still_there(file) for file in await self._store.list(account_id, before, limit)]
+        return [file for file in found if file is not None]
 
     async def delete(self, account_id: str, file_id: str) -> None:
         """Remove the account's file.
@@ -135,12 +137,16 @@ class Files:
         """Give a local file with the bytes where there is one; see `Blobs.path`."""
         return self._blobs.path(file.sha256)
 
-    async def expire(self) -> int:
-        """Remove files whose time is over, a batch of them; gives their number. 0 means done."""
-        over = await self._store.expired(self._clock.now(), SWEEP_AT_ONCE)
-        for file in over:
-            await self._remove(file.id)
-        return len(over)
+    async def expire(self, at: datetime) -> int:
+        """Look at some files whose time was over at `at`, and remove those that no prediction needs.
+
+        Gives the number of removed ones; 0 means done.
+        """
+        over = await self._store.expired(at, SWEEP_AT_ONCE)
+        gone = [file.id for file in over if await self._still_there(file) is None]
+        for file_id in gone:
+            await self._remove(file_id)
+        return len(gone)
 
     async def _keep(self, content: AsyncIterator[bytes] | Path, file_id: str, name: str) -> BlobInfo:
         if not isinstance(content, Path):
@@ -154,9 +160,14 @@ class Files:
         await self._store.delete(file_id)
         await self._shelf.release(OWNER_KIND, file_id)
 
-    def _is_alive(self, file: StoredFile) -> bool:
-        now: datetime = self._clock.now()
-        return file.expires_at > now
+    async def _alive(self, file: StoredFile) -> StoredFile:
+        found = await self._still_there(file)
+        if found is None:
+            raise _absent(file.id)
+        return found
+
+    async def _still_there(self, file: StoredFile) -> StoredFile | None:
+        return await still_there(file, store=self._store, shelf=self._shelf, clock=self._clock)
 
 
 def _absent(file_id: str) -> NotFound:

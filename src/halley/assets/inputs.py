@@ -10,10 +10,12 @@ from anyio import to_thread
 
 from halley.assets.copies import copy_out, write_new
 from halley.assets.data_urls import decode_data_url, is_data_url
-from halley.assets.links import DeliveryLink, FileLink, LinkSigner, check_download, own_link
+from halley.assets.holding import OWNER_KIND, HeldFile, held, output, still_there, to_hold, upload
+from halley.assets.links import DeliveryLink, FileLink, LinkSigner, OwnLink, check_download, own_link
 from halley.assets.names import distinct, safe_name, split_suffix, suffix_for
 from halley.assets.ports import Blobs, Fetch, FileStore, OutputFiles, StoredFile
 from halley.assets.positions import Place, Pointer, places, read_places, replaced
+from halley.assets.shelf import Shelf
 from halley.clock import Clock
 from halley.errors import (
     AddressRefused,
@@ -26,6 +28,7 @@ from halley.errors import (
     Refused,
     TooLarge,
 )
+from halley.predictions.ports import InputFile
 from halley.predictions.records import OutputFile
 
 AT_ONCE: Final = 4  # fetches of one input side by side
@@ -50,6 +53,7 @@ class InputStager:
         links: LinkSigner,
         files: FileStore,
         outputs: OutputFiles,
+        shelf: Shelf,
         clock: Clock,
         inline_limit_bytes: int,
         fetch_limit_bytes: int,
@@ -61,6 +65,7 @@ class InputStager:
         self._links = links
         self._files = files
         self._outputs = outputs
+        self._shelf = shelf
         self._clock = clock
         self._inline_limit_bytes = inline_limit_bytes
         self._fetch_limit_bytes = fetch_limit_bytes
@@ -87,8 +92,34 @@ class InputStager:
                 found.append(InvalidField(type="link", field=field, description=str(error)))
         return tuple(found)
 
+    async def own_files(
+        self, *, version: str, openapi_schema: bytes, account_id: str, value: Mapping[str, Any]
+    ) -> tuple[InputFile, ...]:
+        """Files of this server among the inputs, for the store to hold them until the prediction is over.
+
+        A link that leads nowhere holds nothing; staging will say so.
+        """
+        where = self._places_of(version, openapi_schema)
+        found: dict[str, InputFile] = {}
+        for _, link in places(where, dict(value)) if where is not None else ():
+            own = self._own_link(link)
+            try:
+                file = None if own is None else await self._own_file(own, account_id)
+            except HalleyError:
+                continue
+            if own is not None and file is not None:
+                found[self._word(own)] = to_hold(self._word(own), file)
+        return tuple(found.values())
+
     async def stage(
-        self, *, version: str, openapi_schema: bytes, account_id: str, work_input: bytes, folder: Path
+        self,
+        *,
+        prediction_id: str,
+        version: str,
+        openapi_schema: bytes,
+        account_id: str,
+        work_input: bytes,
+        folder: Path,
     ) -> Staged:
         """Replace links in file positions by paths of new files inside `folder`/inputs.
 
@@ -107,7 +138,9 @@ class InputStager:
             return Staged(input=work_input)
         inside = folder / "inputs"
         await to_thread.run_sync(lambda: inside.mkdir(parents=True, exist_ok=True))
-        room = _Room(inside)
+        was_held = any(self._own_link(link) is not None for _, link in wanted)
+        references = await self._shelf.references(OWNER_KIND, prediction_id) if was_held else []
+        room = _Room(inside, held(references))
         for pointer, path in (await self._all(wanted, room, account_id)).items():
             value = replaced(value, pointer, str(path))
         return Staged(input=msgspec.json.encode(value), paths=tuple(pointer for pointer, _ in wanted))
@@ -140,37 +173,52 @@ class InputStager:
     async def _bring(self, link: str, pointer: Pointer, room: "_Room", account_id: str) -> Path:
         if is_data_url(link):
             return await self._decode(link, pointer, room)
-        own = own_link(link)
-        match own:
-            case DeliveryLink() if self._links.is_authentic(own.capability):
-                return await self._from_delivery(own, room)
-            case FileLink():
-                return await self._from_upload(own, link, room, account_id)
-            case _:
-                return await self._from_outside(link, room)
+        own = self._own_link(link)
+        if own is None:
+            return await self._from_outside(link, room)
+        file = room.held.get(self._word(own)) or await self._own_file(own, account_id)
+        return await self._from_elsewhere(own, link, room) if file is None else await self._copy(file, room)
+
+    def _own_link(self, link: str) -> OwnLink | None:
+        """The link, if it is this server's own; one to a file may be another server's, too."""
+        own = None if is_data_url(link) else own_link(link)
+        if isinstance(own, DeliveryLink) and not self._links.is_authentic(own.capability):
+            return None
+        return own
+
+    def _word(self, own: OwnLink) -> str:
+        return upload(own.file_id) if isinstance(own, FileLink) else output(self._links.leads_to(own.capability))
+
+    async def _own_file(self, own: OwnLink, account_id: str) -> OutputFile | StoredFile | None:
+        """The file behind a link of ours; None for one that may be another server's upload.
+
+        Raises:
+            NotFound, Forbidden: it is ours, and is gone or not for this account.
+        """
+        if isinstance(own, DeliveryLink):
+            return await self._delivered(own)
+        found = await self._files.get(own.file_id)
+        if found is None:
+            return None
+        if found.account_id != account_id:
+            self._check_signature(own)
+        file = await still_there(found, store=self._files, shelf=self._shelf, clock=self._clock)
+        if file is None:
+            raise _no_file(own)
+        return file
+
+    async def _delivered(self, link: DeliveryLink) -> OutputFile:
+        delivery = self._links.verify(link.capability)
+        file = await self._outputs.output_file(delivery.prediction_id, delivery.index)
+        if file is None:
+            raise NotFound(f"file {delivery.index} of prediction {delivery.prediction_id} is not kept any more")
+        return file
 
     async def _decode(self, link: str, pointer: Pointer, room: "_Room") -> Path:
         found = await to_thread.run_sync(decode_data_url, link, self._inline_limit_bytes)
         path = room.place(found.name or _member(pointer), found.content_type)
         await to_thread.run_sync(write_new, path, found.data)
         return path
-
-    async def _from_delivery(self, link: DeliveryLink, room: "_Room") -> Path:
-        delivery = self._links.verify(link.capability)
-        file = await self._outputs.output_file(delivery.prediction_id, delivery.index)
-        if file is None:
-            raise NotFound(f"file {delivery.index} of prediction {delivery.prediction_id} is not kept any more")
-        return await self._copy(file, room)
-
-    async def _from_upload(self, link: FileLink, url: str, room: "_Room", account_id: str) -> Path:
-        file = await self._files.get(link.file_id)
-        if file is None:
-            return await self._from_elsewhere(link, url, room)
-        if file.account_id != account_id:
-            self._check_signature(link)
-        if file.expires_at <= self._clock.now():
-            raise _no_file(link)
-        return await self._copy(file, room)
 
     def _check_signature(self, link: FileLink) -> None:
         if link.signature is None or link.owner is None or link.expiry is None:
@@ -184,12 +232,12 @@ class InputStager:
             now=self._clock.now(),
         )
 
-    async def _from_elsewhere(self, link: FileLink, url: str, room: "_Room") -> Path:
+    async def _from_elsewhere(self, own: OwnLink, url: str, room: "_Room") -> Path:
         # another server's file may have a URL of the same form; a refused address means that it was ours, and is gone
         try:
             return await self._from_outside(url, room)
         except AddressRefused as error:
-            raise _no_file(link) from error
+            raise _no_file(own) from error
 
     def _check_link(self, link: str) -> None:
         if not is_data_url(link) and own_link(link) is None:
@@ -212,16 +260,17 @@ class InputStager:
         await to_thread.run_sync(draft.rename, path)
         return path
 
-    async def _copy(self, file: OutputFile | StoredFile, room: "_Room") -> Path:
+    async def _copy(self, file: OutputFile | StoredFile | HeldFile, room: "_Room") -> Path:
         path = room.place(file.name, file.content_type)
         await copy_out(self._blobs, file.sha256, path)
         return path
 
 
 class _Room:
-    """Names for the files of one input: true to their origin, and each only once."""
+    """Names for the files of one input: true to their origin, and each only once; and what was held for it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, held_files: Mapping[str, HeldFile]) -> None:
+        self.held = held_files
         self._folder = folder
         self._taken: set[str] = set()
         self._drafts = 0
@@ -253,8 +302,9 @@ def _member(pointer: Pointer) -> str:
     return next((step for step in reversed(pointer) if isinstance(step, str)), "input")
 
 
-def _no_file(link: FileLink) -> NotFound:
-    return NotFound(f"the file {link.file_id} does not exist, or not any more, or belongs to another account")
+def _no_file(link: OwnLink) -> NotFound:
+    which = f" {link.file_id}" if isinstance(link, FileLink) else ""
+    return NotFound(f"the file{which} does not exist, or not any more, or belongs to another account")
 
 
 def _short(text: str) -> str:

@@ -60,7 +60,7 @@ class LinkSigner:
     """Makes and checks links. The key is secret, 32 bytes or more, and the same for ever: a new one ends all links."""
 
     def __init__(self, key: bytes, clock: Clock, link_seconds: float = DEFAULT_LINK_SECONDS) -> None:
-        """Links live between half of `link_seconds` and the whole, see `link_epoch`."""
+        """Links live between half of `link_seconds` and the whole, see `expiry`."""
         if len(key) < 16:
             raise ValueError("a link key has at least 16 bytes")
         self._key = key
@@ -73,23 +73,28 @@ class LinkSigner:
         """The secret of signed file downloads: made from the key, which it does not tell, so it may be handed out."""
         return hmac.digest(self._key, b"files-secret", "sha256")
 
-    def link_epoch(self, now: datetime) -> int:
-        """Count the half lives of a link: all links to a file that are made in one epoch are equal.
+    def expiry(self, now: datetime, data_ends_at: datetime | None = None) -> int:
+        """When links that are made now end, in Unix seconds; never past the end of the data.
 
-        So an encoded answer may be kept for as long as its epoch lasts, and any answer holds links that are valid for
-        at least half of their life.
+        It changes only once in half the life of a link. So all links that are made meanwhile are equal, an encoded
+        answer may be kept for as long, and any answer holds links that are valid for at least half of their life.
         """
-        return int(now.timestamp()) // self._half_seconds
+        expiry = self._renewed_at(now) + self._half_seconds
+        return expiry if data_ends_at is None else max(0, min(expiry, int(data_ends_at.timestamp())))
+
+    def seconds_until_renewed(self, now: datetime) -> float:
+        """How long links that are made now stay equal."""
+        return self._renewed_at(now) - now.timestamp()
+
+    def _renewed_at(self, now: datetime) -> int:
+        return (int(now.timestamp()) // self._half_seconds + 1) * self._half_seconds
 
     def delivery(
         self, prediction_id: str, index: int, *, now: datetime | None = None, data_ends_at: datetime | None = None
     ) -> str:
         """Make the capability for one output file; never valid past the end of the data."""
-        epoch = self.link_epoch(now or self._clock.now())
-        expiry = (epoch + 2) * self._half_seconds
-        if data_ends_at is not None:
-            expiry = min(expiry, int(data_ends_at.timestamp()))
-        text = f"{prediction_id}-{_base36(index)}-{_base36(max(0, expiry))}"
+        expiry = self.expiry(now or self._clock.now(), data_ends_at)
+        text = f"{prediction_id}-{_base36(index)}-{_base36(expiry)}"
         return f"{text}-{self._mac('delivery', text)}"
 
     def delivery_path(
@@ -111,8 +116,19 @@ class LinkSigner:
         Raises:
             NotFound: forged, damaged or expired: the answer does not tell which.
         """
+        delivery = self.leads_to(capability)
+        if delivery.expires_at <= self._clock.now().timestamp():
+            raise NotFound(_GONE)
+        return delivery
+
+    def leads_to(self, capability: str) -> Delivery:
+        """What an authentic delivery capability is for, expired or not.
+
+        Raises:
+            NotFound: forged or damaged.
+        """
         delivery = self._authentic(capability)
-        if delivery is None or delivery.expires_at <= self._clock.now().timestamp():
+        if delivery is None:
             raise NotFound(_GONE)
         return delivery
 

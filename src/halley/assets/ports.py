@@ -21,6 +21,13 @@ class BlobInfo(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int
 
 
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """A need for bytes, under the name that its owner has for them."""
+
+    sha256: str
+    name: str
+
+
 class Blobs(Protocol):
     """Bytes, each content once, named by its SHA-256."""
 
@@ -76,6 +83,13 @@ class Blobs(Protocol):
         """Whether the bytes are stored whole."""
         ...
 
+    async def stored(self, after: str, limit: int, older_than_seconds: float) -> list[str]:
+        """Up to `limit` names above `after`, in order, of bytes that were stored at least so long ago.
+
+        Ages are by the store's own clock, which no leap of this machine's clock touches.
+        """
+        ...
+
 
 class BlobLedger(Protocol):
     """Who needs which bytes. An owner is a pair such as ("prediction", id) or ("file", id).
@@ -98,8 +112,20 @@ class BlobLedger(Protocol):
         """Whether anybody needs these bytes."""
         ...
 
-    async def unreferenced(self, limit: int) -> list[str]:
-        """Give up to `limit` noted SHA-256 that nobody needs: left behind by a crash."""
+    async def references(self, owner_kind: str, owner_id: str) -> list[Reference]:
+        """Give all needs of an owner."""
+        ...
+
+    async def needs(self, sha256: str, owner_kind: str) -> list[Reference]:
+        """Give the needs for these bytes of all owners of a kind."""
+        ...
+
+    async def unreferenced(self, limit: int, after: str = "") -> list[str]:
+        """Give up to `limit` noted SHA-256 above `after`, in order, that nobody needs: left behind by a crash."""
+        ...
+
+    async def known(self, digests: Sequence[str]) -> set[str]:
+        """Those of a few SHA-256 that are noted, needed or not."""
         ...
 
     async def forget_blob(self, sha256: str) -> None:
@@ -172,6 +198,10 @@ class FileStore(Protocol):
 
     async def delete(self, file_id: str) -> bool:
         """Remove the record; False where there was none."""
+        ...
+
+    async def prolong(self, file_id: str, until: datetime) -> None:
+        """Let the file live until then, if it would not live as long anyway."""
         ...
 
     async def expired(self, at: datetime, limit: int) -> Sequence[StoredFile]:

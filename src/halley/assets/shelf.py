@@ -5,17 +5,18 @@ deleted under him. So noting a need and deleting exclude each other for each dig
 looks whether the bytes are still there. This holds within one process, which is all that may write to a data folder.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 import anyio
 
-from halley.assets.ports import BlobInfo, BlobLedger, Blobs
+from halley.assets.ports import BlobInfo, BlobLedger, Blobs, Reference
 from halley.errors import Overloaded
 
 _TRIES: Final = 3
+_PORTION: Final = 500  # digests looked at together
 
 
 class Shelf:
@@ -58,14 +59,41 @@ class Shelf:
             raise Overloaded(f"The bytes of {name!r} were being deleted while they came in. Send them again.")
         return info
 
+    async def needs(self, sha256: str, owner_kind: str) -> list[Reference]:
+        """Who of a kind needs these bytes, by the names that they have for them."""
+        return await self._ledger.needs(sha256, owner_kind)
+
+    async def references(self, owner_kind: str, owner_id: str) -> list[Reference]:
+        """What an owner needs."""
+        return await self._ledger.references(owner_kind, owner_id)
+
     async def release(self, owner_kind: str, owner_id: str) -> int:
         """End all needs of an owner and delete what nobody else needs; gives the number of deleted contents."""
-        freed = await self._ledger.drop_references(owner_kind, owner_id)
-        return sum([await self._remove(sha256) for sha256 in freed])
+        return await self.let_go(await self._ledger.drop_references(owner_kind, owner_id))
 
-    async def sweep(self, limit: int = 100) -> int:
-        """Delete up to `limit` contents that a crash left without owner; gives their number. 0 means done."""
-        return sum([await self._remove(sha256) for sha256 in await self._ledger.unreferenced(limit)])
+    async def let_go(self, digests: Iterable[str]) -> int:
+        """Delete those contents that nobody needs; gives their number."""
+        return sum([await self._remove(sha256) for sha256 in digests])
+
+    async def sweep(self) -> int:
+        """Delete contents that a crash left without owner; gives their number."""
+        count, after = 0, ""
+        while found := await self._ledger.unreferenced(_PORTION, after):
+            count, after = count + await self.let_go(found), found[-1]
+        return count
+
+    async def sweep_unknown(self, older_than_seconds: float) -> int:
+        """Delete contents that no owner was ever noted for, because of a crash; gives their number.
+
+        Younger ones are left alone: their owner may be about to be noted. If he is late all the same he finds them
+        gone, and stores them again.
+        """
+        count, after = 0, ""
+        while found := await self._blobs.stored(after, _PORTION, older_than_seconds):
+            known = await self._ledger.known(found)
+            count += await self.let_go([sha256 for sha256 in found if sha256 not in known])
+            after = found[-1]
+        return count
 
     async def _need(self, info: BlobInfo, owner_kind: str, owner_id: str, name: str) -> bool:
         async with self._alone(info.sha256):

@@ -11,8 +11,10 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import suppress
+from itertools import islice
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -94,6 +96,24 @@ class FileBlobs:
 
     async def exists(self, sha256: str) -> bool:
         return self.path(sha256) is not None
+
+    async def stored(self, after: str, limit: int, older_than_seconds: float) -> list[str]:
+        return await to_thread.run_sync(self._stored, after, limit, older_than_seconds)
+
+    def _stored(self, after: str, limit: int, older_than_seconds: float) -> list[str]:
+        os.utime(self._tmp)  # its change time is now, by the clock that stamps the blobs
+        born_by = self._tmp.stat().st_ctime - older_than_seconds
+        old = (path.name for path in self._above(after) if _born(path) <= born_by)
+        return list(islice(old, limit))
+
+    def _above(self, after: str) -> Iterator[Path]:
+        """All blobs whose names come behind this one, in order."""
+        for shard in sorted(self._folder.iterdir()):
+            if len(shard.name) == 2 and shard.name >= after[:2]:
+                yield from (path for path in sorted(shard.iterdir()) if path.name > after and self._is_blob(path))
+
+    def _is_blob(self, path: Path) -> bool:
+        return self._place(path.name) == path
 
     def _place(self, sha256: str) -> Path | None:
         # anything but a digest is the name of nothing: no text from outside may become a path
@@ -210,6 +230,14 @@ class _Draft:
         for piece in pieces(self._fd):
             self._hash.update(piece)
             self.size_bytes += len(piece)
+
+
+def _born(path: Path) -> float:
+    """When it was put into its place: the change time, as a draft that was linked may have been written long before."""
+    try:
+        return path.stat().st_ctime
+    except FileNotFoundError:  # deleted this moment
+        return inf
 
 
 def _sync_folder(folder: Path) -> None:

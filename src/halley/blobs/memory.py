@@ -49,6 +49,11 @@ class MemoryBlobs:
     async def exists(self, sha256: str) -> bool:
         return sha256 in self._bytes
 
+    async def stored(self, after: str, limit: int, older_than_seconds: float) -> list[str]:
+        if older_than_seconds > 0:
+            return []  # nothing here is older than this process
+        return [name for name in sorted(self._bytes) if name > after][:limit]
+
     def _keep(self, data: bytes) -> BlobInfo:
         sha256 = hashlib.sha256(data).hexdigest()
         self._bytes[sha256] = data

@@ -69,6 +69,21 @@ class Screen:
         self._stderr.write(f"{label} {clean(message)}\n" + (f"  {clean(hint)}\n" if hint else ""))
         self._stderr.flush()
 
+    def confirm(self, question: str, *, warning: str) -> None:
+        """Ask before what cannot be undone.
+
+        Raises:
+            UsageProblem: nobody can be asked.
+            typer.Abort: the answer is no.
+        """
+        if not (sys.stdin.isatty() and self.err_is_terminal):
+            from halley.cli.failures import UsageProblem
+
+            raise UsageProblem(warning, hint="Add --yes where nobody can be asked.")
+        import typer
+
+        typer.confirm(question, abort=True, err=True)
+
     def status(self, text: str) -> None:
         """Show a line that the next one replaces; nothing where nobody watches."""
         if self._live:

@@ -125,7 +125,14 @@ class InputStager(Protocol):
         ...
 
     async def stage(
-        self, *, version: str, openapi_schema: bytes, account_id: str, work_input: bytes, folder: Path
+        self,
+        *,
+        prediction_id: str,
+        version: str,
+        openapi_schema: bytes,
+        account_id: str,
+        work_input: bytes,
+        folder: Path,
     ) -> Staged:
         """Replace links in file positions by paths of local copies inside `folder`.
 

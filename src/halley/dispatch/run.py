@@ -178,6 +178,7 @@ class Run:
         if not self._stager.has_files(self.version, document):
             return msgspec.structs.replace(work, folder=folder)
         staged = await self._stager.stage(
+            prediction_id=prediction.id,
             version=self.version,
             openapi_schema=document,
             account_id=prediction.account_id,

@@ -7,6 +7,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from halley.settings import Period
+
 
 class Scope(StrEnum):
     """What a key may do. `admin` includes the others."""
@@ -35,6 +37,7 @@ class KeyOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     hold: bool = True  # polls of an official client may be held unasked
     cancel_abandoned: bool = False  # a prediction that nobody waits for any more is canceled
+    retention: Period | None = None  # how long its predictions keep their data; None: as the model or the server says
 
     def changed(self, changes: Mapping[str, object]) -> "KeyOptions":
         """With some members changed; None sets a member back to its default.

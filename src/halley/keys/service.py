@@ -40,12 +40,15 @@ class Keys:
         new_id: NewId,
         pepper: bytes,
         random_below: Callable[[int], int] = secrets.randbelow,
+        on_options: Callable[[Key], None] = lambda _: None,
     ) -> None:
+        """`on_options` is told of each key that is new or whose options have changed."""
         self._store = store
         self._clock = clock
         self._new_id = new_id
         self._pepper = Mac(pepper)
         self._random_below = random_below
+        self._on_options = on_options
         self._known: dict[bytes, Identity] = {}
 
     async def verify(self, token: str) -> Identity:
@@ -107,6 +110,7 @@ class Keys:
             created_at=self._clock.now(),
         )
         await self._store.put_key(key)
+        self._on_options(key)
         return plain, key
 
     async def list(self) -> list[tuple[Key, Account]]:
@@ -137,6 +141,7 @@ class Keys:
         if key is None or account is None:
             raise NotFound(f"There is no key {key_id}")
         self._known.pop(key.digest, None)
+        self._on_options(key)
         return key, account
 
     async def ensure_admin(self, token: str | None) -> str | None:

@@ -20,6 +20,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     cover_image_url: str | None = None
     default_example_id: str | None = None
     latest_version_id: str | None = None
+    retention: str | None = None  # how long its predictions keep their data; None: as the server says
     run_count: int = 0
     created_at: datetime
     latest_version_at: datetime | None = None

@@ -6,7 +6,7 @@ from typing import Any
 
 from halley.errors import InputInvalid
 from halley.models.catalog import Runnable
-from halley.predictions.ports import FileLinks
+from halley.predictions.ports import FileLinks, InputFile
 
 _log = logging.getLogger(__name__)
 
@@ -36,3 +36,12 @@ class InputCheck:
             raise InputInvalid(faults)
         if unknown:
             _log.info("%s does not know the inputs %s: ignored", runnable.version.model, ", ".join(unknown)[:300])
+
+    async def own_files(self, runnable: Runnable, account_id: str, value: Mapping[str, Any]) -> tuple[InputFile, ...]:
+        """Files of this server among the inputs, to be held until the prediction is over."""
+        if not runnable.uses_files or self._file_links is None:
+            return ()
+        version = runnable.version
+        return await self._file_links.own_files(
+            version=version.id, openapi_schema=version.openapi_schema, account_id=account_id, value=value
+        )

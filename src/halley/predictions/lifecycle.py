@@ -38,6 +38,9 @@ REASONS: Final[dict[tuple[Status, Fact], str]] = {
 }
 
 
+NO_INPUT: Final = b"{}"
+
+
 def applies(status: Status, fact: Fact) -> bool:
     """True if the fact may happen to a prediction of this status."""
     return (status, fact) in TRANSITIONS
@@ -60,6 +63,16 @@ def advance(prediction: Prediction, fact: Fact, at: datetime, **changes: Any) ->
     if fact is Fact.CANCEL_REQUESTED:
         changes["cancel_requested_at"] = at
     return msgspec.structs.replace(prediction, status=target, revision=prediction.revision + 1, **changes)
+
+
+def without_data(prediction: Prediction, at: datetime) -> Prediction:
+    """The prediction once its data is removed; the revision grows by one.
+
+    What happened stays: status, times, error, metrics, where its webhook went. Source: contract 8.5 and D13.
+    """
+    return msgspec.structs.replace(
+        prediction, input=NO_INPUT, output=None, files=(), logs="", data_removed_at=at, revision=prediction.revision + 1
+    )
 
 
 def conclude(

@@ -38,6 +38,13 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     context: bytes | None = None
 
 
+class InputFile(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes of ours that an input needs. `name` is for whoever looks them up again."""
+
+    sha256: str
+    name: str
+
+
 class NewPrediction(msgspec.Struct, frozen=True, kw_only=True):
     """What `create` stores.
 
@@ -45,7 +52,7 @@ class NewPrediction(msgspec.Struct, frozen=True, kw_only=True):
     the model alone; both are kept beside the queue entry and go with it. `session_id` asks for a prediction that is
     born leased (fence 1, attempt 1). `link_base` is what links to us begin with for the caller, for whoever tells its
     webhook later; it is kept only if there is one. With `idempotency` the account gets one prediction for that
-    key, however often it creates.
+    key, however often it creates. The bytes of `files` are held until the prediction is over.
     """
 
     prediction: Prediction
@@ -54,6 +61,7 @@ class NewPrediction(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str | None = None
     link_base: str | None = None
     idempotency: IdempotencyKey | None = None
+    files: tuple[InputFile, ...] = ()
 
 
 class Created(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,11 +182,18 @@ class PredictionStore(Protocol):
         ...
 
     async def read_events(
-        self, prediction_id: str, after_seq: int = 0, limit: int = 1000, limit_bytes: int | None = None
+        self,
+        prediction_id: str,
+        after_seq: int = 0,
+        limit: int = 1000,
+        limit_bytes: int | None = None,
+        *,
+        with_data: bool = True,
     ) -> list[Event]:
-        """Events of one prediction in order of `seq`, without gaps. Empty when there is nothing newer.
+        """Events of one prediction in order of `seq`; gaps only where data was removed. Empty if nothing is newer.
 
         With `limit_bytes` it ends with the event whose data reaches so many bytes in all: there may be more then.
+        Without `with_data` only those of the kinds in `status.LASTING` are given.
         """
         ...
 
@@ -337,8 +352,22 @@ class Bus(Protocol):
         ...
 
 
+class DataEnds(Protocol):
+    """How long predictions keep their data (retention fills it)."""
+
+    def ends_at(self, prediction: Prediction) -> datetime | None:
+        """When the data of this prediction is to go, by what is set now. None: not known yet, or never. No I/O."""
+        ...
+
+
 class FileLinks(Protocol):
     """Looks at links in an input before it becomes a prediction (assets fills this)."""
+
+    async def own_files(
+        self, *, version: str, openapi_schema: bytes, account_id: str, value: Mapping[str, Any]
+    ) -> tuple[InputFile, ...]:
+        """Files of this server among the inputs, as far as the account may use them. Reads only, no network."""
+        ...
 
     def faults(self, version: str, openapi_schema: bytes, value: Mapping[str, Any]) -> tuple[InvalidField, ...]:
         """Links in file positions that can never be used: forbidden addresses, foreign schemes. No I/O."""

@@ -1,10 +1,16 @@
-"""Reading predictions whole: the row, and what the events of a running one say."""
+"""Reading predictions as they may be seen: the row, what the events of a running one say, nothing past its time.
+
+Data whose time is over is withheld at once, whenever it is really removed: a server that was down for a week shows
+nothing that should have gone meanwhile, and no link is ever made to what is about to go.
+"""
 
 from typing import Final
 
 import msgspec
 
-from halley.predictions.ports import PredictionStore
+from halley.clock import Clock
+from halley.predictions.lifecycle import without_data
+from halley.predictions.ports import DataEnds, PredictionStore
 from halley.predictions.progress import Progress
 from halley.predictions.records import Event, OutputFile, Prediction
 from halley.predictions.status import Status
@@ -15,8 +21,17 @@ _EVENTS_AT_ONCE: Final = 2000
 class Reader:
     """Reads for those who have the right already: by account (service) or by capability."""
 
-    def __init__(self, store: PredictionStore) -> None:
+    def __init__(self, *, store: PredictionStore, data_ends: DataEnds, clock: Clock) -> None:
         self._store = store
+        self._data_ends = data_ends
+        self._clock = clock
+
+    def kept(self, row: Prediction) -> Prediction:
+        """The row without its data, once the time of that is over; as it will be when the data is removed."""
+        ends_at = self._data_ends.ends_at(row)
+        if ends_at is None or row.data_removed_at is not None or self._clock.now() < ends_at:
+            return row
+        return without_data(row, ends_at)
 
     async def filled(self, row: Prediction) -> Prediction:
         """The row with output, logs and metrics so far; a terminal one has them already."""
@@ -40,22 +55,25 @@ class Reader:
         return filled, after
 
     async def events(
-        self, prediction_id: str, after_seq: int, limit: int = 1000, limit_bytes: int | None = None
+        self, row: Prediction, after_seq: int, limit: int = 1000, limit_bytes: int | None = None
     ) -> list[Event]:
-        """Events in order of `seq`; the caller has checked that it may see this prediction."""
-        return await self._store.read_events(prediction_id, after_seq, limit, limit_bytes)
+        """Events in order of `seq`; without data if the row has none any more. The caller may see this prediction."""
+        has_data = row.data_removed_at is None
+        return await self._store.read_events(row.id, after_seq, limit, limit_bytes, with_data=has_data)
 
     async def find(self, prediction_id: str) -> Prediction | None:
         """The row whoever owns it: for capability links, which carry their right in themselves."""
-        return await self._store.get(prediction_id)
+        row = await self._store.get(prediction_id)
+        return None if row is None else self.kept(row)
 
     async def outline(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
         """The row without input, output and logs; without an account as `find`."""
-        return await self._store.outline(prediction_id, account_id)
+        row = await self._store.outline(prediction_id, account_id)
+        return None if row is None else self.kept(row)
 
     async def output_file(self, prediction_id: str, index: int) -> OutputFile | None:
         """The file that a delivery link means; None when it is absent or its data was removed."""
-        row = await self._store.outline(prediction_id)
+        row = await self.outline(prediction_id)
         if row is None or row.data_removed_at is not None:
             return None
         files = (await self.filled(row)).files

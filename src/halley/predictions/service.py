@@ -19,6 +19,7 @@ from halley.predictions.ports import (
     Changed,
     Claimed,
     Created,
+    DataEnds,
     NewPrediction,
     Page,
     Placement,
@@ -83,17 +84,17 @@ class Predictions(Reader):
         placement: Placement,
         bus: Bus,
         wakeups: Wakeups,
+        data_ends: DataEnds,
         clock: Clock,
         new_id: NewId,
         inputs: InputCheck | None = None,
     ) -> None:
-        super().__init__(store)
+        super().__init__(store=store, data_ends=data_ends, clock=clock)
         self._repeats: RepeatStore = store
         self._catalog = catalog
         self._placement = placement
         self._bus = bus
         self._wakeups = wakeups
-        self._clock = clock
         self._new_id = new_id
         self._inputs = inputs or InputCheck()
 
@@ -128,6 +129,7 @@ class Predictions(Reader):
         self._inputs.check(runnable, request.input)
         prediction, work_input = self._make(request, runnable, account_id, key_id, prediction_id or self._new_id())
         version = runnable.version.id
+        files = await self._inputs.own_files(runnable, account_id, request.input)
         # what is not described yet must wait: its input was not really looked at
         session_id = self._placement.reserve(version) if runnable.is_described else None
         new = NewPrediction(
@@ -137,11 +139,13 @@ class Predictions(Reader):
             session_id=session_id,
             idempotency=idempotency,
             link_base=request.link_base,
+            files=files,
         )
         pending = asyncio.ensure_future(self._store.create(new))
         # placing hangs on the commit, not on us: if our caller goes away now, the work still finds its slot
         pending.add_done_callback(partial(self._place, new))
-        return await asyncio.shield(pending)
+        created = await asyncio.shield(pending)
+        return msgspec.structs.replace(created, prediction=self.kept(created.prediction))
 
     async def made_under(self, account_id: str, idempotency: IdempotencyKey) -> Prediction | None:
         """What this idempotency key made, whatever became of its version since; None if the key is free.
@@ -152,7 +156,7 @@ class Predictions(Reader):
         earlier = await self._repeats.made_under(account_id, idempotency.key, self._clock.now())
         if earlier is not None and earlier.digest != idempotency.digest:
             raise KeyReused.of(earlier.prediction.id)
-        return None if earlier is None else earlier.prediction
+        return None if earlier is None else self.kept(earlier.prediction)
 
     async def equal_creates(
         self, request: CreateRequest, account_id: str, key_id: str | None, seconds: float
@@ -169,14 +173,15 @@ class Predictions(Reader):
         if work_input is not None or request.context:
             return []
         now = self._clock.now()
-        return await self._repeats.find_equal(wanted, now - timedelta(seconds=seconds), now)
+        found = await self._repeats.find_equal(wanted, now - timedelta(seconds=seconds), now)
+        return [self.kept(row) for row in found]
 
     async def note_repeat(self, prediction_id: str, how: How) -> Prediction | None:
         """Record that a create which came again is answered with this prediction; gives its row after that."""
         noted = await self._repeats.note_repeat(prediction_id, self._clock.now(), how)
         if noted is not None:
             self._bus.publish(Changed(prediction_id))
-        return noted
+        return None if noted is None else self.kept(noted)
 
     async def forget_idempotency_keys(self) -> int:
         """Remove idempotency keys whose time is over, a batch of them; gives their number. 0 means done."""
@@ -207,7 +212,7 @@ class Predictions(Reader):
     async def page(self, account_id: str, **query: Any) -> Page:
         """A page of the account's predictions; see PredictionStore.page. `logs` are left out."""
         page = await self._store.page(account_id, **query)
-        items = tuple([item if item.is_terminal else await self.filled(item) for item in page.items])
+        items = tuple([self.kept(item) if item.is_terminal else await self.filled(item) for item in page.items])
         return msgspec.structs.replace(page, items=items)
 
     async def cancel(self, prediction_id: str, account_id: str, *, reason: str | None = None) -> Prediction:
@@ -225,7 +230,7 @@ class Predictions(Reader):
             self._bus.publish(Changed(prediction_id))
             if canceled.was_leased:
                 self._bus.publish(Stop(prediction_id))
-        return canceled.prediction
+        return self.kept(canceled.prediction)
 
     async def wait_watched(self, created: Prediction, watching: Watching, seconds: float) -> Prediction:
         """The row once it is terminal, or as it was read last when the time is over.
@@ -261,7 +266,7 @@ class Predictions(Reader):
         row = await self._store.get(prediction_id, account_id)
         if row is None:
             raise NotFound(f"There is no prediction {prediction_id}")
-        return row
+        return self.kept(row)
 
     def _make(
         self, request: CreateRequest, runnable: Runnable, account_id: str, key_id: str | None, prediction_id: str

@@ -48,7 +48,10 @@ class Source(StrEnum):
 
 
 class EventKind(StrEnum):
-    """What the log of a prediction may hold, in the order in which it happened."""
+    """What the log of a prediction may hold, in the order in which it happened.
+
+    Once the data is removed only those that say what happened are left (LASTING).
+    """
 
     CREATED = "created"
     STARTED = "started"
@@ -64,3 +67,15 @@ class EventKind(StrEnum):
     REPEATED = (
         "repeated"  # a create that came again was answered with this prediction; data: JSON string, how it was known
     )
+
+
+LASTING: Final = frozenset(
+    {
+        EventKind.CREATED,
+        EventKind.STARTED,
+        EventKind.CANCEL_REQUESTED,
+        EventKind.FINISHED,
+        EventKind.DATA_REMOVED,
+        EventKind.REPEATED,
+    }
+)

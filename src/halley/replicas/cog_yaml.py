@@ -10,7 +10,7 @@ import msgspec
 import yaml
 
 from halley.errors import Unusable
-from halley.settings import parse_bytes, parse_seconds
+from halley.settings import parse_bytes, parse_seconds, read_period
 
 _KNOWN: Final[tuple[str, ...]] = (
     "build",
@@ -35,7 +35,15 @@ _BUILD: Final[tuple[str, ...]] = (
     "pre_install",
     "run",
 )
-_OURS: Final[tuple[str, ...]] = ("memory_limit", "run_timeout", "setup_timeout", "replicas", "pinned", "gpu_memory")
+_OURS: Final[tuple[str, ...]] = (
+    "memory_limit",
+    "run_timeout",
+    "setup_timeout",
+    "replicas",
+    "pinned",
+    "gpu_memory",
+    "retention",
+)
 _LIMIT_BYTES: Final = 2**20  # a cog.yaml is a page; more is a mistake
 
 _PYTHON: Final = re.compile(r"\d+\.\d+(\.\d+)?")
@@ -64,6 +72,7 @@ class CogFile(msgspec.Struct, frozen=True, kw_only=True):
     replicas: int | None = None
     pinned: bool | None = None
     gpu_memory_bytes: int | None = None
+    retention: str | None = None
     build: dict[str, Any] = {}
     installs: Installs = Installs()
     weights: str | None = None  # a path or a link for `setup(weights)`
@@ -118,6 +127,7 @@ class _Reader:
             replicas=self.count("x-halley", "replicas"),
             pinned=self.choice("x-halley", "pinned"),
             gpu_memory_bytes=self.measure("x-halley", "gpu_memory", parse_bytes),
+            retention=self.period("x-halley", "retention"),
             build=self.table("build"),
             installs=self.installs(),
             weights=self.weights(),
@@ -170,6 +180,15 @@ class _Reader:
         if found <= 0:
             raise self.wrong(f"{name}.{key}", "more than nothing")
         return found
+
+    def period(self, name: str, key: str) -> str | None:
+        value = self.table(name).get(key)
+        if value is None:
+            return None
+        try:
+            return read_period(value)
+        except ValueError as error:
+            raise self.wrong(f"{name}.{key}", str(error).removeprefix("expected ")) from error
 
     def environment(self) -> dict[str, str]:
         """Cog writes a list of `NAME=value`; a table is taken as well."""

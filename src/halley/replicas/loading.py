@@ -40,6 +40,7 @@ class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
     replicas: int = 1  # how many processes serve it, once it is loaded
     pinned: bool = False  # never unloaded to make room, or because it is idle
     gpu_memory_bytes: int | None = None  # what it takes of a device; None takes a whole one, if it needs one
+    retention: str | None = None  # how long its predictions keep their data; None: as the server says
     build: dict[str, Any] = {}  # as written
     installs: Installs = Installs()
     env: Literal["own", "current"] | None = None  # None: what the server does with all models
@@ -94,6 +95,7 @@ def with_settings(source: ModelSource, settings: Model) -> ModelSource:
         "replicas": settings.replicas,
         "pinned": settings.pinned,
         "gpu_memory_bytes": settings.gpu_memory_bytes,
+        "retention": settings.retention,
     }
     return msgspec.structs.replace(source, **{key: value for key, value in given.items() if value is not None})
 
@@ -145,6 +147,7 @@ def _from_cog_yaml(folder: Path, name: str, cog: CogFile) -> ModelSource:
         replicas=cog.replicas or 1,
         pinned=bool(cog.pinned),
         gpu_memory_bytes=cog.gpu_memory_bytes,
+        retention=cog.retention,
         build=cog.build,
         installs=cog.installs,
         openapi_schema=_ready_schema(folder),

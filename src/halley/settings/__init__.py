@@ -8,12 +8,14 @@ from halley.settings.names import MASK, shown
 from halley.settings.reading import read_settings
 from halley.settings.shapes import (
     DEFAULT_PORT,
+    NEVER,
     Egress,
     Environments,
     Limits,
     Memory,
     Model,
     Part,
+    Period,
     Quirks,
     Retention,
     Runs,
@@ -24,17 +26,19 @@ from halley.settings.shapes import (
     Webhooks,
 )
 from halley.settings.sources import process_environ
-from halley.settings.units import parse_bytes, parse_seconds
+from halley.settings.units import parse_bytes, parse_period, parse_seconds, read_period
 
 __all__ = [
     "DEFAULT_PORT",
     "MASK",
+    "NEVER",
     "Egress",
     "Environments",
     "Limits",
     "Memory",
     "Model",
     "Part",
+    "Period",
     "Quirks",
     "Retention",
     "Runs",
@@ -44,8 +48,10 @@ __all__ = [
     "Tls",
     "Webhooks",
     "parse_bytes",
+    "parse_period",
     "parse_seconds",
     "process_environ",
+    "read_period",
     "read_settings",
     "shown",
 ]

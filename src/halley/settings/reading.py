@@ -11,9 +11,9 @@ from typing import Any, Final, get_args
 import msgspec
 
 from halley.settings.names import MASK, SECRET_NAMES, groups, is_model, leaves, model_fields, unknown
-from halley.settings.shapes import Model, Settings, SettingsError
+from halley.settings.shapes import Model, Period, Settings, SettingsError
 from halley.settings.sources import Given, from_environ, from_files, from_flags, user_folder
-from halley.settings.units import parse_bytes, parse_seconds
+from halley.settings.units import parse_bytes, parse_seconds, read_period
 
 _ORIGIN: Final = re.compile(r"https?://[^\s/?#@\\]+/?", re.IGNORECASE)
 
@@ -121,6 +121,8 @@ def _check_tls(settings: Settings) -> None:
 def _value(given: Given, kind: Any) -> Any:
     raw = given.value
     try:
+        if kind in {Period, Period | None}:
+            return read_period(raw)
         if isinstance(raw, str) and type(None) in get_args(kind) and raw.lower() in {"none", "never"}:
             return None
         if kind is Path or kind == Path | None:

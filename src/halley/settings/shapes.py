@@ -1,6 +1,7 @@
 """The shapes of all settings, with their defaults: a group is a table of `halley.toml`.
 
 A name's last word is its unit: `_seconds` takes `30`, `"30s"`, `"1h30m"`; `_bytes` takes `1024`, `"256MB"`, `"32MiB"`.
+A `Period` has no end where it says `"never"`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,16 @@ Positive = Annotated[int, msgspec.Meta(gt=0)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 SomeSeconds = Annotated[float, msgspec.Meta(ge=0)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+
+NEVER: Final = "never"
+_UNIT: Final = "(ms|s|m|h|d|w)"
+Period = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=rf"^({NEVER}|[1-9]\d{{0,8}}(\.\d{{1,6}})?{_UNIT}(\d{{1,9}}(\.\d{{1,6}})?{_UNIT}){{0,6}})$",
+        description="A duration such as `1h`, `30d` or `1h30m`, or `never`.",
+    ),
+]
 
 
 class SettingsError(Exception):
@@ -62,6 +73,7 @@ class Model(Part, frozen=True, kw_only=True):
     pinned: bool | None = None  # never unloaded; None: what x-halley says, else no
     gpu_memory_bytes: Positive | None = None  # None: what x-halley says, else a whole device if it needs one
     env: Literal["own", "current"] | None = None
+    retention: Period | None = None  # None: what x-halley says, else that of `retention`
     visibility: Literal["public", "private"] = "private"
 
 
@@ -142,10 +154,10 @@ class Egress(Part, frozen=True, kw_only=True):
 
 
 class Retention(Part, frozen=True, kw_only=True):
-    """How long finished predictions keep their data; None keeps them for ever."""
+    """How long finished predictions keep their data, by who made them. A model or a key may say otherwise."""
 
-    api_seconds: Seconds | None = 30 * DAY_SECONDS
-    web_seconds: Seconds | None = None
+    api: Period = "30d"
+    web: Period = NEVER
 
 
 class Webhooks(Part, frozen=True, kw_only=True):

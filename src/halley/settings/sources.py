@@ -14,6 +14,7 @@ from halley.settings.names import SECRET_NAMES, groups, is_model, leaves, unknow
 from halley.settings.shapes import SettingsError
 
 _FLAGS: Final = {"tls.cert": "tls-cert", "tls.key": "tls-key", "tls.local": "tls"}  # not named by their last word
+_SHORT: Final = {"retention": "retention.api"}  # a table that may be given as one value, and what that one means
 CLIENT_NAMES: Final = frozenset({"HALLEY_SERVER", "HALLEY_TOKEN", "HALLEY_PROFILE", "HALLEY_CONFIG"})
 
 
@@ -61,7 +62,7 @@ def _from_table(prefix: str, table: Mapping[str, Any], origin: str, base: Path) 
         elif name.endswith("_file") and name.removesuffix("_file") in SECRET_NAMES:
             yield _secret_from_file(name.removesuffix("_file"), base / str(value), f"{origin}, {name}")
         else:
-            yield Given(name, value, f"{origin}, {name}", base)
+            yield Given(_SHORT.get(name, name), value, f"{origin}, {name}", base)
 
 
 def from_environ(environ: Mapping[str, str]) -> Iterable[Given]:
@@ -76,7 +77,7 @@ def from_environ(environ: Mapping[str, str]) -> Iterable[Given]:
         elif name.split(".")[0] == "models":
             raise SettingsError(f'{variable} is not possible: models are set in halley.toml, as [models."owner/name"].')
         else:
-            yield Given(name, environ[variable], variable, Path.cwd())
+            yield Given(_SHORT.get(name, name), environ[variable], variable, Path.cwd())
 
 
 def from_flags(flags: Mapping[str, Any]) -> Iterable[Given]:

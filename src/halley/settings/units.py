@@ -1,12 +1,16 @@
-"""Durations and sizes as people write them."""
+"""Durations, periods and sizes as people write them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
-from halley.settings.shapes import DAY_SECONDS
+import msgspec
+
+from halley.settings.shapes import DAY_SECONDS, NEVER, Period
+
+LONGEST_SECONDS: Final = 1000 * 365 * DAY_SECONDS  # calendars end before durations do
 
 
 def parse_seconds(text: str) -> float:
@@ -16,6 +20,30 @@ def parse_seconds(text: str) -> float:
         ValueError: it is none of these.
     """
     return _parse_units(text, _SECONDS, "a duration such as 30s, 5m, 1h30m or 7d")
+
+
+def parse_period(text: str) -> float | None:
+    """Read a period in seconds, such as `1h` or `30d`; None for `never`.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    return None if text == NEVER else min(parse_seconds(text), LONGEST_SECONDS)
+
+
+def read_period(raw: Any) -> str:
+    """Bring what somebody wrote for a period to its one form: `30d`, `1h30m`, `never`; numbers are seconds.
+
+    Raises:
+        ValueError: it is no period.
+    """
+    text = "".join(str(raw).split()).lower()
+    if isinstance(raw, int | float) or text.isdecimal():
+        text += "s"
+    try:
+        return msgspec.convert(text, Period)
+    except msgspec.ValidationError as error:
+        raise ValueError("expected a period such as 1h, 30d or 1h30m, longer than nothing, or never") from error
 
 
 def parse_bytes(text: str) -> int:

@@ -13,6 +13,7 @@ import pytest
 
 from halley.assets.ports import BlobInfo, Blobs
 from halley.errors import NotFound, StorageFull, TooLarge
+from halley.store.memory import shelves as memory
 
 ABSENT = "0" * 64
 
@@ -141,6 +142,16 @@ class BlobsContract:
             with pytest.raises(OSError):  # the port promises no more
                 await blobs.adopt(path)
 
+    async def test_what_is_stored_is_listed_in_order_and_by_age(self, blobs: Blobs) -> None:
+        names = sorted([(await blobs.put(stream(bytes([number])), 1)).sha256 for number in range(40)])
+        assert await blobs.stored("", 99, 0) == names
+        assert await blobs.stored("", 7, 0) == names[:7]
+        assert await blobs.stored(names[6], 7, 0) == names[7:14]
+        assert await blobs.stored(names[-1], 7, 0) == []
+        assert await blobs.stored("", 99, 3600) == []
+        await blobs.delete(names[0])
+        assert await blobs.stored("", 1, 0) == names[1:2]
+
     async def test_many_writers_of_the_same_bytes_agree(self, blobs: Blobs) -> None:
         found: list[BlobInfo] = []
 
@@ -186,39 +197,18 @@ class FullBlobs:
     async def exists(self, sha256: str) -> bool:
         return await self._behind.exists(sha256)
 
+    async def stored(self, after: str, limit: int, older_than_seconds: float) -> list[str]:
+        return await self._behind.stored(after, limit, older_than_seconds)
+
     def _check(self) -> None:
         if self.full:
             self.refusals += 1
             raise StorageFull("The disk of the data folder has no room left (as the test wants it).")
 
 
-class MemoryLedger:
-    """`assets.ports.BlobLedger` in plain Python structures. Nothing survives."""
-
-    def __init__(self) -> None:
-        self._needs: dict[tuple[str, str, str], str] = {}
-        self._known: dict[str, int] = {}
-
-    async def add_reference(self, sha256: str, size_bytes: int, owner_kind: str, owner_id: str, name: str) -> None:
-        self._known[sha256] = size_bytes
-        self._needs[owner_kind, owner_id, sha256] = name
-
-    async def drop_references(self, owner_kind: str, owner_id: str) -> list[str]:
-        dropped = [need for need in self._needs if need[:2] == (owner_kind, owner_id)]
-        for need in dropped:
-            del self._needs[need]
-        return [need[2] for need in dropped if not await self.is_referenced(need[2])]
-
-    async def is_referenced(self, sha256: str) -> bool:
-        return any(need[2] == sha256 for need in self._needs)
-
-    async def unreferenced(self, limit: int) -> list[str]:
-        return [sha256 for sha256 in self._known if not await self.is_referenced(sha256)][:limit]
-
-    async def forget_blob(self, sha256: str) -> None:
-        if not await self.is_referenced(sha256):
-            self._known.pop(sha256, None)
+class MemoryLedger(memory.MemoryLedger):
+    """The ledger of the store in memory, and a look into it."""
 
     def owners(self, sha256: str) -> Sequence[tuple[str, str, str]]:
         """Give (kind, id, name) of all who need these bytes."""
-        return [(kind, owner, name) for (kind, owner, digest), name in self._needs.items() if digest == sha256]
+        return sorted((kind, owner, name) for kind, owner, digest, name in self.owned if digest == sha256)

@@ -112,7 +112,14 @@ class PlainStaging:
         return False
 
     async def stage(
-        self, *, version: str, openapi_schema: bytes, account_id: str, work_input: bytes, folder: Path
+        self,
+        *,
+        prediction_id: str,
+        version: str,
+        openapi_schema: bytes,
+        account_id: str,
+        work_input: bytes,
+        folder: Path,
     ) -> Work:
         raise NotImplementedError
 

@@ -1,38 +1,11 @@
-"""Doubles of what the room of files needs: records of uploads, a door out that leads nowhere."""
+"""A double of what the room of files needs: a door out that leads nowhere."""
 
-from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 
 import anyio
 
-from halley.assets.ports import Fetched, StoredFile
+from halley.assets.ports import Fetched
 from halley.errors import AddressRefused, FetchFailed, HalleyError, TooLarge
-
-
-class MemoryFileStore:
-    """`assets.ports.FileStore` in a dictionary. Nothing survives."""
-
-    def __init__(self) -> None:
-        self._files: dict[str, StoredFile] = {}
-
-    async def insert(self, file: StoredFile) -> None:
-        self._files[file.id] = file
-
-    async def get(self, file_id: str) -> StoredFile | None:
-        return self._files.get(file_id)
-
-    async def list(self, account_id: str, before: str | None, limit: int) -> Sequence[StoredFile]:
-        own = [file for file in self._files.values() if file.account_id == account_id]
-        below = [file for file in own if before is None or file.id < before]
-        return sorted(below, key=lambda file: file.id, reverse=True)[:limit]
-
-    async def delete(self, file_id: str) -> bool:
-        return self._files.pop(file_id, None) is not None
-
-    async def expired(self, at: datetime, limit: int) -> Sequence[StoredFile]:
-        over = [file for file in self._files.values() if file.expires_at <= at]
-        return sorted(over, key=lambda file: file.expires_at)[:limit]
 
 
 class FakeFetch:

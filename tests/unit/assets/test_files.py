@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from halley.assets.files import Files
+from halley.assets.holding import to_hold, upload
 from halley.assets.shelf import Shelf
 from halley.blobs.files import FileBlobs
 from halley.blobs.memory import MemoryBlobs
 from halley.errors import InputInvalid, NotFound, StorageFull, TooLarge
+from halley.store.memory.shelves import MemoryFiles
 from halley.testing.blobs import FullBlobs, MemoryLedger, stream
 from halley.testing.clock import FakeClock
-from halley.testing.files import MemoryFileStore
 
 pytestmark = pytest.mark.anyio
 
@@ -22,12 +23,13 @@ class Bench:
 
     def __init__(self) -> None:
         self.clock = FakeClock()
-        self.store = MemoryFileStore()
+        self.store = MemoryFiles()
         self.blobs = FullBlobs(MemoryBlobs())
         numbers = count(1)
+        self.ledger = MemoryLedger()
         self.files = Files(
             store=self.store,
-            shelf=Shelf(blobs=self.blobs, ledger=MemoryLedger()),
+            shelf=Shelf(blobs=self.blobs, ledger=self.ledger),
             blobs=self.blobs,
             clock=self.clock,
             new_id=lambda: f"{next(numbers):026}",
@@ -115,8 +117,8 @@ async def test_an_expired_file_is_absent_at_once_and_removed_later(bench: Bench)
         with pytest.raises(NotFound):
             await ask
     assert await bench.files.list("me", None, 10) == []
-    assert await bench.files.expire() == 1
-    assert await bench.files.expire() == 0
+    assert await bench.files.expire(bench.clock.now()) == 1
+    assert await bench.files.expire(bench.clock.now()) == 0
     assert not await bench.blobs.exists(sha256)
     assert await bench.store.get(file_id) is None
 
@@ -140,3 +142,39 @@ async def test_a_failed_upload_leaves_no_record(bench: Bench) -> None:
     with pytest.raises(StorageFull):
         await bench.upload()
     assert await bench.files.list("me", None, 10) == []
+
+
+async def test_a_file_lives_on_while_a_prediction_needs_it(bench: Bench) -> None:
+    """Source: contract D28."""
+    file_id, other_id = await bench.upload(), await bench.upload(data=b"data")
+    file = await bench.files.get("me", file_id)
+    need = to_hold(upload(file_id), file)
+    await bench.ledger.add_reference(need.sha256, 4, "input", "p", need.name)
+    for _ in range(5):
+        bench.clock.advance(3600)
+        shown = await bench.files.get("me", file_id)
+        assert shown.expires_at > bench.clock.now(), "what it says about itself is true"
+        assert await bench.store.get(file_id) == shown
+        assert await bench.files.get_signed(file_id) == shown
+        assert [one.id for one in await bench.files.list("me", None, 9)] == [file_id]
+    assert await bench.files.expire(bench.clock.now()) == 1, "equal bytes are not the same file"
+    assert await bench.store.get(other_id) is None
+    assert await bench.files.expire(bench.clock.now()) == 0
+    await bench.ledger.drop_references("input", "p")
+    assert await bench.files.get("me", file_id), "until the time that it told"
+    bench.clock.advance(601)
+    with pytest.raises(NotFound):
+        await bench.files.get("me", file_id)
+    assert await bench.files.expire(bench.clock.now()) == 1
+    assert await bench.blobs.stored("", 9, 0) == []
+
+
+async def test_a_file_that_was_deleted_stays_for_who_needs_it(bench: Bench) -> None:
+    file_id = await bench.upload()
+    file = await bench.files.get("me", file_id)
+    need = to_hold(upload(file_id), file)
+    await bench.ledger.add_reference(need.sha256, 4, "input", "p", need.name)
+    await bench.files.delete("me", file_id)
+    with pytest.raises(NotFound):
+        await bench.files.get("me", file_id)
+    assert await bench.blobs.exists(file.sha256)

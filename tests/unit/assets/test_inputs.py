@@ -10,13 +10,15 @@ import pytest
 from halley.assets.inputs import InputStager, Staged
 from halley.assets.links import LinkSigner, download_signature
 from halley.assets.ports import BlobInfo, StoredFile
+from halley.assets.shelf import Shelf
 from halley.blobs.files import FileBlobs
 from halley.blobs.memory import MemoryBlobs
 from halley.errors import AddressRefused, FetchFailed, HalleyError, InputInvalid, StorageFull, TooLarge
 from halley.predictions.records import OutputFile
-from halley.testing.blobs import stream
+from halley.store.memory.shelves import MemoryFiles
+from halley.testing.blobs import MemoryLedger, stream
 from halley.testing.clock import FakeClock
-from halley.testing.files import FakeFetch, MemoryFileStore
+from halley.testing.files import FakeFetch
 
 pytestmark = pytest.mark.anyio
 
@@ -66,8 +68,10 @@ class Bench:
         self.clock = FakeClock()
         self.blobs = blobs
         self.fetch = FakeFetch()
-        self.files = MemoryFileStore()
+        self.files = MemoryFiles()
         self.outputs = Outputs()
+        self.ledger = MemoryLedger()
+        self.shelf = Shelf(blobs=blobs, ledger=self.ledger)
         self.links = LinkSigner(b"k" * 32, self.clock)
         self.folder = folder
         self.runs = 0
@@ -77,6 +81,7 @@ class Bench:
             links=self.links,
             files=self.files,
             outputs=self.outputs,
+            shelf=self.shelf,
             clock=self.clock,
             inline_limit_bytes=1000,
             fetch_limit_bytes=2000,
@@ -87,6 +92,7 @@ class Bench:
     async def stage(self, account_id: str = "me", **value: Any) -> Staged:
         self.runs += 1
         return await self.stager.stage(
+            prediction_id="p" * 26,
             version="v",
             openapi_schema=SCHEMA,
             account_id=account_id,
@@ -151,7 +157,12 @@ async def test_an_input_without_files_passes_unchanged(bench: Bench) -> None:
     assert bench.stager.has_files("v", SCHEMA)
     raw = b'{"prompt": "https://x.example/a.png",  "image": null}'
     staged = await bench.stager.stage(
-        version="v", openapi_schema=SCHEMA, account_id="me", work_input=raw, folder=bench.folder
+        prediction_id="p" * 26,
+        version="v",
+        openapi_schema=SCHEMA,
+        account_id="me",
+        work_input=raw,
+        folder=bench.folder,
     )
     assert staged == Staged(input=raw)
     assert list(bench.folder.iterdir()) == []
@@ -307,3 +318,39 @@ async def test_one_bad_link_among_many_fails_the_whole(bench: Bench) -> None:
         bench.fetch.behind[url] = b"x"
     with pytest.raises(FetchFailed, match=r"input\.images\.9: "):
         await bench.stage(images=urls)
+
+
+async def held(bench: Bench, account_id: str = "me", **value: Any) -> list[str]:
+    """Hold what can be held for the prediction that `stage` stages, and name it."""
+    files = await bench.stager.own_files(version="v", openapi_schema=SCHEMA, account_id=account_id, value=value)
+    for file in files:
+        await bench.ledger.add_reference(file.sha256, 9, "input", "p" * 26, file.name)
+    return [msgspec.json.decode(file.name)["of"] for file in files]
+
+
+async def test_what_is_held_can_be_staged_whatever_became_of_it(bench: Bench) -> None:
+    link = await bench.output_link(b"picture", "a.png")
+    await bench.upload("me")
+    url = f"http://127.0.0.1:1986/v1/files/{FILE_ID}"
+    assert await held(bench, image=link, images=[url, url]) == [f"output/{ID}/0", f"upload/{FILE_ID}"]
+    bench.outputs.files.clear()  # its data was removed
+    await bench.files.delete(FILE_ID)
+    bench.clock.advance(10 * 86_400)  # and the link would have ended
+    staged = await bench.staged(image=link, images=[url])
+    assert staged == {"image": ("a.png", b"picture"), "images": [("mine.txt", b"mine")]}
+    assert bench.fetch.asked == []
+
+
+async def test_what_an_account_may_not_use_is_not_held(bench: Bench) -> None:
+    await bench.upload("you")
+    assert await held(bench, image=f"http://127.0.0.1:1986/v1/files/{FILE_ID}") == []
+
+
+async def test_what_has_ended_or_lies_elsewhere_is_not_held(bench: Bench) -> None:
+    link = await bench.output_link(b"picture", "a.png")
+    await bench.upload("me")
+    bench.clock.advance(10 * 365 * 86_400)
+    values = [link, f"http://127.0.0.1:1986/v1/files/{FILE_ID}", "https://a.example/b.png", "data:,text", "x://["]
+    for value in values:
+        assert await held(bench, image=value) == []
+    assert await held(bench, prompt=link) == [], "in no position of a file it is text"

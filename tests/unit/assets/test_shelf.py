@@ -8,6 +8,7 @@ import pytest
 
 from halley.assets.ports import BlobInfo
 from halley.assets.shelf import Shelf
+from halley.blobs.files import FileBlobs
 from halley.blobs.memory import MemoryBlobs
 from halley.errors import Overloaded, StorageFull, TooLarge
 from halley.testing.blobs import FullBlobs, MemoryLedger, stream
@@ -21,7 +22,7 @@ class LateBlobs(MemoryBlobs):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stored = anyio.Event()
+        self.stored_one = anyio.Event()
         self.go_on = anyio.Event()
         self.go_on.set()
 
@@ -35,7 +36,7 @@ class LateBlobs(MemoryBlobs):
         return await self._late(await super().put(chunks, limit_bytes))  # type: ignore[arg-type]
 
     async def _late(self, info: BlobInfo) -> BlobInfo:
-        self.stored.set()
+        self.stored_one.set()
         await self.go_on.wait()
         return info
 
@@ -52,7 +53,7 @@ async def test_bytes_go_with_their_last_owner(made: Path) -> None:
     shelf = Shelf(blobs=blobs, ledger=ledger)
     await shelf.keep_file(made, owner_kind="prediction", owner_id="a", name="one.txt")
     await shelf.keep_stream(stream(b"same"), 4, owner_kind="file", owner_id="b", name="two.txt")
-    assert ledger.owners(DIGEST) == [("prediction", "a", "one.txt"), ("file", "b", "two.txt")]
+    assert ledger.owners(DIGEST) == [("file", "b", "two.txt"), ("prediction", "a", "one.txt")]
     assert await shelf.release("prediction", "a") == 0
     assert await blobs.exists(DIGEST)
     assert await shelf.release("prediction", "a") == 0
@@ -65,11 +66,11 @@ async def test_a_file_kept_while_its_bytes_are_let_go_is_there_at_the_end(made: 
     blobs, ledger = LateBlobs(), MemoryLedger()
     shelf = Shelf(blobs=blobs, ledger=ledger)
     await shelf.keep_file(made, owner_kind="prediction", owner_id="old", name="x")
-    blobs.stored = anyio.Event()
+    blobs.stored_one = anyio.Event()
     blobs.go_on = anyio.Event()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(lambda: shelf.keep_file(made, owner_kind="prediction", owner_id="new", name="x"))
-        await blobs.stored.wait()
+        await blobs.stored_one.wait()
         # the bytes are there, but the need of the new owner is not noted yet
         assert await shelf.release("prediction", "old") == 1
         assert not await blobs.exists(DIGEST)
@@ -82,7 +83,7 @@ async def test_a_stream_that_meets_the_end_of_its_bytes_may_be_sent_again(made: 
     blobs, ledger = LateBlobs(), MemoryLedger()
     shelf = Shelf(blobs=blobs, ledger=ledger)
     await shelf.keep_file(made, owner_kind="prediction", owner_id="old", name="x")
-    blobs.stored = anyio.Event()
+    blobs.stored_one = anyio.Event()
     blobs.go_on = anyio.Event()
     refused: list[Overloaded] = []
 
@@ -94,7 +95,7 @@ async def test_a_stream_that_meets_the_end_of_its_bytes_may_be_sent_again(made: 
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(upload)
-        await blobs.stored.wait()
+        await blobs.stored_one.wait()
         await shelf.release("prediction", "old")
         blobs.go_on.set()
     assert "Send them again" in str(refused[0])
@@ -137,3 +138,41 @@ async def test_no_lock_is_left_behind(made: Path) -> None:
         for owner in "abcdef":
             tasks.start_soon(keep_and_release, owner)
     assert shelf._locks == {}
+
+
+async def test_what_was_stored_and_never_noted_is_swept_once_it_is_old(tmp_path: Path) -> None:
+    blobs, ledger = FileBlobs(tmp_path), MemoryLedger()
+    blobs.prepare()
+    shelf = Shelf(blobs=blobs, ledger=ledger)
+    kept = await shelf.keep_stream(stream(b"kept"), 9, owner_kind="file", owner_id="a", name="x")
+    orphans = [await blobs.put(stream(bytes([number])), 9) for number in range(5)]
+    assert await shelf.sweep_unknown(3600) == 0, "its owner may be about to be noted"
+    assert await shelf.sweep_unknown(0) == 5
+    assert await blobs.stored("", 99, 0) == [kept.sha256]
+    assert not any([await blobs.exists(info.sha256) for info in orphans])
+    assert await shelf.sweep() == 0
+
+
+async def test_a_file_kept_while_it_is_swept_is_there_at_the_end(made: Path) -> None:
+    blobs, ledger = LateBlobs(), MemoryLedger()
+    shelf = Shelf(blobs=blobs, ledger=ledger)
+    blobs.go_on = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: shelf.keep_file(made, owner_kind="prediction", owner_id="new", name="x"))
+        await blobs.stored_one.wait()
+        assert await shelf.sweep_unknown(0) == 1, "its need is not noted yet"
+        blobs.go_on.set()
+    assert await blobs.exists(DIGEST)
+    assert ledger.owners(DIGEST) == [("prediction", "new", "x")]
+
+
+async def test_many_leftovers_are_swept_in_portions() -> None:
+    blobs, ledger = MemoryBlobs(), MemoryLedger()
+    shelf = Shelf(blobs=blobs, ledger=ledger)
+    for number in range(1200):
+        info = await blobs.put(stream(number.to_bytes(4)), 4)
+        await ledger.add_reference(info.sha256, 4, "file", str(number), "x")
+        if number % 3:
+            await ledger.drop_references("file", str(number))
+    assert await shelf.sweep() == 800
+    assert len(await blobs.stored("", 9999, 0)) == 400

@@ -142,3 +142,29 @@ async def test_other_errors_of_the_disk_are_not_hidden(folder: Path, monkeypatch
     monkeypatch.setattr(os, "fsync", broken)
     with pytest.raises(OSError, match="input/output error"):
         await FileBlobs(folder).put(stream(b"hello"), 5)
+
+
+async def test_a_linked_file_is_as_old_as_its_place(tmp_path: Path) -> None:
+    """A model may have written it days ago: what counts is since when it is a blob."""
+    blobs = FileBlobs(tmp_path / "blobs")
+    blobs.prepare()
+    made = tmp_path / "made"
+    made.write_bytes(b"old")
+    os.utime(made, (1_000_000, 1_000_000))
+    info = await blobs.adopt(made, take=True)
+    path = blobs.path(info.sha256)
+    assert path is not None
+    assert path.stat().st_mtime == 1_000_000
+    assert await blobs.stored("", 9, 60) == []
+    assert await blobs.stored("", 9, 0) == [info.sha256]
+
+
+async def test_what_is_no_blob_is_not_listed(tmp_path: Path) -> None:
+    blobs = FileBlobs(tmp_path)
+    blobs.prepare()
+    info = await blobs.put(stream(b"x"), 1)
+    (tmp_path / info.sha256[:2] / "notes.txt").write_text("mine")
+    (tmp_path / "zz").mkdir()
+    (tmp_path / "zz" / ("a" * 64)).write_text("in the wrong place")
+    (tmp_path / "tmp" / "draft").write_text("half")
+    assert await blobs.stored("", 9, 0) == [info.sha256]

@@ -79,7 +79,7 @@ def test_the_tree_is_the_manuals():
     tree = {name: sorted(getattr(child, "commands", {})) for name, child in command.commands.items()}
     assert tree == {
         "demo": [], "serve": [], "run": [], "env": [], "init": [], "check": [], "version": [], "ps": [],
-        "predictions": ["cancel", "list", "logs", "show", "watch"],
+        "predictions": ["cancel", "delete-data", "list", "logs", "show", "watch"],
         "models": ["list", "logs", "schema", "show"],
         "keys": ["create", "list", "revoke", "set"],
         "webhooks": ["deliveries", "listen", "resend", "secret", "verify"],

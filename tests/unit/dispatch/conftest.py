@@ -15,6 +15,8 @@ from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
 from halley.predictions.records import Prediction
 from halley.predictions.service import CreateRequest, Predictions
+from halley.retention.periods import Periods
+from halley.settings import Retention
 from halley.store.memory import MemoryStore
 from halley.testing.clock import T0, FakeClock
 from halley.testing.dispatch import NamingKeeper, NoFolders, PlainStaging, ScriptedProvider
@@ -69,6 +71,7 @@ class Bottle:
             placement=self.dispatcher,
             bus=bus,
             wakeups=self.hub,
+            data_ends=Periods(settings=Retention(), model_settings={}, keys=self.store, models=self.store),
             clock=self.clock,
             new_id=new_id,
         )

@@ -26,6 +26,7 @@ x-halley:
   memory_limit: 256MB
   run_timeout: 90s
   setup_timeout: 5m
+  retention: 7 d
 """
 
 
@@ -46,6 +47,7 @@ def test_a_cog_yaml_is_read(tmp_path: Path) -> None:
         90,
         300,
     )
+    assert source.retention == "7d"
     assert source.build == {"python_version": "3.11"}
     assert source.warnings == ()
 
@@ -87,6 +89,8 @@ def test_settings_go_over_what_the_model_says(tmp_path: Path) -> None:
         ("run: run.py\nenvironment: FOO\n", r"line 2: `environment` must be a list of NAME=value"),
         ("run: run.py\nx-halley:\n  memory_limit: lots\n", r"line 3: `x-halley\.memory_limit` must be a size such as"),
         ("run: run.py\nx-halley:\n  run_timeout: 0\n", r"line 3: `x-halley\.run_timeout` must be more than nothing"),
+        ("run: run.py\nx-halley:\n  retention: soon\n", r"line 3: `x-halley\.retention` must be a period such as 1h"),
+        ("run: run.py\nx-halley:\n  retention: false\n", r"line 3: `x-halley\.retention` must be a period such as 1h"),
         ("build: 5\n", r"line 1: `build` must be a table"),
         ("build:\n  python_version: new\n", r"line 2: `build\.python_version` must be a version such as"),
         ("build:\n  python_requirements: r.txt\n", r"line 2: .*a file that is there; r\.txt is not in the folder"),

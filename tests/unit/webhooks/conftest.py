@@ -15,6 +15,7 @@ from halley.predictions.ports import Changed, Lease
 from halley.predictions.reading import Reader
 from halley.predictions.records import Prediction
 from halley.predictions.status import Fact
+from halley.retention.periods import Endless
 from halley.store.memory import MemoryStore
 from halley.testing.stores.maker import LEASE_SECONDS, VERSION, Maker
 from halley.webhooks.address import Receivers
@@ -114,7 +115,7 @@ class Room:
             store=self.store.deliveries,
             signer=self.signer,
             receivers=Receivers(self.receiver, limit_bytes=2048, http=False, is_loopback_open=False),
-            reader=Reader(self.store),
+            reader=Reader(store=self.store, data_ends=Endless(), clock=self.clock),
             bus=self.bus,
             clock=self.clock,
             new_id=self.new_id,
@@ -128,7 +129,7 @@ class Room:
     def service(self) -> Webhooks:
         return Webhooks(
             store=self.store.deliveries,
-            reader=Reader(self.store),
+            reader=Reader(store=self.store, data_ends=Endless(), clock=self.clock),
             pictures=Plain(),
             signer=self.signer,
             door=self.receiver,

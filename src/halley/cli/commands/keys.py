@@ -22,6 +22,14 @@ AbandonedOption = Annotated[
         "--cancel-abandoned/--keep-abandoned", help="Whether a prediction that nobody waits for any more is canceled."
     ),
 ]
+RetentionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--retention",
+        metavar="PERIOD",
+        help="How long the key's predictions keep their data: 1h, 30d, never; or default, as the model or server says.",
+    ),
+]
 
 
 @app.command("create")
@@ -31,6 +39,7 @@ def create(
     scope: Annotated[list[str] | None, typer.Option("--scope", help="read, write or admin; may be repeated.")] = None,
     hold: HoldOption = None,
     cancel_abandoned: AbandonedOption = None,
+    retention: RetentionOption = None,
     server: ServerOption = None,
     token: TokenOption = None,
     profile: ProfileOption = None,
@@ -45,7 +54,8 @@ def create(
     """
     from halley.cli.session import connect
 
-    body: dict[str, Any] = {"name": name, "options": _given(hold=hold, cancel_abandoned=cancel_abandoned)}
+    options = _given(hold=hold, cancel_abandoned=cancel_abandoned, retention=retention)
+    body: dict[str, Any] = {"name": name, "options": options}
     body |= ({"username": account} if account else {}) | ({"scopes": scope} if scope else {})
     screen = Screen(json_only=as_json)
     with connect(server, token, profile) as client:
@@ -90,6 +100,7 @@ def set_(
     id: Annotated[str, typer.Argument(help="The key's id, from `halley keys list`.")],
     hold: HoldOption = None,
     cancel_abandoned: AbandonedOption = None,
+    retention: RetentionOption = None,
     server: ServerOption = None,
     token: TokenOption = None,
     profile: ProfileOption = None,
@@ -101,11 +112,12 @@ def set_(
     Examples:
       halley keys set ID --no-hold
       halley keys set ID --cancel-abandoned
+      halley keys set ID --retention 1h
     """
     from halley.cli.failures import UsageProblem
     from halley.cli.session import connect
 
-    changes = _given(hold=hold, cancel_abandoned=cancel_abandoned)
+    changes = _given(hold=hold, cancel_abandoned=cancel_abandoned, retention=retention)
     if not changes:
         raise UsageProblem("Nothing to change.", hint="Name an option, for example --no-hold.")
     screen = Screen(json_only=as_json)
@@ -131,23 +143,19 @@ def revoke(
     Examples:
       halley keys revoke ID
     """
-    import sys
-
-    from halley.cli.failures import UsageProblem
     from halley.cli.session import connect
 
     screen = Screen()
     if not yes:
-        if not (sys.stdin.isatty() and screen.err_is_terminal):
-            raise UsageProblem("Revoking a key cannot be undone.", hint="Add --yes where nobody can be asked.")
-        typer.confirm(f"Revoke key {id}?", abort=True, err=True)
+        screen.confirm(f"Revoke key {id}?", warning="Revoking a key cannot be undone.")
     with connect(server, token, profile) as client:
         client.call("DELETE", f"/keys/{quote(id, safe='')}")
     screen.note(f"Key {id} is revoked.")
 
 
 def _given(**options: Any) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
+    """What was named; the word `default` takes an option back."""
+    return {name: None if value == "default" else value for name, value in options.items() if value is not None}
 
 
 def _shown(options: object) -> str:
@@ -155,4 +163,6 @@ def _shown(options: object) -> str:
     if not isinstance(options, dict):
         return ""
     words = {("hold", False): "no-hold", ("cancel_abandoned", True): "cancel-abandoned"}
-    return " ".join(word for (name, value), word in words.items() if options.get(name) is value)
+    shown = [word for (name, value), word in words.items() if options.get(name) is value]
+    shown += [f"retention={period}" for period in [options.get("retention")] if period]
+    return " ".join(shown)

@@ -1,4 +1,4 @@
-"""`halley predictions`: look at, follow, keep and cancel predictions on any compatible server."""
+"""`halley predictions`: look at, follow, keep, cancel and clear predictions on any compatible server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from halley.cli.screen import Screen
 if TYPE_CHECKING:
     from datetime import datetime
 
-app = typer.Typer(help="Look at, follow, keep and cancel predictions.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Look at, follow, keep, cancel and clear predictions.", no_args_is_help=True, rich_markup_mode=None
+)
 _STATUSES: Final = ("starting", "processing", "succeeded", "failed", "canceled", "aborted")
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The prediction's id.")]
 SaveOption = Annotated[
@@ -195,6 +197,34 @@ def cancel(
     if screen.wants_json:
         screen.out_json(prediction)
     screen.note(f"Prediction {id} is {prediction['status']}.")
+
+
+@app.command("delete-data")
+def delete_data(
+    id: IdArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Remove a prediction's input, output, files and logs from a Halley server, at once and for good.
+
+    That it ran, when, how it ended and its metrics stay.
+
+    \b
+    Examples:
+      halley predictions delete-data ID
+    """
+    from urllib.parse import quote
+
+    from halley.cli.session import connect
+
+    screen = Screen()
+    if not yes:
+        screen.confirm(f"Remove the data of prediction {id}?", warning="Removed data cannot be had back.")
+    with connect(server, token, profile) as client:
+        client.call("DELETE", f"/predictions/{quote(id, safe='')}/data")
+    screen.note(f"The data of prediction {id} is removed.")
 
 
 def _row(screen: Screen, prediction: dict[str, Any], now: datetime) -> list[str]:

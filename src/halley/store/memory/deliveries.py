@@ -41,7 +41,7 @@ class MemoryDeliveries:
         found = [_notice(event) for event in self._told(after) if is_wanted(event)]
         if len(found) >= limit:
             return found[:limit], found[limit - 1].offset
-        return found, max(after, len(self._log))
+        return found, max(after, self._last_offset)
 
     async def position_at(self, account_id: str, created_after: datetime) -> int:
         first = first_id_at(created_after)
@@ -49,7 +49,11 @@ class MemoryDeliveries:
             row = self._entries[event.prediction_id].prediction
             if row.account_id == account_id and row.id >= first:
                 return event.offset - 1
-        return len(self._log)
+        return self._last_offset
+
+    @property
+    def _last_offset(self) -> int:
+        return self._log[-1].offset if self._log else 0
 
     async def link_base(self, prediction_id: str) -> str | None:
         return self.link_bases.get(prediction_id)
@@ -117,9 +121,22 @@ class MemoryDeliveries:
                 continue
             if ending.outcome is Outcome.GONE and message.next_at is not None:
                 message = self._change(message, state=MessageState.GONE, next_at=None)  # noqa: PLW2901
-            entry = self._entries.get(message.prediction_id)
-            if message.next_at is None and entry is not None and entry.prediction.data_removed_at is not None:
+        self.drop_settled_bodies(delivery.prediction_id)
+
+    def drop_settled_bodies(self, prediction_id: str) -> None:
+        """Let go of the bodies of messages that are not pending, if the prediction's data was removed."""
+        entry = self._entries.get(prediction_id)
+        if entry is None or entry.prediction.data_removed_at is None:
+            return
+        for message in list(self.messages.values()):
+            if message.prediction_id == prediction_id and message.next_at is None:
                 self._change(message, body=None)
+
+    def is_untold(self, prediction_id: str) -> bool:
+        """Whether the log holds something about it that was not read for webhooks yet."""
+        if not self._entries[prediction_id].prediction.has_webhook:
+            return False
+        return any(event.prediction_id == prediction_id for event in self._told(self._position))
 
     @at_once
     def interrupt(self, error: str) -> int:

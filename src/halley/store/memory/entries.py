@@ -78,12 +78,12 @@ class Entry:
         for new in events:
             event = Event(
                 prediction_id=self.prediction.id,
-                seq=len(self.events) + 1,
+                seq=self.events[-1].seq + 1 if self.events else 1,
                 attempt=attempt,
                 kind=new.kind,
                 at=new.at,
                 data=new.data,
-                offset=len(log) + 1,
+                offset=log[-1].offset + 1 if log else 1,
             )
             self.events.append(event)
             log.append(event)

@@ -5,10 +5,11 @@ from datetime import datetime
 
 import msgspec
 
-from halley.assets.ports import StoredFile
+from halley.assets.ports import Reference, StoredFile
 from halley.errors import Conflict, NotFound
 from halley.keys.records import Account, Key
 from halley.models.records import Model, Version
+from halley.predictions.ports import InputFile
 from halley.store.memory.entries import at_once
 
 
@@ -130,22 +131,43 @@ class MemoryLedger:
     def __init__(self) -> None:
         super().__init__()
         self.blobs: dict[str, int] = {}
-        self.references: set[tuple[str, str, str, str]] = set()
+        self.owned: set[tuple[str, str, str, str]] = set()
 
     async def add_reference(self, sha256: str, size_bytes: int, owner_kind: str, owner_id: str, name: str) -> None:
         self.blobs.setdefault(sha256, size_bytes)
-        self.references.add((owner_kind, owner_id, sha256, name))
+        self.owned.add((owner_kind, owner_id, sha256, name))
 
     async def drop_references(self, owner_kind: str, owner_id: str) -> list[str]:
-        dropped = {item for item in self.references if item[:2] == (owner_kind, owner_id)}
-        self.references -= dropped
-        return [sha256 for sha256 in sorted({item[2] for item in dropped}) if not await self.is_referenced(sha256)]
+        return self.drop(owner_kind, owner_id)
+
+    def drop(self, owner_kind: str, owner_id: str) -> list[str]:
+        """End all needs of an owner; gives those contents that nobody needs any more."""
+        dropped = {item for item in self.owned if item[:2] == (owner_kind, owner_id)}
+        self.owned -= dropped
+        needed = {item[2] for item in self.owned}
+        return sorted({item[2] for item in dropped} - needed)
+
+    def hold(self, prediction_id: str, files: Sequence[InputFile]) -> None:
+        """Note that a prediction needs these bytes until it is over, if somebody else needs them now."""
+        needed = {item[2] for item in self.owned}
+        self.owned |= {("input", prediction_id, file.sha256, file.name) for file in files if file.sha256 in needed}
 
     async def is_referenced(self, sha256: str) -> bool:
-        return any(item[2] == sha256 for item in self.references)
+        return any(item[2] == sha256 for item in self.owned)
 
-    async def unreferenced(self, limit: int) -> list[str]:
-        return [sha256 for sha256 in sorted(self.blobs) if not await self.is_referenced(sha256)][:limit]
+    async def references(self, owner_kind: str, owner_id: str) -> list[Reference]:
+        own = [item for item in sorted(self.owned) if item[:2] == (owner_kind, owner_id)]
+        return [Reference(sha256=item[2], name=item[3]) for item in own]
+
+    async def needs(self, sha256: str, owner_kind: str) -> list[Reference]:
+        found = [item for item in sorted(self.owned) if (item[0], item[2]) == (owner_kind, sha256)]
+        return [Reference(sha256=item[2], name=item[3]) for item in found]
+
+    async def unreferenced(self, limit: int, after: str = "") -> list[str]:
+        return [name for name in sorted(self.blobs) if name > after and not await self.is_referenced(name)][:limit]
+
+    async def known(self, digests: Sequence[str]) -> set[str]:
+        return self.blobs.keys() & set(digests)
 
     async def forget_blob(self, sha256: str) -> None:
         if not await self.is_referenced(sha256):
@@ -174,6 +196,10 @@ class MemoryFiles:
 
     async def delete(self, file_id: str) -> bool:
         return self._files.pop(file_id, None) is not None
+
+    async def prolong(self, file_id: str, until: datetime) -> None:
+        if (file := self._files.get(file_id)) is not None:
+            self._files[file_id] = msgspec.structs.replace(file, expires_at=max(file.expires_at, until))
 
     async def expired(self, at: datetime, limit: int) -> Sequence[StoredFile]:
         found = [file for file in self._files.values() if file.expires_at <= at]

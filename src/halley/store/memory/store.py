@@ -25,25 +25,22 @@ from halley.predictions.ports import (
     Reaped,
 )
 from halley.predictions.records import Event, NewEvent, Prediction, outline_of
-from halley.predictions.status import EventKind, Fact, Source, Status
-from halley.store.memory.deliveries import MemoryDeliveries
+from halley.predictions.status import LASTING, EventKind, Fact, Source, Status
 from halley.store.memory.entries import Entry, Place, at_once
-from halley.store.memory.repeats import MemoryRepeats
-from halley.store.memory.shelves import MemoryFiles, MemoryKeys, MemoryLedger, MemoryModels
+from halley.store.memory.retention import MemoryData
+from halley.store.memory.shelves import MemoryKeys, MemoryModels
 
 _NO_LIMITS: Final = QueueLimits()
 
 
-class MemoryStore(MemoryRepeats, MemoryModels, MemoryKeys, MemoryLedger):
-    """Fulfils PredictionStore, RepeatStore, AttendanceStore, WorkQueue, ModelStore, KeyStore and BlobLedger; `files`
-    fulfils FileStore, `deliveries` DeliveryStore and SecretStore.
+class MemoryStore(MemoryModels, MemoryKeys, MemoryData):
+    """Fulfils PredictionStore, RepeatStore, AttendanceStore, WorkQueue, ModelStore, KeyStore, BlobLedger and DataStore;
+    `files` fulfils FileStore, `deliveries` DeliveryStore and SecretStore.
     """
 
     def __init__(self, limits: QueueLimits = _NO_LIMITS) -> None:
         super().__init__()
-        self.files = MemoryFiles()
         self._limits = limits
-        self.deliveries = MemoryDeliveries(self._entries, self._log)
         self._sessions: dict[str, datetime] = {}
         self._awaited: set[str] = set()
         self._turns: dict[str, dict[str, Fraction]] = {}  # version -> account -> turns by weight
@@ -70,6 +67,7 @@ class MemoryStore(MemoryRepeats, MemoryModels, MemoryKeys, MemoryLedger):
             self._check_room(prediction.account_id)
         entry = self._entries[prediction.id] = Entry(prediction, place)
         entry.change(prediction)
+        self.hold(prediction.id, new.files)
         entry.record([NewEvent(kind=EventKind.CREATED, at=prediction.created_at)], self._log)
         if new.idempotency is not None:
             self._keys_used[prediction.account_id, new.idempotency.key] = new.idempotency, prediction.id
@@ -134,17 +132,24 @@ class MemoryStore(MemoryRepeats, MemoryModels, MemoryKeys, MemoryLedger):
         return Canceled(prediction=entry.prediction, changed=changed, was_leased=was_leased)
 
     async def read_events(
-        self, prediction_id: str, after_seq: int = 0, limit: int = 1000, limit_bytes: int | None = None
+        self,
+        prediction_id: str,
+        after_seq: int = 0,
+        limit: int = 1000,
+        limit_bytes: int | None = None,
+        *,
+        with_data: bool = True,
     ) -> list[Event]:
         entry = self._entries.get(prediction_id)
-        found = [] if entry is None else entry.events[after_seq : after_seq + limit]
+        events = [] if entry is None else [event for event in entry.events if event.seq > after_seq]
+        found = [event for event in events if with_data or event.kind in LASTING][:limit]
         if limit_bytes is not None:
             sizes = accumulate(len(event.data) for event in found)
             return found[: next((n for n, size in enumerate(sizes, 1) if size >= limit_bytes), len(found))]
         return found
 
     async def read_log(self, after_offset: int = 0, limit: int = 1000) -> list[Event]:
-        return self._log[after_offset : after_offset + limit]
+        return [event for event in self._log if event.offset > after_offset][:limit]
 
     # AttendanceStore
 

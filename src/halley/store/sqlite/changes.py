@@ -14,7 +14,7 @@ from halley.predictions.lifecycle import TRANSITIONS, conclude
 from halley.predictions.ports import Lease
 from halley.predictions.progress import Progress
 from halley.predictions.records import Event, Finish, NewEvent, Prediction
-from halley.predictions.status import EventKind, Fact, Status
+from halley.predictions.status import LASTING, EventKind, Fact, Status
 from halley.store.sqlite.book import Book
 from halley.store.sqlite.rows import (
     EVENT_COLUMNS,
@@ -36,6 +36,8 @@ PROGRESS_KINDS: Final = frozenset(
     }
 )
 SELECT_EVENTS: Final = f"SELECT {EVENT_COLUMNS} FROM events WHERE prediction_id = ? AND seq > ? ORDER BY seq LIMIT ?"
+LASTING_KINDS: Final = ", ".join(f"'{kind}'" for kind in sorted(LASTING))
+_SELECT_LASTING: Final = SELECT_EVENTS.replace("ORDER BY", f"AND kind IN ({LASTING_KINDS}) ORDER BY")
 DELETE_FROM_QUEUE: Final = "DELETE FROM queue WHERE prediction_id = ?"
 MARK_ENDED: Final = "UPDATE queue SET is_ended = 1 WHERE prediction_id = ?"
 
@@ -125,12 +127,19 @@ def record(connection: sqlite3.Connection, book: Book, live: Live, events: Seque
 
 
 def read_events(
-    connection: sqlite3.Connection, prediction_id: str, after_seq: int, limit: int, limit_bytes: int | None
+    connection: sqlite3.Connection,
+    prediction_id: str,
+    after_seq: int,
+    limit: int,
+    limit_bytes: int | None,
+    *,
+    with_data: bool,
 ) -> list[Event]:
     """Stored events in order of `seq`."""
     found: list[Event] = []
     size = 0
-    with closing(connection.execute(SELECT_EVENTS, (prediction_id, after_seq, limit))) as rows:
+    statement = SELECT_EVENTS if with_data else _SELECT_LASTING
+    with closing(connection.execute(statement, (prediction_id, after_seq, limit))) as rows:
         for row in rows:
             event = read_event(row)
             found.append(event)

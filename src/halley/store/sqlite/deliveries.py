@@ -19,7 +19,7 @@ from halley.webhooks.records import Delivery, Ending, Fate, Message, MessageStat
 PUT_LINK_BASE: Final = "INSERT INTO webhook_link_bases (prediction_id, link_base) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
 _CURSOR: Final = "webhooks"
-_POSITION: Final = "SELECT \"offset\" FROM cursors WHERE name = 'webhooks'"
+TOLD_UP_TO: Final = "SELECT \"offset\" FROM cursors WHERE name = 'webhooks'"
 _MOVE: Final = (
     'INSERT INTO cursors (name, "offset") VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET "offset" = max("offset", ?2)'
 )
@@ -123,7 +123,7 @@ class DeliveryRows(Part):
     """Fulfils `webhooks.ports.DeliveryStore` and `SecretStore`. A part of its own: its `page` is about deliveries."""
 
     async def position(self) -> int:
-        row = self._reads.one(_POSITION)
+        row = self._reads.one(TOLD_UP_TO)
         return 0 if row is None else int(row[0])
 
     async def read_notices(self, after: int, limit: int) -> list[Notice]:

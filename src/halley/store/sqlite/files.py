@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
-from halley.assets.ports import StoredFile
+from halley.assets.ports import Reference, StoredFile
 from halley.clock import from_micros, to_micros
+from halley.predictions.ports import InputFile
 from halley.store.sqlite.parts import Part
 
 _PUT_BLOB: Final = "INSERT INTO blobs (sha256, size_bytes) VALUES (?, ?) ON CONFLICT (sha256) DO NOTHING"
@@ -20,8 +21,16 @@ _PUT_REFERENCE: Final = (
 _DROP_REFERENCES: Final = "DELETE FROM blob_references WHERE owner_kind = ? AND owner_id = ? RETURNING sha256"
 _IS_REFERENCED: Final = "SELECT EXISTS (SELECT 1 FROM blob_references WHERE sha256 = ?)"
 _UNREFERENCED: Final = (
-    "SELECT sha256 FROM blobs WHERE NOT EXISTS"
+    "SELECT sha256 FROM blobs WHERE sha256 > ? AND NOT EXISTS"
     " (SELECT 1 FROM blob_references WHERE blob_references.sha256 = blobs.sha256) ORDER BY sha256 LIMIT ?"
+)
+_REFERENCES: Final = "SELECT sha256, name FROM blob_references WHERE owner_kind = ? AND owner_id = ?"
+_NEEDS: Final = "SELECT sha256, name FROM blob_references WHERE sha256 = ? AND owner_kind = ?"
+_KNOWN: Final = "SELECT sha256 FROM blobs WHERE sha256 IN (SELECT value FROM json_each(?))"
+# Only beside another need: whoever deletes these bytes would not see this one come (see assets.shelf).
+_HOLD: Final = (
+    "INSERT INTO blob_references (owner_kind, owner_id, sha256, name) SELECT 'input', ?1, ?2, ?3"
+    " WHERE EXISTS (SELECT 1 FROM blob_references WHERE sha256 = ?2) ON CONFLICT DO NOTHING"
 )
 _FORGET_BLOB: Final = (
     "DELETE FROM blobs WHERE sha256 = ?1 AND NOT EXISTS (SELECT 1 FROM blob_references WHERE sha256 = ?1)"
@@ -45,13 +54,23 @@ class LedgerRows(Part):
         await self._writer.submit(_add_reference, sha256, size_bytes, owner_kind, owner_id, name)
 
     async def drop_references(self, owner_kind: str, owner_id: str) -> list[str]:
-        return await self._writer.submit(_drop_references, owner_kind, owner_id)
+        return await self._writer.submit(drop_references, owner_kind, owner_id)
 
     async def is_referenced(self, sha256: str) -> bool:
         return bool(self._reads.one(_IS_REFERENCED, sha256)[0])
 
-    async def unreferenced(self, limit: int) -> list[str]:
-        return [sha256 for (sha256,) in await self._reads.elsewhere(_rows, _UNREFERENCED, limit)]
+    async def references(self, owner_kind: str, owner_id: str) -> list[Reference]:
+        return [_read_reference(row) for row in self._reads.all(_REFERENCES, owner_kind, owner_id)]
+
+    async def needs(self, sha256: str, owner_kind: str) -> list[Reference]:
+        return [_read_reference(row) for row in await self._reads.elsewhere(_rows, _NEEDS, sha256, owner_kind)]
+
+    async def unreferenced(self, limit: int, after: str = "") -> list[str]:
+        return [sha256 for (sha256,) in await self._reads.elsewhere(_rows, _UNREFERENCED, after, limit)]
+
+    async def known(self, digests: Sequence[str]) -> set[str]:
+        rows = await self._reads.elsewhere(_rows, _KNOWN, msgspec.json.encode(list(digests)).decode())
+        return {sha256 for (sha256,) in rows}
 
     async def forget_blob(self, sha256: str) -> None:
         await self._writer.submit(_forget_blob, sha256)
@@ -74,6 +93,9 @@ class FileRows(Part):
     async def delete(self, file_id: str) -> bool:
         return await self._writer.submit(_delete_file, file_id)
 
+    async def prolong(self, file_id: str, until: datetime) -> None:
+        await self._writer.submit(_prolong, file_id, to_micros(until))
+
     async def expired(self, at: datetime, limit: int) -> Sequence[StoredFile]:
         rows = await self._reads.elsewhere(_rows, _EXPIRED_FILES, to_micros(at), limit)
         return [_read_file(row) for row in rows]
@@ -86,7 +108,8 @@ def _add_reference(
     connection.execute(_PUT_REFERENCE, (owner_kind, owner_id, sha256, name))
 
 
-def _drop_references(connection: sqlite3.Connection, owner_kind: str, owner_id: str) -> list[str]:
+def drop_references(connection: sqlite3.Connection, owner_kind: str, owner_id: str) -> list[str]:
+    """End all needs of an owner; gives those contents that nobody needs any more."""
     dropped = dict.fromkeys(sha256 for (sha256,) in connection.execute(_DROP_REFERENCES, (owner_kind, owner_id)))
     return [sha256 for sha256 in dropped if not connection.execute(_IS_REFERENCED, (sha256,)).fetchone()[0]]
 
@@ -112,12 +135,25 @@ def _insert_file(connection: sqlite3.Connection, file: StoredFile) -> None:
     )
 
 
+def hold_inputs(connection: sqlite3.Connection, prediction_id: str, files: Sequence[InputFile]) -> None:
+    """Note that a prediction needs these bytes until it is over."""
+    connection.executemany(_HOLD, [(prediction_id, file.sha256, file.name) for file in files])
+
+
+def _prolong(connection: sqlite3.Connection, file_id: str, until: int) -> None:
+    connection.execute("UPDATE files SET expires_at = max(expires_at, ?) WHERE id = ?", (until, file_id))
+
+
 def _delete_file(connection: sqlite3.Connection, file_id: str) -> bool:
     return connection.execute("DELETE FROM files WHERE id = ?", (file_id,)).rowcount == 1
 
 
 def _rows(connection: sqlite3.Connection, statement: str, *values: Any) -> list[Any]:
     return connection.execute(statement, values).fetchall()
+
+
+def _read_reference(row: Any) -> Reference:
+    return Reference(sha256=row[0], name=row[1])
 
 
 def _read_file(row: Any) -> StoredFile:

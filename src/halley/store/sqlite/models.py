@@ -13,15 +13,15 @@ from halley.store.sqlite.parts import Part
 
 _MODEL_COLUMNS: Final = (
     "owner, name, description, visibility, is_official, github_url, paper_url, license_url, cover_image_url,"
-    " default_example_id, latest_version_id, run_count, created_at, latest_version_at"
+    " default_example_id, latest_version_id, run_count, created_at, latest_version_at, retention"
 )
 # What is stored stays where the new value says nothing about it: a folder that is served again knows no version yet.
 _PUT_MODEL: Final = (
-    f"INSERT INTO models ({_MODEL_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    f"INSERT INTO models ({_MODEL_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (owner, name) DO UPDATE SET description = excluded.description, visibility = excluded.visibility,"
     " is_official = excluded.is_official, github_url = excluded.github_url, paper_url = excluded.paper_url,"
     " license_url = excluded.license_url, cover_image_url = excluded.cover_image_url,"
-    " default_example_id = excluded.default_example_id,"
+    " default_example_id = excluded.default_example_id, retention = excluded.retention,"
     " latest_version_id = coalesce(excluded.latest_version_id, latest_version_id),"
     " latest_version_at = coalesce(excluded.latest_version_at, latest_version_at)"
 )
@@ -89,6 +89,7 @@ def _put_model(connection: sqlite3.Connection, model: Model) -> None:
             model.run_count,
             to_micros(model.created_at),
             None if model.latest_version_at is None else to_micros(model.latest_version_at),
+            model.retention,
         ),
     )
 
@@ -136,6 +137,7 @@ def _read_model(row: Any) -> Model:
         run_count=row[11],
         created_at=from_micros(row[12]),
         latest_version_at=None if row[13] is None else from_micros(row[13]),
+        retention=row[14],
     )
 
 

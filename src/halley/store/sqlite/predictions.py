@@ -17,6 +17,7 @@ from halley.predictions.status import EventKind, Fact, Source
 from halley.store.sqlite import changes, paging, queue, repeats
 from halley.store.sqlite.book import Book
 from halley.store.sqlite.deliveries import PUT_LINK_BASE
+from halley.store.sqlite.files import hold_inputs
 from halley.store.sqlite.parts import Part
 from halley.store.sqlite.reads import SELECT_OUTLINE, SELECT_PREDICTION
 from halley.store.sqlite.rows import (
@@ -78,9 +79,15 @@ class PredictionRows(Part):
         return self._writer.submit(_cancel, self._book, prediction_id, account_id, at, reason)
 
     async def read_events(
-        self, prediction_id: str, after_seq: int = 0, limit: int = 1000, limit_bytes: int | None = None
+        self,
+        prediction_id: str,
+        after_seq: int = 0,
+        limit: int = 1000,
+        limit_bytes: int | None = None,
+        *,
+        with_data: bool = True,
     ) -> list[Event]:
-        return changes.read_events(self._reads.here, prediction_id, after_seq, limit, limit_bytes)
+        return changes.read_events(self._reads.here, prediction_id, after_seq, limit, limit_bytes, with_data=with_data)
 
     async def read_log(self, after_offset: int = 0, limit: int = 1000) -> list[Event]:
         return await self._reads.elsewhere(_read_log, after_offset, limit)
@@ -122,6 +129,8 @@ def _create(connection: sqlite3.Connection, book: Book, new: NewPrediction) -> C
     )
     if new.link_base is not None and prediction.has_webhook:
         connection.execute(PUT_LINK_BASE, (prediction.id, new.link_base))
+    if new.files:
+        hold_inputs(connection, prediction.id, new.files)
     first = (NewEvent(kind=EventKind.CREATED, at=prediction.created_at),)
     rows = event_rows(prediction, first, attempt=prediction.attempts, first_seq=1, first_offset=book.take_offsets(1))
     connection.execute(INSERT_EVENT, rows[0])

@@ -46,9 +46,11 @@ class Reads:
         """Run `read(connection, *args)` in a thread, on one snapshot."""
         return await to_thread.run_sync(self._on_one_snapshot, read, args, limiter=self._one_at_a_time)
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Close both, the second when a read that nobody waits for any more is done with it."""
         self.here.close()
-        self._other.close()
+        async with self._one_at_a_time:
+            self._other.close()
 
     def _on_one_snapshot(self, read: Callable[..., T], args: tuple[Any, ...]) -> T:
         connection: sqlite3.Connection = self._other

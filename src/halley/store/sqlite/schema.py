@@ -47,7 +47,8 @@ def connect(path: Path, *, read_only: bool, cache_kib: int, mmap_bytes: int = 0)
             raise Unusable(f"The database {path} cannot use a write-ahead log here; keep it on a local disk.")
         connection.execute("PRAGMA synchronous=FULL")  # acknowledged means durable, through a power cut as well
         connection.execute("PRAGMA foreign_keys=1")
-        connection.execute("PRAGMA secure_delete=FAST")  # inputs with secrets leave no readable cells behind
+        # what is deleted leaves nothing readable behind, large values on pages of their own included
+        connection.execute("PRAGMA secure_delete=ON")
         connection.execute("PRAGMA journal_size_limit=67108864")
     except sqlite3.Error as error:
         connection.close()

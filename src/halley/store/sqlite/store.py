@@ -23,6 +23,7 @@ from halley.store.sqlite.reads import Reads
 from halley.store.sqlite.recent import RecentRows
 from halley.store.sqlite.repeats import RepeatRows
 from halley.store.sqlite.rescue import RescueRows
+from halley.store.sqlite.retention import RetentionRows
 from halley.store.sqlite.schema import connect, prepare
 from halley.store.sqlite.writer import GroupWriter
 
@@ -30,9 +31,19 @@ _WRITER_CACHE_KIB: Final = 4096
 _NO_LIMITS: Final = QueueLimits()
 
 
-class SqliteStore(PredictionRows, RepeatRows, AttendanceRows, QueueRows, RescueRows, ModelRows, KeyRows, LedgerRows):
-    """Fulfils PredictionStore, RepeatStore, AttendanceStore, WorkQueue, ModelStore, KeyStore and BlobLedger; `files`
-    fulfils FileStore, `deliveries` DeliveryStore and SecretStore.
+class SqliteStore(
+    PredictionRows,
+    RepeatRows,
+    AttendanceRows,
+    QueueRows,
+    RescueRows,
+    ModelRows,
+    KeyRows,
+    LedgerRows,
+    RetentionRows,
+):
+    """Fulfils PredictionStore, RepeatStore, AttendanceStore, WorkQueue, ModelStore, KeyStore, BlobLedger and DataStore;
+    `files` fulfils FileStore, `deliveries` DeliveryStore and SecretStore.
 
     One process writes at a time (store.folder sees to it): counts and turns are kept in its memory.
     """
@@ -82,5 +93,5 @@ async def open_sqlite(
         yield SqliteStore(writer, reads, book, Guard(unfenced="no_fence" in planted))
     finally:
         with CancelScope(shield=True):  # what is queued is written, whoever is in a hurry
-            reads.close()
+            await reads.close()
             await to_thread.run_sync(writer.close)

@@ -14,6 +14,7 @@ from halley.testing.stores.predictions import AttendanceStoreContract, Predictio
 from halley.testing.stores.queue import ClaimContract
 from halley.testing.stores.repeats import RepeatStoreContract
 from halley.testing.stores.rescue import RescueContract
+from halley.testing.stores.retention import DataStoreContract
 
 
 class WorkQueueContract(ClaimContract, LeaseContract, RescueContract, LifecycleContract):
@@ -23,6 +24,7 @@ class WorkQueueContract(ClaimContract, LeaseContract, RescueContract, LifecycleC
 __all__ = [
     "AttendanceStoreContract",
     "BlobLedgerContract",
+    "DataStoreContract",
     "DeliveryStoreContract",
     "FileStoreContract",
     "KeyStoreContract",

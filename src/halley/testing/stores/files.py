@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from halley.assets.ports import BlobLedger, FileStore, StoredFile
+from halley.assets.ports import BlobLedger, FileStore, Reference, StoredFile
 from halley.testing.stores.maker import Maker
 
 A, B = "a" * 64, "b" * 64
@@ -66,6 +66,17 @@ class FileStoreContract:
         assert list(await files.expired(soon.expires_at, 9)) == [soon]
         assert list(await files.expired(late.expires_at, 2)) == [soon, next_]
 
+    async def test_a_prolonged_file_expires_later_and_never_earlier(self, files: FileStore, maker: Maker) -> None:
+        file = self.file(maker)
+        await files.insert(file)
+        for seconds, added in ((600, 600), (60, 600), (-999, 600)):
+            await files.prolong(file.id, file.expires_at + timedelta(seconds=seconds))
+            found = await files.get(file.id)
+            assert found is not None
+            assert found.expires_at == file.expires_at + timedelta(seconds=added)
+        assert list(await files.expired(file.expires_at, 9)) == []
+        await files.prolong("absent", file.expires_at)
+
 
 @pytest.mark.anyio
 class BlobLedgerContract:
@@ -115,3 +126,29 @@ class BlobLedgerContract:
         assert await ledger.is_referenced(A)
         assert await ledger.drop_references("file", "f2") == [A]
         assert await ledger.unreferenced(9) == [A]
+
+    async def test_needs_are_found_by_owner_and_by_bytes(self, ledger: BlobLedger) -> None:
+        for sha256, kind, owner, name in ((A, "file", "f", "a"), (A, "input", "p", "b"), (B, "input", "p", "c")):
+            await ledger.add_reference(sha256, 3, kind, owner, name)
+        a, b = Reference(sha256=A, name="b"), Reference(sha256=B, name="c")
+        assert sorted(await ledger.references("input", "p"), key=lambda one: one.name) == [a, b]
+        assert await ledger.references("file", "p") == []
+        assert await ledger.needs(A, "input") == [a]
+        assert await ledger.needs(B, "file") == []
+
+    async def test_what_is_noted_is_known_whether_it_is_needed_or_not(self, ledger: BlobLedger) -> None:
+        await ledger.add_reference(A, 3, "file", "f1", "x")
+        await ledger.add_reference(B, 3, "file", "f2", "x")
+        await ledger.drop_references("file", "f1")
+        assert await ledger.known([A, B, "c" * 64]) == {A, B}
+        assert await ledger.known([]) == set()
+        await ledger.forget_blob(A)
+        assert await ledger.known([A, B]) == {B}
+
+    async def test_what_nobody_needs_is_listed_from_where_one_was(self, ledger: BlobLedger) -> None:
+        for sha256 in (B, A, "c" * 64):
+            await ledger.add_reference(sha256, 3, "file", sha256, "x")
+            await ledger.drop_references("file", sha256)
+        assert await ledger.unreferenced(1) == [A]
+        assert await ledger.unreferenced(9, A) == [B, "c" * 64]
+        assert await ledger.unreferenced(9, "c" * 64) == []

@@ -23,6 +23,7 @@ from halley.predictions.ports import (
 from halley.predictions.records import Event, MetricItem, NewEvent, OutputFile, OutputItem, Prediction
 from halley.predictions.repeats import RepeatStore
 from halley.predictions.status import EventKind
+from halley.retention.ports import DataStore
 from halley.testing.clock import FakeClock
 
 VERSION: Final = "a" * 64
@@ -35,7 +36,9 @@ PICTURE: Final = OutputFile(
 )
 
 
-class Store(PredictionStore, RepeatStore, AttendanceStore, WorkQueue, ModelStore, KeyStore, BlobLedger, Protocol):
+class Store(
+    PredictionStore, RepeatStore, AttendanceStore, WorkQueue, ModelStore, KeyStore, BlobLedger, DataStore, Protocol
+):
     """A store that keeps everything."""
 
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from halley.errors import Conflict, Overloaded, QueueFull
-from halley.predictions.ports import NewPrediction
+from halley.predictions.ports import InputFile, NewPrediction
 from halley.predictions.records import Event
 from halley.predictions.status import EventKind, Fact, Kind, Source, Status
 from halley.testing.stores.maker import (
@@ -362,6 +362,33 @@ class PredictionStoreContract(StoreSuite):
         again = await store.cancel(new.prediction.id, "anna", maker.clock.now(), reason="other")
         assert again is not None
         assert (again.changed, again.prediction.termination_reason) == (False, "abandoned")
+
+    async def test_events_without_their_data_are_those_of_what_happened(self, store: Store, maker: Maker) -> None:
+        lease = await running(store, maker)
+        await store.append_events(lease, [maker.said("x"), maker.part("y"), maker.metric("steps", 3)])
+        await store.cancel(lease.prediction_id, None, maker.clock.now())
+        told = await store.read_events(lease.prediction_id, with_data=False)
+        kinds = [EventKind.CREATED, EventKind.STARTED, EventKind.CANCEL_REQUESTED, EventKind.FINISHED]
+        assert [event.kind for event in told] == kinds
+        assert await store.read_events(lease.prediction_id, 1, 1, with_data=False) == told[1:2]
+
+    async def test_files_of_ours_are_held_for_the_input(self, store: Store, maker: Maker) -> None:
+        await store.add_reference("a" * 64, 3, "file", "f1", "x")
+        held, gone = InputFile(sha256="a" * 64, name="mine"), InputFile(sha256="b" * 64, name="let go meanwhile")
+        new = NewPrediction(prediction=maker.prediction(), files=(held, gone))
+        await store.create(new)
+        found = await store.references("input", new.prediction.id)
+        assert [(one.sha256, one.name) for one in found] == [("a" * 64, "mine")]
+        assert await store.drop_references("file", "f1") == []
+
+    async def test_a_refused_create_holds_nothing(self, small_store: Store, maker: Maker) -> None:
+        await small_store.add_reference("a" * 64, 3, "file", "f1", "x")
+        for _ in range(SMALL.per_account):
+            await small_store.create(maker.new())
+        refused = NewPrediction(prediction=maker.prediction(), files=(InputFile(sha256="a" * 64, name="x"),))
+        with pytest.raises(QueueFull):
+            await small_store.create(refused)
+        assert await small_store.references("input", refused.prediction.id) == []
 
 
 @pytest.mark.anyio

@@ -1,0 +1,70 @@
+"""This server's own files as inputs: held from the create until the prediction is over.
+
+A prediction may wait for a day, and the upload or the output that it names may end meanwhile. So the create notes a
+need for the bytes in its own transaction, under a name that says which link it was for; the stager finds them by it.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+
+from halley.assets.links import Delivery
+from halley.assets.ports import FileStore, Reference, StoredFile
+from halley.assets.shelf import Shelf
+from halley.clock import Clock
+from halley.predictions.ports import InputFile
+from halley.predictions.records import OutputFile
+
+OWNER_KIND: Final = "input"
+MORE: Final = timedelta(minutes=10)  # what an upload gets beyond its time, again and again, while it is needed
+
+
+class HeldFile(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a file that is held as an input."""
+
+    of: str  # which link it was: `upload/ID` or `output/PREDICTION/INDEX`
+    name: str
+    content_type: str
+    sha256: str = ""
+
+
+def upload(file_id: str) -> str:
+    """An uploaded file, in a word."""
+    return f"upload/{file_id}"
+
+
+def output(delivery: Delivery) -> str:
+    """An output file, in a word."""
+    return f"output/{delivery.prediction_id}/{delivery.index}"
+
+
+def to_hold(of: str, file: OutputFile | StoredFile) -> InputFile:
+    """What the store shall note with the create."""
+    held = HeldFile(of=of, name=file.name, content_type=file.content_type)
+    return InputFile(sha256=file.sha256, name=msgspec.json.encode(held).decode())
+
+
+def held(references: Sequence[Reference]) -> dict[str, HeldFile]:
+    """What was noted, by what it was the link of."""
+    found = [
+        msgspec.structs.replace(msgspec.json.decode(reference.name, type=HeldFile), sha256=reference.sha256)
+        for reference in references
+    ]
+    return {file.of: file for file in found}
+
+
+async def still_there(file: StoredFile, *, store: FileStore, shelf: Shelf, clock: Clock) -> StoredFile | None:
+    """The upload if it may be used: before its time is over, and beyond that while a prediction needs it.
+
+    Source: contract D28.
+    """
+    now = clock.now()
+    if file.expires_at > now:
+        return file
+    needs = await shelf.needs(file.sha256, OWNER_KIND)
+    if upload(file.id) not in held(needs):
+        return None
+    await store.prolong(file.id, now + MORE)
+    return msgspec.structs.replace(file, expires_at=now + MORE)

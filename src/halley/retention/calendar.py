@@ -1,0 +1,53 @@
+"""The time by which data is destroyed: it never trusts a leap of the wall clock at once.
+
+A wall clock may be set a day ahead by mistake and set back an hour later. What is only withheld meanwhile comes back;
+what was deleted does not. So this time goes on evenly through a leap forward, and takes it over once the wall clock has
+stood by it for SETTLE_SECONDS. Going back, or being corrected by a little, is followed at once: later is never wrong.
+
+The same rule holds at start, where the last recorded time stands for the time before: a server that was down catches
+up after the same while. A machine that slept looks like a leap as well.
+"""
+
+import logging
+from datetime import datetime, timedelta
+from typing import Final
+
+from halley.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+LEAP: Final = timedelta(seconds=30)  # more than clocks are corrected by in ordinary service
+SETTLE_SECONDS: Final = 3600.0
+
+
+class Calendar:
+    """Give it the last time that is known for sure, None if there is none."""
+
+    def __init__(self, clock: Clock, last_known: datetime | None) -> None:
+        self._clock = clock
+        now = clock.now()
+        self._at = now if last_known is None else min(now, last_known)
+        self._monotonic = clock.monotonic()
+        ahead = now - self._at
+        self._leap = ahead if ahead > LEAP else None  # how far the wall clock is ahead, if it leapt
+        self._leapt_at = self._monotonic
+
+    def now(self) -> datetime:
+        """The time that is certain: the wall clock's, or earlier."""
+        wall, monotonic = self._clock.now(), self._clock.monotonic()
+        even = self._at + timedelta(seconds=monotonic - self._monotonic)
+        ahead = wall - even
+        if ahead > LEAP and not self._has_settled(ahead, monotonic):
+            return even
+        self._at, self._monotonic, self._leap = wall, monotonic, None
+        return wall
+
+    def _has_settled(self, ahead: timedelta, monotonic: float) -> bool:
+        if self._leap is None or abs(ahead - self._leap) > LEAP:
+            self._leap, self._leapt_at = ahead, monotonic
+            _log.warning(
+                "the clock has leapt ahead by %s: if it stands by that for %d minutes, data is removed on its word",
+                timedelta(seconds=round(ahead.total_seconds())),
+                SETTLE_SECONDS // 60,
+            )
+        return monotonic - self._leapt_at >= SETTLE_SECONDS

@@ -1,0 +1,80 @@
+"""Which period counts: that of the key, else that of the model, else that of who made the prediction.
+
+It is worked out anew each time, from what is set now: a period that is made shorter counts for old predictions, too.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from halley.keys.ports import KeyStore
+from halley.keys.records import Key
+from halley.models.ports import ModelStore
+from halley.predictions.records import Prediction
+from halley.predictions.status import Source
+from halley.settings import Model, Retention, parse_period
+
+
+class Endless:
+    """Fulfils `predictions.ports.DataEnds` for whoever tells what was, in a copy of his own, also when it is late."""
+
+    def ends_at(self, prediction: Prediction) -> datetime | None:
+        del prediction
+        return None
+
+
+class Periods:
+    """Fulfils `predictions.ports.DataEnds`. None is a period without end.
+
+    Keys and models are looked at with `refresh`. What a model said about itself counts as long as its predictions are
+    there, also while it is not served, or cannot be: a broken `cog.yaml` must not shorten anything.
+    """
+
+    def __init__(
+        self, *, settings: Retention, model_settings: Mapping[str, Model], keys: KeyStore, models: ModelStore
+    ) -> None:
+        self._keys = keys
+        self._models = models
+        self._of_source = {Source.API: _period(settings.api), Source.WEB: _period(settings.web)}
+        self._of_key: dict[str, timedelta | None] = {}
+        self._configured = {name: _period(text) for name, model in model_settings.items() if (text := model.retention)}
+        self._of_model = self._configured
+
+    async def refresh(self) -> None:
+        """Look at what keys and models say now."""
+        keys, models = await self._keys.list_keys(), await self._models.list_models()
+        self._of_key = {key.id: _period(text) for key in keys if (text := key.options.retention) is not None}
+        stored = {model.full_name: _period(text) for model in models if (text := model.retention) is not None}
+        self._of_model = stored | self._configured
+
+    def note_key(self, key: Key) -> None:
+        """Take over what a key says since now."""
+        if key.options.retention is not None:
+            self._of_key[key.id] = _period(key.options.retention)
+        else:
+            self._of_key.pop(key.id, None)
+
+    def of(self, source: Source, model: str, key_id: str | None) -> timedelta | None:
+        """How long such predictions keep their data after their end."""
+        if key_id in self._of_key:
+            return self._of_key[key_id]
+        if model in self._of_model:
+            return self._of_model[model]
+        return self._of_source[source]
+
+    def ends_at(self, prediction: Prediction) -> datetime | None:
+        """When the data of this prediction is to go. None: not known yet, or never."""
+        if prediction.completed_at is None:
+            return None
+        period = self.of(prediction.source, prediction.model, prediction.key_id)
+        return None if period is None else prediction.completed_at + period
+
+    @property
+    def shortest(self) -> timedelta | None:
+        """The shortest of all that are set, for how often to look."""
+        known = [*self._of_source.values(), *self._of_key.values(), *self._of_model.values()]
+        return min((period for period in known if period is not None), default=None)
+
+
+def _period(text: str) -> timedelta | None:
+    seconds = parse_period(text)
+    return None if seconds is None else timedelta(seconds=seconds)

@@ -1,0 +1,101 @@
+"""What the removal of data needs of a store and of the shelf with the bytes."""
+
+from collections.abc import Awaitable, Iterable, Sequence
+from datetime import datetime
+from typing import Literal, Protocol
+
+import msgspec
+
+from halley.predictions.records import Prediction
+from halley.predictions.status import Source
+
+OwnerKind = Literal["prediction", "input", "file"]
+"""Who may need bytes: an output, the input of a prediction that is not over, an upload."""
+
+
+class DataGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Finished predictions with data that are kept equally long, and when the oldest of them was completed."""
+
+    source: Source
+    model: str
+    key_id: str | None
+    oldest_completed_at: datetime
+
+
+class Removed(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose data was removed, and the SHA-256 of contents that nobody needs since."""
+
+    prediction_ids: tuple[str, ...] = ()
+    freed: tuple[str, ...] = ()
+
+
+class DataStore(Protocol):
+    """What the store knows of data, and its removal. Writing methods are one durable transaction, and a short one."""
+
+    async def get(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
+        """The row, as `predictions.ports.PredictionStore` gives it."""
+        ...
+
+    async def data_groups(self) -> list[DataGroup]:
+        """Every group of finished predictions that still have data; what runs or waits is in none."""
+        ...
+
+    async def due(self, group: DataGroup, completed_by: datetime, limit: int) -> list[str]:
+        """Up to `limit` ids of the group that were completed at `completed_by` or earlier and can be removed."""
+        ...
+
+    def remove_data(self, prediction_ids: Sequence[str], at: datetime) -> Awaitable[Removed]:
+        """Remove input, output, logs and references to files, and record DATA_REMOVED.
+
+        Only of predictions that are terminal and have data, and whose end the reader for webhooks has passed (messages
+        are copies; settled ones go, too). Others are left alone. What happened stays: status, times, error, metrics.
+        The revision grows by one. The events of long logs stay behind, see `remove_events`.
+        """
+        ...
+
+    def remove_events(self, limit: int) -> Awaitable[int]:
+        """Delete up to `limit` events that `remove_data` left behind; gives their number. 0 means that none are left.
+
+        A crash between the two leaves a trace: the events are found again.
+        """
+        ...
+
+    async def stray_owners(self, owner_kind: OwnerKind, made_before: datetime, limit: int) -> list[str]:
+        """Up to `limit` ids of owners that note a need for bytes and have no reason for it any more.
+
+        A prediction's output, after its data was removed; the input of a prediction, after it is over; an upload that
+        was never stored, or not deleted to the end, if its id was made before `made_before`.
+        """
+        ...
+
+    async def last_recorded_at(self) -> datetime | None:
+        """The time of the newest event; None if nothing ever happened."""
+        ...
+
+
+class Bytes(Protocol):
+    """The contents of files (assets fills it)."""
+
+    async def let_go(self, digests: Iterable[str]) -> int:
+        """Delete those contents that nobody needs; gives their number."""
+        ...
+
+    async def release(self, owner_kind: str, owner_id: str) -> int:
+        """End all needs of an owner and delete what nobody else needs; gives the number of deleted contents."""
+        ...
+
+    async def sweep(self) -> int:
+        """Delete all contents that are noted and that nobody needs; gives their number."""
+        ...
+
+    async def sweep_unknown(self, older_than_seconds: float) -> int:
+        """Delete contents that are stored and not even noted, once they are so old; gives their number."""
+        ...
+
+
+class Uploads(Protocol):
+    """Uploaded files (assets fills it)."""
+
+    async def expire(self, at: datetime) -> int:
+        """Remove files whose time was over at `at` and that no prediction needs, some of them; 0 means done."""
+        ...

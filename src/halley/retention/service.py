@@ -1,0 +1,157 @@
+"""Removes the data of finished predictions when its time is over or somebody wants it, and what crashes left behind.
+
+Everything is found again by looking: what is due, half removed or without an owner says so by itself. So it does not
+matter where a crash comes, or how long nobody looked.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final, get_args
+
+from halley.clock import Clock
+from halley.errors import HalleyError, NotFound, Overloaded, WrongState
+from halley.predictions.ports import Bus, Changed
+from halley.retention.calendar import Calendar
+from halley.retention.periods import Periods
+from halley.retention.ports import Bytes, DataStore, OwnerKind, Removed, Uploads
+
+_log = logging.getLogger(__name__)
+
+BATCH: Final = 20  # predictions in one transaction: a create that comes meanwhile waits for a few milliseconds
+EVENTS: Final = 500  # and events
+SHORTEST_LOOK_SECONDS: Final = 1.0
+LONGEST_LOOK_SECONDS: Final = 60.0
+SWEEP_SECONDS: Final = 6 * 3600.0  # between looks at all that is stored, for what a crash left
+UNKNOWN_SECONDS: Final = 3600.0  # contents younger than this may have an owner in a moment
+UNSTORED: Final = timedelta(days=1)  # an upload that takes longer than this is broken off long before
+_OWNERS_AT_ONCE: Final = 100
+_TRIES: Final = 60
+_TRY_SECONDS: Final = 0.1
+
+
+class Retention:
+    """`run` must be going. Everything happens in the loop's thread."""
+
+    def __init__(
+        self, *, store: DataStore, shelf: Bytes, uploads: Uploads, periods: Periods, bus: Bus, clock: Clock
+    ) -> None:
+        self._store = store
+        self._shelf = shelf
+        self._uploads = uploads
+        self._periods = periods
+        self._bus = bus
+        self._clock = clock
+        self._calendar: Calendar | None = None
+        self._swept_at: float | None = None
+
+    async def run(self) -> None:
+        """Look, remove, sweep, until cancelled. A full disk or a busy store is waited out."""
+        while True:
+            try:
+                await self.look()
+            except HalleyError as error:
+                _log.warning("old data could not be removed now: %s", error)
+            await self._clock.sleep(self._look_seconds())
+
+    async def look(self) -> int:
+        """Remove all that is due now, and sweep if it is time; gives the number of predictions without data since."""
+        await self._periods.refresh()
+        if self._calendar is None:
+            self._calendar = Calendar(self._clock, await self._store.last_recorded_at())
+        removed = await self._remove_due(self._calendar)
+        await self._finish()
+        await self._release("input")
+        while await self._uploads.expire(self._calendar.now()):
+            pass
+        now = self._clock.monotonic()
+        if self._swept_at is None or now - self._swept_at >= SWEEP_SECONDS:
+            await self.sweep()
+            self._swept_at = now
+        return removed
+
+    async def sweep(self, unknown_seconds: float = UNKNOWN_SECONDS) -> None:
+        """Look through everything for what a crash left behind, and remove it."""
+        for kind in get_args(OwnerKind):
+            await self._release(kind)
+        count = await self._shelf.sweep() + await self._shelf.sweep_unknown(unknown_seconds)
+        if count:
+            _log.info("deleted %d stored files that nobody needed", count)
+
+    async def remove_now(self, prediction_id: str, account_id: str) -> None:
+        """Remove a prediction's data at once; harmless if it is removed already.
+
+        Raises:
+            NotFound: absent, or somebody else's.
+            WrongState: it is not over.
+            Overloaded: its webhook's message could not be made in all the time that was waited.
+        """
+        row = await self._store.get(prediction_id, account_id)
+        if row is None:
+            raise NotFound(f"There is no prediction {prediction_id}")
+        if not row.is_terminal:
+            raise WrongState(
+                f"The prediction {prediction_id} is {row.status}: its data can be removed once it is over. "
+                "Cancel it first, or wait."
+            )
+        await self._remove_patiently(prediction_id)
+        await self._finish()
+
+    async def _remove_patiently(self, prediction_id: str) -> None:
+        for _ in range(_TRIES):
+            if (await self._remove([prediction_id])).prediction_ids:
+                return
+            row = await self._store.get(prediction_id)
+            if row is None or row.data_removed_at is not None:
+                return
+            await self._clock.sleep(_TRY_SECONDS)  # its end is about to be told to its webhook
+        raise Overloaded(f"The webhook of prediction {prediction_id} is still to be told of its end. Try again.")
+
+    async def _remove_due(self, calendar: Calendar) -> int:
+        count = 0
+        for group in await self._store.data_groups():
+            period = self._periods.of(group.source, group.model, group.key_id)
+            if period is None:
+                continue
+            while due := await self._store.due(group, calendar.now() - period, BATCH):
+                began = self._clock.monotonic()
+                removed = await self._remove(due)
+                count += len(removed.prediction_ids)
+                await self._rest(began)
+        if count:
+            _log.info("removed the data of %d predictions whose time was over", count)
+        return count
+
+    async def _remove(self, prediction_ids: Sequence[str]) -> Removed:
+        removed = await self._store.remove_data(prediction_ids, self._clock.now())
+        for prediction_id in removed.prediction_ids:
+            self._bus.publish(Changed(prediction_id))
+        await self._shelf.let_go(removed.freed)
+        return removed
+
+    async def _finish(self) -> None:
+        """Delete the events that are left of what was removed."""
+        began = self._clock.monotonic()
+        while await self._store.remove_events(EVENTS):
+            await self._rest(began)
+            began = self._clock.monotonic()
+
+    async def _release(self, kind: OwnerKind) -> None:
+        """End the needs of owners that have no reason for them any more."""
+        while owners := await self._store.stray_owners(kind, self._made_before(), _OWNERS_AT_ONCE):
+            for owner_id in owners:
+                await self._shelf.release(kind, owner_id)
+
+    async def _rest(self, began: float) -> None:
+        """Leave the writer to others for as long as it was ours."""
+        if (took := self._clock.monotonic() - began) > 0:
+            await self._clock.sleep(took)
+
+    def _look_seconds(self) -> float:
+        """Until the next look: a sixtieth of the shortest period, within bounds."""
+        shortest = self._periods.shortest
+        wanted = LONGEST_LOOK_SECONDS if shortest is None else shortest.total_seconds() / 60
+        return min(max(wanted, SHORTEST_LOOK_SECONDS), LONGEST_LOOK_SECONDS)
+
+    def _made_before(self) -> datetime:
+        return (self._calendar.now() if self._calendar is not None else self._clock.now()) - UNSTORED

@@ -1,0 +1,155 @@
+"""What has data, for how long, and its removal: `DataStore` in SQL."""
+
+# ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
+
+import sqlite3
+from collections.abc import Awaitable, Sequence
+from datetime import datetime
+from typing import Final
+
+from halley.clock import from_micros, to_micros
+from halley.ids import first_id_at
+from halley.predictions.lifecycle import NO_INPUT
+from halley.predictions.status import EventKind, Source
+from halley.retention.ports import DataGroup, OwnerKind, Removed
+from halley.store.sqlite.book import Book
+from halley.store.sqlite.changes import LASTING_KINDS
+from halley.store.sqlite.deliveries import DROP_SETTLED_BODIES, TOLD_UP_TO
+from halley.store.sqlite.files import drop_references
+from halley.store.sqlite.parts import Part
+from halley.store.sqlite.rows import INSERT_EVENT
+
+# In the words of the index `predictions_with_data`: otherwise it is not used.
+_HAS_DATA: Final = "data_removed_at IS NULL AND completed_at IS NOT NULL"
+_KEY: Final = "ifnull(key_id, '')"
+# Its end is not told to its webhook yet: the message, which is a copy of its own, must be made first.
+_UNTOLD: Final = (
+    "(webhook IS NOT NULL AND EXISTS (SELECT 1 FROM events AS e WHERE e.prediction_id = predictions.id"
+    f' AND e.for_webhook AND e."offset" > coalesce(({TOLD_UP_TO}), 0)))'
+)
+_NEXT_GROUP: Final = (
+    f"SELECT source, model, {_KEY}, completed_at FROM predictions WHERE {_HAS_DATA}"
+    f" AND (source, model, {_KEY}) > (?, ?, ?) ORDER BY source, model, {_KEY}, completed_at LIMIT 1"
+)
+_DUE: Final = (
+    f"SELECT id FROM predictions WHERE {_HAS_DATA} AND source = ? AND model = ? AND {_KEY} = ? AND completed_at <= ?"
+    f" AND NOT {_UNTOLD} ORDER BY completed_at LIMIT ?"
+)
+_WITH_DATA: Final = (
+    "SELECT number, attempts, last_seq, webhook IS NOT NULL FROM predictions"
+    f" WHERE id = ? AND {_HAS_DATA} AND NOT {_UNTOLD}"
+)
+# As `lifecycle.without_data`, and without a look at what is removed: it may be 100 MB.
+_REMOVE: Final = (
+    "UPDATE predictions SET input = ?, output = NULL, files = NULL, logs = '', data_removed_at = ?,"
+    " revision = revision + 1, last_seq = ?, has_progress = ? WHERE number = ?"
+)
+_FORGET_INPUT: Final = "UPDATE queue SET work_input = NULL, context = NULL WHERE prediction_id = ?"
+
+_HALF_REMOVED: Final = (
+    "SELECT number, id FROM predictions INDEXED BY predictions_half_removed"
+    " WHERE data_removed_at IS NOT NULL AND has_progress = 1 LIMIT 1"
+)
+_DELETE_EVENTS: Final = (
+    'DELETE FROM events WHERE "offset" IN'
+    f' (SELECT "offset" FROM events WHERE prediction_id = ? AND kind NOT IN ({LASTING_KINDS}) ORDER BY seq LIMIT ?)'
+)
+_HAS_NO_MORE: Final = "UPDATE predictions SET has_progress = 0 WHERE number = ?"
+_FEW_EVENTS: Final = 64  # so many go in the transaction that removes the rest
+
+_OWNERS: Final = "SELECT DISTINCT owner_id FROM blob_references WHERE owner_kind = '{kind}' AND ({reason}) LIMIT ?2"
+_PREDICTION: Final = "SELECT 1 FROM predictions WHERE id = owner_id"
+_STRAY: Final[dict[str, str]] = {
+    kind: _OWNERS.format(kind=kind, reason=reason)
+    for kind, reason in {
+        "prediction": f"EXISTS ({_PREDICTION} AND data_removed_at IS NOT NULL)",
+        "input": f"EXISTS ({_PREDICTION} AND completed_at IS NOT NULL)",
+        "file": "owner_id < ?1 AND NOT EXISTS (SELECT 1 FROM files WHERE id = owner_id)",
+    }.items()
+}
+_LAST_RECORDED: Final = 'SELECT at FROM events WHERE "offset" = (SELECT max("offset") FROM events)'
+
+
+class RetentionRows(Part):
+    """Fulfils `retention.ports.DataStore`, but `get`."""
+
+    async def data_groups(self) -> list[DataGroup]:
+        return await self._reads.elsewhere(_data_groups)
+
+    async def due(self, group: DataGroup, completed_by: datetime, limit: int) -> list[str]:
+        return await self._reads.elsewhere(_due, group, to_micros(completed_by), limit)
+
+    def remove_data(self, prediction_ids: Sequence[str], at: datetime) -> Awaitable[Removed]:
+        return self._writer.submit(_remove_data, self._book, tuple(prediction_ids), at, committed=self._forget)
+
+    def remove_events(self, limit: int) -> Awaitable[int]:
+        return self._writer.submit(_remove_events, limit)
+
+    async def stray_owners(self, owner_kind: OwnerKind, made_before: datetime, limit: int) -> list[str]:
+        return await self._reads.elsewhere(_stray_owners, owner_kind, first_id_at(made_before), limit)
+
+    async def last_recorded_at(self) -> datetime | None:
+        row = self._reads.one(_LAST_RECORDED)
+        return None if row is None else from_micros(row[0])
+
+    def _forget(self, removed: Removed) -> None:
+        for prediction_id in removed.prediction_ids:
+            self._recent.forget(prediction_id)
+
+
+def _data_groups(connection: sqlite3.Connection) -> list[DataGroup]:
+    # from group to group by the index, never through the rows of one
+    groups: list[DataGroup] = []
+    at = ("", "", "")
+    while (row := connection.execute(_NEXT_GROUP, at).fetchone()) is not None:
+        source, model, key_id, oldest = row
+        at = (source, model, key_id)
+        groups.append(
+            DataGroup(
+                source=Source(source), model=model, key_id=key_id or None, oldest_completed_at=from_micros(oldest)
+            )
+        )
+    return groups
+
+
+def _due(connection: sqlite3.Connection, group: DataGroup, completed_by: int, limit: int) -> list[str]:
+    values = (group.source.value, group.model, group.key_id or "", completed_by, limit)
+    return [prediction_id for (prediction_id,) in connection.execute(_DUE, values)]
+
+
+def _remove_data(connection: sqlite3.Connection, book: Book, prediction_ids: Sequence[str], at: datetime) -> Removed:
+    removed: list[str] = []
+    freed: dict[str, None] = {}
+    for prediction_id in prediction_ids:
+        row = connection.execute(_WITH_DATA, (prediction_id,)).fetchone()
+        if row is None:
+            continue
+        number, attempt, last_seq, has_webhook = row
+        has_more = last_seq > _FEW_EVENTS
+        if not has_more:
+            connection.execute(_DELETE_EVENTS, (prediction_id, _FEW_EVENTS))
+        offset = book.take_offsets(1)
+        event = (offset, prediction_id, last_seq + 1, attempt, EventKind.DATA_REMOVED, to_micros(at), b"null", False)
+        connection.execute(INSERT_EVENT, event)
+        connection.execute(_REMOVE, (NO_INPUT, to_micros(at), last_seq + 1, has_more, number))
+        if has_webhook:
+            connection.execute(DROP_SETTLED_BODIES, (prediction_id,))
+        connection.execute(_FORGET_INPUT, (prediction_id,))  # it is there if a canceled one's holder is not done yet
+        freed.update(dict.fromkeys(drop_references(connection, "prediction", prediction_id)))
+        removed.append(prediction_id)
+    return Removed(prediction_ids=tuple(removed), freed=tuple(freed))
+
+
+def _remove_events(connection: sqlite3.Connection, limit: int) -> int:
+    row = connection.execute(_HALF_REMOVED).fetchone()
+    if row is None:
+        return 0
+    number, prediction_id = row
+    deleted = connection.execute(_DELETE_EVENTS, (prediction_id, limit)).rowcount
+    if deleted < limit:
+        connection.execute(_HAS_NO_MORE, (number,))
+    return max(deleted, 1)  # there may be others
+
+
+def _stray_owners(connection: sqlite3.Connection, owner_kind: OwnerKind, made_before: str, limit: int) -> list[str]:
+    return [owner_id for (owner_id,) in connection.execute(_STRAY[owner_kind], (made_before, limit))]
