@@ -146,12 +146,16 @@ class _Event:
     data: bytes
 
 
+_AFTERWARDS: Final = {"data_removed", "repeated"}
+_BY_CALLERS: Final = {"created", "cancel_requested", "repeated"}  # no holder of a lease writes these
+
+
 def _stale(events: list[_Event]) -> str | None:
     """The first event that a holder wrote after its attempt was lost, or after the end."""
     lost = 0
     over = False
     for event in events:
-        if over and event.kind != "data_removed":
+        if over and event.kind not in _AFTERWARDS:
             return f"{event.kind} after the end"
         if event.kind == "finished":
             over = True
@@ -162,6 +166,6 @@ def _stale(events: list[_Event]) -> str | None:
                 return f"attempt {event.attempt} was lost and ended it as {finish['status']}"
         elif event.kind == "attempt_lost":
             lost = max(lost, event.attempt)
-        elif event.kind != "created" and event.attempt <= lost:
+        elif event.kind not in _BY_CALLERS and event.attempt <= lost:
             return f"{event.kind} of attempt {event.attempt}, which was lost"
     return None

@@ -108,7 +108,7 @@ class World:
 
     def replicas(self, model: str) -> list[psutil.Process]:
         """Processes that have this model loaded, each with its keeper before it."""
-        found = [each for each in self.processes(f'"ref":"{model}.py') if "serve" in each.cmdline()]
+        found = [each for each in self.processes(f'"ref":"{model}.py') if _has(each, "serve")]
         return sorted(found, key=lambda each: each.pid)
 
     def check_replaced(self, model: str) -> None:

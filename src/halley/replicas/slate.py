@@ -18,7 +18,9 @@ TEXT_AT: Final = RAW_AT + RAW_BYTES
 SIZE_BYTES: Final = 512 * 2**10
 PIPE_LIMIT_BYTES: Final = 2**20  # the largest that a pipe can be made
 
-_ENDS: Final = Struct("=II")
+RAW_IS_NOTED: Final = 2**32
+
+_STATE: Final = Struct("=Q")
 _RECORD: Final = Struct("<IQH")
 
 
@@ -71,7 +73,8 @@ class Slate:
 
         A model may have written into the memory, too: whatever lies there, this returns.
         """
-        end, raw_is_noted = _ENDS.unpack(os.pread(self._memory, _ENDS.size, 0))
+        (state,) = _STATE.unpack(os.pread(self._memory, _STATE.size, 0))
+        raw_is_noted, end = divmod(state, RAW_IS_NOTED)
         found = list(_records(os.pread(self._memory, max(0, min(end, SIZE_BYTES) - TEXT_AT), TEXT_AT)))
         raw = b"" if raw_is_noted else os.pread(self._memory, RAW_BYTES, RAW_AT).rstrip(b"\0")
         raw += self._rest_of_pipe()

@@ -4,10 +4,10 @@ The server made the memory and reads it when the process is gone, however it wen
 because it waited to be sent together with more. What comes out of the pipe is read straight into it, for the same
 reason.
 
-Layout, which `halley.replicas.slate` reads: two native numbers, the end of the records and whether RAW is among them;
-at RAW_AT what was read from the pipe last; from TEXT_AT on the records. A record is: the length of its text, how many
-characters its prediction had said before, the length of its prediction's id, that id (empty: the replica itself), the
-text. The last record's length is 0; it goes on to the end.
+Layout, which `halley.replicas.slate` reads: one native number, the end of the records and above it RAW_IS_NOTED (one
+number, since we may be killed between any two writes); at RAW_AT what was read from the pipe last; from TEXT_AT on the
+records. A record is: the length of its text, how many characters its prediction had said before, the length of its
+prediction's id, that id (empty: the replica itself), the text. The last record's length is 0; it goes on to the end.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ RAW_BYTES = 64 * 2**10  # what a pipe holds
 TEXT_AT = RAW_AT + RAW_BYTES
 SIZE_BYTES = 512 * 2**10  # room for the longest text that waits at all: LOG_FRAME_CHARS of four bytes each
 
+RAW_IS_NOTED = 2**32  # what was read from the pipe last is among the records
+
 _LENGTH = struct.Struct("<I")
 _RECORD = struct.Struct("<IQH")
 _EMPTY = bytes(RAW_BYTES)
@@ -38,10 +40,11 @@ class Slate:
         self._memory = mmap.mmap(-1 if descriptor is None else descriptor, SIZE_BYTES)
         if descriptor is not None:
             os.close(descriptor)
-        self._ends = memoryview(self._memory)[:8].cast("I")
+        self._state = memoryview(self._memory)[:8].cast("Q")
         self._raw = memoryview(self._memory)[RAW_AT:TEXT_AT]
         self._buffers = [self._raw]
         self._end = TEXT_AT
+        self._noted = 0  # or RAW_IS_NOTED
         self._last: Optional[Prediction] = None
         self._last_at = 0  # where its record begins
         self._last_text_at = 0
@@ -57,7 +60,8 @@ class Slate:
     def forget(self, size: int) -> None:
         """So many bytes that were read last are noted, or nobody's."""
         self._raw[:size] = _EMPTY[:size]
-        self._ends[1] = 0
+        self._noted = 0
+        self._state[0] = self._end
 
     def note(self, target: Prediction, text: str, is_raw: bool) -> bool:
         """Note what `target` says, before that is counted as said. False: no room, send what waits and clear.
@@ -73,16 +77,18 @@ class Slate:
             return False
         end = self._end + len(data)
         self._memory[self._end : end] = data
-        self._ends[0] = self._end = end
+        self._end = end
         if is_raw:
-            self._ends[1] = 1
+            self._noted = RAW_IS_NOTED
+        self._state[0] = end + self._noted
         return True
 
     def clear(self) -> None:
         """Everything noted is sent."""
         if self._end != TEXT_AT:
             self._last = None
-            self._ends[0] = self._end = TEXT_AT
+            self._end = TEXT_AT
+            self._state[0] = TEXT_AT + self._noted
 
     def _begin(self, target: Prediction, size: int) -> bool:
         self._close()
