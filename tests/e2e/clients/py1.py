@@ -5,6 +5,7 @@ import hashlib
 import json
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import replicate
@@ -195,6 +196,26 @@ def verify(headers, body):
     except WebhookValidationError as error:
         return {"secret": secret.key, "valid": False, "error": type(error).__name__}
     return {"secret": secret.key, "valid": True}
+
+
+def call(wait, seconds=0.5):
+    if wait:
+        return replicate.run("demo/sleep", input={"seconds": seconds})
+    made = replicate.models.predictions.create("demo/sleep", input={"seconds": seconds})
+    made.wait()
+    return made.output
+
+
+def calls(wait, at_once):
+    with ThreadPoolExecutor(2 if at_once else 1) as pool:
+        return list(pool.map(lambda _: call(wait), range(2)))
+
+
+def call_in_vain():
+    try:
+        return call(wait=True)
+    except httpx.TransportError as error:
+        return str(error)
 
 
 if __name__ == "__main__":

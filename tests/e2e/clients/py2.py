@@ -5,6 +5,7 @@ import json
 import sys
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import replicate
@@ -141,6 +142,18 @@ def unknown_model():
     except APIStatusError as error:
         return {"status": error.status_code, "text": str(error)}
     return None
+
+
+def call(wait, seconds=0.5):
+    if wait:
+        return replicate.run("demo/sleep", input={"seconds": seconds})
+    made = replicate.models.predictions.create(model_owner="demo", model_name="sleep", input={"seconds": seconds})
+    return replicate.predictions.wait(made.id).output
+
+
+def calls(wait, at_once):
+    with ThreadPoolExecutor(2 if at_once else 1) as pool:
+        return list(pool.map(lambda _: call(wait), range(2)))
 
 
 def secret():

@@ -24,6 +24,12 @@ async function latest(model) {
   return `${model}:${(await replicate.models.get(owner, name)).latest_version.id}`;
 }
 
+async function call(wait, seconds = 0.5) {
+  if (wait) return replicate.run("demo/sleep", { input: { seconds } });
+  const made = await replicate.predictions.create({ model: "demo/sleep", input: { seconds } });
+  return (await replicate.wait(made)).output;
+}
+
 const ref = async (model, pinned) => (pinned ? latest(model) : model);
 
 // Read a stream as the client does, and come back with the last id until it has ended.
@@ -200,6 +206,13 @@ const cases = {
       return { status: error.response.status, text: error.message };
     }
     return null;
+  },
+  async call({ wait, seconds = 0.5 }) {
+    return call(wait, seconds);
+  },
+  async calls({ wait, at_once }) {
+    if (at_once) return Promise.all([call(wait), call(wait)]);
+    return [await call(wait), await call(wait)];
   },
   async told({ webhook, events }) {
     const made = await replicate.predictions.create({
