@@ -35,6 +35,7 @@ class Exchange:
         self._server = socket.create_connection(("127.0.0.1", self.proxy.target), 10)
         self._server.settimeout(70)
         self._server.sendall(self._request)
+        self.proxy.sent += 1
 
     def answer(self) -> bytes:
         """The whole answer of the server; OSError if there is none."""
@@ -125,6 +126,7 @@ class BreakingProxy:
         self.target = target
         self.stored = stored
         self.creates: list[Headers] = []
+        self.sent = 0  # requests that the server was given
         self._plan = list(plan)
         self._before = before
         self._lock = threading.Lock()

@@ -5,6 +5,7 @@ python build.py serve ARGUMENTS...   with FAULT_FOLDER=folder and FAULT_PLANTED=
 The folder is how a test talks to it, by files that it makes and removes:
 
     strike   "before_commit 0.5": the process kills itself there, with that chance, once a create is in the commit
+    stall    commits that carry a create wait while it is there; `stalled` is there while one waits
     full     the database may not grow beyond its present size, and the blobs take nothing
 
 The planted bugs of the store exist in its constructor only, and only this build can pass them. Those of webhooks are
@@ -34,6 +35,8 @@ from halley.store.sqlite import SqliteStore, open_sqlite
 from halley.webhooks.updates import Updates
 
 STRIKE: Final = "strike"
+STALL: Final = "stall"
+STALLED: Final = "stalled"
 FULL: Final = "full"
 FULL_NOW: Final = "full-now"
 """The server makes it once the database may not grow, and removes it when it may again."""
@@ -48,6 +51,8 @@ class Strikes:
 
     def __init__(self, folder: Path) -> None:
         self._order = folder / STRIKE
+        self._stall = folder / STALL
+        self._stalled = folder / STALLED
         self._chance = random.Random(os.getpid())
         self._submitted = False
         self._carries_create = False
@@ -62,6 +67,8 @@ class Strikes:
             self._carries_create, self._submitted = self._submitted, False
         if not self._carries_create:
             return
+        if point == "before_commit":
+            self._wait_while_stalled()
         try:
             where, chance = self._order.read_text().split()
         except (FileNotFoundError, ValueError):  # no order, or half an order
@@ -71,6 +78,14 @@ class Strikes:
         if point == "before_commit":
             time.sleep(LINGER_SECONDS)
         os.kill(os.getpid(), signal.SIGKILL)
+
+    def _wait_while_stalled(self) -> None:
+        if not self._stall.exists():
+            return
+        self._stalled.touch()
+        while self._stall.exists():
+            time.sleep(LOOK_SECONDS)
+        self._stalled.unlink()
 
 
 class Disk:
