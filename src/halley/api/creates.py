@@ -73,13 +73,12 @@ async def _create(call: Call, parts: Parts, reference: str | None) -> Answer:
         cancel_abandoned=call.identity.key.options.cancel_abandoned if abandoned is None else abandoned,
     )
     wish = _Wish(request, wait, abandoned)
-    asked = b"%b\n%b" % (b"" if reference is None else reference.encode(), str(cancel_after).encode())
-    idempotency = read_key(call, parts, asked, members)
+    idempotency = read_key(call, parts, (reference, cancel_after), members)
     if idempotency is not None:
         used = call.scope[ATTEMPT_KEY] = parts.repeats.use_key(call.account_id, idempotency.key)
         with used:
             return used.until_answered(await _under_key(call, parts, wish, idempotency))
-    asked = b"%b\n%b" % (call.identity.key.id.encode(), asked)
+    asked = (call.identity.key.id, reference, cancel_after)
     attempt = parts.repeats.begin(asked=asked, body=body, count=_count(call), begun_at=call.started_at)
     call.scope[ATTEMPT_KEY] = attempt
     with attempt:

@@ -9,6 +9,7 @@ import msgspec
 
 from halley.api.asgi import Call
 from halley.api.parts import Parts
+from halley.api.repeats import Asked
 from halley.errors import BadRequest
 from halley.predictions.repeats import IdempotencyKey
 
@@ -17,7 +18,7 @@ REPLAYED: Final = (b"idempotency-replayed", b"true")
 _KEY: Final = re.compile(rb"[!-~]{1,255}")
 
 
-def read_key(call: Call, parts: Parts, asked: bytes, members: dict[str, Any]) -> IdempotencyKey | None:
+def read_key(call: Call, parts: Parts, asked: Asked, members: dict[str, Any]) -> IdempotencyKey | None:
     """The key that the caller gave, with the digest of the request; None without the header.
 
     `asked` says what beside the body makes requests differ. Bodies are compared as JSON values: the order of names and
@@ -36,6 +37,6 @@ def read_key(call: Call, parts: Parts, asked: bytes, members: dict[str, Any]) ->
         )
     return IdempotencyKey(
         key=key.decode("ascii"),
-        digest=sha256(asked + b"\0" + msgspec.json.encode(members, order="sorted")).digest(),
+        digest=sha256(repr(asked).encode() + b"\0" + msgspec.json.encode(members, order="sorted")).digest(),
         expires_at=parts.clock.now() + timedelta(seconds=parts.limits.idempotency_seconds),
     )

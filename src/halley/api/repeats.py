@@ -31,6 +31,9 @@ from halley.errors import CreateInFlight
 from halley.predictions.records import Prediction
 from halley.predictions.status import Status
 
+Asked = tuple[str | float | None, ...]
+"""Who asks for what, as far as it is not in the body."""
+
 ATTEMPT_KEY: Final = "halley.attempt"  # in a request's scope: what the protocol drops when its connection is lost
 COUNTED_SECONDS: Final = 120.0
 DROPPED_SECONDS: Final = 2.0
@@ -47,8 +50,7 @@ class Answering:
 
     __slots__ = ("_is_later",)
 
-    def __init__(self) -> None:
-        self._is_later = False
+    _is_later: bool
 
     def drop(self) -> None:
         """The peer closed the connection before the last byte of the answer was written.
@@ -118,8 +120,8 @@ class Attempt(Answering):
         "prediction_id",
     )
 
-    def __init__(self, repeats: "Repeats", asked: bytes, body: bytes, count: int | None, begun_at: float) -> None:
-        super().__init__()
+    def __init__(self, repeats: "Repeats", asked: Asked, body: bytes, count: int | None, begun_at: float) -> None:
+        self._is_later = False
         self._repeats = repeats
         self._asked = asked
         self._body = body if len(body) <= _KEPT_BODY_BYTES else blake2b(body).digest()
@@ -134,8 +136,9 @@ class Attempt(Answering):
     def digest(self) -> bytes:
         """Of who asked for what. The body is let go."""
         if self._digest is None:
-            self._digest = blake2b(self._asked + b"\0" + self._body, digest_size=16).digest()
-            self._asked = self._body = b""
+            asked = repr(self._asked).encode()
+            self._digest = blake2b(asked + b"\0" + self._body, digest_size=16).digest()
+            self._asked, self._body = (), b""
         return self._digest
 
     def claim(self, prediction_id: str) -> None:
@@ -181,7 +184,7 @@ class KeyInUse(Answering):
     __slots__ = ("_held", "_place")
 
     def __init__(self, held: "dict[tuple[str, str], KeyInUse]", place: tuple[str, str]) -> None:
-        super().__init__()
+        self._is_later = False
         self._held = held
         self._place = place
 
@@ -220,7 +223,7 @@ class Repeats:
         used = self._keys[place] = KeyInUse(self._keys, place)
         return used
 
-    def begin(self, *, asked: bytes, body: bytes, count: int | None, begun_at: float) -> Attempt:
+    def begin(self, *, asked: Asked, body: bytes, count: int | None, begun_at: float) -> Attempt:
         """A create whose body is here. `asked` says who asks for what; `count` is the client's own, if it counts."""
         return Attempt(self, asked, body, count, begun_at)
 
