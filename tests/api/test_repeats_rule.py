@@ -227,7 +227,7 @@ def check(calls: list[Call], stalls: list[Stall], *, one_each: bool) -> None:
     asyncio.run(run())
 
 
-often = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+often = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @often
