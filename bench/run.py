@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from math import isnan, nan
 from pathlib import Path
 
-from machine import SERVER_CORE, fdatasyncs_per_second, free_port, pss_mb, running, wait_port, wrk
+from machine import LOAD_CORE, SERVER_CORE, fdatasyncs_per_second, free_port, pss_mb, running, wait_port, wrk
 
 HERE = Path(__file__).resolve().parent
 ADMIN_KEY = "bench-admin-key-0123456789-abcdefghijkl"
@@ -156,6 +156,13 @@ def bench_runner(table, seconds):
             table.row(ALONE.format(kind), int(clients), {**result, "cpu": nan, "per_cpu": nan, "bad": 0})
     middle = measured["cold_start_ms"]
     print(f"cold start of a no-op model, process to ready: median {middle:.0f} ms of 7 (floor: at most 200)")
+
+
+def bench_live(peers):
+    """A program of its own, because its clients are thousands and belong on the load's core."""
+    command = ["taskset", "-c", LOAD_CORE, sys.executable, HERE / "live.py"]
+    command += ["--peers", peers] if peers is not None else []
+    subprocess.run([*map(str, command)], check=True)
 
 
 def bench_files():
@@ -310,7 +317,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", type=Path, help="the environment that holds cog and LitServe")
     parser.add_argument("--seconds", type=int, default=3, help="of each stretch")
-    parser.add_argument("--only", default="halley,runner,nginx,cog,litserve,command,files", help="rows to measure")
+    parser.add_argument("--only", default="halley,runner,nginx,cog,litserve,command,live,files", help="rows to measure")
     options = parser.parse_args()
     rows = set(options.only.split(","))
     if shutil.which("wrk") is None:
@@ -334,6 +341,8 @@ def main():
             fresh = home / "fresh"  # what a new user has: nothing in the database yet
             fresh.mkdir()
             bench_command(fresh)
+        if "live" in rows:
+            bench_live(options.peers)
         if "files" in rows:
             bench_files()
         summary(table)

@@ -15,6 +15,7 @@ import msgspec
 import uvloop
 
 from halley.api.server import Server, listen, make_server
+from halley.app.descriptors import raise_limit
 from halley.app.parts import OpenStore, Parts, build
 from halley.app.tls import Tls, Trust, open_tls
 from halley.app.wanted import Wanted, wanted_models
@@ -70,6 +71,7 @@ def run_server(
     for item in wanted:
         if item.is_named and not reload:
             item.read()  # better refused before anything is opened
+    raise_limit()
     with hold(settings.data) as folder:
         return uvloop.run(
             _serve(

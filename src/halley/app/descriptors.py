@@ -1,0 +1,31 @@
+"""Open files: each connection is one, and so is each waiting client."""
+
+import logging
+import resource
+from typing import Final
+
+_log: Final = logging.getLogger(__name__)
+ENOUGH: Final = 8192  # for 5,000 held requests, 1,000 streams and everything else
+_MOST: Final = 2**20  # a limit without end is refused by some systems
+
+
+def raise_limit() -> int:
+    """Let this process open as many files as it may, and warn if that is little. Returns how many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST if hard == resource.RLIM_INFINITY else min(hard, _MOST)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        wanted = soft
+    else:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (ValueError, OSError) as error:
+            _log.warning("the limit of open files stays at %d: %s", soft, error)
+            wanted = soft
+    if 0 <= wanted < ENOUGH:
+        _log.warning(
+            "this process may open %d files, so about %d clients may be connected at once; "
+            "raise the hard limit (LimitNOFILE= of systemd, or ulimit -Hn) for more",
+            wanted,
+            max(0, wanted - 100),
+        )
+    return wanted
