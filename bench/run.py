@@ -23,6 +23,7 @@ from machine import LOAD_CORE, SERVER_CORE, fdatasyncs_per_second, free_port, ps
 HERE = Path(__file__).resolve().parent
 ADMIN_KEY = "bench-admin-key-0123456789-abcdefghijkl"
 AUTH = f"Authorization: Bearer {ADMIN_KEY}"
+ASSET_BYTES = 2_000_000
 PROMPT = {"input": {"prompt": "an astronaut riding a horse on mars, hd, dramatic lighting, detailed"}}
 ALONE = "halley runner alone, {}, no HTTP"
 CALLED_COG = "cog 0.23.1 called by Python, {}"
@@ -125,26 +126,56 @@ def bench_halley(table, seconds, home):
     return answer
 
 
-def bench_nginx(table, seconds, home, answer):
-    if shutil.which("nginx") is None:
-        print("nginx is not installed: left out")
-        return
+@contextmanager
+def running_nginx(home, location):
+    """An nginx with one worker; yields its process and URL."""
     port = free_port()
-    quoted = answer.replace("\\", "\\\\").replace("'", "\\'").replace("$", "")
+    user = "user root; " if os.geteuid() == 0 else ""  # else its worker may not read what is ours
     (home / "nginx.conf").write_text(
-        f"worker_processes 1; daemon off; pid {home}/nginx.pid; error_log {home}/nginx.log;\n"
+        f"{user}worker_processes 1; daemon off; pid {home}/nginx.pid; error_log {home}/nginx.log;\n"
         "events { worker_connections 4096; }\n"
         "http { access_log off; keepalive_requests 100000000; default_type application/json;\n"
         + "".join(f" {kind}_temp_path {home}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-        + f"\n server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ return 200 '{quoted}'; }} }} }}\n"
+        + f"\n server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ {location} }} }} }}\n"
     )
     with running(["nginx", "-c", home / "nginx.conf"], port) as process:
+        yield process, f"http://127.0.0.1:{port}"
+
+
+def bench_nginx(table, seconds, home, answer):
+    quoted = answer.replace("\\", "\\\\").replace("'", "\\'").replace("$", "")
+    with running_nginx(home, f"return 200 '{quoted}';") as (process, url):
         for connections in (1, 64):
             table.row(
                 "nginx return of the same body",
                 connections,
-                wrk(process, f"http://127.0.0.1:{port}/", connections=connections, seconds=seconds),
+                wrk(process, f"{url}/", connections=connections, seconds=seconds),
             )
+
+
+def bench_asset(table, seconds, home):
+    """One output file of 2 MB, beside nginx that sends the very same file of the data folder."""
+    port = free_port()
+    (home / "halley.toml").write_text(f'[models."bench/asset"]\npath = "{HERE}/models/two_megabytes.py"\n')
+    command = [*HALLEY, "serve", "--no-demo", "--port", str(port), "--data", str(home / "data")]
+    create = f"http://127.0.0.1:{port}/v1/models/bench/asset/predictions"
+    done = {}
+
+    def ready():
+        done.update(until(lambda: ask(create, {"input": {}}, ("Prefer: wait",))))
+
+    command += ["--config", str(home / "halley.toml")]
+    with running(command, port, env=halley_environment(home), cwd=home, ready=ready) as process:
+        for connections in (1, 16):
+            measured = wrk(process, done["output"], connections=connections, seconds=seconds)
+            table.row("halley, a 2 MB asset", connections, measured)
+    (path,) = (path for path in (home / "data/blobs").glob("*/*") if path.stat().st_size == ASSET_BYTES)
+    path.chmod(0o644)
+    serve_file = f"sendfile on; root {path.parent};"
+    with running_nginx(home, serve_file) as (process, url):
+        for connections in (1, 16):
+            measured = wrk(process, f"{url}/{path.name}", connections=connections, seconds=seconds)
+            table.row("nginx, the same file by sendfile", connections, measured)
 
 
 def bench_runner(table, seconds):
@@ -297,6 +328,10 @@ def summary(table):
     cog = "cog 0.23.1, async, 64 slots (not durable)"
     get = ("halley GET, terminal prediction", 64)
     ratio("GET, share of nginx return per CPU-second at 64", get, ("nginx return of the same body", 64), "per_cpu")
+    asset, sendfile = "halley, a 2 MB asset", "nginx, the same file by sendfile"
+    for connections in (1, 16):
+        title = f"2 MB asset, share of nginx sendfile per CPU-second at {connections}"
+        ratio(title, (asset, connections), (sendfile, connections), "per_cpu", " (target: 0.50)")
     ratio("lifecycle, times cog async at 64", life, (cog, 64), "rate")
     ratio("lifecycle, times LitServe at 64", life, ("LitServe 0.2.19 (not durable)", 64), "rate")
     ratio("lifecycle over HTTP, times cog async at 8", life8, (cog, 8), "rate")
@@ -317,7 +352,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", type=Path, help="the environment that holds cog and LitServe")
     parser.add_argument("--seconds", type=int, default=3, help="of each stretch")
-    parser.add_argument("--only", default="halley,runner,nginx,cog,litserve,command,live,files", help="rows to measure")
+    parser.add_argument(
+        "--only", default="halley,asset,runner,nginx,cog,litserve,command,live,files", help="rows to measure"
+    )
     options = parser.parse_args()
     rows = set(options.only.split(","))
     if shutil.which("wrk") is None:
@@ -329,6 +366,13 @@ def main():
         answer = bench_halley(table, options.seconds, home) if "halley" in rows else "{}"
         if "runner" in rows:
             bench_runner(table, options.seconds)
+        if shutil.which("nginx") is None and rows & {"nginx", "asset"}:
+            print("nginx is not installed: left out, and the asset that is compared with it")
+            rows -= {"nginx", "asset"}
+        if "asset" in rows:
+            fresh = home / "asset"
+            fresh.mkdir()
+            bench_asset(table, options.seconds, fresh)
         if "nginx" in rows:
             bench_nginx(table, options.seconds, home, answer)
         for name, measure in (("cog", bench_cog), ("litserve", bench_litserve)):

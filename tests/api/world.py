@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from halley.api.protocol import leave
 from halley.assets.files import Files
 from halley.assets.links import LinkSigner
 from halley.assets.shelf import Shelf
+from halley.blobs.files import FileBlobs
 from halley.blobs.memory import MemoryBlobs
 from halley.bus.local import LocalBus
 from halley.egress import Egress, Rules
@@ -123,13 +125,12 @@ class Connection:
 class World:
     """Everything a test needs to make requests and to play the worker."""
 
-    def __init__(self, *, store: "CountingStore | None" = None, **groups: Any) -> None:
-        from pathlib import Path
-
+    def __init__(self, *, store: "CountingStore | None" = None, blobs_at: Path | None = None, **groups: Any) -> None:
+        """Blobs are in memory, or in files of a folder."""
         self.settings = Settings(data=Path("/nowhere"), **groups)
         self.clock = FakeClock()
         self.store = self.counting = store or CountingStore()
-        self.blobs = MemoryBlobs()
+        self.blobs: Any = MemoryBlobs() if blobs_at is None else FileBlobs(blobs_at)
         self.hub = Hub()
         self.bus = LocalBus()
         self.bus.subscribe(self.hub.receive)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Mapping
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from typing import Final
 
 from halley.api.asgi import (
@@ -131,6 +131,7 @@ class Api:
         """Take a hint from the bus: what was kept about a changed prediction is forgotten."""
         if type(hint) is Changed:
             self.parts.cache.forget(hint.prediction_id)
+            self.parts.delivered.forget(hint.prediction_id)
             self.parts.batches.forget(hint.prediction_id)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -163,9 +164,23 @@ class Api:
         """Send what came of a request; the last three are those of ASGI."""
         del receive
         answer = outcome if isinstance(outcome, Answer) else _refusal(outcome, exchange)
+        with answer.file or nullcontext():
+            await _send(answer, self.headers_of(exchange, answer), exchange, scope, send)
+        self.note(exchange, answer)
+
+    def headers_of(self, exchange: Exchange, answer: Answer) -> Headers:
+        """All headers of an answer but those that the server itself adds."""
         if self._origins:
             self._add_cors(exchange, answer)
-        await _send(answer, exchange, scope, send)
+        headers = answer.headers
+        if not any(name == b"cache-control" for name, _ in headers):
+            headers = [*headers, _NO_STORE]
+        if answer.chunks is None and answer.file is None and answer.status not in NO_BODY:
+            headers = [*headers[:1], (b"content-length", str(len(answer.body)).encode()), *headers[1:]]
+        return [*headers, (REQUEST_ID_HEADER, exchange.request_id.encode())]
+
+    def note(self, exchange: Exchange, answer: Answer) -> None:
+        """Write into the access log that the answer was sent."""
         if self._logs_access:
             self._log_access(exchange, answer.status)
 
@@ -277,22 +292,16 @@ async def _given(later: Later) -> Outcome:
         later.leave()
 
 
-async def _send(answer: Answer, exchange: Exchange, scope: Scope, send: Send) -> None:
-    headers = answer.headers
-    if not any(name == b"cache-control" for name, _ in headers):
-        headers = [*headers, _NO_STORE]
-    if answer.chunks is None and answer.status not in NO_BODY:
-        headers = [*headers[:1], (b"content-length", str(len(answer.body)).encode()), *headers[1:]]
-    headers = [*headers, (REQUEST_ID_HEADER, exchange.request_id.encode())]
+async def _send(answer: Answer, headers: Headers, exchange: Exchange, scope: Scope, send: Send) -> None:
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     has_body = exchange.method != "HEAD" and answer.status not in NO_BODY
-    if answer.chunks is not None:
-        async with aclosing(answer.chunks) as chunks:
-            if has_body:
-                async for chunk in chunks:
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                    if GONE_KEY in scope:
-                        return
+    chunks = answer.chunks if answer.file is None else answer.file.chunks()
+    if has_body and chunks is not None:
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                if GONE_KEY in scope:
+                    return
     await send({"type": "http.response.body", "body": answer.body if has_body else b""})
 
 

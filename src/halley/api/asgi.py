@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from halley.api.sendfile import FileBody
 from halley.errors import BadRequest, NotAuthenticated
 from halley.keys.service import Identity
 
@@ -20,7 +21,7 @@ NO_BODY: Final = frozenset({204, 304})
 
 
 class Answer(msgspec.Struct, kw_only=True):
-    """What goes out: a body in one piece, or `chunks` in as many as it takes (then no length is added).
+    """What goes out: a body in one piece, or `chunks` in as many as it takes, or a `file` (no length is added then).
 
     With `later` it is not known yet, and everything else here means nothing.
     """
@@ -29,6 +30,7 @@ class Answer(msgspec.Struct, kw_only=True):
     headers: Headers = []
     body: bytes = b""
     chunks: AsyncGenerator[bytes, None] | None = None
+    file: FileBody | None = None
     later: "Later | None" = None
 
 

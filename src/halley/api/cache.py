@@ -1,4 +1,4 @@
-"""Encoded answers about terminal predictions: the hottest read of all is served from here.
+"""Encoded answers about terminal predictions: the hottest read of all is served from here. And where links lead.
 
 An entry is found by account, id and variant, so that a hit also answers whose it is. It is taken as current for a few
 seconds after it was compared with the row; a hint about the prediction ends it at once. Hints may be lost, hence both.
@@ -8,10 +8,15 @@ Where its links are renewed or its data ends sooner than in a few seconds, it is
 from collections import OrderedDict
 from typing import Final
 
+from halley.assets.links import Delivery
+from halley.predictions.records import OutputFile
+
 LIMIT_BYTES: Final = 48 * 2**20
 _ONE_LIMIT_BYTES: Final = 2**20
 _OVERHEAD_BYTES: Final = 600  # keys, entry and index
 FRESH_SECONDS: Final = 5.0  # as long as a verified key counts
+
+FILES_LIMIT: Final = 4096
 
 _HEAD: Final = b"content-type: application/json\r\ncontent-length: %d\r\netag: %b\r\ncache-control: no-store\r\n"
 
@@ -85,6 +90,41 @@ class AnswerCache:
         keys.remove(key)
         if not keys:
             del self._keys[key[1]]
+
+
+class DeliveredFiles:
+    """Where links led a moment ago: players and downloads ask again and again, for part after part.
+
+    Like an answer, a file counts for a few seconds, and a hint about its prediction ends it at once. The right to it is
+    part of what is kept, its end is the caller's to check.
+    """
+
+    def __init__(self, limit: int = FILES_LIMIT) -> None:
+        self._limit = limit
+        self._kept: dict[str, dict[str, tuple[Delivery, OutputFile, float]]] = {}
+        self._count = 0
+
+    def fresh(self, capability: str, now: float) -> tuple[Delivery, OutputFile] | None:
+        """The right and the file, if they were looked up a moment ago (monotonic seconds)."""
+        kept = self._kept.get(capability.partition("-")[0], _NO_FILES).get(capability)
+        if kept is None or now - kept[2] > FRESH_SECONDS:
+            return None
+        return kept[:2]
+
+    def put(self, capability: str, delivery: Delivery, file: OutputFile, now: float) -> None:
+        """Keep what was looked up now; that of the oldest predictions goes."""
+        files = self._kept.setdefault(delivery.prediction_id, {})
+        self._count += capability not in files
+        files[capability] = delivery, file, now
+        while self._count > self._limit:
+            self.forget(next(iter(self._kept)))
+
+    def forget(self, prediction_id: str) -> None:
+        """Something about this prediction has changed."""
+        self._count -= len(self._kept.pop(prediction_id, _NO_FILES))
+
+
+_NO_FILES: Final[dict[str, tuple[Delivery, OutputFile, float]]] = {}
 
 
 def _size(kept: Kept) -> int:

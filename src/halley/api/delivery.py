@@ -4,14 +4,18 @@ Answered with 200 and the bytes, never with a redirect: one client would fail, a
 Source: contract sections 0.6, 0.7, 13.3 and 14.
 """
 
+import os
 from collections.abc import AsyncGenerator
 from typing import Final
 
 from halley.api.asgi import Answer, Call
 from halley.api.parts import Parts
-from halley.assets.content import Plan, plan
+from halley.api.sendfile import FileBody
+from halley.assets.content import Conditions, Plan, plan
 from halley.assets.links import check_download
+from halley.assets.ports import StoredFile
 from halley.errors import Forbidden, NotFound
+from halley.predictions.records import OutputFile
 
 _GONE: Final = "This file does not exist, or not any more. Read the prediction again to get a fresh link."
 
@@ -20,32 +24,25 @@ _NO_CHUNKS: Final[tuple[bytes, ...]] = ()
 
 async def output_file(call: Call, parts: Parts) -> Answer:
     """Row 39: one output file. The name at the end of the path is for the reader's copy only."""
-    delivery = parts.links.verify(call.params[0])
-    row = await parts.predictions.find(delivery.prediction_id)
-    if row is None or row.data_removed_at is not None:
-        raise NotFound(_GONE)
-    files = (await parts.predictions.filled(row)).files
-    file = next((file for file in files if file.index == delivery.index), None)
-    if file is None:
-        raise NotFound(_GONE)
-    max_age = delivery.expires_at - int(parts.clock.now().timestamp())
-    planned = plan(
-        name=file.name,
-        content_type=file.content_type,
-        sha256=file.sha256,
-        size_bytes=file.size_bytes,
-        max_age_seconds=max_age,
-        range_header=call.header(b"range"),
-        if_range=call.header(b"if-range"),
-        if_none_match=call.header(b"if-none-match"),
-    )
-    return await _answer(parts, file.sha256, planned)
+    capability, now = call.params[0], parts.clock.monotonic()
+    known = parts.delivered.fresh(capability, now)
+    if known is None:
+        delivery = parts.links.verify(capability)
+        file = await parts.predictions.output_file(delivery.prediction_id, delivery.index)
+        if file is None:
+            raise NotFound(_GONE)
+        parts.delivered.put(capability, delivery, file, now)
+    else:
+        delivery, file = known
+        if delivery.expires_at <= parts.clock.now().timestamp():
+            raise NotFound(_GONE)
+    return await _answer(call, parts, file, delivery.expires_at)
 
 
 async def download(call: Call, parts: Parts) -> Answer:
     """Row 37: an uploaded file, by the signature in the query. Wrong or expired is 403."""
     query = call.query()
-    file_id, now = call.params[0], parts.clock.now()
+    file_id = call.params[0]
     expiry = query.get("expiry", "")
     if not (expiry.isascii() and expiry.isdigit() and len(expiry) < 16):
         raise Forbidden("The download link has no valid `expiry`.")
@@ -55,29 +52,61 @@ async def download(call: Call, parts: Parts) -> Answer:
         file_id=file_id,
         expiry=int(expiry),
         signature=query.get("signature", ""),
-        now=now,
+        now=parts.clock.now(),
     )
     file = await parts.files.get_signed(file_id)
+    return await _answer(call, parts, file, min(int(expiry), file.expires_at.timestamp()), attachment=True)
+
+
+async def _answer(
+    call: Call, parts: Parts, file: OutputFile | StoredFile, ends_at: float, *, attachment: bool = False
+) -> Answer:
+    """Hand the file out; `ends_at`, in Unix seconds, is when the right to it ends."""
     planned = plan(
         name=file.name,
         content_type=file.content_type,
         sha256=file.sha256,
         size_bytes=file.size_bytes,
-        max_age_seconds=int(min(int(expiry), file.expires_at.timestamp()) - now.timestamp()),
-        attachment=True,
-        range_header=call.header(b"range"),
-        if_range=call.header(b"if-range"),
-        if_none_match=call.header(b"if-none-match"),
+        max_age_seconds=int(ends_at - parts.clock.now().timestamp()),
+        attachment=attachment,
+        conditions=_conditions(call),
     )
-    return await _answer(parts, file.sha256, planned)
+    answer = Answer(
+        status=planned.status,
+        headers=[(name.encode(), value.encode("latin-1")) for name, value in planned.headers],
+        chunks=_nothing(),
+    )
+    await _fill(answer, parts, file, planned)
+    return answer
 
 
-async def _answer(parts: Parts, sha256: str, planned: Plan) -> Answer:
-    if not await parts.blobs.exists(sha256):
-        raise NotFound(_GONE)  # once the headers are out it would be too late to say so
-    headers = [(name.encode(), value.encode("latin-1")) for name, value in planned.headers]
-    chunks = parts.blobs.open(sha256, planned.start, planned.end) if planned.end > planned.start else _nothing()
-    return Answer(status=planned.status, headers=headers, chunks=chunks)
+async def _fill(answer: Answer, parts: Parts, file: OutputFile | StoredFile, planned: Plan) -> None:
+    """Put the bytes in. Now, because once the headers are out it is too late to say that they are gone."""
+    found = parts.blobs.descriptor(file.sha256)
+    if found is None:
+        if not await parts.blobs.exists(file.sha256):
+            raise NotFound(_GONE)
+        if planned.start < planned.end:
+            answer.chunks = parts.blobs.open(file.sha256, planned.start, planned.end)
+        return
+    body = FileBody(found, planned.start, planned.end)
+    size_bytes = os.fstat(found).st_size
+    if size_bytes == file.size_bytes and body.is_unsent:
+        answer.file = body
+        return
+    body.close()
+    if size_bytes != file.size_bytes:
+        raise OSError(f"the blob {file.sha256} has {size_bytes} bytes, but {file.size_bytes} were stored")
+
+
+def _conditions(call: Call) -> Conditions:
+    return Conditions(
+        # of a HEAD a range means nothing (RFC 9110, 14.2)
+        range_header=call.header(b"range") if call.method == "GET" else None,
+        if_range=call.header(b"if-range"),
+        if_none_match=call.joined(b"if-none-match") or None,
+        if_match=call.joined(b"if-match") or None,
+    )
 
 
 async def _nothing() -> AsyncGenerator[bytes, None]:

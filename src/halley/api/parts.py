@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, get_args
 
 from halley.api.batches import Batches
-from halley.api.cache import AnswerCache
+from halley.api.cache import AnswerCache, DeliveredFiles
 from halley.api.encoded import EncodedAnswers
 from halley.api.holds import Holds
 from halley.api.polls import Polls
@@ -137,6 +137,7 @@ class Parts:
             why_starting=why_starting,
         )
         self.cache = AnswerCache()
+        self.delivered = DeliveredFiles()
         self.batches = Batches()
         self.encoded = EncodedAnswers(cache=self.cache, presenter=self.presenter, links=links, clock=clock)
         self.holds = Holds()

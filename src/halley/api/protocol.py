@@ -16,12 +16,13 @@ from typing import Any, ClassVar, Final
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from halley.api.application import Api
-from halley.api.asgi import Exchange, Later, Outcome
+from halley.api.asgi import Answer, Exchange, Later, Outcome
 from halley.api.cork import CorkedTransport, unread_bytes
 from halley.api.holds import GONE_KEY, SCOPE_KEY, STREAM_KEY
 from halley.api.lean import LeanFlowControl, Pipeline
 from halley.api.problems import broken_request
 from halley.api.repeats import ATTEMPT_KEY, Answering
+from halley.api.sendfile import FileBody, head_of
 from halley.api.shortcut import ShortCut
 from halley.settings import Limits
 
@@ -108,6 +109,8 @@ class GuardedProtocol(HttpToolsProtocol):
         "_is_unread",
         "_parked",
         "_raw_bytes",
+        "_sending",
+        "_unsent_bytes",
         "deadline",
         "phase",
         "write_deadline",
@@ -132,6 +135,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._is_short = False  # the newest answer took the short cut
         self._has_eof = False
         self._is_unread = False  # the peer closed, and had not acknowledged all that was written
+        self._sending: FileBody | None = None
+        self._unsent_bytes = 0  # when it was last looked at, while the client is slow
         self._parked: Later | None = None  # the request that is being answered waits, without a task
 
     # what comes in
@@ -260,11 +265,35 @@ class GuardedProtocol(HttpToolsProtocol):
                 self._lighten(cycle)
                 scope.clear()  # it lives as long as the stream, and all that is still asked for is the method
                 scope["method"] = exchange.method
-            await cycle.run_asgi(partial(self.api.finish, exchange, answer))
+            if answer.file is not None and exchange.method == "GET" and self._can_send_files():
+                await cycle.run_asgi(partial(self._send_file, cycle, exchange, answer, answer.file))
+            else:
+                await cycle.run_asgi(partial(self.api.finish, exchange, answer))
         elif cycle.disconnected or self.transport.is_closing():
             answer.later.leave()
         else:
             self._park(cycle, exchange, answer.later)
+
+    def _can_send_files(self) -> bool:
+        """Whether a file may go past the transport: it is not to be encrypted, and nothing waits before it."""
+        return self.scheme == "http" and not self.transport.is_closing() and not self.transport.get_write_buffer_size()
+
+    async def _send_file(
+        self, cycle: RequestResponseCycle, exchange: Exchange, answer: Answer, file: FileBody, *_asgi: Any
+    ) -> None:
+        with file:
+            headers = [*self.server_state.default_headers, *self.api.headers_of(exchange, answer)]
+            head = head_of(STATUS_LINE[answer.status], headers, keep_alive=cycle.keep_alive)
+            self._sending = file
+            cycle.response_started = True
+            await file.send(head, self.transport, self)
+            self._sending = None
+        if not cycle.disconnected and not file.is_unsent:  # else the caller closes: it must not be taken for the whole
+            cycle.response_complete = True
+            if not cycle.keep_alive:
+                self.transport.close()
+            cycle.on_response()
+        self.api.note(exchange, answer)
 
     def _park(self, cycle: RequestResponseCycle, exchange: Exchange, later: Later) -> None:
         """Let go of all that a request takes but its connection; a task of its own will send the answer."""
@@ -300,6 +329,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
+        self._unsent_bytes = self.transport.get_write_buffer_size()
         self.write_deadline = self.loop.time() + self.limits.body_seconds
 
     def resume_writing(self) -> None:
@@ -318,6 +348,8 @@ class GuardedProtocol(HttpToolsProtocol):
         cork = _cork_of(self.cycle)
         was_unsent = not self._is_short and (self._is_unread or (cork is not None and cork.is_unsent))
         super().connection_lost(exc)
+        if self._sending is not None:
+            self._sending.stop()
         by_peer = self._has_eof or isinstance(exc, OSError)  # else it was we who closed
         for cycle in waiting:
             leave(cycle, by_peer=by_peer, was_unsent=was_unsent)
@@ -330,7 +362,10 @@ class GuardedProtocol(HttpToolsProtocol):
     def check_deadlines(self, now: float) -> None:
         """End the connection if its client is too slow. The server calls this about once a second."""
         if now >= self.write_deadline:
-            self.transport.abort()  # it does not read: closing in an orderly way would wait for it
+            unsent = self.transport.get_write_buffer_size()
+            if unsent >= self._unsent_bytes:
+                self.transport.abort()  # it does not read: closing in an orderly way would wait for it
+            self._unsent_bytes, self.write_deadline = unsent, now + self.limits.body_seconds
         elif now >= self.deadline:
             if self.flow.read_paused:
                 self.deadline = now + self.limits.body_seconds  # we are the ones who are slow

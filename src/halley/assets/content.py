@@ -28,23 +28,40 @@ _SHOWN: Final = frozenset(
 )
 _TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}", re.ASCII)
 _RANGE: Final = re.compile(r"\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.ASCII)
-_TAG: Final = re.compile(r'(?:W/)?"([^"]*)"', re.ASCII)
+_TAG: Final = re.compile(r'(W/)?"([^"]*)"', re.ASCII)
 _UNQUOTED: Final = re.compile(r"[^ !#$&+.^_`|~0-9A-Za-z()\[\]{},;=@\'-]", re.ASCII)
 # sandbox takes scripts, forms and the origin away; the page that a browser builds around a film may still play it
 _POLICY: Final = "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'"
+_EXPOSED: Final = "accept-ranges, content-disposition, content-length, content-range, etag"
 _STRICT_POLICY: Final = "sandbox; default-src 'none'"
+
+
+class Conditions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the request says about which bytes it wants, and when: the values of these headers.
+
+    A date is no condition here: these bytes never change, and their tag says more. So no `Last-Modified` is sent, and
+    `If-Modified-Since` and `If-Unmodified-Since` are not looked at, as without one (RFC 9110, 13.1.3 and 13.1.4).
+    """
+
+    range_header: str | None = None
+    if_range: str | None = None
+    if_none_match: str | None = None
+    if_match: str | None = None
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What to answer: status, headers, and the bytes from `start` up to, not including, `end`.
 
-    For 304 and 416 there are no bytes. A HEAD gets the same headers.
+    For 304, 412 and 416 there are no bytes. A HEAD gets the same headers.
     """
 
-    status: Literal[200, 206, 304, 416]
+    status: Literal[200, 206, 304, 412, 416]
     headers: tuple[tuple[str, str], ...]
     start: int = 0
     end: int = 0
+
+
+_NO_CONDITIONS: Final = Conditions()
 
 
 def plan(
@@ -55,22 +72,27 @@ def plan(
     size_bytes: int,
     max_age_seconds: int,
     attachment: bool = False,
-    range_header: str | None = None,
-    if_range: str | None = None,
-    if_none_match: str | None = None,
+    conditions: Conditions = _NO_CONDITIONS,
 ) -> Plan:
-    """Plan the answer to a GET of stored bytes. `attachment` makes it a download whatever it is."""
+    """Plan the answer to a GET of stored bytes. `attachment` makes it a download whatever it is.
+
+    Conditions count in the order of RFC 9110, section 13.2.2.
+    """
     tag = etag(sha256)
     shared = (
         ("etag", tag),
         ("cache-control", f"private, max-age={max(0, max_age_seconds)}"),
         ("access-control-allow-origin", "*"),
+        ("access-control-expose-headers", _EXPOSED),
         ("x-content-type-options", "nosniff"),
     )
-    if if_none_match is not None and _matches(if_none_match, tag):
+    given = conditions
+    if given.if_match is not None and not _matches(given.if_match, tag, weakly=False):
+        return Plan(status=412, headers=(*shared, ("content-length", "0")))
+    if given.if_none_match is not None and _matches(given.if_none_match, tag, weakly=True):
         return Plan(status=304, headers=shared)
-    counts = if_range is None or if_range.strip() == tag
-    status, start, end = _span(range_header if counts else None, size_bytes)
+    counts = given.if_range is None or given.if_range.strip() == tag
+    status, start, end = _span(given.range_header if counts else None, size_bytes)
     ranges = ("accept-ranges", "bytes")
     if status == 416:
         unfit = ("content-range", f"bytes */{size_bytes}")
@@ -88,7 +110,9 @@ def etag(sha256: str) -> str:
 
 def is_shown(content_type: str) -> bool:
     """Whether a browser may show this type in place."""
-    return content_type in _SHOWN or content_type.startswith(("audio/", "video/"))
+    # browsers take any type that ends in +xml for a document
+    is_media = content_type.startswith(("audio/", "video/")) and not content_type.endswith("+xml")
+    return content_type in _SHOWN or is_media
 
 
 def safe_type(content_type: str) -> str:
@@ -116,8 +140,10 @@ def _about(name: str, content_type: str, attachment: bool) -> list[tuple[str, st
     ]
 
 
-def _matches(header: str, tag: str) -> bool:
-    return header.strip() == "*" or any(f'"{found}"' == tag for found in _TAG.findall(header))
+def _matches(header: str, tag: str, *, weakly: bool) -> bool:
+    if header.strip() == "*":
+        return True
+    return any(f'"{found}"' == tag and (weakly or not weak) for weak, found in _TAG.findall(header))
 
 
 def _span(header: str | None, size_bytes: int) -> tuple[Literal[200, 206, 416], int, int]:

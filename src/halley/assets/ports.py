@@ -75,6 +75,13 @@ class Blobs(Protocol):
         """Give a local file with these bytes, or None where they are absent or not on this machine. Read it only."""
         ...
 
+    def descriptor(self, sha256: str) -> int | None:
+        """Open a local file with these bytes, or give None where they are absent or not on this machine.
+
+        The caller closes it, and may read it until then, also when the bytes are deleted meanwhile. Never write to it.
+        """
+        ...
+
     async def delete(self, sha256: str) -> None:
         """Remove the bytes; an absent name is no error. Readers that have them open may finish."""
         ...

@@ -24,6 +24,7 @@ from halley.assets.disk import PIECE_BYTES, copy_bytes, full_disk_told, pieces, 
 from halley.assets.ports import BlobInfo
 from halley.errors import NotFound, TooLarge
 
+_READING: Final = os.O_RDONLY | os.O_CLOEXEC
 _HEX: Final = frozenset("0123456789abcdef")
 
 
@@ -32,6 +33,7 @@ class FileBlobs:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._text = str(folder)
         self._tmp = folder / "tmp"
 
     def prepare(self) -> int:
@@ -88,6 +90,13 @@ class FileBlobs:
         place = self._place(sha256)
         return place if place is not None and place.is_file() else None
 
+    def descriptor(self, sha256: str) -> int | None:
+        # as text: making paths costs more than opening the file does
+        try:
+            return os.open(f"{self._text}/{sha256[:2]}/{sha256}", _READING) if _is_digest(sha256) else None
+        except FileNotFoundError:
+            return None
+
     async def delete(self, sha256: str) -> None:
         place = self._place(sha256)
         if place is not None:
@@ -117,7 +126,7 @@ class FileBlobs:
 
     def _place(self, sha256: str) -> Path | None:
         # anything but a digest is the name of nothing: no text from outside may become a path
-        if len(sha256) != 64 or not _HEX.issuperset(sha256):
+        if not _is_digest(sha256):
             return None
         return self._folder / sha256[:2] / sha256
 
@@ -162,6 +171,10 @@ class FileBlobs:
             draft.path.replace(shard / info.sha256)
             _sync_folder(shard)
         return info
+
+
+def _is_digest(sha256: str) -> bool:
+    return len(sha256) == 64 and _HEX.issuperset(sha256)
 
 
 class _Draft:

@@ -13,7 +13,7 @@ _CHUNK_BYTES = 2**20
 
 
 class MemoryBlobs:
-    """`Blobs` in a dictionary. Nothing survives; `path` is always None."""
+    """`Blobs` in a dictionary. Nothing survives; `path` and `descriptor` are always None."""
 
     def __init__(self) -> None:
         self._bytes: dict[str, bytes] = {}
@@ -41,6 +41,9 @@ class MemoryBlobs:
             yield held[at : min(at + _CHUNK_BYTES, stop)]
 
     def path(self, sha256: str) -> Path | None:  # noqa: ARG002 - memory has no files
+        return None
+
+    def descriptor(self, sha256: str) -> int | None:  # noqa: ARG002
         return None
 
     async def delete(self, sha256: str) -> None:

@@ -4,6 +4,7 @@ Subclass `BlobsContract`, give it a `blobs` fixture, and mark it to run on anyio
 """
 
 import hashlib
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -110,6 +111,20 @@ class BlobsContract:
         path = blobs.path(info.sha256)
         assert path is None or await anyio.Path(path).read_bytes() == b"hello"
 
+    async def test_a_descriptor_reads_the_same_bytes_also_when_they_are_deleted(self, blobs: Blobs) -> None:
+        info = await blobs.put(stream(b"some bytes"), 10)
+        assert blobs.descriptor(ABSENT) is None
+        assert blobs.descriptor("../../etc/passwd") is None
+        found = blobs.descriptor(info.sha256)
+        if found is None:
+            return  # they are not in a file
+        try:
+            await blobs.delete(info.sha256)
+            assert os.pread(found, 100, 0) == b"some bytes"
+            assert blobs.descriptor(info.sha256) is None
+        finally:
+            os.close(found)
+
     async def test_an_adopted_file_stays_where_it_is(self, blobs: Blobs, tmp_path: Path) -> None:
         source = anyio.Path(tmp_path / "made.bin")
         await source.write_bytes(b"made")
@@ -190,6 +205,9 @@ class FullBlobs:
 
     def path(self, sha256: str) -> Path | None:
         return self._behind.path(sha256)
+
+    def descriptor(self, sha256: str) -> int | None:
+        return self._behind.descriptor(sha256)
 
     async def delete(self, sha256: str) -> None:
         await self._behind.delete(sha256)

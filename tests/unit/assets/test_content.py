@@ -2,19 +2,27 @@
 
 import pytest
 
-from halley.assets.content import Plan, disposition, plan
+from halley.assets.content import Conditions, Plan, disposition, plan
 
 SHA = "ab" * 32
 
 
-def planned(name: str = "a.png", content_type: str = "image/png", size_bytes: int = 10, **more: object) -> Plan:
+def planned(
+    name: str = "a.png",
+    content_type: str = "image/png",
+    size_bytes: int = 10,
+    *,
+    attachment: bool = False,
+    **conditions: str,
+) -> Plan:
     return plan(
         name=name,
         content_type=content_type,
         sha256=SHA,
         size_bytes=size_bytes,
         max_age_seconds=60,
-        **more,  # type: ignore[arg-type]
+        attachment=attachment,
+        conditions=Conditions(**conditions),
     )
 
 
@@ -30,6 +38,7 @@ def test_a_picture_is_shown_in_place_with_all_that_a_client_needs() -> None:
     assert headers(answer) == {
         "accept-ranges": "bytes",
         "access-control-allow-origin": "*",
+        "access-control-expose-headers": "accept-ranges, content-disposition, content-length, content-range, etag",
         "cache-control": "private, max-age=60",
         "content-disposition": 'inline; filename="a.png"',
         "content-length": "10",
@@ -53,6 +62,30 @@ def test_a_picture_is_shown_in_place_with_all_that_a_client_needs() -> None:
         "text/xml",
         "application/xml",
         "application/atom+xml",
+        "application/rss+xml",
+        "application/rdf+xml",
+        "application/mathml+xml",
+        "application/xslt+xml",
+        "application/vnd.mozilla.xul+xml",
+        "image/vnd.something+xml",
+        "audio/something+xml",
+        "video/something+xml",
+        "text/xsl",
+        "text/css",
+        "text/ecmascript",
+        "application/javascript",
+        "application/wasm",
+        "application/x-shockwave-flash",
+        "application/java-archive",
+        "application/hta",
+        "application/manifest+json",
+        "message/rfc822",
+        "multipart/related",
+        "application/x-mimearchive",
+        "image/svg",
+        "image/unknown",
+        "text/unknown",
+        "",
         "text/javascript",
         "application/pdf",
         "application/octet-stream",
@@ -151,6 +184,30 @@ def test_bytes_that_the_client_has_are_not_sent_again(header: str) -> None:
 
 def test_other_tags_do_not_match() -> None:
     assert planned(if_none_match='"other"').status == 200
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        (f'"{SHA}"', 200),
+        (f'"x", "{SHA}"', 200),
+        ("*", 200),
+        ('"other"', 412),
+        (f'W/"{SHA}"', 412),
+        ("", 412),
+    ],
+)
+def test_who_wants_other_bytes_than_these_gets_none(header: str, status: int) -> None:
+    answer = planned(if_match=header, range_header="bytes=0-1" if status == 412 else "")
+    assert (answer.status, answer.end) == (status, 10 if status == 200 else 0)
+
+
+def test_conditions_count_before_ranges_and_the_first_one_first() -> None:
+    tag = f'"{SHA}"'
+    assert planned(if_match='"other"', if_none_match=tag, range_header="bytes=0-1").status == 412
+    assert planned(if_match=tag, if_none_match=tag, range_header="bytes=0-1").status == 304
+    assert planned(if_match=tag, if_range=tag, range_header="bytes=0-1").status == 206
+    assert planned(if_range=f"W/{tag}", range_header="bytes=0-1").status == 200
 
 
 def test_a_link_at_its_end_is_not_kept() -> None:
