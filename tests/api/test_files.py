@@ -80,6 +80,10 @@ async def test_each_clients_upload_is_understood(world: World, client: str, piec
     assert shown.pop("created_at").endswith("Z")
     assert shown.pop("expires_at").endswith("Z")
     file_id = shown.pop("id")
+    link = shown["urls"].pop("download")
+    assert link.startswith(f"{ROOT}/v1/files/{file_id}/download?")
+    fetched = await world.get(link.removeprefix(ROOT), token=None)
+    assert (fetched.status, fetched.body) == (200, b"abc")
     assert shown == {
         "name": name,
         "content_type": kind,

@@ -8,6 +8,8 @@ from halley.api.multipart import read_upload
 from halley.api.paging import page_link, read_cursor, read_limit
 from halley.api.parts import Parts
 from halley.api.present import encode
+from halley.assets.links import download_query
+from halley.assets.ports import StoredFile
 from halley.errors import BadRequest
 from halley.ids import is_id
 
@@ -25,7 +27,7 @@ async def create(call: Call, parts: Parts) -> Answer:
     finally:
         upload.close()
     headers = [(b"location", f"{call.variant.base}/files/{file.id}".encode())]
-    return json_answer(encode(parts.presenter.file(file, call.variant)), 201, headers)
+    return json_answer(encode(_shown(file, call, parts)), 201, headers)
 
 
 async def list_all(call: Call, parts: Parts) -> Answer:
@@ -40,7 +42,7 @@ async def list_all(call: Call, parts: Parts) -> Answer:
     page = wire.FilePage(
         next=page_link(call.variant, "/files", query, "older", mark),
         previous=None,  # the store reads one way; no client goes back
-        results=[parts.presenter.file(file, call.variant) for file in shown],
+        results=[_shown(file, call, parts) for file in shown],
     )
     return json_answer(encode(page))
 
@@ -48,10 +50,20 @@ async def list_all(call: Call, parts: Parts) -> Answer:
 async def get(call: Call, parts: Parts) -> Answer:
     """Row 35: the record, never the bytes."""
     file = await parts.files.get(call.account_id, call.params[0])
-    return json_answer(encode(parts.presenter.file(file, call.variant)))
+    return json_answer(encode(_shown(file, call, parts)))
 
 
 async def delete(call: Call, parts: Parts) -> Answer:
     """Row 36."""
     await parts.files.delete(call.account_id, call.params[0])
     return Answer(status=204)
+
+
+def _shown(file: StoredFile, call: Call, parts: Parts) -> wire.File:
+    query = download_query(
+        parts.download_secret,
+        owner=call.identity.account.username,
+        file_id=file.id,
+        expiry=parts.links.expiry(parts.clock.now(), file.expires_at),
+    )
+    return parts.presenter.file(file, query, call.variant)

@@ -208,8 +208,9 @@ class Presenter:
             reason=standing.reason and standing.reason.splitlines()[0],
         )
 
-    def file(self, file: StoredFile, variant: Variant) -> wire.File:
-        """An uploaded file."""
+    def file(self, file: StoredFile, download_query: str, variant: Variant) -> wire.File:
+        """An uploaded file; `download_query` is what makes its download link valid."""
+        url = f"{variant.base}/files/{file.id}"
         return wire.File(
             id=file.id,
             name=file.name,
@@ -220,7 +221,7 @@ class Presenter:
             metadata=dict(file.metadata),
             created_at=rfc3339(file.created_at),
             expires_at=rfc3339(file.expires_at),
-            urls=wire.FileUrls(get=f"{variant.base}/files/{file.id}"),
+            urls=wire.FileUrls(get=url, download=f"{url}/download?{download_query}"),
         )
 
 

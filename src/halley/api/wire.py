@@ -83,9 +83,10 @@ class Model(msgspec.Struct, kw_only=True):
 
 
 class FileUrls(msgspec.Struct, kw_only=True):
-    """One client reads `get` and puts it into inputs."""
+    """One client reads `get` and puts it into inputs. `download` is ours: a link to the bytes that needs no key."""
 
     get: str
+    download: str
 
 
 class Checksums(msgspec.Struct, kw_only=True):

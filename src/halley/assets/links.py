@@ -13,7 +13,7 @@ import hmac
 import re
 from datetime import datetime
 from typing import Final
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 import msgspec
 
@@ -173,6 +173,12 @@ class LinkSigner:
 def download_signature(secret: bytes, *, owner: str, file_id: str, expiry: int) -> str:
     """Sign the download of an uploaded file, unquoted. Source: contract section 13.3."""
     return base64.b64encode(hmac.digest(secret, f"{owner} {file_id} {expiry}".encode(), "sha256")).decode()
+
+
+def download_query(secret: bytes, *, owner: str, file_id: str, expiry: int) -> str:
+    """The query of a download link. Source: contract section 13.3."""
+    signature = download_signature(secret, owner=owner, file_id=file_id, expiry=expiry)
+    return urlencode({"expiry": expiry, "owner": owner, "signature": signature})
 
 
 def check_download(secret: bytes, *, owner: str, file_id: str, expiry: int, signature: str, now: datetime) -> None:

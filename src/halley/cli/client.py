@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -14,6 +14,7 @@ import msgspec
 
 from halley import __version__
 from halley.cli.answers import read_answer, retry_after_seconds
+from halley.cli.counted import Counted
 from halley.cli.failures import NoEventLog, ServerRefused, Unreachable, UsageProblem
 from halley.cli.sse import read_data
 from halley.cli.target import Target, is_loopback, normalise, same_origin
@@ -200,17 +201,22 @@ class Client:
         return [line for line in lines if str(line.get("version", "")).startswith(ref.version or "")]
 
     def upload(self, path: Path) -> str:
-        """Upload a file and give its URL.
+        """Upload a file and give its URL; as `upload_file`."""
+        return str(self.upload_file(path)["urls"]["get"])
+
+    def upload_file(self, path: Path, *, on_sent: Callable[[int], None] | None = None) -> Json:
+        """Upload a file and give the server's record of it. `on_sent` hears how many bytes have gone out.
 
         Raises:
             ServerRefused: the server takes no files (404, 405, 501), or not this one.
         """
         with path.open("rb") as file:
-            answer = read_answer(self._send("POST", "/files", files={"content": (path.name, file)}))
+            content = file if on_sent is None else Counted(file, on_sent)
+            answer = read_answer(self._send("POST", "/files", files={"content": (path.name, content)}))
         url = ((answer or {}).get("urls") or {}).get("get") if isinstance(answer, dict) else None
         if not isinstance(url, str):
             raise Unreachable(f"{self.target.api}/files took {path.name} but named no URL for it.")
-        return url
+        return dict(answer)
 
     def call(self, method: str, path: str, *, json: Any = None) -> Any:
         """Make any other call of the API and give its decoded answer."""

@@ -12,6 +12,7 @@ from halley.cli.commands import (
     config,
     demo,
     env,
+    files,
     init,
     keys,
     models,
@@ -44,6 +45,7 @@ app.command("serve")(serve.serve)
 app.command("run")(run.run)
 app.add_typer(predictions.app, name="predictions")
 app.add_typer(models.app, name="models")
+app.add_typer(files.app, name="files")
 app.command("ps")(ps.ps)
 app.add_typer(keys.app, name="keys")
 app.add_typer(webhooks.app, name="webhooks")

@@ -1,12 +1,16 @@
 """What a command says about a prediction that is over, and where its output may go."""
 
 import io
+import json
+from pathlib import Path
 
 import pytest
 
+from halley.cli.client import Client
 from halley.cli.failures import UsageProblem
-from halley.cli.results import check_place, metrics_line, place_for_files, report_end
+from halley.cli.results import check_place, metrics_line, place_for_files, report_end, write_output
 from halley.cli.screen import Screen
+from halley.cli.target import Target
 
 FAILED = {"id": "p1", "status": "failed", "error": "ValueError: no\n", "logs": "one\ntwo\n", "metrics": {}}
 
@@ -53,3 +57,24 @@ def test_files_get_a_name_that_is_free(tmp_path, monkeypatch):
     assert str(place_for_files(one)) == "output.png"
     assert str(place_for_files(two)) == "output2.png"
     assert place_for_files({"output": "words"}) is None
+
+
+NESTED = {"main": "data:text/plain,one", "more": ["data:text/plain,two", {"deep": "data:text/plain,three"}], "n": 4}
+
+
+def test_every_file_of_lists_and_objects_is_saved_beside_the_name(tmp_path: Path) -> None:
+    prediction = {"id": "p1", "status": "succeeded", "output": NESTED}
+    with Client(Target(root="http://127.0.0.1:1", api="http://127.0.0.1:1/v1", token=None)) as client:
+        write_output(client, Screen(io.StringIO(), io.StringIO()), prediction, tmp_path / "out.txt")
+    texts = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert texts == {"out-1.txt": "one", "out-2.txt": "two", "out-3.txt": "three"}
+
+
+def test_a_folder_takes_every_file_and_the_record(tmp_path: Path) -> None:
+    prediction = {"id": "p1", "status": "succeeded", "output": NESTED}
+    with Client(Target(root="http://127.0.0.1:1", api="http://127.0.0.1:1/v1", token=None)) as client:
+        write_output(client, Screen(io.StringIO(), io.StringIO()), prediction, tmp_path / "kept")
+    record = json.loads((tmp_path / "kept" / "prediction.json").read_text())
+    assert [asset["pointer"] for asset in record["assets"]] == ["/main", "/more/0", "/more/1/deep"]
+    saved = sorted((tmp_path / "kept" / asset["file"]).read_text() for asset in record["assets"])
+    assert saved == ["one", "three", "two"]
