@@ -122,7 +122,76 @@ class Connection:
         leave(self, by_peer=by_peer, was_unsent=was_unsent)  # type: ignore[arg-type]
 
 
-class World:
+class Asker:
+    """Makes requests to an API in this process."""
+
+    api: Api
+    token: str
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | Any = b"",
+        headers: dict[str, str] | None = None,
+        token: str | None = "",
+        on_chunk: Any = None,
+        pieces: int = 1,
+        scope_extra: dict[str, Any] | None = None,
+        connection: "Connection | None" = None,
+    ) -> Reply:
+        """One request in this process. `token` "" means our own, None means none."""
+        path, _, query = path.partition("?")
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent = {"host": "localhost:1986", **(headers or {})}
+        used = self.token if token == "" else token
+        if used is not None:
+            sent.setdefault("authorization", f"Bearer {used}")
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "raw_path": path.encode("latin-1", "replace"),
+            "query_string": query.encode(),
+            "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in sent.items()],
+            "scheme": "http",
+            "server": ("127.0.0.1", 1986),
+            "client": ("127.0.0.1", 50000),
+            **(scope_extra or {}),
+        }
+        if connection is not None:
+            connection.scope = scope
+        reply = Reply()
+        size = max(1, -(-len(data) // pieces))
+        waiting = [data[at : at + size] for at in range(0, len(data), size)] or [b""]
+
+        async def receive() -> dict[str, Any]:
+            if waiting:
+                piece = waiting.pop(0)
+                return {"type": "http.request", "body": piece, "more_body": bool(waiting)}
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        async def send(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                reply.status, reply.raw_headers = message["status"], message["headers"]
+            elif message.get("body"):
+                reply.chunks.append(message["body"])
+                if on_chunk is not None:
+                    await on_chunk(message["body"])
+
+        await self.api(scope, receive, send)
+        return reply
+
+    async def get(self, path: str, **more: Any) -> Reply:
+        return await self.request("GET", path, **more)
+
+    async def post(self, path: str, body: Any = b"", **more: Any) -> Reply:
+        return await self.request("POST", path, body=body, **more)
+
+
+class World(Asker):
     """Everything a test needs to make requests and to play the worker."""
 
     def __init__(self, *, store: "CountingStore | None" = None, blobs_at: Path | None = None, **groups: Any) -> None:
@@ -192,7 +261,7 @@ class World:
         )
         self.bus.subscribe(self.desk.receive)
         self.reasons: dict[str, str] = {}
-        self.api: Api = build_api(
+        self.api = build_api(
             settings=self.settings,
             predictions=self.predictions,
             attendance=self.attendance,
@@ -230,68 +299,6 @@ class World:
         self.other_token, _ = await self.keys.issue("bob", "bob's key", DEFAULT_SCOPES)
         await self.store.open_session(SESSION, self.clock.now(), 1e6)
         return self
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: bytes | Any = b"",
-        headers: dict[str, str] | None = None,
-        token: str | None = "",
-        on_chunk: Any = None,
-        pieces: int = 1,
-        scope_extra: dict[str, Any] | None = None,
-        connection: "Connection | None" = None,
-    ) -> Reply:
-        """One request in this process. `token` "" means alice's, None means none."""
-        path, _, query = path.partition("?")
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        sent = {"host": "localhost:1986", **(headers or {})}
-        used = self.token if token == "" else token
-        if used is not None:
-            sent.setdefault("authorization", f"Bearer {used}")
-        scope = {
-            "type": "http",
-            "method": method,
-            "path": path,
-            "raw_path": path.encode("latin-1", "replace"),
-            "query_string": query.encode(),
-            "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in sent.items()],
-            "scheme": "http",
-            "server": ("127.0.0.1", 1986),
-            "client": ("127.0.0.1", 50000),
-            **(scope_extra or {}),
-        }
-        if connection is not None:
-            connection.scope = scope
-        reply = Reply()
-        size = max(1, -(-len(data) // pieces))
-        waiting = [data[at : at + size] for at in range(0, len(data), size)] or [b""]
-
-        async def receive() -> dict[str, Any]:
-            if waiting:
-                piece = waiting.pop(0)
-                return {"type": "http.request", "body": piece, "more_body": bool(waiting)}
-            await asyncio.Event().wait()
-            raise AssertionError
-
-        async def send(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                reply.status, reply.raw_headers = message["status"], message["headers"]
-            elif message.get("body"):
-                reply.chunks.append(message["body"])
-                if on_chunk is not None:
-                    await on_chunk(message["body"])
-
-        await self.api(scope, receive, send)
-        return reply
-
-    async def get(self, path: str, **more: Any) -> Reply:
-        return await self.request("GET", path, **more)
-
-    async def post(self, path: str, body: Any = b"", **more: Any) -> Reply:
-        return await self.request("POST", path, body=body, **more)
 
     async def create(self, model: str = "acme/echo", **more: Any) -> Any:
         """A new prediction, as the wire shows it."""

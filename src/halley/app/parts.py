@@ -71,16 +71,21 @@ class Parts:
 
 @asynccontextmanager
 async def build(
-    settings: Settings, environ: Mapping[str, str], open_store: OpenStore, *, model_folders: Sequence[Path] = ()
+    settings: Settings,
+    environ: Mapping[str, str],
+    open_store: OpenStore,
+    *,
+    model_folders: Sequence[Path] = (),
+    clock: Clock | None = None,
 ) -> AsyncIterator[Parts]:
     """Open what needs opening, in order; at the end of the block it is closed in reverse.
 
-    Links inside a run folder may lead into `model_folders`.
+    Links inside a run folder may lead into `model_folders`. A test hands in a clock of its own.
 
     Raises:
         Unusable: the data cannot be used as it is.
     """
-    clock = SystemClock()
+    clock = clock or SystemClock()
     new_id = TimeOrderedIds(clock)
     database = settings.data / DATABASE_NAME
     secrets = load_secrets(settings.data, is_new=not database.exists())
