@@ -11,7 +11,7 @@ from halley.assets.names import safe_name
 from halley.assets.ports import BlobInfo, Blobs, FileStore, StoredFile
 from halley.assets.shelf import Shelf
 from halley.clock import Clock
-from halley.errors import InputInvalid, InvalidField, NotFound
+from halley.errors import Busy, InputInvalid, InvalidField, NotFound
 from halley.ids import NewId
 
 OWNER_KIND: Final = "file"
@@ -90,7 +90,11 @@ class Files:
             created_at=now,
             expires_at=now + timedelta(seconds=self._life_seconds),
         )
-        await self._store.insert(file)
+        try:
+            await self._store.insert(file)
+        except Busy:
+            await self._shelf.make_room(OWNER_KIND, file_id)  # what is noted goes with a sweep
+            raise
         return file
 
     async def get(self, account_id: str, file_id: str) -> StoredFile:

@@ -119,6 +119,10 @@ class BlobLedger(Protocol):
         """Whether anybody needs these bytes."""
         ...
 
+    async def is_shared(self, sha256: str, owner_kind: str, owner_id: str) -> bool:
+        """Whether anybody else than this owner needs these bytes."""
+        ...
+
     async def references(self, owner_kind: str, owner_id: str) -> list[Reference]:
         """Give all needs of an owner."""
         ...

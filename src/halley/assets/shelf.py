@@ -13,7 +13,7 @@ from typing import Final
 import anyio
 
 from halley.assets.ports import BlobInfo, BlobLedger, Blobs, Reference
-from halley.errors import Overloaded
+from halley.errors import Busy, Overloaded
 
 _TRIES: Final = 3
 _PORTION: Final = 500  # digests looked at together
@@ -75,6 +75,20 @@ class Shelf:
         """Delete those contents that nobody needs; gives their number."""
         return sum([await self._remove(sha256) for sha256 in digests])
 
+    async def make_room(self, owner_kind: str, owner_id: str) -> int:
+        """Delete the bytes that nobody but this owner needs, and write nothing: on a full disk notes cannot be changed.
+
+        For an owner that is about to go and that nobody can read any more. Gives the number of deleted contents.
+        """
+        count = 0
+        for reference in await self._ledger.references(owner_kind, owner_id):
+            async with self._alone(reference.sha256):
+                if await self._ledger.is_shared(reference.sha256, owner_kind, owner_id):
+                    continue
+                count += await self._blobs.exists(reference.sha256)
+                await self._blobs.delete(reference.sha256)
+        return count
+
     async def sweep(self) -> int:
         """Delete contents that a crash left without owner; gives their number."""
         count, after = 0, ""
@@ -97,7 +111,12 @@ class Shelf:
 
     async def _need(self, info: BlobInfo, owner_kind: str, owner_id: str, name: str) -> bool:
         async with self._alone(info.sha256):
-            await self._ledger.add_reference(info.sha256, info.size_bytes, owner_kind, owner_id, name)
+            try:
+                await self._ledger.add_reference(info.sha256, info.size_bytes, owner_kind, owner_id, name)
+            except Busy:  # nothing was noted: on a full disk, bytes without an owner would be the last straw
+                if not await self._ledger.is_referenced(info.sha256):
+                    await self._blobs.delete(info.sha256)
+                raise
             return await self._blobs.exists(info.sha256)
 
     async def _remove(self, sha256: str) -> bool:

@@ -23,10 +23,11 @@ class DataGroup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Removed(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose data was removed, and the SHA-256 of contents that nobody needs since."""
+    """Whose data was removed, the SHA-256 of contents that nobody needs since, and whether events stayed behind."""
 
     prediction_ids: tuple[str, ...] = ()
     freed: tuple[str, ...] = ()
+    has_events_left: bool = False
 
 
 class DataStore(Protocol):
@@ -82,6 +83,10 @@ class Bytes(Protocol):
 
     async def release(self, owner_kind: str, owner_id: str) -> int:
         """End all needs of an owner and delete what nobody else needs; gives the number of deleted contents."""
+        ...
+
+    async def make_room(self, owner_kind: str, owner_id: str) -> int:
+        """Delete what nobody but this owner needs, and write nothing; gives the number of deleted contents."""
         ...
 
     async def sweep(self) -> int:

@@ -10,16 +10,17 @@ from datetime import datetime, timedelta
 from typing import Final, get_args
 
 from halley.clock import Clock
-from halley.errors import HalleyError, NotFound, Overloaded, WrongState
+from halley.errors import HalleyError, NotFound, Overloaded, StorageFull, WrongState
 from halley.predictions.ports import Bus, Changed
 from halley.retention.calendar import Calendar
 from halley.retention.periods import Periods
-from halley.retention.ports import Bytes, DataStore, OwnerKind, Removed, Uploads
+from halley.retention.ports import Bytes, DataGroup, DataStore, OwnerKind, Removed, Uploads
 
 _log = logging.getLogger(__name__)
 
 BATCH: Final = 20  # predictions in one transaction: a create that comes meanwhile waits for a few milliseconds
 EVENTS: Final = 500  # and events
+ROOM: Final = 500  # predictions of a group whose files make room on a full disk
 SHORTEST_LOOK_SECONDS: Final = 1.0
 LONGEST_LOOK_SECONDS: Final = 60.0
 SWEEP_SECONDS: Final = 6 * 3600.0  # between looks at all that is stored, for what a crash left
@@ -49,20 +50,36 @@ class Retention:
         """Look, remove, sweep, until cancelled. A full disk or a busy store is waited out."""
         while True:
             try:
-                await self.look()
+                await self._look_where_there_is_room()
             except HalleyError as error:
                 _log.warning("old data could not be removed now: %s", error)
             await self._clock.sleep(self._look_seconds())
 
+    async def _look_where_there_is_room(self) -> None:
+        """A full disk takes no write, and so no removal: then the files of what is due go first."""
+        try:
+            await self.look()
+        except StorageFull:
+            if not await self._make_room():
+                raise
+            await self.look()
+
+    async def _make_room(self) -> int:
+        """Delete files of what is due, which nobody can read any more, before their rows; gives their number."""
+        count = 0
+        for group, completed_by in await self._due_groups():
+            for prediction_id in await self._store.due(group, completed_by, ROOM):
+                count += await self._shelf.make_room("prediction", prediction_id)
+        _log.warning("the disk is full: deleted %d files of data whose time was over", count)
+        return count
+
     async def look(self) -> int:
         """Remove all that is due now, and sweep if it is time; gives the number of predictions without data since."""
         await self._periods.refresh()
-        if self._calendar is None:
-            self._calendar = Calendar(self._clock, await self._store.last_recorded_at())
-        removed = await self._remove_due(self._calendar)
-        await self._finish()
+        await self._finish()  # what a crash left half done
+        removed = await self._remove_due()
         await self._release("input")
-        while await self._uploads.expire(self._calendar.now()):
+        while await self._uploads.expire((await self._certain()).now()):
             pass
         now = self._clock.monotonic()
         if self._swept_at is None or now - self._swept_at >= SWEEP_SECONDS:
@@ -95,7 +112,6 @@ class Retention:
                 "Cancel it first, or wait."
             )
         await self._remove_patiently(prediction_id)
-        await self._finish()
 
     async def _remove_patiently(self, prediction_id: str) -> None:
         for _ in range(_TRIES):
@@ -107,15 +123,29 @@ class Retention:
             await self._clock.sleep(_TRY_SECONDS)  # its end is about to be told to its webhook
         raise Overloaded(f"The webhook of prediction {prediction_id} is still to be told of its end. Try again.")
 
-    async def _remove_due(self, calendar: Calendar) -> int:
+    async def _due_groups(self) -> list[tuple[DataGroup, datetime]]:
+        """The groups that have something to remove, and the completion up to which it is due."""
+        now = (await self._certain()).now()
+        periods = [
+            (group, self._periods.of(group.source, group.model, group.key_id))
+            for group in await self._store.data_groups()
+        ]
+        ends = [(group, now - period) for group, period in periods if period is not None]
+        return [(group, end) for group, end in ends if group.oldest_completed_at <= end]
+
+    async def _certain(self) -> Calendar:
+        if self._calendar is None:
+            self._calendar = Calendar(self._clock, await self._store.last_recorded_at())
+        return self._calendar
+
+    async def _remove_due(self) -> int:
         count = 0
-        for group in await self._store.data_groups():
-            period = self._periods.of(group.source, group.model, group.key_id)
-            if period is None:
-                continue
-            while due := await self._store.due(group, calendar.now() - period, BATCH):
+        for group, completed_by in await self._due_groups():
+            while due := await self._store.due(group, completed_by, BATCH):
                 began = self._clock.monotonic()
                 removed = await self._remove(due)
+                if not removed.prediction_ids:
+                    break  # somebody else did, or will have to: never the same ones again and again
                 count += len(removed.prediction_ids)
                 await self._rest(began)
         if count:
@@ -127,6 +157,8 @@ class Retention:
         for prediction_id in removed.prediction_ids:
             self._bus.publish(Changed(prediction_id))
         await self._shelf.let_go(removed.freed)
+        if removed.has_events_left:
+            await self._finish()
         return removed
 
     async def _finish(self) -> None:

@@ -178,3 +178,13 @@ async def test_a_file_that_was_deleted_stays_for_who_needs_it(bench: Bench) -> N
     with pytest.raises(NotFound):
         await bench.files.get("me", file_id)
     assert await bench.blobs.exists(file.sha256)
+
+
+async def test_an_upload_that_cannot_be_noted_leaves_no_bytes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: object) -> None:
+        raise StorageFull("no room")
+
+    monkeypatch.setattr(bench.store, "insert", refuse)
+    with pytest.raises(StorageFull):
+        await bench.upload()
+    assert await bench.blobs.stored("", 9, 0) == []

@@ -127,6 +127,44 @@ async def test_nothing_is_noted_of_what_was_not_stored(made: Path) -> None:
     assert ledger.owners(DIGEST) == []
 
 
+class FullLedger(MemoryLedger):
+    """A ledger whose disk is full."""
+
+    async def add_reference(self, *_: object) -> None:
+        raise StorageFull("no room")
+
+
+async def test_bytes_whose_need_could_not_be_noted_do_not_stay(made: Path) -> None:
+    blobs, ledger = MemoryBlobs(), FullLedger()
+    shelf = Shelf(blobs=blobs, ledger=ledger)
+    with pytest.raises(StorageFull):
+        await shelf.keep_file(made, owner_kind="prediction", owner_id="a", name="one.txt")
+    with pytest.raises(StorageFull):
+        await shelf.keep_stream(stream(b"same"), 4, owner_kind="file", owner_id="b", name="two.txt")
+    assert await blobs.stored("", 9, 0) == []
+    await MemoryLedger.add_reference(ledger, DIGEST, 4, "file", "c", "x")
+    with pytest.raises(StorageFull):
+        await shelf.keep_file(made, owner_kind="prediction", owner_id="a", name="one.txt")
+    assert await blobs.stored("", 9, 0) == [DIGEST]
+
+
+async def test_room_is_made_of_what_nobody_else_needs(made: Path) -> None:
+    blobs, ledger = MemoryBlobs(), MemoryLedger()
+    shelf = Shelf(blobs=blobs, ledger=ledger)
+    for name in ("one.txt", "two.txt"):
+        await shelf.keep_file(made, owner_kind="prediction", owner_id="a", name=name)
+    await shelf.keep_stream(stream(b"else"), 4, owner_kind="prediction", owner_id="a", name="three.txt")
+    await shelf.keep_file(made, owner_kind="prediction", owner_id="b", name="one.txt")
+    noted = sorted(ledger.owned)
+    assert await shelf.make_room("prediction", "a") == 1
+    assert await blobs.stored("", 9, 0) == [DIGEST]
+    assert await shelf.make_room("prediction", "a") == 0
+    assert sorted(ledger.owned) == noted
+    assert await shelf.release("prediction", "b") == 0
+    assert await shelf.make_room("prediction", "a") == 1
+    assert await shelf.release("prediction", "a") == 2
+
+
 async def test_no_lock_is_left_behind(made: Path) -> None:
     shelf = Shelf(blobs=MemoryBlobs(), ledger=MemoryLedger())
 

@@ -155,6 +155,9 @@ class MemoryLedger:
     async def is_referenced(self, sha256: str) -> bool:
         return any(item[2] == sha256 for item in self.owned)
 
+    async def is_shared(self, sha256: str, owner_kind: str, owner_id: str) -> bool:
+        return any(item[2] == sha256 and item[:2] != (owner_kind, owner_id) for item in self.owned)
+
     async def references(self, owner_kind: str, owner_id: str) -> list[Reference]:
         own = [item for item in sorted(self.owned) if item[:2] == (owner_kind, owner_id)]
         return [Reference(sha256=item[2], name=item[3]) for item in own]

@@ -20,6 +20,9 @@ _PUT_REFERENCE: Final = (
 )
 _DROP_REFERENCES: Final = "DELETE FROM blob_references WHERE owner_kind = ? AND owner_id = ? RETURNING sha256"
 _IS_REFERENCED: Final = "SELECT EXISTS (SELECT 1 FROM blob_references WHERE sha256 = ?)"
+_IS_SHARED: Final = (
+    "SELECT EXISTS (SELECT 1 FROM blob_references WHERE sha256 = ? AND NOT (owner_kind = ? AND owner_id = ?))"
+)
 _UNREFERENCED: Final = (
     "SELECT sha256 FROM blobs WHERE sha256 > ? AND NOT EXISTS"
     " (SELECT 1 FROM blob_references WHERE blob_references.sha256 = blobs.sha256) ORDER BY sha256 LIMIT ?"
@@ -58,6 +61,9 @@ class LedgerRows(Part):
 
     async def is_referenced(self, sha256: str) -> bool:
         return bool(self._reads.one(_IS_REFERENCED, sha256)[0])
+
+    async def is_shared(self, sha256: str, owner_kind: str, owner_id: str) -> bool:
+        return bool(self._reads.one(_IS_SHARED, sha256, owner_kind, owner_id)[0])
 
     async def references(self, owner_kind: str, owner_id: str) -> list[Reference]:
         return [_read_reference(row) for row in self._reads.all(_REFERENCES, owner_kind, owner_id)]

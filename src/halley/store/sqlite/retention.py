@@ -120,12 +120,14 @@ def _due(connection: sqlite3.Connection, group: DataGroup, completed_by: int, li
 def _remove_data(connection: sqlite3.Connection, book: Book, prediction_ids: Sequence[str], at: datetime) -> Removed:
     removed: list[str] = []
     freed: dict[str, None] = {}
+    has_events_left = False
     for prediction_id in prediction_ids:
         row = connection.execute(_WITH_DATA, (prediction_id,)).fetchone()
         if row is None:
             continue
         number, attempt, last_seq, has_webhook = row
         has_more = last_seq > _FEW_EVENTS
+        has_events_left |= has_more
         if not has_more:
             connection.execute(_DELETE_EVENTS, (prediction_id, _FEW_EVENTS))
         offset = book.take_offsets(1)
@@ -137,7 +139,7 @@ def _remove_data(connection: sqlite3.Connection, book: Book, prediction_ids: Seq
         connection.execute(_FORGET_INPUT, (prediction_id,))  # it is there if a canceled one's holder is not done yet
         freed.update(dict.fromkeys(drop_references(connection, "prediction", prediction_id)))
         removed.append(prediction_id)
-    return Removed(prediction_ids=tuple(removed), freed=tuple(freed))
+    return Removed(prediction_ids=tuple(removed), freed=tuple(freed), has_events_left=has_events_left)
 
 
 def _remove_events(connection: sqlite3.Connection, limit: int) -> int:

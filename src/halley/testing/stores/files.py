@@ -127,6 +127,14 @@ class BlobLedgerContract:
         assert await ledger.drop_references("file", "f2") == [A]
         assert await ledger.unreferenced(9) == [A]
 
+    async def test_it_is_known_whether_others_need_the_same(self, ledger: BlobLedger) -> None:
+        for sha256, kind, owner, name in ((A, "file", "f", "a"), (A, "file", "f", "b"), (B, "file", "f", "a")):
+            await ledger.add_reference(sha256, 3, kind, owner, name)
+        await ledger.add_reference(B, 3, "prediction", "f", "a")
+        assert not await ledger.is_shared(A, "file", "f")
+        assert await ledger.is_shared(A, "file", "other")
+        assert await ledger.is_shared(B, "file", "f")
+
     async def test_needs_are_found_by_owner_and_by_bytes(self, ledger: BlobLedger) -> None:
         for sha256, kind, owner, name in ((A, "file", "f", "a"), (A, "input", "p", "b"), (B, "input", "p", "c")):
             await ledger.add_reference(sha256, 3, kind, owner, name)
