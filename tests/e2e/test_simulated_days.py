@@ -187,13 +187,15 @@ class Days(Asker):
         return sent
 
     async def pass_time(self, span: timedelta) -> None:
-        """Let time pass, see that it shows at once, let the removal look, see that nothing else has changed."""
-        self.clock.advance(span.total_seconds())
-        self.steps += 1
-        await self.check()
+        """Let time pass: a second before its end nothing has gone too early, and at its end all that must."""
+        self.clock.advance(span.total_seconds() - 1)
         await self.parts.retention.look()
         await self.check()
+        self.clock.advance(1)
+        await self.check()  # nobody has looked yet: what is over is withheld
+        await self.parts.retention.look()
         self.check_the_disk()
+        self.steps += 1
 
     # what must be so
 

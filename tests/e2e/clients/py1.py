@@ -122,6 +122,21 @@ def poll():
     }
 
 
+def forgotten():
+    prediction = replicate.predictions.create(
+        model="demo/paint", input={"prompt": "sea", "seed": 3, "width": 64, "height": 64}
+    )
+    prediction.wait()
+    link = prediction.output[0]
+    before = {"status": httpx.get(link).status_code, "input": prediction.input, "output": prediction.output}
+    while prediction.output is not None:
+        time.sleep(0.2)
+        prediction.reload()
+    # this client does not know the member `data_removed`
+    after = {"output": prediction.output, "input": prediction.input, "logs": prediction.logs, "data_removed": None}
+    return {"before": before, "after": after, "state": prediction.status, "link": httpx.get(link).status_code}
+
+
 def follow(model, **given):
     prediction = replicate.predictions.create(model=model, input=given)
     prediction.wait()

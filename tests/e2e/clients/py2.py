@@ -8,6 +8,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import replicate
 from replicate import APIStatusError
 from replicate.exceptions import ModelError
@@ -87,6 +88,21 @@ def poll():
         "percentage": None,
         "metrics": prediction.metrics.to_dict(),
     }
+
+
+def forgotten():
+    made = replicate.models.predictions.create(
+        model_owner="demo", model_name="paint", input={"prompt": "sea", "seed": 3, "width": 64, "height": 64}
+    )
+    prediction = replicate.predictions.wait(made.id)
+    link = prediction.output[0]
+    before = {"status": httpx.get(link).status_code, "input": prediction.input, "output": prediction.output}
+    while not prediction.data_removed:
+        time.sleep(0.2)
+        prediction = replicate.predictions.get(prediction_id=made.id)
+    members = ("output", "input", "logs", "data_removed")
+    after = {member: getattr(prediction, member) for member in members}
+    return {"before": before, "after": after, "state": prediction.status, "link": httpx.get(link).status_code}
 
 
 def follow(model, **given):

@@ -167,6 +167,19 @@ const cases = {
       metrics: prediction.metrics,
     };
   },
+  async forgotten() {
+    const input = { prompt: "sea", seed: 3, width: 64, height: 64 };
+    let prediction = await replicate.wait(await replicate.predictions.create({ model: "demo/paint", input }));
+    const [link] = prediction.output;
+    const before = { status: (await fetch(link)).status, input: prediction.input, output: prediction.output };
+    while (!prediction.data_removed) {
+      await sleep(200);
+      prediction = await replicate.predictions.get(prediction.id);
+    }
+    const { output, logs, data_removed } = prediction;
+    const after = { output, input: prediction.input, logs, data_removed };
+    return { before, after, state: prediction.status, link: (await fetch(link)).status };
+  },
   async listing({ count }) {
     const made = [];
     for (let n = 0; n < count; n++) {
