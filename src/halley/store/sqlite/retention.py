@@ -17,7 +17,7 @@ from halley.store.sqlite.changes import LASTING_KINDS
 from halley.store.sqlite.deliveries import DROP_SETTLED_BODIES, TOLD_UP_TO
 from halley.store.sqlite.files import drop_references
 from halley.store.sqlite.parts import Part
-from halley.store.sqlite.rows import INSERT_EVENT
+from halley.store.sqlite.rows import COLUMNS_WITHOUT_DATA, INSERT_EVENT
 
 # In the words of the index `predictions_with_data`: otherwise it is not used.
 _HAS_DATA: Final = "data_removed_at IS NULL AND completed_at IS NOT NULL"
@@ -39,10 +39,12 @@ _WITH_DATA: Final = (
     "SELECT number, attempts, last_seq, webhook IS NOT NULL FROM predictions"
     f" WHERE id = ? AND {_HAS_DATA} AND NOT {_UNTOLD}"
 )
-# As `lifecycle.without_data`, and without a look at what is removed: it may be 100 MB.
-_REMOVE: Final = (
-    "UPDATE predictions SET input = ?, output = NULL, files = NULL, logs = '', data_removed_at = ?,"
-    " revision = revision + 1, last_seq = ?, has_progress = ? WHERE number = ?"
+# As `lifecycle.without_data`, and without a look at what is removed: it may be 100 MB. Out and in again: a row that is
+# only made smaller keeps its page of the file to itself, for SQLite joins pages at deletions alone.
+_TAKE_OUT: Final = f"DELETE FROM predictions WHERE number = ? RETURNING number, revision + 1, {COLUMNS_WITHOUT_DATA}"
+_PUT_BACK: Final = (
+    f"INSERT INTO predictions (number, revision, {COLUMNS_WITHOUT_DATA}, input, data_removed_at, last_seq,"
+    f" has_progress) VALUES ({', '.join('?' * (COLUMNS_WITHOUT_DATA.count(',') + 7))})"
 )
 _FORGET_INPUT: Final = "UPDATE queue SET work_input = NULL, context = NULL WHERE prediction_id = ?"
 
@@ -133,7 +135,8 @@ def _remove_data(connection: sqlite3.Connection, book: Book, prediction_ids: Seq
         offset = book.take_offsets(1)
         event = (offset, prediction_id, last_seq + 1, attempt, EventKind.DATA_REMOVED, to_micros(at), b"null", False)
         connection.execute(INSERT_EVENT, event)
-        connection.execute(_REMOVE, (NO_INPUT, to_micros(at), last_seq + 1, has_more, number))
+        kept = connection.execute(_TAKE_OUT, (number,)).fetchone()
+        connection.execute(_PUT_BACK, (*kept, NO_INPUT, to_micros(at), last_seq + 1, has_more))
         if has_webhook:
             connection.execute(DROP_SETTLED_BODIES, (prediction_id,))
         connection.execute(_FORGET_INPUT, (prediction_id,))  # it is there if a canceled one's holder is not done yet

@@ -57,6 +57,8 @@ PREDICTION_COLUMNS: Final = _COLUMNS_AND_REPEATS.format(large="input, output, lo
 PREDICTION_COLUMNS_WITHOUT_LOGS: Final = _COLUMNS_AND_REPEATS.format(large="input, output, ''")
 # what is not read costs nothing: it comes last
 OUTLINE_COLUMNS: Final = _COLUMNS_AND_REPEATS.format(large="x'7b7d', NULL, ''")
+_CHANGED_BY_REMOVAL: Final = {"revision", "data_removed_at", "files", "input", "output", "logs"}
+COLUMNS_WITHOUT_DATA: Final = ", ".join(name for name in _LIVE_NAMES if name not in _CHANGED_BY_REMOVAL)
 
 _LIVE_COLUMNS: Final = ", ".join(f"p.{name}" for name in _LIVE_NAMES) + _REPEATS.format(row="p")
 _LIVE_AT: Final = PREDICTION_COLUMNS.count(",") + 1
