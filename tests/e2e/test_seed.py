@@ -123,6 +123,13 @@ def test_a_failed_one_says_why(halley: Halley) -> None:
     assert "asked to fail" in seen["error"]
 
 
+def _has_content(part: Path) -> bool:
+    try:
+        return part.stat().st_size > 0
+    except FileNotFoundError:  # it has its final name now
+        return False
+
+
 def test_the_flow_as_a_client_interrupted_in_the_middle_of_saving(halley: Halley, tmp_path: Path) -> None:
     _, _, made = halley.call("POST", "/replicate/v1/predictions", {"version": "local/big", "input": {}})
     folder = tmp_path / "kept"
@@ -131,13 +138,13 @@ def test_the_flow_as_a_client_interrupted_in_the_middle_of_saving(halley: Halley
         "--server", f"{halley.url}/replicate/v1", "--token", halley.key, "--json",
     ]  # fmt: skip
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "NO_COLOR": "1"}
-    first = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    end = time.monotonic() + 30
-    while time.monotonic() < end and first.poll() is None:
-        if any(part.stat().st_size > 0 for part in folder.glob("*.part")):
-            first.send_signal(signal.SIGKILL)
-            break
-    assert first.wait(10) == -signal.SIGKILL, "it was not interrupted in the middle"
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
+        end = time.monotonic() + 30
+        while time.monotonic() < end and first.poll() is None:
+            if any(map(_has_content, folder.glob("*.part"))):
+                break
+        first.kill()
+        assert first.wait(10) == -signal.SIGKILL, "it was not interrupted in the middle"
     assert list(folder.glob("*.part"))
 
     second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=50, check=False)

@@ -99,6 +99,7 @@ class Residence:
         self._residents: dict[str, Resident] = {}
         self._waiting: dict[str, float] = {}  # since when, by version; in order
         self._sizes: dict[str, int] = {}  # of one loaded replica, by version
+        self._unweighed: set[Replica] = set()  # ready, and measured last while they loaded, if at all
         self._attending: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         self._is_over = False
@@ -136,6 +137,7 @@ class Residence:
     def loaded(self, who: Resident, replica: Replica) -> None:
         """A replica is ready: now its size can be told."""
         if self._budget is not None:
+            self._unweighed.add(replica)
             self._host.start(self._weigh(who, replica))
 
     def left(self) -> None:
@@ -200,6 +202,8 @@ class Residence:
         return Wait(why=f"waits for a device, held by {_names(holders)}")
 
     def _memory(self, who: Resident, *, is_first: bool) -> Wait | Never | None:
+        if is_first and self._unweighed:  # what is free is not known: it is in a moment
+            return Wait(why="waits until a model that was just loaded is measured")
         budget, need = self._budget or 0, self._need(who)
         if self._used() + need <= budget:
             return None
@@ -339,10 +343,14 @@ class Residence:
                 return
 
     async def _weigh(self, who: Resident, replica: Replica) -> None:
-        used = await asyncio.to_thread(self._measure, [replica.pid])
-        if used.get(replica.pid):
-            replica.measured(used[replica.pid])
-            self._sizes[who.version] = used[replica.pid]
+        try:
+            used = await asyncio.to_thread(self._measure, [replica.pid])
+            if used.get(replica.pid):
+                replica.measured(used[replica.pid])
+                self._sizes[who.version] = used[replica.pid]
+        finally:
+            self._unweighed.discard(replica)
+        self.left()
 
     async def _look_for_devices(self) -> None:
         await self._devices.look()

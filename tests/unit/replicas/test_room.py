@@ -2,6 +2,7 @@
 
 import asyncio
 import textwrap
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -166,6 +167,23 @@ async def test_three_models_of_150_mb_share_400_mb_of_measured_memory(machine) -
     assert any(state.exit_reason == "unloaded" for state in seen)
     assert {"a", "b", "c"} <= set("".join(changes))
     assert not here.broken
+
+
+async def test_nobody_is_let_in_on_what_a_model_used_while_it_loaded(machine) -> None:
+    scale = Scale()
+
+    def slow(pids: Sequence[int]) -> Mapping[int, int]:
+        time.sleep(0.15)  # the machine is busy: the next model is wanted before this one is measured
+        return scale(pids)
+
+    async with machine(budget_bytes=250 * MB, measure=slow) as here:
+        scale.machine = here
+        for name in "abc":
+            here.add(name, SMALL)
+            scale.weights[name] = 100 * MB
+        for name in "abc":
+            await here.run(name)
+            assert len(here.loaded()) <= 2
 
 
 async def test_the_one_used_least_recently_goes_first(machine) -> None:
