@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
+_BOOT_CLOCK: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)  # Linux: counts sleep, is never set
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -17,6 +18,10 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds that never go back: for deadlines on this machine."""
+        ...
+
+    def elapsed(self) -> float:
+        """Seconds that never go back and count on while the machine sleeps, where it can tell: what people feel."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -32,6 +37,9 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+    def elapsed(self) -> float:
+        return time.monotonic() if _BOOT_CLOCK is None else time.clock_gettime(_BOOT_CLOCK)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

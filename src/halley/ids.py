@@ -54,6 +54,11 @@ class TimeOrderedIds:
         self._last = value
         return _encode(value)
 
+    def follow(self, newest: str | None) -> None:
+        """Go on behind this id of an earlier process, also if the clock was set back since."""
+        if newest is not None and is_id(newest):
+            self._last = max(self._last, _decode(newest))
+
 
 def first_id_at(at: datetime) -> str:
     """The smallest id of that millisecond: a bound for scans by age."""
@@ -68,3 +73,10 @@ def is_id(text: str) -> bool:
 def _encode(value: int) -> str:
     # ten bits a step: thirteen look-ups make the 26 characters
     return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
+
+
+def _decode(text: str) -> int:
+    value = 0
+    for character in text:
+        value = value * 32 + max(_ALPHABET.find(character), 0)
+    return value

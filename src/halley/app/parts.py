@@ -93,6 +93,7 @@ async def build(
     async with AsyncExitStack() as stack:
         queue_limits = QueueLimits(per_account=limits.queued_per_account, total=limits.queued_total)
         store = await stack.enter_async_context(open_store(database, limits=queue_limits))
+        new_id.follow(await store.newest_id())
         bus, hub = LocalBus(), Hub()
         blobs = FileBlobs(settings.data / "blobs")
         blobs.prepare()

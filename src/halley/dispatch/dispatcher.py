@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -11,6 +12,7 @@ from halley.clock import Clock
 from halley.dispatch.ports import InputStager, OutputKeeper, Provider, Workspace
 from halley.dispatch.recorder import OutputCaps, Recorder
 from halley.dispatch.run import Run
+from halley.dispatch.spans import Ages, WallClock
 from halley.errors import Busy, HalleyError, LeaseLost
 from halley.ids import NewId
 from halley.models.catalog import Catalog
@@ -65,6 +67,9 @@ class Dispatcher:
         self._inputs = inputs or InputCheck()
         self._session_id = ""
         self._renewed_at = clock.monotonic()
+        self._wall = WallClock(clock)
+        self._looked_id = ""  # made when the wall clock was compared last
+        self._ages = Ages(clock, new_id, rules.max_queue_seconds)
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: set[str] = set()  # versions that may have waiting work
@@ -139,6 +144,8 @@ class Dispatcher:
         """Open a session and take back what earlier processes left; the caller alone holds the data."""
         self._session_id = self._new_id()
         now = self._clock.now()
+        await self._queue.move_clock(0, now)
+        self._ages.learn(await self._queue.clock_moves())
         await self._queue.open_session(self._session_id, now, self._rules.lease_seconds)
         reaped = await self._queue.reap(now, all_but=self._session_id, max_attempts=self._rules.max_attempts)
         for item in reaped:
@@ -244,8 +251,10 @@ class Dispatcher:
     async def _apply_clocks(self) -> None:
         if self._clock.monotonic() - self._renewed_at > self._rules.lease_seconds / 2:
             await self._renew()  # this process was paused: it must not take its own work for lost
-        now = self._clock.now()
-        for item in await self._queue.expire(now, self._rules.max_queue_seconds):
+        now = await self._now()
+        self._ages.mark()
+        limit = self._rules.max_queue_seconds
+        for item in await self._queue.expire(now, limit, queued_before=self._ages.bound()):
             self._bus.publish(Changed(item.prediction.id))
             if item.was_leased:
                 self._bus.publish(Stop(item.prediction.id))
@@ -257,6 +266,19 @@ class Dispatcher:
         for run in list(self._runs.values()):
             if run.ends_at <= monotonic:
                 run.time_out()
+
+    async def _now(self) -> datetime:
+        """The wall time. If the clock was set, all that is written about the future has followed."""
+        now, moved = self._wall.look()
+        if moved:
+            _log.warning("the clock of this machine was set by %+.0f s: deadlines move with it", moved)
+            await self._queue.move_clock(moved, now, since_id=self._looked_id)
+            self._wall.settle(moved)
+            await self._queue.renew(self._session_id, now, self._rules.lease_seconds)
+            self._waiting.update(await self._queue.waiting())  # a claim may have found nobody ready
+            self._wake.set()
+        self._looked_id = self._new_id()
+        return now
 
     async def _fail_waiting(self, version: str, error: str, reason: str) -> None:
         for prediction in await self._queue.fail_waiting(version, self._clock.now(), error, reason):

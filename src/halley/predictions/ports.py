@@ -116,6 +116,14 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     has_newer: bool
 
 
+class ClockMove(msgspec.Struct, frozen=True, kw_only=True):
+    """The wall clock was set by so many seconds, and showed `at` then; `since_id` was made shortly before."""
+
+    at: datetime
+    by_seconds: float
+    since_id: str = ""
+
+
 class QueueLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Waiting predictions allowed per account and in all."""
 
@@ -179,6 +187,10 @@ class PredictionStore(Protocol):
         leaves the queue; a leased one keeps its queue entry until its holder finishes (the slot is still taken).
         Terminal: unchanged. None if absent or somebody else's. Once it shows `canceled` it never shows anything else.
         """
+        ...
+
+    async def newest_id(self) -> str | None:
+        """The greatest id of all predictions; None if there are none."""
         ...
 
     async def read_events(
@@ -300,8 +312,29 @@ class WorkQueue(Protocol):
         """
         ...
 
-    def expire(self, at: datetime, max_queue_seconds: float) -> Awaitable[list[Expired]]:
-        """Apply the clocks: deadlines that passed, and waiting longer than `max_queue_seconds`."""
+    def expire(
+        self, at: datetime, max_queue_seconds: float, *, queued_before: str | None = None
+    ) -> Awaitable[list[Expired]]:
+        """Apply the clocks: deadlines that passed, and waiting longer than `max_queue_seconds`.
+
+        `queued_before` is an id: those that wait with smaller ones have waited that long, whatever the clock shows.
+        """
+        ...
+
+    def move_clock(self, by_seconds: float, at: datetime, *, since_id: str = "") -> Awaitable[None]:
+        """The wall clock was set by so many seconds a moment ago and shows `at` now: move what was written before.
+
+        `since_id` is an id that was made shortly before it was set.
+
+        Deadlines of open predictions keep their distance, and so does their shown value; who waits and is ready stays
+        ready. What was created since the clock was set is left alone. That it happened is remembered. With 0 nothing is
+        moved. In any case nothing is left waiting for a time that no rule can have meant, as after a clock that was set
+        while nobody ran.
+        """
+        ...
+
+    async def clock_moves(self) -> list[ClockMove]:
+        """The last few times that the clock was set while somebody ran, the oldest first."""
         ...
 
     def fail_waiting(self, version: str, at: datetime, error: str, reason: str) -> Awaitable[list[Prediction]]:

@@ -14,6 +14,7 @@ class FakeClock:
     def __init__(self, now: datetime = T0) -> None:
         self._now = now
         self._monotonic = 1_000.0
+        self._slept = 0.0
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._count = 0
 
@@ -22,6 +23,9 @@ class FakeClock:
 
     def monotonic(self) -> float:
         return self._monotonic
+
+    def elapsed(self) -> float:
+        return self._monotonic + self._slept
 
     async def sleep(self, seconds: float) -> None:
         future = asyncio.get_running_loop().create_future()
@@ -41,6 +45,11 @@ class FakeClock:
     def jump(self, seconds: float) -> None:
         """Move the wall clock alone, as an operator or NTP would."""
         self._now += timedelta(seconds=seconds)
+
+    def suspend(self, seconds: float) -> None:
+        """The machine sleeps: the wall clock goes on, timers do not."""
+        self._now += timedelta(seconds=seconds)
+        self._slept += seconds
 
     @property
     def sleepers(self) -> int:

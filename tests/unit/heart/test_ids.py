@@ -37,3 +37,16 @@ def test_bound_of_an_instant() -> None:
 def test_what_is_no_id() -> None:
     for text in ("", "a" * 25, "a" * 27, "A" * 26, "é" * 26, "a" * 25 + "/"):
         assert not is_id(text)
+
+
+def test_ids_go_on_behind_those_of_an_earlier_process() -> None:
+    clock = FakeClock()
+    earlier = TimeOrderedIds(clock)()
+    clock.jump(-86_400)
+    later = TimeOrderedIds(clock)
+    later.follow(earlier)
+    later.follow(None)
+    made = [later() for _ in range(3)]
+    assert sorted([earlier, *made]) == [earlier, *made]
+    clock.jump(2 * 86_400)
+    assert later() >= first_id_at(clock.now())

@@ -72,6 +72,10 @@ class Entry:
     def progress(self) -> Progress:
         return fold(self.events)
 
+    def move_deadline(self, deadline_at: datetime) -> None:
+        row = self.prediction
+        self.prediction = msgspec.structs.replace(row, deadline_at=deadline_at, revision=row.revision + 1)
+
     def record(self, events: Sequence[NewEvent], log: list[Event]) -> None:
         """Number the events and put them into the log of all."""
         attempt = self.prediction.attempts if self.place is None else self.place.attempt

@@ -10,11 +10,13 @@ from typing import Final
 import msgspec
 
 from halley.errors import Conflict, LeaseLost, Overloaded, QueueFull
+from halley.ids import first_id_at
 from halley.predictions.lifecycle import TRANSITIONS
 from halley.predictions.ports import (
     Appended,
     Canceled,
     Claimed,
+    ClockMove,
     Created,
     Expired,
     Finished,
@@ -26,11 +28,15 @@ from halley.predictions.ports import (
 )
 from halley.predictions.records import Event, NewEvent, Prediction, outline_of
 from halley.predictions.status import LASTING, EventKind, Fact, Source, Status
-from halley.store.memory.entries import Entry, Place, at_once
+from halley.store.memory.entries import DISTANT_PAST, Entry, Place, at_once
 from halley.store.memory.retention import MemoryData
 from halley.store.memory.shelves import MemoryKeys, MemoryModels
 
 _NO_LIMITS: Final = QueueLimits()
+_MOVES_KEPT: Final = 20
+_NOTICED_WITHIN: Final = timedelta(seconds=1)
+_WRITTEN_WITHIN: Final = timedelta(seconds=0.2)
+_LONGEST_BACKOFF: Final = timedelta(seconds=60)
 
 
 class MemoryStore(MemoryModels, MemoryKeys, MemoryData):
@@ -42,6 +48,7 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryData):
         super().__init__()
         self._limits = limits
         self._sessions: dict[str, datetime] = {}
+        self._moves: list[ClockMove] = []
         self._awaited: set[str] = set()
         self._turns: dict[str, dict[str, Fraction]] = {}  # version -> account -> turns by weight
         self._level: dict[str, Fraction] = {}  # version -> where the last turn was given
@@ -130,6 +137,9 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryData):
             entry.end(Fact.CANCEL_REQUESTED, at, self._log, events=[wish], reason=reason)
             self._leave(entry)
         return Canceled(prediction=entry.prediction, changed=changed, was_leased=was_leased)
+
+    async def newest_id(self) -> str | None:
+        return max(self._entries, default=None)
 
     async def read_events(
         self,
@@ -258,7 +268,8 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryData):
         return reaped
 
     @at_once
-    def expire(self, at: datetime, max_queue_seconds: float) -> list[Expired]:
+    def expire(self, at: datetime, max_queue_seconds: float, *, queued_before: str | None = None) -> list[Expired]:
+        bound = queued_before or first_id_at(at - timedelta(seconds=max_queue_seconds))
         expired: list[Expired] = []
         for entry in list(self._entries.values()):
             row = entry.prediction
@@ -266,10 +277,32 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryData):
                 continue
             if row.deadline_at is not None and row.deadline_at <= at:
                 expired.append(self._expire(entry, Fact.DEADLINE_PASSED, at, ""))
-            elif entry.waits and row.created_at < at - timedelta(seconds=max_queue_seconds):
+            elif entry.waits and row.id < bound:
                 error = f"Nothing could run this prediction within {max_queue_seconds:g} s (runs.max_queue_seconds)."
                 expired.append(self._expire(entry, Fact.QUEUE_TIME_PASSED, at, error))
         return expired
+
+    @at_once
+    def move_clock(self, by_seconds: float, at: datetime, *, since_id: str = "") -> None:
+        by = timedelta(seconds=by_seconds)
+        if by:
+            self._moves = [*self._moves[1 - _MOVES_KEPT :], ClockMove(at=at, by_seconds=by_seconds, since_id=since_id)]
+        for entry in self._entries.values():
+            row, place = entry.prediction, entry.place
+            is_old = row.id < since_id or not at - _NOTICED_WITHIN <= row.created_at <= at + _WRITTEN_WITHIN
+            if row.deadline_at is not None and not row.is_terminal:
+                if by and is_old:
+                    entry.move_deadline(row.deadline_at + by)
+                elif not by and at < row.created_at < row.deadline_at:
+                    entry.move_deadline(at + (row.deadline_at - row.created_at))
+            if place is not None and place.ready_at != DISTANT_PAST:
+                if by and is_old:
+                    place.ready_at += by
+                if place.ready_at > at + _LONGEST_BACKOFF:
+                    place.ready_at = at
+
+    async def clock_moves(self) -> list[ClockMove]:
+        return list(self._moves)
 
     @at_once
     def fail_waiting(self, version: str, at: datetime, error: str, reason: str) -> list[Prediction]:

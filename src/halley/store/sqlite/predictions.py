@@ -35,6 +35,7 @@ _INSERT_QUEUE: Final = (
     "INSERT INTO queue (prediction_id, version, account_id, priority, session_id, fence, attempt, ready_at,"
     " deadline_at, work_input, context) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_NEWEST_ID: Final = "SELECT max(id) FROM predictions"
 _SELECT_LOG: Final = f'SELECT {EVENT_COLUMNS} FROM events WHERE "offset" > ? ORDER BY "offset" LIMIT ?'
 
 
@@ -77,6 +78,10 @@ class PredictionRows(Part):
         self, prediction_id: str, account_id: str | None, at: datetime, *, reason: str | None = None
     ) -> Awaitable[Canceled | None]:
         return self._writer.submit(_cancel, self._book, prediction_id, account_id, at, reason)
+
+    async def newest_id(self) -> str | None:
+        (newest,) = self._reads.one(_NEWEST_ID)
+        return None if newest is None else str(newest)
 
     async def read_events(
         self,

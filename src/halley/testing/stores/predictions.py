@@ -352,6 +352,13 @@ class PredictionStoreContract(StoreSuite):
         revisions.append((await store.finish(lease, Fact.SUCCEEDED, maker.clock.now())).prediction.revision)
         assert revisions == sorted(set(revisions))
 
+    async def test_the_newest_id_is_the_greatest(self, store: Store, maker: Maker) -> None:
+        assert await store.newest_id() is None
+        news = [maker.new(), maker.new("bert"), maker.new()]
+        for new in reversed(news):
+            await store.create(new)
+        assert await store.newest_id() == news[-1].prediction.id
+
     async def test_a_cancel_may_have_a_reason(self, store: Store, maker: Maker) -> None:
         new = maker.new("anna")
         await store.create(new)
