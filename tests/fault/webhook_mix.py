@@ -33,6 +33,10 @@ retry_for_seconds = 60
 path = "{models}/nap"
 preload = true
 """
+UNNOTICED: Final = (
+    'SELECT count(*) FROM events WHERE for_webhook = 1 AND "offset" >'
+    " coalesce((SELECT \"offset\" FROM cursors WHERE name = 'webhooks'), 0)"
+)
 RANK: Final = {"starting": 0, "processing": 1}
 
 
@@ -92,6 +96,7 @@ class Mix:
                         self._server.kill()
                         self._server.start()
                 self._wait("all have ended", "SELECT count(*) FROM predictions WHERE completed_at IS NULL")
+                self._wait("all is noticed", UNNOTICED)  # or the last end has no message yet that could be waited for
                 self._wait("all is told", "SELECT count(*) FROM webhook_messages WHERE next_at IS NOT NULL")
             finally:
                 self._server.stop()
