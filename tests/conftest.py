@@ -1,6 +1,7 @@
 """What all tests share. `require` is here for `from conftest import require`, too."""
 
 import os
+import signal
 
 import pytest
 
@@ -14,6 +15,9 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name.startswith(("HALLEY_", "REPLICATE_")):
             del os.environ[name]
+    # `nohup` and a shell's `&` start us with these ignored, and what we start would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
