@@ -35,46 +35,6 @@ _STREAM_UNSENT_BYTES: Final = 64 * 2**10
 # Linux has it since 3.12 and Python 3.11 does not name it: the kernel takes no more than this ahead of what it can send
 _TCP_NOTSENT_LOWAT: Final = 25
 
-_NEEDED_METHODS: Final = (
-    "connection_made",
-    "connection_lost",
-    "data_received",
-    "on_message_begin",
-    "on_url",
-    "on_header",
-    "on_headers_complete",
-    "on_body",
-    "on_message_complete",
-    "on_response_complete",
-    "eof_received",
-    "send_400_response",
-    "pause_writing",
-    "resume_writing",
-    "_start_asgi_task",
-)
-_NEEDED_MEMBERS: Final = (
-    "cycle",
-    "pipeline",
-    "flow",
-    "transport",
-    "parser",
-    "server_state",
-    "server",
-    "client",
-    "scheme",
-    "loop",
-    "tasks",
-)
-_NEEDED_OF_CYCLE: Final = (
-    "response_started",
-    "response_complete",
-    "disconnected",
-    "message_event",
-    "scope",
-    "transport",
-)
-
-
 # what the requests of all parked connections share
 _NO_HEADERS: Final[list[tuple[bytes, bytes]]] = []
 _NOBODY_WAITS: Final = asyncio.Event()
@@ -82,16 +42,6 @@ _NOBODY_WAITS: Final = asyncio.Event()
 
 class HeadersTooLarge(Exception):
     """Stops the parser."""
-
-
-def missing_in_uvicorn() -> list[str]:
-    """What this module uses of uvicorn's inside and cannot find; empty if all is there."""
-    members = HttpToolsProtocol.__init__.__code__.co_names
-    missing = [name for name in _NEEDED_METHODS if not hasattr(HttpToolsProtocol, name)]
-    missing += [name for name in _NEEDED_MEMBERS if name not in members]
-    cycle = RequestResponseCycle.__init__.__code__.co_names
-    missing += [name for name in _NEEDED_OF_CYCLE if name not in cycle]
-    return missing + [name for name in ("run_asgi",) if not hasattr(RequestResponseCycle, name)]
 
 
 class GuardedProtocol(HttpToolsProtocol):

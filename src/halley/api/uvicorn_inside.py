@@ -1,0 +1,54 @@
+"""What `protocol` relies on inside uvicorn, which promises none of it: looked for at start instead of missed in use."""
+
+from typing import Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+_NEEDED_METHODS: Final = (
+    "connection_made",
+    "connection_lost",
+    "data_received",
+    "on_message_begin",
+    "on_url",
+    "on_header",
+    "on_headers_complete",
+    "on_body",
+    "on_message_complete",
+    "on_response_complete",
+    "eof_received",
+    "send_400_response",
+    "pause_writing",
+    "resume_writing",
+    "_start_asgi_task",
+)
+_NEEDED_MEMBERS: Final = (
+    "cycle",
+    "pipeline",
+    "flow",
+    "transport",
+    "parser",
+    "server_state",
+    "server",
+    "client",
+    "scheme",
+    "loop",
+    "tasks",
+)
+_NEEDED_OF_CYCLE: Final = (
+    "response_started",
+    "response_complete",
+    "disconnected",
+    "message_event",
+    "scope",
+    "transport",
+)
+
+
+def missing_in_uvicorn() -> list[str]:
+    """Names that are used and not there; empty if all is as it was."""
+    members = HttpToolsProtocol.__init__.__code__.co_names
+    missing = [name for name in _NEEDED_METHODS if not hasattr(HttpToolsProtocol, name)]
+    missing += [name for name in _NEEDED_MEMBERS if name not in members]
+    cycle = RequestResponseCycle.__init__.__code__.co_names
+    missing += [name for name in _NEEDED_OF_CYCLE if name not in cycle]
+    return missing + [name for name in ("run_asgi",) if not hasattr(RequestResponseCycle, name)]
