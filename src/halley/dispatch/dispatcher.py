@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Coroutine
 from datetime import datetime
+from math import inf
 from typing import Any, Final
 
 import msgspec
@@ -16,13 +17,15 @@ from halley.dispatch.spans import Ages, WallClock
 from halley.errors import Busy, HalleyError, LeaseLost
 from halley.ids import NewId
 from halley.models.catalog import Catalog
+from halley.patience import forever, patiently
 from halley.predictions.inputs import InputCheck
-from halley.predictions.ports import Bus, Changed, Claimed, Hint, Stop, WorkQueue, WorkWaits
+from halley.predictions.ports import Bus, Changed, Claimed, Hint, Reaped, Stop, WorkQueue, WorkWaits
 
 _log = logging.getLogger(__name__)
 
 CLOCKS_SECONDS: Final = 0.5  # how late a deadline may be noticed
 POLL_SECONDS: Final = 2.0  # a lost hint costs at most this
+SETTLE_SECONDS: Final = 5.0  # for giving back what still runs at a stop; on a full disk it is left to the next start
 
 
 class DispatchRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,8 +68,8 @@ class Dispatcher:
         self._new_id = new_id
         self._rules = rules
         self._inputs = inputs or InputCheck()
-        self._session_id = ""
-        self._renewed_at = clock.monotonic()
+        self._session_id = ""  # until the store has taken one
+        self._renewed_at = -inf  # when the renewal began that the store took last, in time that passed
         self._wall = WallClock(clock)
         self._looked_id = ""  # made when the wall clock was compared last
         self._ages = Ages(clock, new_id, rules.max_queue_seconds)
@@ -141,29 +144,25 @@ class Dispatcher:
     # the services
 
     async def open(self) -> None:
-        """Open a session and take back what earlier processes left; the caller alone holds the data."""
-        self._session_id = self._new_id()
-        now = self._clock.now()
-        await self._queue.move_clock(0, now)
-        self._ages.learn(await self._queue.clock_moves())
-        await self._queue.open_session(self._session_id, now, self._rules.lease_seconds)
-        reaped = await self._queue.reap(now, all_but=self._session_id, max_attempts=self._rules.max_attempts)
-        for item in reaped:
-            _log.warning(
-                "%s was running when the server stopped: %s",
-                item.prediction.id,
-                "it will be tried again" if item.requeued else f"it ended {item.prediction.status}",
-            )
-        self._waiting.update(await self._queue.waiting())
-        self._wake.set()
+        """Open a session and take back what earlier processes left; the caller alone holds the data.
+
+        A store that takes nothing now keeps nobody from reading, and what is due must be able to make room: then `run`
+        goes on trying, and until it has come through nothing is claimed.
+        """
+        try:
+            await self._take_over()
+        except Busy as error:
+            _log.warning("nothing runs until the store takes something again: %s", error)
 
     async def run(self) -> None:
         """Claim, renew and expire until cancelled. `open` comes first."""
         try:
+            if not self._session_id:
+                await patiently(self._take_over, self._clock, "nothing runs yet")
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._claim_forever())
-                group.create_task(self._every(self._rules.heartbeat_seconds, self._renew))
-                group.create_task(self._every(CLOCKS_SECONDS, self._apply_clocks))
+                group.create_task(forever(self._claim_all, self._clock, "no work can be claimed now"))
+                group.create_task(forever(self._beat, self._clock, "the leases cannot be renewed now"))
+                group.create_task(forever(self._tick, self._clock, "the clocks cannot be applied now"))
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -176,20 +175,39 @@ class Dispatcher:
             async with asyncio.timeout(grace_seconds):
                 await self._idle.wait()
         except TimeoutError:
-            for run in list(self._runs.values()):
-                await self._settle(run.interrupt(), run)
+            await self._give_all_back()
 
-    async def _claim_forever(self) -> None:
-        while True:
-            await self._wake_or_poll()
-            if self._draining:
-                continue
-            try:
-                for version in list(self._waiting):
-                    await self._claim(version)
-            except (LeaseLost, Busy) as error:
-                _log.warning("no work can be claimed now: %s", error)
-                await self._clock.sleep(1.0)
+    async def _give_all_back(self) -> None:
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                for run in list(self._runs.values()):
+                    await self._settle(run.interrupt(), run)
+        except TimeoutError:
+            _log.warning("what still runs cannot be given back now: the next start takes it back")
+
+    async def _take_over(self) -> None:
+        """Become the holder of a session, in whatever state the queue was left. Repeating it is harmless."""
+        session_id, began, now = self._new_id(), self._clock.elapsed(), self._clock.now()
+        self._wall = WallClock(self._clock)  # what was set until now is believed
+        await self._queue.move_clock(0, now)
+        self._ages.learn(await self._queue.clock_moves())
+        await self._queue.open_session(session_id, now, self._rules.lease_seconds)
+        for item in await self._queue.reap(now, all_but=session_id, max_attempts=self._rules.max_attempts):
+            self._tell_reaped(item)
+            _log.warning(
+                "%s was running when the server stopped: %s",
+                item.prediction.id,
+                "it will be tried again" if item.requeued else f"it ended {item.prediction.status}",
+            )
+        self._waiting.update(await self._queue.waiting())
+        self._session_id, self._renewed_at = session_id, began
+        self._wake.set()
+
+    async def _claim_all(self) -> None:
+        await self._wake_or_poll()
+        if not self._draining:
+            for version in list(self._waiting):
+                await self._claim(version)
 
     async def _wake_or_poll(self) -> None:
         try:
@@ -232,40 +250,57 @@ class Dispatcher:
         for item in claimed:
             self.begin(version, item)
 
+    async def _beat(self) -> None:
+        await self._clock.sleep(self._rules.heartbeat_seconds)
+        await self._renew()
+
     async def _renew(self) -> None:
-        self._renewed_at = self._clock.monotonic()
+        began = self._clock.elapsed()
         try:
             ended = await self._queue.renew(self._session_id, self._clock.now(), self._rules.lease_seconds)
         except LeaseLost:
             _log.error("this server's session was lost (a long pause?): everything that runs is stopped")
             for run in list(self._runs.values()):
                 run.stop()
-            self._session_id = self._new_id()
-            await self._queue.open_session(self._session_id, self._clock.now(), self._rules.lease_seconds)
+            session_id = self._new_id()
+            await self._queue.open_session(session_id, self._clock.now(), self._rules.lease_seconds)
+            self._session_id, self._renewed_at = session_id, began
             return
+        self._renewed_at = began
         for lease in ended:
             held = self._runs.get(lease.prediction_id)
             if held is not None and held.lease == lease:
                 held.stop()
 
-    async def _apply_clocks(self) -> None:
-        if self._clock.monotonic() - self._renewed_at > self._rules.lease_seconds / 2:
-            await self._renew()  # this process was paused: it must not take its own work for lost
+    async def _tick(self) -> None:
+        await self._clock.sleep(CLOCKS_SECONDS)
+        self._time_out_runs()  # whatever the store takes
         now = await self._now()
         self._ages.mark()
+        if self._clock.elapsed() - self._renewed_at > self._rules.lease_seconds / 2:
+            # this process was paused, or nothing could be written: it must not take its own work for lost
+            await self._renew()
+        await self._expire(now)
+        for item in await self._queue.reap(now, max_attempts=self._rules.max_attempts):
+            self._tell_reaped(item)
+
+    def _time_out_runs(self) -> None:
+        now = self._clock.monotonic()
+        for run in list(self._runs.values()):
+            if run.ends_at <= now:
+                run.time_out()
+
+    async def _expire(self, now: datetime) -> None:
         limit = self._rules.max_queue_seconds
         for item in await self._queue.expire(now, limit, queued_before=self._ages.bound()):
             self._bus.publish(Changed(item.prediction.id))
             if item.was_leased:
                 self._bus.publish(Stop(item.prediction.id))
-        for reaped in await self._queue.reap(now, max_attempts=self._rules.max_attempts):
-            self._bus.publish(Changed(reaped.prediction.id))
-            if reaped.requeued:
-                self.room(reaped.prediction.version)
-        monotonic = self._clock.monotonic()
-        for run in list(self._runs.values()):
-            if run.ends_at <= monotonic:
-                run.time_out()
+
+    def _tell_reaped(self, item: Reaped) -> None:
+        self._bus.publish(Changed(item.prediction.id))
+        if item.requeued:
+            self.room(item.prediction.version)
 
     async def _now(self) -> datetime:
         """The wall time. If the clock was set, all that is written about the future has followed."""
@@ -274,14 +309,20 @@ class Dispatcher:
             _log.warning("the clock of this machine was set by %+.0f s: deadlines move with it", moved)
             await self._queue.move_clock(moved, now, since_id=self._looked_id)
             self._wall.settle(moved)
-            await self._queue.renew(self._session_id, now, self._rules.lease_seconds)
+            self._renewed_at = -inf  # no lease is what it was
+            await self._renew()
             self._waiting.update(await self._queue.waiting())  # a claim may have found nobody ready
             self._wake.set()
         self._looked_id = self._new_id()
         return now
 
     async def _fail_waiting(self, version: str, error: str, reason: str) -> None:
-        for prediction in await self._queue.fail_waiting(version, self._clock.now(), error, reason):
+        failed = await patiently(
+            lambda: self._queue.fail_waiting(version, self._clock.now(), error, reason),
+            self._clock,
+            f"what waits for version {version[:12]} cannot be ended yet",
+        )
+        for prediction in failed:
             self._bus.publish(Changed(prediction.id))
 
     # runs and their tasks
@@ -323,14 +364,6 @@ class Dispatcher:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            await self._clock.sleep(seconds)
-            try:
-                await work()
-            except HalleyError as error:
-                _log.warning("%s: %s", work.__name__.strip("_"), error)
 
 
 _GONE: Final = (

@@ -11,7 +11,8 @@ import msgspec
 from halley.clock import Clock
 from halley.dispatch.pacing import StepPace
 from halley.dispatch.ports import LogText, MetricValue, OutputKeeper, OutputPart, Progress
-from halley.errors import Busy, HalleyError, LeaseLost
+from halley.errors import HalleyError, LeaseLost
+from halley.patience import patiently
 from halley.predictions.ports import Bus, Changed, Lease, WorkQueue
 from halley.predictions.records import MetricItem, NewEvent, OutputFile, OutputItem, Step
 from halley.predictions.status import EventKind
@@ -20,7 +21,6 @@ _log = logging.getLogger(__name__)
 _encode: Final = msgspec.json.Encoder().encode
 
 FLUSH_SECONDS: Final = 0.025  # what a reader may lag behind; well under the 150 ms a person notices
-RETRY_SECONDS: Final = 1.0  # between tries while the disk is full or the store busy
 
 StartSoon = Callable[[Coroutine[Any, Any, None]], object]
 
@@ -181,21 +181,18 @@ class Recorder:
             done.set()
 
     async def _commit(self, events: list[NewEvent]) -> None:
-        while True:
-            try:
-                appended = await self._queue.append_events(self._lease, events)
-            except Busy as error:
-                _log.warning("the events of %s wait: %s", self._lease.prediction_id, error)
-                await self._clock.sleep(RETRY_SECONDS)
-                continue
-            if appended.is_terminal:
-                self._end_elsewhere()
-                return
-            self.has_published_output |= any(
-                event.kind is EventKind.OUTPUT_ADDED or event.kind is EventKind.OUTPUT_SET for event in events
-            )
-            self._bus.publish(Changed(self._lease.prediction_id))
+        appended = await patiently(
+            lambda: self._queue.append_events(self._lease, events),
+            self._clock,
+            f"the events of {self._lease.prediction_id} wait",
+        )
+        if appended.is_terminal:
+            self._end_elsewhere()
             return
+        self.has_published_output |= any(
+            event.kind is EventKind.OUTPUT_ADDED or event.kind is EventKind.OUTPUT_SET for event in events
+        )
+        self._bus.publish(Changed(self._lease.prediction_id))
 
     def _end_elsewhere(self) -> None:
         self.ended_elsewhere = True
@@ -213,21 +210,20 @@ class Recorder:
         return events
 
     async def _keep(self, part: OutputPart) -> NewEvent | None:
-        while True:
-            try:
-                kept = await self._keeper.keep(
+        try:
+            kept = await patiently(
+                lambda: self._keeper.keep(
                     prediction_id=self._lease.prediction_id,
                     first_index=len(self._files),
                     value=bytes(part.value),
                     paths=part.paths,
                     folder=self.folder,
-                )
-            except Busy as error:
-                _log.warning("the output of %s waits: %s", self._lease.prediction_id, error)
-                await self._clock.sleep(RETRY_SECONDS)
-            except HalleyError as error:
-                self._refuse(str(error))
-                return None
-            else:
-                self._files.extend(kept.files)
-                return self._output_event(part, msgspec.Raw(kept.value), kept.files)
+                ),
+                self._clock,
+                f"the output of {self._lease.prediction_id} waits",
+            )
+        except HalleyError as error:
+            self._refuse(str(error))
+            return None
+        self._files.extend(kept.files)
+        return self._output_event(part, msgspec.Raw(kept.value), kept.files)

@@ -10,9 +10,10 @@ import msgspec
 
 from halley.clock import Clock
 from halley.dispatch.ports import InputStager, Outcome, Provider, Work, Workspace
-from halley.dispatch.recorder import RETRY_SECONDS, Recorder
+from halley.dispatch.recorder import Recorder
 from halley.errors import Busy, HalleyError, InputInvalid, LeaseLost
 from halley.models.catalog import Catalog
+from halley.patience import RETRY_SECONDS, patiently
 from halley.predictions.inputs import InputCheck
 from halley.predictions.ports import Bus, Changed, Claimed, WorkQueue
 from halley.predictions.status import Fact
@@ -210,13 +211,8 @@ class Run:
         )
 
     async def _patiently(self, write: Callable[[], Awaitable[T]]) -> T:
-        """Write once there is room: giving up would leave the prediction where it is for ever."""
-        while True:
-            try:
-                return await write()
-            except Busy as busy:
-                _log.warning("%s cannot be settled yet: %s", self.prediction_id, busy)
-                await self._clock.sleep(RETRY_SECONDS)
+        """Giving up would leave the prediction where it is for ever."""
+        return await patiently(write, self._clock, f"{self.prediction_id} cannot be settled yet")
 
     def _verdict(self, outcome: Outcome) -> tuple[Fact, str | None, str | None]:
         if self._timed_out:

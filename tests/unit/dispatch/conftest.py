@@ -105,9 +105,16 @@ def slots() -> int:
 
 
 @pytest.fixture
-async def bottle(slots: int) -> AsyncIterator[Bottle]:
+async def stopped(slots: int) -> Bottle:
+    """One whose dispatcher was not opened yet."""
     made = Bottle(slots)
     await made.catalog.register(made.model, made.version)
+    return made
+
+
+@pytest.fixture
+async def bottle(stopped: Bottle) -> AsyncIterator[Bottle]:
+    made = stopped
     await made.dispatcher.open()
     service = asyncio.get_running_loop().create_task(made.dispatcher.run())
     yield made

@@ -188,6 +188,20 @@ async def test_a_locked_database_is_busy_not_broken(bench: Bench) -> None:
     assert await bench.put(1) == 1
 
 
+async def test_at_a_locked_database_nobody_waits_for_as_long_as_all_together(bench: Bench) -> None:
+    await bench.writer.submit(lambda connection: connection.execute("PRAGMA busy_timeout=20") and None)
+    other = sqlite3.connect(bench.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    before = bench.count("BEGIN")
+    many = [bench.put(number) for number in range(20)]
+    refusals = await asyncio.gather(*many, return_exceptions=True)
+    other.execute("ROLLBACK")
+    other.close()
+    assert [type(refusal) for refusal in refusals] == 20 * [Overloaded]
+    assert 1 <= bench.count("BEGIN") - before <= 3, "each of them was waited for"
+    assert await asyncio.gather(*[bench.put(number) for number in range(20)]) == list(range(20))
+
+
 async def test_a_failed_sync_stops_all_writing(tmp_path: Path) -> None:
     fail = False
 

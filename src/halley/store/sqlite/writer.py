@@ -38,6 +38,14 @@ class Recollection(Protocol):
         ...
 
 
+class _Locked(Exception):
+    """Another process holds the database: nothing was begun, and no other way would begin it."""
+
+    def __init__(self, error: sqlite3.Error) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class _Write:
     __slots__ = ("args", "committed", "future", "operation", "orphaned", "outcome")
 
@@ -143,6 +151,9 @@ class GroupWriter:
                 try:
                     way(batch)
                     break
+                except _Locked as locked:
+                    self._turn_away(batch, locked)
+                    break
                 except Exception:  # noqa: BLE001 - whatever broke it, the next way finds the one operation that did
                     if not self._undo():
                         break
@@ -153,7 +164,7 @@ class GroupWriter:
 
     def _all_at_once(self, batch: list[_Write]) -> None:
         connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
+        self._begin()
         for write in batch:
             write.outcome = write.operation(connection, *write.args)
         self._recollection.settle(connection)
@@ -163,7 +174,7 @@ class GroupWriter:
 
     def _each_behind_a_savepoint(self, batch: list[_Write]) -> None:
         connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
+        self._begin()
         for write in batch:
             connection.execute("SAVEPOINT one")
             try:
@@ -180,18 +191,34 @@ class GroupWriter:
 
     def _each_on_its_own(self, batch: list[_Write]) -> None:
         """The last way: the commit itself had failed, as on a full disk, where small writes may still find room."""
-        for write in batch:
+        for number, write in enumerate(batch):
             try:
                 self._all_at_once_quietly(write)
+            except _Locked as locked:
+                self._turn_away(batch[number:], locked)
+                return
             except Exception as error:  # noqa: BLE001 - as above
                 self._undo()
                 write.outcome = self._told(error)
 
     def _all_at_once_quietly(self, write: _Write) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
+        self._begin()
         write.outcome = write.operation(self._connection, *write.args)
         self._recollection.settle(self._connection)
         self._commit()
+
+    def _turn_away(self, writes: list[_Write], locked: _Locked) -> None:
+        """They have waited long enough: none waits for as many times as there are others."""
+        for write in writes:
+            write.outcome = self._told(locked.error)
+
+    def _begin(self) -> None:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if _is_locked(error):
+                raise _Locked(error) from error
+            raise
 
     def _commit(self) -> None:
         if self._failpoint is not None:
@@ -230,7 +257,7 @@ class GroupWriter:
                 "The disk with the database has no room left: nothing was stored. Free some space.",
                 retry_after_seconds=10,
             )
-        elif code is not None and code & 0xFF == sqlite3.SQLITE_BUSY:
+        elif _is_locked(error):
             told = Overloaded("The database is locked by another process: nothing was stored. Try again.")
         elif code in _BROKEN_CODES:
             self._break(error)
@@ -239,6 +266,11 @@ class GroupWriter:
             return error
         told.__cause__ = error
         return told
+
+
+def _is_locked(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _deliver(batch: list[_Write]) -> None:
