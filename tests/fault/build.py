@@ -7,6 +7,7 @@ The folder is how a test talks to it, by files that it makes and removes:
     strike   "before_commit 0.5": the process kills itself there, with that chance, once a create is in the commit
     stall    commits that carry a create wait while it is there; `stalled` is there while one waits
     full     the database may not grow beyond its present size, and the blobs take nothing
+    refuse   nothing at all is written, not even in place: as on a disk without room for one more page of the log
 
 The planted bugs of the store exist in its constructor only, and only this build can pass them. Those of webhooks are
 made here.
@@ -16,6 +17,7 @@ import asyncio
 import os
 import random
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable
@@ -38,6 +40,7 @@ STRIKE: Final = "strike"
 STALL: Final = "stall"
 STALLED: Final = "stalled"
 FULL: Final = "full"
+REFUSE: Final = "refuse"
 FULL_NOW: Final = "full-now"
 """The server makes it once the database may not grow, and removes it when it may again."""
 
@@ -52,6 +55,7 @@ class Strikes:
     def __init__(self, folder: Path) -> None:
         self._order = folder / STRIKE
         self._stall = folder / STALL
+        self._refuse = folder / REFUSE
         self._stalled = folder / STALLED
         self._chance = random.Random(os.getpid())
         self._submitted = False
@@ -62,7 +66,15 @@ class Strikes:
         self._submitted = True
 
     def __call__(self, point: str) -> None:
-        """Kill this process here if that was ordered."""
+        """Kill this process here if that was ordered.
+
+        Raises:
+            sqlite3.OperationalError: nothing is written now.
+        """
+        if point == "before_commit" and self._refuse.exists():
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
         if point == "before_commit":
             self._carries_create, self._submitted = self._submitted, False
         if not self._carries_create:
@@ -93,17 +105,18 @@ class Disk:
 
     def __init__(self, folder: Path) -> None:
         self._wish = folder / FULL
+        self._refuse = folder / REFUSE
         self._state = folder / FULL_NOW
 
     @property
     def is_full(self) -> bool:
-        return self._wish.exists()
+        return self._wish.exists() or self._refuse.exists()
 
     async def follow(self, store: SqliteStore) -> None:
         """Let the database be as the file says. Runs until cancelled."""
         self._state.unlink(missing_ok=True)
         while True:
-            wanted = self.is_full
+            wanted = self._wish.exists()
             if wanted != self._state.exists():
                 # 1 means the present size: SQLite never makes a file smaller by this
                 await store._writer.submit(_limit_pages, 1 if wanted else MANY_PAGES)

@@ -14,10 +14,11 @@ import msgspec
 
 from halley.app.wanted import Wanted
 from halley.clock import Clock
-from halley.errors import HalleyError, Unusable
+from halley.errors import Busy, HalleyError, Unusable
 from halley.models.catalog import Catalog
 from halley.models.ports import ModelStore
 from halley.models.records import Model, Version
+from halley.patience import patiently
 from halley.providers.local import LocalProvider
 from halley.replicas.digest import DigestCache, source_digest, version_id
 from halley.replicas.environments.environments import Environments
@@ -62,6 +63,7 @@ class ModelLoader:
         self._inspecting = asyncio.Semaphore(INSPECT_AT_ONCE)
         self._digesting = asyncio.Lock()  # the cache is for one thread at a time
         self._unprepared: list[Wanted] = []
+        self.is_late = False  # something could not be loaded yet because the store took nothing
         self._versions: dict[str, str] = {}  # what each model runs now
         self._expected: dict[str, str] = {}  # what models that run none will run, once they can be described
         self._taken: dict[str, str] = {}  # which model a version's id belongs to
@@ -72,7 +74,7 @@ class ModelLoader:
     async def load_all(self, wanted: Sequence[Wanted]) -> None:
         """Load what the store knows at once, describe the others side by side.
 
-        What needs an environment that is not there is left to `prepare`.
+        What needs an environment that is not there, or a store that takes something, is left to `prepare`.
         """
         async with asyncio.TaskGroup() as group:
             for item in wanted:
@@ -84,6 +86,7 @@ class ModelLoader:
         async with asyncio.TaskGroup() as group:
             for item in left:
                 group.create_task(self._load(item))
+        self.is_late = False
 
     async def watch(self, wanted: Sequence[Wanted]) -> None:
         """Load a model anew when its files change. Runs until cancelled; what runs may end."""
@@ -123,6 +126,22 @@ class ModelLoader:
         self._unread[item.name] = reason
 
     async def _load(self, item: Wanted, *, may_build: bool = True) -> None:
+        if may_build:
+            await patiently(lambda: self._try(item, may_build=True), self._clock, f"{item.name} cannot be loaded yet")
+            return
+        try:
+            await self._try(item, may_build=False)
+        except Busy as busy:
+            _log.warning("%s cannot be loaded yet: %s", item.name, busy)
+            self._unprepared.append(item)
+            self.is_late = True
+
+    async def _try(self, item: Wanted, *, may_build: bool) -> None:
+        """Load it, or say what is wrong with it.
+
+        Raises:
+            Busy: nothing is wrong with it, but the store takes nothing now.
+        """
         turn = self._turns[item.name] = self._turns.get(item.name, 0) + 1
         failure = "setup_failed"
         try:
@@ -143,6 +162,8 @@ class ModelLoader:
                 version = await self._described(item, source, digest)
             if self._turns[item.name] == turn:  # else its files have changed meanwhile
                 await self._serve(item, source, version)
+        except Busy:
+            raise
         except HalleyError as error:
             if self._turns[item.name] == turn:
                 await self._fail(item, str(error), failure)

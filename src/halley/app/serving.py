@@ -20,7 +20,8 @@ from halley.app.parts import OpenStore, Parts, build
 from halley.app.tls import Tls, Trust, open_tls
 from halley.app.wanted import Wanted, wanted_models
 from halley.clock import SystemClock
-from halley.errors import HalleyError, Unusable
+from halley.errors import Unusable
+from halley.patience import forever
 from halley.settings import Settings, process_environ
 from halley.store.folder import DataFolder, hold
 from halley.store.sqlite import open_sqlite
@@ -114,7 +115,7 @@ async def _serve(
             services = [tasks.create_task(service) for service in _services(parts, server, wanted, tls)]
             folder.announce(url)
             await parts.loader.load_all(wanted)
-            parts.catalog.is_loading = False
+            parts.catalog.is_loading = parts.loader.is_late
             parts.dispatcher.look()
             preparing = tasks.create_task(_prepare(parts))
             # not before the models have said how long they keep their data
@@ -146,7 +147,7 @@ def _services(
     """What runs beside the server; if one of them breaks, the process ends."""
     return [
         parts.dispatcher.run(),
-        _housekeeping(parts, tls),
+        forever(lambda: _housekeeping(parts, tls), parts.clock, "housekeeping"),
         parts.attendance.run(),
         _watch_store(parts),
         parts.webhooks.run(),
@@ -169,6 +170,7 @@ def _started(parts: Parts, url: str, key: str | None, trust: Trust | None) -> St
 async def _prepare(parts: Parts) -> None:
     """Bring the models that need an environment first; then what waits for them can be claimed."""
     await parts.loader.prepare()
+    parts.catalog.is_loading = False
     parts.dispatcher.look()
 
 
@@ -220,15 +222,11 @@ async def _watch_store(parts: Parts) -> None:
 
 async def _housekeeping(parts: Parts, tls: Tls | None) -> None:
     """Remove what has expired and renew what ends, now and then."""
-    while True:
-        await parts.clock.sleep(HOUSEKEEPING_SECONDS)
-        if tls is not None:
-            tls.refresh()
-        try:
-            while await parts.predictions.forget_idempotency_keys():
-                pass
-        except HalleyError as error:
-            _log.warning("housekeeping: %s", error)
+    await parts.clock.sleep(HOUSEKEEPING_SECONDS)
+    if tls is not None:
+        tls.refresh()
+    while await parts.predictions.forget_idempotency_keys():
+        pass
 
 
 def _url(listening: socket.socket, scheme: str) -> str:

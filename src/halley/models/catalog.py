@@ -5,6 +5,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from halley.clock import EPOCH
 from halley.errors import ModelBroken, Overloaded, VersionUnknown
 from halley.models.ports import ModelStore
 from halley.models.records import Model, Version
@@ -56,15 +57,30 @@ class Catalog:
         self._unstored: dict[str, Model] = {}  # those that may never have had a version
 
     async def register(self, model: Model, version: Version) -> Version:
-        """Store a model and its newest version, and make both runnable."""
+        """Store a model and its newest version, and make both runnable. What is stored already is not written again.
+
+        So a server can start, and serve what it has, while its store takes nothing.
+        """
         runnable = Runnable(version)  # an unusable schema is refused before anything is stored
-        await self._store.put_model(model)
-        stored = await self._store.put_version(version)
+        stored = await self._stored(model, version)
+        if stored is None:
+            await self._store.put_model(model)
+            stored = await self._store.put_version(version)
         runnable.version = stored
         self._runnable[stored.id] = runnable
         self._latest[model.full_name] = stored.id
         self.faults.pop(model.full_name, None)
         self._unstored.pop(model.full_name, None)
+        return stored
+
+    async def _stored(self, model: Model, version: Version) -> Version | None:
+        """The stored version, if storing both would change nothing."""
+        known = await self._store.get_model(model.owner, model.name)
+        if known is None or known.latest_version_id != version.id or _without_history(known) != _without_history(model):
+            return None
+        stored = await self._store.get_version(version.id)
+        if stored is None or msgspec.structs.replace(stored, created_at=version.created_at) != version:
+            return None
         return stored
 
     def expect(self, model: Model, version: Version) -> None:
@@ -165,6 +181,11 @@ class Catalog:
             f"The specified version {reference[:120]!r} does not exist here, or may not be run. "
             f"Models that can run: {', '.join(self.names()[:20]) or 'none'}"
         )
+
+
+def _without_history(model: Model) -> Model:
+    """What its folder says about it."""
+    return msgspec.structs.replace(model, latest_version_id=None, latest_version_at=None, run_count=0, created_at=EPOCH)
 
 
 def _shortened(reason: str) -> str:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -52,8 +53,10 @@ class DigestCache:
         return self._known[key]
 
     def _save(self) -> None:
-        if self._path is not None:
-            aside = self._path.with_name(f"{self._path.name}.tmp")
+        if self._path is None:
+            return
+        aside = self._path.with_name(f"{self._path.name}.tmp")
+        with suppress(OSError):  # a full disk: it is read again after the next start
             self._path.parent.mkdir(parents=True, exist_ok=True)
             aside.write_bytes(msgspec.json.encode(self._known))
             aside.replace(self._path)

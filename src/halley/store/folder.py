@@ -34,7 +34,10 @@ class DataFolder:
     def announce(self, url: str) -> None:
         """Write down where this server can be reached, for the next one that finds the folder taken."""
         content = msgspec.json.encode(Holder(pid=os.getpid(), url=url))
-        os.pwrite(self._lock, content, 0)
+        try:
+            os.pwrite(self._lock, content, 0)
+        except OSError:  # a full disk: the lock holds all the same, it only does not say whose it is
+            content = b""
         os.ftruncate(self._lock, len(content))
 
 

@@ -9,8 +9,9 @@ import msgspec
 
 from halley import __version__
 from halley.clock import Clock
-from halley.errors import Busy, HalleyError
+from halley.errors import HalleyError
 from halley.ids import NewId
+from halley.patience import patiently
 from halley.webhooks.address import Address, read_address
 from halley.webhooks.events import WebhookEvent
 from halley.webhooks.ports import DeliveryStore, Door
@@ -23,7 +24,6 @@ _log: Final = logging.getLogger(__name__)
 
 KEPT_BYTES: Final = 1024  # of an answer: enough for the words of an error page
 MASK: Final = "********"
-RETRY_SECONDS: Final = 1.0  # between tries while the disk is full or the store busy
 _AGENT: Final = f"halley/{__version__}"
 _INTERNAL: Final = "An internal error of the server; its log has the details."
 
@@ -85,13 +85,8 @@ class Courier:
         return ending
 
     async def patiently(self, write: Callable[[], Awaitable[T]]) -> T:
-        """Write once there is room: what was sent must not look as if it had never been."""
-        while True:
-            try:
-                return await write()
-            except Busy as busy:
-                _log.warning("the delivery log cannot be written yet: %s", busy)
-                await self._clock.sleep(RETRY_SECONDS)
+        """What was sent must not look as if it had never been."""
+        return await patiently(write, self._clock, "the delivery log cannot be written yet")
 
     def _delivery(self, parcel: Parcel, headers: dict[str, str]) -> Delivery:
         return Delivery(

@@ -11,6 +11,7 @@ import msgspec
 from halley.clock import Clock
 from halley.errors import HalleyError
 from halley.ids import NewId
+from halley.patience import patiently
 from halley.predictions.ports import Hint, MessageWaits
 from halley.predictions.reading import Reader
 from halley.webhooks.courier import Courier, Limits
@@ -105,7 +106,8 @@ class Webhooks:
 
     async def run(self) -> None:
         """Go on from where the last process stopped, until cancelled."""
-        interrupted = await self._store.interrupt(_INTERRUPTED)
+        # before anything is sent: until the store takes a word nothing could be
+        interrupted = await patiently(lambda: self._store.interrupt(_INTERRUPTED), self._clock, "webhooks wait")
         if interrupted:
             _log.warning("%d webhooks were under way when the server stopped: they are sent again", interrupted)
         async with asyncio.TaskGroup() as group:

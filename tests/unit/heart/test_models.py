@@ -1,9 +1,11 @@
 """What a reference means, and what an input may be."""
 
+from datetime import timedelta
+
 import msgspec
 import pytest
 
-from halley.errors import ModelBroken, Unusable, VersionUnknown
+from halley.errors import ModelBroken, StorageFull, Unusable, VersionUnknown
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
 from halley.models.validation import AnyInput, InputSchema, uses_files
@@ -128,6 +130,32 @@ async def test_what_a_reference_means() -> None:
     catalog.withdraw("demo/a")
     with pytest.raises(VersionUnknown):
         catalog.resolve("1" * 64)
+
+
+@pytest.mark.anyio
+async def test_what_is_stored_already_is_served_without_a_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore()
+    model = Model(owner="demo", name="a", created_at=T0)
+    version = Version(id="1" * 64, model="demo/a", created_at=T0, openapi_schema=SCHEMA)
+    await Catalog(store).register(model, version)
+    later = T0 + timedelta(days=1)
+    same = msgspec.structs.replace(model, created_at=later), msgspec.structs.replace(version, created_at=later)
+
+    async def refuse(*_: object) -> None:
+        raise StorageFull("the disk is full")
+
+    monkeypatch.setattr(store, "put_model", refuse)
+    monkeypatch.setattr(store, "put_version", refuse)
+    restarted = Catalog(store)
+    assert await restarted.register(*same) == version
+    assert restarted.resolve("demo/a").version == version
+    for change in ({"description": "another"}, {"retention": "1h"}):
+        with pytest.raises(StorageFull):
+            await restarted.register(msgspec.structs.replace(model, **change), version)
+    with pytest.raises(StorageFull):
+        await restarted.register(model, msgspec.structs.replace(version, run_timeout_seconds=1.0))
+    with pytest.raises(StorageFull):
+        await restarted.register(model, msgspec.structs.replace(version, id="2" * 64))
 
 
 @pytest.mark.anyio

@@ -1,0 +1,152 @@
+"""A store that takes nothing for longer than the lease: reads go on, creates are refused politely, no work is lost."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from e2e.process import Halley
+from fault.sieges import FullDisk, Locked, Refusing, Siege, create, ended, get, made, until
+
+pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(300)]
+
+SHUT_SECONDS: Final = 10.0  # the lease is 3
+NAP_SECONDS: Final = 14.0
+DREAMS: Final = ["dream 0", "dream 1", "dream 2", "awake"]
+
+
+@pytest.fixture(params=[Locked, Refusing, FullDisk])
+def siege(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Siege]:
+    with request.param(tmp_path) as siege:
+        yield siege
+
+
+def two_naps(server: Halley) -> tuple[str, str]:
+    """One that has published output, and one that has not; both run."""
+    loud = made(server, seconds=NAP_SECONDS, dreams=3)
+    quiet = made(server, seconds=NAP_SECONDS)
+    until(server, lambda: bool(get(server, loud)["output"]), "it has dreamt")
+    until(server, lambda: get(server, quiet)["status"] == "processing", "it runs")
+    return loud, quiet
+
+
+def check_refused(server: Halley) -> None:
+    """No create is taken, and the refusal says when to come again."""
+    for _ in range(200):  # what little room there is may take a few
+        status, headers, body = create(server, seconds=0.0)
+        if status != 201:
+            break
+    assert status == 503, body
+    assert int(headers["retry-after"]) >= 1
+    assert headers["content-type"].startswith("application/problem+json")
+    assert any(word in body["detail"] for word in ("room", "locked", "being loaded")), body
+
+
+def answers(server: Halley) -> bool:
+    try:
+        return server.call("GET", "/healthz", key=None)[0] == 200
+    except OSError:
+        return False
+
+
+def test_running_work_goes_on_through_a_store_that_is_shut_for_longer_than_the_lease(siege: Siege) -> None:
+    server = siege.server
+    process = server.process
+    assert process is not None
+    loud, quiet = two_naps(server)
+    siege.shut()
+    end = time.monotonic() + SHUT_SECONDS
+    while time.monotonic() < end:
+        check_refused(server)
+        assert {get(server, each)["status"] for each in (loud, quiet)} == {"processing"}
+        assert process.poll() is None, server.log()
+        time.sleep(0.5)
+    siege.lift()
+    until(server, lambda: create(server, seconds=0.0)[0] == 201, "creates are taken again")
+    assert ended(server, made(server, seconds=0.0))["status"] == "succeeded"
+    one, other = ended(server, loud), ended(server, quiet)
+    assert (one["status"], one["output"], one["logs"]) == ("succeeded", DREAMS, "slept\n"), server.log()
+    assert (other["status"], other["output"], other["logs"]) == ("succeeded", ["awake"], "slept\n"), "attempt 1"
+    assert process.poll() is None
+    assert "went to somebody else" not in server.log()
+
+
+def test_a_server_that_dies_and_starts_while_the_store_is_shut_reads_and_then_goes_on(siege: Siege) -> None:
+    server = siege.server
+    over = made(server, seconds=0.0)
+    assert ended(server, over)["status"] == "succeeded"
+    loud, quiet = two_naps(server)
+    siege.shut()
+    server.kill()
+    server.start()
+    end = time.monotonic() + 2 * 3.0
+    while time.monotonic() < end:
+        assert get(server, over)["output"] == ["awake"]
+        assert {get(server, each)["status"] for each in (loud, quiet)} == {"processing"}
+        assert server.call("GET", "/readyz", key=None)[0] == 200
+        check_refused(server)
+    siege.lift()
+    until(server, lambda: create(server, seconds=0.0)[0] == 201, "creates are taken again")
+    assert ended(server, made(server, seconds=0.0))["status"] == "succeeded"
+    lost, again = ended(server, loud), ended(server, quiet)
+    assert (lost["status"], lost["termination_reason"]) == ("failed", "worker_lost")
+    assert (again["status"], again["output"]) == ("succeeded", ["awake"])
+    assert "attempt 2 begins" in again["logs"]
+
+
+@pytest.mark.parametrize("siege", [Refusing], indirect=True)
+def test_a_stop_ends_while_the_store_is_shut(siege: Siege) -> None:
+    server = siege.server
+    loud, quiet = two_naps(server)
+    siege.shut()
+    assert server.process is not None
+    server.process.terminate()
+    assert server.process.wait(120) == 0, server.log()
+    siege.lift()
+    server.start()
+    assert ended(server, loud)["termination_reason"] == "worker_lost"
+    assert ended(server, quiet)["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("siege", [Refusing], indirect=True)
+def test_a_model_that_cannot_be_stored_at_the_start_is_late_and_not_broken(siege: Siege) -> None:
+    server = siege.server
+    over = made(server, seconds=0.0)
+    assert ended(server, over)["status"] == "succeeded"
+    quiet = made(server, seconds=NAP_SECONDS)
+    until(server, lambda: get(server, quiet)["status"] == "processing", "it runs")
+    siege.shut()
+    server.kill()
+    config = server.home / "halley.toml"
+    config.write_text(config.read_text().replace('models/nap"', 'models/nap"\nretention = "1h"'))
+    server.start(wait=False)
+    until(server, lambda: answers(server), "it answers")
+    time.sleep(3)
+    assert get(server, over)["status"] == "succeeded"
+    status, _, body = server.call("GET", "/readyz", key=None)
+    assert (status, "being loaded" in str(body)) == (503, True), body
+    check_refused(server)
+    siege.lift()
+    server.wait_ready()
+    assert ended(server, quiet)["status"] == "succeeded", "what waited for the model has waited on"
+    assert ended(server, made(server, seconds=0.0))["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("siege", [FullDisk], indirect=True)
+def test_what_is_due_makes_room_after_a_start_on_a_full_disk(siege: Siege) -> None:
+    server = siege.server
+    letters = [made(server, "test/letter", seconds=0.0, text=letter, times=2**20) for letter in "abcd"]
+    for each in letters:
+        assert ended(server, each)["status"] == "succeeded"
+    server.kill()
+    server.start()  # what the models left in their temporary folder is gone
+    siege.shut()
+    server.kill()
+    server.start()
+    check_refused(server)
+    until(server, lambda: create(server, seconds=0.0)[0] == 201, "what is due has made room")
+    for each in letters:
+        until(server, lambda each=each: bool(get(server, each)["data_removed"]), "its data is gone")  # type: ignore[misc]
+    assert "the disk is full: deleted 4 files" in server.log()
