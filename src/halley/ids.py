@@ -19,6 +19,7 @@ _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS: Final = [a + b for a in _ALPHABET for b in _ALPHABET]
 _LENGTH: Final = 26
 _RANDOM_BITS: Final = 80
+LAST_ID: Final = "z" * _LENGTH  # none is greater
 _POOL_BYTES: Final = 4096
 
 

@@ -13,7 +13,7 @@ from halley.clock import Clock
 from halley.dispatch.ports import InputStager, OutputKeeper, Provider, Workspace
 from halley.dispatch.recorder import OutputCaps, Recorder
 from halley.dispatch.run import Run
-from halley.dispatch.spans import Ages, WallClock
+from halley.dispatch.spans import Ages, Jump, WallClock
 from halley.errors import Busy, HalleyError, LeaseLost
 from halley.ids import NewId
 from halley.models.catalog import Catalog
@@ -70,8 +70,7 @@ class Dispatcher:
         self._inputs = inputs or InputCheck()
         self._session_id = ""  # until the store has taken one
         self._renewed_at = -inf  # when the renewal began that the store took last, in time that passed
-        self._wall = WallClock(clock)
-        self._looked_id = ""  # made when the wall clock was compared last
+        self._wall = WallClock(clock, new_id)
         self._ages = Ages(clock, new_id, rules.max_queue_seconds)
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -162,6 +161,7 @@ class Dispatcher:
             async with asyncio.TaskGroup() as group:
                 group.create_task(forever(self._claim_all, self._clock, "no work can be claimed now"))
                 group.create_task(forever(self._beat, self._clock, "the leases cannot be renewed now"))
+                group.create_task(forever(self._watch_wall, self._clock, "the wall clock"))
                 group.create_task(forever(self._tick, self._clock, "the clocks cannot be applied now"))
         finally:
             for task in self._tasks:
@@ -188,7 +188,7 @@ class Dispatcher:
     async def _take_over(self) -> None:
         """Become the holder of a session, in whatever state the queue was left. Repeating it is harmless."""
         session_id, began, now = self._new_id(), self._clock.elapsed(), self._clock.now()
-        self._wall = WallClock(self._clock)  # what was set until now is believed
+        self._wall = WallClock(self._clock, self._new_id)  # what was set until now is believed
         await self._queue.move_clock(0, now)
         self._ages.learn(await self._queue.clock_moves())
         await self._queue.open_session(session_id, now, self._rules.lease_seconds)
@@ -276,7 +276,6 @@ class Dispatcher:
         await self._clock.sleep(CLOCKS_SECONDS)
         self._time_out_runs()  # whatever the store takes
         now = await self._now()
-        self._ages.mark()
         if self._clock.elapsed() - self._renewed_at > self._rules.lease_seconds / 2:
             # this process was paused, or nothing could be written: it must not take its own work for lost
             await self._renew()
@@ -302,19 +301,26 @@ class Dispatcher:
         if item.requeued:
             self.room(item.prediction.version)
 
+    async def _watch_wall(self) -> None:
+        await self._clock.sleep(CLOCKS_SECONDS)
+        self._wall.look()
+        self._ages.mark()
+
     async def _now(self) -> datetime:
-        """The wall time. If the clock was set, all that is written about the future has followed."""
-        now, moved = self._wall.look()
-        if moved:
-            _log.warning("the clock of this machine was set by %+.0f s: deadlines move with it", moved)
-            await self._queue.move_clock(moved, now, since_id=self._looked_id)
-            self._wall.settle(moved)
-            self._renewed_at = -inf  # no lease is what it was
-            await self._renew()
-            self._waiting.update(await self._queue.waiting())  # a claim may have found nobody ready
-            self._wake.set()
-        self._looked_id = self._new_id()
-        return now
+        """The wall time. Whenever the clock was set until then, all that is written about the future has followed."""
+        while True:
+            now = self._wall.look()
+            if not self._wall.jumps:
+                return now
+            await self._follow(self._wall.jumps[0])
+            self._wall.jumps.popleft()
+
+    async def _follow(self, jump: Jump) -> None:
+        await self._queue.move_clock(jump.by_seconds, jump.at, since_id=jump.since_id, until_id=jump.until_id)
+        _log.warning("the clock of this machine was set by %+.0f s: deadlines have moved with it", jump.by_seconds)
+        self._renewed_at = -inf  # no lease is what it was
+        self._waiting.update(await self._queue.waiting())  # a claim may have found nobody ready
+        self._wake.set()
 
     async def _fail_waiting(self, version: str, error: str, reason: str) -> None:
         failed = await patiently(

@@ -21,27 +21,36 @@ _READING_SECONDS: Final = 0.1  # two clocks read further apart than this cannot 
 _MARKS: Final = 500  # how finely the longest wait is told: to a fifth of a percent
 
 
+class Jump(NamedTuple):
+    """The wall clock was set by so many seconds and shows `at` now, between the making of two ids."""
+
+    at: datetime
+    by_seconds: float
+    since_id: str
+    until_id: str
+
+
 class WallClock:
-    """Notices when the wall clock is set."""
+    """Notices when the wall clock is set. Looking waits for nobody, so two looks are never far apart."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, new_id: NewId) -> None:
         self._clock = clock
+        self._new_id = new_id
         self._offset = self._read()[1] or 0.0
+        self._looked_id = new_id()
+        self.jumps: deque[Jump] = deque()  # what has not followed yet, in order
 
-    def look(self) -> tuple[datetime, float]:
-        """The wall time, and by how many seconds it was set since the last call of `settle`; 0 if it was not."""
+    def look(self) -> datetime:
+        """The wall time, after comparing it with time that passed; to be called often."""
         now, offset = self._read()
         if offset is None:
-            return now, 0.0
+            return now
+        looked_id = self._new_id()
         moved = offset - self._offset
         if abs(moved) >= SET_SECONDS:
-            return now, moved
-        self._offset = offset
-        return now, 0.0
-
-    def settle(self, moved: float) -> None:
-        """Everything has followed."""
-        self._offset += moved
+            self.jumps.append(Jump(now, moved, since_id=self._looked_id, until_id=looked_id))
+        self._offset, self._looked_id = offset, looked_id
+        return now
 
     def _read(self) -> tuple[datetime, float | None]:
         before = self._clock.elapsed()

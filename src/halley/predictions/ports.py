@@ -321,10 +321,14 @@ class WorkQueue(Protocol):
         """
         ...
 
-    def move_clock(self, by_seconds: float, at: datetime, *, since_id: str = "") -> Awaitable[None]:
-        """The wall clock was set by so many seconds a moment ago and shows `at` now: move what was written before.
+    def move_clock(
+        self, by_seconds: float, at: datetime, *, since_id: str = "", until_id: str | None = None
+    ) -> Awaitable[None]:
+        """The wall clock was set by so many seconds: move what was written before.
 
-        `since_id` is an id that was made shortly before it was set.
+        That was noticed when it showed `at`. `since_id` and `until_id` are ids that were made shortly before it was set
+        and when it was noticed: what was created before the one is old, from the other on it is new, and of what came
+        between the time of its creation tells, which is nearer to `at` or to what the clock would have shown then.
 
         Deadlines of open predictions keep their distance, and so does their shown value; who waits and is ready stays
         ready. What was created since the clock was set is left alone. That it happened is remembered. With 0 nothing is

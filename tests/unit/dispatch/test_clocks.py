@@ -126,7 +126,7 @@ class Machine:
     async def _settle(self) -> None:
         """Until everybody has done what there was to do, and was seen to."""
         for _ in range(5):
-            while self.clock.sleepers < 2:  # heartbeat and clocks
+            while self.clock.sleepers < 3:  # heartbeat, wall clock and clocks
                 await asyncio.sleep(0.001)
             await self.store.waiting()  # behind all writes
             await asyncio.sleep(0.001)
@@ -260,18 +260,23 @@ async def test_a_leap_takes_no_lease(machine: Machine, by: float) -> None:
 
 async def test_the_wall_clock_is_followed_in_small_steps_and_noticed_in_large_ones() -> None:
     clock = FakeClock()
-    wall = WallClock(clock)
+    new_id = TimeOrderedIds(clock)
+    wall = WallClock(clock, new_id)
     for _ in range(10):
         clock.advance(60)
         clock.jump(1.9)
-        assert wall.look()[1] == 0.0
-    clock.jump(-5)
-    assert wall.look()[1] == pytest.approx(-5)
-    assert wall.look()[1] == pytest.approx(-5), "until everything has followed"
-    wall.settle(-5)
-    assert wall.look() == (clock.now(), 0.0)
+        assert wall.look() == clock.now()
+    assert not wall.jumps
+    for by in (-5, DAY, -DAY):
+        before = new_id()
+        clock.jump(by)
+        assert wall.look() == clock.now()
+        jump = wall.jumps[-1]
+        assert (jump.at, round(jump.by_seconds, 3)) == (clock.now(), by)
+        assert jump.since_id < before < jump.until_id < new_id()
     clock.suspend(1000)
-    assert wall.look()[1] == 0.0
+    wall.look()
+    assert len(wall.jumps) == 3, "each once, and all until they have followed"
 
 
 async def test_ages_are_told_in_time_that_passed() -> None:

@@ -112,6 +112,26 @@ async def test_a_clock_that_is_set_while_no_lease_can_be_renewed_takes_none(bott
     assert (await bottle.ended(made.id)).attempts == 1
 
 
+@pytest.mark.parametrize("by", [86_400.0, 3.0, -3.0, -86_400.0])
+async def test_deadlines_follow_a_clock_that_was_set_however_late_the_store_takes_it(bottle, by: float) -> None:
+    bottle.provider.slots = 0
+    await bottle.pass_time(2)
+    old = await bottle.create(cancel_after_seconds=300.0)
+    fresh = []
+    with shut(bottle, Overloaded("the database is locked"), "move_clock", "expire", "reap", "renew"):
+        bottle.clock.jump(by)
+        fresh.append(await bottle.create(cancel_after_seconds=300.0))  # before anybody could notice
+        for _ in range(4):
+            await bottle.pass_time(1.5)
+            fresh.append(await bottle.create(cancel_after_seconds=300.0))
+    await bottle.pass_time(4)
+    moved = await bottle.predictions.get(old.id, "ada")
+    assert (moved.status, (moved.deadline_at - old.deadline_at).total_seconds()) == (Status.STARTING, by)
+    for each in fresh:
+        row = await bottle.predictions.get(each.id, "ada")
+        assert (row.status, row.deadline_at) == (Status.STARTING, each.deadline_at)
+
+
 async def test_a_machine_that_slept_for_longer_than_the_lease_takes_none(bottle) -> None:
     made = await bottle.create()
     run = await bottle.provider.next_run()

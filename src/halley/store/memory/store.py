@@ -34,8 +34,6 @@ from halley.store.memory.shelves import MemoryKeys, MemoryModels
 
 _NO_LIMITS: Final = QueueLimits()
 _MOVES_KEPT: Final = 20
-_NOTICED_WITHIN: Final = timedelta(seconds=1)
-_WRITTEN_WITHIN: Final = timedelta(seconds=0.2)
 _LONGEST_BACKOFF: Final = timedelta(seconds=60)
 
 
@@ -283,13 +281,14 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryData):
         return expired
 
     @at_once
-    def move_clock(self, by_seconds: float, at: datetime, *, since_id: str = "") -> None:
+    def move_clock(self, by_seconds: float, at: datetime, *, since_id: str = "", until_id: str | None = None) -> None:
         by = timedelta(seconds=by_seconds)
         if by:
             self._moves = [*self._moves[1 - _MOVES_KEPT :], ClockMove(at=at, by_seconds=by_seconds, since_id=since_id)]
         for entry in self._entries.values():
             row, place = entry.prediction, entry.place
-            is_old = row.id < since_id or not at - _NOTICED_WITHIN <= row.created_at <= at + _WRITTEN_WITHIN
+            is_new = until_id is not None and row.id >= until_id
+            is_old = row.id < since_id or (not is_new and abs(row.created_at - at) > abs(by) / 2)
             if row.deadline_at is not None and not row.is_terminal:
                 if by and is_old:
                     entry.move_deadline(row.deadline_at + by)

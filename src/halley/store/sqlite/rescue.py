@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from halley.clock import from_micros, to_micros
-from halley.ids import first_id_at
+from halley.ids import LAST_ID, first_id_at
 from halley.predictions.lifecycle import TRANSITIONS
 from halley.predictions.ports import ClockMove, Expired, Reaped
 from halley.predictions.records import NewEvent, Prediction
@@ -42,9 +42,11 @@ _WAITING_SINCE_BEFORE: Final = (
 _OPEN_DEADLINE: Final = "deadline_at IS NOT NULL AND completed_at IS NULL"
 _MOVE_DEADLINES: Final = (
     f"UPDATE predictions SET deadline_at = deadline_at + ?, revision = revision + 1 WHERE {_OPEN_DEADLINE}"
-    " AND (id < ? OR NOT created_at BETWEEN ? AND ?)"
+    " AND (id < ? OR (id < ? AND abs(created_at - ?) > ?))"
 )
-_MOVE_READY: Final = "UPDATE queue SET ready_at = ready_at + ? WHERE prediction_id < ? OR NOT ready_at BETWEEN ? AND ?"
+_MOVE_READY: Final = (
+    "UPDATE queue SET ready_at = ready_at + ? WHERE prediction_id < ? OR (prediction_id < ? AND abs(ready_at - ?) > ?)"
+)
 _NEAR_DEADLINES: Final = (
     "UPDATE predictions SET deadline_at = ?1 + deadline_at - created_at, revision = revision + 1"
     f" WHERE {_OPEN_DEADLINE} AND created_at > ?1 AND deadline_at > created_at"
@@ -58,8 +60,6 @@ _FORGET_MOVES: Final = "DELETE FROM clock_moves WHERE number <= (SELECT max(numb
 _LIST_MOVES: Final = "SELECT at, by, since_id FROM clock_moves ORDER BY number"
 _MOVES_KEPT: Final = 20
 _NEAR_READY: Final = "UPDATE queue SET ready_at = ? WHERE ready_at > ?"
-_NOTICED_WITHIN: Final = 1_000_000
-_WRITTEN_WITHIN: Final = 200_000
 _LONGEST_BACKOFF: Final = 60_000_000
 _WAITING_FOR: Final = "SELECT prediction_id FROM queue WHERE version = ? AND session_id IS NULL LIMIT ?"
 
@@ -80,8 +80,11 @@ class RescueRows(Part):
             *await self._in_portions(_expire_queued, at, bound, max_queue_seconds),
         ]
 
-    def move_clock(self, by_seconds: float, at: datetime, *, since_id: str = "") -> Awaitable[None]:
-        return self._writer.submit(_move_clock, round(by_seconds * 1e6), to_micros(at), since_id)
+    def move_clock(
+        self, by_seconds: float, at: datetime, *, since_id: str = "", until_id: str | None = None
+    ) -> Awaitable[None]:
+        by = round(by_seconds * 1e6)
+        return self._writer.submit(_move_clock, by, to_micros(at), since_id, until_id or LAST_ID)
 
     async def clock_moves(self) -> list[ClockMove]:
         rows = self._reads.all(_LIST_MOVES)
@@ -176,14 +179,13 @@ def _expire(
     return expired
 
 
-def _move_clock(connection: sqlite3.Connection, by: int, at: int, since_id: str) -> None:
+def _move_clock(connection: sqlite3.Connection, by: int, at: int, since_id: str, until_id: str) -> None:
     if by:
         connection.execute(_NOTE_MOVE, (at, by, since_id))
         connection.execute(_FORGET_MOVES, (_MOVES_KEPT,))
-        # of those that were made about then, only what shows the present time was created since
-        recent = (since_id, at - _NOTICED_WITHIN, at + _WRITTEN_WITHIN)
-        connection.execute(_MOVE_DEADLINES, (by, *recent))
-        connection.execute(_MOVE_READY, (by, *recent))
+        old = (since_id, until_id, at, abs(by) // 2)
+        connection.execute(_MOVE_DEADLINES, (by, *old))
+        connection.execute(_MOVE_READY, (by, *old))
     else:  # created in what is the future now: the clock was set back while nobody ran
         connection.execute(_NEAR_DEADLINES, (at,))
     connection.execute(_COPY_DEADLINES)

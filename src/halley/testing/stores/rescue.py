@@ -206,6 +206,38 @@ class RescueContract(StoreSuite):
         expired = await store.expire(maker.clock.now(), 10 * DAY)
         assert {item.prediction.id for item in expired} == {lease.prediction_id, before.id, late.id, since.id}
 
+    @pytest.mark.parametrize("late_seconds", [0.4, 1.5, 30.0])
+    @pytest.mark.parametrize("by", [86_400.0, -86_400.0, 100.0, -100.0])
+    async def test_what_was_created_behind_a_clock_that_was_set_tells_so_itself(
+        self, store: Store, maker: Maker, by: float, late_seconds: float
+    ) -> None:
+        await store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
+        since_id = maker.new_id()
+        soon = timedelta(seconds=200)
+        old = (await store.create(maker.new(deadline_at=maker.clock.now() + soon))).prediction
+        maker.clock.jump(by)
+        new = (await store.create(maker.new(deadline_at=maker.clock.now() + soon))).prediction
+        maker.clock.advance(late_seconds)
+        await store.move_clock(by, maker.clock.now(), since_id=since_id, until_id=maker.new_id())
+        assert (await row_of(store, old.id)).deadline_at == (old.deadline_at or T0) + timedelta(seconds=by)
+        assert (await row_of(store, new.id)).deadline_at == new.deadline_at
+        assert await store.expire(maker.clock.now(), 10 * DAY) == []
+
+    @pytest.mark.parametrize("by", [86_400.0, 3.0, -3.0, -86_400.0])
+    async def test_a_move_that_comes_late_leaves_alone_what_was_created_since_it_was_noticed(
+        self, store: Store, maker: Maker, by: float
+    ) -> None:
+        soon = timedelta(seconds=200)
+        old = (await store.create(maker.new(deadline_at=maker.clock.now() + soon))).prediction
+        since_id = maker.new_id()
+        maker.clock.jump(by)
+        noticed_at, until_id = maker.clock.now(), maker.new_id()
+        maker.clock.advance(60)
+        new = (await store.create(maker.new(deadline_at=maker.clock.now() + soon))).prediction
+        await store.move_clock(by, noticed_at, since_id=since_id, until_id=until_id)
+        assert (await row_of(store, old.id)).deadline_at == (old.deadline_at or T0) + timedelta(seconds=by)
+        assert (await row_of(store, new.id)).deadline_at == new.deadline_at
+
     @pytest.mark.parametrize("by", [86_400.0, -86_400.0, 100.0, -100.0])
     async def test_who_is_ready_stays_ready_when_the_clock_is_set(self, store: Store, maker: Maker, by: float) -> None:
         lease = await running(store, maker)
