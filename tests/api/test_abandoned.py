@@ -164,6 +164,34 @@ async def test_it_is_not_asked_of_those_who_did_not_want_it(world: World) -> Non
     assert await status(world, made["id"]) is Status.STARTING
 
 
+async def come_back(world: World, prediction_id: str) -> None:
+    world.attendance.arrive(await world.row(prediction_id))
+
+
+async def ask_for(world: World, prediction_id: str) -> None:
+    await world.get(f"/v1/predictions/{prediction_id}")
+
+
+@pytest.mark.parametrize("sign_of_life", [come_back, ask_for])
+async def test_a_sign_of_life_while_another_one_is_canceled_counts(
+    world: World, sign_of_life: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, saved, lost_too = [await wanted(world) for _ in range(3)]
+    for prediction_id in (lost, saved, lost_too):
+        with world.attendance.waiting(await world.row(prediction_id), lambda: False):
+            pass
+    cancel = world.predictions.cancel
+
+    async def cancel_meanwhile(prediction_id: str, *args: Any, **kwargs: Any) -> Any:
+        if prediction_id == lost:
+            await sign_of_life(world, saved)
+        return await cancel(prediction_id, *args, **kwargs)
+
+    monkeypatch.setattr(world.predictions, "cancel", cancel_meanwhile)
+    await passes(world, GRACE)
+    assert [await status(world, one) for one in (lost, saved, lost_too)] == ["canceled", "starting", "canceled"]
+
+
 # restarts ---------------------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ nobody has left of his own will, but nobody may come back either, so the next st
 """
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -99,14 +100,18 @@ class Attendance:
     async def tick(self) -> None:
         """One turn of `run`."""
         now = self._clock.monotonic()
-        for prediction_id in [one for one, end in self._left.items() if end <= now]:
-            await self._cancel(prediction_id)
+        for prediction_id in [one for one in self._left if self._is_abandoned(one, now)]:
+            if self._is_abandoned(prediction_id, now):  # not if somebody came while another one was canceled
+                await self._cancel(prediction_id)
         waited_for = self._accounts.keys()
         added = sorted(waited_for - self._stored)
         dropped = [] if self._is_closed else sorted(self._stored - waited_for)
         if added or dropped:
             await self._store.note_awaited(added, dropped)
             self._stored = (self._stored | set(added)) - set(dropped)
+
+    def _is_abandoned(self, prediction_id: str, now: float) -> bool:
+        return self._left.get(prediction_id, math.inf) <= now
 
     def _leave(self, prediction_id: str) -> None:
         self._left[prediction_id] = self._clock.monotonic() + self._grace_seconds
