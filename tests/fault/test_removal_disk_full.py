@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(300)]
 DISK: Final = "24m"
 MIB: Final = 2**20
 PERIOD_SECONDS: Final = 8
+LIFE_SECONDS: Final = 25
 # A file system of our own in a namespace of our own: no right of an administrator is needed, and it goes with us.
 MOUNTED: Final = f'mount -t tmpfs -o size={DISK} none "$0" && exec "$@"'
 PRINT: Final = """
@@ -36,21 +38,31 @@ class Predictor(BasePredictor):
 """
 
 
+@contextmanager
+def small_server(home: Path, limits: str = "") -> Iterator[Halley]:
+    """A server whose data folder is a disk of its own."""
+    can = subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "none", str(home)], check=False).returncode == 0
+    require(can, "this machine lets nobody mount a file system in a namespace of his own")
+    (home / "data").mkdir()
+    (home / "print").mkdir()
+    (home / "print" / "predict.py").write_text(PRINT)
+    command = ("unshare", "-rm", "sh", "-c", MOUNTED, str(home / "data"), sys.executable, "-m", "halley.cli.main")
+    config = f'{limits}\n[models."acme/print"]\npath = "{home}/print"\nretention = "{PERIOD_SECONDS}s"\n'
+    with Halley(home, "--no-demo", command=command, config=config) as halley:
+        yield halley
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Halley]:
-    """A server whose data folder is a disk of its own."""
-    can = subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "none", str(tmp_path)], check=False).returncode == 0
-    require(can, "this machine lets nobody mount a file system in a namespace of his own")
-    (tmp_path / "data").mkdir()
-    (tmp_path / "print").mkdir()
-    (tmp_path / "print" / "predict.py").write_text(PRINT)
-    command = ("unshare", "-rm", "sh", "-c", MOUNTED, str(tmp_path / "data"), sys.executable, "-m", "halley.cli.main")
-    with Halley(
-        tmp_path,
-        "--no-demo",
-        command=command,
-        config=f'[models."acme/print"]\npath = "{tmp_path}/print"\nretention = "{PERIOD_SECONDS}s"\n',
-    ) as halley:
+    """Uploads stay."""
+    with small_server(tmp_path) as halley:
+        yield halley
+
+
+@pytest.fixture
+def forgetful_server(tmp_path: Path) -> Iterator[Halley]:
+    """Uploads live for a short while."""
+    with small_server(tmp_path, f"limits.file_life_seconds = {LIFE_SECONDS}") as halley:
         yield halley
 
 
@@ -119,3 +131,23 @@ def test_what_is_due_makes_room_on_a_full_disk(server: Halley) -> None:
         assert server.call("GET", f"/v1/files/{file_id}")[2]["size"] == size
     assert sorted(stored(server)) == sorted([*taken.values(), 4 * MIB])
     assert server.call("GET", "/readyz", key=None)[0] == 200
+
+
+def test_uploads_whose_time_is_over_make_room_on_a_full_disk(forgetful_server: Halley) -> None:
+    """Nothing else is there that could, and equal contents are stored once for two of them."""
+    server = forgetful_server
+    for _ in range(2):
+        assert upload(server, 4 * MIB, 0)[0] == 201
+    taken = fill_up(server)
+    end = time.monotonic() + LIFE_SECONDS + 60
+    while (answer := upload(server, 8 * MIB, 0))[0] == 503:
+        assert time.monotonic() < end, "there is no room again"
+        time.sleep(0.2)
+    assert answer[0] == 201
+    assert "the disk is full: deleted" in server.log()
+    while any(server.call("GET", f"/v1/files/{file_id}")[0] == 200 for file_id in taken):
+        assert time.monotonic() < end, "the files can still be seen"
+        time.sleep(0.2)
+    while stored(server) != [8 * MIB]:
+        assert time.monotonic() < end, "contents of files that are gone stay"
+        time.sleep(0.2)

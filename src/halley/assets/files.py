@@ -93,7 +93,7 @@ class Files:
         try:
             await self._store.insert(file)
         except Busy:
-            await self._shelf.make_room(OWNER_KIND, file_id)  # what is noted goes with a sweep
+            await self._shelf.make_room({(OWNER_KIND, file_id)})  # what is noted goes with a sweep
             raise
         return file
 
@@ -151,6 +151,10 @@ class Files:
         for file_id in gone:
             await self._remove(file_id)
         return len(gone)
+
+    async def overdue(self, at: datetime) -> Sequence[str]:
+        """The ids of all files whose time was over at `at`, also of those that a prediction needs."""
+        return [file.id for file in await self._store.expired(at, None)]
 
     async def _keep(self, content: AsyncIterator[bytes] | Path, file_id: str, name: str) -> BlobInfo:
         if not isinstance(content, Path):

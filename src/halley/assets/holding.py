@@ -64,7 +64,7 @@ async def still_there(file: StoredFile, *, store: FileStore, shelf: Shelf, clock
     if file.expires_at > now:
         return file
     needs = await shelf.needs(file.sha256, OWNER_KIND)
-    if upload(file.id) not in held(needs):
+    if upload(file.id) not in held(needs) or not await shelf.is_stored(file.sha256):
         return None
     await store.prolong(file.id, now + MORE)
     return msgspec.structs.replace(file, expires_at=now + MORE)

@@ -21,6 +21,10 @@ class BlobInfo(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int
 
 
+Owner = tuple[str, str]
+"""Who needs bytes: a kind and an id, such as ("prediction", id) or ("file", id)."""
+
+
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
     """A need for bytes, under the name that its owner has for them."""
 
@@ -99,7 +103,7 @@ class Blobs(Protocol):
 
 
 class BlobLedger(Protocol):
-    """Who needs which bytes. An owner is a pair such as ("prediction", id) or ("file", id).
+    """Who needs which bytes.
 
     Each method is one durable transaction.
     """
@@ -119,8 +123,8 @@ class BlobLedger(Protocol):
         """Whether anybody needs these bytes."""
         ...
 
-    async def is_shared(self, sha256: str, owner_kind: str, owner_id: str) -> bool:
-        """Whether anybody else than this owner needs these bytes."""
+    async def owners(self, sha256: str) -> set[Owner]:
+        """Give all who need these bytes."""
         ...
 
     async def references(self, owner_kind: str, owner_id: str) -> list[Reference]:
@@ -215,8 +219,8 @@ class FileStore(Protocol):
         """Let the file live until then, if it would not live as long anyway."""
         ...
 
-    async def expired(self, at: datetime, limit: int) -> Sequence[StoredFile]:
-        """Give up to `limit` files whose `expires_at` is `at` or earlier, oldest first."""
+    async def expired(self, at: datetime, limit: int | None) -> Sequence[StoredFile]:
+        """Give files whose `expires_at` is `at` or earlier, oldest first: up to `limit`, or all."""
         ...
 
 

@@ -5,14 +5,14 @@ deleted under him. So noting a need and deleting exclude each other for each dig
 looks whether the bytes are still there. This holds within one process, which is all that may write to a data folder.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Set
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 import anyio
 
-from halley.assets.ports import BlobInfo, BlobLedger, Blobs, Reference
+from halley.assets.ports import BlobInfo, BlobLedger, Blobs, Owner, Reference
 from halley.errors import Busy, Overloaded
 
 _TRIES: Final = 3
@@ -75,18 +75,26 @@ class Shelf:
         """Delete those contents that nobody needs; gives their number."""
         return sum([await self._remove(sha256) for sha256 in digests])
 
-    async def make_room(self, owner_kind: str, owner_id: str) -> int:
-        """Delete the bytes that nobody but this owner needs, and write nothing: on a full disk notes cannot be changed.
+    async def is_stored(self, sha256: str) -> bool:
+        """Whether the bytes are there: those of who is about to go may be gone before, see `make_room`."""
+        return await self._blobs.exists(sha256)
 
-        For an owner that is about to go and that nobody can read any more. Gives the number of deleted contents.
+    async def make_room(self, owners: Set[Owner]) -> int:
+        """Delete the bytes that nobody but these needs, and write nothing: on a full disk notes cannot be changed.
+
+        For owners that are about to go and that nobody can read any more. Gives the number of deleted contents.
         """
         count = 0
-        for reference in await self._ledger.references(owner_kind, owner_id):
-            async with self._alone(reference.sha256):
-                if await self._ledger.is_shared(reference.sha256, owner_kind, owner_id):
-                    continue
-                count += await self._blobs.exists(reference.sha256)
-                await self._blobs.delete(reference.sha256)
+        for owner in owners:
+            for reference in await self._ledger.references(*owner):
+                count += await self._empty(reference.sha256, owners)
+        return count
+
+    async def make_room_of_unneeded(self) -> int:
+        """Delete the bytes that are noted and that nobody needs, and write nothing; gives their number."""
+        count, after = 0, ""
+        while found := await self._ledger.unreferenced(_PORTION, after):
+            count, after = count + sum([await self._empty(sha256, set()) for sha256 in found]), found[-1]
         return count
 
     async def sweep(self) -> int:
@@ -118,6 +126,13 @@ class Shelf:
                     await self._blobs.delete(info.sha256)
                 raise
             return await self._blobs.exists(info.sha256)
+
+    async def _empty(self, sha256: str, owners: Set[Owner]) -> bool:
+        async with self._alone(sha256):
+            if not await self._ledger.owners(sha256) <= owners or not await self._blobs.exists(sha256):
+                return False
+            await self._blobs.delete(sha256)
+            return True
 
     async def _remove(self, sha256: str) -> bool:
         async with self._alone(sha256):

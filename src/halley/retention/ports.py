@@ -1,6 +1,6 @@
 """What the removal of data needs of a store and of the shelf with the bytes."""
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence, Set
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -45,6 +45,10 @@ class DataStore(Protocol):
         """Up to `limit` ids of the group that were completed at `completed_by` or earlier and can be removed."""
         ...
 
+    async def due_with_files(self, group: DataGroup, completed_by: datetime) -> list[str]:
+        """Those of `due` that need bytes, without a limit: to make room, all must be found, however many have none."""
+        ...
+
     def remove_data(self, prediction_ids: Sequence[str], at: datetime) -> Awaitable[Removed]:
         """Remove input, output, logs and references to files, and record DATA_REMOVED.
 
@@ -61,8 +65,8 @@ class DataStore(Protocol):
         """
         ...
 
-    async def stray_owners(self, owner_kind: OwnerKind, made_before: datetime, limit: int) -> list[str]:
-        """Up to `limit` ids of owners that note a need for bytes and have no reason for it any more.
+    async def stray_owners(self, owner_kind: OwnerKind, made_before: datetime, limit: int | None) -> list[str]:
+        """Up to `limit` ids, or all, of owners that note a need for bytes and have no reason for it any more.
 
         A prediction's output, after its data was removed; the input of a prediction, after it is over; an upload that
         was never stored, or not deleted to the end, if its id was made before `made_before`.
@@ -85,8 +89,12 @@ class Bytes(Protocol):
         """End all needs of an owner and delete what nobody else needs; gives the number of deleted contents."""
         ...
 
-    async def make_room(self, owner_kind: str, owner_id: str) -> int:
-        """Delete what nobody but this owner needs, and write nothing; gives the number of deleted contents."""
+    async def make_room(self, owners: Set[tuple[str, str]]) -> int:
+        """Delete what only these (kind, id) need, and write nothing; gives the number of deleted contents."""
+        ...
+
+    async def make_room_of_unneeded(self) -> int:
+        """Delete what is noted and nobody needs, and write nothing; gives the number of deleted contents."""
         ...
 
     async def sweep(self) -> int:
@@ -103,4 +111,8 @@ class Uploads(Protocol):
 
     async def expire(self, at: datetime) -> int:
         """Remove files whose time was over at `at` and that no prediction needs, some of them; 0 means done."""
+        ...
+
+    async def overdue(self, at: datetime) -> Sequence[str]:
+        """The ids of all files whose time was over at `at`, also of those that a prediction needs."""
         ...

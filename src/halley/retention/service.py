@@ -20,7 +20,6 @@ _log = logging.getLogger(__name__)
 
 BATCH: Final = 20  # predictions in one transaction: a create that comes meanwhile waits for a few milliseconds
 EVENTS: Final = 500  # and events
-ROOM: Final = 500  # predictions of a group whose files make room on a full disk
 SHORTEST_LOOK_SECONDS: Final = 1.0
 LONGEST_LOOK_SECONDS: Final = 60.0
 SWEEP_SECONDS: Final = 6 * 3600.0  # between looks at all that is stored, for what a crash left
@@ -66,12 +65,19 @@ class Retention:
 
     async def _make_room(self) -> int:
         """Delete files of what is due, which nobody can read any more, before their rows; gives their number."""
-        count = 0
-        for group, completed_by in await self._due_groups():
-            for prediction_id in await self._store.due(group, completed_by, ROOM):
-                count += await self._shelf.make_room("prediction", prediction_id)
+        count = await self._shelf.make_room(await self._due_owners()) + await self._shelf.make_room_of_unneeded()
         _log.warning("the disk is full: deleted %d files of data whose time was over", count)
         return count
+
+    async def _due_owners(self) -> set[tuple[str, str]]:
+        """All whose needs are over. Together, since they may share files."""
+        owners: set[tuple[str, str]] = set()
+        for group, completed_by in await self._due_groups():
+            owners.update(("prediction", one) for one in await self._store.due_with_files(group, completed_by))
+        owners.update(("file", one) for one in await self._uploads.overdue((await self._certain()).now()))
+        for kind in get_args(OwnerKind):
+            owners.update((kind, one) for one in await self._store.stray_owners(kind, self._made_before(), None))
+        return owners
 
     async def look(self) -> int:
         """Remove all that is due now, and sweep if it is time; gives the number of predictions without data since."""

@@ -227,6 +227,6 @@ class FullBlobs:
 class MemoryLedger(memory.MemoryLedger):
     """The ledger of the store in memory, and a look into it."""
 
-    def owners(self, sha256: str) -> Sequence[tuple[str, str, str]]:
+    def noted(self, sha256: str) -> Sequence[tuple[str, str, str]]:
         """Give (kind, id, name) of all who need these bytes."""
         return sorted((kind, owner, name) for kind, owner, digest, name in self.owned if digest == sha256)

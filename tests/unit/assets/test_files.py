@@ -27,9 +27,10 @@ class Bench:
         self.blobs = FullBlobs(MemoryBlobs())
         numbers = count(1)
         self.ledger = MemoryLedger()
+        self.shelf = Shelf(blobs=self.blobs, ledger=self.ledger)
         self.files = Files(
             store=self.store,
-            shelf=Shelf(blobs=self.blobs, ledger=self.ledger),
+            shelf=self.shelf,
             blobs=self.blobs,
             clock=self.clock,
             new_id=lambda: f"{next(numbers):026}",
@@ -167,6 +168,22 @@ async def test_a_file_lives_on_while_a_prediction_needs_it(bench: Bench) -> None
         await bench.files.get("me", file_id)
     assert await bench.files.expire(bench.clock.now()) == 1
     assert await bench.blobs.stored("", 9, 0) == []
+
+
+async def test_a_file_whose_bytes_made_room_does_not_come_back(bench: Bench) -> None:
+    """A create that was on its way noted its need when the bytes were gone already."""
+    file_id = await bench.upload()
+    file = await bench.files.get("me", file_id)
+    bench.clock.advance(3600)
+    assert await bench.files.overdue(bench.clock.now()) == [file_id]
+    assert await bench.shelf.make_room({("file", file_id)}) == 1
+    need = to_hold(upload(file_id), file)
+    await bench.ledger.add_reference(need.sha256, 4, "input", "p", need.name)
+    with pytest.raises(NotFound):
+        await bench.files.get("me", file_id)
+    assert await bench.files.list("me", None, 9) == []
+    assert await bench.files.expire(bench.clock.now()) == 1
+    assert await bench.store.get(file_id) is None
 
 
 async def test_a_file_that_was_deleted_stays_for_who_needs_it(bench: Bench) -> None:

@@ -53,7 +53,7 @@ async def test_a_file_becomes_a_ref_and_is_stored(bench: Bench) -> None:
     assert msgspec.json.decode(kept.value) == file.ref == f"asset:{ID}/0/out 1.png"
     assert (file.index, file.name, file.size_bytes, file.content_type) == (0, "out 1.png", len(PNG), "image/png")
     assert await read_all(bench.blobs, file.sha256) == PNG
-    assert bench.ledger.owners(file.sha256) == [("prediction", ID, "out 1.png")]
+    assert bench.ledger.noted(file.sha256) == [("prediction", ID, "out 1.png")]
 
 
 async def test_only_what_the_pointers_name_is_a_file(bench: Bench) -> None:

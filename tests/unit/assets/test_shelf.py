@@ -53,7 +53,7 @@ async def test_bytes_go_with_their_last_owner(made: Path) -> None:
     shelf = Shelf(blobs=blobs, ledger=ledger)
     await shelf.keep_file(made, owner_kind="prediction", owner_id="a", name="one.txt")
     await shelf.keep_stream(stream(b"same"), 4, owner_kind="file", owner_id="b", name="two.txt")
-    assert ledger.owners(DIGEST) == [("file", "b", "two.txt"), ("prediction", "a", "one.txt")]
+    assert ledger.noted(DIGEST) == [("file", "b", "two.txt"), ("prediction", "a", "one.txt")]
     assert await shelf.release("prediction", "a") == 0
     assert await blobs.exists(DIGEST)
     assert await shelf.release("prediction", "a") == 0
@@ -76,7 +76,7 @@ async def test_a_file_kept_while_its_bytes_are_let_go_is_there_at_the_end(made: 
         assert not await blobs.exists(DIGEST)
         blobs.go_on.set()
     assert await blobs.exists(DIGEST)
-    assert ledger.owners(DIGEST) == [("prediction", "new", "x")]
+    assert ledger.noted(DIGEST) == [("prediction", "new", "x")]
 
 
 async def test_a_stream_that_meets_the_end_of_its_bytes_may_be_sent_again(made: Path) -> None:
@@ -99,7 +99,7 @@ async def test_a_stream_that_meets_the_end_of_its_bytes_may_be_sent_again(made: 
         await shelf.release("prediction", "old")
         blobs.go_on.set()
     assert "Send them again" in str(refused[0])
-    assert ledger.owners(DIGEST) == []
+    assert ledger.noted(DIGEST) == []
     await upload()
     assert await blobs.exists(DIGEST)
 
@@ -124,7 +124,7 @@ async def test_nothing_is_noted_of_what_was_not_stored(made: Path) -> None:
     blobs.full = False
     with pytest.raises(TooLarge):
         await shelf.keep_stream(stream(b"same"), 3, owner_kind="file", owner_id="a", name="x")
-    assert ledger.owners(DIGEST) == []
+    assert ledger.noted(DIGEST) == []
 
 
 class FullLedger(MemoryLedger):
@@ -156,13 +156,28 @@ async def test_room_is_made_of_what_nobody_else_needs(made: Path) -> None:
     await shelf.keep_stream(stream(b"else"), 4, owner_kind="prediction", owner_id="a", name="three.txt")
     await shelf.keep_file(made, owner_kind="prediction", owner_id="b", name="one.txt")
     noted = sorted(ledger.owned)
-    assert await shelf.make_room("prediction", "a") == 1
+    assert await shelf.make_room({("prediction", "a")}) == 1
     assert await blobs.stored("", 9, 0) == [DIGEST]
-    assert await shelf.make_room("prediction", "a") == 0
+    assert await shelf.make_room({("prediction", "a")}) == 0
+    assert await shelf.make_room({("prediction", "a"), ("input", "b")}) == 0
+    assert sorted(ledger.owned) == noted
+    assert await shelf.make_room({("prediction", "a"), ("prediction", "b")}) == 1
     assert sorted(ledger.owned) == noted
     assert await shelf.release("prediction", "b") == 0
-    assert await shelf.make_room("prediction", "a") == 1
     assert await shelf.release("prediction", "a") == 2
+
+
+async def test_room_is_made_of_what_a_crash_left(made: Path) -> None:
+    blobs, ledger = MemoryBlobs(), MemoryLedger()
+    shelf = Shelf(blobs=blobs, ledger=ledger)
+    await shelf.keep_file(made, owner_kind="prediction", owner_id="a", name="one.txt")
+    kept = await shelf.keep_stream(stream(b"else"), 4, owner_kind="prediction", owner_id="b", name="three.txt")
+    await ledger.drop_references("prediction", "a")
+    assert await shelf.make_room_of_unneeded() == 1
+    assert await blobs.stored("", 9, 0) == [kept.sha256]
+    assert await shelf.make_room_of_unneeded() == 0
+    assert await ledger.unreferenced(9) == [DIGEST], "the note goes when there is room"
+    assert await shelf.sweep() == 1
 
 
 async def test_no_lock_is_left_behind(made: Path) -> None:
@@ -201,7 +216,7 @@ async def test_a_file_kept_while_it_is_swept_is_there_at_the_end(made: Path) -> 
         assert await shelf.sweep_unknown(0) == 1, "its need is not noted yet"
         blobs.go_on.set()
     assert await blobs.exists(DIGEST)
-    assert ledger.owners(DIGEST) == [("prediction", "new", "x")]
+    assert ledger.noted(DIGEST) == [("prediction", "new", "x")]
 
 
 async def test_many_leftovers_are_swept_in_portions() -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from halley.assets.files import Files
+from halley.assets.holding import to_hold, upload
 from halley.assets.shelf import Shelf
 from halley.blobs.memory import MemoryBlobs
 from halley.bus.local import LocalBus
-from halley.errors import Overloaded, StorageFull
+from halley.errors import NotFound, Overloaded, StorageFull
 from halley.ids import TimeOrderedIds
 from halley.predictions.ports import NewPrediction
 from halley.predictions.records import Prediction
@@ -22,6 +23,7 @@ from halley.retention.ports import Removed
 from halley.retention.service import LONGEST_LOOK_SECONDS, SHORTEST_LOOK_SECONDS, Retention
 from halley.settings import Retention as RetentionSettings
 from halley.store.memory import MemoryStore
+from halley.store.memory.shelves import MemoryFiles
 from halley.testing.blobs import stream
 from halley.testing.clock import FakeClock
 
@@ -48,9 +50,43 @@ class Trouble:
         if self.refusals:
             self.refusals -= 1
             raise Overloaded("too much to do")
+        await self._write()
+        return Removed() if self.is_deaf else await self._behind.remove_data(prediction_ids, at)
+
+    async def add_reference(self, *args: Any) -> None:
+        await self._write()
+        await self._behind.add_reference(*args)
+
+    async def drop_references(self, *args: Any) -> Any:
+        await self._write()
+        return await self._behind.drop_references(*args)
+
+    async def forget_blob(self, sha256: str) -> None:
+        await self._write()
+        await self._behind.forget_blob(sha256)
+
+    async def delete(self, file_id: str) -> bool:
+        await self._write()
+        return await self._behind.files.delete(file_id)
+
+    async def prolong(self, *args: Any) -> None:
+        await self._write()
+        await self._behind.files.prolong(*args)
+
+    async def _write(self) -> None:
         if len(await self._blobs.stored("", 99, 0)) > self.room:
             raise StorageFull("no room")
-        return Removed() if self.is_deaf else await self._behind.remove_data(prediction_ids, at)
+
+
+class TroubledFiles:
+    """The uploads of that store."""
+
+    def __init__(self, trouble: Trouble, behind: MemoryFiles) -> None:
+        self.delete, self.prolong = trouble.delete, trouble.prolong
+        self._behind = behind
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._behind, name)
 
 
 class Rig:
@@ -61,10 +97,10 @@ class Rig:
         self.behind = MemoryStore()
         self.blobs = MemoryBlobs()
         self.store = Trouble(self.behind, self.blobs)
-        self.shelf = Shelf(blobs=self.blobs, ledger=self.behind)
+        self.shelf = Shelf(blobs=self.blobs, ledger=self.store)  # type: ignore[arg-type]
         self.new_id = TimeOrderedIds(self.clock)
-        files = Files(
-            store=self.behind.files,
+        self.files = Files(
+            store=TroubledFiles(self.store, self.behind.files),  # type: ignore[arg-type]
             shelf=self.shelf,
             blobs=self.blobs,
             clock=self.clock,
@@ -75,7 +111,7 @@ class Rig:
         self.retention = Retention(
             store=self.store,
             shelf=self.shelf,
-            uploads=files,
+            uploads=self.files,
             periods=Periods(settings=retention, model_settings={}, keys=self.behind, models=self.behind),
             bus=LocalBus(),
             clock=self.clock,
@@ -96,6 +132,9 @@ class Rig:
     async def keep(self, kind: str, owner_id: str, data: bytes, name: str = "x") -> str:
         info = await self.shelf.keep_stream(stream(data), 99, owner_kind=kind, owner_id=owner_id, name=name)
         return info.sha256
+
+    async def uploaded(self, data: bytes) -> str:
+        return (await self.files.create("anna", stream(data), name="x", content_type="")).id
 
     async def has_data(self, prediction_id: str) -> bool:
         row = await self.behind.get(prediction_id)
@@ -182,16 +221,76 @@ async def test_on_a_full_disk_the_files_of_what_is_due_make_room(going: Rig) -> 
     due = await going.finished(b"one", b"shared with an upload", b"shared with a younger one")
     going.clock.advance(HOUR / 2)
     younger = await going.finished(b"shared with a younger one", b"of the younger one")
-    upload = await going.keep("file", going.new_id(), b"shared with an upload")
+    uploaded = await going.keep("file", going.new_id(), b"shared with an upload")
     assert await going.stored() == 4
     going.store.room = 3
     going.clock.advance(HOUR / 2)
     await turns()
     assert going.store.asked == [(due,), (due,)]
     assert (await going.has_data(due), await going.has_data(younger)) == (False, True)
-    needed = {one.sha256 for one in await going.shelf.references("prediction", younger)} | {upload}
+    needed = {one.sha256 for one in await going.shelf.references("prediction", younger)} | {uploaded}
     assert set(await going.blobs.stored("", 99, 0)) == needed
     assert len(needed) == 3
+
+
+async def test_on_a_full_disk_the_uploads_whose_time_is_over_make_room(going: Rig) -> None:
+    over = [await going.uploaded(data) for data in (b"one", b"twice", b"twice", b"held", b"was held", b"shared")]
+    held, was_held = [await going.files.get("anna", file_id) for file_id in over[3:5]]
+    done = await going.finished()
+    for file, prediction_id in ((held, "waits"), (was_held, done)):
+        need = to_hold(upload(file.id), file)
+        await going.behind.add_reference(need.sha256, 4, "input", prediction_id, need.name)
+    going.clock.advance(12 * HOUR)
+    younger = [await going.uploaded(data) for data in (b"shared", b"younger")]
+    going.store.room = 4
+    going.clock.advance(12 * HOUR)
+    await turns()
+    alive = [file.id for file in await going.files.list("anna", None, 99)]
+    assert sorted(alive) == sorted([held.id, *younger])
+    assert [one.id for one in await going.behind.files.list("anna", None, 99)] == alive, "the rows are gone as well"
+    kept = [await going.files.get("anna", file_id) for file_id in alive]
+    assert set(await going.blobs.stored("", 99, 0)) == {file.sha256 for file in kept}
+    assert len({file.sha256 for file in kept}) == 3
+
+
+async def test_nothing_that_made_room_can_be_seen_while_its_row_has_to_stay(going: Rig) -> None:
+    over = await going.uploaded(b"one")
+    going.clock.advance(1)
+    younger = await going.uploaded(b"younger")
+    going.store.room = -1
+    going.clock.advance(24 * HOUR - 1)
+    going.clock.advance(0)
+    await turns()
+    assert await going.stored() == 1
+    assert await going.behind.files.get(over) is not None
+    with pytest.raises(NotFound):
+        await going.files.get("anna", over)
+    assert [file.id for file in await going.files.list("anna", None, 99)] == [younger]
+
+
+async def test_room_is_made_behind_any_number_of_rows_without_files(going: Rig) -> None:
+    for _ in range(600):
+        await going.finished()
+    due = await going.finished(b"one")
+    going.store.room = 0
+    going.clock.advance(HOUR)
+    for _ in range(50):
+        await turns()
+        going.clock.advance(1)
+    assert not await going.has_data(due)
+    assert await going.stored() == 0
+
+
+async def test_what_nobody_needs_since_a_refusal_makes_room(going: Rig) -> None:
+    """The needs were dropped, and then there was no room to forget the bytes."""
+    for data in (b"one", b"two"):
+        await going.keep("file", "gone", data)
+    await going.behind.drop_references("file", "gone")
+    await going.finished(b"three")
+    going.store.room = 0
+    going.clock.advance(HOUR)
+    await turns()
+    assert await going.stored() == 0
 
 
 async def test_a_disk_that_stays_full_is_waited_out(going: Rig, caplog: pytest.LogCaptureFixture) -> None:

@@ -155,6 +155,7 @@ async def test_nothing_scans_the_queue_or_the_predictions(store: SqliteStore, ma
     store._reads._other.set_trace_callback(trace)
     for group in await store.data_groups():
         await store.due(group, maker.clock.now(), 9)
+        await store.due_with_files(group, maker.clock.now())
     store._reads._other.set_trace_callback(None)
     reading = store._reads.here
     reading.set_trace_callback(trace)

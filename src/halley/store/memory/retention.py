@@ -34,9 +34,11 @@ class MemoryData(MemoryRepeats, MemoryLedger):
         ]
 
     async def due(self, group: DataGroup, completed_by: datetime, limit: int) -> list[str]:
-        key = (group.source, group.model, group.key_id)
-        found = [row for at, row in self._with_data() if _key_of(row) == key and at <= completed_by]
-        return [row.id for row in found if self._can_go(row)][:limit]
+        return self._due(group, completed_by)[:limit]
+
+    async def due_with_files(self, group: DataGroup, completed_by: datetime) -> list[str]:
+        with_files = {item[1] for item in self.owned if item[0] == "prediction"}
+        return [one for one in self._due(group, completed_by) if one in with_files]
 
     @at_once
     def remove_data(self, prediction_ids: Sequence[str], at: datetime) -> Removed:
@@ -61,7 +63,7 @@ class MemoryData(MemoryRepeats, MemoryLedger):
         del limit  # `remove_data` leaves none behind
         return 0
 
-    async def stray_owners(self, owner_kind: OwnerKind, made_before: datetime, limit: int) -> list[str]:
+    async def stray_owners(self, owner_kind: OwnerKind, made_before: datetime, limit: int | None) -> list[str]:
         owners = sorted({item[1] for item in self.owned if item[0] == owner_kind})
         return [one for one in owners if await self._is_stray(owner_kind, one, first_id_at(made_before))][:limit]
 
@@ -75,6 +77,11 @@ class MemoryData(MemoryRepeats, MemoryLedger):
 
     async def last_recorded_at(self) -> datetime | None:
         return self._log[-1].at if self._log else None
+
+    def _due(self, group: DataGroup, completed_by: datetime) -> list[str]:
+        key = (group.source, group.model, group.key_id)
+        found = [row for at, row in self._with_data() if _key_of(row) == key and at <= completed_by]
+        return [row.id for row in found if self._can_go(row)]
 
     def _can_go(self, row: Prediction) -> bool:
         return row.is_terminal and row.data_removed_at is None and not self.deliveries.is_untold(row.id)

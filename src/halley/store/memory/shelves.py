@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from halley.assets.ports import Reference, StoredFile
+from halley.assets.ports import Owner, Reference, StoredFile
 from halley.errors import Conflict, NotFound
 from halley.keys.records import Account, Key
 from halley.models.records import Model, Version
@@ -155,8 +155,8 @@ class MemoryLedger:
     async def is_referenced(self, sha256: str) -> bool:
         return any(item[2] == sha256 for item in self.owned)
 
-    async def is_shared(self, sha256: str, owner_kind: str, owner_id: str) -> bool:
-        return any(item[2] == sha256 and item[:2] != (owner_kind, owner_id) for item in self.owned)
+    async def owners(self, sha256: str) -> set[Owner]:
+        return {item[:2] for item in self.owned if item[2] == sha256}
 
     async def references(self, owner_kind: str, owner_id: str) -> list[Reference]:
         own = [item for item in sorted(self.owned) if item[:2] == (owner_kind, owner_id)]
@@ -204,6 +204,6 @@ class MemoryFiles:
         if (file := self._files.get(file_id)) is not None:
             self._files[file_id] = msgspec.structs.replace(file, expires_at=max(file.expires_at, until))
 
-    async def expired(self, at: datetime, limit: int) -> Sequence[StoredFile]:
+    async def expired(self, at: datetime, limit: int | None) -> Sequence[StoredFile]:
         found = [file for file in self._files.values() if file.expires_at <= at]
         return sorted(found, key=lambda file: (file.expires_at, file.id))[:limit]

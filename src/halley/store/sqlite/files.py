@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from halley.assets.ports import Reference, StoredFile
+from halley.assets.ports import Owner, Reference, StoredFile
 from halley.clock import from_micros, to_micros
 from halley.predictions.ports import InputFile
 from halley.store.sqlite.parts import Part
@@ -20,9 +20,7 @@ _PUT_REFERENCE: Final = (
 )
 _DROP_REFERENCES: Final = "DELETE FROM blob_references WHERE owner_kind = ? AND owner_id = ? RETURNING sha256"
 _IS_REFERENCED: Final = "SELECT EXISTS (SELECT 1 FROM blob_references WHERE sha256 = ?)"
-_IS_SHARED: Final = (
-    "SELECT EXISTS (SELECT 1 FROM blob_references WHERE sha256 = ? AND NOT (owner_kind = ? AND owner_id = ?))"
-)
+_OWNERS: Final = "SELECT DISTINCT owner_kind, owner_id FROM blob_references WHERE sha256 = ?"
 _UNREFERENCED: Final = (
     "SELECT sha256 FROM blobs WHERE sha256 > ? AND NOT EXISTS"
     " (SELECT 1 FROM blob_references WHERE blob_references.sha256 = blobs.sha256) ORDER BY sha256 LIMIT ?"
@@ -62,8 +60,8 @@ class LedgerRows(Part):
     async def is_referenced(self, sha256: str) -> bool:
         return bool(self._reads.one(_IS_REFERENCED, sha256)[0])
 
-    async def is_shared(self, sha256: str, owner_kind: str, owner_id: str) -> bool:
-        return bool(self._reads.one(_IS_SHARED, sha256, owner_kind, owner_id)[0])
+    async def owners(self, sha256: str) -> set[Owner]:
+        return {(kind, owner_id) for kind, owner_id in self._reads.all(_OWNERS, sha256)}
 
     async def references(self, owner_kind: str, owner_id: str) -> list[Reference]:
         return [_read_reference(row) for row in self._reads.all(_REFERENCES, owner_kind, owner_id)]
@@ -102,8 +100,8 @@ class FileRows(Part):
     async def prolong(self, file_id: str, until: datetime) -> None:
         await self._writer.submit(_prolong, file_id, to_micros(until))
 
-    async def expired(self, at: datetime, limit: int) -> Sequence[StoredFile]:
-        rows = await self._reads.elsewhere(_rows, _EXPIRED_FILES, to_micros(at), limit)
+    async def expired(self, at: datetime, limit: int | None) -> Sequence[StoredFile]:
+        rows = await self._reads.elsewhere(_rows, _EXPIRED_FILES, to_micros(at), -1 if limit is None else limit)
         return [_read_file(row) for row in rows]
 
 

@@ -5,7 +5,7 @@
 import sqlite3
 from collections.abc import Awaitable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from halley.clock import from_micros, to_micros
 from halley.ids import first_id_at
@@ -34,6 +34,11 @@ _NEXT_GROUP: Final = (
 _DUE: Final = (
     f"SELECT id FROM predictions WHERE {_HAS_DATA} AND source = ? AND model = ? AND {_KEY} = ? AND completed_at <= ?"
     f" AND NOT {_UNTOLD} ORDER BY completed_at LIMIT ?"
+)
+_DUE_WITH_FILES: Final = (
+    f"SELECT id FROM predictions WHERE {_HAS_DATA} AND source = ? AND model = ? AND {_KEY} = ? AND completed_at <= ?"
+    " AND EXISTS (SELECT 1 FROM blob_references WHERE owner_kind = 'prediction' AND owner_id = predictions.id)"
+    f" AND NOT {_UNTOLD}"
 )
 _WITH_DATA: Final = (
     "SELECT number, attempts, last_seq, webhook IS NOT NULL FROM predictions"
@@ -79,7 +84,10 @@ class RetentionRows(Part):
         return await self._reads.elsewhere(_data_groups)
 
     async def due(self, group: DataGroup, completed_by: datetime, limit: int) -> list[str]:
-        return await self._reads.elsewhere(_due, group, to_micros(completed_by), limit)
+        return await self._reads.elsewhere(_ids, _DUE, *_values(group, completed_by), limit)
+
+    async def due_with_files(self, group: DataGroup, completed_by: datetime) -> list[str]:
+        return await self._reads.elsewhere(_ids, _DUE_WITH_FILES, *_values(group, completed_by))
 
     def remove_data(self, prediction_ids: Sequence[str], at: datetime) -> Awaitable[Removed]:
         return self._writer.submit(_remove_data, self._book, tuple(prediction_ids), at, committed=self._forget)
@@ -87,8 +95,9 @@ class RetentionRows(Part):
     def remove_events(self, limit: int) -> Awaitable[int]:
         return self._writer.submit(_remove_events, limit)
 
-    async def stray_owners(self, owner_kind: OwnerKind, made_before: datetime, limit: int) -> list[str]:
-        return await self._reads.elsewhere(_stray_owners, owner_kind, first_id_at(made_before), limit)
+    async def stray_owners(self, owner_kind: OwnerKind, made_before: datetime, limit: int | None) -> list[str]:
+        values = first_id_at(made_before), -1 if limit is None else limit
+        return await self._reads.elsewhere(_ids, _STRAY[owner_kind], *values)
 
     async def last_recorded_at(self) -> datetime | None:
         row = self._reads.one(_LAST_RECORDED)
@@ -114,9 +123,12 @@ def _data_groups(connection: sqlite3.Connection) -> list[DataGroup]:
     return groups
 
 
-def _due(connection: sqlite3.Connection, group: DataGroup, completed_by: int, limit: int) -> list[str]:
-    values = (group.source.value, group.model, group.key_id or "", completed_by, limit)
-    return [prediction_id for (prediction_id,) in connection.execute(_DUE, values)]
+def _values(group: DataGroup, completed_by: datetime) -> tuple[str, str, str, int]:
+    return group.source.value, group.model, group.key_id or "", to_micros(completed_by)
+
+
+def _ids(connection: sqlite3.Connection, statement: str, *values: Any) -> list[str]:
+    return [found for (found,) in connection.execute(statement, values)]
 
 
 def _remove_data(connection: sqlite3.Connection, book: Book, prediction_ids: Sequence[str], at: datetime) -> Removed:
@@ -154,7 +166,3 @@ def _remove_events(connection: sqlite3.Connection, limit: int) -> int:
     if deleted < limit:
         connection.execute(_HAS_NO_MORE, (number,))
     return max(deleted, 1)  # there may be others
-
-
-def _stray_owners(connection: sqlite3.Connection, owner_kind: OwnerKind, made_before: str, limit: int) -> list[str]:
-    return [owner_id for (owner_id,) in connection.execute(_STRAY[owner_kind], (made_before, limit))]

@@ -65,6 +65,7 @@ class FileStoreContract:
         assert list(await files.expired(soon.expires_at - timedelta(microseconds=1), 9)) == []
         assert list(await files.expired(soon.expires_at, 9)) == [soon]
         assert list(await files.expired(late.expires_at, 2)) == [soon, next_]
+        assert list(await files.expired(late.expires_at, None)) == [soon, next_, late]
 
     async def test_a_prolonged_file_expires_later_and_never_earlier(self, files: FileStore, maker: Maker) -> None:
         file = self.file(maker)
@@ -131,9 +132,9 @@ class BlobLedgerContract:
         for sha256, kind, owner, name in ((A, "file", "f", "a"), (A, "file", "f", "b"), (B, "file", "f", "a")):
             await ledger.add_reference(sha256, 3, kind, owner, name)
         await ledger.add_reference(B, 3, "prediction", "f", "a")
-        assert not await ledger.is_shared(A, "file", "f")
-        assert await ledger.is_shared(A, "file", "other")
-        assert await ledger.is_shared(B, "file", "f")
+        assert await ledger.owners(A) == {("file", "f")}
+        assert await ledger.owners(B) == {("file", "f"), ("prediction", "f")}
+        assert await ledger.owners("c" * 64) == set()
 
     async def test_needs_are_found_by_owner_and_by_bytes(self, ledger: BlobLedger) -> None:
         for sha256, kind, owner, name in ((A, "file", "f", "a"), (A, "input", "p", "b"), (B, "input", "p", "c")):

@@ -177,6 +177,22 @@ class DataStoreContract(StoreSuite):
         await store.remove_data([row.id for row in rows], maker.clock.now())
         assert [item.key_id for item in await store.data_groups()] == ["k2"]
 
+    async def test_the_due_with_files_are_found_behind_those_without(self, store: Store, maker: Maker) -> None:
+        rows = [await self.over(store, maker) for _ in range(3)]
+        await store.add_reference(A, 3, "prediction", rows[1].id, "a.png")
+        await store.add_reference(A, 3, "input", rows[0].id, "a.png")
+        waits = (await store.create(maker.new())).prediction
+        await store.add_reference(A, 3, "prediction", waits.id, "a.png")
+        group = _group(rows[0])
+        assert await store.due_with_files(group, group.oldest_completed_at - timedelta(microseconds=1)) == []
+        assert await store.due_with_files(group, maker.clock.now()) == [rows[1].id]
+        maker.clock.advance(60)
+        later = await self.over(store, maker, webhook=HOOK)
+        await store.add_reference(A, 3, "prediction", later.id, "a.png")
+        assert await store.due_with_files(group, maker.clock.now()) == [rows[1].id], "its webhook is to be told first"
+        await store.remove_data([rows[1].id], maker.clock.now())
+        assert await store.due_with_files(group, maker.clock.now()) == []
+
     async def test_a_long_log_goes_in_portions(self, store: Store, maker: Maker) -> None:
         lease = await running(store, maker)
         await store.append_events(lease, [maker.said(str(number)) for number in range(300)])
