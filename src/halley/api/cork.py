@@ -8,6 +8,7 @@ import array
 import asyncio
 import fcntl
 import termios
+from collections.abc import Callable
 from typing import Final
 
 _CONTINUE: Final = b"HTTP/1.1 100 "
@@ -20,14 +21,18 @@ class CorkedTransport:
     Only for answers that have a second piece: not for HEAD. `is_unsent` tells of an answer with `at_once` that the
     system has not taken all of its bytes: some wait for a slow reader, or the connection was found dead. Such an answer
     is written where it stands; others may be put off to the end of the loop's turn, when nobody could tell any more.
+    `end` closes the connection in the place of the transport.
     """
 
-    __slots__ = ("_at_once", "_head", "_transport", "is_unsent")
+    __slots__ = ("_at_once", "_end", "_head", "_transport", "is_unsent")
 
-    def __init__(self, transport: asyncio.Transport, *, at_once: bool = False) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, *, at_once: bool = False, end: Callable[[], None] | None = None
+    ) -> None:
         self._transport = transport
         self._head: bytes | None = None  # b"" once it is out
         self._at_once = at_once
+        self._end = end
         self.is_unsent = False
 
     def write(self, data: bytes) -> None:
@@ -65,7 +70,7 @@ class CorkedTransport:
         if self._head:
             self._transport.write(self._head)
             self._head = b""
-        self._transport.close()
+        (self._end or self._transport.close)()
 
     def is_closing(self) -> bool:
         return self._transport.is_closing()

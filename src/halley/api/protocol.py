@@ -18,10 +18,11 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from halley.api.application import Api
 from halley.api.asgi import Answer, Exchange, Later, Outcome
 from halley.api.cork import CorkedTransport, unread_bytes
-from halley.api.holds import GONE_KEY, SCOPE_KEY, STREAM_KEY
+from halley.api.cycles import cork_of, is_open, leave
+from halley.api.holds import STREAM_KEY
 from halley.api.lean import LeanFlowControl, Pipeline
+from halley.api.lingering import Lingering, limit_bytes
 from halley.api.problems import broken_request
-from halley.api.repeats import ATTEMPT_KEY, Answering
 from halley.api.sendfile import FileBody, head_of
 from halley.api.shortcut import ShortCut
 from halley.settings import Limits
@@ -30,6 +31,7 @@ HEADERS: Final = "headers"  # a request has begun
 BODY: Final = "body"
 WORK: Final = "work"  # the request is complete: it is our turn
 IDLE: Final = "idle"
+ENDED: Final = "ended"  # nothing more is answered
 
 _STREAM_UNSENT_BYTES: Final = 64 * 2**10
 # Linux has it since 3.12 and Python 3.11 does not name it: the kernel takes no more than this ahead of what it can send
@@ -60,6 +62,7 @@ class GuardedProtocol(HttpToolsProtocol):
         "_parked",
         "_raw_bytes",
         "_sending",
+        "_thrown_bytes",
         "_unsent_bytes",
         "deadline",
         "phase",
@@ -86,6 +89,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._has_eof = False
         self._is_unread = False  # the peer closed, and had not acknowledged all that was written
         self._sending: FileBody | None = None
+        self._thrown_bytes = 0  # of a body that came after the answer
         self._unsent_bytes = 0  # when it was last looked at, while the client is slow
         self._parked: Later | None = None  # the request that is being answered waits, without a task
 
@@ -144,7 +148,7 @@ class GuardedProtocol(HttpToolsProtocol):
             if self._answer is not None:
                 self.phase = BODY
                 return
-        earlier = _cork_of(self.cycle)
+        earlier = cork_of(self.cycle)
         if earlier is not None:
             earlier.sent()  # whoever asks for more has read what was there, or does not want to know
         url, headers, expects = self.url, self.headers, self.expect_100_continue
@@ -156,14 +160,18 @@ class GuardedProtocol(HttpToolsProtocol):
         scope[STREAM_KEY] = self.begin_stream
         method = self.parser.get_method()
         if method != b"HEAD":
-            cork = CorkedTransport(self.transport, at_once=method == b"POST")
+            end = None if self.cycle.keep_alive else self._end
+            cork = CorkedTransport(self.transport, at_once=method == b"POST", end=end)
             self.cycle.transport = cork  # type: ignore[assignment]
         self._is_short = False
         self.phase = BODY
 
     def on_body(self, body: bytes) -> None:
         self.deadline = self.loop.time() + self.limits.body_seconds
-        super().on_body(body)
+        if self.cycle.response_complete:
+            self._throw_away(len(body))
+        else:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         answer = self._answer
@@ -267,6 +275,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         self._is_stream = False
+        self._thrown_bytes = 0
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
@@ -285,7 +294,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self.write_deadline = math.inf
-        cork = _cork_of(self.cycle)
+        cork = cork_of(self.cycle)
         if cork is not None:
             cork.sent()
 
@@ -295,7 +304,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         waiting = [self.cycle, *(cycle for cycle, _ in self.pipeline)]
-        cork = _cork_of(self.cycle)
+        cork = cork_of(self.cycle)
         was_unsent = not self._is_short and (self._is_unread or (cork is not None and cork.is_unsent))
         super().connection_lost(exc)
         if self._sending is not None:
@@ -354,18 +363,43 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.write(
                 b"%b%bconnection: close\r\n\r\n%b" % (STATUS_LINE[status.value], b"".join(lines), body)
             )
-        self.transport.close()
+        if status is HTTPStatus.REQUEST_TIMEOUT:  # it has had its time
+            self.transport.close()
+        else:
+            self._linger()
+
+    def _end(self) -> None:
+        """Close the connection after the last answer."""
+        if self.phase is BODY:
+            self._linger()
+        else:
+            self.transport.close()
+
+    def _linger(self) -> None:
+        """The client still sends: close when it has read the answer, or is at it for too long."""
+        if self.api.draining or self.transport.is_closing():
+            self.transport.close()
+            return
+        self.phase = ENDED
+        self.flow.resume_reading()
+        Lingering(self.transport, self, limit_bytes(self.limits.upload_bytes)).begin()
+
+    def _throw_away(self, size: int) -> None:
+        """The connection stays, but not for any length of a body that nobody wants."""
+        self._thrown_bytes += size
+        if self._thrown_bytes > limit_bytes(self.limits.upload_bytes):
+            self.transport.close()
 
     def _may_answer(self) -> bool:
         """Whether bytes written now would be taken as the answer to the request that came in last."""
         if self.phase is BODY and not self.pipeline:
             return not self.cycle.response_started
-        return not _is_open(self.cycle)
+        return not is_open(self.cycle)
 
     def _is_free(self) -> bool:
         """Whether no earlier request of this connection is open, and the connection stays open after this one."""
         return (
-            not _is_open(self.cycle)
+            not is_open(self.cycle)
             and not self.pipeline
             and not self.flow.write_paused
             and self.parser.should_keep_alive()
@@ -375,29 +409,3 @@ class GuardedProtocol(HttpToolsProtocol):
     def _rest(self) -> None:
         self.phase = IDLE
         self.deadline = self.loop.time() + self.limits.idle_seconds
-
-
-def leave(cycle: RequestResponseCycle | None, *, by_peer: bool, was_unsent: bool) -> None:
-    """The connection of this request is lost: tell whoever still works for it."""
-    if cycle is None:
-        return
-    scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]
-    is_open = _is_open(cycle)
-    create: Answering | None = scope.get(ATTEMPT_KEY)
-    if create is not None and by_peer and (is_open or was_unsent):
-        create.drop()
-    if is_open:
-        scope[GONE_KEY] = True
-        hold = scope.get(SCOPE_KEY)
-        if hold is not None:
-            hold.release()
-
-
-def _cork_of(cycle: RequestResponseCycle | None) -> CorkedTransport | None:
-    transport: object = None if cycle is None else cycle.transport
-    return transport if isinstance(transport, CorkedTransport) else None
-
-
-def _is_open(cycle: RequestResponseCycle | None) -> bool:
-    """Whether a request is being answered. There is none on a fresh connection, whatever uvicorn's types say."""
-    return cycle is not None and not cycle.response_complete

@@ -1,0 +1,35 @@
+"""What can be told of a request that uvicorn's protocol has under way: it calls that a cycle."""
+
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from halley.api.cork import CorkedTransport
+from halley.api.holds import GONE_KEY, SCOPE_KEY
+from halley.api.repeats import ATTEMPT_KEY, Answering
+
+
+def leave(cycle: RequestResponseCycle | None, *, by_peer: bool, was_unsent: bool) -> None:
+    """The connection of this request is lost: tell whoever still works for it."""
+    if cycle is None:
+        return
+    scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]
+    was_open = is_open(cycle)
+    create: Answering | None = scope.get(ATTEMPT_KEY)
+    if create is not None and by_peer and (was_open or was_unsent):
+        create.drop()
+    if was_open:
+        scope[GONE_KEY] = True
+        hold = scope.get(SCOPE_KEY)
+        if hold is not None:
+            hold.release()
+
+
+def cork_of(cycle: RequestResponseCycle | None) -> CorkedTransport | None:
+    transport: object = None if cycle is None else cycle.transport
+    return transport if isinstance(transport, CorkedTransport) else None
+
+
+def is_open(cycle: RequestResponseCycle | None) -> bool:
+    """Whether a request is being answered. There is none on a fresh connection, whatever uvicorn's types say."""
+    return cycle is not None and not cycle.response_complete
