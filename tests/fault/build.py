@@ -8,6 +8,7 @@ The folder is how a test talks to it, by files that it makes and removes:
     stall    commits that carry a create wait while it is there; `stalled` is there while one waits
     full     the database may not grow beyond its present size, and the blobs take nothing
     refuse   nothing at all is written, not even in place: as on a disk without room for one more page of the log
+    room     so many bytes may still be written to blobs and drafts, see `room`
 
 The planted bugs of the store exist in its constructor only, and only this build can pass them. Those of webhooks are
 made here.
@@ -25,6 +26,8 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
+
+from room import limit_room
 
 from halley import app
 from halley.app import parts
@@ -197,5 +200,6 @@ if __name__ == "__main__":
     bugs = frozenset(filter(None, os.environ.get("FAULT_PLANTED", "").split(",")))
     app.run_server = partial(app.run_server, open_store=faulty_store(Strikes(home), the_disk, bugs))
     parts.FileBlobs = full_blobs(the_disk)  # type: ignore[attr-defined]
+    limit_room(home)
     serving.become_server = lambda wish: sys.exit(serving.serve(wish))  # another process would not have the faults
     main()
