@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import ssl
 from collections.abc import Iterator
 
 import pytest
@@ -20,7 +21,9 @@ START = b'--b\r\nContent-Disposition: form-data; name="content"; filename="x"\r\
 END = b"\r\n--b--\r\n"
 
 
-def sent_whole(server: Server, path: str, headers: dict[str, str], *, has_length: bool) -> tuple[int, bytes]:
+def sent_whole(
+    server: Server, path: str, headers: dict[str, str], *, has_length: bool = True, tls: ssl.SSLContext | None = None
+) -> tuple[int, bytes]:
     """What a client gets that sends, then reads, and wants one answer only: such as urllib."""
     whole = START + bytes(SENT) + END
 
@@ -28,7 +31,11 @@ def sent_whole(server: Server, path: str, headers: dict[str, str], *, has_length
         for at in range(0, len(whole), MIB):
             yield whole[at : at + MIB]
 
-    connection = http.client.HTTPConnection(*server.addresses[0], timeout=30)
+    port = server.addresses[0][1]
+    if tls is None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    else:
+        connection = http.client.HTTPSConnection("localhost", port, timeout=30, context=tls)
     try:
         given = {"Content-Type": "multipart/form-data; boundary=b", "Connection": "close", **headers}
         connection.request("POST", path, whole if has_length else pieces(), given, encode_chunked=not has_length)

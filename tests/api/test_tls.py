@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import trustme
+from anyio import to_thread
 
+from api.test_lingering import sent_whole
 from api.test_server import connected, connections, finished, get, reads, running, undated, world_on_a_port
 from halley.certificates.reading import load_context
 from halley.settings import Limits
@@ -76,6 +78,14 @@ async def test_slow_and_odd_requests_are_ended(ends: Ends, sent: bytes, status: 
             await asyncio.sleep(0)
         server.sweep(asyncio.get_running_loop().time() + Limits().header_seconds + 1)
         assert (await wire.rest()).startswith(status)
+
+
+async def test_a_refusal_reaches_a_client_that_sends_on(ends: Ends) -> None:
+    world = await world_on_a_port()
+    async with running(world, ends[0]) as server:
+        status, body = await to_thread.run_sync(lambda: sent_whole(server, "/v1/files", {}, tls=ends[1]))
+    assert status == 401
+    assert b"authentication token" in body
 
 
 async def test_who_never_begins_the_handshake_is_let_go(ends: Ends) -> None:
