@@ -17,7 +17,17 @@ BODY = HOOK_BODY
 
 async def failed(world: World, attempt: Delivery) -> None:
     ending = Ending(outcome=Outcome.FAILED, latency_seconds=0.25, status=500, answer=b"oops\xff", error=None)
-    fate = Fate(message_id=attempt.message_id, state=MessageState.PENDING, failures=1, next_at=world.clock.now())
+    message = await world.store.deliveries.message(attempt.message_id)
+    found_at, now = None if message is None else message.next_at, world.clock.now()
+    fate = Fate(
+        message_id=attempt.message_id,
+        found_at=found_at,
+        state=MessageState.PENDING,
+        failures=1,
+        waits_since=now,
+        next_at=now,
+        told_at=now,
+    )
     await world.store.deliveries.end(attempt, ending, fate)
 
 

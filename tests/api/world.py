@@ -41,6 +41,7 @@ from halley.webhooks.desk import WebhookDesk
 from halley.webhooks.events import WebhookEvent
 from halley.webhooks.records import Delivery, Message, completed_id
 from halley.webhooks.signing import Signer
+from halley.webhooks.steady import SteadyTime
 
 SECRET = b"files-secret"
 SESSION = "session"
@@ -253,6 +254,7 @@ class World(Asker):
             reader=Reader(store=self.store, data_ends=self.periods, clock=self.clock),
             bus=self.bus,
             clock=self.clock,
+            steady=SteadyTime(self.clock),
             new_id=new_id,
             overlap_seconds=86_400.0,
         )

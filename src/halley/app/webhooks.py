@@ -20,6 +20,7 @@ from halley.webhooks.lanes import CAPACITY
 from halley.webhooks.ports import Pictures
 from halley.webhooks.service import WebhookRules, Webhooks
 from halley.webhooks.signing import Signer
+from halley.webhooks.steady import SteadyTime
 
 _OWN_MACHINE: Final = ("127.0.0.0/8:*", "[::1]:*")
 
@@ -41,6 +42,7 @@ class WebhookOffice:
         self._settings = settings
         self._store = store
         self._clock = clock
+        self._steady = SteadyTime(clock)
         self._new_id = new_id
         self._signer = Signer(secrets.webhook_root, store.deliveries, clock)
         self._door = _door(settings)
@@ -56,6 +58,7 @@ class WebhookOffice:
             reader=Reader(store=store, data_ends=data_ends, clock=clock),
             bus=bus,
             clock=clock,
+            steady=self._steady,
             new_id=new_id,
             overlap_seconds=settings.webhooks.secret_overlap_seconds,
         )
@@ -70,6 +73,7 @@ class WebhookOffice:
             signer=self._signer,
             door=self._door,
             clock=self._clock,
+            steady=self._steady,
             new_id=self._new_id,
             chance=random.Random().uniform,  # noqa: S311 - spreads retries, hides nothing
             rules=_rules(self._settings),

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
+
 from halley.clock import Clock
 from halley.errors import Conflict, NotFound
 from halley.ids import NewId
@@ -15,6 +17,7 @@ from halley.webhooks.listening import Draw, Listener, Wanted
 from halley.webhooks.ports import DeliveryStore
 from halley.webhooks.records import Delivery, Message
 from halley.webhooks.signing import Rotated, Signer
+from halley.webhooks.steady import SteadyTime
 
 _NEVER: Final = datetime(9000, 1, 1, tzinfo=UTC)  # nothing was made so late: the position is the newest
 _KEPT_WITH: Final = "its body went with the data of the prediction, or with the log"
@@ -32,6 +35,7 @@ class WebhookDesk:
         reader: Reader,
         bus: Bus,
         clock: Clock,
+        steady: SteadyTime,
         new_id: NewId,
         overlap_seconds: float,
     ) -> None:
@@ -41,6 +45,7 @@ class WebhookDesk:
         self._reader = reader
         self._bus = bus
         self._clock = clock
+        self._steady = steady
         self._new_id = new_id
         self._ears: set[Alarm] = set()
         self._overlap_seconds = overlap_seconds
@@ -90,6 +95,8 @@ class WebhookDesk:
     async def resend(self, delivery_id: str, account_id: str) -> Message:
         """Send the message of a delivery again, now, with the schedule of a fresh one and the same id.
 
+        If it is on its way just now, it is sent once more afterwards, whatever comes of that.
+
         Raises:
             NotFound: absent, or somebody else's.
             Conflict: it told of a passing state, or its body is not kept any more.
@@ -100,11 +107,11 @@ class WebhookDesk:
                 f"The delivery {delivery_id} told of a passing state ({found.event}), and those are told once."
                 " The `completed` message of its prediction can be sent again."
             )
-        message = await self._store.resend(found.message_id, self._clock.now())
+        message = await self._store.resend(found.message_id, self._steady.now())
         if message is None:
             raise Conflict(f"The message {found.message_id} cannot be sent again: {_KEPT_WITH}.")
         self._bus.publish(MessageWaits(message.endpoint))
-        return message
+        return msgspec.structs.replace(message, next_at=self._clock.now())  # as those who ask read the clock
 
     async def listener(
         self, wanted: Wanted, draw: Draw, *, after: int | None = None, created_after: datetime | None = None

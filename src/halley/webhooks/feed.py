@@ -19,6 +19,7 @@ from halley.webhooks.events import TOLD_BY, WebhookEvent, wanted_by
 from halley.webhooks.lanes import Lanes
 from halley.webhooks.ports import DeliveryStore, Pictures
 from halley.webhooks.records import Message, Notice, completed_id
+from halley.webhooks.steady import SteadyTime
 from halley.webhooks.updates import Updates
 
 _log: Final = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class Feed:
         updates: Updates,
         lanes: Lanes,
         clock: Clock,
+        steady: SteadyTime,
     ) -> None:
         self._store = store
         self._reader = reader
@@ -50,6 +52,7 @@ class Feed:
         self._updates = updates
         self._lanes = lanes
         self._clock = clock
+        self._steady = steady
         self._alarm = Alarm(clock)
         self._position = 0
 
@@ -111,7 +114,6 @@ class Feed:
         row = await self._reader.find(prediction_id)
         if row is None or row.webhook is None or WebhookEvent.COMPLETED not in wanted_by(row):
             return None
-        now = self._clock.now()
         return Message(
             id=completed_id(row.id),
             account_id=row.account_id,
@@ -119,6 +121,6 @@ class Feed:
             url=row.webhook,
             endpoint=read_address(row.webhook).endpoint,
             body=await self._pictures.encoded(row, await self._store.link_base(row.id)),
-            created_at=now,
-            next_at=now,
+            created_at=self._clock.now(),
+            next_at=self._steady.now(),
         )

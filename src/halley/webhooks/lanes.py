@@ -1,7 +1,6 @@
 """Messages on their way, a lane for each endpoint: what one receiver cannot take delays no other."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
@@ -13,12 +12,11 @@ from halley.webhooks.ports import DeliveryStore
 from halley.webhooks.records import Ending, Fate, Message, MessageState, Outcome
 from halley.webhooks.schedule import Schedule
 from halley.webhooks.slots import Slots
+from halley.webhooks.steady import SteadyTime
 from halley.webhooks.updates import units_of
 
-_log: Final = logging.getLogger(__name__)
-
 CAPACITY: Final = 256  # attempts under way to all endpoints together, or MiB of their bodies
-_LOOK_SECONDS: Final = 60.0  # a lost hint about a message costs at most this
+_LOOK_SECONDS: Final = 60.0  # a lost hint about a message, or a sleep of the machine, costs at most this
 _PORTION: Final = 16
 
 
@@ -36,7 +34,7 @@ class Lane:
     async def run(self) -> None:
         """Deliver what is due, wait for what is not yet, end when there is nothing left."""
         while not self._lanes.is_stopping:
-            now = self._lanes.clock.now()  # one for both questions: what comes due between them would be missed
+            now = self._lanes.steady.now()  # one for both questions: what comes due between them would be missed
             message = await self._next(now)
             if message is not None:
                 await self.slots.take(urgent=True)
@@ -72,12 +70,14 @@ class Lanes:
         courier: Courier,
         schedule: Schedule,
         clock: Clock,
+        steady: SteadyTime,
         is_held: Callable[[str], bool],
         per_endpoint: int,
         capacity: int = CAPACITY,
     ) -> None:
         self.store = store
         self.clock = clock
+        self.steady = steady
         self.is_held = is_held
         self.per_endpoint = per_endpoint
         self.capacity = Slots(capacity)
@@ -115,12 +115,6 @@ class Lanes:
             raise AssertionError("lanes run inside a group")
         self._group.create_task(self._attempt(lane, message_id))
 
-    async def wall_clock_was_set(self, seconds: float) -> None:
-        """Pending attempts keep their distance from now."""
-        _log.warning("the clock was set by %+.0f s: pending webhooks move with it", seconds)
-        await self.store.shift(seconds)
-        await self.look()
-
     def stop(self) -> None:
         """Begin nothing more."""
         self.is_stopping = True
@@ -129,7 +123,7 @@ class Lanes:
 
     async def has_due(self) -> bool:
         """Whether a message waits only for its turn."""
-        now = self.clock.now()
+        now = self.steady.now()
         for endpoint in await self.store.endpoints():
             if await self.store.due(endpoint, now, 1):
                 return True
@@ -176,18 +170,29 @@ class Lanes:
         await self._courier.send(parcel, lambda ending, asked: self._fate(message, ending, asked))
 
     def _fate(self, message: Message, ending: Ending, asked_seconds: float) -> Fate:
-        failures = message.failures
         if ending.outcome is Outcome.DELIVERED:
-            return Fate(message_id=message.id, state=MessageState.DELIVERED, failures=failures)
-        failures += 1
+            return _settled(message, MessageState.DELIVERED, message.failures)
+        failures = message.failures + 1
         if ending.outcome is Outcome.GONE:
-            return Fate(message_id=message.id, state=MessageState.GONE, failures=failures)
+            return _settled(message, MessageState.GONE, failures)
         pause = self._schedule.pause(failures, at_least=asked_seconds)
         if pause is None:
-            return Fate(message_id=message.id, state=MessageState.FAILED, failures=failures)
-        next_at = self.clock.now() + timedelta(seconds=pause)
-        return Fate(message_id=message.id, state=MessageState.PENDING, failures=failures, next_at=next_at)
+            return _settled(message, MessageState.FAILED, failures)
+        now = self.steady.now()
+        return Fate(
+            message_id=message.id,
+            found_at=message.next_at,
+            state=MessageState.PENDING,
+            failures=failures,
+            waits_since=now,
+            next_at=now + timedelta(seconds=pause),
+            told_at=self.clock.now() + timedelta(seconds=pause),
+        )
+
+
+def _settled(message: Message, state: MessageState, failures: int) -> Fate:
+    return Fate(message_id=message.id, found_at=message.next_at, state=state, failures=failures)
 
 
 def _seconds(pause: timedelta) -> float:
-    return max(pause.total_seconds(), 0.001)
+    return min(max(pause.total_seconds(), 0.001), _LOOK_SECONDS)

@@ -75,11 +75,10 @@ class DeliveryStore(Protocol):
         ...
 
     def resend(self, message_id: str, at: datetime) -> Awaitable[Message | None]:
-        """Make a message due, at the start of its schedule; None if it is absent or has no body any more."""
-        ...
+        """Make a message due, at the start of its schedule; None if it is absent or has no body any more.
 
-    def shift(self, seconds: float) -> Awaitable[None]:
-        """Move the times of all pending messages: the wall clock was set."""
+        An attempt that is under way does not undo this: see `end`.
+        """
         ...
 
     # attempts
@@ -94,13 +93,17 @@ class DeliveryStore(Protocol):
     def end(self, delivery: Delivery, ending: Ending, fate: Fate | None) -> Awaitable[None]:
         """Write down how it ended and what becomes of its message. Repeating it is harmless.
 
+        If the message is not due at `fate.found_at` any more, a resend came in between: it stays as that left it.
         After a 410 every pending message about the prediction is GONE. The body of a message that is not pending any
         more goes if the prediction's data was removed.
         """
         ...
 
-    def interrupt(self, error: str) -> Awaitable[int]:
-        """Mark all attempts that are under way as INTERRUPTED: those who made them are no more. Gives their number."""
+    def take_over(self, error: str, at: datetime) -> Awaitable[int]:
+        """Begin where a process stopped that is no more. Gives the number of attempts that it had under way.
+
+        They are marked as INTERRUPTED. Pauses that began later than `at` begin now: the clock was set back meanwhile.
+        """
         ...
 
     async def page(

@@ -46,7 +46,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     state: MessageState = MessageState.PENDING
     failures: int = 0
     sent: int = 0
-    next_at: datetime | None = None  # set while it is pending
+    next_at: datetime | None = None  # set while it is pending; by `SteadyTime`
 
 
 class Outcome(StrEnum):
@@ -94,12 +94,15 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fate(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of a message after an attempt."""
+    """What becomes of a message after an attempt, unless somebody asked meanwhile that it is sent again."""
 
     message_id: str
+    found_at: datetime | None  # its `next_at` as the attempt found it: after a resend it is another
     state: MessageState
     failures: int
-    next_at: datetime | None = None
+    waits_since: datetime | None = None  # these three while it is PENDING: when its pause began,
+    next_at: datetime | None = None  # when it ends,
+    told_at: datetime | None = None  # and when that is by the wall clock, as the log says it
 
 
 MESSAGE_PREFIX = "msg_"

@@ -34,9 +34,5 @@ class Schedule:
         spread = self._chance(1 - SPREAD, 1 + SPREAD)
         return max(self._nominal(failures) * spread, min(at_least, LONGEST_SECONDS))
 
-    def longest(self) -> float:
-        """No pause of this schedule is longer."""
-        return LONGEST_SECONDS * (1 + SPREAD)
-
     def _nominal(self, number: int) -> float:
         return min(self._first * 2.0 ** min(number - 1, 60), max(LONGEST_SECONDS, self._first))

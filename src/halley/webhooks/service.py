@@ -20,14 +20,13 @@ from halley.webhooks.lanes import Lanes
 from halley.webhooks.ports import DeliveryStore, Door, Pictures
 from halley.webhooks.schedule import Chance, Schedule
 from halley.webhooks.signing import Signer
+from halley.webhooks.steady import SteadyTime
 from halley.webhooks.updates import Updates
 
 _log: Final = logging.getLogger(__name__)
 
 _TIDY_SECONDS: Final = 60.0
 _FORGET_AT_ONCE: Final = 500
-_CLOCK_SECONDS: Final = 2.0  # between two looks at the clocks
-_CLOCK_SLACK_SECONDS: Final = 1.0  # the two clocks drift a little without anybody setting one
 _DRAIN_LOOK_SECONDS: Final = 0.05
 _LAST_WORDS_SECONDS: Final = 2.0  # after a stop, for what ended with it; a long queue is not worked off then
 _INTERRUPTED: Final = "The server stopped during this attempt: whether it arrived is not known."
@@ -56,12 +55,14 @@ class Webhooks:
         signer: Signer,
         door: Door,
         clock: Clock,
+        steady: SteadyTime,
         new_id: NewId,
         chance: Chance,
         rules: WebhookRules,
     ) -> None:
         self._store = store
         self._clock = clock
+        self._steady = steady
         self._rules = rules
         limits = Limits(connect_seconds=rules.connect_seconds, total_seconds=rules.total_seconds)
         courier = Courier(store=store, signer=signer, door=door, clock=clock, new_id=new_id, limits=limits)
@@ -70,6 +71,7 @@ class Webhooks:
             courier=courier,
             schedule=Schedule(rules.retry_first_seconds, rules.retry_for_seconds, chance),
             clock=clock,
+            steady=steady,
             is_held=self._is_held,
             per_endpoint=rules.per_endpoint,
         )
@@ -92,6 +94,7 @@ class Webhooks:
             updates=self._updates,
             lanes=self._lanes,
             clock=clock,
+            steady=steady,
         )
 
     def _is_held(self, prediction_id: str) -> bool:
@@ -107,7 +110,9 @@ class Webhooks:
     async def run(self) -> None:
         """Go on from where the last process stopped, until cancelled."""
         # before anything is sent: until the store takes a word nothing could be
-        interrupted = await patiently(lambda: self._store.interrupt(_INTERRUPTED), self._clock, "webhooks wait")
+        interrupted = await patiently(
+            lambda: self._store.take_over(_INTERRUPTED, self._steady.now()), self._clock, "webhooks wait"
+        )
         if interrupted:
             _log.warning("%d webhooks were under way when the server stopped: they are sent again", interrupted)
         async with asyncio.TaskGroup() as group:
@@ -115,7 +120,6 @@ class Webhooks:
             await self._lanes.open(group)
             group.create_task(self._feed.run())
             group.create_task(self._tidy())
-            group.create_task(self._watch_clock())
 
     async def drain(self) -> None:
         """Tell what ended just now, let the attempts end that are under way, and begin nothing more.
@@ -149,20 +153,3 @@ class Webhooks:
                 await self._lanes.look()
             except HalleyError as error:
                 _log.warning("the delivery log: %s", error)
-
-    async def _watch_clock(self) -> None:
-        """Keep the distance of pending attempts from now when somebody sets the wall clock."""
-        wall, steady = self._clock.now(), self._clock.monotonic()
-        while True:
-            await self._clock.sleep(_CLOCK_SECONDS)
-            now, steady_now = self._clock.now(), self._clock.monotonic()
-            drift = (now - wall).total_seconds() - (steady_now - steady)
-            wall, steady = now, steady_now
-            if abs(drift) > _CLOCK_SLACK_SECONDS:
-                await self._move_with_clock(drift)
-
-    async def _move_with_clock(self, drift: float) -> None:
-        try:
-            await self._lanes.wall_clock_was_set(drift)
-        except HalleyError as error:
-            _log.warning("pending webhooks could not be moved with the clock: %s", error)

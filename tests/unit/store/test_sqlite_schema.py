@@ -1,10 +1,12 @@
 """The file: made, migrated, and refused where it cannot be trusted."""
 
 import sqlite3
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from halley.clock import to_micros
 from halley.errors import Unusable
 from halley.store.sqlite import open_sqlite
 from halley.store.sqlite.schema import connect, migrate, read_migrations
@@ -112,6 +114,32 @@ async def test_what_waits_in_a_folder_of_the_first_schema_is_run_by_this_one(tmp
         await store.open_session("s", T0, 60)
         (claimed,) = await store.claim("s", {"v": 1}, T0)
     assert (claimed.prediction.id, claimed.work_input, claimed.context) == ("p", b"{}", None)
+
+
+async def test_webhooks_that_wait_in_a_folder_of_an_older_schema_keep_their_pauses(tmp_path: Path) -> None:
+    path = tmp_path / "halley.db"
+    connection = connect(path, read_only=False, cache_kib=256)
+    migrate(connection, path, T0, read_migrations()[:8])
+    now = to_micros(T0)
+    for name, next_at in (("tried", now + 30_000_000), ("new", now), ("told", None)):
+        connection.execute(
+            "INSERT INTO webhook_messages (id, account_id, prediction_id, event, url, endpoint, created_at, state,"
+            f" failures, sent, next_at, body) VALUES ('{name}', 'a', '{name}', 'completed', 'u', 'e:1', ?1, 'pending',"
+            " 0, 0, ?2, X'7B7D')",
+            (now - 60_000_000 if name == "tried" else now, next_at),
+        )
+    connection.execute(
+        "INSERT INTO webhook_deliveries (id, account_id, prediction_id, message_id, event, attempt, url, headers,"
+        " body_sha256, body_bytes, started_at)"
+        " VALUES ('d', 'a', 'tried', 'tried', 'completed', 1, 'u', '{}', '', 2, ?)",
+        (now,),
+    )
+    connection.close()
+    earlier = T0 - timedelta(hours=1)
+    async with open_sqlite(path) as store:
+        await store.deliveries.take_over("stopped", earlier)
+        found = [await store.deliveries.message(name) for name in ("tried", "new", "told")]
+    assert [one and one.next_at for one in found] == [earlier + timedelta(seconds=30), earlier, None]
 
 
 async def test_a_migration_that_fails_leaves_the_step_before(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from halley.webhooks.ports import Posted
 from halley.webhooks.records import Delivery
 from halley.webhooks.service import WebhookRules, Webhooks
 from halley.webhooks.signing import Signer
+from halley.webhooks.steady import SteadyTime
 
 HOOK = "https://receiver.example/hook"
 ROOT = b"r" * 32
@@ -111,6 +112,14 @@ class Room:
         self.rules = WebhookRules(**rules)
         self.new_id = TimeOrderedIds(self.clock)
         self.signer = Signer(ROOT, self.store.deliveries, self.clock)
+        self._count = 0
+        self._leases: dict[str, Lease] = {}
+        self._running: asyncio.Task[None] | None = None
+        self._open()
+
+    def _open(self) -> None:
+        """Build what a process has."""
+        self.steady = SteadyTime(self.clock)
         self.desk = WebhookDesk(
             store=self.store.deliveries,
             signer=self.signer,
@@ -118,12 +127,10 @@ class Room:
             reader=Reader(store=self.store, data_ends=Endless(), clock=self.clock),
             bus=self.bus,
             clock=self.clock,
+            steady=self.steady,
             new_id=self.new_id,
             overlap_seconds=86_400,
         )
-        self._count = 0
-        self._leases: dict[str, Lease] = {}
-        self._running: asyncio.Task[None] | None = None
         self.webhooks = self.service()
 
     def service(self) -> Webhooks:
@@ -134,6 +141,7 @@ class Room:
             signer=self.signer,
             door=self.receiver,
             clock=self.clock,
+            steady=self.steady,
             new_id=self.new_id,
             chance=lambda low, high: (low + high) / 2,
             rules=self.rules,
@@ -142,7 +150,7 @@ class Room:
     async def begin(self) -> None:
         """Run the service; one that was killed before is replaced."""
         self.bus._receivers.clear()
-        self.webhooks = self.service()
+        self._open()
         self.bus.subscribe(self.webhooks.receive)
         self.bus.subscribe(self.desk.receive)
         self._running = asyncio.create_task(self.webhooks.run())

@@ -351,13 +351,89 @@ async def test_a_clock_that_is_set_moves_no_pending_attempt(room: Room, seconds:
     await room.pass_time(7.5)
     room.clock.jump(seconds)
     await room.pass_time(120)
-    times = [round(one.at - began) for one in room.told]
-    assert times[:3] == [0, 2, 6]
-    assert times[3] in {8, 9, 10, 14}  # after a jump forward one attempt may come before the jump is noticed
-    assert len(times) == 6
-    assert times[-1] <= 64
+    assert [round(one.at - began) for one in room.told] == [0, 2, 6, 14, 30, 62]
     stamps = [int(one.headers["webhook-timestamp"]) for one in room.told]
     assert abs(stamps[3] - stamps[2] - seconds) < 20  # what is signed is the wall clock, as the receiver's is
+
+
+@pytest.mark.parametrize("seconds", [86_400, 1.5, -1.5, -86_400])
+@pytest.mark.parametrize("passed", [0.0, 0.5, 1.9, 30.0])
+async def test_what_fails_after_the_clock_was_set_is_tried_again_in_time(
+    room: Room, seconds: float, passed: float
+) -> None:
+    await room.pass_time(1)
+    room.clock.jump(seconds)
+    await room.pass_time(passed)
+    room.receiver.answers = [500]
+    began = room.clock.monotonic()
+    made = await room.done()
+    await room.pass_time(10)
+    assert [round(one.at - began) for one in room.told] == [0, 2]
+    assert await state_of(room, made) is MessageState.DELIVERED
+    (first, _) = await room.log()
+    assert first.next_at is not None
+    assert (first.next_at - first.started_at).total_seconds() == pytest.approx(2, abs=0.01), "as the clock shows it now"
+
+
+async def test_an_attempt_during_which_the_clock_is_set_is_repeated_in_time(room: Room) -> None:
+    gate = room.receiver.gates[HOOK] = asyncio.Event()
+    room.receiver.answers = [500]
+    began = room.clock.monotonic()
+    await room.done()
+    await room.pass_time(1)
+    room.clock.jump(86_400)
+    await room.pass_time(5)
+    room.receiver.gates.clear()
+    gate.set()
+    await room.pass_time(10)
+    assert [round(one.at - began) for one in room.told] == [0, 8]
+
+
+@pytest.mark.parametrize("seconds", [-86_400, -3600, -100])
+async def test_a_clock_that_was_set_back_while_nobody_ran_delays_nothing_by_more_than_its_pause(
+    room: Room, seconds: int
+) -> None:
+    room.receiver.always = 500
+    made = await room.done()
+    await room.pass_time(15)
+    assert len(room.told) == 4
+    await room.kill()
+    unsent = await room.done()
+    await room.begin()
+    await room.kill()  # its message is made, and was not taken
+    await room.pass_time(2)
+    room.clock.jump(seconds)
+    room.receiver.always = 200
+    before = len(room.told)
+    await room.begin()
+    began = room.clock.monotonic()
+    await room.pass_time(600)
+    assert [(one.body["id"], round(one.at - began)) for one in room.told[before:]] == [(unsent, 2), (made, 16)]
+
+
+async def test_a_clock_that_was_set_forward_while_nobody_ran_makes_all_due(room: Room) -> None:
+    room.receiver.always = 500
+    made = await room.done()
+    await room.pass_time(31)
+    await room.kill()
+    room.clock.jump(86_400)
+    room.receiver.always = 200
+    await room.begin()
+    await room.pass_time(1)
+    assert await state_of(room, made) is MessageState.DELIVERED
+
+
+async def test_time_that_the_machine_slept_has_passed(anyio_backend: str) -> None:
+    room = Room(retry_for_seconds=3 * 86_400)
+    await room.begin()
+    room.receiver.always = 500
+    await room.done()
+    await room.pass_time(3600)
+    before = len(room.told)
+    room.clock.suspend(6 * 3600)
+    await room.pass_time(61)
+    assert len(room.told) == before + 1
+    await room.kill()
 
 
 async def test_a_late_delivery_keeps_its_body_after_the_data_is_gone(room: Room) -> None:
@@ -407,6 +483,26 @@ async def test_sending_again_while_it_is_pending_makes_it_due_now(room: Room) ->
     assert len(room.told) == 2
     await room.pass_time(60)
     assert len(room.told) == 2
+
+
+@pytest.mark.parametrize("answer", [500, 200])
+async def test_sending_again_while_the_last_attempt_is_under_way_is_not_lost(room: Room, answer: int) -> None:
+    room.receiver.always = 500
+    made = await room.done()
+    await room.pass_time(61)
+    gate = room.receiver.gates[HOOK] = asyncio.Event()
+    await room.pass_time(5)
+    assert len(room.told) == 6
+    (*_, last) = await room.log()
+    message = await room.desk.resend(last.id, "anna")
+    assert (message.state, message.failures, message.next_at) == (MessageState.PENDING, 0, room.clock.now())
+    room.receiver.answers = [answer]
+    room.receiver.gates.clear()
+    began = room.clock.monotonic()
+    gate.set()
+    await room.pass_time(100)
+    assert [round(one.at - began) for one in room.told[6:]] == [0, 2, 6, 14, 30, 62]
+    assert await state_of(room, made) is MessageState.FAILED
 
 
 async def test_an_unfinished_prediction_gives_its_slot_to_nobody(room: Room) -> None:

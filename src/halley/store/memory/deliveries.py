@@ -1,7 +1,7 @@
 """Webhooks in dictionaries: messages, the delivery log, generations of secrets."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
@@ -21,6 +21,7 @@ class MemoryDeliveries:
         self._position = 0
         self.link_bases: dict[str, str] = {}
         self.messages: dict[str, Message] = {}
+        self._waits_since: dict[str, datetime | None] = {}  # where it is not `next_at`
         self.deliveries: dict[str, Delivery] = {}
         self._ended: dict[str, dict[int, datetime]] = {}
 
@@ -91,13 +92,8 @@ class MemoryDeliveries:
         message = self.messages.get(message_id)
         if message is None or message.body is None:
             return None
+        self._waits_since.pop(message_id, None)
         return self._change(message, state=MessageState.PENDING, failures=0, next_at=at)
-
-    @at_once
-    def shift(self, seconds: float) -> None:
-        for message in list(self.messages.values()):
-            if message.next_at is not None:
-                self._change(message, next_at=message.next_at + timedelta(seconds=seconds))
 
     @at_once
     def begin(self, delivery: Delivery) -> bool:
@@ -111,11 +107,12 @@ class MemoryDeliveries:
     @at_once
     def end(self, delivery: Delivery, ending: Ending, fate: Fate | None) -> None:
         known = self.deliveries[delivery.id]
-        next_at = None if fate is None else fate.next_at
-        ended = msgspec.structs.asdict(ending) | {"next_at": next_at}
+        ended = msgspec.structs.asdict(ending) | {"next_at": None if fate is None else fate.told_at}
         self.deliveries[delivery.id] = msgspec.structs.replace(known, **ended)
-        if fate is not None and (message := self.messages.get(fate.message_id)) is not None:
-            self._change(message, state=fate.state, failures=fate.failures, next_at=next_at)
+        message = None if fate is None else self.messages.get(fate.message_id)
+        if fate is not None and message is not None and message.next_at == fate.found_at:
+            self._change(message, state=fate.state, failures=fate.failures, next_at=fate.next_at)
+            self._waits_since[message.id] = fate.waits_since
         for message in list(self.messages.values()):
             if message.prediction_id != delivery.prediction_id:
                 continue
@@ -139,10 +136,15 @@ class MemoryDeliveries:
         return any(event.prediction_id == prediction_id for event in self._told(self._position))
 
     @at_once
-    def interrupt(self, error: str) -> int:
+    def take_over(self, error: str, at: datetime) -> int:
         under_way = [delivery for delivery in self.deliveries.values() if delivery.outcome is None]
         for delivery in under_way:
             self.deliveries[delivery.id] = msgspec.structs.replace(delivery, outcome=Outcome.INTERRUPTED, error=error)
+        for message in list(self.messages.values()):
+            since = self._waits_since.get(message.id) or message.next_at
+            if message.next_at is not None and since is not None and since > at:
+                self._change(message, next_at=at + (message.next_at - since))
+                self._waits_since[message.id] = at
         return len(under_way)
 
     async def page(
@@ -169,6 +171,7 @@ class MemoryDeliveries:
         settled = [each.id for each in self.messages.values() if each.created_at < before and each.next_at is None]
         for message_id in settled[:limit]:
             del self.messages[message_id]
+            self._waits_since.pop(message_id, None)
         return max(len(old[:limit]), len(settled[:limit]))
 
     async def ended_generations(self, account_id: str) -> list[tuple[int, datetime]]:

@@ -46,7 +46,8 @@ _MESSAGE_COLUMNS: Final = (
 _HEAD: Final = _MESSAGE_COLUMNS.format(body="NULL")
 _WHOLE: Final = _MESSAGE_COLUMNS.format(body="body")
 _PUT_MESSAGE: Final = (
-    f"INSERT INTO webhook_messages ({_WHOLE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+    f"INSERT INTO webhook_messages ({_WHOLE}, waits_since)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?11) ON CONFLICT (id) DO NOTHING"
 )
 _SELECT_MESSAGE: Final = f"SELECT {_WHOLE} FROM webhook_messages WHERE id = ?"
 _DUE: Final = (
@@ -64,11 +65,17 @@ _ENDPOINTS: Final = (
     " SELECT endpoint FROM found WHERE endpoint IS NOT NULL"
 )
 _RESEND: Final = (
-    "UPDATE webhook_messages SET state = 'pending', failures = 0, next_at = ? WHERE id = ? AND body IS NOT NULL"
+    "UPDATE webhook_messages SET state = 'pending', failures = 0, next_at = ?1, waits_since = ?1"
+    " WHERE id = ?2 AND body IS NOT NULL"
 )
-_SHIFT: Final = "UPDATE webhook_messages SET next_at = next_at + ? WHERE next_at IS NOT NULL"
+_BEGIN_PAUSES_ANEW: Final = (
+    "UPDATE webhook_messages SET next_at = ?1 + next_at - waits_since, waits_since = ?1"
+    " WHERE next_at IS NOT NULL AND waits_since > ?1"
+)
 _COUNT_SENT: Final = "UPDATE webhook_messages SET sent = sent + 1 WHERE id = ?"
-_SETTLE: Final = "UPDATE webhook_messages SET state = ?, failures = ?, next_at = ? WHERE id = ?"
+_SETTLE: Final = (
+    "UPDATE webhook_messages SET state = ?, failures = ?, next_at = ?, waits_since = ? WHERE id = ? AND next_at IS ?"
+)
 _ALL_GONE: Final = (
     "UPDATE webhook_messages SET state = 'gone', next_at = NULL WHERE prediction_id = ? AND next_at IS NOT NULL"
 )
@@ -161,17 +168,14 @@ class DeliveryRows(Part):
     def resend(self, message_id: str, at: datetime) -> Awaitable[Message | None]:
         return self._writer.submit(_resend, message_id, to_micros(at))
 
-    def shift(self, seconds: float) -> Awaitable[None]:
-        return self._writer.submit(_shift, round(seconds * 1_000_000))
-
     def begin(self, delivery: Delivery) -> Awaitable[bool]:
         return self._writer.submit(_begin, delivery)
 
     def end(self, delivery: Delivery, ending: Ending, fate: Fate | None) -> Awaitable[None]:
         return self._writer.submit(_end, delivery, ending, fate)
 
-    def interrupt(self, error: str) -> Awaitable[int]:
-        return self._writer.submit(_interrupt, error)
+    def take_over(self, error: str, at: datetime) -> Awaitable[int]:
+        return self._writer.submit(_take_over, error, to_micros(at))
 
     async def page(
         self, account_id: str, *, limit: int, before: str | None = None, prediction_id: str | None = None
@@ -229,10 +233,6 @@ def _resend(connection: sqlite3.Connection, message_id: str, at: int) -> Message
     return _message(connection.execute(_SELECT_MESSAGE, (message_id,)).fetchone())
 
 
-def _shift(connection: sqlite3.Connection, micros: int) -> None:
-    connection.execute(_SHIFT, (micros,))
-
-
 def _begin(connection: sqlite3.Connection, delivery: Delivery) -> bool:
     passing = delivery.event is not WebhookEvent.COMPLETED
     if passing and connection.execute(_IS_GONE, (delivery.prediction_id,)).fetchone()[0]:
@@ -258,7 +258,6 @@ def _begin(connection: sqlite3.Connection, delivery: Delivery) -> bool:
 
 
 def _end(connection: sqlite3.Connection, delivery: Delivery, ending: Ending, fate: Fate | None) -> None:
-    next_at = None if fate is None or fate.next_at is None else to_micros(fate.next_at)
     connection.execute(
         _END,
         (
@@ -267,19 +266,21 @@ def _end(connection: sqlite3.Connection, delivery: Delivery, ending: Ending, fat
             ending.status,
             ending.answer,
             ending.error,
-            next_at,
+            None if fate is None else _micros(fate.told_at),
             delivery.id,
         ),
     )
     if fate is not None:
-        connection.execute(_SETTLE, (fate.state.value, fate.failures, next_at, fate.message_id))
+        times = (_micros(fate.next_at), _micros(fate.waits_since))
+        connection.execute(_SETTLE, (fate.state.value, fate.failures, *times, fate.message_id, _micros(fate.found_at)))
     if ending.outcome is Outcome.GONE:
         connection.execute(_ALL_GONE, (delivery.prediction_id,))
-    if fate is not None and next_at is None:
+    if fate is not None and fate.next_at is None:
         connection.execute(DROP_SETTLED_BODIES, (delivery.prediction_id,))
 
 
-def _interrupt(connection: sqlite3.Connection, error: str) -> int:
+def _take_over(connection: sqlite3.Connection, error: str, at: int) -> int:
+    connection.execute(_BEGIN_PAUSES_ANEW, (at,))
     return connection.execute(_INTERRUPT, (error,)).rowcount
 
 
@@ -318,7 +319,7 @@ def _message_row(message: Message) -> tuple[Any, ...]:
         message.state.value,
         message.failures,
         message.sent,
-        None if message.next_at is None else to_micros(message.next_at),
+        _micros(message.next_at),
         message.body,
     )
 
@@ -338,6 +339,10 @@ def _message(row: Any) -> Message:
         next_at=None if row[10] is None else from_micros(row[10]),
         body=row[11],
     )
+
+
+def _micros(at: datetime | None) -> int | None:
+    return None if at is None else to_micros(at)
 
 
 def _delivery(row: Any) -> Delivery:

@@ -60,6 +60,9 @@ class DeliveryStoreContract(StoreSuite):
         }
         return Delivery(**given)
 
+    def fate(self, message: Message, state: MessageState, **members: Any) -> Fate:
+        return Fate(message_id=message.id, found_at=message.next_at, state=state, **({"failures": 0} | members))
+
     async def kept(self, deliveries: Deliveries, message_id: str) -> Message:
         message = await deliveries.message(message_id)
         assert message is not None
@@ -189,7 +192,7 @@ class DeliveryStoreContract(StoreSuite):
         assert await deliveries.begin(attempt)
         assert (await self.kept(deliveries, message.id)).sent == 1
         ending = Ending(outcome=Outcome.DELIVERED, latency_seconds=0.25, status=204, answer=b"ok")
-        await deliveries.end(attempt, ending, Fate(message_id=message.id, state=MessageState.DELIVERED, failures=0))
+        await deliveries.end(attempt, ending, self.fate(message, MessageState.DELIVERED))
         assert await deliveries.due(ENDPOINT, maker.clock.now(), 9) == []
         assert await deliveries.endpoints() == []
         kept = await self.kept(deliveries, message.id)
@@ -207,7 +210,8 @@ class DeliveryStoreContract(StoreSuite):
         attempt = self.attempt(maker, message)
         await deliveries.begin(attempt)
         again = maker.clock.now() + timedelta(seconds=2)
-        fate = Fate(message_id=message.id, state=MessageState.PENDING, failures=1, next_at=again)
+        told = again + timedelta(days=1)  # somebody set the clock
+        fate = self.fate(message, MessageState.PENDING, failures=1, next_at=again, told_at=told)
         ending = Ending(outcome=Outcome.FAILED, latency_seconds=1.5, error="refused")
         await deliveries.end(attempt, ending, fate)
         await deliveries.end(attempt, ending, fate)  # repeating is harmless
@@ -215,7 +219,7 @@ class DeliveryStoreContract(StoreSuite):
         assert (kept.failures, kept.sent, kept.next_at) == (1, 1, again)
         assert await deliveries.due(ENDPOINT, maker.clock.now(), 9) == []
         (logged,) = await deliveries.page("anna", limit=9)
-        assert (logged.outcome, logged.error, logged.next_at) == (Outcome.FAILED, "refused", again)
+        assert (logged.outcome, logged.error, logged.next_at) == (Outcome.FAILED, "refused", told)
 
     async def test_410_ends_everything_about_the_prediction(self, deliveries: Deliveries, maker: Maker) -> None:
         message, other = self.message(maker, 1), self.message(maker, 2)
@@ -251,13 +255,63 @@ class DeliveryStoreContract(StoreSuite):
         assert await deliveries.resend(empty.id, now) is None
         assert await deliveries.resend("absent", now) is None
 
-    async def test_pending_messages_move_with_the_clock(self, deliveries: Deliveries, maker: Maker) -> None:
+    @pytest.mark.parametrize("state", [MessageState.PENDING, MessageState.FAILED, MessageState.DELIVERED])
+    async def test_sending_again_counts_also_while_an_attempt_is_under_way(
+        self, deliveries: Deliveries, maker: Maker, state: MessageState
+    ) -> None:
+        message = self.message(maker, failures=5)
+        await deliveries.record([message], 1)
+        attempt = self.attempt(maker, message)
+        await deliveries.begin(attempt)
+        again = await deliveries.resend(message.id, maker.clock.now())
+        late = maker.clock.now() + timedelta(seconds=60) if state is MessageState.PENDING else None
+        fate = self.fate(message, state, failures=6, waits_since=maker.clock.now(), next_at=late, told_at=late)
+        ending = Ending(outcome=Outcome.FAILED, latency_seconds=0.5, status=500)
+        await deliveries.end(attempt, ending, fate)
+        await deliveries.end(attempt, ending, fate)
+        assert await deliveries.message(message.id) == again
+        (logged,) = await deliveries.page("anna", limit=9)
+        assert logged.outcome is Outcome.FAILED
+
+    async def test_410_ends_also_what_shall_be_sent_again(self, deliveries: Deliveries, maker: Maker) -> None:
         message = self.message(maker)
         await deliveries.record([message], 1)
-        await deliveries.shift(-86_400.5)
-        assert message.next_at is not None
-        moved = message.next_at - timedelta(seconds=86_400.5)
-        assert (await self.kept(deliveries, message.id)).next_at == moved
+        attempt = self.attempt(maker, message)
+        await deliveries.begin(attempt)
+        await deliveries.resend(message.id, maker.clock.now())
+        ending = Ending(outcome=Outcome.GONE, latency_seconds=0.5, status=410)
+        await deliveries.end(attempt, ending, self.fate(message, MessageState.GONE, failures=1))
+        kept = await self.kept(deliveries, message.id)
+        assert (kept.state, kept.next_at) == (MessageState.GONE, None)
+
+    async def test_a_pause_that_began_in_the_future_begins_anew(self, deliveries: Deliveries, maker: Maker) -> None:
+        begun, paused, again = self.message(maker, 1), self.message(maker, 3), self.message(maker, 4)
+        await deliveries.record([begun, paused, again], 1)
+        await self.pause(deliveries, maker, begun, seconds=7200)
+        maker.clock.advance(3600)
+        border = maker.clock.now()
+        maker.clock.advance(60)
+        await self.pause(deliveries, maker, paused, seconds=30)
+        new = self.message(maker, 2)
+        await deliveries.record([new], 2)
+        await deliveries.resend(again.id, maker.clock.now())
+        assert await deliveries.take_over("stopped", border) == 0
+        begun = await self.kept(deliveries, begun.id)
+        assert begun.next_at == border + timedelta(seconds=3600), "that is no more than its pause"
+        assert (await self.kept(deliveries, paused.id)).next_at == border + timedelta(seconds=30)
+        assert [one.id for one in await deliveries.due(ENDPOINT, border, 9)] == [again.id, new.id]
+        await deliveries.take_over("stopped", border - timedelta(seconds=10))
+        assert (await self.kept(deliveries, paused.id)).next_at == border + timedelta(seconds=20)
+
+    async def pause(self, deliveries: Deliveries, maker: Maker, message: Message, *, seconds: float) -> None:
+        """An attempt in vain, and a pause after it."""
+        attempt = self.attempt(maker, message)
+        await deliveries.begin(attempt)
+        now = maker.clock.now()
+        fate = self.fate(
+            message, MessageState.PENDING, failures=1, waits_since=now, next_at=now + timedelta(seconds=seconds)
+        )
+        await deliveries.end(attempt, Ending(outcome=Outcome.FAILED, latency_seconds=0.5), fate)
 
     async def test_the_body_goes_with_the_data_but_not_before_it_was_delivered(
         self, store: Store, deliveries: Deliveries, maker: Maker
@@ -270,7 +324,7 @@ class DeliveryStoreContract(StoreSuite):
         assert (await self.kept(deliveries, message.id)).body == message.body
         attempt = self.attempt(maker, message)
         await deliveries.begin(attempt)
-        done = Fate(message_id=message.id, state=MessageState.DELIVERED, failures=0)
+        done = self.fate(message, MessageState.DELIVERED)
         await deliveries.end(attempt, Ending(outcome=Outcome.DELIVERED, latency_seconds=0.1, status=200), done)
         assert (await self.kept(deliveries, message.id)).body is None
 
@@ -306,8 +360,8 @@ class DeliveryStoreContract(StoreSuite):
         for attempt in (ended, cut):
             await deliveries.begin(attempt)
         await deliveries.end(ended, Ending(outcome=Outcome.FAILED, latency_seconds=0.5), None)
-        assert await deliveries.interrupt("stopped") == 1
-        assert await deliveries.interrupt("stopped") == 0
+        assert await deliveries.take_over("stopped", maker.clock.now()) == 1
+        assert await deliveries.take_over("stopped", maker.clock.now()) == 0
         log = await deliveries.page("anna", limit=9)
         assert [(one.outcome, one.error) for one in log] == [
             (Outcome.INTERRUPTED, "stopped"),
