@@ -15,8 +15,8 @@ from halley.settings import Settings
 from halley.store.secrets import Secrets
 from halley.store.sqlite.store import SqliteStore
 from halley.webhooks.address import Receivers
+from halley.webhooks.capacity import CAPACITY
 from halley.webhooks.desk import WebhookDesk
-from halley.webhooks.lanes import CAPACITY
 from halley.webhooks.ports import Pictures
 from halley.webhooks.service import WebhookRules, Webhooks
 from halley.webhooks.signing import Signer

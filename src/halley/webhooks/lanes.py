@@ -7,6 +7,7 @@ from typing import Final
 
 from halley.clock import Clock
 from halley.webhooks.alarm import Alarm
+from halley.webhooks.capacity import Capacity
 from halley.webhooks.courier import Courier, Parcel
 from halley.webhooks.ports import DeliveryStore
 from halley.webhooks.records import Ending, Fate, Message, MessageState, Outcome
@@ -15,7 +16,6 @@ from halley.webhooks.slots import Slots
 from halley.webhooks.steady import SteadyTime
 from halley.webhooks.updates import units_of
 
-CAPACITY: Final = 256  # attempts under way to all endpoints together, or MiB of their bodies
 _LOOK_SECONDS: Final = 60.0  # a lost hint about a message, or a sleep of the machine, costs at most this
 _PORTION: Final = 16
 
@@ -73,14 +73,13 @@ class Lanes:
         steady: SteadyTime,
         is_held: Callable[[str], bool],
         per_endpoint: int,
-        capacity: int = CAPACITY,
     ) -> None:
         self.store = store
         self.clock = clock
         self.steady = steady
         self.is_held = is_held
         self.per_endpoint = per_endpoint
-        self.capacity = Slots(capacity)
+        self.capacity = Capacity()
         self.is_stopping = False
         self._courier = courier
         self._schedule = schedule
@@ -132,7 +131,7 @@ class Lanes:
     @property
     def is_idle(self) -> bool:
         """Whether no attempt is under way."""
-        return self.capacity.used == 0
+        return self.capacity.is_unused
 
     def _lane(self, endpoint: str) -> Lane:
         lane = self._lanes.get(endpoint)
@@ -149,7 +148,7 @@ class Lanes:
         try:
             message = await self.store.message(message_id)
             if message is not None and message.body is not None and message.state is MessageState.PENDING:
-                async with self.capacity.hold(units_of(message.body)):
+                async with self.capacity.hold(message.endpoint, units_of(message.body)):
                     if not self.is_stopping:
                         await self._send(message, message.body)
         finally:
@@ -167,7 +166,9 @@ class Lanes:
             body=body,
             attempt=message.sent + 1,
         )
-        await self._courier.send(parcel, lambda ending, asked: self._fate(message, ending, asked))
+        ending = await self._courier.send(parcel, lambda ending, asked: self._fate(message, ending, asked))
+        if ending is not None:
+            self.capacity.note(message.endpoint, ending.latency_seconds)
 
     def _fate(self, message: Message, ending: Ending, asked_seconds: float) -> Fate:
         if ending.outcome is Outcome.DELIVERED:

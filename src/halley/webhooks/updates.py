@@ -15,6 +15,7 @@ from halley.predictions.reading import Reader
 from halley.predictions.records import Prediction
 from halley.predictions.status import Status
 from halley.webhooks.address import read_address
+from halley.webhooks.capacity import Capacity
 from halley.webhooks.courier import Courier, Parcel
 from halley.webhooks.events import WebhookEvent, wanted_by
 from halley.webhooks.pace import Pace
@@ -60,7 +61,7 @@ class Updates:
         clock: Clock,
         new_id: NewId,
         slots_of: Callable[[str], Slots],
-        capacity: Slots,
+        capacity: Capacity,
         on_idle: Callable[[str], None],
     ) -> None:
         self._store = store
@@ -172,8 +173,10 @@ class Updates:
             body=body,
             attempt=1,
         )
-        async with self._capacity.hold(units_of(body)):
+        async with self._capacity.hold(told.endpoint, units_of(body)):
             ending = await self._courier.send(parcel)
+        if ending is not None:
+            self._capacity.note(told.endpoint, ending.latency_seconds)
         if ending is None or ending.outcome is Outcome.GONE:
             told.pace.stop()
             told.wanted = frozenset()

@@ -151,6 +151,82 @@ async def test_a_slow_receiver_delays_no_other(room: Room) -> None:
     assert sum(one.url == slow for one in room.told) == 4
 
 
+def slow_ones(room: Room, count: int) -> list[str]:
+    """Hooks of receivers that do not answer."""
+    hooks = [f"https://slow{number}.example/hook" for number in range(count)]
+    room.receiver.gates |= dict.fromkeys(hooks, asyncio.Event())
+    return hooks
+
+
+async def answered(room: Room, hooks: list[str], *, but: tuple[str, ...] = ()) -> None:
+    """After three seconds what is under way to them is answered; what comes then is not."""
+    await room.pass_time(3)
+    gates = {room.receiver.gates.pop(hook) for hook in hooks}
+    room.receiver.gates |= dict.fromkeys(set(hooks) - set(but), asyncio.Event())
+    for gate in gates:
+        gate.set()
+    await room.pass_time(0.2)
+
+
+async def test_many_slow_receivers_together_delay_no_other(room: Room) -> None:
+    hooks = slow_ones(room, 64)
+    for hook in hooks * 4:
+        await room.done(hook)
+    await room.pass_time(1)
+    assert room.receiver.under_way == 128, "one each, and a quarter of all that may be under way"
+    quick = await room.done()
+    await room.pass_time(0.5)
+    assert room.told[-1].body["id"] == quick
+
+
+async def test_any_number_of_new_receivers_delays_none_that_is_known_to_answer(room: Room) -> None:
+    await room.done()
+    await room.pass_time(0.5)
+    hooks = slow_ones(room, 300)
+    for hook in hooks:
+        await room.done(hook)
+    await room.pass_time(1)
+    assert room.receiver.under_way == 96
+    quick = [await room.done() for _ in range(20)]
+    await room.pass_time(0.5)
+    assert [one.body["id"] for one in room.told if one.url == HOOK][1:] == quick
+
+
+async def test_any_number_of_receivers_known_to_be_slow_delays_no_new_one(room: Room) -> None:
+    hooks = slow_ones(room, 300)
+    for hook in hooks:
+        await room.done(hook)
+    for _ in range(4):
+        await answered(room, hooks)
+    assert room.receiver.under_way == 0
+    for hook in hooks:
+        await room.done(hook)
+    await room.pass_time(1)
+    assert room.receiver.under_way == 64
+    new = await room.done()
+    await room.pass_time(0.5)
+    assert room.told[-1].body["id"] == new
+
+
+async def test_who_was_slow_and_is_no_more_is_told_after_one_attempt_of_each_other(room: Room) -> None:
+    hooks = slow_ones(room, 65)
+    for hook in hooks:
+        await room.done(hook)
+    await answered(room, hooks, but=(hooks[0],))
+    for hook in hooks[1:] * 4:
+        await room.done(hook)
+    await room.pass_time(0.5)
+    mended = [await room.done(hooks[0]) for _ in range(3)]
+    await room.pass_time(0.5)
+    assert room.receiver.under_way == 64
+    assert all(one.url != hooks[0] for one in room.told[65:])
+    await answered(room, hooks[1:])
+    assert [one.body["id"] for one in room.told[65:] if one.url == hooks[0]][:1] == mended[:1]
+    later = await room.done(hooks[0])
+    await room.pass_time(0.2)
+    assert room.told[-1].body["id"] == later, "it is known to answer again"
+
+
 async def test_a_slow_receiver_gets_its_ends_before_its_passing_states(anyio_backend: str) -> None:
     room = Room(per_endpoint=1)
     await room.begin()
