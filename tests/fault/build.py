@@ -155,7 +155,11 @@ def _refuse(disk: Disk) -> None:
 
 
 def plant_in_webhooks(store: SqliteStore, planted: frozenset[str]) -> None:
-    """Bugs of webhooks: the position moves before the message is stored; the end overtakes what is under way."""
+    """Bugs of webhooks.
+
+    The position moves before the message is stored; the end overtakes what is under way; a passing state does not wait
+    for the one before.
+    """
     record = store.deliveries.record
 
     async def position_first(messages: Any, position: int, ended: Any = ()) -> None:
@@ -167,6 +171,14 @@ def plant_in_webhooks(store: SqliteStore, planted: frozenset[str]) -> None:
         store.deliveries.record = position_first  # type: ignore[method-assign]
     if "webhook_overtakes" in planted:
         Updates.is_busy = lambda *_: False  # type: ignore[method-assign]
+    if "webhook_in_parallel" in planted:
+        send = Updates._send
+        tasks = []
+
+        async def send_aside(*args: Any) -> None:
+            tasks.append(asyncio.create_task(send(*args)))
+
+        Updates._send = send_aside  # type: ignore[method-assign]
 
 
 def faulty_store(strikes: Strikes, disk: Disk, planted: frozenset[str]) -> Any:

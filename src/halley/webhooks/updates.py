@@ -189,7 +189,7 @@ def as_started(row: Prediction) -> Prediction:
         status=Status.PROCESSING,
         output=None,
         files=(),
-        logs="",
+        logs=row.logs if row.attempts > 1 else "",  # those of a lost attempt may have been told
         error=None,
         metrics={},
         completed_at=None,

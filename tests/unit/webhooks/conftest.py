@@ -17,6 +17,7 @@ from halley.predictions.records import Prediction
 from halley.predictions.status import Fact
 from halley.retention.periods import Endless
 from halley.store.memory import MemoryStore
+from halley.store.sqlite import SqliteStore
 from halley.testing.stores.maker import LEASE_SECONDS, VERSION, Maker
 from halley.webhooks.address import Receivers
 from halley.webhooks.desk import WebhookDesk
@@ -103,15 +104,14 @@ class Plain:
 class Room:
     """Everything a test needs to make things happen and to see what is told."""
 
-    def __init__(self, store: MemoryStore | None = None, **rules: Any) -> None:
+    def __init__(self, store: MemoryStore | SqliteStore | None = None, **rules: Any) -> None:
         self.maker = Maker()
         self.clock = self.maker.clock
-        self.store = store or MemoryStore()
+        self.store: Any = store or MemoryStore()
         self.bus = LocalBus()
         self.receiver = Receiver(self.clock)
         self.rules = WebhookRules(**rules)
         self.new_id = TimeOrderedIds(self.clock)
-        self.signer = Signer(ROOT, self.store.deliveries, self.clock)
         self._count = 0
         self._leases: dict[str, Lease] = {}
         self._running: asyncio.Task[None] | None = None
@@ -120,6 +120,7 @@ class Room:
     def _open(self) -> None:
         """Build what a process has."""
         self.steady = SteadyTime(self.clock)
+        self.signer = Signer(ROOT, self.store.deliveries, self.clock)
         self.desk = WebhookDesk(
             store=self.store.deliveries,
             signer=self.signer,
@@ -147,6 +148,10 @@ class Room:
             rules=self.rules,
         )
 
+    async def settle(self) -> None:
+        """Let everything be done that can be done now."""
+        await settled()
+
     async def begin(self) -> None:
         """Run the service; one that was killed before is replaced."""
         self.bus._receivers.clear()
@@ -154,7 +159,7 @@ class Room:
         self.bus.subscribe(self.webhooks.receive)
         self.bus.subscribe(self.desk.receive)
         self._running = asyncio.create_task(self.webhooks.run())
-        await settled()
+        await self.settle()
 
     async def kill(self) -> None:
         """End it as a crash would: nothing is written any more."""
@@ -169,12 +174,12 @@ class Room:
     async def pass_time(self, seconds: float) -> None:
         """Let time pass, from one sleeper's end to the next, with everything done that comes due."""
         end = self.clock.monotonic() + seconds
-        await settled()
+        await self.settle()
         while (at := self._next_at()) <= end:
             self.clock.advance(max(at - self.clock.monotonic(), 0.0) + 1e-6)
-            await settled()
+            await self.settle()
         self.clock.advance(max(end - self.clock.monotonic(), 0.0))
-        await settled()
+        await self.settle()
 
     def _next_at(self) -> float:
         return min((at for at, _, future in self.clock._sleepers if not future.done()), default=float("inf"))
@@ -198,12 +203,12 @@ class Room:
     async def say(self, prediction_id: str, *events: Any) -> None:
         await self.store.append_events(self._leases[prediction_id], events)
         self.bus.publish(Changed(prediction_id))
-        await settled()
+        await self.settle()
 
     async def finish(self, prediction_id: str, *events: Any, fact: Fact = Fact.SUCCEEDED) -> None:
         await self.store.finish(self._leases[prediction_id], fact, self.clock.now(), events=events)
         self.bus.publish(Changed(prediction_id))
-        await settled()
+        await self.settle()
 
     async def done(self, hook: str | None = HOOK, **members: Any) -> str:
         """A prediction that began and ended in one breath."""

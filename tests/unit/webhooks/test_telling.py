@@ -34,6 +34,23 @@ async def test_a_life_is_told_in_order(room: Room) -> None:
     assert len({one.id for one in room.told}) == 4
 
 
+async def test_the_start_of_a_second_attempt_takes_back_nothing_that_was_told(room: Room) -> None:
+    made = await room.create(events=ALL)
+    await room.start(made)
+    await room.pass_time(1)
+    await room.store.reap(room.clock.now(), all_but="new")
+    room.bus.publish(Changed(made))
+    await room.pass_time(2)
+    await room.kill()
+    await room.start(made)
+    await room.finish(made, room.maker.said("again\n"))
+    await room.begin()
+    await room.pass_time(1)
+    assert [line.event for line in await room.log()] == ["start", "logs", "start", "completed"]
+    logs = [one.body["logs"] for one in room.told]
+    assert all(later.startswith(earlier) for earlier, later in pairwise(logs)), logs
+
+
 async def test_by_default_outputs_and_the_end_are_told(room: Room) -> None:
     made = await room.create()
     await room.start(made)
