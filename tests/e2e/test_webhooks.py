@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,6 +127,52 @@ def test_nobody_listens(halley: Halley, receiver: Receiver) -> None:
     assert len(log) == 5  # 0.1, 0.2, 0.4 and 0.8 s
     assert {one["state"] for one in log} == {"failed"}
     assert all("could not be reached" in one["error"] for one in log)
+
+
+def test_a_receiver_that_never_answers_is_given_up_and_delays_no_other(halley: Halley, receiver: Receiver) -> None:
+    is_over = threading.Event()
+
+    def answer(_message: Arrived) -> int:
+        if is_over.is_set():
+            return 200
+        is_over.wait(60)
+        return 504  # to nobody
+
+    with Receiver(answer) as silent:
+        ends = {"webhook_events_filter": ["completed"]}
+        made = [create(halley, "demo/noop", silent.url, {}, **ends) for _ in range(6)]
+        silent.wait_for(4)  # as many as one receiver may get at once
+        others = [create(halley, "demo/noop", receiver.url, {}, **ends) for _ in range(5)]
+        receiver.wait_for(5)
+        under_way = [line for each in made for line in page(halley, each)]
+        assert [line["state"] for line in under_way] == ["sending"] * 4, "nobody waited until these were given up"
+        assert {one.body["id"] for one in receiver.arrived} == set(others)
+        given_up = under_way[0]["prediction"]
+        first = wait_for_end(halley, given_up)
+        is_over.set()
+        silent.wait(lambda arrived: {one.body["id"] for one in arrived if one.status == 200} == set(made))
+        assert deliveries(halley, given_up)[-1]["state"] == "delivered"
+    assert (first["state"], first["response"], first["attempt"]) == ("failed", None, 1)
+    assert "took longer than 10 s" in first["error"]
+    assert first["next_attempt_at"] is not None
+    assert first["latency_seconds"] >= 10
+
+
+def page(halley: Halley, prediction_id: str) -> list[dict[str, Any]]:
+    """What the log has of it now, oldest first."""
+    _, _, found = halley.call("GET", f"/v1/webhooks/deliveries?prediction={prediction_id}")
+    results: list[dict[str, Any]] = found["results"]
+    return results[::-1]
+
+
+def wait_for_end(halley: Halley, prediction_id: str) -> dict[str, Any]:
+    """The first attempt, once it is over."""
+    for _ in range(600):
+        first = page(halley, prediction_id)[0]
+        if first["state"] != "sending":
+            return first
+        time.sleep(0.05)
+    raise AssertionError(first)
 
 
 def test_410_is_the_last_word(halley: Halley) -> None:
