@@ -7,9 +7,11 @@ still verifies the name, because only this layer knows the address.
 
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Final
 
 import anyio
+import anyio.to_thread
 import httpcore2
 
 from halley.egress.addresses import Address, Rules, canonical
@@ -22,8 +24,12 @@ _TRIES: Final = 3  # a name with thirty addresses must not become thirty waits
 
 async def system_resolve(host: str, port: int) -> Sequence[str]:
     """Ask the system's resolver; gives addresses as text, best first."""
-    answers = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in answers))
+    look_up = partial(socket.getaddrinfo, host.encode("ascii"), port, type=socket.SOCK_STREAM)
+    # a thread each, given up with the request: the event loop has few of its own for this, and all of them would soon
+    # wait for names whose servers do not answer
+    answers = await anyio.to_thread.run_sync(look_up, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
+    # where this Python has no IPv6, its addresses are no text
+    return list(dict.fromkeys(sockaddr[0] for *_, sockaddr in answers if isinstance(sockaddr[0], str)))
 
 
 class GuardedNetwork(httpcore2.AsyncNetworkBackend):

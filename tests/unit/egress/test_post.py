@@ -1,5 +1,9 @@
 """Messages through the door: what counts as an answer, and that each attempt looks the address up anew."""
 
+import socket
+import threading
+from typing import Any
+
 import anyio
 import anyio.abc
 import pytest
@@ -105,6 +109,34 @@ async def test_a_name_that_moves_to_a_private_address_is_refused_at_that_attempt
     addresses[:] = ["127.0.0.1"]
     assert (await post(egress, url)).status == 200
     assert len(host.requests) == 2
+
+
+async def test_names_that_nobody_answers_for_delay_no_other(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_over = threading.Event()
+
+    def look_up(name: bytes | str, *_args: Any, **_options: Any) -> list[Any]:
+        if b"dead" in (name.encode() if isinstance(name, str) else name):
+            is_over.wait(60)
+            raise socket.gaierror("no answer")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", host.port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    host.answers["/hook"] = answer()
+    egress = Egress(rules_from([f"127.0.0.1:{host.port}"]), max_concurrent=100)
+
+    async def in_vain(number: int) -> None:
+        with pytest.raises(FetchFailed, match=r"took longer than|cannot be resolved"):
+            await post(egress, host.url("/hook", f"dead{number}.example"))
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            for number in range(50):
+                tasks.start_soon(in_vain, number)
+            await anyio.sleep(0.1)
+            assert (await post(egress, host.url("/hook", "good.example"), total_seconds=10)).status == 200
+            is_over.set()
+    finally:
+        is_over.set()
 
 
 async def test_messages_say_nothing_of_the_query(host: Host) -> None:
