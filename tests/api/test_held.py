@@ -282,6 +282,20 @@ async def test_who_waits_with_a_validator_waits_for_any_change(world: World) -> 
     assert (told.status, told.body) == (304, b"")
 
 
+async def test_the_validator_changes_with_what_it_waits_for(world: World) -> None:
+    made = await world.create("acme/tokens")
+    path = f"/v1/predictions/{made['id']}"
+    plain = (await world.get(path)).headers["etag"]
+    for why in ("its environment is being built: 1 of 9", "its environment is being built: 2 of 9"):
+        known = (await world.get(path)).headers["etag"]
+        world.why_starting = why
+        told = await world.get(path, headers={"if-none-match": known})
+        assert (told.status, told.json()["starting_reason"]) == (200, why)
+        assert (await world.get(path, headers={"if-none-match": told.headers["etag"]})).status == 304
+    world.why_starting = None
+    assert (await world.get(path)).headers["etag"] == plain
+
+
 async def test_the_validator_changes_with_everything_that_is_shown(world: World) -> None:
     made = await world.create("acme/tokens")
     path = f"/v1/predictions/{made['id']}"

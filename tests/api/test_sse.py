@@ -209,6 +209,21 @@ async def test_a_failure_is_an_error_then_done(world: World) -> None:
     assert again.body.decode() == f': hi\n\nevent: done\nid: {at}:3\ndata: {{"reason":"error"}}\n\n'
 
 
+async def test_whoever_had_the_end_is_told_it_again_under_the_same_id_whatever_comes_later(world: World) -> None:
+    counts = [{"X-Stainless-Retry-Count": str(number)} for number in range(3)]
+    body = {"version": "acme/tokens", "input": {}}
+    made = (await world.post("/v1/predictions", body, headers=counts[0])).json()
+    await world.run(made["id"], "all")
+    link = path(made["urls"]["stream"])
+    told = (await world.get(link, token=None)).body
+    done = ids_of(told)[-1]
+    for headers in counts[1:]:
+        world.clock.advance(5)
+        assert (await world.post("/v1/predictions", body, headers=headers)).json()["id"] == made["id"]
+        again = (await world.get(link, headers={"Last-Event-ID": done}, token=None)).body
+        assert (b"event: output" in again, ids_of(again)) == (False, [done])
+
+
 async def test_a_cancel_is_done_with_its_reason(world: World) -> None:
     made = await world.create("acme/tokens")
     await world.post(f"/v1/predictions/{made['id']}/cancel")

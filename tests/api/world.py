@@ -263,6 +263,7 @@ class World(Asker):
         )
         self.bus.subscribe(self.desk.receive)
         self.reasons: dict[str, str] = {}
+        self.why_starting: str | None = None  # of all models
         self.api = build_api(
             settings=self.settings,
             predictions=self.predictions,
@@ -281,6 +282,7 @@ class World(Asker):
             pages=Pages(),
             webhooks=self.desk,
             download_secret=SECRET,
+            why_starting=lambda _: self.why_starting,
         )
         self.bus.subscribe(self.api.receive)
         self.versions: dict[str, str] = {}

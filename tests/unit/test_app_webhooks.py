@@ -41,6 +41,9 @@ NAME = "receiver.example"
         ({"public_url": "http://localhost:1986"}, True),
         ({"public_url": "https://halley.example.com"}, False),
         ({"trusted_proxies": ("10.0.0.0/8",)}, False),
+        ({"allowed_hosts": ("localhost:8443", "[::1]:80", "127.0.0.1")}, True),
+        ({"allowed_hosts": ("halley.example.com",)}, False),
+        ({"allowed_hosts": ("localhost", "halley.example.com:8443")}, False),
     ],
 )
 def test_loopback_is_open_only_where_all_callers_are_on_this_machine(server: dict, is_open: bool) -> None:

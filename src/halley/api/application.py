@@ -63,7 +63,10 @@ _PREFLIGHT: Final[Headers] = [
     (b"access-control-allow-methods", b"GET, HEAD, POST, PATCH, PUT, DELETE, QUERY"),
     (
         b"access-control-allow-headers",
-        b"authorization, content-type, prefer, cancel-after, idempotency-key, if-none-match, user-agent, x-request-id",
+        (
+            b"authorization, content-type, prefer, cancel-after, idempotency-key, if-none-match, last-event-id,"
+            b" user-agent, x-halley-expose-aborted, x-request-id"
+        ),
     ),
     (b"access-control-max-age", b"600"),
 ]

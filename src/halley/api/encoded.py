@@ -1,5 +1,7 @@
 """Predictions as encoded answers, each made as rarely as possible."""
 
+from zlib import crc32
+
 from halley.api.asgi import Variant
 from halley.api.cache import FRESH_SECONDS, AnswerCache, Kept
 from halley.api.present import Presenter
@@ -37,8 +39,13 @@ class EncodedAnswers:
         return kept
 
     def etag(self, row: Prediction, variant: Variant) -> bytes:
-        """The validator of that answer. The revision grows with all that an answer shows, progress included."""
-        return b'W/"%d.%d.%d"' % (row.revision, self._presenter.links_end_at(row), variant.number)
+        """The validator of that answer.
+
+        The revision grows with all that is stored, progress included; why it has not started yet is not stored.
+        """
+        why = self._presenter.starting_reason(row)
+        number = 0 if why is None else crc32(why.encode())
+        return b'W/"%d.%d.%d.%x"' % (row.revision, self._presenter.links_end_at(row), variant.number, number)
 
     def _fresh_until(self, row: Prediction) -> float:
         """Until when an answer that is made now may be given without another look, in monotonic seconds."""

@@ -46,7 +46,7 @@ class Voice(Protocol):
         ...
 
     def ending(self, row: Prediction, after: int) -> bytes:
-        """What a client of a finished prediction is told that has had the last event already."""
+        """What a client of a finished prediction is told that had the end already, with this as its last event."""
         ...
 
 
@@ -103,7 +103,7 @@ def wants_stream(accept: str) -> bool:
 async def _follow(
     scope: Scope, parts: Parts, row: Prediction, voice: Voice, position: Position, stays: bool
 ) -> AsyncGenerator[bytes, None]:
-    opening = HELLO
+    opening, began_after = HELLO, position.after
     with (
         _attending(scope, parts, row, stays),
         parts.predictions.watch(row.id) as watching,
@@ -121,7 +121,7 @@ async def _follow(
                 continue
             if row.is_terminal or not stays:
                 if row.is_terminal and not await _is_removed(parts, row):
-                    yield voice.ending(row, position.after)
+                    yield voice.ending(row, began_after)
                 return
             woken = await parts.holds.wait(scope, watching.wait(KEEP_ALIVE_SECONDS))
             if woken is None:  # the client is gone, or the server stops; it may come back with the last id

@@ -57,12 +57,17 @@ class Upload:
         """The metadata: one JSON object, or fields `metadata[a]`. Values are strings; others become JSON text.
 
         Raises:
-            BadRequest, InputInvalid: not a JSON object.
+            InputInvalid: not a JSON object.
         """
         text = self.fields.get("metadata", b"").strip()
-        found: Any = strict_json.parse(text, limit_bytes=_FIELD_BYTES, max_depth=limits.json_depth) if text else {}
+        found: Any = {}
+        if text:
+            try:
+                found = strict_json.parse(text, limit_bytes=_FIELD_BYTES, max_depth=limits.json_depth)
+            except BadRequest:  # it speaks of the body, which is not JSON here
+                found = None
         if not isinstance(found, dict):
-            raise invalid("type", "metadata", "must be a JSON object")
+            raise invalid("type", "metadata", "must be a JSON object that has no name twice")
         for name, value in self.fields.items():
             if name.startswith("metadata["):
                 _put(found, _BRACKETS.findall(name), value.decode("utf-8", "replace"))

@@ -82,13 +82,17 @@ class Presenter:
             shown.logs = "" if removed else row.logs
         self._fill_times(shown, row, variant)
         _fill_given(shown, row)
-        if row.status is Status.STARTING and (why := self._why_starting(row.version)) is not None:
+        if (why := self.starting_reason(row)) is not None:
             shown.starting_reason = why
         if row.status is Status.ABORTED and not variant.expose_aborted:
             # one client raises on `aborted`, the others poll for ever (contract D3)
             shown.status = "canceled"
             shown.error = None
         return shown
+
+    def starting_reason(self, row: Prediction) -> str | None:
+        """What it waits for before it can start, as far as that is known now."""
+        return self._why_starting(row.version) if row.status is Status.STARTING else None
 
     async def encoded(self, row: Prediction, variant: Variant) -> bytes:
         """The prediction for an answer about it alone: files as `data:` URLs where this caller needs them so."""

@@ -84,11 +84,12 @@ def is_loopback_open(settings: Settings) -> bool:
     """Whether callers can only be on this machine: then its own ports are no secret from them.
 
     A server on loopback that a proxy or a public name leads to has callers from elsewhere, whom a webhook would let
-    reach what listens here. Source: design section 7.
+    reach what listens here; a host that it answers to is such a name. Source: design section 7.
     """
     server = settings.server
     public_host = urlsplit(server.public_url).hostname if server.public_url else None
-    hosts = [server.host, *([public_host] if public_host else [])]
+    allowed = [urlsplit(f"//{host}").hostname or "" for host in server.allowed_hosts]
+    hosts = [server.host, *([public_host] if public_host else []), *allowed]
     return not server.trusted_proxies and all(map(_is_loopback, hosts))
 
 

@@ -27,7 +27,7 @@ _SHOWN: Final = frozenset(
     }
 )
 _TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}", re.ASCII)
-_RANGE: Final = re.compile(r"\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.ASCII)
+_RANGE: Final = re.compile(r"\s*(\d{0,99})\s*-\s*(\d{0,99})\s*", re.ASCII)
 _TAG: Final = re.compile(r'(W/)?"([^"]*)"', re.ASCII)
 _UNQUOTED: Final = re.compile(r"[^ !#$&+.^_`|~0-9A-Za-z()\[\]{},;=@\'-]", re.ASCII)
 # sandbox takes scripts, forms and the origin away; the page that a browser builds around a film may still play it

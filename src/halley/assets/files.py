@@ -121,8 +121,14 @@ class Files:
 
     async def list(self, account_id: str, before: str | None, limit: int) -> Sequence[StoredFile]:
         """Give at most `limit` of the account's files with ids below `before`, newest first, without expired ones."""
-        found = [await self._still_there(file) for file in await self._store.list(account_id, before, limit)]
-        return [file for file in found if file is not None]
+        found: list[StoredFile] = []
+        while len(found) < limit:  # those that are expired and not yet removed must not hide the older ones
+            stored = await self._store.list(account_id, before, limit)
+            found += [file for one in stored if (file := await self._still_there(one)) is not None]
+            if len(stored) < limit:
+                break
+            before = stored[-1].id
+        return found[:limit]
 
     async def delete(self, account_id: str, file_id: str) -> None:
         """Remove the account's file.

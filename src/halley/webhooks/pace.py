@@ -17,12 +17,14 @@ class Pace:
 
     __slots__ = ("_pending", "_told_at")
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_started: bool = False) -> None:
         self._pending: set[WebhookEvent] = set()
-        self._told_at: dict[WebhookEvent, float] = {}
+        self._told_at: dict[WebhookEvent, float] = {WebhookEvent.START: float("-inf")} if is_started else {}
 
     def note(self, event: WebhookEvent) -> None:
         """Something happened that the receiver wants to know."""
+        if event is WebhookEvent.START and event in self._told_at:
+            return  # it starts once, however many attempts it takes
         self._pending.add(event)
 
     def end(self) -> None:

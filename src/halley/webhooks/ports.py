@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from halley.predictions.records import Prediction
+from halley.webhooks.events import WebhookEvent
 from halley.webhooks.records import Delivery, Ending, Fate, Message, Notice
 
 
@@ -88,6 +89,10 @@ class DeliveryStore(Protocol):
 
         False, and nothing is written, if it is about a passing state and its receiver has said 410 before.
         """
+        ...
+
+    async def was_told(self, prediction_id: str, event: WebhookEvent) -> bool:
+        """Whether there was an attempt to tell this about the prediction, however it ended."""
         ...
 
     def end(self, delivery: Delivery, ending: Ending, fate: Fate | None) -> Awaitable[None]:

@@ -33,7 +33,7 @@ class _Told:
 
     __slots__ = ("endpoint", "is_busy", "is_over", "pace", "scope", "wanted")
 
-    def __init__(self, row: Prediction | None) -> None:
+    def __init__(self, row: Prediction | None, *, is_started: bool) -> None:
         self.wanted = frozenset[WebhookEvent]()
         self.endpoint = ""
         if row is not None and row.webhook is not None:
@@ -42,7 +42,7 @@ class _Told:
                 self.wanted = wanted_by(row)
             except ValueError:
                 _log.warning("the webhook of %s is no URL: an older server took it", row.id)
-        self.pace = Pace()
+        self.pace = Pace(is_started=is_started)
         self.is_busy = False
         self.is_over = False
         self.scope: anyio.CancelScope | None = None  # around its waits, so that the end cuts them short
@@ -90,13 +90,19 @@ class Updates:
         """Something happened; tell it if its receiver wants to know, when its time has come."""
         told = self._told.get(prediction_id)
         if told is None:
-            told = self._told[prediction_id] = _Told(await self._reader.find(prediction_id))
+            told = self._told[prediction_id] = await self._meet(prediction_id)
         if event not in told.wanted or self._group is None or self.is_stopping:
             return
         told.pace.note(event)
         if not told.is_busy:
             told.is_busy = True
             self._group.create_task(self._tell(prediction_id, told))
+
+    async def _meet(self, prediction_id: str) -> _Told:
+        row = await self._reader.find(prediction_id)
+        # an earlier process may have told of its first attempt
+        is_second = row is not None and row.attempts > 1
+        return _Told(row, is_started=is_second and await self._store.was_told(prediction_id, WebhookEvent.START))
 
     def end(self, prediction_id: str) -> None:
         """It is over: what waits is dropped, except its start. What is under way ends first."""

@@ -68,6 +68,13 @@ class DeliveryStoreContract(StoreSuite):
         assert message is not None
         return message
 
+    async def test_what_was_told_about_a_prediction_is_known(self, deliveries: Deliveries, maker: Maker) -> None:
+        told, other = self.message(maker), self.message(maker, 2)
+        await deliveries.begin(self.attempt(maker, told, event=WebhookEvent.START))
+        assert await deliveries.was_told(told.prediction_id, WebhookEvent.START)
+        assert not await deliveries.was_told(told.prediction_id, WebhookEvent.LOGS)
+        assert not await deliveries.was_told(other.prediction_id, WebhookEvent.START)
+
     # the log
 
     async def test_only_facts_about_predictions_with_a_webhook_are_noticed(
