@@ -313,10 +313,10 @@ class Dispatcher:
             if not self._wall.jumps:
                 return now
             await self._follow(self._wall.jumps[0])
-            self._wall.jumps.popleft()
 
     async def _follow(self, jump: Jump) -> None:
         await self._queue.move_clock(jump.by_seconds, jump.at, since_id=jump.since_id, until_id=jump.until_id)
+        self._wall.jumps.popleft()  # at once: whatever fails below must not move anything again
         _log.warning("the clock of this machine was set by %+.0f s: deadlines have moved with it", jump.by_seconds)
         self._renewed_at = -inf  # no lease is what it was
         self._waiting.update(await self._queue.waiting())  # a claim may have found nobody ready

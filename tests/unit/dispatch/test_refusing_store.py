@@ -132,6 +132,19 @@ async def test_deadlines_follow_a_clock_that_was_set_however_late_the_store_take
         assert (row.status, row.deadline_at) == (Status.STARTING, each.deadline_at)
 
 
+async def test_a_set_clock_is_followed_once_though_the_queue_cannot_be_looked_at_behind_it(bottle) -> None:
+    bottle.provider.slots = 0
+    await bottle.pass_time(2)
+    made = await bottle.create(cancel_after_seconds=300.0)
+    await bottle.pass_time(2)
+    with shut(bottle, Overloaded("the database is locked"), "waiting"):
+        bottle.clock.jump(86_400.0)
+        await bottle.pass_time(4)
+    await bottle.pass_time(4)
+    moved = await bottle.predictions.get(made.id, "ada")
+    assert (moved.deadline_at - made.deadline_at).total_seconds() == 86_400.0
+
+
 async def test_a_machine_that_slept_for_longer_than_the_lease_takes_none(bottle) -> None:
     made = await bottle.create()
     run = await bottle.provider.next_run()
