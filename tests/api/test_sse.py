@@ -2,12 +2,15 @@
 
 import asyncio
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import msgspec
 import pytest
 
 from api.world import World, settled
-from halley.api.following import frame
+from halley.api.following import EVENTS_AT_ONCE, frame
+from halley.predictions.ports import Changed
 from halley.predictions.status import EventKind, Fact
 
 pytestmark = pytest.mark.anyio
@@ -258,6 +261,63 @@ async def test_a_list_of_files_is_told_file_by_file_and_can_be_resumed_inside(wo
     at = int(world.clock.now().timestamp())
     rest = await world.get(path(made["urls"]["stream"]), headers={"Last-Event-ID": f"{at}:3.0"}, token=None)
     assert rest.body.count(b"event: output") == 2
+
+
+@contextmanager
+def slow_reads(world: World, monkeypatch: pytest.MonkeyPatch):
+    """What is read of a log during the block, to be told, arrives behind it."""
+    gate, read = asyncio.Event(), world.predictions.events
+
+    async def slow(row: Any, after: int, limit: int, *most: Any) -> Any:
+        found = await read(row, after, limit, *most)
+        if limit == EVENTS_AT_ONCE:
+            await gate.wait()
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.predictions, "events", slow)
+        yield
+    gate.set()
+
+
+@pytest.mark.parametrize("is_hinted", [True, False])
+async def test_what_was_read_before_the_end_is_told_to_nobody_as_the_end(
+    world: World, monkeypatch: pytest.MonkeyPatch, is_hinted: bool
+) -> None:
+    """The last output must not be missing where the end is told, whatever was read when, and for whom."""
+    made = await world.create("acme/tokens")
+    await world.start(made["id"])
+    await world.output(made["id"], "a", add=True)
+    (first,) = await world.store.read_events(made["id"], 2)
+    resumed = partial(
+        world.get,
+        path(made["urls"]["stream"]),
+        headers={"Last-Event-ID": f"{int(first.at.timestamp())}:{first.seq}"},
+        token=None,
+    )
+
+    async def end() -> None:
+        await world.output(made["id"], "b", add=True)
+        await world.finish(made["id"])
+
+    if is_hinted:  # nothing was behind `a` when it was read, but that arrives after the hint at the end
+        early = asyncio.ensure_future(resumed())
+        with slow_reads(world, monkeypatch):
+            await settled()
+            await end()
+        await settled()
+    else:  # nothing was behind `a`, and the hint at the end is late
+        early = asyncio.ensure_future(resumed())
+        await settled()
+        with monkeypatch.context() as patch:
+            patch.setattr(world.bus, "publish", lambda _: None)
+            await end()
+    late = asyncio.ensure_future(resumed())
+    await settled()
+    world.bus.publish(Changed(made["id"]))
+    for reading in (early, late):
+        body = (await asyncio.wait_for(reading, 5)).body
+        assert (body.count(b"event: output"), body.count(b"event: done")) == (1, 1)
 
 
 class Silent:

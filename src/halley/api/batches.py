@@ -14,6 +14,7 @@ LARGE_BYTES: Final = 2**19  # kept only as long as somebody sends it: slow reade
 _OVERHEAD_BYTES: Final = 300
 
 BatchKey = tuple[Hashable, int]  # how it is told, and the event before it
+Turn = dict[BatchKey, "Batch"]  # what is kept about a prediction until it changes
 
 
 class Batch:
@@ -34,7 +35,7 @@ class Batches:
     def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
         self._limit_bytes = limit_bytes
         self._size = 0
-        self._kept: OrderedDict[str, dict[BatchKey, Batch]] = OrderedDict()
+        self._kept: OrderedDict[str, Turn] = OrderedDict()
         self._large: WeakValueDictionary[tuple[str, BatchKey], Batch] = WeakValueDictionary()
 
     def get(self, prediction_id: str, key: BatchKey) -> Batch | None:
@@ -43,23 +44,34 @@ class Batches:
         found = None if kept is None else kept.get(key)
         return found if found is not None else self._large.get((prediction_id, key))
 
-    def put(self, prediction_id: str, key: BatchKey, batch: Batch) -> None:
-        """Keep it for the others of this turn."""
+    def turn(self, prediction_id: str) -> Turn:
+        """What is read from now on is `put` with this."""
+        turn = self._kept.get(prediction_id)
+        if turn is None:
+            turn = self._kept[prediction_id] = {}
+            self._grow(_OVERHEAD_BYTES)
+        return turn
+
+    def put(self, prediction_id: str, key: BatchKey, batch: Batch, turn: Turn) -> None:
+        """Keep it for the others of this turn, unless that ended while it was read."""
         if len(batch.body) >= LARGE_BYTES:
             if batch.has_more:  # else a later event would be missed: no hint ends this one
                 self._large[prediction_id, key] = batch
-            return
-        self._kept.setdefault(prediction_id, {})[key] = batch
-        self._kept.move_to_end(prediction_id)
-        self._size += _size(batch)
-        while self._size > self._limit_bytes:
-            self.forget(next(iter(self._kept)))
+        elif self._kept.get(prediction_id) is turn and key not in turn:
+            turn[key] = batch
+            self._kept.move_to_end(prediction_id)
+            self._grow(_size(batch))
 
     def forget(self, prediction_id: str) -> None:
         """Something about this prediction has changed: what was the end of its log may not be it any more."""
-        kept = self._kept.pop(prediction_id, None)
-        if kept is not None:
-            self._size -= sum(map(_size, kept.values()))
+        turn = self._kept.pop(prediction_id, None)
+        if turn is not None:
+            self._size -= _OVERHEAD_BYTES + sum(map(_size, turn.values()))
+
+    def _grow(self, size: int) -> None:
+        self._size += size
+        while self._size > self._limit_bytes:
+            self.forget(next(iter(self._kept)))
 
 
 def _size(batch: Batch) -> int:

@@ -144,13 +144,15 @@ def _attending(scope: Scope, parts: Parts, row: Prediction, stays: bool) -> Abst
 
 async def _batch(parts: Parts, row: Prediction, voice: Voice, position: Position) -> Batch:
     """What is recorded behind this position, as far as one portion goes. Whoever comes first encodes it for all."""
-    key = ((voice.key, row.data_removed_at is None), position.after)
+    # what was read before the end is no answer to who knows of the end: it would be told that nothing is left
+    key = ((voice.key, row.data_removed_at is None, row.is_terminal), position.after)
     batch = parts.batches.get(row.id, key) if position.skip == 0 else None
     if batch is None:
+        turn = parts.batches.turn(row.id)
         events = await parts.predictions.events(row, position.after, EVENTS_AT_ONCE, PORTION_BYTES)
         batch = _encoded(row, voice, position, events)
         if position.skip == 0:
-            parts.batches.put(row.id, key, batch)
+            parts.batches.put(row.id, key, batch, turn)
     return batch
 
 
