@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from api.world import SECRET, World
+from halley.keys.records import Scope
 from halley.settings import Limits, Quirks, Retention
 
 pytestmark = pytest.mark.anyio
@@ -250,6 +251,26 @@ async def test_an_output_file_is_a_link_that_needs_nothing(world: World) -> None
     assert (beyond.status, beyond.body, beyond.headers["content-range"]) == (416, b"", "bytes */98")
     options = await world.request("OPTIONS", link.removeprefix(ROOT), token=None)
     assert options.status == 204
+
+
+async def test_output_links_can_be_made_to_need_a_key() -> None:
+    world = await World(quirks=Quirks(output_links_need_key=True)).fill()
+    shown = (await world.get(f"/v1/predictions/{await painted(world)}")).json()
+    link, forged = shown["output"].removeprefix(ROOT), "/d/x/a.png"
+    writer, _ = await world.keys.issue("alice", "cannot read", frozenset({Scope.WRITE}))
+    for _ in range(2):  # what one may read is not kept for another
+        assert (await world.get(link)).body[:8] == PNG[:8]
+        assert (await world.get(link, token=None)).status == 401
+        assert (await world.get(link, token="r8_unrelated")).status == 401
+        assert (await world.get(link, token=writer)).status == 403
+        assert (await world.get(link, token=world.other_token)).status == 404
+    assert (await world.request("HEAD", link, token=None)).status == 401
+    assert (await world.request("OPTIONS", link, token=None)).status == 204
+    assert [(await world.get(forged, token=token)).status for token in (None, world.token)] == [401, 404]
+    page = await world.get(shown["urls"]["web"].removeprefix(ROOT), token=None)
+    assert (page.status, b"<img" in page.body, b"/d/" in page.body) == (200, False, True)
+    described = (await world.get("/v1/openapi.json")).json()["paths"]["/d/{capability}/{file_name}"]["get"]
+    assert described["security"] == [{"key": []}]
 
 
 async def test_links_end_and_are_renewed(world: World) -> None:

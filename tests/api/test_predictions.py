@@ -7,6 +7,7 @@ import re
 import pytest
 
 from api.world import World, settled
+from halley.keys.records import Scope
 from halley.predictions.status import Fact
 
 pytestmark = pytest.mark.anyio
@@ -39,6 +40,23 @@ async def test_a_new_prediction_has_these_members_and_no_others(world: World) ->
     assert urls["cancel"] == f"{base}/cancel"
     assert urls["web"].startswith(f"http://localhost:1986/p/{shown['id']}?t=")
     assert urls["stream"].startswith("http://localhost:1986/v1/streams/")
+
+
+async def test_members_that_mean_nothing_here_are_ignored_and_counted(world: World) -> None:
+    admin, _ = await world.keys.issue("root", "admin", frozenset({Scope.ADMIN}))
+    known = {"input": {"prompt": "hi"}, "webhook_completed": None, "stream": True}
+    for more in ({"is_training": False}, {"is_training": True, "x" * 100: 1}, {}):
+        body = {"version": "acme/echo", **known, **more}
+        assert (await world.post("/v1/predictions", body)).status == 201
+    assert (await world.post("/v1/models/acme/echo/predictions", {**known, "is_training": 1})).status == 201
+    assert (await world.post("/v1/predictions", {"version": 1, "refused": 1})).status == 422
+    counts = (await world.get("/v1/counts", token=admin)).json()
+    assert counts["ignored_members"] == {"is_training": 3, "x" * 64: 1}
+    for start in range(0, 200, 50):
+        body = {"version": "acme/echo", **known, **{f"m{start + n}": 1 for n in range(50)}}
+        assert (await world.post("/v1/predictions", body)).status == 201
+    counts = (await world.get("/v1/counts", token=admin)).json()["ignored_members"]
+    assert (len(counts), counts["is_training"], counts["(others)"]) == (65, 3, 200 - 62)
 
 
 async def test_the_input_is_echoed_as_sent_to_the_byte(world: World) -> None:

@@ -35,7 +35,7 @@ from halley.api.parts import (
 )
 from halley.api.pictures import Pictures
 from halley.api.problems import internal_problem, method_not_allowed, problem_of, unknown_path
-from halley.api.routes import ROUTES
+from halley.api.routes import routes_of
 from halley.api.routing import Place, Route, Router
 from halley.assets.files import Files
 from halley.assets.links import LinkSigner
@@ -269,7 +269,7 @@ def build_api(
         webhooks=webhooks,
         why_starting=why_starting,
         download_secret=download_secret,
-        routes=ROUTES,
+        routes=routes_of(settings),
     )
     return Api(parts)
 

@@ -87,7 +87,7 @@ def create_request(
 ) -> CreateRequest:
     """What a create asks for. `reference` is set where the path names the model; then `version` is not looked at.
 
-    Unknown members are ignored (contract D9).
+    Unknown members are ignored (contract D9; `ignored` counts them).
 
     Raises:
         InputInvalid: all faults of the envelope.

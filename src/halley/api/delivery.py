@@ -1,5 +1,7 @@
 """Bytes behind signed links: output files and downloads of uploads. No key is asked, one that comes is ignored.
 
+With `quirks.output_links_need_key` output files need a key of their account beside the link (contract section 17, D6).
+
 Answered with 200 and the bytes, never with a redirect: one client would fail, and send its key to another host.
 Source: contract sections 0.6, 0.7, 13.3 and 14.
 """
@@ -25,6 +27,8 @@ _NO_CHUNKS: Final[tuple[bytes, ...]] = ()
 async def output_file(call: Call, parts: Parts) -> Answer:
     """Row 39: one output file. The name at the end of the path is for the reader's copy only."""
     capability, now = call.params[0], parts.clock.monotonic()
+    if parts.settings.quirks.output_links_need_key:
+        return await _own_output_file(call, parts, capability)
     known = parts.delivered.fresh(capability, now)
     if known is None:
         delivery = parts.links.verify(capability)
@@ -36,6 +40,16 @@ async def output_file(call: Call, parts: Parts) -> Answer:
         delivery, file = known
         if delivery.expires_at <= parts.clock.now().timestamp():
             raise NotFound(_GONE)
+    return await _answer(call, parts, file, delivery.expires_at)
+
+
+async def _own_output_file(call: Call, parts: Parts, capability: str) -> Answer:
+    delivery = parts.links.verify(capability)
+    file = await parts.predictions.output_file(
+        delivery.prediction_id, delivery.index, account_id=call.identity.account.id
+    )
+    if file is None:
+        raise NotFound(_GONE)
     return await _answer(call, parts, file, delivery.expires_at)
 
 

@@ -14,7 +14,11 @@ async def live(call: Call, parts: Parts) -> Answer:  # noqa: ARG001
 
 async def counts(call: Call, parts: Parts) -> Answer:  # noqa: ARG001
     """What this process has counted since it started."""
-    shown = wire.Counts(since=rfc3339(parts.started_at), replayed_creates=dict(parts.replayed))
+    shown = wire.Counts(
+        since=rfc3339(parts.started_at),
+        replayed_creates=dict(parts.replayed),
+        ignored_members=parts.ignored_members.counts(),
+    )
     return json_answer(encode(shown))
 
 

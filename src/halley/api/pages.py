@@ -7,7 +7,7 @@ import msgspec
 from halley.api.asgi import Answer, Call, Headers
 from halley.api.capabilities import is_page_token
 from halley.api.parts import Parts
-from halley.predictions.records import Prediction
+from halley.predictions.records import OutputFile, Prediction
 
 _HEADERS: Final[Headers] = [
     (b"content-type", b"text/html; charset=utf-8"),
@@ -16,6 +16,7 @@ _HEADERS: Final[Headers] = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-robots-tag", b"noindex"),
 ]
+_UNSEEN: Final = "application/octet-stream"
 
 
 async def prediction(call: Call, parts: Parts) -> Answer:
@@ -29,8 +30,13 @@ async def prediction(call: Call, parts: Parts) -> Answer:
     row = await parts.predictions.filled(row)
     links = _links(parts, row)
     output = _output(parts, row, links)
-    kinds = {links[file.ref]: file.content_type for file in row.files if file.ref in links}
+    kinds = {links[file.ref]: _kind(parts, file) for file in row.files if file.ref in links}
     return _answer(parts, parts.pages.prediction(row, output=output, links=kinds), 200)
+
+
+def _kind(parts: Parts, file: OutputFile) -> str:
+    """Of what the page shows; a link that a browser may not follow alone is no picture to it."""
+    return _UNSEEN if parts.settings.quirks.output_links_need_key else file.content_type
 
 
 def _links(parts: Parts, row: Prediction) -> dict[str, str]:

@@ -7,6 +7,7 @@ from halley.api.batches import Batches
 from halley.api.cache import AnswerCache, DeliveredFiles
 from halley.api.encoded import EncodedAnswers
 from halley.api.holds import Holds
+from halley.api.ignored import IgnoredMembers
 from halley.api.polls import Polls
 from halley.api.present import Presenter
 from halley.api.repeats import Repeats
@@ -145,6 +146,7 @@ class Parts:
         self.polls = Polls()
         self.repeats = Repeats(clock, is_on=settings.quirks.repeated_creates)
         self.replayed = dict.fromkeys(REPLAYED_BY, 0)  # creates answered with an earlier prediction, by what told it
+        self.ignored_members = IgnoredMembers()
         self.started_at = clock.now()
         self.routes = routes
         self.description: bytes | None = None  # the OpenAPI document, once somebody asked for it

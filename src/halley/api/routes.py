@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from halley.api import (
     accounts,
     creates,
@@ -20,6 +22,7 @@ from halley.api import (
 )
 from halley.api.routing import Param, Route
 from halley.keys.records import Scope
+from halley.settings import Settings
 
 _LIMIT: Final = Param(name="limit", type="integer", description="Items per page, cut to 1 to 100; of events to 1000.")
 _CURSOR: Final = Param(name="cursor", description="From `next` or `previous` of a list.")
@@ -518,3 +521,12 @@ ROUTES: Final[tuple[Route, ...]] = (
     *_LINKS,
     *_OPEN,
 )
+
+
+def routes_of(settings: Settings) -> tuple[Route, ...]:
+    """The table as the settings change it: links to output files can be made to need a key (contract section 17)."""
+    if not settings.quirks.output_links_need_key:
+        return ROUTES
+    return tuple(
+        replace(route, scope=Scope.READ) if route.handler is delivery.output_file else route for route in ROUTES
+    )

@@ -420,10 +420,14 @@ class Health(msgspec.Struct, kw_only=True):
 
 
 class Counts(msgspec.Struct, kw_only=True):
-    """What this server process has counted since it started; `replayed_creates` by what told that they were repeats."""
+    """What this server process has counted since it started.
+
+    `replayed_creates` by what told that they were repeats, `ignored_members` of creates by name.
+    """
 
     since: Time
     replayed_creates: dict[str, int]
+    ignored_members: dict[str, int]
 
 
 class Problem(msgspec.Struct, kw_only=True):

@@ -144,6 +144,7 @@ async def build(
             fetch_limit_bytes=settings.egress.max_bytes,
             fetch_seconds=settings.egress.timeout_seconds,
             download_secret=links.files_secret,
+            links_need_account=settings.quirks.output_links_need_key,
         )
         inputs = InputCheck(file_links=stager, strict=settings.quirks.strict_inputs)
         dispatcher = Dispatcher(

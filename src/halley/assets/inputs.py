@@ -59,7 +59,9 @@ class InputStager:
         fetch_limit_bytes: int,
         fetch_seconds: float,
         download_secret: bytes = b"",
+        links_need_account: bool = False,
     ) -> None:
+        """With `links_need_account`, a link to an output file is good for the account whose prediction it is, only."""
         self._fetch = fetch
         self._blobs = blobs
         self._links = links
@@ -71,6 +73,7 @@ class InputStager:
         self._fetch_limit_bytes = fetch_limit_bytes
         self._fetch_seconds = fetch_seconds
         self._download_secret = download_secret
+        self._links_need_account = links_need_account
         self._places: dict[str, Place | None] = {}  # by version
 
     def has_files(self, version: str, openapi_schema: bytes) -> bool:
@@ -123,8 +126,9 @@ class InputStager:
     ) -> Staged:
         """Replace links in file positions by paths of new files inside `folder`/inputs.
 
-        A link to an output of this server needs nothing but its signature; an uploaded file must be the account's own,
-        or its link signed. Neither goes over the network. Other http(s) URLs are fetched through the door out.
+        A link to an output of this server needs nothing but its signature, unless `links_need_account`; an uploaded
+        file must be the account's own, or its link signed. Neither goes over the network. Other http(s) URLs are
+        fetched through the door out.
 
         Raises:
             InputInvalid: a value is no link, or leads nowhere; the message names the member.
@@ -196,7 +200,7 @@ class InputStager:
             NotFound, Forbidden: it is ours, and is gone or not for this account.
         """
         if isinstance(own, DeliveryLink):
-            return await self._delivered(own)
+            return await self._delivered(own, account_id if self._links_need_account else None)
         found = await self._files.get(own.file_id)
         if found is None:
             return None
@@ -207,11 +211,12 @@ class InputStager:
             raise _no_file(own)
         return file
 
-    async def _delivered(self, link: DeliveryLink) -> OutputFile:
+    async def _delivered(self, link: DeliveryLink, account_id: str | None) -> OutputFile:
         delivery = self._links.verify(link.capability)
-        file = await self._outputs.output_file(delivery.prediction_id, delivery.index)
+        file = await self._outputs.output_file(delivery.prediction_id, delivery.index, account_id=account_id)
         if file is None:
-            raise NotFound(f"file {delivery.index} of prediction {delivery.prediction_id} is not kept any more")
+            others = "" if account_id is None else ", or belongs to another account"
+            raise NotFound(f"file {delivery.index} of prediction {delivery.prediction_id} is not kept any more{others}")
         return file
 
     async def _decode(self, link: str, pointer: Pointer, room: "_Room") -> Path:

@@ -227,6 +227,9 @@ class FileStore(Protocol):
 class OutputFiles(Protocol):
     """Where a delivery link leads."""
 
-    async def output_file(self, prediction_id: str, index: int) -> OutputFile | None:
-        """Give the prediction's output file with this index; None when either is absent or its data was removed."""
+    async def output_file(self, prediction_id: str, index: int, *, account_id: str | None = None) -> OutputFile | None:
+        """Give the prediction's output file with this index; None when either is absent or its data was removed.
+
+        With an account, only if the prediction is its own.
+        """
         ...

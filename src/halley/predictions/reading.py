@@ -71,10 +71,10 @@ class Reader:
         row = await self._store.outline(prediction_id, account_id)
         return None if row is None else self.kept(row)
 
-    async def output_file(self, prediction_id: str, index: int) -> OutputFile | None:
-        """The file that a delivery link means; None when it is absent or its data was removed."""
+    async def output_file(self, prediction_id: str, index: int, *, account_id: str | None = None) -> OutputFile | None:
+        """The file that a delivery link means; None when it, its data or the account's right to it is absent."""
         row = await self.outline(prediction_id)
-        if row is None or row.data_removed_at is not None:
+        if row is None or row.data_removed_at is not None or account_id not in (None, row.account_id):
             return None
         files = (await self.filled(row)).files
         return next((file for file in files if file.index == index), None)

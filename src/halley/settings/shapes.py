@@ -172,13 +172,14 @@ class Webhooks(Part, frozen=True, kw_only=True):
 
 
 class Quirks(Part, frozen=True, kw_only=True):
-    """Switches for what is done to meet particular clients. Source: contract section 17, D3, D10, D21, D34."""
+    """Switches for what is done to meet particular clients. Source: contract section 17, D3, D6, D10, D21, D34."""
 
     expose_aborted: bool = False
     data_urls: bool = True
     hold_polls: bool = True
     repeated_creates: bool = True  # a create that a client sends again by itself makes no second prediction
     strict_inputs: bool = False
+    output_links_need_key: bool = False  # a link to an output file alone is no right to it
 
 
 class Settings(Part, frozen=True, kw_only=True):

@@ -52,19 +52,19 @@ FILE_ID = "01jb3kt7vfx9n8m2c4d6e8f0gj"
 
 
 class Outputs:
-    """The output files of one prediction."""
+    """The output files of one prediction, which is the account `me`'s."""
 
     def __init__(self) -> None:
         self.files: dict[tuple[str, int], OutputFile] = {}
 
-    async def output_file(self, prediction_id: str, index: int) -> OutputFile | None:
-        return self.files.get((prediction_id, index))
+    async def output_file(self, prediction_id: str, index: int, *, account_id: str | None = None) -> OutputFile | None:
+        return self.files.get((prediction_id, index)) if account_id in (None, "me") else None
 
 
 class Bench:
     """A stager with everything around it."""
 
-    def __init__(self, folder: Path, blobs: MemoryBlobs | FileBlobs) -> None:
+    def __init__(self, folder: Path, blobs: MemoryBlobs | FileBlobs, *, links_need_account: bool = False) -> None:
         self.clock = FakeClock()
         self.blobs = blobs
         self.fetch = FakeFetch()
@@ -87,6 +87,7 @@ class Bench:
             fetch_limit_bytes=2000,
             fetch_seconds=10,
             download_secret=b"files-secret",
+            links_need_account=links_need_account,
         )
 
     async def stage(self, account_id: str = "me", **value: Any) -> Staged:
@@ -174,6 +175,22 @@ async def test_a_data_url_becomes_a_file_with_the_right_extension(bench: Bench) 
         "image": ("image.png", b"picture"),
         "prompt": "p",
     }
+
+
+@pytest.mark.parametrize("need", [False, True])
+async def test_an_output_link_of_another_account(tmp_path: Path, *, need: bool) -> None:
+    bench = Bench(tmp_path, MemoryBlobs(), links_need_account=need)
+    link = await bench.output_link(b"picture", "a.png")
+    assert (await bench.staged(image=link))["image"] == ("a.png", b"picture")
+    own = {"version": "v", "openapi_schema": SCHEMA, "value": {"image": link}}
+    assert len(await bench.stager.own_files(account_id="me", **own)) == 1
+    if need:
+        with pytest.raises(InputInvalid, match=r"input\.image: file 0 .* or belongs to another account"):
+            await bench.stage("other", image=link)
+        assert await bench.stager.own_files(account_id="other", **own) == ()
+    else:
+        assert len((await bench.stage("other", image=link)).paths) == 1
+        assert len(await bench.stager.own_files(account_id="other", **own)) == 1
 
 
 async def test_a_nameless_upload_gets_the_extension_of_its_type(bench: Bench) -> None:
