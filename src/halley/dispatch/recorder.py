@@ -38,7 +38,8 @@ class Recorder:
     """The events of one run.
 
     `emit` takes progress at any rate and never blocks. A batch is committed FLUSH_SECONDS after its first item, by a
-    task that exists only while there is something to commit: a run that ends sooner writes once, with `finish`.
+    task that exists only for that: a run that ends sooner writes once, with `finish`. What comes during a commit waits
+    its time, too, because each commit wakes all who follow, and a fast disk would have them woken for every few words.
     """
 
     def __init__(
@@ -105,11 +106,11 @@ class Recorder:
     async def rest(self) -> list[NewEvent]:
         """Stop batching; what was not committed yet, files stored, for the caller to commit with the end."""
         self._steps.end()
+        while self._pumping is not None:
+            await self._pumping.wait()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._pumping is not None:
-            await self._pumping.wait()
         items, self._items = self._items, []
         return await self._events(items)
 
@@ -166,11 +167,10 @@ class Recorder:
 
     async def _pump(self, done: asyncio.Event) -> None:
         try:
-            while self._items and not self.ended_elsewhere:
-                items, self._items = self._items, []
-                events = await self._events(items)
-                if events:
-                    await self._commit(events)
+            items, self._items = self._items, []
+            events = await self._events(items)
+            if events:
+                await self._commit(events)
         except LeaseLost:
             self._end_elsewhere()
         except Exception:  # noqa: BLE001 - events were lost: whatever it was, this run must not end as succeeded
@@ -178,6 +178,8 @@ class Recorder:
             self._refuse("An internal error of the server lost part of the output; the server's log has the details.")
         finally:
             self._pumping = None
+            if self._items:
+                self._commit_soon()
             done.set()
 
     async def _commit(self, events: list[NewEvent]) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
+from halley.dispatch import recorder
 from halley.dispatch.ports import Outcome
 from halley.errors import HalleyError, InputInvalid, ModelBroken, NotFound, Overloaded, StorageFull, VersionUnknown
 from halley.models.records import Version
@@ -73,6 +74,30 @@ async def test_progress_is_seen_while_it_runs(bottle) -> None:
     run.put_out("b")
     run.end()
     assert (await bottle.ended(made.id)).output == b'["a","b"]'
+
+
+async def test_what_comes_during_a_commit_is_committed_together(bottle, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await bottle.create()
+    run = await bottle.provider.next_run()
+    append, commits = bottle.store.append_events, []
+
+    async def slowly(lease, events):
+        commits.append([event.kind for event in events])
+        monkeypatch.setattr(recorder, "FLUSH_SECONDS", 3600.0)  # what comes now is late for this batch
+        run.put_out("b")
+        await asyncio.sleep(0)
+        run.put_out("c")
+        return await append(lease, events)
+
+    monkeypatch.setattr(bottle.store, "append_events", slowly)
+    run.put_out("a")
+    await bottle.until(made.id, lambda row: row.output is not None)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert commits == [[EventKind.STARTED, EventKind.OUTPUT_ADDED]]
+    run.end()  # no batch is waited for at the end
+    assert (await bottle.ended(made.id)).output == b'["a","b","c"]'
+    assert len(commits) == 1
 
 
 async def test_a_cancel_shows_at_once_and_late_output_is_dropped(bottle) -> None:
