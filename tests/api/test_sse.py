@@ -316,7 +316,7 @@ async def test_what_was_read_before_the_end_is_told_to_nobody_as_the_end(
     await settled()
     world.bus.publish(Changed(made["id"]))
     for reading in (early, late):
-        body = (await asyncio.wait_for(reading, 5)).body
+        body = (await asyncio.wait_for(reading, 30)).body
         assert (body.count(b"event: output"), body.count(b"event: done")) == (1, 1)
 
 

@@ -30,7 +30,7 @@ class Stuck:
     def read_rest(self) -> bytes:
         """What came before the connection ended."""
         got = b""
-        self.socket.settimeout(5)
+        self.socket.settimeout(30)
         try:
             while piece := self.socket.recv(MEGABYTE):
                 got += piece

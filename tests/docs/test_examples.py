@@ -16,7 +16,7 @@ from process import Halley
 from docs.pages import DOCS, ROOT, blocks, name_of
 from needs import require
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 PAGES = [
     ROOT / "README.md",
@@ -84,7 +84,7 @@ def test_examples_run(page: Path, server: Halley, tmp_path: Path) -> None:
         },
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=200,
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{server.log()}"

@@ -1,7 +1,9 @@
 """The real `halley serve` as a process of its own: start, ask, kill, start again."""
 
+import itertools
 import json
 import os
+import random
 import signal
 import socket
 import ssl
@@ -10,7 +12,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,11 +22,24 @@ ADMIN_KEY: Final = "e2e-admin-key-0123456789-abcdefghijkl"
 START_SECONDS: Final = 180.0  # some tests serve 200 models, and other tests run beside them
 
 
+def _own_ports() -> Iterator[int]:
+    """Ports below those that the system hands out by itself, of which each test process has some of its own."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    first = 12_000 + worker % 16 * 1_250
+    return itertools.cycle(random.sample(range(first, first + 1_250), 1_250))
+
+
+_PORTS: Final = _own_ports()
+
+
 def free_port() -> int:
-    """A port of loopback that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback that nobody uses now, nor will before a server has it or between two that have it."""
+    for port in itertools.islice(_PORTS, 1_250):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 class Halley:
@@ -110,11 +126,11 @@ class Halley:
             return self.process.returncode if self.process is not None else 0
         self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(20)
+            return self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait(10)
-            raise AssertionError(f"the server ignored SIGTERM for 20 s:\n{self.log()}") from None
+            raise AssertionError(f"the server ignored SIGTERM for 60 s:\n{self.log()}") from None
 
     def log(self) -> str:
         return self.output.read_text(errors="replace")[-8000:]

@@ -405,8 +405,9 @@ def test_a_page_instead_of_an_answer_is_named_as_what_it_is(comet, capsys):
 def test_an_answer_that_never_comes_is_asked_for_again(comet):
     states = comet.states(ID, {"status": "processing"}, {"status": "succeeded"})
     comet.predictions[ID] = states
-    with client_for(comet, "/replicate", read_seconds=0.2) as client:
+    with client_for(comet, "/replicate") as client:
         first = client.look(ID).prediction
+    with client_for(comet, "/replicate", read_seconds=0.2) as client:
         comet.stalls = 1
         final = watch(client, ID, timing=client.timing, on_look=lambda _: None, created=first, hold_seconds=0.1)
     assert final["status"] == "succeeded"

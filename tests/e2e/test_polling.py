@@ -97,6 +97,6 @@ def test_without_holding_they_ask_twice_a_second(server: Halley, tmp_path: Path)
     status, _, made = server.call("POST", "/v1/keys", {"username": "free", "options": {"hold": False}})
     assert status == 201
     with CountingProxy(server.port) as proxy:
-        end = make_case("js", proxy.url, made["token"], tmp_path)("follow", model="test/pace", seconds=3.0)
+        end = make_case("js", proxy.url, made["token"], tmp_path)("follow", model="test/pace", seconds=6.0)
     assert end["status"] == "succeeded"
     assert proxy.questions[end["id"]] >= 5

@@ -75,7 +75,7 @@ ways = pytest.mark.parametrize("fault", [closed_when_stored, reset_when_stored])
 @pytest.mark.parametrize(("client", "how"), [("py2", "retry_counter"), ("js", "dropped_connection")])
 def test_a_connection_that_drops_while_it_waits_makes_one(caller: Caller, client: str, how: str, fault: Fault) -> None:
     with caller.proxy(fault) as proxy:
-        assert caller.case(client, proxy.url)("call", wait=True) == SLEPT
+        assert caller.case(client, proxy.url)("call", wait=True, seconds=2) == "slept for 2 s"
         assert len(proxy.creates) == 2
     assert caller.repeats() == [how]
 
@@ -131,7 +131,8 @@ def test_two_that_are_meant_and_break_are_two(caller: Caller, client: str, fault
     if client == "js":
         plan = [closed_when_stored] if at_once else [closed_when_stored, passed, closed_when_stored]
     with caller.proxy(*plan) as proxy:
-        assert caller.case(client, proxy.url)("calls", wait=True, at_once=at_once) == [SLEPT, SLEPT]
+        slept = caller.case(client, proxy.url)("calls", wait=True, at_once=at_once, seconds=2)
+        assert slept == ["slept for 2 s"] * 2
     made = caller.predictions()
     assert len(made) == 2
     assert sum(one.get("repeated_creates", 0) for one in made) == len(plan) - plan.count(passed)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture(scope="module")
 def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Halley]:
     """A server that keeps data for seconds."""
-    with Halley(tmp_path_factory.mktemp("halley"), environment={"HALLEY_RETENTION": "4s"}) as server:
+    with Halley(tmp_path_factory.mktemp("halley"), environment={"HALLEY_RETENTION": "10s"}) as server:
         yield server
 
 

@@ -141,11 +141,11 @@ def test_the_flow_as_a_client_interrupted_in_the_middle_of_saving(halley: Halley
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
         end = time.monotonic() + 30
         while time.monotonic() < end and first.poll() is None:
-            if any(map(_has_content, folder.glob("*.part"))):
+            if any(map(_has_content, folder.glob("*.bin.part"))):
                 break
         first.kill()
         assert first.wait(10) == -signal.SIGKILL, "it was not interrupted in the middle"
-    assert list(folder.glob("*.part"))
+    assert list(folder.glob("*.bin.part"))
 
     second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=50, check=False)
     assert second.returncode == 0, second.stderr

@@ -150,7 +150,7 @@ def test_a_restart_while_it_is_written_tells_what_is_stored(own_server: Halley, 
 
 @pytest.mark.parametrize("reader", ["eventsource"], indirect=True)
 def test_a_restart_before_the_first_output_is_a_second_attempt(own_server: Halley, case_at: CaseAt) -> None:
-    with Following(own_server, case_at, "listen", hold_at=0, max_tokens=3, delay=2.0) as following:
+    with Following(own_server, case_at, "listen", hold_at=0, max_tokens=2, delay=5.0) as following:
         name = following.made["id"]
         until(own_server, name, lambda row: row["status"] == "processing")
         own_server.kill()

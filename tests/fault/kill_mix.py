@@ -302,6 +302,8 @@ class Mix:
             except OSError:  # it is dead by now
                 break
             sent.append(raw)
+        for raw in raws[len(sent) :]:
+            raw.close()
         time.sleep(self._chance.uniform(0, GAP_SECONDS / 2))
         return sent
 

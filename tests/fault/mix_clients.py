@@ -43,6 +43,10 @@ class RawCreate:
         """Let it go; raises OSError if nobody takes it."""
         self._socket.sendall(request)
 
+    def close(self) -> None:
+        """Leave it without an answer; harmless a second time."""
+        self._socket.close()
+
     def is_answered(self) -> bool:
         """True once a byte of the answer, or the end, has come."""
         return bool(select.select([self._socket], [], [], 0)[0])
@@ -107,6 +111,7 @@ class Client(threading.Thread):
         try:
             raw.send(request)
         except OSError:
+            raw.close()
             self._ledger.miss()
             return None
         return note_create(self._ledger, raw.answer())

@@ -7,8 +7,8 @@ from typing import Final
 
 import psutil
 
-GONE_SECONDS: Final = 2.0
-"""How long a model process may outlive its server."""
+GONE_SECONDS: Final = 10.0
+"""How long a model process may outlive its server here: a fraction of a second, and what a busy machine adds."""
 
 
 def runners_of(server: int) -> list[psutil.Process]:
@@ -18,7 +18,7 @@ def runners_of(server: int) -> list[psutil.Process]:
 
 def runners_in(home: Path) -> list[psutil.Process]:
     """Model processes of models in this folder, whoever is their parent now."""
-    return [each for each in psutil.process_iter() if _is_runner(each) and str(home) in " ".join(each.cmdline())]
+    return [each for each in psutil.process_iter() if _is_runner(each, str(home))]
 
 
 def left_of(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
@@ -37,9 +37,10 @@ def _lives(process: psutil.Process) -> bool:
         return False
 
 
-def _is_runner(process: psutil.Process) -> bool:
+def _is_runner(process: psutil.Process, home: str = "") -> bool:
     try:
         words = process.cmdline()
     except psutil.Error:  # gone meanwhile
         return False
-    return any(word.endswith("halley/runner/start.py") for word in words) and "serve" in words
+    is_runner = any(word.endswith("halley/runner/start.py") for word in words) and "serve" in words
+    return is_runner and home in " ".join(words)

@@ -31,7 +31,7 @@ preload = true
 [models."test/letter"]
 path = "{HERE}/models/letter"
 preload = true
-retention = "15s"
+retention = "30s"
 """
 
 

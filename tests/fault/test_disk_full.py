@@ -90,7 +90,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 def test_a_full_disk_refuses_creates_keeps_what_it_acknowledged_and_recovers(disk: SmallDisk) -> None:
     acknowledged = [_made(disk.create(seconds=0.0)) for _ in range(5)]
     # its last word is longer than any room left in the pages that are there
-    running = _made(disk.create(seconds=0.5, letters=200_000))
+    running = _made(disk.create(seconds=3.0, letters=200_000))
     disk.wait_until("it runs", lambda: disk.get(running)["status"] == "processing")
     disk.fill()
 
@@ -106,7 +106,7 @@ def test_a_full_disk_refuses_creates_keeps_what_it_acknowledged_and_recovers(dis
             break
     assert refusals == 5, "the disk was never full"
 
-    time.sleep(1.0)  # the nap is over long ago, and its output has no place to go
+    time.sleep(4.0)  # the nap is over long ago, and its output has no place to go
     for each in [*acknowledged, running]:
         disk.get(each)
     assert disk.get(running)["status"] == "processing"
@@ -132,10 +132,10 @@ def test_a_full_disk_refuses_uploads_and_then_takes_them(disk: SmallDisk) -> Non
 
 
 def test_an_output_file_waits_for_room(disk: SmallDisk) -> None:
-    running = _made(disk.create("test/letter", seconds=0.3, text="dear reader"))
+    running = _made(disk.create("test/letter", seconds=3.0, text="dear reader"))
     disk.wait_until("it runs", lambda: disk.get(running)["status"] == "processing")
     disk.fill()
-    time.sleep(1.0)  # the letter is written long ago
+    time.sleep(4.0)  # the letter is written long ago
     assert disk.get(running)["status"] == "processing"
     disk.free()
     disk.wait_until("it has ended", disk.is_over, running)

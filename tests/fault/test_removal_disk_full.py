@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(300)]
 
 DISK: Final = "24m"
 MIB: Final = 2**20
-PERIOD_SECONDS: Final = 8
+PERIOD_SECONDS: Final = 20
 LIFE_SECONDS: Final = 25
 # A file system of our own in a namespace of our own: no right of an administrator is needed, and it goes with us.
 MOUNTED: Final = f'mount -t tmpfs -o size={DISK} none "$0" && exec "$@"'

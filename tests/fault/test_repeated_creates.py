@@ -1,10 +1,12 @@
 """Creates that come again when the server was killed, or while the disk stalls, make one prediction."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,6 +50,19 @@ class Faulty:
         (self.controls / "strike").unlink()
         self.halley.start()
 
+    def wait_ready(self) -> None:
+        """Until it answers; it may be dead, and about to rise."""
+        end = time.monotonic() + 60
+        while not self._is_ready():
+            assert time.monotonic() < end, "it never answers"
+            time.sleep(0.02)
+
+    def _is_ready(self) -> bool:
+        try:
+            return self.halley.call("GET", "/readyz", key=None, timeout=5)[0] == 200
+        except (OSError, HTTPException):
+            return False
+
     def stall(self) -> None:
         (self.controls / "stall").touch()
 
@@ -77,7 +92,7 @@ def test_a_server_that_dies_around_a_commit_makes_one(
 ) -> None:
     """After the commit the second try finds what the first made; before it there is nothing to find."""
     with (
-        BreakingProxy(faulty.halley.port, lambda: 0, before=faulty.halley.wait_ready) as proxy,
+        BreakingProxy(faulty.halley.port, lambda: 0, before=faulty.wait_ready) as proxy,
         ThreadPoolExecutor(1) as pool,
     ):
         faulty.die_in_next_commit(where)

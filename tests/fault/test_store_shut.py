@@ -1,5 +1,6 @@
 """A store that takes nothing for longer than the lease: reads go on, creates are refused politely, no work is lost."""
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -149,4 +150,5 @@ def test_what_is_due_makes_room_after_a_start_on_a_full_disk(siege: Siege) -> No
     until(server, lambda: create(server, seconds=0.0)[0] == 201, "what is due has made room")
     for each in letters:
         until(server, lambda each=each: bool(get(server, each)["data_removed"]), "its data is gone")  # type: ignore[misc]
-    assert "the disk is full: deleted 4 files" in server.log()
+    # how many of them at once is chance: a look may come when only the first of them is due
+    assert re.search(r"the disk is full: deleted [1-4] files?\b", server.log())

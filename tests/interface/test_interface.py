@@ -15,7 +15,7 @@ import pytest
 from interface.serving import HERE, MODELS, Case, Served, predictors
 from needs import require
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]  # the first test starts every model
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]  # the first test starts every model
 
 ENOUGH: Final = 80
 ENOUGH_SCHEMAS: Final = 40

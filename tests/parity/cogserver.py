@@ -89,6 +89,10 @@ class CogServer:
         self._process.wait(10)
         for prediction_id in self._ids:
             shutil.rmtree(LEFT_BEHIND / prediction_id, ignore_errors=True)
+
+    @staticmethod
+    def tidy() -> None:
+        """Remove the folders of all that ran here; not while one runs, which may be about to write there."""
         for folder in (LEFT_BEHIND, LEFT_BEHIND.parent):
             with contextlib.suppress(OSError):  # somebody else's things are in it
                 folder.rmdir()

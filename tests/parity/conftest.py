@@ -30,7 +30,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     with Halley(home, "--no-demo", config=config) as server, ThreadPoolExecutor(AT_ONCE) as pool:
         ours = {name: pool.submit(_by_halley, server, name, inputs) for name, inputs in CASES.items()}
         its = {name: pool.submit(_by_cog, server, name, inputs, home / "cog") for name, inputs in CASES.items()}
-        return {name: list(zip(ours[name].result(), its[name].result(), strict=True)) for name in models}
+        found = {name: list(zip(ours[name].result(), its[name].result(), strict=True)) for name in models}
+    CogServer.tidy()
+    return found
 
 
 def _copy(name: str, folder: Path) -> Path:

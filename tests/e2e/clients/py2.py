@@ -167,9 +167,9 @@ def call(wait, seconds=0.5):
     return replicate.predictions.wait(made.id).output
 
 
-def calls(wait, at_once):
+def calls(wait, at_once, seconds=0.5):
     with ThreadPoolExecutor(2 if at_once else 1) as pool:
-        return list(pool.map(lambda _: call(wait), range(2)))
+        return list(pool.map(lambda _: call(wait, seconds), range(2)))
 
 
 def secret():

@@ -223,9 +223,9 @@ const cases = {
   async call({ wait, seconds = 0.5 }) {
     return call(wait, seconds);
   },
-  async calls({ wait, at_once }) {
-    if (at_once) return Promise.all([call(wait), call(wait)]);
-    return [await call(wait), await call(wait)];
+  async calls({ wait, at_once, seconds }) {
+    if (at_once) return Promise.all([call(wait, seconds), call(wait, seconds)]);
+    return [await call(wait, seconds), await call(wait, seconds)];
   },
   async told({ webhook, events }) {
     const made = await replicate.predictions.create({

@@ -1,7 +1,7 @@
 """Names for files that others offer."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from halley.cli.naming import NAME_BYTES, distinct, name_for, safe_name, suffix_for
@@ -27,6 +27,7 @@ def test_names(url, name):
     assert name_for(url, 3) == name
 
 
+@settings(deadline=None)
 @given(st.text(max_size=400))
 def test_any_text_becomes_one_plain_name(text):
     name = safe_name(text, fallback="f")

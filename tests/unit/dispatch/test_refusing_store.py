@@ -180,7 +180,7 @@ async def test_a_stop_ends_also_while_nothing_can_be_given_back(bottle, monkeypa
     await bottle.create()
     await bottle.provider.next_run()
     with shut(bottle):
-        await asyncio.wait_for(bottle.dispatcher.drain(0.1), 5)
+        await asyncio.wait_for(bottle.dispatcher.drain(0.1), 30)
 
 
 async def test_a_server_begins_on_a_shut_store_and_works_when_it_opens(stopped) -> None:

@@ -1,6 +1,7 @@
 """A version whose environment is gone waits for it, is seen to, and fails with the reason if it cannot come back."""
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -37,6 +38,18 @@ class Told:
         provider.listen(on_room=self.rooms.put_nowait, on_broken=lambda *said: self.broken.put_nowait(said))
 
 
+async def opened(gate: Path) -> int:
+    """The end of a pipe to write to, once the build is so far that it reads from it: pip takes its time."""
+    async with asyncio.timeout(50):
+        while True:
+            try:
+                return os.open(gate, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+            await asyncio.sleep(0.02)
+
+
 @pytest.fixture
 async def environments(tmp_path: Path) -> AsyncIterator[Environments]:
     environ = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PIP_VERBOSE": "1"}
@@ -71,7 +84,7 @@ async def test_a_failed_build_breaks_the_version_with_pips_last_lines(tmp_path, 
         told = Told(provider)
         provider.add(V, source)
         provider.preload(V)
-        writer = await within(asyncio.to_thread(os.open, gate, os.O_WRONLY))  # opens when the build is that far
+        writer = await opened(gate)
         # pip passes on what a build prints in its own time
         await until(lambda: provider.states()[0].why == "its environment is being built: compiling the world")
         assert provider.states()[0].doing == "building"

@@ -2,12 +2,13 @@
 
 import hmac
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from halley.mac import Mac
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.binary(max_size=5000))
 def test_it_equals_the_plain_path(key: bytes, message: bytes) -> None:
     assert Mac(key).digest(message) == hmac.digest(key, message, "sha256")

@@ -109,7 +109,8 @@ async def test_what_nobody_owns_is_the_replicas_own(model, serve) -> None:
     source = model("""
         import os, threading, time
         def idle():
-            time.sleep(0.1)
+            while not os.path.exists("go"):
+                time.sleep(0.005)
             print("idle, and gone")
             os.write(2, b"really\\n")
             os._exit(3)
@@ -121,6 +122,7 @@ async def test_what_nobody_owns_is_the_replicas_own(model, serve) -> None:
         """)
     async with serve(source) as served:
         await served.load(V)
+        (source.folder / "go").touch()
         await until(lambda: not served.pid)
     assert "idle, and gone\nreally\n" in served.printed.text
 

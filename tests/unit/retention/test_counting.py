@@ -334,6 +334,7 @@ async def on_disk(folder: Path) -> AsyncIterator[Machine]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @given(steps=STEPS)
 @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 def test_the_same_with_a_database_and_files(tmp_path_factory: pytest.TempPathFactory, steps: Steps) -> None:
@@ -399,11 +400,13 @@ def drawn(seed: int) -> Steps:
     return [step() for _ in range(chance.randint(10, 25))]
 
 
+@pytest.mark.timeout(300)
 def test_nothing_is_lost_in_crowded_lives() -> None:
     for seed in range(400):
         in_memory(drawn(seed))
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("bug", [Unlocked, Trusting, Unsure, Forgetful])
 def test_each_planted_bug_is_found(bug: type[Shelf]) -> None:
     for seed in range(5000):

@@ -9,7 +9,7 @@ from halley.store.sqlite import open_sqlite
 from halley.webhooks.records import MessageState, Outcome, completed_id
 from unit.webhooks.conftest import Room, settled
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(300)]
 DAYS = 86_400
 DOWN = FetchFailed("https://receiver.example/hook could not be reached: ConnectError")
 
