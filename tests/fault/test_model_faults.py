@@ -48,8 +48,8 @@ class World:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        config = CONFIG + f'[models."faults/endless"]\npath = "{home}/endless.py"\n'
-        (home / "endless.py").write_bytes((MODELS / "hangs.py").read_bytes())
+        config = CONFIG + f'[models."faults/unlimited"]\npath = "{home}/unlimited.py"\n'
+        (home / "unlimited.py").write_bytes((MODELS / "hangs.py").read_bytes())
         config += f'[models."faults/nap"]\npath = "{MODELS.parent / "models" / "nap"}"\n'
         for path in sorted(MODELS.glob("*.py")):
             if path.stem != "setups":
@@ -220,9 +220,9 @@ def test_hanging_ends_at_the_limit_of_the_model(world: World, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["python", "c", "stubborn"])
 def test_hanging_can_be_canceled(world: World, how: str) -> None:
-    made = world.create("endless", how=how)
+    made = world.create("unlimited", how=how)
     world.wait_until("it hangs", lambda: "hanging" in world.get(made)["logs"])
-    replicas = world.replicas("endless")
+    replicas = world.replicas("unlimited")
     world.cancel(made)
     world.check_neighbour("meanwhile")
     if how != "python":
