@@ -27,7 +27,7 @@ from halley.models.records import Model, Version
 from halley.predictions.attendance import Attendance
 from halley.predictions.ports import Changed, Lease
 from halley.predictions.reading import Reader
-from halley.predictions.records import NewEvent, OutputFile, OutputItem, Prediction
+from halley.predictions.records import Event, NewEvent, OutputFile, OutputItem, Prediction
 from halley.predictions.service import Predictions
 from halley.predictions.status import EventKind, Fact
 from halley.retention.periods import Periods
@@ -50,13 +50,30 @@ HOOK_BODY = '{"id":"x","output":"é"}'.encode()
 
 
 class CountingStore(MemoryStore):
-    """Counts point reads, so that a test can tell an answer from the cache."""
+    """Counts point reads and notes event reads, so that a test can tell an answer from the cache."""
 
     reads = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events_read: list[int] = []  # how many each time
 
     async def get(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
         self.reads += 1
         return await super().get(prediction_id, account_id)
+
+    async def read_events(
+        self,
+        prediction_id: str,
+        after_seq: int = 0,
+        limit: int = 1000,
+        limit_bytes: int | None = None,
+        *,
+        with_data: bool = True,
+    ) -> list[Event]:
+        found = await super().read_events(prediction_id, after_seq, limit, limit_bytes, with_data=with_data)
+        self.events_read.append(len(found))
+        return found
 
 
 class NoPlacement:

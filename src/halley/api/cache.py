@@ -1,8 +1,9 @@
-"""Encoded answers about terminal predictions: the hottest read of all is served from here. And where links lead.
+"""Encoded answers: the hottest read of all, that of a terminal prediction, is served from here. And where links lead.
 
 An entry is found by account, id and variant, so that a hit also answers whose it is. It is taken as current for a few
 seconds after it was compared with the row; a hint about the prediction ends it at once. Hints may be lost, hence both.
-Where its links are renewed or its data ends sooner than in a few seconds, it is current until then.
+Where its links are renewed or its data ends sooner than in a few seconds, it is current until then. An answer about a
+running prediction is never taken so: it is compared with the row each time, and saves the reading of its events.
 """
 
 from collections import OrderedDict

@@ -1,5 +1,6 @@
 """Predictions as encoded answers, each made as rarely as possible."""
 
+from math import inf
 from zlib import crc32
 
 from halley.api.asgi import Variant
@@ -8,10 +9,11 @@ from halley.api.present import Presenter
 from halley.assets.links import LinkSigner
 from halley.clock import Clock
 from halley.predictions.records import Prediction
+from halley.predictions.status import Status
 
 
 class EncodedAnswers:
-    """Makes encoded answers, and keeps those about terminal predictions."""
+    """Makes encoded answers and keeps them: those about running predictions for as long as nothing new is stored."""
 
     def __init__(self, *, cache: AnswerCache, presenter: Presenter, links: LinkSigner, clock: Clock) -> None:
         self._cache = cache
@@ -24,19 +26,28 @@ class EncodedAnswers:
 
         `made` holds by variant what was made of this very row a moment ago, and takes in what is made now.
         """
-        links_end_at, fresh_until = self._presenter.links_end_at(row), self._fresh_until(row)
-        key = (row.account_id, row.id, variant.number)
         kept = None if made is None else made.get(variant.number)
-        if kept is None and row.is_terminal:
-            kept = self._cache.current(key, row.revision, links_end_at, fresh_until)
+        if kept is None:
+            kept = self.current(row, variant)
         if kept is None:
             body = await self._presenter.encoded(row, variant)
-            kept = Kept(body, self.etag(row, variant), row.revision, links_end_at, fresh_until)
-            if row.is_terminal:
-                self._cache.put(key, kept)
+            links_end_at = self._presenter.links_end_at(row)
+            kept = Kept(body, self.etag(row, variant), row.revision, links_end_at, self._fresh_until(row))
+            if _is_kept(row):
+                self._cache.put((row.account_id, row.id, variant.number), kept)
         if made is not None:
             made[variant.number] = kept
         return kept
+
+    def current(self, row: Prediction, variant: Variant) -> Kept | None:
+        """The answer, if it was made of this revision; the row of a running one need not be filled in for that.
+
+        What was filled in may be newer than its revision, never older: it was read later.
+        """
+        if not _is_kept(row):
+            return None
+        key = (row.account_id, row.id, variant.number)
+        return self._cache.current(key, row.revision, self._presenter.links_end_at(row), self._fresh_until(row))
 
     def etag(self, row: Prediction, variant: Variant) -> bytes:
         """The validator of that answer.
@@ -49,11 +60,18 @@ class EncodedAnswers:
 
     def _fresh_until(self, row: Prediction) -> float:
         """Until when an answer that is made now may be given without another look, in monotonic seconds."""
+        if not row.is_terminal:
+            return -inf
         now, ends_at = self._clock.now(), self._presenter.data_ends_at(row)
         seconds = min(FRESH_SECONDS, self._links.seconds_until_renewed(now))
         if ends_at is not None:
             seconds = min(seconds, (ends_at - now).total_seconds())
         return self._clock.monotonic() + seconds
+
+
+def _is_kept(row: Prediction) -> bool:
+    """Not while it is starting: why it has not started yet is not stored, and does not change the revision."""
+    return row.status is not Status.STARTING
 
 
 def is_match(if_none_match: str, etag: bytes) -> bool:

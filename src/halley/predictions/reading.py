@@ -6,13 +6,11 @@ nothing that should have gone meanwhile, and no link is ever made to what is abo
 
 from typing import Final
 
-import msgspec
-
 from halley.clock import Clock
 from halley.predictions.lifecycle import without_data
 from halley.predictions.ports import DataEnds, PredictionStore
-from halley.predictions.progress import Progress
 from halley.predictions.records import Event, OutputFile, Prediction
+from halley.predictions.so_far import Running
 from halley.predictions.status import Status
 
 _EVENTS_AT_ONCE: Final = 2000
@@ -25,6 +23,7 @@ class Reader:
         self._store = store
         self._data_ends = data_ends
         self._clock = clock
+        self._running = Running()
 
     def kept(self, row: Prediction) -> Prediction:
         """The row without its data, once the time of that is over; as it will be when the data is removed."""
@@ -40,19 +39,16 @@ class Reader:
     async def filled_to(self, row: Prediction) -> tuple[Prediction, int]:
         """The same, and the last event that it tells of; 0 if no events had to be read."""
         if row.is_terminal or row.status is Status.STARTING:
+            self._running.forget(row.id)
             return row, 0
-        progress = Progress()
-        after = 0
+        so_far = self._running.of(row.id)
         while True:
-            events = await self._store.read_events(row.id, after, _EVENTS_AT_ONCE)
-            progress.add(events)
-            after = events[-1].seq if events else after
+            events = await self._store.read_events(row.id, so_far.after, _EVENTS_AT_ONCE)
+            so_far.add(events)
             if len(events) < _EVENTS_AT_ONCE:
                 break
-        filled = msgspec.structs.replace(
-            row, output=progress.output, files=progress.files, logs=progress.logs, metrics=progress.metrics
-        )
-        return filled, after
+        self._running.keep(row.id, so_far)
+        return so_far.fill(row), so_far.after
 
     async def events(
         self, row: Prediction, after_seq: int, limit: int = 1000, limit_bytes: int | None = None

@@ -1,0 +1,102 @@
+"""What is kept about running predictions tells the same as reading all of their events."""
+
+import asyncio
+import random
+
+import msgspec
+import pytest
+
+from halley.predictions.progress import fold
+from halley.predictions.records import Event, MetricItem, OutputItem, Prediction
+from halley.predictions.so_far import Running, SoFar
+from halley.predictions.status import EventKind, Source, Status
+from halley.testing.clock import T0
+
+pytestmark = pytest.mark.anyio
+
+ROW = Prediction(
+    id="p",
+    account_id="a",
+    status=Status.PROCESSING,
+    model="m/m",
+    version="v",
+    source=Source.API,
+    created_at=T0,
+    input=b"{}",
+)
+
+
+def event(seq: int, chance: random.Random) -> Event:
+    kind, data = chance.choice(
+        [
+            (EventKind.OUTPUT_ADDED, OutputItem(value=msgspec.Raw(b"%d" % seq))),
+            (EventKind.LOGGED, f"line {seq}\n"),
+            (EventKind.METRIC_RECORDED, MetricItem(name="all", value=seq, mode="append")),
+            (EventKind.METRIC_RECORDED, MetricItem(name="count", value=1, mode="incr")),
+            (EventKind.PROGRESSED, None),
+        ]
+    )
+    return Event(prediction_id="p", seq=seq, attempt=1, kind=kind, at=T0, data=msgspec.json.encode(data))
+
+
+def told(row: Prediction) -> tuple[object, ...]:
+    return row.output, row.files, row.logs, row.metrics
+
+
+@pytest.mark.parametrize("seed", range(50))
+async def test_whoever_reads_at_the_same_time_tells_what_all_events_say(seed: int) -> None:
+    chance = random.Random(seed)
+    log: list[Event] = []
+    running = Running(limit_bytes=chance.choice([0, 300, 10**6]))
+
+    async def read() -> None:
+        so_far = running.of("p")
+        while True:
+            found = [one for one in log if one.seq > so_far.after][:3]  # the store's answer, as it is when it is asked
+            for _ in range(chance.randrange(4)):
+                await asyncio.sleep(0)
+            so_far.add(found)
+            if len(found) < 3:
+                break
+        running.keep("p", so_far)
+        seen.append((so_far.after, so_far.fill(ROW)))
+
+    seen: list[tuple[int, Prediction]] = []
+    async with asyncio.TaskGroup() as tasks:
+        for seq in range(1, 60):
+            log.append(event(seq, chance))
+            if chance.random() < 0.4:
+                tasks.create_task(read())
+            if chance.random() < 0.5:
+                await asyncio.sleep(0)
+    await read()
+    assert seen[-1][0] == 59
+    for after, row in seen:  # also those whose metrics have grown since
+        whole = fold(log[:after])
+        assert told(row) == (whole.output, whole.files, whole.logs, whole.metrics)
+
+
+def sized(size: int) -> SoFar:
+    found = SoFar()
+    text = "x" * size
+    found.add(
+        [Event(prediction_id="p", seq=1, attempt=1, kind=EventKind.LOGGED, at=T0, data=msgspec.json.encode(text))]
+    )
+    return found
+
+
+def test_it_is_bounded_and_the_least_recently_read_goes_first() -> None:
+    running = Running(limit_bytes=10_000)
+    for name in "abc":
+        running.keep(name, sized(3000))
+    running.keep("a", running.of("a"))
+    running.keep("d", sized(3000))
+    assert [running.of(name).after for name in "abcd"] == [1, 0, 1, 1]
+    running.keep("huge", sized(20_000))
+    assert [running.of(name).after for name in ("huge", "a", "c", "d")] == [0, 1, 1, 1]
+    for name in "acd":
+        running.forget(name)
+    running.forget("d")
+    for name in "efg":
+        running.keep(name, sized(3000))
+    assert [running.of(name).after for name in "efg"] == [1, 1, 1], "what is forgotten takes no room"
