@@ -259,7 +259,13 @@ async def test_output_links_can_be_made_to_need_a_key() -> None:
     link, forged = shown["output"].removeprefix(ROOT), "/d/x/a.png"
     writer, _ = await world.keys.issue("alice", "cannot read", frozenset({Scope.WRITE}))
     for _ in range(2):  # what one may read is not kept for another
-        assert (await world.get(link)).body[:8] == PNG[:8]
+        mine = await world.get(link)
+        assert (mine.body[:8], mine.headers["cache-control"]) == (PNG[:8], "private, no-cache")
+        known = {"If-None-Match": mine.headers["etag"]}
+        assert [(await world.get(link, token=token, headers=known)).status for token in (world.token, None)] == [
+            304,
+            401,
+        ]
         assert (await world.get(link, token=None)).status == 401
         assert (await world.get(link, token="r8_unrelated")).status == 401
         assert (await world.get(link, token=writer)).status == 403

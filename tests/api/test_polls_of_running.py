@@ -1,9 +1,14 @@
 """Polls of a running prediction: each shows all that is stored, and reads only what is new."""
 
+import asyncio
+from typing import Any
+
 import pytest
 
-from api.world import World
-from halley.predictions.status import Fact
+from api.world import World, settled
+from halley.assets.links import DEFAULT_LINK_SECONDS
+from halley.predictions.records import Prediction
+from halley.predictions.status import EventKind, Fact
 
 pytestmark = pytest.mark.anyio
 
@@ -58,6 +63,67 @@ async def test_what_is_stored_is_shown_whether_anybody_hinted_at_it_or_not(
     await world.finish(made["id"], Fact.FAILED, error="no more")
     assert (await shown("status"), await shown("error")) == ("failed", "no more")
     assert await shown("output") == ["a"]
+
+
+async def test_what_comes_between_row_and_events_is_told_and_not_only_noted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has been told of it is held at the next poll, so it must really have been told."""
+    made = await world.create("acme/tokens")
+    path, client = f"/v1/predictions/{made['id']}", {"user-agent": "replicate-python/1.0.7"}
+    await world.start(made["id"])
+    await world.output(made["id"], "a", add=True)
+    assert (await world.get(path, headers=client)).json()["output"] == ["a"]
+    get = world.store.get
+
+    async def then_more(prediction_id: str, account_id: str | None = None) -> Prediction | None:
+        row = await get(prediction_id, account_id)
+        monkeypatch.setattr(world.store, "get", get)
+        with monkeypatch.context() as late:
+            late.setattr(world.bus, "publish", lambda _: None)  # the hint comes after the answer
+            await world.output(made["id"], "b", add=True)
+        return row
+
+    monkeypatch.setattr(world.store, "get", then_more)
+    assert (await world.get(path, headers=client)).json()["output"] == ["a", "b"]
+    held = asyncio.ensure_future(world.get(path, headers=client))
+    await settled()
+    assert not held.done()
+    await world.output(made["id"], "c", add=True)
+    assert (await held).json()["output"] == ["a", "b", "c"]
+
+
+async def test_links_whose_half_life_passes_while_they_are_encoded_are_not_kept_for_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await world.create("acme/paint")
+    path, half = f"/v1/predictions/{made['id']}", DEFAULT_LINK_SECONDS / 2
+    file = await world.keep(made["id"], 0, "a.png", b"png", "image/png")
+    await world.run(made["id"], file.ref, files=(file,))
+    world.clock.advance(half - world.clock.now().timestamp() % half - 0.5)
+    encoded = world.api.parts.presenter.encoded
+
+    async def slowly(*given: Any) -> bytes:
+        body = await encoded(*given)
+        world.clock.advance(1)
+        return body
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.api.parts.presenter, "encoded", slowly)
+        await world.get(path)
+    world.clock.advance(half - 10)
+    link = (await world.get(path)).json()["output"].split("/d/")[1]
+    assert int(link.split("-")[2], 36) - world.clock.now().timestamp() >= half
+
+
+async def test_metrics_as_deep_as_json_goes_can_be_polled(world: World) -> None:
+    made = await world.create("acme/tokens")
+    await world.start(made["id"])
+    deep = "[" * 600 + "]" * 600
+    await world.say(made["id"], EventKind.METRIC_RECORDED, f'{{"name":"m","value":{deep},"mode":"replace"}}'.encode())
+    for path in (f"/v1/predictions/{made['id']}", "/v1/predictions"):
+        reply = await world.get(path)
+        assert (reply.status, deep in reply.body.decode()) == (200, True)
 
 
 async def test_why_it_has_not_started_is_never_an_old_answer(world: World) -> None:

@@ -52,11 +52,13 @@ async def test_members_that_mean_nothing_here_are_ignored_and_counted(world: Wor
     assert (await world.post("/v1/predictions", {"version": 1, "refused": 1})).status == 422
     counts = (await world.get("/v1/counts", token=admin)).json()
     assert counts["ignored_members"] == {"is_training": 3, "x" * 64: 1}
+    named_twice = {**known, "version": "acme/echo"}
+    assert (await world.post("/v1/models/acme/echo/predictions", named_twice)).status == 201
     for start in range(0, 200, 50):
         body = {"version": "acme/echo", **known, **{f"m{start + n}": 1 for n in range(50)}}
         assert (await world.post("/v1/predictions", body)).status == 201
     counts = (await world.get("/v1/counts", token=admin)).json()["ignored_members"]
-    assert (len(counts), counts["is_training"], counts["(others)"]) == (65, 3, 200 - 62)
+    assert (len(counts), counts["is_training"], counts["version"], counts["(others)"]) == (65, 3, 1, 200 - 61)
 
 
 async def test_the_input_is_echoed_as_sent_to_the_byte(world: World) -> None:

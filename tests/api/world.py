@@ -29,6 +29,7 @@ from halley.predictions.ports import Changed, Lease
 from halley.predictions.reading import Reader
 from halley.predictions.records import Event, NewEvent, OutputFile, OutputItem, Prediction
 from halley.predictions.service import Predictions
+from halley.predictions.so_far import Running
 from halley.predictions.status import EventKind, Fact
 from halley.retention.periods import Periods
 from halley.retention.service import Retention
@@ -261,6 +262,7 @@ class World(Asker):
             bus=self.bus,
             wakeups=self.hub,
             data_ends=self.periods,
+            running=Running(self.clock),
             clock=self.clock,
             new_id=new_id,
         )

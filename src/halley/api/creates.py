@@ -72,7 +72,7 @@ async def _create(call: Call, parts: Parts, reference: str | None) -> Answer:
         with_wait=wait is not None,
         cancel_abandoned=call.identity.key.options.cancel_abandoned if abandoned is None else abandoned,
     )
-    parts.ignored_members.note(members)
+    parts.ignored_members.note(members, path_names_model=reference is not None)
     wish = _Wish(request, wait, abandoned)
     idempotency = read_key(call, parts, (reference, cancel_after), members)
     if idempotency is not None:

@@ -50,7 +50,7 @@ async def _own_output_file(call: Call, parts: Parts, capability: str) -> Answer:
     )
     if file is None:
         raise NotFound(_GONE)
-    return await _answer(call, parts, file, delivery.expires_at)
+    return await _answer(call, parts, file, None)
 
 
 async def download(call: Call, parts: Parts) -> Answer:
@@ -73,15 +73,15 @@ async def download(call: Call, parts: Parts) -> Answer:
 
 
 async def _answer(
-    call: Call, parts: Parts, file: OutputFile | StoredFile, ends_at: float, *, attachment: bool = False
+    call: Call, parts: Parts, file: OutputFile | StoredFile, ends_at: float | None, *, attachment: bool = False
 ) -> Answer:
-    """Hand the file out; `ends_at`, in Unix seconds, is when the right to it ends."""
+    """Hand the file out; `ends_at`, in Unix seconds, is when the right to it ends, if the link alone is the right."""
     planned = plan(
         name=file.name,
         content_type=file.content_type,
         sha256=file.sha256,
         size_bytes=file.size_bytes,
-        max_age_seconds=int(ends_at - parts.clock.now().timestamp()),
+        max_age_seconds=None if ends_at is None else int(ends_at - parts.clock.now().timestamp()),
         attachment=attachment,
         conditions=_conditions(call),
     )

@@ -27,12 +27,13 @@ class EncodedAnswers:
         `made` holds by variant what was made of this very row a moment ago, and takes in what is made now.
         """
         kept = None if made is None else made.get(variant.number)
-        if kept is None:
+        if kept is None and row.is_terminal:  # what is filled in of a running one may be newer than what is kept
             kept = self.current(row, variant)
         if kept is None:
+            # as they are when its links are made: later, while it is encoded, they may be others
+            links_end_at, fresh_until = self._presenter.links_end_at(row), self._fresh_until(row)
             body = await self._presenter.encoded(row, variant)
-            links_end_at = self._presenter.links_end_at(row)
-            kept = Kept(body, self.etag(row, variant), row.revision, links_end_at, self._fresh_until(row))
+            kept = Kept(body, self.etag(row, variant), row.revision, links_end_at, fresh_until)
             if _is_kept(row):
                 self._cache.put((row.account_id, row.id, variant.number), kept)
         if made is not None:

@@ -8,9 +8,8 @@ from typing import Final
 
 from halley.api import wire
 
-_KNOWN: Final = frozenset(wire.CreatePrediction.__struct_fields__) | frozenset(
-    wire.CreateModelPrediction.__struct_fields__
-)
+_KNOWN: Final = frozenset(wire.CreatePrediction.__struct_fields__)
+_KNOWN_BESIDE_A_PATH: Final = frozenset(wire.CreateModelPrediction.__struct_fields__)
 _MOST_NAMES: Final = 64
 _NAME_CHARACTERS: Final = 64
 OTHERS: Final = "(others)"
@@ -22,10 +21,11 @@ class IgnoredMembers:
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
 
-    def note(self, members: Mapping[str, object]) -> None:
+    def note(self, members: Mapping[str, object], *, path_names_model: bool) -> None:
         """Count the members of a create's body that are ignored."""
-        if not members.keys() <= _KNOWN:
-            self._count(members.keys() - _KNOWN)
+        known = _KNOWN_BESIDE_A_PATH if path_names_model else _KNOWN
+        if not members.keys() <= known:
+            self._count(members.keys() - known)
 
     def counts(self) -> dict[str, int]:
         """How many creates had each of them; what came too late to be told apart is in `OTHERS`."""

@@ -31,6 +31,7 @@ from halley.predictions.inputs import InputCheck
 from halley.predictions.ports import QueueLimits
 from halley.predictions.reading import Reader
 from halley.predictions.service import Predictions
+from halley.predictions.so_far import Running
 from halley.providers.local import LocalProvider
 from halley.replicas.digest import DigestCache
 from halley.replicas.environments.environments import open_environments
@@ -63,6 +64,7 @@ class Parts:
     keys: Keys
     catalog: Catalog
     predictions: Predictions
+    running: Running
     webhooks: Webhooks
     retention: Retention
     clock: Clock
@@ -129,6 +131,7 @@ async def build(
                 environments=environments,
             )
         )
+        running = Running(clock)
         stager = InputStager(
             fetch=Egress(
                 rules_from(settings.egress.allow, http=settings.egress.http),
@@ -137,7 +140,7 @@ async def build(
             blobs=blobs,
             links=links,
             files=store.files,
-            outputs=Reader(store=store, data_ends=periods, clock=clock),
+            outputs=Reader(store=store, data_ends=periods, clock=clock, running=running),
             shelf=shelf,
             clock=clock,
             inline_limit_bytes=limits.inline_data_bytes,
@@ -173,12 +176,15 @@ async def build(
             clock=clock,
             new_id=new_id,
             inputs=inputs,
+            running=running,
         )
         attendance = Attendance(
             store=store, predictions=predictions, clock=clock, grace_seconds=runs.abandoned_grace_seconds
         )
         keys = Keys(store=store, clock=clock, new_id=new_id, pepper=secrets.key_pepper, on_options=periods.note_key)
-        office = WebhookOffice(settings, secrets, store=store, bus=bus, data_ends=periods, clock=clock, new_id=new_id)
+        office = WebhookOffice(
+            settings, secrets, store=store, bus=bus, data_ends=periods, clock=clock, new_id=new_id, running=running
+        )
         files = Files(
             store=store.files,
             shelf=shelf,
@@ -236,6 +242,7 @@ async def build(
             keys=keys,
             catalog=catalog,
             predictions=predictions,
+            running=running,
             webhooks=webhooks,
             retention=retention,
             clock=clock,

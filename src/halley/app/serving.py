@@ -149,6 +149,7 @@ def _services(
         parts.dispatcher.run(),
         forever(lambda: _housekeeping(parts, tls), parts.clock, "housekeeping"),
         parts.attendance.run(),
+        parts.running.run(),
         _watch_store(parts),
         parts.webhooks.run(),
         _stop_on_signal(parts, server),

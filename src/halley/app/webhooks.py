@@ -10,6 +10,7 @@ from halley.egress import Egress, rules_from
 from halley.ids import NewId
 from halley.predictions.ports import Bus, DataEnds
 from halley.predictions.reading import Reader
+from halley.predictions.so_far import Running
 from halley.retention.periods import Endless
 from halley.settings import Settings
 from halley.store.secrets import Secrets
@@ -38,8 +39,10 @@ class WebhookOffice:
         data_ends: DataEnds,
         clock: Clock,
         new_id: NewId,
+        running: Running,
     ) -> None:
         self._settings = settings
+        self._running = running
         self._store = store
         self._clock = clock
         self._steady = SteadyTime(clock)
@@ -55,7 +58,7 @@ class WebhookOffice:
                 http=settings.webhooks.http,
                 is_loopback_open=is_loopback_open(settings),
             ),
-            reader=Reader(store=store, data_ends=data_ends, clock=clock),
+            reader=Reader(store=store, data_ends=data_ends, clock=clock, running=running),
             bus=bus,
             clock=clock,
             steady=self._steady,
@@ -68,7 +71,7 @@ class WebhookOffice:
         return Webhooks(
             store=self._store.deliveries,
             # a message that is late tells what it would have told in time
-            reader=Reader(store=self._store, data_ends=Endless(), clock=self._clock),
+            reader=Reader(store=self._store, data_ends=Endless(), clock=self._clock, running=self._running),
             pictures=pictures,
             signer=self._signer,
             door=self._door,

@@ -70,18 +70,23 @@ def plan(
     content_type: str,
     sha256: str,
     size_bytes: int,
-    max_age_seconds: int,
+    max_age_seconds: int | None,
     attachment: bool = False,
     conditions: Conditions = _NO_CONDITIONS,
 ) -> Plan:
     """Plan the answer to a GET of stored bytes. `attachment` makes it a download whatever it is.
+
+    Caches may give the bytes again for `max_age_seconds`; None: only after they have asked, with the key that it takes.
 
     Conditions count in the order of RFC 9110, section 13.2.2.
     """
     tag = etag(sha256)
     shared = (
         ("etag", tag),
-        ("cache-control", f"private, max-age={max(0, max_age_seconds)}"),
+        (
+            "cache-control",
+            "private, no-cache" if max_age_seconds is None else f"private, max-age={max(0, max_age_seconds)}",
+        ),
         ("access-control-allow-origin", "*"),
         ("access-control-expose-headers", _EXPOSED),
         ("x-content-type-options", "nosniff"),

@@ -39,7 +39,7 @@ class Recorder:
 
     `emit` takes progress at any rate and never blocks. A batch is committed FLUSH_SECONDS after its first item, by a
     task that exists only for that: a run that ends sooner writes once, with `finish`. What comes during a commit waits
-    its time, too, because each commit wakes all who follow, and a fast disk would have them woken for every few words.
+    as long after it, because each commit wakes all who follow: a fast disk would have them woken for every few words.
     """
 
     def __init__(
@@ -173,12 +173,16 @@ class Recorder:
                 await self._commit(events)
         except LeaseLost:
             self._end_elsewhere()
+        except asyncio.CancelledError:  # these are lost with the run; what came behind them must not be stored alone
+            self.ended_elsewhere = True
+            self._items.clear()
+            raise
         except Exception:  # noqa: BLE001 - events were lost: whatever it was, this run must not end as succeeded
             _log.exception("the events of %s could not be stored", self._lease.prediction_id)
             self._refuse("An internal error of the server lost part of the output; the server's log has the details.")
         finally:
             self._pumping = None
-            if self._items:
+            if self._items and self.error is None:
                 self._commit_soon()
             done.set()
 

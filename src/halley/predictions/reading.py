@@ -10,7 +10,7 @@ from halley.clock import Clock
 from halley.predictions.lifecycle import without_data
 from halley.predictions.ports import DataEnds, PredictionStore
 from halley.predictions.records import Event, OutputFile, Prediction
-from halley.predictions.so_far import Running
+from halley.predictions.so_far import Running, SoFar
 from halley.predictions.status import Status
 
 _EVENTS_AT_ONCE: Final = 2000
@@ -19,11 +19,14 @@ _EVENTS_AT_ONCE: Final = 2000
 class Reader:
     """Reads for those who have the right already: by account (service) or by capability."""
 
-    def __init__(self, *, store: PredictionStore, data_ends: DataEnds, clock: Clock) -> None:
+    def __init__(
+        self, *, store: PredictionStore, data_ends: DataEnds, clock: Clock, running: Running | None = None
+    ) -> None:
+        """Without `running` nothing is kept between reads."""
         self._store = store
         self._data_ends = data_ends
         self._clock = clock
-        self._running = Running()
+        self._running = running
 
     def kept(self, row: Prediction) -> Prediction:
         """The row without its data, once the time of that is over; as it will be when the data is removed."""
@@ -39,15 +42,17 @@ class Reader:
     async def filled_to(self, row: Prediction) -> tuple[Prediction, int]:
         """The same, and the last event that it tells of; 0 if no events had to be read."""
         if row.is_terminal or row.status is Status.STARTING:
-            self._running.forget(row.id)
+            if self._running is not None:
+                self._running.forget(row.id)
             return row, 0
-        so_far = self._running.of(row.id)
+        so_far = SoFar() if self._running is None else self._running.of(row.id)
         while True:
             events = await self._store.read_events(row.id, so_far.after, _EVENTS_AT_ONCE)
             so_far.add(events)
             if len(events) < _EVENTS_AT_ONCE:
                 break
-        self._running.keep(row.id, so_far)
+        if self._running is not None:
+            self._running.keep(row.id, so_far)
         return so_far.fill(row), so_far.after
 
     async def events(

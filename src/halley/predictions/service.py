@@ -30,6 +30,7 @@ from halley.predictions.ports import (
 from halley.predictions.reading import Reader
 from halley.predictions.records import Prediction
 from halley.predictions.repeats import How, IdempotencyKey, RepeatStore
+from halley.predictions.so_far import Running
 from halley.predictions.status import Source
 
 _KEYS_AT_ONCE: Final = 1000
@@ -88,8 +89,9 @@ class Predictions(Reader):
         clock: Clock,
         new_id: NewId,
         inputs: InputCheck | None = None,
+        running: Running | None = None,
     ) -> None:
-        super().__init__(store=store, data_ends=data_ends, clock=clock)
+        super().__init__(store=store, data_ends=data_ends, clock=clock, running=running)
         self._repeats: RepeatStore = store
         self._catalog = catalog
         self._placement = placement

@@ -6,25 +6,37 @@ of its length.
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from copy import deepcopy
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from halley.clock import Clock
 from halley.predictions.progress import Progress
 from halley.predictions.records import Event, Prediction
+from halley.predictions.status import EventKind
 
-LIMIT_BYTES: Final = 16 * 2**20
-_OVERHEAD_BYTES: Final = 120  # of an event, beside its data
+LIMIT_BYTES: Final = 48 * 2**20
+KEPT_SECONDS: Final = 60.0
+_OVERHEAD_BYTES: Final = 120  # of a piece of output or log, beside its text
+_FOLDED: Final = frozenset(
+    {
+        EventKind.OUTPUT_ADDED,
+        EventKind.OUTPUT_SET,
+        EventKind.LOGGED,
+        EventKind.ATTEMPT_LOST,
+        EventKind.METRIC_RECORDED,
+    }
+)
 
 
 class SoFar:
     """The fold of one prediction's events up to `after`, the `seq` of the last one."""
 
-    __slots__ = ("_progress", "after", "size")
+    __slots__ = ("_metrics", "_progress", "after", "size")
 
     def __init__(self) -> None:
         self._progress = Progress()
+        self._metrics = b"{}"
         self.after = 0
         self.size = 0
 
@@ -34,30 +46,34 @@ class SoFar:
         Some of them may be known by now: others read at the same time.
         """
         new = [event for event in events if event.seq > self.after]
-        if new:
-            self._progress.add(new)
-            self.after = new[-1].seq
-            self.size += sum(len(event.data) + _OVERHEAD_BYTES for event in new)
+        if not new:
+            return
+        self._progress.add(new)
+        self.after = new[-1].seq
+        self.size += sum(len(event.data) + _OVERHEAD_BYTES for event in new if event.kind in _FOLDED)
+        if any(event.kind is EventKind.METRIC_RECORDED for event in new):
+            self._metrics = msgspec.json.encode(self._progress.metrics)
 
     def fill(self, row: Prediction) -> Prediction:
         """The row with output, files, logs and metrics; nothing that is added later changes it."""
         progress = self._progress
+        metrics: dict[str, Any] = msgspec.json.decode(self._metrics)
         return msgspec.structs.replace(
-            row,
-            output=progress.output,
-            files=progress.files,
-            logs=progress.logs,
-            metrics=deepcopy(progress.metrics) if progress.metrics else {},
+            row, output=progress.output, files=progress.files, logs=progress.logs, metrics=metrics
         )
 
 
 class Running:
-    """What is kept about predictions that run; the least recently read first out, bounded by bytes."""
+    """What is kept about predictions that run; the least recently read first out, bounded by bytes.
 
-    def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
+    Nobody says here that one has ended or that its data is removed, so all that is not read again goes soon: `run`.
+    """
+
+    def __init__(self, clock: Clock, limit_bytes: int = LIMIT_BYTES) -> None:
+        self._clock = clock
         self._limit_bytes = limit_bytes
         self._size = 0
-        self._kept: OrderedDict[str, tuple[SoFar, int]] = OrderedDict()  # with its size when it was kept
+        self._kept: OrderedDict[str, tuple[SoFar, int, float]] = OrderedDict()  # with its size and when it was read
 
     def of(self, prediction_id: str) -> SoFar:
         """What is known; nothing yet, if it is not."""
@@ -69,7 +85,7 @@ class Running:
         self.forget(prediction_id)
         if so_far.size > self._limit_bytes:
             return
-        self._kept[prediction_id] = so_far, so_far.size
+        self._kept[prediction_id] = so_far, so_far.size, self._clock.monotonic()
         self._size += so_far.size
         while self._size > self._limit_bytes:
             self.forget(next(iter(self._kept)))
@@ -79,3 +95,11 @@ class Running:
         kept = self._kept.pop(prediction_id, None)
         if kept is not None:
             self._size -= kept[1]
+
+    async def run(self) -> None:
+        """Forget what nobody has read for KEPT_SECONDS. Never ends by itself."""
+        while True:
+            await self._clock.sleep(KEPT_SECONDS / 2)
+            before = self._clock.monotonic() - KEPT_SECONDS
+            for prediction_id in [name for name, (_, _, read_at) in self._kept.items() if read_at <= before]:
+                self.forget(prediction_id)

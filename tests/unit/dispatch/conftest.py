@@ -41,6 +41,8 @@ RULES = DispatchRules(run_timeout_seconds=60.0, caps=CAPS)
 class Bottle:
     """The parts, and shorthands for what tests do with them."""
 
+    service: "asyncio.Task[None]"
+
     def __init__(self, slots: int) -> None:
         self.clock = FakeClock()
         self.store = MemoryStore()
@@ -92,6 +94,11 @@ class Bottle:
     async def ended(self, prediction_id: str) -> Prediction:
         return await self.until(prediction_id, lambda row: row.is_terminal)
 
+    async def stop_hard(self) -> None:
+        """As a second signal does: nothing is waited for."""
+        self.service.cancel()
+        await asyncio.gather(self.service, return_exceptions=True)
+
     async def pass_time(self, seconds: float) -> None:
         """Let time pass in steps, so that services that wake do their work."""
         for _ in range(int(seconds / 0.5)):
@@ -116,7 +123,6 @@ async def stopped(slots: int) -> Bottle:
 async def bottle(stopped: Bottle) -> AsyncIterator[Bottle]:
     made = stopped
     await made.dispatcher.open()
-    service = asyncio.get_running_loop().create_task(made.dispatcher.run())
+    made.service = asyncio.get_running_loop().create_task(made.dispatcher.run())
     yield made
-    service.cancel()
-    await asyncio.gather(service, return_exceptions=True)
+    await made.stop_hard()

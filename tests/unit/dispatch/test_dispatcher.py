@@ -100,6 +100,25 @@ async def test_what_comes_during_a_commit_is_committed_together(bottle, monkeypa
     assert len(commits) == 1
 
 
+async def test_after_output_that_a_stop_took_nothing_is_stored(bottle, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await bottle.create()
+    run = await bottle.provider.next_run()
+    begun = asyncio.Event()
+
+    async def for_ever(**_: object) -> None:
+        begun.set()
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(bottle.keeper, "keep", for_ever)
+    run.put_out("/tmp/a.png", paths=[()])
+    await begun.wait()
+    run.put_out("b")  # without what came before it this must not be stored
+    await bottle.stop_hard()
+    await asyncio.sleep(3 * recorder.FLUSH_SECONDS)
+    events = [event.kind for event in await bottle.store.read_events(made.id)]
+    assert EventKind.OUTPUT_ADDED not in events
+
+
 async def test_a_cancel_shows_at_once_and_late_output_is_dropped(bottle) -> None:
     bottle.provider.obeys_cancel = False
     made = await bottle.create()

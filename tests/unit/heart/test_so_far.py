@@ -8,9 +8,9 @@ import pytest
 
 from halley.predictions.progress import fold
 from halley.predictions.records import Event, MetricItem, OutputItem, Prediction
-from halley.predictions.so_far import Running, SoFar
+from halley.predictions.so_far import KEPT_SECONDS, Running, SoFar
 from halley.predictions.status import EventKind, Source, Status
-from halley.testing.clock import T0
+from halley.testing.clock import T0, FakeClock
 
 pytestmark = pytest.mark.anyio
 
@@ -47,7 +47,7 @@ def told(row: Prediction) -> tuple[object, ...]:
 async def test_whoever_reads_at_the_same_time_tells_what_all_events_say(seed: int) -> None:
     chance = random.Random(seed)
     log: list[Event] = []
-    running = Running(limit_bytes=chance.choice([0, 300, 10**6]))
+    running = Running(FakeClock(), limit_bytes=chance.choice([0, 300, 10**6]))
 
     async def read() -> None:
         so_far = running.of("p")
@@ -86,7 +86,7 @@ def sized(size: int) -> SoFar:
 
 
 def test_it_is_bounded_and_the_least_recently_read_goes_first() -> None:
-    running = Running(limit_bytes=10_000)
+    running = Running(FakeClock(), limit_bytes=10_000)
     for name in "abc":
         running.keep(name, sized(3000))
     running.keep("a", running.of("a"))
@@ -100,3 +100,18 @@ def test_it_is_bounded_and_the_least_recently_read_goes_first() -> None:
     for name in "efg":
         running.keep(name, sized(3000))
     assert [running.of(name).after for name in "efg"] == [1, 1, 1], "what is forgotten takes no room"
+
+
+async def test_what_nobody_reads_any_more_is_forgotten() -> None:
+    clock = FakeClock()
+    running = Running(clock)
+    housekeeping = asyncio.ensure_future(running.run())
+    for name in "ab":
+        running.keep(name, sized(10))
+    for _ in range(4):
+        for _ in range(3):
+            await asyncio.sleep(0)
+        clock.advance(KEPT_SECONDS / 2)
+        running.keep("a", running.of("a"))
+    assert [running.of(name).after for name in "ab"] == [1, 0]
+    housekeeping.cancel()
