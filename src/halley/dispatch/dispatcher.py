@@ -70,6 +70,7 @@ class Dispatcher:
         self._inputs = inputs or InputCheck()
         self._session_id = ""  # until the store has taken one
         self._renewed_at = -inf  # when the renewal began that the store took last, in time that passed
+        self._renewing = asyncio.Lock()
         self._wall = WallClock(clock, new_id)
         self._ages = Ages(clock, new_id, rules.max_queue_seconds)
         self._runs: dict[str, Run] = {}
@@ -255,6 +256,11 @@ class Dispatcher:
         await self._renew()
 
     async def _renew(self) -> None:
+        # after a pause heartbeat and clocks renew at the same time: a session must not be lost twice
+        async with self._renewing:
+            await self._renew_alone()
+
+    async def _renew_alone(self) -> None:
         began = self._clock.elapsed()
         try:
             ended = await self._queue.renew(self._session_id, self._clock.now(), self._rules.lease_seconds)

@@ -459,6 +459,39 @@ async def test_a_lost_session_stops_everything_and_writes_nothing(bottle) -> Non
     assert await bottle.store.waiting() == {"1" * 64: 1}
 
 
+@pytest.mark.parametrize("slots", [2])
+async def test_a_lost_session_is_noticed_once_and_what_the_next_one_runs_goes_on(
+    bottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both the heartbeat and the clocks renew after a pause."""
+    old = await bottle.create()
+    lost = await bottle.provider.next_run()
+    await bottle.until(old.id, lambda row: row.status is Status.PROCESSING)
+    bottle.clock.jump(3600)
+    await bottle.store.reap(bottle.clock.now(), max_attempts=2)
+    bottle.clock.jump(-3600)
+    renew, may_answer, asked = bottle.store.renew, asyncio.Event(), []
+
+    async def answers_late(session_id: str, *given: object) -> object:
+        asked.append(session_id)
+        if len(asked) == 2:
+            await may_answer.wait()
+        await asyncio.sleep(0)  # as a store on disk does
+        return await renew(session_id, *given)
+
+    monkeypatch.setattr(bottle.store, "renew", answers_late)
+    both = asyncio.gather(bottle.dispatcher._renew(), bottle.dispatcher._renew())
+    await lost.canceled.wait()
+    new = await bottle.create()
+    run = await bottle.provider.next_run(1)
+    assert run.work.prediction_id == new.id
+    may_answer.set()
+    await both
+    assert not run.canceled.is_set()
+    run.end()
+    assert (await bottle.ended(new.id)).status is Status.SUCCEEDED
+
+
 async def test_a_caller_that_goes_away_does_not_take_its_prediction_along(bottle) -> None:
     creating = asyncio.get_running_loop().create_task(bottle.create())
     await asyncio.sleep(0)
