@@ -13,6 +13,7 @@ from halley.clock import SystemClock
 from halley.egress import network
 from halley.ids import TimeOrderedIds
 from halley.predictions.ports import Changed
+from halley.predictions.so_far import Running
 from halley.predictions.status import Fact
 from halley.retention.periods import Endless
 from halley.settings import Egress, Server, Settings, Webhooks
@@ -62,6 +63,7 @@ class Office:
             settings,
             Secrets(key_pepper=b"p" * 32, link_key=b"l" * 32),
             store=store,
+            running=Running(clock),
             bus=self.bus,
             data_ends=Endless(),
             clock=clock,
