@@ -46,6 +46,8 @@ class Progress:
                 self._logs.append(_decode_text(event.data))
             elif kind is EventKind.METRIC_RECORDED:
                 record_metric(self.metrics, _decode_metric(event.data))
+            elif kind is EventKind.STARTED:
+                self.metrics = {}  # each attempt counts anew; what a lost one counted would be there twice
         return self
 
     @property

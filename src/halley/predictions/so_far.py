@@ -51,7 +51,7 @@ class SoFar:
         self._progress.add(new)
         self.after = new[-1].seq
         self.size += sum(len(event.data) + _OVERHEAD_BYTES for event in new if event.kind in _FOLDED)
-        if any(event.kind is EventKind.METRIC_RECORDED for event in new):
+        if any(event.kind is EventKind.METRIC_RECORDED or event.kind is EventKind.STARTED for event in new):
             self._metrics = msgspec.json.encode(self._progress.metrics)
 
     def fill(self, row: Prediction) -> Prediction:

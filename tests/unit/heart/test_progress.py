@@ -34,6 +34,20 @@ def test_folding_in_pieces_equals_folding_at_once() -> None:
     assert (progress.output, progress.logs) == (fold(events).output, "seven")
 
 
+def test_each_attempt_counts_anew_and_logs_of_all_of_them_stay() -> None:
+    attempt = [
+        event(EventKind.STARTED, None),
+        event(EventKind.METRIC_RECORDED, MetricItem(name="tokens", value=2, mode="incr")),
+        event(EventKind.METRIC_RECORDED, MetricItem(name="steps", value="a", mode="append")),
+        event(EventKind.LOGGED, "on\n"),
+    ]
+    lost = event(EventKind.ATTEMPT_LOST, "--- lost ---\n")
+    told = fold([*attempt, lost])
+    assert told.metrics == {"tokens": 2, "steps": ["a"]}
+    told.add(attempt)
+    assert (told.metrics, told.logs) == ({"tokens": 2, "steps": ["a"]}, "on\n--- lost ---\non\n")
+
+
 def test_logs_are_verbatim() -> None:
     bar = "\r 50%|#####     | 1/2\x00\u2028"
     assert fold([event(EventKind.LOGGED, bar)]).logs == bar

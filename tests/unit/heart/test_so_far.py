@@ -34,6 +34,7 @@ def event(seq: int, chance: random.Random) -> Event:
             (EventKind.METRIC_RECORDED, MetricItem(name="all", value=seq, mode="append")),
             (EventKind.METRIC_RECORDED, MetricItem(name="count", value=1, mode="incr")),
             (EventKind.PROGRESSED, None),
+            (EventKind.STARTED, None),
         ]
     )
     return Event(prediction_id="p", seq=seq, attempt=1, kind=kind, at=T0, data=msgspec.json.encode(data))

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 import pytest
@@ -81,8 +81,8 @@ class Maker:
     def part(self, value: Any) -> NewEvent:
         return self.event(EventKind.OUTPUT_ADDED, OutputItem(value=msgspec.Raw(msgspec.json.encode(value))))
 
-    def metric(self, name: str, value: object) -> NewEvent:
-        return self.event(EventKind.METRIC_RECORDED, MetricItem(name=name, value=value))
+    def metric(self, name: str, value: object, mode: Literal["replace", "incr", "append"] = "replace") -> NewEvent:
+        return self.event(EventKind.METRIC_RECORDED, MetricItem(name=name, value=value, mode=mode))
 
 
 class StoreSuite:

@@ -38,7 +38,7 @@ class RescueContract(StoreSuite):
 
     async def test_lost_work_waits_again_behind_a_mark(self, store: Store, maker: Maker) -> None:
         lease = await running(store, maker)
-        await store.append_events(lease, [maker.said("before\n")])
+        await store.append_events(lease, [maker.said("before\n"), maker.metric("tokens", 3, "incr")])
         maker.clock.advance(LEASE_SECONDS + 1)
         (reaped,) = await store.reap(maker.clock.now())
         assert reaped.requeued
@@ -52,9 +52,10 @@ class RescueContract(StoreSuite):
         maker.clock.advance(5)
         again = await claim_one(store, maker, "s2")
         assert (again.lease.fence, again.lease.attempt) == (2, 2)
-        events = [maker.started(), maker.said("after\n"), maker.output(7)]
+        events = [maker.started(), maker.said("after\n"), maker.metric("tokens", 3, "incr"), maker.output(7)]
         done = await store.finish(again.lease, Fact.SUCCEEDED, maker.clock.now(), events=events)
         assert (done.prediction.output, done.prediction.attempts) == (b"7", 2)
+        assert done.prediction.metrics["tokens"] == 3, "each attempt counts anew"
         assert done.prediction.logs == f"before\n{mark}after\n"
 
     async def test_what_was_leased_and_not_started_waits_again(self, store: Store, maker: Maker) -> None:
