@@ -1,0 +1,25 @@
+"""tests/fault_rows.toml names tests that exist."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ROWS = tomllib.loads((ROOT / "tests/fault_rows.toml").read_text())
+
+
+def _exists(test: str) -> bool:
+    name, _, path = test.partition("::")
+    source = (ROOT / name).read_text()
+    return all(
+        re.search(rf"^\s*(?:(?:async )?def|class) {re.escape(part)}\b", source, re.MULTILINE)
+        for part in path.partition("[")[0].split("::")
+    )
+
+
+@pytest.mark.parametrize("row", sorted(ROWS))
+def test_the_tests_of_a_row_exist(row: str) -> None:
+    for test in ROWS[row]["tests"]:
+        assert _exists(test), test
