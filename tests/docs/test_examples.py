@@ -5,6 +5,7 @@
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -66,6 +67,7 @@ def test_examples_run(page: Path, server: Halley, tmp_path: Path) -> None:
     require(PYTHON.exists(), "the Python client: scripts/install py1")
     require("node " not in script or (JAVASCRIPT / "node_modules/replicate").exists(),
             "the JavaScript client: scripts/install js")  # fmt: skip
+    require("curl " not in script or shutil.which("curl"), "curl: scripts/install tools")
     commands, folder = tmp_path / "bin", tmp_path / "reader"
     commands.mkdir()
     folder.mkdir()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from typing import Any
 
 import pytest
 from process import Halley
+
+from needs import require
 
 pytestmark = pytest.mark.e2e
 
@@ -45,6 +48,7 @@ def halley(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Halley]:
 
 def query(halley: Halley, prediction_id: str) -> dict[str, Any]:
     """The seed's request with curl, as its page shows it."""
+    require(shutil.which("curl"), "curl: scripts/install tools")
     done = subprocess.run(
         ["curl", "-sS", "--request", "GET", "--header", f"Authorization: Bearer {halley.key}",
          f"{halley.url}/replicate/v1/predictions/{prediction_id}"],

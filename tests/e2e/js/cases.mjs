@@ -1,10 +1,12 @@
 // Cases for the official JavaScript client, unmodified: node cases.mjs CASE '{"argument": ...}' prints JSON.
-import { createHash } from "node:crypto";
+import { createHash, webcrypto } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { EventSource } from "eventsource";
 import Replicate, { validateWebhook } from "replicate";
 import { createReadableStream } from "replicate/lib/stream.js";
+
+globalThis.crypto ??= webcrypto; // Node.js 18 has none, and validateWebhook needs it
 
 const base = process.env.REPLICATE_BASE_URL;
 const replicate = new Replicate({ baseUrl: base.endsWith("/v1") ? base : `${base}/v1` });
