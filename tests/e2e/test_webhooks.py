@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,16 @@ def test_the_official_verifiers_accept_what_arrives(client: Case, halley: Halley
     assert refused["valid"] is False
     other = {**last.headers, "webhook-id": "msg_other"}
     assert client("verify", headers=other, body=last.content.decode())["valid"] is False
+
+
+def test_the_javascript_verifier_works_on_nodejs_18(
+    case_of: Callable[..., Case], halley: Halley, receiver: Receiver
+) -> None:
+    without_crypto = {"NODE_OPTIONS": "--import=data:text/javascript,delete(globalThis.crypto)"}
+    client = case_of("js", halley.url, without_crypto)
+    client("told", webhook=receiver.url, events=["completed"])
+    (message,) = receiver.wait_for(1)
+    assert client("verify", headers=message.headers, body=message.content.decode())["valid"] is True
 
 
 def test_the_official_clients_get_the_secret(client: Case, halley: Halley) -> None:
