@@ -18,7 +18,7 @@ import typer.main
 
 from halley import errors
 from halley.api.problems import STATUS
-from halley.api.quirks import PROFILES, longest_hold
+from halley.api.quirks import PROFILES, Profile, longest_hold
 from halley.api.routes import ROUTES
 from halley.cli.commands.check import describe, shown_default
 from halley.cli.failures import ExitCode, ServerRefused, exit_code_of
@@ -122,7 +122,7 @@ def shown(name: str, value: Any) -> str:
     if value is msgspec.NODEFAULT:
         return meaning("default", name)
     if name.endswith("_seconds"):
-        return f'`"{_in_units(value, {"d": 86_400, "h": 3_600, "m": 60, "s": 1})}"`'
+        return f'`"{_in_units(round(value * 1000), _DURATIONS)}"`'
     if name.endswith("_bytes"):
         return f'`"{_in_units(value, {"MiB": 2**20, "KiB": 2**10, "MB": 10**6, "kB": 1000, "B": 1})}"`'
     return f"`{msgspec.json.encode(value).decode()}`"
@@ -137,6 +137,9 @@ def _settings_table(prefix: str, fields: Iterable[tuple[str, Any, Any]]) -> str:
             text += " **No effect yet.**"
         rows.append([f"`{name}`", shown(name, default), text])
     return table(["setting", "default", "meaning"], rows)
+
+
+_DURATIONS: Final = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 
 
 def _in_units(value: float, units: Mapping[str, float]) -> str:
@@ -211,12 +214,18 @@ def clients() -> str:
         [
             ", ".join(f"`{agent}`" for agent in profile.agents),
             "yes" if profile.data_urls else "no",
-            f"{longest_hold(profile):g} s" if profile.hold_seconds else "not held",
+            _held(profile),
             _SOURCE_NOTE.sub("", profile.why),
         ]
         for profile in PROFILES
     ]
     return table(["user agent begins", "small files as `data:` URLs", "polls are held for at most", "why"], rows)
+
+
+def _held(profile: Profile) -> str:
+    if not profile.hold_seconds:
+        return "not held"
+    return f"{Limits().hold_seconds:g} s, by a setting up to {longest_hold(profile):g} s"
 
 
 def _errors(kind: type[errors.HalleyError]) -> Iterator[type[errors.HalleyError]]:

@@ -10,7 +10,7 @@ from halley.api.quirks import hold_seconds
 from halley.api.waiters import Until
 from halley.errors import Overloaded
 from halley.predictions.status import Fact
-from halley.settings import Quirks
+from halley.settings import Limits, Quirks
 
 pytestmark = pytest.mark.anyio
 
@@ -73,10 +73,10 @@ async def test_output_is_told_at_once_and_logs_after_a_while(world: World) -> No
     assert await poller.ask() is not None
     assert await poller.ask() is None
     await world.log(prediction_id, "10%")
-    world.clock.advance(4)
+    world.clock.advance(0.4)
     await world.log(prediction_id, "20%")
-    assert await poller.news() is None, "logs alone are told when 5 s have passed"
-    world.clock.advance(1.1)
+    assert await poller.news() is None, "logs alone are told when half a second has passed"
+    world.clock.advance(0.1)
     await world.log(prediction_id, "30%")
     told = await poller.news()
     assert told is not None
@@ -109,7 +109,7 @@ async def test_what_changed_between_two_polls_counts(world: World) -> None:
     assert told.json()["status"] == "processing"
     await world.log(prediction_id, "10%")
     assert await poller.ask() is None, "logs are no reason to hurry"
-    world.clock.advance(5)
+    world.clock.advance(0.5)
     world.changed(prediction_id)
     told = await poller.news()
     assert told is not None
@@ -121,7 +121,7 @@ async def test_what_changed_between_two_polls_counts(world: World) -> None:
 async def test_a_held_poll_ends_with_its_time_and_the_next_one_is_held_again(world: World) -> None:
     prediction_id, poller = await polling(world)
     assert await poller.ask() is None
-    world.clock.advance(19.9)
+    world.clock.advance(1.9)
     world.changed(prediction_id)
     assert await poller.news() is None
     world.clock.advance(0.1)
@@ -196,6 +196,35 @@ async def test_holding_can_be_switched_off_for_a_key(world: World) -> None:
 
 async def test_holding_can_be_switched_off_for_all() -> None:
     world = await World(quirks=Quirks(hold_polls=False)).fill()
+    _, poller = await polling(world)
+    assert await poller.ask() is not None
+
+
+async def test_the_longest_hold_is_a_setting(world: World) -> None:
+    world.api.parts.limits = Limits(hold_seconds=12)
+    world.api.parts.waiters.calm_seconds = 5.0
+    prediction_id, poller = await polling(world)
+    await world.start(prediction_id)
+    await poller.ask()
+    assert await poller.ask() is None
+    await world.log(prediction_id, "10%")
+    world.clock.advance(4.9)
+    world.changed(prediction_id)
+    assert await poller.news() is None
+    world.clock.advance(0.1)
+    world.changed(prediction_id)
+    assert await poller.news() is not None
+    assert await poller.ask() is None
+    world.clock.advance(9.9)
+    world.changed(prediction_id)
+    assert await poller.news() is None
+    world.clock.advance(2.1)
+    world.changed(prediction_id)
+    assert await poller.news() is not None
+
+
+async def test_a_hold_of_no_time_holds_nobody() -> None:
+    world = await World(limits=Limits(hold_seconds=0)).fill()
     _, poller = await polling(world)
     assert await poller.ask() is not None
 

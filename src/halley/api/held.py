@@ -3,7 +3,8 @@
 - `Prefer: wait=n`: until the end, or n seconds. With an `If-None-Match` that names the present state: until it is
   another one.
 - An official client that polls: its second and later question about what has not changed is held until status or output
-  change, or logs and progress once some seconds have passed, or as long as its profile allows.
+  change, or logs and progress once half a second has passed, or for two seconds (both are settings). Not longer: these
+  clients look at abort signals and stop buttons between polls only.
 - Nobody else is held.
 """
 
@@ -76,7 +77,7 @@ def _habit_seconds(call: Call, parts: Parts) -> float:
     """How long the caller may be held without having asked."""
     if call.method != "GET" or not parts.settings.quirks.hold_polls or not call.identity.key.options.hold:
         return 0.0
-    return hold_seconds(call.header(b"user-agent") or "")
+    return min(hold_seconds(call.header(b"user-agent") or ""), parts.limits.hold_seconds)
 
 
 async def _look(parts: Parts, row: Prediction) -> Look:

@@ -142,7 +142,12 @@ class Parts:
         self.batches = Batches()
         self.encoded = EncodedAnswers(cache=self.cache, presenter=self.presenter, links=links, clock=clock)
         self.holds = Holds()
-        self.waiters = Waiters(predictions=predictions, attendance=attendance, clock=clock)
+        self.waiters = Waiters(
+            predictions=predictions,
+            attendance=attendance,
+            clock=clock,
+            calm_seconds=self.limits.hold_progress_seconds,
+        )
         self.polls = Polls()
         self.repeats = Repeats(clock, is_on=settings.quirks.repeated_creates)
         self.replayed = dict.fromkeys(REPLAYED_BY, 0)  # creates answered with an earlier prediction, by what told it

@@ -14,7 +14,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     agents: tuple[str, ...]  # the user agent begins with one of these
     data_urls: bool = False  # over plain http its run() makes files of data: URLs only
-    hold_seconds: float = 0.0  # how long an unchanged poll may be held; 0: never unasked
+    hold_seconds: float = 0.0  # how long it bears that a poll is held; 0: never held unasked
     tried: tuple[str, ...] = ()  # beginnings of the versions whose patience was measured; others are held less long
     poll_seconds: float = 0.5  # its habit between two polls
     why: str
@@ -68,7 +68,7 @@ UNTRIED_HOLD_SECONDS: Final = 10.0
 
 
 def hold_seconds(user_agent: str) -> float:
-    """How long this client's poll may be held unasked; 0 for one that is not known."""
+    """How long this client bears that a poll is held; 0 for one that is not known. A setting holds it less long."""
     profile = profile_of(user_agent)
     agent = next((agent for agent in profile.agents if user_agent.startswith(agent)), "")
     is_tried = user_agent[len(agent) :].strip(" /").startswith(profile.tried)

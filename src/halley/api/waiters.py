@@ -21,7 +21,6 @@ from halley.predictions.records import Prediction
 from halley.predictions.service import Predictions
 from halley.predictions.status import EventKind
 
-CALM_SECONDS: Final = 5.0  # a poll that is held sees new logs and progress this often
 _AT_ONCE: Final = 50  # answers; then others get their turn
 _EVENTS_AT_ONCE: Final = 500
 _EARLY_SECONDS: Final = 0.002  # timers of the loop count in whole milliseconds
@@ -35,7 +34,7 @@ class Until(Enum):
 
     END = auto()
     CHANGE = auto()  # any new revision
-    NEWS = auto()  # status or output; logs and progress once it has waited for CALM_SECONDS
+    NEWS = auto()  # status or output; logs and progress once it has waited for `calm_seconds`
 
 
 class Look:
@@ -139,10 +138,13 @@ class _Group:
 class Waiters:
     """All who wait, by prediction. `run` must be running."""
 
-    def __init__(self, *, predictions: Predictions, attendance: Attendance, clock: Clock) -> None:
+    def __init__(
+        self, *, predictions: Predictions, attendance: Attendance, clock: Clock, calm_seconds: float = 0.5
+    ) -> None:
+        """`calm_seconds`: how late those who wait for NEWS are told of logs and progress at most."""
         self.clock = clock
         self.attendance = attendance
-        self.calm_seconds = CALM_SECONDS
+        self.calm_seconds = calm_seconds
         self._predictions = predictions
         self._groups: dict[str, _Group] = {}
         self._tasks: asyncio.TaskGroup | None = None

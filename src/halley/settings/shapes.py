@@ -90,6 +90,8 @@ class Limits(Part, frozen=True, kw_only=True):
     queued_total: Positive = 100_000
     wait_create_max_seconds: SomeSeconds = 55.0  # never near 60: one client posts again at 60 (contract 0.10)
     wait_get_max_seconds: SomeSeconds = 60.0
+    hold_seconds: Annotated[float, msgspec.Meta(ge=0, le=20)] = 2.0  # abort signals are looked at between polls only
+    hold_progress_seconds: Annotated[float, msgspec.Meta(ge=0, le=20)] = 0.5
     header_bytes: Positive = 32 * 1024
     header_seconds: Seconds = 10.0
     body_seconds: Seconds = 30.0  # without progress

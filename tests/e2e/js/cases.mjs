@@ -147,6 +147,27 @@ const cases = {
     const { id, status, completed_at: ended } = prediction;
     return { id, status, noticed: Date.now() / 1000, ended };
   },
+  async abort({ model, abort_after, ...input }) {
+    const controller = new AbortController();
+    let [id, aborted] = ["", 0];
+    const steps = [];
+    setTimeout(() => {
+      aborted = Date.now() / 1000;
+      controller.abort();
+    }, abort_after * 1000);
+    const note = (prediction) => {
+      id = prediction.id;
+      steps.push(prediction.status);
+    };
+    await replicate.run(model, { input, wait: { mode: "poll" }, signal: controller.signal }, note);
+    return { id, steps, noticed: Date.now() / 1000 - aborted };
+  },
+  async progress({ model, ...input }) {
+    const steps = [];
+    const note = ({ status, logs }) => steps.push({ status, lines: (logs ?? "").split("\n").length - 1 });
+    await replicate.run(model, { input, wait: { mode: "poll" } }, note);
+    return { steps };
+  },
   async stream() {
     const events = [];
     for await (const event of replicate.stream("demo/text", {
