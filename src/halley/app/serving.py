@@ -47,6 +47,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
 def run_server(
     settings: Settings,
     *,
+    environ: Mapping[str, str] | None = None,
     paths: Sequence[Path] = (),
     demo: bool = True,
     reload: bool = False,
@@ -55,6 +56,8 @@ def run_server(
     open_store: OpenStore = open_sqlite,
 ) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code. Blocks, in the main thread.
+
+    `environ` is what the process was started with, its own if left out.
 
     `patiently` announces only when all models are there, environments that must be built included.
 
@@ -79,6 +82,7 @@ def run_server(
                 settings,
                 folder,
                 wanted,
+                environ=process_environ() if environ is None else environ,
                 tls=open_tls(settings, SystemClock()),
                 reload=reload,
                 announce=announce,
@@ -93,6 +97,7 @@ async def _serve(
     folder: DataFolder,
     wanted: Sequence[Wanted],
     *,
+    environ: Mapping[str, str],
     tls: Tls | None,
     reload: bool,
     announce: Callable[[Started], None],
@@ -103,7 +108,7 @@ async def _serve(
     url = settings.server.public_url or _url(listening, "http" if tls is None else "https")
     refused: list[str] = []
     folders = [item.folder for item in wanted]
-    async with build(settings, process_environ(), open_store, model_folders=folders) as parts:
+    async with build(settings, environ, open_store, model_folders=folders) as parts:
         if settings.admin_key is not None:
             await parts.keys.ensure_admin(settings.admin_key)
         parts.catalog.is_loading = True

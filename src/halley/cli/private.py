@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +15,9 @@ from pathlib import Path
 import msgspec
 
 from halley.cli.failures import Unreachable, UsageProblem
+from halley.cli.serving import Wish, server_command
 from halley.cli.target import Target, normalise
-from halley.settings import process_environ
+from halley.settings import hide_environ, process_environ
 
 STOP_SECONDS = 10.0
 PREFIX = "halley-run-"  # of the data folder's name
@@ -41,15 +42,21 @@ def private_server(model: Path) -> Iterator[PrivateServer]:
     """
     data = Path(tempfile.mkdtemp(prefix=PREFIX))
     key = secrets.token_hex(24)
-    environ = {**process_environ(), "HALLEY_ADMIN_KEY": key, "HALLEY_SERVER__ACCESS_LOG": "false"}
-    command = [sys.executable, "-m", "halley.cli.main", "serve", str(model.resolve()), "--private", "--data", str(data)]
+    hide_environ()  # the model will run beside us, under the same user
+    wish = Wish(paths=[str(model.resolve())], flags={"data": str(data)}, private=True)
+    command, environ, secret = server_command(
+        wish, {**process_environ(), "HALLEY_ADMIN_KEY": key, "HALLEY_SERVER__ACCESS_LOG": "false"}
+    )
     process = subprocess.Popen(
         command,
         env=environ,
+        pass_fds=() if secret is None else (secret,),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,  # Ctrl+C is ours to handle: the prediction is cancelled before the server goes
     )
+    if secret is not None:
+        os.close(secret)
     try:
         yield _announced(process, key, model)
     finally:

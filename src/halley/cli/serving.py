@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -17,6 +18,7 @@ from halley.cli.failures import ExitCode, UsageProblem
 from halley.cli.reporting import explain
 from halley.cli.screen import Screen
 from halley.cli.starting import remember_or_say, require_port, settings_from, show_banner
+from halley.settings import hand_over, process_environ, take_environ
 from halley.store.folder import holder_of
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     flags: dict[str, Any] = {}
     reload: bool = False
     private: bool = False
+    handed_over: int | None = None  # where the secrets of the environment are; see settings.process
 
 
 _decode: Final = msgspec.json.Decoder(Wish).decode
@@ -39,21 +42,30 @@ _decode: Final = msgspec.json.Decoder(Wish).decode
 
 def become_server(wish: Wish) -> NoReturn:
     """Replace this process by the server's; nothing of it goes on."""
+    arguments, environ, _ = server_command(wish, take_environ())
+    os.execve(arguments[0], arguments, environ)  # noqa: S606 - our own interpreter and module
+
+
+def server_command(wish: Wish, environ: Mapping[str, str]) -> tuple[list[str], dict[str, str], int | None]:
+    """Give the server's command line, its environment, and the descriptor with the secrets that it must inherit."""
+    environ, memory = hand_over(environ)
+    wish = msgspec.structs.replace(wish, handed_over=memory)
     # -P: a `json.py` in the folder where the user stands is not ours
-    arguments = [sys.executable, "-P", "-m", "halley.cli.serving", msgspec.json.encode(wish).decode()]
-    os.execv(sys.executable, arguments)  # noqa: S606 - our own interpreter and module
+    return [sys.executable, "-P", "-m", "halley.cli.serving", msgspec.json.encode(wish).decode()], environ, memory
 
 
 def main() -> None:
     """Serve what the one argument asks for, and end the process with its exit code."""
+    wish = _decode(sys.argv[1])
+    environ = take_environ(wish.handed_over)
     try:
-        code = serve(_decode(sys.argv[1]))
+        code = serve(wish, environ)
     except Exception as error:  # noqa: BLE001 - the last place: nothing may leave as a traceback
         code = explain(error, Screen())
     sys.exit(code)
 
 
-def serve(wish: Wish) -> int:
+def serve(wish: Wish, environ: Mapping[str, str] | None = None) -> int:
     """Check what can be checked before anything is opened, then serve until a signal.
 
     Raises:
@@ -62,22 +74,23 @@ def serve(wish: Wish) -> int:
     """
     from halley.app import run_server
 
+    environ = process_environ() if environ is None else environ
     config = Path(wish.config) if wish.config is not None else None
-    flags = wish.flags | (_private_flags(config) if wish.private else {})
+    flags = wish.flags | (_private_flags(config, environ) if wish.private else {})
     if wish.private:
         _end_with_stdin()
-    settings = settings_from(config, flags)
+    settings = settings_from(config, flags, environ)
     paths = [Path(path) for path in wish.paths]
     _check(settings, paths)
     if wish.private:
-        return _serve_privately(settings, paths)
+        return _serve_privately(settings, paths, environ)
     screen = Screen()
 
     def announce(started: Started) -> None:
         show_banner(screen, settings, started, hint=settings.demo)
         remember_or_say(screen, settings, started)
 
-    return run_server(settings, paths=paths, demo=settings.demo, reload=wish.reload, announce=announce)
+    return run_server(settings, environ=environ, paths=paths, demo=settings.demo, reload=wish.reload, announce=announce)
 
 
 def _check(settings: Settings, paths: list[Path]) -> None:
@@ -94,14 +107,14 @@ def _check(settings: Settings, paths: list[Path]) -> None:
     require_port(settings.server.host, settings.server.port)
 
 
-def _private_flags(config: Path | None) -> dict[str, Any]:
-    kept = settings_from(config, {})  # environments outlive the command: the next one finds them
+def _private_flags(config: Path | None, environ: Mapping[str, str]) -> dict[str, Any]:
+    kept = settings_from(config, {}, environ)  # environments outlive the command: the next one finds them
     folder = kept.environments.folder or kept.data / "envs"
     plain = {"tls.local": False, "tls.cert": "none", "tls.key": "none"}
     return {"environments.folder": folder, "server.host": "127.0.0.1", "server.port": 0, "demo": False, **plain}
 
 
-def _serve_privately(settings: Settings, paths: list[Path]) -> int:
+def _serve_privately(settings: Settings, paths: list[Path], environ: Mapping[str, str]) -> int:
     # For `halley run ./folder`: it hears of us by one line of JSON, and tells the user what there is to tell.
     import logging
     import shutil
@@ -118,7 +131,7 @@ def _serve_privately(settings: Settings, paths: list[Path]) -> int:
     logging.getLogger("halley").setLevel(logging.CRITICAL)
     logging.getLogger("halley.replicas.environments").setLevel(logging.INFO)  # it takes long: say what is going on
     try:
-        return run_server(settings, paths=paths, demo=False, announce=announce, patiently=True)
+        return run_server(settings, environ=environ, paths=paths, demo=False, announce=announce, patiently=True)
     except HalleyError as error:
         say({"fault": str(error)})
         return ExitCode.USAGE

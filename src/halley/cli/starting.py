@@ -50,13 +50,13 @@ class Started(Protocol):
     def trust(self) -> Trust | None: ...
 
 
-def settings_from(config: Path | None, flags: Mapping[str, Any]) -> Settings:
-    """Read the settings with this command's flags on top.
+def settings_from(config: Path | None, flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings with this command's flags on top. `environ` is the process's own if left out.
 
     Raises:
         SettingsError: something is unknown or unfit.
     """
-    environ = process_environ()
+    environ = process_environ() if environ is None else environ
     named = environ.get("HALLEY_CONFIG")
     return read_settings(environ, config=config or (Path(named) if named else None), flags=flags)
 

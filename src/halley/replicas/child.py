@@ -64,10 +64,14 @@ class Listener(Protocol):
         ...
 
 
+def inherited(environ: Mapping[str, str]) -> dict[str, str]:
+    """What models and other programs that we start may see of the server's environment."""
+    return {name: value for name, value in environ.items() if name in INHERITED or name.startswith("LC_")}
+
+
 def child_environment(environ: Mapping[str, str], source: ModelSource) -> dict[str, str]:
     """The model's environment: an allow-list of ours, then what the model declares, then what we insist on."""
-    passed = {name: value for name, value in environ.items() if name in INHERITED or name.startswith("LC_")}
-    return passed | source.environment | {"PYTHONUNBUFFERED": "1"}
+    return inherited(environ) | source.environment | {"PYTHONUNBUFFERED": "1"}
 
 
 class Child:

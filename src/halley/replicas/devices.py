@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from halley.replicas.child import inherited
 from halley.replicas.loading import ModelSource
 
 QUERY_SECONDS: Final = 20.0  # a driver that wakes up takes seconds
@@ -90,7 +91,7 @@ def nvidia_smi(environ: Mapping[str, str]) -> FindDevices:
         query = ("--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits")
         process = await asyncio.create_subprocess_exec(
             tool, *query, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL, env=inherited(environ),
         )  # fmt: skip
         try:
             async with asyncio.timeout(QUERY_SECONDS):

@@ -5,6 +5,7 @@ default. `shapes` says what there is, `sources` where it comes from, `reading` m
 """
 
 from halley.settings.names import MASK, shown
+from halley.settings.process import hand_over, hide_environ, process_environ, take_environ, without_secrets
 from halley.settings.reading import read_settings
 from halley.settings.shapes import (
     DEFAULT_PORT,
@@ -25,7 +26,6 @@ from halley.settings.shapes import (
     Tls,
     Webhooks,
 )
-from halley.settings.sources import process_environ
 from halley.settings.units import parse_bytes, parse_period, parse_seconds, read_period
 
 __all__ = [
@@ -47,6 +47,8 @@ __all__ = [
     "SettingsError",
     "Tls",
     "Webhooks",
+    "hand_over",
+    "hide_environ",
     "parse_bytes",
     "parse_period",
     "parse_seconds",
@@ -54,4 +56,6 @@ __all__ = [
     "read_period",
     "read_settings",
     "shown",
+    "take_environ",
+    "without_secrets",
 ]

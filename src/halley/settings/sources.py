@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,11 +15,6 @@ from halley.settings.shapes import SettingsError
 _FLAGS: Final = {"tls.cert": "tls-cert", "tls.key": "tls-key", "tls.local": "tls"}  # not named by their last word
 _SHORT: Final = {"retention": "retention.api"}  # a table that may be given as one value, and what that one means
 CLIENT_NAMES: Final = frozenset({"HALLEY_SERVER", "HALLEY_TOKEN", "HALLEY_PROFILE", "HALLEY_CONFIG"})
-
-
-def process_environ() -> Mapping[str, str]:
-    """Give this process's environment; the one place that touches it."""
-    return os.environ
 
 
 class Given(msgspec.Struct, frozen=True):

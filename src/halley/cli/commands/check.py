@@ -104,8 +104,9 @@ async def _look(path: Path, settings: Settings, screen: Screen, *, build: bool) 
     from halley.replicas.environments.environments import open_environments
     from halley.replicas.inspect import inspect
     from halley.replicas.loading import load_source
-    from halley.settings import process_environ
+    from halley.settings import hide_environ, process_environ
 
+    hide_environ()  # what is looked at runs beside us, under the same user
     environ = process_environ()
     environments = open_environments(settings, clock=SystemClock(), environ=environ)
     try:

@@ -47,12 +47,14 @@ def demo(
         settings_from,
         show_banner,
     )
+    from halley.settings import take_environ
 
     screen = Screen()
+    environ = take_environ()
     # a first look is for pictures, not for a line about each request
     flags = {"server.host": host, "server.port": port, "data": data, "demo": True, "server.access_log": False}
     flags["tls.local"] = tls
-    settings = settings_from(config, flags)
+    settings = settings_from(config, flags, environ)
     running = running_url(settings.data)
     if running is not None:
         screen.note(f"Halley already runs on {settings.data}:")
@@ -62,7 +64,7 @@ def demo(
         free = free_port(settings.server.host, settings.server.port)
         if free != settings.server.port:
             screen.note(f"Port {settings.server.port} is taken; using {free}.")
-            settings = settings_from(config, flags | {"server.port": free})
+            settings = settings_from(config, flags | {"server.port": free}, environ)
     else:
         require_port(settings.server.host, port)
 
@@ -78,7 +80,7 @@ def demo(
         )
         first.start()
 
-    return run_server(settings, paths=[], demo=True, reload=False, announce=announce)
+    return run_server(settings, environ=environ, paths=[], demo=True, reload=False, announce=announce)
 
 
 def _first_prediction(screen: Screen, target: Target, output: Path, *, browser: bool) -> None:

@@ -33,7 +33,6 @@ def serve(
     tls: TlsOption = None,
     tls_cert: TlsCertOption = None,
     tls_key: TlsKeyOption = None,
-    private: Annotated[bool, typer.Option("--private", hidden=True)] = False,
 ) -> None:
     """Serve models behind the Replicate HTTP API.
 
@@ -62,6 +61,5 @@ def serve(
             config=None if config is None else str(config),
             flags=flags,
             reload=reload,
-            private=private,
         )
     )

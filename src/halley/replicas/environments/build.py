@@ -17,6 +17,9 @@ from halley.replicas.environments.plan import Plan
 
 TAIL_LINES: Final = 15
 _SCRIPT_BYTES: Final = 2**20  # a larger file in bin/ is a program, not a script
+# Builds stand in the model's folder, where requirements may name files. Python's own modules and pip must not be found
+# there. Python before 3.11 has no -P; -I does more, and the environments of models need nothing of the rest.
+_ALONE: Final = ("-I", "-u")
 _LIST: Final = (
     "import importlib.metadata as m, sys\n"
     "found = {(d.metadata['Name'] or '?').lower().replace('_', '-') + '==' + d.version for d in m.distributions()}\n"
@@ -72,9 +75,8 @@ async def build(bench: Bench) -> str:
         await _step(bench, "uv venv", [*make, str(bench.at)])
         install = [bench.uv, "pip", "install", "--python", python]
     else:
-        await _step(
-            bench, "python -m venv", [bench.plan.interpreter.path, "-m", "venv", "--without-pip", str(bench.at)]
-        )
+        make = [bench.plan.interpreter.path, *_ALONE, "-m", "venv", "--without-pip"]
+        await _step(bench, "python -m venv", [*make, str(bench.at)])
         install = await _pip(bench, python)
     if bench.plan.requirements:
         bench.requirements.write_text(bench.plan.requirements, encoding="utf-8")
@@ -90,9 +92,9 @@ async def build(bench: Bench) -> str:
 async def _pip(bench: Bench, python: str) -> list[str]:
     # the server's pip can install for another Python, which spares each environment one of its own
     if importlib.util.find_spec("pip") is not None:
-        return [sys.executable, "-m", "pip", "--python", python, "install"]
-    await _step(bench, "python -m ensurepip", [python, "-m", "ensurepip"])
-    return [python, "-m", "pip", "install"]
+        return [sys.executable, "-P", "-u", "-m", "pip", "--python", python, "install"]
+    await _step(bench, "python -m ensurepip", [python, *_ALONE, "-m", "ensurepip"])
+    return [python, *_ALONE, "-m", "pip", "install"]
 
 
 async def _step(bench: Bench, words: str, command: list[str]) -> None:

@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from halley.settings import without_secrets
+
 PROBE_SECONDS: Final = 20.0
 _PROBE: Final = "import sys; print('%d.%d.%d' % sys.version_info[:3], sys.implementation.name, sys.base_prefix)"
 
@@ -82,7 +84,7 @@ class Interpreters:
         try:
             done = subprocess.run(
                 command,
-                env=dict(self._environ),
+                env=without_secrets(self._environ),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,

@@ -7,6 +7,7 @@ from typing import Any, Callable, Optional
 
 from .faults import one_line
 from .frames import pack, to_json
+from .library import load_asyncio
 
 LIMIT_SECONDS = 5.0
 
@@ -53,8 +54,7 @@ class Health:
         return "healthcheck returned False" if result is False else ""
 
     def _awaited(self, coroutine: Any) -> Any:
-        import asyncio
-
+        asyncio = load_asyncio(self._folder)
         if self._loop is not None and self._loop.is_running():
             return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(LIMIT_SECONDS)
         return asyncio.run(coroutine)

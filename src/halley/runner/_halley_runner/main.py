@@ -21,6 +21,7 @@ from .guard import Guard
 from .health import Health
 from .inputs import Inputs
 from .journal import Journal
+from .library import load_asyncio
 from .metrics import report
 from .outcome import Endings
 from .prediction import Prediction, current
@@ -119,7 +120,7 @@ class Replica:
 
     def _set_up(self, predictor: Predictor) -> Any:
         if predictor.is_async:
-            self._loop = _new_loop()
+            self._loop = _new_loop(self._config["folder"])
         handler, setup, healthcheck = predictor.make()
         if setup is not None:
             self._await(setup(**_setup_arguments(setup, self._config["folder"])))
@@ -130,7 +131,7 @@ class Replica:
         if not hasattr(result, "__await__"):
             return
         if self._loop is None:  # async setup, sync predict
-            self._loop = _new_loop()
+            self._loop = _new_loop(self._config["folder"])
         self._loop.run_until_complete(result)
 
     def _serve(self, predictor: Predictor, handler: Any) -> None:
@@ -254,9 +255,8 @@ def _setup_arguments(setup: Any, folder: str) -> Frame:
     return {"weights": None} if parameter.default is inspect.Parameter.empty else {}
 
 
-def _new_loop() -> Any:
-    import asyncio  # 4 MB that a sync model need not pay
-
+def _new_loop(folder: str) -> Any:
+    asyncio = load_asyncio(folder)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     return loop
