@@ -1,11 +1,11 @@
-"""A store that takes nothing now is waited out: no full disk and no locked database ends what runs beside the server.
+"""What runs beside the server goes on for ever: no full disk, no locked database and no odd file ends it.
 
-The one rule for that. A service goes on for ever, turn by turn; a write that must not be given up is tried until it is
-taken.
+The one rule for that. A service goes on, turn by turn; a write that must not be given up is tried until it is taken;
+what only tidies up never ends the process, whatever it meets: it says so, waits longer each time, and shows.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NoReturn, TypeVar
 
 from halley.clock import Clock
@@ -16,6 +16,26 @@ T = TypeVar("T")
 _log: Final = logging.getLogger(__name__)
 
 RETRY_SECONDS: Final = 1.0
+LONGEST_RETRY_SECONDS: Final = 60.0
+
+
+class Troubles:
+    """What housekeeping could not do, by who: until it can. Whoever asks how the server is sees it."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, str] = {}
+
+    def note(self, what: str, error: Exception) -> None:
+        """It could not be done now. Paths stay in the log: everybody may see this."""
+        self._told[what] = _without_paths(error)
+
+    def clear(self, what: str) -> None:
+        """It could be done."""
+        self._told.pop(what, None)
+
+    def told(self) -> Mapping[str, str]:
+        """All that could not be done, in words."""
+        return dict(self._told)
 
 
 async def forever(turn: Callable[[], Awaitable[object]], clock: Clock, what: str) -> NoReturn:
@@ -31,6 +51,22 @@ async def forever(turn: Callable[[], Awaitable[object]], clock: Clock, what: str
             await clock.sleep(RETRY_SECONDS)
 
 
+async def tended(turn: Callable[[], Awaitable[object]], clock: Clock, what: str, troubles: Troubles) -> NoReturn:
+    """As `forever`, for housekeeping: whatever a turn meets, it is tried again, later each time."""
+    pause = RETRY_SECONDS
+    while True:
+        try:
+            await turn()
+        except Exception as error:  # noqa: BLE001 - what only tidies up must not end what it tidies for
+            _log.warning("%s: %s", what, error, exc_info=not isinstance(error, HalleyError | OSError))
+            troubles.note(what, error)
+            await clock.sleep(pause)
+            pause = min(2 * pause, LONGEST_RETRY_SECONDS)
+        else:
+            troubles.clear(what)
+            pause = RETRY_SECONDS
+
+
 async def patiently(write: Callable[[], Awaitable[T]], clock: Clock, what: str) -> T:
     """What `write` gives, once the store takes it; `what` tells the log who waits."""
     while True:
@@ -39,3 +75,9 @@ async def patiently(write: Callable[[], Awaitable[T]], clock: Clock, what: str) 
         except Busy as busy:
             _log.warning("%s: %s", what, busy)
             await clock.sleep(RETRY_SECONDS)
+
+
+def _without_paths(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) if isinstance(error, HalleyError) else type(error).__name__

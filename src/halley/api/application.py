@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import aclosing, nullcontext
 from typing import Final
 
@@ -136,6 +136,11 @@ class Api:
             self.parts.cache.forget(hint.prediction_id)
             self.parts.delivered.forget(hint.prediction_id)
             self.parts.batches.forget(hint.prediction_id)
+
+    def look(self, changed: Collection[str]) -> None:
+        """Forget what streams were told of predictions that may have changed, as somebody found by looking."""
+        for prediction_id in changed:
+            self.parts.batches.forget(prediction_id)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request. Our own server calls the two halves apart, so that a request that waits costs no task."""

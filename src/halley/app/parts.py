@@ -23,9 +23,11 @@ from halley.dispatch.dispatcher import Dispatcher, DispatchRules
 from halley.dispatch.recorder import OutputCaps
 from halley.egress import Egress, rules_from
 from halley.events.hub import Hub
+from halley.events.lookout import Lookout
 from halley.ids import TimeOrderedIds
 from halley.keys.service import Keys
 from halley.models.catalog import Catalog
+from halley.patience import Troubles
 from halley.predictions.attendance import Attendance
 from halley.predictions.inputs import InputCheck
 from halley.predictions.ports import QueueLimits
@@ -67,6 +69,8 @@ class Parts:
     running: Running
     webhooks: Webhooks
     retention: Retention
+    lookout: Lookout
+    troubles: Troubles
     clock: Clock
     store: SqliteStore
 
@@ -96,7 +100,8 @@ async def build(
         queue_limits = QueueLimits(per_account=limits.queued_per_account, total=limits.queued_total)
         store = await stack.enter_async_context(open_store(database, limits=queue_limits))
         new_id.follow(await store.newest_id())
-        bus, hub = LocalBus(), Hub()
+        bus, hub, lookout, troubles = LocalBus(), Hub(), Lookout(log=store, clock=clock), Troubles()
+        await lookout.open()
         blobs = FileBlobs(settings.data / "blobs")
         blobs.prepare()
         workspace = RunFolders(settings.data / "runs")
@@ -219,9 +224,12 @@ async def build(
             download_secret=links.files_secret,
         )
         bus.subscribe(api.receive)
-        webhooks = office.service(api.pictures)
+        webhooks = office.service(api.pictures, troubles)
         bus.subscribe(webhooks.receive)
         bus.subscribe(office.desk.receive)
+        lookout.tell(api.look, is_wanted=lambda: hub.has_readers)  # before anybody is woken: streams read anew
+        lookout.tell(hub.look, is_wanted=lambda: hub.has_readers)
+        lookout.tell(office.desk.look, is_wanted=lambda: office.desk.has_listeners)
         loader = ModelLoader(
             catalog=catalog,
             store=store,
@@ -245,6 +253,8 @@ async def build(
             running=running,
             webhooks=webhooks,
             retention=retention,
+            lookout=lookout,
+            troubles=troubles,
             clock=clock,
             store=store,
         )

@@ -21,7 +21,7 @@ from halley.app.tls import Tls, Trust, open_tls
 from halley.app.wanted import Wanted, wanted_models
 from halley.clock import SystemClock
 from halley.errors import Unusable
-from halley.patience import forever
+from halley.patience import tended
 from halley.settings import Settings, process_environ
 from halley.store.folder import DataFolder, hold
 from halley.store.sqlite import open_sqlite
@@ -152,7 +152,8 @@ def _services(
     """What runs beside the server; if one of them breaks, the process ends."""
     return [
         parts.dispatcher.run(),
-        forever(lambda: _housekeeping(parts, tls), parts.clock, "housekeeping"),
+        tended(parts.lookout.turn, parts.clock, "looking for changes", parts.troubles),
+        tended(lambda: _housekeeping(parts, tls), parts.clock, "housekeeping", parts.troubles),
         parts.attendance.run(),
         parts.running.run(),
         _watch_store(parts),

@@ -5,7 +5,7 @@ that a change between the two wakes it. Wake-ups are hints: readers look at the 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Self
 
 from halley.predictions.ports import Changed, Hint
@@ -20,6 +20,10 @@ class Hub:
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
 
+    @property
+    def has_readers(self) -> bool:
+        return bool(self._waiting)
+
     def receive(self, hint: Hint) -> None:
         """Wake the readers of a changed prediction. Other hints are not for readers."""
         if type(hint) is Changed:
@@ -27,6 +31,12 @@ class Hub:
             if callbacks:
                 for wake in tuple(callbacks):
                     wake()
+
+    def look(self, changed: Collection[str]) -> None:
+        """Wake the readers of predictions that may have changed, as far as somebody found by looking."""
+        for prediction_id in changed:
+            if prediction_id in self._waiting:
+                self.receive(Changed(prediction_id))
 
     def watch(self, prediction_id: str) -> "Watch":
         """A `Watch` that is woken on every change while its block runs."""

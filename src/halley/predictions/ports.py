@@ -217,6 +217,14 @@ class PredictionStore(Protocol):
         """
         ...
 
+    async def newest_offset(self) -> int:
+        """The offset of the newest event of all, 0 if there is none. Cheap: it is asked again and again."""
+        ...
+
+    async def changed_between(self, after: int, up_to: int) -> list[str]:
+        """The predictions that events behind `after` and up to `up_to` are about, each once, in any order."""
+        ...
+
 
 class AttendanceStore(Protocol):
     """Which predictions somebody waits for who may leave; it outlives the process that knew them."""

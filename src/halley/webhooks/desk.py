@@ -1,5 +1,6 @@
 """What an entrance may do with webhooks: look at the log, send again, get and replace the secret."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Final
 
@@ -55,6 +56,15 @@ class WebhookDesk:
         if self._ears and type(hint) is Changed:
             for alarm in self._ears:
                 alarm.ring()
+
+    @property
+    def has_listeners(self) -> bool:
+        return bool(self._ears)
+
+    def look(self, changed: Collection[str]) -> None:
+        """As `receive`, for what somebody found by looking."""
+        for prediction_id in list(changed)[:1]:
+            self.receive(Changed(prediction_id))
 
     def fault(self, url: object) -> str | None:
         """Why a create may not name this webhook, or None."""

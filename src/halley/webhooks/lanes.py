@@ -16,7 +16,8 @@ from halley.webhooks.slots import Slots
 from halley.webhooks.steady import SteadyTime
 from halley.webhooks.updates import units_of
 
-_LOOK_SECONDS: Final = 60.0  # a lost hint about a message, or a sleep of the machine, costs at most this
+_LOOK_SECONDS: Final = 60.0  # a sleep of the machine costs at most this
+_LATELY: Final = timedelta(seconds=10)  # longer than between two looks: a commit may come later than its time
 _PORTION: Final = 16
 
 
@@ -94,6 +95,11 @@ class Lanes:
     async def look(self) -> None:
         """Wake the lane of every pending message."""
         for endpoint in await self.store.endpoints():
+            self.wake(endpoint)
+
+    async def look_at_new(self) -> None:
+        """Wake the lane of every message whose wait began lately: the hint about it may have been lost."""
+        for endpoint in await self.store.endpoints_since(self.steady.now() - _LATELY):
             self.wake(endpoint)
 
     def wake(self, endpoint: str) -> None:

@@ -63,6 +63,10 @@ class DeliveryStore(Protocol):
         """Every endpoint that a pending message goes to."""
         ...
 
+    async def endpoints_since(self, at: datetime) -> list[str]:
+        """Those of messages that are pending and whose present wait began behind `at`: new, to be repeated, resent."""
+        ...
+
     async def due(self, endpoint: str, at: datetime, limit: int) -> list[Message]:
         """Pending messages whose time has come, the earliest first, each with `body` left out."""
         ...

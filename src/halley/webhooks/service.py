@@ -9,13 +9,12 @@ from typing import Final
 import msgspec
 
 from halley.clock import Clock
-from halley.errors import HalleyError
 from halley.ids import NewId
-from halley.patience import patiently
+from halley.patience import Troubles, patiently, tended
 from halley.predictions.ports import Hint, MessageWaits
 from halley.predictions.reading import Reader
 from halley.webhooks.courier import Courier, Limits
-from halley.webhooks.feed import Feed
+from halley.webhooks.feed import POLL_SECONDS, Feed
 from halley.webhooks.lanes import Lanes
 from halley.webhooks.ports import DeliveryStore, Door, Pictures
 from halley.webhooks.schedule import Chance, Schedule
@@ -59,8 +58,10 @@ class Webhooks:
         new_id: NewId,
         chance: Chance,
         rules: WebhookRules,
+        troubles: Troubles | None = None,
     ) -> None:
         self._store = store
+        self._troubles = troubles or Troubles()
         self._clock = clock
         self._steady = steady
         self._rules = rules
@@ -119,7 +120,8 @@ class Webhooks:
             self._updates.open(group)
             await self._lanes.open(group)
             group.create_task(self._feed.run())
-            group.create_task(self._tidy())
+            for turn, what in ((self._look, "looking for webhooks"), (self._tidy, "pruning the delivery log")):
+                group.create_task(tended(turn, self._clock, what, self._troubles))
 
     async def drain(self) -> None:
         """Tell what ended just now, let the attempts end that are under way, and begin nothing more.
@@ -142,14 +144,15 @@ class Webhooks:
     async def _is_idle(self) -> bool:
         return self._lanes.is_idle
 
+    async def _look(self) -> None:
+        """Look for messages whose hint was lost."""
+        await self._clock.sleep(POLL_SECONDS)
+        await self._lanes.look_at_new()
+
     async def _tidy(self) -> None:
-        """Forget old lines of the log; look for messages whose hint was lost."""
-        while True:
-            await self._clock.sleep(_TIDY_SECONDS)
-            try:
-                before = self._clock.now() - timedelta(seconds=self._rules.log_seconds)
-                while await self._store.forget(before, _FORGET_AT_ONCE) >= _FORGET_AT_ONCE:
-                    pass
-                await self._lanes.look()
-            except HalleyError as error:
-                _log.warning("the delivery log: %s", error)
+        """Forget old lines of the log."""
+        await self._clock.sleep(_TIDY_SECONDS)
+        before = self._clock.now() - timedelta(seconds=self._rules.log_seconds)
+        while await self._store.forget(before, _FORGET_AT_ONCE) >= _FORGET_AT_ONCE:
+            pass
+        await self._lanes.look()

@@ -549,6 +549,17 @@ async def test_a_message_can_be_sent_again(room: Room) -> None:
     assert await state_of(room, made) is MessageState.DELIVERED
 
 
+async def test_a_message_is_sent_again_though_the_hint_about_it_is_lost(room: Room) -> None:
+    room.receiver.always = 500
+    await room.done()
+    await room.pass_time(100)
+    (*_, last) = await room.log()
+    room.bus.publish = lambda _: None  # type: ignore[method-assign]
+    await room.desk.resend(last.id, "anna")
+    await room.pass_time(2.1)
+    assert len(room.told) == 7
+
+
 async def test_sending_again_while_it_is_pending_makes_it_due_now(room: Room) -> None:
     room.receiver.answers = [500]
     await room.done()

@@ -72,6 +72,11 @@ class MemoryDeliveries:
     async def endpoints(self) -> list[str]:
         return sorted({message.endpoint for message in self.messages.values() if message.next_at is not None})
 
+    async def endpoints_since(self, at: datetime) -> list[str]:
+        waiting = [message for message in self.messages.values() if message.next_at is not None]
+        begun = [(message.endpoint, self._waits_since.get(message.id) or message.next_at) for message in waiting]
+        return sorted({endpoint for endpoint, since in begun if since is not None and since > at})
+
     async def due(self, endpoint: str, at: datetime, limit: int) -> list[Message]:
         found = [
             (message.next_at, number, msgspec.structs.replace(message, body=None))

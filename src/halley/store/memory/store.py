@@ -159,6 +159,12 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryData):
     async def read_log(self, after_offset: int = 0, limit: int = 1000) -> list[Event]:
         return [event for event in self._log if event.offset > after_offset][:limit]
 
+    async def newest_offset(self) -> int:
+        return self._log[-1].offset if self._log else 0
+
+    async def changed_between(self, after: int, up_to: int) -> list[str]:
+        return list({event.prediction_id: None for event in self._log if after < event.offset <= up_to})
+
     # AttendanceStore
 
     @at_once

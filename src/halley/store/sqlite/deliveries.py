@@ -64,6 +64,10 @@ _ENDPOINTS: Final = (
     " AND endpoint > found.endpoint) FROM found WHERE found.endpoint IS NOT NULL)"
     " SELECT endpoint FROM found WHERE endpoint IS NOT NULL"
 )
+_ENDPOINTS_SINCE: Final = (
+    "SELECT DISTINCT endpoint FROM webhook_messages INDEXED BY webhook_messages_waiting"
+    " WHERE next_at IS NOT NULL AND waits_since > ?"
+)
 _RESEND: Final = (
     "UPDATE webhook_messages SET state = 'pending', failures = 0, next_at = ?1, waits_since = ?1"
     " WHERE id = ?2 AND body IS NOT NULL"
@@ -154,6 +158,9 @@ class DeliveryRows(Part):
 
     async def endpoints(self) -> list[str]:
         return [endpoint for (endpoint,) in self._reads.all(_ENDPOINTS)]
+
+    async def endpoints_since(self, at: datetime) -> list[str]:
+        return [endpoint for (endpoint,) in self._reads.all(_ENDPOINTS_SINCE, to_micros(at))]
 
     async def due(self, endpoint: str, at: datetime, limit: int) -> list[Message]:
         return [_message(row) for row in self._reads.all(_DUE, endpoint, to_micros(at), limit)]

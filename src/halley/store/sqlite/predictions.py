@@ -36,6 +36,9 @@ _INSERT_QUEUE: Final = (
     " deadline_at, work_input, context) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _NEWEST_ID: Final = "SELECT max(id) FROM predictions"
+_NEWEST_OFFSET: Final = 'SELECT coalesce(max("offset"), 0) FROM events'
+# along the table: the index by prediction would be read whole to save a sort
+_CHANGED: Final = 'SELECT DISTINCT prediction_id FROM events NOT INDEXED WHERE "offset" > ? AND "offset" <= ?'
 _SELECT_LOG: Final = f'SELECT {EVENT_COLUMNS} FROM events WHERE "offset" > ? ORDER BY "offset" LIMIT ?'
 
 
@@ -96,6 +99,12 @@ class PredictionRows(Part):
 
     async def read_log(self, after_offset: int = 0, limit: int = 1000) -> list[Event]:
         return await self._reads.elsewhere(_read_log, after_offset, limit)
+
+    async def newest_offset(self) -> int:
+        return int(self._reads.one(_NEWEST_OFFSET)[0])
+
+    async def changed_between(self, after: int, up_to: int) -> list[str]:
+        return await self._reads.elsewhere(_changed, after, up_to)
 
     def _give_back(self, created: Created) -> None:
         """The caller of a create went away: nobody would run what it leased."""
@@ -177,6 +186,10 @@ def _cancel(
     canceled = changes.end(connection, book, live, Fact.CANCEL_REQUESTED, at, events=(wish,), reason=reason)
     changes.leave_queue(connection, book, live)
     return Canceled(prediction=canceled, changed=True, was_leased=was_leased)
+
+
+def _changed(connection: sqlite3.Connection, after: int, up_to: int) -> list[str]:
+    return [prediction_id for (prediction_id,) in connection.execute(_CHANGED, (after, up_to))]
 
 
 def _read_log(connection: sqlite3.Connection, after_offset: int, limit: int) -> list[Event]:

@@ -192,6 +192,17 @@ class DeliveryStoreContract(StoreSuite):
         assert await deliveries.next_due_at("b.example:80", now) is None
         assert sorted(await deliveries.endpoints()) == ["b.example:80", ENDPOINT]
 
+    async def test_endpoints_with_a_wait_begun_lately_are_found(self, deliveries: Deliveries, maker: Maker) -> None:
+        now = maker.clock.now()
+        old = self.message(maker, 1, next_at=now - timedelta(seconds=60))
+        new = self.message(maker, 2, endpoint="b.example:80", next_at=now)
+        await deliveries.record([old, new], 1)
+        lately = now - timedelta(seconds=5)
+        assert await deliveries.endpoints_since(lately) == ["b.example:80"]
+        assert sorted(await deliveries.endpoints_since(now - timedelta(seconds=90))) == ["b.example:80", ENDPOINT]
+        assert await deliveries.resend(old.id, now) is not None
+        assert sorted(await deliveries.endpoints_since(lately)) == ["b.example:80", ENDPOINT]
+
     async def test_a_settled_message_is_due_no_more(self, deliveries: Deliveries, maker: Maker) -> None:
         message = self.message(maker)
         await deliveries.record([message], 1)

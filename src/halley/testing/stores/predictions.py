@@ -312,6 +312,21 @@ class PredictionStoreContract(StoreSuite):
         assert await store.read_log(log[1].offset) == log[2:]
         assert await store.read_log(log[0].offset, 2) == log[1:3]
 
+    async def test_what_has_changed_between_two_looks_is_found(self, store: Store, maker: Maker) -> None:
+        assert await store.newest_offset() == 0
+        first = await leased(store, maker)
+        second = await leased(store, maker)
+        before = await store.newest_offset()
+        assert await store.changed_between(before, before) == []
+        await store.append_events(second, [maker.started(), maker.said("one")])
+        middle = await store.newest_offset()
+        await store.append_events(first, [maker.started()])
+        after = await store.newest_offset()
+        assert (await store.read_log())[-1].offset == after
+        assert await store.changed_between(before, middle) == [second.prediction_id]
+        assert await store.changed_between(middle, after) == [first.prediction_id]
+        assert sorted(await store.changed_between(0, after)) == sorted([first.prediction_id, second.prediction_id])
+
     async def test_a_reader_of_the_log_misses_nothing_while_many_write(self, store: Store, maker: Maker) -> None:
         await store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
         seen: list[Event] = []

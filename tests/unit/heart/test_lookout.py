@@ -1,0 +1,141 @@
+"""Changes whose hint was lost: one look for all who wait, counted from the last look."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from halley.events.hub import Hub
+from halley.events.lookout import POLL_SECONDS, Lookout
+from halley.predictions.ports import Changed
+from halley.testing.clock import FakeClock
+
+pytestmark = pytest.mark.anyio
+
+
+class Log:
+    """Facts about predictions, one offset each; counts how it is asked."""
+
+    def __init__(self) -> None:
+        self.facts: list[str] = []
+        self.looks = 0
+        self.searches = 0
+
+    async def newest_offset(self) -> int:
+        self.looks += 1
+        return len(self.facts)
+
+    async def changed_between(self, after: int, up_to: int) -> list[str]:
+        self.searches += 1
+        return sorted(set(self.facts[after:up_to]))
+
+
+class Woken:
+    """Who was woken, how often."""
+
+    def __init__(self, hub: Hub, *names: str) -> None:
+        self.counts = dict.fromkeys(names, 0)
+        for name in names:
+            hub.listen(name, lambda name=name: self._wake(name))  # type: ignore[misc]
+
+    def _wake(self, name: str) -> None:
+        self.counts[name] += 1
+
+
+async def opened(log: Log, hub: Hub) -> tuple[Lookout, FakeClock]:
+    clock = FakeClock()
+    lookout = Lookout(log=log, clock=clock)
+    lookout.tell(hub.look, is_wanted=lambda: hub.has_readers)
+    await lookout.open()
+    return lookout, clock
+
+
+async def test_only_who_waits_for_what_changed_is_woken(anyio_backend: str) -> None:
+    log, hub = Log(), Hub()
+    log.facts += ["old"]
+    lookout, _ = await opened(log, hub)
+    woken = Woken(hub, "old", "new", "other")
+    log.facts += ["new", "new", "stranger"]
+    await lookout.look()
+    await lookout.look()
+    assert woken.counts == {"old": 0, "new": 1, "other": 0}
+
+
+async def test_many_who_wait_cost_one_step_of_an_index(anyio_backend: str) -> None:
+    log, hub = Log(), Hub()
+    lookout, _ = await opened(log, hub)
+    woken = Woken(hub, *map(str, range(5000)))
+    for _ in range(10):
+        await lookout.look()
+    assert (log.looks, log.searches) == (11, 0)
+    log.facts += ["17"]
+    await lookout.look()
+    assert (log.looks, log.searches, sum(woken.counts.values())) == (12, 1, 1)
+
+
+async def test_what_happens_while_nobody_waits_is_not_searched(anyio_backend: str) -> None:
+    log, hub = Log(), Hub()
+    lookout, _ = await opened(log, hub)
+    log.facts += ["a"] * 1000
+    await lookout.look()
+    woken = Woken(hub, "a")
+    await lookout.look()
+    assert (log.searches, woken.counts) == (0, {"a": 0})
+    log.facts += ["a"]
+    await lookout.look()
+    assert (log.searches, woken.counts) == (1, {"a": 1})
+
+
+async def test_who_comes_while_it_looks_misses_nothing(anyio_backend: str) -> None:
+    hub = Hub()
+
+    class Slow(Log):
+        async def newest_offset(self) -> int:
+            newest = await super().newest_offset()
+            if late:
+                Woken(hub, "a")  # it reads what is there now, and waits for what comes
+                self.facts += ["a"]
+            return newest
+
+    late: list[Any] = []
+    log = Slow()
+    lookout, _ = await opened(log, hub)
+    late.append(1)
+    await lookout.look()
+    late.clear()
+    woken = Woken(hub, "a")
+    await lookout.look()
+    assert woken.counts == {"a": 1}
+
+
+async def test_the_time_counts_from_the_last_look_whatever_hints_come(anyio_backend: str) -> None:
+    log, hub = Log(), Hub()
+    lookout, clock = await opened(log, hub)
+    woken = Woken(hub, "a", "b")
+    turn = asyncio.ensure_future(lookout.turn())
+    log.facts += ["a"]
+    for _ in range(int(POLL_SECONDS / 0.1)):
+        await asyncio.sleep(0)
+        assert not turn.done()
+        hub.receive(Changed("b"))
+        clock.advance(0.1 + 1e-9)
+    await asyncio.wait_for(turn, 5)
+    assert woken.counts["a"] == 1
+
+
+async def test_a_look_that_fails_is_made_good_by_the_next(anyio_backend: str) -> None:
+    class Broken(Log):
+        async def changed_between(self, after: int, up_to: int) -> list[str]:
+            if not self.searches:
+                self.searches += 1
+                raise OSError("the disk")
+            return await super().changed_between(after, up_to)
+
+    log, hub = Broken(), Hub()
+    lookout, _ = await opened(log, hub)
+    woken = Woken(hub, "a")
+    log.facts += ["a"]
+    with pytest.raises(OSError, match="the disk"):
+        await lookout.look()
+    await lookout.look()
+    assert woken.counts == {"a": 1}
