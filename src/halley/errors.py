@@ -16,6 +16,7 @@ HalleyError
 │   └── AddressRefused     an outbound address the operator does not allow
 ├── Busy               may work later; carries how long to wait
 │   ├── QueueFull          the account has too many waiting predictions
+│   ├── BodiesFull         the key has too large bodies on their way
 │   ├── Overloaded         the whole server has
 │   └── StorageFull        no room on the disk
 ├── ModelBroken        the model is configured here, but cannot run until somebody repairs it
@@ -147,6 +148,12 @@ class QueueFull(Busy):
     """The account has as many waiting predictions as it may have."""
 
     code = "queue_full"
+
+
+class BodiesFull(Busy):
+    """The key has request bodies on their way that are as large as they may be together."""
+
+    code = "bodies_full"
 
 
 class Overloaded(Busy):

@@ -3,17 +3,19 @@
 import json
 
 import pytest
+from msgspec import structs
 
 from api.world import World
-from halley.api import strict_json
+from halley import strict_json
 from halley.errors import BadRequest, InputInvalid, TooLarge
 from halley.settings import Limits
 
 MIB = 2**20
+LIMITS = Limits()
 
 
 def parse(body: bytes) -> object:
-    return strict_json.parse(body, limit_bytes=32 * MIB, max_depth=64)
+    return strict_json.parse(body, LIMITS)
 
 
 def inside(value: bytes) -> bytes:
@@ -164,6 +166,6 @@ def test_depth_counts_levels() -> None:
 
 def test_errors_have_their_own_kinds() -> None:
     with pytest.raises(TooLarge):
-        strict_json.parse(b"[1,2,3]", limit_bytes=3, max_depth=64)
+        strict_json.parse(b"[1,2,3]", structs.replace(LIMITS, json_body_bytes=3))
     with pytest.raises(InputInvalid):
         parse(b"[18446744073709551616]")

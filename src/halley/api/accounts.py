@@ -6,7 +6,7 @@ import msgspec
 
 from halley.api import present, wire
 from halley.api.asgi import Answer, Call, json_answer
-from halley.api.bodies import read_object, text_member
+from halley.api.bodies import read_small_object, text_member
 from halley.api.parts import Parts
 from halley.api.present import encode
 from halley.api.problems import all_invalid, invalid
@@ -37,7 +37,7 @@ async def list_keys(call: Call, parts: Parts) -> Answer:  # noqa: ARG001
 
 async def create_key(call: Call, parts: Parts) -> Answer:
     """Make a key; its token is in this answer and nowhere else."""
-    members, _ = await read_object(call, parts.limits)
+    members = await read_small_object(call, parts)
     username = text_member(members, "username") if "username" in members else call.identity.account.username
     name = text_member(members, "name", required=False)
     if len(name) > _NAME_LIMIT:
@@ -50,7 +50,7 @@ async def create_key(call: Call, parts: Parts) -> Answer:
 
 async def change_key(call: Call, parts: Parts) -> Answer:
     """Change some of a key's options, from now on."""
-    members, _ = await read_object(call, parts.limits)
+    members = await read_small_object(call, parts)
     if "options" not in members:
         raise invalid("required", "options", f"name the options to change: {_OPTION_NAMES}")
     key, account = await parts.keys.change_options(call.params[0], _option_changes(members["options"]))

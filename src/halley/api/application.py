@@ -167,6 +167,9 @@ class Api:
             return exchange, await self._routed(call, found.place, _route(found.place, call.method))
         except Exception as error:  # noqa: BLE001  # the last resort: whatever is left becomes a 500 with an id
             return exchange, _refusal(error, exchange)
+        finally:
+            if call.held_body is not None:
+                call.held_body.release()
 
     async def finish(self, exchange: Exchange, outcome: Outcome, scope: Scope, receive: Receive, send: Send) -> None:
         """Send what came of a request; the last three are those of ASGI."""

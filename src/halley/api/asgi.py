@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from halley.api.budget import HeldBody
 from halley.api.sendfile import FileBody
 from halley.errors import BadRequest, NotAuthenticated
 from halley.keys.service import Identity
@@ -90,6 +91,7 @@ class Call:
         "_identity",
         "family",
         "headers",
+        "held_body",
         "method",
         "params",
         "receive",
@@ -113,6 +115,7 @@ class Call:
         self.family = ""
         self.params: tuple[str, ...] = ()
         self._identity: Identity | None = None
+        self.held_body: HeldBody | None = None  # released when the answer is made
 
     @property
     def identity(self) -> Identity:

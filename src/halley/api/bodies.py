@@ -5,8 +5,10 @@ from typing import Any, Final
 
 import msgspec
 
-from halley.api import strict_json
+from halley import strict_json
 from halley.api.asgi import Call, Variant
+from halley.api.budget import HeldBody
+from halley.api.parts import Parts
 from halley.api.problems import all_invalid, invalid
 from halley.errors import BadRequest, InvalidField, TooLarge
 from halley.predictions.service import CreateRequest
@@ -14,6 +16,7 @@ from halley.settings import Limits
 from halley.webhooks.events import WebhookEvent
 
 WEBHOOK_EVENTS: Final = tuple(WebhookEvent)
+_SMALL_BYTES: Final = 64 * 1024
 UrlFault = Callable[[object], str | None]
 """Why a create may not name this webhook, or None."""
 
@@ -26,48 +29,66 @@ class _Envelope(msgspec.Struct):
 _envelope: Final = msgspec.json.Decoder(_Envelope).decode
 
 
-async def read_body(call: Call, limit_bytes: int) -> bytes:
-    """The whole body.
+async def read_body(call: Call, held: HeldBody, limit_bytes: int) -> bytes:
+    """The whole body, which counts as `held` while it arrives.
 
     Raises:
         TooLarge: as soon as it is clear.
         BadRequest: the client went away before its end.
+        BodiesFull, Overloaded: too much is held already.
     """
     length = call.headers.get(b"content-length", b"")
     if length.isdigit() and int(length) > limit_bytes:
         raise strict_json.too_large(limit_bytes)
     message = await call.receive()
     body: bytes = message.get("body", b"")
+    held.grow(len(body))
     if message.get("more_body", False):
-        body = await _rest(call, body, limit_bytes)
+        body = await _rest(call, held, body, limit_bytes)
     elif message["type"] == "http.disconnect":
         raise BadRequest("The connection ended before the body did.")
     return body
 
 
-async def _rest(call: Call, first: bytes, limit_bytes: int) -> bytes:
+async def _rest(call: Call, held: HeldBody, first: bytes, limit_bytes: int) -> bytes:
     body = bytearray(first)
     while True:
         message = await call.receive()
         if message["type"] == "http.disconnect":
             raise BadRequest("The connection ended before the body did.")
-        body += message.get("body", b"")
-        if len(body) > limit_bytes:
+        piece = message.get("body", b"")
+        if len(body) + len(piece) > limit_bytes:
             raise strict_json.too_large(limit_bytes)
+        held.grow(len(piece))
+        body += piece
         if not message.get("more_body", False):
             return bytes(body)
 
 
-async def read_object(call: Call, limits: Limits) -> tuple[dict[str, Any], bytes]:
+async def read_object(call: Call, parts: Parts) -> tuple[dict[str, Any], bytes]:
     """The JSON object in the body, and the body itself. No body at all counts as `{}`.
 
     Raises:
         BadRequest, TooLarge, InputInvalid: see strict_json.parse.
+        BodiesFull, Overloaded: see read_body.
     """
-    body = await read_body(call, limits.json_body_bytes)
+    return await _read_object(call, parts, parts.limits)
+
+
+async def read_small_object(call: Call, parts: Parts) -> dict[str, Any]:
+    """The same for an operation whose body holds a few short values. Raises as `read_object` does."""
+    limits = parts.limits
+    small = min(limits.json_body_bytes, _SMALL_BYTES)
+    members, _ = await _read_object(call, parts, msgspec.structs.replace(limits, json_body_bytes=small))
+    return members
+
+
+async def _read_object(call: Call, parts: Parts, limits: Limits) -> tuple[dict[str, Any], bytes]:
+    held = call.held_body = parts.bodies.hold(call.identity.key.id)
+    body = await read_body(call, held, limits.json_body_bytes)
     if not body.strip():
         return {}, b"{}"
-    value = strict_json.parse(body, limit_bytes=limits.json_body_bytes, max_depth=limits.json_depth)
+    value = strict_json.parse(body, limits)
     if not isinstance(value, dict):
         raise BadRequest("The body must be a JSON object.")
     return value, body

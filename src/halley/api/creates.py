@@ -57,7 +57,7 @@ async def create_for_model(call: Call, parts: Parts) -> Answer:
 async def _create(call: Call, parts: Parts, reference: str | None) -> Answer:
     if parts.is_draining:
         raise Overloaded("The server is stopping and takes no new predictions.")
-    members, body = await read_object(call, parts.limits)
+    members, body = await read_object(call, parts)
     prefer = call.joined(b"prefer")
     wait, abandoned = wait_seconds(prefer, parts.limits.wait_create_max_seconds), cancel_abandoned(prefer)
     cancel_after = cancel_after_seconds(call.header(b"cancel-after"))

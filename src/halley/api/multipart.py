@@ -14,7 +14,7 @@ from anyio import to_thread
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
-from halley.api import strict_json
+from halley import strict_json
 from halley.api.asgi import Call
 from halley.api.present import encode
 from halley.api.problems import invalid
@@ -25,6 +25,7 @@ from halley.settings import Limits
 _IN_MEMORY_BYTES: Final = 2**20
 _FIELD_BYTES: Final = 64 * 1024  # of all fields together
 _PARTS: Final = 200
+_CONTENT_TYPE_BYTES: Final = 1024  # a boundary has at most 70
 _DEFAULT_TYPE: Final = "application/octet-stream"
 _BRACKETS: Final = re.compile(r"\[([^\[\]]{1,200})\]")
 
@@ -63,14 +64,18 @@ class Upload:
         found: Any = {}
         if text:
             try:
-                found = strict_json.parse(text, limit_bytes=_FIELD_BYTES, max_depth=limits.json_depth)
+                found = strict_json.parse(text, limits)
             except BadRequest:  # it speaks of the body, which is not JSON here
                 found = None
         if not isinstance(found, dict):
             raise invalid("type", "metadata", "must be a JSON object that has no name twice")
         for name, value in self.fields.items():
             if name.startswith("metadata["):
-                _put(found, _BRACKETS.findall(name), value.decode("utf-8", "replace"))
+                names = _BRACKETS.findall(name)
+                if len(names) > limits.json_depth:
+                    fault = f"is nested deeper than {limits.json_depth} levels (setting limits.json_depth)"
+                    raise invalid("depth", "metadata", fault)
+                _put(found, names, value.decode("utf-8", "replace"))
         return {name: value if isinstance(value, str) else encode(value).decode() for name, value in found.items()}
 
     def add(self, data: memoryview) -> None:
@@ -118,7 +123,10 @@ async def read_upload(call: Call, limits: Limits, folder: Path | None = None) ->
         TooLarge: the content or a field is over its limit; told as soon as it is clear.
         InputInvalid: there is no part `content`.
     """
-    kind, options = parse_options_header(call.headers.get(b"content-type"))
+    content_type = call.headers.get(b"content-type", b"")
+    if len(content_type) > _CONTENT_TYPE_BYTES:
+        raise BadRequest(f"The header Content-Type is longer than {_CONTENT_TYPE_BYTES} bytes.")
+    kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary", b"")
     if kind != b"multipart/form-data" or not boundary:
         raise BadRequest("Send the file as multipart/form-data with a boundary, in a part named `content`.")

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, get_args
 
 from halley.api.batches import Batches
+from halley.api.budget import BodyBudget
 from halley.api.cache import AnswerCache, DeliveredFiles
 from halley.api.encoded import EncodedAnswers
 from halley.api.holds import Holds
@@ -136,6 +137,10 @@ class Parts:
             data_ends=data_ends,
             clock=clock,
             why_starting=why_starting,
+        )
+        self.bodies = BodyBudget(
+            total_bytes=settings.limits.bodies_bytes,
+            per_key_bytes=settings.limits.bodies_per_key_bytes,
         )
         self.cache = AnswerCache()
         self.delivered = DeliveredFiles()

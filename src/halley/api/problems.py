@@ -14,6 +14,7 @@ from halley.api.wire import Problem
 from halley.errors import (
     AddressRefused,
     BadRequest,
+    BodiesFull,
     Busy,
     Conflict,
     CreateInFlight,
@@ -54,6 +55,7 @@ STATUS: Final[dict[type[HalleyError], tuple[HTTPStatus, str]]] = {
     TooLarge: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Payload too large"),
     Refused: (HTTPStatus.UNPROCESSABLE_ENTITY, "Refused"),
     QueueFull: (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests"),
+    BodiesFull: (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests"),
     Overloaded: (HTTPStatus.SERVICE_UNAVAILABLE, "Service unavailable"),
     StorageFull: (HTTPStatus.SERVICE_UNAVAILABLE, "Service unavailable"),
     Busy: (HTTPStatus.SERVICE_UNAVAILABLE, "Service unavailable"),

@@ -10,7 +10,7 @@ import msgspec
 
 from halley.api import wire
 from halley.api.asgi import Answer, Call, json_answer
-from halley.api.bodies import read_object
+from halley.api.bodies import read_small_object
 from halley.api.following import HELLO, KEEP_ALIVE, KEEP_ALIVE_SECONDS, frame, open_stream, wants_stream
 from halley.api.holds import GONE_KEY
 from halley.api.paging import page_link, read_cursor, read_limit, read_time, read_whole_number
@@ -37,7 +37,7 @@ async def get_secret(call: Call, parts: Parts) -> Answer:
 
 async def rotate_secret(call: Call, parts: Parts) -> Answer:
     """Replace the secret; both sign until the overlap is over."""
-    members, _ = await read_object(call, parts.limits)
+    members = await read_small_object(call, parts)
     try:
         wanted = msgspec.convert(members, wire.RotateWebhookSecret)
     except msgspec.ValidationError as error:

@@ -1,16 +1,18 @@
-"""Input against a version's schema. All faults at once, in the words of the contract (section 4).
+"""Input against a version's schema: its faults all at once, in the words of the contract (section 4).
 
 The schema comes from a model, so it is not trusted to be kind: references stay inside the document and patterns run
 on an engine without backtracking.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import jsonschema_rs
 import msgspec
 
 from halley.errors import InvalidField, Unusable
+from halley.models.faults import LISTED, FaultFinder, Faults, field_at, short
 
 REDACTED: Final = "[REDACTED]"  # contract section 6.2, secret inputs
 
@@ -27,11 +29,9 @@ class InputSchema:
         try:
             schemas: dict[str, Any] = msgspec.json.decode(document)["components"]["schemas"]
             properties = schemas["Input"].get("properties", {})
-            self._validator = jsonschema_rs.Draft202012Validator(
-                {"$ref": "#/components/schemas/Input", "components": {"schemas": _json_schema(schemas)}},
-                pattern_options=jsonschema_rs.RegexOptions(),
-                retriever=_no_retrieval,
-            )
+            rules = _json_schema(schemas)
+            make = partial(_compiled, rules)
+            self._validator = make({"$ref": "#/components/schemas/Input"})
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise Unusable(f"the model's OpenAPI document has no usable Input schema: {error}") from error
         self.names: Final = frozenset(properties)
@@ -39,24 +39,25 @@ class InputSchema:
         self.secret_names: Final = frozenset(
             name for name, rule in properties.items() if _holds(rule, schemas, set(), _is_secret)
         )
+        self._finder = FaultFinder(rules, make, self.secret_names)
 
-    def faults(self, value: Mapping[str, Any]) -> tuple[InvalidField, ...]:
-        """Every way in which the input breaks the schema; empty if it is valid."""
-        if self._validator.is_valid(value):
-            return ()
-        return tuple(_fault(error, self.secret_names) for error in self._validator.iter_errors(value))
+    def faults(self, value: Mapping[str, Any], most: int = LISTED) -> tuple[InvalidField, ...]:
+        """The ways in which the input breaks the schema: at most so many, and how many more; empty if it is valid."""
+        return () if self._validator.is_valid(value) else self._finder.find(value, most)
 
     def unknown_names(self, value: Mapping[str, Any]) -> list[str]:
         """Members that the schema does not know. They are ignored by default (contract D21)."""
         return [name for name in value if name not in self.names]
 
     @staticmethod
-    def unknown_faults(names: list[str]) -> tuple[InvalidField, ...]:
+    def unknown_faults(names: list[str], most: int = LISTED) -> tuple[InvalidField, ...]:
         """Unknown members as faults, for servers that are strict about them."""
-        return tuple(
-            InvalidField(type="unknown_input", field=f"input.{name}", description=f"there is no input {name}")
-            for name in names
-        )
+        found = Faults(most)
+        for name in names[:most]:
+            text = f"there is no input {short(name)}"
+            found.add(InvalidField(type="unknown_input", field=field_at([name]), description=text))
+        found.count(len(names[most:]))
+        return found.all()
 
     def redacted(self, value: Mapping[str, Any]) -> dict[str, Any] | None:
         """The input as everybody may see it, or None if it holds no secret."""
@@ -71,13 +72,13 @@ class AnyInput:
     Which texts are secrets is not known either, so none is shown.
     """
 
-    def faults(self, value: Mapping[str, Any]) -> tuple[InvalidField, ...]:  # noqa: ARG002
+    def faults(self, value: Mapping[str, Any], most: int = LISTED) -> tuple[InvalidField, ...]:  # noqa: ARG002
         return ()
 
     def unknown_names(self, value: Mapping[str, Any]) -> list[str]:  # noqa: ARG002
         return []
 
-    def unknown_faults(self, names: list[str]) -> tuple[InvalidField, ...]:  # noqa: ARG002
+    def unknown_faults(self, names: list[str], most: int = LISTED) -> tuple[InvalidField, ...]:  # noqa: ARG002
         return ()
 
     def redacted(self, value: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -102,6 +103,14 @@ def _without_texts(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _without_texts(member) for name, member in value.items()}
     return value
+
+
+def _compiled(schemas: Any, rule: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(
+        {**rule, "components": {"schemas": schemas}},
+        pattern_options=jsonschema_rs.RegexOptions(),
+        retriever=_no_retrieval,
+    )
 
 
 def _no_retrieval(reference: str) -> Any:
@@ -131,23 +140,6 @@ def _holds(rule: Any, schemas: Mapping[str, Any], seen: set[str], is_it: Callabl
         if _holds(schemas[name], schemas, seen, is_it):
             return True
     return any(_holds(item, schemas, seen, is_it) for item in rule.values())
-
-
-def _fault(error: jsonschema_rs.ValidationError, secret_names: frozenset[str]) -> InvalidField:
-    kind = str(error.kind.name) if hasattr(error.kind, "name") else str(error.kind)
-    path = [str(step) for step in error.instance_path]
-    message = str(error.message)
-    if kind == "required":
-        name = getattr(error.kind, "property", None) or message.split('"')[1]
-        return InvalidField(type="required", field=".".join(["input", *path]), description=f"{name} is required")
-    if path and path[0] in secret_names:  # its message quotes the value
-        return InvalidField(type=kind, field=".".join(["input", *path]), description=f"breaks the rule {kind!r}")
-    return InvalidField(type=kind, field=".".join(["input", *path]), description=_short(message))
-
-
-def _short(message: str, limit: int = 300) -> str:
-    # a data: URL of megabytes inside an error helps nobody
-    return message if len(message) <= limit else f"{message[: limit // 2]} ... {message[-limit // 2 :]}"
 
 
 def _json_schema(node: Any) -> Any:

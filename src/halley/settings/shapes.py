@@ -82,6 +82,10 @@ class Limits(Part, frozen=True, kw_only=True):
 
     json_body_bytes: Positive = 32 * MIB
     json_depth: Positive = 64
+    json_values: Positive = 1_000_000
+    bodies_bytes: Positive = 256 * MIB  # of all requests that are being taken
+    bodies_per_key_bytes: Positive = 64 * MIB
+    listed_faults: Positive = 100
     upload_bytes: Positive = 100 * MIB
     file_name_bytes: Positive = 255
     inline_data_bytes: Positive = 16 * MIB

@@ -1,0 +1,156 @@
+"""JSON at the door: what two parsers could read in two ways, and what could not be written out again, is refused.
+
+The decoder itself refuses NaN, other encodings, bad UTF-8, lone surrogates and raw control characters. What it lets
+pass is looked for here in the text without its strings: number of values, depth, duplicate names, NUL, huge integers.
+Each step takes time in proportion to the text, and the number of values is known before anything is decoded.
+
+Source: design section 7, limits; contract section 16, points 5 and 6.
+"""
+
+import re
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from halley.errors import BadRequest, InputInvalid, InvalidField, TooLarge
+
+HEAVY_BYTES: Final = 2**20
+HEAVY_VALUES: Final = 4000  # decoded and checked in about 5 ms at worst
+_LIGHT_BYTES: Final = 2 * HEAVY_VALUES  # too short for so many values
+
+# Escapes are taken away before, so that a string ends at the next quote. One that does not end at all must match as
+# well: else the search would begin again at each quote behind it.
+_STRING: Final = re.compile(rb'"[^"]*"?')
+_LONG: Final = re.compile(rb"(?<![\d.eE+\-])-?\d{19,}(?![\d.eE])")
+_SPACE: Final = b" \t\r\n"
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
+_MIN_INTEGER: Final = -(2**63)
+_MAX_INTEGER: Final = 2**64 - 1
+
+decode: Final = msgspec.json.Decoder().decode
+
+
+class JsonLimits(Protocol):
+    """What a JSON text may be; `settings.Limits` has these members."""
+
+    @property
+    def json_body_bytes(self) -> int: ...
+
+    @property
+    def json_depth(self) -> int: ...
+
+    @property
+    def json_values(self) -> int: ...
+
+
+def parse(body: bytes, limits: JsonLimits) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        TooLarge: too long, or too many values.
+        BadRequest: not JSON, or JSON that is not safe to keep.
+        InputInvalid: an integer that does not fit into 64 bits.
+    """
+    if len(body) > limits.json_body_bytes:
+        raise too_large(limits.json_body_bytes)
+    text = _without_escapes(body)
+    if text.count(b'"') > 4 * limits.json_values:  # that many strings cannot fit the limit; spare the search its list
+        raise _too_many(limits.json_values)
+    bare = _STRING.sub(b'"', text)
+    _check_counts(bare, limits)
+    value = _decoded(body)
+    if b"\\u0000" in text:
+        raise BadRequest("The JSON body holds the character NUL (\\u0000), which cannot be stored.")
+    if _members(value, bare.count(b"{")) != bare.count(b":"):
+        raise BadRequest("An object in the JSON body has the same name twice.")
+    if not all(_fits(number[0]) for number in _LONG.finditer(bare)):
+        fault = "an integer does not fit into 64 bits; send it as a string or a float"
+        raise InputInvalid((InvalidField(type="integer", field="input", description=fault),))
+    return value
+
+
+def too_large(limit_bytes: int) -> TooLarge:
+    """The refusal of a body over the limit."""
+    return TooLarge(f"The body is larger than {limit_bytes} bytes (setting limits.json_body_bytes).")
+
+
+def is_heavy(text: bytes) -> bool:
+    """Whether it may take more than a few milliseconds to decode and check this JSON text. Cheap for short ones.
+
+    A value that is not the first of its list or object has a comma before it; a comma inside a string counts as well.
+    """
+    if len(text) <= _LIGHT_BYTES:
+        return False
+    return len(text) > HEAVY_BYTES or text.count(b",") + text.count(b"[") + text.count(b"{") > HEAVY_VALUES
+
+
+def is_deeper(text: bytes, depth: int) -> bool:
+    """Whether a JSON text nests lists and objects deeper than this."""
+    if text.count(b"{") + text.count(b"[") <= depth:
+        return False
+    return _nests_deeper(_STRING.sub(b'"', _without_escapes(text)), depth)
+
+
+def _without_escapes(text: bytes) -> bytes:
+    return text.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in text else text
+
+
+def _check_counts(bare: bytes, limits: JsonLimits) -> None:
+    opened = bare.count(b"{") + bare.count(b"[")
+    values = 1 + bare.count(b",") + opened
+    if values > limits.json_values:  # each list and object was taken for one with a member
+        dense = bare.translate(None, _SPACE)
+        if values - dense.count(b"[]") - dense.count(b"{}") > limits.json_values:
+            raise _too_many(limits.json_values)
+    if opened > limits.json_depth and _nests_deeper(bare, limits.json_depth):
+        raise BadRequest(
+            f"The JSON body is nested deeper than {limits.json_depth} levels (setting limits.json_depth), "
+            "or its brackets do not match."
+        )
+
+
+def _too_many(limit: int) -> TooLarge:
+    return TooLarge(
+        f"The JSON body holds more than {limit} values (setting limits.json_values). "
+        "Upload large data as a file with POST /v1/files and pass its URL."
+    )
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return decode(body)
+    except UnicodeDecodeError as error:
+        raise BadRequest("The body is not UTF-8.") from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadRequest(f"The body is not JSON: {error}") from error
+
+
+def _nests_deeper(bare: bytes, max_depth: int) -> bool:
+    """Whether the brackets nest deeper, or do not match (then it is no JSON either)."""
+    rest = bare.translate(_ONE_KIND, _NO_BRACKETS)
+    for _ in range(max_depth):  # each round takes off the innermost level
+        shorter = rest.replace(b"[]", b"")
+        if len(shorter) == len(rest):
+            break
+        rest = shorter
+    return len(rest) > 0
+
+
+def _members(value: Any, objects: int) -> int:
+    """How many names the objects inside have in all; stops once it has seen that many objects."""
+    count = 0
+    waiting = [value]
+    while waiting and objects:
+        node = waiting.pop()
+        if type(node) is dict:
+            objects -= 1
+            count += len(node)
+            waiting.extend([item for item in node.values() if type(item) is dict or type(item) is list])
+        elif type(node) is list:
+            waiting.extend([item for item in node if type(item) is dict or type(item) is list])
+    return count
+
+
+def _fits(number: bytes) -> bool:
+    return len(number) <= 21 and _MIN_INTEGER <= int(number) <= _MAX_INTEGER
