@@ -12,6 +12,7 @@ from halley.api.present import encode
 from halley.api.problems import all_invalid, invalid
 from halley.errors import InvalidField
 from halley.keys.records import DEFAULT_SCOPES, KeyOptions, Scope
+from halley.keys.tokens import DEFAULT_PREFIX
 
 _HARDWARE: Final = encode([wire.Hardware(name="CPU", sku="cpu")])
 _NAME_LIMIT: Final = 200
@@ -43,7 +44,9 @@ async def create_key(call: Call, parts: Parts) -> Answer:
     if len(name) > _NAME_LIMIT:
         raise invalid("max_length", "name", f"must be at most {_NAME_LIMIT} characters")
     options = KeyOptions().changed(_option_changes(members.get("options")))
-    token, key = await parts.keys.issue(username, name, _scopes(members.get("scopes")), options=options)
+    prefix = text_member(members, "prefix", required=False).removesuffix("_") or DEFAULT_PREFIX
+    scopes = _scopes(members.get("scopes"))
+    token, key = await parts.keys.issue(username, name, scopes, options=options, prefix=prefix)
     headers = [(b"location", f"{call.variant.base}/keys/{key.id}".encode()), (b"cache-control", b"no-store")]
     return json_answer(encode(present.new_key(key, username, token)), 201, headers)
 

@@ -37,6 +37,7 @@ from halley.api.pictures import Pictures
 from halley.api.problems import internal_problem, method_not_allowed, problem_of, unknown_path
 from halley.api.routes import routes_of
 from halley.api.routing import Place, Route, Router
+from halley.api.withheld import withholding
 from halley.assets.files import Files
 from halley.assets.links import LinkSigner
 from halley.assets.ports import Blobs
@@ -205,6 +206,8 @@ class Api:
         if route.scope is not None:
             call.identity = await self._identify(call.headers, route.scope)
         call.variant = self.variants.of_scope(call.scope, call.headers, call.family)
+        if route.scope is not None and not call.identity.may(KeyScope.READ):
+            call.variant = withholding(call.variant, call.identity.key.id)
         return await route.handler(call, self.parts)
 
     async def _identify(self, headers: Mapping[bytes, bytes], scope: KeyScope) -> Identity:

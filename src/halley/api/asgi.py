@@ -72,6 +72,7 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     family: str  # "" or "/replicate"
     data_urls: bool
     expose_aborted: bool
+    own_key: str | None = None  # of a caller that may not read: what others gave, and what came of it, is withheld
 
     @property
     def link_base(self) -> str:

@@ -12,6 +12,7 @@ from msgspec import UNSET, Raw
 from halley.api import wire
 from halley.api.asgi import Variant
 from halley.api.capabilities import page_token
+from halley.api.withheld import withheld
 from halley.assets.links import LinkSigner
 from halley.assets.ports import Blobs, StoredFile
 from halley.clock import Clock, rfc3339
@@ -88,6 +89,8 @@ class Presenter:
             # one client raises on `aborted`, the others poll for ever (contract D3)
             shown.status = "canceled"
             shown.error = None
+        if variant.own_key is not None:
+            return withheld(shown, is_own=row.key_id == variant.own_key)
         return shown
 
     def starting_reason(self, row: Prediction) -> str | None:

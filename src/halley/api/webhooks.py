@@ -17,6 +17,7 @@ from halley.api.paging import page_link, read_cursor, read_limit, read_time, rea
 from halley.api.parts import Parts
 from halley.api.present import encode
 from halley.api.problems import invalid
+from halley.api.withheld import require_read
 from halley.clock import rfc3339
 from halley.errors import BadRequest, NotFound
 from halley.ids import is_id
@@ -31,12 +32,14 @@ _NO_STORE: Final = (b"cache-control", b"no-store")
 
 async def get_secret(call: Call, parts: Parts) -> Answer:
     """Row 31."""
+    require_read(call)
     secret = await parts.webhooks.secret(call.account_id)
     return json_answer(encode(wire.WebhookSecret(key=secret)), headers=[_NO_STORE])
 
 
 async def rotate_secret(call: Call, parts: Parts) -> Answer:
     """Replace the secret; both sign until the overlap is over."""
+    require_read(call)
     members = await read_small_object(call, parts)
     try:
         wanted = msgspec.convert(members, wire.RotateWebhookSecret)
@@ -79,6 +82,7 @@ async def get_delivery(call: Call, parts: Parts) -> Answer:
 
 async def resend(call: Call, parts: Parts) -> Answer:
     """Send the message of a delivery again: the same id and body, a fresh signature."""
+    require_read(call)
     message = await parts.webhooks.resend(_id(call), call.account_id)
     return json_answer(encode(_message(message)), 202)
 

@@ -404,6 +404,7 @@ class CreateKey(msgspec.Struct, kw_only=True):
     name: Annotated[str, msgspec.Meta(max_length=200)] = ""
     scopes: Annotated[list[Literal["read", "write", "admin"]], msgspec.Meta(min_length=1)] | None = None  # read, write
     options: KeyOptions | None = None
+    prefix: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9]{0,15}_?$")] | None = None  # how it begins; hly
 
 
 class ChangeKey(msgspec.Struct, kw_only=True):

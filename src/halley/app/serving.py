@@ -20,9 +20,9 @@ from halley.app.parts import OpenStore, Parts, build
 from halley.app.tls import Tls, Trust, open_tls
 from halley.app.wanted import Wanted, wanted_models
 from halley.clock import SystemClock
-from halley.errors import Unusable
+from halley.errors import HalleyError, Unusable
 from halley.patience import tended
-from halley.settings import Settings, process_environ
+from halley.settings import Settings, SettingsError, process_environ
 from halley.store.folder import DataFolder, hold
 from halley.store.sqlite import open_sqlite
 
@@ -53,11 +53,13 @@ def run_server(
     reload: bool = False,
     announce: Callable[[Started], None],
     patiently: bool = False,
+    reread: Callable[[], Settings] | None = None,
     open_store: OpenStore = open_sqlite,
 ) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code. Blocks, in the main thread.
 
-    `environ` is what the process was started with, its own if left out.
+    `environ` is what the process was started with, its own if left out. `reread` reads the settings again, for what may
+    change while it runs; it may raise SettingsError.
 
     `patiently` announces only when all models are there, environments that must be built included.
 
@@ -87,6 +89,7 @@ def run_server(
                 reload=reload,
                 announce=announce,
                 patiently=patiently,
+                reread=reread,
                 open_store=open_store,
             )
         )
@@ -102,6 +105,7 @@ async def _serve(
     reload: bool,
     announce: Callable[[Started], None],
     patiently: bool,
+    reread: Callable[[], Settings] | None,
     open_store: OpenStore,
 ) -> int:
     listening = listen(settings.server.host, settings.server.port)
@@ -117,7 +121,8 @@ async def _serve(
         server = make_server(settings, parts.api, None if tls is None else tls.context)
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(sockets=[listening]))
-            services = [tasks.create_task(service) for service in _services(parts, server, wanted, tls)]
+            services = [tasks.create_task(service) for service in _services(parts, server, tls)]
+            services.append(tasks.create_task(_look_again_on_hangup(parts, wanted, settings.admin_key, reread)))
             folder.announce(url)
             await parts.loader.load_all(wanted)
             parts.catalog.is_loading = parts.loader.is_late
@@ -146,9 +151,7 @@ async def _serve(
     return 0
 
 
-def _services(
-    parts: Parts, server: Server, wanted: Sequence[Wanted], tls: Tls | None
-) -> list[Coroutine[Any, Any, None]]:
+def _services(parts: Parts, server: Server, tls: Tls | None) -> list[Coroutine[Any, Any, None]]:
     """What runs beside the server; if one of them breaks, the process ends."""
     return [
         parts.dispatcher.run(),
@@ -159,7 +162,6 @@ def _services(
         _watch_store(parts),
         parts.webhooks.run(),
         _stop_on_signal(parts, server),
-        _look_again_on_hangup(parts, wanted),
     ]
 
 
@@ -206,8 +208,13 @@ async def _stop_on_signal(parts: Parts, server: Server) -> None:
     server.stop()
 
 
-async def _look_again_on_hangup(parts: Parts, wanted: Sequence[Wanted]) -> None:
-    """SIGHUP: load anew what was repaired or changed. From a terminal it still means that the terminal is gone."""
+async def _look_again_on_hangup(
+    parts: Parts, wanted: Sequence[Wanted], admin_key: str | None, reread: Callable[[], Settings] | None
+) -> None:
+    """SIGHUP: load anew what was repaired or changed, and take another admin key from its file.
+
+    From a terminal it still means that the terminal is gone.
+    """
     if (sys.stdin is not None and sys.stdin.isatty()) or signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL:
         return
     heard = asyncio.Event()
@@ -216,7 +223,22 @@ async def _look_again_on_hangup(parts: Parts, wanted: Sequence[Wanted]) -> None:
         await heard.wait()
         heard.clear()
         _log.info("SIGHUP: models whose files changed, and broken ones, are loaded anew")
+        if reread is not None:
+            admin_key = await _change_admin_key(parts, admin_key, reread)
         await parts.loader.look_again(wanted)
+
+
+async def _change_admin_key(parts: Parts, known: str | None, reread: Callable[[], Settings]) -> str | None:
+    """Take the configured admin key if it is another one; gives the one that counts now."""
+    try:
+        key = (await asyncio.to_thread(reread)).admin_key
+        if key is not None and key != known:
+            await parts.keys.ensure_admin(key)
+            _log.info("SIGHUP: the admin key is the one that is configured now")
+    except (SettingsError, HalleyError) as error:
+        _log.error("SIGHUP: the admin key stays as it was: %s", error)
+        return known
+    return key
 
 
 async def _watch_store(parts: Parts) -> None:

@@ -90,7 +90,15 @@ def serve(wish: Wish, environ: Mapping[str, str] | None = None) -> int:
         show_banner(screen, settings, started, hint=settings.demo)
         remember_or_say(screen, settings, started)
 
-    return run_server(settings, environ=environ, paths=paths, demo=settings.demo, reload=wish.reload, announce=announce)
+    return run_server(
+        settings,
+        environ=environ,
+        paths=paths,
+        demo=settings.demo,
+        reload=wish.reload,
+        announce=announce,
+        reread=lambda: settings_from(config, flags, environ),
+    )
 
 
 def _check(settings: Settings, paths: list[Path]) -> None:

@@ -97,11 +97,14 @@ def running_url(data: Path) -> str | None:
 
 
 def remember_or_say(screen: Screen, settings: Settings, started: Started) -> str | None:
-    """Do what `remember` does; if that fails say so and go on: the server runs, and the banner has shown the key."""
+    """Do what `remember` does; if that fails say so and go on: the server runs, and there is a way to get a key."""
     try:
         return remember(settings, started)
     except (CommandError, OSError) as error:
-        screen.error(f"the key could not be kept for the command line: {error}", getattr(error, "hint", ""))
+        hint = getattr(error, "hint", "")
+        if started.key and not screen.err_is_terminal:  # then nobody has seen it
+            hint = f"{hint} Start with HALLEY_ADMIN_KEY or HALLEY_ADMIN_KEY_FILE to set an admin key.".strip()
+        screen.error(f"the key could not be kept for the command line: {error}", hint)
         return started.key or settings.admin_key
 
 
@@ -129,13 +132,16 @@ def local_target(started: Started, token: str | None) -> Target:
 
 
 def show_banner(screen: Screen, settings: Settings, started: Started, *, hint: bool = True) -> None:
-    """Say where everything is. A new key is shown here and never again."""
+    """Say where everything is. A new key is shown here, to a terminal alone, and never again."""
     sources = {origin.split(",")[0] for origin in settings.origins.values() if not origin.startswith("flag ")}
     config = ", ".join(sorted(sources)) or "built-in defaults"
     screen.note(f"halley {__version__}   data: {settings.data}   config: {config}")
     screen.note(f"  API         {started.url}/v1        (OpenAPI: {started.url}/v1/openapi.json)")
-    if started.key:
+    if started.key and screen.err_is_terminal:
         screen.note(f"  Token       {started.key}  (shown once; kept in {credentials.credentials_path()})")
+    elif started.key:  # what is read by a program is kept by it, for anybody who reads logs
+        screen.note(f"  Token       a new admin key, kept in {credentials.credentials_path()}")
+        screen.note("              `halley keys create` makes others.")
     if started.trust is not None:
         _show_trust(screen, started.url, started.trust)
     if started.models:

@@ -36,6 +36,12 @@ class KeyStore(Protocol):
         """Mark as revoked (once); None if absent."""
         ...
 
+    def set_configured(self, key_id: str, at: datetime) -> Awaitable[list[Key]]:
+        """Make it the one key that the configuration names: it is valid, also if it was revoked; any other that was
+        named before is revoked. One transaction. Gives those that were revoked by this.
+        """
+        ...
+
     def change_options(self, key_id: str, changes: Mapping[str, object]) -> Awaitable[Key | None]:
         """Change some options and leave the others as they are, in one transaction; None if absent.
 

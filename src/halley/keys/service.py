@@ -1,5 +1,6 @@
 """Issue, verify and revoke keys."""
 
+import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
@@ -12,6 +13,7 @@ from halley.keys.ports import KeyStore
 from halley.keys.records import DEFAULT_SCOPES, Account, Key, KeyOptions, Scope
 from halley.mac import Mac
 
+_log: Final = logging.getLogger(__name__)
 _RECHECK_SECONDS: Final = 5.0  # a key revoked by another process is refused this soon
 
 
@@ -76,21 +78,25 @@ class Keys:
         scopes: Iterable[Scope] = DEFAULT_SCOPES,
         *,
         options: KeyOptions = KeyOptions(),  # noqa: B008 - frozen
+        prefix: str = tokens.DEFAULT_PREFIX,
         token: str | None = None,
     ) -> tuple[str, Key]:
         """Make a key for an account (made if it is new). Returns the token, which is shown this once, and the record.
 
-        `token` sets a key of the operator's own making.
+        `prefix` is how the token begins, without the underscore; `token` sets a key of the operator's own making.
 
         Raises:
-            InputInvalid: no usable username, or no scope.
+            InputInvalid: no usable username or prefix, or no scope.
             Conflict: that token exists already.
         """
         _check_username(username)
         wanted = frozenset(scopes)
         if not wanted:
             raise InputInvalid((InvalidField(type="min_items", field="scopes", description="name at least one scope"),))
-        plain = token or tokens.make_token(self._random_below)
+        if not tokens.is_prefix(prefix):
+            description = "use 1 to 16 small letters and digits, a letter first, as in r8"
+            raise InputInvalid((InvalidField(type="pattern", field="prefix", description=description),))
+        plain = token or tokens.make_token(self._random_below, prefix)
         if not tokens.is_plausible(plain):
             raise Unusable("an admin key of your own needs 32 or more printable ASCII characters (and not begin hly_)")
         digest = tokens.digest(self._pepper, plain)
@@ -145,16 +151,33 @@ class Keys:
         return key, account
 
     async def ensure_admin(self, token: str | None) -> str | None:
-        """At start: set the operator's admin key, or make the first one. Returns a token only if one was made."""
+        """At start: set the operator's admin key, or make the first one. Returns a token only if one was made.
+
+        The operator's key is valid from then on, also if it was revoked, and the one that was set before is not.
+
+        Raises:
+            Unusable: it has no form of a key, or is one that may not administer.
+        """
         if token is not None:
-            found = await self._store.find_key(tokens.digest(self._pepper, token))
-            if found is None:
-                await self.issue("admin", "admin key from the configuration", frozenset(Scope), token=token)
+            await self._set_admin(token)
             return None
         if any(Scope.ADMIN in key.scopes and key.revoked_at is None for key in await self._store.list_keys()):
             return None
         plain, _ = await self.issue("admin", "first admin key", frozenset(Scope))
         return plain
+
+    async def _set_admin(self, token: str) -> None:
+        key = await self._store.find_key(tokens.digest(self._pepper, token))
+        if key is None:
+            _, key = await self.issue("admin", "admin key from the configuration", frozenset(Scope), token=token)
+        elif Scope.ADMIN not in key.scopes:
+            raise Unusable(
+                f"admin_key is the key {key.id} ({key.name!r}), which may not administer. Set another admin_key, or"
+                " take it out of the configuration."
+            )
+        for replaced in await self._store.set_configured(key.id, self._clock.now()):
+            self._known.pop(replaced.digest, None)
+            _log.info("the admin key of the configuration is another one: key %s is revoked", replaced.id)
 
     async def _look_up(self, token: str) -> Identity | None:
         if not tokens.is_plausible(token):

@@ -1,33 +1,47 @@
-"""The form of API keys: `hly_`, 32 random characters, 6 characters of checksum.
+"""The form of API keys: `hly_`, 32 random characters, 6 characters of checksum. Another prefix may be asked for.
+
+Some libraries refuse a key of the hosted service that does not begin `r8_` before they send anything. Keys with that
+prefix have its length, too: 40 characters, one random character less.
 
 The checksum lets junk be refused without a look at the database and lets secret scanners know the form. Only tokens
 that begin `hly_` are checked; an operator's own first admin key may have any form of 32 or more characters.
 """
 
+import re
 import zlib
 from collections.abc import Callable
 from typing import Final
 
 from halley.mac import Mac
 
-PREFIX: Final = "hly_"
+DEFAULT_PREFIX: Final = "hly"
+_PREFIX: Final = f"{DEFAULT_PREFIX}_"
+_PREFIX_FORM: Final = re.compile(r"[a-z][a-z0-9]{0,15}")
 MIN_FOREIGN_LENGTH: Final = 32
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _RANDOM_LENGTH: Final = 32  # 190 bits
 _CHECK_LENGTH: Final = 6
 
 
-def make_token(random_below: Callable[[int], int]) -> str:
+_HOSTED_LENGTHS: Final = {"r8": 31}  # 185 bits
+
+
+def make_token(random_below: Callable[[int], int], prefix: str = DEFAULT_PREFIX) -> str:
     """A fresh token; `random_below(n)` must be a cryptographic source (secrets.randbelow)."""
-    body = "".join(_ALPHABET[random_below(62)] for _ in range(_RANDOM_LENGTH))
-    return PREFIX + body + _checksum(body)
+    body = "".join(_ALPHABET[random_below(62)] for _ in range(_HOSTED_LENGTHS.get(prefix, _RANDOM_LENGTH)))
+    return f"{prefix}_{body}{_checksum(body)}"
+
+
+def is_prefix(text: str) -> bool:
+    """Whether keys may begin with it, and an underscore."""
+    return _PREFIX_FORM.fullmatch(text) is not None
 
 
 def is_plausible(token: str) -> bool:
     """False for text that cannot be a key: no need to look it up."""
-    if not token.startswith(PREFIX):
+    if not token.startswith(_PREFIX):
         return MIN_FOREIGN_LENGTH <= len(token) <= 512 and token.isascii() and token.isprintable()
-    body, check = token[len(PREFIX) : -_CHECK_LENGTH], token[-_CHECK_LENGTH:]
+    body, check = token[len(_PREFIX) : -_CHECK_LENGTH], token[-_CHECK_LENGTH:]
     return len(body) == _RANDOM_LENGTH and body.isascii() and body.isalnum() and check == _checksum(body)
 
 

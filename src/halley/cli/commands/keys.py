@@ -37,6 +37,10 @@ def create(
     name: Annotated[str, typer.Option("--name", help="What the key is for.")] = "",
     account: Annotated[str | None, typer.Option("--account", help="Whose key; made if new. Yours if left out.")] = None,
     scope: Annotated[list[str] | None, typer.Option("--scope", help="read, write or admin; may be repeated.")] = None,
+    prefix: Annotated[
+        str | None,
+        typer.Option("--prefix", metavar="WORD", help="How the key begins; r8 for libraries that look for r8_."),
+    ] = None,
     hold: HoldOption = None,
     cancel_abandoned: AbandonedOption = None,
     retention: RetentionOption = None,
@@ -51,12 +55,14 @@ def create(
     Examples:
       halley keys create --account alice --name laptop
       halley keys create --scope read --name dashboard
+      halley keys create --prefix r8 --name langchain
     """
     from halley.cli.session import connect
 
     options = _given(hold=hold, cancel_abandoned=cancel_abandoned, retention=retention)
     body: dict[str, Any] = {"name": name, "options": options}
     body |= ({"username": account} if account else {}) | ({"scopes": scope} if scope else {})
+    body |= {"prefix": prefix} if prefix is not None else {}
     screen = Screen(json_only=as_json)
     with connect(server, token, profile) as client:
         made = client.call("POST", "/keys", json=body)

@@ -75,6 +75,7 @@ class MemoryKeys:
         super().__init__()
         self.accounts: dict[str, Account] = {}
         self.keys: dict[str, Key] = {}
+        self.configured: set[str] = set()
 
     @at_once
     def put_account(self, account: Account) -> Account:
@@ -116,6 +117,15 @@ class MemoryKeys:
         if key is not None and key.revoked_at is None:
             key = self.keys[key_id] = msgspec.structs.replace(key, revoked_at=at)
         return key
+
+    @at_once
+    def set_configured(self, key_id: str, at: datetime) -> list[Key]:
+        replaced, self.configured = self.configured - {key_id}, {key_id}
+        self.keys[key_id] = msgspec.structs.replace(self.keys[key_id], revoked_at=None)
+        revoked = [self.keys[other] for other in sorted(replaced) if self.keys[other].revoked_at is None]
+        for key in revoked:
+            self.keys[key.id] = msgspec.structs.replace(key, revoked_at=at)
+        return [self.keys[key.id] for key in revoked]
 
     @at_once
     def change_options(self, key_id: str, changes: Mapping[str, object]) -> Key | None:

@@ -31,6 +31,11 @@ _LIST_KEYS: Final = (
     f"SELECT {_KEY_COLUMNS} FROM keys WHERE ?1 IS NULL OR account_id = ?1 ORDER BY created_at DESC, id DESC"
 )
 _REVOKE: Final = "UPDATE keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL"
+_REPLACED: Final = f"SELECT {_KEY_COLUMNS} FROM keys WHERE is_configured AND id <> ? ORDER BY id"
+_REVOKE_REPLACED: Final = (
+    "UPDATE keys SET is_configured = 0, revoked_at = coalesce(revoked_at, ?) WHERE is_configured AND id <> ?"
+)
+_SET_CONFIGURED: Final = "UPDATE keys SET is_configured = 1, revoked_at = NULL WHERE id = ?"
 _SET_OPTIONS: Final = "UPDATE keys SET options = ? WHERE id = ?"
 
 
@@ -62,6 +67,9 @@ class KeyRows(Part):
 
     def revoke_key(self, key_id: str, at: datetime) -> Awaitable[Key | None]:
         return self._writer.submit(_revoke, key_id, to_micros(at))
+
+    def set_configured(self, key_id: str, at: datetime) -> Awaitable[list[Key]]:
+        return self._writer.submit(_set_configured, key_id, to_micros(at))
 
     def change_options(self, key_id: str, changes: Mapping[str, object]) -> Awaitable[Key | None]:
         return self._writer.submit(_change_options, key_id, changes)
@@ -96,6 +104,13 @@ def _put_key(connection: sqlite3.Connection, key: Key) -> HalleyError | None:
 def _revoke(connection: sqlite3.Connection, key_id: str, at: int) -> Key | None:
     connection.execute(_REVOKE, (at, key_id))
     return _read_key(connection.execute(_SELECT_KEY, (key_id,)).fetchone())
+
+
+def _set_configured(connection: sqlite3.Connection, key_id: str, at: int) -> list[Key]:
+    replaced = [key for row in connection.execute(_REPLACED, (key_id,)) if (key := _read_key(row)) is not None]
+    connection.execute(_REVOKE_REPLACED, (at, key_id))
+    connection.execute(_SET_CONFIGURED, (key_id,))
+    return [msgspec.structs.replace(key, revoked_at=from_micros(at)) for key in replaced if key.revoked_at is None]
 
 
 def _change_options(connection: sqlite3.Connection, key_id: str, changes: Mapping[str, object]) -> Key | None:

@@ -85,6 +85,25 @@ class KeyStoreContract(StoreSuite):
         assert await store.revoke_key(key.id, maker.clock.now()) == revoked
         assert await store.revoke_key("absent", maker.clock.now()) is None
 
+    async def test_a_configured_key_takes_the_place_of_the_one_before(self, store: Store, maker: Maker) -> None:
+        account = await store.put_account(self.account(maker, "anna"))
+        keys = [self.key(maker, account, digest) for digest in (b"first", b"second", b"other")]
+        for key in keys:
+            await store.put_key(key)
+        first, second, other = keys
+        assert await store.set_configured(first.id, maker.clock.now()) == []
+        assert await store.set_configured(first.id, maker.clock.now()) == []
+        at = maker.clock.now()
+        revoked = [msgspec.structs.replace(first, revoked_at=at)]
+        assert await store.set_configured(second.id, at) == revoked
+        assert await store.list_keys() == [other, second, *revoked]
+        maker.clock.advance(9)
+        await store.revoke_key(second.id, maker.clock.now())
+        assert await store.set_configured(second.id, maker.clock.now()) == []
+        assert await store.list_keys() == [other, second, *revoked]
+        assert [key.id for key in await store.set_configured(first.id, maker.clock.now())] == [second.id]
+        assert await store.find_key(first.digest) == first
+
     async def test_options_come_back_and_are_changed_one_by_one(self, store: Store, maker: Maker) -> None:
         account = await store.put_account(self.account(maker, "anna"))
         key = self.key(maker, account, options=KeyOptions(hold=False))
