@@ -80,7 +80,7 @@ class CountingStore(MemoryStore):
 class NoPlacement:
     """No replica is free: everything waits until a test runs it."""
 
-    def reserve(self, version: str) -> str | None:
+    def reserve(self, version: str, account_id: str) -> str | None:
         return None
 
     def begin(self, version: str, claimed: Any) -> None:

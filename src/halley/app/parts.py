@@ -19,8 +19,9 @@ from halley.assets.shelf import Shelf
 from halley.blobs.files import FileBlobs
 from halley.bus.local import LocalBus
 from halley.clock import Clock, SystemClock
-from halley.dispatch.dispatcher import Dispatcher, DispatchRules
+from halley.dispatch.dispatcher import Dispatcher
 from halley.dispatch.recorder import OutputCaps
+from halley.dispatch.rules import DispatchRules
 from halley.egress import Egress, rules_from
 from halley.events.hub import Hub
 from halley.events.lookout import Lookout

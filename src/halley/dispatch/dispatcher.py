@@ -3,40 +3,32 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Coroutine
+from contextlib import suppress
 from datetime import datetime
 from math import inf
 from typing import Any, Final
 
-import msgspec
-
 from halley.clock import Clock
-from halley.dispatch.ports import InputStager, OutputKeeper, Provider, Workspace
-from halley.dispatch.recorder import OutputCaps, Recorder
+from halley.dispatch.line import Line
+from halley.dispatch.ports import InputStager, Outcome, OutputKeeper, Provider, Workspace
+from halley.dispatch.recorder import Recorder
+from halley.dispatch.rules import DispatchRules
 from halley.dispatch.run import Run
 from halley.dispatch.spans import Ages, Jump, WallClock
+from halley.dispatch.verdicts import GONE
 from halley.errors import Busy, HalleyError, LeaseLost
 from halley.ids import NewId
 from halley.models.catalog import Catalog
 from halley.patience import forever, patiently
 from halley.predictions.inputs import InputCheck
 from halley.predictions.ports import Bus, Changed, Claimed, Hint, Reaped, Stop, WorkQueue, WorkWaits
+from halley.predictions.status import Fact
 
 _log = logging.getLogger(__name__)
 
 CLOCKS_SECONDS: Final = 0.5  # how late a deadline may be noticed
 POLL_SECONDS: Final = 2.0  # a lost hint costs at most this
 SETTLE_SECONDS: Final = 5.0  # for giving back what still runs at a stop; on a full disk it is left to the next start
-
-
-class DispatchRules(msgspec.Struct, frozen=True, kw_only=True):
-    """Numbers that an operator may set."""
-
-    lease_seconds: float = 20.0
-    heartbeat_seconds: float = 5.0
-    max_attempts: int = 2
-    max_queue_seconds: float = 86_400.0
-    run_timeout_seconds: float = 1_800.0
-    caps: OutputCaps = OutputCaps()
 
 
 class Dispatcher:
@@ -74,10 +66,12 @@ class Dispatcher:
         self._wall = WallClock(clock, new_id)
         self._ages = Ages(clock, new_id, rules.max_queue_seconds)
         self._runs: dict[str, Run] = {}
+        self._line = Line(provider, room=self.room, freed=self._look_if_awaited)
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: set[str] = set()  # versions that may have waiting work
         self._parked: set[str] = set()  # those of broken models, until something was loaded
         self._wake = asyncio.Event()
+        self._looked_at = -inf  # when the store was asked who waits, by the loop's time
         self._idle = asyncio.Event()
         self._idle.set()
         self._draining = False
@@ -89,9 +83,11 @@ class Dispatcher:
 
     # what predictions ask (Placement)
 
-    def reserve(self, version: str) -> str | None:
-        if self._draining or not self._session_id or version in self._waiting:
+    def reserve(self, version: str, account_id: str) -> str | None:
+        if self._draining or not self._session_id or version in self._waiting or self._line.waits(version):
             return None  # those who wait already come first
+        if account_id in self._line.full:
+            return None
         return self._session_id if self._provider.take_slot(version) else None
 
     def begin(self, version: str, claimed: Claimed) -> None:
@@ -106,6 +102,7 @@ class Dispatcher:
             inputs=self._inputs,
             bus=self._bus,
             clock=self._clock,
+            line=self._line,
             run_timeout_seconds=self._rules.run_timeout_seconds,
             make_recorder=self._recorder_of,
         )
@@ -172,6 +169,8 @@ class Dispatcher:
     async def drain(self, grace_seconds: float) -> None:
         """Claim nothing more, let running predictions end, then give back what still runs. Loses nothing."""
         self._draining = True
+        for run in list(self._runs.values()):
+            run.put_back()
         try:
             async with asyncio.timeout(grace_seconds):
                 await self._idle.wait()
@@ -211,12 +210,15 @@ class Dispatcher:
                 await self._claim(version)
 
     async def _wake_or_poll(self) -> None:
-        try:
-            async with asyncio.timeout(POLL_SECONDS):
+        """Return when there may be something to claim. Hints never put off the look at the store."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(self._looked_at + POLL_SECONDS):
                 await self._wake.wait()
-        except TimeoutError:
-            self._waiting.update(await self._queue.waiting())
         self._wake.clear()
+        now = asyncio.get_running_loop().time()
+        if now - self._looked_at >= POLL_SECONDS:  # since the last look, whatever woke us meanwhile
+            self._looked_at = now
+            self._waiting.update(await self._queue.waiting())
 
     async def _claim(self, version: str) -> None:
         runnable = self._catalog.by_id(version)
@@ -231,8 +233,11 @@ class Dispatcher:
             self._waiting.discard(version)
             if model is not None and self._catalog.is_broken(model):
                 self._parked.add(version)  # it waits for the repair, at most `max_queue_seconds`
+                self._put_back(version)
             else:
-                await self._fail_waiting(version, *_GONE)
+                await self._fail_waiting(version, *GONE)
+            return
+        if self._line.serve(version):
             return
         slots = 0
         while self._provider.take_slot(version):
@@ -242,7 +247,9 @@ class Dispatcher:
             return
         claimed: list[Claimed] = []
         try:
-            claimed = await self._queue.claim(self._session_id, {version: slots}, self._clock.now())
+            claimed = await self._queue.claim(
+                self._session_id, {version: slots}, self._clock.now(), but_of=self._line.full
+            )
         finally:
             for _ in range(slots - len(claimed)):
                 self._provider.drop_slot(version)
@@ -290,10 +297,12 @@ class Dispatcher:
             self._tell_reaped(item)
 
     def _time_out_runs(self) -> None:
-        now = self._clock.monotonic()
+        now, bound = self._clock.monotonic(), self._ages.bound()
         for run in list(self._runs.values()):
             if run.ends_at <= now:
                 run.time_out()
+            elif run.prediction_id < bound:
+                run.put_back(Fact.QUEUE_TIME_PASSED)
 
     async def _expire(self, now: datetime) -> None:
         limit = self._rules.max_queue_seconds
@@ -329,6 +338,7 @@ class Dispatcher:
         self._wake.set()
 
     async def _fail_waiting(self, version: str, error: str, reason: str) -> None:
+        self._put_back(version, Outcome(status="failed", error=error, reason=reason))
         failed = await patiently(
             lambda: self._queue.fail_waiting(version, self._clock.now(), error, reason),
             self._clock,
@@ -339,6 +349,11 @@ class Dispatcher:
 
     # runs and their tasks
 
+    def _put_back(self, version: str, verdict: Outcome | None = None) -> None:
+        for run in list(self._runs.values()):
+            if run.version == version:
+                run.put_back(verdict)
+
     async def _go(self, run: Run) -> None:
         try:
             await run.go()
@@ -346,11 +361,15 @@ class Dispatcher:
             _log.exception("the run of %s broke", run.prediction_id)
             await self._settle(run.break_off(), run)
         finally:
-            self._runs.pop(run.prediction_id, None)
+            if self._runs.get(run.prediction_id) is run:  # else the next attempt began while this one tidied up
+                del self._runs[run.prediction_id]
             if not self._runs:
                 self._idle.set()
-            if run.version in self._waiting:
-                self._wake.set()
+            self._look_if_awaited(run.version)
+
+    def _look_if_awaited(self, version: str) -> None:
+        if version in self._waiting:
+            self._wake.set()
 
     @staticmethod
     async def _settle(work: Awaitable[None], run: Run) -> None:
@@ -376,9 +395,3 @@ class Dispatcher:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-_GONE: Final = (
-    "The version of this prediction is not served here any more: its model was changed or removed.",
-    "version_unavailable",
-)

@@ -21,8 +21,10 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     input: bytes  # JSON object
     context: bytes | None = None  # JSON object of strings
+    alone: bool = False  # it was submitted into a slot that was taken `alone`
     paths: tuple[Pointer, ...] = ()
-    folder: Path | None = None  # this attempt's own folder; None until something needs one (see Workspace)
+    fence: int = 0  # of the lease: two leases of one attempt must not be mixed up
+    folder: Path | None = None  # this lease's own folder; None until something needs one (see Workspace)
 
 
 class LogText(msgspec.Struct, frozen=True):
@@ -52,12 +54,16 @@ Emit = Callable[[Progress], None]
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run ended. `predict_time` in seconds if the place measured it; `reason` is a stable word for machines."""
+    """How a run ended. `predict_time` in seconds if the place measured it; `reason` is a stable word for machines.
+
+    `shared`: it ended with others in the same process, by another's fault or nobody knows by whose.
+    """
 
     status: Literal["succeeded", "failed", "canceled"]
     error: str | None = None
     reason: str | None = None
     predict_time: float | None = None
+    shared: bool = False
 
 
 class Provider(Protocol):
@@ -67,29 +73,31 @@ class Provider(Protocol):
         """How many predictions of this version could begin right now. No I/O."""
         ...
 
-    def want(self, version: str) -> None:
+    def want(self, version: str, *, alone: bool = False) -> None:
         """Work of this version waits: make room (load a replica) and call the `on_room` callback when there is some.
 
-        If there can be none, `on_broken` is called with the reason. Repeating is harmless.
+        `alone`: it needs a place in which nothing else runs. If there can be none, `on_broken` is called with the
+        reason. Repeating is harmless.
         """
         ...
 
-    def take_slot(self, version: str) -> bool:
+    def take_slot(self, version: str, *, alone: bool = False) -> bool:
         """Hold one free slot for a run that will be submitted; False if there is none.
 
-        `drop_slot` gives it back, or else the end of `follow` does.
+        `drop_slot` gives it back, or else the end of `follow` does. `alone`: nothing else may run in the same process.
         """
         ...
 
-    def drop_slot(self, version: str) -> None:
-        """The held slot is not needed after all."""
+    def drop_slot(self, version: str, *, alone: bool = False) -> None:
+        """The held slot is not needed after all; `alone` as it was taken."""
         ...
 
     async def submit(self, work: Work) -> str:
         """Begin the run in the held slot; returns a handle.
 
         Raises:
-            HalleyError: nothing was begun.
+            Busy, Conflict: nothing was begun; it may be tried again.
+            HalleyError: nothing was begun, and it would be refused again.
         """
         ...
 
@@ -167,9 +175,15 @@ class OutputKeeper(Protocol):
 
 
 class Workspace(Protocol):
-    """Run folders, one per attempt, on the blobs' file system."""
+    """Run folders, one per lease, on the blobs' file system."""
 
-    def make(self, prediction_id: str, attempt: int) -> Path: ...
+    def make(self, prediction_id: str, fence: int) -> Path:
+        """A fresh folder that no other lease of the prediction shares.
+
+        Raises:
+            StorageFull: no room.
+        """
+        ...
 
     async def remove(self, folder: Path) -> None:
         """Delete the folder and all that is in it; never raises."""

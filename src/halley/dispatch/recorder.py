@@ -64,7 +64,7 @@ class Recorder:
         self._start_soon = start_soon
         self._stop_run = stop_run
         self.folder = folder
-        self._items: list[NewEvent | OutputPart] = [NewEvent(kind=EventKind.STARTED, at=clock.now())]
+        self._items: list[NewEvent | OutputPart] = []
         self._log_bytes = 0
         self._log_full = False
         self._metric_bytes = 0
@@ -73,10 +73,15 @@ class Recorder:
         self._files: list[OutputFile] = []
         self._pumping: asyncio.Event | None = None  # set when the pump is done
         self._steps = StepPace(self._add_step)
-        self._timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._pump_soon)
+        self._timer: asyncio.TimerHandle | None = None
         self.has_published_output = False
         self.ended_elsewhere = False  # a cancel or a clock came first: nothing more will be stored
         self.error: str | None = None  # why the output cannot be kept
+
+    def start(self) -> None:
+        """The run begins now."""
+        self._add(EventKind.STARTED, b"")
+        self._commit_soon()
 
     def emit(self, progress: Progress) -> None:
         """Take one item of progress; see dispatch.ports.Emit."""

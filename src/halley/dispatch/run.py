@@ -1,27 +1,38 @@
 """One prediction in our hands: stage its files, run it, record it, end it."""
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
+from math import inf
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from halley.clock import Clock
+from halley.dispatch.line import Line
 from halley.dispatch.ports import InputStager, Outcome, Provider, Work, Workspace
 from halley.dispatch.recorder import Recorder
-from halley.errors import Busy, HalleyError, InputInvalid, LeaseLost
+from halley.dispatch.verdicts import is_transient, refused, unusable_input
+from halley.errors import HalleyError, InputInvalid, LeaseLost
 from halley.models.catalog import Catalog
 from halley.patience import RETRY_SECONDS, patiently
 from halley.predictions.inputs import InputCheck
-from halley.predictions.ports import Bus, Changed, Claimed, WorkQueue
-from halley.predictions.status import Fact
+from halley.predictions.ports import Bus, Changed, Claimed, WorkQueue, WorkWaits
+from halley.predictions.status import Fact, Status
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _FACTS: Final = {"succeeded": Fact.SUCCEEDED, "failed": Fact.FAILED}
+
+
+class _Verdict(NamedTuple):
+    fact: Fact
+    error: str | None
+    reason: str | None = None
+    predict_time: float | None = None
 
 
 class MakeRecorder(Protocol):
@@ -45,9 +56,11 @@ class Run:
         inputs: InputCheck,
         bus: Bus,
         clock: Clock,
+        line: Line,
         run_timeout_seconds: float,
         make_recorder: MakeRecorder,
     ) -> None:
+        """The slot is held already."""
         self.claimed = claimed
         self.lease = claimed.lease
         self.prediction_id = claimed.prediction.id
@@ -60,10 +73,14 @@ class Run:
         self._inputs = inputs
         self._bus = bus
         self._clock = clock
+        self._line = line
         version = self._runnable.version if self._runnable is not None else None
         self._timeout = (version and version.run_timeout_seconds) or run_timeout_seconds
         self.ends_at = clock.monotonic() + self._timeout
+        self.has_begun = False  # submitted, or about to be: from then on its time counts
         self._handle: str | None = None
+        self._preparing: asyncio.Task[Work] | None = None
+        self._verdict_before: Outcome | Fact | None = None  # how it ends if it never begins; None: it is given back
         self._stopped = False
         self._timed_out = False
         self._slot_held = True
@@ -79,29 +96,38 @@ class Run:
         self._stopped = True
         if self._handle is not None:
             self._provider.cancel(self._handle)
+        else:
+            self.put_back(Outcome(status="canceled"))
+
+    def put_back(self, verdict: Outcome | Fact | None = None) -> None:
+        """If it has not begun, it does not begin: it ends so, or without a verdict waits in the queue again."""
+        if self._preparing is not None:
+            self._verdict_before = verdict
+            self._preparing.cancel()
 
     def time_out(self) -> None:
-        """The run took longer than its version may."""
+        """The run, or the way of its files, took longer than its version may."""
         if not self._timed_out:
             self._timed_out = True
             self.stop()
 
     async def go(self) -> None:
         try:
-            outcome = await self._outcome()
-            if outcome is None:
-                await self._give_back(RETRY_SECONDS)
-                return
-            if outcome.reason == "worker_lost" and not self._stopped:  # we stopped the place that ran it
-                await self.interrupt()
-                return
-            await self._finish(outcome)
+            await self._end(await self._outcome())
         except LeaseLost:
             _log.warning("the lease of %s went to somebody else: its outcome is dropped", self.prediction_id)
         finally:
             self._drop_slot()
             if self._folder is not None:
                 await self._workspace.remove(self._folder)
+
+    async def _end(self, outcome: Outcome | Fact | float) -> None:
+        if isinstance(outcome, float):
+            await self._give_back(outcome)
+        elif isinstance(outcome, Outcome) and outcome.reason == "worker_lost" and not self._stopped:
+            await self.interrupt()  # we stopped the place that ran it
+        else:
+            await self._finish(outcome)
 
     async def break_off(self) -> None:
         """Something in us went wrong: end it, so that it can never stay where it is."""
@@ -118,29 +144,37 @@ class Run:
         else:
             await self._give_back()
 
-    async def _outcome(self) -> Outcome | None:
-        """How the run ended; None if it never began and may be tried again."""
-        refused = await self._late_refusal()
-        if refused is not None:
-            return refused
+    async def _outcome(self) -> Outcome | Fact | float:
+        """How it ended. If it never began and may be tried again: after so many seconds."""
+        refusal = await self._late_refusal()
+        if refusal is not None:
+            return refusal
         try:
             work = await self._work()
-        except Busy as error:
-            _log.warning("the files of %s cannot be brought now, it waits again: %s", self.prediction_id, error)
-            return None
-        except InputInvalid as error:
-            faults = "; ".join(f"{fault.field}: {fault.description}" for fault in error.fields)
-            return Outcome(status="failed", error=faults, reason="input_unusable")
+        except LeaseLost:
+            raise
         except HalleyError as error:
-            return Outcome(status="failed", error=str(error), reason="input_unusable")
+            if not is_transient(error):
+                return unusable_input(error)
+            _log.warning("the files of %s cannot be brought now, it waits again: %s", self.prediction_id, error)
+            return RETRY_SECONDS
+        if work is None:
+            return 0.0 if self._verdict_before is None else self._verdict_before
         if self.was_stopped():
             return Outcome(status="canceled")
+        self.has_begun = True
+        self.ends_at = self._clock.monotonic() + self._timeout
         try:
             self._handle = await self._provider.submit(work)
+        except LeaseLost:
+            raise
         except HalleyError as error:
+            if not is_transient(error):
+                return refused(error)
             _log.warning("%s could not begin and waits again: %s", self.prediction_id, error)
-            return None
+            return RETRY_SECONDS
         self._slot_held = False  # from here on the provider frees it
+        self._recorder.start()
         if self.was_stopped():  # a stop that came while it was submitted
             self._provider.cancel(self._handle)
         return await self._provider.follow(self._handle, self._recorder.emit)
@@ -162,11 +196,13 @@ class Run:
             return Outcome(status="failed", error=str(error), reason="input_invalid")
         return None
 
-    async def _work(self) -> Work:
+    async def _work(self) -> Work | None:
+        """What is to be run, with a slot for it. None if it was put back meanwhile."""
         prediction, runnable = self.claimed.prediction, self._runnable
         work = Work(
             prediction_id=prediction.id,
             attempt=self.lease.attempt,
+            fence=self.lease.fence,
             version=prediction.version,
             model=prediction.model,
             input=self.claimed.work_input,
@@ -174,10 +210,30 @@ class Run:
         )
         if runnable is None or not runnable.uses_files:
             return work
-        folder = self._folder = self._recorder.folder = self._workspace.make(prediction.id, self.lease.attempt)
+        folder = self._folder = self._recorder.folder = self._workspace.make(prediction.id, self.lease.fence)
+        work = msgspec.structs.replace(work, folder=folder)
         document = runnable.version.openapi_schema
         if not self._stager.has_files(self.version, document):
-            return msgspec.structs.replace(work, folder=folder)
+            return work
+        return await self._prepared(self._staged(work, folder, document))
+
+    async def _prepared(self, preparing: Coroutine[Any, Any, Work]) -> Work | None:
+        """What it gives, unless it was put back: a task of its own, so that it ends at once then."""
+        self._drop_slot()
+        with self._line.on_the_way(self.claimed.prediction.account_id, self.version):
+            self._preparing = asyncio.ensure_future(preparing)
+            try:
+                return await self._preparing
+            except asyncio.CancelledError:
+                if (ours := asyncio.current_task()) is not None and ours.cancelling():
+                    raise
+                return None
+            finally:
+                self._preparing = None
+
+    async def _staged(self, work: Work, folder: Path, document: bytes) -> Work:
+        """Bring the files, then take a slot: a host that is slow must not keep one from others."""
+        prediction = self.claimed.prediction
         staged = await self._stager.stage(
             prediction_id=prediction.id,
             version=self.version,
@@ -186,11 +242,14 @@ class Run:
             work_input=work.input,
             folder=folder,
         )
-        return msgspec.structs.replace(work, input=staged.input, paths=staged.paths, folder=folder)
+        self.ends_at = inf  # for a slot it may wait as long as those in the queue
+        await self._line.take_slot(self.version)
+        self._slot_held = True
+        return msgspec.structs.replace(work, input=staged.input, paths=staged.paths)
 
-    async def _finish(self, outcome: Outcome) -> None:
+    async def _finish(self, outcome: Outcome | Fact) -> None:
         events = await self._recorder.rest()
-        fact, error, reason = self._verdict(outcome)
+        fact, error, reason, predict_time = self._verdict(outcome)
         finished = await self._patiently(
             lambda: self._queue.finish(
                 self.lease,
@@ -199,7 +258,7 @@ class Run:
                 events=events,
                 error=error,
                 reason=reason,
-                predict_time=outcome.predict_time,
+                predict_time=predict_time,
             )
         )
         if finished.applied:
@@ -209,22 +268,28 @@ class Run:
         await self._patiently(
             lambda: self._queue.release(self.lease, self._clock.now(), backoff_seconds=backoff_seconds)
         )
+        if not backoff_seconds:
+            self._bus.publish(WorkWaits(self.version))
 
     async def _patiently(self, write: Callable[[], Awaitable[T]]) -> T:
         """Giving up would leave the prediction where it is for ever."""
         return await patiently(write, self._clock, f"{self.prediction_id} cannot be settled yet")
 
-    def _verdict(self, outcome: Outcome) -> tuple[Fact, str | None, str | None]:
+    def _verdict(self, outcome: Outcome | Fact) -> "_Verdict":
         if self._timed_out:
             limit = timedelta(seconds=self._timeout)
-            return Fact.FAILED, f"The run took longer than its limit of {limit} (run_timeout).", "run_timeout"
+            what = "The run" if self.has_begun else "Bringing the files of its input"
+            return _Verdict(Fact.FAILED, f"{what} took longer than its limit of {limit} (run_timeout).", "run_timeout")
+        if isinstance(outcome, Fact):
+            ran = self.claimed.prediction.status is not Status.STARTING  # what never ran has a reason, and no error
+            return _Verdict(outcome, "No slot was free for another attempt (runs.max_queue_seconds)." if ran else None)
         if self._recorder.error is not None:
-            return Fact.FAILED, self._recorder.error, "output_unusable"
+            return _Verdict(Fact.FAILED, self._recorder.error, "output_unusable", outcome.predict_time)
         if outcome.status == "canceled":
             # nobody else ended it (finish would say so): the model stopped by itself
             error = outcome.error or "The model stopped as if it had been canceled."
-            return Fact.FAILED, error, outcome.reason or "canceled_by_model"
-        return _FACTS[outcome.status], outcome.error, outcome.reason
+            return _Verdict(Fact.FAILED, error, outcome.reason or "canceled_by_model", outcome.predict_time)
+        return _Verdict(_FACTS[outcome.status], outcome.error, outcome.reason, outcome.predict_time)
 
     def _drop_slot(self) -> None:
         if self._slot_held:

@@ -253,8 +253,10 @@ class WorkQueue(Protocol):
         """
         ...
 
-    def claim(self, session_id: str, credits: Mapping[str, int], at: datetime) -> Awaitable[list[Claimed]]:
-        """Take waiting predictions: at most `credits[version id]` of each version.
+    def claim(
+        self, session_id: str, credits: Mapping[str, int], at: datetime, *, but_of: frozenset[str] = frozenset()
+    ) -> Awaitable[list[Claimed]]:
+        """Take waiting predictions: at most `credits[version id]` of each version, none of the accounts `but_of`.
 
         Fair between accounts (weighted round-robin: while several accounts wait, each gets its share of the turns,
         however long its queue), then by priority (higher first), then by age. Each claim raises the fence and counts an
@@ -422,8 +424,8 @@ class FileLinks(Protocol):
 class Placement(Protocol):
     """Whether a new prediction can start at once (dispatch fills this)."""
 
-    def reserve(self, version: str) -> str | None:
-        """Hold a free slot for a prediction of this version that is about to be created.
+    def reserve(self, version: str, account_id: str) -> str | None:
+        """Hold a free slot for a prediction of this version that the account is about to create.
 
         Returns the session to lease it to, or None: no free slot here, or others wait already. Each reservation is
         ended by exactly one of `begin` and `give_up`.

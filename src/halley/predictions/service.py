@@ -133,7 +133,7 @@ class Predictions(Reader):
         version = runnable.version.id
         files = await self._inputs.own_files(runnable, account_id, request.input)
         # what is not described yet must wait: its input was not really looked at
-        session_id = self._placement.reserve(version) if runnable.is_described else None
+        session_id = self._placement.reserve(version, account_id) if runnable.is_described else None
         new = NewPrediction(
             prediction=prediction,
             work_input=work_input,

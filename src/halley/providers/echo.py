@@ -52,7 +52,8 @@ class EchoProvider:
     def free_slots(self, version: str) -> int:
         return self._free.get(version, 0)
 
-    def want(self, version: str) -> None:
+    def want(self, version: str, *, alone: bool = False) -> None:
+        del alone
         loop = asyncio.get_running_loop()
         if version not in self._versions or version in self._broken:
             text = self._broken.get(version, f"There is no version {version}.")
@@ -65,20 +66,22 @@ class EchoProvider:
         if self._on_room is not None and self._free[version]:
             loop.call_soon(self._on_room, version)
 
-    def take_slot(self, version: str) -> bool:
+    def take_slot(self, version: str, *, alone: bool = False) -> bool:
+        del alone  # each run is
         if not self.free_slots(version):
             return False
         self._free[version] -= 1
         return True
 
-    def drop_slot(self, version: str) -> None:
+    def drop_slot(self, version: str, *, alone: bool = False) -> None:
+        del alone
         if version in self._free:
             self._free[version] += 1
 
     async def submit(self, work: Work) -> str:
         if work.version not in self._versions:
             raise NotFound(f"There is no version {work.version}.")
-        handle = f"echo:{work.prediction_id}:{work.attempt}"
+        handle = f"echo:{work.prediction_id}:{work.attempt}:{work.fence}"
         self._works[handle] = work
         return handle
 

@@ -137,30 +137,30 @@ class LocalProvider:
         pool = self._pools.get(version)
         return pool.free_slots if pool is not None else 0
 
-    def want(self, version: str) -> None:
+    def want(self, version: str, *, alone: bool = False) -> None:
         pool = self._pools.get(version)
         if pool is not None:
             if self._is_prepared(version, pool):
-                pool.want()
+                pool.want(alone=alone)
             return
         text = f"The version {version} is not served on this machine (any more)."
         asyncio.get_running_loop().call_soon(self._on_broken, version, text, "version_unavailable")
 
-    def take_slot(self, version: str) -> bool:
+    def take_slot(self, version: str, *, alone: bool = False) -> bool:
         pool = self._pools.get(version)
-        return pool is not None and pool.take()
+        return pool is not None and (pool.take_alone() if alone else pool.take())
 
-    def drop_slot(self, version: str) -> None:
+    def drop_slot(self, version: str, *, alone: bool = False) -> None:
         pool = self._pools.get(version)
         if pool is not None:
-            pool.drop()
+            pool.drop(alone=alone)
 
     async def submit(self, work: Work) -> str:
         pool = self._pools.get(work.version)
         if pool is None:
             raise Overloaded(f"The version {work.version} is not served on this machine (any more).")
         run = pool.begin(work)
-        handle = f"local:{work.prediction_id}:{work.attempt}"
+        handle = f"local:{work.prediction_id}:{work.attempt}:{work.fence}"
         self._runs[handle] = (pool, run)
         return handle
 

@@ -9,6 +9,7 @@ import msgspec
 
 from halley.dispatch.ports import Work
 from halley.errors import Overloaded
+from halley.replicas.alone import Alone
 from halley.replicas.endings import End
 from halley.replicas.host import Host
 from halley.replicas.loading import ModelSource
@@ -86,6 +87,7 @@ class Pool:
         self._replicas: list[Replica] = []
         self._held = 0
         self._wanted = False
+        self._alone = Alone()
         self._closed = False
         self._retired = False
         self._gives_way = False
@@ -112,7 +114,7 @@ class Pool:
 
     @property
     def is_idle(self) -> bool:
-        if self._held or not self._replicas or (self._wanted and not self._gives_way):
+        if self._held or self._alone.is_taken or not self._replicas or (self._is_wanted and not self._gives_way):
             return False
         return all(replica.state is State.READY and not replica.runs for replica in self._replicas)
 
@@ -122,12 +124,15 @@ class Pool:
         states = {replica.state for replica in self._replicas}
         return State.STARTING in states and State.READY not in states
 
-    def want(self) -> None:
+    def want(self, *, alone: bool = False) -> None:
         """Make room, and call `on_room` when there is some, or `on_broken` when there will be none."""
         if self._closed:
             return
-        self._wanted = True
-        if self.free_slots:
+        if alone:
+            self._alone.is_wanted = True
+        else:
+            self._wanted = True
+        if self._has_wanted_room():
             asyncio.get_running_loop().call_soon(self._tell_room)
         else:
             self.load()
@@ -148,16 +153,25 @@ class Pool:
 
     def take(self) -> bool:
         """Hold a slot."""
+        if not self.free_slots:
+            self._alone.let_go_if_unwanted()
         if self.free_slots:
             self._held += 1
             return True
         return False
 
-    def drop(self) -> None:
+    def take_alone(self) -> bool:
+        """Hold a whole replica in which nothing runs."""
+        return not self._gives_way and self._alone.take(self._replicas, self._held)
+
+    def drop(self, *, alone: bool = False) -> None:
         """A held slot is free again."""
-        self._held = max(0, self._held - 1)
+        if alone:
+            self._alone.let_go()
+        else:
+            self._held = max(0, self._held - 1)
         self.idle_since = self._host.clock.monotonic()
-        if self._wanted and self.free_slots:
+        if self._has_wanted_room():
             asyncio.get_running_loop().call_soon(self._tell_room)
 
     def begin(self, work: Work) -> Run:
@@ -166,6 +180,8 @@ class Pool:
         Raises:
             HalleyError: nothing was begun.
         """
+        if work.alone:
+            return self._alone.begin(work)
         freest, most = None, 0
         for replica in self._replicas:
             if (free := replica.free) > most:
@@ -272,11 +288,12 @@ class Pool:
     def slot_freed(self) -> None:
         self._failures = 0
         self.idle_since = self._host.clock.monotonic()
-        if self._wanted:
-            self._tell_room()
+        self._alone.look()
+        self._tell_room()
 
     def replica_gone(self, replica: Replica, end: End, *, was: State, ran: bool) -> None:
         self._replicas.remove(replica)
+        self._alone.look()
         self._last_exit = end
         if self._closed:
             return
@@ -294,7 +311,7 @@ class Pool:
             return
         has_siblings = any(replica.state is State.READY for replica in self._replicas)
         is_missed = has_siblings or self.source.pinned or end.reason in {"unresponsive", "unhealthy"}
-        if self._wanted or postponed or (is_missed and end.reason != "unloaded"):
+        if self._is_wanted or postponed or (is_missed and end.reason != "unloaded"):
             self.load()
 
     # what follows from it
@@ -328,7 +345,7 @@ class Pool:
         self._back_off()
         if any(replica.state in {State.READY, State.STARTING} for replica in self._replicas):
             return  # the others serve what waits
-        self._wanted = False  # what waits now fails now
+        self._wanted = self._alone.is_wanted = False  # what waits now fails now
         self._on_broken(self.version, end.error, end.reason)
 
     def _back_off(self) -> None:
@@ -342,9 +359,18 @@ class Pool:
         self._retry_at = 0.0
         self.load()
 
-    def _tell_room(self) -> None:
+    @property
+    def _is_wanted(self) -> bool:
+        return self._wanted or self._alone.is_wanted
+
+    def _has_wanted_room(self) -> bool:
         if self._wanted and self.free_slots:
-            self._wanted = False
+            return True
+        return self._alone.is_wanted and not self._gives_way and self._alone.find(self._replicas, self._held)
+
+    def _tell_room(self) -> None:
+        if self._has_wanted_room():
+            self._wanted = self._alone.is_wanted = False  # who still waits says so again
             self._on_room(self.version)
 
     def _is_unused(self, seconds: float) -> bool:

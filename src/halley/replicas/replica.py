@@ -75,6 +75,7 @@ class Replica:
         self.runs: Final[dict[str, Run]] = {}
         self.ended_well = 0  # predictions that the process itself brought to an end
         self.peak_bytes = 0  # as far as it was watched
+        self.is_saved = False  # for a prediction that must be alone: nothing else begins in it
         self._keeper = keeper
         self._host = host
         self._loop = asyncio.get_running_loop()
@@ -98,9 +99,14 @@ class Replica:
         return self._child.pid
 
     @property
+    def can_begin(self) -> bool:
+        """Whether it takes predictions."""
+        return self.state is State.READY and not self.is_saved
+
+    @property
     def free(self) -> int:
         """How many more predictions may begin."""
-        return self.slots - len(self.runs) if self.state is State.READY else 0
+        return self.slots - len(self.runs) if self.state is State.READY and not self.is_saved else 0
 
     @property
     def tail(self) -> str:

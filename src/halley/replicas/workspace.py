@@ -1,12 +1,16 @@
-"""Run folders: one per attempt, beside the blobs so that finished files can be linked instead of copied."""
+"""Run folders: one per lease, beside the blobs so that finished files can be linked instead of copied."""
 
+import errno
 import logging
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import anyio.to_thread
+
+from halley.errors import StorageFull
 
 _log = logging.getLogger(__name__)
 
@@ -18,10 +22,17 @@ class RunFolders:
         self._root = root
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def make(self, prediction_id: str, attempt: int) -> Path:
+    def make(self, prediction_id: str, fence: int) -> Path:
         """A fresh folder. One mkdir: cheaper in the loop's thread than a trip to another."""
-        folder = self._root / f"{prediction_id}.{attempt}"
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder = self._root / f"{prediction_id}.{fence}"
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:  # left by an earlier process, and could not be swept
+            return Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=self._root))
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise StorageFull(f"There is no room for the run folder of {prediction_id}: {error}.") from error
+            raise
         return folder
 
     async def remove(self, folder: Path) -> None:

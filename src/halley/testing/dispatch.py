@@ -64,17 +64,20 @@ class ScriptedProvider:
         del version
         return self.slots - self.held
 
-    def want(self, version: str) -> None:
+    def want(self, version: str, *, alone: bool = False) -> None:
+        del alone
         self.wanted.append(version)
 
-    def take_slot(self, version: str) -> bool:
+    def take_slot(self, version: str, *, alone: bool = False) -> bool:
+        if alone and self.held:
+            return False
         if self.free_slots(version) <= 0:
             return False
         self.held += 1
         return True
 
-    def drop_slot(self, version: str) -> None:
-        del version
+    def drop_slot(self, version: str, *, alone: bool = False) -> None:
+        del version, alone
         self.held -= 1
 
     async def submit(self, work: Work) -> str:
@@ -104,12 +107,41 @@ class ScriptedProvider:
         return self.runs[number]
 
 
-class PlainStaging:
-    """Fulfils `InputStager`: no input has files."""
+class StagedInput(msgspec.Struct, frozen=True, kw_only=True):
+    """Fulfils `dispatch.ports.Staged`."""
+
+    input: bytes
+    paths: tuple[Pointer, ...] = ()
+
+
+class ScriptedStaging:
+    """Fulfils `InputStager`: no input has files, until a test says that all `has` some."""
+
+    def __init__(self) -> None:
+        self.has = False
+        self.calls = 0
+        self.refuses: HalleyError | None = None
+        self._gate = asyncio.Event()
+        self._gate.set()
+        self._asked = asyncio.Event()
+
+    def hold(self) -> None:
+        """All inputs have files, which come when the test lets them go."""
+        self.has = True
+        self._gate.clear()
+
+    def let_go(self) -> None:
+        self._gate.set()
+
+    async def asked(self, times: int) -> None:
+        """Return once it was asked so often."""
+        while self.calls < times:
+            self._asked.clear()
+            await self._asked.wait()
 
     def has_files(self, version: str, openapi_schema: bytes) -> bool:
         del version, openapi_schema
-        return False
+        return self.has
 
     async def stage(
         self,
@@ -120,8 +152,14 @@ class PlainStaging:
         account_id: str,
         work_input: bytes,
         folder: Path,
-    ) -> Work:
-        raise NotImplementedError
+    ) -> StagedInput:
+        del prediction_id, version, openapi_schema, account_id, work_input, folder
+        self.calls += 1
+        self._asked.set()
+        if self.refuses is not None:
+            raise self.refuses
+        await self._gate.wait()
+        return StagedInput(input=b'{"staged":true}')
 
 
 class KeptOutput(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,9 +209,17 @@ class NoFolders:
 
     def __init__(self) -> None:
         self.removed: list[Path] = []
+        self._gate = asyncio.Event()
+        self._gate.set()
 
-    def make(self, prediction_id: str, attempt: int) -> Path:
-        return Path("/nowhere") / f"{prediction_id}.{attempt}"
+    def hold(self) -> asyncio.Event:
+        """Removing takes until the event is set."""
+        self._gate.clear()
+        return self._gate
+
+    def make(self, prediction_id: str, fence: int) -> Path:
+        return Path("/nowhere") / f"{prediction_id}.{fence}"
 
     async def remove(self, folder: Path) -> None:
+        await self._gate.wait()
         self.removed.append(folder)

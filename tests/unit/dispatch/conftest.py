@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 from halley.bus.local import LocalBus
-from halley.dispatch.dispatcher import Dispatcher, DispatchRules
+from halley.dispatch.dispatcher import Dispatcher
 from halley.dispatch.recorder import OutputCaps
+from halley.dispatch.rules import DispatchRules
 from halley.events.hub import Hub
 from halley.ids import TimeOrderedIds
 from halley.models.catalog import Catalog
@@ -19,7 +20,7 @@ from halley.retention.periods import Periods
 from halley.settings import Retention
 from halley.store.memory import MemoryStore
 from halley.testing.clock import T0, FakeClock
-from halley.testing.dispatch import NamingKeeper, NoFolders, PlainStaging, ScriptedProvider
+from halley.testing.dispatch import NamingKeeper, NoFolders, ScriptedProvider, ScriptedStaging
 
 SCHEMA = msgspec.json.encode(
     {
@@ -27,7 +28,11 @@ SCHEMA = msgspec.json.encode(
             "schemas": {
                 "Input": {
                     "type": "object",
-                    "properties": {"prompt": {"type": "string"}, "key": {"type": "string", "x-cog-secret": True}},
+                    "properties": {
+                        "prompt": {"type": "string"},
+                        "photo": {"type": "string", "format": "uri"},
+                        "key": {"type": "string", "x-cog-secret": True},
+                    },
                 },
                 "Output": {"type": "string"},
             }
@@ -49,6 +54,7 @@ class Bottle:
         self.provider = ScriptedProvider(slots)
         self.keeper = NamingKeeper()
         self.folders = NoFolders()
+        self.stager = ScriptedStaging()
         self.catalog = Catalog(self.store)
         self.model = Model(owner="demo", name="a", created_at=T0)
         self.version = Version(id="1" * 64, model="demo/a", created_at=T0, openapi_schema=SCHEMA)
@@ -56,7 +62,7 @@ class Bottle:
         self.dispatcher = Dispatcher(
             queue=self.store,
             provider=self.provider,
-            stager=PlainStaging(),
+            stager=self.stager,
             keeper=self.keeper,
             workspace=self.folders,
             catalog=self.catalog,
@@ -82,17 +88,19 @@ class Bottle:
         request = CreateRequest(reference="demo/a", input={}, input_json=b"{}", **more)  # type: ignore[arg-type]
         return (await self.predictions.create(request, account, None)).prediction
 
-    async def until(self, prediction_id: str, reached: Callable[[Prediction], bool]) -> Prediction:
+    async def until(
+        self, prediction_id: str, reached: Callable[[Prediction], bool], account: str = "ada"
+    ) -> Prediction:
         """The prediction once it is so; the test's time limit is the bound."""
         with self.hub.watch(prediction_id) as watching:
             while True:
-                row = await self.predictions.filled(await self.predictions.row(prediction_id, "ada"))
+                row = await self.predictions.filled(await self.predictions.row(prediction_id, account))
                 if reached(row):
                     return row
                 await watching.wait(0.05)
 
-    async def ended(self, prediction_id: str) -> Prediction:
-        return await self.until(prediction_id, lambda row: row.is_terminal)
+    async def ended(self, prediction_id: str, account: str = "ada") -> Prediction:
+        return await self.until(prediction_id, lambda row: row.is_terminal, account)
 
     async def stop_hard(self) -> None:
         """As a second signal does: nothing is waited for."""

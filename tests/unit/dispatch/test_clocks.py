@@ -15,8 +15,9 @@ import msgspec
 import pytest
 
 from halley.bus.local import LocalBus
-from halley.dispatch.dispatcher import Dispatcher, DispatchRules
+from halley.dispatch.dispatcher import Dispatcher
 from halley.dispatch.ports import Work
+from halley.dispatch.rules import DispatchRules
 from halley.dispatch.spans import Ages, WallClock
 from halley.events.hub import Hub
 from halley.ids import TimeOrderedIds, first_id_at
@@ -29,7 +30,7 @@ from halley.retention.periods import Periods
 from halley.settings import Retention
 from halley.store.sqlite import SqliteStore, open_sqlite
 from halley.testing.clock import T0, FakeClock
-from halley.testing.dispatch import NamingKeeper, NoFolders, PlainStaging, ScriptedProvider
+from halley.testing.dispatch import NamingKeeper, NoFolders, ScriptedProvider, ScriptedStaging
 from unit.dispatch.conftest import CAPS, SCHEMA
 
 pytestmark = pytest.mark.anyio
@@ -79,7 +80,7 @@ class Machine:
         self.dispatcher = Dispatcher(
             queue=self.store,
             provider=self.provider,
-            stager=PlainStaging(),
+            stager=ScriptedStaging(),
             keeper=NamingKeeper(),
             workspace=NoFolders(),
             catalog=catalog,

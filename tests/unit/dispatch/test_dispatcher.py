@@ -442,7 +442,7 @@ async def test_draining_waits_and_then_gives_back(bottle) -> None:
     assert (await bottle.predictions.get(talking.id, "ada")).termination_reason == "server_stopped"
     assert await bottle.store.waiting() == {"1" * 64: 1}
     assert not (await bottle.predictions.get(silent.id, "ada")).is_terminal
-    assert bottle.dispatcher.reserve("1" * 64) is None
+    assert bottle.dispatcher.reserve("1" * 64, "ada") is None
 
 
 async def test_a_lost_session_stops_everything_and_writes_nothing(bottle) -> None:

@@ -188,12 +188,14 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryData):
         return [lease for entry in held if (lease := entry.lease) is not None and lease.session_id == session_id]
 
     @at_once
-    def claim(self, session_id: str, credits: Mapping[str, int], at: datetime) -> list[Claimed]:
+    def claim(
+        self, session_id: str, credits: Mapping[str, int], at: datetime, *, but_of: frozenset[str] = frozenset()
+    ) -> list[Claimed]:
         self._check_session(session_id)
         claimed: list[Claimed] = []
         for version, most in credits.items():
             for _ in range(most):
-                lines = self._lines(version, at)
+                lines = {name: line for name, line in self._lines(version, at).items() if name not in but_of}
                 if not lines:
                     break
                 account_id = min(lines, key=lambda name: (self._turn_of(version, name), name))

@@ -49,12 +49,14 @@ class QueueRows(Part):
     def renew(self, session_id: str, at: datetime, lease_seconds: float) -> Awaitable[list[Lease]]:
         return self._writer.submit(_renew, self._book, session_id, _end_of(at, lease_seconds))
 
-    def claim(self, session_id: str, credits: Mapping[str, int], at: datetime) -> Awaitable[list[Claimed]]:
+    def claim(
+        self, session_id: str, credits: Mapping[str, int], at: datetime, *, but_of: frozenset[str] = frozenset()
+    ) -> Awaitable[list[Claimed]]:
         def give_back(claimed: list[Claimed]) -> None:
             for item in claimed:
                 self.release(item.lease, at)
 
-        return self._writer.submit(_claim, self._book, session_id, dict(credits), at, orphaned=give_back)
+        return self._writer.submit(_claim, self._book, session_id, dict(credits), at, but_of, orphaned=give_back)
 
     def append_events(self, lease: Lease, events: Sequence[NewEvent]) -> Awaitable[Appended]:
         return self._writer.submit(_append, self._book, self._guard, lease, tuple(events))
@@ -119,24 +121,33 @@ def _renew(connection: sqlite3.Connection, book: Book, session_id: str, expires_
 
 
 def _claim(
-    connection: sqlite3.Connection, book: Book, session_id: str, credits: dict[str, int], at: datetime
+    connection: sqlite3.Connection,
+    book: Book,
+    session_id: str,
+    credits: dict[str, int],
+    at: datetime,
+    but_of: frozenset[str],
 ) -> list[Claimed] | HalleyError:
     if session_id not in book.sessions:
         return _no_session(session_id)
     claimed: list[Claimed] = []
     for version, most in credits.items():
-        for prediction_id in _choose(connection, book, version, most, to_micros(at)):
+        for prediction_id in _choose(connection, book, version, most, to_micros(at), but_of):
             work_input, context = connection.execute(_TAKE, (session_id, prediction_id)).fetchone()
             claimed.append(_taken(connection, book, prediction_id, work_input, context))
     return claimed
 
 
-def _choose(connection: sqlite3.Connection, book: Book, version: str, most: int, now: int) -> list[str]:
+def _choose(
+    connection: sqlite3.Connection, book: Book, version: str, most: int, now: int, but_of: frozenset[str]
+) -> list[str]:
     """Whom the turns name, at most so many, without taking them yet."""
     turns = book.turns(version)
     lines: dict[str, list[str]] = {}  # account -> its next ones, the last is first in line
     chosen: list[str] = []
     for account_id in book.waiting.get(version, ()):
+        if account_id in but_of:
+            continue
         found = connection.execute(_CANDIDATES, (version, account_id, now, now, most)).fetchall()
         if found:
             lines[account_id] = [prediction_id for (prediction_id,) in reversed(found)]

@@ -158,6 +158,14 @@ class ClaimContract(StoreSuite):
         assert Counter(await self.claim_by_ones(store, maker, 6)) == {"bert": 3, "carl": 3}
         assert Counter(await self.claim_by_ones(store, maker, 3)) == {"anna": 1, "bert": 1, "carl": 1}
 
+    async def test_accounts_that_are_left_out_keep_their_turn(self, store: Store, maker: Maker) -> None:
+        await self.fill(store, maker, ada=3, bob=1)
+        await store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
+        some = await store.claim("s1", {VERSION: 4}, maker.clock.now(), but_of=frozenset({"ada"}))
+        assert [claimed.prediction.account_id for claimed in some] == ["bob"]
+        assert await store.waiting() == {VERSION: 3}
+        assert len(await store.claim("s1", {VERSION: 4}, maker.clock.now())) == 3
+
     async def test_what_was_born_leased_is_claimed_by_nobody(self, store: Store, maker: Maker) -> None:
         await store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
         await store.create(NewPrediction(prediction=maker.prediction(), session_id="s1"))

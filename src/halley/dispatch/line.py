@@ -1,0 +1,97 @@
+"""Runs that hold a lease and no slot: their files are on the way, or they wait for the next free slot.
+
+A run that waits for a foreign host must not keep a slot from those who could use it. So it gives its slot back, and
+takes one again when its files are there; then it comes before whoever waits in the queue.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import msgspec
+
+from halley.dispatch.ports import Provider
+
+MOST_OF_AN_ACCOUNT: Final = 16  # more of its predictions stay in the queue, where they cost nothing
+
+
+class _Waiter(msgspec.Struct, frozen=True, eq=False):
+    alone: bool
+    given: asyncio.Future[None]
+
+
+class Line:
+    """Who waits for a slot, by version and in order; and how many of each account are on the way to one."""
+
+    def __init__(self, provider: Provider, *, room: Callable[[str], None], freed: Callable[[str], None]) -> None:
+        """`room` is called with a version for which there may be work, so that `serve` is called for it; `freed` with
+        one of which a slot is free, for whoever waits.
+        """
+        self._provider = provider
+        self._room = room
+        self._freed = freed
+        self._waiters: dict[str, list[_Waiter]] = {}
+        self._on_the_way: Counter[str] = Counter()
+
+    @property
+    def full(self) -> frozenset[str]:
+        """Accounts of which no more may be taken from the queue."""
+        return frozenset(name for name, count in self._on_the_way.items() if count >= MOST_OF_AN_ACCOUNT)
+
+    def waits(self, version: str) -> bool:
+        """Whether a run of this version waits for a slot."""
+        return version in self._waiters
+
+    @contextmanager
+    def on_the_way(self, account_id: str, version: str) -> Iterator[None]:
+        """Count a run of the account, which has just dropped its slot, until it has one again or has given up."""
+        self._freed(version)
+        self._on_the_way[account_id] += 1
+        try:
+            yield
+        finally:
+            was_full = self._on_the_way[account_id] >= MOST_OF_AN_ACCOUNT
+            self._on_the_way[account_id] -= 1
+            if not self._on_the_way[account_id]:
+                del self._on_the_way[account_id]
+            if was_full:
+                self._room(version)
+
+    async def take_slot(self, version: str, *, alone: bool = False) -> None:
+        """Return with a slot held; `alone`: one in a place where nothing else runs."""
+        if version not in self._waiters and self._provider.take_slot(version, alone=alone):
+            return
+        waiter = _Waiter(alone, asyncio.get_running_loop().create_future())
+        self._waiters.setdefault(version, []).append(waiter)
+        self._room(version)
+        try:
+            await waiter.given
+        except asyncio.CancelledError:
+            if waiter.given.done() and not waiter.given.cancelled():
+                self._provider.drop_slot(version, alone=alone)
+            else:
+                self._leave(version, waiter)
+            raise
+
+    def serve(self, version: str) -> bool:
+        """Give out free slots in order. True if somebody still waits: then whoever is in the queue must wait, too.
+
+        Who wants to be alone waits for a whole process, and lets others use the slots of the rest.
+        """
+        for waiter in list(self._waiters.get(version, ())):
+            if self._provider.take_slot(version, alone=waiter.alone):
+                self._leave(version, waiter)
+                waiter.given.set_result(None)
+        left = {waiter.alone for waiter in self._waiters.get(version, ())}
+        for alone in left:
+            self._provider.want(version, alone=alone)
+        return False in left
+
+    def _leave(self, version: str, waiter: _Waiter) -> None:
+        waiters = self._waiters.get(version, [])
+        if waiter in waiters:
+            waiters.remove(waiter)
+        if not waiters:
+            self._waiters.pop(version, None)

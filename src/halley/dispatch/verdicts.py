@@ -1,0 +1,34 @@
+"""What an error before the run means for its prediction: is it worth another try?"""
+
+from typing import Final
+
+from halley.dispatch.ports import Outcome
+from halley.errors import Busy, Conflict, HalleyError, InputInvalid
+
+TRANSIENT: Final = (Busy, Conflict)
+"""Room may come, a process may come up again, an earlier attempt may end. All else would be refused again."""
+
+
+GONE: Final = (
+    "The version of this prediction is not served here any more: its model was changed or removed.",
+    "version_unavailable",
+)
+
+
+def is_transient(error: HalleyError) -> bool:
+    """Whether the same thing may work later, with nothing changed."""
+    return isinstance(error, TRANSIENT)
+
+
+def unusable_input(error: HalleyError) -> Outcome:
+    """The files of the input cannot be brought."""
+    if isinstance(error, InputInvalid):
+        text = "; ".join(f"{fault.field}: {fault.description}" for fault in error.fields)
+    else:
+        text = str(error)
+    return Outcome(status="failed", error=text, reason="input_unusable")
+
+
+def refused(error: HalleyError) -> Outcome:
+    """The place that would run it has refused it."""
+    return Outcome(status="failed", error=str(error), reason="submit_refused")
