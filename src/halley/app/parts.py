@@ -99,7 +99,9 @@ async def build(
     limits, runs = settings.limits, settings.runs
     async with AsyncExitStack() as stack:
         queue_limits = QueueLimits(per_account=limits.queued_per_account, total=limits.queued_total)
-        store = await stack.enter_async_context(open_store(database, limits=queue_limits))
+        store = await stack.enter_async_context(
+            open_store(database, limits=queue_limits, keep_backups=settings.upgrades.kept)
+        )
         new_id.follow(await store.newest_id())
         bus, hub, lookout, troubles = LocalBus(), Hub(), Lookout(log=store, clock=clock), Troubles()
         await lookout.open()

@@ -24,6 +24,7 @@ from halley.settings.shapes import (
     Settings,
     SettingsError,
     Tls,
+    Upgrades,
     Webhooks,
 )
 from halley.settings.units import parse_bytes, parse_period, parse_seconds, read_period
@@ -46,6 +47,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Tls",
+    "Upgrades",
     "Webhooks",
     "hand_over",
     "hide_environ",

@@ -188,6 +188,18 @@ class Quirks(Part, frozen=True, kw_only=True):
     output_links_need_key: bool = False  # a link to an output file alone is no right to it
 
 
+class Upgrades(Part, frozen=True, kw_only=True):
+    """What is done before a newer release changes the database."""
+
+    backup: bool = True
+    keep_backups: Positive = 3
+
+    @property
+    def kept(self) -> int:
+        """How many backups are kept; 0: none is made."""
+        return self.keep_backups if self.backup else 0
+
+
 class Settings(Part, frozen=True, kw_only=True):
     """All of them. `origins` tells for each dotted name that was set where its value came from."""
 
@@ -204,6 +216,7 @@ class Settings(Part, frozen=True, kw_only=True):
     retention: Retention = Retention()
     webhooks: Webhooks = Webhooks()
     quirks: Quirks = Quirks()
+    upgrades: Upgrades = Upgrades()
     admin_key: str | None = None
     origins: dict[str, str] = {}
 

@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
 
+import logging
 import os
 import sqlite3
 from datetime import datetime
@@ -11,7 +12,9 @@ from typing import Final
 
 from halley.clock import to_micros
 from halley.errors import Unusable
+from halley.store.sqlite.backups import back_up, way_back
 
+_log: Final = logging.getLogger(__name__)
 BUSY_TIMEOUT_MS: Final = 2_000  # another process (a backup, a person with a shell) may hold the file for a moment
 CHECK_LIMIT_BYTES: Final = 64 * 2**20  # a whole check reads every page: beyond this it would delay each start
 _STATEMENTS_KEPT: Final = 128
@@ -59,15 +62,18 @@ def connect(path: Path, *, read_only: bool, cache_kib: int, mmap_bytes: int = 0)
     return connection
 
 
-def prepare(connection: sqlite3.Connection, path: Path, at: datetime) -> None:
+def prepare(connection: sqlite3.Connection, path: Path, at: datetime, keep_backups: int = 0) -> None:
     """Check the file and apply the migrations that are missing, one transaction each.
 
+    If any are, the file is copied first; `keep_backups` such copies are kept, and with 0 none is made.
+
     Raises:
-        Unusable: the file is damaged, foreign, or newer than this Halley. It is never repaired or made anew.
+        Unusable: the file is damaged, foreign, or newer than this Halley, or cannot be copied. It is never repaired or
+            made anew.
     """
     try:
         _check_integrity(connection, path)
-        migrate(connection, path, at, read_migrations())
+        migrate(connection, path, at, read_migrations(), keep_backups)
     except sqlite3.DatabaseError as error:
         raise _untrusted(path, str(error)) from error
 
@@ -79,19 +85,29 @@ def read_migrations() -> list[tuple[int, str]]:
     return sorted(found)
 
 
-def migrate(connection: sqlite3.Connection, path: Path, at: datetime, migrations: list[tuple[int, str]]) -> None:
+def migrate(
+    connection: sqlite3.Connection,
+    path: Path,
+    at: datetime,
+    migrations: list[tuple[int, str]],
+    keep_backups: int = 0,
+) -> None:
     """Apply what is missing. A step that fails leaves the database at the step before.
 
     Raises:
-        Unusable: the schema is newer than the last migration, or the file holds something else.
+        Unusable: the schema is newer than the last migration, the file holds something else, or cannot be copied.
     """
     known = migrations[-1][0]
     present = _present_version(connection, path)
     if present > known:
         raise Unusable(
             f"The database {path} has schema version {present}; this Halley knows only up to {known}. "
-            "Start the newer Halley again, or choose another folder with --data."
+            + way_back(path, known)
         )
+    if 0 < present < known:
+        if keep_backups:
+            back_up(connection, path, present, at, keep=keep_backups)
+        _log.info("the database %s is brought from schema version %d to %d", path, present, known)
     for number, script in migrations:
         if number > present:
             _apply(connection, number, script, at)

@@ -66,10 +66,13 @@ async def open_sqlite(
     *,
     clock: Clock | None = None,
     limits: QueueLimits = _NO_LIMITS,
+    keep_backups: int = 0,
     failpoint: Callable[[str], None] | None = None,
     planted: frozenset[str] = frozenset(),
 ) -> AsyncIterator[SqliteStore]:
     """Open the database, made or migrated as needed, and close it behind the block when all writes are done.
+
+    Before it is migrated it is copied, and `keep_backups` such copies are kept; with 0 none is made.
 
     `failpoint` is called in the writer's thread with "before_commit" and "after_commit" of every batch. `planted` names
     bugs to switch on: "ack_before_commit", "no_fence". Both are for tests that kill the server.
@@ -82,7 +85,7 @@ async def open_sqlite(
     connection = connect(path, read_only=False, cache_kib=_WRITER_CACHE_KIB)
     book = Book(limits)
     try:
-        await to_thread.run_sync(prepare, connection, path, at)
+        await to_thread.run_sync(prepare, connection, path, at, keep_backups)
         await to_thread.run_sync(book.reload, connection)
         reads = Reads(path)
     except BaseException:

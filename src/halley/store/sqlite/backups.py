@@ -1,0 +1,110 @@
+"""A copy of the database before its schema changes: the way back to the release that made it."""
+
+import logging
+import os
+import re
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from halley.errors import Unusable
+
+FOLDER: Final = "backups"  # beside the database
+MARGIN_BYTES: Final = 16 * 2**20  # what a migration and the start behind it may write
+_NAME: Final = re.compile(r"halley-schema(\d{4,})-(\d{8}T\d{6}Z)\.db")
+_log: Final = logging.getLogger(__name__)
+
+
+class Backup(NamedTuple):
+    """One of the copies; they sort by time."""
+
+    made_at: str
+    version: int
+    path: Path
+
+
+def back_up(connection: sqlite3.Connection, database: Path, version: int, at: datetime, *, keep: int) -> Path:
+    """Copy the database as it is into a file that only its owner reads, and delete all but the newest `keep` copies.
+
+    Raises:
+        Unusable: there is no room, or it cannot be written; nothing is left of it and nothing is changed.
+    """
+    folder = database.parent / FOLDER
+    path = folder / f"halley-schema{version:04d}-{at:%Y%m%dT%H%M%SZ}.db"
+    partial = path.with_suffix(".part")
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _check_room(connection, folder)
+        _copy(connection, partial)
+        partial.replace(path)
+        _sync(folder)
+    except (OSError, sqlite3.Error) as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise Unusable(
+            f"The database {database} has to be brought up to date, and the backup {path} that comes first cannot be"
+            f" made: {error}. Nothing was changed. Make room, or make a backup yourself and set"
+            " upgrades.backup = false (HALLEY_UPGRADES__BACKUP=false)."
+        ) from error
+    for old in sorted(backups(database), reverse=True)[keep:]:
+        old.path.unlink(missing_ok=True)
+    _log.info("a backup of the database as it was (schema version %d) is %s", version, path)
+    return path
+
+
+def backups(database: Path) -> Iterator[Backup]:
+    """The copies of a database, in no order."""
+    try:
+        names = sorted(path.name for path in (database.parent / FOLDER).iterdir())
+    except OSError:
+        return
+    for name in names:
+        found = _NAME.fullmatch(name)
+        if found is not None:
+            yield Backup(found[2], int(found[1]), database.parent / FOLDER / name)
+
+
+def way_back(database: Path, known: int) -> str:
+    """How to go on with a Halley that knows the schema only up to `known`, with the backup if there is one."""
+    fit = [backup for backup in backups(database) if backup.version <= known]
+    if not fit:
+        return "Start the newer Halley again, or choose another folder with --data."
+    newest = max(fit)
+    return (
+        f"Start the newer Halley again; or go back to the backup {newest.path}, made at {newest.made_at} with schema"
+        f" version {newest.version}: delete {database}-wal and {database}-shm, and copy the backup to {database}."
+        " What came after it is lost."
+    )
+
+
+def _check_room(connection: sqlite3.Connection, folder: Path) -> None:
+    (pages,), (size,) = (connection.execute(f"PRAGMA {word}").fetchone() for word in ("page_count", "page_size"))
+    needed, free = pages * size + MARGIN_BYTES, shutil.disk_usage(folder).free
+    if free < needed:
+        raise OSError(f"it needs {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free")
+
+
+def _copy(connection: sqlite3.Connection, to: Path) -> None:
+    to.unlink(missing_ok=True)
+    descriptor = os.open(to, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)  # it holds what its callers gave and got
+    try:
+        copy = sqlite3.connect(to)
+        try:
+            connection.backup(copy)
+        finally:
+            copy.close()
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
