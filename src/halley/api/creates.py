@@ -16,7 +16,8 @@ from halley.api.preferences import applied, cancel_abandoned, cancel_after_secon
 from halley.api.present import encode
 from halley.api.repeats import ATTEMPT_KEY, COUNTED_SECONDS, Attempt, may_answer
 from halley.api.waiters import Look, Until, later
-from halley.errors import HalleyError, NotFound, Overloaded, VersionUnknown
+from halley.errors import HalleyError, NotAuthenticated, NotFound, Overloaded, VersionUnknown
+from halley.keys.records import Scope
 from halley.predictions.records import Prediction
 from halley.predictions.repeats import How, IdempotencyKey
 from halley.predictions.service import CreateRequest, Watching
@@ -198,7 +199,8 @@ async def _waited(
         row = await parts.holds.wait(call.scope, waiting)
         left = end - parts.clock.monotonic()
         if row is not None and not row.is_terminal and left > 0 and GONE_KEY not in call.scope:
-            return later(parts.waiters.enter(created.id).keep(created, Until.END, tell, seconds=left))
+            waiter = parts.waiters.enter(created.id).keep(created, Until.END, tell, seconds=left)
+            return later(waiter.lean(parts.rights, call.identity.key.id, Scope.WRITE))
         return await tell(Look(created if row is None else row, 0))
     except Exception as error:  # noqa: BLE001  # the create stands, whatever happened to the wait
         return await tell(error)
@@ -216,7 +218,7 @@ async def _in_time(
     try:
         if isinstance(found, Look) and found.row.is_terminal:
             return json_answer(await parts.presenter.encoded(found.row, variant), 201, headers)
-        if isinstance(found, Exception):
+        if isinstance(found, Exception) and not isinstance(found, NotAuthenticated):
             raise found
     except Exception:  # noqa: BLE001  # as above
         _log.exception("prediction %s is stored, but waiting for it failed", created.id)

@@ -15,6 +15,7 @@ from halley.api.predictions import path_id
 from halley.api.present import Presenter, encode
 from halley.clock import rfc3339
 from halley.errors import NotFound
+from halley.keys.records import Scope
 from halley.predictions.records import Event, Finish, OutputItem, Prediction
 from halley.predictions.repeats import How
 from halley.predictions.status import EventKind, Status
@@ -63,7 +64,8 @@ async def _stream(call: Call, parts: Parts, row: Prediction, after: int, *, stay
         after = 0  # not of this prediction: to go on behind it would leave a gap that nobody sees
     if row.is_terminal and not await parts.predictions.events(row, after, 1):
         return Answer(status=204)  # a reader that comes back by itself stops at this
-    return stream_answer(call, parts, row, OwnVoice(call, parts, row), Position(after), stays=stays)
+    carrier = call.identity.key.id, Scope.READ
+    return stream_answer(call, parts, row, OwnVoice(call, parts, row), Position(after), carrier=carrier, stays=stays)
 
 
 async def _page(call: Call, parts: Parts, row: Prediction, query: Mapping[str, str], after: int) -> Answer:

@@ -16,6 +16,7 @@ from halley.api.asgi import Answer, Call, Headers, Scope
 from halley.api.batches import Batch
 from halley.api.holds import GONE_KEY, STREAM_KEY
 from halley.api.parts import Parts
+from halley.api.rights import Carrier
 from halley.predictions.records import Event, Prediction
 from halley.predictions.status import EventKind
 
@@ -73,14 +74,17 @@ def stream_answer(
     voice: Voice,
     position: Position,
     *,
+    carrier: Carrier | None,
     stays: bool = True,
     is_shared: bool = False,
 ) -> Answer:
     """The answer that follows a prediction, of which only the outline is kept, from this position on.
 
+    It ends when the `carrier` does not carry it any more.
+
     `stays`: it waits for what comes; else it ends with what is recorded. `is_shared`: any web page may read it.
     """
-    chunks = _follow(call.scope, parts, row, voice, position, stays)
+    chunks = _follow(call.scope, parts, row, voice, position, carrier, stays)
     return open_stream(call, chunks, is_shared=is_shared)
 
 
@@ -101,11 +105,12 @@ def wants_stream(accept: str) -> bool:
 
 
 async def _follow(
-    scope: Scope, parts: Parts, row: Prediction, voice: Voice, position: Position, stays: bool
+    scope: Scope, parts: Parts, row: Prediction, voice: Voice, position: Position, carrier: Carrier | None, stays: bool
 ) -> AsyncGenerator[bytes, None]:
     opening, began_after = HELLO, position.after
     with (
         _attending(scope, parts, row, stays),
+        parts.rights.streaming(scope, carrier) as right,
         parts.predictions.watch(row.id) as watching,
     ):  # listen first, read afterwards: no event is missed
         while True:
@@ -114,7 +119,7 @@ async def _follow(
             for piece in _pieces(opening, batch.body):
                 yield piece
             opening = b""
-            if batch.is_last or GONE_KEY in scope:
+            if batch.is_last or GONE_KEY in scope or right.is_over:
                 return
             if batch.has_more:
                 await asyncio.sleep(0)  # a long log must not keep everybody else waiting
@@ -124,7 +129,7 @@ async def _follow(
                     yield voice.ending(row, began_after)
                 return
             woken = await parts.holds.wait(scope, watching.wait(KEEP_ALIVE_SECONDS))
-            if woken is None:  # the client is gone, or the server stops; it may come back with the last id
+            if woken is None:  # the client is gone, or its key, or the server stops; it may come back with the last id
                 return
             if not woken:
                 opening = KEEP_ALIVE

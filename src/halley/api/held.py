@@ -18,6 +18,7 @@ from halley.api.polls import Told
 from halley.api.preferences import applied, wait_seconds
 from halley.api.quirks import hold_seconds
 from halley.api.waiters import Look, Tell, Until, Waiter, later, loud_and_last
+from halley.keys.records import Scope
 from halley.predictions.records import Prediction
 
 
@@ -52,7 +53,7 @@ async def _asked(call: Call, parts: Parts, prediction_id: str, wait: float) -> A
         until = Until.CHANGE if if_none_match else Until.END
         is_old = until is Until.CHANGE and not is_match(if_none_match, parts.encoded.etag(row, call.variant))
         if not row.is_terminal and not is_old:
-            return later(waiter.keep(row, until, tell, seconds=wait))
+            return _later(call, parts, waiter.keep(row, until, tell, seconds=wait))
     return await tell(await _look(parts, row))
 
 
@@ -65,8 +66,12 @@ async def _polled(call: Call, parts: Parts, prediction_id: str, hold: float) -> 
         if told is not None and not row.is_terminal:
             loud, last = await loud_and_last(parts.predictions, row, told.seq)
             if not loud:
-                return later(_kept(waiter, tell, hold, told, row, last))
+                return _later(call, parts, _kept(waiter, tell, hold, told, row, last))
     return await tell(await _look(parts, row))
+
+
+def _later(call: Call, parts: Parts, waiter: Waiter) -> Answer:
+    return later(waiter.lean(parts.rights, call.identity.key.id, Scope.READ))
 
 
 def _kept(waiter: Waiter, tell: Tell, hold: float, told: Told, row: Prediction, last: int) -> Waiter:

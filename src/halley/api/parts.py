@@ -12,6 +12,7 @@ from halley.api.ignored import IgnoredMembers
 from halley.api.polls import Polls
 from halley.api.present import Presenter
 from halley.api.repeats import Repeats
+from halley.api.rights import Rights
 from halley.api.routing import Route
 from halley.api.waiters import Waiters
 from halley.api.wire import LogLine, Replica
@@ -153,6 +154,7 @@ class Parts:
             clock=clock,
             calm_seconds=self.limits.hold_progress_seconds,
         )
+        self.rights = Rights(keys=keys, clock=clock)
         self.polls = Polls()
         self.repeats = Repeats(clock, is_on=settings.quirks.repeated_creates)
         self.replayed = dict.fromkeys(REPLAYED_BY, 0)  # creates answered with an earlier prediction, by what told it

@@ -6,15 +6,18 @@ names. Source: contract sections 0.8 and 12.
 
 import re
 from collections.abc import Hashable
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 
-from halley.api.asgi import Answer, Call
+from halley.api.asgi import Answer, Call, read_token
 from halley.api.following import Position, frame, stream_answer
 from halley.api.parts import Parts
 from halley.api.present import encode
-from halley.errors import NotFound
+from halley.api.rights import Carrier
+from halley.errors import NotAuthenticated, NotFound
+from halley.keys.records import Scope
 from halley.predictions.records import Event, Finish, OutputItem, Prediction
 from halley.predictions.status import EventKind, Status
 
@@ -38,7 +41,27 @@ async def stream(call: Call, parts: Parts) -> Answer:
         raise NotFound("The data of this stream does not exist, or not any more.")
     voice = ContractVoice(call, parts, row, with_logs=call.query().get("logs", "") in ("1", "true"))
     position = await _position(call.header(b"last-event-id"), parts, row, voice)
-    return stream_answer(call, parts, row, voice, position, is_shared=True)
+    carrier = await _carrier(call, parts, row)
+    return stream_answer(call, parts, row, voice, position, carrier=carrier, is_shared=True)
+
+
+async def _carrier(call: Call, parts: Parts, row: Prediction) -> Carrier | None:
+    """The key that the stream leans on: that of the request if it has one of this account, else the prediction's.
+
+    Raises:
+        NotFound: the key that made the prediction is not valid any more, and the link with it.
+    """
+    if b"authorization" in call.headers:
+        with suppress(NotAuthenticated):  # the link is a right of its own: a key is not asked for
+            identity = await parts.keys.verify(read_token(call.headers[b"authorization"]))
+            if identity.account.id == row.account_id and identity.may(Scope.READ):
+                return identity.key.id, Scope.READ
+    if row.key_id is None:
+        return None
+    scopes = (await parts.keys.valid_scopes([row.key_id])).get(row.key_id, frozenset())
+    if scopes.isdisjoint({Scope.WRITE, Scope.ADMIN}):
+        raise NotFound("The data of this stream does not exist, or not any more.")
+    return row.key_id, Scope.WRITE
 
 
 class ContractVoice:

@@ -14,8 +14,10 @@ from typing import Final
 
 from halley.api.asgi import Answer, Outcome
 from halley.api.cache import Kept
+from halley.api.rights import Right, Rights, refusal
 from halley.clock import Clock
 from halley.errors import NotFound
+from halley.keys.records import Scope
 from halley.predictions.attendance import Attendance
 from halley.predictions.records import Prediction
 from halley.predictions.service import Predictions
@@ -62,7 +64,9 @@ class Waiter:
         "group",
         "is_calm",
         "is_counted",
+        "is_refused",
         "revision",
+        "right",
         "seq",
         "tell",
         "timer",
@@ -77,6 +81,17 @@ class Waiter:
         self.until: Until | None = None  # None: not kept
         self.give: Callable[[Outcome], None] | None = None  # None: not parked
         self.timer: asyncio.TimerHandle | None = None
+        self.right: Right | None = None
+        self.is_refused = False
+
+    def lean(self, rights: Rights, key_id: str, needed: Scope) -> "Waiter":
+        """Wait no longer than its key carries it."""
+        self.right = rights.lean(key_id, needed, self._refuse)
+        return self
+
+    def _refuse(self) -> None:
+        self.is_refused = True
+        self.group.wake()
 
     def keep(
         self, row: Prediction, until: Until, tell: Tell, *, seconds: float, seq: int = 0, is_stale: bool = False
@@ -107,7 +122,7 @@ class Waiter:
 
     def is_ready(self, row: Prediction, loud_seq: int, now: float) -> bool:
         """Whether it is told about this row. `loud_seq` is the last event that changed status or output."""
-        if row.is_terminal or now >= self.due_at - _EARLY_SECONDS:
+        if self.is_refused or row.is_terminal or now >= self.due_at - _EARLY_SECONDS:
             return True
         if self.until is Until.CHANGE:
             return row.revision != self.revision
@@ -208,6 +223,9 @@ class Waiters:
         if waiter.timer is not None:
             waiter.timer.cancel()
             waiter.timer = None
+        if waiter.right is not None:
+            waiter.right.let_go()
+            waiter.right = None
         group.members.pop(waiter, None)
         if not group.members and self._groups.get(group.prediction_id) is group:
             del self._groups[group.prediction_id]
@@ -255,7 +273,7 @@ class Waiters:
             give = waiter.give
             if give is not None and waiter in group.members:
                 self.left(waiter, group, is_told=True)
-                give(await _outcome(waiter.tell, found))
+                give(await _outcome(waiter.tell, refusal() if waiter.is_refused else found))
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
 

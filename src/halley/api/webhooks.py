@@ -21,6 +21,7 @@ from halley.api.withheld import require_read
 from halley.clock import rfc3339
 from halley.errors import BadRequest, NotFound
 from halley.ids import is_id
+from halley.keys.records import Scope
 from halley.predictions.records import Prediction
 from halley.webhooks.events import DEFAULT_EVENTS, WebhookEvent
 from halley.webhooks.listening import Copy, Listener, Wanted
@@ -113,8 +114,8 @@ async def listen(call: Call, parts: Parts) -> Answer:
 
 async def _follow(call: Call, parts: Parts, listener: Listener) -> AsyncGenerator[bytes, None]:
     yield HELLO
-    with listener:
-        while GONE_KEY not in call.scope:
+    with listener, parts.rights.streaming(call.scope, (call.identity.key.id, Scope.READ)) as right:
+        while GONE_KEY not in call.scope and not right.is_over:
             copies = await parts.holds.wait(call.scope, listener.hear(KEEP_ALIVE_SECONDS))
             if copies is None:  # the client is gone, or the server stops; it may come back with the last id
                 return

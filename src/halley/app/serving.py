@@ -156,6 +156,7 @@ def _services(parts: Parts, server: Server, tls: Tls | None) -> list[Coroutine[A
     return [
         parts.dispatcher.run(),
         tended(parts.lookout.turn, parts.clock, "looking for changes", parts.troubles),
+        tended(parts.api.parts.rights.turn, parts.clock, "looking after keys", parts.troubles),
         tended(lambda: _housekeeping(parts, tls), parts.clock, "housekeeping", parts.troubles),
         parts.attendance.run(),
         parts.running.run(),

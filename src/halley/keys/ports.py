@@ -1,10 +1,10 @@
 """What keys need from a store."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from halley.keys.records import Account, Key
+from halley.keys.records import Account, Key, Scope
 
 
 class KeyStore(Protocol):
@@ -30,6 +30,10 @@ class KeyStore(Protocol):
 
     async def list_keys(self, account_id: str | None = None) -> list[Key]:
         """Newest first; of one account or of all."""
+        ...
+
+    async def valid_scopes(self, key_ids: Collection[str]) -> dict[str, frozenset[Scope]]:
+        """What these keys may do; those that are absent, revoked or without an account are left out."""
         ...
 
     def revoke_key(self, key_id: str, at: datetime) -> Awaitable[Key | None]:

@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
 from halley.clock import Clock
@@ -123,6 +123,10 @@ class Keys:
         """All keys with their accounts, newest first."""
         accounts = {account.id: account for account in await self._store.list_accounts()}
         return [(key, accounts[key.account_id]) for key in await self._store.list_keys()]
+
+    async def valid_scopes(self, key_ids: Collection[str]) -> dict[str, frozenset[Scope]]:
+        """What these keys may do now, by id; those that are not valid any more are left out."""
+        return await self._store.valid_scopes(key_ids)
 
     async def revoke(self, key_id: str) -> Key:
         """Refuse this key from now on.

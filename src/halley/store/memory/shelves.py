@@ -1,13 +1,13 @@
 """Models, keys, files and references in dictionaries."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 
 from halley.assets.ports import Owner, Reference, StoredFile
 from halley.errors import Conflict, NotFound
-from halley.keys.records import Account, Key
+from halley.keys.records import Account, Key, Scope
 from halley.models.records import Model, Version
 from halley.predictions.ports import InputFile
 from halley.store.memory.entries import at_once
@@ -110,6 +110,10 @@ class MemoryKeys:
     async def list_keys(self, account_id: str | None = None) -> list[Key]:
         found = [key for key in self.keys.values() if account_id is None or key.account_id == account_id]
         return sorted(found, key=lambda key: (key.created_at, key.id), reverse=True)
+
+    async def valid_scopes(self, key_ids: Collection[str]) -> dict[str, frozenset[Scope]]:
+        found = [key for key_id in key_ids if (key := self.keys.get(key_id)) is not None]
+        return {key.id: key.scopes for key in found if key.revoked_at is None and key.account_id in self.accounts}
 
     @at_once
     def revoke_key(self, key_id: str, at: datetime) -> Key | None:

@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
 
 import sqlite3
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -29,6 +29,10 @@ _SELECT_KEY: Final = f"SELECT {_KEY_COLUMNS} FROM keys WHERE id = ?"
 _FIND_KEY: Final = f"SELECT {_KEY_COLUMNS} FROM keys WHERE digest = ?"
 _LIST_KEYS: Final = (
     f"SELECT {_KEY_COLUMNS} FROM keys WHERE ?1 IS NULL OR account_id = ?1 ORDER BY created_at DESC, id DESC"
+)
+_VALID_SCOPES: Final = (
+    "SELECT k.id, k.scopes FROM json_each(?) AS wanted JOIN keys AS k ON k.id = wanted.value"
+    " JOIN accounts AS a ON a.id = k.account_id WHERE k.revoked_at IS NULL"
 )
 _REVOKE: Final = "UPDATE keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL"
 _REPLACED: Final = f"SELECT {_KEY_COLUMNS} FROM keys WHERE is_configured AND id <> ? ORDER BY id"
@@ -64,6 +68,11 @@ class KeyRows(Part):
     async def list_keys(self, account_id: str | None = None) -> list[Key]:
         rows = await self._reads.elsewhere(_rows, _LIST_KEYS, account_id)
         return [key for row in rows if (key := _read_key(row)) is not None]
+
+    async def valid_scopes(self, key_ids: Collection[str]) -> dict[str, frozenset[Scope]]:
+        wanted = msgspec.json.encode(list(key_ids)).decode()
+        rows = await self._reads.elsewhere(_rows, _VALID_SCOPES, wanted)
+        return {key_id: _scopes(words) for key_id, words in rows}
 
     def revoke_key(self, key_id: str, at: datetime) -> Awaitable[Key | None]:
         return self._writer.submit(_revoke, key_id, to_micros(at))
@@ -132,6 +141,10 @@ def _read_account(row: Any) -> Account | None:
     return Account(id=row[0], username=row[1], type=row[2], name=row[3], weight=row[4], created_at=from_micros(row[5]))
 
 
+def _scopes(words: str) -> frozenset[Scope]:
+    return frozenset(Scope(word) for word in words.split())
+
+
 def _read_key(row: Any) -> Key | None:
     if row is None:
         return None
@@ -141,7 +154,7 @@ def _read_key(row: Any) -> Key | None:
         name=row[2],
         digest=row[3],
         hint=row[4],
-        scopes=frozenset(Scope(word) for word in row[5].split()),
+        scopes=_scopes(row[5]),
         created_at=from_micros(row[6]),
         revoked_at=None if row[7] is None else from_micros(row[7]),
         options=msgspec.json.decode(row[8], type=KeyOptions),

@@ -51,6 +51,17 @@ class KeyStoreContract(StoreSuite):
         assert await store.find_key(b"other") is None
         assert await store.find_key(b"") is None
 
+    async def test_scopes_of_keys_that_are_valid(self, store: Store, maker: Maker) -> None:
+        account = await store.put_account(self.account(maker, "anna"))
+        first = self.key(maker, account, b"one", scopes=frozenset({Scope.READ}))
+        second = self.key(maker, account, b"two", scopes=frozenset({Scope.WRITE, Scope.ADMIN}))
+        revoked = self.key(maker, account, b"three", revoked_at=maker.clock.now())
+        for key in (first, second, revoked):
+            await store.put_key(key)
+        wanted = [first.id, second.id, revoked.id, "absent"]
+        assert await store.valid_scopes(wanted) == {first.id: first.scopes, second.id: second.scopes}
+        assert await store.valid_scopes([]) == {}
+
     async def test_a_digest_is_unique(self, store: Store, maker: Maker) -> None:
         account = await store.put_account(self.account(maker, "anna"))
         key = self.key(maker, account)
