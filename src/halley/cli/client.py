@@ -269,7 +269,9 @@ class Client:
         raise AssertionError("the loop returns or raises")  # pragma: no cover
 
     def _unreachable(self, method: str, error: Exception) -> Unreachable:
-        reason = str(error).rstrip(".") or type(error).__name__
+        from halley.egress.reasons import reason as reason_of
+
+        reason = reason_of(error)
         if "CERTIFICATE_VERIFY_FAILED" in reason:
             return Unreachable(f"{self.target.root} shows a certificate that is not trusted: {reason}.", hint=_TRUST)
         if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):

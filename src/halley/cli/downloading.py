@@ -91,8 +91,10 @@ class Downloads:
             except (_Broken, httpx2.TransportError, httpx2.DecodingError) as error:
                 failures = 1 if _size(_part(path)) > before else failures + 1
                 if failures >= ATTEMPTS:
+                    from halley.egress.reasons import reason
+
                     raise NotSaved(
-                        f"{path.name} could not be fetched: {str(error) or type(error).__name__}.",
+                        f"{path.name} could not be fetched: {error if isinstance(error, _Broken) else reason(error)}.",
                         hint="Run the command again: it goes on where it stopped.",
                     ) from error
                 asked = error.again_in_seconds if isinstance(error, _Broken) else None
@@ -110,14 +112,18 @@ class Downloads:
             with part.open("r+b" if offset else "wb") as file:
                 file.truncate(offset)
                 file.seek(offset)
-                for chunk in response.iter_bytes() if _is_encoded(response) else response.iter_raw():
-                    file.write(chunk)
-                    digest.update(chunk)
-                    size += len(chunk)
+                fault = None
+                try:
+                    for chunk in response.iter_bytes() if _is_encoded(response) else response.iter_raw():
+                        file.write(chunk)
+                        digest.update(chunk)
+                        size += len(chunk)
+                except httpx2.TransportError as error:
+                    fault = error
                 file.flush()
                 os.fsync(file.fileno())
-            if meta.total is not None and size != meta.total:
-                raise _Broken(f"{size} of {meta.total} bytes came")
+            if fault is not None or (meta.total is not None and size != meta.total):
+                raise _broken_off(response, size, meta.total) from fault
             promised = _promised_sha256(response)
         return _complete(
             path, meta, Stored(size=size, sha256=digest.hexdigest(), content_type=meta.content_type), promised
@@ -168,6 +174,14 @@ class Downloads:
             if not url.startswith(("http://", "https://")):
                 break
         raise NotSaved(f"{url[:200]} leads nowhere: more than {REDIRECTS} redirects, or one to another protocol.")
+
+
+def _broken_off(response: httpx2.Response, size: int, total: int | None) -> _Broken:
+    from halley.egress.reasons import broke_off  # needed for what breaks only
+
+    # without what may be a right to it: query, user and password
+    shown = response.url.copy_with(query=None, fragment=None, username="", password="")
+    return _Broken(broke_off(str(shown)[:200], size, total))
 
 
 def _finished(path: Path, key: str) -> Stored | None:

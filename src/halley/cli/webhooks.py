@@ -121,7 +121,9 @@ class Forwarder:
         try:
             answer = str(self._http.post(self._url, content=content, headers=headers).status_code)
         except (httpx2.RequestError, httpx2.InvalidURL) as error:
-            answer = f"no answer: {str(error) or type(error).__name__}"
+            from halley.egress.reasons import reason
+
+            answer = f"no answer: {reason(error)}"
         took = (time.monotonic() - began) * 1000
         self._screen.out(f"{message['event']:9}  {message['prediction']}  {message['id']}  {answer}  {took:.0f} ms")
         self.count += 1

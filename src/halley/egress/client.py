@@ -13,6 +13,7 @@ from halley.assets.ports import Fetched
 from halley.egress.addresses import Rules
 from halley.egress.body import FileSink, MemorySink
 from halley.egress.errors import FetchFailed, TooLarge
+from halley.egress.reasons import broke_off, reason
 from halley.egress.targets import Target, follow, parse_target
 from halley.webhooks.ports import Posted
 
@@ -162,7 +163,7 @@ class Egress:
         except httpcore2.TimeoutException as error:
             raise FetchFailed(f"{target.shown} did not answer in time.") from error
         except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
-            raise FetchFailed(f"{target.shown} could not be reached: {_reason(error)}") from error
+            raise FetchFailed(f"{target.shown} could not be reached: {reason(error)}.") from error
 
     def _tls_context(self, target: Target) -> "ssl.SSLContext | None":
         if target.scheme == "https" and self._tls is None:
@@ -197,21 +198,34 @@ class _Sink(Protocol):
 
 
 async def _read(response: "httpcore2.Response", sink: _Sink, target: Target, limit_bytes: int) -> int:
+    import httpcore2
+
     headers = _headers(response)
     # we asked for identity; unpacking what comes all the same would open the door to decompression bombs
     if headers.get("content-encoding", "identity").lower() not in ("", "identity"):
         raise FetchFailed(f"{target.shown} answered compressed although it was asked not to.")
     length = headers.get("content-length", "")
     too_large = TooLarge(f"{target.shown} is larger than the limit of {limit_bytes} bytes.")
-    if length.isdigit() and int(length) > limit_bytes:
+    total_bytes = int(length) if length.isdigit() else None
+    if total_bytes is not None and total_bytes > limit_bytes:
         raise too_large
     size_bytes = 0
-    async for chunk in response.aiter_stream():
-        size_bytes += len(chunk)
-        if size_bytes > limit_bytes:
-            raise too_large
-        await sink.write(chunk)
+    try:
+        async for chunk in response.aiter_stream():
+            size_bytes += len(chunk)
+            if size_bytes > limit_bytes:
+                raise too_large
+            await sink.write(chunk)
+    except httpcore2.TimeoutException as error:
+        ended = broke_off(target.shown, size_bytes, total_bytes)
+        raise FetchFailed(f"{_begun(ended)}: nothing came for {SILENCE_SECONDS:g} s.") from error
+    except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+        raise FetchFailed(f"{_begun(broke_off(target.shown, size_bytes, total_bytes))}.") from error
     return size_bytes
+
+
+def _begun(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 _LAST_WORD_SECONDS: Final = 0.05  # before the deadline: then an answer counts that has only begun
@@ -260,8 +274,3 @@ def _request_headers(
 
 def _headers(response: "httpcore2.Response") -> dict[str, str]:
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
-
-
-def _reason(error: Exception) -> str:
-    # names of classes and our own texts; never what the other side sent
-    return str(error) if type(error).__name__ == "ConnectError" else type(error).__name__

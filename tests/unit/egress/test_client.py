@@ -187,10 +187,21 @@ async def test_a_host_that_never_ends_its_answer_is_left_at_the_deadline(host: H
 
 
 async def test_a_body_that_breaks_off_leaves_nothing(host: Host, tmp_path: Path) -> None:
-    host.answers["/x"] = answer(b"he", content_length="5")
-    with pytest.raises(FetchFailed, match="RemoteProtocolError"):
-        await get(door(host), host.url("/x"), tmp_path / "f")
-    assert not (tmp_path / "f").exists()
+    url = host.url("/x")
+    for sent, words in (
+        (answer(b"he", content_length="5"), f"The download of {url} broke off after 2 of 5 bytes."),
+        (
+            answer(b"3\r\nhel\r\n5\r\nlo", transfer_encoding="chunked"),
+            f"The download of {url} broke off after 5 bytes.",
+        ),
+        (b"", f"{url} could not be reached: it closed the connection without a whole answer."),
+        (b"220 mail.example ESMTP\r\n\r\n", f"{url} could not be reached: its answer is not valid HTTP."),
+    ):
+        host.answers["/x"] = sent
+        with pytest.raises(FetchFailed) as failed:
+            await get(door(host), url, tmp_path / "f")
+        assert str(failed.value) == words
+        assert not (tmp_path / "f").exists()
 
 
 @pytest.mark.parametrize("status", ["404 Not Found", "500 Oops", "204 Empty", "206 Partial", "302 No Location"])
