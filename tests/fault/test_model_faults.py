@@ -173,7 +173,6 @@ def test_raising_fails_with_the_exception_and_the_process_goes_on(world: World, 
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ("exit", "exited with code 7"),
         ("hard", "exited with code 9"),
         ("zero", "exited with code 0"),
         ("killed", "was killed by signal 9 (SIGKILL"),
@@ -187,6 +186,14 @@ def test_leaving_is_a_failure_however_it_is_done(world: World, how: str, words: 
     assert words in failed["error"], failed["error"]
     assert "while running this prediction" in failed["error"]
     world.check_replaced("exits")
+
+
+def test_wanting_to_leave_is_a_failure_and_the_process_goes_on(world: World) -> None:
+    world.ended(world.create("exits", how="stay"))
+    before = [each.pid for each in world.replicas("exits")]
+    failed = world.run("exits", how="exit")
+    assert (failed["status"], failed["error"][:13]) == ("failed", "SystemExit: 7")
+    assert [each.pid for each in world.replicas("exits")] == before != []
 
 
 def test_a_segmentation_fault_is_told_with_its_place(world: World) -> None:

@@ -114,23 +114,51 @@ def test_ping_is_answered_while_predict_runs(start):
 
 
 @pytest.mark.parametrize(
-    ("ref", "how", "status", "log"),
+    ("ref", "how", "error", "log"),
     [
-        ("faults.py:leaves", "exit", 7, "leaving\nthe model left with sys.exit(7)\n"),
-        ("faults.py:leaves", "thread", 8, "leaving\nthe model left with sys.exit(8)\n"),
-        ("faults.py:leaves", "text", 1, "leaving\nno more\nthe model left with sys.exit(1)\n"),
-        ("faults.py:leaves", "hard", 9, None),
-        ("faults.py:leaves_async", "exit", 7, "leaving\nthe model left with sys.exit(7)\n"),
+        ("exits.py:sync", "exit", "SystemExit: 7", "leaving\n"),
+        ("exits.py:sync", "text", "SystemExit: no more", "leaving\nno more\n"),
+        ("exits.py:sync", "nothing", "SystemExit", "leaving\n"),
+        ("exits.py:sync", "quit", "SystemExit", "leaving\n"),
+        ("exits.py:sync", "pool", "SystemExit: 7", "leaving\n"),
+        ("exits.py:pieces", "exit", "SystemExit: 7", "leaving\n"),
+        ("exits.py:coroutine", "exit", "SystemExit: 7", "leaving\n"),
+        ("exits.py:coroutine", "task", "SystemExit: 7", "leaving\n"),
+        ("exits.py:coroutine", "group", "SystemExit: 7", "leaving\n"),
+        ("exits.py:coroutine", "forgotten", "SystemExit: 7", "leaving\n"),
+        ("exits.py:coroutine", "callback", "SystemExit: 7", "leaving\n"),
+        ("exits.py:coroutine", "thread", "SystemExit: 7", ""),
+        ("exits.py:coroutine", "interrupt", "KeyboardInterrupt", "leaving\n"),
+        ("exits.py:async_pieces", "exit", "SystemExit: 7", "leaving\n"),
     ],
 )
-def test_a_model_that_exits_is_seen_as_the_end_of_data(start, ref, how, status, log):
-    child = start(ref)
-    child.send({"how": how})
-    frames = child.read_to_end()
-    assert "done" not in kinds(frames)
-    if log is not None:
-        assert "".join(f["text"] for f in frames if f["t"] == "log" and f["id"] == "p1") == log
-    assert child.wait() == status
+def test_a_model_that_wants_to_leave_ends_its_prediction_only(start, ref, how, error, log):
+    child, is_async = start(ref), "async" in ref or "coroutine" in ref
+    if is_async:
+        child.send({"how": "stay"}, "neighbour")
+        child.wait_for_log("waiting")
+    story = child.predict(how=how)
+    assert story.error.startswith(error), story.error
+    assert story.logs.startswith(log)
+    again = child.predict(how="return")
+    assert again.outputs == ["here"] if "pieces" in ref else again.value == "here"
+    if is_async:
+        child.predict(how="wake")
+        assert child.story("neighbour").done["status"] == "succeeded"
+
+
+def test_a_forked_child_may_leave(start):
+    child = start("exits.py:sync")
+    story = child.predict(how="fork")
+    assert story.value == "child left with 5"
+    assert "Traceback" not in story.logs
+
+
+def test_a_model_that_ends_its_process_is_seen_as_the_end_of_data(start):
+    child = start("faults.py:leaves")
+    child.send({"how": "hard"})
+    assert "done" not in kinds(child.read_to_end())
+    assert child.wait() == 9
 
 
 def test_last_words_of_a_crash_are_on_the_first_standard_error(start):

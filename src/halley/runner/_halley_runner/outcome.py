@@ -71,16 +71,24 @@ class Endings:
         self._journal.log(told)
         self._fail(prediction, started, one_line(error, self._folder), told)
 
-    def leave(self, error: SystemExit) -> NoReturn:
-        """End the process as the model asked: its parent sees the end of the stream, and the exit status."""
-        code = error.code
-        if code is not None and not isinstance(code, int):
-            self._journal.log("%s\n" % (code,))  # as Python prints it
-            code = 1
-        self._journal.log("the model left with sys.exit(%s)\n" % ("" if code is None else code))
+    def left(self, prediction: Prediction, started: float, error: BaseException) -> None:
+        """End as failed, because the model wanted to leave: the process has others to serve, and lives on."""
+        code = getattr(error, "code", None)
+        if self._journal.forked:  # a child that the model forked may leave
+            self._leave(code)
+        if isinstance(code, str):
+            self._journal.log("%s\n" % code)  # as Python prints it
+        self._fail(prediction, started, one_line(error, self._folder), user_traceback(error))
+
+    def strayed(self, error: BaseException) -> None:
+        """Something that the model started and no prediction owns wanted to leave."""
+        if self._journal.forked:
+            self._leave(getattr(error, "code", None))
+        self._journal.log("%s in the background was ignored\n" % one_line(error, self._folder))
+
+    def _leave(self, code: Any) -> NoReturn:
         self._journal.flush()
-        # not by way of the interpreter's end: threads that a model left behind could hold that up
-        _exit(code or 0)
+        _exit(code if isinstance(code, int) else int(code is not None))
 
     def _fail(self, prediction: Prediction, started: float, text: str, told: Optional[str]) -> None:
         rest = ',"status":"failed","error":%s,"traceback":%s,"has_value":false,"value":null,"paths":[]' % (

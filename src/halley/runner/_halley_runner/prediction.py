@@ -25,6 +25,7 @@ class Prediction:
         "items",
         "key",
         "kinds",
+        "left",
         "n",
         "said",
         "size",
@@ -51,6 +52,8 @@ class Prediction:
         self.kinds: Dict[str, str] = {}
         """Metric names reported so far, each with the kind of its value."""
         self.canceled = False
+        self.left: Optional[BaseException] = None
+        """What a task of its own raised to leave the process."""
         self.ended = False
         self.has_begun = False
         self.task: Any = None

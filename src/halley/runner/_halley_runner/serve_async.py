@@ -43,15 +43,16 @@ class AsyncServer:
         self._early = EarlyCancels()
         self._send_is_planned = False
         self._is_reading = True
-        self._exit: Optional[SystemExit] = None
 
     def serve(self, inbox: Inbox, descriptor: int) -> None:
         """Work until the stream ends and what runs then has finished."""
         self._journal.defer = self._defer
         self._loop.add_reader(descriptor, self._read, inbox, descriptor)
-        self._loop.run_forever()
-        if self._exit is not None:
-            self._endings.leave(self._exit)
+        while self._is_reading or self._running:
+            try:
+                self._loop.run_forever()
+            except (SystemExit, KeyboardInterrupt) as error:  # of a task or callback that the model made itself
+                self._fail_owner(error)
 
     def cancel(self, prediction_id: str) -> None:
         """Stop this prediction (control thread)."""
@@ -108,13 +109,13 @@ class AsyncServer:
                 self._endings.canceled(prediction, started)
             else:
                 self._endings.succeeded(prediction, started, value, paths, in_pieces=self._streams)
-        except SystemExit as error:
-            self._exit = error
-            self._loop.stop()
         except BaseException as error:  # whatever it is, the replica lives on
+            left = prediction.left or (error if isinstance(error, SystemExit) else None)
             if prediction.canceled:
                 self._note_odd_end(error)
                 self._endings.canceled(prediction, started)
+            elif left is not None:
+                self._endings.left(prediction, started, left)
             else:
                 self._endings.failed(prediction, started, error)
         finally:
@@ -122,6 +123,15 @@ class AsyncServer:
             self._running.pop(frame["id"], None)
             self._early.ended(frame["id"])
             self._stop_when_done()
+
+    def _fail_owner(self, error: BaseException) -> None:
+        """Asyncio lets these two end the loop, whoever waits for the task: they must end one prediction only."""
+        owner = _owner(error)
+        if owner is None or owner.ended or owner.task is None:
+            self._endings.strayed(error)
+            return
+        owner.left = error
+        owner.task.cancel()
 
     async def _call(self, prediction: Prediction, arguments: Dict[str, Any]) -> Any:
         if prediction.canceled:  # before its first step
@@ -157,3 +167,15 @@ class AsyncServer:
         if not self._is_reading and not self._running:
             self._journal.send()
             self._loop.stop()
+
+
+def _owner(error: BaseException) -> Optional[Prediction]:
+    """The prediction in whose context the loop ran what raised this, if the loop is asyncio's own."""
+    step = error.__traceback__
+    while step is not None:
+        handle = step.tb_frame.f_locals.get("self")
+        if isinstance(handle, asyncio.Handle):
+            context = getattr(handle, "_context", None)
+            return None if context is None else context.get(current)
+        step = step.tb_next
+    return None

@@ -62,12 +62,12 @@ class SyncServer:
                 self._endings.canceled(prediction, started)
             else:
                 self._endings.succeeded(prediction, started, value, paths, in_pieces=self._streams)
-        except SystemExit as error:
-            self._endings.leave(error)
         except BaseException as error:  # whatever it is, the replica lives on
             if self._guard.asked:
                 self._note_odd_end(error)
                 self._endings.canceled(prediction, started)
+            elif isinstance(error, SystemExit):
+                self._endings.left(prediction, started, error)
             else:
                 self._endings.failed(prediction, started, error)
         finally:

@@ -37,20 +37,9 @@ def interrupted() -> str:
 
 def leaves(how: str) -> str:
     print("leaving")
-    if how == "exit":
-        sys.exit(7)
-    if how == "thread":
-        threading.Thread(target=threading.Event().wait).start()
-        sys.exit(8)
-    if how == "text":
-        sys.exit("no more")
     if how == "hard":
         os._exit(9)
     return "still here"
-
-
-async def leaves_async(how: str) -> str:
-    return leaves(how)
 
 
 def crashes() -> str:
