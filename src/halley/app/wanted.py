@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from halley.errors import Unusable
 from halley.replicas.loading import ModelSource, demo_folders, fit_name, load_source, name_of, with_settings
 from halley.settings import Model as ModelSettings
 from halley.settings import Settings
@@ -44,20 +45,48 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def wanted_models(settings: Settings, paths: Sequence[Path], *, demo: bool) -> list[Wanted]:
-    """The models of the configuration, of the command line and the demos; a name that comes twice counts once.
+    """The models of the configuration, of the command line and the demos; a model that comes twice counts once.
+
+    The command line may name a model of the configuration by its path: then its settings count. A model of the
+    configuration takes the place of a demo of its name.
 
     Raises:
-        Unusable: a name in the configuration cannot be a model's.
+        Unusable: a name in the configuration cannot be a model's, or two models have one name.
     """
     found: dict[str, Wanted] = {}
     for name, model in settings.models.items():
         found[name] = Wanted(name=fit_name(name), path=model.path, settings=model, preload=model.preload)
     for path in paths:
-        name = name_of(path)
-        found[name] = Wanted(name=name, path=path.expanduser().absolute(), preload=True, is_named=True)
+        one = Wanted(name=name_of(path), path=path.expanduser().absolute(), preload=True, is_named=True)
+        found[one.name] = _joined(found.get(one.name), one)
     for folder in demo_folders() if demo else ():
         name = name_of(folder, owner="demo")
         about = "A demo model of Halley."
         one = Wanted(name=name, path=folder, env="current", is_official=True, description=about)
         found.setdefault(name, one)
     return list(found.values())
+
+
+def _joined(known: Wanted | None, one: Wanted) -> Wanted:
+    """What is known of a model, named on the command line.
+
+    Raises:
+        Unusable: it is another model of the same name.
+    """
+    if known is None:
+        return one
+    if not _is_same(known.path, one.path):
+        last = one.path.stem if one.path.is_file() else one.path.name
+        other = name_of(one.path.with_name(f"{one.path.parent.name}-{last}"))
+        raise Unusable(
+            f"Two models would be named {one.name}: {known.path} and {one.path}. Rename one of them; or name it in"
+            f' halley.toml instead, as in [models."{other}"] with path = "{one.path}".'
+        )
+    return msgspec.structs.replace(known, preload=True, is_named=True)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.resolve() == other.resolve()
+    except OSError:
+        return one == other

@@ -44,6 +44,8 @@ _OURS: Final[tuple[str, ...]] = (
     "gpu_memory",
     "retention",
 )
+CONCURRENCY: Final = "COG_MAX_CONCURRENCY"  # counts more than `concurrency` and the decorator, as with Cog
+SETUP_TIMEOUT: Final = "COG_SETUP_TIMEOUT"  # seconds
 _LIMIT_BYTES: Final = 2**20  # a cog.yaml is a page; more is a mistake
 
 _PYTHON: Final = re.compile(r"\d+\.\d+(\.\d+)?")
@@ -119,11 +121,12 @@ class _Reader:
         return CogFile(
             ref=self.text(key),
             train_ref=self.text("train"),
-            max_concurrency=self.count("concurrency", "max"),
+            max_concurrency=self.variable(CONCURRENCY) or self.count("concurrency", "max"),
             environment=self.environment(),
             memory_limit_bytes=self.measure("x-halley", "memory_limit", parse_bytes),
             run_timeout_seconds=self.measure("x-halley", "run_timeout", parse_seconds),
-            setup_timeout_seconds=self.measure("x-halley", "setup_timeout", parse_seconds),
+            setup_timeout_seconds=self.measure("x-halley", "setup_timeout", parse_seconds)
+            or self.variable(SETUP_TIMEOUT),
             replicas=self.count("x-halley", "replicas"),
             pinned=self.choice("x-halley", "pinned"),
             gpu_memory_bytes=self.measure("x-halley", "gpu_memory", parse_bytes),
@@ -131,7 +134,7 @@ class _Reader:
             build=self.table("build"),
             installs=self.installs(),
             weights=self.weights(),
-            warnings=(*self.warnings(), *self.not_installed(), *self.not_fetched()),
+            warnings=(*self.warnings(), *self.not_installed(), *self.not_fetched(), *self.not_counted()),
             lines=lines | ({"run": self.lines[key]} if key in self.lines else {}),
         )
 
@@ -200,6 +203,21 @@ class _Reader:
         if not isinstance(value, list) or not all(isinstance(item, str) and "=" in item for item in value):
             raise self.wrong("environment", "a list of NAME=value")
         return {name: rest for name, _, rest in (item.partition("=") for item in value)}
+
+    def variable(self, name: str) -> int | None:
+        """What a variable of Cog's own says to us; one that says no whole number from 1 is ignored, as Cog does."""
+        text = self.environment().get(name, "").strip()
+        return int(text) or None if text.isascii() and text.isdecimal() and len(text) < 10 else None
+
+    def not_counted(self) -> list[str]:
+        """Variables of Cog's own that are ignored."""
+        given = self.environment()
+        ignored = [name for name in (CONCURRENCY, SETUP_TIMEOUT) if name in given and self.variable(name) is None]
+        return [
+            self.note("environment", f"{name} is ignored: {given[name]!r} is no whole number from 1")
+            for name in ignored
+            if (name, given[name].strip()) != (SETUP_TIMEOUT, "0")  # Cog's own word for no timeout
+        ]
 
     def installs(self) -> Installs:
         build = self.table("build")

@@ -113,8 +113,13 @@ def _from_path(path: Path, name: str) -> ModelSource:
         return _from_file(path, name)
     if not path.is_dir():
         raise Unusable(f"The model {name} has no folder {path}: give the path of a folder or of a Python file.")
+    other = path / "cog.yml"
     if (path / "cog.yaml").is_file():
-        return _from_cog_yaml(path, name, read_cog_yaml(path / "cog.yaml"))
+        source = _from_cog_yaml(path, name, read_cog_yaml(path / "cog.yaml"))
+        unread = (f"{other} is not read, as cog.yaml lies beside it.",) if other.is_file() else ()
+        return msgspec.structs.replace(source, warnings=(*source.warnings, *unread))
+    if other.is_file():
+        raise Unusable(f"{other} of the model {name} is not read, nor does Cog read it: rename it to cog.yaml.")
     ref = _by_convention(path)
     if ref is None:
         raise Unusable(f"The folder {path} of the model {name} has no cog.yaml, run.py or predict.py: is it a model?")

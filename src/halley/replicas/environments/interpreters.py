@@ -16,6 +16,9 @@ PROBE_SECONDS: Final = 20.0
 _PROBE: Final = "import sys; print('%d.%d.%d' % sys.version_info[:3], sys.implementation.name, sys.base_prefix)"
 
 
+OLDEST: Final = (3, 8)  # what the runner can be read by
+
+
 class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
     """A Python that runs. `version` is `3.11.7`; `home` is where it is installed, the same for all its environments."""
 
@@ -28,6 +31,11 @@ class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
     def minor(self) -> str:
         """`3.11`."""
         return ".".join(self.version.split(".")[:2])
+
+
+def is_too_old(version: str) -> bool:
+    """Whether a Python of this version, such as `3.7` or `3.7.16`, cannot run our runner."""
+    return tuple(int(part) for part in version.split(".")[:2]) < OLDEST
 
 
 def servers_own() -> Interpreter:

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from halley.errors import Unusable
-from halley.replicas.environments.interpreters import Interpreter, Interpreters, servers_own
+from halley.replicas.environments.interpreters import OLDEST, Interpreter, Interpreters, is_too_old, servers_own
 from halley.replicas.environments.requirements import read_requirements
 from halley.replicas.loading import ModelSource
 
@@ -48,7 +48,8 @@ def make_plan(source: ModelSource, rules: Rules, interpreters: Interpreters) -> 
     """Decide which environment the model gets. Blocks: it reads files and may ask interpreters for their version.
 
     Raises:
-        Unusable: a requirements file cannot be read, or the Python is not there and `strict_python` is set.
+        Unusable: a requirements file cannot be read, the Python is too old for our runner, or it is not there and
+            `strict_python` is set.
     """
     if (source.env or rules.env) == "current":
         return Planned()
@@ -73,11 +74,16 @@ def make_plan(source: ModelSource, rules: Rules, interpreters: Interpreters) -> 
 def _interpreter(
     name: str, wanted: str, rules: Rules, interpreters: Interpreters
 ) -> tuple[Interpreter, tuple[str, ...]]:
-    found = interpreters.find(wanted)
+    found, own = interpreters.find(wanted), servers_own()
+    text = f"{name} asks for Python {wanted} (`build.python_version`)"
+    if is_too_old(wanted):
+        text = f"{text}, which is too old: models run with Python {'.'.join(map(str, OLDEST))} or newer"
+        if found is not None or rules.strict_python:
+            raise Unusable(f"{text}. Ask for a newer one, or leave it out: then Python {own.version} runs it.")
+        return own, (f"{text}; it runs on Python {own.version}. --strict-python would refuse it.",)
     if found is not None:
         return found, ()
-    own = servers_own()
-    text = f"{name} asks for Python {wanted} (`build.python_version`), which is not installed on this machine"
+    text = f"{text}, which is not installed on this machine"
     if rules.strict_python:
         raise Unusable(f"{text}. Install it, or serve without --strict-python: then Python {own.version} runs it.")
     return own, (f"{text}; it runs on Python {own.version}. --strict-python would refuse it.",)
