@@ -220,4 +220,4 @@ def test_on_the_command_line_it_ends_the_start_and_loses_no_key(home: Path, tmp_
     assert any(line.startswith("error: ") and words in line for line in server.log().splitlines()), server.log()
     write(folder, {"cog.yaml": "run: run.py\n", "run.py": GOOD})
     with server:
-        until(lambda: "(shown once; kept in " in server.log(), server)
+        until(lambda: "a new admin key, kept in " in server.log(), server)
