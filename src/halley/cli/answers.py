@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import httpx2
 
 MAX_WAIT_SECONDS: Final = 60.0  # a longer Retry-After is the user's business, not ours to sleep through
+DIGITS: Final = 12  # of a Retry-After that is read
 _WRONG_BASE: Final = "Check the server URL; some gateways need a path, such as https://host/replicate/v1."
 _HINTS: Final = {
     401: "Pass --token, set HALLEY_TOKEN, or store a profile; `halley keys create` makes a key on your own server.",
@@ -64,22 +65,44 @@ def _hint(status: int, path: str) -> str:
     return "`halley keys list` shows the ids." if "/keys/" in path else ""
 
 
-def retry_after_seconds(response: httpx2.Response) -> float | None:
-    """Give what the server asks us to wait: the header in whole seconds, else the body's `retry_after`."""
+def asked_seconds(response: httpx2.Response) -> float | None:
+    """Give what the server asks us to wait: the header (seconds or a date), else the body's `retry_after`."""
     text = response.headers.get("retry-after", "").strip()
-    if text.isdecimal():
-        return min(float(text), MAX_WAIT_SECONDS)
+    if text.isdecimal() and len(text) <= DIGITS:
+        return float(text)
+    if text:
+        return _until(text)
     body = _decode(response)
     asked = body.get("retry_after") if isinstance(body, dict) else None
-    if isinstance(asked, int | float) and not isinstance(asked, bool) and asked >= 0:
-        return min(float(asked), MAX_WAIT_SECONDS)
+    if isinstance(asked, int | float) and not isinstance(asked, bool) and 0 <= asked < 10**DIGITS:
+        return float(asked)
     return None
+
+
+def _until(date: str) -> float | None:
+    import time
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return max(0.0, parsedate_to_datetime(date).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
 
 
 def _decode(response: httpx2.Response) -> Any:
     try:
         return msgspec.json.decode(response.content) if response.content.strip() else None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _decode_loosely(response)
+
+
+def _decode_loosely(response: httpx2.Response) -> Any:
+    # Other servers send a byte order mark, another charset, NaN: Python's own reader takes all of these.
+    import json
+
+    try:
+        return json.loads(response.text.removeprefix("\ufeff"))
+    except (ValueError, LookupError, RecursionError):
         return None
 
 

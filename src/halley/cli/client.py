@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -13,7 +14,7 @@ import httpx2
 import msgspec
 
 from halley import __version__
-from halley.cli.answers import read_answer, retry_after_seconds
+from halley.cli.answers import MAX_WAIT_SECONDS, asked_seconds, read_answer
 from halley.cli.counted import Counted
 from halley.cli.failures import NoEventLog, ServerRefused, Unreachable, UsageProblem
 from halley.cli.sse import read_data
@@ -26,6 +27,7 @@ Json = dict[str, Any]
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 120.0  # CometAPI reports more than 45 s for a plain query (contract section 7)
 ATTEMPTS: Final = 4
+PAUSE_TOLD_SECONDS: Final = 2.0  # a shorter pause that a server asks for is made without a word
 SILENCE_SECONDS: Final = 45.0  # of an event stream; a comment comes every 15 s
 _RETRY_GET: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _RETRY_POST: Final = frozenset({429})  # nothing was made; after anything else a second POST might pay twice
@@ -64,7 +66,9 @@ class Client:
     ) -> None:
         self.target = target
         self.timing = timing or SystemTiming()
+        self.on_pause: Callable[[str], None] = lambda _: None  # told when the server asks for a long pause
         self._read_seconds = read_seconds
+        self._deadline: float | None = None  # of the monotonic clock
         self.http = httpx2.Client(
             headers={"user-agent": f"halley/{__version__}", "accept": "application/json"},
             timeout=httpx2.Timeout(read_seconds, connect=CONNECT_SECONDS),
@@ -81,6 +85,18 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.http.close()
+
+    @contextmanager
+    def within(self, seconds: float | None) -> Iterator[None]:
+        """Let no request, and no pause that a server asks for, go on much longer than this."""
+        self._deadline = None if seconds is None else self.timing.monotonic() + seconds
+        try:
+            yield
+        finally:
+            self._deadline = None
+
+    def _seconds_left(self) -> float:
+        return float("inf") if self._deadline is None else self._deadline - self.timing.monotonic()
 
     def authorization(self, url: str) -> dict[str, str]:
         """Give the header for this URL: the token for our own server, nothing for any other host."""
@@ -125,6 +141,7 @@ class Client:
         self, url: str, after: str, missing: str, members: tuple[str, str], silence_seconds: float
     ) -> Iterator[Json | None]:
         headers = {"accept": "text/event-stream", **({"last-event-id": after} if after else {})}
+        silence_seconds = max(1.0, min(silence_seconds, self._seconds_left()))
         timeout = httpx2.Timeout(self._read_seconds, connect=CONNECT_SECONDS, read=silence_seconds)
         try:
             with self.http.stream(
@@ -254,19 +271,36 @@ class Client:
                     json=json,
                     files=files,
                     headers={**self.authorization(url), **(headers or {})},
-                    timeout=httpx2.Timeout(self._read_seconds + more_seconds, connect=CONNECT_SECONDS),
+                    timeout=self._timeout(more_seconds),
                 )
             except (httpx2.RequestError, httpx2.InvalidURL) as error:
-                if method != "GET" or isinstance(error, _NOT_AGAIN) or attempt == ATTEMPTS:
+                pause = backoff.next_seconds()
+                last = attempt == ATTEMPTS or pause >= self._seconds_left()
+                if method != "GET" or isinstance(error, _NOT_AGAIN) or last:
                     raise self._unreachable(method, error) from error
-                self.timing.sleep(backoff.next_seconds())
+                self.timing.sleep(pause)
                 continue
             if response.status_code not in again or files or attempt == ATTEMPTS or _meant_for_us(response):
                 return response
-            pause = backoff.next_seconds()
-            asked = retry_after_seconds(response)
-            self.timing.sleep(pause if asked is None else max(asked, 0.1))
+            if not self._pause(backoff.next_seconds(), response):
+                return response
         raise AssertionError("the loop returns or raises")  # pragma: no cover
+
+    def _timeout(self, more_seconds: float) -> httpx2.Timeout:
+        left = max(1.0, self._seconds_left())
+        return httpx2.Timeout(min(self._read_seconds + more_seconds, left), connect=min(CONNECT_SECONDS, left))
+
+    def _pause(self, seconds: float, response: httpx2.Response) -> bool:
+        """Wait as the server asks, or else for `seconds`; False if the time of `within` is over then."""
+        asked = asked_seconds(response)
+        if asked is not None:
+            seconds = min(max(asked, 0.1), MAX_WAIT_SECONDS)
+        left = self._seconds_left()
+        if asked is not None and asked >= PAUSE_TOLD_SECONDS:
+            rest = f"trying again in {seconds:g} s" if seconds < left else "longer than the time that is left"
+            self.on_pause(f"{self.target.root} answered {response.status_code} and asks for {asked:g} s: {rest}.")
+        self.timing.sleep(max(0.0, min(seconds, left)))
+        return seconds < left
 
     def _unreachable(self, method: str, error: Exception) -> Unreachable:
         from halley.egress.reasons import reason as reason_of
@@ -278,7 +312,8 @@ class Client:
             hint = "Is it running? `halley serve` starts one." if is_loopback(self.target.root) else "Check the URL."
             return Unreachable(f"Cannot reach {self.target.root}: {reason}.", hint=hint)
         if isinstance(error, httpx2.TimeoutException):
-            return Unreachable(f"{self.target.root} did not answer within {self._read_seconds:g} s.")
+            seconds = self._timeout(0).read or self._read_seconds
+            return Unreachable(f"{self.target.root} did not answer within {min(seconds, self._read_seconds):.3g} s.")
         hint = "Whether the request was carried out is not known." if method != "GET" else ""
         if isinstance(error, httpx2.RemoteProtocolError) and self.target.root.startswith("http://"):
             hint = f"Does it speak HTTPS? Then write https://. {hint}".rstrip()

@@ -40,8 +40,9 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
 
     def for_data(self, data: Path) -> tuple[str, Profile] | None:
         """Find the profile of the server that owns this data folder."""
-        wanted = str(data)
-        return next(((name, profile) for name, profile in self.profiles.items() if profile.data == wanted), None)
+        wanted = os.path.realpath(data)
+        mine = ((name, one) for name, one in self.profiles.items() if one.data and os.path.realpath(one.data) == wanted)
+        return next(mine, None)
 
 
 def credentials_path() -> Path:

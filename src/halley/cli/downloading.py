@@ -11,7 +11,7 @@ import binascii
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -25,6 +25,7 @@ from halley.cli.timing import Backoff, Timing
 
 ATTEMPTS: Final = 6  # in a row without a new byte
 REDIRECTS: Final = 5
+PAUSE_TOLD_SECONDS: Final = 2.0
 CHUNK_BYTES: Final = 1 << 16
 
 
@@ -63,8 +64,16 @@ class Authorization(Protocol):
 class Downloads:
     """Fetches files; one at a time."""
 
-    def __init__(self, http: httpx2.Client, *, authorization: Authorization, timing: Timing) -> None:
+    def __init__(
+        self,
+        http: httpx2.Client,
+        *,
+        authorization: Authorization,
+        timing: Timing,
+        on_pause: Callable[[str], None] | None = None,
+    ) -> None:
         self._http = http
+        self._on_pause = on_pause or (lambda _: None)
         self._authorization = authorization
         self._timing = timing
 
@@ -98,6 +107,8 @@ class Downloads:
                         hint="Run the command again: it goes on where it stopped.",
                     ) from error
                 asked = error.again_in_seconds if isinstance(error, _Broken) else None
+                if asked is not None and asked >= PAUSE_TOLD_SECONDS:
+                    self._on_pause(f"{path.name}: {error}; trying again in {asked:g} s.")
                 self._timing.sleep(backoff.next_seconds() if asked is None else asked)
 
     def _attempt(self, url: str, path: Path, key: str) -> Stored:
@@ -159,21 +170,41 @@ class Downloads:
     def _open(self, url: str, headers: Mapping[str, str]) -> Iterator[httpx2.Response]:
         # Redirects by hand: each hop gets the token only if it is our own server.
         for _ in range(REDIRECTS + 1):
-            try:
-                request = self._http.build_request("GET", url, headers={**headers, **self._authorization(url)})
-            except httpx2.InvalidURL as error:
-                raise NotSaved(f"The output names {url[:200]!r}, which is not a URL: {error}.") from error
-            response = self._http.send(request, stream=True)
+            response = self._ask(url, headers)
             try:
                 if not response.is_redirect:
                     yield response
                     return
-                url = str(request.url.join(response.headers["location"]))
+                url = _redirected(response)
             finally:
                 response.close()
-            if not url.startswith(("http://", "https://")):
-                break
-        raise NotSaved(f"{url[:200]} leads nowhere: more than {REDIRECTS} redirects, or one to another protocol.")
+        raise NotSaved(f"{url[:200]} cannot be fetched: more than {REDIRECTS} redirects.")
+
+    def _ask(self, url: str, headers: Mapping[str, str]) -> httpx2.Response:
+        try:
+            request = self._http.build_request("GET", url, headers={**headers, **self._authorization(url)})
+            return self._http.send(request, stream=True)
+        except (*_NO_URL, httpx2.UnsupportedProtocol, httpx2.LocalProtocolError) as error:
+            raise NotSaved(f"The output names {url[:200]!r}, which is not a usable URL: {error}.") from error
+
+
+# UnicodeError is a ValueError: host names that cannot be encoded
+_NO_URL: Final = (httpx2.InvalidURL, ValueError)
+
+
+def _redirected(response: httpx2.Response) -> str:
+    origin = str(response.request.url)
+    target = response.headers.get("location", "")
+    try:
+        url = str(response.request.url.join(target)) if target else ""
+    except _NO_URL:
+        url = ""
+    if not url.startswith(("http://", "https://")):
+        raise NotSaved(
+            f"{origin[:200]} cannot be fetched: it answers {response.status_code} and redirects"
+            f" {'to ' + repr(target[:200]) if target else 'without a location'}."
+        )
+    return url
 
 
 def _broken_off(response: httpx2.Response, size: int, total: int | None) -> _Broken:
@@ -246,7 +277,7 @@ def _store_data_url(url: str, path: Path) -> Stored:
     head, comma, body = url[5:].partition(",")
     try:
         raw = unquote_to_bytes(body)
-        data = base64.b64decode(raw, validate=True) if head.endswith(";base64") else raw
+        data = base64.b64decode(b"".join(raw.split()), validate=True) if head.endswith(";base64") else raw
     except (binascii.Error, ValueError) as error:
         raise NotSaved(f"{path.name}: its data: URL cannot be decoded: {error}.") from error
     if not comma:

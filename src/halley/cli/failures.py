@@ -65,6 +65,20 @@ class NotSaved(CommandError):
     code = "not_saved"
 
 
+class OutputMissing(NotSaved):
+    """It succeeded, but the server has no output of it; `prediction` is what it answered last."""
+
+    code = "output_missing"
+
+    def __init__(self, prediction: dict[str, Any]) -> None:
+        name = prediction.get("id")
+        super().__init__(
+            f"Prediction {name} succeeded, but the server has given no output.",
+            hint=f"Run it again later: halley predictions watch {name}",
+        )
+        self.prediction = prediction
+
+
 class ServerRefused(CommandError):
     """The server understood and said no. `status` is the HTTP status that its answer means."""
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Final, Protocol
 
 from halley.cli.client import Json
 from halley.cli.failures import NoEventLog, Unreachable
+from halley.cli.outputs import lacks_output
 from halley.cli.timing import Backoff, Timing
 from halley.cli.watching import HOLD_SECONDS, PATIENCE, TERMINAL, Looks, is_terminal, watch
 
+EVENTS_LOOKED_AT: Final = 100_000  # for its end; a log that is longer counts as not ended
 LAST_SECONDS: Final = 16.0  # before a time limit: a stream may be silent for 15 s, a reading can be exact
 
 
@@ -58,6 +61,7 @@ class Following:
         self._after = 0
         self._has_log = True  # as far as we know
         self._heard = False  # at least something came over the log
+        self._has_ended = False  # as the log says
 
     def to_the_end(self, known: Json | None) -> Json:
         """Give the prediction once it is over. `known` is what was answered last.
@@ -67,7 +71,7 @@ class Following:
             Unreachable: the server stayed away.
             ServerRefused: it answers no.
         """
-        if known is not None and is_terminal(known):
+        if known is not None and is_terminal(known) and not lacks_output(known):
             return known
         if self._has_log:
             try:
@@ -84,7 +88,29 @@ class Following:
             hold_seconds=self._hold_seconds,
             created=known,
             on_trouble=self._on_trouble,
+            is_settled=self._is_settled,
         )
+
+    def is_missing_output(self, final: Json) -> bool:
+        """True if it succeeded without an output, on a server that may still deliver one."""
+        return lacks_output(final) and not self._is_settled()
+
+    def _is_settled(self) -> bool:
+        """True if no output will come any more: a server with an event log stores it before it says "succeeded"."""
+        if self._has_log and not self._has_ended:
+            try:
+                for event in islice(self._client.events(self._id), EVENTS_LOOKED_AT):
+                    if event is not None and self._is_end(event):
+                        break
+            except NoEventLog:
+                self._has_log = False
+            except Unreachable:
+                pass
+        return self._has_ended
+
+    def _is_end(self, event: Json) -> bool:
+        self._has_ended |= event["event"] == "status" and event["data"].get("status") in TERMINAL
+        return self._has_ended
 
     def _over_the_log(self) -> None:
         """Listen until it has ended, or until time is short. A connection that breaks is taken up again, silently."""
@@ -118,7 +144,7 @@ class Following:
             if event is not None:
                 self._after = event["seq"]
                 self._audience.hear(event)
-                if event["event"] == "status" and event["data"].get("status") in TERMINAL:
+                if self._is_end(event):
                     return True
             if self._is_short():
                 return True

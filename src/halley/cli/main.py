@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -25,7 +26,7 @@ from halley.cli.commands import (
 )
 from halley.cli.failures import ExitCode
 from halley.cli.reporting import explain
-from halley.cli.screen import Screen
+from halley.cli.screen import Screen, take_any_text
 
 app = typer.Typer(
     name="halley",
@@ -40,6 +41,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
+
+
+@app.callback()
+def options(
+    version_: Annotated[
+        bool,
+        typer.Option("--version", "-V", callback=version.print_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
 app.command("run")(run.run)
@@ -54,6 +67,7 @@ app.command("init")(init.init)
 app.command("check")(check.check)
 app.add_typer(config.app, name="config")
 app.command("version")(version.version)
+app.command("help")(version.help_)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -63,9 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run_command(arguments: Sequence[str], screen: Screen | None = None) -> int:
     """Run one command and give its exit code; expected errors become a few words on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        take_any_text(stream)
     try:
         code = app(args=list(arguments), prog_name="halley", standalone_mode=False)
         return int(code) if isinstance(code, int) else ExitCode.SUCCEEDED
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
     except SystemExit:
         # The parser's way to say that the reader of our output has gone (`| head`): it has what it wanted.
         return ExitCode.SUCCEEDED

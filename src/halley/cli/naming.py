@@ -21,7 +21,11 @@ def name_for(url: str, index: int) -> str:
     """Give a safe file name for an output: the last part of its path, or `output-INDEX` with a fitting ending."""
     if url.startswith("data:"):
         return f"output-{index}{suffix_for(url[5:].partition(',')[0])}"
-    return safe_name(unquote(PurePosixPath(urlsplit(url).path).name), fallback=f"output-{index}")
+    try:
+        path = urlsplit(url).path
+    except ValueError:  # such as http://[::1
+        path = ""
+    return safe_name(unquote(PurePosixPath(path).name), fallback=f"output-{index}")
 
 
 def safe_name(text: str, *, fallback: str) -> str:

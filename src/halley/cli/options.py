@@ -16,6 +16,7 @@ ServerOption = Annotated[
 ]
 TokenOption = Annotated[str | None, typer.Option("--token", metavar="TOKEN", help="The API token for that server.")]
 ProfileOption = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="A profile of the credentials.")]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, help="At most this many.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="A halley.toml.")]
 DataOption = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="The data folder.")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +13,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from halley.cli.client import Client, Json
-from halley.cli.downloading import Downloads, forget, write_whole
-from halley.cli.failures import ExitCode, LinkGone, NotSaved, UsageProblem, exit_code_of_status
-from halley.cli.naming import name_for
-from halley.cli.saving import Asset, find_assets, save_prediction, saved_already
+from halley.cli.downloading import Downloads
+from halley.cli.failures import CommandError, ExitCode, LinkGone, NotSaved, exit_code_of_status
+from halley.cli.naming import distinct, name_for
+from halley.cli.outputs import Outputs
+from halley.cli.placing import is_stream, put_bytes, put_file, say_misnamed
+from halley.cli.saving import Asset, has_record, save_prediction, saved_already
 from halley.cli.screen import Screen, human_bytes
 
 LAST_LOG_LINES: Final = 8
@@ -31,9 +32,13 @@ def report_end(screen: Screen, prediction: Json, *, logs_shown: bool = False, is
     status = str(prediction.get("status"))
     code = exit_code_of_status(status)
     figures = metrics_line(prediction)
+    removed = bool(prediction.get("data_removed"))
     if code is ExitCode.SUCCEEDED:
         screen.note(f"  {screen.mark(status)}{f' · {figures}' if figures else ''}")
-        return code
+        if removed:
+            hint = "Only its status, times and metrics are left."
+            screen.error(f"the data of prediction {prediction['id']} was removed from the server.", hint)
+        return ExitCode.NOT_FOUND if removed else code
     if code is ExitCode.FAILED:
         error = prediction.get("error")
         reason = error.strip() if isinstance(error, str) else json.dumps(error) if error else "no reason given"
@@ -44,6 +49,8 @@ def report_end(screen: Screen, prediction: Json, *, logs_shown: bool = False, is
     else:
         reason = prediction.get("error") or prediction.get("termination_reason") or ""
         screen.note(f"prediction {prediction['id']} was {status}{f': {reason}' if reason else ''}")
+    if removed:
+        screen.note("  its data was removed from the server")
     if figures:
         screen.note(f"  metrics: {figures}")
     lines = [line for line in str(prediction.get("logs") or "").splitlines() if line.strip()]
@@ -81,45 +88,95 @@ def show_output(screen: Screen, prediction: Json, *, text_stream: bool) -> None:
             screen.out(_shown(line))
 
 
-def write_output(client: Client, screen: Screen, prediction: Json, target: Path) -> None:
-    """Store the output at the path that the user named; several files get numbers, or go into the folder it names."""
-    found = find_assets(prediction.get("output"))
-    if target.is_dir() or (len(found) > 1 and not target.suffix):
-        save_all(client, screen, prediction, target)
+def downloads_of(client: Client) -> Downloads:
+    """Give what fetches files as this client does."""
+    return Downloads(
+        client.http,
+        authorization=client.authorization,
+        timing=client.timing,
+        on_pause=client.on_pause,
+    )
+
+
+def write_output(
+    client: Client, screen: Screen, prediction: Json, target: Path, outputs: Outputs | None = None
+) -> None:
+    """Store the output at the path that the user named; several files get numbers, or go into the folder it names.
+
+    Raises:
+        NotSaved: some of it could not be stored.
+    """
+    outputs = outputs or Outputs(None, client.target.root)
+    found = outputs.find(prediction.get("output"))
+    if target.is_dir() or (len(found) > 1 and not target.suffix and not is_stream(target)):
+        if has_record(target) and not has_record(target, prediction["id"]):
+            _write_beside(client, screen, prediction, target, outputs)  # one folder for the outputs of several runs
+        else:
+            save_all(client, screen, prediction, target, outputs)
         return
     with told(target):
-        _write_at(client, screen, prediction, target)
+        if found:
+            _write_files(client, screen, prediction, target, outputs)
+        else:
+            put_bytes(screen, _as_text(prediction.get("output")).encode("utf-8", "surrogatepass"), target)
+            if not is_stream(target):
+                say_misnamed(screen, target, "text/plain")
 
 
-def _write_at(client: Client, screen: Screen, prediction: Json, target: Path) -> None:
-    found = find_assets(prediction.get("output"))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not found:
-        write_whole(target, _as_text(prediction.get("output")).encode())
-        screen.note(f"  saved {target}")
-        return
-    downloads = Downloads(client.http, authorization=client.authorization, timing=client.timing)
-    for number, asset in enumerate(found, 1):
-        path = target if len(found) == 1 else target.with_name(f"{target.stem}-{number}{target.suffix}")
+def _write_beside(client: Client, screen: Screen, prediction: Json, folder: Path, outputs: Outputs) -> None:
+    """Store the output under names that are free in a folder."""
+    found = outputs.find(prediction.get("output"))
+    names = [name_for(asset.url, number) for number, asset in enumerate(found)] or ["output.txt"]
+    with told(folder):
+        paths = [folder / name for name in distinct(names, (entry.name for entry in folder.iterdir()))]
+        if found:
+            _write_each(client, screen, prediction, paths, outputs)
+        else:
+            put_bytes(screen, _as_text(prediction.get("output")).encode("utf-8", "surrogatepass"), paths[0])
+
+
+def _write_files(client: Client, screen: Screen, prediction: Json, target: Path, outputs: Outputs) -> None:
+    count = len(outputs.find(prediction.get("output")))
+    if count == 1 or is_stream(target):
+        paths = [target] * count
+    else:
+        paths = [target.with_name(f"{target.stem}-{number}{target.suffix}") for number in range(1, count + 1)]
+    _write_each(client, screen, prediction, paths, outputs)
+
+
+def _write_each(client: Client, screen: Screen, prediction: Json, paths: list[Path], outputs: Outputs) -> None:
+    found = outputs.find(prediction.get("output"))
+    downloads = downloads_of(client)
+    lost: list[CommandError] = []
+    for asset, path in zip(found, paths, strict=True):
         key = f"{prediction['id']}{asset.pointer}"
         try:
-            stored = downloads.fetch(asset.url, path, key=key)
-        except LinkGone:
-            again = {
-                item.pointer: item.url for item in find_assets(client.look(prediction["id"]).prediction.get("output"))
-            }
-            if again.get(asset.pointer, asset.url) == asset.url:
-                raise
-            stored = downloads.fetch(again[asset.pointer], path, key=key)
-        forget(path)
-        screen.note(f"  saved {path} ({human_bytes(stored.size)})")
+            try:
+                put_file(screen, downloads, asset.url, path, key=key)
+            except LinkGone:
+                again = outputs.find(client.look(prediction["id"]).prediction.get("output"))
+                url = {item.pointer: item.url for item in again}.get(asset.pointer, asset.url)
+                if url == asset.url:
+                    raise
+                put_file(screen, downloads, url, path, key=key)
+        except CommandError as error:  # the other files are stored all the same
+            lost.append(error)
+    if len(lost) == 1 == len(found):
+        raise lost[0]
+    if lost:
+        raise NotSaved(f"{len(lost)} of {len(found)} files were not saved: {lost[0]}", hint=lost[0].hint)
 
 
-def save_all(client: Client, screen: Screen, prediction: Json, folder: Path) -> None:
-    """Store every file of the output and the record in a folder, saying each."""
+def save_all(client: Client, screen: Screen, prediction: Json, folder: Path, outputs: Outputs | None = None) -> None:
+    """Store every file of the output and the record in a folder, saying each.
+
+    Raises:
+        NotSaved: some file could not be stored, or there is no output yet.
+    """
 
     def saved(asset: Asset) -> None:
         screen.note(f"  saved {folder / asset.file} ({human_bytes(asset.size or 0)})")
+        say_misnamed(screen, folder / asset.file, asset.content_type)
 
     if saved_already(folder, prediction["id"]) is not None:
         screen.note(f"  all of it is in {folder} already")
@@ -129,9 +186,10 @@ def save_all(client: Client, screen: Screen, prediction: Json, folder: Path) -> 
             prediction,
             folder,
             server=client.target.root,
-            downloads=Downloads(client.http, authorization=client.authorization, timing=client.timing),
+            downloads=downloads_of(client),
             refresh=lambda: client.look(prediction["id"]).prediction,
             on_saved=saved,
+            outputs=outputs,
         )
     if not record.assets:
         screen.note(f"  the output has no files; the prediction is in {folder / 'prediction.json'}")
@@ -146,26 +204,9 @@ def write_report(text: str) -> Path:
     return Path(file.name)
 
 
-def check_place(path: Path | None, *, is_folder: bool) -> None:
-    """See that an output can go to `path`, before anything is run for it.
-
-    Raises:
-        UsageProblem: it cannot.
-    """
-    if path is None:
-        return
-    if is_folder and path.exists() and not path.is_dir():
-        raise UsageProblem(f"{path} is a file, not a folder.", hint="Name a folder.")
-    folder = path if is_folder or path.is_dir() else path.parent
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageProblem(f"{path} cannot be written: {folder} takes no files from you.", hint="Name another place.")
-
-
-def place_for_files(prediction: Json) -> Path | None:
+def place_for_files(prediction: Json, outputs: Outputs | None = None) -> Path | None:
     """Give a free name in the working directory for an output that has files: `output.png`, else `output2.png`, ..."""
-    found = find_assets(prediction.get("output"))
+    found = (outputs or Outputs()).find(prediction.get("output"))
     if not found:
         return None
     suffix = Path(name_for(found[0].url, 0)).suffix

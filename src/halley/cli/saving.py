@@ -16,17 +16,12 @@ import msgspec
 
 from halley.cli.client import Json
 from halley.cli.downloading import Downloads, Stored, forget, matches, write_whole
-from halley.cli.failures import LinkGone, NotSaved, UsageProblem
+from halley.cli.failures import CommandError, LinkGone, NotSaved, UsageProblem
 from halley.cli.naming import distinct, name_for, suffix_for
+from halley.cli.outputs import Found, Outputs, lacks_output
 
 RECORD_NAME: Final = "prediction.json"
-
-
-class Found(msgspec.Struct, frozen=True):
-    """A URL inside an output; `pointer` is a JSON Pointer (RFC 6901)."""
-
-    pointer: str
-    url: str
+Find = Callable[[Any], list[Found]]
 
 
 class Asset(msgspec.Struct, kw_only=True):
@@ -49,25 +44,27 @@ class Record(msgspec.Struct, kw_only=True):
     assets: list[Asset]
 
 
-def find_assets(output: Any, pointer: str = "") -> list[Found]:
-    """Find every string in an output that is wholly a URL of a file, in order."""
-    if isinstance(output, str):
-        whole = output.startswith(("http://", "https://")) and not any(c.isspace() for c in output)
-        return [Found(pointer, output)] if whole or _is_data_url(output) else []
-    if isinstance(output, list):
-        return [found for n, item in enumerate(output) for found in find_assets(item, f"{pointer}/{n}")]
-    if isinstance(output, dict):
-        escaped = ((key.replace("~", "~0").replace("/", "~1"), item) for key, item in output.items())
-        return [found for key, item in escaped for found in find_assets(item, f"{pointer}/{key}")]
-    return []
-
-
 def saved_already(folder: Path, id: str) -> Record | None:
-    """Give the record of this prediction if the folder holds all of it, each file checked by size and hash."""
+    """Give the record of this prediction if the folder holds all of it, each file checked by size and hash.
+
+    A record without output, or of data that the server had removed already, is not all of it.
+    """
     record = _load(folder, id)
     if record is None or not all(_is_there(folder, asset) for asset in record.assets):
         return None
+    if lacks_output(record.prediction) or record.prediction.get("data_removed"):
+        return None
     return record
+
+
+def has_record(folder: Path, id: str | None = None) -> bool:
+    """True if the folder holds a saved prediction; with `id`, that one."""
+    if not (folder / RECORD_NAME).is_file():
+        return False
+    try:
+        return id is None or _load(folder, id) is not None
+    except UsageProblem:
+        return False
 
 
 def save_prediction(
@@ -78,11 +75,12 @@ def save_prediction(
     downloads: Downloads,
     refresh: Callable[[], Json],
     on_saved: Callable[[Asset], None],
+    outputs: Outputs | None = None,
 ) -> Record:
     """Store every file of a terminal prediction's output in `folder`, and the record beside them.
 
     A link that is dead is looked up once more through `refresh`, because servers renew links. One file that cannot be
-    had does not keep the others from being stored.
+    had does not keep the others from being stored. `outputs` tells files from text.
 
     Raises:
         UsageProblem: the folder belongs to another prediction, or another command works in it.
@@ -90,11 +88,12 @@ def save_prediction(
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _alone_in(folder):
-        record = _plan(prediction, folder, server)
+        find = (outputs or Outputs(None, server)).find
+        record = _plan(prediction, folder, server, find)
         _store(folder, record)
         for asset in record.assets:
             if not _is_there(folder, asset):
-                _keep(asset, record.prediction, folder, downloads, refresh)
+                _keep(asset, record.prediction, folder, downloads, refresh, find)
                 _store(folder, record)
                 if asset.error is None:
                     on_saved(asset)
@@ -109,11 +108,11 @@ def save_prediction(
     return record
 
 
-def _plan(prediction: Json, folder: Path, server: str) -> Record:
+def _plan(prediction: Json, folder: Path, server: str, find: Find) -> Record:
     earlier = _load(folder, prediction["id"])
     if earlier is not None and prediction.get("data_removed") and not earlier.prediction.get("data_removed"):
         return earlier  # the server has forgotten what we wrote down
-    found = find_assets(prediction.get("output"))
+    found = find(prediction.get("output"))
     known = {asset.pointer: asset for asset in earlier.assets} if earlier else {}
     mine = {asset.file for asset in known.values()}
     strangers = [
@@ -133,26 +132,28 @@ def _plan(prediction: Json, folder: Path, server: str) -> Record:
     return Record(server=server, prediction=prediction, assets=assets)
 
 
-def _keep(asset: Asset, prediction: Json, folder: Path, downloads: Downloads, refresh: Callable[[], Json]) -> None:
+def _keep(
+    asset: Asset, prediction: Json, folder: Path, downloads: Downloads, refresh: Callable[[], Json], find: Find
+) -> None:
     asset.error = None
     key = f"{prediction['id']}{asset.pointer}"
     try:
-        url = _current_url(asset, prediction)
+        url = _current_url(asset, prediction, find)
         try:
             stored = downloads.fetch(url, folder / asset.file, key=key)
         except LinkGone:
-            renewed = _current_url(asset, refresh())
+            renewed = _current_url(asset, refresh(), find)
             if renewed == url:
                 raise
             stored = downloads.fetch(renewed, folder / asset.file, key=key)
             asset.url = _short(renewed)
         _note(asset, folder, stored)
-    except NotSaved as error:
+    except CommandError as error:  # of this file, or of the reading that was to renew its link: the others go on
         asset.error = str(error)
 
 
-def _current_url(asset: Asset, prediction: Json) -> str:
-    found = {item.pointer: item.url for item in find_assets(prediction.get("output"))}
+def _current_url(asset: Asset, prediction: Json, find: Find) -> str:
+    found = {item.pointer: item.url for item in find(prediction.get("output"))}
     if asset.pointer not in found:
         raise NotSaved(f"{asset.file} is gone: the server has removed the output.")
     return found[asset.pointer]
@@ -211,11 +212,6 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 def _is_note_of(name: str, files: set[str]) -> bool:
     return name.removesuffix(".part").removesuffix(".meta") in files or name.startswith(RECORD_NAME)
-
-
-def _is_data_url(text: str) -> bool:
-    head, comma, _ = text[:200].partition(",")
-    return text.startswith("data:") and bool(comma) and ("/" in head or head.endswith(";base64"))
 
 
 def _short(url: str) -> str:

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -31,6 +32,8 @@ class Screen:
     ) -> None:
         self._stdout = stdout or sys.stdout or _nowhere()
         self._stderr = stderr or sys.stderr or _nowhere()
+        for stream in (self._stdout, self._stderr):
+            take_any_text(stream)
         environ = process_environ() if environ is None else environ
         plain = bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb" or bool(environ.get("CI"))
         self.json_only = json_only
@@ -51,6 +54,17 @@ class Screen:
         self.clear_status()
         self._stdout.write((clean(text) if self.out_is_terminal else text) + end)
         self._stdout.flush()
+
+    def out_bytes(self, data: bytes) -> None:
+        """Write data that may not be text."""
+        self.clear_status()
+        self._stdout.flush()
+        binary = getattr(self._stdout, "buffer", None)
+        if binary is None:
+            self._stdout.write(data.decode("utf-8", "replace"))
+        else:
+            binary.write(data)
+            binary.flush()
 
     def out_json(self, value: Any) -> None:
         """Write one JSON document."""
@@ -137,6 +151,12 @@ class Screen:
 def _nowhere() -> TextIO:
     # a stream that was closed for us (`>&-`): what we say is lost, as asked for
     return Path(os.devnull).open("w", encoding="utf-8")
+
+
+def take_any_text(stream: TextIO | None) -> None:
+    """Let a stream write what its encoding lacks (an ASCII terminal, lone surrogates) as escapes: never an error."""
+    if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
+        stream.reconfigure(errors="backslashreplace")
 
 
 def clean(text: str) -> str:

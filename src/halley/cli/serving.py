@@ -51,7 +51,8 @@ def server_command(wish: Wish, environ: Mapping[str, str]) -> tuple[list[str], d
     environ, memory = hand_over(environ)
     wish = msgspec.structs.replace(wish, handed_over=memory)
     # -P: a `json.py` in the folder where the user stands is not ours
-    return [sys.executable, "-P", "-m", "halley.cli.serving", msgspec.json.encode(wish).decode()], environ, memory
+    arguments = [sys.executable, "-P", "-m", "halley.cli.start", "serving", msgspec.json.encode(wish).decode()]
+    return arguments, environ, memory
 
 
 def main() -> None:
@@ -60,6 +61,8 @@ def main() -> None:
     environ = take_environ(wish.handed_over)
     try:
         code = serve(wish, environ)
+    except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last place: nothing may leave as a traceback
         code = explain(error, Screen())
     sys.exit(code)

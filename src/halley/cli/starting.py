@@ -7,6 +7,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 
 from halley import __version__
 from halley.cli import credentials
@@ -137,6 +138,8 @@ def show_banner(screen: Screen, settings: Settings, started: Started, *, hint: b
     config = ", ".join(sorted(sources)) or "built-in defaults"
     screen.note(f"halley {__version__}   data: {settings.data}   config: {config}")
     screen.note(f"  API         {started.url}/v1        (OpenAPI: {started.url}/v1/openapi.json)")
+    if others := reachable_urls(settings.server.host, started.url):
+        screen.note(f"  Network     {'  '.join(others)}  (it listens on all addresses of this machine)")
     if started.key and screen.err_is_terminal:
         screen.note(f"  Token       {started.key}  (shown once; kept in {credentials.credentials_path()})")
     elif started.key:  # what is read by a program is kept by it, for anybody who reads logs
@@ -156,6 +159,30 @@ def show_banner(screen: Screen, settings: Settings, started: Started, *, hint: b
     screen.note("  Press Ctrl+C to stop.")
 
 
+def reachable_urls(host: str, url: str) -> list[str]:
+    """Give the URLs by which other machines reach a server that listens on all addresses."""
+    if host not in {"0.0.0.0", "::", ""}:  # noqa: S104 - compared, not bound
+        return []
+    parts = urlsplit(url)
+    port = "" if parts.port is None else f":{parts.port}"
+    hosts = [f"[{address}]" if ":" in address else address for address in own_addresses()]
+    return [found for one in hosts if (found := f"{parts.scheme}://{one}{port}") != url]
+
+
+def own_addresses() -> list[str]:
+    """Give the addresses of this machine that its routes to elsewhere begin at. Nothing is sent."""
+    found = []
+    # documentation addresses (RFC 5737, RFC 3849): a UDP socket only looks up the route
+    for family, there in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect((there, 9))
+                found.append(str(probe.getsockname()[0]))
+        except OSError:
+            continue  # no such network here
+    return [address for address in found if address not in {"127.0.0.1", "::1"}]
+
+
 def _show_trust(screen: Screen, url: str, trust: Trust) -> None:
     screen.note(f"  TLS         a local certificate, for {', '.join(trust.names)}")
     screen.note("              The command line trusts it already. So that other clients do:")
@@ -163,12 +190,23 @@ def _show_trust(screen: Screen, url: str, trust: Trust) -> None:
         screen.note(f"              {name:12}{line}")
 
 
-def _is_taken(host: str, port: int) -> bool:
+def resolve_host(host: str, port: int) -> tuple[int, int, int, Any]:
+    """Give family, kind, protocol and address to listen on.
+
+    Raises:
+        UsageProblem: there is no such address.
+    """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except socket.gaierror as error:
-        raise UsageProblem(f"{host} is not an address to listen on: {error.strerror}.") from error
+    except (socket.gaierror, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageProblem(f"{host} is not an address to listen on: {reason}.") from error
     family, kind, protocol, _, address = found[0]
+    return family, kind, protocol, address
+
+
+def _is_taken(host: str, port: int) -> bool:
+    family, kind, protocol, address = resolve_host(host, port)
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from halley.cli.client import Json
-from halley.cli.failures import Unreachable
+from halley.cli.failures import OutputMissing, Unreachable
 from halley.cli.following import Following, Follows
 from halley.cli.progress import Progress, Stream
 from halley.cli.screen import Screen
@@ -51,6 +51,7 @@ def wait_for(
         Interrupted: the user left; the prediction may go on.
         StillRunning: the time is over.
         Unreachable: the server stayed away.
+        OutputMissing: it succeeded, and no output came for a while.
     """
     progress = Progress(screen, stream=stream, logs=logs)
     following = Following(
@@ -86,4 +87,6 @@ def wait_for(
             screen.clear_status()
             if progress.streamed and stream == "text":
                 screen.out()
+            if following.is_missing_output(final):
+                raise OutputMissing(final)
             return final, progress.streamed

@@ -7,12 +7,15 @@ from typing import Final, Protocol
 
 from halley.cli.client import Json, Look
 from halley.cli.failures import ServerRefused, StillRunning, Unreachable
+from halley.cli.outputs import lacks_output
 from halley.cli.timing import Backoff, Timing
 
 TERMINAL: Final = frozenset({"succeeded", "failed", "canceled", "aborted"})
 HOLD_SECONDS: Final = 20.0  # intermediaries cut silent answers at 60 s, some at 30
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 10.0
+OUTPUT_SECONDS: Final = 10.0  # some gateways say "succeeded" before they have the output
+STATUSES: Final = frozenset({"starting", "processing", *TERMINAL})
 PATIENCE: Final = 8  # broken readings in a row; with growing pauses about two minutes
 
 
@@ -40,6 +43,7 @@ def watch(
     created: Json | None = None,
     started: float | None = None,
     on_trouble: Callable[[str], None] | None = None,
+    is_settled: Callable[[], bool] | None = None,
 ) -> Json:
     """Read a prediction again and again until it is terminal, and give it.
 
@@ -48,7 +52,9 @@ def watch(
     growing pauses and jitter that begin anew when something changed. `on_look` gets every reading. A connection that
     breaks is tried again for a while; `on_trouble` hears of the first of such readings in a row. `created` is what is
     known already: the answer to the create. The time counts from
-    `started` (the monotonic clock), or else from now.
+    `started` (the monotonic clock), or else from now. One that succeeded without output is read on for
+    `OUTPUT_SECONDS`, unless `is_settled` says that this server never gives the output later. A status that the API
+    does not know is told through `on_trouble`, and read on.
 
     Raises:
         StillRunning: `timeout_seconds` are over.
@@ -61,12 +67,16 @@ def watch(
     broken = 0
     wait_seconds = 0.0
     last = created
-    if created is not None and is_terminal(created):
+    ends = _Ends(timing, is_settled or (lambda: False))
+    strange: str | None = None
+    if created is not None and ends.is_over(created):
         return created
     while True:
         try:
             look = client.look(id, wait_seconds=wait_seconds)
         except (Unreachable, ServerRefused) as error:
+            if _may_pass(error):
+                _left(timing, started, timeout_seconds, id, str(error))
             broken += 1
             if broken >= PATIENCE or last is None or not _may_pass(error):
                 raise
@@ -77,16 +87,38 @@ def watch(
         broken = 0
         trouble.reset()
         on_look(look.prediction)
-        if is_terminal(look.prediction):
+        if ends.is_over(look.prediction):
             return look.prediction
+        status = str(look.prediction.get("status"))
+        if status not in STATUSES and status != strange and on_trouble is not None:
+            on_trouble(f"The server names a status that the API does not know: {status!r}.")
+        strange = status
         if last is None or _changed(last, look.prediction):
             backoff.reset()
         last = look.prediction
         if not _was_held(look, wait_seconds):
             # A server that needs long for an answer is not asked more often than that.
             pause = max(backoff.next_seconds(), look.elapsed_seconds * 0.1)
-            _pause(timing, pause, started, timeout_seconds, id)
+            why = "It succeeded, but its output has not come." if is_terminal(look.prediction) else ""
+            _pause(timing, pause, started, timeout_seconds, id, why)
         wait_seconds = _hold(timing, hold_seconds, started, timeout_seconds, id)
+
+
+class _Ends:
+    """Knows when nothing more will come."""
+
+    def __init__(self, timing: Timing, is_settled: Callable[[], bool]) -> None:
+        self._timing = timing
+        self._is_settled = is_settled
+        self._since: float | None = None  # when it was first seen to have succeeded without output
+
+    def is_over(self, prediction: Json) -> bool:
+        """True if nothing will change any more, or it was waited for long enough."""
+        if not is_terminal(prediction) or not lacks_output(prediction):
+            return is_terminal(prediction)
+        if self._since is None:
+            self._since = self._timing.monotonic()
+        return self._timing.monotonic() - self._since >= OUTPUT_SECONDS or self._is_settled()
 
 
 def _may_pass(error: Unreachable | ServerRefused) -> bool:

@@ -57,7 +57,8 @@ def _build(found: Mapping[str, Given]) -> Settings:
         name.removeprefix("models."): _model(name, fields, found) for name, fields in tables.items() if is_model(name)
     }
     parts: dict[str, Any] = {name: groups()[name](**fields) for name, fields in tables.items() if not is_model(name)}
-    top.setdefault("data", user_folder("data"))
+    # one spelling for each folder: commands know a server again by it
+    top["data"] = (top.get("data") or user_folder("data")).resolve()
     settings = Settings(**top, **parts, models=models, origins={name: given.origin for name, given in found.items()})
     _check_together(settings)
     return settings

@@ -68,7 +68,7 @@ class Server:
         self.timing.at += wait_seconds
         if self.refuses is not None:
             raise self.refuses
-        read = {"id": id, "status": self.ends, "logs": "all"}
+        read = {"id": id, "status": self.ends, "logs": "all", "output": "x"}
         return Look(prediction=read, held=True, elapsed_seconds=wait_seconds)
 
 

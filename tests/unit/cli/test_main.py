@@ -78,7 +78,7 @@ def test_the_tree_is_the_manuals():
     command = typer.main.get_command(app)
     tree = {name: sorted(getattr(child, "commands", {})) for name, child in command.commands.items()}
     assert tree == {
-        "demo": [], "serve": [], "run": [], "env": [], "init": [], "check": [], "version": [], "ps": [],
+        "demo": [], "serve": [], "run": [], "env": [], "init": [], "check": [], "version": [], "help": [], "ps": [],
         "predictions": ["cancel", "delete-data", "list", "logs", "show", "watch"],
         "models": ["list", "logs", "schema", "show"],
         "files": ["delete", "download", "list", "upload"],

@@ -8,7 +8,8 @@ import pytest
 
 from halley.cli.client import Client
 from halley.cli.failures import UsageProblem
-from halley.cli.results import check_place, metrics_line, place_for_files, report_end, write_output
+from halley.cli.placing import check_place
+from halley.cli.results import metrics_line, place_for_files, report_end, write_output
 from halley.cli.screen import Screen
 from halley.cli.target import Target
 

@@ -34,7 +34,7 @@ class Person:
         step = self.script.pop(0)
         if step == "^C":
             raise KeyboardInterrupt
-        return Look(prediction={"id": id, "status": step}, held=False, elapsed_seconds=0)
+        return Look(prediction={"id": id, "status": step, "output": "x"}, held=False, elapsed_seconds=0)
 
     def events(self, id, *, after=0):
         raise NoEventLog("none here")

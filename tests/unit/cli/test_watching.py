@@ -43,7 +43,11 @@ class Server:
         if self.holds and self.timing.at < self.ends_at:
             self.timing.at = min(self.timing.at + wait_seconds, max(self.ends_at, self.timing.at))
         status = self.status if self.timing.at >= self.ends_at else "processing"
-        return Look(prediction={"id": id, "status": status}, held=self.says, elapsed_seconds=self.timing.at - started)
+        return Look(
+            prediction={"id": id, "status": status, "output": "x"},
+            held=self.says,
+            elapsed_seconds=self.timing.at - started,
+        )
 
 
 def follow(server, **options):

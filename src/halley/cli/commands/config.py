@@ -37,16 +37,18 @@ def show(
 
 @app.command("validate")
 def validate(config: ConfigOption = None) -> None:
-    """Read the settings from all sources and say whether they are fit."""
+    """Check the settings from all sources, and the files they name, as `halley serve` does.
+
+    Exit code 2 if the server would not start, or would start without one of the models.
+    """
+    from halley.cli.checking import broken_models, faults_of
     from halley.cli.failures import UsageProblem
     from halley.cli.starting import settings_from
 
     settings = settings_from(config, {})
-    missing = [f"{name}: {model.path}" for name, model in settings.models.items() if not model.path.exists()]
-    if missing:
-        raise UsageProblem(
-            f"There is no folder or file for {'; '.join(missing)}.",
-            hint="`halley serve` would refuse it: correct path.",
-        )
-    screen = Screen()
-    screen.note(f"The settings are fit: {len(settings.origins)} set, the rest are defaults.")
+    if faults := faults_of(settings):
+        raise UsageProblem("\n".join(faults), hint="`halley serve` would not start.")
+    if broken := broken_models(settings):
+        raise UsageProblem("\n".join(broken), hint="`halley serve` would start, and serve the other models.")
+    count = len(settings.origins)
+    Screen().note(f"Configuration is valid ({count} setting{'' if count == 1 else 's'} changed).")

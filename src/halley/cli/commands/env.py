@@ -14,6 +14,7 @@ from halley.cli.options import ProfileOption, ServerOption, TokenOption
 from halley.cli.screen import Screen
 from halley.cli.trusting import NODE, OPENSSL
 
+KEY_NAME: Final = "REPLICATE_API_TOKEN"
 _NO_TRUST: Final[Mapping[str, str]] = {}
 _LANGUAGES: Final = ("sh", "python", "js", "go", "curl", "dotenv")
 
@@ -40,23 +41,24 @@ def env(
     screen = Screen()
     if target.token is None:
         screen.note(f"No token is known for {target.root}; `halley keys create` makes one, --token names one.")
-    screen.out("\n".join(lines_for(lang, target.root, target.token or "", trust_variables(target.ca))))
+    screen.out("\n".join(lines_for(lang, target.root, target.token, trust_variables(target.ca))))
 
 
-def lines_for(lang: str, root: str, token: str, trust: Mapping[str, str] = _NO_TRUST) -> list[str]:
+def lines_for(lang: str, root: str, token: str | None, trust: Mapping[str, str] = _NO_TRUST) -> list[str]:
     """Give the lines for one language. Source: contract section 2 (what each client reads).
 
-    `trust` are the variables by which clients take a local certificate.
+    `trust` are the variables by which clients take a local certificate. Without a token, a shell forgets the one it
+    has: it belongs to another server.
     """
-    url, key = json.dumps(root), json.dumps(token)
+    key = json.dumps(token)
+    variables = [*_variables(root, token), *trust.items()]
     match lang:
         case "python":
             return [
-                "# replicate 1.x and 2.x read these from the environment; set them before the import.",
+                "# The official client reads these from the environment; set them before the import.",
                 "import os",
-                f'os.environ["REPLICATE_BASE_URL"] = {url}',
-                f'os.environ["REPLICATE_API_TOKEN"] = {key}',
-                *(f'os.environ["{name}"] = {json.dumps(trust[name])}' for name in trust if name != NODE),
+                *(f'os.environ["{name}"] = {json.dumps(value)}' for name, value in variables if name != NODE),
+                *([] if token else [f'os.environ.pop("{KEY_NAME}", None)  # no token is known for this server']),
                 "import replicate",
             ]
         case "js":
@@ -64,6 +66,7 @@ def lines_for(lang: str, root: str, token: str, trust: Mapping[str, str] = _NO_T
                 *(_at_start(name, trust[name]) for name in trust if name == NODE),
                 "// replicate 1.x takes the base URL as an option only.",
                 'import Replicate from "replicate";',
+                *([] if token else ["// No token is known for this server."]),
                 f"const replicate = new Replicate({{ baseUrl: {json.dumps(f'{root}/v1')}, auth: {key} }});",
             ]
         case "go":
@@ -71,22 +74,26 @@ def lines_for(lang: str, root: str, token: str, trust: Mapping[str, str] = _NO_T
                 *(_at_start(name, trust[name]) for name in trust if name == OPENSSL),
                 "// replicate-go takes both as options.",
                 "client, err := replicate.NewClient(",
-                f"\treplicate.WithToken({key}),",
+                *([f"\treplicate.WithToken({key})," if token else "\t// no token is known for this server"]),
                 f"\treplicate.WithBaseURL({json.dumps(f'{root}/v1')}),",
                 ")",
             ]
         case "curl":
-            header, target = f"Authorization: Bearer {token}", f"{root}/v1/predictions"
-            words = ["curl", *(["--cacert", trust[OPENSSL]] if trust else []), "-H", header, target]
-            return [shlex.join(words)]
+            header = ["-H", f"Authorization: Bearer {token}"] if token else []
+            trusting = ["--cacert", trust[OPENSSL]] if trust else []
+            return [shlex.join(["curl", *trusting, *header, f"{root}/v1/predictions"])]
         case "dotenv":
-            return [f"{name}={value}" for name, value in _variables(root, token, trust)]
+            lines = [f"{name}={value}" for name, value in variables]
+            return lines if token else [*lines, f"# {KEY_NAME}: no token is known for this server"]
         case _:
-            return [f"export {name}={shlex.quote(value)}" for name, value in _variables(root, token, trust)]
+            lines = [f"export {name}={shlex.quote(value)}" for name, value in variables]
+            return lines if token else [*lines, f"unset {KEY_NAME}"]
 
 
-def _variables(root: str, token: str, trust: Mapping[str, str]) -> list[tuple[str, str]]:
-    return [("REPLICATE_BASE_URL", root), ("REPLICATE_API_TOKEN", token), *trust.items()]
+def _variables(root: str, token: str | None) -> list[tuple[str, str]]:
+    # old Python clients (0.8, 0.15) read the second name
+    urls = [("REPLICATE_BASE_URL", root), ("REPLICATE_API_BASE_URL", root)]
+    return [*urls, *([(KEY_NAME, token)] if token else [])]
 
 
 def _at_start(name: str, value: str) -> str:

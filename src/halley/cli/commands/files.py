@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
-from halley.cli.options import JsonOption, ProfileOption, ServerOption, TokenOption
+from halley.cli.options import JsonOption, LimitOption, ProfileOption, ServerOption, TokenOption
 from halley.cli.screen import Screen, human_bytes
 
 app = typer.Typer(help="Upload files once, use them in many inputs.", no_args_is_help=True, rich_markup_mode=None)
@@ -18,22 +17,24 @@ IdArgument = Annotated[str, typer.Argument(metavar="FILE", help="The file's id, 
 
 @app.command("list")
 def list_(
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most this many.")] = 50,
+    limit: LimitOption = 50,
     server: ServerOption = None,
     token: TokenOption = None,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List uploaded files, newest first."""
+    from halley.cli.listing import first, say_more
     from halley.cli.session import connect
 
     screen = Screen(json_only=as_json)
     with connect(server, token, profile) as client:
-        found = list(islice(client.pages("/files"), limit))
+        found, has_more = first(client.pages("/files"), limit)
     if as_json:
         screen.out_json(found)
-        return
-    screen.table(["ID", "NAME", "TYPE", "SIZE", "EXPIRES"], [_row(file) for file in found])
+    else:
+        screen.table(["ID", "NAME", "TYPE", "SIZE", "EXPIRES"], [_row(file) for file in found])
+    say_more(screen, len(found), has_more=has_more)
 
 
 @app.command("upload")

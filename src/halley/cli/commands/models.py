@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from halley.cli.options import JsonOption, ProfileOption, ServerOption, TokenOption
+from halley.cli.options import JsonOption, LimitOption, ProfileOption, ServerOption, TokenOption
 from halley.cli.screen import Screen
 
 if TYPE_CHECKING:
@@ -21,18 +20,20 @@ ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="owner/name,
 
 @app.command("list")
 def list_(
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most this many.")] = 50,
+    limit: LimitOption = 50,
     server: ServerOption = None,
     token: TokenOption = None,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List models."""
+    from halley.cli.listing import first, say_more
     from halley.cli.session import connect
 
     screen = Screen(json_only=as_json)
     with connect(server, token, profile) as client:
-        found = list(islice(client.models(), limit))
+        found, has_more = first(client.models(), limit)
+    say_more(screen, len(found), has_more=has_more)
     if as_json:
         screen.out_json(found)
         return

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from halley.cli.options import JsonOption, ProfileOption, ServerOption, TimeoutOption, TokenOption, read_duration
+from halley.cli.options import (
+    JsonOption,
+    LimitOption,
+    ProfileOption,
+    ServerOption,
+    TimeoutOption,
+    TokenOption,
+    read_duration,
+)
 from halley.cli.screen import Screen
 
 if TYPE_CHECKING:
@@ -20,15 +26,22 @@ app = typer.Typer(
 _STATUSES: Final = ("starting", "processing", "succeeded", "failed", "canceled", "aborted")
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The prediction's id.")]
 SaveOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option("--save", metavar="DIR", help="Keep all files of the output here, with prediction.json beside them."),
 ]
 
 
 @app.command("list")
 def list_(
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most this many.")] = 20,
+    limit: LimitOption = 20,
     status: Annotated[str | None, typer.Option("--status", help="Only those with this status.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="OWNER/NAME", help="Only those of this model; * is any text."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="Only those since a date, or of the last 30m, 2h, 7d.")
+    ] = None,
     server: ServerOption = None,
     token: TokenOption = None,
     profile: ProfileOption = None,
@@ -39,24 +52,27 @@ def list_(
     \b
     Examples:
       halley predictions list --status failed --limit 5
+      halley predictions list --model "demo/*" --since 2h
       halley predictions list --json | jq -r ".[].id"
     """
     from halley.cli.failures import UsageProblem
+    from halley.cli.listing import chosen, first, read_since, say_more
     from halley.cli.session import connect
 
     if status is not None and status not in _STATUSES:
         raise UsageProblem(f"There is no status {status!r}.", hint=f"Choose one of {', '.join(_STATUSES)}.")
     screen = Screen(json_only=as_json)
+    start = read_since(since)
     with connect(server, token, profile) as client:
-        wanted = (item for item in client.predictions() if status is None or item.get("status") == status)
-        found = list(islice(wanted, limit))
+        found, has_more = first(chosen(client.predictions(), status=status, model=model, since=start), limit)
     if as_json:
         screen.out_json(found)
-        return
-    from datetime import UTC, datetime
+    else:
+        from datetime import UTC, datetime
 
-    now = datetime.now(UTC)
-    screen.table(["ID", "MODEL", "STATUS", "AGE", "QUEUED", "RUN"], [_row(screen, item, now) for item in found])
+        now = datetime.now(UTC)
+        screen.table(["ID", "MODEL", "STATUS", "AGE", "QUEUED", "RUN"], [_row(screen, item, now) for item in found])
+    say_more(screen, len(found), has_more=has_more)
 
 
 @app.command("show")
@@ -152,8 +168,10 @@ def watch_(
       halley predictions watch ID --save kept
       halley predictions watch ID --save kept --server https://api.cometapi.com/replicate/v1
     """
-    from halley.cli.failures import ExitCode
-    from halley.cli.results import check_place, report_end, save_all, show_output
+    from halley.cli.failures import CommandError, ExitCode, OutputMissing
+    from halley.cli.outputs import outputs_of
+    from halley.cli.placing import check_place, read_place
+    from halley.cli.results import report_end, save_all, show_output
     from halley.cli.saving import saved_already
     from halley.cli.session import connect
     from halley.cli.waiting import Interrupted, wait_for
@@ -161,23 +179,38 @@ def watch_(
 
     screen = Screen(json_only=as_json)
     seconds = read_duration(timeout, "--timeout")
-    check_place(save, is_folder=True)
-    record = saved_already(save, id) if save else None
+    folder = read_place(save, "--save")
+    check_place(folder, is_folder=True)
+    record = saved_already(folder, id) if folder else None
     if record is not None and is_terminal(record.prediction):
-        screen.note(f"  all of it is in {save} already")
+        screen.note(f"  all of it is in {folder} already")
         show_output(screen, record.prediction, text_stream=False)
         return report_end(screen, record.prediction)
+    lost: CommandError | None = None
     with connect(server, token, profile) as client:
+        client.on_pause = screen.note
         try:
-            final, _ = wait_for(
-                client, screen, id, created=None, timeout_seconds=seconds, cancel_on_interrupt=cancel_on_interrupt
-            )
+            with client.within(seconds):
+                final, _ = wait_for(
+                    client, screen, id, created=None, timeout_seconds=seconds, cancel_on_interrupt=cancel_on_interrupt
+                )
+        except OutputMissing as error:
+            final = error.prediction
+            lost = error if folder else None
+            if not folder:
+                screen.note(f"  {error}")
         except Interrupted:
             return ExitCode.INTERRUPTED
-        if save:
-            save_all(client, screen, final, save)
+        if folder:
+            try:
+                save_all(client, screen, final, folder, outputs_of(client, final, client.target.root))
+            except CommandError as error:
+                lost = error
     show_output(screen, final, text_stream=False)
-    return report_end(screen, final, logs_shown=True)
+    code = report_end(screen, final, logs_shown=True)
+    if lost is not None:
+        raise lost
+    return code
 
 
 @app.command("cancel")
@@ -228,8 +261,10 @@ def delete_data(
 
 
 def _row(screen: Screen, prediction: dict[str, Any], now: datetime) -> list[str]:
+    from halley.cli.listing import read_instant
+
     created, started, completed = (
-        _instant(prediction.get(f"{word}_at")) for word in ("created", "started", "completed")
+        read_instant(prediction.get(f"{word}_at")) for word in ("created", "started", "completed")
     )
     metrics = prediction.get("metrics")
     run = metrics.get("predict_time") if isinstance(metrics, dict) else None
@@ -243,16 +278,6 @@ def _row(screen: Screen, prediction: dict[str, Any], now: datetime) -> list[str]
         f"{(started - created).total_seconds():.1f}s" if created and started else "",
         f"{run:.1f}s" if isinstance(run, int | float) else "",
     ]
-
-
-def _instant(text: Any) -> datetime | None:
-    from datetime import UTC, datetime
-
-    try:
-        found = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _span(seconds: float) -> str:

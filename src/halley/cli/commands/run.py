@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from halley.cli.options import JsonOption, ProfileOption, ServerOption, TimeoutOption, TokenOption, read_duration
@@ -13,17 +14,26 @@ from halley.cli.screen import Screen
 
 if TYPE_CHECKING:
     from halley.cli.client import Client, Json, ModelRef
+    from halley.cli.failures import CommandError, OutputMissing
+    from halley.cli.outputs import Outputs
     from halley.cli.progress import Stream
 
 
 def run(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="owner/name[:version], or a folder: ./my-model")],
     inputs: Annotated[
-        list[str] | None, typer.Argument(metavar="[INPUT]...", help="NAME=TEXT, NAME=@FILE or NAME:=JSON.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[INPUT]...",
+            help="NAME=TEXT, NAME=@FILE (@- is standard input) or NAME:=JSON; a repeated NAME makes a list.",
+        ),
     ] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="PATH", help="Keep the output here.")] = None,
+    output: Annotated[
+        str | None,
+        typer.Option("-o", "--output", metavar="PATH", help="Write the output to this file or folder; - is stdout."),
+    ] = None,
     save: Annotated[
-        Path | None, typer.Option("--save", metavar="DIR", help="Keep all files here, with prediction.json.")
+        str | None, typer.Option("--save", metavar="DIR", help="Keep all files here, with prediction.json.")
     ] = None,
     stream: Annotated[
         bool | None,
@@ -55,7 +65,7 @@ def run(
     \b
     Examples:
       halley run demo/paint prompt="green hills" -o hills.webp
-      halley run ./my-model image=@cat.jpg sizes:='[1, 2]'
+      halley run ./my-model image=@cat.jpg sizes:='[1, 2]' tags=red tags=blue
       halley run demo/text prompt="A function is" | wc -w
       halley run demo/paint prompt=sea num_outputs:=3 --stream --json
     """
@@ -63,16 +73,21 @@ def run(
 
     from halley.cli.client import Client, parse_model_ref
     from halley.cli.failures import ExitCode, ServerRefused, UsageProblem
-    from halley.cli.inputs import build_input, input_properties, is_text_stream
+    from halley.cli.inputs import build_input, input_properties, read_pairs
     from halley.cli.private import private_server
-    from halley.cli.results import check_place
     from halley.cli.session import connect
     from halley.cli.suggesting import no_such_model
 
     screen = Screen(json_only=as_json)
     seconds = read_duration(timeout, "--timeout")
-    check_place(output, is_folder=False)
-    check_place(save, is_folder=True)
+    wish = _Wish(
+        stream=stream,
+        seconds=seconds,
+        detach=detach,
+        output=_place(output, as_json=as_json),
+        save=_save_folder(save),
+    )
+    pairs = read_pairs(inputs or [])  # before anything that takes long
     is_private = is_local_path(model)
     with ExitStack() as stack:
         if is_private:
@@ -89,11 +104,14 @@ def run(
             client = stack.enter_context(connect(server, token, profile))
         ref = parse_model_ref(model)
         schema = _schema_of(client, ref)
-        values = build_input(inputs or [], input_properties(schema), client.upload)
+        client.on_pause = screen.note
+        values = build_input(pairs, input_properties(schema), client.upload, screen.note)
+        asked_at = client.timing.monotonic()
         try:
-            created = client.create(
-                ref, values, idempotency_key=idempotency_key or secrets.token_hex(16), cancel_after=cancel_after
-            )
+            with client.within(seconds):
+                created = client.create(
+                    ref, values, idempotency_key=idempotency_key or secrets.token_hex(16), cancel_after=cancel_after
+                )
         except ServerRefused as refused:
             if refused.status == 404 and ref.model and not ref.version:
                 raise no_such_model(client, ref) from refused
@@ -105,19 +123,8 @@ def run(
             else:
                 screen.out(created["id"])
             return ExitCode.SUCCEEDED
-        text_stream = is_text_stream(schema)
-        return _see_through(
-            client,
-            screen,
-            created,
-            text_stream=text_stream,
-            stream=stream,
-            seconds=seconds,
-            detach=detach,
-            output=output,
-            save=save,
-            is_private=is_private,
-        )
+        wish.started = asked_at
+        return _see_through(client, screen, created, schema, wish, is_private=is_private)
 
 
 def is_local_path(model: str) -> bool:
@@ -136,46 +143,101 @@ def how_to_stream(wanted: bool | None, text_stream: bool, *, is_kept: bool, json
     return "text" if text_stream and not json_only else "items"
 
 
-def _see_through(
-    client: Client,
-    screen: Screen,
-    created: Json,
-    *,
-    text_stream: bool,
-    stream: bool | None,
-    seconds: float | None,
-    detach: bool,
-    output: Path | None,
-    save: Path | None,
-    is_private: bool,
-) -> int:
-    from halley.cli.failures import ExitCode
-    from halley.cli.results import place_for_files, report_end, save_all, show_output, write_output
+class _Wish(msgspec.Struct, kw_only=True):
+    """What shall become of the prediction; `started` is when it was asked for, on the client's clock."""
+
+    stream: bool | None
+    seconds: float | None
+    detach: bool
+    output: Path | None
+    save: Path | None
+    started: float = 0.0
+
+
+def _see_through(client: Client, screen: Screen, created: Json, schema: Any, wish: _Wish, *, is_private: bool) -> int:
+    from halley.cli.failures import ExitCode, OutputMissing
+    from halley.cli.outputs import Outputs
+    from halley.cli.placing import is_stream
+    from halley.cli.results import place_for_files, report_end, show_output
+    from halley.cli.schemas import is_text_stream
     from halley.cli.waiting import Interrupted, wait_for
 
-    how = how_to_stream(stream, text_stream, is_kept=output is not None, json_only=screen.json_only)
+    text_stream = is_text_stream(schema)
+    outputs = Outputs(schema, client.target.root)
+    how = how_to_stream(wish.stream, text_stream, is_kept=wish.output is not None, json_only=screen.json_only)
+    left = None if wish.seconds is None else max(0.0, wish.seconds - (client.timing.monotonic() - wish.started))
+    missing = None
+    streamed = False
     try:
-        final, streamed = wait_for(
-            client,
-            screen,
-            created["id"],
-            created=created,
-            stream=how,
-            timeout_seconds=seconds,
-            cancel_on_interrupt=not detach,
-        )
+        with client.within(left):
+            final, streamed = wait_for(
+                client,
+                screen,
+                created["id"],
+                created=created,
+                stream=how,
+                timeout_seconds=left,
+                cancel_on_interrupt=not wish.detach,
+            )
+    except OutputMissing as error:
+        missing, final = error, error.prediction
     except Interrupted:
         return ExitCode.INTERRUPTED
-    if is_private and output is None and save is None:
-        output = place_for_files(final)  # links of a server that is about to end are of no use
-    if final["status"] == "succeeded":
-        if save:
-            save_all(client, screen, final, save)
-        if output:
-            write_output(client, screen, final, output)
-    if not streamed and how != "items" and (screen.wants_json or (output is None and save is None)):
+    if is_private and wish.output is None and wish.save is None:
+        wish.output = place_for_files(final, outputs)  # links of a server that is about to end are of no use
+    lost = _keep(client, screen, final, wish, outputs, missing)
+    is_shown = screen.wants_json or (wish.output is None and wish.save is None)
+    if not streamed and how != "items" and is_shown and not (wish.output and is_stream(wish.output)):
         show_output(screen, final, text_stream=text_stream)
-    return report_end(screen, final, logs_shown=True, is_kept=not is_private)
+    code = report_end(screen, final, logs_shown=True, is_kept=not is_private)
+    if lost is not None:
+        raise lost
+    return code
+
+
+def _keep(
+    client: Client, screen: Screen, final: Json, wish: _Wish, outputs: Outputs, missing: OutputMissing | None
+) -> CommandError | None:
+    """Store the output where it is wanted; give what went wrong, for after the end is told."""
+    from halley.cli.failures import CommandError
+    from halley.cli.results import save_all, write_output
+
+    if final["status"] != "succeeded":
+        return None
+    if missing is not None and not (wish.save or wish.output):
+        screen.note(f"  {missing}")
+        return None
+    try:
+        if wish.save:
+            save_all(client, screen, final, wish.save, outputs)
+        if wish.output and missing is None and not final.get("data_removed"):
+            write_output(client, screen, final, wish.output, outputs)
+    except CommandError as error:
+        return error
+    return missing
+
+
+def _place(output: str | None, *, as_json: bool) -> Path | None:
+    from halley.cli.failures import UsageProblem
+    from halley.cli.placing import STDOUT, check_place, read_place
+
+    path = read_place(output, "-o")
+    if path == STDOUT and as_json:
+        raise UsageProblem("Both -o - and --json write to standard output.", hint="Leave one of them out.")
+    check_place(path, is_folder=False)
+    return path
+
+
+def _save_folder(save: str | None) -> Path | None:
+    from halley.cli.failures import UsageProblem
+    from halley.cli.placing import check_place, read_place
+    from halley.cli.saving import has_record
+
+    folder = read_place(save, "--save")
+    check_place(folder, is_folder=True)
+    if folder is not None and has_record(folder):
+        raise UsageProblem(f"{folder} already holds another prediction.", hint="Save this one to another folder.")
+    return folder
 
 
 def _introduce(screen: Screen, created: Json, model: str, *, has_page: bool) -> None:

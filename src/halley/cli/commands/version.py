@@ -1,6 +1,10 @@
-"""`halley version`."""
+"""`halley version`, `halley --version` and `halley help`."""
 
 from __future__ import annotations
+
+from typing import Annotated
+
+import typer
 
 from halley import __version__
 from halley.cli.options import JsonOption
@@ -14,3 +18,30 @@ def version(as_json: JsonOption = False) -> None:
         screen.out_json({"version": __version__})
     else:
         screen.out(f"halley {__version__}")
+
+
+def print_version(wanted: bool) -> None:
+    """Print the version and end, for the option of that name."""
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+def help_(
+    context: typer.Context,
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="[COMMAND]...", help="Such as: predictions list")
+    ] = None,
+) -> None:
+    """Show the help of a command."""
+    from halley.cli.failures import UsageProblem
+
+    place = context.parent or context
+    shown = place.command
+    for word in command or []:
+        found = getattr(shown, "commands", {}).get(word)
+        if found is None:
+            raise UsageProblem(f"There is no command {' '.join(command or [])!r}.", hint="`halley help` lists them.")
+        place = typer.Context(found, info_name=word, parent=place)
+        shown = found
+    Screen().out(shown.get_help(place))

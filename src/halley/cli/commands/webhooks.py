@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 import typer
 
-from halley.cli.options import JsonOption, ProfileOption, ServerOption, TokenOption
+from halley.cli.options import JsonOption, LimitOption, ProfileOption, ServerOption, TokenOption
 from halley.cli.screen import Screen
 
 app = typer.Typer(
@@ -57,7 +57,7 @@ def secret(
 @app.command("deliveries")
 def deliveries(
     prediction: Annotated[str | None, typer.Option("--prediction", metavar="ID", help="Only of this one.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most this many.")] = 20,
+    limit: LimitOption = 20,
     server: ServerOption = None,
     token: TokenOption = None,
     profile: ProfileOption = None,
@@ -70,14 +70,14 @@ def deliveries(
       halley webhooks deliveries --limit 50
       halley webhooks deliveries --prediction ID --json
     """
-    from itertools import islice
-
+    from halley.cli.listing import first, say_more
     from halley.cli.session import connect
 
     screen = Screen(json_only=as_json)
     query = f"?prediction={quote(prediction, safe='')}" if prediction else ""
     with connect(server, token, profile) as client:
-        found = list(islice(client.pages(f"/webhooks/deliveries{query}"), limit))
+        found, has_more = first(client.pages(f"/webhooks/deliveries{query}"), limit)
+    say_more(screen, len(found), has_more=has_more)
     if as_json:
         screen.out_json(found)
         return

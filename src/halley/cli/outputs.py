@@ -1,0 +1,154 @@
+"""Which parts of an output are files: what the version's schema says, else what stands in the output.
+
+A model may mention a URL in its text. Only what the model returned as a file is fetched.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+
+from halley.cli.client import Json, ModelRef
+from halley.cli.target import same_origin
+
+_VARIANTS: Final = ("anyOf", "oneOf", "allOf")
+_DEPTH: Final = 64  # of references and unions in a schema; one that refers to itself ends here
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A URL inside an output; `pointer` is a JSON Pointer (RFC 6901)."""
+
+    pointer: str
+    url: str
+
+
+class Outputs:
+    """Finds the files in the outputs of one version.
+
+    `document` is the version's OpenAPI document, where it is known. `root` is the server: its own delivery links are
+    files also between words.
+    """
+
+    def __init__(self, document: Any = None, root: str = "") -> None:
+        schemas = _member(_member(document, "components"), "schemas")
+        self._schemas: Json = schemas if isinstance(schemas, dict) else {}
+        self._root = root
+
+    def find(self, output: Any) -> list[Found]:
+        """Find every file of an output, in order.
+
+        A string is a file if its schema says so (`format: uri`). Where no schema is known, a string that is wholly a
+        URL is one, but in a list only if all strings of the list are URLs: a list that mixes words and URLs is text.
+        """
+        found: list[Found] = []
+        # A stack instead of recursion: outputs may be nested deeper than the interpreter's own stack.
+        left = [(output, self._variants({"$ref": "#/components/schemas/Output"}), "", True)]
+        while left:
+            value, variants, pointer, is_link = left.pop()
+            if isinstance(value, str):
+                if looks_like_url(value) and self._is_file(value, variants, is_link):
+                    found.append(Found(pointer, value))
+            elif isinstance(value, list):
+                left += reversed(list(self._items(value, variants, pointer)))
+            elif isinstance(value, dict):
+                left += reversed(list(self._members(value, variants, pointer)))
+        return found
+
+    def _items(self, value: list[Any], variants: list[Json], pointer: str) -> Iterator[_Part]:
+        lists = [one for one in variants if one.get("type") == "array"]
+        if any(one.get("x-cog-array-display") == "concatenate" for one in lists):
+            return
+        strings = [item for item in value if isinstance(item, str)]
+        are_links = all(looks_like_url(item) or item.startswith("data:") for item in strings)
+        inner = [part for one in lists for part in self._variants(one.get("items"))]
+        for number, item in enumerate(value):
+            yield item, inner, f"{pointer}/{number}", are_links
+
+    def _members(self, value: Json, variants: list[Json], pointer: str) -> Iterator[_Part]:
+        for key, item in value.items():
+            inner = [
+                part
+                for one in variants
+                for schema in [_member(one.get("properties"), key) or one.get("additionalProperties")]
+                for part in self._variants(schema)
+            ]
+            yield item, inner, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}", True
+
+    def _is_file(self, text: str, variants: list[Json], is_link: bool) -> bool:
+        texts = {one.get("format") == "uri" for one in variants if one.get("type") == "string"}
+        if len(texts) == 1 and not any(_says_nothing(one) for one in variants):
+            return texts.pop()
+        return is_link or self._is_delivered(text)
+
+    def _is_delivered(self, url: str) -> bool:
+        """True for a link of this server to a file that it keeps: text that a model made up has no such one."""
+        return bool(self._root) and same_origin(url, self._root) and urlsplit(url).path.rpartition("/d/")[1] != ""
+
+    def _variants(self, schema: Any) -> list[Json]:
+        """Give the schemas, free of references and unions, that a value may follow."""
+        result: list[Json] = []
+        left = [(schema, _DEPTH)]
+        while left:
+            one, depth = left.pop()
+            if not isinstance(one, dict) or not depth:
+                continue
+            name = one.get("$ref")
+            if isinstance(name, str):
+                left.append((self._schemas.get(name.rpartition("/")[2]), depth - 1))
+                continue
+            parts = [part for word in _VARIANTS for part in one.get(word) or []]
+            left += [(part, depth - 1) for part in parts[:_DEPTH]]
+            if not parts:
+                result.append(one)
+            if len(result) > _DEPTH:
+                return []
+        return result
+
+
+_Part = tuple[Any, list[Json], str, bool]
+
+
+class ReadsVersions(Protocol):
+    """What it takes to learn of a version."""
+
+    def version(self, ref: ModelRef) -> Json | None:
+        """Read a version of a model; None where there is none."""
+        ...
+
+
+def outputs_of(client: ReadsVersions, prediction: Json, root: str) -> Outputs:
+    """Give what finds the files of this prediction; asks for the schema only where the output has a URL at all."""
+    plain = Outputs(None, root)
+    owner, _, name = str(prediction.get("model") or "").partition("/")
+    version = str(prediction.get("version") or "")
+    is_id = re.fullmatch(r"[0-9a-f]{64}", version)  # other servers hide it: "hidden", "dp-..."
+    if not (owner and name and is_id and plain.find(prediction.get("output"))):
+        return plain
+    found = client.version(ModelRef(owner=owner, name=name, version=version))
+    return Outputs(_member(found, "openapi_schema"), root)
+
+
+def lacks_output(prediction: Json) -> bool:
+    """True if it says that it succeeded and has nothing to show for it. Some gateways deliver the output later."""
+    has_none = prediction.get("output") is None and not prediction.get("data_removed")
+    return prediction.get("status") == "succeeded" and has_none
+
+
+def looks_like_url(text: str) -> bool:
+    """True if the text is wholly what an output gives as a file: a URL without spaces, or a data: URL."""
+    if text.startswith(("http://", "https://")):
+        return not any(character.isspace() for character in text)
+    head, comma, _ = text[:200].partition(",")
+    return text.startswith("data:") and bool(comma) and ("/" in head or head.endswith(";base64"))
+
+
+def _says_nothing(schema: Json) -> bool:
+    return not isinstance(schema.get("type"), str)
+
+
+def _member(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None

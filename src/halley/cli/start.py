@@ -1,0 +1,28 @@
+"""Where the command begins: Ctrl+C while its modules are loaded ends it silently, instead of with a traceback."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+
+def main() -> None:
+    """Run the command line."""
+    _run("main")
+
+
+def _run(module: str) -> None:
+    is_ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not under nohup, for example
+    if is_ours:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if module == "serving":
+        from halley.cli.serving import main as start
+    else:
+        from halley.cli.main import main as start
+    if is_ours:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    start()
+
+
+if __name__ == "__main__":
+    _run(sys.argv.pop(1))
