@@ -15,6 +15,7 @@ import msgspec
 from halley.cli.client import Json, ModelRef
 from halley.cli.target import same_origin
 
+_LINK: Final = re.compile(r"[a-z][a-z0-9+.-]*:\S*", re.IGNORECASE)
 _VARIANTS: Final = ("anyOf", "oneOf", "allOf")
 _DEPTH: Final = 64  # of references and unions in a schema; one that refers to itself ends here
 
@@ -41,8 +42,9 @@ class Outputs:
     def find(self, output: Any) -> list[Found]:
         """Find every file of an output, in order.
 
-        A string is a file if its schema says so (`format: uri`). Where no schema is known, a string that is wholly a
-        URL is one, but in a list only if all strings of the list are URLs: a list that mixes words and URLs is text.
+        A string that is wholly a URL is one, unless its schema says that it is text (no `format: uri`). In a list, all
+        strings must be URLs: a list that mixes words and URLs is text. This server's own delivery links are files
+        there, too.
         """
         found: list[Found] = []
         # A stack instead of recursion: outputs may be nested deeper than the interpreter's own stack.
@@ -63,7 +65,7 @@ class Outputs:
         if any(one.get("x-cog-array-display") == "concatenate" for one in lists):
             return
         strings = [item for item in value if isinstance(item, str)]
-        are_links = all(looks_like_url(item) or item.startswith("data:") for item in strings)
+        are_links = all(_LINK.fullmatch(item) or item.startswith("data:") for item in strings)
         inner = [part for one in lists for part in self._variants(one.get("items"))]
         for number, item in enumerate(value):
             yield item, inner, f"{pointer}/{number}", are_links
@@ -80,8 +82,8 @@ class Outputs:
 
     def _is_file(self, text: str, variants: list[Json], is_link: bool) -> bool:
         texts = {one.get("format") == "uri" for one in variants if one.get("type") == "string"}
-        if len(texts) == 1 and not any(_says_nothing(one) for one in variants):
-            return texts.pop()
+        if texts == {False} and not any(_says_nothing(one) for one in variants):
+            return False
         return is_link or self._is_delivered(text)
 
     def _is_delivered(self, url: str) -> bool:

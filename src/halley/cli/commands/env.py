@@ -91,9 +91,9 @@ def lines_for(lang: str, root: str, token: str | None, trust: Mapping[str, str] 
 
 
 def _variables(root: str, token: str | None) -> list[tuple[str, str]]:
-    # old Python clients (0.8, 0.15) read the second name
-    urls = [("REPLICATE_BASE_URL", root), ("REPLICATE_API_BASE_URL", root)]
-    return [*urls, *([(KEY_NAME, token)] if token else [])]
+    # old Python clients (0.8, 0.15) read the last name
+    key = [(KEY_NAME, token)] if token else []
+    return [("REPLICATE_BASE_URL", root), *key, ("REPLICATE_API_BASE_URL", root)]
 
 
 def _at_start(name: str, value: str) -> str:

@@ -81,7 +81,8 @@ def upload(
 def download(
     file: IdArgument,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="PATH", help="Where to; its own name if left out.")
+        str | None,
+        typer.Option("-o", "--output", metavar="PATH", help="Where to, - is stdout; its own name if left out."),
     ] = None,
     server: ServerOption = None,
     token: TokenOption = None,
@@ -93,13 +94,15 @@ def download(
     Examples:
       halley files download ID -o photo.jpg
     """
-    from halley.cli.downloading import Downloads, forget
     from halley.cli.failures import ServerRefused, UsageProblem
     from halley.cli.naming import safe_name
-    from halley.cli.results import told
+    from halley.cli.placing import check_place, put_file, read_place
+    from halley.cli.results import downloads_of, told
     from halley.cli.session import connect
 
     screen = Screen()
+    place = read_place(output, "-o")
+    check_place(place, is_folder=False)
     with connect(server, token, profile) as client:
         record = client.call("GET", f"/files/{_id(file)}")
         link = (record.get("urls") or {}).get("download")
@@ -110,15 +113,11 @@ def download(
                 hint="Halley's own servers do; elsewhere only inputs of predictions can use a file.",
             )
         name = safe_name(str(record.get("name") or ""), fallback=str(record.get("id")))
-        target = output / name if output is not None and output.is_dir() else output or Path(name)
-        if output is None and target.exists():
+        target = place / name if place is not None and place.is_dir() else place or Path(name)
+        if place is None and target.exists():
             raise UsageProblem(f"{target} is there already.", hint="Name another place with -o.")
         with told(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            downloads = Downloads(client.http, authorization=client.authorization, timing=client.timing)
-            stored = downloads.fetch(link, target, key=f"file {record.get('id')}")
-            forget(target)
-    screen.note(f"  saved {target} ({human_bytes(stored.size)})")
+            put_file(screen, downloads_of(client), link, target, key=f"file {record.get('id')}")
 
 
 @app.command("delete")
