@@ -19,6 +19,7 @@ MARK: Final = f"s3cr3t-{os.urandom(6).hex()}"  # other tests may run beside thes
 ADMIN_KEY: Final = f"{MARK}-of-the-administrator-0123456789"
 SECRETS: Final = {
     "HALLEY_ADMIN_KEY": ADMIN_KEY,
+    "HALLEY_SERVER__DEBUGGABLE": "false",
     "HALLEY_TOKEN": f"{MARK}-0123456789-0123456789-0123456789",
     "REPLICATE_API_TOKEN": f"r8_{MARK}",
     "PGPASSWORD": MARK,

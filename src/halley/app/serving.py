@@ -22,7 +22,7 @@ from halley.app.wanted import Wanted, wanted_models
 from halley.clock import SystemClock
 from halley.errors import HalleyError, Unusable
 from halley.patience import tended
-from halley.settings import Settings, SettingsError, process_environ
+from halley.settings import Settings, SettingsError, open_to_debuggers, process_environ
 from halley.store.folder import DataFolder, hold
 from halley.store.sqlite import open_sqlite
 
@@ -73,6 +73,8 @@ def run_server(
     # one would log the URLs of inputs, with their tokens; the other says what our own banner says better
     for name in ("httpx2", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    if settings.server.debuggable:
+        open_to_debuggers()
     wanted = wanted_models(settings, paths, demo=demo)
     for item in wanted:
         if item.is_named and not reload:

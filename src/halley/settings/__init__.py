@@ -5,7 +5,14 @@ default. `shapes` says what there is, `sources` where it comes from, `reading` m
 """
 
 from halley.settings.names import MASK, shown
-from halley.settings.process import hand_over, hide_environ, process_environ, take_environ, without_secrets
+from halley.settings.process import (
+    hand_over,
+    hide_environ,
+    open_to_debuggers,
+    process_environ,
+    take_environ,
+    without_secrets,
+)
 from halley.settings.reading import read_settings
 from halley.settings.shapes import (
     DEFAULT_PORT,
@@ -51,6 +58,7 @@ __all__ = [
     "Webhooks",
     "hand_over",
     "hide_environ",
+    "open_to_debuggers",
     "parse_bytes",
     "parse_period",
     "parse_seconds",

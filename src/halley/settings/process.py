@@ -50,7 +50,7 @@ def hide_environ() -> None:
     """Close this process to others of the same user, its environment included; it goes on having it."""
     if sys.platform != "linux":
         return
-    _close_to_others()
+    _set_dumpable(0)
     for name, value in os.environ.items():
         os.environ[name] = value  # the C library now has it in a place of its own
     _overwrite_start()
@@ -84,11 +84,17 @@ def is_secret(name: str, value: str) -> bool:
     )
 
 
-def _close_to_others() -> None:
-    # What it costs: no core dumps, and a debugger or profiler needs root. A program started from here is open again.
+def open_to_debuggers() -> None:
+    """Take back that this process is closed to others of the same user; what was overwritten stays so."""
+    if sys.platform == "linux":
+        _set_dumpable(1)
+
+
+def _set_dumpable(value: int) -> None:
+    # What 0 costs: no core dumps, and a debugger or profiler needs root. A program started from here is open again.
     import ctypes
 
-    ctypes.CDLL(None).prctl(_SET_DUMPABLE, 0, 0, 0, 0)
+    ctypes.CDLL(None).prctl(_SET_DUMPABLE, value, 0, 0, 0)
 
 
 def _overwrite_start() -> None:

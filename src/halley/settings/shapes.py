@@ -51,6 +51,7 @@ class Server(Part, frozen=True, kw_only=True):
     trusted_proxies: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()  # empty: no CORS headers at all
     access_log: bool = True
+    debuggable: bool = False  # debuggers of the same user may look into the process, and so may models
 
 
 class Tls(Part, frozen=True, kw_only=True):
