@@ -3,6 +3,7 @@
 HalleyError
 ├── Refused            the caller asked for something that cannot be: asking again unchanged will not help
 │   ├── BadRequest         malformed beyond understanding
+│   ├── EncodingUnsupported    compressed, or encoded in another way
 │   ├── InputInvalid       understood, but violates the schema; carries every fault
 │   ├── VersionUnknown     names a version or model that cannot run here
 │   ├── NotAuthenticated   no key, or one that is not valid
@@ -54,6 +55,12 @@ class BadRequest(Refused):
     """The request cannot be understood."""
 
     code = "bad_request"
+
+
+class EncodingUnsupported(Refused):
+    """The body is compressed or encoded in another way; it is taken as it is only."""
+
+    code = "encoding_unsupported"
 
 
 class InputInvalid(Refused):

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from halley.errors import BadRequest, InputInvalid, InvalidField, TooLarge
+from halley.errors import BadRequest, EncodingUnsupported, InputInvalid, InvalidField, TooLarge
 
 HEAVY_BYTES: Final = 2**20
 HEAVY_VALUES: Final = 4000  # decoded and checked in about 5 ms at worst
@@ -23,6 +23,9 @@ _LIGHT_BYTES: Final = 2 * HEAVY_VALUES  # too short for so many values
 _STRING: Final = re.compile(rb'"[^"]*"?')
 _LONG: Final = re.compile(rb"(?<![\d.eE+\-])-?\d{19,}(?![\d.eE])")
 _SPACE: Final = b" \t\r\n"
+_GZIP: Final = b"\x1f\x8b"  # how such bytes begin
+_PAIR_BYTES: Final = 12
+_HALF_PAIR: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
 _MIN_INTEGER: Final = -(2**63)
@@ -120,10 +123,29 @@ def _too_many(limit: int) -> TooLarge:
 def _decoded(body: bytes) -> Any:
     try:
         return decode(body)
-    except UnicodeDecodeError as error:
-        raise BadRequest("The body is not UTF-8.") from error
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise BadRequest(f"The body is not JSON: {error}") from error
+    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
+        if body.startswith(_GZIP):
+            raise EncodingUnsupported("The body is compressed (gzip): send it as it is.") from error
+        raise BadRequest(f"The body is not JSON: {_fault_of(body, error)}.") from error
+
+
+def _fault_of(body: bytes, error: Exception) -> str:
+    """What is wrong with a text that the decoder refused, where the decoder's own words do not tell it."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    if body.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "it is UTF-16; send UTF-8"
+    if body.startswith(b"\xef\xbb\xbf"):
+        return "it begins with a byte order mark; send UTF-8 without one"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    if body[:64].lstrip().startswith(b"--"):
+        return 'it looks like a form; send an object such as {"input": {}}'
+    said = str(error)
+    # of a lone surrogate near the end the decoder says that the text was cut off
+    if "surrogate" in said or ("truncated" in said and _HALF_PAIR.search(body[-_PAIR_BYTES:])):
+        return "a string holds a lone surrogate (half of a pair such as \\ud83d\\ude00), which is no character"
+    return said
 
 
 def _nests_deeper(bare: bytes, max_depth: int) -> bool:

@@ -202,6 +202,10 @@ async def test_a_model_has_the_members_that_clients_require(world: World) -> Non
     assert (await world.get("/v1/models/acme/echo/versions")).json()["results"] == [version]
 
 
+async def test_a_model_without_a_description_has_an_empty_one(world: World) -> None:
+    assert (await world.get("/v1/models/acme/echo")).json()["description"] == ""
+
+
 async def test_unknown_models_and_versions_are_404(world: World) -> None:
     other = world.versions["acme/free"]
     for path in ("/v1/models/acme/none", "/v1/models/acme/none/versions", f"/v1/models/acme/echo/versions/{other}"):

@@ -12,6 +12,7 @@ import msgspec
 from halley.api.application import Api, build_api
 from halley.api.protocol import leave
 from halley.assets.files import Files
+from halley.assets.inputs import InputStager
 from halley.assets.links import LinkSigner
 from halley.assets.shelf import Shelf
 from halley.blobs.files import FileBlobs
@@ -25,6 +26,7 @@ from halley.keys.service import Keys
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
 from halley.predictions.attendance import Attendance
+from halley.predictions.inputs import InputCheck
 from halley.predictions.ports import Changed, Lease
 from halley.predictions.reading import Reader
 from halley.predictions.records import Event, NewEvent, OutputFile, OutputItem, Prediction
@@ -255,6 +257,18 @@ class World(Asker):
             bus=self.bus,
             clock=self.clock,
         )
+        self.stager = InputStager(
+            fetch=Egress(Rules()),
+            blobs=self.blobs,
+            links=self.links,
+            files=self.store.files,
+            outputs=Reader(store=self.store, data_ends=self.periods, clock=self.clock),
+            shelf=self.shelf,
+            clock=self.clock,
+            inline_limit_bytes=self.settings.limits.inline_data_bytes,
+            fetch_limit_bytes=2**20,
+            fetch_seconds=10,
+        )
         self.predictions = Predictions(
             store=self.store,
             catalog=self.catalog,
@@ -265,6 +279,7 @@ class World(Asker):
             running=Running(self.clock),
             clock=self.clock,
             new_id=new_id,
+            inputs=InputCheck(file_links=self.stager),
         )
         self.desk = WebhookDesk(
             store=self.store.deliveries,

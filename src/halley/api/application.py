@@ -20,6 +20,7 @@ from halley.api.asgi import (
     Send,
     read_token,
 )
+from halley.api.cors import preflight, shared_preflight
 from halley.api.holds import GONE_KEY
 from halley.api.origins import Variants
 from halley.api.parts import (
@@ -60,23 +61,6 @@ _access: Final = logging.getLogger("halley.access")
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _CAPABILITY: Final = re.compile(r"[0-9a-z]{26}-[A-Za-z0-9_-]{22,}")  # also where a wrong prefix leads nowhere
 REQUEST_ID_HEADER: Final = b"x-request-id"
-_PREFLIGHT: Final[Headers] = [
-    (b"access-control-allow-methods", b"GET, HEAD, POST, PATCH, PUT, DELETE, QUERY"),
-    (
-        b"access-control-allow-headers",
-        (
-            b"authorization, content-type, prefer, cancel-after, idempotency-key, if-none-match, last-event-id,"
-            b" user-agent, x-halley-expose-aborted, x-request-id"
-        ),
-    ),
-    (b"access-control-max-age", b"600"),
-]
-_SHARED: Final[Headers] = [
-    (b"access-control-allow-origin", b"*"),
-    (b"access-control-allow-methods", b"GET, HEAD, OPTIONS"),
-    (b"access-control-allow-headers", b"authorization, cache-control, if-none-match, last-event-id, range"),
-    (b"access-control-max-age", b"600"),
-]
 _NO_STORE: Final = (b"cache-control", b"no-store")  # frameworks and proxies have kept a status for ever
 _EXPOSED: Final = (
     b"access-control-expose-headers",
@@ -199,9 +183,9 @@ class Api:
     async def _routed(self, call: Call, place: Place, route: Route | None) -> Answer:
         if route is None:
             if call.method == "OPTIONS" and place.is_shared:
-                return Answer(status=204, headers=[(b"allow", place.allow), *_SHARED])
+                return Answer(status=204, headers=[(b"allow", place.allow), *shared_preflight(call.headers)])
             if call.method == "OPTIONS" and self._origins and b"access-control-request-method" in call.headers:
-                return Answer(status=204, headers=list(_PREFLIGHT))
+                return Answer(status=204, headers=preflight(call.headers, self._origins))
             return method_not_allowed(call.request_id, place.allow)
         if route.scope is not None:
             call.identity = await self._identify(call.headers, route.scope)

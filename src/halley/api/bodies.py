@@ -8,9 +8,11 @@ import msgspec
 from halley import strict_json
 from halley.api.asgi import Call, Variant
 from halley.api.budget import HeldBody
+from halley.api.encodings import refuse_encoded
 from halley.api.parts import Parts
 from halley.api.problems import all_invalid, invalid
-from halley.errors import BadRequest, InvalidField, TooLarge
+from halley.assets.data_urls import is_data_url, least_size, too_large
+from halley.errors import BadRequest, InvalidField
 from halley.predictions.service import CreateRequest
 from halley.settings import Limits
 from halley.webhooks.events import WebhookEvent
@@ -37,6 +39,7 @@ async def read_body(call: Call, held: HeldBody, limit_bytes: int) -> bytes:
         BadRequest: the client went away before its end.
         BodiesFull, Overloaded: too much is held already.
     """
+    refuse_encoded(call)
     length = call.headers.get(b"content-length", b"")
     if length.isdigit() and int(length) > limit_bytes:
         raise strict_json.too_large(limit_bytes)
@@ -127,8 +130,7 @@ def create_request(
     if reference is None:
         reference = members.get("version")
         if not isinstance(reference, str) or not reference:
-            kind, text = ("required", "version is required") if reference is None else ("type", "must be a string")
-            faults.append(InvalidField(type=kind, field="version", description=text))
+            faults.append(_version_fault(reference))
             reference = ""
     context = _context(members, faults)
     webhook, events = _webhook(members, url_fault, faults)
@@ -145,6 +147,16 @@ def create_request(
         cancel_abandoned=cancel_abandoned,
         with_wait=with_wait,
     )
+
+
+def _version_fault(reference: object) -> InvalidField:
+    if reference is None:
+        return InvalidField(type="required", field="version", description="version is required")
+    if reference == "":
+        return InvalidField(
+            type="min_length", field="version", description="must not be empty: give owner/name or a version's id"
+        )
+    return InvalidField(type="type", field="version", description="must be a string")
 
 
 def _context(members: dict[str, Any], faults: list[InvalidField]) -> dict[str, str] | None:
@@ -196,17 +208,8 @@ def _check_data_urls(value: dict[str, Any], size: int, limit_bytes: int) -> None
             waiting.extend(node.values())
         elif isinstance(node, list):
             waiting.extend(node)
-        elif isinstance(node, str) and len(node) > limit_bytes and node[:5].lower() == "data:":
-            head, _, data = node.partition(",")
-            if head.lower().endswith(";base64"):
-                at_least = len(data) * 3 // 4 - 3
-            else:
-                at_least = len(data) - 2 * data.count("%")
-            if at_least > limit_bytes:
-                raise TooLarge(
-                    f"A data: URL in the input holds more than {limit_bytes} bytes (setting limits.inline_data_bytes). "
-                    "Upload the file with POST /v1/files and pass its URL."
-                )
+        elif isinstance(node, str) and len(node) > limit_bytes and is_data_url(node) and least_size(node) > limit_bytes:
+            raise too_large(limit_bytes)
 
 
 def text_member(members: dict[str, Any], name: str, *, required: bool = True) -> str:

@@ -12,13 +12,14 @@ from typing import IO, Any, Final
 import python_multipart
 from anyio import to_thread
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import parse_options_header
 
 from halley import strict_json
 from halley.api.asgi import Call
+from halley.api.encodings import refuse_encoded
 from halley.api.present import encode
 from halley.api.problems import invalid
 from halley.assets.disk import full_disk_told, write_all
+from halley.assets.fields import file_name, last_part, read_field
 from halley.errors import BadRequest, TooLarge
 from halley.settings import Limits
 
@@ -48,7 +49,7 @@ class Upload:
     @property
     def name(self) -> str:
         given = self.fields.get("filename", b"").decode("utf-8", "replace")
-        return given or self.part_name or "file"
+        return last_part(given) or self.part_name or "file"
 
     @property
     def content_type(self) -> str:
@@ -65,12 +66,16 @@ class Upload:
         if text:
             try:
                 found = strict_json.parse(text, limits)
-            except BadRequest:  # it speaks of the body, which is not JSON here
-                found = None
+            except BadRequest as error:
+                raise invalid(
+                    "format", "metadata", str(error).replace("JSON body", "JSON").replace("body", "text")
+                ) from error
         if not isinstance(found, dict):
-            raise invalid("type", "metadata", "must be a JSON object that has no name twice")
+            raise invalid("type", "metadata", "must be a JSON object")
         for name, value in self.fields.items():
             if name.startswith("metadata["):
+                if b"\0" in value:
+                    raise invalid("format", "metadata", "must not hold the character NUL, which cannot be stored")
                 names = _BRACKETS.findall(name)
                 if len(names) > limits.json_depth:
                     fault = f"is nested deeper than {limits.json_depth} levels (setting limits.json_depth)"
@@ -123,12 +128,13 @@ async def read_upload(call: Call, limits: Limits, folder: Path | None = None) ->
         TooLarge: the content or a field is over its limit; told as soon as it is clear.
         InputInvalid: there is no part `content`.
     """
-    content_type = call.headers.get(b"content-type", b"")
+    refuse_encoded(call)
+    content_type = call.header(b"content-type") or ""
     if len(content_type) > _CONTENT_TYPE_BYTES:
         raise BadRequest(f"The header Content-Type is longer than {_CONTENT_TYPE_BYTES} bytes.")
-    kind, options = parse_options_header(content_type)
-    boundary = options.get(b"boundary", b"")
-    if kind != b"multipart/form-data" or not boundary:
+    kind, options = read_field(content_type)
+    boundary = options.get("boundary", "").encode("latin-1", "replace")
+    if kind != "multipart/form-data" or not boundary:
         raise BadRequest("Send the file as multipart/form-data with a boundary, in a part named `content`.")
     length = call.headers.get(b"content-length", b"")
     if length.isdigit() and int(length) > limits.upload_bytes + 2**20:
@@ -213,15 +219,15 @@ class _Reader:
         self._parts += 1
         if self._parts > _PARTS:
             raise TooLarge(f"The multipart body has more than {_PARTS} parts.")
-        _, options = parse_options_header(self._headers.get(b"content-disposition"))
-        self._target = options.get(b"name", b"").decode("utf-8", "replace")
+        # names come as UTF-8 bytes (RFC 7578, section 5.1)
+        _, options = read_field(self._headers.get(b"content-disposition", b"").decode("utf-8", "replace"))
+        self._target = options.get("name", "")
         if self._target != "content":
             return
         if self._upload.has_content:
             raise BadRequest("The multipart body has two parts named `content`; send one file at a time.")
         self._upload.has_content = True
-        file_name = options.get(b"filename")
-        self._upload.part_name = None if file_name is None else file_name.decode("utf-8", "replace")
+        self._upload.part_name = file_name(options)
         content_type = self._headers.get(b"content-type")
         self._upload.part_type = None if content_type is None else content_type.decode("latin-1")
 

@@ -1,12 +1,18 @@
 """The headers `Prefer` and `Cancel-After`. Source: contract section 6.1; RFC 7240."""
 
 import re
+from collections.abc import Iterator
+from decimal import ROUND_CEILING, Decimal
 from typing import Final
 
 from halley.api.problems import invalid
 
-_WAIT: Final = re.compile(r'wait(?:\s*=\s*"?(\d{1,9})"?)?', re.IGNORECASE | re.ASCII)
-_ABANDONED: Final = re.compile(r'cancel-abandoned(?:\s*=\s*"?(true|false|1|0)"?)?', re.IGNORECASE | re.ASCII)
+_LONGEST_FIELD: Final = 8192  # characters; a longer one makes no sense
+# what stands between commas; those inside of quotes separate nothing
+_PREFERENCE: Final = re.compile(r'(?:[^",]++|"(?:[^"\\]++|\\.)*+"|")++')
+_SECONDS: Final = re.compile(r"\d{1,30}(?:\.\d{0,30})?|\.\d{1,30}", re.ASCII)
+_YES: Final = ("", "true", "1")
+_NO: Final = ("false", "0")
 _LONGEST_WAIT_SECONDS: Final = 60
 _DURATION: Final = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
 _SHORTEST_SECONDS: Final = 5
@@ -16,28 +22,37 @@ _LONGEST_SECONDS: Final = 86_400
 def wait_seconds(prefer: str, max_seconds: float) -> float | None:
     """How long to hold the answer, or None if that was not asked.
 
-    `wait` alone means 60 s; more is cut to 60; then to `max_seconds`. What makes no sense is ignored (contract D33),
-    `respond-async` too: beside `wait` it changes nothing, alone it asks for what happens anyway.
+    `wait` alone means 60 s; a part of a second counts as a whole one; more is cut to 60; then to `max_seconds`. What
+    makes no sense is ignored (contract D33), `respond-async` too: beside `wait` it changes nothing, alone it asks for
+    what happens anyway.
     """
-    if not prefer:
-        return None
-    for preference in prefer.split(","):
-        match = _WAIT.fullmatch(preference.partition(";")[0].strip())
-        if match is None:
-            continue
-        seconds = _LONGEST_WAIT_SECONDS if match[1] is None else min(int(match[1]), _LONGEST_WAIT_SECONDS)
-        if seconds > 0:
-            return min(float(seconds), max_seconds)
+    for value in _values(prefer, "wait"):
+        if not value:  # RFC 7240: an empty value is none
+            return min(float(_LONGEST_WAIT_SECONDS), max_seconds)
+        if _SECONDS.fullmatch(value):
+            seconds = int(Decimal(value).to_integral_value(ROUND_CEILING))
+            if seconds > 0:
+                return min(float(min(seconds, _LONGEST_WAIT_SECONDS)), max_seconds)
     return None
 
 
 def cancel_abandoned(prefer: str) -> bool | None:
     """Whether the prediction is to be canceled when everybody has left; None if the caller does not say."""
-    for preference in prefer.split(","):
-        match = _ABANDONED.fullmatch(preference.partition(";")[0].strip())
-        if match is not None:
-            return match[1] is None or match[1].lower() in ("true", "1")
+    for value in _values(prefer, "cancel-abandoned"):
+        if value.lower() in _YES + _NO:
+            return value.lower() in _YES
     return None
+
+
+def _values(prefer: str, name: str) -> Iterator[str]:
+    """The value of each preference of this name, without quotes; "" for one that has none."""
+    if not prefer or len(prefer) > _LONGEST_FIELD:
+        return
+    for preference in _PREFERENCE.findall(prefer):
+        word, _, value = preference.partition(";")[0].partition("=")
+        if word.strip().lower() == name:
+            value = value.strip()
+            yield value[1:-1].strip() if len(value) > 1 and value[0] == value[-1] == '"' else value
 
 
 def applied(seconds: float | None, *, abandoned: bool | None = None) -> tuple[bytes, bytes]:

@@ -170,7 +170,8 @@ class Presenter:
         unknown = None if variant.family else UNSET
         shown.started_at = unknown if row.started_at is None else rfc3339(row.started_at)
         shown.completed_at = unknown if row.completed_at is None else rfc3339(row.completed_at)
-        if row.metrics or row.is_terminal or variant.family:
+        # from its start on, though there may be none yet: typed clients take it for an object
+        if row.metrics or row.status is not Status.STARTING or variant.family:
             shown.metrics = dict(row.metrics)
 
     async def _data_urls(self, files: tuple[OutputFile, ...]) -> dict[str, str]:
@@ -201,7 +202,7 @@ class Presenter:
             url=f"{variant.base}/models/{model.owner}/{model.name}",
             owner=model.owner,
             name=model.name,
-            description=model.description,
+            description=model.description or "",  # typed clients take it for text
             visibility=model.visibility,
             is_official=model.is_official,
             github_url=model.github_url,

@@ -18,6 +18,7 @@ from halley.errors import (
     Busy,
     Conflict,
     CreateInFlight,
+    EncodingUnsupported,
     FetchFailed,
     Forbidden,
     HalleyError,
@@ -42,6 +43,7 @@ PROBLEM: Final = (b"content-type", b"application/problem+json")
 
 STATUS: Final[dict[type[HalleyError], tuple[HTTPStatus, str]]] = {
     BadRequest: (HTTPStatus.BAD_REQUEST, "Bad request"),
+    EncodingUnsupported: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Unsupported media type"),
     InputInvalid: (HTTPStatus.UNPROCESSABLE_ENTITY, "Input validation failed"),
     VersionUnknown: (HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid version or not permitted"),
     AddressRefused: (HTTPStatus.UNPROCESSABLE_ENTITY, "Address not allowed"),
@@ -83,6 +85,8 @@ def problem_of(error: HalleyError, request_id: str) -> Answer:
         headers.append((b"retry-after", str(problem.retry_after).encode()))
     if isinstance(error, ModelBroken):
         headers.append(_FINAL)  # somebody must repair it first, and nobody can say when
+    if status is HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+        headers.append((b"accept-encoding", b"identity"))
     if status is HTTPStatus.UNAUTHORIZED:
         headers.append((b"www-authenticate", b"Bearer"))
     return _answer(problem, headers)

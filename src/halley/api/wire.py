@@ -68,7 +68,7 @@ class Model(msgspec.Struct, kw_only=True):
     url: str
     owner: str
     name: str
-    description: str | None
+    description: str
     visibility: Literal["public", "private"]
     is_official: bool
     github_url: str | None

@@ -27,7 +27,7 @@ _SHOWN: Final = frozenset(
     }
 )
 _TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}", re.ASCII)
-_RANGE: Final = re.compile(r"\s*(\d{0,99})\s*-\s*(\d{0,99})\s*", re.ASCII)
+_LONGEST_RANGE: Final = 256  # characters; a longer one makes no sense, and means nothing
 _TAG: Final = re.compile(r'(W/)?"([^"]*)"', re.ASCII)
 _UNQUOTED: Final = re.compile(r"[^ !#$&+.^_`|~0-9A-Za-z()\[\]{},;=@\'-]", re.ASCII)
 # sandbox takes scripts, forms and the origin away; the page that a browser builds around a film may still play it
@@ -151,23 +151,29 @@ def _matches(header: str, tag: str, *, weakly: bool) -> bool:
     return any(f'"{found}"' == tag and (weakly or not weak) for weak, found in _TAG.findall(header))
 
 
+def _are_digits(*texts: str) -> bool:
+    return all(not text or (text.isascii() and text.isdigit()) for text in texts)
+
+
 def _span(header: str | None, size_bytes: int) -> tuple[Literal[200, 206, 416], int, int]:
     """Give the wanted bytes: all (also when the header makes no sense), a part, or 416 when there are none."""
     whole: Final = 200, 0, size_bytes
     unmet: Final = 416, 0, 0
-    unit, _, wanted = (header or "").partition("=")
+    if header is None or len(header) > _LONGEST_RANGE:
+        return whole
+    unit, _, wanted = header.partition("=")
     if unit.strip().lower() != "bytes":
         return whole
     if "," in wanted:
         return unmet  # one at a time: overlapping ranges multiply work and traffic
-    match = _RANGE.fullmatch(wanted)
-    if match is None or not (match[1] or match[2]):
+    first_digits, dash, last_digits = map(str.strip, wanted.partition("-"))
+    if not dash or not (first_digits or last_digits) or not _are_digits(first_digits, last_digits):
         return whole
-    if not match[1]:
-        length = min(int(match[2]), size_bytes)
+    if not first_digits:
+        length = min(int(last_digits), size_bytes)
         return (206, size_bytes - length, size_bytes) if length else unmet
-    first = int(match[1])
-    last = int(match[2]) if match[2] else size_bytes - 1
-    if match[2] and last < first:
+    first = int(first_digits)
+    last = int(last_digits) if last_digits else size_bytes - 1
+    if last_digits and last < first:
         return whole
     return (206, first, min(last + 1, size_bytes)) if first < size_bytes else unmet

@@ -9,7 +9,7 @@ import msgspec
 from anyio import to_thread
 
 from halley.assets.copies import copy_out, write_new
-from halley.assets.data_urls import decode_data_url, is_data_url
+from halley.assets.data_urls import check_data_url, decode_data_url, is_data_url
 from halley.assets.holding import OWNER_KIND, HeldFile, held, output, still_there, to_hold, upload
 from halley.assets.links import DeliveryLink, FileLink, LinkSigner, OwnLink, check_download, own_link
 from halley.assets.names import distinct, safe_name, split_suffix, suffix_for
@@ -32,6 +32,7 @@ from halley.predictions.ports import InputFile
 from halley.predictions.records import OutputFile
 
 AT_ONCE: Final = 4  # fetches of one input side by side
+_CHECKED_HERE: Final = 2**17  # characters of `data:` URLs; more are looked at in a thread
 _SHOWN: Final = 60
 
 
@@ -101,10 +102,15 @@ class InputStager:
         """Files of this server among the inputs, for the store to hold them until the prediction is over.
 
         A link that leads nowhere holds nothing; staging will say so.
+
+        Raises:
+            InputInvalid, TooLarge: a `data:` URL that cannot be decoded, or is over the limit.
         """
         where = self._places_of(version, openapi_schema)
         found: dict[str, InputFile] = {}
-        for _, link in places(where, dict(value)) if where is not None else ():
+        wanted = [] if where is None else list(places(where, dict(value)))
+        await self._check_data_urls([one for one in wanted if is_data_url(one[1])])
+        for _, link in wanted:
             own = self._own_link(link)
             try:
                 file = None if own is None else await self._own_file(own, account_id)
@@ -148,6 +154,12 @@ class InputStager:
         for pointer, path in (await self._all(wanted, room, account_id)).items():
             value = replaced(value, pointer, str(path))
         return Staged(input=msgspec.json.encode(value), paths=tuple(pointer for pointer, _ in wanted))
+
+    async def _check_data_urls(self, found: list[tuple[Pointer, str]]) -> None:
+        if sum(len(link) for _, link in found) <= _CHECKED_HERE:
+            _check_all(found, self._inline_limit_bytes)
+        else:
+            await to_thread.run_sync(_check_all, found, self._inline_limit_bytes)
 
     def _places_of(self, version: str, openapi_schema: bytes) -> Place | None:
         if version not in self._places:
@@ -290,6 +302,14 @@ class _Room:
     def draft(self) -> Path:
         self._drafts += 1
         return self._folder / distinct(f"fetched-{self._drafts}.part", self._taken)
+
+
+def _check_all(found: list[tuple[Pointer, str]], limit_bytes: int) -> None:
+    for pointer, link in found:
+        try:
+            check_data_url(link, limit_bytes)
+        except HalleyError as error:
+            raise _named(error, pointer) from error
 
 
 def _named(error: Exception, pointer: Pointer) -> Exception:

@@ -27,6 +27,7 @@ _DELIVERY: Final = re.compile(r"([0-9a-z]{26})-([0-9a-z]{1,6})-([0-9a-z]{1,8})-(
 _STREAM: Final = re.compile(r"([0-9a-z]{26})-([A-Za-z0-9_-]{22})", re.ASCII)
 _PREFIX: Final = re.compile(r"(?:/replicate)?(?:/v1)*(?=/)", re.ASCII)
 _FILE: Final = re.compile(r"/files/([0-9a-z]{26})(/download)?/?", re.ASCII)
+_LONGEST: Final = 8192  # characters; our own have at most about 1,200 behind their origin
 _GONE: Final = "This link is not valid, or not any more. Read the prediction again to get a fresh one."
 
 
@@ -200,6 +201,8 @@ def own_link(url: str) -> OwnLink | None:
     The origin tells nothing: behind proxies and tunnels this server has many. The form alone tells nothing either; the
     signature or the file's record does.
     """
+    if len(url) > _LONGEST:  # before it is taken apart: what is not ours may be megabytes
+        return None
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -7,11 +7,12 @@ from functools import cache
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from halley.assets.fields import file_name, read_field
+
 NAME_LIMIT_BYTES: Final = 255
 _UNFIT: Final = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]')
 _SPACES: Final = re.compile(r"\s+")
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # Cf holds the marks that turn text round
-_PARAMETER: Final = re.compile(r";\s*(filename\*?)\s*=\s*(\"(?:[^\"\\]|\\.)*\"|[^;\s]*)", re.IGNORECASE)
 _SUFFIX: Final = re.compile(r"\.[A-Za-z0-9]{1,10}", re.ASCII)
 
 # what mimetypes does not know or spells oddly
@@ -97,16 +98,9 @@ def name_from_url(path: str, default: str = "file") -> str:
 
 def name_from_answer(disposition: str, path: str) -> str:
     """Give the name that an answer has by its Content-Disposition, else by its URL. Source: RFC 6266, section 4.3."""
-    found = {match[1].lower(): match[2] for match in _PARAMETER.finditer(";" + disposition)}
-    extended = found.get("filename*", "").strip('"')
-    if extended.lower().startswith("utf-8'") and extended.count("'") >= 2:
-        return safe_name(unquote(extended.split("'", 2)[2], errors="replace"))
-    plain = found.get("filename", "")
-    if plain.startswith('"'):
-        plain = re.sub(r"\\(.)", r"\1", plain[1:-1])
-    # a path in a file name is the other side's folder, or an attack: only its last part is a name
-    plain = re.split(r"[\\/]", plain)[-1]
-    return safe_name(plain, "") or name_from_url(path)
+    # some servers leave the word in front out
+    given = file_name(read_field(";" + disposition)[1]) or ""
+    return safe_name(given, "") or name_from_url(path)
 
 
 def suffix_for(content_type: str) -> str:

@@ -10,6 +10,7 @@ from halley.egress.addresses import Address, Rules, canonical
 from halley.errors import AddressRefused
 
 URL_LIMIT_BYTES: Final = 8192  # longer ones are no addresses but data
+_LONGEST_HOST: Final = 253  # characters, as in DNS; a written address is shorter
 _PORTS: Final = {"http": 80, "https": 443}
 _FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f-\x9f\\\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _NAME: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*\.?", re.ASCII)
@@ -110,6 +111,10 @@ def _host(host: str, *, bracketed: bool) -> tuple[str, Address | None]:
     """Give the host in its one spelling, with its address if it is one."""
     if not host:
         raise AddressRefused("The URL has no host.")
+    if len(host) > _LONGEST_HOST:
+        raise AddressRefused(
+            f"The host {host[:100]!r} is not a valid name: it has more than {_LONGEST_HOST} characters."
+        )
     if not host.isascii():
         host = _punycode(host)
     host = host.lower()
@@ -121,7 +126,7 @@ def _host(host: str, *, bracketed: bool) -> tuple[str, Address | None]:
         raise AddressRefused(f"The host {host[:100]!r} is not valid: brackets are for IPv6 addresses.")
     if address is not None:
         return str(address), address
-    if len(host) > 253 or not _NAME.fullmatch(host):
+    if len(host) > _LONGEST_HOST or not _NAME.fullmatch(host):
         raise AddressRefused(f"The host {host[:100]!r} is not a valid name.")
     return host, None
 

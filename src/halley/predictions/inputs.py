@@ -38,7 +38,11 @@ class InputCheck:
             _log.info("%s does not know the inputs %s: ignored", runnable.version.model, ", ".join(unknown)[:300])
 
     async def own_files(self, runnable: Runnable, account_id: str, value: Mapping[str, Any]) -> tuple[InputFile, ...]:
-        """Files of this server among the inputs, to be held until the prediction is over."""
+        """Files of this server among the inputs, to be held until the prediction is over.
+
+        Raises:
+            InputInvalid, TooLarge: a `data:` URL among them cannot be used.
+        """
         if not runnable.uses_files or self._file_links is None:
             return ()
         version = runnable.version

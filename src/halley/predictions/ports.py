@@ -413,7 +413,11 @@ class FileLinks(Protocol):
     async def own_files(
         self, *, version: str, openapi_schema: bytes, account_id: str, value: Mapping[str, Any]
     ) -> tuple[InputFile, ...]:
-        """Files of this server among the inputs, as far as the account may use them. Reads only, no network."""
+        """Files of this server among the inputs, as far as the account may use them. Reads only, no network.
+
+        Raises:
+            InputInvalid, TooLarge: a `data:` URL among them cannot be used.
+        """
         ...
 
     def faults(self, version: str, openapi_schema: bytes, value: Mapping[str, Any]) -> tuple[InvalidField, ...]:

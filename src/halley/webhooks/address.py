@@ -70,7 +70,8 @@ class Receivers:
         """Why nothing can be sent there, or None. Looks nothing up: a name may lead elsewhere at each attempt."""
         if not isinstance(url, str):
             return "must be a string"
-        if len(url.encode("utf-8", "replace")) > self._limit_bytes:
+        # the length first: what is counted in bytes, searched and taken apart is short
+        if len(url) > self._limit_bytes or len(url.encode("utf-8", "replace")) > self._limit_bytes:
             return f"must be at most {self._limit_bytes} bytes (setting limits.webhook_url_bytes)"
         try:
             address = read_address(url)

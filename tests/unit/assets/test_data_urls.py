@@ -21,6 +21,13 @@ from halley.errors import Refused, TooLarge
         ("data:Image/SVG+xml,<svg/>", b"<svg/>", "image/svg+xml", ""),
         ("data:,", b"", "text/plain", ""),
         ("data:;base64,", b"", "text/plain", ""),
+        # as Python's urllib, and so Cog, takes them
+        ("data:image/png;base64,iVBO\r\n Rw=\n=\n", b"\x89PNG", "image/png", ""),
+        ("data:image/png;base64,iVBO%0D%0ARw%3d%3d", b"\x89PNG", "image/png", ""),
+        (" data:image/png;base64,iVBORw#top", b"\x89PNG", "image/png", ""),
+        ("data:None;base64,iVBORw0KGgo=", b"\x89PNG\r\n\x1a\n", "image/png", ""),
+        ("data:image;base64,AA==", b"\0", "application/octet-stream", ""),
+        ("data:text/plain,50%-%zz%\n%%41=41=\n", b"50%-%zz%\n%A=41=\n", "text/plain", ""),
     ],
 )
 def test_a_data_url_is_decoded(url: str, data: bytes, content_type: str, name: str) -> None:
@@ -33,8 +40,9 @@ def test_a_data_url_is_decoded(url: str, data: bytes, content_type: str, name: s
     [
         "data:",
         "data:image/png;base64",
-        "data:image;base64,AA==",
-        "data:a/b\r\nx,1",
+        "data:x/y;base64,AA==BB==",
+        "data:x/y;base64,A*A=",
+        f"data:{'x' * 9000},1",
         "data:x/y;base64,A",
         "data:x/y;base64,é",
     ],
