@@ -180,3 +180,19 @@ def test_a_models_own_modules_do_not_stand_in_for_those_of_the_runner(tmp_path) 
     done = command("run", str(folder), "name=Edmond", cwd=tmp_path, home=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Hello, Edmond" in done.stdout
+
+
+def test_modules_that_a_model_names_in_pythonpath_do_not_stand_in_for_those_of_the_runner(tmp_path) -> None:
+    folder = tmp_path / "named-alike"
+    (folder / "lib").mkdir(parents=True)
+    for name in ("json", "socket", "threading", "asyncio", "inspect", "ctypes", "select", "typing"):
+        (folder / "lib" / f"{name}.py").write_text(f"raise ImportError('the {name} of the model')\n")
+    (folder / "lib" / "greeter.py").write_text("WORD = 'Hello, '\n")
+    (folder / "cog.yaml").write_text("run: run.py:Runner\nenvironment: [PYTHONPATH=lib]\n")
+    (folder / "run.py").write_text(
+        "from cog import BaseRunner\nfrom greeter import WORD\n\n\nclass Runner(BaseRunner):\n"
+        "    async def run(self, name: str) -> str:\n        return WORD + name\n"
+    )
+    done = command("run", str(folder), "name=Edmond", cwd=tmp_path, home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Hello, Edmond" in done.stdout

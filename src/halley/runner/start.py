@@ -8,10 +8,20 @@ this file again under another name than `__main__`, and must find nothing to do 
 
 from __future__ import annotations
 
+import os
 import sys
 
 
+def _set_aside() -> list[str]:
+    """Take what a model's PYTHONPATH names out of the search path, so that its `json.py` is not ours; gives it."""
+    named = [os.path.abspath(place) for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
+    theirs = [place for place in sys.path[1:] if place in named and not place.startswith((sys.prefix, sys.base_prefix))]
+    sys.path[:] = [place for place in sys.path if place not in theirs]
+    return theirs
+
+
 def _start() -> None:
+    theirs = _set_aside()
     import json
 
     words = sys.argv[1:]
@@ -32,6 +42,7 @@ def _start() -> None:
     sys.path.insert(1, own + "/path")
     main = importlib.import_module("_halley_runner.main")
     sys.path.remove(own)
+    sys.path[1:1] = theirs  # behind the folder that holds `cog`
     sys.argv = [sys.argv[0]]
     sys.exit(main.main(own, data, control, output, options["--mode"], config))
 

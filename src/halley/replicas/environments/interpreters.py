@@ -68,8 +68,9 @@ class Interpreters:
     def _candidates(self, minor: str) -> Iterator[str]:
         search = self._environ.get("PATH", os.defpath)
         for folder in search.split(os.pathsep):
-            path = Path(folder or ".", f"python{minor}")
-            if path.is_file() and os.access(path, os.X_OK):
+            path = Path(folder, f"python{minor}")
+            # not where the caller happens to stand: what lies there is not installed
+            if path.is_absolute() and path.is_file() and os.access(path, os.X_OK):
                 yield str(path)
         uv = shutil.which("uv", path=search)
         if uv is not None:
