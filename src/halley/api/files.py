@@ -5,7 +5,7 @@ from typing import Final
 from halley.api import wire
 from halley.api.asgi import Answer, Call, json_answer
 from halley.api.multipart import read_upload
-from halley.api.paging import page_link, read_cursor, read_limit
+from halley.api.paging import PageBody, page_link, read_cursor, read_limit
 from halley.api.parts import Parts
 from halley.api.present import encode
 from halley.assets.links import download_query
@@ -37,14 +37,13 @@ async def list_all(call: Call, parts: Parts) -> Answer:
     if cursor is not None and (cursor.side != "older" or not is_id(cursor.mark)):
         raise BadRequest("The cursor is not one of ours: follow `next` of a list.")
     found = list(await parts.files.list(call.account_id, cursor.mark if cursor else None, limit + 1))
-    shown = found[:limit]
-    mark = shown[-1].id if len(found) > limit else None
-    page = wire.FilePage(
-        next=page_link(call.variant, "/files", query, "older", mark),
-        previous=None,  # the store reads one way; no client goes back
-        results=[_shown(file, call, parts) for file in shown],
-    )
-    return json_answer(encode(page))
+    body = PageBody(parts.limits.page_bytes)
+    for file in found[:limit]:
+        if not body.take(_shown(file, call, parts)):
+            break
+    mark = found[len(body) - 1].id if len(found) > len(body) else None
+    # the store reads one way; no client goes back
+    return body.answer(page_link(call.variant, "/files", query, "older", mark), None)
 
 
 async def get(call: Call, parts: Parts) -> Answer:

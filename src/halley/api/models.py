@@ -1,11 +1,11 @@
 """Models and versions, to read. Source: contract sections 10.1 and 10.2."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, NamedTuple
 
 from halley.api import present, wire
 from halley.api.asgi import Answer, Call, json_answer
-from halley.api.paging import Cursor, page_link, read_cursor, read_limit
+from halley.api.paging import Cursor, PageBody, page_link, read_cursor, read_limit
 from halley.api.parts import Parts
 from halley.api.present import encode
 from halley.api.problems import invalid
@@ -18,6 +18,14 @@ _SORT_BY: Final = ("latest_version_created_at", "model_created_at")
 _DIRECTIONS: Final = ("desc", "asc")
 
 
+class _Window(NamedTuple):
+    """Which items are to be on a page, and whether it ends beside the mark of the cursor."""
+
+    start: int
+    end: int
+    backwards: bool = False
+
+
 async def list_models(call: Call, parts: Parts) -> Answer:
     """Row 7."""
     query = call.query()
@@ -26,15 +34,8 @@ async def list_models(call: Call, parts: Parts) -> Answer:
     models = await parts.catalog.models()
     models.sort(key=lambda model: _age(model, by), reverse=direction == "desc")
     marks = [model.full_name for model in models]
-    start, end = _window(marks, read_cursor(query), read_limit(query, _MODELS))
-    shown = [await _shown(call, parts, model) for model in models[start:end]]
-    older, newer = _neighbours(marks, start, end)
-    page = wire.ModelPage(
-        next=page_link(call.variant, "/models", query, "older", older),
-        previous=page_link(call.variant, "/models", query, "newer", newer),
-        results=shown,
-    )
-    return json_answer(encode(page))
+    window = _window(marks, read_cursor(query), read_limit(query, _MODELS))
+    return await _page(call, parts, "/models", marks, window, lambda at: _shown(call, parts, models[at]))
 
 
 async def get_model(call: Call, parts: Parts) -> Answer:
@@ -46,17 +47,14 @@ async def list_versions(call: Call, parts: Parts) -> Answer:
     """Row 15: newest first."""
     query = call.query()
     model = await _model(call, parts)
-    versions = await parts.models.list_versions(model.full_name)
-    marks = [version.id for version in versions]
-    start, end = _window(marks, read_cursor(query), read_limit(query, _VERSIONS))
-    older, newer = _neighbours(marks, start, end)
-    path = f"/models/{model.full_name}/versions"
-    page = wire.VersionPage(
-        next=page_link(call.variant, path, query, "older", older),
-        previous=page_link(call.variant, path, query, "newer", newer),
-        results=[present.version(version) for version in versions[start:end]],
-    )
-    return json_answer(encode(page))
+    marks = await parts.models.version_ids(model.full_name)
+
+    async def shown(at: int) -> wire.Version | None:
+        found = await parts.models.get_version(marks[at])
+        return None if found is None else present.version(found)
+
+    window = _window(marks, read_cursor(query), read_limit(query, _VERSIONS))
+    return await _page(call, parts, f"/models/{model.full_name}/versions", marks, window, shown)
 
 
 async def get_version(call: Call, parts: Parts) -> Answer:
@@ -66,6 +64,29 @@ async def get_version(call: Call, parts: Parts) -> Answer:
     if version is None or version.model != model.full_name:
         raise NotFound(f"The model {model.full_name} has no version {call.params[2][:64]!r}")
     return json_answer(encode(present.version(version)))
+
+
+async def _page(
+    call: Call,
+    parts: Parts,
+    path: str,
+    marks: Sequence[str],
+    window: _Window,
+    shown: Callable[[int], Awaitable[Any]],
+) -> Answer:
+    """The items of the window, or as many as there is room for; they are looked up one by one."""
+    start, end = window.start, window.end
+    body = PageBody(parts.limits.page_bytes, backwards=window.backwards)
+    for at in range(end - 1, start - 1, -1) if window.backwards else range(start, end):
+        item = await shown(at)
+        if item is not None and not body.take(item):
+            start, end = (at + 1, end) if window.backwards else (start, at)
+            break
+    older, newer = _neighbours(marks, start, end)
+    query = call.query()
+    return body.answer(
+        page_link(call.variant, path, query, "older", older), page_link(call.variant, path, query, "newer", newer)
+    )
 
 
 async def _model(call: Call, parts: Parts) -> Model:
@@ -88,14 +109,15 @@ def _age(model: Model, by: str) -> tuple[float, str]:
     return at.timestamp(), model.full_name
 
 
-def _window(marks: Sequence[str], cursor: Cursor | None, limit: int) -> tuple[int, int]:
-    """Which items are on the page."""
+def _window(marks: Sequence[str], cursor: Cursor | None, limit: int) -> _Window:
     if cursor is None:
-        return 0, min(limit, len(marks))
+        return _Window(0, min(limit, len(marks)))
     if cursor.mark not in marks:
         raise BadRequest("The cursor leads nowhere (any more): begin the list anew.")
     at = marks.index(cursor.mark)
-    return (at + 1, min(at + 1 + limit, len(marks))) if cursor.side == "older" else (max(0, at - limit), at)
+    if cursor.side == "older":
+        return _Window(at + 1, min(at + 1 + limit, len(marks)))
+    return _Window(max(0, at - limit), at, backwards=True)
 
 
 def _neighbours(marks: Sequence[str], start: int, end: int) -> tuple[str | None, str | None]:

@@ -4,18 +4,19 @@ import base64
 import binascii
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
 import msgspec
 
-from halley.api.asgi import Variant
+from halley.api.asgi import Answer, Variant, json_answer
 from halley.api.problems import invalid
 from halley.errors import BadRequest
 
 Side = Literal["older", "newer"]
 _SIDES: Final[dict[str, Side]] = {"o": "older", "n": "newer"}
 _LONGEST: Final = 400
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -56,6 +57,35 @@ def page_link(variant: Variant, path: str, query: Mapping[str, str], side: Side,
     members = {name: value for name, value in query.items() if name != "cursor"}
     members["cursor"] = Cursor(side, mark).text()
     return f"{variant.base}{path}?{urlencode(members)}"
+
+
+class PageBody:
+    """Encoded items in the order in which they are read, until the page is full. The first one always fits."""
+
+    def __init__(self, limit_bytes: int, *, backwards: bool = False) -> None:
+        """`backwards`: they are read from the last one of the page to the first one."""
+        self._left = limit_bytes
+        self._backwards = backwards
+        self._items: list[bytes] = []
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def take(self, item: Any) -> bool:
+        """Put the item on the page; False if it does not fit any more."""
+        encoded = _encode(item)
+        if self._items and len(encoded) >= self._left:
+            return False
+        self._left -= len(encoded) + 1  # with its comma
+        self._items.append(encoded)
+        return True
+
+    def answer(self, following: str | None, previous: str | None) -> Answer:
+        """The whole page, as clients follow it (contract section 9)."""
+        items = reversed(self._items) if self._backwards else self._items
+        return json_answer(
+            b'{"next":%b,"previous":%b,"results":[%b]}' % (_encode(following), _encode(previous), b",".join(items))
+        )
 
 
 def read_limit(query: Mapping[str, str], default: int) -> int:

@@ -3,14 +3,14 @@
 from datetime import timedelta
 from typing import Any, Final
 
-from halley.api import held, wire
+from halley.api import held
 from halley.api.asgi import Answer, Call, json_answer
-from halley.api.paging import page_link, read_cursor, read_limit, read_time
+from halley.api.paging import PageBody, page_link, read_cursor, read_limit, read_time
 from halley.api.parts import Parts
-from halley.api.present import encode
 from halley.api.problems import invalid
 from halley.errors import BadRequest, NotFound
 from halley.ids import is_id
+from halley.predictions.records import Prediction
 from halley.predictions.status import Source
 
 _PAGE: Final = 100
@@ -46,21 +46,32 @@ async def list_all(call: Call, parts: Parts) -> Answer:
     found: dict[str, Any] = _filters(query, parts)
     if cursor is not None:
         found[f"{cursor.side}_than"] = cursor.mark
-    page = await parts.predictions.page(call.account_id, limit=read_limit(query, _PAGE), **found)
-    items = list(page.items)
+    limit, limit_bytes = read_limit(query, _PAGE), parts.limits.page_bytes
+    page = await parts.predictions.page(call.account_id, limit=limit, limit_bytes=limit_bytes, **found)
+    backwards = "newer_than" in found
+    items = page.items[::-1] if backwards else page.items
+    body = PageBody(limit_bytes, backwards=backwards)
     with_logs = "logs" in query.get("include", "").split(",")
-    if with_logs:
-        items = [await parts.predictions.get(item.id, call.account_id) for item in items]
-    show = parts.presenter.prediction
-    results = [show(item, call.variant, with_logs=with_logs) for item in items]
-    last = items[-1].id if items and page.has_older else None
-    first = items[0].id if items and page.has_newer else None
-    shown = wire.PredictionPage(
-        next=page_link(call.variant, "/predictions", query, "older", last),
-        previous=page_link(call.variant, "/predictions", query, "newer", first),
-        results=results,
+    for item in items:
+        row = await _listed(item, parts, with_logs=with_logs)
+        if not body.take(parts.presenter.prediction(row, call.variant, with_logs=with_logs)):
+            break
+    # what had no room any more is on the page that was to come next in the same direction
+    shown = items[: len(body)][::-1] if backwards else items[: len(body)]
+    is_cut = len(body) < len(items)
+    has_older = page.has_older or (is_cut and not backwards)
+    has_newer = page.has_newer or (is_cut and backwards)
+    return body.answer(
+        page_link(call.variant, "/predictions", query, "older", shown[-1].id if shown and has_older else None),
+        page_link(call.variant, "/predictions", query, "newer", shown[0].id if shown and has_newer else None),
     )
-    return json_answer(encode(shown))
+
+
+async def _listed(item: Prediction, parts: Parts, *, with_logs: bool) -> Prediction:
+    """The row as a list shows it: one that runs with what it put out so far. Only one at a time is so large."""
+    if with_logs:
+        return await parts.predictions.get(item.id, item.account_id)
+    return await parts.predictions.filled(item)
 
 
 def _filters(query: dict[str, str], parts: Parts) -> dict[str, Any]:

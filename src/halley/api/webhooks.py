@@ -13,7 +13,7 @@ from halley.api.asgi import Answer, Call, json_answer
 from halley.api.bodies import read_small_object
 from halley.api.following import HELLO, KEEP_ALIVE, KEEP_ALIVE_SECONDS, frame, open_stream, wants_stream
 from halley.api.holds import GONE_KEY
-from halley.api.paging import page_link, read_cursor, read_limit, read_time, read_whole_number
+from halley.api.paging import PageBody, page_link, read_cursor, read_limit, read_time, read_whole_number
 from halley.api.parts import Parts
 from halley.api.present import encode
 from halley.api.problems import invalid
@@ -63,13 +63,13 @@ async def list_deliveries(call: Call, parts: Parts) -> Answer:
         before=cursor.mark if cursor else None,
         prediction_id=query.get("prediction") or None,
     )
-    mark = found[limit - 1].id if len(found) > limit else None
-    page = wire.DeliveryPage(
-        next=page_link(call.variant, "/webhooks/deliveries", query, "older", mark),
-        previous=None,  # as the list of files: the log is read one way
-        results=[_shown(delivery) for delivery in found[:limit]],
-    )
-    return json_answer(encode(page))
+    body = PageBody(parts.limits.page_bytes)
+    for delivery in found[:limit]:
+        if not body.take(_shown(delivery)):
+            break
+    mark = found[len(body) - 1].id if len(found) > len(body) else None
+    # as the list of files: the log is read one way
+    return body.answer(page_link(call.variant, "/webhooks/deliveries", query, "older", mark), None)
 
 
 async def get_delivery(call: Call, parts: Parts) -> Answer:

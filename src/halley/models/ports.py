@@ -28,6 +28,10 @@ class ModelStore(Protocol):
 
     async def get_version(self, version_id: str) -> Version | None: ...
 
+    async def version_ids(self, model: str) -> list[str]:
+        """The ids of all versions of `owner/name`, newest first."""
+        ...
+
     async def list_versions(self, model: str) -> list[Version]:
         """All versions of `owner/name`, newest first."""
         ...

@@ -170,11 +170,15 @@ class PredictionStore(Protocol):
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         source: Source | None = None,
+        limit_bytes: int | None = None,
     ) -> Page:
         """A page of an account's predictions, newest first.
 
         `older_than`/`newer_than` are ids (at most one is given): the page begins after, or ends before, that id.
         `created_after` is inclusive, `created_before` exclusive. `logs` may be left empty in the items.
+
+        The page ends before the prediction with which its items, logs not counted, would hold more than `limit_bytes`;
+        it has at least one if there is any. What does not fit is not read.
         """
         ...
 

@@ -212,10 +212,12 @@ class Predictions(Reader):
         return await self.filled(await self.row(prediction_id, account_id))
 
     async def page(self, account_id: str, **query: Any) -> Page:
-        """A page of the account's predictions; see PredictionStore.page. `logs` are left out."""
+        """A page of the account's predictions; see PredictionStore.page. `logs` are left out.
+
+        Those that run are not filled with what they put out so far: that may be much, so the caller does it one by one.
+        """
         page = await self._store.page(account_id, **query)
-        items = tuple([self.kept(item) if item.is_terminal else await self.filled(item) for item in page.items])
-        return msgspec.structs.replace(page, items=items)
+        return msgspec.structs.replace(page, items=tuple([self.kept(item) for item in page.items]))
 
     async def cancel(self, prediction_id: str, account_id: str, *, reason: str | None = None) -> Prediction:
         """Cancel it: waiting or running becomes `canceled` at once, terminal stays as it is.

@@ -84,6 +84,7 @@ class Limits(Part, frozen=True, kw_only=True):
     json_body_bytes: Positive = 32 * MIB
     json_depth: Positive = 64
     json_values: Positive = 1_000_000
+    page_bytes: Positive = 8 * MIB
     bodies_bytes: Positive = 256 * MIB  # of all requests that are being taken
     bodies_per_key_bytes: Positive = 64 * MIB
     listed_faults: Positive = 100

@@ -24,6 +24,7 @@ Draw = Callable[[Prediction], Awaitable[bytes]]
 """The prediction as it is shown to who listens."""
 
 _NOTICES_AT_ONCE: Final = 200
+_COPIES_BYTES: Final = 2**21  # of one turn: what else there is comes with the next; one copy may be larger
 _PACE_SECONDS: Final = 0.02  # between two looks at the log
 
 
@@ -111,11 +112,14 @@ class Listener:
             copies += await self._taken(notices)
             if not moved:
                 break
-        return copies + await self._passing()
+        return copies if _are_many(copies) else copies + await self._passing()
 
     async def _taken(self, notices: Sequence[Notice]) -> list[Copy]:
         copies: list[Copy] = []
         for notice in notices:
+            if _are_many(copies):
+                self.position = notice.offset - 1  # from here on next time
+                break
             event = TOLD_BY[notice.kind]
             if event is WebhookEvent.COMPLETED:
                 copies += await self._ended(notice.prediction_id)
@@ -141,7 +145,7 @@ class Listener:
     async def _passing(self) -> list[Copy]:
         copies: list[Copy] = []
         for prediction_id, pace in list(self._paces.items()):
-            if self._wait(pace) != 0:
+            if self._wait(pace) != 0 or _are_many(copies):
                 continue
             row = await self._reader.find(prediction_id)
             if row is None or row.is_terminal:
@@ -162,3 +166,7 @@ class Listener:
         return Copy(
             position=self.position, id=message_id, prediction_id=row.id, event=event, headers=headers, body=body
         )
+
+
+def _are_many(copies: Sequence[Copy]) -> bool:
+    return sum(len(copy.body) for copy in copies) >= _COPIES_BYTES

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -215,3 +216,16 @@ async def test_removed_data_is_overwritten_in_the_file(tmp_path: Path, maker: Ma
                 pass
         await store.create(maker.new())
     assert path.read_bytes().count(b"clear-as-day-clear-as-day-") == 0
+
+
+async def test_a_page_reads_no_more_than_it_shows(store: SqliteStore, maker: Maker) -> None:
+    for _ in range(12):
+        await store.create(maker.new(input=b'"%b"' % (b"x" * 2**21)))
+    tracemalloc.start()
+    try:
+        page = await store.page("anna", limit=100, limit_bytes=5 * 2**20)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (len(page.items), page.has_older) == (2, True)
+    assert peak < 6 * 2**20

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import wraps
+from itertools import accumulate
 from typing import Final, ParamSpec, TypeVar
 
 import msgspec
@@ -132,3 +133,11 @@ def _started(row: Prediction, events: Sequence[NewEvent]) -> Prediction:
     if start is None or row.status is not Status.STARTING:
         return row
     return msgspec.structs.replace(advance(row, Fact.STARTED, start.at), revision=row.revision)
+
+
+def fitting(rows: list[Prediction], limit_bytes: int | None) -> list[Prediction]:
+    """As many of the first ones as hold no more than that together, at least one."""
+    if limit_bytes is None:
+        return rows
+    together = accumulate(len(row.input) + len(row.output or b"") + len(row.error or "") for row in rows)
+    return rows[: max(1, sum(total <= limit_bytes for total in together))]

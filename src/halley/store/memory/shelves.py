@@ -58,6 +58,9 @@ class MemoryModels:
     async def get_version(self, version_id: str) -> Version | None:
         return self.versions.get(version_id)
 
+    async def version_ids(self, model: str) -> list[str]:
+        return [version.id for version in await self.list_versions(model)]
+
     async def list_versions(self, model: str) -> list[Version]:
         found = [version for version in self.versions.values() if version.model == model]
         return sorted(found, key=lambda version: (version.created_at, version.id), reverse=True)

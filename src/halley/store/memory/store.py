@@ -28,7 +28,7 @@ from halley.predictions.ports import (
 )
 from halley.predictions.records import Event, NewEvent, Prediction, outline_of
 from halley.predictions.status import LASTING, EventKind, Fact, Source, Status
-from halley.store.memory.entries import DISTANT_PAST, Entry, Place, at_once
+from halley.store.memory.entries import DISTANT_PAST, Entry, Place, at_once, fitting
 from halley.store.memory.retention import MemoryData
 from halley.store.memory.shelves import MemoryKeys, MemoryModels
 
@@ -100,6 +100,7 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryData):
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         source: Source | None = None,
+        limit_bytes: int | None = None,
     ) -> Page:
         rows = [
             row
@@ -111,9 +112,10 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryData):
         ]
         if newer_than is not None:
             newer = [row for row in rows if row.id > newer_than]
-            items = newer[-limit:]
+            items = fitting(newer[-limit:][::-1], limit_bytes)[::-1]
         else:
-            items = [row for row in rows if older_than is None or row.id < older_than][:limit]
+            older = [row for row in rows if older_than is None or row.id < older_than]
+            items = fitting(older[:limit], limit_bytes)
         if items:
             first, last = rows.index(items[0]), rows.index(items[-1])
             return Page(items=tuple(items), has_newer=first > 0, has_older=last < len(rows) - 1)

@@ -41,6 +41,7 @@ _PUT_VERSION: Final = (
     " run_timeout_seconds = excluded.run_timeout_seconds"
 )
 _SELECT_VERSION: Final = f"SELECT {_VERSION_COLUMNS} FROM versions WHERE id = ?"
+_VERSION_IDS: Final = "SELECT id FROM versions WHERE owner = ? AND name = ? ORDER BY created_at DESC, id DESC"
 _LIST_VERSIONS: Final = (
     f"SELECT {_VERSION_COLUMNS} FROM versions WHERE owner = ? AND name = ? ORDER BY created_at DESC, id DESC"
 )
@@ -65,6 +66,10 @@ class ModelRows(Part):
     async def get_version(self, version_id: str) -> Version | None:
         row = self._reads.one(_SELECT_VERSION, version_id)
         return None if row is None else _read_version(row)
+
+    async def version_ids(self, model: str) -> list[str]:
+        owner, _, name = model.partition("/")
+        return [version_id for (version_id,) in self._reads.all(_VERSION_IDS, owner, name)]
 
     async def list_versions(self, model: str) -> list[Version]:
         owner, _, name = model.partition("/")

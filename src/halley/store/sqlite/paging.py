@@ -4,6 +4,7 @@
 
 import sqlite3
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,7 @@ from halley.predictions.ports import Page
 from halley.predictions.status import Source
 from halley.store.sqlite.rows import PREDICTION_COLUMNS_WITHOUT_LOGS, read_prediction
 
+_SIZE: Final = " + ".join(f"coalesce(length({name}), 0)" for name in ("error", "metrics", "files", "input", "output"))
 # An id is made no earlier than its `created_at`, and later only where the clock had been set back.
 _CLOCK_SLACK: Final = timedelta(hours=1)
 
@@ -43,31 +45,49 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 def read_page(
-    connection: sqlite3.Connection, wanted: Wanted, limit: int, older_than: str | None, newer_than: str | None
+    connection: sqlite3.Connection,
+    wanted: Wanted,
+    limit: int,
+    limit_bytes: int | None,
+    older_than: str | None,
+    newer_than: str | None,
 ) -> Page:
     """At most `limit` of them, newest first; see PredictionStore.page."""
     condition, values = wanted.where()
     if newer_than is not None:
-        rows = _rows(connection, f"{condition} AND id > ? ORDER BY id", [*values, newer_than], limit + 1)
-        items = tuple(read_prediction(row) for row in reversed(rows[:limit]))
-        return Page(
-            items=items,
-            has_newer=len(rows) > limit,
-            has_older=_exists(connection, f"{condition} AND id <= ?", [*values, newer_than]),
+        rows, has_more = _rows(
+            connection, f"{condition} AND id > ? ORDER BY id", [*values, newer_than], limit, limit_bytes
         )
+        items = tuple(read_prediction(row) for row in reversed(rows))
+        has_older = _exists(connection, f"{condition} AND id <= ?", [*values, newer_than])
+        return Page(items=items, has_newer=has_more, has_older=has_older)
+    has_newer = False
     if older_than is not None:
-        rows = _rows(connection, f"{condition} AND id < ? ORDER BY id DESC", [*values, older_than], limit + 1)
         has_newer = _exists(connection, f"{condition} AND id >= ?", [*values, older_than])
-    else:
-        rows = _rows(connection, f"{condition} ORDER BY id DESC", values, limit + 1)
-        has_newer = False
-    items = tuple(read_prediction(row) for row in rows[:limit])
-    return Page(items=items, has_older=len(rows) > limit, has_newer=has_newer)
+        condition += " AND id < ?"
+        values.append(older_than)
+    rows, has_more = _rows(connection, f"{condition} ORDER BY id DESC", values, limit, limit_bytes)
+    return Page(items=tuple(read_prediction(row) for row in rows), has_older=has_more, has_newer=has_newer)
 
 
-def _rows(connection: sqlite3.Connection, where: str, values: list[Any], limit: int) -> list[Any]:
+def _rows(
+    connection: sqlite3.Connection, where: str, values: list[Any], limit: int, limit_bytes: int | None
+) -> tuple[list[Any], bool]:
+    """As many as fit, and whether there are more. Sizes are read first: they stand in the head of a row."""
+    sizes = connection.execute(
+        f"SELECT {_SIZE} FROM predictions WHERE {where} LIMIT ?", [*values, limit + 1]
+    ).fetchall()
+    fitting = _fitting([size for (size,) in sizes[:limit]], limit_bytes)
     statement = f"SELECT {PREDICTION_COLUMNS_WITHOUT_LOGS} FROM predictions WHERE {where} LIMIT ?"
-    return connection.execute(statement, [*values, limit]).fetchall()
+    return connection.execute(statement, [*values, fitting]).fetchall(), len(sizes) > fitting
+
+
+def _fitting(sizes: list[int], limit_bytes: int | None) -> int:
+    """How many of the first ones hold no more than that together; one in any case."""
+    if limit_bytes is None:
+        return len(sizes)
+    together = accumulate(sizes)
+    return max(min(1, len(sizes)), sum(total <= limit_bytes for total in together))
 
 
 def _exists(connection: sqlite3.Connection, where: str, values: list[Any]) -> bool:

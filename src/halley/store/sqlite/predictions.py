@@ -73,9 +73,10 @@ class PredictionRows(Part):
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         source: Source | None = None,
+        limit_bytes: int | None = None,
     ) -> Page:
         wanted = paging.Wanted(account_id, created_after, created_before, source)
-        return await self._reads.elsewhere(paging.read_page, wanted, limit, older_than, newer_than)
+        return await self._reads.elsewhere(paging.read_page, wanted, limit, limit_bytes, older_than, newer_than)
 
     def cancel(
         self, prediction_id: str, account_id: str | None, at: datetime, *, reason: str | None = None

@@ -72,7 +72,9 @@ class ModelStoreContract(StoreSuite):
             assert model is not None
             assert (model.latest_version_id, model.latest_version_at) == (version_id, version.created_at)
         assert [version.id for version in await store.list_versions("demo/noop")] == [OTHER_VERSION, VERSION]
+        assert await store.version_ids("demo/noop") == [OTHER_VERSION, VERSION]
         assert await store.list_versions("demo/absent") == []
+        assert await store.version_ids("demo/absent") == []
         assert await store.get_version("c" * 64) is None
 
     async def test_a_known_version_keeps_its_age(self, store: Store, maker: Maker) -> None:

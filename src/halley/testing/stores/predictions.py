@@ -24,10 +24,11 @@ from halley.testing.stores.maker import (
     row_of,
     running,
 )
+from halley.testing.stores.paging import PageContract
 
 
 @pytest.mark.anyio
-class PredictionStoreContract(StoreSuite):
+class PredictionStoreContract(PageContract):
     """What every implementation of `PredictionStore` must do."""
 
     async def test_what_was_created_comes_back_whole(self, store: Store, maker: Maker) -> None:
