@@ -104,7 +104,8 @@ def test_change_fragments_have_their_form(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["reference/settings.md", "how-to/configure.md", "how-to/run-in-production.md",
-                                  "how-to/https.md", "how-to/retention.md", "start/own-model.md"])  # fmt: skip
+                                  "how-to/https.md", "how-to/retention.md", "start/own-model.md",
+                                  "how-to/isolation.md"])  # fmt: skip
 def test_examples_of_the_configuration_are_fit(name: str, tmp_path: Path) -> None:
     for number, (language, _, text) in enumerate(blocks(DOCS / name)):
         if language == "toml":

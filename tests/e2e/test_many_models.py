@@ -17,8 +17,8 @@ SYNC = "import os\ndef run(text: str) -> str:\n    return f'{text} 1'\n"
 SLOW = (
     "import pathlib, time\n"
     "def run(text: str) -> str:\n"
-    "    pathlib.Path('running').touch()\n"
-    "    while not pathlib.Path('go').exists():\n"
+    "    (pathlib.Path.home() / 'running').touch()\n"
+    "    while not (pathlib.Path.home() / 'go').exists():\n"
     "        time.sleep(0.01)\n"
     "    return f'{text} 1'\n"
 )
@@ -108,13 +108,13 @@ def test_ps_reload_and_the_end_of_everything(server: Halley) -> None:
 
     # a file changes while a prediction runs: it ends where it began, the next ones run the new code
     running = predict(server, "a/slow", wait=False)
-    until((server.home / "slow" / "running").exists)
+    until((server.home / "running").exists)
     (old,) = replicas(server, "a/slow")
     (server.home / "slow" / "run.py").write_text(SYNC.replace("1", "2"))
     until(lambda: server.call("GET", "/v1/models/a/slow")[2]["latest_version"]["id"] != old["version"])
     assert predict(server, "a/slow")["output"] == "x 2"
     assert alive(old["pid"])
-    (server.home / "slow" / "go").touch()
+    (server.home / "go").touch()
     path = f"/v1/predictions/{running['id']}"
     done = until(lambda: (row := server.call("GET", path)[2])["status"] == "succeeded" and row)
     assert done["output"] == "x 1"

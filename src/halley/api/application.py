@@ -24,6 +24,7 @@ from halley.api.cors import preflight, shared_preflight
 from halley.api.holds import GONE_KEY
 from halley.api.origins import Variants
 from halley.api.parts import (
+    ClearSetup,
     Health,
     ListReplicas,
     Pages,
@@ -33,6 +34,7 @@ from halley.api.parts import (
     no_lines,
     no_reason,
     no_replicas,
+    nothing_to_clear,
 )
 from halley.api.pictures import Pictures
 from halley.api.problems import internal_problem, method_not_allowed, problem_of, unknown_path
@@ -236,6 +238,7 @@ def build_api(
     webhooks: WebhookDesk,
     replicas: ListReplicas = no_replicas,
     own_log: ReadOwnLog = no_lines,
+    clear_setup: ClearSetup = nothing_to_clear,
     why_starting: WhyStarting = no_reason,
     download_secret: bytes = b"",
 ) -> Api:
@@ -261,6 +264,7 @@ def build_api(
         pages=pages,
         replicas=replicas,
         own_log=own_log,
+        clear_setup=clear_setup,
         webhooks=webhooks,
         why_starting=why_starting,
         download_secret=download_secret,

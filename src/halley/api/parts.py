@@ -58,6 +58,14 @@ def no_lines(_model: str, _after: int) -> Sequence[LogLine]:
     return ()
 
 
+ClearSetup = Callable[[str], Awaitable[int | None]]
+"""Forgets what setups of a model (owner/name) left; gives its bytes, None if there was nothing."""
+
+
+async def nothing_to_clear(_model: str) -> None:
+    """Of a server that runs no models itself."""
+
+
 WhyStarting = Callable[[str], str | None]
 """What predictions of a version wait for, if it is more than their turn."""
 
@@ -106,6 +114,7 @@ class Parts:
         pages: Pages,
         replicas: ListReplicas,
         own_log: ReadOwnLog,
+        clear_setup: ClearSetup,
         webhooks: WebhookDesk,
         why_starting: WhyStarting,
         download_secret: bytes,
@@ -128,6 +137,7 @@ class Parts:
         self.pages = pages
         self.replicas = replicas
         self.own_log = own_log
+        self.clear_setup = clear_setup
         self.webhooks = webhooks
         self.download_secret = download_secret
         self.presenter = Presenter(

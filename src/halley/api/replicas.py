@@ -23,3 +23,13 @@ async def read_log(call: Call, parts: Parts) -> Answer:
         raise NotFound(f"There is no model {owner[:100]}/{name[:100]}")
     lines = list(parts.own_log(model.full_name, after))
     return json_answer(encode(wire.LogPage(next=None, previous=None, results=lines)))
+
+
+async def clear_setup(call: Call, parts: Parts) -> Answer:
+    """Forget what setups of the model left: its next process is set up from nothing."""
+    owner, name = call.params
+    model = await parts.catalog.model(owner, name)
+    if model is None:
+        raise NotFound(f"There is no model {owner[:100]}/{name[:100]}")
+    size = await parts.clear_setup(model.full_name)
+    return json_answer(encode(wire.ClearedSetup(model=model.full_name, cleared_bytes=size)))

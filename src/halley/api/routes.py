@@ -286,6 +286,16 @@ _OPERATION: Final = (
         params=(Param(name="after", type="integer", description="Only lines with higher numbers."),),
     ),
     Route(
+        name="replicas.clear_setup",
+        method="DELETE",
+        pattern="/replicas/{model_owner}/{model_name}/setup",
+        handler=replicas.clear_setup,
+        scope=Scope.ADMIN,
+        rate="write",
+        response=wire.ClearedSetup,
+        summary="Forget the files that a model's setup left for its next processes",
+    ),
+    Route(
         name="counts.get",
         method="GET",
         pattern="/counts",

@@ -142,6 +142,8 @@ class Replica(msgspec.Struct, kw_only=True):
     slots: int
     busy_slots: int
     uptime_seconds: float | None
+    isolation: Literal["isolated", "plain", "off"] | None
+    isolation_reason: str | None
     last_exit_reason: str | None
     last_exit: str | None
 
@@ -166,6 +168,13 @@ class LogLine(msgspec.Struct, kw_only=True):
     version: str
     pid: int
     text: str
+
+
+class ClearedSetup(msgspec.Struct, kw_only=True):
+    """What setups of a model had left; null if there was nothing."""
+
+    model: str
+    cleared_bytes: int | None
 
 
 class LogPage(msgspec.Struct, kw_only=True):

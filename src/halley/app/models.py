@@ -21,9 +21,11 @@ from halley.models.records import Model, Version
 from halley.patience import patiently
 from halley.providers.local import LocalProvider
 from halley.replicas.digest import DigestCache, source_digest, version_id
+from halley.replicas.earlier import earlier_versions
 from halley.replicas.environments.environments import Environments
 from halley.replicas.inspect import inspect
 from halley.replicas.loading import ModelSource
+from halley.replicas.places import Places
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class ModelLoader:
         environ: Mapping[str, str],
         digests: DigestCache,
         environments: Environments,
+        places: Places | None = None,
         on_ready: Callable[[], None],
         on_broken: Callable[[str, str, str], None],
     ) -> None:
@@ -58,6 +61,7 @@ class ModelLoader:
         self._environ = environ
         self._digests = digests
         self._environments = environments
+        self._places = places
         self._on_ready = on_ready
         self._on_broken = on_broken
         self._inspecting = asyncio.Semaphore(INSPECT_AT_ONCE)
@@ -66,6 +70,7 @@ class ModelLoader:
         self.is_late = False  # something could not be loaded yet because the store took nothing
         self._versions: dict[str, str] = {}  # what each model runs now
         self._expected: dict[str, str] = {}  # what models that run none will run, once they can be described
+        self._earlier: dict[str, tuple[str, ...]] = {}  # by the version that runs for them
         self._taken: dict[str, str] = {}  # which model a version's id belongs to
         self._turns: dict[str, int] = {}  # how often each was begun to be loaded: only the last time counts
         self._digest_of: dict[str, str] = {}  # of the files that were looked at last
@@ -190,6 +195,7 @@ class ModelLoader:
         for warning in source.warnings:
             _log.warning("%s: %s", item.name, warning)
         self._provider.add(stored.id, source)
+        await self._serve_earlier(source, stored)
         old = self._versions.get(item.name)
         self._versions[item.name] = stored.id
         was_loaded = old is not None and self._provider.is_loaded(old)
@@ -199,8 +205,37 @@ class ModelLoader:
         if expected != stored.id:
             await self._forget(expected)
         self._on_ready()
-        if old is not None and old != stored.id and await self._provider.retire(old):
-            self._catalog.drop(old)
+        if old is not None and old != stored.id:
+            if not await self._provider.retire(old):
+                return
+            for past in (old, *self._earlier.pop(old, ())):
+                self._catalog.drop(past)
+        await self._forget_setups(stored)
+
+    async def _serve_earlier(self, source: ModelSource, current: Version) -> None:
+        """Let what was acknowledged for earlier versions run, if they only counted what the model had written."""
+        stored = await self._store.list_versions(current.model)
+        async with self._digesting:
+            found = await anyio.to_thread.run_sync(earlier_versions, source, current, stored, self._digests)
+        for version in found:
+            self._catalog.also(version)
+            self._provider.serve_also(version.id, current.id)
+        self._earlier[current.id] = tuple(version.id for version in found)
+        if found:
+            _log.info(
+                "%s: %d earlier versions were this source and what the model wrote into its folder; %s runs for them",
+                current.model,
+                len(found),
+                current.id[:12],
+            )
+
+    async def _forget_setups(self, current: Version) -> None:
+        """What setups of other versions left is of no use any more."""
+        if self._places is None:
+            return
+        layers, versions = self._places.layers, await self._store.list_versions(current.model)
+        others = [version.id for version in versions if version.id != current.id]
+        await anyio.to_thread.run_sync(lambda: [layers.clear(other, in_use=False) for other in others])
 
     async def _fail(self, item: Wanted, error: str, reason: str) -> None:
         """The model cannot be used as it is; what waits for a version that was expected fails with it."""
@@ -248,7 +283,7 @@ class ModelLoader:
     async def _described(self, item: Wanted, source: ModelSource, digest: str) -> Version:
         schema = await self._known_schema(source, digest)
         if schema is None:
-            schema = (await inspect(source, environ=self._environ)).openapi_schema
+            schema = (await inspect(source, environ=self._environ, places=self._places)).openapi_schema
         return await self._version(item, source, digest, schema)
 
     async def _version(self, item: Wanted, source: ModelSource, digest: str, schema: bytes) -> Version:
@@ -259,6 +294,7 @@ class ModelLoader:
             openapi_schema=schema,
             source_digest=digest,
             run_timeout_seconds=source.run_timeout_seconds,
+            counts_written=self._places is not None and self._places.found.way == "off",
         )
 
     async def _id(self, source: ModelSource, digest: str, schema: bytes) -> str:

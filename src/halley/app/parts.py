@@ -1,5 +1,6 @@
 """Builds the parts and connects them. No part looks for another: each is handed what it needs."""
 
+import logging
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -7,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from anyio import to_thread
+
 from halley.api.application import Api, build_api
 from halley.app.models import ModelLoader
-from halley.app.replicas import log_lines, replica_rows
+from halley.app.replicas import clear_setup, log_lines, replica_rows
 from halley.app.webhooks import WebhookOffice
 from halley.assets.files import Files
 from halley.assets.inputs import InputStager
@@ -40,6 +43,8 @@ from halley.replicas.digest import DigestCache
 from halley.replicas.environments.environments import open_environments
 from halley.replicas.host import ReplicaRules
 from halley.replicas.own_log import LogRules, OwnLogs
+from halley.replicas.places import Places, find_way
+from halley.replicas.setup_layers import SetupLayers
 from halley.replicas.workspace import RunFolders, scratch_folder
 from halley.retention.periods import Periods
 from halley.retention.service import Retention
@@ -48,6 +53,8 @@ from halley.store.secrets import load_secrets
 from halley.store.sqlite.store import SqliteStore
 from halley.web.pages import Pages
 from halley.webhooks.service import Webhooks
+
+_log = logging.getLogger(__name__)
 
 DATABASE_NAME: Final = "halley.db"
 
@@ -116,6 +123,7 @@ async def build(
         catalog = Catalog(store)
         periods = Periods(settings=settings.retention, model_settings=settings.models, keys=store, models=store)
         await periods.refresh()
+        places = await _open_places(settings, scratch, environ, clock)
         environments = open_environments(settings, clock=clock, environ=environ)
         stack.push_async_callback(environments.close)
         await environments.sweep()
@@ -137,6 +145,7 @@ async def build(
                 ),
                 budget_bytes=settings.memory.budget_bytes,
                 environments=environments,
+                places=places,
             )
         )
         running = Running(clock)
@@ -162,7 +171,9 @@ async def build(
             queue=store,
             provider=provider,
             stager=stager,
-            keeper=OutputKeeper(shelf=shelf, roots=[scratch, Path(tempfile.gettempdir()), *model_folders]),
+            keeper=OutputKeeper(
+                shelf=shelf, roots=[scratch, places.layers.folder, Path(tempfile.gettempdir()), *model_folders]
+            ),
             workspace=workspace,
             catalog=catalog,
             bus=bus,
@@ -222,6 +233,7 @@ async def build(
             pages=Pages(),
             replicas=lambda: replica_rows(provider, catalog),
             own_log=lambda model, after: log_lines(own_logs, model, after),
+            clear_setup=lambda model: clear_setup(places, provider, store, model),
             webhooks=office.desk,
             why_starting=provider.why_starting,
             download_secret=links.files_secret,
@@ -241,6 +253,7 @@ async def build(
             environ=environ,
             digests=DigestCache(settings.data / "digests.json"),
             environments=environments,
+            places=places,
             on_ready=dispatcher.look,
             on_broken=dispatcher.broken,
         )
@@ -261,6 +274,16 @@ async def build(
             clock=clock,
             store=store,
         )
+
+
+async def _open_places(settings: Settings, scratch: Path, environ: Mapping[str, str], clock: Clock) -> Places:
+    isolation = settings.isolation
+    found = await to_thread.run_sync(find_way, isolation, scratch)
+    _log.info("model processes are kept apart: %s", found.words())
+    layers = SetupLayers(isolation.folder or settings.data / "setup", limit_bytes=isolation.setup_bytes)
+    await to_thread.run_sync(layers.sweep, clock.now())
+    keep = [settings.data, layers.folder, settings.environments.folder or settings.data / "envs"]
+    return Places(found, scratch, environ=environ, share=isolation.share, keep=keep, layers=layers)
 
 
 def _faults(catalog: Catalog, store: SqliteStore) -> dict[str, str]:

@@ -3,11 +3,15 @@
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from anyio import to_thread
+
 from halley.api import wire
 from halley.clock import rfc3339
 from halley.models.catalog import Catalog
+from halley.models.ports import ModelStore
 from halley.providers.local import LocalProvider
 from halley.replicas.own_log import OwnLogs
+from halley.replicas.places import Places
 from halley.replicas.pool import Doing, PoolState
 
 
@@ -27,6 +31,16 @@ def log_lines(logs: OwnLogs, model: str, after: int) -> Sequence[wire.LogLine]:
     ]
 
 
+async def clear_setup(places: Places, provider: LocalProvider, store: ModelStore, model: str) -> int | None:
+    """Forget what setups of all versions of the model left. Their bytes; None if there were none."""
+    cleared = [
+        await to_thread.run_sync(lambda vid=version.id: places.layers.clear(vid, in_use=provider.is_loaded(vid)))  # type: ignore[misc]
+        for version in await store.list_versions(model)
+    ]
+    sizes = [size for size in cleared if size is not None]
+    return sum(sizes) if sizes else None
+
+
 def _rows(state: PoolState, fault: str | None) -> Iterator[wire.Replica]:
     warning = None if fault is None else f"its files were changed and cannot be loaded anew: {fault}"
     for replica in state.replicas:
@@ -43,6 +57,8 @@ def _rows(state: PoolState, fault: str | None) -> Iterator[wire.Replica]:
             slots=replica.slots,
             busy_slots=replica.running,
             uptime_seconds=round(replica.uptime_seconds, 3),
+            isolation=None if replica.way is None else replica.way.way,
+            isolation_reason=(replica.way.why or None) if replica.way is not None else None,
             last_exit_reason=state.exit_reason,
             last_exit=state.exit_text,
         )
@@ -81,6 +97,8 @@ def _without_process(
         slots=0,
         busy_slots=0,
         uptime_seconds=None,
+        isolation=None,
+        isolation_reason=None,
         last_exit_reason=last_exit_reason,
         last_exit=last_exit,
     )

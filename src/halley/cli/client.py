@@ -217,6 +217,12 @@ class Client:
         lines = list(self.pages(f"{path}?after={after}"))
         return [line for line in lines if str(line.get("version", "")).startswith(ref.version or "")]
 
+    def clear_setup(self, ref: ModelRef) -> int | None:
+        """Have a server forget what a model's setup left: an extension of Halley, for admin keys. The bytes."""
+        path = f"/replicas/{_segment(ref.owner or '')}/{_segment(ref.name or '')}/setup"
+        answer = self.call("DELETE", path)
+        return answer.get("cleared_bytes") if isinstance(answer, dict) else None
+
     def upload(self, path: Path) -> str:
         """Upload a file and give its URL; as `upload_file`."""
         return str(self.upload_file(path)["urls"]["get"])

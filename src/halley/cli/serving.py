@@ -122,7 +122,15 @@ def _private_flags(config: Path | None, environ: Mapping[str, str]) -> dict[str,
     kept = settings_from(config, {}, environ)  # environments outlive the command: the next one finds them
     folder = kept.environments.folder or kept.data / "envs"
     plain = {"tls.local": False, "tls.cert": "none", "tls.key": "none"}
-    return {"environments.folder": folder, "server.host": "127.0.0.1", "server.port": 0, "demo": False, **plain}
+    setups = kept.isolation.folder or kept.data / "setup"
+    return {
+        "environments.folder": folder,
+        "isolation.folder": setups,
+        "server.host": "127.0.0.1",
+        "server.port": 0,
+        "demo": False,
+        **plain,
+    }
 
 
 def _serve_privately(settings: Settings, paths: list[Path], environ: Mapping[str, str]) -> int:

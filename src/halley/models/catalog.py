@@ -90,6 +90,10 @@ class Catalog:
         self._unstored[model.full_name] = model
         self.faults.pop(model.full_name, None)
 
+    def also(self, version: Version) -> None:
+        """An earlier version of a model can be asked for by its id: it is the source that runs."""
+        self._runnable.setdefault(version.id, Runnable(version))
+
     def report_fault(self, model: Model, reason: str) -> None:
         """The model's files cannot be used. If an older version of it runs here, that one goes on."""
         self.faults[model.full_name] = reason

@@ -41,6 +41,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     source_digest: str = ""  # finds the version again when the folder did not change
     provider: str = "local"
     run_timeout_seconds: float | None = None  # None: the server's default
+    counts_written: bool = False  # the source digest may count what the model itself wrote into its folder
 
     @property
     def is_described(self) -> bool:

@@ -15,6 +15,7 @@ from halley.replicas.environments.environments import Environments
 from halley.replicas.host import Host, OwnLog, ReplicaRules
 from halley.replicas.loading import ModelSource
 from halley.replicas.memory import used_of
+from halley.replicas.places import Places
 from halley.replicas.pool import OnBroken, OnRoom, Pool, PoolState
 from halley.replicas.residence import Measure, Residence
 from halley.replicas.run import Run
@@ -46,15 +47,17 @@ class LocalProvider:
         measure: Measure = used_of,
         find_devices: FindDevices | None = None,
         environments: Environments | None = None,
+        places: Places | None = None,
     ) -> None:
         """`environ` is the server's; only an allow-list of it is passed on.
 
         `budget_bytes` is for all replicas together. `measure` and `find_devices` are this machine's, if not given.
         """
-        self._host = Host(clock=clock, environ=environ, rules=rules, own_log=own_log)
+        self._host = Host(clock=clock, environ=environ, rules=rules, own_log=own_log, places=places)
         devices = Devices(find_devices or nvidia_smi(environ))
         self._residence = Residence(self._host, devices, budget_bytes=budget_bytes, measure=measure)
         self._pools: dict[str, Pool] = {}
+        self._same_as: dict[str, str] = {}  # earlier versions, by the one that runs for them
         self._runs: dict[str, tuple[Pool, Run]] = {}
         self._environments = environments
         self._preparing: set[str] = set()  # versions whose environment is being built
@@ -81,6 +84,7 @@ class LocalProvider:
 
     def add(self, version: str, source: ModelSource) -> None:
         """Serve this version from now on; nothing is started yet. Adding it again changes nothing."""
+        self._same_as.pop(version, None)
         pool = self._pools.get(version)
         if pool is not None:
             pool.revive()
@@ -89,8 +93,16 @@ class LocalProvider:
                 version, source, self._host, self._residence, on_room=self._tell_room, on_broken=self._tell_broken
             )
 
+    def serve_also(self, earlier: str, version: str) -> None:
+        """Run what asks for an earlier version in the processes of this one, until that is removed."""
+        if earlier not in self._pools:
+            self._same_as[earlier] = version
+
     async def remove(self, version: str) -> None:
         """Serve it no longer; what runs is finished if it is quick, else ended with the reason `worker_lost`."""
+        self._same_as = {
+            earlier: served for earlier, served in self._same_as.items() if version not in {earlier, served}
+        }
         pool = self._pools.pop(version, None)
         if pool is not None:
             await pool.close()
@@ -125,7 +137,7 @@ class LocalProvider:
 
     def why_starting(self, version: str) -> str | None:
         """What predictions of this version wait for, if it is more than their turn."""
-        pool = self._pools.get(version)
+        pool = self._pool(version)
         if pool is None:
             return None
         why = self._why_building(pool)
@@ -134,29 +146,29 @@ class LocalProvider:
     # dispatch.ports.Provider
 
     def free_slots(self, version: str) -> int:
-        pool = self._pools.get(version)
+        pool = self._pool(version)
         return pool.free_slots if pool is not None else 0
 
     def want(self, version: str, *, alone: bool = False) -> None:
-        pool = self._pools.get(version)
+        pool = self._pool(version)
         if pool is not None:
-            if self._is_prepared(version, pool):
+            if self._is_prepared(pool.version, pool):
                 pool.want(alone=alone)
             return
         text = f"The version {version} is not served on this machine (any more)."
         asyncio.get_running_loop().call_soon(self._on_broken, version, text, "version_unavailable")
 
     def take_slot(self, version: str, *, alone: bool = False) -> bool:
-        pool = self._pools.get(version)
+        pool = self._pool(version)
         return pool is not None and (pool.take_alone() if alone else pool.take())
 
     def drop_slot(self, version: str, *, alone: bool = False) -> None:
-        pool = self._pools.get(version)
+        pool = self._pool(version)
         if pool is not None:
             pool.drop(alone=alone)
 
     async def submit(self, work: Work) -> str:
-        pool = self._pools.get(work.version)
+        pool = self._pool(work.version)
         if pool is None:
             raise Overloaded(f"The version {work.version} is not served on this machine (any more).")
         run = pool.begin(work)
@@ -224,10 +236,18 @@ class LocalProvider:
     # two steps, because whoever listens may come after the first pool
 
     def _tell_room(self, version: str) -> None:
-        self._on_room(version)
+        for name in self._names_of(version):
+            self._on_room(name)
 
     def _tell_broken(self, version: str, error: str, reason: str) -> None:
-        self._on_broken(version, error, reason)
+        for name in self._names_of(version):
+            self._on_broken(name, error, reason)
+
+    def _names_of(self, version: str) -> list[str]:
+        return [version, *(earlier for earlier, served in self._same_as.items() if served == version)]
+
+    def _pool(self, version: str) -> Pool | None:
+        return self._pools.get(self._same_as.get(version, version))
 
 
 def _not_listening(*_: str) -> None:

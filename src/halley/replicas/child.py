@@ -3,7 +3,6 @@
 import asyncio
 import os
 import resource
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +18,7 @@ from halley.replicas.channel import Channel
 from halley.replicas.endings import Exit
 from halley.replicas.loading import ModelSource
 from halley.replicas.memory import descendants
+from halley.replicas.places import Place
 from halley.replicas.slate import Left, Slate
 from halley.replicas.workspace import delete_folder
 
@@ -88,8 +88,11 @@ class Child:
         environ: Mapping[str, str],
         mode: Literal["serve", "inspect", "train"],
         answered: Callable[[bytes], None] = _ignore,
+        place: Place | None = None,
     ) -> None:
-        """Start it; `answered` gets its frames on CONTROL, which are pongs.
+        """Start it, in the place that is now its own; without one in the model's folder.
+
+        `answered` gets its frames on CONTROL, which are pongs.
 
         The kernel kills it when the thread that starts it ends: call this in the main thread.
 
@@ -99,16 +102,19 @@ class Child:
         self._loop = asyncio.get_running_loop()
         self._listener = listener
         self._last_words = bytearray()
-        self._scratch = tempfile.mkdtemp(prefix="replica-", dir=environ.get("TMPDIR"))
+        self._scratch = (
+            Path(tempfile.mkdtemp(prefix="replica-", dir=environ.get("TMPDIR"))) if place is None else place.folder
+        )
+        temporary = {"TMPDIR": str(self._scratch if place is None else place.temporary)}
         self._slate = Slate()
         ours, theirs = zip(socket.socketpair(), socket.socketpair(), strict=True)
         self._words, words = os.pipe()
         passed = (*(sock.fileno() for sock in theirs), *self._slate.theirs)
         try:
             self._process = subprocess.Popen(
-                _arguments(source, mode, *passed),
+                _arguments(source, mode, place, *passed),
                 cwd=source.folder,
-                env=child_environment({**environ, "TMPDIR": self._scratch}, source),
+                env=child_environment({**environ, **temporary}, source),
                 stdin=subprocess.DEVNULL,
                 stdout=words,
                 stderr=words,
@@ -119,7 +125,7 @@ class Child:
             self._pidfd = os.pidfd_open(self.pid)
         except OSError:
             os.close(self._words)
-            shutil.rmtree(self._scratch)
+            delete_folder(self._scratch)
             self._slate.close()
             for sock in ours:
                 sock.close()
@@ -227,11 +233,11 @@ class Child:
         self._data.close()
         self._control.close()
         # in a thread: nobody knows how much a model has left there
-        self._loop.run_in_executor(None, delete_folder, Path(self._scratch))
+        self._loop.run_in_executor(None, delete_folder, self._scratch)
         self.gone.set_result(None)
 
 
-def _arguments(source: ModelSource, mode: str, data: int, control: int, *output: int) -> list[str]:
+def _arguments(source: ModelSource, mode: str, place: Place | None, data: int, control: int, *output: int) -> list[str]:
     # `environment` goes by the process's environment: arguments are visible to every user of the machine
     config: dict[str, object] = {
         "folder": str(source.folder),
@@ -241,6 +247,7 @@ def _arguments(source: ModelSource, mode: str, data: int, control: int, *output:
         "environment": {},
         "parent_pid": os.getpid(),
         "memory_limit_bytes": source.memory_limit_bytes,
+        "place": None if place is None else place.config,
     }
     words = ["--data", str(data), "--control", str(control), "--output", ",".join(map(str, output)), "--mode", mode]
     return [source.python, "-X", "utf8", str(RUNNER), *words, "--config", msgspec.json.encode(config).decode()]

@@ -6,7 +6,7 @@ Source: design section 5, last paragraph.
 import hashlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,15 @@ _SKIPPED: Final = frozenset({
 _RESULTS: Final = "outputs"  # at the top of the folder only: deeper it may be a package of that name
 _PROJECT: Final = ("pyproject.toml", "setup.py")  # a folder with one of these may be built in place by pip
 _ENVIRONMENT_MARK: Final = "pyvenv.cfg"  # a folder that holds this is a virtual environment, whatever its name
+
+
+class HashedFile(msgspec.Struct, frozen=True):
+    """One file of a source. `changed_at` in seconds since 1970; `content` is the SHA-256 in hex, or says of a link."""
+
+    relative: str
+    content: str
+    changed_at: float
+    size: int
 
 
 class DigestCache:
@@ -70,14 +79,26 @@ def source_digest(source: ModelSource, cache: DigestCache | None = None) -> str:
     Raises:
         Unusable: a file cannot be read; names it.
     """
-    cache = cache or DigestCache()
-    whole = hashlib.sha256()
+    return joint_digest(hashed_files(source, cache or DigestCache()))
+
+
+def hashed_files(source: ModelSource, cache: DigestCache) -> list[HashedFile]:
+    """The files that `source_digest` counts, each with its own digest. Blocks while it reads the folder.
+
+    Raises:
+        Unusable: a file cannot be read; names it.
+    """
     try:
-        for relative, path in _files(source):
-            content = cache.digest(path) if path.is_file() else f"link to {path.readlink()}"
-            whole.update(msgspec.json.encode([os.fsencode(relative), content]))
+        return [_hashed(relative, path, cache) for relative, path in _files(source)]
     except OSError as error:
         raise Unusable(f"The model {source.name} cannot be read: {error}.") from error
+
+
+def joint_digest(files: Iterable[HashedFile]) -> str:
+    """SHA-256 over the names and digests, in the order of the names."""
+    whole = hashlib.sha256()
+    for file in sorted(files, key=lambda file: file.relative):
+        whole.update(msgspec.json.encode([os.fsencode(file.relative), file.content]))
     return whole.hexdigest()
 
 
@@ -94,6 +115,12 @@ def version_id(source_digest: str, schema: bytes | None, environment: str | None
     known = b"" if schema is None else msgspec.json.encode(msgspec.json.decode(schema), order="sorted")
     parts = [source_digest, hashlib.sha256(known).hexdigest(), environment or environment_tag()]
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+
+def _hashed(relative: str, path: Path, cache: DigestCache) -> HashedFile:
+    content = cache.digest(path) if path.is_file() else f"link to {path.readlink()}"
+    stat = path.lstat()
+    return HashedFile(relative=relative, content=content, changed_at=stat.st_mtime, size=stat.st_size)
 
 
 def _files(source: ModelSource) -> list[tuple[str, Path]]:

@@ -22,6 +22,9 @@ class Hello(Frame):
     v: int
     python: str = ""
     pid: int = 0
+    way: Literal["isolated", "plain", "off"] = "off"
+    """How the process is kept apart from others; `why` if it is not as the server wanted."""
+    why: str = ""
 
 
 class Described(Frame):

@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from halley.clock import Clock
+from halley.replicas.places import Places
 
 
 class ReplicaRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,11 +64,13 @@ class Host:
         environ: Mapping[str, str],
         rules: ReplicaRules | None = None,
         own_log: OwnLog | None = None,
+        places: Places | None = None,
     ) -> None:
         self.clock: Final = clock
         self.environ: Final = environ
         self.rules: Final = rules or ReplicaRules()
         self.own_log: Final = own_log or _NobodyReads()
+        self.places: Final = places  # None: models run in their own folders
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

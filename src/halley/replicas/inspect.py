@@ -15,6 +15,7 @@ from halley.replicas import endings, frames
 from halley.replicas.child import Child
 from halley.replicas.endings import Exit
 from halley.replicas.loading import ModelSource, load_source
+from halley.replicas.places import Places
 from halley.replicas.slate import Left
 from halley.settings import process_environ
 
@@ -34,7 +35,11 @@ class Inspected(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def inspect(
-    source: ModelSource, *, environ: Mapping[str, str], deadline_seconds: float = DEADLINE_SECONDS
+    source: ModelSource,
+    *,
+    environ: Mapping[str, str],
+    places: Places | None = None,
+    deadline_seconds: float = DEADLINE_SECONDS,
 ) -> Inspected:
     """Find the model's schema. Import time of the model, up to the deadline; the caller caches it by source digest.
 
@@ -43,7 +48,7 @@ async def inspect(
     """
     if source.openapi_schema is not None:
         return _from_document(source, source.openapi_schema)
-    return await _Inspection(source, environ).result(deadline_seconds)
+    return await _Inspection(source, environ, places).result(deadline_seconds)
 
 
 def inspect_folder(path: Path, *, environ: Mapping[str, str] | None = None) -> Inspected:
@@ -58,7 +63,7 @@ def inspect_folder(path: Path, *, environ: Mapping[str, str] | None = None) -> I
 class _Inspection:
     """One child in inspect mode. Fulfils `child.Listener`."""
 
-    def __init__(self, source: ModelSource, environ: Mapping[str, str]) -> None:
+    def __init__(self, source: ModelSource, environ: Mapping[str, str], places: Places | None) -> None:
         self._source = source
         self._said = ""
         self._heard = 0  # characters of it, also those that are dropped
@@ -66,7 +71,8 @@ class _Inspection:
         self._fault: str | None = None
         self._how = Exit(code=0)
         try:
-            self._child = Child(source, self, environ=environ, mode="inspect")
+            place = None if places is None else places.make(source)
+            self._child = Child(source, self, environ=environ, mode="inspect", place=place)
         except OSError as error:
             raise Unusable(f"The model {source.name} cannot be started with {source.python}: {error}.") from error
 

@@ -13,6 +13,7 @@ from halley.replicas.alone import Alone
 from halley.replicas.endings import End
 from halley.replicas.host import Host
 from halley.replicas.loading import ModelSource
+from halley.replicas.places import Found
 from halley.replicas.replica import Replica, State
 from halley.replicas.residence import Never, Residence, Wait
 from halley.replicas.run import Run
@@ -38,6 +39,7 @@ class ReplicaState(msgspec.Struct, frozen=True, kw_only=True):
     slots: int
     running: int
     uptime_seconds: float
+    way: Found | None = None  # how it is kept apart; None: it has not said so yet
 
 
 class PoolState(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +93,7 @@ class Pool:
         self._closed = False
         self._retired = False
         self._gives_way = False
+        self._waits_for_first = False  # the others are set up after the first, with the files that it leaves
         self._waits: str | None = None
         self._failures = 0  # in a row
         self._retry_at = 0.0
@@ -142,7 +145,7 @@ class Pool:
         if self._closed or self._retired or self._gives_way or self._retry is not None:
             return
         present = sum(replica.state is not State.STOPPING for replica in self._replicas)
-        for _ in range(self.source.replicas - present):
+        for _ in range(self._may_be_present() - present):
             pause = self._retry_at - self._host.clock.monotonic()
             if pause > 0:
                 self._residence.forget(self)
@@ -284,6 +287,9 @@ class Pool:
         self.idle_since = self._host.clock.monotonic()
         self._residence.loaded(self, replica)
         self._tell_room()
+        if self._waits_for_first:
+            self._waits_for_first = False
+            self.load()
 
     def slot_freed(self) -> None:
         self._failures = 0
@@ -315,6 +321,14 @@ class Pool:
             self.load()
 
     # what follows from it
+
+    def _may_be_present(self) -> int:
+        """How many processes there may be now: the first setup of a version runs alone."""
+        places, wanted = self._host.places, self.source.replicas
+        if wanted == 1 or places is None or any(replica.state is State.READY for replica in self._replicas):
+            return wanted
+        self._waits_for_first = not places.knows_setup(self.version)
+        return 1 if self._waits_for_first else wanted
 
     def _start_one(self) -> bool:
         """Whether it makes sense to go on with the next."""
@@ -395,4 +409,5 @@ class Pool:
             slots=replica.slots,
             running=len(replica.runs),
             uptime_seconds=self._host.clock.monotonic() - replica.started_at,
+            way=replica.way,
         )

@@ -17,6 +17,7 @@ from halley.replicas.endings import End, Exit
 from halley.replicas.host import Host, Origin
 from halley.replicas.loading import ModelSource
 from halley.replicas.memory import used_bytes
+from halley.replicas.places import Found
 from halley.replicas.run import Run
 from halley.replicas.slate import Left
 
@@ -86,7 +87,9 @@ class Replica:
         self._has_healthcheck = False
         self._ping: tuple[int, float] | None = None  # `ended_well` and the time when it was asked and did not answer
         started = source if device is None else _on_device(source, device)
-        self._child = Child(started, self, environ=host.environ, mode="serve", answered=self._answered)
+        self.way: Found | None = None  # until it has said in which it works
+        place = None if host.places is None else host.places.make(started, version)
+        self._child = Child(started, self, environ=host.environ, mode="serve", answered=self._answered, place=place)
         self._origin: Final = Origin(model=source.name, version=version, pid=self._child.pid)
         timeout = source.setup_timeout_seconds or host.rules.setup_timeout_seconds
         self._own_tasks = [host.later(timeout, lambda: self._setup_too_long(timeout))]
@@ -217,7 +220,9 @@ class Replica:
                 raise ValueError(f"it speaks version {version}, we speak {frames.PROTOCOL}")
             case frames.Described():
                 self._has_healthcheck = frame.healthcheck
-            case frames.Hello() | frames.Output() | frames.Metric():
+            case frames.Hello():
+                self._learn_way(frame)
+            case frames.Output() | frames.Metric():
                 pass  # the rest is about a run that we gave up
             case _:
                 assert_never(frame)
@@ -284,6 +289,13 @@ class Replica:
         if self._busy is not None and not self.runs:
             self._busy.clear()
         self._keeper.slot_freed()
+
+    def _learn_way(self, hello: frames.Hello) -> None:
+        wanted = None if self._host.places is None else self._host.places.found
+        why = hello.why or (wanted.why if wanted is not None and wanted.way == hello.way else "")
+        self.way = Found(way=hello.way, why=why)
+        if hello.why:
+            _log.warning("%s is not isolated: %s", self.source.name, hello.why)
 
     def _logged(self, prediction_id: str | None, text: str) -> None:
         run = self.runs.get(prediction_id) if prediction_id is not None else None

@@ -59,7 +59,9 @@ def scratch_folder(path: Path) -> Iterator[Path]:
 def delete_folder(folder: Path) -> None:
     """Delete a folder, or whatever a model has put in the place of one."""
 
-    def insist(_function: object, path: str, error: object) -> None:
+    def insist(_function: object, path: str, error: tuple[type[BaseException], BaseException, object]) -> None:
+        if isinstance(error[1], FileNotFoundError):
+            return  # somebody else deletes it as well
         try:
             Path(path).parent.chmod(0o700)  # a folder that a model has closed
             if Path(path).is_dir() and not Path(path).is_symlink():

@@ -39,12 +39,14 @@ def _start() -> None:
     # words that a model may use itself. What stays is the folder that holds `cog` and nothing else.
     own = sys.path[0]
     importlib.import_module("_halley_runner.keeper").keep(config.get("parent_pid"), control, [data, *output])
+    # before any thread, and before a file of the model is looked at
+    place = importlib.import_module("_halley_runner.places").enter(config)
     sys.path.insert(1, own + "/path")
     main = importlib.import_module("_halley_runner.main")
     sys.path.remove(own)
     sys.path[1:1] = theirs  # behind the folder that holds `cog`
     sys.argv = [sys.argv[0]]
-    sys.exit(main.main(own, data, control, output, options["--mode"], config))
+    sys.exit(main.main(own, data, control, output, options["--mode"], config, place))
 
 
 if __name__ == "__main__":

@@ -151,6 +151,15 @@ class Environments(Part, frozen=True, kw_only=True):
     max_bytes: Positive | None = 50 * 2**30
 
 
+class Isolation(Part, frozen=True, kw_only=True):
+    """How the processes of models are kept apart. `isolation = "plain"` is short for its mode."""
+
+    mode: Literal["auto", "plain", "off"] = "auto"
+    share: tuple[str, ...] = ("/tmp/.X11-unix", "/tmp/nvidia-mps")  # noqa: S108 - seen by all replicas as they are
+    folder: Path | None = None  # what setups left; None: `setup` in the data folder
+    setup_bytes: Positive = 100 * 2**30  # most that one version's setup may leave for the next
+
+
 class Egress(Part, frozen=True, kw_only=True):
     """The only door out: which private addresses are open, and how far a request may go."""
 
@@ -214,6 +223,7 @@ class Settings(Part, frozen=True, kw_only=True):
     runs: Runs = Runs()
     memory: Memory = Memory()
     environments: Environments = Environments()
+    isolation: Isolation = Isolation()
     egress: Egress = Egress()
     retention: Retention = Retention()
     webhooks: Webhooks = Webhooks()

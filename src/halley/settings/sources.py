@@ -13,7 +13,10 @@ from halley.settings.names import SECRET_NAMES, groups, is_model, leaves, unknow
 from halley.settings.shapes import SettingsError
 
 _FLAGS: Final = {"tls.cert": "tls-cert", "tls.key": "tls-key", "tls.local": "tls"}  # not named by their last word
-_SHORT: Final = {"retention": "retention.api"}  # a table that may be given as one value, and what that one means
+_SHORT: Final = {
+    "isolation": "isolation.mode",
+    "retention": "retention.api",
+}  # a table that may be given as one value, and what that one means
 CLIENT_NAMES: Final = frozenset({"HALLEY_SERVER", "HALLEY_TOKEN", "HALLEY_PROFILE", "HALLEY_CONFIG"})
 
 

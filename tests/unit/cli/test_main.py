@@ -80,7 +80,7 @@ def test_the_tree_is_the_manuals():
     assert tree == {
         "demo": [], "serve": [], "run": [], "env": [], "init": [], "check": [], "version": [], "help": [], "ps": [],
         "predictions": ["cancel", "delete-data", "list", "logs", "show", "watch"],
-        "models": ["list", "logs", "schema", "show"],
+        "models": ["clear-setup", "list", "logs", "schema", "show"],
         "files": ["delete", "download", "list", "upload"],
         "keys": ["create", "list", "revoke", "set"],
         "webhooks": ["deliveries", "listen", "resend", "secret", "verify"],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from halley.replicas.environments.environments import Environments
     from halley.replicas.inspect import Inspected
     from halley.replicas.loading import ModelSource
+    from halley.replicas.places import Found
     from halley.settings import Settings
 
 
@@ -45,7 +48,7 @@ def check(
     screen = Screen(json_only=as_json)
     flags = {"data": data, "environments.env": env, "environments.strict_python": strict_python}
     settings = settings_from(config, flags)
-    found, environment = asyncio.run(_look(path.resolve(), settings, screen, build=build))
+    found, environment, way = asyncio.run(_look(path.resolve(), settings, screen, build=build))
     document = msgspec.json.decode(found.openapi_schema)
     if as_json:
         screen.out_json(
@@ -53,6 +56,7 @@ def check(
                 "ref": found.ref,
                 "schema": document,
                 "environment": msgspec.to_builtins(environment),
+                "isolation": msgspec.to_builtins(way),
                 "warnings": list(found.warnings),
             }
         )
@@ -75,6 +79,7 @@ def check(
     screen.out(f"ENVIRONMENT  {environment.words()}")
     for package in environment.packages:
         screen.out(f"  {package}")
+    screen.out(f"ISOLATION  {way.words()}")
     for warning in found.warnings:
         screen.note(f"warning: {warning}")
 
@@ -98,16 +103,29 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         return f"{own}, {(self.size_bytes or 0) / 1e6:,.0f} MB in {self.folder}"
 
 
-async def _look(path: Path, settings: Settings, screen: Screen, *, build: bool) -> tuple[Inspected, Environment]:
+async def _look(path: Path, settings: Settings, screen: Screen, *, build: bool) -> tuple[Inspected, Environment, Found]:
     from halley.clock import SystemClock
     from halley.errors import Unusable
     from halley.replicas.environments.environments import open_environments
     from halley.replicas.inspect import inspect
     from halley.replicas.loading import load_source
+    from halley.replicas.places import Places, find_way
+    from halley.replicas.setup_layers import SetupLayers
+    from halley.replicas.workspace import delete_folder
     from halley.settings import hide_environ, process_environ
 
     hide_environ()  # what is looked at runs beside us, under the same user
     environ = process_environ()
+    home = Path(tempfile.mkdtemp(prefix="halley-check-", dir=_on_disk_of(settings.data)))
+    way = find_way(settings.isolation, home)
+    places = Places(
+        way,
+        home,
+        environ=environ,
+        share=settings.isolation.share,
+        keep=[home, settings.environments.folder or settings.data / "envs"],
+        layers=SetupLayers(home / "setup", limit_bytes=settings.isolation.setup_bytes),
+    )
     environments = open_environments(settings, clock=SystemClock(), environ=environ)
     try:
         plain = load_source(path)
@@ -117,19 +135,28 @@ async def _look(path: Path, settings: Settings, screen: Screen, *, build: bool) 
             await environments.prepare(source)
         environment = _environment(environments, source)
         if environment.is_built:
-            return await inspect(source, environ=environ), environment
+            return await inspect(source, environ=environ, places=places), environment, way
         try:
-            found = await inspect(plain, environ=environ)
+            found = await inspect(plain, environ=environ, places=places)
         except Unusable as error:
             raise Unusable(
                 f"{error}\nThe environment that it asks for is not built yet, so this was Halley's own Python:"
                 " try again with --build."
             ) from error
-        return msgspec.structs.replace(
-            found, warnings=(*source.warnings, *found.warnings[len(plain.warnings) :])
-        ), environment
+        return (
+            msgspec.structs.replace(found, warnings=(*source.warnings, *found.warnings[len(plain.warnings) :])),
+            environment,
+            way,
+        )
     finally:
         await environments.close()
+        delete_folder(home)
+
+
+def _on_disk_of(data: Path) -> Path | None:
+    """A folder that is on the disk where the data is or will be, and can be written to; None: any."""
+    nearest = next((folder for folder in (data, *data.parents) if folder.is_dir()), None)
+    return nearest if nearest is not None and os.access(nearest, os.W_OK) else None
 
 
 def _environment(environments: Environments, source: ModelSource) -> Environment:

@@ -137,6 +137,48 @@ def logs(
                 found = more
 
 
+@app.command("clear-setup")
+def clear_setup(
+    model: ModelArgument,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Forget the files that a model's setup() left, so that its next process is set up from nothing (admin).
+
+    Processes that run keep their files.
+
+    \b
+    Example:
+      halley models clear-setup acme/painter
+    """
+    from halley.cli.client import parse_model_ref
+    from halley.cli.failures import ServerRefused, UsageProblem
+    from halley.cli.session import connect
+    from halley.cli.suggesting import no_such_model
+
+    ref = parse_model_ref(model)
+    if ref.model is None or ref.version:
+        raise UsageProblem(f"{model!r} does not name a model.", hint="Write owner/name.")
+    screen = Screen(json_only=as_json)
+    with connect(server, token, profile) as client:
+        try:
+            size = client.clear_setup(ref)
+        except ServerRefused as refused:
+            if refused.status != 404:
+                raise
+            raise no_such_model(client, ref) from refused
+    if as_json:
+        screen.out_json({"model": model, "cleared_bytes": size})
+    elif size is None:
+        screen.note(f"Setup of {model} has left no files.")
+    else:
+        screen.note(
+            f"Cleared {size / 1e6:,.1f} MB that setup of {model} left; its next process is set up from nothing."
+        )
+
+
 def _own_log(client: Client, ref: ModelRef) -> list[dict[str, Any]]:
     from halley.cli.failures import ServerRefused
     from halley.cli.suggesting import no_such_model

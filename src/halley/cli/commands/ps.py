@@ -24,9 +24,16 @@ def ps(
         screen.out_json(found)
         return
     screen.table(
-        ["MODEL", "VERSION", "STATE", "PID", "MEMORY", "DEVICE", "BUSY", "UP", "LAST EXIT"],
+        ["MODEL", "VERSION", "STATE", "PID", "MEMORY", "DEVICE", "BUSY", "UP", "ISOLATION", "LAST EXIT"],
         [_row(replica) for replica in found],
     )
+    reasons = {
+        str(found_one.get("isolation_reason")): str(found_one.get("isolation"))
+        for found_one in found
+        if found_one.get("isolation_reason")
+    }
+    for reason, way in reasons.items():
+        screen.note(f"isolation {way}: {reason}")
     for replica in found:
         if replica.get("reason"):
             screen.note(f"{replica['model']}: {str(replica['reason']).splitlines()[0]}")
@@ -43,6 +50,7 @@ def _row(replica: dict[str, Any]) -> list[str]:
         str(replica.get("device") or "-"),
         f"{replica.get('busy_slots')}/{replica.get('slots')}" if has_process else "-",
         uptime(replica.get("uptime_seconds")),
+        str(replica.get("isolation") or "-"),
         str(replica.get("last_exit_reason") or "-").replace("_", " "),
     ]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import traceback
 from os import sep
 from os.path import dirname, realpath
-from typing import Any, Optional
+from typing import Any, List, Optional, Tuple
 
 OWN = dirname(dirname(realpath(__file__)))
+_shown: List[Tuple[str, str]] = []
 MESSAGE_LIMIT_CHARS = 4000  # the whole of it is in the log
 
 
@@ -35,7 +36,18 @@ def user_traceback(error: BaseException) -> str:
     """The traceback as Python prints it, without the runner's own frames."""
     told = traceback.TracebackException(type(error), error, error.__traceback__)
     _cut(told, set())
-    return "".join(told.format())
+    return _for_people("".join(told.format()))
+
+
+def shown_as(folder: str, original: str) -> None:
+    """The model runs in a copy of its folder: people are told the file that they know."""
+    _shown.append((folder + sep, original + sep))
+
+
+def _for_people(text: str) -> str:
+    for copy, original in _shown:
+        text = text.replace(copy, original)
+    return text
 
 
 def _innermost(error: BaseException, folder: str) -> Optional[str]:

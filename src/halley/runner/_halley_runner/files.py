@@ -67,6 +67,7 @@ def _keep_path(path: str, prediction: Prediction) -> str:
     target = _new_place(prediction, basename(path))
     with open(path, "rb") as source:
         _copy(source, target)
+    prediction.returned[path] = (found.st_ino, found.st_ctime_ns)
     return target
 
 

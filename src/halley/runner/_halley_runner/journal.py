@@ -68,6 +68,12 @@ class Journal:
                 target = self.likeliest()
             self._gather(target, text)
 
+    def log_own(self, text: str) -> None:
+        """Add text to the replica's own log, whatever runs."""
+        if not self.forked:
+            with self._lock:
+                self._gather(self.replica, text)
+
     def likeliest(self) -> Prediction:
         """The owner of what nobody signed: the only running prediction, else the replica."""
         if len(self.running) == 1:

@@ -12,7 +12,7 @@ from typing import Any, Optional, Tuple
 
 import cog.scope
 
-from . import descriptors, streams
+from . import descriptors, faults, streams
 from .control import Control
 from .faults import one_line, user_traceback
 from .finding import load, load_trainer
@@ -21,9 +21,13 @@ from .guard import Guard
 from .health import Health
 from .inputs import Inputs
 from .journal import Journal
+from .layer import NotKept, publish
+from .leftovers import Leftovers
 from .library import load_asyncio
+from .meetings import Meetings
 from .metrics import report
 from .outcome import Endings
+from .places import Place
 from .prediction import Prediction, current
 from .predictor import CannotLoad, Predictor
 from .schema import describe
@@ -41,10 +45,18 @@ class Replica:
     """One process, from its first frame to its exit status."""
 
     def __init__(
-        self, *, data: socket.socket, control: socket.socket, pipe: int, slate: Optional[int], config: Frame
+        self,
+        *,
+        data: socket.socket,
+        control: socket.socket,
+        pipe: int,
+        slate: Optional[int],
+        config: Frame,
+        place: Place,
     ) -> None:
         self._data = data
         self._config = config
+        self._place = place
         self._journal = Journal(data, pipe, Slate(slate))
         self._guard = Guard()
         self._control = Control(control, data, self._guard.ask)
@@ -56,7 +68,14 @@ class Replica:
         journal = self._journal
         journal.tell(
             to_json(
-                {"t": "hello", "v": PROTOCOL_VERSION, "python": "%d.%d.%d" % sys.version_info[:3], "pid": os.getpid()}
+                {
+                    "t": "hello",
+                    "v": PROTOCOL_VERSION,
+                    "python": "%d.%d.%d" % sys.version_info[:3],
+                    "pid": os.getpid(),
+                    "way": self._place.way,
+                    "why": self._place.why,
+                }
             )
         )
         streams.install(self._log)
@@ -80,6 +99,7 @@ class Replica:
             return EXIT_OK
         try:
             handler = self._set_up(predictor)
+            self._keep_setup(mode)
         except BaseException as error:
             self._tell_failure("setup_failed", error)
             return EXIT_SETUP_FAILED
@@ -127,6 +147,14 @@ class Replica:
         self._control.health = Health(healthcheck, self._loop, self._config["folder"])
         return handler
 
+    def _keep_setup(self, mode: str) -> None:
+        if mode != "serve":
+            return
+        try:
+            publish(self._place, self._config.get("place") or {})
+        except NotKept as error:
+            self._journal.log("warning: what setup() wrote is not kept for other processes: %s\n" % error)
+
     def _await(self, result: Any) -> None:
         if not hasattr(result, "__await__"):
             return
@@ -135,7 +163,14 @@ class Replica:
         self._loop.run_until_complete(result)
 
     def _serve(self, predictor: Predictor, handler: Any) -> None:
-        endings = Endings(self._journal, self._config["folder"], returns_nothing=predictor.returns_nothing)
+        own = self._place.own
+        endings = Endings(
+            self._journal,
+            self._config["folder"],
+            returns_nothing=predictor.returns_nothing,
+            leftovers=Leftovers(self._place) if own else None,
+            meetings=Meetings(self._place, self._config["place"].get("meetings")) if own else None,
+        )
         inbox, inputs = Inbox(self._data), Inputs(predictor)
         self._control.serving = self.has_served = True
         if predictor.is_async:
@@ -190,7 +225,7 @@ class Replica:
         self._control.close()
 
 
-def main(own: str, data: int, control: int, output: Tuple[int, ...], mode: str, config: Frame) -> int:
+def main(own: str, data: int, control: int, output: Tuple[int, ...], mode: str, config: Frame, place: Place) -> int:
     """Run the replica. `own` is the folder of `start.py`; the numbers are descriptors.
 
     `output` are both ends of a pipe for descriptors 1 and 2, and memory that outlives us; it may be empty.
@@ -206,7 +241,10 @@ def main(own: str, data: int, control: int, output: Tuple[int, ...], mode: str, 
         pipe=pipe,
         slate=slate,
         config=config,
+        place=place,
     )
+    if place.folder != config.get("source", place.folder):
+        faults.shown_as(place.folder, config["source"])
     replica.start()
     os.environ.update(config.get("environment") or {})
     _prepare_imports(os.path.join(own, "path"), config["folder"])

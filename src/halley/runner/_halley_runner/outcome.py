@@ -11,6 +11,8 @@ from .files import BadOutput
 from .frames import FrameTooLarge, to_json
 from .inputs import BadInput
 from .journal import Journal
+from .leftovers import Leftovers
+from .meetings import Meetings
 from .prediction import Prediction
 from .values import encode
 
@@ -20,10 +22,20 @@ _exit, _clock = os._exit, time.perf_counter  # taken before a model can put some
 class Endings:
     """Sends what predictions produce and how they end; shared by the sync and the async server."""
 
-    def __init__(self, journal: Journal, folder: str, *, returns_nothing: bool) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        folder: str,
+        *,
+        returns_nothing: bool,
+        leftovers: Optional[Leftovers] = None,
+        meetings: Optional[Meetings] = None,
+    ) -> None:
         self._journal = journal
         self._folder = folder
         self._returns_nothing = returns_nothing
+        self._leftovers = leftovers
+        self._meetings = meetings
 
     def output(self, prediction: Prediction, item: Any) -> None:
         """Send one item of an iterator.
@@ -71,6 +83,11 @@ class Endings:
         self._journal.log(told)
         self._fail(prediction, started, one_line(error, self._folder), told)
 
+    def over(self, prediction: Prediction) -> None:
+        """Remove what it left behind, now that its end is told."""
+        if self._leftovers is not None:
+            self._leftovers.end(prediction, self._journal.running.values())
+
     def left(self, prediction: Prediction, started: float, error: BaseException) -> None:
         """End as failed, because the model wanted to leave: the process has others to serve, and lives on."""
         code = getattr(error, "code", None)
@@ -98,4 +115,8 @@ class Endings:
         self._finish(prediction, started, rest)
 
     def _finish(self, prediction: Prediction, started: float, rest: str) -> None:
+        if self._meetings is not None and prediction.returned:
+            for text in self._meetings.look(prediction):
+                self._journal.log(text)
+                self._journal.log_own(text)
         self._journal.finish(prediction, '%s,"predict_time":%.6f' % (rest, _clock() - started))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Any, Dict, List, Optional
+from time import time_ns as _time_ns
+from typing import Any, Dict, List, Optional, Tuple
 
 from .frames import Frame, to_json
 
@@ -15,6 +16,7 @@ class Prediction:
     """What is kept while it runs. `id` is None for the replica itself, which owns unattributed log text."""
 
     __slots__ = (
+        "began",
         "canceled",
         "context",
         "ended",
@@ -27,6 +29,7 @@ class Prediction:
         "kinds",
         "left",
         "n",
+        "returned",
         "said",
         "size",
         "task",
@@ -47,6 +50,10 @@ class Prediction:
         self.size = 0
         """Log text that is waiting to be sent, and its length."""
         self.files = 0
+        self.began = _time_ns()
+        """On the wall, as the times of files are; in ns."""
+        self.returned: Dict[str, Tuple[int, int]] = {}
+        """Files that were copied because it returned them, each with its inode and time of change."""
         self.items = 0
         """How many items of an iterator were sent."""
         self.kinds: Dict[str, str] = {}

@@ -122,6 +122,7 @@ class AsyncServer:
             prediction.task = None  # a circle otherwise, kept until the next garbage collection
             self._running.pop(frame["id"], None)
             self._early.ended(frame["id"])
+            self._endings.over(prediction)
             self._stop_when_done()
 
     def _fail_owner(self, error: BaseException) -> None:

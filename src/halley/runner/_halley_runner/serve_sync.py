@@ -73,6 +73,7 @@ class SyncServer:
         finally:
             self._guard.end()
             current.reset(token)
+            self._endings.over(prediction)
 
     def _run_in_pieces(self, prediction: Prediction, arguments: Any) -> None:
         guard = self._guard

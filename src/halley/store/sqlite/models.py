@@ -32,13 +32,14 @@ _LIST_MODELS: Final = (
 _SET_LATEST: Final = "UPDATE models SET latest_version_id = ?, latest_version_at = ? WHERE owner = ? AND name = ?"
 
 _VERSION_COLUMNS: Final = (
-    "id, owner, name, created_at, cog_version, openapi_schema, source_digest, provider, run_timeout_seconds"
+    "id, owner, name, created_at, cog_version, openapi_schema, source_digest, provider, run_timeout_seconds,"
+    " counts_written"
 )
 _PUT_VERSION: Final = (
-    f"INSERT INTO versions ({_VERSION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    f"INSERT INTO versions ({_VERSION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, name = excluded.name, cog_version = excluded.cog_version,"
     " openapi_schema = excluded.openapi_schema, source_digest = excluded.source_digest, provider = excluded.provider,"
-    " run_timeout_seconds = excluded.run_timeout_seconds"
+    " run_timeout_seconds = excluded.run_timeout_seconds, counts_written = excluded.counts_written"
 )
 _SELECT_VERSION: Final = f"SELECT {_VERSION_COLUMNS} FROM versions WHERE id = ?"
 _VERSION_IDS: Final = "SELECT id FROM versions WHERE owner = ? AND name = ? ORDER BY created_at DESC, id DESC"
@@ -115,6 +116,7 @@ def _put_version(connection: sqlite3.Connection, version: Version) -> Version | 
             version.source_digest,
             version.provider,
             version.run_timeout_seconds,
+            version.counts_written,
         ),
     )
     row = connection.execute(_SELECT_VERSION, (version.id,)).fetchone()
@@ -156,4 +158,5 @@ def _read_version(row: Any) -> Version:
         source_digest=row[6],
         provider=row[7],
         run_timeout_seconds=row[8],
+        counts_written=row[9] == 1,
     )

@@ -64,7 +64,13 @@ class ModelStoreContract(StoreSuite):
         for version_id in (VERSION, OTHER_VERSION):
             maker.clock.advance(10)
             version = self.version(
-                maker, version_id, source_digest="d", cog_version="0.1", provider="cog", run_timeout_seconds=2.5
+                maker,
+                version_id,
+                source_digest="d",
+                cog_version="0.1",
+                provider="cog",
+                run_timeout_seconds=2.5,
+                counts_written=version_id == VERSION,
             )
             assert await store.put_version(version) == version
             assert await store.get_version(version_id) == version
@@ -82,6 +88,9 @@ class ModelStoreContract(StoreSuite):
         first = await store.put_version(self.version(maker))
         maker.clock.advance(10)
         again = await store.put_version(self.version(maker, source_digest="moved"))
+        doubtful = msgspec.structs.replace(again, counts_written=True)
+        assert await store.put_version(doubtful) == doubtful
+        assert await store.put_version(again) == again
         assert again == msgspec.structs.replace(first, source_digest="moved")
         assert await store.get_version(VERSION) == again
 

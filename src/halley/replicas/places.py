@@ -1,0 +1,151 @@
+"""A place of its own for each replica: what it is given, and in which way the system lets it be kept apart.
+
+The runner fills the place, see `_halley_runner/places.py`; here is what it is told.
+"""
+
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from halley.replicas.loading import ModelSource
+from halley.replicas.setup_layers import SetupLayers
+from halley.replicas.workspace import delete_folder
+from halley.settings import Isolation
+
+Way = Literal["isolated", "plain", "off"]
+
+PROBE_SECONDS: Final = 20.0
+_PROBE: Final = Path(__file__).parent.parent / "runner" / "probe.py"
+_TEMPORARY: Final = ("/tmp", "/var/tmp")  # noqa: S108 - the folders that a replica gets its own of
+_CACHES: Final = ("XDG_CACHE_HOME", "HF_HOME", "TORCH_HOME")
+
+_log = logging.getLogger(__name__)
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """In which way replicas are kept apart here, and why not in a better one."""
+
+    way: Way
+    why: str = ""
+
+    def words(self) -> str:
+        """In one line."""
+        return f"{self.way}: {self.why}" if self.why else self.way
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one process. `folder` is its own, on the data's disk, and goes with it."""
+
+    folder: Path
+    config: dict[str, Any]
+
+    @property
+    def temporary(self) -> Path:
+        """For `TMPDIR`."""
+        return self.folder / "tmp"
+
+    def remove(self) -> None:
+        """Delete it with all that is in it. Blocks."""
+        delete_folder(self.folder)
+
+
+class Places:
+    """Makes the places of a server. `root` holds them; `keep` are folders that every model must see as they are."""
+
+    def __init__(
+        self,
+        found: Found,
+        root: Path,
+        *,
+        environ: Mapping[str, str],
+        share: Sequence[str] = (),
+        keep: Sequence[Path] = (),
+        layers: SetupLayers,
+    ) -> None:
+        self.found: Final = found
+        self.layers: Final = layers
+        self._root = root
+        self._share = tuple(share)
+        self._keep = [str(path) for path in keep] + [str(path) for path in _caches(environ)]
+
+    def make(self, source: ModelSource, version: str | None = None) -> Place:
+        """A fresh place for a process of this model; with a `version` what its setup left is found there and kept.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        folder = Path(tempfile.mkdtemp(prefix="replica-", dir=self._root))
+        (folder / "tmp").mkdir(mode=0o700)
+        config: dict[str, Any] = {
+            "way": self.found.way,
+            "folder": str(folder),
+            "keep": [*self._share, *self._keep, *_homes(source)],
+            "private": [path for path in _TEMPORARY if path not in self._share],
+            "meetings": str(self._root),
+        }
+        if source.file is not None:
+            config["single"] = source.file.name
+        if version is not None and self.found.way != "off":
+            config |= self.layers.wanted(version)
+        return Place(folder=folder, config=config)
+
+    def knows_setup(self, version: str) -> bool:
+        """Whether what the setup of this version writes is known, so that several of it may be set up at once."""
+        return self.found.way == "off" or self.layers.is_kept(version)
+
+
+def find_way(isolation: Isolation, folder: Path) -> Found:
+    """Try whether a process of ours can have its own view of the files. `folder` is on the data's disk. Blocks."""
+    if isolation.mode != "auto":
+        return Found(way=isolation.mode, why=f"isolation.mode is {isolation.mode}")
+    if sys.platform != "linux":
+        return Found(way="plain", why="only Linux has namespaces of mounts")
+    home = Path(tempfile.mkdtemp(prefix="probe-", dir=folder))
+    try:
+        fault = _probe(home)
+    finally:
+        delete_folder(home)
+    return Found(way="plain", why=fault) if fault else Found(way="isolated")
+
+
+def _probe(home: Path) -> str:
+    """Why it does not work; empty if the whole chain did."""
+    model, own = home / "model", home / "own"
+    for path in (model, own):
+        path.mkdir()
+    (model / "predict.py").write_text("")
+    place = {"folder": str(own), "keep": [str(home)], "private": list(_TEMPORARY)}
+    command = [sys.executable, "-I", "-S", str(_PROBE), json.dumps({"place": place, "folder": str(model)})]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, timeout=PROBE_SECONDS, check=False, text=True, errors="replace"
+        )
+    except subprocess.TimeoutExpired:
+        return f"trying it took longer than {PROBE_SECONDS:g} s"
+    except OSError as error:
+        return f"it could not be tried: {error}"
+    if done.returncode != 0:
+        return (done.stderr.strip().splitlines() or [f"the trial ended with status {done.returncode}"])[-1][:300]
+    if [path.name for path in model.iterdir()] != ["predict.py"]:
+        return "what a model writes still reaches its folder"
+    return ""
+
+
+def _caches(environ: Mapping[str, str]) -> list[Path]:
+    """Caches of the user, which all models share."""
+    named = [Path(environ[name]) for name in _CACHES if environ.get(name)]
+    home = environ.get("HOME", "/")
+    return [*named, Path(home), Path(home, ".cache")] if home != "/" else named
+
+
+def _homes(source: ModelSource) -> list[str]:
+    """Of the interpreter that runs the model."""
+    python = Path(source.python)
+    return [str(python.parent.parent)] if python.parent.name == "bin" else []

@@ -1,0 +1,73 @@
+"""What setups left behind, by version: kept in the data folder, so that the next processes find it.
+
+`VERSION` is a symbolic link to the folder of the layer, `VERSION.xxxxxxxx`: making the link publishes it, for good and
+at once. A folder that no link names was cut off halfway, or has been cleared.
+"""
+
+import logging
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from halley.replicas.workspace import delete_folder
+
+UNNAMED_SECONDS: Final = 600.0  # another server that shares the folder may be writing it
+
+_log = logging.getLogger(__name__)
+
+
+class SetupLayers:
+    """The layers below one folder. All methods block for a look at the disk, `clear` and `sweep` for a deletion."""
+
+    def __init__(self, folder: Path, *, limit_bytes: int) -> None:
+        self.folder: Final = folder
+        self._limit_bytes = limit_bytes
+
+    def wanted(self, version: str) -> dict[str, Any]:
+        """What the runner is told: the layer to begin with, and where to publish one."""
+        link = self.folder / version
+        told: dict[str, Any] = {"publish": str(link), "limit_bytes": self._limit_bytes}
+        if link.is_dir():
+            told["layer"] = str(link.resolve())
+        return told
+
+    def is_kept(self, version: str) -> bool:
+        """Whether a setup of this version has left its files here, be it none."""
+        return (self.folder / version).is_dir()
+
+    def clear(self, version: str, *, in_use: bool) -> int | None:
+        """Forget what the setup of this version left; its files stay while processes use them, until the next start.
+
+        Returns its size in bytes; None if there is none.
+        """
+        link = self.folder / version
+        if not link.is_symlink():
+            return None
+        try:
+            layer = link.resolve(strict=True)
+            link.unlink()
+        except OSError:
+            return None
+        size = _size(layer)
+        if not in_use:
+            delete_folder(layer)
+        return size
+
+    def sweep(self, now: datetime) -> None:
+        """Delete what no link names. Nothing runs yet."""
+        newest = now.timestamp() - UNNAMED_SECONDS
+        if not self.folder.is_dir():
+            return
+        named = {entry.resolve() for entry in self.folder.iterdir() if entry.is_symlink()}
+        for entry in self.folder.iterdir():
+            with suppress(OSError):
+                if entry.is_symlink():
+                    if not entry.exists():
+                        entry.unlink()
+                elif entry.resolve() not in named and entry.stat().st_mtime < newest:
+                    delete_folder(entry)
+
+
+def _size(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())

@@ -1,0 +1,123 @@
+"""A private view of the file system for one replica: its model's folder and `/tmp` take what it writes for itself.
+
+The model's folder keeps its own path: an overlay lies over it, so that what is written beside `__file__` goes to the
+replica's place as well as what is written to the working directory. What must be seen through is bound through:
+the data folder, environments, caches, what is mounted inside, and what the operator shares. A model that is one file
+runs in a copy instead: the folder that it lies in, perhaps the user's home, is not the model's.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from os.path import exists, isdir, isfile, join, realpath
+from typing import Any, Dict, Iterable, List, Tuple
+
+from . import mounts
+
+
+def enter(place: Dict[str, Any], folder: str) -> None:
+    """Change this process's view. Before any thread, and before the model is imported.
+
+    Raises:
+        OSError: this system or this folder does not allow it; then nothing has changed.
+    """
+    if realpath(folder) == "/":
+        raise OSError("the model's folder is the root of the file system")
+    own = place["folder"]
+    in_user_namespace = mounts.unshare()
+    mounts.keep_to_ourselves()
+    done: List[str] = []
+    try:
+        kept = _kept(place)
+        layer = place.get("layer") or ""
+        lowers = [join(layer, "files")] if layer and isdir(join(layer, "files")) else []
+        if not place.get("single"):
+            _cover(folder, [*lowers, folder], join(own, "files"), kept, done, in_user_namespace)
+        for number, temporary in enumerate(place["private"]):
+            if not isdir(temporary) or realpath(temporary) in (realpath(folder), *done):
+                continue
+            under = [join(layer, "tmp%d" % number)] if layer and isdir(join(layer, "tmp%d" % number)) else []
+            _replace(temporary, under, join(own, "tmp%d" % number), [folder, *kept], done, in_user_namespace)
+    except BaseException:
+        for target in reversed(done):
+            mounts.unmount(target)
+        raise
+    finally:
+        if in_user_namespace:
+            mounts.drop_capabilities()
+
+
+def _kept(place: Dict[str, Any]) -> List[str]:
+    """Absolute paths that are to be seen as they are."""
+    # the folder of our own modules is on the path, and an environment may lie anywhere
+    python = [sys.prefix, sys.base_prefix, sys.exec_prefix, *(path for path in sys.path if isdir(path))]
+    return [path for path in (*place.get("keep", ()), *python) if path.startswith("/") and exists(path)]
+
+
+def _cover(target: str, lowers: List[str], own: str, kept: List[str], done: List[str], in_user: bool) -> None:
+    through = _open_inside(target, kept)
+    try:
+        _overlay(lowers, own, target, done, in_user)
+        _bind(through, done)
+    finally:
+        _close(through)
+
+
+def _replace(target: str, lowers: List[str], own: str, kept: List[str], done: List[str], in_user: bool) -> None:
+    through = _open_inside(target, kept)
+    upper = join(own, "upper")
+    os.makedirs(upper, exist_ok=True)
+    os.chmod(upper, 0o1777)  # noqa: S103 - as /tmp is; the folder above belongs to the replica's user alone
+    try:
+        if lowers:
+            _overlay(lowers, own, target, done, in_user)
+        else:
+            mounts.bind(upper, target)
+            done.append(target)
+        _bind(through, done)
+    finally:
+        _close(through)
+
+
+def _overlay(lowers: List[str], own: str, target: str, done: List[str], in_user: bool) -> None:
+    upper, work = join(own, "upper"), join(own, "work")
+    os.makedirs(upper, exist_ok=True)
+    os.makedirs(work, exist_ok=True)
+    mounts.overlay(lowers, upper, work, target, in_user_namespace=in_user)
+    done.append(target)
+
+
+def _open_inside(target: str, kept: Iterable[str]) -> List[Tuple[str, int]]:
+    """What is mounted or kept below `target`, each with a descriptor; the outermost only: a bind takes all along."""
+    inside = realpath(target) + "/"
+    found: List[Tuple[str, int]] = []
+    for path in sorted({realpath(path) for path in (*kept, *mounts.mounted())}):
+        if path.startswith(inside) and not any(path.startswith(outer + "/") for outer, _ in found):
+            try:
+                found.append((path, mounts.open_path(path)))
+            except OSError:  # gone meanwhile, or not for us to see
+                continue
+    return found
+
+
+def _bind(through: List[Tuple[str, int]], done: List[str]) -> None:
+    for path, number in through:
+        source = mounts.by_descriptor(number)
+        if not exists(path):
+            _make_point(path, is_file=isfile(source))
+        mounts.bind(source, path)
+        done.append(path)
+
+
+def _make_point(path: str, *, is_file: bool) -> None:
+    if is_file:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    else:
+        os.makedirs(path, exist_ok=True)
+
+
+def _close(through: List[Tuple[str, int]]) -> None:
+    for _, number in through:
+        os.close(number)

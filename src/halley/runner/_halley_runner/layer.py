@@ -1,0 +1,111 @@
+"""What a successful setup wrote, kept for the next replicas of the version: nothing is downloaded twice.
+
+A layer is written beside the others under a name of its own, and becomes the version's by one symbolic link: the first
+one wins, and one that was cut off halfway is nobody's. Deletions are not kept, nor empty folders: setup runs again in
+every replica, and only finds its files there already.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import tempfile
+from os.path import dirname, islink, join, lexists
+from typing import Any, Dict, List, Tuple
+
+from .places import Place
+from .plain import COPY_BYTES
+
+LIMIT_NAMES = 200_000
+
+
+class NotKept(Exception):
+    """What setup wrote is not kept; the text says why."""
+
+
+def publish(place: Place, wanted: Dict[str, Any]) -> None:
+    """Keep what setup wrote, if nobody has done so for this version. Blocks while it copies.
+
+    Raises:
+        NotKept: it is too large, or there is no room for it.
+    """
+    link = wanted.get("publish")
+    if not link or lexists(link):
+        return
+    made = ""
+    try:
+        written = place.written()
+        _check(written, wanted["limit_bytes"])
+        os.makedirs(dirname(link), mode=0o700, exist_ok=True)
+        made = tempfile.mkdtemp(prefix=os.path.basename(link) + ".", dir=dirname(link))
+        moved = _fill(made, written, may_move=place.is_copy)
+        _sync(made)
+        os.symlink(os.path.basename(made), link)
+        _leave_links(moved)
+        _sync(dirname(link))
+    except FileExistsError:
+        shutil.rmtree(made, ignore_errors=True)
+    except OSError as error:
+        if made and not islink(link):
+            shutil.rmtree(made, ignore_errors=True)
+        raise NotKept("it cannot be written to the data folder: %s" % (error.strerror or error)) from None
+
+
+def _check(written: List[Tuple[str, str, str]], limit_bytes: int) -> None:
+    size = sum(os.lstat(path).st_size for _, _, path in written)
+    if size > limit_bytes:
+        raise NotKept("it is %d bytes, and isolation.setup_bytes is %d" % (size, limit_bytes))
+    if len(written) > LIMIT_NAMES:
+        raise NotKept("it is %d files, and at most %d are kept" % (len(written), LIMIT_NAMES))
+
+
+def _fill(made: str, written: List[Tuple[str, str, str]], *, may_move: bool) -> List[Tuple[str, str]]:
+    """Copy everything. A large file gets a second name instead, where its first is going to be a link to that."""
+    moved: List[Tuple[str, str]] = []
+    for part, name, path in written:
+        target = join(made, part, name)
+        try:
+            os.makedirs(dirname(target), exist_ok=True)
+            if islink(path):
+                os.symlink(os.readlink(path), target)
+            elif may_move and os.lstat(path).st_size > COPY_BYTES and _link(path, target):
+                moved.append((path, target))
+            else:
+                _copy(path, target)
+        except FileNotFoundError:  # a file that came and went
+            continue
+    return moved
+
+
+def _link(path: str, target: str) -> bool:
+    try:
+        os.link(path, target)
+    except OSError as error:
+        if error.errno in (errno.EXDEV, errno.EPERM, errno.EMLINK):
+            return False
+        raise
+    return True
+
+
+def _leave_links(moved: List[Tuple[str, str]]) -> None:
+    for path, target in moved:
+        link = path + ".halley-link"
+        os.symlink(target, link)
+        os.replace(link, path)
+
+
+def _copy(path: str, target: str) -> None:
+    shutil.copy2(path, target)
+    if not path.endswith(".pyc"):  # one that is damaged is made again
+        _sync(target)
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode) or stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

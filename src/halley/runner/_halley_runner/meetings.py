@@ -1,0 +1,55 @@
+"""Notices when two processes return the same file at the same time: where `/tmp` is shared, it may be the other's.
+
+Each process notes in a folder of the server when it used which path. Nothing is prevented: the path is named, so that
+the author can have the model write somewhere else.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import time
+from os.path import join
+from typing import Iterator, List, Optional
+
+from .places import Place
+from .prediction import Prediction
+
+LINES = 64  # of the newest uses of one path
+
+
+class Meetings:
+    """Made once per process."""
+
+    def __init__(self, place: Place, folder: Optional[str]) -> None:
+        self._own = (place.folder + os.sep, place.own + os.sep)
+        self._folder = folder if place.way == "plain" else None
+
+    def look(self, prediction: Prediction) -> Iterator[str]:
+        """A warning for each file that it returned and that another process used meanwhile."""
+        if self._folder is None:
+            return
+        for path in prediction.returned:
+            if not path.startswith(self._own) and not path.startswith(prediction.folder + os.sep):
+                for pid in self._others(self._folder, os.path.realpath(path), prediction.began):
+                    yield (
+                        "warning: %s was written by process %d of a model at the same time: this output may be the "
+                        "other's. Write to the working directory or to a temporary file.\n" % (path, pid)
+                    )
+
+    def _others(self, folder: str, path: str, began: int) -> List[int]:
+        """Note the use, and give the processes whose use of the path fell into the same time."""
+        name = join(folder, hashlib.sha256(os.fsencode(path)).hexdigest())
+        try:
+            descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:  # a full disk: nothing is lost but the warning
+            return []
+        with open(descriptor, "r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            lines = file.read().splitlines()[-LINES:]
+            uses = [[int(word) for word in line.split()] for line in lines if line.count(" ") == 1]
+            file.seek(0)
+            file.truncate()
+            file.write("\n".join([*lines, "%d %d" % (os.getpid(), time.time_ns())]) + "\n")
+        return sorted({pid for pid, ended in uses if ended >= began and pid != os.getpid()})

@@ -1,0 +1,96 @@
+"""Where a replica works: the view or the copy of its model's folder, its temporary folder, and what setup leaves.
+
+`place` in the configuration says what the server wants: `way` (`isolated`, `plain` or `off`), `folder` (the replica's
+own, on the data's disk), `keep` (paths to be seen as they are), `private` (shared temporary folders to be replaced),
+`layer` (what an earlier setup left) and `publish` (where to put what this one leaves).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from os.path import isdir, join
+from typing import Any, Dict, List, Optional, Tuple
+
+from . import isolated, plain
+
+MARK = "begun"
+
+
+class Place:
+    """The way in which this process works, and `why`, where it is another than was wanted."""
+
+    def __init__(self, way: str, folder: str, own: str, why: str, *, is_copy: bool) -> None:
+        self.way = way
+        self.is_copy = is_copy
+        """Whether `folder` is a copy of the model's, and not an overlay over it."""
+        self.folder = folder
+        """The model is imported from here, and this is the working directory at first."""
+        self.own = own
+        self.why = why
+        self.temporary = join(own, "tmp") if own else ""
+        self._since = _mark(own) if own else 0
+
+    def written(self) -> List[Tuple[str, str, str]]:
+        """Everything that was written since the replica began, as (part of a layer, relative name, path to read)."""
+        if self.way == "off":
+            return []
+        upper = join(self.own, "files", "upper")
+        names = _changed(self.folder, self._since) if self.is_copy else _names(upper)
+        found = [("files", name, join(self.folder, name)) for name in names]
+        for part in sorted(os.listdir(self.own)):
+            if part.startswith("tmp") and isdir(join(self.own, part, "upper")):
+                upper = join(self.own, part, "upper")
+                found += [(part, name, join(upper, name)) for name in _names(upper)]
+        return found
+
+
+def enter(config: Dict[str, Any]) -> Place:
+    """Go to the place that the server prepared. Before any thread; changes `config["folder"]` where it is a copy.
+
+    Raises:
+        OSError: the place cannot be filled.
+    """
+    wanted: Optional[Dict[str, Any]] = config.get("place")
+    folder = config["folder"]
+    if not wanted or wanted["way"] == "off":
+        return Place("off", folder, "", "", is_copy=False)
+    way, why = wanted["way"], ""
+    if way == "isolated":
+        try:
+            isolated.enter(wanted, folder)
+        except OSError as error:
+            way, why = "plain", str(error.strerror or error)
+    is_copy = way == "plain" or bool(wanted.get("single"))
+    if is_copy:
+        config["source"] = folder
+        config["folder"] = plain.lay_out(wanted, folder)
+    os.chdir(config["folder"])
+    return Place(way, config["folder"], wanted["folder"], why, is_copy=is_copy)
+
+
+def _mark(own: str) -> int:
+    """The file system's own time, in ns: its clock may be coarser than ours."""
+    path = join(own, MARK)
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    return os.stat(path).st_ctime_ns
+
+
+def _changed(folder: str, since: int) -> List[str]:
+    return [name for name in _names(folder) if os.lstat(join(folder, name)).st_ctime_ns >= since]
+
+
+def _names(folder: str) -> List[str]:
+    """Files and links below, as relative names. Sockets, pipes and what stands for a deleted file are left out."""
+    found: List[str] = []
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        for entry in os.scandir(join(folder, below)):
+            name = join(below, entry.name)
+            mode = entry.stat(follow_symlinks=False).st_mode
+            if stat.S_ISDIR(mode):
+                waiting.append(name)
+            elif stat.S_ISREG(mode) or stat.S_ISLNK(mode):
+                found.append(name)
+    return sorted(found)

@@ -1,0 +1,127 @@
+"""Where mounts of its own are refused: a working directory with copies of the model's files.
+
+The model is imported from there, so that what it writes beside `__file__` lands there too. Large files,
+usually weights, are links; a model that writes into one of those writes into the file itself.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from os.path import isdir, islink, join, lexists, realpath, relpath
+from typing import Any, Dict, Iterable
+
+COPY_BYTES = 8 * 2**20
+MOST_FILES, MOST_BYTES = 20_000, 2**30  # what is copied in all; the rest are links
+LINKED = frozenset((".git", ".hg", ".svn", "node_modules"))  # large, and nothing that a model writes into
+ENVIRONMENT_MARK = "pyvenv.cfg"
+
+
+def lay_out(place: Dict[str, Any], folder: str) -> str:
+    """Fill the replica's working directory from the model's folder and what an earlier setup left. Returns it.
+
+    Raises:
+        OSError: the directory cannot be filled, as on a full disk.
+    """
+    work = join(place["folder"], "files")
+    os.makedirs(work, exist_ok=True)
+    own = [realpath(path) for path in place.get("keep", ())]
+    filling = _Filling(realpath(folder), work, own)
+    single = place.get("single")
+    if single:  # what lies beside a single file is not the model's own
+        filling.link_all_but(single)
+    else:
+        filling.fill("")
+    layer = place.get("layer") or ""
+    if layer and isdir(join(layer, "files")):
+        lay_over(join(layer, "files"), work)
+    return work
+
+
+def lay_over(source: str, target: str) -> None:
+    """Put what an earlier setup left over the files: small ones as copies, large ones as links."""
+    for name, folders, files in os.walk(source):
+        into = join(target, relpath(name, source))
+        os.makedirs(into, exist_ok=True)
+        for child in (*files, *(one for one in folders if islink(join(name, one)))):
+            path, new = join(name, child), join(into, child)
+            if lexists(new):
+                _remove(new)
+            if islink(path):
+                os.symlink(os.readlink(path), new)
+            elif os.lstat(path).st_size > COPY_BYTES:
+                os.symlink(path, new)
+            else:
+                shutil.copy2(path, new)
+
+
+class _Filling:
+    """Copies one folder, within limits."""
+
+    def __init__(self, source: str, work: str, kept: Iterable[str]) -> None:
+        self._source = source
+        self._work = work
+        self._kept = frozenset(kept)
+        self._files = self._bytes = 0
+
+    def link_all_but(self, single: str) -> None:
+        """For a model that is one file: a copy of it, and links to its neighbours."""
+        for entry in os.scandir(self._source):
+            if entry.name == single:
+                self._take_file(entry, join(self._work, entry.name))
+            elif not self._holds_work(entry.path):
+                os.symlink(entry.path, join(self._work, entry.name))
+
+    def fill(self, relative: str) -> None:
+        """Copy what lies in this folder of the source."""
+        for entry in os.scandir(join(self._source, relative)):
+            below = join(relative, entry.name)
+            target = join(self._work, below)
+            try:
+                self._take(entry, below, target)
+            except PermissionError:
+                os.symlink(entry.path, target)  # the model then hears of it as it always did
+
+    def _take(self, entry: Any, below: str, target: str) -> None:
+        if entry.is_symlink():
+            os.symlink(self._link_of(entry.path, target), target)
+        elif entry.is_dir():
+            if self._holds_work(entry.path):
+                return  # the data folder lies inside the model's: nothing of it is the model's
+            if entry.name in LINKED or entry.path in self._kept or lexists(join(entry.path, ENVIRONMENT_MARK)):
+                os.symlink(entry.path, target)
+                return
+            os.mkdir(target)
+            self.fill(below)
+            shutil.copystat(entry.path, target)
+            os.chmod(target, stat.S_IMODE(os.stat(target).st_mode) | stat.S_IRWXU)
+        elif entry.is_file():
+            self._take_file(entry, target)
+
+    def _take_file(self, entry: Any, target: str) -> None:
+        size = entry.stat().st_size
+        if size > COPY_BYTES or self._files >= MOST_FILES or self._bytes + size > MOST_BYTES:
+            os.symlink(entry.path, target)
+            return
+        self._files += 1
+        self._bytes += size
+        shutil.copy2(entry.path, target)
+
+    def _link_of(self, path: str, target: str) -> str:
+        """The text of a link: one that leads to another file of the model leads to its copy."""
+        real = realpath(path)
+        if real.startswith(self._source + os.sep):
+            inside = join(self._work, real[len(self._source) + 1 :])
+            return relpath(inside, os.path.dirname(target))
+        return real
+
+    def _holds_work(self, path: str) -> bool:
+        return (realpath(self._work) + os.sep).startswith(path + os.sep)
+
+
+def _remove(path: str) -> None:
+    if isdir(path) and not islink(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)

@@ -1,0 +1,39 @@
+"""Tries the whole chain that an isolated replica needs: `python probe.py JSON`. Ends with 0, or says what is missing.
+
+It writes beside a pretended model and to `/tmp`, and runs a program in there; its parent then looks whether anything
+came through.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def _try() -> None:
+    import importlib
+    import json
+    import os
+    import subprocess
+
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    isolated = importlib.import_module("_halley_runner.isolated")
+    wanted = json.loads(sys.argv[1])
+    own = wanted["place"]["folder"]
+    isolated.enter(wanted["place"], wanted["folder"])
+    for name in ("predict.py", "output.png"):
+        with open(os.path.join(wanted["folder"], name), "w") as file:
+            file.write("written")
+    shared = "/tmp/halley-probe-%d" % os.getpid()  # noqa: S108 - this very folder is what is tried
+    with open(shared, "w") as file:
+        file.write("written")
+    for part, name in (("files", "output.png"), ("tmp0", os.path.basename(shared))):
+        if not os.path.exists(os.path.join(own, part, "upper", name)):
+            raise OSError("what is written does not reach the replica's own folder")
+    subprocess.run([sys.executable, "-I", "-S", "-c", ""], check=True)
+
+
+if __name__ == "__main__":
+    try:
+        _try()
+    except Exception as error:  # any fault means that the other way must do
+        sys.exit(" ".join(str(error).split()))
