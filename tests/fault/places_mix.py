@@ -173,12 +173,14 @@ class Mix:
                 yield item
 
     def _check_way(self) -> None:
-        status, _, page = self._halley.call("GET", "/v1/replicas")
-        assert status == 200, page
-        ways = {replica["isolation"] for replica in page["results"] if replica["isolation"] is not None}
-        self._row.processes = len([replica for replica in page["results"] if replica["pid"] is not None])
-        if ways != {self._row.way}:
-            self._row.faults.append(f"replicas are {ways}")
+        def ways() -> list[str]:
+            _, _, page = self._halley.call("GET", "/v1/replicas")
+            return [replica["isolation"] for replica in page["results"] if replica["isolation"] is not None]
+
+        self._wait(lambda: len(ways()) == 2 * len(OWNERS), fault=lambda: f"processes: {ways()}")
+        self._row.processes = len(ways())
+        if set(ways()) != {self._row.way}:
+            self._row.faults.append(f"replicas are {set(ways())}")
 
     def _check_scratch(self) -> None:
         scratch = self._home / "data" / "scratch"
