@@ -15,11 +15,12 @@ from halley.errors import HalleyError, LeaseLost
 from halley.patience import patiently
 from halley.predictions.ports import Bus, Changed, Lease, WorkQueue
 from halley.predictions.records import MetricItem, NewEvent, OutputFile, OutputItem, Step
-from halley.predictions.status import EventKind
+from halley.predictions.status import OUTPUT_KINDS, EventKind
 
 _log = logging.getLogger(__name__)
 _encode: Final = msgspec.json.Encoder().encode
 
+LATE_SECONDS: Final = 0.5  # for what it prints when it has ended: each commit writes the whole row
 FLUSH_SECONDS: Final = 0.025  # what a reader may lag behind; well under the 150 ms a person notices
 
 StartSoon = Callable[[Coroutine[Any, Any, None]], object]
@@ -75,7 +76,8 @@ class Recorder:
         self._steps = StepPace(self._add_step)
         self._timer: asyncio.TimerHandle | None = None
         self.has_published_output = False
-        self.ended_elsewhere = False  # a cancel or a clock came first: nothing more will be stored
+        self.ended_elsewhere = False  # a cancel or a clock came first: only log text is stored from now on
+        self._is_lost = False  # nothing is stored any more
         self.error: str | None = None  # why the output cannot be kept
 
     def start(self) -> None:
@@ -85,10 +87,12 @@ class Recorder:
 
     def emit(self, progress: Progress) -> None:
         """Take one item of progress; see dispatch.ports.Emit."""
-        if self.ended_elsewhere or self.error is not None:
+        if self._is_lost:
             return
         if type(progress) is LogText:
             self._add_log(progress.text)
+        elif self.ended_elsewhere or self.error is not None:
+            return
         elif type(progress) is OutputPart:
             self._outputs += 1
             if self._outputs > self._caps.output_items:
@@ -106,7 +110,8 @@ class Recorder:
 
     def _commit_soon(self) -> None:
         if self._timer is None and self._pumping is None:
-            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._pump_soon)
+            seconds = LATE_SECONDS if self.ended_elsewhere else FLUSH_SECONDS
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._pump_soon)
 
     async def rest(self) -> list[NewEvent]:
         """Stop batching; what was not committed yet, files stored, for the caller to commit with the end."""
@@ -177,17 +182,17 @@ class Recorder:
             if events:
                 await self._commit(events)
         except LeaseLost:
-            self._end_elsewhere()
+            self._lose()
+            self._stop_run()
         except asyncio.CancelledError:  # these are lost with the run; what came behind them must not be stored alone
-            self.ended_elsewhere = True
-            self._items.clear()
+            self._lose()
             raise
         except Exception:  # noqa: BLE001 - events were lost: whatever it was, this run must not end as succeeded
             _log.exception("the events of %s could not be stored", self._lease.prediction_id)
             self._refuse("An internal error of the server lost part of the output; the server's log has the details.")
         finally:
             self._pumping = None
-            if self._items and self.error is None:
+            if self._items:
                 self._commit_soon()
             done.set()
 
@@ -198,23 +203,23 @@ class Recorder:
             f"the events of {self._lease.prediction_id} wait",
         )
         if appended.is_terminal:
-            self._end_elsewhere()
+            if not self.ended_elsewhere:
+                self.ended_elsewhere = True
+                self._stop_run()
+            self._bus.publish(Changed(self._lease.prediction_id))
             return
-        self.has_published_output |= any(
-            event.kind is EventKind.OUTPUT_ADDED or event.kind is EventKind.OUTPUT_SET for event in events
-        )
+        self.has_published_output |= any(event.kind in OUTPUT_KINDS for event in events)
         self._bus.publish(Changed(self._lease.prediction_id))
 
-    def _end_elsewhere(self) -> None:
-        self.ended_elsewhere = True
+    def _lose(self) -> None:
+        self.ended_elsewhere = self._is_lost = True
         self._items.clear()
-        self._stop_run()
 
     async def _events(self, items: list[NewEvent | OutputPart]) -> list[NewEvent]:
         events: list[NewEvent] = []
         for item in items:
             if type(item) is OutputPart:
-                if self.error is None and (event := await self._keep(item)) is not None:
+                if self.error is None and not self.ended_elsewhere and (event := await self._keep(item)) is not None:
                     events.append(event)
             else:
                 events.append(item)  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
 from math import inf
 from pathlib import Path
@@ -20,6 +20,7 @@ from halley.models.catalog import Catalog
 from halley.patience import RETRY_SECONDS, patiently
 from halley.predictions.inputs import InputCheck
 from halley.predictions.ports import Bus, Changed, Claimed, WorkQueue, WorkWaits
+from halley.predictions.records import NewEvent
 from halley.predictions.status import Fact, Status
 
 _log = logging.getLogger(__name__)
@@ -84,6 +85,7 @@ class Run:
         self._stopped = False
         self._timed_out = False
         self._slot_held = True
+        self._is_alone = False  # the slot that is held
         self._folder: Path | None = None
         self._recorder = make_recorder(self)
 
@@ -124,8 +126,12 @@ class Run:
     async def _end(self, outcome: Outcome | Fact | float) -> None:
         if isinstance(outcome, float):
             await self._give_back(outcome)
-        elif isinstance(outcome, Outcome) and outcome.reason == "worker_lost" and not self._stopped:
+        elif isinstance(outcome, Fact) or self._stopped:
+            await self._finish(outcome)
+        elif outcome.reason == "worker_lost":
             await self.interrupt()  # we stopped the place that ran it
+        elif outcome.shared:
+            await self._finish_or_run_again_alone(outcome)
         else:
             await self._finish(outcome)
 
@@ -208,13 +214,15 @@ class Run:
             input=self.claimed.work_input,
             context=self.claimed.context,
         )
+        is_alone = self.claimed.alone
+        work = msgspec.structs.replace(work, alone=True) if is_alone else work
         if runnable is None or not runnable.uses_files:
-            return work
+            return await self._prepared(self._with_slot(work)) if is_alone else work
         folder = self._folder = self._recorder.folder = self._workspace.make(prediction.id, self.lease.fence)
         work = msgspec.structs.replace(work, folder=folder)
         document = runnable.version.openapi_schema
         if not self._stager.has_files(self.version, document):
-            return work
+            return await self._prepared(self._with_slot(work)) if is_alone else work
         return await self._prepared(self._staged(work, folder, document))
 
     async def _prepared(self, preparing: Coroutine[Any, Any, Work]) -> Work | None:
@@ -242,13 +250,35 @@ class Run:
             work_input=work.input,
             folder=folder,
         )
-        self.ends_at = inf  # for a slot it may wait as long as those in the queue
-        await self._line.take_slot(self.version)
-        self._slot_held = True
-        return msgspec.structs.replace(work, input=staged.input, paths=staged.paths)
+        return await self._with_slot(msgspec.structs.replace(work, input=staged.input, paths=staged.paths))
 
-    async def _finish(self, outcome: Outcome | Fact) -> None:
+    async def _with_slot(self, work: Work) -> Work:
+        self.ends_at = inf  # for a slot it may wait as long as those in the queue
+        await self._line.take_slot(self.version, alone=work.alone)
+        self._slot_held, self._is_alone = True, work.alone
+        return work
+
+    async def _finish_or_run_again_alone(self, outcome: Outcome) -> None:
+        """Its process ended with others inside: nobody pays for a neighbour."""
         events = await self._recorder.rest()
+        if self._recorder.has_published_output or self._recorder.error is not None:
+            await self._finish(outcome, events)
+            return
+        mark = (
+            f"\n[halley] {outcome.error} It runs again, alone in a process: attempt {self.lease.attempt + 1} begins\n"
+        )
+        again = await self._patiently(
+            lambda: self._queue.run_again_alone(self.lease, self._clock.now(), events=events, mark=mark)
+        )
+        if not again.requeued:
+            await self._finish(outcome, events)
+            return
+        _log.warning("%s is run again, alone: %s", self.prediction_id, outcome.error)
+        self._bus.publish(Changed(self.prediction_id))
+        self._bus.publish(WorkWaits(self.version))
+
+    async def _finish(self, outcome: Outcome | Fact, events: Sequence[NewEvent] = ()) -> None:
+        events = [*events, *await self._recorder.rest()]
         fact, error, reason, predict_time = self._verdict(outcome)
         finished = await self._patiently(
             lambda: self._queue.finish(
@@ -261,7 +291,7 @@ class Run:
                 predict_time=predict_time,
             )
         )
-        if finished.applied:
+        if finished.applied or events:  # of one that had ended, log text is kept
             self._bus.publish(Changed(self.prediction_id))
 
     async def _give_back(self, backoff_seconds: float = 0.0) -> None:
@@ -294,4 +324,4 @@ class Run:
     def _drop_slot(self) -> None:
         if self._slot_held:
             self._slot_held = False
-            self._provider.drop_slot(self.version)
+            self._provider.drop_slot(self.version, alone=self._is_alone)

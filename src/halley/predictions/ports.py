@@ -36,6 +36,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     prediction: Prediction
     work_input: bytes
     context: bytes | None = None
+    alone: bool = False  # it must run with nothing else in its process: see `WorkQueue.run_again_alone`
 
 
 class InputFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +89,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Appended(msgspec.Struct, frozen=True, kw_only=True):
-    """`is_terminal`: it was ended meanwhile (cancel, deadline); the events were dropped and the run should stop."""
+    """`is_terminal`: it was ended meanwhile (cancel, deadline): the run should stop, and only log text was kept."""
 
     revision: int
     is_terminal: bool
@@ -275,6 +276,9 @@ class WorkQueue(Protocol):
     def append_events(self, lease: Lease, events: Sequence[NewEvent]) -> Awaitable[Appended]:
         """Record what a running prediction said. STARTED also moves it to `processing`; the revision grows.
 
+        Of one that has ended, while its holder is not done, log text is added to the `logs` of the row: what it prints
+        as it cleans up. No event tells of that, for FINISHED is the last; the revision grows.
+
         Raises:
             LeaseLost: session or fence do not hold the prediction; nothing was written.
         """
@@ -303,7 +307,22 @@ class WorkQueue(Protocol):
     ) -> Awaitable[Finished]:
         """End a prediction: last events, terminal row, FINISHED event; the queue entry goes. One transaction.
 
-        If it had already ended, only the queue entry goes, and the events are dropped. Repeating is harmless.
+        If it had already ended, the queue entry goes, and of the events log text is kept as by `append_events`.
+        Repeating is harmless.
+
+        Raises:
+            LeaseLost: another session or fence holds it; nothing was written.
+        """
+        ...
+
+    def run_again_alone(
+        self, lease: Lease, at: datetime, *, events: Sequence[NewEvent] = (), mark: str
+    ) -> Awaitable[Reaped]:
+        """Let it run once more with nothing beside it: its process ended with others inside, perhaps by their fault.
+
+        Records the last events but output, and ATTEMPT_LOST with the line `mark`; it waits again at once. It stays
+        `alone` whatever happens later, and has one attempt more than others before it is given up. Not requeued: it had
+        ended meanwhile, or published output, or was alone already; then `finish` it, with the same events.
 
         Raises:
             LeaseLost: another session or fence holds it; nothing was written.
@@ -321,8 +340,8 @@ class WorkQueue(Protocol):
         """Take back the work of expired sessions; with `all_but` of every session except that one.
 
         (`all_but` is for a process that alone holds the data, at start.) Already ended: the entry goes. Attempts left
-        and no output published: waits again after a backoff, with an ATTEMPT_LOST event. Else it ends `failed` with
-        the reason `worker_lost`.
+        and no output published: waits again after a backoff, with an ATTEMPT_LOST event (one that must be alone may
+        have one attempt more). Else it ends `failed` with the reason `worker_lost`.
         """
         ...
 

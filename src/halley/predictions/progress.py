@@ -66,6 +66,11 @@ class Progress:
         return "".join(self._logs)
 
 
+def late_logs(events: Iterable[NewEvent]) -> str:
+    """What a run says after its prediction has ended, as far as it is kept: its log text."""
+    return "".join(_decode_text(event.data) for event in events if event.kind is EventKind.LOGGED)
+
+
 def fold(events: Iterable[Event | NewEvent]) -> Progress:
     """The progress that these events tell."""
     return Progress().add(events)

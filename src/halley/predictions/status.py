@@ -69,6 +69,8 @@ class EventKind(StrEnum):
     )
 
 
+OUTPUT_KINDS: Final = frozenset({EventKind.OUTPUT_ADDED, EventKind.OUTPUT_SET})
+
 LASTING: Final = frozenset(
     {
         EventKind.CREATED,

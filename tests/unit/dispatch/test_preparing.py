@@ -175,7 +175,7 @@ def every(kind: type[HalleyError] = HalleyError) -> Iterator[type[HalleyError]]:
             yield from every(each)
 
 
-TRANSIENT = {"Busy", "QueueFull", "Overloaded", "StorageFull", "Conflict", "CreateInFlight"}
+TRANSIENT = (errors.Busy, errors.Conflict)  # with all that is below them
 
 
 def made_of(kind: type[HalleyError]) -> HalleyError:
@@ -191,7 +191,7 @@ async def test_each_error_is_final_or_tried_again(bottle, kind: type[HalleyError
     else:
         bottle.stager.has, bottle.stager.refuses = True, made_of(kind)
     made = await bottle.create()
-    if kind.__name__ in TRANSIENT or kind is errors.LeaseLost:
+    if issubclass(kind, TRANSIENT) or kind is errors.LeaseLost:
         while not bottle.dispatcher.running:
             await asyncio.sleep(0)
         await settled(bottle)

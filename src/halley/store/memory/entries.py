@@ -11,9 +11,9 @@ import msgspec
 
 from halley.predictions.lifecycle import advance, conclude
 from halley.predictions.ports import Lease
-from halley.predictions.progress import Progress, fold
+from halley.predictions.progress import Progress, fold, late_logs
 from halley.predictions.records import Event, Finish, NewEvent, Prediction
-from halley.predictions.status import EventKind, Fact, Status
+from halley.predictions.status import OUTPUT_KINDS, EventKind, Fact, Status
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,6 +45,7 @@ class Place:
         self.holder: str | None = None
         self.fence = 0
         self.attempt = 0
+        self.alone = False
         self.ready_at = DISTANT_PAST
 
 
@@ -105,6 +106,22 @@ class Entry:
         before = self.prediction
         self.change(msgspec.structs.replace(_started(before, events), revision=before.revision + 1))
         self.record(events, log)
+
+    def add_late_logs(self, events: Sequence[NewEvent]) -> None:
+        """What it prints after its end comes behind its logs, unless its data is removed."""
+        row, text = self.prediction, late_logs(events)
+        if text and row.data_removed_at is None:
+            self.prediction = msgspec.structs.replace(row, logs=row.logs + text, revision=row.revision + 1)
+
+    def run_again_alone(self, at: datetime, events: Sequence[NewEvent], mark: str, log: list[Event]) -> bool:
+        """See WorkQueue.run_again_alone: whether it waits again."""
+        place = self.place
+        if self.prediction.is_terminal or place is None or place.alone or self.progress.has_output:
+            return False
+        lost = NewEvent(kind=EventKind.ATTEMPT_LOST, at=at, data=msgspec.json.encode(mark))
+        self.say([*(event for event in events if event.kind not in OUTPUT_KINDS), lost], log)
+        place.holder, place.alone, place.ready_at = None, True, at
+        return True
 
     def end(
         self,

@@ -212,6 +212,7 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryData):
         if not entry.prediction.is_terminal:
             entry.say(events, self._log)
             return Appended(revision=entry.prediction.revision, is_terminal=False)
+        entry.add_late_logs(events)
         return Appended(revision=entry.prediction.revision, is_terminal=True)
 
     @at_once
@@ -240,8 +241,15 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryData):
         applied = not entry.prediction.is_terminal
         if applied:
             entry.end(fact, at, self._log, events=events, error=error, reason=reason, predict_time=predict_time)
+        else:
+            entry.add_late_logs(events)
         entry.place = None
         return Finished(prediction=entry.prediction, applied=applied)
+
+    @at_once
+    def run_again_alone(self, lease: Lease, at: datetime, *, events: Sequence[NewEvent] = (), mark: str) -> Reaped:
+        entry = self._held(lease)
+        return Reaped(requeued=entry.run_again_alone(at, events, mark, self._log), prediction=entry.prediction)
 
     @at_once
     def release(self, lease: Lease, at: datetime, *, backoff_seconds: float = 0.0) -> None:
@@ -378,7 +386,7 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryData):
         self._turns.setdefault(row.version, {})[row.account_id] = turn + Fraction(1, weight)
 
     def _take_back(self, entry: Entry, place: Place, at: datetime, max_attempts: int) -> Reaped:
-        if entry.progress.has_output or place.attempt >= max_attempts:
+        if entry.progress.has_output or place.attempt >= max_attempts + place.alone:
             error = "The worker that ran this prediction was lost, and it is not run again."
             entry.end(Fact.FAILED, at, self._log, error=error, reason="worker_lost")
             entry.place = None
@@ -409,4 +417,4 @@ def _claimed(entry: Entry, session_id: str) -> Claimed:
         raise AssertionError("it was leased one line above")
     row = msgspec.structs.replace(entry.prediction, fence=place.fence, attempts=place.attempt)
     work_input = row.input if place.work_input is None else place.work_input
-    return Claimed(lease=lease, prediction=row, work_input=work_input, context=place.context)
+    return Claimed(lease=lease, prediction=row, work_input=work_input, context=place.context, alone=place.alone)

@@ -12,7 +12,7 @@ import msgspec
 
 from halley.predictions.lifecycle import TRANSITIONS, conclude
 from halley.predictions.ports import Lease
-from halley.predictions.progress import Progress
+from halley.predictions.progress import Progress, late_logs
 from halley.predictions.records import Event, Finish, NewEvent, Prediction
 from halley.predictions.status import LASTING, EventKind, Fact, Status
 from halley.store.sqlite.book import Book
@@ -39,6 +39,8 @@ SELECT_EVENTS: Final = f"SELECT {EVENT_COLUMNS} FROM events WHERE prediction_id 
 LASTING_KINDS: Final = ", ".join(f"'{kind}'" for kind in sorted(LASTING))
 _SELECT_LASTING: Final = SELECT_EVENTS.replace("ORDER BY", f"AND kind IN ({LASTING_KINDS}) ORDER BY")
 DELETE_FROM_QUEUE: Final = "DELETE FROM queue WHERE prediction_id = ?"
+_IS_ALONE: Final = "SELECT alone FROM queue WHERE prediction_id = ?"
+_ADD_LOGS: Final = "UPDATE predictions SET logs = logs || ?, revision = revision + 1 WHERE number = ?"
 MARK_ENDED: Final = "UPDATE queue SET is_ended = 1 WHERE prediction_id = ?"
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -69,6 +71,21 @@ def read_progress(connection: sqlite3.Connection, live: Live) -> Progress:
         rows = connection.execute(SELECT_EVENTS, (live.prediction.id, 0, -1))
         progress.add(read_event(row) for row in rows)
     return progress
+
+
+def is_alone(connection: sqlite3.Connection, live: Live) -> bool:
+    """Whether it must run with nothing else in its process."""
+    row = connection.execute(_IS_ALONE, (live.prediction.id,)).fetchone()
+    return row is not None and row[0] == 1
+
+
+def add_late_logs(connection: sqlite3.Connection, live: Live, events: Sequence[NewEvent]) -> None:
+    """Put log text of a prediction that has ended behind its logs, unless its data is removed."""
+    text = late_logs(events)
+    row = live.prediction
+    if text and row.data_removed_at is None:
+        live.prediction = msgspec.structs.replace(row, logs=row.logs + text, revision=row.revision + 1)
+        connection.execute(_ADD_LOGS, (text, live.number))
 
 
 def note_start(live: Live, events: Sequence[NewEvent]) -> None:

@@ -9,9 +9,9 @@ import msgspec
 
 from halley.clock import to_micros
 from halley.errors import HalleyError, LeaseLost, WrongState
-from halley.predictions.ports import Appended, Claimed, Finished, Lease
+from halley.predictions.ports import Appended, Claimed, Finished, Lease, Reaped
 from halley.predictions.records import NewEvent
-from halley.predictions.status import Fact
+from halley.predictions.status import OUTPUT_KINDS, EventKind, Fact
 from halley.store.sqlite import changes
 from halley.store.sqlite.book import Book
 from halley.store.sqlite.changes import DELETE_FROM_QUEUE, Guard
@@ -28,11 +28,12 @@ _CANDIDATES: Final = (
 )
 _TAKE: Final = (
     "UPDATE queue SET session_id = ?, fence = fence + 1, attempt = attempt + 1 WHERE prediction_id = ?"
-    " RETURNING work_input, context"
+    " RETURNING work_input, context, alone"
 )
 _GIVE_BACK: Final = (
     "UPDATE queue SET session_id = NULL, attempt = max(attempt - 1, 0), ready_at = ? WHERE prediction_id = ?"
 )
+_REQUEUE_ALONE: Final = "UPDATE queue SET session_id = NULL, ready_at = ?, alone = 1 WHERE prediction_id = ?"
 _SHOW_INPUT: Final = "UPDATE predictions SET input = ?, revision = revision + 1 WHERE number = ?"
 _MODEL_WAITED_FOR: Final = (
     "SELECT p.model FROM queue AS q JOIN predictions AS p ON p.id = q.prediction_id"
@@ -59,7 +60,11 @@ class QueueRows(Part):
         return self._writer.submit(_claim, self._book, session_id, dict(credits), at, but_of, orphaned=give_back)
 
     def append_events(self, lease: Lease, events: Sequence[NewEvent]) -> Awaitable[Appended]:
-        return self._writer.submit(_append, self._book, self._guard, lease, tuple(events))
+        def learn(appended: Appended) -> None:
+            if appended.is_terminal:
+                self._recent.forget(lease.prediction_id)
+
+        return self._writer.submit(_append, self._book, self._guard, lease, tuple(events), committed=learn)
 
     def show_input(self, lease: Lease, shown: bytes) -> Awaitable[None]:
         return self._writer.submit(_show_input, self._guard, lease, shown)
@@ -91,6 +96,11 @@ class QueueRows(Part):
 
     def _learn(self, finished: Finished) -> None:
         self._recent.put(finished.prediction)
+
+    def run_again_alone(
+        self, lease: Lease, at: datetime, *, events: Sequence[NewEvent] = (), mark: str
+    ) -> Awaitable[Reaped]:
+        return self._writer.submit(_run_again_alone, self._book, self._guard, lease, at, tuple(events), mark)
 
     def release(self, lease: Lease, at: datetime, *, backoff_seconds: float = 0.0) -> Awaitable[None]:
         return self._writer.submit(release, self._book, lease, at, backoff_seconds)
@@ -133,8 +143,8 @@ def _claim(
     claimed: list[Claimed] = []
     for version, most in credits.items():
         for prediction_id in _choose(connection, book, version, most, to_micros(at), but_of):
-            work_input, context = connection.execute(_TAKE, (session_id, prediction_id)).fetchone()
-            claimed.append(_taken(connection, book, prediction_id, work_input, context))
+            taken = connection.execute(_TAKE, (session_id, prediction_id)).fetchone()
+            claimed.append(_taken(connection, book, prediction_id, *taken))
     return claimed
 
 
@@ -161,7 +171,12 @@ def _choose(
 
 
 def _taken(
-    connection: sqlite3.Connection, book: Book, prediction_id: str, work_input: bytes | None, context: bytes | None
+    connection: sqlite3.Connection,
+    book: Book,
+    prediction_id: str,
+    work_input: bytes | None,
+    context: bytes | None,
+    alone: int,
 ) -> Claimed:
     live = select_live(connection, prediction_id)
     if live is None or (lease := live.lease) is None:
@@ -173,6 +188,7 @@ def _taken(
         prediction=prediction,
         work_input=prediction.input if work_input is None else work_input,
         context=context,
+        alone=alone == 1,
     )
 
 
@@ -183,6 +199,7 @@ def _append(
     if live is None or not guard.holds(live, lease):
         return _lost(lease)
     if live.prediction.is_terminal:
+        changes.add_late_logs(connection, live, events)
         return Appended(revision=live.prediction.revision, is_terminal=True)
     changes.note_start(live, events)
     live.prediction = msgspec.structs.replace(
@@ -221,6 +238,7 @@ def _finish(
             return Finished(prediction=live.prediction, applied=False)  # finished before: a repeat
         return _lost(lease)
     if live.prediction.is_terminal:
+        changes.add_late_logs(connection, live, events)
         connection.execute(DELETE_FROM_QUEUE, (lease.prediction_id,))
         return Finished(prediction=live.prediction, applied=False)
     try:
@@ -231,6 +249,33 @@ def _finish(
         return refusal
     connection.execute(DELETE_FROM_QUEUE, (lease.prediction_id,))
     return Finished(prediction=ended, applied=True)
+
+
+def _run_again_alone(
+    connection: sqlite3.Connection,
+    book: Book,
+    guard: Guard,
+    lease: Lease,
+    at: datetime,
+    events: Sequence[NewEvent],
+    mark: str,
+) -> Reaped | HalleyError:
+    live = select_live(connection, lease.prediction_id)
+    if live is None or not guard.holds(live, lease):
+        return _lost(lease)
+    has_another = not live.prediction.is_terminal and not changes.is_alone(connection, live)
+    if not has_another or changes.read_progress(connection, live).has_output:
+        return Reaped(prediction=live.prediction, requeued=False)
+    kept = [event for event in events if event.kind not in OUTPUT_KINDS]
+    changes.note_start(live, kept)
+    lost = NewEvent(kind=EventKind.ATTEMPT_LOST, at=at, data=msgspec.json.encode(mark))
+    live.prediction = msgspec.structs.replace(
+        live.prediction, revision=live.prediction.revision + 1, fence=lease.fence, attempts=lease.attempt
+    )
+    changes.record(connection, book, live, (*kept, lost))
+    connection.execute(_REQUEUE_ALONE, (to_micros(at), lease.prediction_id))
+    book.add_waiting(live.prediction.version, live.prediction.account_id)
+    return Reaped(prediction=live.prediction, requeued=True)
 
 
 def release(connection: sqlite3.Connection, book: Book, lease: Lease, at: datetime, backoff_seconds: float) -> None:

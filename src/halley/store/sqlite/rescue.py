@@ -130,6 +130,7 @@ def _reap(
 
 def _take_back(connection: sqlite3.Connection, book: Book, live: Live, at: datetime, max_attempts: int) -> Reaped:
     has_output = changes.read_progress(connection, live).has_output
+    max_attempts += changes.is_alone(connection, live)  # one was lost with others, and not with the server
     if has_output or live.attempt >= max_attempts:
         why = "it had published output already" if has_output else f"that was attempt {live.attempt} of {max_attempts}"
         error = f"The worker that ran this prediction was lost, and it is not run again: {why}."
