@@ -91,14 +91,71 @@ class LeaseContract(StoreSuite):
     async def test_nobody_holds_what_is_absent(self, store: Store, maker: Maker) -> None:
         await self.check_refused(store, maker, Lease(prediction_id=maker.new_id(), session_id="s1", fence=1, attempt=1))
 
-    async def test_what_comes_after_the_end_is_dropped(self, store: Store, maker: Maker) -> None:
+    async def test_only_log_text_comes_after_the_end(self, store: Store, maker: Maker) -> None:
         lease = await running(store, maker)
+        await store.append_events(lease, [maker.said("before\n")])
         await store.cancel(lease.prediction_id, None, maker.clock.now())
         row, kinds = await row_of(store, lease.prediction_id), await kinds_of(store, lease.prediction_id)
-        answer = await store.append_events(lease, [maker.said("late"), maker.part(1)])
-        assert (answer.is_terminal, answer.revision) == (True, row.revision)
+        answer = await store.append_events(lease, [maker.said("late\n"), maker.part(1), maker.said("later\n")])
+        assert (answer.is_terminal, answer.revision) == (True, row.revision + 1)
+        late = msgspec.structs.replace(row, logs="before\nlate\nlater\n", revision=row.revision + 1)
+        assert await store.get(row.id) == late
+        assert (await store.append_events(lease, [maker.part(1)])).revision == late.revision
+        done = await store.finish(lease, Fact.SUCCEEDED, maker.clock.now(), events=[maker.said("last\n")])
+        assert not done.applied
+        assert (done.prediction.status, done.prediction.logs) == (Status.CANCELED, late.logs + "last\n")
+        assert await store.get(row.id) == done.prediction
+        assert await kinds_of(store, row.id) == kinds  # FINISHED is the last event
+
+    async def test_log_text_does_not_bring_back_removed_data(self, store: Store, maker: Maker) -> None:
+        lease = await running(store, maker)
+        await store.cancel(lease.prediction_id, None, maker.clock.now())
+        await store.remove_data([lease.prediction_id], maker.clock.now())
+        row = await row_of(store, lease.prediction_id)
+        await store.append_events(lease, [maker.said("late\n")])
         assert await store.get(row.id) == row
-        assert await kinds_of(store, row.id) == kinds
+
+    async def test_once_more_and_alone(self, store: Store, maker: Maker) -> None:
+        lease = await running(store, maker)
+        events = [maker.said("one\n"), maker.part("nobody saw it")]
+        again = await store.run_again_alone(lease, maker.clock.now(), events=events, mark="-- again --\n")
+        assert (again.requeued, again.prediction.status) == (True, Status.PROCESSING)
+        await self.check_refused(store, maker, lease)
+        claimed = await claim_one(store, maker)  # at once
+        assert (claimed.alone, claimed.lease.fence, claimed.lease.attempt) == (True, lease.fence + 1, 2)
+        second = await store.run_again_alone(claimed.lease, maker.clock.now(), mark="no")
+        assert not second.requeued  # it has been alone
+        done = await store.finish(claimed.lease, Fact.SUCCEEDED, maker.clock.now(), events=[maker.output(7)])
+        assert (done.prediction.output, done.prediction.logs) == (b"7", "one\n-- again --\n")
+        kinds = await kinds_of(store, lease.prediction_id)
+        assert EventKind.OUTPUT_ADDED not in kinds
+        assert kinds.count(EventKind.ATTEMPT_LOST) == 1
+
+    async def test_what_must_be_alone_stays_so_and_has_one_attempt_more(self, store: Store, maker: Maker) -> None:
+        lease = await running(store, maker)
+        await store.run_again_alone(lease, maker.clock.now(), mark="again")
+        for attempt in (2, 3):
+            claimed = await claim_one(store, maker, f"s{attempt}")
+            assert (claimed.alone, claimed.lease.attempt) == (True, attempt)
+            await store.release(claimed.lease, maker.clock.now())
+            claimed = await claim_one(store, maker, f"s{attempt}")
+            assert (claimed.alone, claimed.lease.attempt) == (True, attempt)
+            (reaped,) = await store.reap(maker.clock.now(), all_but="new")
+            assert reaped.requeued == (attempt == 2)
+            maker.clock.advance(60)
+        assert (await row_of(store, lease.prediction_id)).termination_reason == "worker_lost"
+
+    async def test_what_ended_or_put_something_out_is_not_run_again(self, store: Store, maker: Maker) -> None:
+        lease = await running(store, maker)
+        await store.append_events(lease, [maker.part("a")])
+        row = await row_of(store, lease.prediction_id)
+        assert not (await store.run_again_alone(lease, maker.clock.now(), mark="no")).requeued
+        assert await store.get(row.id) == row
+        await store.cancel(lease.prediction_id, None, maker.clock.now())
+        assert not (await store.run_again_alone(lease, maker.clock.now(), mark="no")).requeued
+        await store.finish(lease, Fact.FAILED, maker.clock.now())
+        with pytest.raises(LeaseLost):
+            await store.run_again_alone(lease, maker.clock.now(), mark="no")
 
     async def test_the_input_can_be_shown_in_another_way(self, store: Store, maker: Maker) -> None:
         hidden = maker.new(input=b'{"a":"[REDACTED]","b":"[REDACTED]"}')
