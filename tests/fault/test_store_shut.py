@@ -45,6 +45,19 @@ def check_refused(server: Halley) -> None:
     assert any(word in body["detail"] for word in ("room", "locked", "being loaded")), body
 
 
+def check_not_ready(server: Halley) -> None:
+    """A balancer is told, and why; whoever asks whether the process lives is told that it does."""
+    status, headers, body = server.call("GET", "/readyz", key=None)
+    assert (status, body["status"]) == (503, "not ready"), body
+    assert int(headers["retry-after"]) >= 1
+    assert any(word in body["reasons"]["store"] for word in ("room", "locked", "longer than")), body
+    assert answers(server)
+
+
+def is_ready(server: Halley) -> bool:
+    return bool(server.call("GET", "/readyz", key=None)[0] == 200)
+
+
 def answers(server: Halley) -> bool:
     try:
         return server.call("GET", "/healthz", key=None)[0] == 200
@@ -61,11 +74,13 @@ def test_running_work_goes_on_through_a_store_that_is_shut_for_longer_than_the_l
     end = time.monotonic() + SHUT_SECONDS
     while time.monotonic() < end:
         check_refused(server)
+        check_not_ready(server)
         assert {get(server, each)["status"] for each in (loud, quiet)} == {"processing"}
         assert process.poll() is None, server.log()
         time.sleep(0.5)
     siege.lift()
     until(server, lambda: create(server, seconds=0.0)[0] == 201, "creates are taken again")
+    until(server, lambda: is_ready(server), "it is ready again")
     assert ended(server, made(server, seconds=0.0))["status"] == "succeeded"
     one, other = ended(server, loud), ended(server, quiet)
     assert (one["status"], one["output"], one["logs"]) == ("succeeded", DREAMS, "slept\n"), server.log()
@@ -81,12 +96,15 @@ def test_a_server_that_dies_and_starts_while_the_store_is_shut_reads_and_then_go
     loud, quiet = two_naps(server)
     siege.shut()
     server.kill()
-    server.start()
+    server.start(wait=False)
+    until(server, lambda: answers(server), "it answers")
     end = time.monotonic() + 2 * 3.0
     while time.monotonic() < end:
         assert get(server, over)["output"] == ["awake"]
         assert {get(server, each)["status"] for each in (loud, quiet)} == {"processing"}
-        assert server.call("GET", "/readyz", key=None)[0] == 200
+        status, _, body = server.call("GET", "/readyz?verbose", key=None)
+        assert (status, body["checks"]["queue"]) == (503, "ok"), body
+        assert {"session", "store"} <= set(body["reasons"]), body
         check_refused(server)
     siege.lift()
     until(server, lambda: create(server, seconds=0.0)[0] == 201, "creates are taken again")
@@ -145,7 +163,8 @@ def test_what_is_due_makes_room_after_a_start_on_a_full_disk(siege: Siege) -> No
     server.start()  # what the models left in their temporary folder is gone
     siege.shut()
     server.kill()
-    server.start()
+    server.start(wait=False)
+    until(server, lambda: answers(server), "it answers")
     check_refused(server)
     until(server, lambda: create(server, seconds=0.0)[0] == 201, "what is due has made room")
     for each in letters:

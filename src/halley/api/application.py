@@ -24,6 +24,7 @@ from halley.api.cors import preflight, shared_preflight
 from halley.api.holds import GONE_KEY
 from halley.api.origins import Variants
 from halley.api.parts import (
+    CheckStore,
     ClearSetup,
     Health,
     ListReplicas,
@@ -31,9 +32,11 @@ from halley.api.parts import (
     Parts,
     ReadOwnLog,
     WhyStarting,
+    no_fault,
     no_lines,
     no_reason,
     no_replicas,
+    no_troubles,
     nothing_to_clear,
 )
 from halley.api.pictures import Pictures
@@ -240,6 +243,8 @@ def build_api(
     own_log: ReadOwnLog = no_lines,
     clear_setup: ClearSetup = nothing_to_clear,
     why_starting: WhyStarting = no_reason,
+    check_store: CheckStore = no_fault,
+    troubles: Health = no_troubles,
     download_secret: bytes = b"",
 ) -> Api:
     """Put the API together. Connect its `receive` to the bus; set `draining`, then call `let_go`, to stop.
@@ -267,6 +272,8 @@ def build_api(
         clear_setup=clear_setup,
         webhooks=webhooks,
         why_starting=why_starting,
+        check_store=check_store,
+        troubles=troubles,
         download_secret=download_secret,
         routes=routes_of(settings),
     )

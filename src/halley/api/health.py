@@ -1,10 +1,14 @@
 """Whether the server lives, whether it may be given work, and what it has counted."""
 
+from typing import Final
+
 from halley.api import wire
 from halley.api.asgi import Answer, Call, json_answer
 from halley.api.parts import Parts
 from halley.api.present import encode
 from halley.clock import rfc3339
+
+_CHECKS: Final = ("models", "queue", "server", "session", "store")
 
 
 async def live(call: Call, parts: Parts) -> Answer:  # noqa: ARG001
@@ -22,11 +26,15 @@ async def counts(call: Call, parts: Parts) -> Answer:  # noqa: ARG001
     return json_answer(encode(shown))
 
 
-async def ready(call: Call, parts: Parts) -> Answer:  # noqa: ARG001
-    """200 if predictions can be made; 503 with the reasons while starting, stopping or broken."""
+async def ready(call: Call, parts: Parts) -> Answer:
+    """200 if predictions can be made; 503 with the reasons while starting, stopping, broken, full or locked."""
     reasons = dict(parts.health())
     if parts.is_draining:
         reasons["server"] = "stopping: finishing what runs, taking nothing new"
-    if reasons:
-        return json_answer(encode(wire.Health(status="not ready", reasons=reasons)), 503, [(b"retry-after", b"1")])
-    return json_answer(encode(wire.Health(status="ready")))
+    elif "store" not in reasons and (fault := await parts.check_store()) is not None:
+        reasons["store"] = fault
+    shown = wire.Health(status="not ready" if reasons else "ready", reasons=reasons)
+    if "verbose" in call.query():
+        shown.checks = dict.fromkeys(_CHECKS, "ok") | reasons
+        shown.housekeeping = dict(parts.troubles())
+    return json_answer(encode(shown), 503, [(b"retry-after", b"1")]) if reasons else json_answer(encode(shown))

@@ -33,6 +33,9 @@ from halley.retention.service import Retention
 from halley.settings import Settings
 from halley.webhooks.desk import WebhookDesk
 
+CheckStore = Callable[[], Awaitable[str | None]]
+"""Why the store would refuse a create now, or None."""
+
 Health = Callable[[], Mapping[str, str]]
 """Names each part that is not ready, with the reason; empty when all are."""
 
@@ -68,6 +71,15 @@ async def nothing_to_clear(_model: str) -> None:
 
 WhyStarting = Callable[[str], str | None]
 """What predictions of a version wait for, if it is more than their turn."""
+
+
+async def no_fault() -> None:
+    """Of a store that takes everything."""
+
+
+def no_troubles() -> Mapping[str, str]:
+    """Where nobody tidies up."""
+    return {}
 
 
 def no_reason(_: str) -> None:
@@ -111,6 +123,8 @@ class Parts:
         clock: Clock,
         new_id: NewId,
         health: Health,
+        check_store: CheckStore,
+        troubles: Health,
         pages: Pages,
         replicas: ListReplicas,
         own_log: ReadOwnLog,
@@ -134,6 +148,8 @@ class Parts:
         self.clock = clock
         self.new_id = new_id
         self.health = health
+        self.check_store = check_store
+        self.troubles = troubles
         self.pages = pages
         self.replicas = replicas
         self.own_log = own_log

@@ -517,6 +517,7 @@ _OPEN: Final = (
         response=wire.Health,
         success=(200, 503),
         summary="Whether predictions can be made",
+        params=(Param(name="verbose", description="What was looked at, and what could not be tidied up."),),
         at_root=True,
     ),
 )

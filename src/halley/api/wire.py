@@ -423,10 +423,15 @@ class ChangeKey(msgspec.Struct, kw_only=True):
 
 
 class Health(msgspec.Struct, kw_only=True):
-    """`reasons` names each part that is not ready, with what is wrong."""
+    """`reasons` names each part that is not ready, with what is wrong.
+
+    With `?verbose`, `housekeeping` names what could not be tidied up and is tried again; it keeps no work away.
+    """
 
     status: Literal["ok", "ready", "not ready"]
     reasons: dict[str, str] = {}
+    checks: dict[str, str] | UnsetType = UNSET  # what was looked at, each "ok" or what is wrong
+    housekeeping: dict[str, str] | UnsetType = UNSET
 
 
 class Counts(msgspec.Struct, kw_only=True):

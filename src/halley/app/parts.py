@@ -12,6 +12,7 @@ from anyio import to_thread
 
 from halley.api.application import Api, build_api
 from halley.app.models import ModelLoader
+from halley.app.readiness import StoreCheck
 from halley.app.replicas import clear_setup, log_lines, replica_rows
 from halley.app.webhooks import WebhookOffice
 from halley.assets.files import Files
@@ -78,6 +79,7 @@ class Parts:
     webhooks: Webhooks
     retention: Retention
     lookout: Lookout
+    store_check: StoreCheck
     troubles: Troubles
     clock: Clock
     store: SqliteStore
@@ -214,7 +216,10 @@ async def build(
             name_limit_bytes=limits.file_name_bytes,
             life_seconds=limits.file_life_seconds,
         )
-        retention = Retention(store=store, shelf=shelf, uploads=files, periods=periods, bus=bus, clock=clock)
+        retention = Retention(
+            store=store, shelf=shelf, uploads=files, periods=periods, bus=bus, clock=clock, troubles=troubles
+        )
+        store_check = StoreCheck(store.try_write, clock, refusals=lambda: store.refusals)
         api = build_api(
             settings=settings,
             predictions=predictions,
@@ -229,7 +234,9 @@ async def build(
             links=links,
             clock=clock,
             new_id=new_id,
-            health=lambda: _faults(catalog, store),
+            health=lambda: _faults(catalog, store, dispatcher),
+            check_store=store_check.fault,
+            troubles=troubles.told,
             pages=Pages(),
             replicas=lambda: replica_rows(provider, catalog),
             own_log=lambda model, after: log_lines(own_logs, model, after),
@@ -270,6 +277,7 @@ async def build(
             webhooks=webhooks,
             retention=retention,
             lookout=lookout,
+            store_check=store_check,
             troubles=troubles,
             clock=clock,
             store=store,
@@ -286,9 +294,13 @@ async def _open_places(settings: Settings, scratch: Path, environ: Mapping[str, 
     return Places(found, scratch, environ=environ, share=isolation.share, keep=keep, layers=layers)
 
 
-def _faults(catalog: Catalog, store: SqliteStore) -> dict[str, str]:
+def _faults(catalog: Catalog, store: SqliteStore, dispatcher: Dispatcher) -> dict[str, str]:
     """What keeps this server from taking work now, for /readyz."""
     faults = {"models": "being loaded"} if catalog.is_loading else {}
+    if dispatcher.fault is not None:
+        faults["session"] = dispatcher.fault
+    if store.fullness is not None:
+        faults["queue"] = store.fullness
     if store.broken is not None:
         faults["store"] = str(store.broken)
     return faults

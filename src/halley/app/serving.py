@@ -144,7 +144,8 @@ async def _serve(
                 key = await parts.keys.ensure_admin(settings.admin_key)
                 announce(_started(parts, url, key, None if tls is None else tls.trust))
             if reload:
-                services.append(tasks.create_task(parts.loader.watch(wanted)))
+                watching = tended(lambda: parts.loader.watch(wanted), parts.clock, "watching models", parts.troubles)
+                services.append(tasks.create_task(watching))
             await serving  # returns when the last answer is out
             for service in services:
                 service.cancel()
@@ -154,17 +155,27 @@ async def _serve(
 
 
 def _services(parts: Parts, server: Server, tls: Tls | None) -> list[Coroutine[Any, Any, None]]:
-    """What runs beside the server; if one of them breaks, the process ends."""
+    """What runs beside the server.
+
+    The process ends if what it is there for breaks: dispatching, webhooks, the store, the way to stop. Whatever only
+    looks after something is tried again instead.
+    """
+    looking_after = {
+        "checking the store": parts.store_check.turn,
+        "looking for changes": parts.lookout.turn,
+        "looking after keys": parts.api.parts.rights.turn,
+        "pruning idempotency keys": lambda: _prune_idempotency_keys(parts),
+        "canceling abandoned work": parts.attendance.run,
+        "forgetting what was read": parts.running.run,
+    }
+    if tls is not None:
+        looking_after["renewing the certificate"] = lambda: _renew_certificate(parts, tls)
     return [
         parts.dispatcher.run(),
-        tended(parts.lookout.turn, parts.clock, "looking for changes", parts.troubles),
-        tended(parts.api.parts.rights.turn, parts.clock, "looking after keys", parts.troubles),
-        tended(lambda: _housekeeping(parts, tls), parts.clock, "housekeeping", parts.troubles),
-        parts.attendance.run(),
-        parts.running.run(),
-        _watch_store(parts),
         parts.webhooks.run(),
+        _watch_store(parts),
         _stop_on_signal(parts, server),
+        *[tended(turn, parts.clock, what, parts.troubles) for what, turn in looking_after.items()],
     ]
 
 
@@ -228,7 +239,10 @@ async def _look_again_on_hangup(
         _log.info("SIGHUP: models whose files changed, and broken ones, are loaded anew")
         if reread is not None:
             admin_key = await _change_admin_key(parts, admin_key, reread)
-        await parts.loader.look_again(wanted)
+        try:
+            await parts.loader.look_again(wanted)
+        except Exception:  # noqa: BLE001 - what is served goes on; another signal tries again
+            _log.exception("SIGHUP: not all models could be looked at again")
 
 
 async def _change_admin_key(parts: Parts, known: str | None, reread: Callable[[], Settings]) -> str | None:
@@ -252,11 +266,13 @@ async def _watch_store(parts: Parts) -> None:
             raise parts.store.broken
 
 
-async def _housekeeping(parts: Parts, tls: Tls | None) -> None:
-    """Remove what has expired and renew what ends, now and then."""
+async def _renew_certificate(parts: Parts, tls: Tls) -> None:
     await parts.clock.sleep(HOUSEKEEPING_SECONDS)
-    if tls is not None:
-        tls.refresh()
+    tls.refresh()
+
+
+async def _prune_idempotency_keys(parts: Parts) -> None:
+    await parts.clock.sleep(HOUSEKEEPING_SECONDS)
     while await parts.predictions.forget_idempotency_keys():
         pass
 

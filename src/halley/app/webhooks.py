@@ -67,7 +67,7 @@ class WebhookOffice:
             overlap_seconds=settings.webhooks.secret_overlap_seconds,
         )
 
-    def service(self, pictures: Pictures, troubles: Troubles) -> Webhooks:
+    def service(self, pictures: Pictures, troubles: Troubles | None = None) -> Webhooks:
         """The half that runs."""
         return Webhooks(
             store=self._store.deliveries,

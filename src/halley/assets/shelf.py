@@ -5,8 +5,9 @@ deleted under him. So noting a need and deleting exclude each other for each dig
 looks whether the bytes are still there. This holds within one process, which is all that may write to a data folder.
 """
 
-from collections.abc import AsyncIterator, Iterable, Set
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping, Set
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,8 @@ import anyio
 
 from halley.assets.ports import BlobInfo, BlobLedger, Blobs, Owner, Reference
 from halley.errors import Busy, Overloaded
+
+_log: Final = logging.getLogger(__name__)
 
 _TRIES: Final = 3
 _PORTION: Final = 500  # digests looked at together
@@ -26,6 +29,7 @@ class Shelf:
         self._blobs = blobs
         self._ledger = ledger
         self._locks: dict[str, tuple[anyio.Lock, int]] = {}  # with the number of those who hold or await it
+        self._stuck: dict[str, OSError] = {}  # contents that nobody needs and that could not be deleted
 
     async def keep_file(self, path: Path, *, owner_kind: str, owner_id: str, name: str, take: bool = False) -> BlobInfo:
         """Store a local file for the owner; when this returns, bytes and need are durable.
@@ -72,8 +76,17 @@ class Shelf:
         return await self.let_go(await self._ledger.drop_references(owner_kind, owner_id))
 
     async def let_go(self, digests: Iterable[str]) -> int:
-        """Delete those contents that nobody needs; gives their number."""
-        return sum([await self._remove(sha256) for sha256 in digests])
+        """Delete those contents that nobody needs; gives their number. One that cannot be deleted keeps no other."""
+        return sum([await self._let_one_go(sha256) for sha256 in digests])
+
+    @property
+    def stuck(self) -> Mapping[str, OSError]:
+        """Contents that nobody needs and that could not be deleted when it was tried last, and why."""
+        return self._stuck
+
+    async def let_stuck_go(self) -> int:
+        """Try again to delete what could not be deleted; gives the number of what could now."""
+        return await self.let_go(tuple(self._stuck))
 
     async def is_stored(self, sha256: str) -> bool:
         """Whether the bytes are there: those of who is about to go may be gone before, see `make_room`."""
@@ -123,15 +136,34 @@ class Shelf:
                 await self._ledger.add_reference(info.sha256, info.size_bytes, owner_kind, owner_id, name)
             except Busy:  # nothing was noted: on a full disk, bytes without an owner would be the last straw
                 if not await self._ledger.is_referenced(info.sha256):
-                    await self._blobs.delete(info.sha256)
+                    with suppress(OSError):  # a sweep finds it
+                        await self._blobs.delete(info.sha256)
                 raise
             return await self._blobs.exists(info.sha256)
+
+    async def _let_one_go(self, sha256: str) -> bool:
+        try:
+            is_gone = await self._remove(sha256)
+        except OSError as error:
+            self._note_stuck(sha256, error)
+            return False
+        self._stuck.pop(sha256, None)
+        return is_gone
+
+    def _note_stuck(self, sha256: str, error: OSError) -> None:
+        if sha256 not in self._stuck:
+            _log.warning("the stored file %s cannot be deleted, and is tried again later: %s", sha256, error)
+        self._stuck[sha256] = error
 
     async def _empty(self, sha256: str, owners: Set[Owner]) -> bool:
         async with self._alone(sha256):
             if not await self._ledger.owners(sha256) <= owners or not await self._blobs.exists(sha256):
                 return False
-            await self._blobs.delete(sha256)
+            try:
+                await self._blobs.delete(sha256)
+            except OSError as error:
+                self._note_stuck(sha256, error)
+                return False
             return True
 
     async def _remove(self, sha256: str) -> bool:

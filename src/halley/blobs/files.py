@@ -8,7 +8,9 @@ The order is the promise: data sync, rename, folder sync. A name that exists is 
 
 import errno
 import hashlib
+import logging
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -23,6 +25,8 @@ from anyio import to_thread
 from halley.assets.disk import PIECE_BYTES, copy_bytes, full_disk_told, pieces, write_all
 from halley.assets.ports import BlobInfo
 from halley.errors import NotFound, TooLarge
+
+_log: Final = logging.getLogger(__name__)
 
 _READING: Final = os.O_RDONLY | os.O_CLOEXEC
 _HEX: Final = frozenset("0123456789abcdef")
@@ -39,14 +43,12 @@ class FileBlobs:
     def prepare(self) -> int:
         """Make the folder and sweep what a crash left half written; gives the number of swept files.
 
-        Call it once at start, before the first `put`, by the holder of the data folder's lock.
+        What cannot be swept stays, and is named in the log. Call it once at start, before the first `put`, by the
+        holder of the data folder's lock.
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._tmp.mkdir(exist_ok=True)
-        left = [Path(entry.path) for entry in os.scandir(self._tmp)]
-        for path in left:
-            path.unlink()
-        return len(left)
+        return sum([_is_swept(Path(entry.path)) for entry in os.scandir(self._tmp)])
 
     async def put(self, chunks: AsyncIterator[bytes], limit_bytes: int) -> BlobInfo:
         draft = await to_thread.run_sync(_Draft, self._tmp)
@@ -119,7 +121,7 @@ class FileBlobs:
         """All blobs whose names come behind this one, in order."""
         for shard in sorted(self._folder.iterdir()):
             if len(shard.name) == 2 and shard.name >= after[:2]:
-                yield from (path for path in sorted(shard.iterdir()) if path.name > after and self._is_blob(path))
+                yield from (path for path in _sorted(shard) if path.name > after and self._is_blob(path))
 
     def _is_blob(self, path: Path) -> bool:
         return self._place(path.name) == path
@@ -245,11 +247,32 @@ class _Draft:
             self.size_bytes += len(piece)
 
 
+def _sorted(folder: Path) -> list[Path]:
+    """What is in it; nothing if it cannot be read, as that must not keep the other folders."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        _log.warning("%s cannot be looked through: %s", folder, error)
+        return []
+
+
+def _is_swept(path: Path) -> bool:
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    except OSError as error:
+        _log.warning("%s is left of an earlier process and cannot be deleted: %s", path, error)
+        return False
+    return True
+
+
 def _born(path: Path) -> float:
     """When it was put into its place: the change time, as a draft that was linked may have been written long before."""
     try:
         return path.stat().st_ctime
-    except FileNotFoundError:  # deleted this moment
+    except OSError:  # deleted this moment, or it cannot be looked at
         return inf
 
 

@@ -81,6 +81,15 @@ class Dispatcher:
         """How many predictions run here now."""
         return len(self._runs)
 
+    @property
+    def fault(self) -> str | None:
+        """Why nothing can begin here now, or None."""
+        if not self._session_id:
+            return "No session is open yet: nothing can begin."
+        if self._clock.elapsed() - self._renewed_at > self._rules.lease_seconds:
+            return "The leases could not be renewed in time: nothing can begin."
+        return None
+
     # what predictions ask (Placement)
 
     def reserve(self, version: str, account_id: str) -> str | None:

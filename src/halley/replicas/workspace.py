@@ -5,7 +5,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio.to_thread
@@ -49,7 +49,10 @@ class RunFolders:
 def scratch_folder(path: Path) -> Iterator[Path]:
     """A folder for what models call temporary: empty at first, gone at the end; a crash leaves it to the next start."""
     delete_folder(path)
-    path.mkdir(mode=0o700, parents=True)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)  # something in it may be such that it cannot be deleted
+    except FileExistsError:  # no folder, and cannot be deleted either
+        path = Path(tempfile.mkdtemp(prefix=f"{path.name}.", dir=path.parent))
     try:
         yield path
     finally:
@@ -72,8 +75,10 @@ def delete_folder(folder: Path) -> None:
         except OSError:
             _log.warning("run folder %s: %s could not be deleted: %r", folder.name, path, error)
 
-    if folder.is_dir() and not folder.is_symlink():
-        shutil.rmtree(folder, onerror=insist)
-    else:
-        with suppress(OSError):
+    try:
+        if folder.is_dir() and not folder.is_symlink():
+            shutil.rmtree(folder, onerror=insist)
+        else:
             folder.unlink(missing_ok=True)
+    except OSError as error:
+        _log.warning("%s could not be deleted: %s", folder, error)

@@ -1,6 +1,6 @@
 """What the removal of data needs of a store and of the shelf with the bytes."""
 
-from collections.abc import Awaitable, Iterable, Sequence, Set
+from collections.abc import Awaitable, Iterable, Mapping, Sequence, Set
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -83,6 +83,15 @@ class Bytes(Protocol):
 
     async def let_go(self, digests: Iterable[str]) -> int:
         """Delete those contents that nobody needs; gives their number."""
+        ...
+
+    @property
+    def stuck(self) -> Mapping[str, OSError]:
+        """Contents that nobody needs and that could not be deleted when it was tried last, and why."""
+        ...
+
+    async def let_stuck_go(self) -> int:
+        """Try again to delete what could not be deleted; gives the number of what could now."""
         ...
 
     async def release(self, owner_kind: str, owner_id: str) -> int:

@@ -11,6 +11,7 @@ from typing import Final, get_args
 
 from halley.clock import Clock
 from halley.errors import HalleyError, NotFound, Overloaded, StorageFull, WrongState
+from halley.patience import Troubles, tended
 from halley.predictions.ports import Bus, Changed
 from halley.retention.calendar import Calendar
 from halley.retention.periods import Periods
@@ -25,6 +26,9 @@ LONGEST_LOOK_SECONDS: Final = 60.0
 SWEEP_SECONDS: Final = 6 * 3600.0  # between looks at all that is stored, for what a crash left
 UNKNOWN_SECONDS: Final = 3600.0  # contents younger than this may have an owner in a moment
 UNSTORED: Final = timedelta(days=1)  # an upload that takes longer than this is broken off long before
+RETRY_SECONDS: Final = 1.0  # before what could not be deleted is tried again; then twice as long each time
+LONGEST_RETRY_SECONDS: Final = 3600.0
+_DELETING: Final = "deleting stored files"
 _OWNERS_AT_ONCE: Final = 100
 _TRIES: Final = 60
 _TRY_SECONDS: Final = 0.1
@@ -34,8 +38,17 @@ class Retention:
     """`run` must be going. Everything happens in the loop's thread."""
 
     def __init__(
-        self, *, store: DataStore, shelf: Bytes, uploads: Uploads, periods: Periods, bus: Bus, clock: Clock
+        self,
+        *,
+        store: DataStore,
+        shelf: Bytes,
+        uploads: Uploads,
+        periods: Periods,
+        bus: Bus,
+        clock: Clock,
+        troubles: Troubles | None = None,
     ) -> None:
+        self._troubles = troubles or Troubles()
         self._store = store
         self._shelf = shelf
         self._uploads = uploads
@@ -44,15 +57,34 @@ class Retention:
         self._clock = clock
         self._calendar: Calendar | None = None
         self._swept_at: float | None = None
+        self._retry_at = 0.0
+        self._retry_seconds = RETRY_SECONDS
 
     async def run(self) -> None:
-        """Look, remove, sweep, until cancelled. A full disk or a busy store is waited out."""
-        while True:
-            try:
-                await self._look_where_there_is_room()
-            except HalleyError as error:
-                _log.warning("old data could not be removed now: %s", error)
-            await self._clock.sleep(self._look_seconds())
+        """Look, remove, sweep, until cancelled. A full disk, a busy store, an odd file: all is waited out."""
+        await tended(self._turn, self._clock, "removing old data", self._troubles)
+
+    async def _turn(self) -> None:
+        try:
+            await self._look_where_there_is_room()
+        except HalleyError as error:  # a full disk or a busy store: what is due must make room as soon as it can
+            _log.warning("old data could not be removed now: %s", error)
+        await self._try_stuck_again()
+        await self._clock.sleep(self._look_seconds())
+
+    async def _try_stuck_again(self) -> None:
+        """What could not be deleted is tried again, later each time, and shown until it is gone."""
+        now = self._clock.monotonic()
+        if self._shelf.stuck and now >= self._retry_at:
+            await self._shelf.let_stuck_go()
+            self._retry_seconds = min(2 * self._retry_seconds, LONGEST_RETRY_SECONDS)
+            self._retry_at = now + self._retry_seconds
+        stuck = list(self._shelf.stuck.values())
+        if stuck:
+            self._troubles.note(_DELETING, stuck[0])
+        else:
+            self._troubles.clear(_DELETING)
+            self._retry_at, self._retry_seconds = 0.0, RETRY_SECONDS
 
     async def _look_where_there_is_room(self) -> None:
         """A full disk takes no write, and so no removal: then the files of what is due go first."""

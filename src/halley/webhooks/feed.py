@@ -54,27 +54,27 @@ class Feed:
         self._clock = clock
         self._steady = steady
         self._alarm = Alarm(clock)
-        self._position = 0
+        self._position: int | None = None  # not read yet
 
     def receive(self, hint: Hint) -> None:
         """Hints from the bus."""
         if type(hint) is Changed:
             self._alarm.ring()
 
-    async def run(self) -> None:
-        """Read on until cancelled."""
-        self._position = await self._store.position()
-        while True:
-            notices = await self._store.read_notices(self._position, _NOTICES_AT_ONCE)
-            if notices:
-                self._position = await self._take(notices)
-            else:
-                await self._alarm.sleep(POLL_SECONDS)
-                await self._clock.sleep(PACE_SECONDS)
+    async def turn(self) -> None:
+        """Read on, or wait until there may be something to read."""
+        if self._position is None:
+            self._position = await self._store.position()
+        notices = await self._store.read_notices(self._position, _NOTICES_AT_ONCE)
+        if notices:
+            self._position = await self._take(notices)
+        else:
+            await self._alarm.sleep(POLL_SECONDS)
+            await self._clock.sleep(PACE_SECONDS)
 
     async def is_behind(self) -> bool:
         """Whether something is recorded that was not taken in yet."""
-        return bool(await self._store.read_notices(self._position, 1))
+        return bool(await self._store.read_notices(self._position or 0, 1))
 
     async def _take(self, notices: Sequence[Notice]) -> int:
         messages: list[Message] = []

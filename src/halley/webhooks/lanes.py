@@ -1,11 +1,13 @@
 """Messages on their way, a lane for each endpoint: what one receiver cannot take delays no other."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
 from halley.clock import Clock
+from halley.errors import HalleyError
 from halley.webhooks.alarm import Alarm
 from halley.webhooks.capacity import Capacity
 from halley.webhooks.courier import Courier, Parcel
@@ -15,6 +17,8 @@ from halley.webhooks.schedule import Schedule
 from halley.webhooks.slots import Slots
 from halley.webhooks.steady import SteadyTime
 from halley.webhooks.updates import units_of
+
+_log: Final = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 60.0  # a sleep of the machine costs at most this
 _LATELY: Final = timedelta(seconds=10)  # longer than between two looks: a commit may come later than its time
@@ -146,7 +150,11 @@ class Lanes:
         return lane
 
     async def _run(self, lane: Lane, endpoint: str) -> None:
-        await lane.run()
+        try:
+            await lane.run()
+        except Exception as error:  # noqa: BLE001 - one receiver's lane ends nobody else's; the next look begins it anew
+            _log.warning("messages to %s: %s", endpoint, error, exc_info=not isinstance(error, HalleyError))
+            lane.is_running = False
         if not lane.is_running and lane.slots.is_unused:
             self._lanes.pop(endpoint, None)
 
@@ -157,6 +165,9 @@ class Lanes:
                 async with self.capacity.hold(message.endpoint, units_of(message.body)):
                     if not self.is_stopping:
                         await self._send(message, message.body)
+        except Exception as error:  # noqa: BLE001 - a message that cannot be sent must not end the server, now and at each start
+            _log.warning("message %s: %s", message_id, error, exc_info=not isinstance(error, HalleyError))
+            await self.clock.sleep(_LOOK_SECONDS)  # it is still due
         finally:
             lane.under_way.discard(message_id)
             lane.slots.give()

@@ -10,7 +10,7 @@ import msgspec
 
 from halley.clock import Clock
 from halley.ids import NewId
-from halley.patience import Troubles, patiently, tended
+from halley.patience import Troubles, forever, patiently, tended
 from halley.predictions.ports import Hint, MessageWaits
 from halley.predictions.reading import Reader
 from halley.webhooks.courier import Courier, Limits
@@ -119,7 +119,7 @@ class Webhooks:
         async with asyncio.TaskGroup() as group:
             self._updates.open(group)
             await self._lanes.open(group)
-            group.create_task(self._feed.run())
+            group.create_task(forever(self._feed.turn, self._clock, "webhooks wait"))
             for turn, what in ((self._look, "looking for webhooks"), (self._tidy, "pruning the delivery log")):
                 group.create_task(tended(turn, self._clock, what, self._troubles))
 

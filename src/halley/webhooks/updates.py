@@ -128,6 +128,9 @@ class Updates:
         try:
             while (seconds := told.pace.wait_seconds(self._clock.monotonic())) is not None:
                 await self._tell_once(prediction_id, told, seconds)
+        except Exception as error:  # noqa: BLE001 - passing states of one prediction are not worth the server
+            _log.warning("states of %s: %s", prediction_id, error, exc_info=not isinstance(error, HalleyError))
+            told.pace.stop()
         finally:
             told.is_busy = False
             if told.is_over:
@@ -152,8 +155,8 @@ class Updates:
             event = told.pace.take(self._clock.monotonic())
             if event is not None:
                 await self._send(prediction_id, told, event)
-        except HalleyError:
-            raise
+        except HalleyError as error:
+            _log.warning("a state of %s cannot be told: %s", prediction_id, error)
         except Exception:  # noqa: BLE001 - a state that cannot be drawn is not worth the server
             _log.exception("a state of %s cannot be told: this is a fault of Halley", prediction_id)
         finally:

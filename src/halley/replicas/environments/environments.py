@@ -261,17 +261,26 @@ class Environments:
         """Throw away what no model of this server uses, least recently used first, until the rest fits."""
         if self._rules.max_bytes is not None:
             for key in await anyio.to_thread.run_sync(self._too_many, self._rules.max_bytes):
-                await self._throw_away(key)
+                try:
+                    await self._throw_away(key)
+                except OSError as error:  # the room is not had; the model that was built for is served all the same
+                    _log.warning("environment %s cannot be thrown away: %s", key, error)
 
     async def sweep(self) -> None:
         """Delete what builds and evictions left when an earlier process was killed; not what others build now."""
         for path in [*self._folder.glob("*.tmp"), *self._folder.glob("*.gone")]:
-            lock = self._lock_file(path.stem, "busy")
             try:
-                if _try_lock(lock):
-                    await anyio.to_thread.run_sync(_delete, path)
-            finally:
-                os.close(lock)
+                await self._sweep(path)
+            except OSError as error:  # one that cannot be deleted keeps neither the others nor the start
+                _log.warning("%s is left of an earlier process and cannot be deleted: %s", path, error)
+
+    async def _sweep(self, path: Path) -> None:
+        lock = self._lock_file(path.stem, "busy")
+        try:
+            if _try_lock(lock):
+                await anyio.to_thread.run_sync(_delete, path)
+        finally:
+            os.close(lock)
 
     def _too_many(self, max_bytes: int) -> list[str]:
         found = []
@@ -343,8 +352,10 @@ def _try_lock(lock: int) -> bool:
 
 
 def _delete(folder: Path) -> None:
-    if folder.exists():
+    if folder.is_dir() and not folder.is_symlink():
         shutil.rmtree(folder)
+    else:
+        folder.unlink(missing_ok=True)
 
 
 def _size_bytes(folder: Path) -> int:

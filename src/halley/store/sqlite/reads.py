@@ -13,8 +13,10 @@ from typing import Any, Final, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
+from halley.errors import Overloaded
 from halley.store.sqlite.rows import OUTLINE_COLUMNS, PREDICTION_COLUMNS
 from halley.store.sqlite.schema import connect
+from halley.store.sqlite.writer import is_disk_fault
 
 T = TypeVar("T")
 
@@ -36,11 +38,17 @@ class Reads:
 
     def one(self, statement: str, *values: Any) -> Any:
         """The first row, or None. Statements must find at most one: a half-read one would hold back checkpoints."""
-        return self.here.execute(statement, values).fetchone()
+        try:
+            return self.here.execute(statement, values).fetchone()
+        except sqlite3.OperationalError as error:
+            raise _told(error) from error
 
     def all(self, statement: str, *values: Any) -> list[Any]:
         """All rows, in this thread: for lists that are short by nature."""
-        return self.here.execute(statement, values).fetchall()
+        try:
+            return self.here.execute(statement, values).fetchall()
+        except sqlite3.OperationalError as error:
+            raise _told(error) from error
 
     async def elsewhere(self, read: Callable[..., T], *args: Any) -> T:
         """Run `read(connection, *args)` in a thread, on one snapshot."""
@@ -54,8 +62,18 @@ class Reads:
 
     def _on_one_snapshot(self, read: Callable[..., T], args: tuple[Any, ...]) -> T:
         connection: sqlite3.Connection = self._other
-        connection.execute("BEGIN")
         try:
-            return read(connection, *args)
-        finally:
-            connection.execute("COMMIT")
+            connection.execute("BEGIN")
+            try:
+                return read(connection, *args)
+            finally:
+                connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            raise _told(error) from error
+
+
+def _told(error: sqlite3.OperationalError) -> Exception:
+    """The error in our words where the reason is the disk: whoever waits for it to pass can."""
+    if is_disk_fault(error):
+        return Overloaded(f"The disk with the database has a fault, nothing could be read: {error}.")
+    return error

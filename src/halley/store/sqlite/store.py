@@ -18,6 +18,7 @@ from halley.store.sqlite.files import FileRows, LedgerRows
 from halley.store.sqlite.keys import KeyRows
 from halley.store.sqlite.models import ModelRows
 from halley.store.sqlite.predictions import PredictionRows
+from halley.store.sqlite.probe import ProbeRows
 from halley.store.sqlite.queue import QueueRows
 from halley.store.sqlite.reads import Reads
 from halley.store.sqlite.recent import RecentRows
@@ -41,6 +42,7 @@ class SqliteStore(
     KeyRows,
     LedgerRows,
     RetentionRows,
+    ProbeRows,
 ):
     """Fulfils PredictionStore, RepeatStore, AttendanceStore, WorkQueue, ModelStore, KeyStore, BlobLedger and DataStore;
     `files` fulfils FileStore, `deliveries` DeliveryStore and SecretStore.

@@ -93,6 +93,7 @@ class GroupWriter:
         self._wake.acquire()
         self._closing = False
         self._broken: Unusable | None = None
+        self.refusals = 0  # writes that the disk or another process did not let through
         self._thread = threading.Thread(target=self._work, name="halley-writer", daemon=True)
         self._thread.start()
 
@@ -262,10 +263,19 @@ class GroupWriter:
         elif code in _BROKEN_CODES:
             self._break(error)
             told = cast("Unusable", self._broken)
+        elif is_disk_fault(error):
+            told = Overloaded(f"The disk with the database has a fault, nothing was stored: {error}.")
         else:
             return error
+        self.refusals += 1
         told.__cause__ = error
         return told
+
+
+def is_disk_fault(error: sqlite3.Error) -> bool:
+    """Whether the system could not read or write, this time: what was asked for may be asked for again."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
 
 
 def _is_locked(error: sqlite3.Error) -> bool:

@@ -1,0 +1,38 @@
+"""Whether the store takes writes now: something as large as a create is written, and deleted again."""
+
+import sqlite3
+from typing import Final
+
+from halley.store.sqlite.parts import Part
+
+_BYTES: Final = 16 * 2**10  # several pages: on a full disk one page may still find room where a create finds none
+_FILL: Final = f"INSERT INTO probe (data) VALUES (zeroblob({_BYTES}))"  # noqa: S608 - a constant of our own
+_CLEAR: Final = "DELETE FROM probe"
+
+
+class ProbeRows(Part):
+    """Asked by who wants to know whether this server may be given work."""
+
+    @property
+    def fullness(self) -> str | None:
+        """Why nobody may wait here any more, or None."""
+        refusal = self._book.refusal("")  # of an account that has nothing: only what counts for all is left
+        return None if refusal is None else str(refusal)
+
+    @property
+    def refusals(self) -> int:
+        """How many writes were refused for the disk's sake, or another process's, since the start."""
+        return self._writer.refusals
+
+    async def try_write(self) -> None:
+        """Write something, durably.
+
+        Raises:
+            StorageFull, Overloaded: a create would be refused now, too.
+        """
+        await self._writer.submit(_run, _FILL)
+        await self._writer.submit(_run, _CLEAR)
+
+
+def _run(connection: sqlite3.Connection, statement: str) -> None:
+    connection.execute(statement)
