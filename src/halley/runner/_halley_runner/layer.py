@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
-import tempfile
 from os.path import dirname, islink, join, lexists
 from typing import Any, Dict, List, Tuple
 
+from .copying import copy_file, remove_tree
 from .places import Place
 from .plain import COPY_BYTES
 
@@ -39,17 +38,18 @@ def publish(place: Place, wanted: Dict[str, Any]) -> None:
         written = place.written()
         _check(written, wanted["limit_bytes"])
         os.makedirs(dirname(link), mode=0o700, exist_ok=True)
-        made = tempfile.mkdtemp(prefix=os.path.basename(link) + ".", dir=dirname(link))
+        made = "%s.%s" % (link, os.urandom(4).hex())
+        os.mkdir(made, 0o700)
         moved = _fill(made, written, may_move=place.is_copy)
         _sync(made)
         os.symlink(os.path.basename(made), link)
         _leave_links(moved)
         _sync(dirname(link))
     except FileExistsError:
-        shutil.rmtree(made, ignore_errors=True)
+        remove_tree(made)
     except OSError as error:
         if made and not islink(link):
-            shutil.rmtree(made, ignore_errors=True)
+            remove_tree(made)
         raise NotKept("it cannot be written to the data folder: %s" % (error.strerror or error)) from None
 
 
@@ -97,7 +97,7 @@ def _leave_links(moved: List[Tuple[str, str]]) -> None:
 
 
 def _copy(path: str, target: str) -> None:
-    shutil.copy2(path, target)
+    copy_file(path, target)
     if not path.endswith(".pyc"):  # one that is damaged is made again
         _sync(target)
 

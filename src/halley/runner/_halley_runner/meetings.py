@@ -7,7 +7,6 @@ the author can have the model write somewhere else.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import time
 from os.path import join
@@ -40,6 +39,8 @@ class Meetings:
 
     def _others(self, folder: str, path: str, began: int) -> List[int]:
         """Note the use, and give the processes whose use of the path fell into the same time."""
+        import hashlib  # few models give out such a file
+
         name = join(folder, hashlib.sha256(os.fsencode(path)).hexdigest())
         try:
             descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -7,10 +7,11 @@ usually weights, are links; a model that writes into one of those writes into th
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from os.path import isdir, islink, join, lexists, realpath, relpath
 from typing import Any, Dict, Iterable
+
+from .copying import copy_file, keep_stat, remove_tree
 
 COPY_BYTES = 8 * 2**20
 MOST_FILES, MOST_BYTES = 20_000, 2**30  # what is copied in all; the rest are links
@@ -53,7 +54,7 @@ def lay_over(source: str, target: str) -> None:
             elif os.lstat(path).st_size > COPY_BYTES:
                 os.symlink(path, new)
             else:
-                shutil.copy2(path, new)
+                copy_file(path, new)
 
 
 class _Filling:
@@ -94,8 +95,8 @@ class _Filling:
                 return
             os.mkdir(target)
             self.fill(below)
-            shutil.copystat(entry.path, target)
-            os.chmod(target, stat.S_IMODE(os.stat(target).st_mode) | stat.S_IRWXU)
+            keep_stat(entry.stat(), target)
+            os.chmod(target, stat.S_IMODE(entry.stat().st_mode) | stat.S_IRWXU)
         elif entry.is_file():
             self._take_file(entry, target)
 
@@ -106,7 +107,7 @@ class _Filling:
             return
         self._files += 1
         self._bytes += size
-        shutil.copy2(entry.path, target)
+        copy_file(entry.path, target)
 
     def _link_of(self, path: str, target: str) -> str:
         """The text of a link: one that leads to another file of the model leads to its copy."""
@@ -122,6 +123,6 @@ class _Filling:
 
 def _remove(path: str) -> None:
     if isdir(path) and not islink(path):
-        shutil.rmtree(path)
+        remove_tree(path)
     else:
         os.unlink(path)

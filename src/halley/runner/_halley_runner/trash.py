@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 from os.path import isdir, islink, join
 from typing import Callable
 
+from .copying import remove_tree
+
 # taken before a model can put something else in their place
-_rename, _remove_tree, _unlink = os.rename, shutil.rmtree, os.unlink
+_rename, _unlink = os.rename, os.unlink
 _Thread: Callable[..., threading.Thread] = threading.Thread
 
 
@@ -33,6 +34,6 @@ class Trash:
         except OSError:  # it is gone already, or holds a mount
             return
         try:
-            _Thread(target=_remove_tree, args=(aside,), kwargs={"ignore_errors": True}, daemon=True).start()
+            _Thread(target=remove_tree, args=(aside,), daemon=True).start()
         except RuntimeError:  # no more threads
-            _remove_tree(aside, ignore_errors=True)
+            remove_tree(aside)
