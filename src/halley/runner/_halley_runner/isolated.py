@@ -29,7 +29,7 @@ def enter(place: Dict[str, Any], folder: str) -> None:
     mounts.keep_to_ourselves()
     done: List[str] = []
     try:
-        kept = _kept(place)
+        kept = [*_kept(place), *_linked(folder)]
         layer = place.get("layer") or ""
         lowers = [join(layer, "files")] if layer and isdir(join(layer, "files")) else []
         if not place.get("single"):
@@ -53,6 +53,11 @@ def _kept(place: Dict[str, Any]) -> List[str]:
     # the folder of our own modules is on the path, and an environment may lie anywhere
     python = [sys.prefix, sys.base_prefix, sys.exec_prefix, *(path for path in sys.path if isdir(path))]
     return [path for path in (*place.get("keep", ()), *python) if path.startswith("/") and exists(path)]
+
+
+def _linked(folder: str) -> List[str]:
+    """Where links in the model's folder lead: weights may lie in a folder that is going to be replaced."""
+    return [realpath(entry.path) for entry in os.scandir(folder) if entry.is_symlink() and exists(entry.path)]
 
 
 def _cover(target: str, lowers: List[str], own: str, kept: List[str], done: List[str], in_user: bool) -> None:
