@@ -262,7 +262,7 @@ class Dispatcher:
         finally:
             for _ in range(slots - len(claimed)):
                 self._provider.drop_slot(version)
-        if len(claimed) < slots:
+        if len(claimed) < slots and not self._line.waits(version):  # one may have come to wait during the claim
             self._waiting.discard(version)
         for item in claimed:
             self.begin(version, item)

@@ -55,6 +55,26 @@ async def test_whose_files_are_there_comes_before_the_queue(bottle) -> None:
     assert (await bottle.provider.next_run(1)).work.prediction_id == slow.id
 
 
+async def test_files_that_arrive_during_a_claim_get_the_slot_after_it(bottle, monkeypatch) -> None:
+    bottle.stager.hold()
+    slow = await bottle.create()
+    await bottle.stager.asked(1)
+    claim = bottle.store.claim
+
+    async def slow_claim(*args, **more):
+        bottle.stager.let_go()
+        for _ in range(50):  # the run asks for the slot, which this claim holds
+            await asyncio.sleep(0)
+        return await claim(*args, **more)
+
+    monkeypatch.setattr(bottle.store, "claim", slow_claim)
+    bottle.dispatcher.room(V)
+    run = await asyncio.wait_for(bottle.provider.next_run(), 20)
+    assert run.work.prediction_id == slow.id
+    run.end()
+    await settled(bottle)
+
+
 @pytest.mark.parametrize("staged", [False, True])
 async def test_a_cancel_before_the_begin_is_at_once(bottle, staged: bool) -> None:
     bottle.stager.hold()
