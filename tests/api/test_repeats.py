@@ -47,8 +47,13 @@ async def waiting(world: World, **more: Any) -> AsyncIterator[tuple["asyncio.Tas
 
 
 async def ids(world: World, token: str = "") -> list[str]:
-    listed = (await world.get("/v1/predictions", token=token)).json()
-    return [item["id"] for item in listed["results"]]
+    found: list[str] = []
+    path: str | None = "/v1/predictions"
+    while path is not None:  # what is large has pages of its own
+        listed = (await world.get(path, token=token)).json()
+        found += [item["id"] for item in listed["results"]]
+        path = listed["next"] and listed["next"].removeprefix("http://localhost:1986")
+    return found
 
 
 async def dropped(world: World, **more: Any) -> str:

@@ -21,7 +21,8 @@ from halley.api.asgi import (
     read_token,
 )
 from halley.api.cors import preflight, shared_preflight
-from halley.api.holds import GONE_KEY
+from halley.api.framing import Framing
+from halley.api.holds import GONE_KEY, MAY_READ
 from halley.api.origins import Variants
 from halley.api.parts import (
     CheckStore,
@@ -97,6 +98,7 @@ class Api:
         self.variants: Final = Variants(parts.settings)
         self.pictures: Final = Pictures(parts.presenter, self.variants)
         self.request_ids: Final = RequestIds(parts.new_id)
+        self.framing: Final = Framing()
         self._origins = frozenset(origin.rstrip("/").encode() for origin in parts.settings.server.cors_origins)
         self._logs_access = parts.settings.server.access_log
 
@@ -309,8 +311,9 @@ async def _send(answer: Answer, headers: Headers, exchange: Exchange, scope: Sco
         async with aclosing(chunks):
             async for chunk in chunks:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                if GONE_KEY in scope:
-                    return
+                gone = scope.get(GONE_KEY)
+                if gone is not None and (gone is not MAY_READ or answer.file is None):
+                    break
     await send({"type": "http.response.body", "body": answer.body if has_body else b""})
 
 

@@ -45,6 +45,10 @@ class Later(Protocol):
         """Call `give` once, in a later turn of the loop."""
         ...
 
+    def hurry(self) -> None:
+        """The client waits no more but may still read: answer with what is known. Harmless after the answer."""
+        ...
+
     def leave(self) -> None:
         """The client is gone: do not answer any more. Harmless after the answer."""
         ...

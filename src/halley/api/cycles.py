@@ -5,12 +5,15 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from halley.api.cork import CorkedTransport
-from halley.api.holds import GONE_KEY, SCOPE_KEY
+from halley.api.holds import GONE_KEY, MAY_READ, SCOPE_KEY
 from halley.api.repeats import ATTEMPT_KEY, Answering
 
 
-def leave(cycle: RequestResponseCycle | None, *, by_peer: bool, was_unsent: bool) -> None:
-    """The connection of this request is lost: tell whoever still works for it."""
+def leave(cycle: RequestResponseCycle | None, *, by_peer: bool, was_unsent: bool, may_read: bool = False) -> None:
+    """The connection of this request is lost: tell whoever still works for it.
+
+    `may_read`: the client has closed its own side only, or so it seems; a file that is being sent goes on.
+    """
     if cycle is None:
         return
     scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]
@@ -19,7 +22,7 @@ def leave(cycle: RequestResponseCycle | None, *, by_peer: bool, was_unsent: bool
     if create is not None and by_peer and (was_open or was_unsent):
         create.drop()
     if was_open:
-        scope[GONE_KEY] = True
+        scope[GONE_KEY] = MAY_READ if may_read else True
         hold = scope.get(SCOPE_KEY)
         if hold is not None:
             hold.release()

@@ -9,6 +9,7 @@ from halley.api.asgi import Scope
 T = TypeVar("T")
 SCOPE_KEY: Final = "halley.hold"  # where the protocol finds the hold of a connection that was lost
 GONE_KEY: Final = "halley.gone"  # what it leaves there, so that a running answer stops
+MAY_READ: Final = "may read"  # what it leaves there if the client can still be told something
 STREAM_KEY: Final = "halley.stream"  # what the protocol leaves there for answers that follow something to call
 
 

@@ -19,6 +19,7 @@ from halley.api.application import Api
 from halley.api.asgi import Answer, Exchange, Later, Outcome
 from halley.api.cork import CorkedTransport, unread_bytes
 from halley.api.cycles import cork_of, is_open, leave
+from halley.api.framing import ANY_LENGTH, Fault, as_asked
 from halley.api.holds import STREAM_KEY
 from halley.api.lean import LeanFlowControl, Pipeline
 from halley.api.lingering import Lingering, limit_bytes
@@ -46,6 +47,10 @@ class HeadersTooLarge(Exception):
     """Stops the parser."""
 
 
+class NotTaken(Exception):
+    """Stops the parser, too: the request must be refused."""
+
+
 class GuardedProtocol(HttpToolsProtocol):
     """One connection. `server.make_server` sets the class members of a subclass."""
 
@@ -53,6 +58,8 @@ class GuardedProtocol(HttpToolsProtocol):
     __slots__ = (
         "_answer",
         "_chunk_bytes",
+        "_fault",
+        "_has_body",
         "_has_eof",
         "_header_bytes",
         "_is_short",
@@ -91,6 +98,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._sending: FileBody | None = None
         self._thrown_bytes = 0  # of a body that came after the answer
         self._unsent_bytes = 0  # when it was last looked at, while the client is slow
+        self._fault: Fault | None = None
+        self._has_body = False  # the newest chunk brought some of a body
         self._parked: Later | None = None  # the request that is being answered waits, without a task
 
     # what comes in
@@ -108,6 +117,12 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.phase is HEADERS:
             # the parser tells of a header line only when it is whole: a huge one would sit in memory unseen
             self._raw_bytes += len(data)
+            if self._raw_bytes > self.limits.header_bytes:
+                self._refuse_headers()
+        elif self.phase is BODY:
+            # trailer fields and what stands beside the size of a chunk: nobody reads them, the parser keeps them
+            self._raw_bytes = 0 if self._has_body else self._raw_bytes + len(data)
+            self._has_body = False
             if self._raw_bytes > self.limits.header_bytes:
                 self._refuse_headers()
 
@@ -129,6 +144,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         # not through the method of the base class: this runs for each header of each poll
         self._count(len(name) + len(value) + 4)
+        if self.phase is not HEADERS:
+            return  # a trailer field is no header: it comes too late to say who asks, or for what
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
@@ -151,13 +168,23 @@ class GuardedProtocol(HttpToolsProtocol):
         earlier = cork_of(self.cycle)
         if earlier is not None:
             earlier.sent()  # whoever asks for more has read what was there, or does not want to know
+        version = self.parser.get_http_version()
+        self._fault = self.api.framing.fault(version, self.headers)
+        if self._fault is not None:
+            raise NotTaken
         url, headers, expects = self.url, self.headers, self.expect_100_continue
+        if not url.startswith(b"/"):
+            headers = as_asked(url, headers)
+        if version == "1.0":
+            expects = False  # RFC 9110, section 10.1.1
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expects
         self.headers.extend(headers)
         super().on_headers_complete()  # raises for a URL that makes no sense: then there is no cycle of its own
         scope: dict[str, Any] = self.cycle.scope  # type: ignore[assignment]
         scope[STREAM_KEY] = self.begin_stream
+        if version == "1.0":  # it knows no chunks: the end of the connection is the end of the answer
+            self.cycle.chunked_encoding, self.cycle.expected_content_length = False, ANY_LENGTH
         method = self.parser.get_method()
         if method != b"HEAD":
             end = None if self.cycle.keep_alive else self._end
@@ -167,6 +194,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.phase = BODY
 
     def on_body(self, body: bytes) -> None:
+        self._has_body = True
         self.deadline = self.loop.time() + self.limits.body_seconds
         if self.cycle.response_complete:
             self._throw_away(len(body))
@@ -231,6 +259,8 @@ class GuardedProtocol(HttpToolsProtocol):
             answer.later.leave()
         else:
             self._park(cycle, exchange, answer.later)
+            if self._has_eof:
+                answer.later.hurry()
 
     def _can_send_files(self) -> bool:
         """Whether a file may go past the transport: it is not to be encrypted, and nothing waits before it."""
@@ -285,6 +315,8 @@ class GuardedProtocol(HttpToolsProtocol):
             self._start_asgi_task(cycle, app)
         elif self.phase is WORK:
             self._rest()
+            if self._has_eof:
+                self.transport.close()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -298,9 +330,23 @@ class GuardedProtocol(HttpToolsProtocol):
         if cork is not None:
             cork.sent()
 
-    def eof_received(self) -> None:
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client sends no more. If it is owed an answer, the connection stays open for that.
+
+        It may only have closed its side, or be gone: nobody can tell before something was written to it. So nothing
+        waits for it any longer, and a create that waited is answered with what is known now. Whoever only listens
+        (streams, held reads) has nothing to gain from that.
+        """
         self._has_eof = True
         self._is_unread = unread_bytes(self.transport) > 0
+        is_listening = self._is_stream or (self._parked is not None and self.cycle.scope["method"] == "GET")
+        if self.phase is not WORK or is_listening or self.scheme != "http":  # over TLS there is no half-closing
+            return False
+        for cycle in (self.cycle, *(cycle for cycle, _ in self.pipeline)):
+            leave(cycle, by_peer=True, was_unsent=False, may_read=True)
+        if self._parked is not None:
+            self._parked.hurry()
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         waiting = [self.cycle, *(cycle for cycle, _ in self.pipeline)]
@@ -336,6 +382,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         if self._is_too_large:
             self._refuse_headers()
+        elif self._fault is not None:
+            self._refuse(*self._fault)
         else:
             self._refuse(HTTPStatus.BAD_REQUEST, "Bad request", msg)
 

@@ -94,6 +94,9 @@ class _InFlightUntil:
         self._give = give
         self._later.park(self._given)
 
+    def hurry(self) -> None:
+        self._later.hurry()
+
     def leave(self) -> None:
         self._later.leave()
         self._answering.end()

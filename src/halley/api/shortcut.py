@@ -5,7 +5,7 @@ else to it: other headers that matter, unknown keys, predictions that are not ke
 log. Source: design section 7; performance note, section 3.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Final
 
 from halley.api.application import REQUEST_ID_HEADER, Api
@@ -36,6 +36,7 @@ class ShortCut:
         self._keys = parts.keys
         self._cache = parts.cache
         self._clock = parts.clock
+        self._fit_hosts: Container[bytes | None] = api.framing.fit_hosts
         leave = list(_LEAVE)
         if api.has_cors:
             leave.append(b"origin")
@@ -64,6 +65,9 @@ class ShortCut:
         if family is None or len(prediction_id) != _ID_LENGTH:
             return None
         named = dict(headers)
+        # of a name that comes twice, and a host that was not looked at yet, the ordinary way says what to make
+        if len(named) != len(headers) or named.get(b"host") not in self._fit_hosts:
+            return None
         if not self._leave.isdisjoint(named):
             return None
         try:

@@ -41,6 +41,8 @@ _NEEDED_OF_CYCLE: Final = (
     "message_event",
     "scope",
     "transport",
+    "chunked_encoding",
+    "expected_content_length",
 )
 
 

@@ -64,6 +64,7 @@ class Waiter:
         "group",
         "is_calm",
         "is_counted",
+        "is_hurried",
         "is_refused",
         "revision",
         "right",
@@ -83,6 +84,7 @@ class Waiter:
         self.timer: asyncio.TimerHandle | None = None
         self.right: Right | None = None
         self.is_refused = False
+        self.is_hurried = False
 
     def lean(self, rights: Rights, key_id: str, needed: Scope) -> "Waiter":
         """Wait no longer than its key carries it."""
@@ -115,6 +117,12 @@ class Waiter:
         """See `asgi.Later`."""
         self.give = give
         self.group.waiters.parked(self, self.group)
+
+    def hurry(self) -> None:
+        """See `asgi.Later`. It counts as one that has left."""
+        self.is_hurried = True
+        self.due_at = self.group.waiters.clock.monotonic()
+        self.group.wake()
 
     def leave(self) -> None:
         """See `asgi.Later`. Whoever entered and does not keep it must leave, too."""
@@ -272,7 +280,7 @@ class Waiters:
         for number, waiter in enumerate(ready, 1):
             give = waiter.give
             if give is not None and waiter in group.members:
-                self.left(waiter, group, is_told=True)
+                self.left(waiter, group, is_told=not waiter.is_hurried)
                 give(await _outcome(waiter.tell, refusal() if waiter.is_refused else found))
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
