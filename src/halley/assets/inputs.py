@@ -30,8 +30,10 @@ from halley.errors import (
 )
 from halley.predictions.ports import InputFile
 from halley.predictions.records import OutputFile
+from halley.slots import Slots
 
 AT_ONCE: Final = 4  # fetches of one input side by side
+FETCHES_AT_ONCE: Final = 32  # of all; accounts take turns, and none may have them all
 _CHECKED_HERE: Final = 2**17  # characters of `data:` URLs; more are looked at in a thread
 _SHOWN: Final = 60
 
@@ -59,6 +61,7 @@ class InputStager:
         inline_limit_bytes: int,
         fetch_limit_bytes: int,
         fetch_seconds: float,
+        fetches_at_once: int = FETCHES_AT_ONCE,
         download_secret: bytes = b"",
         links_need_account: bool = False,
     ) -> None:
@@ -73,6 +76,7 @@ class InputStager:
         self._inline_limit_bytes = inline_limit_bytes
         self._fetch_limit_bytes = fetch_limit_bytes
         self._fetch_seconds = fetch_seconds
+        self._fetches = Slots(fetches_at_once, shares=True)
         self._download_secret = download_secret
         self._links_need_account = links_need_account
         self._places: dict[str, Place | None] = {}  # by version
@@ -191,9 +195,9 @@ class InputStager:
             return await self._decode(link, pointer, room)
         own = self._own_link(link)
         if own is None:
-            return await self._from_outside(link, room)
+            return await self._from_outside(link, room, account_id)
         file = room.held.get(self._word(own)) or await self._own_file(own, account_id)
-        return await self._from_elsewhere(own, link, room) if file is None else await self._copy(file, room)
+        return await self._from_elsewhere(own, link, room, account_id) if file is None else await self._copy(file, room)
 
     def _own_link(self, link: str) -> OwnLink | None:
         """The link, if it is this server's own; one to a file may be another server's, too."""
@@ -249,10 +253,10 @@ class InputStager:
             now=self._clock.now(),
         )
 
-    async def _from_elsewhere(self, own: OwnLink, url: str, room: "_Room") -> Path:
+    async def _from_elsewhere(self, own: OwnLink, url: str, room: "_Room", account_id: str) -> Path:
         # another server's file may have a URL of the same form; a refused address means that it was ours, and is gone
         try:
-            return await self._from_outside(url, room)
+            return await self._from_outside(url, room, account_id)
         except AddressRefused as error:
             raise _no_file(own) from error
 
@@ -267,12 +271,13 @@ class InputStager:
             )
         self._fetch.check_url(url)
 
-    async def _from_outside(self, url: str, room: "_Room") -> Path:
+    async def _from_outside(self, url: str, room: "_Room", account_id: str) -> Path:
         self._check_outside(url)
         draft = room.draft()
-        fetched = await self._fetch.fetch(
-            url, to=draft, limit_bytes=self._fetch_limit_bytes, deadline_seconds=self._fetch_seconds
-        )
+        async with self._fetches.hold(account=account_id):  # before its time begins
+            fetched = await self._fetch.fetch(
+                url, to=draft, limit_bytes=self._fetch_limit_bytes, deadline_seconds=self._fetch_seconds
+            )
         path = room.place(fetched.file_name, fetched.content_type)
         await to_thread.run_sync(draft.rename, path)
         return path

@@ -69,6 +69,10 @@ class Egress:
     async def fetch(self, url: str, *, to: Path, limit_bytes: int, deadline_seconds: float) -> Fetched:
         """Get the body into the new file `to`. See `assets.ports.Fetch` for the promises."""
         target = parse_target(url, self._rules)
+        async with self._turn():
+            return await self._fetch(target, to, limit_bytes, deadline_seconds)
+
+    async def _fetch(self, target: Target, to: Path, limit_bytes: int, deadline_seconds: float) -> Fetched:
         with _deadline(target, deadline_seconds):
             for _ in range(self._max_redirects + 1):
                 async with self._send("GET", target, (), b"") as response:
@@ -97,11 +101,17 @@ class Egress:
             FetchFailed: there was no whole answer in time. The request may have arrived all the same.
         """
         target = parse_target(url, self._rules)
-        with _deadline(target, deadline_seconds):
-            async with self._send(method, target, headers, content) as response:
-                sink = MemorySink()
-                await _read(response, sink, target, limit_bytes)
-                return Answer(status=response.status, headers=_headers(response), body=sink.value())
+        async with self._turn():
+            with _deadline(target, deadline_seconds):
+                return await self._request(method, target, headers, content, limit_bytes)
+
+    async def _request(
+        self, method: str, target: Target, headers: Sequence[tuple[str, str]], content: bytes, limit_bytes: int
+    ) -> Answer:
+        async with self._send(method, target, headers, content) as response:
+            sink = MemorySink()
+            await _read(response, sink, target, limit_bytes)
+            return Answer(status=response.status, headers=_headers(response), body=sink.value())
 
     async def post(
         self,
@@ -115,11 +125,29 @@ class Egress:
     ) -> Posted:
         """Send one message. See `webhooks.ports.Door` for the promises."""
         target = parse_target(url, self._rules)
-        end = anyio.current_time() + total_seconds
-        with _deadline(target, total_seconds):
-            async with self._send("POST", target, headers, content, connect_seconds=connect_seconds) as response:
-                body = await _beginning(response, keep_bytes, end)
-                return Posted(status=response.status, headers=_headers(response), body=body)
+        async with self._turn():
+            end = anyio.current_time() + total_seconds
+            with _deadline(target, total_seconds):
+                return await self._post(target, headers, content, connect_seconds, keep_bytes, end)
+
+    async def _post(
+        self,
+        target: Target,
+        headers: Sequence[tuple[str, str]],
+        content: bytes,
+        connect_seconds: float,
+        keep_bytes: int,
+        end: float,
+    ) -> Posted:
+        async with self._send("POST", target, headers, content, connect_seconds=connect_seconds) as response:
+            body = await _beginning(response, keep_bytes, end)
+            return Posted(status=response.status, headers=_headers(response), body=body)
+
+    def _turn(self) -> anyio.CapacityLimiter:
+        """To be held for one request; waiting for it is no part of the request's time."""
+        if self._turns is None:
+            self._turns = anyio.CapacityLimiter(self._max_concurrent)
+        return self._turns
 
     @asynccontextmanager
     async def _send(
@@ -135,12 +163,9 @@ class Egress:
 
         from halley.egress.network import GuardedNetwork, system_resolve
 
-        if self._turns is None:
-            self._turns = anyio.CapacityLimiter(self._max_concurrent)
         network = GuardedNetwork(self._rules, self._resolve or system_resolve)
         try:
             async with (
-                self._turns,
                 httpcore2.AsyncConnectionPool(
                     ssl_context=self._tls_context(target), network_backend=network, max_connections=1, retries=0
                 ) as pool,

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from halley.webhooks.slots import Slots
+from halley.slots import Slots
 
 CAPACITY: Final = 256  # attempts, or MiB of their bodies
 PROMPT_SECONDS: Final = 2.0  # an attempt that is over sooner, however it ended, keeps nobody waiting
@@ -19,7 +19,8 @@ class Capacity:
     one attempt each. `_rest` is for all others: endpoints that were slow, and what else goes to an unknown one.
 
     So who answers waits for no one who does not, once that is known; to find it out takes one attempt. Within a part
-    the first attempt to an endpoint goes before a second to another: nobody waits for more than one of each.
+    the first attempt to an endpoint goes before a second to another: nobody waits for more than one of each. And within
+    a part accounts take turns: thousands of endpoints that do not answer delay another account by one attempt at most.
     """
 
     def __init__(self, units: int = CAPACITY) -> None:
@@ -36,12 +37,12 @@ class Capacity:
         return not any(part.used for part in (self._prompt, self._unknown, self._rest))
 
     @asynccontextmanager
-    async def hold(self, endpoint: str, units: int) -> AsyncIterator[None]:
-        """Hold so many units for one attempt while the block runs; waits for them first."""
+    async def hold(self, endpoint: str, units: int, *, account: str = "") -> AsyncIterator[None]:
+        """Hold so many units for one attempt of an account while the block runs; waits for them first."""
         is_first = not self._attempts[endpoint]
         self._attempts[endpoint] += 1
         try:
-            async with self._part(endpoint, is_first=is_first).hold(units, urgent=is_first):
+            async with self._part(endpoint, is_first=is_first).hold(units, urgent=is_first, account=account):
                 yield
         finally:
             self._attempts[endpoint] -= 1

@@ -8,13 +8,13 @@ from typing import Final
 
 from halley.clock import Clock
 from halley.errors import HalleyError
+from halley.slots import Slots
 from halley.webhooks.alarm import Alarm
 from halley.webhooks.capacity import Capacity
 from halley.webhooks.courier import Courier, Parcel
 from halley.webhooks.ports import DeliveryStore
 from halley.webhooks.records import Ending, Fate, Message, MessageState, Outcome
 from halley.webhooks.schedule import Schedule
-from halley.webhooks.slots import Slots
 from halley.webhooks.steady import SteadyTime
 from halley.webhooks.updates import units_of
 
@@ -162,7 +162,7 @@ class Lanes:
         try:
             message = await self.store.message(message_id)
             if message is not None and message.body is not None and message.state is MessageState.PENDING:
-                async with self.capacity.hold(message.endpoint, units_of(message.body)):
+                async with self.capacity.hold(message.endpoint, units_of(message.body), account=message.account_id):
                     if not self.is_stopping:
                         await self._send(message, message.body)
         except Exception as error:  # noqa: BLE001 - a message that cannot be sent must not end the server, now and at each start

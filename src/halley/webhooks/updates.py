@@ -14,6 +14,7 @@ from halley.ids import NewId
 from halley.predictions.reading import Reader
 from halley.predictions.records import Prediction
 from halley.predictions.status import Status
+from halley.slots import Slots
 from halley.webhooks.address import read_address
 from halley.webhooks.capacity import Capacity
 from halley.webhooks.courier import Courier, Parcel
@@ -21,7 +22,6 @@ from halley.webhooks.events import WebhookEvent, wanted_by
 from halley.webhooks.pace import Pace
 from halley.webhooks.ports import DeliveryStore, Pictures
 from halley.webhooks.records import MESSAGE_PREFIX, Outcome
-from halley.webhooks.slots import Slots
 
 _log: Final = logging.getLogger(__name__)
 
@@ -182,7 +182,7 @@ class Updates:
             body=body,
             attempt=1,
         )
-        async with self._capacity.hold(told.endpoint, units_of(body)):
+        async with self._capacity.hold(told.endpoint, units_of(body), account=row.account_id):
             ending = await self._courier.send(parcel)
         if ending is not None:
             self._capacity.note(told.endpoint, ending.latency_seconds)

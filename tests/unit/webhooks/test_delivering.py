@@ -208,6 +208,18 @@ async def test_any_number_of_receivers_known_to_be_slow_delays_no_new_one(room: 
     assert room.told[-1].body["id"] == new
 
 
+async def test_another_account_s_first_message_waits_for_one_attempt_at_most(room: Room) -> None:
+    hooks = slow_ones(room, 400)
+    for hook in hooks:
+        await room.done(hook, account_id="mallory")
+    await room.pass_time(1)
+    assert room.receiver.under_way == 96
+    mine = [await room.done(f"https://new{number}.example/hook") for number in range(20)]
+    await answered(room, hooks)
+    assert {one.body["id"] for one in room.told} >= set(mine)
+    assert room.receiver.under_way >= 64, "and mallory's go on"
+
+
 async def test_who_was_slow_and_is_no_more_is_told_after_one_attempt_of_each_other(room: Room) -> None:
     hooks = slow_ones(room, 65)
     for hook in hooks:

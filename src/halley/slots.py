@@ -1,0 +1,104 @@
+"""Limits on what is under way at once, shared fairly between accounts."""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+_SHARE: Final = 3  # an account may have three times what it leaves free: so something is left for who comes next
+
+_Wish = tuple[int, asyncio.Future[None]]
+
+
+class Slots:
+    """So many units, handed out by turns: each account that waits gets the next one in its turn, its first wish first.
+
+    Who is `urgent` goes before all who are not. Whoever asks for more than there are gets all of them. With `shares`,
+    an account may hold no more than three times what is free then, beside its first: however much one asks for, others
+    find room at once, and not only when something of it ends.
+    """
+
+    def __init__(self, limit: int, *, shares: bool = False) -> None:
+        self._limit = limit
+        self._has_shares = shares
+        self._free = limit
+        self._urgent: OrderedDict[str, deque[_Wish]] = OrderedDict()  # by account; whose turn is next is first
+        self._others: OrderedDict[str, deque[_Wish]] = OrderedDict()
+        self._held: dict[str, int] = {}
+
+    @property
+    def used(self) -> int:
+        return self._limit - self._free
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether nobody has any, or waits for some."""
+        return self.used == 0 and not self._urgent and not self._others
+
+    @asynccontextmanager
+    async def hold(self, units: int = 1, *, urgent: bool = False, account: str = "") -> AsyncIterator[None]:
+        """Hold so many units while the block runs; waits for them first."""
+        units = min(units, self._limit)
+        await self.take(units, urgent=urgent, account=account)
+        try:
+            yield
+        finally:
+            self.give(units, account=account)
+
+    async def take(self, units: int = 1, *, urgent: bool = False, account: str = "") -> None:
+        """Wait for so many units; they are given back with `give`, for the same account."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        line = self._urgent if urgent else self._others
+        line.setdefault(account, deque()).append((units, future))
+        self._hand_out()
+        try:
+            await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():  # handed out in the same moment
+                self.give(units, account=account)
+            else:
+                self._hand_out()  # who stood behind may be served now
+            raise
+
+    def give(self, units: int = 1, *, account: str = "") -> None:
+        """Give units back."""
+        self._free += units
+        self._held[account] -= units
+        if not self._held[account]:
+            del self._held[account]
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        for line in (self._urgent, self._others):
+            if not self._serve(line):
+                return  # nobody overtakes: a large one would never get its turn
+
+    def _serve(self, line: OrderedDict[str, deque[_Wish]]) -> bool:
+        """Hand out by turns. False if somebody waits for more than is free."""
+        passed = 0  # accounts in a row that have their share
+        while line and passed < len(line):
+            account, wishes = next(iter(line.items()))
+            while wishes and wishes[0][1].done():  # gave up
+                wishes.popleft()
+            if not wishes:
+                del line[account]
+                continue
+            units, future = wishes[0]
+            if not self._is_within_share(account, units):
+                line.move_to_end(account)
+                passed += 1
+                continue
+            if units > self._free:
+                return False
+            wishes.popleft()
+            self._free -= units
+            self._held[account] = self._held.get(account, 0) + units
+            future.set_result(None)
+            line.move_to_end(account)
+            passed = 0
+        return True
+
+    def _is_within_share(self, account: str, units: int) -> bool:
+        held = self._held.get(account, 0)
+        return not self._has_shares or not held or held + units <= _SHARE * (self._free - units)
