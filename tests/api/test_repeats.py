@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from api.world import Connection, CountingStore, Reply, World, settled
-from halley.api.bodies import read_object
+from halley.api.bodies import read_create
 from halley.api.repeats import COUNTED_SECONDS, DROPPED_SECONDS
 from halley.predictions.ports import Created, NewPrediction
 from halley.predictions.status import EventKind
@@ -148,12 +148,12 @@ async def test_what_began_before_the_drop_repeats_nothing(world: World, monkeypa
     gate = asyncio.Event()
 
     async def slowly(*given: Any) -> Any:
-        read = await read_object(*given)
+        read = await read_create(*given)
         await gate.wait()  # the body takes its time
         return read
 
     async with waiting(world) as (_, first):
-        monkeypatch.setattr("halley.api.creates.read_object", slowly)
+        monkeypatch.setattr("halley.api.creates.read_create", slowly)
         task = asyncio.ensure_future(post(world))
         await settled()
         world.clock.advance(0.1)

@@ -56,6 +56,7 @@ from halley.keys.service import Identity, Keys
 from halley.models.catalog import Catalog
 from halley.models.ports import ModelStore
 from halley.predictions.attendance import Attendance
+from halley.predictions.large import LargeBodies
 from halley.predictions.ports import Changed, DataEnds, Hint
 from halley.predictions.service import Predictions
 from halley.retention.service import Retention
@@ -248,6 +249,7 @@ def build_api(
     check_store: CheckStore = no_fault,
     troubles: Health = no_troubles,
     download_secret: bytes = b"",
+    large: LargeBodies | None = None,
 ) -> Api:
     """Put the API together. Connect its `receive` to the bus; set `draining`, then call `let_go`, to stop.
 
@@ -278,6 +280,7 @@ def build_api(
         troubles=troubles,
         download_secret=download_secret,
         routes=routes_of(settings),
+        large=large,
     )
     return Api(parts)
 

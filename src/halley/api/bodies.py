@@ -1,7 +1,7 @@
 """The body of a create, from bytes to a `CreateRequest`. Source: contract section 6.2."""
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -11,8 +11,9 @@ from halley.api.budget import HeldBody
 from halley.api.encodings import refuse_encoded
 from halley.api.parts import Parts
 from halley.api.problems import all_invalid, invalid
-from halley.assets.data_urls import is_data_url, least_size, too_large
+from halley.assets.inline import check_data_urls
 from halley.errors import BadRequest, InvalidField
+from halley.predictions.large import Outline
 from halley.predictions.service import CreateRequest
 from halley.settings import Limits
 from halley.webhooks.events import WebhookEvent
@@ -68,38 +69,50 @@ async def _rest(call: Call, held: HeldBody, first: bytes, limit_bytes: int) -> b
             return bytes(body)
 
 
-async def read_object(call: Call, parts: Parts) -> tuple[dict[str, Any], bytes]:
-    """The JSON object in the body, and the body itself. No body at all counts as `{}`.
+class CreateBody(NamedTuple):
+    """The body of a create. Of a large one, `members` are without what is large, and `outline` says where that is."""
+
+    members: dict[str, Any]
+    raw: bytes
+    outline: Outline | None = None
+
+
+async def read_create(call: Call, parts: Parts, digest_head: Callable[[], bytes | None]) -> CreateBody:
+    """The JSON object in the body. No body at all counts as `{}`.
+
+    `digest_head` gives what the digest of an idempotency key begins with; None where there is no key.
 
     Raises:
         BadRequest, TooLarge, InputInvalid: see strict_json.parse.
         BodiesFull, Overloaded: see read_body.
     """
-    return await _read_object(call, parts, parts.limits)
+    limits = parts.limits
+    held = call.held_body = parts.bodies.hold(call.identity.key.id)
+    body = await read_body(call, held, limits.json_body_bytes)
+    if parts.large is None or not strict_json.is_heavy(body):
+        return CreateBody(_members(body, limits), body)
+    outline = await parts.large.parse(body, limits, digest_head=digest_head())
+    return CreateBody(strict_json.decode(outline.members), body, outline)
 
 
 async def read_small_object(call: Call, parts: Parts) -> dict[str, Any]:
-    """The same for an operation whose body holds a few short values. Raises as `read_object` does."""
-    limits = parts.limits
-    small = min(limits.json_body_bytes, _SMALL_BYTES)
-    members, _ = await _read_object(call, parts, msgspec.structs.replace(limits, json_body_bytes=small))
-    return members
-
-
-async def _read_object(call: Call, parts: Parts, limits: Limits) -> tuple[dict[str, Any], bytes]:
+    """The same for an operation whose body holds a few short values. Raises as `read_create` does."""
+    limits = msgspec.structs.replace(parts.limits, json_body_bytes=min(parts.limits.json_body_bytes, _SMALL_BYTES))
     held = call.held_body = parts.bodies.hold(call.identity.key.id)
-    body = await read_body(call, held, limits.json_body_bytes)
+    return _members(await read_body(call, held, limits.json_body_bytes), limits)
+
+
+def _members(body: bytes, limits: Limits) -> dict[str, Any]:
     if not body.strip():
-        return {}, b"{}"
+        return {}
     value = strict_json.parse(body, limits)
     if not isinstance(value, dict):
         raise BadRequest("The body must be a JSON object.")
-    return value, body
+    return value
 
 
 def create_request(
-    members: dict[str, Any],
-    body: bytes,
+    body: CreateBody,
     limits: Limits,
     *,
     variant: Variant,
@@ -118,15 +131,8 @@ def create_request(
         TooLarge: a `data:` input is over its limit.
     """
     faults: list[InvalidField] = []
-    given_input = members.get("input")
-    if given_input is None:  # absent: as good as {} where the schema requires nothing, else the schema says what
-        given_input, input_json = {}, b"{}"
-    elif isinstance(given_input, dict):
-        input_json = bytes(_envelope(body).input)
-        _check_data_urls(given_input, len(input_json), limits.inline_data_bytes)
-    else:
-        input_json = b"{}"
-        faults.append(InvalidField(type="type", field="input", description="must be an object"))
+    members = body.members
+    given_input, input_json = _given_input(body, limits, faults)
     if reference is None:
         reference = members.get("version")
         if not isinstance(reference, str) or not reference:
@@ -157,6 +163,24 @@ def _version_fault(reference: object) -> InvalidField:
             type="min_length", field="version", description="must not be empty: give owner/name or a version's id"
         )
     return InvalidField(type="type", field="version", description="must be a string")
+
+
+def _given_input(
+    body: CreateBody, limits: Limits, faults: list[InvalidField]
+) -> tuple[Mapping[str, Any] | None, bytes]:
+    """The input and its bytes as they were sent. It is None where it is too large to be decoded here."""
+    outline = body.outline
+    if outline is not None and outline.input_kind == "object":
+        return None, body.raw[outline.start : outline.end]
+    given = body.members.get("input")
+    if outline is None and isinstance(given, dict):
+        input_json = bytes(_envelope(body.raw).input)
+        check_data_urls(given, len(input_json), limits.inline_data_bytes)
+        return given, input_json
+    # absent: as good as {} where the schema requires nothing, else the schema says what
+    if given is not None or (outline is not None and outline.input_kind == "other"):
+        faults.append(InvalidField(type="type", field="input", description="must be an object"))
+    return {}, b"{}"
 
 
 def _context(members: dict[str, Any], faults: list[InvalidField]) -> dict[str, str] | None:
@@ -196,20 +220,6 @@ def _webhook(
         text = "must be a list of strings"
     faults.append(InvalidField(type="enum", field="webhook_events_filter", description=text))
     return webhook, None
-
-
-def _check_data_urls(value: dict[str, Any], size: int, limit_bytes: int) -> None:
-    if size <= limit_bytes:
-        return  # no string inside can be over it
-    waiting: list[Any] = [value]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            waiting.extend(node.values())
-        elif isinstance(node, list):
-            waiting.extend(node)
-        elif isinstance(node, str) and len(node) > limit_bytes and is_data_url(node) and least_size(node) > limit_bytes:
-            raise too_large(limit_bytes)
 
 
 def text_member(members: dict[str, Any], name: str, *, required: bool = True) -> str:

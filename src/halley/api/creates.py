@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 import msgspec
 
 from halley.api.asgi import Answer, Call, Headers, Variant, json_answer
-from halley.api.bodies import create_request, read_object
+from halley.api.bodies import create_request, read_create
 from halley.api.holds import GONE_KEY
-from halley.api.idempotency import REPLAYED, read_key
+from halley.api.idempotency import HEADER, REPLAYED, digest_head, read_key
 from halley.api.parts import Parts
 from halley.api.preferences import applied, cancel_abandoned, cancel_after_seconds, wait_seconds
 from halley.api.present import encode
@@ -58,12 +58,11 @@ async def create_for_model(call: Call, parts: Parts) -> Answer:
 async def _create(call: Call, parts: Parts, reference: str | None) -> Answer:
     if parts.is_draining:
         raise Overloaded("The server is stopping and takes no new predictions.")
-    members, body = await read_object(call, parts)
+    body = await read_create(call, parts, partial(_digest_head, call, reference))
     prefer = call.joined(b"prefer")
     wait, abandoned = wait_seconds(prefer, parts.limits.wait_create_max_seconds), cancel_abandoned(prefer)
     cancel_after = cancel_after_seconds(call.header(b"cancel-after"))
     request = create_request(
-        members,
         body,
         parts.limits,
         variant=call.variant,
@@ -73,18 +72,27 @@ async def _create(call: Call, parts: Parts, reference: str | None) -> Answer:
         with_wait=wait is not None,
         cancel_abandoned=call.identity.key.options.cancel_abandoned if abandoned is None else abandoned,
     )
-    parts.ignored_members.note(members, path_names_model=reference is not None)
+    parts.ignored_members.note(body.members, path_names_model=reference is not None)
     wish = _Wish(request, wait, abandoned)
-    idempotency = read_key(call, parts, (reference, cancel_after), members)
+    idempotency = read_key(call, parts, (reference, cancel_after), body)
     if idempotency is not None:
         used = call.scope[ATTEMPT_KEY] = parts.repeats.use_key(call.account_id, idempotency.key)
         with used:
             return used.until_answered(await _under_key(call, parts, wish, idempotency))
     asked = (call.identity.key.id, reference, cancel_after)
-    attempt = parts.repeats.begin(asked=asked, body=body, count=_count(call), begun_at=call.started_at)
+    sent = body.raw if body.outline is None else body.outline.body_digest
+    del body  # a large one is held once, as the input
+    attempt = parts.repeats.begin(asked=asked, body=sent, count=_count(call), begun_at=call.started_at)
     call.scope[ATTEMPT_KEY] = attempt
     with attempt:
         return attempt.until_answered(await _new_or_repeated(call, parts, wish, attempt))
+
+
+def _digest_head(call: Call, reference: str | None) -> bytes | None:
+    """What the digest of this create begins with, if it comes under an idempotency key."""
+    if HEADER not in call.headers:
+        return None
+    return digest_head((reference, cancel_after_seconds(call.header(b"cancel-after"))))
 
 
 async def _under_key(call: Call, parts: Parts, wish: _Wish, idempotency: IdempotencyKey) -> Answer:

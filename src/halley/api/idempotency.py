@@ -3,11 +3,12 @@
 import re
 from datetime import timedelta
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from halley.api.asgi import Call
+from halley.api.bodies import CreateBody
 from halley.api.parts import Parts
 from halley.api.repeats import Asked
 from halley.errors import BadRequest
@@ -18,7 +19,12 @@ REPLAYED: Final = (b"idempotency-replayed", b"true")
 _KEY: Final = re.compile(rb"[!-~]{1,255}")
 
 
-def read_key(call: Call, parts: Parts, asked: Asked, members: dict[str, Any]) -> IdempotencyKey | None:
+def digest_head(asked: Asked) -> bytes:
+    """What the digest of a request begins with; its members as sorted JSON follow."""
+    return repr(asked).encode() + b"\0"
+
+
+def read_key(call: Call, parts: Parts, asked: Asked, body: CreateBody) -> IdempotencyKey | None:
     """The key that the caller gave, with the digest of the request; None without the header.
 
     `asked` says what beside the body makes requests differ. Bodies are compared as JSON values: the order of names and
@@ -37,6 +43,12 @@ def read_key(call: Call, parts: Parts, asked: Asked, members: dict[str, Any]) ->
         )
     return IdempotencyKey(
         key=key.decode("ascii"),
-        digest=sha256(repr(asked).encode() + b"\0" + msgspec.json.encode(members, order="sorted")).digest(),
+        digest=_digest(asked, body),
         expires_at=parts.clock.now() + timedelta(seconds=parts.limits.idempotency_seconds),
     )
+
+
+def _digest(asked: Asked, body: CreateBody) -> bytes:
+    if body.outline is not None and body.outline.digest is not None:
+        return body.outline.digest
+    return sha256(digest_head(asked) + msgspec.json.encode(body.members, order="sorted")).digest()

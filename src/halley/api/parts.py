@@ -25,6 +25,7 @@ from halley.keys.service import Keys
 from halley.models.catalog import Catalog
 from halley.models.ports import ModelStore
 from halley.predictions.attendance import Attendance
+from halley.predictions.large import LargeBodies
 from halley.predictions.ports import DataEnds
 from halley.predictions.records import Prediction
 from halley.predictions.repeats import How
@@ -133,7 +134,10 @@ class Parts:
         why_starting: WhyStarting,
         download_secret: bytes,
         routes: tuple[Route, ...],
+        large: LargeBodies | None,
     ) -> None:
+        """Without `large`, bodies are read in the loop's thread whatever their size."""
+        self.large = large
         self.settings = settings
         self.limits = settings.limits
         self.predictions = predictions

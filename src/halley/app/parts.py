@@ -32,6 +32,7 @@ from halley.events.lookout import Lookout
 from halley.ids import TimeOrderedIds
 from halley.keys.service import Keys
 from halley.models.catalog import Catalog
+from halley.offload.process import JsonProcess
 from halley.patience import Troubles
 from halley.predictions.attendance import Attendance
 from halley.predictions.inputs import InputCheck
@@ -151,6 +152,7 @@ async def build(
             )
         )
         running = Running(clock)
+        large = await stack.enter_async_context(JsonProcess(environ, limits.inline_data_bytes))
         stager = InputStager(
             fetch=Egress(
                 rules_from(settings.egress.allow, http=settings.egress.http),
@@ -167,14 +169,19 @@ async def build(
             fetch_seconds=settings.egress.timeout_seconds,
             download_secret=links.files_secret,
             links_need_account=settings.quirks.output_links_need_key,
+            large=large,
         )
-        inputs = InputCheck(file_links=stager, strict=settings.quirks.strict_inputs)
+        inputs = InputCheck(
+            file_links=stager, strict=settings.quirks.strict_inputs, most=limits.listed_faults, large=large
+        )
         dispatcher = Dispatcher(
             queue=store,
             provider=provider,
             stager=stager,
             keeper=OutputKeeper(
-                shelf=shelf, roots=[scratch, places.layers.folder, Path(tempfile.gettempdir()), *model_folders]
+                shelf=shelf,
+                roots=[scratch, places.layers.folder, Path(tempfile.gettempdir()), *model_folders],
+                large=large,
             ),
             workspace=workspace,
             catalog=catalog,
@@ -244,6 +251,7 @@ async def build(
             webhooks=office.desk,
             why_starting=provider.why_starting,
             download_secret=links.files_secret,
+            large=large,
         )
         bus.subscribe(api.receive)
         webhooks = office.service(api.pictures, troubles)

@@ -1,6 +1,8 @@
 """Brings the files of an input to this machine, so that a model only ever sees local paths."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,14 +30,18 @@ from halley.errors import (
     Refused,
     TooLarge,
 )
+from halley.models.faults import Faults, field_at
+from halley.predictions.large import LINKS_LIMIT, LargeValues, Link
 from halley.predictions.ports import InputFile
 from halley.predictions.records import OutputFile
 from halley.slots import Slots
+from halley.strict_json import is_heavy
 
 AT_ONCE: Final = 4  # fetches of one input side by side
 FETCHES_AT_ONCE: Final = 32  # of all; accounts take turns, and none may have them all
 _CHECKED_HERE: Final = 2**17  # characters of `data:` URLs; more are looked at in a thread
 _SHOWN: Final = 60
+_LOOKED_AT_ONCE: Final = 100  # links; each takes some 20 microseconds
 
 
 class Staged(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,8 +70,12 @@ class InputStager:
         fetches_at_once: int = FETCHES_AT_ONCE,
         download_secret: bytes = b"",
         links_need_account: bool = False,
+        large: LargeValues | None = None,
     ) -> None:
-        """With `links_need_account`, a link to an output file is good for the account whose prediction it is, only."""
+        """With `links_need_account`, a link to an output file is good for the account whose prediction it is, only.
+
+        `large` reads and changes large inputs elsewhere; without it, all is done here.
+        """
         self._fetch = fetch
         self._blobs = blobs
         self._links = links
@@ -79,42 +89,43 @@ class InputStager:
         self._fetches = Slots(fetches_at_once, shares=True)
         self._download_secret = download_secret
         self._links_need_account = links_need_account
+        self._large = large
         self._places: dict[str, Place | None] = {}  # by version
 
     def has_files(self, version: str, openapi_schema: bytes) -> bool:
         """True if the version's input can name files at all."""
         return self._places_of(version, openapi_schema) is not None
 
-    def faults(self, version: str, openapi_schema: bytes, value: Mapping[str, Any]) -> tuple[InvalidField, ...]:
-        """Links in file positions that can never be used, as far as that shows without any network or store.
+    # predictions.ports.FileLinks: what is refused here never becomes a prediction
 
-        It fills `predictions.ports.FileLinks`: what is refused here never becomes a prediction.
-        """
-        found: list[InvalidField] = []
+    def links(self, version: str, openapi_schema: bytes, value: Mapping[str, Any]) -> Sequence[Link]:
+        """What stands in the positions of files; one more than LINKS_LIMIT at most."""
         where = self._places_of(version, openapi_schema)
-        for pointer, link in places(where, dict(value)) if where is not None else ():
+        return [] if where is None else list(islice(places(where, dict(value)), LINKS_LIMIT + 1))
+
+    async def faults(self, links: Sequence[Link], most: int) -> tuple[InvalidField, ...]:
+        """Those that can never be used, as far as that shows without any network or store."""
+        found = Faults(most)
+        for number, (pointer, link) in enumerate(links, 1):
             try:
                 self._check_link(link)
             except HalleyError as error:
-                field = ".".join(["input", *map(str, pointer)])
-                found.append(InvalidField(type="link", field=field, description=str(error)))
-        return tuple(found)
+                found.add(InvalidField(type="link", field=field_at(pointer), description=str(error)))
+            if number % _LOOKED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # others have their turn
+        return found.all()
 
-    async def own_files(
-        self, *, version: str, openapi_schema: bytes, account_id: str, value: Mapping[str, Any]
-    ) -> tuple[InputFile, ...]:
-        """Files of this server among the inputs, for the store to hold them until the prediction is over.
+    async def own_files(self, links: Sequence[Link], account_id: str) -> tuple[InputFile, ...]:
+        """Files of this server among them, for the store to hold them until the prediction is over.
 
         A link that leads nowhere holds nothing; staging will say so.
 
         Raises:
             InputInvalid, TooLarge: a `data:` URL that cannot be decoded, or is over the limit.
         """
-        where = self._places_of(version, openapi_schema)
         found: dict[str, InputFile] = {}
-        wanted = [] if where is None else list(places(where, dict(value)))
-        await self._check_data_urls([one for one in wanted if is_data_url(one[1])])
-        for _, link in wanted:
+        await self._check_data_urls([one for one in links if is_data_url(one[1])])
+        for _, link in links:
             own = self._own_link(link)
             try:
                 file = None if own is None else await self._own_file(own, account_id)
@@ -145,9 +156,10 @@ class InputStager:
             AddressRefused, FetchFailed, TooLarge: as the door out says, with the member's name before.
             StorageFull: no room for the copies.
         """
-        where = self._places_of(version, openapi_schema)
-        value = None if where is None else msgspec.json.decode(work_input)
-        wanted = [] if where is None else list(places(where, value))
+        if self._large is not None and is_heavy(work_input):
+            wanted = await self._large.links(version, openapi_schema, work_input)
+        else:
+            wanted = self.links(version, openapi_schema, msgspec.json.decode(work_input))
         if not wanted:
             return Staged(input=work_input)
         inside = folder / "inputs"
@@ -155,22 +167,30 @@ class InputStager:
         was_held = any(self._own_link(link) is not None for _, link in wanted)
         references = await self._shelf.references(OWNER_KIND, prediction_id) if was_held else []
         room = _Room(inside, held(references))
-        for pointer, path in (await self._all(wanted, room, account_id)).items():
-            value = replaced(value, pointer, str(path))
-        return Staged(input=msgspec.json.encode(value), paths=tuple(pointer for pointer, _ in wanted))
+        brought = await self._all(wanted, room, account_id)
+        staged = await self._filled(work_input, [(pointer, str(path)) for pointer, path in brought.items()])
+        return Staged(input=staged, paths=tuple(pointer for pointer, _ in wanted))
+
+    async def _filled(self, work_input: bytes, paths: Sequence[Link]) -> bytes:
+        if self._large is not None and is_heavy(work_input):
+            return await self._large.fill(work_input, paths)
+        value = msgspec.json.decode(work_input)
+        for pointer, path in paths:
+            value = replaced(value, pointer, path)
+        return msgspec.json.encode(value)
 
     async def _check_data_urls(self, found: list[tuple[Pointer, str]]) -> None:
         if sum(len(link) for _, link in found) <= _CHECKED_HERE:
-            _check_all(found, self._inline_limit_bytes)
+            check_all(found, self._inline_limit_bytes)
         else:
-            await to_thread.run_sync(_check_all, found, self._inline_limit_bytes)
+            await to_thread.run_sync(check_all, found, self._inline_limit_bytes)
 
     def _places_of(self, version: str, openapi_schema: bytes) -> Place | None:
         if version not in self._places:
             self._places[version] = read_places(openapi_schema)
         return self._places[version]
 
-    async def _all(self, wanted: list[tuple[Pointer, str]], room: "_Room", account_id: str) -> dict[Pointer, Path]:
+    async def _all(self, wanted: Sequence[Link], room: "_Room", account_id: str) -> dict[Pointer, Path]:
         found: dict[Pointer, Path] = {}
         failures: list[Exception] = []
         turns = anyio.Semaphore(AT_ONCE)
@@ -309,7 +329,7 @@ class _Room:
         return self._folder / distinct(f"fetched-{self._drafts}.part", self._taken)
 
 
-def _check_all(found: list[tuple[Pointer, str]], limit_bytes: int) -> None:
+def check_all(found: list[tuple[Pointer, str]], limit_bytes: int) -> None:
     for pointer, link in found:
         try:
             check_data_url(link, limit_bytes)

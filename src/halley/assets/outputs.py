@@ -15,7 +15,9 @@ from halley.assets.names import safe_name
 from halley.assets.positions import Pointer, at, replaced
 from halley.assets.shelf import Shelf
 from halley.errors import Forbidden, HalleyError, NotFound, Refused, TooLarge
+from halley.predictions.large import LargeValues, Link
 from halley.predictions.records import OutputFile
+from halley.strict_json import is_heavy
 
 OWNER_KIND: Final = "prediction"
 COPIES: Final = "outputs"  # where in a run folder the runner puts its copies of output files
@@ -38,8 +40,16 @@ class OutputKeeper:
     can read it anyway.
     """
 
-    def __init__(self, *, shelf: Shelf, roots: Sequence[Path] = (), limit_bytes: int = FILE_LIMIT_BYTES) -> None:
+    def __init__(
+        self,
+        *,
+        shelf: Shelf,
+        roots: Sequence[Path] = (),
+        limit_bytes: int = FILE_LIMIT_BYTES,
+        large: LargeValues | None = None,
+    ) -> None:
         self._shelf = shelf
+        self._large = large
         self._roots = tuple(roots)
         self._limit_bytes = limit_bytes
 
@@ -57,13 +67,28 @@ class OutputKeeper:
         """
         if not paths:
             return Kept(value=value, files=())
-        decoded = msgspec.json.decode(value)
         files: list[OutputFile] = []
-        for index, pointer in enumerate(paths, first_index):
-            file = await self._keep(prediction_id, index, _text(decoded, pointer), folder)
-            files.append(file)
-            decoded = replaced(decoded, pointer, file.ref)
-        return Kept(value=msgspec.json.encode(decoded), files=tuple(files))
+        for index, text in enumerate(await self._texts(value, paths), first_index):
+            files.append(await self._keep(prediction_id, index, text, folder))
+        refs = [(pointer, file.ref) for pointer, file in zip(paths, files, strict=True)]
+        return Kept(value=await self._filled(value, refs), files=tuple(files))
+
+    async def _texts(self, value: bytes, pointers: Sequence[Pointer]) -> list[str]:
+        if self._large is not None and is_heavy(value):
+            found = await self._large.texts(value, pointers)
+            if None in found:
+                raise Refused(f"The output names a file at {list(pointers[found.index(None)])}, but no text is there.")
+            return [text for text in found if text is not None]
+        decoded = msgspec.json.decode(value)
+        return [_text(decoded, pointer) for pointer in pointers]
+
+    async def _filled(self, value: bytes, refs: Sequence[Link]) -> bytes:
+        if self._large is not None and is_heavy(value):
+            return await self._large.fill(value, refs)
+        decoded = msgspec.json.decode(value)
+        for pointer, ref in refs:
+            decoded = replaced(decoded, pointer, ref)
+        return msgspec.json.encode(decoded)
 
     async def release(self, prediction_id: str) -> None:
         """Let go of all files of a prediction, and delete what nobody else needs."""

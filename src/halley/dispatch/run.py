@@ -190,14 +190,13 @@ class Run:
         prediction, runnable = self.claimed.prediction, self._runnable
         if runnable is None or prediction.created_at > runnable.version.created_at:
             return None
-        value = msgspec.json.decode(self.claimed.work_input)
-        redacted = runnable.schema.redacted(value)
-        shown = self.claimed.work_input if redacted is None else msgspec.json.encode(redacted)
+        found = await self._patiently(lambda: self._inputs.look(runnable, self.claimed.work_input))
+        shown = self.claimed.work_input if found.shown is None else found.shown
         if shown != prediction.input:
             await self._patiently(lambda: self._queue.show_input(self.lease, shown))
             self._bus.publish(Changed(self.prediction_id))
         try:
-            self._inputs.check(runnable, value)
+            self._inputs.refuse(runnable, found)
         except InputInvalid as error:
             return Outcome(status="failed", error=str(error), reason="input_invalid")
         return None

@@ -1,51 +1,121 @@
 """Whether an input fits its version, in the words of the contract (section 4): one check for create and run."""
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-from halley.errors import InputInvalid
+import msgspec
+
+from halley.errors import InputInvalid, InvalidField
 from halley.models.catalog import Runnable
+from halley.models.faults import LISTED
+from halley.models.validation import AnyInput, InputSchema
+from halley.predictions.large import LINKS_LIMIT, Findings, LargeInputs, Link
 from halley.predictions.ports import FileLinks, InputFile
+from halley.strict_json import is_heavy
 
 _log = logging.getLogger(__name__)
+_SHOWN_NAMES: Final = 20
+_SHOWN_CHARACTERS: Final = 100
+
+
+def look(
+    schema: InputSchema | AnyInput,
+    links: Sequence[Link],
+    value: Mapping[str, Any],
+    faults: tuple[InvalidField, ...],
+    *,
+    strict: bool,
+    most: int,
+) -> Findings:
+    """Sum up what is known of an input: its links, and the schema's faults.
+
+    With `strict`, names that the version does not know are faults, too; `most` faults are listed.
+    """
+    unknown = schema.unknown_names(value)
+    if unknown and strict:
+        faults += schema.unknown_faults(unknown, most)
+    shown = schema.redacted(value)
+    if len(links) > LINKS_LIMIT:
+        fault = f"there are more than {LINKS_LIMIT} files"
+        faults += (InvalidField(type="files", field="input", description=fault),)
+    return Findings(
+        faults=faults,
+        unknown=tuple(name[:_SHOWN_CHARACTERS] for name in unknown[:_SHOWN_NAMES]),
+        shown=None if shown is None else msgspec.json.encode(shown),
+        links=tuple(links[:LINKS_LIMIT]),
+    )
 
 
 class InputCheck:
     """The version's schema, the names that it does not know, and links that can never be used."""
 
-    def __init__(self, *, file_links: FileLinks | None = None, strict: bool = False) -> None:
-        """`strict` refuses inputs that the version does not know, instead of ignoring them (contract D21)."""
+    def __init__(
+        self,
+        *,
+        file_links: FileLinks | None = None,
+        strict: bool = False,
+        most: int = LISTED,
+        large: LargeInputs | None = None,
+    ) -> None:
+        """`strict` refuses inputs that the version does not know, instead of ignoring them (contract D21).
+
+        `most` faults are listed. `large` looks at large inputs elsewhere; without it, all is done here.
+        """
         self._file_links = file_links
         self._strict = strict
+        self._most = most
+        self._large = large
 
-    def check(self, runnable: Runnable, value: Mapping[str, Any]) -> None:
+    async def look(self, runnable: Runnable, input_json: bytes, value: Mapping[str, Any] | None = None) -> Findings:
         """Look at the input; one of a version that is not described yet passes, to be looked at again later.
 
-        Raises:
-            InputInvalid: with all faults.
+        `value` is the input decoded, where that was done already.
         """
-        faults = runnable.schema.faults(value)
-        unknown = runnable.schema.unknown_names(value)
-        if unknown and self._strict:
-            faults += runnable.schema.unknown_faults(unknown)
-        if runnable.uses_files and self._file_links is not None:
-            version = runnable.version
-            faults += self._file_links.faults(version.id, version.openapi_schema, value)
-        if faults:
-            raise InputInvalid(faults)
-        if unknown:
-            _log.info("%s does not know the inputs %s: ignored", runnable.version.model, ", ".join(unknown)[:300])
+        version = runnable.version
+        if value is None and self._large is not None and is_heavy(input_json):
+            document = version.openapi_schema if runnable.is_described else b""
+            found = await self._large.examine(version.id, document, input_json, strict=self._strict, most=self._most)
+        else:
+            given: Mapping[str, Any] = msgspec.json.decode(input_json) if value is None else value
+            found = look(
+                runnable.schema,
+                self._links(runnable, given),
+                given,
+                runnable.schema.faults(given, self._most),
+                strict=self._strict,
+                most=self._most,
+            )
+        if found.links and self._file_links is not None:
+            faults = await self._file_links.faults(found.links, self._most)
+            if faults:
+                return msgspec.structs.replace(found, faults=found.faults + faults)
+        return found
 
-    async def own_files(self, runnable: Runnable, account_id: str, value: Mapping[str, Any]) -> tuple[InputFile, ...]:
+    def refuse(self, runnable: Runnable, found: Findings) -> None:
+        """Refuse an input that has faults.
+
+        Raises:
+            InputInvalid: with all faults that are listed.
+        """
+        if found.faults:
+            raise InputInvalid(found.faults)
+        if found.unknown:
+            names = ", ".join(found.unknown)[:300]
+            _log.info("%s does not know the inputs %s: ignored", runnable.version.model, names)
+
+    async def own_files(self, account_id: str, found: Findings) -> tuple[InputFile, ...]:
         """Files of this server among the inputs, to be held until the prediction is over.
 
         Raises:
             InputInvalid, TooLarge: a `data:` URL among them cannot be used.
         """
+        if not found.links or self._file_links is None:
+            return ()
+        return await self._file_links.own_files(found.links, account_id)
+
+    def _links(self, runnable: Runnable, value: Mapping[str, Any]) -> Sequence[Link]:
         if not runnable.uses_files or self._file_links is None:
             return ()
         version = runnable.version
-        return await self._file_links.own_files(
-            version=version.id, openapi_schema=version.openapi_schema, account_id=account_id, value=value
-        )
+        return self._file_links.links(version.id, version.openapi_schema, value)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import msgspec
 
 from halley.errors import InvalidField
+from halley.predictions.large import Link
 from halley.predictions.records import Event, NewEvent, Prediction
 from halley.predictions.repeats import IdempotencyKey
 from halley.predictions.status import Fact, Source
@@ -433,18 +434,20 @@ class DataEnds(Protocol):
 class FileLinks(Protocol):
     """Looks at links in an input before it becomes a prediction (assets fills this)."""
 
-    async def own_files(
-        self, *, version: str, openapi_schema: bytes, account_id: str, value: Mapping[str, Any]
-    ) -> tuple[InputFile, ...]:
-        """Files of this server among the inputs, as far as the account may use them. Reads only, no network.
+    def links(self, version: str, openapi_schema: bytes, value: Mapping[str, Any]) -> Sequence[Link]:
+        """What stands in the positions of files; one more than LINKS_LIMIT at most."""
+        ...
+
+    async def own_files(self, links: Sequence[Link], account_id: str) -> tuple[InputFile, ...]:
+        """Files of this server among them, as far as the account may use them. Reads only, no network.
 
         Raises:
             InputInvalid, TooLarge: a `data:` URL among them cannot be used.
         """
         ...
 
-    def faults(self, version: str, openapi_schema: bytes, value: Mapping[str, Any]) -> tuple[InvalidField, ...]:
-        """Links in file positions that can never be used: forbidden addresses, foreign schemes. No I/O."""
+    async def faults(self, links: Sequence[Link], most: int) -> tuple[InvalidField, ...]:
+        """Those that can never be used: forbidden addresses, foreign schemes; `most` are listed. No I/O."""
         ...
 
 

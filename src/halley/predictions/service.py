@@ -37,10 +37,13 @@ _KEYS_AT_ONCE: Final = 1000
 
 
 class CreateRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A wish to run a version, already parsed strictly. `input_json` is `input` as it was sent."""
+    """A wish to run a version, already parsed strictly. `input_json` is `input` as it was sent.
+
+    `input` is None where that is too large to be decoded here.
+    """
 
     reference: str  # owner/name, owner/name:version, 64 hex
-    input: Mapping[str, Any]
+    input: Mapping[str, Any] | None
     input_json: bytes
     context: Mapping[str, str] | None = None  # for the model alone: shown nowhere, and kept no longer than the work
     webhook: str | None = None
@@ -128,10 +131,12 @@ class Predictions(Reader):
             QueueFull, Overloaded, StorageFull: nothing was stored.
         """
         runnable = self._catalog.resolve(request.reference)
-        self._inputs.check(runnable, request.input)
-        prediction, work_input = self._make(request, runnable, account_id, key_id, prediction_id or self._new_id())
+        found = await self._inputs.look(runnable, request.input_json, request.input)
+        self._inputs.refuse(runnable, found)
+        prediction_id = prediction_id or self._new_id()
+        prediction, work_input = self._make(request, runnable, account_id, key_id, prediction_id, found.shown)
         version = runnable.version.id
-        files = await self._inputs.own_files(runnable, account_id, request.input)
+        files = await self._inputs.own_files(account_id, found)
         # what is not described yet must wait: its input was not really looked at
         session_id = self._placement.reserve(version, account_id) if runnable.is_described else None
         new = NewPrediction(
@@ -171,12 +176,13 @@ class Predictions(Reader):
             VersionUnknown, Overloaded: see `create`.
         """
         runnable = self._catalog.resolve(request.reference)
-        wanted, work_input = self._make(request, runnable, account_id, key_id, self._new_id())
+        found = await self._inputs.look(runnable, request.input_json, request.input)
+        wanted, work_input = self._make(request, runnable, account_id, key_id, self._new_id(), found.shown)
         if work_input is not None or request.context:
             return []
         now = self._clock.now()
-        found = await self._repeats.find_equal(wanted, now - timedelta(seconds=seconds), now)
-        return [self.kept(row) for row in found]
+        equal = await self._repeats.find_equal(wanted, now - timedelta(seconds=seconds), now)
+        return [self.kept(row) for row in equal]
 
     async def note_repeat(self, prediction_id: str, how: How) -> Prediction | None:
         """Record that a create which came again is answered with this prediction; gives its row after that."""
@@ -273,10 +279,15 @@ class Predictions(Reader):
         return self.kept(row)
 
     def _make(
-        self, request: CreateRequest, runnable: Runnable, account_id: str, key_id: str | None, prediction_id: str
+        self,
+        request: CreateRequest,
+        runnable: Runnable,
+        account_id: str,
+        key_id: str | None,
+        prediction_id: str,
+        shown: bytes | None,
     ) -> tuple[Prediction, bytes | None]:
         now = self._clock.now()
-        shown = runnable.schema.redacted(request.input)
         prediction = Prediction(
             id=prediction_id,
             account_id=account_id,
@@ -284,7 +295,7 @@ class Predictions(Reader):
             model=runnable.version.model,
             version=runnable.version.id,
             deployment=request.deployment,
-            input=request.input_json if shown is None else msgspec.json.encode(shown),
+            input=request.input_json if shown is None else shown,
             source=request.source,
             priority=request.priority,
             provider=runnable.version.provider,

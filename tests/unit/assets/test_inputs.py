@@ -182,15 +182,15 @@ async def test_an_output_link_of_another_account(tmp_path: Path, *, need: bool) 
     bench = Bench(tmp_path, MemoryBlobs(), links_need_account=need)
     link = await bench.output_link(b"picture", "a.png")
     assert (await bench.staged(image=link))["image"] == ("a.png", b"picture")
-    own = {"version": "v", "openapi_schema": SCHEMA, "value": {"image": link}}
-    assert len(await bench.stager.own_files(account_id="me", **own)) == 1
+    own = bench.stager.links("v", SCHEMA, {"image": link})
+    assert len(await bench.stager.own_files(own, "me")) == 1
     if need:
         with pytest.raises(InputInvalid, match=r"input\.image: file 0 .* or belongs to another account"):
             await bench.stage("other", image=link)
-        assert await bench.stager.own_files(account_id="other", **own) == ()
+        assert await bench.stager.own_files(own, "other") == ()
     else:
         assert len((await bench.stage("other", image=link)).paths) == 1
-        assert len(await bench.stager.own_files(account_id="other", **own)) == 1
+        assert len(await bench.stager.own_files(own, "other")) == 1
 
 
 async def test_a_nameless_upload_gets_the_extension_of_its_type(bench: Bench) -> None:
@@ -339,7 +339,7 @@ async def test_one_bad_link_among_many_fails_the_whole(bench: Bench) -> None:
 
 async def held(bench: Bench, account_id: str = "me", **value: Any) -> list[str]:
     """Hold what can be held for the prediction that `stage` stages, and name it."""
-    files = await bench.stager.own_files(version="v", openapi_schema=SCHEMA, account_id=account_id, value=value)
+    files = await bench.stager.own_files(bench.stager.links("v", SCHEMA, value), account_id)
     for file in files:
         await bench.ledger.add_reference(file.sha256, 9, "input", "p" * 26, file.name)
     return [msgspec.json.decode(file.name)["of"] for file in files]

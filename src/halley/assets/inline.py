@@ -1,0 +1,24 @@
+"""Files that come inside the input, as `data:` URLs: their least size shows without decoding them."""
+
+from typing import Any
+
+from halley.assets.data_urls import is_data_url, least_size, too_large
+
+
+def check_data_urls(value: Any, size: int, limit_bytes: int) -> None:
+    """Refuse an input, `size` bytes of JSON, that holds a file over the limit.
+
+    Raises:
+        TooLarge: it does.
+    """
+    if size <= limit_bytes:
+        return  # no string inside can be over it
+    waiting: list[Any] = [value]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
+        elif isinstance(node, str) and len(node) > limit_bytes and is_data_url(node) and least_size(node) > limit_bytes:
+            raise too_large(limit_bytes)

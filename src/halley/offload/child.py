@@ -1,0 +1,62 @@
+"""The JSON process itself: `python -m halley.offload.child FD` answers on that socket until it is closed."""
+
+import gc
+import resource
+import signal
+import socket
+import sys
+from typing import Final
+
+from halley.errors import HalleyError, TooLarge
+from halley.offload import messages
+from halley.offload.work import answer
+
+MEMORY_BYTES: Final = 2 * 2**30  # of addresses; what a legal body needs is a small part of it
+
+
+def main() -> None:
+    """Serve one request after the other."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the server says when it is over
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    gc.disable()  # JSON has no cycles, and looking for them among a million values takes long
+    sock = socket.socket(fileno=int(sys.argv[1]))
+    while (request := receive(sock)) is not None:
+        reply = messages.encode(_reply(request))
+        del request
+        sock.sendall(messages.LENGTH.pack(len(reply)))
+        sock.sendall(reply)
+        del reply
+
+
+def receive(sock: socket.socket) -> bytearray | None:
+    """One message; None when the other side has closed.
+
+    Raises:
+        OSError: the connection broke, or a time limit of the socket passed.
+    """
+    head = _exactly(sock, messages.LENGTH.size)
+    return None if head is None else _exactly(sock, messages.LENGTH.unpack(head)[0])
+
+
+def _exactly(sock: socket.socket, size: int) -> bytearray | None:
+    buffer = bytearray(size)
+    view, filled = memoryview(buffer), 0
+    while filled < size:
+        came = sock.recv_into(view[filled:])
+        if not came:
+            return None
+        filled += came
+    return buffer
+
+
+def _reply(request: bytearray) -> messages.Reply:
+    try:
+        return answer(messages.decode_request(request))
+    except HalleyError as error:
+        return messages.failed(error)
+    except MemoryError:
+        return messages.failed(TooLarge("The JSON body needs more memory than its reading may take."))
+
+
+if __name__ == "__main__":
+    main()

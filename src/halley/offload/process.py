@@ -1,0 +1,163 @@
+"""The server's side of its JSON process: started when it is needed, ended when it is idle, replaced when it breaks."""
+
+import asyncio
+import logging
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from anyio import to_thread
+
+from halley.errors import Overloaded
+from halley.offload import messages
+from halley.offload.child import receive
+from halley.predictions.large import Findings, Link, Outline, Pointer
+from halley.strict_json import JsonLimits
+
+_log = logging.getLogger(__name__)
+
+REPLY_SECONDS: Final = 20.0  # a legal body takes one or two
+IDLE_SECONDS: Final = 30.0
+WAITING: Final = 64
+_PASSED_ON: Final = ("HOME", "LANG", "PATH")
+
+R = TypeVar("R")
+
+
+class JsonProcess:
+    """Does one piece of work after the other. An async context: at its end the process is gone.
+
+    It fills the protocols of `predictions.large`. Every method
+    raises Overloaded where too many wait, or the process broke or took too long.
+    """
+
+    def __init__(self, environ: Mapping[str, str], inline_data_bytes: int) -> None:
+        """`environ` is the server's; the process gets little of it. A `data:` URL holds so many bytes at most."""
+        self._inline_data_bytes = inline_data_bytes
+        self._environ = {name: environ[name] for name in _PASSED_ON if name in environ}
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+        self._running: tuple[subprocess.Popen[bytes], socket.socket] | None = None
+        self._idle: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        async with self._turn:
+            self._end()
+
+    async def parse(self, body: bytes, limits: JsonLimits, *, digest_head: bytes | None) -> Outline:
+        """Read the body of a create. Raises as `strict_json.parse` does, and TooLarge for a `data:` URL."""
+        request = messages.Parse(
+            body=body,
+            json_body_bytes=limits.json_body_bytes,
+            json_depth=limits.json_depth,
+            json_values=limits.json_values,
+            inline_data_bytes=self._inline_data_bytes,
+            digest_head=digest_head,
+        )
+        return (await self._ask(request, messages.Parsed)).outline
+
+    async def examine(self, version: str, document: bytes, input_json: bytes, *, strict: bool, most: int) -> Findings:
+        """What `predictions.inputs.look` finds; `document` is empty for a version that is not described yet."""
+        request = messages.Examine(
+            input_json=input_json,
+            version=version,
+            document=document,
+            strict=strict,
+            most=most,
+            inline_data_bytes=self._inline_data_bytes,
+        )
+        return (await self._ask(request, messages.Examined)).findings
+
+    async def links(self, version: str, document: bytes, input_json: bytes) -> Sequence[Link]:
+        """What stands in the positions of files; one more than LINKS_LIMIT at most."""
+        request = messages.Links(input_json=input_json, version=version, document=document)
+        return (await self._ask(request, messages.Linked)).links
+
+    async def texts(self, value: bytes, pointers: Sequence[Pointer]) -> Sequence[str | None]:
+        """The texts at these places; None where there is none."""
+        return (await self._ask(messages.Texts(value=value, pointers=tuple(pointers)), messages.Found)).texts
+
+    async def fill(self, value: bytes, texts: Sequence[Link]) -> bytes:
+        """The value with other texts at these places."""
+        return (await self._ask(messages.Fill(value=value, texts=tuple(texts)), messages.Filled)).value
+
+    async def _ask(self, request: messages.Request, wanted: type[R]) -> R:
+        if self._waiting >= WAITING:
+            raise Overloaded("Too many large JSON bodies wait to be read. Try again in a moment.")
+        self._waiting += 1
+        try:
+            async with self._turn:
+                if self._idle is not None:
+                    self._idle.cancel()
+                reply = await to_thread.run_sync(self._exchange, request)
+                self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._end_if_idle)
+        finally:
+            self._waiting -= 1
+        if isinstance(reply, messages.Failed):
+            raise messages.error_of(reply)
+        if not isinstance(reply, wanted):
+            raise TypeError(f"the JSON process answered {type(reply).__name__}, not {wanted.__name__}")
+        return reply
+
+    def _exchange(self, request: messages.Request) -> Any:
+        """In a thread: send, wait, receive."""
+        try:
+            _, sock = self._running or self._start()
+            sent = messages.encode(request)
+            sock.sendall(messages.LENGTH.pack(len(sent)))
+            sock.sendall(sent)
+            del sent
+            reply = receive(sock)
+        except OSError as error:  # a time limit is one, too
+            self._end()
+            _log.warning("the process that reads large JSON was ended: %s", error)
+            raise Overloaded("The large JSON body could not be read in time. Try again in a moment.") from error
+        if reply is None:
+            status = self._end()
+            _log.warning("the process that reads large JSON ended with status %s", status)
+            raise Overloaded("The process that reads large JSON bodies ended. Try again in a moment.")
+        return messages.decode_reply(reply)
+
+    def _start(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        ours, theirs = socket.socketpair()
+        try:
+            process = subprocess.Popen(
+                # -P: what lies in the folder where the server was started is not ours
+                [sys.executable, "-P", "-m", "halley.offload.child", str(theirs.fileno())],
+                env=self._environ,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        ours.settimeout(REPLY_SECONDS)
+        self._running = process, ours
+        return self._running
+
+    def _end_if_idle(self) -> None:
+        if not self._turn.locked():
+            self._end()
+
+    def _end(self) -> int | None:
+        """End the process; gives its status."""
+        if self._running is None:
+            return None
+        process, sock = self._running
+        self._running = None
+        sock.close()
+        process.kill()
+        return process.wait()
