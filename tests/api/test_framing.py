@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from api.test_files import painted
-from api.test_server import connected, finished, get, running, world_on_a_port
+from api.test_server import connected, connections, finished, get, running, world_on_a_port
 from api.world import World
 from halley.api.server import Server
+from halley.predictions.ports import Created, NewPrediction
 
 pytestmark = pytest.mark.anyio
 
@@ -159,6 +160,26 @@ async def test_a_half_closed_create_gets_its_answer() -> None:
         both = await asked(server, get("/v1/account", world.token) + get("/healthz", world.token), half=True)
         assert both.count(b"HTTP/1.1 200") == 2
         assert (await asked(server, post(world.token, "Content-Length: 99") + BODY, half=True)) == b""
+
+
+async def test_a_half_closed_create_that_is_being_stored_gets_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = await world_on_a_port()
+    may_store = asyncio.Event()
+    create = world.store.create
+
+    async def slowly(new: NewPrediction) -> Created:
+        await may_store.wait()
+        return await create(new)
+
+    monkeypatch.setattr(world.store, "create", slowly)
+    async with running(world) as server, connected(server) as wire:
+        await wire.send(post(world.token, f"Content-Length: {len(BODY)}") + BODY)
+        wire.writer.write_eof()
+        while not all(one._has_eof for one in await connections(server)):
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
+        may_store.set()
+        assert (await wire.rest()).startswith(b"HTTP/1.1 201")
 
 
 @pytest.mark.parametrize("is_parked", [False, True], ids=["waiting", "parked"])
