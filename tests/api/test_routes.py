@@ -165,7 +165,7 @@ async def test_methods_that_are_not_served_are_405_with_allow(world: World, patt
         "/v2/predictions",
         "/v1/none",
         "/v1/predictions/a/b/c",
-        "//v1/predictions",
+        "/v2//predictions",
         "/v1//x",
         "/v1/replicate/predictions",
         "/v1/healthz",

@@ -23,7 +23,7 @@ from halley.api.asgi import (
 from halley.api.cors import preflight, shared_preflight
 from halley.api.framing import Framing
 from halley.api.holds import GONE_KEY, MAY_READ
-from halley.api.origins import Variants
+from halley.api.origins import Variants, public_path
 from halley.api.parts import (
     CheckStore,
     ClearSetup,
@@ -95,7 +95,7 @@ class Api:
 
     def __init__(self, parts: Parts) -> None:
         self.parts: Final = parts
-        self.router: Final = Router(parts.routes)
+        self.router: Final = Router(parts.routes, public_path(parts.settings))
         self.variants: Final = Variants(parts.settings)
         self.pictures: Final = Pictures(parts.presenter, self.variants)
         self.request_ids: Final = RequestIds(parts.new_id)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
@@ -72,11 +72,16 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     """What makes two answers about the same thing differ. `number` is the same for equal variants."""
 
     number: int
-    origin: str  # scheme://host, as links to us begin
+    origin: str  # scheme://host, as links to us begin, with the path of a proxy under which we are
     family: str  # "" or "/replicate"
     data_urls: bool
     expose_aborted: bool
     own_key: str | None = None  # of a caller that may not read: what others gave, and what came of it, is withheld
+
+    @property
+    def prefix(self) -> str:
+        """The path of a proxy under which the caller sees us, as `/halley`; mostly ""."""
+        return urlsplit(self.origin).path
 
     @property
     def link_base(self) -> str:

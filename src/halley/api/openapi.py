@@ -21,15 +21,16 @@ _PAGE: Final = {"text/html": {}, "application/problem+json": {"schema": {"$ref":
 _OPERATION_LETTERS: Final = re.compile(r"[^A-Za-z0-9]+")
 
 
-async def get(call: Call, parts: Parts) -> Answer:  # noqa: ARG001
+async def get(call: Call, parts: Parts) -> Answer:
     """The document for everybody; made when first asked for."""
-    if parts.description is None:
-        parts.description = msgspec.json.encode(document(parts.routes))
-    return json_answer(parts.description)
+    server = call.variant.prefix or "/"
+    if parts.description is None or parts.description[0] != server:
+        parts.description = server, msgspec.json.encode(document(parts.routes, server))
+    return json_answer(parts.description[1])
 
 
-def document(routes: tuple[Route, ...]) -> dict[str, Any]:
-    """Describe these routes."""
+def document(routes: tuple[Route, ...], server: str = "/") -> dict[str, Any]:
+    """Describe these routes. `server` is the path under which the caller sees this server."""
     types = [wire.Problem, *(route.response for route in routes), *(route.request for route in routes)]
     structs = [kind for kind in types if kind is not None and not isinstance(kind, str)]
     schemas, components = msgspec.json.schema_components(structs, ref_template=_TEMPLATE)
@@ -46,7 +47,7 @@ def document(routes: tuple[Route, ...]) -> dict[str, Any]:
             "description": "A self-hosted prediction server that speaks the Replicate HTTP API. "
             "Each path under /v1 is served under /replicate/v1 as well.",
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": server}],
         "paths": paths,
         "components": {
             "schemas": components,

@@ -1,4 +1,4 @@
-"""Which origin the caller knows us by, and so every variant of an answer.
+"""Which origin the caller knows us by, with the path that stands before ours there, and so every variant of an answer.
 
 The configured public URL; else what a trusted proxy forwards; else `Host`, if it is loopback, the address that we are
 reached at, or listed in `server.allowed_hosts`; else that address. A `Host` is an untrusted word: clients send their
@@ -9,13 +9,16 @@ import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
+from urllib.parse import urlsplit
 
 from halley.api.asgi import Scope, Variant
 from halley.api.quirks import profile_of
 from halley.settings import Settings
 
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::(\d{1,5}))?", re.ASCII)
+_PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]{1,64}){1,8}", re.ASCII)
 _EXPOSE: Final = b"x-halley-expose-aborted"
+FORWARDED: Final = (b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-prefix")
 _FAMILY: Final = "/replicate"
 _REMEMBERED: Final = 2000  # then all are forgotten: a stranger may send any number of Host headers
 
@@ -27,7 +30,7 @@ class Variants:
 
     def __init__(self, settings: Settings) -> None:
         server = settings.server
-        self._public = server.public_url.rstrip("/") if server.public_url else None
+        self._public = server.public_url and _tidy(server.public_url)
         self._allowed = frozenset(host.lower() for host in server.allowed_hosts)
         self._bound = server.host.lower()
         self._listens_at = f"http://{_authority((self._bound, server.port), self._bound)}"
@@ -55,7 +58,7 @@ class Variants:
             family,
             scheme,
             server,
-            (headers.get(b"x-forwarded-host"), headers.get(b"x-forwarded-proto")) if forwarded else None,
+            tuple([headers.get(name) for name in FORWARDED]) if forwarded else None,
         )
         variant = self._by_request.get(key)
         if variant is None:
@@ -83,7 +86,7 @@ class Variants:
         Without one links lead to the public URL, or to where this server listens.
         """
         origin, family = link_base or self._listens_at, ""
-        if origin.endswith(_FAMILY):
+        if origin != self._public and origin.endswith(_FAMILY):
             origin, family = origin.removesuffix(_FAMILY), _FAMILY
         return self._make({}, self._public or origin, family)
 
@@ -103,17 +106,19 @@ class Variants:
     def _origin(
         self, headers: Mapping[bytes, bytes], scheme: str, server: tuple[str, int | None] | None, *, forwarded: bool
     ) -> str:
+        prefix = ""
         if forwarded:
             # the last hop is the one that we trust; what stands before it came from further away
             host = _last(headers.get(b"x-forwarded-host"))
             proto = _last(headers.get(b"x-forwarded-proto")).lower()
             scheme = proto if proto in ("http", "https") else scheme
+            prefix = _prefix(headers.get(b"x-forwarded-prefix"))
             if _HOST.fullmatch(host):
-                return f"{scheme}://{host.lower()}"
+                return f"{scheme}://{host.lower()}{prefix}"
         host = headers.get(b"host", b"").decode("latin-1").strip().lower()
         if self._is_ours(host, server) or (forwarded and _HOST.fullmatch(host)):
-            return f"{scheme}://{host}"
-        return f"{scheme}://{_authority(server, self._bound)}"
+            return f"{scheme}://{host}{prefix}"
+        return f"{scheme}://{_authority(server, self._bound)}{prefix}"
 
     def _is_ours(self, host: str, server: tuple[str, int | None] | None) -> bool:
         match = _HOST.fullmatch(host)
@@ -146,6 +151,22 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def public_path(settings: Settings) -> str:
+    """The path of the public URL, as `/halley`; "" without one."""
+    url = settings.server.public_url
+    return "" if url is None else urlsplit(_tidy(url)).path
+
+
+def _tidy(url: str) -> str:
+    scheme, mark, rest = url.partition("://")
+    return f"{scheme}{mark}{re.sub('//+', '/', rest).rstrip('/')}"
+
+
+def _prefix(value: bytes | None) -> str:
+    prefix = _last(value).rstrip("/")
+    return prefix if _PREFIX.fullmatch(prefix) else ""
 
 
 def _last(value: bytes | None) -> str:

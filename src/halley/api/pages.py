@@ -28,7 +28,7 @@ async def prediction(call: Call, parts: Parts) -> Answer:
     if row is None:
         return _answer(parts, parts.pages.closed(), 404)
     row = await parts.predictions.filled(row)
-    links = _links(parts, row)
+    links = _links(parts, row, call.variant.prefix)
     output = _output(parts, row, links)
     kinds = {links[file.ref]: _kind(parts, file) for file in row.files if file.ref in links}
     return _answer(parts, parts.pages.prediction(row, output=output, links=kinds), 200)
@@ -39,13 +39,14 @@ def _kind(parts: Parts, file: OutputFile) -> str:
     return _UNSEEN if parts.settings.quirks.output_links_need_key else file.content_type
 
 
-def _links(parts: Parts, row: Prediction) -> dict[str, str]:
+def _links(parts: Parts, row: Prediction, prefix: str) -> dict[str, str]:
     """Links without an origin: the page may load only what comes from where it came from itself."""
     if row.data_removed_at is not None:
         return {}
     ends_at = parts.presenter.data_ends_at(row)
     return {
-        file.ref: parts.links.delivery_path(row.id, file.index, file.name, data_ends_at=ends_at) for file in row.files
+        file.ref: prefix + parts.links.delivery_path(row.id, file.index, file.name, data_ends_at=ends_at)
+        for file in row.files
     }
 
 

@@ -191,6 +191,6 @@ class Parts:
         self.ignored_members = IgnoredMembers()
         self.started_at = clock.now()
         self.routes = routes
-        self.description: bytes | None = None  # the OpenAPI document, once somebody asked for it
+        self.description: tuple[str, bytes] | None = None  # the OpenAPI document, once asked for, and its server
         self.is_draining = False
         self.is_closing = False

@@ -1,9 +1,10 @@
 """From a method and a path to a route: a tree of path segments, no regular expressions.
 
 Every spelling of the base URL leads to the same routes: `/replicate` once, then `/v1` any number of times, are taken
-off the front, and a slash at the end does not matter. Source: contract section 2.
+off the front, and a slash at the end does not matter, nor do several in a row. Source: contract section 2.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, Literal
 from urllib.parse import unquote
@@ -12,6 +13,8 @@ import msgspec
 
 from halley.api.asgi import Answer, Call
 from halley.keys.records import Scope
+
+_SLASHES: Final = re.compile(b"//+")
 
 Handler = Callable[[Call, Any], Awaitable[Answer]]
 RateClass = Literal["create", "read", "poll", "write", "open"]
@@ -98,14 +101,20 @@ class Found(msgspec.Struct, frozen=True):
 class Router:
     """Built once from the table."""
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    def __init__(self, routes: Iterable[Route], prefix: str = "") -> None:
+        """`prefix` is a path that a proxy may have left in front, as `/halley`."""
         self.routes: Final = tuple(routes)
+        self._prefix = prefix.encode()
         self._root = _Node()
         for route in self.routes:
             self._add(route)
 
     def find(self, raw_path: bytes) -> Found | None:
         """The place of a path as it came over the wire (still percent-encoded), or None."""
+        if b"//" in raw_path:
+            raw_path = _SLASHES.sub(b"/", raw_path)
+        if self._prefix and raw_path.startswith(self._prefix + b"/"):
+            raw_path = raw_path[len(self._prefix) :]
         # latin-1 never fails, and what is not ASCII matches nothing
         parts = raw_path.decode("latin-1").split("/")
         start, family, end = 1, "", len(parts)

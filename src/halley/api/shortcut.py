@@ -10,6 +10,7 @@ from typing import Final
 
 from halley.api.application import REQUEST_ID_HEADER, Api
 from halley.api.asgi import read_token
+from halley.api.origins import FORWARDED, public_path
 from halley.errors import NotAuthenticated
 from halley.keys.records import Scope
 
@@ -41,8 +42,10 @@ class ShortCut:
         if api.has_cors:
             leave.append(b"origin")
         if parts.settings.server.trusted_proxies:
-            leave += [b"x-forwarded-host", b"x-forwarded-proto"]
+            leave += FORWARDED
         self._leave = frozenset(leave)
+        prefix = public_path(parts.settings).encode()
+        self._families = {**_PREFIXES, **{prefix + head: family for head, family in _PREFIXES.items()}}
         self._defaults: Sequence[tuple[bytes, bytes]] = ()
         self._start = b""
 
@@ -61,7 +64,7 @@ class ShortCut:
         `defaults` are the headers that the server adds to every answer.
         """
         head, _, prediction_id = url.rpartition(b"/predictions/")
-        family = _PREFIXES.get(head)
+        family = self._families.get(head)
         if family is None or len(prediction_id) != _ID_LENGTH:
             return None
         named = dict(headers)

@@ -25,8 +25,10 @@ DEFAULT_LINK_SECONDS: Final = 86_400.0
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _DELIVERY: Final = re.compile(r"([0-9a-z]{26})-([0-9a-z]{1,6})-([0-9a-z]{1,8})-([A-Za-z0-9_-]{22})", re.ASCII)
 _STREAM: Final = re.compile(r"([0-9a-z]{26})-([A-Za-z0-9_-]{22})", re.ASCII)
-_PREFIX: Final = re.compile(r"(?:/replicate)?(?:/v1)*(?=/)", re.ASCII)
-_FILE: Final = re.compile(r"/files/([0-9a-z]{26})(/download)?/?", re.ASCII)
+# behind a proxy any path may stand in front; what we give out for files always has /v1 there
+_DELIVERED: Final = re.compile(r"/d/([0-9a-z]{26}-[0-9a-z]{1,6}-[0-9a-z]{1,8}-[A-Za-z0-9_-]{22})(?:/|\Z)", re.ASCII)
+_FILE: Final = re.compile(r"(?:(?:/replicate)?(?:/v1)*|(?:/[^/]+)*?/v1)/files/([0-9a-z]{26})(/download)?/?", re.ASCII)
+_SLASHES: Final = re.compile("//+")
 _LONGEST: Final = 8192  # characters; our own have at most about 1,200 behind their origin
 _GONE: Final = "This link is not valid, or not any more. Read the prediction again to get a fresh one."
 
@@ -196,7 +198,7 @@ def check_download(secret: bytes, *, owner: str, file_id: str, expiry: int, sign
 
 
 def own_link(url: str) -> OwnLink | None:
-    """Recognise the form of this server's own links, under any origin and any spelling of the prefix.
+    """Recognise the form of this server's own links, under any origin, any path before it, any spelling of the prefix.
 
     The origin tells nothing: behind proxies and tunnels this server has many. The form alone tells nothing either; the
     signature or the file's record does.
@@ -209,12 +211,11 @@ def own_link(url: str) -> OwnLink | None:
         return None
     if parts.scheme not in ("http", "https") or not parts.netloc:
         return None
-    path = unquote(parts.path)
-    if path.startswith("/d/"):
-        capability = path.split("/")[2]
-        return DeliveryLink(capability=capability) if _DELIVERY.fullmatch(capability) else None
-    prefix = _PREFIX.match(path)
-    match = _FILE.fullmatch(path, prefix.end() if prefix else 0)
+    path = _SLASHES.sub("/", unquote(parts.path))
+    delivered = _DELIVERED.search(path)
+    if delivered is not None:
+        return DeliveryLink(capability=delivered[1])
+    match = _FILE.fullmatch(path)
     if match is None:
         return None
     return _signed(match[1], parts.query) if match[2] else FileLink(file_id=match[1])

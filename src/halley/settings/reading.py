@@ -16,6 +16,7 @@ from halley.settings.sources import Given, from_environ, from_files, from_flags,
 from halley.settings.units import parse_bytes, parse_seconds, read_period
 
 _ORIGIN: Final = re.compile(r"https?://[^\s/?#@\\]+/?", re.IGNORECASE)
+_PUBLIC: Final = re.compile(r"https?://[^\s/?#@\\]+(?:/+[A-Za-z0-9._~-]+)*/*", re.IGNORECASE)
 
 
 def read_settings(
@@ -89,11 +90,15 @@ def _check_together(settings: Settings) -> None:
 
 def _check_server(settings: Settings) -> None:
     server = settings.server
-    origins = [("public_url", server.public_url), *(("cors_origins", one) for one in server.cors_origins if one != "*")]
-    for name, text in origins:
-        if text is not None and not _ORIGIN.fullmatch(text):
+    if server.public_url is not None and not _PUBLIC.fullmatch(server.public_url):
+        raise SettingsError(
+            f"server.public_url ({settings.origins['server.public_url']}): {server.public_url!r} is not"
+            " a scheme and a host, with or without a plain path, as in https://example.com/halley."
+        )
+    for text in server.cors_origins:
+        if text != "*" and not _ORIGIN.fullmatch(text):
             raise SettingsError(
-                f"server.{name} ({settings.origins[f'server.{name}']}): {text!r} is not an origin:"
+                f"server.cors_origins ({settings.origins['server.cors_origins']}): {text!r} is not an origin:"
                 " a scheme and a host without a path, as in https://halley.example.com."
             )
     for text in server.trusted_proxies:
