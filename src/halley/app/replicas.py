@@ -12,7 +12,7 @@ from halley.models.ports import ModelStore
 from halley.providers.local import LocalProvider
 from halley.replicas.own_log import OwnLogs
 from halley.replicas.places import Places
-from halley.replicas.pool import Doing, PoolState
+from halley.replicas.states import Doing, PoolState
 
 
 async def replica_rows(provider: LocalProvider, catalog: Catalog) -> Sequence[wire.Replica]:

@@ -227,7 +227,7 @@ class Dispatcher:
         now = asyncio.get_running_loop().time()
         if now - self._looked_at >= POLL_SECONDS:  # since the last look, whatever woke us meanwhile
             self._looked_at = now
-            self._waiting.update(await self._queue.waiting())
+            self._waiting.update(await self._queue.waiting(), self._line.versions)
 
     async def _claim(self, version: str) -> None:
         runnable = self._catalog.by_id(version)

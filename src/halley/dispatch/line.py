@@ -6,7 +6,7 @@ takes one again when its files are there; then it comes before whoever waits in 
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -39,6 +39,11 @@ class Line:
     def full(self) -> frozenset[str]:
         """Accounts of which no more may be taken from the queue."""
         return frozenset(name for name, count in self._on_the_way.items() if count >= MOST_OF_AN_ACCOUNT)
+
+    @property
+    def versions(self) -> Collection[str]:
+        """For which somebody waits."""
+        return self._waiters.keys()
 
     def waits(self, version: str) -> bool:
         """Whether a run of this version waits for a slot."""

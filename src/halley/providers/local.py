@@ -16,9 +16,10 @@ from halley.replicas.host import Host, OwnLog, ReplicaRules
 from halley.replicas.loading import ModelSource
 from halley.replicas.memory import used_of
 from halley.replicas.places import Places
-from halley.replicas.pool import OnBroken, OnRoom, Pool, PoolState
+from halley.replicas.pool import OnBroken, OnRoom, Pool
 from halley.replicas.residence import Measure, Residence
 from halley.replicas.run import Run
+from halley.replicas.states import PoolState
 
 LOOK_AROUND_SECONDS: Final = 1.0
 

@@ -113,6 +113,12 @@ class Health(Frame):
     error: str | None = None
 
 
+class Beat(Frame):
+    """The answer to a pulse, on the control socket."""
+
+    n: int = 0
+
+
 class Predict(Frame):
     """Begin this prediction now. `paths` point at the members of `input` that are local files."""
 
@@ -146,13 +152,19 @@ class Ping(Frame):
     n: int
 
 
+class Pulse(Frame):
+    """Does the loop that runs the predictions still turn? On the control socket; only an async model answers."""
+
+    n: int = 0
+
+
 class Stop(Frame):
     """End the process; on the control socket."""
 
 
 FromReplica = Hello | Described | Refused | Ready | SetupFailed | Log | Output | Metric | Done
 
-Answer = Pong | Health
+Answer = Pong | Health | Beat
 
 encode: Final = msgspec.json.Encoder().encode
 _decoder: Final[msgspec.json.Decoder[FromReplica]] = msgspec.json.Decoder(FromReplica)

@@ -14,6 +14,7 @@ class ReplicaRules(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers that an operator may set, and some that only tests change."""
 
     cancel_grace_seconds: float = 5.0
+    neighbour_seconds: float = 60.0  # how long a process that must end waits for those who can run again elsewhere
     setup_timeout_seconds: float = 600.0
     memory_check_seconds: float = 0.2
     health_check_seconds: float = 5.0  # how often an idle replica is asked whether it lives

@@ -3,9 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final, Literal
-
-import msgspec
+from typing import Final
 
 from halley.dispatch.ports import Work
 from halley.errors import Overloaded
@@ -13,10 +11,10 @@ from halley.replicas.alone import Alone
 from halley.replicas.endings import End
 from halley.replicas.host import Host
 from halley.replicas.loading import ModelSource
-from halley.replicas.places import Found
 from halley.replicas.replica import Replica, State
 from halley.replicas.residence import Never, Residence, Wait
 from halley.replicas.run import Run
+from halley.replicas.states import Doing, PoolState, ReplicaState
 
 _log = logging.getLogger(__name__)
 
@@ -24,43 +22,6 @@ OnRoom = Callable[[str], None]
 """Gets the version."""
 OnBroken = Callable[[str, str, str], None]
 """Gets the version, an error text for people, and a reason word."""
-
-Doing = Literal["unloaded", "building", "loading", "ready", "busy", "stopping", "waiting_for_room", "waiting_to_retry"]
-
-
-class ReplicaState(msgspec.Struct, frozen=True, kw_only=True):
-    """One process. `memory_bytes` is 0 until somebody has measured it."""
-
-    doing: Doing
-    pid: int
-    memory_bytes: int
-    peak_bytes: int
-    device: str | None
-    slots: int
-    running: int
-    uptime_seconds: float
-    way: Found | None = None  # how it is kept apart; None: it has not said so yet
-
-
-class PoolState(msgspec.Struct, frozen=True, kw_only=True):
-    """What a pool is doing. `error` is why the last replica failed, until one works again; `why` is what it waits for.
-
-    `exit_reason` and `exit_text` tell of the last process that went, whatever became of the model afterwards.
-    """
-
-    version: str
-    model: str
-    doing: Doing
-    pid: int | None = None
-    slots: int = 0
-    running: int = 0
-    setup_logs: str = ""
-    error: str | None = None
-    why: str | None = None
-    pinned: bool = False
-    exit_reason: str | None = None
-    exit_text: str | None = None
-    replicas: tuple[ReplicaState, ...] = ()
 
 
 class Pool:
@@ -144,7 +105,7 @@ class Pool:
         """Start the replicas that are missing: at once, or when there is room, or after the pause for failures."""
         if self._closed or self._retired or self._gives_way or self._retry is not None:
             return
-        present = sum(replica.state is not State.STOPPING for replica in self._replicas)
+        present = sum(replica.state is not State.STOPPING and not replica.parts for replica in self._replicas)
         for _ in range(self._may_be_present() - present):
             pause = self._retry_at - self._host.clock.monotonic()
             if pause > 0:
@@ -296,6 +257,9 @@ class Pool:
         self.idle_since = self._host.clock.monotonic()
         self._alone.look()
         self._tell_room()
+
+    def replica_parts(self) -> None:
+        self.load()  # the next one, if there is room for both
 
     def replica_gone(self, replica: Replica, end: End, *, was: State, ran: bool) -> None:
         self._replicas.remove(replica)

@@ -17,6 +17,7 @@ from halley.replicas.endings import End, Exit
 from halley.replicas.host import Host, Origin
 from halley.replicas.loading import ModelSource
 from halley.replicas.memory import used_bytes
+from halley.replicas.parting import Parting
 from halley.replicas.places import Found
 from halley.replicas.run import Run
 from halley.replicas.slate import Left
@@ -24,6 +25,8 @@ from halley.replicas.slate import Left
 _log = logging.getLogger(__name__)
 
 TRACEBACK_CHARS: Final = 4000
+_PULSE: Final = frames.encode(frames.Pulse())
+_FORCED: Final = Outcome(status="canceled", reason="cancel_forced")
 _NO_CONTEXT: Final = msgspec.Raw(b"{}")
 _SERVER_STOPS: Final = End(
     reason="worker_lost", error="The server stopped while this prediction ran; it may be tried again."
@@ -48,6 +51,10 @@ class Keeper(Protocol):
 
     def slot_freed(self) -> None:
         """A prediction ended and the replica lives."""
+        ...
+
+    def replica_parts(self) -> None:
+        """A replica begins nothing any more and ends as soon as its predictions have."""
         ...
 
     def replica_gone(self, replica: "Replica", end: End, *, was: State, ran: bool) -> None:
@@ -76,6 +83,7 @@ class Replica:
         self.runs: Final[dict[str, Run]] = {}
         self.ended_well = 0  # predictions that the process itself brought to an end
         self.peak_bytes = 0  # as far as it was watched
+        self._parting: Parting | None = None
         self.is_saved = False  # for a prediction that must be alone: nothing else begins in it
         self._keeper = keeper
         self._host = host
@@ -104,12 +112,17 @@ class Replica:
     @property
     def can_begin(self) -> bool:
         """Whether it takes predictions."""
-        return self.state is State.READY and not self.is_saved
+        return self.state is State.READY and not self.is_saved and not self.parts
 
     @property
     def free(self) -> int:
         """How many more predictions may begin."""
-        return self.slots - len(self.runs) if self.state is State.READY and not self.is_saved else 0
+        return self.slots - len(self.runs) if self.can_begin else 0
+
+    @property
+    def parts(self) -> bool:
+        """Whether it must end for the sake of a run that does not stop, and waits for the others."""
+        return self._parting is not None
 
     @property
     def tail(self) -> str:
@@ -205,6 +218,7 @@ class Replica:
             case frames.Done():
                 self._done(frame)
             case frames.Output(id=key) if key in self.runs:
+                self.runs[key].has_output = True
                 self.runs[key].say(OutputPart(value=frame.value, paths=frame.paths))
             case frames.Log(id=key):
                 self._logged(key, frame.text)
@@ -250,8 +264,8 @@ class Replica:
         runs = list(self.runs.values())
         self.runs.clear()
         for run in runs:
-            forced = Outcome(status="canceled", reason="cancel_forced")
-            run.end(forced if run.canceling else Outcome(status="failed", error=end.error, reason=end.reason))
+            died = Outcome(status="failed", error=end.error, reason=end.reason, shared=len(runs) > 1)
+            run.end(_FORCED if run.canceling else died)
         if end.reason == "unloaded":
             _log.info("%s", end.error)
         elif end.reason != "worker_lost":
@@ -267,6 +281,8 @@ class Replica:
         answer = frames.decode_answer(body)
         if type(answer) is frames.Pong:
             self._ping = None
+        elif type(answer) is frames.Beat and self._parting is not None:
+            self._parting.beat()
         elif type(answer) is frames.Health and answer.status == "unhealthy" and not self.runs:
             self._replace("unhealthy", f"its healthcheck failed ({answer.error or 'it gave no reason'})")
 
@@ -329,13 +345,30 @@ class Replica:
         self.kill(End(reason="setup_timeout", error=error + endings.quoted(self._tail)))
 
     def _cancel_by_force(self, run: Run) -> None:
-        if self.runs.get(run.id) is run:
+        if self.runs.get(run.id) is not run:
+            return
+        run.must_go = True
+        if all(each.must_go for each in self.runs.values()):
+            self._part(must_go=True)
+            return
+        run.end(_FORCED)  # nobody waits for it any more, but it keeps its slot
+        if self._parting is None:
+            self._parting = Parting(self.runs, self._host, ask=lambda: self._child.command(_PULSE), over=self._part)
+            self._own_tasks.append(self._host.start(self._parting.wait()))
+            self._keeper.replica_parts()
+
+    def _part(self, *, must_go: bool) -> None:
+        """Nobody is waited for any more."""
+        self._parting = None
+        if must_go:
             grace = self._host.rules.cancel_grace_seconds
             error = (
-                f"Another prediction in the same process did not stop within {grace:g} s of its cancel, "
+                f"Another prediction in the same process did not stop within {grace:g} s of being told to, "
                 "so the process was stopped."
             )
             self.kill(End(reason="replica_died", error=error))
+        else:
+            self._keeper.slot_freed()
 
     def _ending(self, how: Exit, was: State) -> End:
         if self.peak_bytes:

@@ -7,14 +7,28 @@ from halley.dispatch.ports import Emit, Outcome, Progress
 
 
 class Run:
-    """Buffers progress until somebody follows. `end` is called exactly once."""
+    """Buffers progress until somebody follows. `end` is called at least once."""
 
-    __slots__ = ("_backlog", "_emit", "_over", "attempt", "canceling", "grace", "id", "outcome", "said")
+    __slots__ = (
+        "_backlog",
+        "_emit",
+        "_over",
+        "attempt",
+        "canceling",
+        "grace",
+        "has_output",
+        "id",
+        "must_go",
+        "outcome",
+        "said",
+    )
 
     def __init__(self, prediction_id: str, attempt: int, loop: asyncio.AbstractEventLoop) -> None:
         self.id: Final = prediction_id
         self.attempt: Final = attempt
         self.canceling = False
+        self.must_go = False  # its grace period is over
+        self.has_output = False  # some of it was told
         self.said = 0  # characters of log text
         self.grace: asyncio.Task[None] | None = None  # its end means force
         self.outcome: Outcome | None = None
@@ -27,7 +41,7 @@ class Run:
         self._emit(progress)
 
     def end(self, outcome: Outcome) -> None:
-        """Nothing is said after this."""
+        """Nothing is heard after this; a second end is nothing new."""
         self.outcome = outcome
         if self.grace is not None:
             self.grace.cancel()

@@ -17,7 +17,7 @@ from halley.replicas.devices import Device
 from halley.replicas.host import ReplicaRules
 from halley.replicas.loading import ModelSource, load_source
 from halley.replicas.memory import descendants, used_bytes, used_of
-from halley.replicas.pool import PoolState
+from halley.replicas.states import PoolState
 from halley.settings import process_environ
 from halley.testing.providers import outputs, within
 from unit.replicas.processes import alive, until

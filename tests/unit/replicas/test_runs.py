@@ -116,7 +116,7 @@ async def test_a_run_that_obeys_keeps_its_process(model, serve) -> None:
         assert (outcome.status, served.pid) == ("succeeded", pid)
 
 
-async def test_others_in_a_process_that_was_ended_fail_with_the_reason(model, serve) -> None:
+async def test_others_in_a_process_that_had_to_be_ended_are_told_apart(model, serve) -> None:
     source = model("""
         import asyncio, time
         from cog import concurrent
@@ -140,10 +140,15 @@ async def test_others_in_a_process_that_was_ended_fail_with_the_reason(model, se
         served.provider.cancel(deaf)
         await asyncio.sleep(0)
         served.advance(5.1)
-        first, second = await within(asyncio.gather(*following))
-        assert (second.status, second.reason) == ("canceled", "cancel_forced")
-        assert (first.status, first.reason) == ("failed", "replica_died")
-        assert "did not stop within 5 s of its cancel" in (first.error or "")
+        second = await within(following[1])
+        assert (second.status, second.reason, second.shared) == ("canceled", "cancel_forced", False)
+        assert served.provider.free_slots(V) == 0  # the next process is on its way
+        while not following[0].done():  # its loop does not turn: nobody can be waited for
+            served.advance(1)
+            await asyncio.sleep(0.01)
+        first = await following[0]
+        assert (first.status, first.reason, first.shared) == ("failed", "replica_died", True)
+        assert "did not stop within 5 s of being told to" in (first.error or "")
 
 
 async def test_a_segmentation_fault_is_named(model, serve) -> None:

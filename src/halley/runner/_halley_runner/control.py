@@ -21,6 +21,8 @@ class Control:
         self.cancel = cancel
         self.serving = False
         """False while the model is imported and set up: then a stop need not wait for anything."""
+        self.beat: Optional[Callable[[Callable[[], None]], object]] = None
+        """Calls something in the loop that runs the predictions, if there is one."""
         self.health: Optional[Health] = None
         """Set when `setup` is done."""
         self._control = control
@@ -53,6 +55,9 @@ class Control:
             self.cancel(frame["id"])
         elif kind == "ping":
             self._tell(pack('{"t":"pong","n":%d}' % frame.get("n", 0)))
+        elif kind == "pulse":
+            if self.beat is not None:
+                self.beat(lambda: self._tell(pack('{"t":"beat","n":%d}' % frame.get("n", 0))))
         elif kind == "healthcheck":
             if self.health is not None:  # while it is set up, it has no health yet and the answer would be none
                 self.health.ask(frame.get("n", 0), self._tell)

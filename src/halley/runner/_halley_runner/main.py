@@ -184,7 +184,7 @@ class Replica:
                 journal=self._journal,
                 streams=predictor.streams,
             )
-            self._control.cancel = busy.cancel
+            self._control.cancel, self._control.beat = busy.cancel, self._loop.call_soon_threadsafe
             self._tell_ready(predictor)
             busy.serve(inbox, self._data.fileno())
         else:

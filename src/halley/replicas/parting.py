@@ -1,0 +1,47 @@
+"""A process in which one run must end by force lets the others finish first.
+
+Killing is the only way to end a run that ignores its cancel, and it ends all runs of the process. So those that told
+some of their output and cannot run again are waited for as long as they may run; the others, which can, for a while.
+The wait ends at once when the process cannot make progress any more: the run that must end may block the others.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from halley.replicas.host import Host
+from halley.replicas.run import Run
+
+
+class Over(Protocol):
+    """Gets whether the process must still end; else what had to go has gone by itself."""
+
+    def __call__(self, *, must_go: bool) -> None: ...
+
+
+class Parting:
+    """The wait. `ask` asks the process for a beat, which its event loop gives as long as it turns."""
+
+    def __init__(self, runs: Mapping[str, Run], host: Host, *, ask: Callable[[], None], over: Over) -> None:
+        self._runs = runs
+        self._host = host
+        self._ask = ask
+        self._over = over
+        self._began = self._beat_at = host.clock.monotonic()
+
+    def beat(self) -> None:
+        """The event loop of the process turns."""
+        self._beat_at = self._host.clock.monotonic()
+
+    async def wait(self) -> None:
+        """Return when it is over."""
+        while self._is_worth_it():
+            self._ask()
+            await self._host.clock.sleep(self._host.rules.look_seconds)
+        self._over(must_go=any(run.must_go for run in self._runs.values()))
+
+    def _is_worth_it(self) -> bool:
+        others = [run for run in self._runs.values() if not run.must_go]
+        now, rules = self._host.clock.monotonic(), self._host.rules
+        if not others or len(others) == len(self._runs) or now - self._beat_at >= rules.health_timeout_seconds:
+            return False
+        return now - self._began < rules.neighbour_seconds or any(run.has_output for run in others)

@@ -1,0 +1,44 @@
+"""What models and their processes are doing, for people who look."""
+
+from typing import Literal
+
+import msgspec
+
+from halley.replicas.places import Found
+
+Doing = Literal["unloaded", "building", "loading", "ready", "busy", "stopping", "waiting_for_room", "waiting_to_retry"]
+
+
+class ReplicaState(msgspec.Struct, frozen=True, kw_only=True):
+    """One process. `memory_bytes` is 0 until somebody has measured it."""
+
+    doing: Doing
+    pid: int
+    memory_bytes: int
+    peak_bytes: int
+    device: str | None
+    slots: int
+    running: int
+    uptime_seconds: float
+    way: Found | None = None  # how it is kept apart; None: it has not said so yet
+
+
+class PoolState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a pool is doing. `error` is why the last replica failed, until one works again; `why` is what it waits for.
+
+    `exit_reason` and `exit_text` tell of the last process that went, whatever became of the model afterwards.
+    """
+
+    version: str
+    model: str
+    doing: Doing
+    pid: int | None = None
+    slots: int = 0
+    running: int = 0
+    setup_logs: str = ""
+    error: str | None = None
+    why: str | None = None
+    pinned: bool = False
+    exit_reason: str | None = None
+    exit_text: str | None = None
+    replicas: tuple[ReplicaState, ...] = ()
