@@ -18,6 +18,9 @@ HEAVY_BYTES: Final = 2**20
 HEAVY_VALUES: Final = 4000  # decoded and checked in about 5 ms at worst
 _LIGHT_BYTES: Final = 2 * HEAVY_VALUES  # too short for so many values
 
+DEPTH: Final = 64  # of what does not come from clients; for those limits.json_depth is the limit
+
+_DIGITS: Final = re.compile(rb"\d{19}")
 # Escapes are taken away before, so that a string ends at the next quote. One that does not end at all must match as
 # well: else the search would begin again at each quote behind it.
 _STRING: Final = re.compile(rb'"[^"]*"?')
@@ -86,6 +89,19 @@ def is_heavy(text: bytes) -> bool:
     if len(text) <= _LIGHT_BYTES:
         return False
     return len(text) > HEAVY_BYTES or text.count(b",") + text.count(b"[") + text.count(b"{") > HEAVY_VALUES
+
+
+def unfit(text: bytes) -> str | None:
+    """Why a JSON text of a model cannot be kept, as the rest of a sentence; None if it can."""
+    may_be_deep = text.count(b"{") + text.count(b"[") > DEPTH
+    if not may_be_deep and _DIGITS.search(text) is None:
+        return None
+    bare = _STRING.sub(b'"', _without_escapes(text))
+    if may_be_deep and _nests_deeper(bare, DEPTH):
+        return f"is nested more than {DEPTH} deep"
+    if not all(_fits(number[0]) for number in _LONG.finditer(bare)):
+        return "holds an integer beyond 64 bits"
+    return None
 
 
 def is_deeper(text: bytes, depth: int) -> bool:

@@ -9,9 +9,8 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from shapes import CREATED, SHAPES, Target, is_right, target_file
-
 from e2e.process import ADMIN_KEY, Halley
+from fault.shapes import CREATED, SHAPES, Target, is_right, target_file
 
 HERE: Final = Path(__file__).parent.parent / "fault"
 CONFIG: Final = f"""

@@ -17,7 +17,7 @@ from halley.assets.shelf import Shelf
 from halley.errors import Forbidden, HalleyError, NotFound, Refused, TooLarge
 from halley.predictions.large import LargeValues, Link
 from halley.predictions.records import OutputFile
-from halley.strict_json import is_heavy
+from halley.strict_json import is_heavy, unfit
 
 OWNER_KIND: Final = "prediction"
 COPIES: Final = "outputs"  # where in a run folder the runner puts its copies of output files
@@ -65,6 +65,9 @@ class OutputKeeper:
             StorageFull: no room; may be tried again.
             HalleyError: a file is missing, too large or may not be read; the message names it.
         """
+        fault = await self._fault(value)
+        if fault is not None:
+            raise Refused(f"the output {fault}")
         if not paths:
             return Kept(value=value, files=())
         files: list[OutputFile] = []
@@ -72,6 +75,11 @@ class OutputKeeper:
             files.append(await self._keep(prediction_id, index, text, folder))
         refs = [(pointer, file.ref) for pointer, file in zip(paths, files, strict=True)]
         return Kept(value=await self._filled(value, refs), files=tuple(files))
+
+    async def _fault(self, value: bytes) -> str | None:
+        if self._large is not None and is_heavy(value):
+            return await self._large.unfit(value)
+        return unfit(value)
 
     async def _texts(self, value: bytes, pointers: Sequence[Pointer]) -> list[str]:
         if self._large is not None and is_heavy(value):

@@ -8,11 +8,13 @@ import msgspec
 
 from halley.cli.failures import CommandError, ServerRefused, Unreachable
 from halley.cli.screen import clean
+from halley.strict_json import is_deeper
 
 if TYPE_CHECKING:
     import httpx2
 
 MAX_WAIT_SECONDS: Final = 60.0  # a longer Retry-After is the user's business, not ours to sleep through
+DEPTH_LIMIT: Final = 100  # of an answer; Halley's own have some levels around 64 of an output
 DIGITS: Final = 12  # of a Retry-After that is read
 _WRONG_BASE: Final = "Check the server URL; some gateways need a path, such as https://host/replicate/v1."
 _HINTS: Final = {
@@ -90,6 +92,8 @@ def _until(date: str) -> float | None:
 
 
 def _decode(response: httpx2.Response) -> Any:
+    if is_deeper(response.content, DEPTH_LIMIT):
+        return None  # nothing that shows or saves it would get to its end
     try:
         return msgspec.json.decode(response.content) if response.content.strip() else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -14,13 +14,14 @@ import httpx2
 import msgspec
 
 from halley import __version__
-from halley.cli.answers import MAX_WAIT_SECONDS, asked_seconds, read_answer
+from halley.cli.answers import DEPTH_LIMIT, MAX_WAIT_SECONDS, asked_seconds, read_answer
 from halley.cli.counted import Counted
 from halley.cli.failures import NoEventLog, ServerRefused, Unreachable, UsageProblem
 from halley.cli.sse import read_data
 from halley.cli.target import Target, is_loopback, normalise, same_origin
 from halley.cli.timing import Backoff, SystemTiming, Timing
 from halley.cli.trusting import trusting_context
+from halley.strict_json import is_deeper
 
 Json = dict[str, Any]
 
@@ -363,7 +364,7 @@ def _prediction(body: Any) -> Json:
 
 def _event(data: str, number: str, content: str) -> Json:
     try:
-        event = msgspec.json.decode(data)
+        event = None if is_deeper(data.encode(), DEPTH_LIMIT) else msgspec.json.decode(data)
     except msgspec.DecodeError:
         event = None
     if (

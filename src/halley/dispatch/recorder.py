@@ -16,6 +16,7 @@ from halley.patience import patiently
 from halley.predictions.ports import Bus, Changed, Lease, WorkQueue
 from halley.predictions.records import MetricItem, NewEvent, OutputFile, OutputItem, Step
 from halley.predictions.status import OUTPUT_KINDS, EventKind
+from halley.strict_json import is_heavy, unfit
 
 _log = logging.getLogger(__name__)
 _encode: Final = msgspec.json.Encoder().encode
@@ -103,7 +104,7 @@ class Recorder:
                 most = f"{self._caps.output_bytes:,} bytes"
                 self._refuse(f"the output has more than {most} (setting limits.output_bytes)")
                 return
-            self._items.append(progress if progress.paths else self._output_event(progress, progress.value))
+            self._add_output(progress)
         elif type(progress) is MetricValue:
             self._add_metric(progress)
         self._commit_soon()
@@ -147,10 +148,23 @@ class Recorder:
             text = f"{kept}\n[halley] more logs were dropped: the limit is {limit} bytes (limits.log_bytes)\n"
         self._add(EventKind.LOGGED, _encode(text))
 
+    def _add_output(self, part: OutputPart) -> None:
+        value = bytes(part.value)
+        if part.paths or is_heavy(value):
+            self._items.append(part)  # the keeper looks at it
+        elif (fault := unfit(value)) is not None:
+            self._refuse(f"the output {fault}")
+        else:
+            self._items.append(self._output_event(part, part.value))
+
     def _add_metric(self, metric: MetricValue) -> None:
         if self._metric_bytes > self._caps.metric_bytes:
             return
-        data = _encode(MetricItem(name=metric.name, value=metric.value, mode=metric.mode))
+        data = _metric_data(metric)
+        if data is None:
+            text = f"\n[halley] the metric {metric.name[:100]} was dropped: it is no JSON that can be kept\n"
+            self._add(EventKind.LOGGED, _encode(text))
+            return
         self._metric_bytes += len(data)
         if self._metric_bytes > self._caps.metric_bytes:
             # told apart from the logs, which may be full
@@ -243,3 +257,12 @@ class Recorder:
             return None
         self._files.extend(kept.files)
         return self._output_event(part, msgspec.Raw(kept.value), kept.files)
+
+
+def _metric_data(metric: MetricValue) -> bytes | None:
+    """The metric as JSON; None where nobody could read it again."""
+    try:
+        data = _encode(MetricItem(name=metric.name, value=metric.value, mode=metric.mode))
+    except (OverflowError, RecursionError):
+        return None
+    return None if unfit(data) else data

@@ -13,7 +13,9 @@ import msgspec
 
 from halley.errors import InvalidField, Unusable
 from halley.models.faults import LISTED, FaultFinder, Faults, field_at, short
+from halley.strict_json import is_deeper
 
+SCHEMA_DEPTH: Final = 100  # each level of an input takes two or three
 REDACTED: Final = "[REDACTED]"  # contract section 6.2, secret inputs
 
 
@@ -26,6 +28,8 @@ class InputSchema:
         Raises:
             Unusable: the document has no usable input schema.
         """
+        if is_deeper(document, SCHEMA_DEPTH):
+            raise Unusable(f"the model's OpenAPI document is nested more than {SCHEMA_DEPTH} deep")
         try:
             schemas: dict[str, Any] = msgspec.json.decode(document)["components"]["schemas"]
             properties = schemas["Input"].get("properties", {})

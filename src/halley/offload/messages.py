@@ -37,6 +37,12 @@ class Examine(_Message, frozen=True, kw_only=True):
     inline_data_bytes: int
 
 
+class Unfit(_Message, frozen=True, kw_only=True):
+    """Whether a value of a model can be kept."""
+
+    value: bytes
+
+
 class Texts(_Message, frozen=True, kw_only=True):
     """The texts at some places of a value; None where there is none."""
 
@@ -75,6 +81,10 @@ class Linked(_Message, frozen=True, kw_only=True):
     links: tuple[Link, ...]
 
 
+class Judged(_Message, frozen=True, kw_only=True):
+    fault: str | None
+
+
 class Filled(_Message, frozen=True, kw_only=True):
     value: bytes
 
@@ -87,8 +97,8 @@ class Failed(_Message, frozen=True, kw_only=True):
     fields: tuple[InvalidField, ...] = ()
 
 
-Request = Parse | Examine | Texts | Links | Fill
-Reply = Parsed | Examined | Found | Linked | Filled | Failed
+Request = Parse | Examine | Unfit | Texts | Links | Fill
+Reply = Parsed | Examined | Found | Linked | Judged | Filled | Failed
 
 encode: Final = msgspec.msgpack.Encoder().encode
 decode_request: Final = msgspec.msgpack.Decoder(Request).decode

@@ -83,6 +83,10 @@ class JsonProcess:
         request = messages.Links(input_json=input_json, version=version, document=document)
         return (await self._ask(request, messages.Linked)).links
 
+    async def unfit(self, value: bytes) -> str | None:
+        """See `strict_json.unfit`."""
+        return (await self._ask(messages.Unfit(value=value), messages.Judged)).fault
+
     async def texts(self, value: bytes, pointers: Sequence[Pointer]) -> Sequence[str | None]:
         """The texts at these places; None where there is none."""
         return (await self._ask(messages.Texts(value=value, pointers=tuple(pointers)), messages.Found)).texts

@@ -149,6 +149,7 @@ def _schema(version: str, document: bytes) -> tuple[InputSchema | AnyInput, Plac
 _WORK: Final[dict[type, Callable[[Any], messages.Reply]]] = {
     messages.Parse: _parse,
     messages.Examine: _examine,
+    messages.Unfit: lambda request: messages.Judged(fault=strict_json.unfit(request.value)),
     messages.Texts: _texts,
     messages.Links: _all_links,
     messages.Fill: _fill,

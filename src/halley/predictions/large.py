@@ -64,6 +64,10 @@ class LargeValues(Protocol):
         """What stands in the positions of files; one more than LINKS_LIMIT at most."""
         ...
 
+    async def unfit(self, value: bytes) -> str | None:
+        """See `strict_json.unfit`."""
+        ...
+
     async def texts(self, value: bytes, pointers: Sequence[Pointer]) -> Sequence[str | None]:
         """The texts at these places; None where there is none."""
         ...

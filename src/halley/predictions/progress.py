@@ -13,6 +13,8 @@ import msgspec
 from halley.predictions.records import Event, MetricItem, NewEvent, OutputFile, OutputItem, Prediction
 from halley.predictions.status import EventKind
 
+_MIN_INTEGER: Final = -(2**63)
+_MAX_INTEGER: Final = 2**64 - 1
 _decode_text: Final = msgspec.json.Decoder(str).decode
 _decode_output: Final = msgspec.json.Decoder(OutputItem).decode
 _decode_metric: Final = msgspec.json.Decoder(MetricItem).decode
@@ -94,7 +96,7 @@ def record_metric(metrics: dict[str, object], item: MetricItem) -> None:
         here = below
     old = here.get(leaf)
     if item.mode == "incr" and isinstance(old, int | float) and isinstance(item.value, int | float):
-        here[leaf] = old + item.value
+        here[leaf] = _kept(old + item.value)
     elif item.mode == "append" and isinstance(old, list):
         old.append(item.value)  # in place: copying it each time would take the square of its length
     elif item.mode == "append":
@@ -102,6 +104,11 @@ def record_metric(metrics: dict[str, object], item: MetricItem) -> None:
     else:
         # a list is copied, for what is appended later must not reach into the event
         here[leaf] = [*item.value] if isinstance(item.value, list) else item.value
+
+
+def _kept(number: float) -> float:
+    """A sum as JSON can say it: beyond 64 bits as a float."""
+    return number if not isinstance(number, int) or _MIN_INTEGER <= number <= _MAX_INTEGER else float(number)
 
 
 def _take_back(metrics: dict[str, object], path: list[str]) -> None:

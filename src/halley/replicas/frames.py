@@ -178,7 +178,10 @@ def decode_answer(body: bytes) -> Answer:
     Raises:
         ValueError: it is not protocol v1.
     """
-    return _answers.decode(body)
+    try:
+        return _answers.decode(body)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
 
 
 def decode(body: bytes) -> FromReplica:
@@ -189,4 +192,7 @@ def decode(body: bytes) -> FromReplica:
     """
     if not body.isascii():
         body.decode()  # raw values are passed on unread: nothing but UTF-8 may get past here
-    return _decoder.decode(body)
+    try:
+        return _decoder.decode(body)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Optional
 
+from .bounds import fault
 from .frames import to_json
 from .journal import Journal
 from .prediction import Prediction
@@ -37,8 +38,11 @@ def report(journal: Journal, prediction: Prediction, name: str, value: Any, mode
         value = value.item()
     try:
         text = to_json(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise TypeError("metric %s: %s" % (name, error)) from None
+    unfit = fault(text)
+    if unfit is not None:
+        raise TypeError("metric %s %s" % (name, unfit))
     before = prediction.kinds.setdefault(name, kind)
     if before != kind:
         raise TypeError("metric %s is a %s already and cannot become a %s" % (name, before, kind))

@@ -9,11 +9,10 @@ from typing import Any, Dict, List, Tuple
 
 import cog
 
+from .bounds import DEPTH_LIMIT, fault
 from .files import BadOutput, is_file_like, keep
 from .frames import to_json
 from .prediction import Prediction
-
-DEPTH_LIMIT = 64  # the parent refuses deeper JSON, as it does from clients
 
 Pointer = List[Any]
 
@@ -27,13 +26,15 @@ def encode(value: Any, prediction: Prediction) -> Tuple[str, str]:
         BadOutput: some part cannot be sent.
         Exception: what the model's own conversions (`model_dump`, `item`, ...) raise.
     """
-    try:
-        return to_json(value), "[]"  # most outputs are plain JSON already, and C is fast
-    except (TypeError, ValueError, RecursionError):
-        pass  # files, classes, numbers that are none: walk and see which
     paths: List[Pointer] = []
-    plain = _Walk(prediction, paths).plain(value, [])
-    return to_json(plain), to_json(paths)
+    try:
+        text = to_json(value)  # most outputs are plain JSON already, and C is fast
+    except (TypeError, ValueError, RecursionError):  # files, classes, numbers that are none: walk and see which
+        text = to_json(_Walk(prediction, paths).plain(value, []))
+    unfit = fault(text)
+    if unfit is not None:
+        raise BadOutput("the output " + unfit)
+    return text, to_json(paths) if paths else "[]"
 
 
 class _Walk:
