@@ -28,11 +28,11 @@ from halley.predictions.lifecycle import REASONS, TRANSITIONS
 from halley.predictions.status import TERMINAL, Fact, Status
 from halley.replicas.inspect import inspect
 from halley.replicas.loading import demo_folders, load_source
-from halley.settings import Limits, Model, Part, Settings
+from halley.settings import Collection, Limits, Model, Part, Settings
 
 DOCS: Final = Path(__file__).resolve().parent
 MEANINGS: Final = DOCS / "reference" / "meanings.toml"
-_NO_SETTING: Final = frozenset({"models", "origins"})
+_NO_SETTING: Final = frozenset({"models", "collections", "origins"})
 _LINK_PARAMETERS: Final = frozenset({"signature", "t"})  # a link's right may be in its query
 _HTTP_STATUSES: Final = (400, 401, 402, 403, 404, 405, 409, 410, 413, 422, 429, 500, 502, 503)
 
@@ -95,6 +95,11 @@ def model_settings() -> str:
     return _settings_table("models.", _fields(Model))
 
 
+def collection_settings() -> str:
+    """The settings of one collection."""
+    return _settings_table("collections.", _fields(Collection))
+
+
 def limits() -> str:
     """Every limit with what happens beyond it."""
     answers = meanings("answer")
@@ -106,13 +111,14 @@ def limits() -> str:
 
 
 def setting_names() -> Iterator[str]:
-    """The dotted names of all settings; those of a model begin `models.`."""
+    """The dotted names of all settings; those of a model begin `models.`, those of a collection `collections.`."""
     for name, kind, _ in _fields(Settings):
         if _is_part(kind):
             yield from (f"{name}.{field}" for field, _, _ in _fields(kind))
         elif name not in _NO_SETTING:
             yield name
     yield from (f"models.{field}" for field, _, _ in _fields(Model))
+    yield from (f"collections.{field}" for field, _, _ in _fields(Collection))
 
 
 def shown(name: str, value: Any) -> str:
@@ -396,6 +402,7 @@ DRAWINGS: Final[dict[str, Callable[[], str]]] = {
     "reasons": reasons,
     "settings": settings,
     "model-settings": model_settings,
+    "collection-settings": collection_settings,
     "limits": limits,
     "routes": routes,
     "parameters": parameters,

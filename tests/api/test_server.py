@@ -195,7 +195,7 @@ SMUGGLED = (
         (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 9_000, b"431"),
         (b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 3_000 + b"Connection: close\r\n\r\n", b"200"),
         (b"TRACE /v1/predictions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"405"),
-        (b"QUERY /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"405"),
+        (b"QUERY /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"401"),
         (b"CONNECT example.com:443 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"4"),
         (b"GET /healthz HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade, close\r\n\r\n", b"200"),
         (b"GET http://evil/healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"200"),

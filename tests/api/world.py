@@ -35,7 +35,7 @@ from halley.predictions.so_far import Running
 from halley.predictions.status import EventKind, Fact
 from halley.retention.periods import Periods
 from halley.retention.service import Retention
-from halley.settings import Settings
+from halley.settings import Collection, Settings
 from halley.store.memory import MemoryStore
 from halley.testing.clock import FakeClock
 from halley.web.pages import Pages
@@ -217,6 +217,9 @@ class World(Asker):
 
     def __init__(self, *, store: "CountingStore | None" = None, blobs_at: Path | None = None, **groups: Any) -> None:
         """Blobs are in memory, or in files of a folder."""
+        groups.setdefault(
+            "collections", {"picks": Collection(description="Our picks.", models=("acme/echo", "no/one"))}
+        )
         self.settings = Settings(data=Path("/nowhere"), **groups)
         self.clock = FakeClock()
         self.store = self.counting = store or CountingStore()

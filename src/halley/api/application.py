@@ -44,6 +44,7 @@ from halley.api.pictures import Pictures
 from halley.api.problems import internal_problem, method_not_allowed, problem_of, unknown_path
 from halley.api.routes import routes_of
 from halley.api.routing import Place, Route, Router
+from halley.api.unserved import UNSERVED
 from halley.api.withheld import withholding
 from halley.assets.files import Files
 from halley.assets.links import LinkSigner
@@ -95,7 +96,7 @@ class Api:
 
     def __init__(self, parts: Parts) -> None:
         self.parts: Final = parts
-        self.router: Final = Router(parts.routes, public_path(parts.settings))
+        self.router: Final = Router(parts.routes, UNSERVED, prefix=public_path(parts.settings))
         self.variants: Final = Variants(parts.settings)
         self.pictures: Final = Pictures(parts.presenter, self.variants)
         self.request_ids: Final = RequestIds(parts.new_id)
@@ -194,13 +195,23 @@ class Api:
                 return Answer(status=204, headers=[(b"allow", place.allow), *shared_preflight(call.headers)])
             if call.method == "OPTIONS" and self._origins and b"access-control-request-method" in call.headers:
                 return Answer(status=204, headers=preflight(call.headers, self._origins))
-            return method_not_allowed(call.request_id, place.allow)
+            return await self._refused(call, place)
         if route.scope is not None:
             call.identity = await self._identify(call.headers, route.scope)
         call.variant = self.variants.of_scope(call.scope, call.headers, call.family)
         if route.scope is not None and not call.identity.may(KeyScope.READ):
             call.variant = withholding(call.variant, call.identity.key.id)
         return await route.handler(call, self.parts)
+
+    async def _refused(self, call: Call, place: Place) -> Answer:
+        """The answer to a method that this path does not serve."""
+        method = "GET" if call.method == "HEAD" else call.method
+        why = place.unserved.get(method, "")
+        if why:
+            await self._identify(call.headers, KeyScope.READ)
+        if place.routes:
+            return method_not_allowed(call.request_id, place.allow, why)
+        return unknown_path(call.request_id, why)
 
     async def _identify(self, headers: Mapping[bytes, bytes], scope: KeyScope) -> Identity:
         token = read_token(headers.get(b"authorization"))

@@ -35,12 +35,12 @@ async def list_models(call: Call, parts: Parts) -> Answer:
     models.sort(key=lambda model: _age(model, by), reverse=direction == "desc")
     marks = [model.full_name for model in models]
     window = _window(marks, read_cursor(query), read_limit(query, _MODELS))
-    return await _page(call, parts, "/models", marks, window, lambda at: _shown(call, parts, models[at]))
+    return await _page(call, parts, "/models", marks, window, lambda at: shown_model(call, parts, models[at]))
 
 
 async def get_model(call: Call, parts: Parts) -> Answer:
     """Row 10."""
-    return json_answer(encode(await _shown(call, parts, await _model(call, parts))))
+    return json_answer(encode(await shown_model(call, parts, await _model(call, parts))))
 
 
 async def list_versions(call: Call, parts: Parts) -> Answer:
@@ -97,7 +97,8 @@ async def _model(call: Call, parts: Parts) -> Model:
     return model
 
 
-async def _shown(call: Call, parts: Parts, model: Model) -> wire.Model:
+async def shown_model(call: Call, parts: Parts, model: Model) -> wire.Model:
+    """The model with its newest version, as this caller sees it."""
     latest = None
     if model.latest_version_id is not None:
         latest = await parts.models.get_version(model.latest_version_id)

@@ -12,13 +12,14 @@ from urllib.parse import unquote
 import msgspec
 
 from halley.api.asgi import Answer, Call
+from halley.api.unserved import Unserved
 from halley.keys.records import Scope
 
 _SLASHES: Final = re.compile(b"//+")
 
 Handler = Callable[[Call, Any], Awaitable[Answer]]
 RateClass = Literal["create", "read", "poll", "write", "open"]
-Body = Literal["none", "json", "multipart"]
+Body = Literal["none", "json", "multipart", "text"]
 
 
 class Param(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,10 +62,11 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 class Place:
     """What is at a path: the routes by method."""
 
-    __slots__ = ("allow", "at_root", "is_shared", "routes", "secret_pattern")
+    __slots__ = ("allow", "at_root", "is_shared", "routes", "secret_pattern", "unserved")
 
     def __init__(self, at_root: bool) -> None:
         self.routes: dict[str, Route] = {}
+        self.unserved: dict[str, str] = {}  # methods that the contract has and we have not, with the reason
         self.at_root = at_root
         self.is_shared = False
         self.secret_pattern: str | None = None  # shown by logs in place of a path that holds a capability
@@ -101,13 +103,15 @@ class Found(msgspec.Struct, frozen=True):
 class Router:
     """Built once from the table."""
 
-    def __init__(self, routes: Iterable[Route], prefix: str = "") -> None:
+    def __init__(self, routes: Iterable[Route], unserved: Iterable[Unserved] = (), *, prefix: str = "") -> None:
         """`prefix` is a path that a proxy may have left in front, as `/halley`."""
         self.routes: Final = tuple(routes)
         self._prefix = prefix.encode()
         self._root = _Node()
         for route in self.routes:
-            self._add(route)
+            self._place(route.pattern, at_root=route.at_root).add(route)
+        for one in unserved:
+            self._place(one.pattern, at_root=False).unserved[one.method] = one.why
 
     def find(self, raw_path: bytes) -> Found | None:
         """The place of a path as it came over the wire (still percent-encoded), or None."""
@@ -129,9 +133,9 @@ class Router:
             return None
         return Found(found[0], family, found[1])
 
-    def _add(self, route: Route) -> None:
+    def _place(self, pattern: str, *, at_root: bool) -> Place:
         node = self._root
-        for part in route.pattern.split("/")[1:]:
+        for part in pattern.split("/")[1:]:
             literal, brace, _ = part.partition("{")
             if not brace:
                 node = node.named.setdefault(part, _Node())
@@ -140,8 +144,8 @@ class Router:
             else:
                 node.any = node.any or _Node()
                 node = node.any
-        node.place = node.place or Place(route.at_root)
-        node.place.add(route)
+        node.place = node.place or Place(at_root)
+        return node.place
 
 
 def _fork(node: _Node, literal: str) -> _Node:

@@ -270,6 +270,68 @@ class ModelPage(msgspec.Struct, kw_only=True):
     results: list[Model]
 
 
+class Collection(msgspec.Struct, kw_only=True):
+    """Models that the operator has put together. One client requires slug, name and description as text."""
+
+    name: str
+    slug: str
+    description: str
+    full_description: str | None
+
+
+class FullCollection(Collection, kw_only=True):
+    """With its models."""
+
+    models: list[Raw]
+
+
+class CollectionPage(msgspec.Struct, kw_only=True):
+    """All collections."""
+
+    next: str | None
+    previous: str | None
+    results: list[Collection]
+
+
+class FoundMetadata(msgspec.Struct, kw_only=True):
+    """Why a model was found."""
+
+    generated_description: str
+    score: float
+    tags: list[str]
+
+
+class FoundModel(msgspec.Struct, kw_only=True):
+    """A model that fits."""
+
+    model: Raw
+    metadata: FoundMetadata
+
+
+class FoundPage(msgspec.Struct, kw_only=True):
+    """A page of a manual; none is ever found here."""
+
+    name: str
+    href: str
+
+
+class SearchResult(msgspec.Struct, kw_only=True):
+    """What fits some words, best first."""
+
+    query: str
+    models: list[FoundModel]
+    collections: list[Collection]
+    pages: list[FoundPage]
+
+
+class EmptyPage(msgspec.Struct, kw_only=True):
+    """A page of a list of what this server never has."""
+
+    next: str | None
+    previous: str | None
+    results: list[dict[str, Any]]
+
+
 class VersionPage(msgspec.Struct, kw_only=True):
     """A page of versions, newest first."""
 

@@ -17,6 +17,7 @@ from halley.settings.reading import read_settings
 from halley.settings.shapes import (
     DEFAULT_PORT,
     NEVER,
+    Collection,
     Egress,
     Environments,
     Isolation,
@@ -41,6 +42,7 @@ __all__ = [
     "DEFAULT_PORT",
     "MASK",
     "NEVER",
+    "Collection",
     "Egress",
     "Environments",
     "Isolation",

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from halley.settings.shapes import Model, Part, Settings, SettingsError
+from halley.settings.shapes import Collection, Model, Part, Settings, SettingsError
 
 SECRET_NAMES: Final = frozenset({"admin_key"})
 MASK: Final = "********"
@@ -30,10 +30,23 @@ def unknown(name: str, origin: str) -> SettingsError:
     if name in groups():
         return SettingsError(f"{name} ({origin}) is a table: write [{name}], and its settings below.")
     group = name.rpartition(".")[0]
-    known = [f"{group}.{key}" for key in model_fields()] if is_model(group) else [*leaves(), *groups(), "models"]
+    known = [*leaves(), *groups(), "models", "collections"]
+    if is_model(group) or is_collection(group):
+        known = [f"{group}.{key}" for key in (model_fields() if is_model(group) else collection_fields())]
     close = get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f" Did you mean {close[0]}?" if close else " `halley config show` lists all settings."
     return SettingsError(f"There is no setting {name} ({origin}).{hint}")
+
+
+def is_collection(group: str) -> bool:
+    """Whether it is `collections.slug`."""
+    return group.startswith("collections.") and group.count(".") == 1
+
+
+@cache
+def collection_fields() -> dict[str, Any]:
+    """The settings of one collection, with their types."""
+    return _fields(Collection)
 
 
 def is_model(group: str) -> bool:
@@ -59,8 +72,12 @@ def model_fields() -> dict[str, Any]:
 
 @cache
 def leaves() -> dict[str, Any]:
-    """All settings but those of models, with their types."""
-    top = {n: k for n, k in _fields(Settings).items() if n not in groups() and n not in {"models", "origins"}}
+    """All settings but those of models and collections, with their types."""
+    top = {
+        n: k
+        for n, k in _fields(Settings).items()
+        if n not in groups() and n not in {"models", "collections", "origins"}
+    }
     return top | {f"{group}.{name}": kind for group, part in groups().items() for name, kind in _fields(part).items()}
 
 
@@ -71,6 +88,9 @@ def _walk(settings: Settings) -> Iterable[tuple[str, Any]]:
     for model, value in settings.models.items():
         for key in model_fields():
             yield f"models.{model}.{key}", getattr(value, key)
+    for slug, collection in settings.collections.items():
+        for key in collection_fields():
+            yield f"collections.{slug}.{key}", getattr(collection, key)
 
 
 def _shown_value(name: str, value: Any) -> str:

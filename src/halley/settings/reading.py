@@ -10,12 +10,23 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from halley.settings.names import MASK, SECRET_NAMES, groups, is_model, leaves, model_fields, unknown
-from halley.settings.shapes import Model, Period, Settings, SettingsError
+from halley.settings.names import (
+    MASK,
+    SECRET_NAMES,
+    collection_fields,
+    groups,
+    is_collection,
+    is_model,
+    leaves,
+    model_fields,
+    unknown,
+)
+from halley.settings.shapes import Collection, Model, Period, Settings, SettingsError
 from halley.settings.sources import Given, from_environ, from_files, from_flags, user_folder
 from halley.settings.units import parse_bytes, parse_seconds, read_period
 
 _ORIGIN: Final = re.compile(r"https?://[^\s/?#@\\]+/?", re.IGNORECASE)
+_SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
 _PUBLIC: Final = re.compile(r"https?://[^\s/?#@\\]+(?:/+[A-Za-z0-9._~-]+)*/*", re.IGNORECASE)
 
 
@@ -49,7 +60,9 @@ def _build(found: Mapping[str, Given]) -> Settings:
     tables: dict[str, dict[str, Any]] = {"": {}}
     for given in found.values():
         group, _, key = given.name.rpartition(".")
-        field = model_fields().get(key) if is_model(group) else leaves().get(given.name)
+        fields = model_fields() if is_model(group) else collection_fields()
+        is_named = is_model(group) or is_collection(group)
+        field = fields.get(key) if is_named else leaves().get(given.name)
         if field is None:
             raise unknown(given.name, given.origin)
         tables.setdefault(group, {})[key] = _value(given, field)
@@ -57,10 +70,17 @@ def _build(found: Mapping[str, Given]) -> Settings:
     models = {
         name.removeprefix("models."): _model(name, fields, found) for name, fields in tables.items() if is_model(name)
     }
-    parts: dict[str, Any] = {name: groups()[name](**fields) for name, fields in tables.items() if not is_model(name)}
+    collections = {name: _collection(name, fields, found) for name, fields in tables.items() if is_collection(name)}
+    parts: dict[str, Any] = {name: groups()[name](**fields) for name, fields in tables.items() if name in groups()}
     # one spelling for each folder: commands know a server again by it
     top["data"] = (top.get("data") or user_folder("data")).resolve()
-    settings = Settings(**top, **parts, models=models, origins={name: given.origin for name, given in found.items()})
+    settings = Settings(
+        **top,
+        **parts,
+        models=models,
+        collections={name.removeprefix("collections."): one for name, one in collections.items()},
+        origins={name: given.origin for name, given in found.items()},
+    )
     _check_together(settings)
     return settings
 
@@ -70,6 +90,13 @@ def _model(name: str, fields: dict[str, Any], found: Mapping[str, Given]) -> Mod
         origin = next(given.origin for given in found.values() if given.name.startswith(f"{name}."))
         raise SettingsError(f'[{name}] ({origin}) has no path; add path = "folder/of/the/model".')
     return Model(**fields)
+
+
+def _collection(name: str, fields: dict[str, Any], found: Mapping[str, Given]) -> Collection:
+    if not _SLUG.fullmatch(name.removeprefix("collections.")):
+        origin = next(given.origin for given in found.values() if given.name.startswith(f"{name}."))
+        raise SettingsError(f"[{name}] ({origin}): a collection is named by small letters, digits and hyphens.")
+    return Collection(**fields)
 
 
 def _check_together(settings: Settings) -> None:

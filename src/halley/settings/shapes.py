@@ -78,6 +78,15 @@ class Model(Part, frozen=True, kw_only=True):
     visibility: Literal["public", "private"] = "private"
 
 
+class Collection(Part, frozen=True, kw_only=True):
+    """Models that are shown together at `/v1/collections/{slug}`."""
+
+    name: str | None = None  # None: its slug
+    description: str = ""
+    full_description: str | None = None
+    models: tuple[str, ...] = ()  # owner/name
+
+
 class Limits(Part, frozen=True, kw_only=True):
     """The limits table. Source: design section 7."""
 
@@ -219,6 +228,7 @@ class Settings(Part, frozen=True, kw_only=True):
     tls: Tls = Tls()
     demo: bool = True
     models: dict[str, Model] = {}
+    collections: dict[str, Collection] = {}
     limits: Limits = Limits()
     runs: Runs = Runs()
     memory: Memory = Memory()

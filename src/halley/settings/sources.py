@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from halley.settings.names import SECRET_NAMES, groups, is_model, leaves, unknown
+from halley.settings.names import SECRET_NAMES, groups, is_collection, is_model, leaves, unknown
 from halley.settings.shapes import SettingsError
 
 _FLAGS: Final = {"tls.cert": "tls-cert", "tls.key": "tls-key", "tls.local": "tls"}  # not named by their last word
@@ -53,7 +53,8 @@ def _from_table(prefix: str, table: Mapping[str, Any], origin: str, base: Path) 
     for key, value in table.items():
         name = f"{prefix}{key}"
         if isinstance(value, dict):
-            if name != "models" and name not in groups() and not is_model(name):
+            is_known = name in ("models", "collections") or name in groups()
+            if not is_known and not is_model(name) and not is_collection(name):
                 raise unknown(name, origin)
             yield from _from_table(f"{name}.", value, origin, base)
         elif name.endswith("_file") and name.removesuffix("_file") in SECRET_NAMES:
@@ -73,6 +74,10 @@ def from_environ(environ: Mapping[str, str]) -> Iterable[Given]:
             yield _secret_from_file(plain, Path(environ[variable]), variable)
         elif name.split(".")[0] == "models":
             raise SettingsError(f'{variable} is not possible: models are set in halley.toml, as [models."owner/name"].')
+        elif name.split(".")[0] == "collections":
+            raise SettingsError(
+                f"{variable} is not possible: collections are set in halley.toml, as [collections.slug]."
+            )
         else:
             yield Given(_SHORT.get(name, name), environ[variable], variable, Path.cwd())
 

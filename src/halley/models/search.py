@@ -1,0 +1,34 @@
+"""Which models fit some words: by name first, then by owner and description. Ours: the contract says nothing of it."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from halley.models.records import Model
+
+_LONGEST: Final = 500  # characters of a query; the rest is not looked at
+_MOST_WORDS: Final = 20
+
+
+def ranked(models: Iterable[Model], text: str) -> list[tuple[Model, float]]:
+    """The models that fit at least one word of the text, best first, with a score from 0 to 1; all if it has none."""
+    words = text[:_LONGEST].casefold().replace("/", " ").split()[:_MOST_WORDS]
+    scored = [(model, _score(model, words)) for model in models]
+    fitting = [one for one in scored if one[1] > 0]
+    return sorted(fitting, key=lambda one: (-one[1], one[0].full_name))
+
+
+def _score(model: Model, words: list[str]) -> float:
+    if not words:
+        return 1.0
+    name, owner, description = model.name.casefold(), model.owner.casefold(), (model.description or "").casefold()
+    return round(sum(_weight(word, name, owner, description) for word in words) / len(words), 3)
+
+
+def _weight(word: str, name: str, owner: str, description: str) -> float:
+    if word == name:
+        return 1.0
+    if word in name:
+        return 0.8
+    if word == owner:
+        return 0.6
+    return 0.4 if word in description else 0.0
