@@ -3,6 +3,7 @@
 import pytest
 
 from api.world import World
+from halley.api.routes import ROUTES
 from halley.keys.records import Scope
 
 pytestmark = pytest.mark.anyio
@@ -71,6 +72,17 @@ async def test_a_writer_does_not_learn_the_secret_of_webhooks(world: World) -> N
     assert (await world.post("/v1/webhooks/default/secret/rotate", {}, token=token)).status == 403
     both, _ = await world.keys.issue("ada", "both")
     assert (await world.get("/v1/webhooks/default/secret", token=both)).status == 200
+
+
+def test_what_a_writer_may_ask_is_known() -> None:
+    """A new route for keys that may only write is looked at here: what does its answer show?"""
+    writing = {route.name for route in ROUTES if route.scope is Scope.WRITE}
+    assert writing == {
+        *("predictions.create", "models.predictions.create", "predictions.cancel"),  # see `api.withheld`
+        *("webhooks.default.secret.get", "webhooks.default.secret.rotate", "webhooks.deliveries.resend"),  # need both
+        *("predictions.data.delete", "files.delete"),  # 204
+        "files.create",  # shows what came with the request
+    }
 
 
 async def test_keys_can_begin_as_libraries_want_them(world: World) -> None:
