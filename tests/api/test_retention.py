@@ -67,8 +67,9 @@ async def assert_gone(world: World, prediction_id: str, before: dict[str, object
     assert (await world.get(local(str(before["output"])))).status == 404
     assert (await world.get(local(before["urls"]["stream"]), token=None)).status == 404  # type: ignore[index]
     page = await world.get(local(before["urls"]["web"]), token=None)  # type: ignore[index]
-    assert (page.status, b"were removed" in page.body) == (200, True)
+    assert (page.status, b"were removed" in page.body) == (410, True)
     assert b"secret" not in page.body
+    assert b"Metrics" not in page.body
     log = await world.get(f"/v1/predictions/{prediction_id}/events")
     assert (log.status, b"secret" in log.body, b'"succeeded"' in log.body) == (200, False, True)
 

@@ -28,6 +28,10 @@ PAGES = [
     DOCS / "how-to/configure.md",
     DOCS / "how-to/follow-a-prediction-elsewhere.md",
     DOCS / "how-to/save-outputs.md",
+    DOCS / "how-to/other-libraries.md",
+    DOCS / "how-to/retries.md",
+    DOCS / "how-to/follow-live.md",
+    DOCS / "how-to/webhooks.md",
 ]
 PYTHON = ROOT / ".clients/py1/bin/python"
 JAVASCRIPT = ROOT / "tests/e2e/js"
@@ -37,6 +41,7 @@ LEFT_BEHIND = {
     "docs/start/own-model.md": {"greeter", "letters"},
     "docs/how-to/follow-a-prediction-elsewhere.md": {"comet"},
     "docs/how-to/save-outputs.md": {"hills.webp", "hills", "green-0.webp"},
+    "docs/how-to/webhooks.md": {"receiver.py"},
 }
 
 

@@ -203,7 +203,7 @@ def test_with_reload_a_repair_is_noticed_and_a_new_break_leaves_the_old_one_runn
         assert stands()[0] == "ready"
         assert output() == "HI"
         (row,) = server.call("GET", "/v1/replicas")[2]["results"]
-        assert "its files were changed and cannot be loaded anew" in row["reason"]
+        assert "its files were changed and cannot be reloaded" in row["reason"]
         (folder / "cog.yaml").write_text("run: run.py\n")
         until(lambda: stands() == ("ready", ""), server)
 

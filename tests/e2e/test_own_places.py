@@ -181,7 +181,7 @@ def test_what_a_model_writes_makes_no_other_version(tmp_path: Path, way: str) ->
         time.sleep(2.5)  # two looks at the folder
         assert world.version == version
     assert world.files() == before
-    assert "loaded anew" not in world.log()
+    assert "reloading" not in world.log()
     assert world.log().count("downloading weights") == 1, "two processes and a restart download once"
     assert not (tmp_path / "data" / "scratch").exists()
 

@@ -76,7 +76,7 @@ def test_the_command_line_removes_data_and_sets_periods(tmp_path: Path) -> None:
         assert "Cancel it first" in refused.stderr
         server.call("POST", f"/v1/predictions/{made['id']}/cancel")
         asked = halley(server, "predictions", "delete-data", made["id"])
-        assert (asked.returncode, "Add --yes" in asked.stderr) == (2, True)
+        assert (asked.returncode, "Pass --yes" in asked.stderr) == (2, True)
         for _ in range(2):
             done = halley(server, "predictions", "delete-data", made["id"], "--yes")
             assert (done.returncode, done.stdout) == (0, "")

@@ -28,6 +28,8 @@ async def prediction(call: Call, parts: Parts) -> Answer:
     if row is None:
         return _answer(parts, parts.pages.closed(), 404)
     row = await parts.predictions.filled(row)
+    if row.data_removed_at is not None:
+        return _answer(parts, parts.pages.removed(row.id), 410)
     links = _links(parts, row, call.variant.prefix)
     output = _output(parts, row, links)
     kinds = {links[file.ref]: _kind(parts, file) for file in row.files if file.ref in links}
@@ -41,8 +43,6 @@ def _kind(parts: Parts, file: OutputFile) -> str:
 
 def _links(parts: Parts, row: Prediction, prefix: str) -> dict[str, str]:
     """Links without an origin: the page may load only what comes from where it came from itself."""
-    if row.data_removed_at is not None:
-        return {}
     ends_at = parts.presenter.data_ends_at(row)
     return {
         file.ref: prefix + parts.links.delivery_path(row.id, file.index, file.name, data_ends_at=ends_at)
@@ -52,7 +52,7 @@ def _links(parts: Parts, row: Prediction, prefix: str) -> dict[str, str]:
 
 def _output(parts: Parts, row: Prediction, links: dict[str, str]) -> Any:
     """The output as a value; None if there is none, or nothing but files, which are shown themselves."""
-    if row.output is None or row.data_removed_at is not None:
+    if row.output is None:
         return None
     value = msgspec.json.decode(row.output)
     items = value if isinstance(value, list) else [value]

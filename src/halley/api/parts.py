@@ -99,6 +99,10 @@ class Pages(Protocol):
         """The page of a prediction. `links` maps links to its files to media types; `output` is what else it has."""
         ...
 
+    def removed(self, prediction_id: str) -> bytes:
+        """The page of a prediction whose data is gone."""
+        ...
+
     def closed(self) -> bytes:
         """The page for whoever has no right to see one: it tells nothing."""
         ...

@@ -100,7 +100,7 @@ class ModelLoader:
                 await self._clock.sleep(WATCH_SECONDS)
                 for item in wanted:
                     if await self._has_changed(item):
-                        _log.info("%s changed: it is loaded anew", item.name)
+                        _log.info("%s changed; reloading", item.name)
                         # beside: a new environment may take minutes, and other models change meanwhile
                         group.create_task(self._load(item))
 
@@ -256,7 +256,7 @@ class ModelLoader:
             return  # said before
         self._catalog.report_fault(self._model(item), reason)
         if item.name in self._versions:
-            _log.error("%s could not be loaded anew, and is served as it was before: %s", item.name, reason)
+            _log.error("%s could not be reloaded; the version loaded before stays in service: %s", item.name, reason)
         else:
             _log.error("%s is not served: %s", item.name, reason)
 

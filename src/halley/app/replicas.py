@@ -42,7 +42,7 @@ async def clear_setup(places: Places, provider: LocalProvider, store: ModelStore
 
 
 def _rows(state: PoolState, fault: str | None) -> Iterator[wire.Replica]:
-    warning = None if fault is None else f"its files were changed and cannot be loaded anew: {fault}"
+    warning = None if fault is None else f"its files were changed and cannot be reloaded: {fault}"
     for replica in state.replicas:
         yield wire.Replica(
             model=state.model,

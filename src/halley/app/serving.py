@@ -236,7 +236,7 @@ async def _look_again_on_hangup(
     while True:
         await heard.wait()
         heard.clear()
-        _log.info("SIGHUP: models whose files changed, and broken ones, are loaded anew")
+        _log.info("SIGHUP: reloading models that changed or were broken")
         if reread is not None:
             admin_key = await _change_admin_key(parts, admin_key, reread)
         try:

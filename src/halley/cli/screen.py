@@ -93,7 +93,7 @@ class Screen:
         if not (sys.stdin.isatty() and self.err_is_terminal):
             from halley.cli.failures import UsageProblem
 
-            raise UsageProblem(warning, hint="Add --yes where nobody can be asked.")
+            raise UsageProblem(warning, hint="Pass --yes to confirm without a prompt.")
         import typer
 
         typer.confirm(question, abort=True, err=True)

@@ -92,7 +92,7 @@ class Forwarder:
         self._after = str(first["position"])
 
     def follow(self, client: Tells, query: Mapping[str, str]) -> None:
-        """Post what comes, for ever. A connection that breaks is taken up again where it was.
+        """Post what comes, for ever. A connection that breaks resumes where it stopped.
 
         Raises:
             Unreachable: the server stayed away.

@@ -158,7 +158,7 @@ class Dispatcher:
         try:
             await self._take_over()
         except Busy as error:
-            _log.warning("nothing runs until the store takes something again: %s", error)
+            _log.warning("nothing runs until the database accepts writes again: %s", error)
 
     async def run(self) -> None:
         """Claim, renew and expire until cancelled. `open` comes first."""
@@ -166,10 +166,10 @@ class Dispatcher:
             if not self._session_id:
                 await patiently(self._take_over, self._clock, "nothing runs yet")
             async with asyncio.TaskGroup() as group:
-                group.create_task(forever(self._claim_all, self._clock, "no work can be claimed now"))
-                group.create_task(forever(self._beat, self._clock, "the leases cannot be renewed now"))
+                group.create_task(forever(self._claim_all, self._clock, "no predictions can be taken from the queue"))
+                group.create_task(forever(self._beat, self._clock, "leases cannot be renewed"))
                 group.create_task(forever(self._watch_wall, self._clock, "the wall clock"))
-                group.create_task(forever(self._tick, self._clock, "the clocks cannot be applied now"))
+                group.create_task(forever(self._tick, self._clock, "timers are paused"))
         finally:
             for task in self._tasks:
                 task.cancel()

@@ -71,6 +71,10 @@ class Pages:
             refresh=None if row.is_terminal else _REFRESH_SECONDS,
         ).encode("utf-8", "replace")
 
+    def removed(self, prediction_id: str) -> bytes:
+        """The page of a prediction whose data is gone."""
+        return self._environment.get_template("removed.html").render(id=prediction_id).encode()
+
     def closed(self) -> bytes:
         """The page for whoever has no right to see one: it tells nothing."""
         return self._closed

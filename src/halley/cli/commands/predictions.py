@@ -223,13 +223,16 @@ def cancel(
 ) -> None:
     """Cancel a prediction; one that is over stays as it is."""
     from halley.cli.session import connect
+    from halley.cli.watching import is_terminal
 
     screen = Screen(json_only=as_json)
     with connect(server, token, profile) as client:
         prediction = client.cancel(id)
     if screen.wants_json:
         screen.out_json(prediction)
-    screen.note(f"Prediction {id} is {prediction['status']}.")
+    status = prediction["status"]
+    words = f"was {status}" if status in {"canceled", "aborted"} else f"has already {status}"
+    screen.note(f"Prediction {id} {words if is_terminal(prediction) else 'is being canceled'}.")
 
 
 @app.command("delete-data")
@@ -254,10 +257,10 @@ def delete_data(
 
     screen = Screen()
     if not yes:
-        screen.confirm(f"Remove the data of prediction {id}?", warning="Removed data cannot be had back.")
+        screen.confirm(f"Remove the data of prediction {id}?", warning="This cannot be undone.")
     with connect(server, token, profile) as client:
         client.call("DELETE", f"/predictions/{quote(id, safe='')}/data")
-    screen.note(f"The data of prediction {id} is removed.")
+    screen.note(f"The data of prediction {id} was removed.")
 
 
 def _row(screen: Screen, prediction: dict[str, Any], now: datetime) -> list[str]:

@@ -26,7 +26,7 @@ def serve(
     port: PortOption = None,
     data: DataOption = None,
     config: ConfigOption = None,
-    reload: Annotated[bool, typer.Option("--reload", help="Load a model anew when its files change.")] = False,
+    reload: Annotated[bool, typer.Option("--reload", help="Reload a model when its files change.")] = False,
     demo: Annotated[bool | None, typer.Option("--demo/--no-demo", help="With or without the demo models.")] = None,
     env: EnvOption = None,
     strict_python: StrictPythonOption = None,

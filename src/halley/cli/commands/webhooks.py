@@ -50,7 +50,7 @@ def secret(
         screen.out_json(found)
         return
     if rotate:
-        screen.note(f"The old secret counts until {found['previous_ends_at']}. This is the new one:")
+        screen.note(f"The old secret is valid until {found['previous_ends_at']}. This is the new one:")
     screen.out(str(found["key"]))
 
 
