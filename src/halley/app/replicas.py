@@ -48,7 +48,7 @@ def _rows(state: PoolState, fault: str | None) -> Iterator[wire.Replica]:
             model=state.model,
             version=state.version,
             state=replica.doing,
-            reason=warning,
+            reason=warning or replica.why,
             pinned=state.pinned,
             pid=replica.pid,
             memory_bytes=replica.memory_bytes,

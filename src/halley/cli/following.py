@@ -7,12 +7,13 @@ from itertools import islice
 from typing import Final, Protocol
 
 from halley.cli.client import Json
-from halley.cli.failures import NoEventLog, Unreachable
+from halley.cli.failures import NoEventLog, ServerRefused, Unreachable
 from halley.cli.outputs import lacks_output
 from halley.cli.timing import Backoff, Timing
 from halley.cli.watching import HOLD_SECONDS, PATIENCE, TERMINAL, Looks, is_terminal, watch
 
 EVENTS_LOOKED_AT: Final = 100_000  # for its end; a log that is longer counts as not ended
+REASON_SECONDS: Final = 0.5  # between two readings of what it waits for
 LAST_SECONDS: Final = 16.0  # before a time limit: a stream may be silent for 15 s, a reading can be exact
 
 
@@ -75,6 +76,7 @@ class Following:
             return known
         if self._has_log:
             try:
+                self._until_it_begins(known)
                 self._over_the_log()
             except NoEventLog:
                 self._has_log = False
@@ -90,6 +92,18 @@ class Following:
             on_trouble=self._on_trouble,
             is_settled=self._is_settled,
         )
+
+    def _until_it_begins(self, known: Json | None) -> None:
+        """What it waits for is no event: read it as long as there is something to tell."""
+        while known is not None and known.get("status") == "starting" and not self._is_short():
+            try:
+                known = self._client.look(self._id).prediction
+            except (Unreachable, ServerRefused):
+                return  # the log is tried as often as is right
+            self._audience.show(known)
+            if not known.get("starting_reason"):
+                return
+            self._client.timing.sleep(REASON_SECONDS)
 
     def is_missing_output(self, final: Json) -> bool:
         """True if it succeeded without an output, on a server that may still deliver one."""

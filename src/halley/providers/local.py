@@ -141,8 +141,7 @@ class LocalProvider:
         pool = self._pool(version)
         if pool is None:
             return None
-        why = self._why_building(pool)
-        return "its model is being loaded" if why is None and pool.is_loading else why
+        return self._why_building(pool) or pool.why_starting
 
     # dispatch.ports.Provider
 

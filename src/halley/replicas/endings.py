@@ -33,6 +33,7 @@ _CUT_OFF: Final = 213  # EXIT_CUT_OFF of the runner
 _TAIL_LINES: Final = 20
 _OUR_FRAMES: Final = ("/_halley_runner/", "/runner/start.py")
 _TAIL_CHARS: Final = 2000
+_LINE_CHARS: Final = 200
 
 
 class Exit(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +76,13 @@ def quoted(text: str) -> str:
     lines = lines[-_TAIL_LINES:]
     tail = "\n".join(lines)[-_TAIL_CHARS:]
     return f"\nIts last output:\n{tail}" if tail else ""
+
+
+def last_line(text: str) -> str:
+    """The last line that a terminal would show of it, printable and cut: for a sentence."""
+    lines = [line for line in text[-_TAIL_CHARS:].replace("\r", "\n").splitlines() if line.strip()]
+    shown = "".join(letter if letter.isprintable() else " " for letter in lines[-1]) if lines else ""
+    return shown.strip()[:_LINE_CHARS]
 
 
 def megabytes(size_bytes: int) -> str:

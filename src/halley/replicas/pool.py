@@ -8,7 +8,7 @@ from typing import Final
 from halley.dispatch.ports import Work
 from halley.errors import Overloaded
 from halley.replicas.alone import Alone
-from halley.replicas.endings import End
+from halley.replicas.endings import End, last_line
 from halley.replicas.host import Host
 from halley.replicas.loading import ModelSource
 from halley.replicas.replica import Replica, State
@@ -22,6 +22,8 @@ OnRoom = Callable[[str], None]
 """Gets the version."""
 OnBroken = Callable[[str, str, str], None]
 """Gets the version, an error text for people, and a reason word."""
+
+IDLE_DEATHS: Final = 5  # in a row; then it is loaded again when somebody wants it
 
 
 class Pool:
@@ -87,6 +89,19 @@ class Pool:
         """Its first process is on the way."""
         states = {replica.state for replica in self._replicas}
         return State.STARTING in states and State.READY not in states
+
+    @property
+    def why_starting(self) -> str | None:
+        """What its first predictions wait for, with the last line that it printed as it loads."""
+        if any(replica.state is State.READY for replica in self._replicas):
+            return None
+        loading = [replica for replica in self._replicas if replica.state is State.STARTING]
+        if loading:
+            line = last_line(loading[0].tail)
+            return f"its model is being loaded: {line}" if line else "its model is being loaded"
+        if self._waits is not None:
+            return f"its model {self._waits}"
+        return "its model failed, and is loaded again in a moment" if self._retry is not None else None
 
     def want(self, *, alone: bool = False) -> None:
         """Make room, and call `on_room` when there is some, or `on_broken` when there will be none."""
@@ -280,7 +295,9 @@ class Pool:
         if was is State.STARTING and not postponed:
             return
         has_siblings = any(replica.state is State.READY for replica in self._replicas)
-        is_missed = has_siblings or self.source.pinned or end.reason in {"unresponsive", "unhealthy"}
+        # one that was in memory comes back, unless it dies again and again although nobody uses it
+        died = was is State.READY and self._failures <= IDLE_DEATHS
+        is_missed = died or has_siblings or self.source.pinned or end.reason in {"unresponsive", "unhealthy"}
         if self._is_wanted or postponed or (is_missed and end.reason != "unloaded"):
             self.load()
 
@@ -372,6 +389,7 @@ class Pool:
             device=f"{replica.device.name} ({replica.device.id})" if replica.device is not None else None,
             slots=replica.slots,
             running=len(replica.runs),
+            why=last_line(replica.tail) or None if replica.state is State.STARTING else None,
             uptime_seconds=self._host.clock.monotonic() - replica.started_at,
             way=replica.way,
         )

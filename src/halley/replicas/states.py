@@ -20,6 +20,7 @@ class ReplicaState(msgspec.Struct, frozen=True, kw_only=True):
     slots: int
     running: int
     uptime_seconds: float
+    why: str | None = None  # the last line that it printed, while it loads
     way: Found | None = None  # how it is kept apart; None: it has not said so yet
 
 

@@ -224,3 +224,28 @@ def test_a_large_event_in_many_pieces_takes_no_longer_than_its_size():
 )
 def test_text_streams_unasked_and_the_rest_where_it_is_wanted(wanted, text, kept, json_only, how):
     assert how_to_stream(wanted, text, is_kept=kept, json_only=json_only) == how
+
+
+class Loading(Server):
+    """Its model loads for two readings; the log has nothing to say of it."""
+
+    def look(self, id, *, wait_seconds=0):
+        if self.looks < 2:
+            self.looks += 1
+            reason = f"its model is being loaded: shard {self.looks}"
+            read = {"id": id, "status": "starting", "starting_reason": reason}
+            return Look(prediction=read, held=False, elapsed_seconds=0.0)
+        return super().look(id, wait_seconds=wait_seconds)
+
+
+def test_what_it_waits_for_is_shown_before_the_log_has_anything_to_say():
+    server, ear = Loading(), Ear()
+    ear.show = lambda prediction: ear.shown.append(prediction.get("starting_reason"))
+    final = Following(server, "p", ear, on_trouble=lambda _: None).to_the_end({"id": "p", "status": "starting"})
+    assert ear.shown[:3] == [
+        "its model is being loaded: shard 1",
+        "its model is being loaded: shard 2",
+        None,
+    ]
+    assert ear.heard == list(range(1, 9))
+    assert final["status"] == "succeeded"

@@ -152,6 +152,22 @@ async def test_a_replica_that_is_killed_while_idle_comes_back_when_wanted(model,
         assert (outputs(said), outcome.status) == (["again"], "succeeded")
 
 
+async def test_a_replica_that_is_killed_while_idle_is_loaded_again_though_nobody_asks(model, serve) -> None:
+    async with serve(model(FINE), backoff_first_seconds=1.0) as served:
+        await served.run(V)
+        for pause in (1.0, 2.0, 4.0, 8.0, 16.0):
+            os.kill(served.pid, signal.SIGKILL)
+            await until(lambda: served.provider.states()[0].doing == "waiting_to_retry")
+            served.advance(pause + 0.1)
+            await until(lambda: served.provider.free_slots(V) == 1)
+        os.kill(served.pid, signal.SIGKILL)  # it dies again and again, and nobody uses it
+        await until(lambda: served.provider.states()[0].doing == "unloaded")
+        served.provider.want(V)
+        await asyncio.sleep(0)
+        served.advance(30.1)
+        await within(served.rooms.get())
+
+
 async def test_a_slot_held_across_a_death_is_refused_and_given_back(model, serve) -> None:
     async with serve(model(FINE)) as served:
         await served.load(V)
