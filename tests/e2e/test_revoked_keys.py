@@ -53,6 +53,7 @@ def test_what_is_open_ends_with_its_key(server: Halley) -> None:
 
     made = create()[2]
     path = f"/v1/predictions/{made['id']}"
+    wait_until(lambda: server.call("GET", path, key=second)[2]["status"] == "processing")
     streams = [
         Open(made["urls"]["stream"], first["token"]),
         Open(made["urls"]["stream"], None),
@@ -96,7 +97,7 @@ def check(reading: list[Future[str]], held: Future[Any], creating: Future[Any]) 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
     pause = threading.Event()
-    for _ in range(500):
+    for _ in range(1500):
         if is_so():
             return
         pause.wait(0.02)
