@@ -80,11 +80,12 @@ def least_size(text: str) -> int:
     comma = text.find(",", 0, HEAD_LIMIT)
     if comma < 0:
         return 0
-    size = len(text) - comma - 1 - 2 * text.count("%")
-    if text[:comma].rstrip().lower().endswith("base64"):
-        skipped = sum(text.count(space) for space in "\n\r \t")
-        return max(0, (size - text.count("%") - skipped) * 3 // 4 - _PADDING)  # an escape may be a space
-    return max(0, size)
+    if not text[:comma].rstrip().lower().endswith("base64"):
+        return max(0, len(text) - comma - 1 - 2 * text.count("%"))
+    fragment = text.find("#", comma)
+    size = (len(text) if fragment < 0 else fragment) - comma - 1 - 3 * text.count("%")  # an escape may be a space
+    skipped = sum(text.count(sign, comma) for sign in "\n\r \t\f\v=")
+    return 0 if "%23" in text else max(0, (size - skipped) * 3 // 4 - _PADDING)  # that fragment is seen later
 
 
 def too_large(limit_bytes: int) -> TooLarge:
