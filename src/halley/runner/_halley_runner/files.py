@@ -63,6 +63,7 @@ def _keep_path(path: str, prediction: Prediction) -> str:
     real = realpath(path)
     # the parent judges links and files of the system by name, which a copy would hide from it
     if not folder or _is_inside(real, folder) or not _may_be_copied(path, real):
+        prediction.is_read_later = True
         return path
     target = _new_place(prediction, basename(path))
     with open(path, "rb") as source:

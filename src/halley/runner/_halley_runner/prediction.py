@@ -24,6 +24,7 @@ class Prediction:
         "folder",
         "has_begun",
         "id",
+        "is_read_later",
         "items",
         "key",
         "kinds",
@@ -52,6 +53,8 @@ class Prediction:
         self.files = 0
         self.began = _time_ns()
         """On the wall, as the times of files are; in ns."""
+        self.is_read_later = False
+        """Whether a file that it returned was not copied: the parent looks at it after the end."""
         self.returned: Dict[str, Tuple[int, int]] = {}
         """Files that were copied because it returned them, each with its inode and time of change."""
         self.items = 0
