@@ -117,7 +117,7 @@ ANSWERS: dict[str, Answers] = {
     "number": succeeded(lambda _: 42),
     "empty-list": succeeded(lambda _: []),
     "empty-text": succeeded(lambda _: ""),
-    "deep": succeeded(lambda link: _nested(link("one.png"), 300)),
+    "deep": succeeded(lambda link: _nested(link("one.png"), 60)),
     "text-pieces": succeeded(lambda _: ["The ", "site ", "https://", "example", ".com is ", "good"]),
     "text-with-link": succeeded(lambda link: ["See ", link("one.png"), " please"]),
     "text-names-link": succeeded(lambda link: f"see {link('one.png')} for more"),

@@ -193,3 +193,10 @@ def test_nothing_is_fetched_that_a_text_only_mentions(gateway, tmp_path):
     for name in ("text-pieces", "text-with-link", "text-names-link"):
         assert watch(gateway, name, tmp_path / name) == 0
     assert not [request.path for request in gateway.seen if request.path.startswith("/a/")]
+
+
+@pytest.mark.parametrize("words", [["show"], ["logs"]])
+def test_removed_data_is_told_where_a_prediction_is_looked_at(gateway, capsys, words):
+    place = ["--server", f"{gateway.url}/replicate/v1", "--token", "t"]
+    assert run_command(["predictions", *words, "removed", *place]) == 0
+    assert "were removed from the server" in capsys.readouterr().err

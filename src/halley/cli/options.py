@@ -41,7 +41,8 @@ StrictPythonOption = Annotated[
     typer.Option("--strict-python/--any-python", help="Refuse a model whose Python version is not installed."),
 ]
 TimeoutOption = Annotated[
-    str | None, typer.Option("--timeout", metavar="TIME", help="Stop waiting after 30s, 5m, ...; it runs on (exit 9).")
+    str | None,
+    typer.Option("--timeout", metavar="TIME", help="Stop waiting after 30s, 5m, ... (exit 9); the prediction goes on."),
 ]
 
 

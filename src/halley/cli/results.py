@@ -179,7 +179,7 @@ def save_all(client: Client, screen: Screen, prediction: Json, folder: Path, out
         say_misnamed(screen, folder / asset.file, asset.content_type)
 
     if saved_already(folder, prediction["id"]) is not None:
-        screen.note(f"  all of it is in {folder} already")
+        screen.note(f"  everything is saved in {folder} already")
         return
     with told(folder):
         record = save_prediction(

@@ -184,7 +184,7 @@ def _load(folder: Path, id: str) -> Record | None:
         return None
     except (OSError, msgspec.MsgspecError) as error:
         raise UsageProblem(
-            f"{path} is there, but is no record of ours: {error}.", hint="Save to another folder."
+            f"{path} exists, but is not a record of saved files: {error}.", hint="Save to another folder."
         ) from error
     if record.prediction.get("id") != id:
         other = record.prediction.get("id")

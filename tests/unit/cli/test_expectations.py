@@ -229,3 +229,10 @@ def test_predictions_are_chosen_by_model_and_age(many, capsys, words, count):
 def test_an_age_that_is_none_is_refused(many, capsys):
     assert run_command(["predictions", "list", "--since", "yesterday-ish"]) == 2
     assert "--since 'yesterday-ish' is no time" in capsys.readouterr().err
+
+
+def test_the_place_of_the_first_picture_is_checked_before_the_demo_starts(tmp_path, capsys):
+    Path("file").write_text("")
+    assert run_command(["demo", "-o", "file/x.png", "--data", str(tmp_path / "data")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()

@@ -23,7 +23,7 @@ def demo(
     data: DataOption = None,
     config: ConfigOption = None,
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option("-o", "--output", metavar="FILE", help="Where the first picture goes (into the data folder)."),
     ] = None,
     tls: TlsOption = None,
@@ -38,6 +38,7 @@ def demo(
     import threading
 
     from halley.app import run_server
+    from halley.cli.placing import check_place, read_place
     from halley.cli.starting import (
         free_port,
         local_target,
@@ -50,6 +51,8 @@ def demo(
     from halley.settings import take_environ
 
     screen = Screen()
+    place = read_place(output, "-o")
+    check_place(place, is_folder=False)
     environ = take_environ()
     # a first look is for pictures, not for a line about each request
     flags = {"server.host": host, "server.port": port, "data": data, "demo": True, "server.access_log": False}
@@ -74,7 +77,7 @@ def demo(
         # The server's loop must go on to serve the very request that follows.
         first = threading.Thread(
             target=_first_prediction,
-            args=(screen, local_target(started, token), output or settings.data / "first-picture.png"),
+            args=(screen, local_target(started, token), place or settings.data / "first-picture.png"),
             kwargs={"browser": browser},
             daemon=True,
         )

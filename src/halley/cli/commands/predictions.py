@@ -98,7 +98,9 @@ def show(
         prediction = client.look(id).prediction
     if screen.wants_json:
         screen.out_json(prediction)
+        _say_removed(screen, prediction)
         return
+    _say_removed(screen, prediction)
     page = (prediction.get("urls") or {}).get("web")
     for name, value in [
         ("id", prediction["id"]),
@@ -145,7 +147,9 @@ def logs(
             trouble = trouble_teller(screen)
             Following(client, id, printer, hold_seconds=LIVE_HOLD_SECONDS, on_trouble=trouble).to_the_end(None)
         else:
-            printer.show(client.look(id).prediction)
+            prediction = client.look(id).prediction
+            printer.show(prediction)
+            _say_removed(screen, prediction)
 
 
 @app.command("watch")
@@ -183,7 +187,7 @@ def watch_(
     check_place(folder, is_folder=True)
     record = saved_already(folder, id) if folder else None
     if record is not None and is_terminal(record.prediction):
-        screen.note(f"  all of it is in {folder} already")
+        screen.note(f"  everything is saved in {folder} already")
         show_output(screen, record.prediction, text_stream=False)
         return report_end(screen, record.prediction)
     lost: CommandError | None = None
@@ -261,6 +265,11 @@ def delete_data(
     with connect(server, token, profile) as client:
         client.call("DELETE", f"/predictions/{quote(id, safe='')}/data")
     screen.note(f"The data of prediction {id} was removed.")
+
+
+def _say_removed(screen: Screen, prediction: dict[str, Any]) -> None:
+    if prediction.get("data_removed"):
+        screen.note("Its input, output and logs were removed from the server.")
 
 
 def _row(screen: Screen, prediction: dict[str, Any], now: datetime) -> list[str]:
