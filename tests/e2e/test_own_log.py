@@ -141,3 +141,27 @@ def test_it_follows_until_it_is_interrupted(server: Halley, tmp_path: Path) -> N
     finally:
         process.send_signal(2)
         assert process.wait(20) == 130
+
+
+OLD = """
+from cog import BasePredictor
+
+class Predictor(BasePredictor):
+    def predict(self) -> int:
+        return 1
+"""
+
+
+def test_old_spellings_are_told_once_whatever_the_number_of_processes(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "predict.py").write_text(OLD)
+    config = f'[models."a/old"]\npath = "{tmp_path / "old"}"\npreload = true\nreplicas = 2\n'
+    with Halley(tmp_path, "--no-demo", config=config) as halley:
+        until(lambda: len(rows(halley)) == 2 and {row["state"] for row in rows(halley)} == {"ready"})
+        until(lambda: "deprecated" in halley.log())
+        lines = [line for line in halley.log().splitlines() if "deprecated" in line]
+    assert len(lines) == 1, lines
+
+
+def rows(halley: Halley) -> list[dict[str, object]]:
+    return halley.call("GET", "/v1/replicas")[2]["results"]

@@ -117,8 +117,7 @@ class Days(Asker):
         """The server runs during the block; it may be started again."""
         wanted = wanted_models(self.settings, [], demo=False)
         environ = {"PATH": os.environ["PATH"]}
-        folders = [item.folder for item in wanted]
-        building = build(self.settings, environ, open_sqlite, model_folders=folders, clock=self.clock)
+        building = build(self.settings, environ, open_sqlite, clock=self.clock)
         with hold(self.settings.data):
             async with building as parts:
                 self.parts: Parts = parts

@@ -27,6 +27,8 @@ DIFFERENT: Final = {
     "in_dict counts": "Cog forgets what the values are; we check them",
     "in_files_typed_dict spare": "the same, and we must know that they hold files",
     "out_dict": "the same for an output",
+    "out_typed_dict": "Cog's inspector forgets the members; its build, which makes the schema, names them, as we do",
+    "out_typed_dict_nested": "the same",
     "out_union": "Cog says object and sends what comes; we list the types",
     "input_choices_int size": "the values stand in a component, as in the documents that Cog publishes",
     "input_choices_str scheduler": "the same for text",

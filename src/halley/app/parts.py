@@ -1,8 +1,7 @@
 """Builds the parts and connects them. No part looks for another: each is handed what it needs."""
 
 import logging
-import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +42,7 @@ from halley.predictions.so_far import Running
 from halley.providers.local import LocalProvider
 from halley.replicas.digest import DigestCache
 from halley.replicas.environments.environments import open_environments
-from halley.replicas.host import ReplicaRules
+from halley.replicas.host import Boundaries, ReplicaRules
 from halley.replicas.own_log import LogRules, OwnLogs
 from halley.replicas.places import Places, find_way
 from halley.replicas.setup_layers import SetupLayers
@@ -92,12 +91,11 @@ async def build(
     environ: Mapping[str, str],
     open_store: OpenStore,
     *,
-    model_folders: Sequence[Path] = (),
     clock: Clock | None = None,
 ) -> AsyncIterator[Parts]:
     """Open what needs opening, in order; at the end of the block it is closed in reverse.
 
-    Links inside a run folder may lead into `model_folders`. A test hands in a clock of its own.
+    A test hands in a clock of its own.
 
     Raises:
         Unusable: the data cannot be used as it is.
@@ -149,6 +147,7 @@ async def build(
                 budget_bytes=settings.memory.budget_bytes,
                 environments=environments,
                 places=places,
+                boundaries=_boundaries(settings),
             )
         )
         running = Running(clock)
@@ -169,6 +168,7 @@ async def build(
             fetch_seconds=settings.egress.timeout_seconds,
             download_secret=links.files_secret,
             links_need_account=settings.quirks.output_links_need_key,
+            allow_folders=settings.inputs.allow_folders,
             large=large,
         )
         inputs = InputCheck(
@@ -178,11 +178,7 @@ async def build(
             queue=store,
             provider=provider,
             stager=stager,
-            keeper=OutputKeeper(
-                shelf=shelf,
-                roots=[scratch, places.layers.folder, Path(tempfile.gettempdir()), *model_folders],
-                large=large,
-            ),
+            keeper=OutputKeeper(shelf=shelf, large=large),
             workspace=workspace,
             catalog=catalog,
             bus=bus,
@@ -292,6 +288,14 @@ async def build(
         )
 
 
+def _boundaries(settings: Settings) -> Boundaries:
+    return Boundaries(
+        data=settings.data,
+        secrets=tuple(path for path in (settings.tls.key,) if path is not None),
+        input_folders=settings.inputs.allow_folders,
+    )
+
+
 async def _open_places(settings: Settings, scratch: Path, environ: Mapping[str, str], clock: Clock) -> Places:
     isolation = settings.isolation
     found = await to_thread.run_sync(find_way, isolation, scratch)
@@ -299,6 +303,7 @@ async def _open_places(settings: Settings, scratch: Path, environ: Mapping[str, 
     layers = SetupLayers(isolation.folder or settings.data / "setup", limit_bytes=isolation.setup_bytes)
     await to_thread.run_sync(layers.sweep, clock.now())
     keep = [settings.data, layers.folder, settings.environments.folder or settings.data / "envs"]
+    keep += settings.inputs.allow_folders
     return Places(found, scratch, environ=environ, share=isolation.share, keep=keep, layers=layers)
 
 

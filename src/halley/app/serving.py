@@ -113,8 +113,7 @@ async def _serve(
     listening = listen(settings.server.host, settings.server.port)
     url = settings.server.public_url or _url(listening, "http" if tls is None else "https")
     refused: list[str] = []
-    folders = [item.folder for item in wanted]
-    async with build(settings, environ, open_store, model_folders=folders) as parts:
+    async with build(settings, environ, open_store) as parts:
         if settings.admin_key is not None:
             await parts.keys.ensure_admin(settings.admin_key)
         parts.catalog.is_loading = True

@@ -1,7 +1,8 @@
 """Brings the files of an input to this machine, so that a model only ever sees local paths."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -71,10 +72,12 @@ class InputStager:
         download_secret: bytes = b"",
         links_need_account: bool = False,
         large: LargeValues | None = None,
+        allow_folders: Sequence[Path] = (),
     ) -> None:
         """With `links_need_account`, a link to an output file is good for the account whose prediction it is, only.
 
-        `large` reads and changes large inputs elsewhere; without it, all is done here.
+        `large` reads and changes large inputs elsewhere; without it, all is done here. A path inside one of
+        `allow_folders` is passed on as it is; the runner looks where it really leads.
         """
         self._fetch = fetch
         self._blobs = blobs
@@ -90,6 +93,7 @@ class InputStager:
         self._download_secret = download_secret
         self._links_need_account = links_need_account
         self._large = large
+        self._allow_folders = tuple(allow_folders)
         self._places: dict[str, Place | None] = {}  # by version
 
     def has_files(self, version: str, openapi_schema: bytes) -> bool:
@@ -101,12 +105,12 @@ class InputStager:
     def links(self, version: str, openapi_schema: bytes, value: Mapping[str, Any]) -> Sequence[Link]:
         """What stands in the positions of files; one more than LINKS_LIMIT at most."""
         where = self._places_of(version, openapi_schema)
-        return [] if where is None else list(islice(places(where, dict(value)), LINKS_LIMIT + 1))
+        return [] if where is None else list(islice(self._closed(places(where, dict(value))), LINKS_LIMIT + 1))
 
     async def faults(self, links: Sequence[Link], most: int) -> tuple[InvalidField, ...]:
         """Those that can never be used, as far as that shows without any network or store."""
         found = Faults(most)
-        for number, (pointer, link) in enumerate(links, 1):
+        for number, (pointer, link) in enumerate(self._closed(links), 1):
             try:
                 self._check_link(link)
             except HalleyError as error:
@@ -125,7 +129,7 @@ class InputStager:
         """
         found: dict[str, InputFile] = {}
         await self._check_data_urls([one for one in links if is_data_url(one[1])])
-        for _, link in links:
+        for _, link in self._closed(links):
             own = self._own_link(link)
             try:
                 file = None if own is None else await self._own_file(own, account_id)
@@ -157,9 +161,9 @@ class InputStager:
             StorageFull: no room for the copies.
         """
         if self._large is not None and is_heavy(work_input):
-            wanted = await self._large.links(version, openapi_schema, work_input)
+            wanted = list(self._closed(await self._large.links(version, openapi_schema, work_input)))
         else:
-            wanted = self.links(version, openapi_schema, msgspec.json.decode(work_input))
+            wanted = list(self.links(version, openapi_schema, msgspec.json.decode(work_input)))
         if not wanted:
             return Staged(input=work_input)
         inside = folder / "inputs"
@@ -184,6 +188,14 @@ class InputStager:
             check_all(found, self._inline_limit_bytes)
         else:
             await to_thread.run_sync(check_all, found, self._inline_limit_bytes)
+
+    def _closed(self, links: Iterable[Link]) -> Iterable[Link]:
+        """Without the paths in folders that the operator opened."""
+        return (link for link in links if not (link[1].startswith("/") and self._is_open(link[1])))
+
+    def _is_open(self, text: str) -> bool:
+        path = os.path.normpath(text)
+        return any(Path(path).is_relative_to(folder) for folder in self._allow_folders)
 
     def _places_of(self, version: str, openapi_schema: bytes) -> Place | None:
         if version not in self._places:

@@ -22,7 +22,6 @@ from halley.strict_json import is_heavy, unfit
 OWNER_KIND: Final = "prediction"
 COPIES: Final = "outputs"  # where in a run folder the runner puts its copies of output files
 FILE_LIMIT_BYTES: Final = 10 * 2**30
-_SYSTEM: Final = (Path("/proc"), Path("/dev"), Path("/sys"))
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,22 +34,13 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 class OutputKeeper:
     """Copies output files to the shelf. It fills `dispatch.ports.OutputKeeper`.
 
-    `roots` are folders into which a link may lead, besides the run folder: the machine's temporary folder and those of
-    the models. A file that is named without any link may lie anywhere except under /proc, /dev and /sys, since a model
-    can read it anyway.
+    It takes files of the prediction's own run folder and no others, and follows no link on the way to them. What else a
+    model may give out, its runner has looked at and copied there, see `_halley_runner.allowed`.
     """
 
-    def __init__(
-        self,
-        *,
-        shelf: Shelf,
-        roots: Sequence[Path] = (),
-        limit_bytes: int = FILE_LIMIT_BYTES,
-        large: LargeValues | None = None,
-    ) -> None:
+    def __init__(self, *, shelf: Shelf, limit_bytes: int = FILE_LIMIT_BYTES, large: LargeValues | None = None) -> None:
         self._shelf = shelf
         self._large = large
-        self._roots = tuple(roots)
         self._limit_bytes = limit_bytes
 
     async def keep(
@@ -105,16 +95,22 @@ class OutputKeeper:
     async def _keep(self, prediction_id: str, index: int, path_text: str, folder: Path | None) -> OutputFile:
         name = safe_name(Path(path_text).name)
         try:
-            path, head = await to_thread.run_sync(self._look, path_text, folder)
-            # the runner's own copies are written once; what a model wrote itself may be written again
-            take = folder is not None and path.is_relative_to(folder / COPIES)
-            info = await self._shelf.keep_file(
-                path, owner_kind=OWNER_KIND, owner_id=prediction_id, name=name, take=take
-            )
+            path = _inside(path_text, folder)
+            opened, head = await to_thread.run_sync(self._open, path_text, path, folder)
         except OSError as error:
             raise _told(error, path_text) from error
         except ValueError as error:  # a NUL, or text that no file system can write
             raise Refused(f"The model returned the file {path_text!r}: that is no path.") from error
+        try:
+            # the runner's own copies are written once; what a model wrote itself may be written again
+            take = folder is not None and path.is_relative_to(folder / COPIES)
+            info = await self._shelf.keep_file(
+                path, owner_kind=OWNER_KIND, owner_id=prediction_id, name=name, take=take, source=opened
+            )
+        except OSError as error:
+            raise _told(error, path_text) from error
+        finally:
+            os.close(opened)
         return OutputFile(
             ref=f"asset:{prediction_id}/{index}/{name}",
             index=index,
@@ -124,15 +120,11 @@ class OutputKeeper:
             content_type=media_type(name, head),
         )
 
-    def _look(self, path_text: str, folder: Path | None) -> tuple[Path, bytes]:
-        """Give the file behind the path, links resolved, and its first bytes."""
-        named = (folder or Path("/")) / path_text
-        path = Path(os.path.realpath(named, strict=True))
-        named = Path(os.path.normpath(named))
-        self._check(named, path, folder)
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    def _open(self, path_text: str, path: Path, folder: Path | None) -> tuple[int, bytes]:
+        """Give an open descriptor of the file, and its first bytes."""
+        opened = _open_below(path, folder)
         try:
-            found = os.fstat(fd)
+            found = os.fstat(opened)
             if not stat.S_ISREG(found.st_mode):
                 raise Refused(f"The model returned {path_text!r} as a file, but it is {_kind(found.st_mode)}.")
             if found.st_size > self._limit_bytes:
@@ -140,20 +132,34 @@ class OutputKeeper:
                     f"The model returned the file {path_text!r} of {found.st_size} bytes; "
                     f"the limit is {self._limit_bytes} bytes."
                 )
-            return path, os.pread(fd, HEAD_BYTES, 0)
-        finally:
-            os.close(fd)
+            return opened, os.pread(opened, HEAD_BYTES, 0)
+        except BaseException:
+            os.close(opened)
+            raise
 
-    def _check(self, named: Path, path: Path, folder: Path | None) -> None:
-        if any(place.is_relative_to(root) for root in _SYSTEM for place in (named, path)):
-            raise Forbidden(f"The model returned {str(named)!r} as a file: files of the system are not given out.")
-        if path == named:
-            return
-        roots = [root.resolve() for root in (*self._roots, *([folder] if folder else []))]
-        if not any(path.is_relative_to(root) for root in roots):
-            raise Forbidden(
-                f"The model returned {str(named)!r} as a file, a link that leads out of its folders to {str(path)!r}."
-            )
+
+def _inside(path_text: str, folder: Path | None) -> Path:
+    """The path, if its text leads to somewhere below the run folder."""
+    if folder is not None:
+        path = folder / path_text
+        if path != folder and path.is_relative_to(folder) and ".." not in path.parts:
+            return path
+    raise Forbidden(f"The model returned {path_text!r} as a file, which is not in the folder of this prediction.")
+
+
+def _open_below(path: Path, folder: Path | None) -> int:
+    """Open it step by step, so that no link on the way is followed, whoever puts one there meanwhile."""
+    *between, last = path.relative_to(folder or "/").parts
+    here = os.open(folder or "/", os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+    try:
+        for name in between:
+            below = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
+            os.close(here)
+            here = below
+        # O_NONBLOCK: a pipe in the place of a file must not hold the thread
+        return os.open(last, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=here)
+    finally:
+        os.close(here)
 
 
 def _text(decoded: Any, pointer: Pointer) -> str:
@@ -167,6 +173,8 @@ def _text(decoded: Any, pointer: Pointer) -> str:
 
 
 def _told(error: OSError, path_text: str) -> HalleyError:
+    if error.errno == errno.ELOOP:
+        return Forbidden(f"The model returned {path_text!r} as a file, but it is a link.")
     if error.errno == errno.ENOENT:
         return NotFound(f"The model returned the file {path_text!r}, but it does not exist.")
     return Refused(f"The model returned the file {path_text!r}, but it cannot be read: {error.strerror or error}.")

@@ -46,8 +46,10 @@ class Blobs(Protocol):
         """
         ...
 
-    async def adopt(self, path: Path, *, take: bool = False) -> BlobInfo:
+    async def adopt(self, path: Path, *, take: bool = False, source: int | None = None) -> BlobInfo:
         """Store a finished local file, with the promises of `put`; the file itself stays where it is.
+
+        With `source`, an open descriptor of this file, its bytes are read there, whatever the path leads to by now.
 
         The bytes are copied, since whoever wrote the file may write again. With `take` the caller promises that nobody
         will: then the file may share its inode with the blob, and its mode becomes read-only.

@@ -1,5 +1,6 @@
 """Where files can be in an input, read from a version's schema once."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -11,12 +12,16 @@ Pointer = tuple[str | int, ...]
 RULES_LIMIT: Final = 10_000  # of one input's schema; written by hand it has some dozens
 _REFERENCE: Final = "#/components/schemas/"
 _UNIONS: Final = ("anyOf", "oneOf", "allOf")
+_SHAPED: Final = frozenset({"type", "properties", "items", "enum", "$ref", *_UNIONS})
+_LINK: Final = re.compile(r"https?://|data:[\w.+-]*/?[\w.+-]*(?:;[^,;\s]*)*,", re.IGNORECASE)
 
 
 class Place(msgspec.Struct):
     """What a value of some rule can hold: itself a file, or files below it. A rule that can hold none has no place."""
 
     is_file: bool = False
+    any_text: bool = False  # beside a file also any other text, as in `Union[Path, str]`
+    texts: frozenset[str] = frozenset()  # texts that are none of a caller's files: defaults and choices
     members: dict[str, "Place | None"] = {}
     others: "Place | None" = None  # the members of an object that are not named; then all named ones are in `members`
     items: "Place | None" = None
@@ -47,7 +52,7 @@ def read_places(openapi_schema: bytes) -> Place | None:
 def places(where: Place, value: Any, at: Pointer = ()) -> Iterator[tuple[Pointer, str]]:
     """Give each string that stands in the position of a file, with its exact place."""
     if isinstance(value, str):
-        if where.is_file:
+        if where.is_file and not ((where.any_text or value in where.texts) and not is_link(value)):
             yield at, value
     elif isinstance(value, list):
         for index, item in enumerate(value if where.items is not None else ()):
@@ -57,6 +62,11 @@ def places(where: Place, value: Any, at: Pointer = ()) -> Iterator[tuple[Pointer
             below = where.members.get(name, where.others)
             if below is not None:
                 yield from places(below, member, (*at, name))
+
+
+def is_link(text: str) -> bool:
+    """Whether text that may be text is a link all the same: one word that begins as one."""
+    return _LINK.match(text) is not None and len(text.split(maxsplit=1)) == 1
 
 
 def replaced(value: Any, pointer: Pointer, new: Any) -> Any:
@@ -99,38 +109,61 @@ class _Reader:
 
     def read(self, rule: Any, seen: frozenset[str] = frozenset()) -> Place | None:
         """`seen` are the references on the way here."""
+        found = self._whole(rule, seen)
+        return found if found.is_file or found.members or found.others or found.items else None
+
+    def _whole(self, rule: Any, seen: frozenset[str]) -> Place:
         self._left -= 1
         if not isinstance(rule, dict) or self._left < 0:
-            return None
+            return Place()
         members = {name: self.read(member, seen) for name, member in _object(rule.get("properties")).items()}
         others = self.read(rule.get("additionalProperties"), seen)
-        found: Place | None = Place(
-            is_file=rule.get("type") == "string" and rule.get("format") == "uri",
+        is_file = rule.get("type") == "string" and rule.get("format") == "uri"
+        items = self.read(rule.get("items"), seen)
+        if items is not None and isinstance(rule.get("default"), list):
+            items.texts |= _texts(rule["default"])
+        found = Place(
+            is_file=is_file,
+            any_text=not is_file and _takes_text(rule),
+            texts=_texts([rule.get("default")]) | _texts(rule.get("enum")),
             members={name: place for name, place in members.items() if place is not None or others is not None},
             others=others,
-            items=self.read(rule.get("items"), seen),
+            items=items,
         )
         for union in _UNIONS:
             parts = rule.get(union)
             for part in parts if isinstance(parts, list) else ():
-                found = _joined(found, self.read(part, seen))
+                found = _joined(found, self._whole(part, seen))
         name = str(rule.get("$ref", "")).removeprefix(_REFERENCE)
         if name in self._schemas and name not in seen:
-            found = _joined(found, self.read(self._schemas[name], seen | {name}))
-        return found if found and found != Place() else None
+            found = _joined(found, self._whole(self._schemas[name], seen | {name}))
+        return found
 
 
-def _joined(one: Place | None, other: Place | None) -> Place | None:
+def _joined(one: Place, other: Place) -> Place:
     """What a value can hold that may be either."""
-    if one is None or other is None:
-        return one or other
     names = one.members | other.members
     return Place(
         is_file=one.is_file or other.is_file,
-        members={name: _joined(one.members.get(name), other.members.get(name)) for name in names},
-        others=_joined(one.others, other.others),
-        items=_joined(one.items, other.items),
+        any_text=one.any_text or other.any_text,
+        texts=one.texts | other.texts,
+        members={name: _either(one.members.get(name), other.members.get(name)) for name in names},
+        others=_either(one.others, other.others),
+        items=_either(one.items, other.items),
     )
+
+
+def _either(one: Place | None, other: Place | None) -> Place | None:
+    return one or other if one is None or other is None else _joined(one, other)
+
+
+def _takes_text(rule: Mapping[str, Any]) -> bool:
+    """Whether any text fits: a rule that says nothing takes everything."""
+    return rule.get("type") == "string" and "enum" not in rule if "type" in rule else not _SHAPED & rule.keys()
+
+
+def _texts(values: Any) -> frozenset[str]:
+    return frozenset(value for value in values if isinstance(value, str)) if isinstance(values, list) else frozenset()
 
 
 def _object(value: Any) -> dict[str, Any]:

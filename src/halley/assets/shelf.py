@@ -31,17 +31,27 @@ class Shelf:
         self._locks: dict[str, tuple[anyio.Lock, int]] = {}  # with the number of those who hold or await it
         self._stuck: dict[str, OSError] = {}  # contents that nobody needs and that could not be deleted
 
-    async def keep_file(self, path: Path, *, owner_kind: str, owner_id: str, name: str, take: bool = False) -> BlobInfo:
+    async def keep_file(
+        self,
+        path: Path,
+        *,
+        owner_kind: str,
+        owner_id: str,
+        name: str,
+        take: bool = False,
+        source: int | None = None,
+    ) -> BlobInfo:
         """Store a local file for the owner; when this returns, bytes and need are durable.
 
-        With `take` the caller promises that nobody will write to the file any more, see `Blobs.adopt`.
+        With `take` the caller promises that nobody will write to the file any more, and with `source` he has it open
+        already, see `Blobs.adopt`.
 
         Raises:
             StorageFull: no room.
             OSError: the file cannot be read.
         """
         for _ in range(_TRIES):
-            info = await self._blobs.adopt(path, take=take)
+            info = await self._blobs.adopt(path, take=take, source=source)
             if await self._need(info, owner_kind, owner_id, name):
                 return info
         # cannot be reached by two racing owners: once the need is noted, nobody deletes

@@ -68,8 +68,8 @@ class FileBlobs:
         finally:
             draft.discard()
 
-    async def adopt(self, path: Path, *, take: bool = False) -> BlobInfo:
-        return await to_thread.run_sync(self._adopt, path, take)
+    async def adopt(self, path: Path, *, take: bool = False, source: int | None = None) -> BlobInfo:
+        return await to_thread.run_sync(self._adopt, path, take, source)
 
     def drafts(self) -> Path | None:
         return self._tmp
@@ -145,9 +145,10 @@ class FileBlobs:
         draft.write(rest)
         return self._publish(draft)
 
-    def _adopt(self, path: Path, take: bool) -> BlobInfo:
+    def _adopt(self, path: Path, take: bool, opened: int | None) -> BlobInfo:
         # O_NONBLOCK: a pipe in the place of a file must not hold the thread
-        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+        source = os.open(path, flags) if opened is None else os.dup(opened)
         try:
             found = os.fstat(source)
             if not stat.S_ISREG(found.st_mode):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from anyio import to_thread
 
+from halley.assets.disk import pieces
 from halley.assets.ports import BlobInfo
 from halley.errors import NotFound, TooLarge
 
@@ -26,7 +27,9 @@ class MemoryBlobs:
                 raise TooLarge(f"The data is longer than the limit of {limit_bytes} bytes.")
         return self._keep(bytes(held))
 
-    async def adopt(self, path: Path, *, take: bool = False) -> BlobInfo:  # noqa: ARG002 - there is nothing to share
+    async def adopt(self, path: Path, *, take: bool = False, source: int | None = None) -> BlobInfo:  # noqa: ARG002
+        if source is not None:  # `take` changes nothing: there is nothing to share
+            return self._keep(await to_thread.run_sync(lambda: b"".join(pieces(source))))
         return self._keep(await to_thread.run_sync(_read, path))
 
     def drafts(self) -> Path | None:

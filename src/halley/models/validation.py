@@ -4,8 +4,10 @@ The schema comes from a model, so it is not trusted to be kind: references stay 
 on an engine without backtracking.
 """
 
+import re
 from collections.abc import Callable, Mapping
-from functools import partial
+from contextlib import suppress
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import jsonschema_rs
@@ -146,6 +148,18 @@ def _holds(rule: Any, schemas: Mapping[str, Any], seen: set[str], is_it: Callabl
     return any(_holds(item, schemas, seen, is_it) for item in rule.values())
 
 
+@lru_cache(maxsize=1000)
+def _is_for_runner(pattern: str) -> bool:
+    """Whether Python knows it, and our engine, in which every pattern takes linear time, does not."""
+    try:
+        jsonschema_rs.Draft202012Validator({"pattern": pattern}, pattern_options=jsonschema_rs.RegexOptions())
+    except ValueError:
+        with suppress(re.error, RecursionError, OverflowError):
+            re.compile(pattern)  # it is only read here, and tried in the model's process
+            return True
+    return False
+
+
 def _json_schema(node: Any) -> Any:
     """OpenAPI 3.0's `nullable` in JSON Schema's words; `default: null` members need it to be valid."""
     if isinstance(node, list):
@@ -154,6 +168,8 @@ def _json_schema(node: Any) -> Any:
         return node
     # what only describes stays out of the validator: an `example` may look like a schema
     schema = {key: _json_schema(item) for key, item in node.items() if key not in {"example", "examples", "default"}}
+    if isinstance(schema.get("pattern"), str) and _is_for_runner(schema["pattern"]):
+        del schema["pattern"]
     if schema.pop("nullable", False) is not True:
         return schema
     if isinstance(schema.get("type"), str) and "enum" not in schema:

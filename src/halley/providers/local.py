@@ -12,7 +12,7 @@ from halley.dispatch.ports import Emit, Outcome, Work
 from halley.errors import HalleyError, Overloaded
 from halley.replicas.devices import Devices, FindDevices, nvidia_smi
 from halley.replicas.environments.environments import Environments
-from halley.replicas.host import Host, OwnLog, ReplicaRules
+from halley.replicas.host import Boundaries, Host, OwnLog, ReplicaRules
 from halley.replicas.loading import ModelSource
 from halley.replicas.memory import used_of
 from halley.replicas.places import Places
@@ -49,12 +49,15 @@ class LocalProvider:
         find_devices: FindDevices | None = None,
         environments: Environments | None = None,
         places: Places | None = None,
+        boundaries: Boundaries | None = None,
     ) -> None:
         """`environ` is the server's; only an allow-list of it is passed on.
 
         `budget_bytes` is for all replicas together. `measure` and `find_devices` are this machine's, if not given.
         """
-        self._host = Host(clock=clock, environ=environ, rules=rules, own_log=own_log, places=places)
+        self._host = Host(
+            clock=clock, environ=environ, rules=rules, own_log=own_log, places=places, boundaries=boundaries
+        )
         devices = Devices(find_devices or nvidia_smi(environ))
         self._residence = Residence(self._host, devices, budget_bytes=budget_bytes, measure=measure)
         self._pools: dict[str, Pool] = {}

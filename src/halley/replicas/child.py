@@ -89,10 +89,11 @@ class Child:
         mode: Literal["serve", "inspect", "train"],
         answered: Callable[[bytes], None] = _ignore,
         place: Place | None = None,
+        config: Mapping[str, object] | None = None,
     ) -> None:
         """Start it, in the place that is now its own; without one in the model's folder.
 
-        `answered` gets its frames on CONTROL, which are pongs.
+        `answered` gets its frames on CONTROL, which are pongs. `config` is more for the runner to know.
 
         The kernel kills it when the thread that starts it ends: call this in the main thread.
 
@@ -112,7 +113,7 @@ class Child:
         passed = (*(sock.fileno() for sock in theirs), *self._slate.theirs)
         try:
             self._process = subprocess.Popen(
-                _arguments(source, mode, place, *passed),
+                _arguments(source, mode, {**(config or {}), "place": place and place.config}, *passed),
                 cwd=source.folder,
                 env=child_environment({**environ, **temporary}, source),
                 stdin=subprocess.DEVNULL,
@@ -237,17 +238,20 @@ class Child:
         self.gone.set_result(None)
 
 
-def _arguments(source: ModelSource, mode: str, place: Place | None, data: int, control: int, *output: int) -> list[str]:
+def _arguments(
+    source: ModelSource, mode: str, more: Mapping[str, object], data: int, control: int, *output: int
+) -> list[str]:
     # `environment` goes by the process's environment: arguments are visible to every user of the machine
     config: dict[str, object] = {
         "folder": str(source.folder),
+        "origin": str(source.file or source.folder),
         "ref": source.ref,
         "train_ref": source.train_ref,
         "max_concurrency": source.max_concurrency,
         "environment": {},
         "parent_pid": os.getpid(),
         "memory_limit_bytes": source.memory_limit_bytes,
-        "place": None if place is None else place.config,
+        **more,
     }
     words = ["--data", str(data), "--control", str(control), "--output", ",".join(map(str, output)), "--mode", mode]
     return [source.python, "-X", "utf8", str(RUNNER), *words, "--config", msgspec.json.encode(config).decode()]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -25,6 +26,14 @@ class ReplicaRules(msgspec.Struct, frozen=True, kw_only=True):
     stop_step_seconds: float = 1.0  # each of: finish what runs, SIGTERM; SIGKILL needs no patience
     backoff_first_seconds: float = 1.0  # after a failed setup; doubles
     backoff_most_seconds: float = 30.0
+
+
+class Boundaries(msgspec.Struct, frozen=True, kw_only=True):
+    """What of this machine a model is told to keep its hands off, and what is open to its inputs."""
+
+    data: Path | None = None  # the server's folder; only what is a replica's own in it is open
+    secrets: tuple[Path, ...] = ()  # further files that are never given out
+    input_folders: tuple[Path, ...] = ()  # files in them may be named by callers
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,13 +75,27 @@ class Host:
         rules: ReplicaRules | None = None,
         own_log: OwnLog | None = None,
         places: Places | None = None,
+        boundaries: Boundaries | None = None,
     ) -> None:
         self.clock: Final = clock
         self.environ: Final = environ
         self.rules: Final = rules or ReplicaRules()
         self.own_log: Final = own_log or _NobodyReads()
         self.places: Final = places  # None: models run in their own folders
+        self._boundaries = boundaries or Boundaries()
+        self._noticed: set[str] = set()  # versions whose old spellings were logged
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def runner_config(self, version: str) -> dict[str, object]:
+        """What the runner of a replica must know beside its model. Old spellings are told of once for each version."""
+        known, bounds = version in self._noticed, self._boundaries
+        self._noticed.add(version)
+        return {
+            "data": None if bounds.data is None else str(bounds.data),
+            "secrets": [str(path) for path in bounds.secrets],
+            "input_folders": [str(path) for path in bounds.input_folders],
+            "notices": not known,
+        }
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run it beside; it ends at the latest with `close`, or when its owner cancels it."""

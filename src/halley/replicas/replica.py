@@ -96,8 +96,15 @@ class Replica:
         self._ping: tuple[int, float] | None = None  # `ended_well` and the time when it was asked and did not answer
         started = source if device is None else _on_device(source, device)
         self.way: Found | None = None  # until it has said in which it works
-        place = None if host.places is None else host.places.make(started, version)
-        self._child = Child(started, self, environ=host.environ, mode="serve", answered=self._answered, place=place)
+        self._child = Child(
+            started,
+            self,
+            environ=host.environ,
+            mode="serve",
+            answered=self._answered,
+            place=None if host.places is None else host.places.make(started, version),
+            config=host.runner_config(version),
+        )
         self._origin: Final = Origin(model=source.name, version=version, pid=self._child.pid)
         timeout = source.setup_timeout_seconds or host.rules.setup_timeout_seconds
         self._own_tasks = [host.later(timeout, lambda: self._setup_too_long(timeout))]

@@ -160,6 +160,9 @@ def _value(given: Given, kind: Any) -> Any:
             return None
         if kind is Path or kind == Path | None:
             return (given.base / Path(raw).expanduser()).absolute()
+        if kind == tuple[Path, ...]:
+            items = _from_text(given.name, raw, kind) if isinstance(raw, str) else raw
+            return tuple((given.base / Path(item).expanduser()).absolute() for item in items)
         if isinstance(raw, str):
             raw = _from_text(given.name, raw, kind)
         value = msgspec.convert(raw, kind, strict=not isinstance(given.value, str))

@@ -179,6 +179,12 @@ class Egress(Part, frozen=True, kw_only=True):
     max_redirects: Annotated[int, msgspec.Meta(ge=0)] = 3
 
 
+class Inputs(Part, frozen=True, kw_only=True):
+    """What inputs may be beside links."""
+
+    allow_folders: tuple[Path, ...] = ()  # files in them may be named by their path on the server
+
+
 class Retention(Part, frozen=True, kw_only=True):
     """How long finished predictions keep their data, by who made them. A model or a key may say otherwise."""
 
@@ -235,6 +241,7 @@ class Settings(Part, frozen=True, kw_only=True):
     environments: Environments = Environments()
     isolation: Isolation = Isolation()
     egress: Egress = Egress()
+    inputs: Inputs = Inputs()
     retention: Retention = Retention()
     webhooks: Webhooks = Webhooks()
     quirks: Quirks = Quirks()

@@ -142,6 +142,18 @@ class BlobsContract:
         await source.write_bytes(b"else")
         assert await read_all(blobs, info.sha256) == b"made"
 
+    async def test_an_open_file_is_adopted_whatever_its_path_leads_to(self, blobs: Blobs, tmp_path: Path) -> None:
+        source = tmp_path / "made.bin"
+        for take in (False, True):
+            source.unlink(missing_ok=True)
+            source.write_bytes(b"made")
+            opened = os.open(source, os.O_RDONLY)
+            source.unlink()
+            source.symlink_to("/etc/hostname")
+            info = await blobs.adopt(source, take=take, source=opened)
+            os.close(opened)
+            assert await read_all(blobs, info.sha256) == b"made"
+
     async def test_a_taken_file_is_kept_when_its_folder_goes(self, blobs: Blobs, tmp_path: Path) -> None:
         source = anyio.Path(tmp_path / "made.bin")
         await source.write_bytes(b"made" * 500_000)
@@ -193,9 +205,9 @@ class FullBlobs:
         self._check()
         return await self._behind.put(chunks, limit_bytes)
 
-    async def adopt(self, path: Path, *, take: bool = False) -> BlobInfo:
+    async def adopt(self, path: Path, *, take: bool = False, source: int | None = None) -> BlobInfo:
         self._check()
-        return await self._behind.adopt(path, take=take)
+        return await self._behind.adopt(path, take=take, source=source)
 
     def drafts(self) -> Path | None:
         return self._behind.drafts()

@@ -20,16 +20,16 @@ PNG = b"\x89PNG\r\n\x1a\nrest"
 
 
 class Bench:
-    """A keeper, a run folder, a model folder, and a place outside of both."""
+    """A keeper, a run folder, and a place outside."""
 
     def __init__(self, root: Path) -> None:
-        self.run, self.model, self.outside = root / "run", root / "model", root / "outside"
-        for folder in (self.run, self.model, self.outside):
+        self.run, self.outside = root / "run", root / "outside"
+        for folder in (self.run, self.outside):
             folder.mkdir()
         self.blobs = FullBlobs(MemoryBlobs())
         self.ledger = MemoryLedger()
         shelf = Shelf(blobs=self.blobs, ledger=self.ledger)
-        self.keeper = OutputKeeper(shelf=shelf, roots=[self.model], limit_bytes=1000)
+        self.keeper = OutputKeeper(shelf=shelf, limit_bytes=1000)
 
     async def keep(self, value: Any, *pointers: Pointer, first_index: int = 0) -> Kept:
         return await self.keeper.keep(
@@ -102,26 +102,44 @@ async def test_a_copy_of_the_runner_is_taken_and_a_file_of_the_model_is_copied(t
     assert not copied.samefile(run / "b.txt")
 
 
-async def test_a_link_inside_the_folders_is_followed(bench: Bench) -> None:
-    (bench.model / "fixed.png").write_bytes(PNG)
-    (bench.run / "out.png").symlink_to(bench.model / "fixed.png")
-    (bench.run / "again.png").symlink_to("out.png")
-    kept = await bench.keep(str(bench.run / "again.png"), ())
-    assert kept.files[0].name == "again.png"
-    assert kept.files[0].size_bytes == len(PNG)
-
-
-@pytest.mark.parametrize("through", ["file", "folder", "dots"])
-async def test_a_link_that_leads_out_is_refused(bench: Bench, through: str) -> None:
+@pytest.mark.parametrize(
+    "named", ["file", "own", "folder/secret.txt", "sub/up/../outside/secret.txt", "../outside/secret.txt", "", "."]
+)
+async def test_nothing_outside_is_taken_and_no_link_is_followed(bench: Bench, named: str) -> None:
     (bench.outside / "secret.txt").write_bytes(b"secret")
+    (bench.run / "real.txt").write_bytes(b"real")
+    (bench.run / "own").symlink_to(bench.run / "real.txt")
     (bench.run / "file").symlink_to(bench.outside / "secret.txt")
     (bench.run / "folder").symlink_to(bench.outside)
     (bench.run / "sub").mkdir()
     (bench.run / "sub" / "up").symlink_to(bench.outside)
-    named = {"file": "file", "folder": "folder/secret.txt", "dots": "sub/up/../outside/secret.txt"}[through]
-    with pytest.raises(Forbidden, match="leads out"):
-        await bench.keep(named, ())
+    for text in (named, str(bench.run / named)):
+        with pytest.raises((Forbidden, Refused), match="The model returned"):
+            await bench.keep(text, ())
     assert await bench.ledger.unreferenced(10) == []
+
+
+async def test_a_file_without_a_run_folder_is_refused(bench: Bench) -> None:
+    (bench.outside / "a").write_bytes(b"a")
+    value = msgspec.json.encode(str(bench.outside / "a"))
+    with pytest.raises(Forbidden, match="not in the folder of this prediction"):
+        await bench.keeper.keep(prediction_id=ID, first_index=0, value=value, paths=[()], folder=None)
+
+
+async def test_what_was_opened_is_kept_though_another_file_takes_its_name(bench: Bench, monkeypatch: Any) -> None:
+    (bench.outside / "secret.txt").write_bytes(b"secret")
+    named = bench.run / "out.txt"
+    named.write_bytes(b"honest")
+    keep_file = Shelf.keep_file
+
+    async def late(self: Shelf, path: Path, **options: Any) -> Any:
+        named.unlink()
+        named.symlink_to(bench.outside / "secret.txt")
+        return await keep_file(self, path, **options)
+
+    monkeypatch.setattr(Shelf, "keep_file", late)
+    (file,) = (await bench.keep("out.txt", ())).files
+    assert await read_all(bench.blobs, file.sha256) == b"honest"
 
 
 @pytest.mark.parametrize(
@@ -146,7 +164,7 @@ async def test_what_cannot_be_read_as_a_file_is_told_and_never_a_crash(bench: Be
     (bench.run / "sub" / "x").write_bytes(b"x")
     (bench.run / "loop").symlink_to("loop")
     value = msgspec.json.encode("?") if "\udcff" in named else msgspec.json.encode(named)
-    with pytest.raises((Refused, NotFound), match="The model returned"):
+    with pytest.raises((Refused, NotFound, Forbidden), match="The model returned"):
         await bench.keeper.keep(prediction_id=ID, first_index=0, value=value, paths=[()], folder=bench.run)
 
 

@@ -29,8 +29,8 @@ class LateBlobs(MemoryBlobs):
     def _keep(self, data: bytes) -> BlobInfo:
         return super()._keep(data)
 
-    async def adopt(self, path: Path, *, take: bool = False) -> BlobInfo:
-        return await self._late(await super().adopt(path, take=take))
+    async def adopt(self, path: Path, *, take: bool = False, source: int | None = None) -> BlobInfo:
+        return await self._late(await super().adopt(path, take=take, source=source))
 
     async def put(self, chunks: object, limit_bytes: int) -> BlobInfo:
         return await self._late(await super().put(chunks, limit_bytes))  # type: ignore[arg-type]

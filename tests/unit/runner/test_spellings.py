@@ -21,9 +21,10 @@ def replica_log(child):
         (
             "class Predictor(cog.BasePredictor):\n    def predict(self) -> int: return 1\n",
             [
-                "the name Predictor is deprecated",
-                "Predictor.predict() is deprecated",
-                "BasePredictor is deprecated",
+                (
+                    "the name Predictor is deprecated, call the class Runner; Predictor.predict() is deprecated, "
+                    "name it run(); BasePredictor is deprecated, inherit from BaseRunner"
+                )
             ],
         ),
         (
@@ -39,7 +40,12 @@ def replica_log(child):
         ),
         (
             "class Runner: pass\nclass Predictor:\n    def predict(self) -> int: return 1\n",
-            ["the name Predictor is deprecated", "Predictor.predict() is deprecated"],
+            [
+                (
+                    "the name Predictor is deprecated, call the class Runner; Predictor.predict() is deprecated, "
+                    "name it run()"
+                )
+            ],
         ),
         (
             (

@@ -1,7 +1,8 @@
 """Output files: each is put into the prediction's run folder, where nobody writes to it any more.
 
 A model may write the same `/tmp/out.png` for every item it yields, and for the next prediction; the parent
-would find the newer picture under the older name. So a file outside the run folder is copied at once.
+would find the newer picture under the older name. So a file outside the run folder is copied at once. The parent takes
+nothing but what lies in the run folder; which files may come there is settled here, see `allowed`.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import io
 import os
 import pathlib
 import stat
-from os.path import abspath, basename, isfile, join, normpath, realpath
-from typing import Any
+from os.path import abspath, basename, dirname, join, realpath
+from typing import Any, Optional
 
+from .allowed import Opened, look_at, open_file
 from .prediction import Prediction
 
 COPY_BYTES = 2**20
-SYSTEM = ("/proc", "/dev", "/sys")
 
 
 class BadOutput(Exception):
@@ -28,23 +29,18 @@ def is_file_like(value: Any) -> bool:
     return isinstance(value, (pathlib.PurePath, io.IOBase)) or (hasattr(value, "read") and hasattr(value, "name"))
 
 
-def text_of_path(value: Any) -> Any:
-    """Paths as text, everything else as it is."""
-    return str(value) if isinstance(value, pathlib.PurePath) else value
-
-
 def keep(value: Any, prediction: Prediction) -> str:
     """The absolute name of a file in the run folder with this path's or open file's content.
 
     Raises:
-        BadOutput: there is no such file, it is no ordinary file, or its name is not UTF-8.
+        BadOutput: there is no such file, it is no ordinary file or may not be given out, or its name is not UTF-8.
     """
     if isinstance(value, pathlib.PurePath):
         return _keep_path(abspath(str(value)), prediction)
     if not getattr(value, "closed", False) and hasattr(value, "flush"):
         value.flush()
     name = getattr(value, "name", None)
-    if isinstance(name, str) and isfile(name):
+    if isinstance(name, str) and os.path.isfile(name):
         return _keep_path(abspath(name), prediction)
     return _keep_content(value, prediction)
 
@@ -52,47 +48,59 @@ def keep(value: Any, prediction: Prediction) -> str:
 def _keep_path(path: str, prediction: Prediction) -> str:
     try:
         path.encode()
-        found = os.stat(path)
+        opened = open_file(path)
     except UnicodeEncodeError:
         raise BadOutput("the name of output file %s is not UTF-8" % ascii(path)) from None
     except OSError as error:
         raise BadOutput("output file %s cannot be read: %s" % (path, error.strerror)) from None
-    if not stat.S_ISREG(found.st_mode):
-        raise BadOutput("output %s is not a file; return the path of a file" % path)
-    folder = prediction.folder
-    real = realpath(path)
-    # the parent judges links and files of the system by name, which a copy would hide from it
-    if not folder or _is_inside(real, folder) or not _may_be_copied(path, real):
-        prediction.is_read_later = True
-        return path
-    target = _new_place(prediction, basename(path))
-    with open(path, "rb") as source:
-        _copy(source, target)
-    prediction.returned[path] = (found.st_ino, found.st_ctime_ns)
+    try:
+        if not stat.S_ISREG(opened.found.st_mode):
+            raise BadOutput("output %s is not a file; return the path of a file" % path)
+        _check(path, opened, prediction)
+        folder = realpath(_folder(prediction))
+        if opened.real.startswith(folder + os.sep) and opened.real == join(realpath(dirname(path)), basename(path)):
+            return opened.real
+        target = _new_place(prediction, basename(path))
+        with open(opened.descriptor, "rb", closefd=False) as source:
+            _copy(source, target)
+        prediction.returned[path] = (opened.found.st_ino, opened.found.st_ctime_ns)
+    finally:
+        os.close(opened.descriptor)
     return target
-
-
-def _may_be_copied(path: str, real: str) -> bool:
-    if any(_is_inside(real, folder) for folder in SYSTEM):
-        return False
-    own = (os.getcwd(), os.environ.get("TMPDIR", "/tmp"))  # noqa: S108 - only compared
-    return real == normpath(path) or any(_is_inside(real, folder) for folder in own)
-
-
-def _is_inside(real: str, folder: str) -> bool:
-    return real.startswith(realpath(folder) + os.sep)
 
 
 def _keep_content(value: Any, prediction: Prediction) -> str:
     if getattr(value, "closed", False):
         raise BadOutput("an output file is closed and has no name; return a cog.Path")
-    if not prediction.folder:
-        raise BadOutput("an open file without a name was returned, and there is no folder to keep it in")
+    opened = _behind(value)
+    # a pipe, a socket, a file without a name: made by this process, for this output
+    if opened is not None and (stat.S_ISREG(opened.found.st_mode) or not opened.real.startswith(("pipe:", "socket:"))):
+        _check(str(getattr(value, "name", opened.real)), opened, prediction)
+    _folder(prediction)
     if value.seekable():
         value.seek(0)
     target = _new_place(prediction, "output.txt" if isinstance(value, io.TextIOBase) else "output.bin")
     _copy(value, target)
     return target
+
+
+def _behind(value: Any) -> Optional[Opened]:
+    try:
+        return look_at(value.fileno())
+    except (AttributeError, OSError, ValueError):  # it lives in memory
+        return None
+
+
+def _check(named: str, opened: Opened, prediction: Prediction) -> None:
+    reason = prediction.bounds.why_not(opened, prediction.folder, prediction.began)
+    if reason is not None:
+        raise BadOutput("output file %s is not given out: %s" % (named, reason))
+
+
+def _folder(prediction: Prediction) -> str:
+    if not prediction.folder:
+        raise BadOutput("an output file was returned, and there is no folder to keep it in")
+    return prediction.folder
 
 
 def _new_place(prediction: Prediction, name: str) -> str:

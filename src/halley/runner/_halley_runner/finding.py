@@ -78,7 +78,7 @@ def _unnamed(module: Any, file_name: str, notices: List[str]) -> Any:
     # a class that cannot predict (an imported library's `Runner`) steps back where there is another candidate
     for name in [name for name in found if _can_predict(getattr(module, name))] or found:
         if name == "Predictor":
-            notices.append("the name Predictor is deprecated; call the class Runner")
+            notices.append("the name Predictor is deprecated, call the class Runner")
         elif name == "Runner" and "Predictor" in found:
             notices.append("both Runner and Predictor are defined; Runner is used")
         return getattr(module, name)

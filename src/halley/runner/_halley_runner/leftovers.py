@@ -34,8 +34,6 @@ class Leftovers:
 
     def end(self, prediction: Prediction, running: Iterable[Prediction]) -> None:
         """It is over, and what it returned has been copied; `running` are the others."""
-        if prediction.is_read_later:
-            return  # the next end finds it
         for path, stamp in prediction.returned.items():
             is_its_own = path.startswith(self._own) and stamp[1] >= prediction.began - COARSE_NS
             if is_its_own and stamp_of(path) == stamp:

@@ -13,6 +13,7 @@ from typing import Any, Optional, Tuple
 import cog.scope
 
 from . import descriptors, faults, streams
+from .allowed import Bounds
 from .control import Control
 from .faults import one_line, user_traceback
 from .finding import load, load_trainer
@@ -57,6 +58,7 @@ class Replica:
         self._data = data
         self._config = config
         self._place = place
+        self._bounds = _bounds(config, place)
         self._journal = Journal(data, pipe, Slate(slate))
         self._guard = Guard()
         self._control = Control(control, data, self._guard.ask)
@@ -104,7 +106,8 @@ class Replica:
             self._tell_failure("setup_failed", error)
             return EXIT_SETUP_FAILED
         # after setup, so that they do not stand in the way of what a failing one printed
-        for text in [*predictor.notices, *predictor.warnings]:
+        notices = ["; ".join(predictor.notices)] if predictor.notices and self._config.get("notices", True) else []
+        for text in [*notices, *predictor.warnings]:
             self._journal.log("warning: %s\n" % text)
         self._serve(predictor, handler)
         return EXIT_OK
@@ -144,6 +147,7 @@ class Replica:
         handler, setup, healthcheck = predictor.make()
         if setup is not None:
             self._await(setup(**_setup_arguments(setup, self._config["folder"])))
+        self._bounds.setup_ended()
         self._control.health = Health(healthcheck, self._loop, self._config["folder"])
         return handler
 
@@ -171,7 +175,7 @@ class Replica:
             leftovers=Leftovers(self._place) if own else None,
             meetings=Meetings(self._place, self._config["place"].get("meetings")) if own else None,
         )
-        inbox, inputs = Inbox(self._data), Inputs(predictor)
+        inbox, inputs = Inbox(self._data), Inputs(predictor, self._bounds)
         self._control.serving = self.has_served = True
         if predictor.is_async:
             from .serve_async import AsyncServer
@@ -260,6 +264,20 @@ def _prepare_imports(cog_folder: str, folder: str) -> None:
     inherited = os.environ.get("PYTHONPATH")
     os.environ.setdefault("PYTHONUNBUFFERED", "1")  # a killed pool worker would take its last prints along
     os.environ["PYTHONPATH"] = cog_folder + (os.pathsep + inherited if inherited else "")
+
+
+def _bounds(config: Frame, place: Place) -> Bounds:
+    wanted = config.get("place") or {}
+    private = wanted.get("private") or () if place.way == "isolated" else ()
+    packages = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
+    return Bounds(
+        source=config.get("origin") or config["folder"],
+        own=(place.folder, place.own, os.getcwd(), os.environ.get("TMPDIR"), wanted.get("layer"), *private, *packages),
+        shared=wanted.get("keep") or (),
+        data=config.get("data"),
+        secrets=tuple(config.get("secrets") or ()),
+        input_folders=tuple(config.get("input_folders") or ()),
+    )
 
 
 def _described(predictor: Predictor, trainer: Optional[Predictor]) -> str:

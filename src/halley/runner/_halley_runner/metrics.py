@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Optional
 
@@ -13,6 +14,7 @@ from .prediction import Prediction
 MODES = ("replace", "incr", "append")
 NAME_LIMIT_CHARS = 128
 NAME_LIMIT_PARTS = 4
+DEPTH_LIMIT = 64
 _PART = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 
 
@@ -36,10 +38,7 @@ def report(journal: Journal, prediction: Prediction, name: str, value: Any, mode
         raise TypeError("metric %s: only a number can be added up, not %s" % (name, type(value).__name__))
     if hasattr(value, "item") and kind == "number":
         value = value.item()
-    try:
-        text = to_json(value)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise TypeError("metric %s: %s" % (name, error)) from None
+    text = _json(name, value, mode)
     unfit = fault(text)
     if unfit is not None:
         raise TypeError("metric %s %s" % (name, unfit))
@@ -50,17 +49,40 @@ def report(journal: Journal, prediction: Prediction, name: str, value: Any, mode
         journal.emit(prediction, "metric", ',"name":%s,"value":%s,"mode":"%s"' % (to_json(name), text, mode))
 
 
+def _json(name: str, value: Any, mode: str) -> str:
+    """JSON text of the value. NaN and infinity, which JSON cannot say, become null, as in Cog; added up, nothing."""
+    try:
+        return to_json(value)
+    except (TypeError, ValueError, RecursionError):
+        pass
+    try:
+        return to_json(0 if mode == "incr" else _finite(value, 0))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError("metric %s: %s" % (name, error)) from None
+
+
+def _finite(value: Any, depth: int) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if depth < DEPTH_LIMIT and isinstance(value, dict):
+        return {key: _finite(item, depth + 1) for key, item in value.items()}
+    if depth < DEPTH_LIMIT and isinstance(value, (list, tuple)):
+        return [_finite(item, depth + 1) for item in value]
+    return value
+
+
 def _check_name(name: str) -> None:
     if not isinstance(name, str):
         raise TypeError("a metric's name is text, not %r" % (name,))
     parts = name.split(".")
     fits = len(name) <= NAME_LIMIT_CHARS and len(parts) <= NAME_LIMIT_PARTS
-    if not fits or "__" in name or not all(_PART.match(part) for part in parts):
+    if not fits or "__" in name or not all(_PART.match(part) and part[-1] != "_" for part in parts):
         raise ValueError(
-            "metric name %r: up to %d parts joined by dots and %d characters; a part begins with a letter, holds "
-            "letters, digits and single underscores" % (name, NAME_LIMIT_PARTS, NAME_LIMIT_CHARS)
+            "metric name %r: up to %d parts joined by dots and %d characters; a part begins with a letter, ends with a "
+            "letter or digit, and holds letters, digits and single underscores"
+            % (name, NAME_LIMIT_PARTS, NAME_LIMIT_CHARS)
         )
-    if name == "predict_time" or parts[0] == "cog":
+    if name == "predict_time" or name.startswith("cog."):
         raise ValueError("metric name %r is measured by the server itself; take another" % name)
 
 

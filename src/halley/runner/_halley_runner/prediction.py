@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from time import time_ns as _time_ns
 from typing import Any, Dict, List, Optional, Tuple
 
+from .allowed import Bounds
 from .frames import Frame, to_json
 
 WORK = ("predict", "train")
@@ -17,6 +18,7 @@ class Prediction:
 
     __slots__ = (
         "began",
+        "bounds",
         "canceled",
         "context",
         "ended",
@@ -24,12 +26,13 @@ class Prediction:
         "folder",
         "has_begun",
         "id",
-        "is_read_later",
+        "input",
         "items",
         "key",
         "kinds",
         "left",
         "n",
+        "paths",
         "returned",
         "said",
         "size",
@@ -37,8 +40,12 @@ class Prediction:
         "texts",
     )
 
-    def __init__(self, frame: Optional[Frame] = None) -> None:
+    def __init__(self, frame: Optional[Frame] = None, bounds: Optional[Bounds] = None) -> None:
         frame = frame or {}
+        self.bounds: Any = bounds
+        self.input: Dict[str, Any] = frame.get("input") or {}
+        self.paths: List[List[Any]] = frame.get("paths") or []
+        """Where in the input the path of a file stands that was brought here for this prediction."""
         self.id: Optional[str] = frame.get("id")
         self.key = to_json(self.id)
         self.folder: str = frame.get("folder") or ""
@@ -53,8 +60,6 @@ class Prediction:
         self.files = 0
         self.began = _time_ns()
         """On the wall, as the times of files are; in ns."""
-        self.is_read_later = False
-        """Whether a file that it returned was not copied: the parent looks at it after the end."""
         self.returned: Dict[str, Tuple[int, int]] = {}
         """Files that were copied because it returned them, each with its inode and time of change."""
         self.items = 0

@@ -8,7 +8,8 @@ from typing import Any, Callable, Dict, List, Optional
 import cog
 from cog.input import MISSING, FieldInfo
 
-from .shapes import Shape, hints_of, holds_file, iterated, literal, shape_of
+from .hints import hints_of
+from .shapes import Shape, as_input, holds_file, iterated, literal, shape_of
 
 FUNCTION_NAMES = ("run", "predict")
 
@@ -95,11 +96,11 @@ class Predictor:
     def _notice_old_names(self) -> None:
         name = self.target.__name__
         if self.handler_name == "predict":
-            self.notices.append("%s.predict() is deprecated; name it run()" % name)
+            self.notices.append("%s.predict() is deprecated, name it run()" % name)
         elif own_method(self.target, ("predict",)) is not None:
             self._warn("%s has both run() and predict(); run() is used" % name)
         if issubclass(self.target, cog.BasePredictor):
-            self.notices.append("BasePredictor is deprecated; inherit from BaseRunner")
+            self.notices.append("BasePredictor is deprecated, inherit from BaseRunner")
 
     def _find_parameters(self, hints: Dict[str, Any]) -> List[Parameter]:
         found = []
@@ -128,8 +129,8 @@ class Predictor:
             info = FieldInfo(MISSING if info is inspect.Parameter.empty else info)
         if parameter.annotation is inspect.Parameter.empty:
             self._warn("input %s has no type; any JSON value is taken" % name)
-        shape = shape_of(
-            hints.get(name, inspect.Parameter.empty), lambda text: self._warn("input %s: %s" % (name, text))
+        shape = as_input(
+            shape_of(hints.get(name, inspect.Parameter.empty), lambda text: self._warn("input %s: %s" % (name, text)))
         )
         if info.choices is not None:
             shape = _with_choices(shape, info.choices)
@@ -169,9 +170,9 @@ class Predictor:
 def _with_choices(shape: Shape, choices: List[Any]) -> Shape:
     values = [getattr(choice, "value", choice) for choice in choices]
     if shape.kind == "array":
-        shape.item = literal(values)
+        shape.item = literal(values, cog.Path if shape.item is not None and shape.item.kind == "path" else None)
         return shape
-    chosen = literal(values, shape.python)
+    chosen = literal(values, cog.Path if shape.kind == "path" else shape.python)
     chosen.nullable = chosen.nullable or shape.nullable
     return chosen
 

@@ -12,10 +12,9 @@ from typing import Any, Dict, List, Optional
 import cog
 from cog.input import MISSING, FieldInfo
 
-from .files import text_of_path
 from .frames import to_json
 from .predictor import Parameter, Predictor
-from .shapes import Shape
+from .shapes import Shape, text_of_path
 
 Schema = Dict[str, Any]
 
@@ -94,6 +93,7 @@ def _bare(shape: Shape, components: Schema, name: str) -> Schema:
     if kind == "secret":
         return {"type": "string", "format": "password", "writeOnly": True, "x-cog-secret": True}
     if kind == "array":
+        # the elements of a named tuple differ, which OpenAPI 3.0 has no words for
         listed: Schema = {"type": "array", "items": _schema(shape.item, components, name) if shape.item else {}}
         return listed if shape.length is None else {**listed, "minItems": shape.length, "maxItems": shape.length}
     if kind == "object":
@@ -130,8 +130,11 @@ def _model(shape: Shape, components: Schema) -> Schema:
         properties[name] = _schema(member, components, "%s_%s" % (shape.title, name))
         properties[name].setdefault("title", _words(name))
     schema: Schema = {"type": "object", "title": shape.title, "properties": properties}
-    # an Optional member may be left out, default or not, as an Optional input may
-    required = [name for name, (member, is_required) in shape.members.items() if is_required and not member.nullable]
+    # an Optional member may be left out, default or not, as an Optional input may; a TypedDict says itself what may
+    strict = shape.python is dict
+    required = [
+        name for name, (member, is_required) in shape.members.items() if is_required and (strict or not member.nullable)
+    ]
     if required:
         schema["required"] = required
     return schema

@@ -82,7 +82,7 @@ class AsyncServer:
                 self._begin(frame)
 
     def _begin(self, frame: Frame) -> None:
-        prediction = Prediction(frame)
+        prediction = Prediction(frame, self._inputs.bounds)
         prediction.canceled = self._early.take(frame["id"])
         self._journal.begin(prediction)
         self._running[frame["id"]] = prediction
@@ -103,7 +103,7 @@ class AsyncServer:
         current.set(prediction)
         started = perf_counter()
         try:
-            arguments = self._inputs.arguments(frame, self._journal.log)
+            arguments = self._inputs.arguments(prediction, self._journal.log)
             value, paths = await self._call(prediction, arguments)
             if prediction.canceled:  # the model swallowed it
                 self._endings.canceled(prediction, started)

@@ -46,13 +46,13 @@ class SyncServer:
                 self._predict(frame)
 
     def _predict(self, frame: Frame) -> None:
-        prediction = Prediction(frame)
+        prediction = Prediction(frame, self._inputs.bounds)
         self._journal.begin(prediction)
         token = current.set(prediction)
         self._guard.begin(frame["id"])
         started = perf_counter()
         try:
-            arguments = self._inputs.arguments(frame, self._journal.log)
+            arguments = self._inputs.arguments(prediction, self._journal.log)
             if self._streams:
                 self._run_in_pieces(prediction, arguments)
                 value, paths = "null", "[]"

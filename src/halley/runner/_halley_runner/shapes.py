@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import collections
 import collections.abc
-import dataclasses
 import enum
 import inspect
 import io
+import os
 import pathlib
-import sys
 import typing
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import cog
+
+from .fields import Field, fields_of, is_named_tuple, root_of
+from .hints import hints_of
 
 PLAIN: Dict[Any, str] = {str: "string", int: "integer", float: "number", bool: "boolean"}
 DEPTH_LIMIT = 8  # a class that contains itself has no finite schema without references
@@ -25,8 +28,20 @@ ITERATORS = (
     collections.abc.AsyncIterable,
     collections.abc.AsyncGenerator,
 )
-COLLECTED = (tuple, set, frozenset)
+COLLECTED = (tuple, set, frozenset, collections.deque)
 """What an input's list is turned into, where the annotation says so."""
+LISTS = (
+    collections.deque,
+    collections.abc.Collection,
+    collections.abc.Iterable,
+    collections.abc.Iterator,
+    collections.abc.Generator,
+    collections.abc.Sequence,
+    collections.abc.MutableSequence,
+    collections.abc.Set,
+    collections.abc.MutableSet,
+)
+"""What else is a list in JSON."""
 CONCATENATED = (cog.ConcatenateIterator, cog.AsyncConcatenateIterator)
 
 Warn = Callable[[str], None]
@@ -45,6 +60,7 @@ class Shape:
         self.item: Optional[Shape] = None
         """The element of an array or the value of an object; None means any."""
         self.parts: List[Shape] = []
+        """What a union may be; of an array, its elements one by one."""
         self.options: List[Any] = []
         """The values of a choice, as JSON."""
         self.python: Any = None
@@ -54,6 +70,10 @@ class Shape:
         self.title = ""
         self.members: Dict[str, Tuple[Shape, bool]] = {}
         """Of a model: each member's shape, and whether it is required."""
+        self.fields: List[Field] = []
+        """Of a model: the same as its class has them."""
+        self.root: Any = None
+        """The class of pydantic that stands for a bare value of this shape."""
         vars(self).update(members)
 
 
@@ -89,8 +109,13 @@ def holds_file(shape: Shape) -> bool:
 
 def literal(values: List[Any], python: Any = None, title: str = "") -> Shape:
     """One of these values, with None standing for "may be null"."""
-    options = [value for value in values if value is not None]
+    options = [text_of_path(value) for value in values if value is not None]
     return Shape("choice", options=options, nullable=len(options) < len(values), python=python, title=title)
+
+
+def text_of_path(value: Any) -> Any:
+    """Paths as text, everything else as it is."""
+    return str(value) if isinstance(value, pathlib.PurePath) else value
 
 
 def iterated(annotation: Any) -> Optional[Tuple[Any, bool]]:
@@ -122,7 +147,9 @@ def _generic(annotation: Any, origin: Any, arguments: Tuple[Any, ...], warn: War
         return Shape("array", item=_tuple_item(arguments, warn, depth), python=tuple, length=length)
     if issubclass(origin, collections.abc.Mapping):
         return Shape("object", item=shape_of(arguments[1], warn, depth + 1) if len(arguments) == 2 else None)
-    if issubclass(origin, (collections.abc.Sequence, collections.abc.Set)) or origin is collections.abc.Collection:
+    if origin is os.PathLike or issubclass(origin, typing.IO):
+        return Shape("path" if origin is os.PathLike else "file")
+    if issubclass(origin, (collections.abc.Sequence, collections.abc.Set)) or origin in LISTS:
         item = shape_of(arguments[0], warn, depth + 1) if arguments else None
         return Shape("array", item=item, python=origin if origin in COLLECTED else None)
     return shape_of(origin, warn, depth + 1)  # a model's own generic class
@@ -163,11 +190,11 @@ def _tuple_item(arguments: Tuple[Any, ...], warn: Warn, depth: int) -> Optional[
 def _class(cls: type, warn: Warn, depth: int) -> Optional[Shape]:
     if issubclass(cls, enum.Enum):
         return literal([member.value for member in cls], cls, cls.__name__)
-    if issubclass(cls, pathlib.PurePath):
+    if issubclass(cls, pathlib.PurePath) or cls is os.PathLike:
         return Shape("path")
     if issubclass(cls, cog.Secret):
         return Shape("secret")
-    if issubclass(cls, io.IOBase):
+    if issubclass(cls, (io.IOBase, typing.IO)):
         return Shape("file")
     if issubclass(cls, dict) or cls is collections.abc.Mapping:
         return _typed_dict(cls, warn, depth) if hasattr(cls, "__total__") else Shape("object")
@@ -176,76 +203,71 @@ def _class(cls: type, warn: Warn, depth: int) -> Optional[Shape]:
     for base, kind in PLAIN.items():
         if issubclass(cls, base):
             return Shape(kind)
-    if dataclasses.is_dataclass(cls) or _pydantic_fields(cls) is not None:
-        return _model(cls, warn, depth)
-    return None
+    if cls in LISTS:
+        return Shape("array", python=cls if cls in COLLECTED else None)
+    fields = fields_of(cls, warn)
+    return None if fields is None else _model(cls, fields, warn, depth)
 
 
 def _typed_dict(cls: Any, warn: Warn, depth: int) -> Shape:
-    """Just an object, as in Cog, unless it holds files: then whoever brings them must know where they are."""
     required = getattr(cls, "__required_keys__", cls.__annotations__ if cls.__total__ else ())
     hints = hints_of(cls, warn)
     members = {name: (shape_of(hint, warn, depth + 1), name in required) for name, hint in hints.items()}
-    if not any(holds_file(shape) for shape, _ in members.values()):
-        return Shape("object")
     return Shape("model", members=members, title=cls.__name__, python=dict)
 
 
-def _model(cls: Any, warn: Warn, depth: int) -> Shape:
-    fields = _pydantic_fields(cls)
-    if fields is not None:
-        required = {name: _pydantic_required(field) for name, field in fields.items()}
+def as_input(shape: Shape) -> Shape:
+    """The same for an input: there a TypedDict is just an object, as in Cog, unless it holds files: then whoever brings
+    them must know where they are.
+    """
+    if shape.kind == "model" and shape.python is dict and not holds_file(shape):
+        return Shape("object", nullable=shape.nullable)
+    shape.item = shape.item and as_input(shape.item)
+    shape.parts = [as_input(part) for part in shape.parts]
+    loose = shape.python is dict
+    shape.members = {
+        name: (as_input(member), required and not (loose and member.nullable))
+        for name, (member, required) in shape.members.items()
+    }
+    return shape
+
+
+def _model(cls: Any, fields: List[Field], warn: Warn, depth: int) -> Shape:
+    root = root_of(cls)
+    if root is not None:
+        shape = shape_of(fields[0].annotation, warn, depth + 1)
+        return Shape(**{**vars(shape), "root": cls, "fields": fields})
+    shape = Shape("model", title=cls.__name__, python=cls, fields=fields)
+    for field in fields:
+        member = shape_of(field.annotation, warn, depth + 1)
+        for steps in field.names:
+            if steps:
+                _put(shape, steps, member, required=field.required and len(field.names) == 1)
+    if is_named_tuple(cls):  # in JSON also a list
+        listed = Shape("array", parts=[member for member, _ in shape.members.values()], python=cls)
+        return Shape("union", parts=[shape, listed], python=cls)
+    return shape
+
+
+def _put(shape: Shape, steps: Any, member: Shape, *, required: bool) -> None:
+    """Enter a member, which may lie deeper down; then what is around it is made up."""
+    first, rest = steps[0], steps[1:]
+    if not rest:
+        shape.members[str(first)] = (member, required)
+        return
+    around = shape.members.get(str(first), (None, False))[0]
+    if isinstance(rest[0], int):
+        item = member if len(rest) == 1 else Shape("model")
+        if len(rest) > 1:
+            _put(item, rest[1:], member, required=False)
+        before = around.item if around is not None and around.kind == "array" else None
+        if before is not None and before.kind != item.kind:
+            item = Shape("any")
+        around = Shape("array", item=item)
     else:
-        missing = dataclasses.MISSING
-        required = {
-            field.name: field.default is missing and field.default_factory is missing
-            for field in dataclasses.fields(cls)
-        }
-    hints = hints_of(cls, warn)
-    members = {}
-    for name, is_required in required.items():
-        shape = shape_of(hints.get(name, Any), warn, depth + 1)
-        members[name] = (shape, is_required)
-    return Shape("model", members=members, title=cls.__name__, python=cls)
-
-
-def _pydantic_fields(cls: type) -> Optional[Dict[str, Any]]:
-    if not any(base.__module__.split(".")[0] == "pydantic" for base in cls.__mro__):
-        return None
-    return (
-        cls.__dict__.get("__pydantic_fields__") or getattr(cls, "model_fields", None) or getattr(cls, "__fields__", {})
-    )
-
-
-def _pydantic_required(field: Any) -> bool:
-    ask = getattr(field, "is_required", None)  # pydantic 2; 1 has a plain attribute
-    return bool(ask()) if ask is not None else bool(getattr(field, "required", False))
-
-
-def hints_of(thing: Any, warn: Warn) -> Dict[str, Any]:
-    """Annotations with names resolved. One that cannot be resolved is left out, with a warning."""
-    try:
-        # 3.8 has neither the argument nor, in typing, the `Annotated` that it is about
-        extras: Dict[str, Any] = {"include_extras": True} if sys.version_info >= (3, 9) else {}
-        return typing.get_type_hints(thing, **extras)
-    except Exception:  # one bad name must not cost the others
-        pass
-    found: Dict[str, Any] = {}
-    for name, annotation in getattr(inspect.unwrap(thing), "__annotations__", {}).items():
-        try:
-            found[name] = _evaluate(thing, annotation)
-        except Exception as error:
-            warn("annotation of %s cannot be read here (%s); any JSON value is taken" % (name, error))
-    return found
-
-
-def _evaluate(thing: Any, annotation: Any) -> Any:
-    if not isinstance(annotation, str):
-        return annotation
-    plain = inspect.unwrap(thing)
-    module = inspect.getmodule(plain)
-    names = getattr(plain, "__globals__", None) or (vars(module) if module else {})
-    return eval(annotation, dict(names))  # noqa: S307 - the model's own annotation, which Python would evaluate too
+        around = around if around is not None and around.kind == "model" else Shape("model", title=str(first))
+        _put(around, rest, member, required=False)
+    shape.members[str(first)] = (around, False)
 
 
 def _hashable(thing: Any) -> bool:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import importlib
 import io
 import pathlib
+import threading
 from typing import Any, AsyncIterator, Iterator, Optional, TypeVar
 
 Item = TypeVar("Item")
+
+converting = threading.local()
+"""While the runner converts an input in this thread, `admits` says which text of the caller's may become a path."""
 
 
 class Path(type(pathlib.Path())):  # type: ignore[misc]  # the concrete class of this system
@@ -17,7 +21,14 @@ class Path(type(pathlib.Path())):  # type: ignore[misc]  # the concrete class of
 
     @classmethod
     def validate(cls, value: Any) -> Path:
-        """Text or any other path as one of this class."""
+        """Text or any other path as one of this class.
+
+        Raises:
+            ValueError: an input is being converted, and this text is no file that was sent with it.
+        """
+        admits = getattr(converting, "admits", None)
+        if admits is not None and isinstance(value, str) and not admits(value):
+            raise ValueError("not a file that was sent with the input")
         return value if isinstance(value, cls) else cls(value)
 
     @classmethod
@@ -87,3 +98,7 @@ class ConcatenateIterator(Iterator[Item]):
 
 class AsyncConcatenateIterator(AsyncIterator[Item]):
     """The async twin of `ConcatenateIterator`."""
+
+
+def __getattr__(name: str) -> Any:
+    return importlib.import_module("cog.retired").retired(name)

@@ -1,0 +1,147 @@
+"""Looks for paths and open files in a value: in containers, in classes of data, in the model's own objects.
+
+What a library made is looked at but not into: a logger, a lock or a network hang on half of the process.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import enum
+import io
+import itertools
+import pathlib
+import sys
+import types
+from typing import Any, Dict, Iterator, List, Tuple, Union
+
+from .fields import is_named_tuple, is_pydantic
+
+OBJECTS_LIMIT = 1_000_000
+ITEMS_LIMIT = 100_000  # of an iterator that has to be drawn to be looked at
+
+_PLAIN = (str, int, float, bool, bytes, type(None))
+_LISTS = (list, tuple, set, frozenset, collections.deque)
+_CLOSED = (
+    enum.Enum,
+    type,
+    types.ModuleType,
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.MethodType,
+)
+
+
+class TooMuch(ValueError):
+    """A value of the model's own is larger than anything that is looked through."""
+
+
+def paths_in(value: Any, *, exhaust: bool = True) -> Iterator[Union[pathlib.PurePath, str]]:
+    """Each path, and the name of each open file. An iterator is drawn, and put back as one over the same items.
+
+    Raises:
+        TooMuch: it has no end that can be reached.
+    """
+    seen: Dict[int, Any] = {}  # the objects too, so that no number is used twice
+    left: List[Tuple[Any, bool]] = [(value, True)]
+    while left:
+        item, goes_on = left.pop()
+        if type(item) in _PLAIN or isinstance(item, _CLOSED) or id(item) in seen:
+            continue
+        seen[id(item)] = item
+        if len(seen) > OBJECTS_LIMIT:
+            raise TooMuch("it holds more than %d objects" % OBJECTS_LIMIT)
+        if isinstance(item, pathlib.PurePath):
+            yield item
+        elif isinstance(item, io.IOBase):
+            name = getattr(item, "name", None)
+            if isinstance(name, str):
+                yield name
+        elif isinstance(item, _Drawn):
+            left.append((item.items, goes_on))
+        elif isinstance(item, (dict, collections.UserDict, types.MappingProxyType)):
+            if exhaust and isinstance(item, dict):
+                _draw(item, list(item.items()))
+            left.extend((part, goes_on) for pair in list(item.items()) for part in pair if type(part) not in _PLAIN)
+        elif isinstance(item, _LISTS):
+            if exhaust and isinstance(item, (list, collections.deque)):
+                _draw(item, list(enumerate(item)))
+            left.extend((part, goes_on) for part in item if type(part) not in _PLAIN)
+        if not goes_on or isinstance(item, (pathlib.PurePath, io.IOBase, _Drawn)):
+            continue
+        held = _attributes(item, exhaust=exhaust)
+        deeper = _is_data(type(item))
+        left.extend((part, deeper) for part in held)
+
+
+def _draw(holder: Any, items: List[Tuple[Any, Any]]) -> None:
+    """Put in the place of each iterator one over a list, which can be looked at."""
+    for key, item in items:
+        if hasattr(item, "__next__") and not isinstance(item, (io.IOBase, _Drawn)):
+            drawn = list(itertools.islice(item, ITEMS_LIMIT + 1))
+            if len(drawn) > ITEMS_LIMIT:
+                raise TooMuch("an iterator gives more than %d items" % ITEMS_LIMIT)
+            holder[key] = _Drawn(drawn)
+
+
+class _Drawn:
+    """An iterator over what another gave."""
+
+    def __init__(self, items: List[Any]) -> None:
+        self.items = items
+        self._rest = iter(items)
+
+    def __iter__(self) -> _Drawn:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._rest)
+
+
+def _attributes(item: Any, *, exhaust: bool) -> List[Any]:
+    found: List[Any] = []
+    members = getattr(item, "__dict__", None)
+    if isinstance(members, dict):
+        if exhaust and _is_data(type(item)):
+            _draw(members, list(members.items()))
+        found.extend(part for part in members.values() if type(part) not in _PLAIN)
+    for cls in type(item).__mro__:
+        slots = cls.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else tuple(slots):
+            if name not in ("__dict__", "__weakref__"):
+                try:
+                    found.append(
+                        getattr(item, name if not _is_private(name) else "_%s%s" % (cls.__name__.lstrip("_"), name))
+                    )
+                except AttributeError:
+                    continue
+    return found
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("__") and not name.endswith("__")
+
+
+_known: Dict[type, bool] = {}
+
+
+def _is_data(cls: type) -> bool:
+    """Whether objects of this class are looked into: classes of data, and what the model defines itself."""
+    if cls not in _known:
+        _known[cls] = (
+            dataclasses.is_dataclass(cls)
+            or is_named_tuple(cls)
+            or is_pydantic(cls)
+            or cls.__module__.split(".")[0] in ("pydantic", "pydantic_core")
+            or not _is_of_library(cls)
+        )
+    return _known[cls]
+
+
+def _is_of_library(cls: type) -> bool:
+    module = sys.modules.get(cls.__module__)
+    file = getattr(module, "__file__", None)
+    if not file:
+        return module is not None and cls.__module__ != "__main__"
+    standard = pathlib.__file__[: -len("pathlib.py")]
+    return "site-packages" in file or "dist-packages" in file or file.startswith(standard)

@@ -1,0 +1,42 @@
+"""`Input(regex=...)`, as Python reads it.
+
+The server tries patterns too, before a prediction is made, but on an engine in which every pattern takes linear time:
+it knows no looking around, no back references and no end of the text. So what it cannot say is said here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Optional
+
+LENGTH_LIMIT_CHARS = 100_000
+_ONLY_HERE = re.compile(r"\(\?(?:[=!(>]|<[=!]|P=)|\\[1-9AZ]")
+
+
+class Pattern:
+    """A compiled one."""
+
+    def __init__(self, text: str, compiled: Any) -> None:
+        self._text = text
+        self._compiled = compiled
+        self._is_only_here = _ONLY_HERE.search(text) is not None
+
+    @classmethod
+    def of(cls, text: Optional[str]) -> Optional[Pattern]:
+        """None where there is none, or where only the server can read it."""
+        try:
+            return None if text is None else cls(text, re.compile(text))
+        except (re.error, TypeError, RecursionError):
+            return None
+
+    def fault(self, value: Any) -> Optional[str]:
+        """What is wrong with a value; None for a fitting one, and for what is no text."""
+        if not isinstance(value, str):
+            return None
+        if len(value) > LENGTH_LIMIT_CHARS:
+            # this engine may take longer than anybody waits
+            limit = "is longer than %d characters, the most that a pattern is tried on" % LENGTH_LIMIT_CHARS
+            return limit if self._is_only_here else None
+        if self._compiled.search(value) is None:
+            return "does not match the pattern %s" % self._text
+        return None

@@ -1,0 +1,1 @@
+"""Where older Cog kept what models import beside `cog` itself. The server is Halley."""
