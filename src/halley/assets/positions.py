@@ -66,7 +66,11 @@ def places(where: Place, value: Any, at: Pointer = ()) -> Iterator[tuple[Pointer
 
 def is_link(text: str) -> bool:
     """Whether text that may be text is a link all the same: one word that begins as one."""
-    return _LINK.match(text) is not None and len(text.split(maxsplit=1)) == 1
+    begins = _LINK.match(text)
+    if begins is None:
+        return False
+    # some programs break the lines of base64
+    return begins.group().lower().endswith(";base64,") or len(text.split(maxsplit=1)) == 1
 
 
 def replaced(value: Any, pointer: Pointer, new: Any) -> Any:

@@ -49,6 +49,7 @@ def test_a_file_elsewhere_counts_from_the_change_of_its_status(start, write_mode
     time.sleep(0.05)
     child = start("predict.py", folder=write_model(OUTPUT))
     assert "it was there before this prediction" in child.predict(name=str(elsewhere)).error
+    time.sleep(0.05)
     os.utime(elsewhere, (0, 0))  # its status changes, and then its times are of 1970
     time.sleep(0.05)
     assert "it was there before this prediction" in child.predict(name=str(elsewhere)).error
