@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.world import World, schema
+from api.world import World, schema, settled
 from halley.models.records import Model, Version
 from halley.settings import Limits
 
@@ -155,3 +155,17 @@ async def test_metadata_of_a_form_is_as_deep_as_json_may_be(world: World) -> Non
     reply = await world.post("/v1/files", **upload(("metadata" + "[a]" * 64, b"x")))
     assert reply.status == 201
     assert (await world.get("/v1/files")).status == 200
+
+
+@pytest.mark.anyio
+async def test_a_large_input_is_not_kept_while_somebody_waits_and_is_in_the_answer(world: World) -> None:
+    given = {"version": "acme/free", "input": {"a": "x" * 200_000}}
+    asked = asyncio.ensure_future(world.post("/v1/predictions", given, headers={"Prefer": "wait=5"}))
+    await settled()
+    world.api.parts.holds.release_all()
+    world.api.parts.waiters.release_all()
+    reply = await asked
+    assert reply.status == 202
+    assert reply.json()["input"] == given["input"]
+    assert reply.json()["status"] == "starting"
+    assert world.api.parts.bodies.held_bytes == 0

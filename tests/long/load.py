@@ -13,6 +13,8 @@ from e2e.process import ADMIN_KEY, Halley
 from fault.shapes import CREATED, SHAPES, Target, is_right, target_file
 
 HERE: Final = Path(__file__).parent.parent / "fault"
+KEYS: Final = 6
+MEMORY: Final = {"MALLOC_MMAP_THRESHOLD_": "1048576"}  # as `halley serve` starts itself
 CONFIG: Final = f"""
 [server]
 access_log = false
@@ -83,13 +85,25 @@ def one_at_a_time(target: Target, notes: Path) -> int:
     return wrong
 
 
+def more_keys(target: Target) -> list[Target]:
+    """The same server for others: one key may not fill the budget of all."""
+    keys = [target]
+    for number in range(KEYS - 1):
+        body = json.dumps({"name": f"load {number}", "scopes": ["read", "write"]}).encode()
+        status, answer = target.request("POST", "/v1/keys", body)
+        assert status == 201, answer
+        keys.append(Target(target.port, json.loads(answer)["token"], seconds=target.seconds))
+    return keys
+
+
 def all_together(target: Target, notes: Path, seconds: float) -> tuple[int, dict[str, Any]]:
     noted(notes, reset=True)
+    keys = more_keys(target)
     end = time.monotonic() + seconds
     wrong: list[tuple[str, int]] = []
     counts: dict[int, int] = {}
 
-    def repeat(shape: Any) -> None:
+    def repeat(shape: Any, target: Target) -> None:
         while time.monotonic() < end:
             try:
                 status = shape(target)
@@ -99,7 +113,10 @@ def all_together(target: Target, notes: Path, seconds: float) -> tuple[int, dict
             if not is_right(shape.__name__, status, crowded=True):
                 wrong.append((shape.__name__, status))
 
-    threads = [threading.Thread(target=repeat, args=(shape,), daemon=True) for shape in SHAPES]
+    threads = [
+        threading.Thread(target=repeat, args=(shape, keys[number % KEYS]), daemon=True)
+        for number, shape in enumerate(SHAPES)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -119,7 +136,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         home, notes = Path(folder), Path(folder) / "heartbeat"
         command = (sys.executable, str(HERE / "heartbeat.py"), str(notes))
-        with Halley(home, config=CONFIG, command=command) as server:
+        with Halley(home, config=CONFIG, command=command, environment=MEMORY) as server:
             target = Target(server.port, ADMIN_KEY, seconds=120.0)
             target_file(target)
             bystander = Bystander(Target(server.port, ADMIN_KEY, seconds=120.0))

@@ -26,6 +26,7 @@ from halley.predictions.status import Status
 _log: Final = logging.getLogger(__name__)
 _COUNT: Final = b"x-stainless-retry-count"
 _IN_TASK_SECONDS: Final = 1.0
+_KEPT_INPUT_BYTES: Final = 64 * 1024
 _UNWATCHED: Final = nullcontext[Watching | None]()
 
 
@@ -197,7 +198,10 @@ async def _later_answer(call: Call, parts: Parts, earlier: Prediction, wish: _Wi
 async def _waited(
     call: Call, parts: Parts, created: Prediction, wait: float, watching: Watching, headers: Headers
 ) -> Answer:
-    tell = partial(_in_time, parts, created, call.variant, headers)
+    # a large input is not kept in memory for as long as somebody waits: it is read again for the answer
+    is_whole = len(created.input) <= _KEPT_INPUT_BYTES
+    created = created if is_whole else msgspec.structs.replace(created, input=b"{}")
+    tell = partial(_in_time, parts, created, call.variant, headers, is_whole=is_whole)
     if GONE_KEY in call.scope:
         return await tell(Look(created, 0))
     try:
@@ -222,6 +226,7 @@ async def _in_time(
     found: Look | Exception,
     *,
     unfinished: int = 202,
+    is_whole: bool = True,
 ) -> Answer:
     try:
         if isinstance(found, Look) and found.row.is_terminal:
@@ -231,7 +236,17 @@ async def _in_time(
     except Exception:  # noqa: BLE001  # as above
         _log.exception("prediction %s is stored, but waiting for it failed", created.id)
     # the time is over: the state at creation, whatever it is by now, else clients take it for the end (contract 0.1)
+    if not is_whole:
+        created = await _read_again(parts, created)
     return json_answer(encode(parts.presenter.prediction(created, variant)), unfinished, headers)
+
+
+async def _read_again(parts: Parts, created: Prediction) -> Prediction:
+    try:
+        return _as_created(await parts.predictions.row(created.id, created.account_id))
+    except HalleyError as error:  # an answer without its input is worth more than none
+        _log.warning("prediction %s is stored, but cannot be read for its answer: %s", created.id, error)
+        return created
 
 
 def _as_created(row: Prediction) -> Prediction:

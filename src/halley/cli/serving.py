@@ -37,6 +37,9 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     handed_over: int | None = None  # where the secrets of the environment are; see settings.process
 
 
+# The C library takes freed blocks of many megabytes for a sign that it should keep such memory: the room of large
+# bodies would never be given back, and fills with small blocks. Source: mallopt(3), M_MMAP_THRESHOLD.
+_OWN_MAPPING_BYTES: Final = str(2**20)
 _decode: Final = msgspec.json.Decoder(Wish).decode
 
 
@@ -49,6 +52,7 @@ def become_server(wish: Wish) -> NoReturn:
 def server_command(wish: Wish, environ: Mapping[str, str]) -> tuple[list[str], dict[str, str], int | None]:
     """Give the server's command line, its environment, and the descriptor with the secrets that it must inherit."""
     environ, memory = hand_over(environ)
+    environ = {"MALLOC_MMAP_THRESHOLD_": _OWN_MAPPING_BYTES, **environ}
     wish = msgspec.structs.replace(wish, handed_over=memory)
     # -P: a `json.py` in the folder where the user stands is not ours
     arguments = [sys.executable, "-P", "-m", "halley.cli.start", "serving", msgspec.json.encode(wish).decode()]

@@ -7,7 +7,7 @@ cannot be taken apart gives its first error alone.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import jsonschema_rs
 
@@ -30,8 +30,21 @@ _MANY: Final = frozenset(  # words that can find any number of errors in one val
         "$dynamicRef",
     }
 )
+_COLLECTING: Final = ("anyOf", "oneOf")  # one error that holds all those of each part
+_LARGE: Final = 200
 MakeValidator = Callable[[dict[str, Any]], jsonschema_rs.Draft202012Validator]
 Path = tuple[str | int, ...]
+
+
+class _Said(NamedTuple):
+    """An error in our words, where the validator's own would hold one for each member of a large value."""
+
+    kind: str
+    message: str
+    instance_path: tuple[str | int, ...] = ()
+
+
+Error = jsonschema_rs.ValidationError | _Said
 
 
 class Faults:
@@ -120,7 +133,7 @@ class FaultFinder:
             rule = self._rules[name] = _Rule(self._schemas[name], self._make, self._schemas)
         return rule
 
-    def _add(self, error: jsonschema_rs.ValidationError | None, path: Path, found: Faults) -> None:
+    def _add(self, error: Error | None, path: Path, found: Faults) -> None:
         if error is not None and not found.is_full:
             found.add(_fault(error, path, self._secret_names))
         elif error is not None:
@@ -135,6 +148,7 @@ class _Rule:
         self._rule: dict[str, Any] = dict(rule) if isinstance(rule, dict) else {"allOf": [rule]}
         own = dict(self._rule)
         self._gives_many = not _MANY.isdisjoint(own)
+        self._collects = [word for word in own if word in _COLLECTING or word in _MANY]
         self.reference: str | None = None
         self.parts: Sequence[_Rule] = ()
         self.items: _Rule | None = None
@@ -172,10 +186,13 @@ class _Rule:
     def _own_validator(self) -> jsonschema_rs.Draft202012Validator:
         return self._make(self._own)
 
-    def own_errors(self, value: Any) -> Sequence[jsonschema_rs.ValidationError]:
+    def own_errors(self, value: Any) -> Sequence[Error]:
         """What is wrong with the value itself, not with its members."""
         if self._own_validator.is_valid(value):
             return ()
+        if self._collects and _is_large(value):
+            word = self._collects[0]
+            return (_Said(word, f"the value fits none of the schemas that the keyword {word!r} lists"),)
         if self._gives_many:
             error = self.first_error(value)
             return () if error is None else (error,)
@@ -190,6 +207,19 @@ class _Rule:
         return None
 
 
+def _is_large(value: Any) -> bool:
+    """Whether the value has more than some members, at all levels."""
+    seen, waiting = 0, [value]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list | dict):
+            seen += len(node)
+            if seen > _LARGE:
+                return True
+            waiting.extend(node.values() if isinstance(node, dict) else node)
+    return False
+
+
 def short(message: str, limit: int = SHOWN_CHARACTERS) -> str:
     """The message without its middle, if it is long."""
     return message if len(message) <= limit else f"{message[: limit // 2]} ... {message[-limit // 2 :]}"
@@ -200,7 +230,7 @@ def field_at(path: Sequence[str | int]) -> str:
     return short(".".join(["input", *map(str, path)]))
 
 
-def _fault(error: jsonschema_rs.ValidationError, path: Path, secret_names: frozenset[str]) -> InvalidField:
+def _fault(error: Error, path: Path, secret_names: frozenset[str]) -> InvalidField:
     kind = str(error.kind.name) if hasattr(error.kind, "name") else str(error.kind)
     path = (*path, *error.instance_path)
     message = str(error.message)
