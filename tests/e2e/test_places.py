@@ -110,6 +110,13 @@ def test_a_dash_is_standard_output(server):
     words = ["run", "acme/painter", "prompt=x", "-o", "-", "--server", server.url, "--token", TOKEN]
     done = subprocess.run([sys.executable, "-m", "halley.cli.main", *words], capture_output=True, check=True)
     assert done.stdout == PICTURE + WEBP
+    words[4] = "/dev/stdout"
+    done = subprocess.run([sys.executable, "-m", "halley.cli.main", *words], capture_output=True, check=True)
+    assert done.stdout == PICTURE + WEBP
+    words[4] = "/dev/null"  # as with a file: the prediction is shown to the program that reads stdout
+    done = subprocess.run([sys.executable, "-m", "halley.cli.main", *words], capture_output=True, check=True)
+    assert json.loads(done.stdout)["status"] == "succeeded"
+    words[4] = "-"
     writing(server, ["one ", "two"])
     done = subprocess.run([sys.executable, "-m", "halley.cli.main", *words], capture_output=True, check=True)
     assert done.stdout == b"one two"

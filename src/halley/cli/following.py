@@ -100,9 +100,11 @@ class Following:
                 known = self._client.look(self._id).prediction
             except (Unreachable, ServerRefused):
                 return  # the log is tried as often as is right
-            self._audience.show(known)
-            if not known.get("starting_reason"):
+            reason = known.get("starting_reason")
+            if not reason or known.get("status") != "starting":
                 return
+            # only that: its logs, of a lost attempt for example, come over the log
+            self._audience.show({"id": self._id, "status": "starting", "starting_reason": reason})
             self._client.timing.sleep(REASON_SECONDS)
 
     def is_missing_output(self, final: Json) -> bool:

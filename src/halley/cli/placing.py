@@ -73,6 +73,11 @@ def is_stream(path: Path) -> bool:
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
+def is_standard_output(path: Path) -> bool:
+    """True if the output goes where else a command prints."""
+    return path == STDOUT or str(path) in {"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
+
+
 def put_bytes(screen: Screen, data: bytes, path: Path) -> None:
     """Store bytes at `path`, and say so."""
     if is_stream(path):

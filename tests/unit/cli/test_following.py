@@ -9,6 +9,7 @@ from halley.cli.commands.run import how_to_stream
 from halley.cli.failures import NoEventLog, ServerRefused, StillRunning, Unreachable
 from halley.cli.following import Following
 from halley.cli.logs import LogPrinter
+from halley.cli.progress import Progress
 from halley.cli.screen import Screen
 from halley.cli.sse import read_data
 
@@ -96,6 +97,21 @@ def test_it_hears_everything_and_reads_the_whole_once():
     assert (final["status"], final["logs"]) == ("succeeded", "all")
     assert ear.heard == list(range(1, 9))
     assert (server.asked, server.looks, trouble) == ([0], 1, [])
+
+
+def test_logs_are_shown_once_though_the_first_reading_has_them():
+    server, err = Server(), io.StringIO()
+    look = server.look
+
+    def with_logs(id, *, wait_seconds=0):
+        found = look(id, wait_seconds=wait_seconds)
+        found.prediction["logs"] = "3\n4\n5\n6\n7\n"
+        return found
+
+    server.look = with_logs
+    progress = Progress(Screen(io.StringIO(), err, {}))
+    Following(server, "p", progress, on_trouble=lambda _: None).to_the_end({"id": "p", "status": "starting"})
+    assert err.getvalue().splitlines() == [f"  | {number}" for number in range(3, 8)]
 
 
 @pytest.mark.parametrize("cut", range(8))

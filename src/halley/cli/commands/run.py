@@ -157,7 +157,7 @@ class _Wish(msgspec.Struct, kw_only=True):
 def _see_through(client: Client, screen: Screen, created: Json, schema: Any, wish: _Wish, *, is_private: bool) -> int:
     from halley.cli.failures import ExitCode, OutputMissing
     from halley.cli.outputs import Outputs
-    from halley.cli.placing import is_stream
+    from halley.cli.placing import is_standard_output
     from halley.cli.results import place_for_files, report_end, show_output
     from halley.cli.schemas import is_text_stream
     from halley.cli.waiting import Interrupted, wait_for
@@ -187,7 +187,7 @@ def _see_through(client: Client, screen: Screen, created: Json, schema: Any, wis
         wish.output = place_for_files(final, outputs)  # links of a server that is about to end are of no use
     lost = _keep(client, screen, final, wish, outputs, missing)
     is_shown = screen.wants_json or (wish.output is None and wish.save is None)
-    if not streamed and how != "items" and is_shown and not (wish.output and is_stream(wish.output)):
+    if not streamed and how != "items" and is_shown and not (wish.output and is_standard_output(wish.output)):
         show_output(screen, final, text_stream=text_stream)
     code = report_end(screen, final, logs_shown=True, is_kept=not is_private)
     if lost is not None:
