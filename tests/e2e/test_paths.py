@@ -6,6 +6,7 @@ server was started, and the server's own.
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -148,6 +149,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     (home / "open" / "in.txt").write_text("opened")
     (home / "open" / "out.txt").symlink_to(home / "foreign" / "canary.txt")
     folders = {"in": "paths_in", "stale": "paths_stale", "out": "paths_out", "pieces": "paths_out/pieces.py"}
+    folders["text"] = "paths_out/text.py"
     config = "".join(f'[models."paths/{name}"]\npath = "{MODELS / path}"\n' for name, path in folders.items())
     config += f'[inputs]\nallow_folders = ["{home / "open"}"]\n'
     config += f'[isolation]\nshare = ["{home / "foreign"}"]\n'  # a private /tmp would hide it
@@ -246,6 +248,16 @@ def test_ordinary_outputs_are_delivered(bench: Bench, kind: str) -> None:
     assert answer["status"] == "succeeded", answer
     (content,) = answer["files"]
     assert content.strip() == "ordinary" or "VERSION" in content
+
+
+def test_a_file_comes_though_the_schema_names_none(bench: Bench) -> None:
+    for text in ("first", "second"):
+        answer = bench.ask("text", text=text)
+        assert (answer["status"], answer["files"]) == ("succeeded", [text])
+    until_empty = time.monotonic() + 20
+    while list((bench.data / "runs").iterdir()):
+        assert time.monotonic() < until_empty
+        time.sleep(0.02)
 
 
 def test_pieces_are_looked_at_one_by_one(bench: Bench) -> None:

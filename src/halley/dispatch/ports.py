@@ -24,7 +24,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     alone: bool = False  # it was submitted into a slot that was taken `alone`
     paths: tuple[Pointer, ...] = ()
     fence: int = 0  # of the lease: two leases of one attempt must not be mixed up
-    folder: Path | None = None  # this lease's own folder; None until something needs one (see Workspace)
+    folder: Path | None = None  # this lease's own folder; made already where the version's schema names files
 
 
 class LogText(msgspec.Struct, frozen=True):
@@ -185,6 +185,10 @@ class Workspace(Protocol):
         """
         ...
 
+    def name(self, prediction_id: str, fence: int) -> Path:
+        """Where it would be, for work that hardly ever needs one: the model's process makes it then."""
+        ...
+
     async def remove(self, folder: Path) -> None:
-        """Delete the folder and all that is in it; never raises."""
+        """Delete the folder, if it is there, and all that is in it; never raises."""
         ...

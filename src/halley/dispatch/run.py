@@ -215,10 +215,13 @@ class Run:
         )
         is_alone = self.claimed.alone
         work = msgspec.structs.replace(work, alone=True) if is_alone else work
-        if runnable is None or not runnable.uses_files:
-            return await self._prepared(self._with_slot(work)) if is_alone else work
-        folder = self._folder = self._recorder.folder = self._workspace.make(prediction.id, self.lease.fence)
+        uses_files = runnable is not None and runnable.uses_files
+        # a model may return a file though its schema names none: then its process makes the folder
+        place = self._workspace.make if uses_files else self._workspace.name
+        folder = self._folder = self._recorder.folder = place(prediction.id, self.lease.fence)
         work = msgspec.structs.replace(work, folder=folder)
+        if runnable is None or not uses_files:
+            return await self._prepared(self._with_slot(work)) if is_alone else work
         document = runnable.version.openapi_schema
         if not self._stager.has_files(self.version, document):
             return await self._prepared(self._with_slot(work)) if is_alone else work

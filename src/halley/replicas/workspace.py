@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ class RunFolders:
 
     def make(self, prediction_id: str, fence: int) -> Path:
         """A fresh folder. One mkdir: cheaper in the loop's thread than a trip to another."""
-        folder = self._root / f"{prediction_id}.{fence}"
+        folder = self.name(prediction_id, fence)
         try:
             folder.mkdir(mode=0o700)
         except FileExistsError:  # left by an earlier process, and could not be swept
@@ -35,14 +36,23 @@ class RunFolders:
             raise
         return folder
 
+    def name(self, prediction_id: str, fence: int) -> Path:
+        """Where it is made. Nothing is looked up."""
+        return self._root / f"{prediction_id}.{fence}"
+
     async def remove(self, folder: Path) -> None:
-        """Delete the folder and all that is in it; never raises."""
-        await anyio.to_thread.run_sync(delete_folder, folder)
+        """Delete the folder, if it is there, and all that is in it; never raises."""
+        if _is_there(folder):  # cheaper than a trip to a thread, for those that nobody needed
+            await anyio.to_thread.run_sync(delete_folder, folder)
 
     def sweep(self) -> None:
         """Delete what is there: nothing runs yet."""
         for folder in self._root.iterdir():
             delete_folder(folder)
+
+
+def _is_there(folder: Path) -> bool:
+    return os.path.lexists(folder)
 
 
 @contextmanager

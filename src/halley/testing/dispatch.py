@@ -218,6 +218,9 @@ class NoFolders:
         return self._gate
 
     def make(self, prediction_id: str, fence: int) -> Path:
+        return self.name(prediction_id, fence)
+
+    def name(self, prediction_id: str, fence: int) -> Path:
         return Path("/nowhere") / f"{prediction_id}.{fence}"
 
     async def remove(self, folder: Path) -> None:
