@@ -18,6 +18,7 @@ HEAVY_BYTES: Final = 2**20
 HEAVY_VALUES: Final = 4000  # decoded and checked in about 5 ms at worst
 _LIGHT_BYTES: Final = 2 * HEAVY_VALUES  # too short for so many values
 
+_SHOWN_BYTES: Final = 100_000
 DEPTH: Final = 64  # of what does not come from clients; for those limits.json_depth is the limit
 
 _DIGITS: Final = re.compile(rb"\d{19}")
@@ -102,6 +103,13 @@ def unfit(text: bytes) -> str | None:
     if not all(_fits(number[0]) for number in _LONG.finditer(bare)):
         return "holds an integer beyond 64 bits"
     return None
+
+
+def beginning(text: bytes) -> str:
+    """What people are shown of a heavy text, which is not decoded for that."""
+    if len(text) <= _SHOWN_BYTES:
+        return text.decode()
+    return f"{text[:_SHOWN_BYTES].decode('utf-8', 'ignore')}\n... ({len(text)} bytes in all)"
 
 
 def is_deeper(text: bytes, depth: int) -> bool:

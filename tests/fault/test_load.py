@@ -110,6 +110,32 @@ def test_what_json_cannot_say_fails_cleanly_and_is_shown_everywhere(
         assert target.request("GET", f"/v1/predictions{path}")[0] == 200, path
 
 
+def test_a_large_input_with_a_file_comes_back_whole(server: Halley) -> None:
+    target = Target(server.port, ADMIN_KEY)
+    items = [f"item {number}" for number in range(20_000)]
+    given = json.dumps({"items": items, "file": "data:text/plain;name=a.txt,hello"}).encode()
+    made: list[Any] = []
+    for _ in range(2):
+        status, body = target.create(given, Prefer="wait=50", Idempotency_Key="whole")
+        assert status in CREATED
+        made.append(json.loads(body))
+    assert made[0]["id"] == made[1]["id"]
+    end = time.monotonic() + 50
+    while made[0]["status"] in ("starting", "processing") and time.monotonic() < end:
+        time.sleep(0.05)
+        made[0] = json.loads(target.request("GET", f"/v1/predictions/{made[0]['id']}")[1])
+    output = made[0]["output"]
+    assert (made[0]["status"], output["items"]) == ("succeeded", items)
+    assert made[0]["input"]["items"] == items
+    root = f"http://127.0.0.1:{server.port}"
+    assert target.request("GET", output["file"].removeprefix(root))[1] == b"hello"
+    status, page = target.request("GET", made[0]["urls"]["web"].removeprefix(root))
+    assert (status, b"item 0" in page, len(page) < 500_000) == (200, True, True)
+    assert target.request("GET", made[0]["urls"]["stream"].removeprefix(root), Accept="text/event-stream")[0] == 200
+    changed = given.replace(b"item 0", b"item x")
+    assert target.create(changed, Idempotency_Key="whole")[0] == 422
+
+
 def test_a_frame_that_is_nested_too_deep_is_no_protocol() -> None:
     for depth in (500, 5_000):
         deep = b'{"a":' * depth + b"1" + b"}" * depth

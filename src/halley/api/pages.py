@@ -8,6 +8,7 @@ from halley.api.asgi import Answer, Call, Headers
 from halley.api.capabilities import is_page_token
 from halley.api.parts import Parts
 from halley.predictions.records import OutputFile, Prediction
+from halley.strict_json import beginning, is_heavy
 
 _HEADERS: Final[Headers] = [
     (b"content-type", b"text/html; charset=utf-8"),
@@ -54,6 +55,8 @@ def _output(parts: Parts, row: Prediction, links: dict[str, str]) -> Any:
     """The output as a value; None if there is none, or nothing but files, which are shown themselves."""
     if row.output is None:
         return None
+    if row.output[:1] != b'"' and is_heavy(row.output):
+        return beginning(row.output)
     value = msgspec.json.decode(row.output)
     items = value if isinstance(value, list) else [value]
     if items and all(isinstance(item, str) and item in links for item in items):

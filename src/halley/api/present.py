@@ -1,6 +1,7 @@
 """Records as the wire shows them. Source: contract section 7."""
 
 import base64
+import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 from datetime import datetime
@@ -24,11 +25,26 @@ from halley.predictions.ports import DataEnds
 from halley.predictions.records import OutputFile, OutputItem, Prediction
 from halley.predictions.status import Status
 from halley.settings import Settings
+from halley.strict_json import is_heavy
 
 encode: Final = msgspec.json.Encoder().encode
+_REF: Final = re.compile(rb'(?<!\\)"(asset:[0-9a-z]{26}/\d{1,9}/[^"\\]*)"(?!:)')
 _NULL: Final = Raw(b"null")
 _EMPTY: Final = Raw(b"{}")
 _NO_LINKS: Final[Mapping[str, str]] = {}
+
+
+def with_links_in_text(output: bytes, links: Mapping[str, str]) -> bytes:
+    """A JSON text as we write it, with each string that is a ref replaced: for one that is too large to be decoded.
+
+    A quote behind a backslash begins no string, and a string before a colon is a name.
+    """
+
+    def linked(found: re.Match[bytes]) -> bytes:
+        link = links.get(found[1].decode())
+        return found[0] if link is None else encode(link)
+
+    return _REF.sub(linked, output)
 
 
 class Presenter:
@@ -115,7 +131,10 @@ class Presenter:
 
     def item(self, row: Prediction, item: OutputItem, variant: Variant) -> Any:
         """What was put out at once, with links to its files."""
-        value = msgspec.json.decode(item.value)
+        text = bytes(item.value)
+        if is_heavy(text):
+            return Raw(with_links_in_text(text, self.file_links(row, item.files, variant)) if item.files else text)
+        value = msgspec.json.decode(text)
         return self.with_links(value, self.file_links(row, item.files, variant)) if item.files else value
 
     def with_links(self, value: Any, links: Mapping[str, str]) -> Any:
@@ -151,6 +170,8 @@ class Presenter:
         if not row.files:
             return Raw(output)
         links = {file.ref: instead.get(file.ref) or self.file_link(row, file, variant) for file in row.files}
+        if is_heavy(output):
+            return Raw(with_links_in_text(output, links))
         return Raw(encode(self.with_links(msgspec.json.decode(output), links)))
 
     def _urls(self, row: Prediction, variant: Variant) -> wire.Urls:

@@ -14,12 +14,13 @@ import msgspec
 from halley.api.asgi import Answer, Call, read_token
 from halley.api.following import Position, frame, stream_answer
 from halley.api.parts import Parts
-from halley.api.present import encode
+from halley.api.present import encode, with_links_in_text
 from halley.api.rights import Carrier
 from halley.errors import NotAuthenticated, NotFound
 from halley.keys.records import Scope
 from halley.predictions.records import Event, Finish, OutputItem, Prediction
 from halley.predictions.status import EventKind, Status
+from halley.strict_json import is_heavy
 
 _EVENT_ID: Final = re.compile(r"(\d{1,12}):(\d{1,12})(?:\.(\d{1,9}))?", re.ASCII)
 _DONE: Final = {
@@ -107,7 +108,11 @@ class ContractVoice:
         return []
 
     def _output(self, row: Prediction, item: OutputItem) -> list[str]:
-        value: Any = msgspec.json.decode(item.value)
+        text = bytes(item.value)
+        if text[:1] != b'"' and is_heavy(text):
+            links = self._presenter.file_links(row, item.files, self._variant)
+            return [with_links_in_text(text, links).decode()]
+        value: Any = msgspec.json.decode(text)
         if value == []:
             return []  # an iterator that gave nothing: readers join what they get, and would show brackets
         if item.files:

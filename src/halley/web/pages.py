@@ -11,6 +11,7 @@ import msgspec
 
 from halley.clock import rfc3339
 from halley.predictions.records import Prediction
+from halley.strict_json import beginning, is_heavy
 
 if TYPE_CHECKING:
     import jinja2
@@ -63,7 +64,7 @@ class Pages:
             status=str(row.status),
             created=rfc3339(row.created_at),
             completed=None if row.completed_at is None else rfc3339(row.completed_at),
-            input=_shown(msgspec.json.decode(row.input)),
+            input=_input(row.input),
             output=None if output is None else _cut(_plain(output)),
             media=media,
             logs=_cut(row.logs),
@@ -98,6 +99,10 @@ def _plain(value: Any) -> str:
         joined = "".join(value)
         return joined if not joined.startswith(("http:", "https:", "data:")) else "\n".join(value)
     return msgspec.json.format(msgspec.json.encode(value)).decode()
+
+
+def _input(text: bytes) -> str:
+    return beginning(text) if is_heavy(text) else _shown(msgspec.json.decode(text))
 
 
 def _shown(value: Any) -> str:
