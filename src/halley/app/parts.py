@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from anyio import to_thread
 
@@ -43,6 +43,7 @@ from halley.providers.local import LocalProvider
 from halley.replicas.digest import DigestCache
 from halley.replicas.environments.environments import open_environments
 from halley.replicas.host import Boundaries, ReplicaRules
+from halley.replicas.machine import free_bytes, total_bytes
 from halley.replicas.own_log import LogRules, OwnLogs
 from halley.replicas.places import Places, find_way
 from halley.replicas.setup_layers import SetupLayers
@@ -56,6 +57,9 @@ from halley.web.pages import Pages
 from halley.webhooks.service import Webhooks
 
 _log = logging.getLogger(__name__)
+
+MEMORY_SHARE: Final = 0.9  # of what there is, for all models, where no budget is set
+MEMORY_SHORT_SHARE: Final = 0.25  # with more than this free nobody needs to measure
 
 DATABASE_NAME: Final = "halley.db"
 
@@ -144,7 +148,7 @@ async def build(
                     idle_unload_seconds=settings.memory.idle_unload_seconds,
                     turn_seconds=settings.memory.turn_seconds,
                 ),
-                budget_bytes=settings.memory.budget_bytes,
+                **_memory_budget(settings),
                 environments=environments,
                 places=places,
                 boundaries=_boundaries(settings),
@@ -317,6 +321,19 @@ def _faults(catalog: Catalog, store: SqliteStore, dispatcher: Dispatcher) -> dic
     if store.broken is not None:
         faults["store"] = str(store.broken)
     return faults
+
+
+def _memory_budget(settings: Settings) -> dict[str, Any]:
+    """What all models may use together: as the operator says, or a share of what there is."""
+    if settings.memory.budget_bytes is not None:
+        return {"budget_bytes": settings.memory.budget_bytes}
+    total = total_bytes()
+    if not total:
+        return {}
+    return {
+        "budget_bytes": int(total * MEMORY_SHARE),
+        "is_short": lambda: free_bytes() < total * MEMORY_SHORT_SHARE,
+    }
 
 
 def _dispatch_rules(settings: Settings) -> DispatchRules:

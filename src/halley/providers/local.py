@@ -1,7 +1,7 @@
 """Runs predictions in model processes on this machine. Fulfils `dispatch.ports.Provider`."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
@@ -45,6 +45,7 @@ class LocalProvider:
         rules: ReplicaRules | None = None,
         own_log: OwnLog | None = None,
         budget_bytes: int | None = None,
+        is_short: Callable[[], bool] | None = None,
         measure: Measure = used_of,
         find_devices: FindDevices | None = None,
         environments: Environments | None = None,
@@ -53,13 +54,14 @@ class LocalProvider:
     ) -> None:
         """`environ` is the server's; only an allow-list of it is passed on.
 
-        `budget_bytes` is for all replicas together. `measure` and `find_devices` are this machine's, if not given.
+        `budget_bytes` is for all replicas together, `is_short` as `Residence` says. `measure` and `find_devices` are
+        this machine's, if not given.
         """
         self._host = Host(
             clock=clock, environ=environ, rules=rules, own_log=own_log, places=places, boundaries=boundaries
         )
         devices = Devices(find_devices or nvidia_smi(environ))
-        self._residence = Residence(self._host, devices, budget_bytes=budget_bytes, measure=measure)
+        self._residence = Residence(self._host, devices, budget_bytes=budget_bytes, is_short=is_short, measure=measure)
         self._pools: dict[str, Pool] = {}
         self._same_as: dict[str, str] = {}  # earlier versions, by the one that runs for them
         self._runs: dict[str, tuple[Pool, Run]] = {}

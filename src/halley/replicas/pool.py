@@ -7,12 +7,13 @@ from typing import Final
 
 from halley.dispatch.ports import Work
 from halley.errors import Overloaded
+from halley.replicas.admission import Never, Wait
 from halley.replicas.alone import Alone
 from halley.replicas.endings import End, last_line
 from halley.replicas.host import Host
 from halley.replicas.loading import ModelSource
 from halley.replicas.replica import Replica, State
-from halley.replicas.residence import Never, Residence, Wait
+from halley.replicas.residence import Residence
 from halley.replicas.run import Run
 from halley.replicas.states import Doing, PoolState, ReplicaState
 

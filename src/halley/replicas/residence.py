@@ -10,9 +10,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-import msgspec
-
-from halley.replicas.devices import Device, Devices, Tenancy
+from halley.replicas.admission import Grant, Never, Wait
+from halley.replicas.devices import Devices, Tenancy
 from halley.replicas.endings import megabytes
 from halley.replicas.host import Host
 from halley.replicas.loading import ModelSource
@@ -23,24 +22,6 @@ _log = logging.getLogger(__name__)
 
 Measure = Callable[[Sequence[int]], Mapping[int, int]]
 """Bytes by process id, of the process and all that it started. Called in a thread."""
-
-
-class Grant(msgspec.Struct, frozen=True, kw_only=True):
-    """A replica may start now."""
-
-    device: Device | None = None
-
-
-class Wait(msgspec.Struct, frozen=True, kw_only=True):
-    """Not now; `load` is called again when things have changed."""
-
-    why: str
-
-
-class Never(msgspec.Struct, frozen=True, kw_only=True):
-    """Not on this machine."""
-
-    error: str
 
 
 class Resident(Protocol):
@@ -90,11 +71,21 @@ class Residence:
     """One for all pools. Without a budget and devices it lets everybody in and costs nothing."""
 
     def __init__(
-        self, host: Host, devices: Devices, *, budget_bytes: int | None = None, measure: Measure = used_of
+        self,
+        host: Host,
+        devices: Devices,
+        *,
+        budget_bytes: int | None = None,
+        is_short: Callable[[], bool] | None = None,
+        measure: Measure = used_of,
     ) -> None:
+        """With `is_short` (is the machine short of memory?) the budget is one that nobody has set: idle models make
+        room for others, but nobody waits for what runs, and nothing that loads is stopped.
+        """
         self._host = host
         self._devices = devices
         self._budget = budget_bytes
+        self._is_short = is_short
         self._measure = measure
         self._residents: dict[str, Resident] = {}
         self._waiting: dict[str, float] = {}  # since when, by version; in order
@@ -159,11 +150,14 @@ class Residence:
         if seconds is not None:
             for resident in self._idle(longer_than=seconds):
                 resident.unload(f"{resident.source.name}: unloaded, unused for {seconds:g} s.")
-        if self._budget is not None:
+        if self._budget is not None and self._must_look():
             await self.measure()
             self._settle(self._budget)
 
     # how it decides
+
+    def _must_look(self) -> bool:
+        return self._is_short is None or self._is_short()
 
     def _place(self, who: Resident) -> Grant | Wait | Never:
         is_first = not who.replicas
@@ -202,6 +196,8 @@ class Residence:
         return Wait(why=f"waits for a device, held by {_names(holders)}")
 
     def _memory(self, who: Resident, *, is_first: bool) -> Wait | Never | None:
+        if self._is_short is not None:
+            return self._memory_of_idle(who, self._budget or 0) if is_first else None
         if is_first and self._unweighed:  # what is free is not known: it is in a moment
             return Wait(why="waits until a model that was just loaded is measured")
         budget, need = self._budget or 0, self._need(who)
@@ -228,6 +224,20 @@ class Residence:
                 soon -= self._size(resident)
                 self._unload(resident, who)
         return Wait(why=why)
+
+    def _memory_of_idle(self, who: Resident, budget: int) -> Wait | None:
+        """Where nobody has set a budget: idle models go for one that would not fit, and no more is asked."""
+        need = self._sizes.get(who.version, 0)
+        over = self._used(staying=True) + need - budget
+        for resident in self._idle(self._host.rules.look_seconds):
+            if over <= 0:
+                break
+            over -= self._size(resident)
+            self._unload(resident, who)
+        is_leaving = any(replica.state is State.STOPPING for replica in self._all())
+        if is_leaving and self._used() + need > budget:
+            return Wait(why="waits until idle models have left the memory")
+        return None
 
     def _take_turns(self, who: Resident, holders: Iterable[Resident]) -> None:
         """Whoever waited for a whole turn makes the one that has been ready longest finish.
@@ -256,6 +266,8 @@ class Residence:
             resident.unload(f"{resident.source.name}: unloaded, all models used more than memory.budget_bytes.")
             if over <= 0:
                 return
+        if self._is_short is not None:
+            return
         loading = [each for each in self._residents.values() if _is_loading(each)]
         if loading:
             self._too_large(max(loading, key=lambda each: each.replicas[-1].started_at), budget)
@@ -332,7 +344,7 @@ class Residence:
         """Look often while something waits or loads."""
         while True:
             await self._host.clock.sleep(self._host.rules.look_seconds)
-            if self._budget is not None:
+            if self._budget is not None and self._must_look():
                 await self.measure()
                 self._settle(self._budget)
             self.left()

@@ -451,3 +451,35 @@ async def test_an_idle_model_that_says_it_is_unhealthy_is_replaced(machine) -> N
         ill.unlink()
         await until(lambda: here.state("a").pid not in {None, pid} and here.provider.free_slots("a") == 1)
         assert "its healthcheck failed (healthcheck returned False)" in (here.state("a").exit_text or "")
+
+
+async def test_where_nobody_set_a_budget_idle_models_go_and_nobody_waits(machine, tmp_path) -> None:
+    scale = Scale()
+    scale.weights = dict.fromkeys("abc", 60)
+    async with machine(measure=scale, budget_bytes=100, is_short=lambda: True) as here:
+        scale.machine = here
+        here.add("a", SMALL)
+        here.add("b", SMALL)
+        here.add("c", GATED)
+        running = await here.begin("c", key="gated")
+        await until((tmp_path / "c" / "running").exists)
+        for name in "aba":
+            assert await here.run(name) == ["abc"]  # beside one that runs, although both are too much
+            await here.weighed(name)
+        await until(lambda: sorted(here.loaded()) in (["c"], ["a", "c"]))  # an idle one goes, the one that runs stays
+        (tmp_path / "c" / "go").touch()
+        assert await here.end(running) == ["abc"]
+        assert here.broken == {}
+
+
+async def test_where_nobody_set_a_budget_a_model_larger_than_the_share_runs(machine) -> None:
+    scale = Scale()
+    scale.weights = {"a": 150}
+    async with machine(measure=scale, budget_bytes=100, is_short=lambda: True) as here:
+        scale.machine = here
+        here.add("a", SMALL)
+        for key in ("p1", "p2"):
+            assert await here.run("a", key=key) == ["abc"]
+            await here.weighed("a")
+            await asyncio.sleep(0.1)
+        assert here.broken == {}
