@@ -258,10 +258,7 @@ def test_what_it_waits_for_is_shown_before_the_log_has_anything_to_say():
     server, ear = Loading(), Ear()
     ear.show = lambda prediction: ear.shown.append(prediction.get("starting_reason"))
     final = Following(server, "p", ear, on_trouble=lambda _: None).to_the_end({"id": "p", "status": "starting"})
-    assert ear.shown[:3] == [
-        "its model is being loaded: shard 1",
-        "its model is being loaded: shard 2",
-        None,
-    ]
+    reasons = [f"its model is being loaded: shard {number}" for number in (1, 2)]
+    assert ear.shown == [*reasons, None]  # the last is the whole, at the end
     assert ear.heard == list(range(1, 9))
     assert final["status"] == "succeeded"
