@@ -195,6 +195,7 @@ class Mix:
         found = []
         for owner in OWNERS:
             _, _, model = self._halley.call("GET", f"/v1/models/{owner}/{self._row.shape}")
+            assert model["latest_version"] is not None, f"{model}\n{self._halley.log()}"
             found.append(str(model["latest_version"]["id"]))
         return found
 
