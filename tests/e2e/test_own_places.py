@@ -37,6 +37,8 @@ class Runner(BaseRunner):
 
     def run(self, text: str = "x", seconds: float = 0.05) -> list[Path]:
         logging.info("running %s", text)
+        if text == "large":
+            return [Path("large.bin"), Path("weights/model.bin")]
         for name in ("output.png", BESIDE):
             with open(name, "w") as file:
                 file.write(text)
@@ -169,10 +171,13 @@ def wait_until(what: str, is_so: Callable[[], bool]) -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_what_a_model_writes_makes_no_other_version(tmp_path: Path, way: str) -> None:
     world = World(tmp_path, WRITES, way=way, arguments=("--reload",))
+    (world.model / "large.bin").write_bytes(b"x" * 9_000_000)
     with world.halley as halley:
         before, version = world.files(), world.version
         made = [world.create(text=f"text {number}") for number in range(12)]
         assert [world.texts(one) for one in made] == [[f"text {number}"] * 2 for number in range(12)]
+        large, weights = world.texts(world.create(text="large"))
+        assert (len(large), weights) == (9_000_000, "downloaded"), "files of the author and of setup are given out"
         made.append(world.create(text="last", seconds=1))
         halley.kill()
         halley.start()

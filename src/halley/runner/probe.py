@@ -36,4 +36,4 @@ if __name__ == "__main__":
     try:
         _try()
     except Exception as error:  # any fault means that the other way must do
-        sys.exit(" ".join(str(error).split()))
+        sys.exit(" ".join(str(getattr(error, "strerror", None) or error).split()))

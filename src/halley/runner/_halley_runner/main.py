@@ -270,8 +270,9 @@ def _bounds(config: Frame, place: Place) -> Bounds:
     wanted = config.get("place") or {}
     private = wanted.get("private") or () if place.way == "isolated" else ()
     packages = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
+    source = config.get("source") or config["folder"]  # the author's, where we run in a copy
     return Bounds(
-        source=config.get("origin") or config["folder"],
+        source=os.path.join(source, wanted["single"]) if wanted.get("single") else source,
         own=(place.folder, place.own, os.getcwd(), os.environ.get("TMPDIR"), wanted.get("layer"), *private, *packages),
         shared=wanted.get("keep") or (),
         data=config.get("data"),
