@@ -1,7 +1,8 @@
 """The command line with a heartbeat in the server's loop: `python heartbeat.py NOTES serve ...`.
 
 The longest time between two beats is what anybody may have had to wait for the loop. It is written to NOTES a few times
-a second, with the most memory that the server ever held; an empty file NOTES.reset begins a new count.
+a second, with the most memory that the server ever held, and the most processor time that it used between two beats: on
+a busy machine that says how long the pause would have been. An empty file NOTES.reset begins a new count.
 """
 
 import asyncio
@@ -19,19 +20,22 @@ async def beat(notes: Path) -> None:
     """Never ends. The pause between two beats beyond BEAT_SECONDS is the loop's."""
     reset = notes.with_suffix(".reset")
     longest, noted, last = 0.0, 0.0, time.monotonic()
+    most, used = 0.0, time.process_time()
     while True:
         await asyncio.sleep(BEAT_SECONDS)
         now = time.monotonic()
         longest, last = max(longest, now - last - BEAT_SECONDS), now
+        cpu = time.process_time()
+        most, used = max(most, cpu - used), cpu
         if now - noted > NOTE_SECONDS:
             noted = now
             if reset.exists():
                 reset.unlink()
-                longest = 0.0
+                longest = most = 0.0
             aside = notes.with_suffix(".part")
-            aside.write_text(f"{longest * 1000:.1f} {peak_bytes()}")
+            aside.write_text(f"{longest * 1000:.1f} {peak_bytes()} {most * 1000:.1f}")
             aside.replace(notes)
-            last = time.monotonic()
+            last, used = time.monotonic(), time.process_time()
 
 
 def peak_bytes() -> int:

@@ -60,14 +60,14 @@ class Bystander:
         return status, answer
 
 
-def noted(notes: Path, *, reset: bool = False) -> tuple[float, int]:
-    """The longest pause of the loop in milliseconds since the last reset, and the most memory in bytes."""
+def noted(notes: Path, *, reset: bool = False) -> tuple[float, int, float]:
+    """The longest pause of the loop since the last reset, the most memory in bytes, the most CPU in a pause; in ms."""
     time.sleep(0.5)
-    gap, peak = notes.read_text().split()
+    gap, peak, cpu = notes.read_text().split()
     if reset:
         notes.with_suffix(".reset").touch()
         time.sleep(0.5)
-    return float(gap), int(peak)
+    return float(gap), int(peak), float(cpu)
 
 
 def one_at_a_time(target: Target, notes: Path) -> int:
@@ -77,11 +77,12 @@ def one_at_a_time(target: Target, notes: Path) -> int:
         began = time.monotonic()
         status = shape(target)
         took = time.monotonic() - began
-        gap, peak = noted(notes)
+        gap, peak, cpu = noted(notes)
         right = is_right(shape.__name__, status)
         wrong += not right
         said = "" if right else "   WRONG"
-        print(f"{shape.__name__:24} {status}  {took:6.2f} s  loop {gap:6.1f} ms  peak {peak / 2**20:4.0f} MiB{said}")
+        pause = f"loop {gap:6.1f} ms ({cpu:5.1f} of CPU)"
+        print(f"{shape.__name__:24} {status}  {took:6.2f} s  {pause}  peak {peak / 2**20:4.0f} MiB{said}")
     return wrong
 
 
@@ -124,8 +125,8 @@ def all_together(target: Target, notes: Path, seconds: float) -> tuple[int, dict
     print("answers of the hard ones by status:", dict(sorted(counts.items())))
     for name, status in sorted(set(wrong)):
         print(f"WRONG {name}: {status}")
-    gap, peak = noted(notes)
-    return len(wrong), {"gap_ms": gap, "peak_bytes": peak}
+    gap, peak, cpu = noted(notes)
+    return len(wrong), {"gap_ms": gap, "peak_bytes": peak, "cpu_ms": cpu}
 
 
 def main() -> int:
@@ -146,6 +147,7 @@ def main() -> int:
             more, found = all_together(target, notes, seconds)
             bystander.stop()
     print(f"longest pause of the loop: {found['gap_ms']:.1f} ms (aim 100 on a quiet machine)")
+    print(f"most processor time of the server in one pause: {found['cpu_ms']:.1f} ms")
     print(f"slowest answer to the other client: {bystander.slowest * 1000:.0f} ms of {bystander.answers}")
     print(f"its 5xx beside 503: {len(bystander.wrong)} {bystander.wrong[:3]}; 429 and 503: {bystander.busy}")
     print(f"peak memory of the server: {found['peak_bytes'] / 2**20:.0f} MiB (aim 512)")

@@ -16,7 +16,7 @@ from halley.patience import patiently
 from halley.predictions.ports import Bus, Changed, Lease, WorkQueue
 from halley.predictions.records import MetricItem, NewEvent, OutputFile, OutputItem, Step
 from halley.predictions.status import OUTPUT_KINDS, EventKind
-from halley.strict_json import is_heavy, unfit
+from halley.strict_json import HEAVY_BYTES, is_heavy, unfit
 
 _log = logging.getLogger(__name__)
 _encode: Final = msgspec.json.Encoder().encode
@@ -149,8 +149,7 @@ class Recorder:
         self._add(EventKind.LOGGED, _encode(text))
 
     def _add_output(self, part: OutputPart) -> None:
-        value = bytes(part.value)
-        if part.paths or is_heavy(value):
+        if part.paths or len(part.value) > HEAVY_BYTES or is_heavy(value := bytes(part.value)):
             self._items.append(part)  # the keeper looks at it
         elif (fault := unfit(value)) is not None:
             self._refuse(f"the output {fault}")

@@ -74,12 +74,17 @@ class Channel:
             self._rest += piece
             if len(self._rest) < self._needed:
                 return True
-            piece = bytes(self._rest)
-            self._rest = bytearray()
+            whole, self._rest = self._rest, bytearray()
+            self._split(whole)
+            return True
         self._split(piece)
         return True
 
-    def _split(self, piece: bytes) -> None:
+    def _split(self, piece: bytes | bytearray) -> None:
+        with memoryview(piece) as view:  # a large frame is copied once
+            self._take_all(view)
+
+    def _take_all(self, piece: memoryview) -> None:
         start, size, end = 0, len(piece), 0
         while size - start >= 4:
             (length,) = _LENGTH.unpack_from(piece, start)
@@ -90,7 +95,7 @@ class Channel:
             if end > size:
                 break
             try:
-                self._take(piece[start + 4 : end])
+                self._take(bytes(piece[start + 4 : end]))
             except ValueError as error:
                 self._end(f"it sent something that is not protocol: {error}")
                 return
