@@ -20,6 +20,10 @@ GONE = " (deleted)"
 _wall_ns = time.time_ns  # taken before a model can put something else in its place
 
 
+class Device(OSError):
+    """It is one; to open it may do something."""
+
+
 class Opened(NamedTuple):
     """An open file, and where it lies: links resolved."""
 
@@ -160,11 +164,12 @@ def open_file(path: str) -> Opened:
     """Open a file to read, and see where it really lies.
 
     Raises:
+        Device: it is one.
         OSError: it cannot be opened.
     """
     kind = os.stat(path).st_mode
-    if stat.S_ISCHR(kind) or stat.S_ISBLK(kind):  # to open a device may do something
-        raise OSError(0, "it is a device")
+    if stat.S_ISCHR(kind) or stat.S_ISBLK(kind):
+        raise Device
     # O_NONBLOCK: a pipe in the place of a file must not hold us
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:

@@ -14,7 +14,7 @@ import stat
 from os.path import abspath, basename, dirname, join, realpath
 from typing import Any, Optional
 
-from .allowed import Opened, look_at, open_file
+from .allowed import Device, Opened, look_at, open_file
 from .prediction import Prediction
 
 COPY_BYTES = 2**20
@@ -51,6 +51,8 @@ def _keep_path(path: str, prediction: Prediction) -> str:
         opened = open_file(path)
     except UnicodeEncodeError:
         raise BadOutput("the name of output file %s is not UTF-8" % ascii(path)) from None
+    except Device:
+        raise BadOutput("output %s is not a file; return the path of a file" % path) from None
     except OSError as error:
         raise BadOutput("output file %s cannot be read: %s" % (path, error.strerror)) from None
     try:
@@ -94,6 +96,8 @@ def _behind(value: Any) -> Optional[Opened]:
 def _check(named: str, opened: Opened, prediction: Prediction) -> None:
     reason = prediction.bounds.why_not(opened, prediction.folder, prediction.began)
     if reason is not None:
+        if named.startswith(os.sep) and opened.real != named:
+            reason = "a link that leads out of its folders to %r; %s" % (opened.real, reason)
         raise BadOutput("output file %s is not given out: %s" % (named, reason))
 
 
