@@ -182,8 +182,11 @@ class Mix:
                 return
             self._quota.give(each)
             time.sleep(self._chance.uniform(0, LIFE_SECONDS))
-            victim, witness = self._begin(MODELS[0], seconds=5.0), self._begin(MODELS[1], seconds=5.0)
+            # one that has told some output: others may run again when their process dies
+            victim = self._begin(MODELS[0], seconds=5.0, dreams=24)
+            witness = self._begin(MODELS[1], seconds=5.0)
             self._wait_until("the witnesses run", self._started, victim, witness)
+            self._wait_until("the victim has told something", self._holds_both, witness, victim)
             if more_replicas:
                 self._kill_replica(victim)
             if more_servers:
