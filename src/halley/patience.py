@@ -19,7 +19,7 @@ RETRY_SECONDS: Final = 1.0
 LONGEST_RETRY_SECONDS: Final = 60.0
 
 
-class Troubles:
+class HousekeepingFaults:
     """What housekeeping could not do, by who: until it can. Whoever asks how the server is sees it."""
 
     def __init__(self) -> None:
@@ -51,7 +51,9 @@ async def forever(turn: Callable[[], Awaitable[object]], clock: Clock, what: str
             await clock.sleep(RETRY_SECONDS)
 
 
-async def tended(turn: Callable[[], Awaitable[object]], clock: Clock, what: str, troubles: Troubles) -> NoReturn:
+async def run_housekeeping(
+    turn: Callable[[], Awaitable[object]], clock: Clock, what: str, housekeeping_faults: HousekeepingFaults
+) -> NoReturn:
     """As `forever`, for housekeeping: whatever a turn meets, it is tried again, later each time."""
     pause = RETRY_SECONDS
     while True:
@@ -59,11 +61,11 @@ async def tended(turn: Callable[[], Awaitable[object]], clock: Clock, what: str,
             await turn()
         except Exception as error:  # noqa: BLE001 - what only tidies up must not end what it tidies for
             _log.warning("%s: %s", what, error, exc_info=not isinstance(error, HalleyError | OSError))
-            troubles.note(what, error)
+            housekeeping_faults.note(what, error)
             await clock.sleep(pause)
             pause = min(2 * pause, LONGEST_RETRY_SECONDS)
         else:
-            troubles.clear(what)
+            housekeeping_faults.clear(what)
             pause = RETRY_SECONDS
 
 

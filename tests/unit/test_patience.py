@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from halley.errors import Overloaded
-from halley.patience import LONGEST_RETRY_SECONDS, Troubles, tended
+from halley.patience import LONGEST_RETRY_SECONDS, HousekeepingFaults, run_housekeeping
 from halley.testing.clock import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +26,7 @@ async def settled() -> None:
     ],
 )
 async def test_it_goes_on_backs_off_and_shows(anyio_backend: str, error: Exception, told: str) -> None:
-    clock, troubles, turns = FakeClock(), Troubles(), 0
+    clock, housekeeping_faults, turns = FakeClock(), HousekeepingFaults(), 0
     is_broken = True
 
     async def turn() -> None:
@@ -36,9 +36,9 @@ async def test_it_goes_on_backs_off_and_shows(anyio_backend: str, error: Excepti
             raise error
         await clock.sleep(1000)
 
-    task = asyncio.ensure_future(tended(turn, clock, "tidying", troubles))
+    task = asyncio.ensure_future(run_housekeeping(turn, clock, "tidying", housekeeping_faults))
     await settled()
-    assert (turns, troubles.told()) == (1, {"tidying": told})
+    assert (turns, housekeeping_faults.told()) == (1, {"tidying": told})
     for second in range(1, 4):  # after 1, 2 and 4 seconds
         clock.advance(2 ** (second - 1))
         await settled()
@@ -52,6 +52,6 @@ async def test_it_goes_on_backs_off_and_shows(anyio_backend: str, error: Excepti
     await settled()
     clock.advance(1000)
     await settled()
-    assert troubles.told() == {}
+    assert housekeeping_faults.told() == {}
     task.cancel()
     await asyncio.wait([task])

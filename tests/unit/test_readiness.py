@@ -7,7 +7,7 @@ import pytest
 
 from halley.app.readiness import FRESH_SECONDS, RETRY_SECONDS, StoreCheck
 from halley.errors import Overloaded, StorageFull
-from halley.patience import Troubles, tended
+from halley.patience import HousekeepingFaults, run_housekeeping
 from halley.testing.clock import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +35,7 @@ class Disk:
 @pytest.fixture
 async def disk(anyio_backend: str) -> AsyncIterator[Disk]:
     disk = Disk()
-    running = asyncio.ensure_future(tended(disk.check.turn, disk.clock, "checking", Troubles()))
+    running = asyncio.ensure_future(run_housekeeping(disk.check.turn, disk.clock, "checking", HousekeepingFaults()))
     yield disk
     running.cancel()
     await asyncio.wait([running])

@@ -34,10 +34,10 @@ from halley.api.parts import (
     ReadOwnLog,
     WhyStarting,
     no_fault,
+    no_housekeeping_faults,
     no_lines,
     no_reason,
     no_replicas,
-    no_troubles,
     nothing_to_clear,
 )
 from halley.api.pictures import Pictures
@@ -258,7 +258,7 @@ def build_api(
     clear_setup: ClearSetup = nothing_to_clear,
     why_starting: WhyStarting = no_reason,
     check_store: CheckStore = no_fault,
-    troubles: Health = no_troubles,
+    housekeeping_faults: Health = no_housekeeping_faults,
     download_secret: bytes = b"",
     large: LargeBodies | None = None,
 ) -> Api:
@@ -288,7 +288,7 @@ def build_api(
         webhooks=webhooks,
         why_starting=why_starting,
         check_store=check_store,
-        troubles=troubles,
+        housekeeping_faults=housekeeping_faults,
         download_secret=download_secret,
         routes=routes_of(settings),
         large=large,

@@ -212,7 +212,7 @@ async def _waited(
         left = end - parts.clock.monotonic()
         if row is not None and not row.is_terminal and left > 0 and GONE_KEY not in call.scope:
             waiter = parts.waiters.enter(created.id).keep(created, Until.END, tell, seconds=left)
-            return later(waiter.lean(parts.rights, call.identity.key.id, Scope.WRITE))
+            return later(waiter.lean(parts.revocations, call.identity.key.id, Scope.WRITE))
         return await tell(Look(created if row is None else row, 0))
     except Exception as error:  # noqa: BLE001  # the create stands, whatever happened to the wait
         return await tell(error)

@@ -16,7 +16,7 @@ from halley.api.asgi import Answer, Call, Headers, Scope
 from halley.api.batches import Batch
 from halley.api.holds import GONE_KEY, STREAM_KEY
 from halley.api.parts import Parts
-from halley.api.rights import Carrier
+from halley.api.revocation import Carrier
 from halley.predictions.records import Event, Prediction
 from halley.predictions.status import EventKind
 
@@ -110,7 +110,7 @@ async def _follow(
     opening, began_after = HELLO, position.after
     with (
         _attending(scope, parts, row, stays),
-        parts.rights.streaming(scope, carrier) as right,
+        parts.revocations.streaming(scope, carrier) as right,
         parts.predictions.watch(row.id) as watching,
     ):  # listen first, read afterwards: no event is missed
         while True:

@@ -36,5 +36,5 @@ async def ready(call: Call, parts: Parts) -> Answer:
     shown = wire.Health(status="not ready" if reasons else "ready", reasons=reasons)
     if "verbose" in call.query():
         shown.checks = dict.fromkeys(_CHECKS, "ok") | reasons
-        shown.housekeeping = dict(parts.troubles())
+        shown.housekeeping = dict(parts.housekeeping_faults())
     return json_answer(encode(shown), 503, [(b"retry-after", b"1")]) if reasons else json_answer(encode(shown))

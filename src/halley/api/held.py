@@ -71,7 +71,7 @@ async def _polled(call: Call, parts: Parts, prediction_id: str, hold: float) -> 
 
 
 def _later(call: Call, parts: Parts, waiter: Waiter) -> Answer:
-    return later(waiter.lean(parts.rights, call.identity.key.id, Scope.READ))
+    return later(waiter.lean(parts.revocations, call.identity.key.id, Scope.READ))
 
 
 def _kept(waiter: Waiter, tell: Tell, hold: float, told: Told, row: Prediction, last: int) -> Waiter:

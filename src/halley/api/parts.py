@@ -12,7 +12,7 @@ from halley.api.ignored import IgnoredMembers
 from halley.api.polls import Polls
 from halley.api.present import Presenter
 from halley.api.repeats import Repeats
-from halley.api.rights import Rights
+from halley.api.revocation import RevocationWatch
 from halley.api.routing import Route
 from halley.api.waiters import Waiters
 from halley.api.wire import LogLine, Replica
@@ -78,7 +78,7 @@ async def no_fault() -> None:
     """Of a store that takes everything."""
 
 
-def no_troubles() -> Mapping[str, str]:
+def no_housekeeping_faults() -> Mapping[str, str]:
     """Where nobody tidies up."""
     return {}
 
@@ -129,7 +129,7 @@ class Parts:
         new_id: NewId,
         health: Health,
         check_store: CheckStore,
-        troubles: Health,
+        housekeeping_faults: Health,
         pages: Pages,
         replicas: ListReplicas,
         own_log: ReadOwnLog,
@@ -157,7 +157,7 @@ class Parts:
         self.new_id = new_id
         self.health = health
         self.check_store = check_store
-        self.troubles = troubles
+        self.housekeeping_faults = housekeeping_faults
         self.pages = pages
         self.replicas = replicas
         self.own_log = own_log
@@ -188,7 +188,7 @@ class Parts:
             clock=clock,
             calm_seconds=self.limits.hold_progress_seconds,
         )
-        self.rights = Rights(keys=keys, clock=clock)
+        self.revocations = RevocationWatch(keys=keys, clock=clock)
         self.polls = Polls()
         self.repeats = Repeats(clock, is_on=settings.quirks.repeated_creates)
         self.replayed = dict.fromkeys(REPLAYED_BY, 0)  # creates answered with an earlier prediction, by what told it

@@ -15,7 +15,7 @@ from halley.api.asgi import Answer, Call, read_token
 from halley.api.following import Position, frame, stream_answer
 from halley.api.parts import Parts
 from halley.api.present import encode, with_links_in_text
-from halley.api.rights import Carrier
+from halley.api.revocation import Carrier
 from halley.errors import NotAuthenticated, NotFound
 from halley.keys.records import Scope
 from halley.predictions.records import Event, Finish, OutputItem, Prediction

@@ -14,7 +14,7 @@ from typing import Final
 
 from halley.api.asgi import Answer, Outcome
 from halley.api.cache import Kept
-from halley.api.rights import Right, Rights, refusal
+from halley.api.revocation import OpenAnswer, RevocationWatch, refusal
 from halley.clock import Clock
 from halley.errors import NotFound
 from halley.keys.records import Scope
@@ -82,11 +82,11 @@ class Waiter:
         self.until: Until | None = None  # None: not kept
         self.give: Callable[[Outcome], None] | None = None  # None: not parked
         self.timer: asyncio.TimerHandle | None = None
-        self.right: Right | None = None
+        self.right: OpenAnswer | None = None
         self.is_refused = False
         self.is_hurried = False
 
-    def lean(self, rights: Rights, key_id: str, needed: Scope) -> "Waiter":
+    def lean(self, rights: RevocationWatch, key_id: str, needed: Scope) -> "Waiter":
         """Wait no longer than its key carries it."""
         self.right = rights.lean(key_id, needed, self._refuse)
         return self

@@ -114,7 +114,7 @@ async def listen(call: Call, parts: Parts) -> Answer:
 
 async def _follow(call: Call, parts: Parts, listener: Listener) -> AsyncGenerator[bytes, None]:
     yield HELLO
-    with listener, parts.rights.streaming(call.scope, (call.identity.key.id, Scope.READ)) as right:
+    with listener, parts.revocations.streaming(call.scope, (call.identity.key.id, Scope.READ)) as right:
         while GONE_KEY not in call.scope and not right.is_over:
             copies = await parts.holds.wait(call.scope, listener.hear(KEEP_ALIVE_SECONDS))
             if copies is None:  # the client is gone, or the server stops; it may come back with the last id

@@ -21,7 +21,7 @@ from halley.models.records import Model, Version
 from halley.patience import patiently
 from halley.providers.local import LocalProvider
 from halley.replicas.digest import DigestCache, source_digest, version_id
-from halley.replicas.earlier import earlier_versions
+from halley.replicas.earlier_versions import earlier_versions
 from halley.replicas.environments.environments import Environments
 from halley.replicas.inspect import inspect
 from halley.replicas.loading import ModelSource

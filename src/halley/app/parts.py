@@ -26,13 +26,13 @@ from halley.dispatch.dispatcher import Dispatcher
 from halley.dispatch.recorder import OutputCaps
 from halley.dispatch.rules import DispatchRules
 from halley.egress import Egress, rules_from
+from halley.events.change_poller import ChangePoller
 from halley.events.hub import Hub
-from halley.events.lookout import Lookout
 from halley.ids import TimeOrderedIds
 from halley.keys.service import Keys
 from halley.models.catalog import Catalog
 from halley.offload.process import JsonProcess
-from halley.patience import Troubles
+from halley.patience import HousekeepingFaults
 from halley.predictions.attendance import Attendance
 from halley.predictions.inputs import InputCheck
 from halley.predictions.ports import QueueLimits
@@ -82,9 +82,9 @@ class Parts:
     running: Running
     webhooks: Webhooks
     retention: Retention
-    lookout: Lookout
+    change_poller: ChangePoller
     store_check: StoreCheck
-    troubles: Troubles
+    housekeeping_faults: HousekeepingFaults
     clock: Clock
     store: SqliteStore
 
@@ -115,8 +115,13 @@ async def build(
             open_store(database, limits=queue_limits, keep_backups=settings.upgrades.kept)
         )
         new_id.follow(await store.newest_id())
-        bus, hub, lookout, troubles = LocalBus(), Hub(), Lookout(log=store, clock=clock), Troubles()
-        await lookout.open()
+        bus, hub, change_poller, housekeeping_faults = (
+            LocalBus(),
+            Hub(),
+            ChangePoller(log=store, clock=clock),
+            HousekeepingFaults(),
+        )
+        await change_poller.open()
         blobs = FileBlobs(settings.data / "blobs")
         blobs.prepare()
         workspace = RunFolders(settings.data / "runs")
@@ -224,7 +229,13 @@ async def build(
             life_seconds=limits.file_life_seconds,
         )
         retention = Retention(
-            store=store, shelf=shelf, uploads=files, periods=periods, bus=bus, clock=clock, troubles=troubles
+            store=store,
+            shelf=shelf,
+            uploads=files,
+            periods=periods,
+            bus=bus,
+            clock=clock,
+            housekeeping_faults=housekeeping_faults,
         )
         store_check = StoreCheck(store.try_write, clock, refusals=lambda: store.refusals)
         api = build_api(
@@ -243,7 +254,7 @@ async def build(
             new_id=new_id,
             health=lambda: _faults(catalog, store, dispatcher),
             check_store=store_check.fault,
-            troubles=troubles.told,
+            housekeeping_faults=housekeeping_faults.told,
             pages=Pages(),
             replicas=lambda: replica_rows(provider, catalog),
             own_log=lambda model, after: log_lines(own_logs, model, after),
@@ -254,12 +265,12 @@ async def build(
             large=large,
         )
         bus.subscribe(api.receive)
-        webhooks = office.service(api.pictures, troubles)
+        webhooks = office.service(api.pictures, housekeeping_faults)
         bus.subscribe(webhooks.receive)
         bus.subscribe(office.desk.receive)
-        lookout.tell(api.look, is_wanted=lambda: hub.has_readers)  # before anybody is woken: streams read anew
-        lookout.tell(hub.look, is_wanted=lambda: hub.has_readers)
-        lookout.tell(office.desk.look, is_wanted=lambda: office.desk.has_listeners)
+        change_poller.tell(api.look, is_wanted=lambda: hub.has_readers)  # before anybody is woken: streams read anew
+        change_poller.tell(hub.look, is_wanted=lambda: hub.has_readers)
+        change_poller.tell(office.desk.look, is_wanted=lambda: office.desk.has_listeners)
         loader = ModelLoader(
             catalog=catalog,
             store=store,
@@ -284,9 +295,9 @@ async def build(
             running=running,
             webhooks=webhooks,
             retention=retention,
-            lookout=lookout,
+            change_poller=change_poller,
             store_check=store_check,
-            troubles=troubles,
+            housekeeping_faults=housekeeping_faults,
             clock=clock,
             store=store,
         )

@@ -21,7 +21,7 @@ from halley.app.tls import Tls, Trust, open_tls
 from halley.app.wanted import Wanted, wanted_models
 from halley.clock import SystemClock
 from halley.errors import HalleyError, Unusable
-from halley.patience import tended
+from halley.patience import run_housekeeping
 from halley.settings import Settings, SettingsError, open_to_debuggers, process_environ
 from halley.store.folder import DataFolder, hold
 from halley.store.sqlite import open_sqlite
@@ -143,7 +143,9 @@ async def _serve(
                 key = await parts.keys.ensure_admin(settings.admin_key)
                 announce(_started(parts, url, key, None if tls is None else tls.trust))
             if reload:
-                watching = tended(lambda: parts.loader.watch(wanted), parts.clock, "watching models", parts.troubles)
+                watching = run_housekeeping(
+                    lambda: parts.loader.watch(wanted), parts.clock, "watching models", parts.housekeeping_faults
+                )
                 services.append(tasks.create_task(watching))
             await serving  # returns when the last answer is out
             for service in services:
@@ -161,8 +163,8 @@ def _services(parts: Parts, server: Server, tls: Tls | None) -> list[Coroutine[A
     """
     looking_after = {
         "checking the store": parts.store_check.turn,
-        "looking for changes": parts.lookout.turn,
-        "looking after keys": parts.api.parts.rights.turn,
+        "looking for changes": parts.change_poller.turn,
+        "looking after keys": parts.api.parts.revocations.turn,
         "pruning idempotency keys": lambda: _prune_idempotency_keys(parts),
         "canceling abandoned work": parts.attendance.run,
         "forgetting what was read": parts.running.run,
@@ -174,7 +176,7 @@ def _services(parts: Parts, server: Server, tls: Tls | None) -> list[Coroutine[A
         parts.webhooks.run(),
         _watch_store(parts),
         _stop_on_signal(parts, server),
-        *[tended(turn, parts.clock, what, parts.troubles) for what, turn in looking_after.items()],
+        *[run_housekeeping(turn, parts.clock, what, parts.housekeeping_faults) for what, turn in looking_after.items()],
     ]
 
 

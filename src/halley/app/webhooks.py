@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from halley.clock import Clock
 from halley.egress import Egress, rules_from
 from halley.ids import NewId
-from halley.patience import Troubles
+from halley.patience import HousekeepingFaults
 from halley.predictions.ports import Bus, DataEnds
 from halley.predictions.reading import Reader
 from halley.predictions.so_far import Running
@@ -67,7 +67,7 @@ class WebhookOffice:
             overlap_seconds=settings.webhooks.secret_overlap_seconds,
         )
 
-    def service(self, pictures: Pictures, troubles: Troubles | None = None) -> Webhooks:
+    def service(self, pictures: Pictures, housekeeping_faults: HousekeepingFaults | None = None) -> Webhooks:
         """The half that runs."""
         return Webhooks(
             store=self._store.deliveries,
@@ -81,7 +81,7 @@ class WebhookOffice:
             new_id=self._new_id,
             chance=random.Random().uniform,  # noqa: S311 - spreads retries, hides nothing
             rules=_rules(self._settings),
-            troubles=troubles,
+            housekeeping_faults=housekeeping_faults,
         )
 
 

@@ -9,13 +9,13 @@ from math import inf
 from typing import Any, Final
 
 from halley.clock import Clock
-from halley.dispatch.line import Line
 from halley.dispatch.ports import InputStager, Outcome, OutputKeeper, Provider, Workspace
 from halley.dispatch.recorder import Recorder
 from halley.dispatch.rules import DispatchRules
 from halley.dispatch.run import Run
+from halley.dispatch.slot_queue import SlotQueue
 from halley.dispatch.spans import Ages, Jump, WallClock
-from halley.dispatch.verdicts import GONE
+from halley.dispatch.submit_errors import GONE
 from halley.errors import Busy, HalleyError, LeaseLost
 from halley.ids import NewId
 from halley.models.catalog import Catalog
@@ -66,7 +66,7 @@ class Dispatcher:
         self._wall = WallClock(clock, new_id)
         self._ages = Ages(clock, new_id, rules.max_queue_seconds)
         self._runs: dict[str, Run] = {}
-        self._line = Line(provider, room=self.room, freed=self._look_if_awaited)
+        self._slots = SlotQueue(provider, room=self.room, freed=self._look_if_awaited)
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: set[str] = set()  # versions that may have waiting work
         self._parked: set[str] = set()  # those of broken models, until something was loaded
@@ -93,9 +93,9 @@ class Dispatcher:
     # what predictions ask (Placement)
 
     def reserve(self, version: str, account_id: str) -> str | None:
-        if self._draining or not self._session_id or version in self._waiting or self._line.waits(version):
+        if self._draining or not self._session_id or version in self._waiting or self._slots.waits(version):
             return None  # those who wait already come first
-        if account_id in self._line.full:
+        if account_id in self._slots.full:
             return None
         return self._session_id if self._provider.take_slot(version) else None
 
@@ -111,7 +111,7 @@ class Dispatcher:
             inputs=self._inputs,
             bus=self._bus,
             clock=self._clock,
-            line=self._line,
+            slots=self._slots,
             run_timeout_seconds=self._rules.run_timeout_seconds,
             make_recorder=self._recorder_of,
         )
@@ -227,7 +227,7 @@ class Dispatcher:
         now = asyncio.get_running_loop().time()
         if now - self._looked_at >= POLL_SECONDS:  # since the last look, whatever woke us meanwhile
             self._looked_at = now
-            self._waiting.update(await self._queue.waiting(), self._line.versions)
+            self._waiting.update(await self._queue.waiting(), self._slots.versions)
 
     async def _claim(self, version: str) -> None:
         runnable = self._catalog.by_id(version)
@@ -246,7 +246,7 @@ class Dispatcher:
             else:
                 await self._fail_waiting(version, *GONE)
             return
-        if self._line.serve(version):
+        if self._slots.serve(version):
             return
         slots = 0
         while self._provider.take_slot(version):
@@ -257,12 +257,12 @@ class Dispatcher:
         claimed: list[Claimed] = []
         try:
             claimed = await self._queue.claim(
-                self._session_id, {version: slots}, self._clock.now(), but_of=self._line.full
+                self._session_id, {version: slots}, self._clock.now(), but_of=self._slots.full
             )
         finally:
             for _ in range(slots - len(claimed)):
                 self._provider.drop_slot(version)
-        if len(claimed) < slots and not self._line.waits(version):  # one may have come to wait during the claim
+        if len(claimed) < slots and not self._slots.waits(version):  # one may have come to wait during the claim
             self._waiting.discard(version)
         for item in claimed:
             self.begin(version, item)

@@ -11,10 +11,10 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from halley.clock import Clock
-from halley.dispatch.line import Line
 from halley.dispatch.ports import InputStager, Outcome, Provider, Work, Workspace
 from halley.dispatch.recorder import Recorder
-from halley.dispatch.verdicts import is_transient, refused, unusable_input
+from halley.dispatch.slot_queue import SlotQueue
+from halley.dispatch.submit_errors import is_transient, refused, unusable_input
 from halley.errors import HalleyError, InputInvalid, LeaseLost
 from halley.models.catalog import Catalog
 from halley.patience import RETRY_SECONDS, patiently
@@ -57,7 +57,7 @@ class Run:
         inputs: InputCheck,
         bus: Bus,
         clock: Clock,
-        line: Line,
+        slots: SlotQueue,
         run_timeout_seconds: float,
         make_recorder: MakeRecorder,
     ) -> None:
@@ -74,7 +74,7 @@ class Run:
         self._inputs = inputs
         self._bus = bus
         self._clock = clock
-        self._line = line
+        self._slots = slots
         version = self._runnable.version if self._runnable is not None else None
         self._timeout = (version and version.run_timeout_seconds) or run_timeout_seconds
         self.ends_at = clock.monotonic() + self._timeout
@@ -230,7 +230,7 @@ class Run:
     async def _prepared(self, preparing: Coroutine[Any, Any, Work]) -> Work | None:
         """What it gives, unless it was put back: a task of its own, so that it ends at once then."""
         self._drop_slot()
-        with self._line.on_the_way(self.claimed.prediction.account_id, self.version):
+        with self._slots.on_the_way(self.claimed.prediction.account_id, self.version):
             self._preparing = asyncio.ensure_future(preparing)
             try:
                 return await self._preparing
@@ -256,7 +256,7 @@ class Run:
 
     async def _with_slot(self, work: Work) -> Work:
         self.ends_at = inf  # for a slot it may wait as long as those in the queue
-        await self._line.take_slot(self.version, alone=work.alone)
+        await self._slots.take_slot(self.version, alone=work.alone)
         self._slot_held, self._is_alone = True, work.alone
         return work
 

@@ -88,7 +88,7 @@ class Places:
             "folder": str(folder),
             "keep": [*self._share, *self._keep, *_homes(source)],
             "private": [path for path in _TEMPORARY if path not in self._share],
-            "meetings": str(self._root),
+            "path_conflicts": str(self._root),
         }
         if source.file is not None:
             config["single"] = source.file.name

@@ -8,8 +8,8 @@ from typing import Final
 from halley.dispatch.ports import Work
 from halley.errors import Overloaded
 from halley.replicas.admission import Never, Wait
-from halley.replicas.alone import Alone
 from halley.replicas.endings import End, last_line
+from halley.replicas.exclusive import ExclusiveReplica
 from halley.replicas.host import Host
 from halley.replicas.loading import ModelSource
 from halley.replicas.replica import Replica, State
@@ -53,7 +53,7 @@ class Pool:
         self._replicas: list[Replica] = []
         self._held = 0
         self._wanted = False
-        self._alone = Alone()
+        self._alone = ExclusiveReplica()
         self._closed = False
         self._retired = False
         self._gives_way = False

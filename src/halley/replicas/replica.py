@@ -14,10 +14,10 @@ from halley.replicas import endings, frames
 from halley.replicas.child import Child
 from halley.replicas.devices import Device
 from halley.replicas.endings import End, Exit
+from halley.replicas.forced_stop import ForcedStop
 from halley.replicas.host import Host, Origin
 from halley.replicas.loading import ModelSource
 from halley.replicas.memory import used_bytes
-from halley.replicas.parting import Parting
 from halley.replicas.places import Found
 from halley.replicas.run import Run
 from halley.replicas.slate import Left
@@ -83,7 +83,7 @@ class Replica:
         self.runs: Final[dict[str, Run]] = {}
         self.ended_well = 0  # predictions that the process itself brought to an end
         self.peak_bytes = 0  # as far as it was watched
-        self._parting: Parting | None = None
+        self._forced_stop: ForcedStop | None = None
         self.is_saved = False  # for a prediction that must be alone: nothing else begins in it
         self._keeper = keeper
         self._host = host
@@ -129,7 +129,7 @@ class Replica:
     @property
     def parts(self) -> bool:
         """Whether it must end for the sake of a run that does not stop, and waits for the others."""
-        return self._parting is not None
+        return self._forced_stop is not None
 
     @property
     def tail(self) -> str:
@@ -288,8 +288,8 @@ class Replica:
         answer = frames.decode_answer(body)
         if type(answer) is frames.Pong:
             self._ping = None
-        elif type(answer) is frames.Beat and self._parting is not None:
-            self._parting.beat()
+        elif type(answer) is frames.Beat and self._forced_stop is not None:
+            self._forced_stop.beat()
         elif type(answer) is frames.Health and answer.status == "unhealthy" and not self.runs:
             self._replace("unhealthy", f"its healthcheck failed ({answer.error or 'it gave no reason'})")
 
@@ -359,14 +359,16 @@ class Replica:
             self._part(must_go=True)
             return
         run.end(_FORCED)  # nobody waits for it any more, but it keeps its slot
-        if self._parting is None:
-            self._parting = Parting(self.runs, self._host, ask=lambda: self._child.command(_PULSE), over=self._part)
-            self._own_tasks.append(self._host.start(self._parting.wait()))
+        if self._forced_stop is None:
+            self._forced_stop = ForcedStop(
+                self.runs, self._host, ask=lambda: self._child.command(_PULSE), over=self._part
+            )
+            self._own_tasks.append(self._host.start(self._forced_stop.wait()))
             self._keeper.replica_parts()
 
     def _part(self, *, must_go: bool) -> None:
         """Nobody is waited for any more."""
-        self._parting = None
+        self._forced_stop = None
         if must_go:
             grace = self._host.rules.cancel_grace_seconds
             error = (

@@ -11,7 +11,7 @@ from typing import Final, get_args
 
 from halley.clock import Clock
 from halley.errors import HalleyError, NotFound, Overloaded, StorageFull, WrongState
-from halley.patience import Troubles, tended
+from halley.patience import HousekeepingFaults, run_housekeeping
 from halley.predictions.ports import Bus, Changed
 from halley.retention.calendar import Calendar
 from halley.retention.periods import Periods
@@ -46,9 +46,9 @@ class Retention:
         periods: Periods,
         bus: Bus,
         clock: Clock,
-        troubles: Troubles | None = None,
+        housekeeping_faults: HousekeepingFaults | None = None,
     ) -> None:
-        self._troubles = troubles or Troubles()
+        self._troubles = housekeeping_faults or HousekeepingFaults()
         self._store = store
         self._shelf = shelf
         self._uploads = uploads
@@ -62,7 +62,7 @@ class Retention:
 
     async def run(self) -> None:
         """Look, remove, sweep, until cancelled. A full disk, a busy store, an odd file: all is waited out."""
-        await tended(self._turn, self._clock, "removing old data", self._troubles)
+        await run_housekeeping(self._turn, self._clock, "removing old data", self._troubles)
 
     async def _turn(self) -> None:
         try:

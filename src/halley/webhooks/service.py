@@ -10,7 +10,7 @@ import msgspec
 
 from halley.clock import Clock
 from halley.ids import NewId
-from halley.patience import Troubles, forever, patiently, tended
+from halley.patience import HousekeepingFaults, forever, patiently, run_housekeeping
 from halley.predictions.ports import Hint, MessageWaits
 from halley.predictions.reading import Reader
 from halley.webhooks.courier import Courier, Limits
@@ -58,10 +58,10 @@ class Webhooks:
         new_id: NewId,
         chance: Chance,
         rules: WebhookRules,
-        troubles: Troubles | None = None,
+        housekeeping_faults: HousekeepingFaults | None = None,
     ) -> None:
         self._store = store
-        self._troubles = troubles or Troubles()
+        self._troubles = housekeeping_faults or HousekeepingFaults()
         self._clock = clock
         self._steady = steady
         self._rules = rules
@@ -121,7 +121,7 @@ class Webhooks:
             await self._lanes.open(group)
             group.create_task(forever(self._feed.turn, self._clock, "webhooks wait"))
             for turn, what in ((self._look, "looking for webhooks"), (self._tidy, "pruning the delivery log")):
-                group.create_task(tended(turn, self._clock, what, self._troubles))
+                group.create_task(run_housekeeping(turn, self._clock, what, self._troubles))
 
     async def drain(self) -> None:
         """Tell what ended just now, let the attempts end that are under way, and begin nothing more.

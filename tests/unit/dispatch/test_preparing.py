@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from halley import errors
-from halley.dispatch import dispatcher, line
+from halley.dispatch import dispatcher, slot_queue
 from halley.dispatch.ports import Outcome
 from halley.errors import Busy, FetchFailed, HalleyError, Overloaded, TooLarge
 from halley.predictions.status import Status
@@ -108,18 +108,18 @@ async def test_files_that_never_come_end_at_the_limit_of_the_run(bottle) -> None
 
 async def test_an_account_whose_hosts_are_silent_keeps_no_other_from_running(bottle) -> None:
     bottle.stager.hold()
-    for _ in range(line.MOST_OF_AN_ACCOUNT + 5):
+    for _ in range(slot_queue.MOST_OF_AN_ACCOUNT + 5):
         await bottle.create()
-    await bottle.stager.asked(line.MOST_OF_AN_ACCOUNT)
+    await bottle.stager.asked(slot_queue.MOST_OF_AN_ACCOUNT)
     await bottle.pass_time(5)
-    assert bottle.stager.calls == line.MOST_OF_AN_ACCOUNT  # the rest waits in the queue
+    assert bottle.stager.calls == slot_queue.MOST_OF_AN_ACCOUNT  # the rest waits in the queue
     bottle.stager.has = False
     other = await bottle.create("bob")
     (await bottle.provider.next_run()).end()
     assert (await bottle.ended(other.id, "bob")).status is Status.SUCCEEDED
     bottle.stager.has = True
     bottle.stager.let_go()
-    for number in range(1, line.MOST_OF_AN_ACCOUNT + 6):
+    for number in range(1, slot_queue.MOST_OF_AN_ACCOUNT + 6):
         (await bottle.provider.next_run(number)).end()
     await settled(bottle)
     assert bottle.provider.held == 0

@@ -401,7 +401,7 @@ async def test_a_stop_does_not_wait_for_ever(room: Room) -> None:
     assert draining.done()
 
 
-# troubles of our own
+# housekeeping_faults of our own
 
 
 async def test_a_full_disk_delays_and_loses_nothing(room: Room) -> None:

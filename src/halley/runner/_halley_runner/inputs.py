@@ -11,11 +11,11 @@ from cog.input import MISSING
 
 from .allowed import Bounds
 from .converters import Convert, converter, is_made_by_author
+from .foreign_paths import REASON, ForeignPath, Known, declared_in, text_at, unstaged, where
 from .patterns import Pattern
 from .prediction import Prediction
 from .predictor import Parameter, Predictor
 from .shapes import Shape, holds_file
-from .strangers import REASON, Known, Stranger, declared_in, text_at, unstaged, where
 
 
 class BadInput(Exception):
@@ -95,8 +95,8 @@ class Inputs:
             made = _converted(row.name, row.convert, value)
             if row.is_made:
                 known.look(made, value)
-        except Stranger as stranger:
-            raise BadInput("input %s: %s" % (row.name, stranger)) from None
+        except ForeignPath as fault:
+            raise BadInput("input %s: %s" % (row.name, fault)) from None
         except ValueError as error:  # TooMuch
             raise BadInput("input %s: %s" % (row.name, error)) from None
         finally:

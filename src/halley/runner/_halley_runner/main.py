@@ -25,9 +25,9 @@ from .journal import Journal
 from .layer import NotKept, publish
 from .leftovers import Leftovers
 from .library import load_asyncio
-from .meetings import Meetings
 from .metrics import report
 from .outcome import Endings
+from .path_conflicts import PathConflicts
 from .places import Place
 from .prediction import Prediction, current
 from .predictor import CannotLoad, Predictor
@@ -173,7 +173,7 @@ class Replica:
             self._config["folder"],
             returns_nothing=predictor.returns_nothing,
             leftovers=Leftovers(self._place) if own else None,
-            meetings=Meetings(self._place, self._config["place"].get("meetings")) if own else None,
+            path_conflicts=PathConflicts(self._place, self._config["place"].get("path_conflicts")) if own else None,
         )
         inbox, inputs = Inbox(self._data), Inputs(predictor, self._bounds)
         self._control.serving = self.has_served = True
@@ -270,9 +270,9 @@ def _bounds(config: Frame, place: Place) -> Bounds:
     wanted = config.get("place") or {}
     private = wanted.get("private") or () if place.way == "isolated" else ()
     packages = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
-    source = config.get("source") or config["folder"]  # the author's, where we run in a copy
+    source = config.get("origin") or config.get("source") or config["folder"]  # the author's, where we run in a copy
     return Bounds(
-        source=os.path.join(source, wanted["single"]) if wanted.get("single") else source,
+        source=source,
         own=(place.folder, place.own, os.getcwd(), os.environ.get("TMPDIR"), wanted.get("layer"), *private, *packages),
         shared=wanted.get("keep") or (),
         data=config.get("data"),

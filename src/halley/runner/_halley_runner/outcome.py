@@ -12,7 +12,7 @@ from .frames import FrameTooLarge, to_json
 from .inputs import BadInput
 from .journal import Journal
 from .leftovers import Leftovers
-from .meetings import Meetings
+from .path_conflicts import PathConflicts
 from .prediction import Prediction
 from .values import encode
 
@@ -29,13 +29,13 @@ class Endings:
         *,
         returns_nothing: bool,
         leftovers: Optional[Leftovers] = None,
-        meetings: Optional[Meetings] = None,
+        path_conflicts: Optional[PathConflicts] = None,
     ) -> None:
         self._journal = journal
         self._folder = folder
         self._returns_nothing = returns_nothing
         self._leftovers = leftovers
-        self._meetings = meetings
+        self._path_conflicts = path_conflicts
 
     def output(self, prediction: Prediction, item: Any) -> None:
         """Send one item of an iterator.
@@ -115,8 +115,8 @@ class Endings:
         self._finish(prediction, started, rest)
 
     def _finish(self, prediction: Prediction, started: float, rest: str) -> None:
-        if self._meetings is not None and prediction.returned:
-            for text in self._meetings.look(prediction):
+        if self._path_conflicts is not None and prediction.returned:
+            for text in self._path_conflicts.look(prediction):
                 self._journal.log(text)
                 self._journal.log_own(text)
         self._journal.finish(prediction, '%s,"predict_time":%.6f' % (rest, _clock() - started))

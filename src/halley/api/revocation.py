@@ -20,7 +20,7 @@ Carrier = tuple[str, Scope]
 """The key that an answer leans on, and what it must be allowed for that."""
 
 
-class Right:
+class OpenAnswer:
     """What one open answer leans on. `end` is called once, when its key does not carry it any more.
 
     A context manager: let go at the end of its block.
@@ -28,7 +28,7 @@ class Right:
 
     __slots__ = ("_end", "_rights", "is_over", "key_id", "needed")
 
-    def __init__(self, rights: "Rights", key_id: str, needed: Scope, end: Callable[[], None]) -> None:
+    def __init__(self, rights: "RevocationWatch", key_id: str, needed: Scope, end: Callable[[], None]) -> None:
         self._rights = rights
         self._end = end
         self.key_id = key_id
@@ -51,38 +51,38 @@ class Right:
         self._rights.forget(self)
 
 
-class Rights:
+class RevocationWatch:
     """All open answers, by key."""
 
     def __init__(self, *, keys: Keys, clock: Clock) -> None:
         self._keys = keys
         self._clock = clock
-        self._open: dict[str, dict[Right, None]] = {}
+        self._open: dict[str, dict[OpenAnswer, None]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._open.values()))
 
-    def lean(self, key_id: str, needed: Scope, end: Callable[[], None]) -> Right:
+    def lean(self, key_id: str, needed: Scope, end: Callable[[], None]) -> OpenAnswer:
         """From now on call `end` when this key has not this scope any more; until it is let go."""
-        right = Right(self, key_id, needed, end)
+        right = OpenAnswer(self, key_id, needed, end)
         self._open.setdefault(key_id, {})[right] = None
         return right
 
-    def forget(self, right: Right) -> None:
-        """See `Right.let_go`."""
+    def forget(self, right: OpenAnswer) -> None:
+        """See `OpenAnswer.let_go`."""
         rights = self._open.get(right.key_id)
         if rights is not None:
             rights.pop(right, None)
             if not rights:
                 del self._open[right.key_id]
 
-    def streaming(self, scope: AsgiScope, carrier: Carrier | None) -> Right:
+    def streaming(self, scope: AsgiScope, carrier: Carrier | None) -> OpenAnswer:
         """For the time of its block: the hold of a stream is released when its key does not carry it any more.
 
         Without a key it leans on nothing.
         """
         if carrier is None:
-            return Right(self, "", Scope.READ, _nothing)
+            return OpenAnswer(self, "", Scope.READ, _nothing)
         return self.lean(*carrier, partial(_release, scope))
 
     async def turn(self) -> None:

@@ -18,7 +18,7 @@ from .prediction import Prediction
 LINES = 64  # of the newest uses of one path
 
 
-class Meetings:
+class PathConflicts:
     """Made once per process."""
 
     def __init__(self, place: Place, folder: Optional[str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, FrozenSet, List, Optional, Set
 
 from .allowed import Bounds, texts_of
 from .fields import ABSENT
-from .looking import paths_in
+from .path_search import paths_in
 from .shapes import Shape
 
 REASON = (
@@ -23,7 +23,7 @@ SHOWN_CHARS = 200
 TEXTS_LIMIT = 100_000
 
 
-class Stranger(Exception):
+class ForeignPath(Exception):
     """A caller's text would have become a path; the text says where it stood."""
 
 
@@ -84,7 +84,7 @@ class Known:
         """Look for paths in an argument that was made of this JSON value.
 
         Raises:
-            Stranger: there is one that the caller named.
+            ForeignPath: there is one that the caller named.
         """
         self._given, self._texts = given, None
         for path in paths_in(value):
@@ -94,7 +94,7 @@ class Known:
             except ValueError:
                 fits = False
             if not fits:
-                raise Stranger("%s %s" % (_short(text), REASON))
+                raise ForeignPath("%s %s" % (_short(text), REASON))
 
     def _fits(self, text: str) -> bool:
         absolute = os.path.abspath(text)

@@ -10,7 +10,7 @@ import pytest
 
 from halley.models.records import Version
 from halley.replicas.digest import DigestCache, source_digest
-from halley.replicas.earlier import earlier_versions
+from halley.replicas.earlier_versions import earlier_versions
 from halley.replicas.loading import load_source
 
 BEGIN: Final = datetime(2026, 1, 1, tzinfo=UTC)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from halley.events.change_poller import POLL_SECONDS, ChangePoller
 from halley.events.hub import Hub
-from halley.events.lookout import POLL_SECONDS, Lookout
 from halley.predictions.ports import Changed
 from halley.testing.clock import FakeClock
 
@@ -42,47 +42,47 @@ class Woken:
         self.counts[name] += 1
 
 
-async def opened(log: Log, hub: Hub) -> tuple[Lookout, FakeClock]:
+async def opened(log: Log, hub: Hub) -> tuple[ChangePoller, FakeClock]:
     clock = FakeClock()
-    lookout = Lookout(log=log, clock=clock)
-    lookout.tell(hub.look, is_wanted=lambda: hub.has_readers)
-    await lookout.open()
-    return lookout, clock
+    change_poller = ChangePoller(log=log, clock=clock)
+    change_poller.tell(hub.look, is_wanted=lambda: hub.has_readers)
+    await change_poller.open()
+    return change_poller, clock
 
 
 async def test_only_who_waits_for_what_changed_is_woken(anyio_backend: str) -> None:
     log, hub = Log(), Hub()
     log.facts += ["old"]
-    lookout, _ = await opened(log, hub)
+    change_poller, _ = await opened(log, hub)
     woken = Woken(hub, "old", "new", "other")
     log.facts += ["new", "new", "stranger"]
-    await lookout.look()
-    await lookout.look()
+    await change_poller.look()
+    await change_poller.look()
     assert woken.counts == {"old": 0, "new": 1, "other": 0}
 
 
 async def test_many_who_wait_cost_one_step_of_an_index(anyio_backend: str) -> None:
     log, hub = Log(), Hub()
-    lookout, _ = await opened(log, hub)
+    change_poller, _ = await opened(log, hub)
     woken = Woken(hub, *map(str, range(5000)))
     for _ in range(10):
-        await lookout.look()
+        await change_poller.look()
     assert (log.looks, log.searches) == (11, 0)
     log.facts += ["17"]
-    await lookout.look()
+    await change_poller.look()
     assert (log.looks, log.searches, sum(woken.counts.values())) == (12, 1, 1)
 
 
 async def test_what_happens_while_nobody_waits_is_not_searched(anyio_backend: str) -> None:
     log, hub = Log(), Hub()
-    lookout, _ = await opened(log, hub)
+    change_poller, _ = await opened(log, hub)
     log.facts += ["a"] * 1000
-    await lookout.look()
+    await change_poller.look()
     woken = Woken(hub, "a")
-    await lookout.look()
+    await change_poller.look()
     assert (log.searches, woken.counts) == (0, {"a": 0})
     log.facts += ["a"]
-    await lookout.look()
+    await change_poller.look()
     assert (log.searches, woken.counts) == (1, {"a": 1})
 
 
@@ -99,20 +99,20 @@ async def test_who_comes_while_it_looks_misses_nothing(anyio_backend: str) -> No
 
     late: list[Any] = []
     log = Slow()
-    lookout, _ = await opened(log, hub)
+    change_poller, _ = await opened(log, hub)
     late.append(1)
-    await lookout.look()
+    await change_poller.look()
     late.clear()
     woken = Woken(hub, "a")
-    await lookout.look()
+    await change_poller.look()
     assert woken.counts == {"a": 1}
 
 
 async def test_the_time_counts_from_the_last_look_whatever_hints_come(anyio_backend: str) -> None:
     log, hub = Log(), Hub()
-    lookout, clock = await opened(log, hub)
+    change_poller, clock = await opened(log, hub)
     woken = Woken(hub, "a", "b")
-    turn = asyncio.ensure_future(lookout.turn())
+    turn = asyncio.ensure_future(change_poller.turn())
     log.facts += ["a"]
     for _ in range(int(POLL_SECONDS / 0.1)):
         await asyncio.sleep(0)
@@ -132,10 +132,10 @@ async def test_a_look_that_fails_is_made_good_by_the_next(anyio_backend: str) ->
             return await super().changed_between(after, up_to)
 
     log, hub = Broken(), Hub()
-    lookout, _ = await opened(log, hub)
+    change_poller, _ = await opened(log, hub)
     woken = Woken(hub, "a")
     log.facts += ["a"]
     with pytest.raises(OSError, match="the disk"):
-        await lookout.look()
-    await lookout.look()
+        await change_poller.look()
+    await change_poller.look()
     assert woken.counts == {"a": 1}

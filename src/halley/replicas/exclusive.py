@@ -8,7 +8,7 @@ from halley.replicas.replica import Replica, State
 from halley.replicas.run import Run
 
 
-class Alone:
+class ExclusiveReplica:
     """At most one replica of a pool at a time: it is saved, runs empty, is taken, and runs one prediction."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ class Over(Protocol):
     def __call__(self, *, must_go: bool) -> None: ...
 
 
-class Parting:
+class ForcedStop:
     """The wait. `ask` asks the process for a beat, which its event loop gives as long as it turns."""
 
     def __init__(self, runs: Mapping[str, Run], host: Host, *, ask: Callable[[], None], over: Over) -> None:

@@ -13,7 +13,7 @@ POLL_SECONDS: Final = 2.0
 
 
 class ChangeLog(Protocol):
-    """The log of facts, as far as the lookout needs it (a store fills it)."""
+    """The log of facts, as far as the change_poller needs it (a store fills it)."""
 
     async def newest_offset(self) -> int:
         """The offset of the newest fact, 0 if there is none. Offsets follow the order of commits."""
@@ -28,7 +28,7 @@ Look = Callable[[Collection[str]], None]
 """Is given the ids of predictions that may have changed."""
 
 
-class Lookout:
+class ChangePoller:
     """Tells those who wait for hints of what changed between two looks, whether a hint came or not."""
 
     def __init__(self, *, log: ChangeLog, clock: Clock, poll_seconds: float = POLL_SECONDS) -> None:

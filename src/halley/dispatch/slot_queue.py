@@ -22,7 +22,7 @@ class _Waiter(msgspec.Struct, frozen=True, eq=False):
     given: asyncio.Future[None]
 
 
-class Line:
+class SlotQueue:
     """Who waits for a slot, by version and in order; and how many of each account are on the way to one."""
 
     def __init__(self, provider: Provider, *, room: Callable[[str], None], freed: Callable[[str], None]) -> None:
