@@ -42,6 +42,7 @@ class JsonProcess:
         self._waiting = 0
         self._running: tuple[subprocess.Popen[bytes], socket.socket] | None = None
         self._idle: asyncio.TimerHandle | None = None
+        self._asked: asyncio.Future[Any] | None = None  # who has the turn, when nobody waits for it any more
 
     async def __aenter__(self) -> Self:
         return self
@@ -100,11 +101,11 @@ class JsonProcess:
             raise Overloaded("Too many large JSON bodies wait to be read. Try again in a moment.")
         self._waiting += 1
         try:
-            async with self._turn:
-                if self._idle is not None:
-                    self._idle.cancel()
-                reply = await to_thread.run_sync(self._exchange, request)
-                self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._end_if_idle)
+            await self._turn.acquire()
+            # a task of its own: who asked may be cancelled, and the answer must not be taken for that of the next
+            self._asked = asyncio.ensure_future(self._in_turn(request))
+            self._asked.add_done_callback(_look_at_fault)
+            reply = await asyncio.shield(self._asked)
         finally:
             self._waiting -= 1
         if isinstance(reply, messages.Failed):
@@ -112,6 +113,16 @@ class JsonProcess:
         if not isinstance(reply, wanted):
             raise TypeError(f"the JSON process answered {type(reply).__name__}, not {wanted.__name__}")
         return reply
+
+    async def _in_turn(self, request: messages.Request) -> Any:
+        """Ask, and end the turn when the answer is there."""
+        try:
+            if self._idle is not None:
+                self._idle.cancel()
+            return await to_thread.run_sync(self._exchange, request)
+        finally:
+            self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._end_if_idle)
+            self._turn.release()
 
     def _exchange(self, request: messages.Request) -> Any:
         """In a thread: send, wait, receive."""
@@ -165,3 +176,9 @@ class JsonProcess:
         sock.close()
         process.kill()
         return process.wait()
+
+
+def _look_at_fault(asked: asyncio.Future[Any]) -> None:
+    """Nobody may be left to hear of it."""
+    if not asked.cancelled():
+        asked.exception()

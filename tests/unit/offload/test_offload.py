@@ -1,6 +1,8 @@
 """The process that reads large JSON says what would be said here, and is replaced when it breaks."""
 
+import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
@@ -131,3 +133,21 @@ async def test_an_idle_process_ends(json_process: JsonProcess) -> None:
     json_process._end_if_idle()
     assert not Path(f"/proc/{child.pid}").exists()
     assert await json_process.fill(b"{}", []) == b"{}"
+
+
+async def test_the_answer_to_one_who_was_cancelled_is_not_given_to_the_next(json_process: JsonProcess) -> None:
+    def ask(text: str) -> asyncio.Future[Any]:
+        value = msgspec.json.encode({"text": text, "more": [0] * 2_000_000})  # more than a socket takes at once
+        return asyncio.ensure_future(json_process.texts(value, [("text",)]))
+
+    await ask("the process has started")
+    child, _ = json_process._running  # type: ignore[misc]
+    child.send_signal(signal.SIGSTOP)
+    first = ask("first")
+    await asyncio.sleep(0.2)  # on its way
+    first.cancel()
+    second = ask("second")
+    await asyncio.sleep(0.2)
+    child.send_signal(signal.SIGCONT)
+    assert await second == ("second",)
+    assert await ask("third") == ("third",)
