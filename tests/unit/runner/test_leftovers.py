@@ -1,6 +1,7 @@
 """What predictions leave behind goes; what setup made, what is open, and what others may use stays."""
 
 import os
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -86,3 +87,17 @@ def test_a_returned_file_goes_unless_it_is_older_or_was_written_again(replica: R
     returned[2].write_text("of the next one")
     replica.leftovers.end(prediction, [])
     assert [path.exists() for path in returned] == [True, False, True, True]
+
+
+def test_what_a_program_of_the_model_still_uses_stays(replica: Replica) -> None:
+    folder = replica.temporary / "server"
+    folder.mkdir()
+    program = subprocess.Popen(["sleep", "60"], cwd=folder)
+    try:
+        replica.leftovers.end(Prediction(), [])
+        assert replica.left() == ["of setup", "server"]
+    finally:
+        program.kill()
+        program.wait()
+    replica.leftovers.end(Prediction(), [])
+    assert replica.left() == ["of setup"]

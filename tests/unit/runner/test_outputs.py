@@ -164,3 +164,16 @@ def test_output_so_far_stays_when_it_breaks_off(start, name, says):
     story = start(f"outputs.py:{name}").predict()
     assert story.outputs == [1]
     assert says in story.error
+
+
+def test_a_buffer_with_the_name_of_a_file_is_the_buffer(start, write_model):
+    folder = write_model(
+        "import io\n"
+        "from cog import File\n"
+        "def predict(text: str) -> File:\n"
+        "    open('out.txt', 'w').write('of an earlier prediction')\n"
+        "    made = io.BytesIO(text.encode())\n"
+        "    made.name = 'out.txt'\n"
+        "    return made\n"
+    )
+    assert Path(start("predict.py", folder=folder).predict(text="fresh").value).read_text() == "fresh"

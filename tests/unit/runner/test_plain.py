@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from halley.runner._halley_runner.plain import COPY_BYTES, lay_out
+from halley.runner._halley_runner.plain import COPY_BYTES, LAYER_COPY_BYTES, lay_out
 
 
 @pytest.fixture
@@ -83,7 +83,32 @@ def test_what_setup_left_lies_over_the_files(tmp_path: Path, model: Path) -> Non
     layer.mkdir(parents=True)
     (layer / "predict.py").write_text("written by setup")
     with (layer / "large.bin").open("wb") as file:
-        file.truncate(COPY_BYTES + 1)
+        file.truncate(LAYER_COPY_BYTES + 1)
     work = Path(lay_out(place(tmp_path, layer=str(tmp_path / "layer")), str(model)))
     assert (work / "predict.py").read_text() == "written by setup"
     assert (work / "large.bin").resolve() == layer / "large.bin"
+
+
+def test_what_a_setup_wrote_is_not_shared_with_those_who_write_it_again(tmp_path: Path, model: Path) -> None:
+    layer = tmp_path / "layer" / "files"
+    layer.mkdir(parents=True)
+    (layer / "warm-up.mp4").write_bytes(bytes(COPY_BYTES + 1))
+    work = Path(lay_out(place(tmp_path, layer=str(tmp_path / "layer")), str(model)))
+    (work / "warm-up.mp4").write_text("of a prediction")
+    assert (layer / "warm-up.mp4").stat().st_size == COPY_BYTES + 1
+
+
+def test_a_folder_that_nobody_may_read_is_a_link(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = model / "lost+found"
+    closed.mkdir()
+    scandir = os.scandir
+
+    def refuse(folder: str) -> Any:
+        if folder == str(closed):
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    work = Path(lay_out(place(tmp_path), str(model)))
+    assert (work / "lost+found").resolve() == closed
+    assert (work / "predict.py").read_text() == "code"

@@ -67,6 +67,10 @@ class Bounds:
         """What comes later belongs to a prediction."""
         self._set_up = _wall_ns()
 
+    def also_own(self, folder: str) -> None:
+        """What lies in there is its own from now on."""
+        self._own += (os.path.realpath(folder),)
+
     def why_not(self, opened: Opened, folder: str, began: int) -> Optional[str]:
         """Why this file is not given out; None if it may be. `folder` is the run folder of the prediction."""
         real, found = opened.real, opened.found

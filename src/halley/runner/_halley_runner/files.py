@@ -39,7 +39,7 @@ def keep(value: Any, prediction: Prediction) -> str:
         return _keep_path(abspath(str(value)), prediction)
     if not getattr(value, "closed", False) and hasattr(value, "flush"):
         value.flush()
-    name = getattr(value, "name", None)
+    name = None if _is_in_memory(value) else getattr(value, "name", None)
     if isinstance(name, str) and os.path.isfile(name):
         return _keep_path(abspath(name), prediction)
     return _keep_content(value, prediction)
@@ -84,6 +84,11 @@ def _keep_content(value: Any, prediction: Prediction) -> str:
     target = _new_place(prediction, "output.txt" if isinstance(value, io.TextIOBase) else "output.bin")
     _copy(value, target)
     return target
+
+
+def _is_in_memory(value: Any) -> bool:
+    """Whether its name is only a label, such as an upload wants one; a file of that name is another."""
+    return isinstance(value, (io.BytesIO, io.StringIO)) and not value.closed
 
 
 def _behind(value: Any) -> Optional[Opened]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from os.path import dirname, islink, join, lexists
-from typing import Any, Dict, List, Tuple
+from os.path import dirname, isabs, isfile, islink, join, lexists, realpath, relpath
+from typing import Any, Dict, List, Optional, Tuple
 
 from .copying import copy_file, remove_tree
 from .places import Place
-from .plain import COPY_BYTES
+from .plain import too_large
 
 LIMIT_NAMES = 200_000
 
@@ -40,7 +40,7 @@ def publish(place: Place, wanted: Dict[str, Any]) -> None:
         os.makedirs(dirname(link), mode=0o700, exist_ok=True)
         made = "%s.%s" % (link, os.urandom(4).hex())
         os.mkdir(made, 0o700)
-        moved = _fill(made, written, may_move=place.is_copy)
+        moved = _fill(made, written, place)
         _sync(made)
         os.symlink(os.path.basename(made), link)
         _leave_links(moved)
@@ -61,22 +61,37 @@ def _check(written: List[Tuple[str, str, str]], limit_bytes: int) -> None:
         raise NotKept("it is %d files, and at most %d are kept" % (len(written), LIMIT_NAMES))
 
 
-def _fill(made: str, written: List[Tuple[str, str, str]], *, may_move: bool) -> List[Tuple[str, str]]:
+def _fill(made: str, written: List[Tuple[str, str, str]], place: Place) -> List[Tuple[str, str]]:
     """Copy everything. A large file gets a second name instead, where its first is going to be a link to that."""
     moved: List[Tuple[str, str]] = []
+    linked = too_large(path for _, _, path in written if isfile(path) and not islink(path)) if place.is_copy else set()
     for part, name, path in written:
         target = join(made, part, name)
         try:
             os.makedirs(dirname(target), exist_ok=True)
             if islink(path):
-                os.symlink(os.readlink(path), target)
-            elif may_move and os.lstat(path).st_size > COPY_BYTES and _link(path, target):
+                text = _lasting(path, part, place)
+                if text is not None:
+                    os.symlink(text, target)
+            elif path in linked and _link(path, target):
                 moved.append((path, target))
             else:
                 _copy(path, target)
         except FileNotFoundError:  # a file that came and went
             continue
     return moved
+
+
+def _lasting(path: str, part: str, place: Place) -> Optional[str]:
+    """The text of a link that means the same in the next replica; None if it leads to what goes with this one."""
+    text = os.readlink(path)
+    if not isabs(text):
+        return text
+    for folder in (place.folder, realpath(place.folder)) if place.is_copy and part == "files" else ():
+        if text == folder or text.startswith(folder + os.sep):
+            return relpath(join(place.folder, relpath(text, folder)), dirname(path))
+    is_own = any(text.startswith(own + os.sep) for own in (place.own, realpath(place.own)))
+    return None if is_own else text
 
 
 def _link(path: str, target: str) -> bool:

@@ -26,7 +26,7 @@ class Leftovers:
     """Made once per process, when setup is done; used by the thread that runs predictions."""
 
     def __init__(self, place: Place) -> None:
-        self._temporary = place.temporary
+        self._temporary = os.path.realpath(place.temporary)  # as the system names what is open
         self._own = (place.temporary + os.sep, place.folder + os.sep)
         self._trash = Trash(join(place.own, "trash"))
         self._stays: Set[str] = set(_list(self._temporary))
@@ -57,7 +57,7 @@ class Leftovers:
                 continue
             if open_now is None:
                 open_now = _open_files()
-            if not _is_open(path, open_now):
+            if path not in open_now:
                 self._trash.take(path)
 
 
@@ -91,22 +91,49 @@ def _changed_at(path: str) -> int:
 
 
 def _open_files() -> Set[str]:
-    """What this process has open, mapped, or as its working directory."""
-    found = {os.getcwd()} if os.path.isdir(".") else set()
-    for name in _list("/proc/self/fd"):
+    """What this process and its children have open, mapped, or as their working directory, and all folders above."""
+    found = _sockets()
+    for pid in _family():
+        found.update(_open_files_of(pid))
+    for name in list(found):
+        above = os.path.dirname(name)
+        while above not in found:
+            found.add(above)
+            above = os.path.dirname(above)
+    return found
+
+
+def _family() -> List[str]:
+    """The numbers of this process and of those that it started, as far as they can be seen."""
+    family = [str(os.getpid())]
+    for pid in family:
+        for task in _list("/proc/%s/task" % pid):
+            try:
+                with open("/proc/%s/task/%s/children" % (pid, task), encoding="ascii") as children:
+                    family += children.read().split()
+            except OSError:
+                continue
+    return family
+
+
+def _open_files_of(pid: str) -> Set[str]:
+    found: Set[str] = set()
+    for link in ("cwd", *("fd/" + name for name in _list("/proc/%s/fd" % pid))):
         try:
-            found.add(os.readlink("/proc/self/fd/" + name))
+            found.add(os.readlink("/proc/%s/%s" % (pid, link)))
         except OSError:
             continue
     try:
-        with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
+        with open("/proc/%s/maps" % pid, encoding="utf-8", errors="surrogateescape") as maps:
             found.update(line[line.index("/") :].rstrip("\n") for line in maps if "/" in line)
-        with open("/proc/self/net/unix", encoding="utf-8", errors="surrogateescape") as sockets:
-            found.update(line[line.index("/") :].rstrip("\n") for line in sockets if "/" in line)
-    except (OSError, ValueError):
+    except OSError:
         pass
     return found
 
 
-def _is_open(path: str, open_now: Set[str]) -> bool:
-    return any(name == path or name.startswith(path + os.sep) for name in open_now)
+def _sockets() -> Set[str]:
+    try:
+        with open("/proc/self/net/unix", encoding="utf-8", errors="surrogateescape") as sockets:
+            return {line[line.index("/") :].rstrip("\n") for line in sockets if "/" in line}
+    except OSError:
+        return set()

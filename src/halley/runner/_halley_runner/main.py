@@ -154,8 +154,11 @@ class Replica:
     def _keep_setup(self, mode: str) -> None:
         if mode != "serve":
             return
+        place = self._config.get("place") or {}
         try:
-            publish(self._place, self._config.get("place") or {})
+            publish(self._place, place)
+            if place.get("publish"):  # its large files are there now
+                self._bounds.also_own(place["publish"])
         except NotKept as error:
             self._journal.log("warning: what setup() wrote is not kept for other processes: %s\n" % error)
 

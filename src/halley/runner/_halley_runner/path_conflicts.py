@@ -15,7 +15,7 @@ from typing import Iterator, List, Optional
 from .places import Place
 from .prediction import Prediction
 
-LINES = 64  # of the newest uses of one path
+LINES = 1000  # of the newest uses; one file notes those of many paths, which may be new for each prediction
 
 
 class PathConflicts:
@@ -41,7 +41,8 @@ class PathConflicts:
         """Note the use, and give the processes whose use of the path fell into the same time."""
         import hashlib  # few models give out such a file
 
-        name = join(folder, hashlib.sha256(os.fsencode(path)).hexdigest())
+        key = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
+        name = join(folder, "uses-" + key[:1])
         try:
             descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError:  # a full disk: nothing is lost but the warning
@@ -49,8 +50,9 @@ class PathConflicts:
         with open(descriptor, "r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             lines = file.read().splitlines()[-LINES:]
-            uses = [[int(word) for word in line.split()] for line in lines if line.count(" ") == 1]
+            words = [line.split() for line in lines if line.startswith(key + " ") and line.count(" ") == 2]
+            uses = [(int(pid), int(ended)) for _, pid, ended in words]
             file.seek(0)
             file.truncate()
-            file.write("\n".join([*lines, "%d %d" % (os.getpid(), time.time_ns())]) + "\n")
+            file.write("\n".join([*lines, "%s %d %d" % (key, os.getpid(), time.time_ns())]) + "\n")
         return sorted({pid for pid, ended in uses if ended >= began and pid != os.getpid()})

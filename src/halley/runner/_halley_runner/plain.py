@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import stat
 from os.path import isdir, islink, join, lexists, realpath, relpath
-from typing import Any, Dict, Iterable
+from typing import Any, Dict, Iterable, Set
 
 from .copying import copy_file, keep_stat, remove_tree
 
 COPY_BYTES = 8 * 2**20
+LAYER_COPY_BYTES = 256 * 2**20  # of what setup left: a warm-up writes what predictions write again
 MOST_FILES, MOST_BYTES = 20_000, 2**30  # what is copied in all; the rest are links
 LINKED = frozenset((".git", ".hg", ".svn", "node_modules"))  # large, and nothing that a model writes into
 ENVIRONMENT_MARK = "pyvenv.cfg"
@@ -42,6 +43,7 @@ def lay_out(place: Dict[str, Any], folder: str) -> str:
 
 def lay_over(source: str, target: str) -> None:
     """Put what an earlier setup left over the files: small ones as copies, large ones as links."""
+    files_below: Dict[str, str] = {}
     for name, folders, files in os.walk(source):
         into = join(target, relpath(name, source))
         os.makedirs(into, exist_ok=True)
@@ -51,10 +53,26 @@ def lay_over(source: str, target: str) -> None:
                 _remove(new)
             if islink(path):
                 os.symlink(os.readlink(path), new)
-            elif os.lstat(path).st_size > COPY_BYTES:
-                os.symlink(path, new)
             else:
-                copy_file(path, new)
+                files_below[path] = new
+    linked = too_large(files_below)
+    for path, new in files_below.items():
+        if path in linked:
+            os.symlink(path, new)
+        else:
+            copy_file(path, new)
+
+
+def too_large(paths: Iterable[str]) -> Set[str]:
+    """Which of these files, left by a setup, are not copied: the largest."""
+    linked: Set[str] = set()
+    total = 0
+    for size, path in sorted((os.lstat(path).st_size, path) for path in paths):
+        if size > COPY_BYTES and (size > LAYER_COPY_BYTES or total + size > MOST_BYTES):
+            linked.add(path)
+        else:
+            total += size
+    return linked
 
 
 class _Filling:
@@ -82,6 +100,8 @@ class _Filling:
             try:
                 self._take(entry, below, target)
             except PermissionError:
+                if isdir(target):  # made before it was found that nobody may look into it
+                    os.rmdir(target)
                 os.symlink(entry.path, target)  # the model then hears of it as it always did
 
     def _take(self, entry: Any, below: str, target: str) -> None:
