@@ -129,3 +129,53 @@ async def test_a_form_is_read_in_bounded_time(letter: str) -> None:
     kind = {"Content-Type": "multipart/form-data; boundary=" + letter * (30_000 // len(letter))}
     assert (await world.post("/v1/files", b"", headers=kind)).status == 400
     assert time.process_time() - began < 5  # it takes some milliseconds
+
+
+BINARY: Final = {
+    "type": "object",
+    "required": ["next"],
+    "properties": {"next": {"$ref": "#/components/schemas/either"}},
+}
+JSON_VALUE: Final = {
+    "anyOf": [
+        {"type": "string"},
+        {"type": "array", "items": {"$ref": "#/components/schemas/value"}},
+        {"type": "object", "additionalProperties": {"$ref": "#/components/schemas/value"}},
+    ]
+}
+UNIONS: Final = {
+    "one": BINARY,
+    "two": BINARY,
+    "either": {"anyOf": [{"$ref": "#/components/schemas/one"}, {"$ref": "#/components/schemas/two"}]},
+    "both": {
+        "allOf": [
+            BINARY,
+            {"properties": {"next": {"$ref": "#/components/schemas/both"}}},
+            {"$ref": "#/components/schemas/one"},
+        ]
+    },
+    "value": JSON_VALUE,
+}
+
+
+def nested(depth: int) -> Any:
+    value: Any = 5
+    for _ in range(depth):
+        value = {"next": value}
+    return value
+
+
+@pytest.mark.parametrize("name", ["one", "either", "both", "value"])
+def test_a_schema_that_contains_itself_twice_costs_no_more_with_each_level(name: str) -> None:
+    rules = InputSchema(schema({"tree": {"$ref": f"#/components/schemas/{name}"}}, more=UNIONS))
+    rules.faults({"tree": 5})  # validators are compiled once
+    assert (
+        seconds(lambda: rules.faults({"tree": nested(14)}))
+        <= 10 * seconds(lambda: rules.faults({"tree": nested(7)})) + 0.1
+    )
+
+
+def test_a_union_that_contains_itself_once_for_each_type_is_checked() -> None:
+    rules = InputSchema(schema({"tree": {"$ref": "#/components/schemas/value"}}, more=UNIONS))
+    assert rules.faults({"tree": {"a": ["b", {"c": "d"}]}}) == ()
+    assert rules.faults({"tree": {"a": ["b", {"c": 5}]}}) != ()

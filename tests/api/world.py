@@ -92,10 +92,16 @@ class NoPlacement:
         raise AssertionError
 
 
-def schema(properties: dict[str, Any], *, required: tuple[str, ...] = (), output: Any = None) -> bytes:
-    """An OpenAPI document as Cog writes it."""
+def schema(
+    properties: dict[str, Any],
+    *,
+    required: tuple[str, ...] = (),
+    output: Any = None,
+    more: dict[str, Any] | None = None,
+) -> bytes:
+    """An OpenAPI document as Cog writes it, with more schemas beside its own."""
     given = {"type": "object", "title": "Input", "properties": properties, "required": list(required)}
-    schemas = {"Input": given, "Output": output or {"type": "string", "title": "Output"}}
+    schemas = {"Input": given, "Output": output or {"type": "string", "title": "Output"}, **(more or {})}
     return json.dumps({"openapi": "3.0.2", "components": {"schemas": schemas}}).encode()
 
 
