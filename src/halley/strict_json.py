@@ -27,7 +27,13 @@ _DIGITS: Final = re.compile(rb"\d{19}")
 _STRING: Final = re.compile(rb'"[^"]*"?')
 _LONG: Final = re.compile(rb"(?<![\d.eE+\-])-?\d{19,}(?![\d.eE])")
 _SPACE: Final = b" \t\r\n"
-_GZIP: Final = b"\x1f\x8b"  # how such bytes begin
+_COMPRESSED: Final = {  # how such bytes begin
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x78\x01": "deflate",
+    b"\x78\x9c": "deflate",
+    b"\x78\xda": "deflate",
+}
 _PAIR_BYTES: Final = 12
 _HALF_PAIR: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
@@ -148,8 +154,9 @@ def _decoded(body: bytes) -> Any:
     try:
         return decode(body)
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
-        if body.startswith(_GZIP):
-            raise EncodingUnsupported("The body is compressed (gzip): send it as it is.") from error
+        for beginning, name in _COMPRESSED.items():
+            if body.startswith(beginning):
+                raise EncodingUnsupported(f"The body is compressed ({name}): send it as it is.") from error
         raise BadRequest(f"The body is not JSON: {_fault_of(body, error)}.") from error
 
 
@@ -157,7 +164,7 @@ def _fault_of(body: bytes, error: Exception) -> str:
     """What is wrong with a text that the decoder refused, where the decoder's own words do not tell it."""
     if isinstance(error, RecursionError):
         return "it is nested too deep"
-    if body.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if body.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in body[:2]:  # JSON begins with two ASCII characters
         return "it is UTF-16; send UTF-8"
     if body.startswith(b"\xef\xbb\xbf"):
         return "it begins with a byte order mark; send UTF-8 without one"

@@ -209,8 +209,9 @@ def test_a_delivery_is_sent_again(halley: Halley, receiver: Receiver) -> None:
 
 
 def test_loopback_is_refused_where_strangers_may_call(tmp_path: Path, receiver: Receiver) -> None:
-    config = '[server]\npublic_url = "https://halley.example.com"\n'
+    config = '[server]\npublic_url = "https://halley.example.com/"\n'
     with Halley(tmp_path, "--no-demo", config=config) as server:
+        assert " https://halley.example.com/v1 " in server.log()
         body = {"version": "a/b", "input": {}, "webhook": receiver.url}
         status, _, refused = server.call("POST", "/v1/predictions", body)
     assert status == 422

@@ -74,7 +74,7 @@ class Upload:
             raise invalid("type", "metadata", "must be a JSON object")
         for name, value in self.fields.items():
             if name.startswith("metadata["):
-                if b"\0" in value:
+                if b"\0" in value or "\0" in name:
                     raise invalid("format", "metadata", "must not hold the character NUL, which cannot be stored")
                 names = _BRACKETS.findall(name)
                 if len(names) > limits.json_depth:

@@ -30,7 +30,7 @@ class Variants:
 
     def __init__(self, settings: Settings) -> None:
         server = settings.server
-        self._public = server.public_url and _tidy(server.public_url)
+        self._public = server.public_url and tidy(server.public_url)
         self._allowed = frozenset(host.lower() for host in server.allowed_hosts)
         self._bound = server.host.lower()
         self._listens_at = f"http://{_authority((self._bound, server.port), self._bound)}"
@@ -156,10 +156,11 @@ def _is_loopback(host: str) -> bool:
 def public_path(settings: Settings) -> str:
     """The path of the public URL, as `/halley`; "" without one."""
     url = settings.server.public_url
-    return "" if url is None else urlsplit(_tidy(url)).path
+    return "" if url is None else urlsplit(tidy(url)).path
 
 
-def _tidy(url: str) -> str:
+def tidy(url: str) -> str:
+    """The public URL as links have it: no slash at its end, and none twice in its path."""
     scheme, mark, rest = url.partition("://")
     return f"{scheme}{mark}{re.sub('//+', '/', rest).rstrip('/')}"
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from decimal import ROUND_CEILING, Decimal
 from typing import Final
 
 from halley.api.problems import invalid
@@ -10,7 +9,8 @@ from halley.api.problems import invalid
 _LONGEST_FIELD: Final = 8192  # characters; a longer one makes no sense
 # what stands between commas; those inside of quotes separate nothing
 _PREFERENCE: Final = re.compile(r'(?:[^",]++|"(?:[^"\\]++|\\.)*+"|")++')
-_SECONDS: Final = re.compile(r"\d{1,30}(?:\.\d{0,30})?|\.\d{1,30}", re.ASCII)
+_SECONDS: Final = re.compile(r"0*+(\d*)(?:\.(\d*))?", re.ASCII)
+_DIGITS: Final = 9  # of a number of seconds; one of more digits is cut anyway
 _YES: Final = ("", "true", "1")
 _NO: Final = ("false", "0")
 _LONGEST_WAIT_SECONDS: Final = 60
@@ -29,8 +29,10 @@ def wait_seconds(prefer: str, max_seconds: float) -> float | None:
     for value in _values(prefer, "wait"):
         if not value:  # RFC 7240: an empty value is none
             return min(float(_LONGEST_WAIT_SECONDS), max_seconds)
-        if _SECONDS.fullmatch(value):
-            seconds = int(Decimal(value).to_integral_value(ROUND_CEILING))
+        number = _SECONDS.fullmatch(value)
+        if number is not None:
+            whole, part = number.groups(default="")
+            seconds = _LONGEST_WAIT_SECONDS if len(whole) > _DIGITS else int(whole or 0) + bool(part.strip("0"))
             if seconds > 0:
                 return min(float(min(seconds, _LONGEST_WAIT_SECONDS)), max_seconds)
     return None

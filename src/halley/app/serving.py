@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 import uvloop
 
+from halley.api.origins import tidy
 from halley.api.server import Server, listen, make_server
 from halley.app.descriptors import raise_limit
 from halley.app.parts import OpenStore, Parts, build
@@ -111,7 +112,8 @@ async def _serve(
     open_store: OpenStore,
 ) -> int:
     listening = listen(settings.server.host, settings.server.port)
-    url = settings.server.public_url or _url(listening, "http" if tls is None else "https")
+    public = settings.server.public_url
+    url = _url(listening, "http" if tls is None else "https") if public is None else tidy(public)
     refused: list[str] = []
     async with build(settings, environ, open_store) as parts:
         if settings.admin_key is not None:
