@@ -14,6 +14,7 @@ from halley.settings import (
     parse_seconds,
     read_settings,
     shown,
+    without_secrets,
 )
 
 
@@ -206,3 +207,11 @@ def test_secrets_come_from_files_and_are_never_shown(place):
 
 def test_variables_of_the_client_and_of_others_are_not_ours(place):
     assert read(place, {"HALLEY_SERVER": "http://h", "HALLEY_TOKEN": "t", "PATH": "/bin"}).origins == {}
+
+
+@pytest.mark.parametrize("name", ["SMTP_PASS", "MYSQL_PWD", "NPM_AUTH", "AWS_SECRET_ACCESS_KEY", "SENTRY_DSN"])
+def test_a_variable_that_may_hold_a_secret_is_not_passed_on(name: str) -> None:
+    assert without_secrets({name: "x", "PWD": "/", "SSH_AUTH_SOCK": "/run/s"}) == {
+        "PWD": "/",
+        "SSH_AUTH_SOCK": "/run/s",
+    }

@@ -20,7 +20,9 @@ _SET_DUMPABLE: Final = 4  # PR_SET_DUMPABLE of linux/prctl.h
 _FIRST_FIELD: Final = 3  # of /proc/self/stat behind the name, which may hold anything
 _ENV_START: Final = 50 - _FIRST_FIELD
 _OURS: Final = ("HALLEY_", "REPLICATE_")
-_SECRET_WORDS: Final = re.compile(r"TOKEN|SECRET|PASS(WORD|WD|PHRASE)|CREDENTIAL|PRIVATE|(^|_)(API)?KEY(_|$)|(^|_)DSN$")
+_SECRET_WORDS: Final = re.compile(
+    r"TOKEN|SECRET|PASS(WORD|WD|PHRASE)|(^|_)PASS(_|$)|_PWD(_|$)|_AUTH$|CREDENTIAL|PRIVATE|(^|_)(API)?KEY(_|$)|(^|_)DSN$"
+)
 _CREDENTIALS_IN_URL: Final = re.compile(r"://[^/\s@]*@")
 
 

@@ -76,3 +76,29 @@ def test_what_lies_beside_a_single_file_is_its_own_but_for_hidden_files(start, w
     child = start("predict.py", folder=folder, origin=str(folder / "predict.py"))
     done = child.predict(name=str(folder / name)).done
     assert (done["status"] == "succeeded") is fits, done
+
+
+LAZY = """
+import dataclasses, pathlib
+
+@dataclasses.dataclass
+class Job:
+    names: list
+    def __post_init__(self):
+        self.made = ((map(pathlib.Path, self.names), 1),)
+
+def run(job: Job) -> list:
+    return [path.read_text() for path in job.made[0][0]]
+"""
+
+
+def test_paths_that_an_iterator_in_a_tuple_is_going_to_make_are_found(start, write_model, tmp_path):
+    (tmp_path / "foreign.txt").write_text("foreign")
+    folder = write_model(LAZY)
+    (folder / "own.txt").write_text("own")
+    child = start("predict.py", folder=folder)
+    assert "foreign.txt' is no file" in child.predict(job={"names": [str(tmp_path / "foreign.txt")]}).error
+    staged = {"job": {"names": [str(child.run_folder / "p2" / "sent.txt")]}}
+    (child.run_folder / "p2").mkdir()
+    (child.run_folder / "p2" / "sent.txt").write_text("sent")
+    assert child.predict("p2", paths=[["job", "names", 0]], **staged).value == ["sent"]

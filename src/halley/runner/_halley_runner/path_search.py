@@ -77,11 +77,24 @@ def paths_in(value: Any, *, exhaust: bool = True) -> Iterator[Union[pathlib.Pure
 def _draw(holder: Any, items: List[Tuple[Any, Any]]) -> None:
     """Put in the place of each iterator one over a list, which can be looked at."""
     for key, item in items:
-        if hasattr(item, "__next__") and not isinstance(item, (io.IOBase, _Drawn)):
-            drawn = list(itertools.islice(item, ITEMS_LIMIT + 1))
-            if len(drawn) > ITEMS_LIMIT:
-                raise TooMuch("an iterator gives more than %d items" % ITEMS_LIMIT)
-            holder[key] = _Drawn(drawn)
+        drawn = _drawn(item)
+        if drawn is not item:
+            holder[key] = drawn
+
+
+def _drawn(item: Any) -> Any:
+    """The same, but for iterators, also in tuples and sets, which can only be made anew."""
+    if isinstance(item, (tuple, set, frozenset)):
+        parts = [part if type(part) in _PLAIN else _drawn(part) for part in item]
+        if all(part is before for part, before in zip(parts, item)):
+            return item
+        return type(item)._make(parts) if is_named_tuple(type(item)) else type(item)(parts)
+    if not hasattr(item, "__next__") or isinstance(item, (io.IOBase, _Drawn)):
+        return item
+    drawn = list(itertools.islice(item, ITEMS_LIMIT + 1))
+    if len(drawn) > ITEMS_LIMIT:
+        raise TooMuch("an iterator gives more than %d items" % ITEMS_LIMIT)
+    return _Drawn(drawn)
 
 
 class _Drawn:
@@ -109,12 +122,16 @@ def _attributes(item: Any, *, exhaust: bool) -> List[Any]:
         slots = cls.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else tuple(slots):
             if name not in ("__dict__", "__weakref__"):
+                own_name = "_%s%s" % (cls.__name__.lstrip("_"), name) if _is_private(name) else name
                 try:
-                    found.append(
-                        getattr(item, name if not _is_private(name) else "_%s%s" % (cls.__name__.lstrip("_"), name))
-                    )
+                    part = getattr(item, own_name)
                 except AttributeError:
                     continue
+                if exhaust and _is_data(type(item)):
+                    before, part = part, _drawn(part)
+                    if part is not before:
+                        object.__setattr__(item, own_name, part)  # it may be frozen
+                found.append(part)
     return found
 
 
