@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +80,18 @@ class Runner(BaseRunner):
             file.write(text)
         time.sleep(0.3)
         return Path(NAME % name)
+"""
+LINKS: Final = """
+import os
+from cog import BaseRunner
+
+
+class Runner(BaseRunner):
+    def run(self, text: str) -> str:
+        with open("latest/out.txt", "w") as file:
+            file.write(text)
+        with open("weights/deep/model.bin") as file:
+            return file.read()
 """
 FAILS_ONCE: Final = """
 import os
@@ -225,6 +238,21 @@ def test_a_name_in_the_shared_temporary_folder_is_kept_apart_or_warned_of(tmp_pa
                 assert any(str(path) in one["logs"] for one in ended)
     finally:
         path.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_links_of_the_author_lead_to_weights_and_not_out_of_the_place(tmp_path: Path, way: str) -> None:
+    world = World(tmp_path, LINKS, way=way)
+    (world.model / "runs").mkdir()
+    (world.model / "weights").mkdir()
+    (world.model / "latest").symlink_to("runs")
+    with tempfile.TemporaryDirectory(prefix="halley-test-weights-", dir="/tmp") as weights:
+        (Path(weights) / "model.bin").write_text("of the author")
+        (world.model / "weights" / "deep").symlink_to(weights)
+        with world.halley:
+            found = world.ended(world.create(text="x"))
+            assert (found["output"], found["error"]) == ("of the author", None)
+    assert not list((world.model / "runs").iterdir())
 
 
 def test_what_a_failed_setup_wrote_is_dropped(tmp_path: Path) -> None:

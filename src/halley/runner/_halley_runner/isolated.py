@@ -11,9 +11,12 @@ from __future__ import annotations
 import os
 import sys
 from os.path import exists, isdir, isfile, join, realpath
-from typing import Any, Dict, Iterable, List, Tuple
+from typing import Any, Dict, Iterable, List, Set, Tuple
 
 from . import mounts
+from .plain import ENVIRONMENT_MARK, LINKED
+
+MOST_LOOKED_AT = 100_000  # in the model's folder, for links
 
 
 def enter(place: Dict[str, Any], folder: str) -> None:
@@ -29,7 +32,7 @@ def enter(place: Dict[str, Any], folder: str) -> None:
     mounts.keep_to_ourselves()
     done: List[str] = []
     try:
-        kept = [*_kept(place), *_linked(folder)]
+        kept = [*_kept(place), *_linked(folder, deep=not place.get("single"))]
         layer = place.get("layer") or ""
         lowers = [join(layer, "files")] if layer and isdir(join(layer, "files")) else []
         if not place.get("single"):
@@ -55,9 +58,30 @@ def _kept(place: Dict[str, Any]) -> List[str]:
     return [path for path in (*place.get("keep", ()), *python) if path.startswith("/") and exists(path)]
 
 
-def _linked(folder: str) -> List[str]:
-    """Where links in the model's folder lead: weights may lie in a folder that is going to be replaced."""
-    return [realpath(entry.path) for entry in os.scandir(folder) if entry.is_symlink() and exists(entry.path)]
+def _linked(folder: str, *, deep: bool) -> List[str]:
+    """Where links in the model's folder lead out of it: weights may lie in a folder that is going to be replaced."""
+    found: Set[str] = set()
+    inside, looked_at, waiting = realpath(folder) + os.sep, 0, [folder]
+    while waiting and looked_at < MOST_LOOKED_AT:
+        for entry in _entries(waiting.pop()):
+            looked_at += 1
+            if not entry.is_symlink():
+                is_looked_into = deep and entry.is_dir() and entry.name not in LINKED
+                if is_looked_into and not exists(join(entry.path, ENVIRONMENT_MARK)):
+                    waiting.append(entry.path)
+            elif exists(entry.path):
+                real = realpath(entry.path)
+                if not (real + os.sep).startswith(inside):  # else it would be seen without its overlay
+                    found.add(real)
+    return sorted(found)
+
+
+def _entries(folder: str) -> List[Any]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:  # not for us to look into
+        return []
 
 
 def _cover(target: str, lowers: List[str], own: str, kept: List[str], done: List[str], in_user: bool) -> None:

@@ -88,7 +88,8 @@ def _drawn(item: Any) -> Any:
         parts = [part if type(part) in _PLAIN else _drawn(part) for part in item]
         if all(part is before for part, before in zip(parts, item)):
             return item
-        return type(item)._make(parts) if is_named_tuple(type(item)) else type(item)(parts)
+        cls: Any = type(item)
+        return cls._make(parts) if is_named_tuple(cls) else cls(parts)
     if not hasattr(item, "__next__") or isinstance(item, (io.IOBase, _Drawn)):
         return item
     drawn = list(itertools.islice(item, ITEMS_LIMIT + 1))
