@@ -126,10 +126,10 @@ def set_traps(folder: Path) -> Path:
     return mark
 
 
-def command(*words: str, cwd: Path, home: Path, path: str = "") -> "subprocess.CompletedProcess[str]":
+def command(*words: str, cwd: Path, home: Path, path: str = "", **more: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [str(Path(sys.executable).with_name("halley")), *words],
-        env={"PATH": f"{path}/usr/local/bin:/usr/bin:/bin", "HOME": str(home), "TMPDIR": str(home)},
+        env={"PATH": f"{path}/usr/local/bin:/usr/bin:/bin", "HOME": str(home), "TMPDIR": str(home), **more},
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -182,7 +182,8 @@ def test_a_models_own_modules_do_not_stand_in_for_those_of_the_runner(tmp_path) 
     assert "Hello, Edmond" in done.stdout
 
 
-def test_modules_that_a_model_names_in_pythonpath_do_not_stand_in_for_those_of_the_runner(tmp_path) -> None:
+@pytest.mark.parametrize("way", ["auto", "plain"])
+def test_modules_that_a_model_names_in_pythonpath_do_not_stand_in_for_those_of_the_runner(tmp_path, way) -> None:
     folder = tmp_path / "named-alike"
     (folder / "lib").mkdir(parents=True)
     for name in ("json", "socket", "threading", "asyncio", "inspect", "ctypes", "select", "typing"):
@@ -190,9 +191,9 @@ def test_modules_that_a_model_names_in_pythonpath_do_not_stand_in_for_those_of_t
     (folder / "lib" / "greeter.py").write_text("WORD = 'Hello, '\n")
     (folder / "cog.yaml").write_text("run: run.py:Runner\nenvironment: [PYTHONPATH=lib]\n")
     (folder / "run.py").write_text(
-        "from cog import BaseRunner\nfrom greeter import WORD\n\n\nclass Runner(BaseRunner):\n"
+        "import os\nfrom cog import BaseRunner\nfrom greeter import WORD\n\nos.chdir('/')\n\n\nclass Runner(BaseRunner):\n"
         "    async def run(self, name: str) -> str:\n        return WORD + name\n"
     )
-    done = command("run", str(folder), "name=Edmond", cwd=tmp_path, home=tmp_path)
+    done = command("run", str(folder), "name=Edmond", cwd=tmp_path, home=tmp_path, HALLEY_ISOLATION__MODE=way)
     assert done.returncode == 0, done.stderr
     assert "Hello, Edmond" in done.stdout

@@ -13,11 +13,17 @@ import sys
 
 
 def _set_aside() -> list[str]:
-    """Take what a model's PYTHONPATH names out of the search path, so that its `json.py` is not ours; gives it."""
-    named = [os.path.abspath(place) for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
-    theirs = [place for place in sys.path[1:] if place in named and not place.startswith((sys.prefix, sys.base_prefix))]
+    """Take what a model's PYTHONPATH names out of the search path, so that its `json.py` is not ours; gives it.
+
+    As it is named: a relative one counts from the folder in which the model works in the end.
+    """
+    named = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
+    absolute = {os.path.abspath(place): place for place in named}
+    theirs = [
+        place for place in sys.path[1:] if place in absolute and not place.startswith((sys.prefix, sys.base_prefix))
+    ]
     sys.path[:] = [place for place in sys.path if place not in theirs]
-    return theirs
+    return [absolute[place] for place in theirs]
 
 
 def _start() -> None:
@@ -44,7 +50,7 @@ def _start() -> None:
     sys.path.insert(1, own + "/path")
     main = importlib.import_module("_halley_runner.main")
     sys.path.remove(own)
-    sys.path[1:1] = theirs  # behind the folder that holds `cog`
+    sys.path[1:1] = [os.path.abspath(place) for place in theirs]  # behind the folder that holds `cog`
     sys.argv = [sys.argv[0]]
     sys.exit(main.main(own, data, control, output, options["--mode"], config, place))
 

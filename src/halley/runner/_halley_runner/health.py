@@ -54,7 +54,7 @@ class Health:
         return "healthcheck returned False" if result is False else ""
 
     def _awaited(self, coroutine: Any) -> Any:
-        asyncio = load_asyncio(self._folder)
+        asyncio = load_asyncio()
         if self._loop is not None and self._loop.is_running():
             return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(LIMIT_SECONDS)
         return asyncio.run(coroutine)

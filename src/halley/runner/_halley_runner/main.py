@@ -143,7 +143,7 @@ class Replica:
 
     def _set_up(self, predictor: Predictor) -> Any:
         if predictor.is_async:
-            self._loop = _new_loop(self._config["folder"])
+            self._loop = _new_loop()
         handler, setup, healthcheck = predictor.make()
         if setup is not None:
             self._await(setup(**_setup_arguments(setup, self._config["folder"])))
@@ -166,7 +166,7 @@ class Replica:
         if not hasattr(result, "__await__"):
             return
         if self._loop is None:  # async setup, sync predict
-            self._loop = _new_loop(self._config["folder"])
+            self._loop = _new_loop()
         self._loop.run_until_complete(result)
 
     def _serve(self, predictor: Predictor, handler: Any) -> None:
@@ -315,8 +315,8 @@ def _setup_arguments(setup: Any, folder: str) -> Frame:
     return {"weights": None} if parameter.default is inspect.Parameter.empty else {}
 
 
-def _new_loop(folder: str) -> Any:
-    asyncio = load_asyncio(folder)
+def _new_loop() -> Any:
+    asyncio = load_asyncio()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     return loop
