@@ -191,7 +191,8 @@ def test_modules_that_a_model_names_in_pythonpath_do_not_stand_in_for_those_of_t
     (folder / "lib" / "greeter.py").write_text("WORD = 'Hello, '\n")
     (folder / "cog.yaml").write_text("run: run.py:Runner\nenvironment: [PYTHONPATH=lib]\n")
     (folder / "run.py").write_text(
-        "import os\nfrom cog import BaseRunner\nfrom greeter import WORD\n\nos.chdir('/')\n\n\nclass Runner(BaseRunner):\n"
+        "import os\nfrom cog import BaseRunner\nfrom greeter import WORD\n\nos.chdir('/')\n\n\n"
+        "class Runner(BaseRunner):\n"
         "    async def run(self, name: str) -> str:\n        return WORD + name\n"
     )
     done = command("run", str(folder), "name=Edmond", cwd=tmp_path, home=tmp_path, HALLEY_ISOLATION__MODE=way)

@@ -13,8 +13,8 @@ _log: Final = logging.getLogger(__name__)
 
 FRESH_SECONDS: Final = 2.0  # how long a write that went well speaks for the next
 RETRY_SECONDS: Final = 1.0
-PATIENCE_SECONDS: Final = 1.0  # who asks waits no longer: a balancer takes silence for an answer, too
-_SLOW: Final = "A write takes longer than a second: another process may hold the database, or the disk is very slow."
+PATIENCE_SECONDS: Final = 3.0  # a busy machine may be slow; a balancer that waits no longer takes silence for a no
+_SLOW: Final = "A write takes longer than 3 seconds: another process may hold the database, or the disk is very slow."
 
 
 class StoreCheck:
