@@ -1,6 +1,8 @@
 """What a setup leaves for the next processes of its version, where each works in a copy."""
 
 import os
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -60,3 +62,40 @@ def test_a_large_file_that_is_written_again_is_each_ones_own(tmp_path: Path, mod
     (first.work / "out.mp4").write_text("one")
     (second.work / "out.mp4").write_text("two")
     assert (first.work / "out.mp4").read_text() == "one"
+
+
+def test_a_folder_that_setup_put_in_the_place_of_a_link_is_a_folder(tmp_path: Path, model: Path) -> None:
+    (model / "checkpoints").symlink_to(tmp_path / "nowhere")
+    first = Replica(tmp_path, model, "first")
+    (first.work / "checkpoints").unlink()
+    (first.work / "checkpoints").mkdir()
+    (first.work / "checkpoints" / "a").write_text("a")
+    first.publish()
+    assert (Replica(tmp_path, model, "second").work / "checkpoints" / "a").read_text() == "a"
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_what_is_still_being_downloaded_is_not_kept(tmp_path: Path, model: Path) -> None:
+    first = Replica(tmp_path, model, "first")
+    done = threading.Event()
+
+    def download() -> None:
+        with (first.work / "half.bin").open("w") as file:
+            while not done.wait(0.01):
+                file.write("more")
+                file.flush()
+
+    thread = threading.Thread(target=download)
+    thread.start()
+    try:
+        with (first.work / "index.db").open("w") as database, (first.work / "app.log").open("a") as log:
+            print("whole", file=database, flush=True)
+            print("line", file=log, flush=True)
+            while not (first.work / "half.bin").exists():
+                time.sleep(0.01)
+            first.publish()
+    finally:
+        done.set()
+        thread.join()
+    second = Replica(tmp_path, model, "second")
+    assert sorted(os.listdir(second.work)) == ["app.log", "index.db", "predict.py"]

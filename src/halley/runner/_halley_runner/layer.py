@@ -10,14 +10,17 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from os.path import dirname, isabs, isfile, islink, join, lexists, realpath, relpath
 from typing import Any, Dict, List, Optional, Tuple
 
 from .copying import copy_file, remove_tree
+from .open_files import written_now
 from .places import Place
 from .plain import too_large
 
 LIMIT_NAMES = 200_000
+WATCH_SECONDS = 0.5  # how long files that are open to write are watched; a database is open, too, but rests
 
 
 class NotKept(Exception):
@@ -35,7 +38,7 @@ def publish(place: Place, wanted: Dict[str, Any]) -> None:
         return
     made = ""
     try:
-        written = place.written()
+        written = _complete(place)
         _check(written, wanted["limit_bytes"])
         os.makedirs(dirname(link), mode=0o700, exist_ok=True)
         made = "%s.%s" % (link, os.urandom(4).hex())
@@ -51,6 +54,24 @@ def publish(place: Place, wanted: Dict[str, Any]) -> None:
         if made and not islink(link):
             remove_tree(made)
         raise NotKept("it cannot be written to the data folder: %s" % (error.strerror or error)) from None
+
+
+def _complete(place: Place) -> List[Tuple[str, str, str]]:
+    """What was written, but for files that grow while we look: a download in the background is not all there."""
+    written = place.written()
+    open_now, folder = written_now(), realpath(place.folder)
+    open_files = [path for part, name, path in written if part == "files" and join(folder, name) in open_now]
+    if not open_files:
+        return written
+    before = [_stamp(path) for path in open_files]
+    time.sleep(WATCH_SECONDS)
+    growing = {path for path, stamp in zip(open_files, before) if _stamp(path) != stamp}
+    return [entry for entry in written if entry[2] not in growing]
+
+
+def _stamp(path: str) -> Tuple[int, int]:
+    found = os.lstat(path)
+    return found.st_size, found.st_mtime_ns
 
 
 def _check(written: List[Tuple[str, str, str]], limit_bytes: int) -> None:

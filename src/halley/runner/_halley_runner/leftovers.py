@@ -11,6 +11,7 @@ import time
 from os.path import join
 from typing import Iterable, List, Optional, Set, Tuple
 
+from .open_files import names_in, open_files
 from .places import Place
 from .prediction import Prediction
 from .trash import Trash
@@ -29,7 +30,7 @@ class Leftovers:
         self._temporary = os.path.realpath(place.temporary)  # as the system names what is open
         self._own = (place.temporary + os.sep, place.folder + os.sep)
         self._trash = Trash(join(place.own, "trash"))
-        self._stays: Set[str] = set(_list(self._temporary))
+        self._stays: Set[str] = set(names_in(self._temporary))
         self._looked_at = 0.0
 
     def end(self, prediction: Prediction, running: Iterable[Prediction]) -> None:
@@ -41,7 +42,7 @@ class Leftovers:
         self._sweep([other.began for other in running])
 
     def _sweep(self, running: List[int]) -> None:
-        left = [name for name in _list(self._temporary) if name not in self._stays]
+        left = [name for name in names_in(self._temporary) if name not in self._stays]
         if not left:
             return
         if running:
@@ -56,7 +57,7 @@ class Leftovers:
             if before is not None and _changed_at(path) >= before:
                 continue
             if open_now is None:
-                open_now = _open_files()
+                open_now = open_files()
             if path not in open_now:
                 self._trash.take(path)
 
@@ -70,13 +71,6 @@ def stamp_of(path: str) -> Optional[Stamp]:
     return found.st_ino, found.st_ctime_ns
 
 
-def _list(folder: str) -> Iterable[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:  # the model has removed it
-        return ()
-
-
 def _changed_at(path: str) -> int:
     """When anything in there changed last, in ns."""
     latest = 0
@@ -88,52 +82,3 @@ def _changed_at(path: str) -> int:
     except OSError:  # it changes right now
         return time.time_ns()
     return latest
-
-
-def _open_files() -> Set[str]:
-    """What this process and its children have open, mapped, or as their working directory, and all folders above."""
-    found = _sockets()
-    for pid in _family():
-        found.update(_open_files_of(pid))
-    for name in list(found):
-        above = os.path.dirname(name)
-        while above not in found:
-            found.add(above)
-            above = os.path.dirname(above)
-    return found
-
-
-def _family() -> List[str]:
-    """The numbers of this process and of those that it started, as far as they can be seen."""
-    family = [str(os.getpid())]
-    for pid in family:
-        for task in _list("/proc/%s/task" % pid):
-            try:
-                with open("/proc/%s/task/%s/children" % (pid, task), encoding="ascii") as children:
-                    family += children.read().split()
-            except OSError:
-                continue
-    return family
-
-
-def _open_files_of(pid: str) -> Set[str]:
-    found: Set[str] = set()
-    for link in ("cwd", *("fd/" + name for name in _list("/proc/%s/fd" % pid))):
-        try:
-            found.add(os.readlink("/proc/%s/%s" % (pid, link)))
-        except OSError:
-            continue
-    try:
-        with open("/proc/%s/maps" % pid, encoding="utf-8", errors="surrogateescape") as maps:
-            found.update(line[line.index("/") :].rstrip("\n") for line in maps if "/" in line)
-    except OSError:
-        pass
-    return found
-
-
-def _sockets() -> Set[str]:
-    try:
-        with open("/proc/self/net/unix", encoding="utf-8", errors="surrogateescape") as sockets:
-            return {line[line.index("/") :].rstrip("\n") for line in sockets if "/" in line}
-    except OSError:
-        return set()

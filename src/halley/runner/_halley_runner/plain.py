@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from os.path import isdir, islink, join, lexists, realpath, relpath
+from os.path import isdir, isfile, islink, join, lexists, realpath, relpath
 from typing import Any, Dict, Iterable, Set
 
 from .copying import copy_file, keep_stat, remove_tree
@@ -46,6 +46,8 @@ def lay_over(source: str, target: str) -> None:
     files_below: Dict[str, str] = {}
     for name, folders, files in os.walk(source):
         into = join(target, relpath(name, source))
+        if islink(into) or isfile(into):  # setup put a folder in its place
+            os.unlink(into)
         os.makedirs(into, exist_ok=True)
         for child in (*files, *(one for one in folders if islink(join(name, one)))):
             path, new = join(name, child), join(into, child)
