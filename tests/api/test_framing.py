@@ -209,3 +209,28 @@ async def test_a_half_closed_read_is_answered_too() -> None:
     async with running(world) as server:
         whole = await asked(server, get(link, world.token), half=True)
         assert len(whole.partition(b"\r\n\r\n")[2]) == 3_000_000
+
+
+UPGRADE = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__")
+
+
+@pytest.mark.parametrize("size", [1, 100, 10_000])
+@pytest.mark.parametrize("length", [f"Content-Length: {len(BODY)}", "Transfer-Encoding: chunked"])
+async def test_a_request_that_offers_another_protocol_is_an_ordinary_one(length: str, size: int) -> None:
+    world = await world_on_a_port()
+    body = CHUNKS + b"\r\n" if "chunked" in length else BODY
+    data = (post(world.token, *UPGRADE, length) + body) * 2 + get("/healthz", world.token)
+    async with running(world) as server, connected(server) as wire:
+        for start in range(0, len(data), size):
+            await wire.send(data[start : start + size])
+        heads = [(await wire.answer())[0] for _ in range(3)]
+    assert [head[9:12] for head in heads] == [b"201", b"201", b"200"]
+
+
+async def test_what_follows_an_offer_of_another_protocol_is_no_body() -> None:
+    world = await world_on_a_port()
+    offer = get("/healthz", world.token).replace(b"\r\n\r\n", "\r\n".join(["", *UPGRADE, "", ""]).encode())
+    async with running(world) as server, connected(server) as wire:
+        await wire.send(offer * 2 + post(world.token, *UPGRADE, "Connection: close", "Content-Length: 3") + b"{}}")
+        heads = [(await wire.answer())[0] for _ in range(3)]
+    assert [head[9:12] for head in heads] == [b"200", b"200", b"400"]

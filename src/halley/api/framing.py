@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 _HOST: Final = re.compile(
     rb"(?:\[[0-9A-Za-z:.%_~-]{2,100}\]|[0-9A-Za-z._~!$&'()*+,;=%-]{0,255})(?::[0-9]{0,5})?", re.ASCII
 )
+_LENGTHS: Final = (b"content-length", b"transfer-encoding")
 _REMEMBERED: Final = 1000  # then all are forgotten: a stranger may send any number of Host headers
 
 
@@ -85,6 +86,19 @@ def as_asked(url: bytes, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes
         return headers
     authority = re.split(rb"[/?#]", rest, maxsplit=1)[0].rpartition(b"@")[2]
     return [(name, authority if name == b"host" else value) for name, value in headers]
+
+
+def body_head(method: bytes, version: str, headers: Sequence[tuple[bytes, bytes]], *, keeps: bool) -> bytes | None:
+    """The head of a request that has a body of the same length as that of these headers; None if they tell of none.
+
+    `keeps`: the connection stays open after it.
+    """
+    lengths = [pair for pair in headers if pair[0] in _LENGTHS and pair[1] != b"0"]
+    if not lengths:
+        return None
+    stays = (b"connection", b"keep-alive" if keeps else b"close")
+    lines = [b"%b: %b\r\n" % pair for pair in (stays, *lengths)]
+    return b"%b / HTTP/%b\r\n%b\r\n" % (method, version.encode(), b"".join(lines))
 
 
 class AnyLength(int):

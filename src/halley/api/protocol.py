@@ -13,13 +13,14 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from halley.api.application import Api
 from halley.api.asgi import Answer, Exchange, Later, Outcome
 from halley.api.cork import CorkedTransport, unread_bytes
 from halley.api.cycles import cork_of, is_open, leave
-from halley.api.framing import ANY_LENGTH, Fault, as_asked
+from halley.api.framing import ANY_LENGTH, Fault, as_asked, body_head
 from halley.api.holds import STREAM_KEY
 from halley.api.lean import LeanFlowControl, Pipeline
 from halley.api.lingering import Lingering, limit_bytes
@@ -57,11 +58,13 @@ class GuardedProtocol(HttpToolsProtocol):
     # one for each of thousands of connections: as members of the instance's dictionary they would cost 2 KB more
     __slots__ = (
         "_answer",
+        "_body_head",
         "_chunk_bytes",
         "_fault",
         "_has_body",
         "_has_eof",
         "_header_bytes",
+        "_is_repeating",
         "_is_short",
         "_is_stream",
         "_is_too_large",
@@ -100,6 +103,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._unsent_bytes = 0  # when it was last looked at, while the client is slow
         self._fault: Fault | None = None
         self._has_body = False  # the newest chunk brought some of a body
+        self._body_head: bytes | None = None  # of a request whose body the parser left out
+        self._is_repeating = False  # the parser is told of a request whose headers are known
         self._parked: Later | None = None  # the request that is being answered waits, without a task
 
     # what comes in
@@ -113,7 +118,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._chunk_bytes = len(data)
-        super().data_received(data)
+        self._feed(data)
         if self.phase is HEADERS:
             # the parser tells of a header line only when it is whole: a huge one would sit in memory unseen
             self._raw_bytes += len(data)
@@ -126,7 +131,39 @@ class GuardedProtocol(HttpToolsProtocol):
             if self._raw_bytes > self.limits.header_bytes:
                 self._refuse_headers()
 
+    def _feed(self, data: bytes) -> None:
+        """Give the parser what came.
+
+        It stops behind the headers of a request that wants to go over to another protocol, and leaves its body out. We
+        speak no other one, so the request is an ordinary one (RFC 9110, section 7.8); clients that would like HTTP/2
+        send such ones, with bodies.
+        """
+        self._unset_keepalive_if_required()
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as stop:
+                data = data[stop.args[0] :]
+                if self._body_head is not None:
+                    self._repeat_head(self._body_head)
+            except httptools.HttpParserError:
+                self.logger.warning("Invalid HTTP request received.")
+                self.send_400_response("Invalid HTTP request received.")
+                return
+            else:
+                return
+
+    def _repeat_head(self, head: bytes) -> None:
+        self._body_head = None
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as the one before
+        self._is_repeating = True
+        self.parser.feed_data(head)
+        self._is_repeating = False
+
     def on_message_begin(self) -> None:
+        if self._is_repeating:
+            return
         # what uvicorn prepares here is needed only if the request leaves the short cut
         self.url = b""
         self.headers = []
@@ -138,11 +175,15 @@ class GuardedProtocol(HttpToolsProtocol):
         self.deadline = self.loop.time() + self.limits.header_seconds
 
     def on_url(self, url: bytes) -> None:
+        if self._is_repeating:
+            return
         self._count(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # not through the method of the base class: this runs for each header of each poll
+        if self._is_repeating:
+            return
         self._count(len(name) + len(value) + 4)
         if self.phase is not HEADERS:
             return  # a trailer field is no header: it comes too late to say who asks, or for what
@@ -152,6 +193,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        if self._is_repeating:
+            return
+        if self.parser.should_upgrade():
+            keeps = self.parser.should_keep_alive()
+            method, version = self.parser.get_method(), self.parser.get_http_version()
+            self._body_head = body_head(method, version, self.headers, keeps=keeps)
         self.deadline = self.loop.time() + self.limits.body_seconds
         if self.shortcut is not None and self._is_free() and self.parser.get_method() == b"GET":
             self._answer = self.shortcut.answer(
@@ -202,6 +249,8 @@ class GuardedProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._body_head is not None:
+            return  # its body is still to come
         answer = self._answer
         if answer is not None:
             self._answer = None

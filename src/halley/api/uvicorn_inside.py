@@ -20,6 +20,7 @@ _NEEDED_METHODS: Final = (
     "pause_writing",
     "resume_writing",
     "_start_asgi_task",
+    "_unset_keepalive_if_required",
 )
 _NEEDED_MEMBERS: Final = (
     "cycle",
