@@ -8,6 +8,7 @@ from anyio import to_thread
 
 from halley.assets.disk import copy_bytes, full_disk_told, write_all
 from halley.assets.ports import Blobs
+from halley.threads import to_its_end
 
 
 async def copy_out(blobs: Blobs, sha256: str, to: Path) -> None:
@@ -25,7 +26,7 @@ async def copy_out(blobs: Blobs, sha256: str, to: Path) -> None:
         fd = await to_thread.run_sync(_create, to)
         try:
             async for chunk in chunks:
-                await to_thread.run_sync(write_all, fd, chunk)
+                await to_its_end(write_all, fd, chunk)
         finally:
             os.close(fd)
 

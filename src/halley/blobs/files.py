@@ -25,6 +25,7 @@ from anyio import to_thread
 from halley.assets.disk import PIECE_BYTES, copy_bytes, full_disk_told, pieces, write_all
 from halley.assets.ports import BlobInfo
 from halley.errors import NotFound, TooLarge
+from halley.threads import to_its_end
 
 _log: Final = logging.getLogger(__name__)
 
@@ -61,15 +62,15 @@ class FileBlobs:
                 if draft.size_bytes + waiting_bytes > limit_bytes:
                     raise TooLarge(f"The data is longer than the limit of {limit_bytes} bytes.")
                 if waiting_bytes >= PIECE_BYTES:
-                    await to_thread.run_sync(draft.write, b"".join(waiting))
+                    await to_its_end(draft.write, b"".join(waiting))
                     waiting.clear()
                     waiting_bytes = 0
-            return await to_thread.run_sync(self._finish, draft, b"".join(waiting))
+            return await to_its_end(self._finish, draft, b"".join(waiting))
         finally:
             draft.discard()
 
     async def adopt(self, path: Path, *, take: bool = False, source: int | None = None) -> BlobInfo:
-        return await to_thread.run_sync(self._adopt, path, take, source)
+        return await to_its_end(self._adopt, path, take, source)
 
     def drafts(self) -> Path | None:
         return self._tmp
@@ -80,7 +81,7 @@ class FileBlobs:
             at = start
             while end is None or at < end:
                 size = PIECE_BYTES if end is None else min(PIECE_BYTES, end - at)
-                chunk = await to_thread.run_sync(os.pread, fd, size, at)
+                chunk = await to_its_end(os.pread, fd, size, at)
                 if not chunk:
                     return
                 at += len(chunk)

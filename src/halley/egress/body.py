@@ -7,6 +7,7 @@ from typing import Self
 from anyio import to_thread
 
 from halley.assets.disk import PIECE_BYTES, write_all
+from halley.threads import to_its_end
 
 
 class MemorySink:
@@ -57,7 +58,7 @@ class FileSink:
 
     async def _flush(self) -> None:
         data, self._waiting = self._waiting, bytearray()
-        await to_thread.run_sync(write_all, self._fd, data)
+        await to_its_end(write_all, self._fd, data)
 
     def _close(self) -> None:
         if self._fd >= 0:

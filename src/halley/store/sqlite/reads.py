@@ -11,12 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter
 
 from halley.errors import Overloaded
 from halley.store.sqlite.rows import OUTLINE_COLUMNS, PREDICTION_COLUMNS
 from halley.store.sqlite.schema import connect
 from halley.store.sqlite.writer import is_disk_fault
+from halley.threads import to_its_end
 
 T = TypeVar("T")
 
@@ -52,7 +53,7 @@ class Reads:
 
     async def elsewhere(self, read: Callable[..., T], *args: Any) -> T:
         """Run `read(connection, *args)` in a thread, on one snapshot."""
-        return await to_thread.run_sync(self._on_one_snapshot, read, args, limiter=self._one_at_a_time)
+        return await to_its_end(self._on_one_snapshot, read, args, limiter=self._one_at_a_time)
 
     async def close(self) -> None:
         """Close both, the second when a read that nobody waits for any more is done with it."""
