@@ -1,8 +1,10 @@
 """What a thread still uses is not given back, or to the next, when whoever waits for it is cancelled."""
 
 import asyncio
+import os
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -49,6 +51,27 @@ async def test_a_file_is_closed_when_its_last_bytes_are_written(
     with pytest.raises(asyncio.CancelledError):
         await writing
     sink.discard()
+
+
+async def test_a_file_that_was_made_for_nobody_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, opened = Gate(), []
+
+    def open_slowly(path: str, *more: int) -> int:
+        gate.go_through()
+        opened.append(os.open(path, *more))
+        return opened[0]
+
+    monkeypatch.setattr(body, "os", SimpleNamespace(**{**vars(os), "open": open_slowly}))
+    making = asyncio.ensure_future(FileSink.create(tmp_path / "file"))
+    await gate.is_reached()
+    making.cancel()
+    gate.open.set()
+    with pytest.raises(asyncio.CancelledError):
+        await making
+    while not opened:  # where nobody waits for the thread
+        await asyncio.sleep(0.01)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(opened[0])
 
 
 async def test_a_connection_is_used_by_one_read_at_a_time(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ async def copy_out(blobs: Blobs, sha256: str, to: Path) -> None:
         await to_thread.run_sync(_copy_file, source, to)
         return
     async with aclosing(blobs.open(sha256)) as chunks:
-        fd = await to_thread.run_sync(_create, to)
+        fd = await to_its_end(_create, to, undo=os.close)
         try:
             async for chunk in chunks:
                 await to_its_end(write_all, fd, chunk)

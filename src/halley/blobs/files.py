@@ -52,7 +52,7 @@ class FileBlobs:
         return sum([_is_swept(Path(entry.path)) for entry in os.scandir(self._tmp)])
 
     async def put(self, chunks: AsyncIterator[bytes], limit_bytes: int) -> BlobInfo:
-        draft = await to_thread.run_sync(_Draft, self._tmp)
+        draft = await to_its_end(_Draft, self._tmp, undo=_Draft.discard)
         try:
             waiting: list[bytes] = []
             waiting_bytes = 0
@@ -76,7 +76,7 @@ class FileBlobs:
         return self._tmp
 
     async def open(self, sha256: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
-        fd = await to_thread.run_sync(self._open, sha256)
+        fd = await to_its_end(self._open, sha256, undo=os.close)
         try:
             at = start
             while end is None or at < end:

@@ -4,8 +4,6 @@ import os
 from pathlib import Path
 from typing import Self
 
-from anyio import to_thread
-
 from halley.assets.disk import PIECE_BYTES, write_all
 from halley.threads import to_its_end
 
@@ -39,7 +37,7 @@ class FileSink:
             FileExistsError: something is there already, a link included.
         """
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        return cls(path, await to_thread.run_sync(os.open, path, flags, 0o600))
+        return cls(path, await to_its_end(os.open, path, flags, 0o600, undo=os.close))
 
     async def write(self, data: bytes) -> None:
         self._waiting += data
