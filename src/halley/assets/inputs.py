@@ -1,6 +1,5 @@
 """Brings the files of an input to this machine, so that a model only ever sees local paths."""
 
-import asyncio
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
@@ -19,6 +18,7 @@ from halley.assets.names import distinct, safe_name, split_suffix, suffix_for
 from halley.assets.ports import Blobs, Fetch, FileStore, OutputFiles, StoredFile
 from halley.assets.positions import Place, Pointer, places, read_places, replaced
 from halley.assets.shelf import Shelf
+from halley.assets.turns import by_turns
 from halley.clock import Clock
 from halley.errors import (
     AddressRefused,
@@ -42,7 +42,6 @@ AT_ONCE: Final = 4  # fetches of one input side by side
 FETCHES_AT_ONCE: Final = 32  # of all; accounts take turns, and none may have them all
 _CHECKED_HERE: Final = 2**17  # characters of `data:` URLs; more are looked at in a thread
 _SHOWN: Final = 60
-_LOOKED_AT_ONCE: Final = 100  # links; each takes some 20 microseconds
 
 
 class Staged(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,13 +109,11 @@ class InputStager:
     async def faults(self, links: Sequence[Link], most: int) -> tuple[InvalidField, ...]:
         """Those that can never be used, as far as that shows without any network or store."""
         found = Faults(most)
-        for number, (pointer, link) in enumerate(self._closed(links), 1):
+        async for pointer, link in by_turns(self._closed(links)):
             try:
                 self._check_link(link)
             except HalleyError as error:
                 found.add(InvalidField(type="link", field=field_at(pointer), description=str(error)))
-            if number % _LOOKED_AT_ONCE == 0:
-                await asyncio.sleep(0)  # others have their turn
         return found.all()
 
     async def own_files(self, links: Sequence[Link], account_id: str) -> tuple[InputFile, ...]:
@@ -129,7 +126,7 @@ class InputStager:
         """
         found: dict[str, InputFile] = {}
         await self._check_data_urls([one for one in links if is_data_url(one[1])])
-        for _, link in self._closed(links):
+        async for _, link in by_turns(self._closed(links)):
             own = self._own_link(link)
             try:
                 file = None if own is None else await self._own_file(own, account_id)
@@ -168,7 +165,7 @@ class InputStager:
             return Staged(input=work_input)
         inside = folder / "inputs"
         await to_thread.run_sync(lambda: inside.mkdir(parents=True, exist_ok=True))
-        was_held = any(self._own_link(link) is not None for _, link in wanted)
+        was_held = any([self._own_link(link) is not None async for _, link in by_turns(wanted)])
         references = await self._shelf.references(OWNER_KIND, prediction_id) if was_held else []
         room = _Room(inside, held(references))
         brought = await self._all(wanted, room, account_id)

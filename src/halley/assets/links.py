@@ -29,6 +29,7 @@ _STREAM: Final = re.compile(r"([0-9a-z]{26})-([A-Za-z0-9_-]{22})", re.ASCII)
 _DELIVERED: Final = re.compile(r"/d/([0-9a-z]{26}-[0-9a-z]{1,6}-[0-9a-z]{1,8}-[A-Za-z0-9_-]{22})(?:/|\Z)", re.ASCII)
 _FILE: Final = re.compile(r"(?:(?:/replicate)?(?:/v1)*|(?:/[^/]+)*?/v1)/files/([0-9a-z]{26})(/download)?/?", re.ASCII)
 _SLASHES: Final = re.compile("//+")
+_LONGEST_PATH: Final = 2048  # characters; a file's name in it has 765 at most
 _LONGEST: Final = 8192  # characters; our own have at most about 1,200 behind their origin
 _GONE: Final = "This link is not valid, or not any more. Read the prediction again to get a fresh one."
 
@@ -209,7 +210,7 @@ def own_link(url: str) -> OwnLink | None:
         parts = urlsplit(url)
     except ValueError:
         return None
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    if parts.scheme not in ("http", "https") or not parts.netloc or len(parts.path) > _LONGEST_PATH:
         return None
     path = _SLASHES.sub("/", unquote(parts.path))
     delivered = _DELIVERED.search(path)

@@ -2,7 +2,7 @@
 
 import re
 from typing import Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import msgspec
 
@@ -10,6 +10,7 @@ from halley.egress.addresses import Address, Rules, canonical
 from halley.errors import AddressRefused
 
 URL_LIMIT_BYTES: Final = 8192  # longer ones are no addresses but data
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]+")
 _LONGEST_HOST: Final = 253  # characters, as in DNS; a written address is shorter
 _PORTS: Final = {"http": 80, "https": 443}
 _FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f-\x9f\\\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -142,4 +143,4 @@ def _punycode(host: str) -> str:
 
 def _quoted(text: str) -> str:
     # what is escaped stays so; only what may not stand in a request line is escaped
-    return "".join(c if c.isascii() else "".join(f"%{byte:02X}" for byte in c.encode("utf-8", "replace")) for c in text)
+    return _NOT_ASCII.sub(lambda run: quote(run[0], safe="", errors="replace"), text)

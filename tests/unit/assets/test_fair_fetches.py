@@ -73,3 +73,15 @@ async def test_waiting_for_a_turn_does_not_count_as_fetching(tmp_path: Path) -> 
             return_exceptions=True,
         )
         assert [getattr(one, "size_bytes", one) for one in found] == [4] * 5
+
+
+async def test_many_links_leave_the_loop_to_others(tmp_path: Path) -> None:
+    stager = Bench(tmp_path, MemoryBlobs()).stager
+    links = [(("images", number), "https://a.example/" + "%" * 8000) for number in range(200)]
+    for look in (stager.faults(links, 100), stager.own_files(links, "me")):
+        work = asyncio.ensure_future(look)
+        turns = 0
+        while not work.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns >= 100

@@ -1,0 +1,21 @@
+"""Looks at many links of one input without keeping the event loop from others."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from typing import Final
+
+from halley.predictions.large import Link
+
+_AT_ONCE: Final = 10_000  # characters: taking them apart takes some milliseconds at worst
+_EACH: Final = 500  # characters that take as long as what any link costs, also a short one
+
+
+async def by_turns(links: Iterable[Link]) -> AsyncIterator[Link]:
+    """Give the links one by one; others have their turn after some of them."""
+    looked_at = 0
+    for link in links:
+        yield link
+        looked_at += _EACH + len(link[1])
+        if looked_at > _AT_ONCE:
+            looked_at = 0
+            await asyncio.sleep(0)
