@@ -1,6 +1,7 @@
 """The body of a create, from bytes to a `CreateRequest`. Source: contract section 6.2."""
 
 from collections.abc import Callable, Mapping
+from io import BytesIO
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -55,18 +56,19 @@ async def read_body(call: Call, held: HeldBody, limit_bytes: int) -> bytes:
 
 
 async def _rest(call: Call, held: HeldBody, first: bytes, limit_bytes: int) -> bytes:
-    body = bytearray(first)
+    body = BytesIO()  # gives its bytes away without copying them
+    body.write(first)
     while True:
         message = await call.receive()
         if message["type"] == "http.disconnect":
             raise BadRequest("The connection ended before the body did.")
         piece = message.get("body", b"")
-        if len(body) + len(piece) > limit_bytes:
+        if body.tell() + len(piece) > limit_bytes:
             raise strict_json.too_large(limit_bytes)
         held.grow(len(piece))
-        body += piece
+        body.write(piece)
         if not message.get("more_body", False):
-            return bytes(body)
+            return body.getvalue()
 
 
 class CreateBody(NamedTuple):
@@ -91,6 +93,7 @@ async def read_create(call: Call, parts: Parts, digest_head: Callable[[], bytes 
     body = await read_body(call, held, limits.json_body_bytes)
     if parts.large is None or not strict_json.is_heavy(body):
         return CreateBody(_members(body, limits), body)
+    await held.take_turn()
     outline = await parts.large.parse(body, limits, digest_head=digest_head())
     return CreateBody(strict_json.decode(outline.members), body, outline)
 

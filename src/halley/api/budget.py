@@ -4,11 +4,13 @@ A body counts for what has arrived of it, from its first byte until its request 
 Uploads do not count: they go to the disk as they arrive.
 """
 
+import asyncio
 from typing import Final
 
 from halley.errors import BodiesFull, Overloaded, TooLarge
 
 _RETRY_SECONDS: Final = 2
+_WAITING: Final = 64  # for a turn
 
 
 class BodyBudget:
@@ -19,6 +21,8 @@ class BodyBudget:
         self._per_key_bytes = per_key_bytes
         self._held = 0
         self._by_key: dict[str, int] = {}
+        self._turn = asyncio.Lock()
+        self._waiting = 0
 
     @property
     def held_bytes(self) -> int:
@@ -66,24 +70,55 @@ class BodyBudget:
         else:
             self._by_key.pop(key_id, None)
 
+    async def take_turn(self) -> None:
+        """Return when no other large body is being worked on: each needs its memory several times over for a moment.
+
+        Raises:
+            Overloaded: too many wait.
+        """
+        if self._waiting >= _WAITING:
+            raise Overloaded("Too many large JSON bodies wait to be read.", retry_after_seconds=_RETRY_SECONDS)
+        self._waiting += 1
+        try:
+            await self._turn.acquire()
+        finally:
+            self._waiting -= 1
+
+    def end_turn(self) -> None:
+        """The next large body may come."""
+        self._turn.release()
+
 
 class HeldBody:
     """What one request holds. `release` it on every path."""
 
-    __slots__ = ("_budget", "_key_id", "_size")
+    __slots__ = ("_budget", "_has_turn", "_key_id", "_size")
 
     def __init__(self, budget: BodyBudget, key_id: str) -> None:
         self._budget = budget
         self._key_id = key_id
         self._size = 0
+        self._has_turn = False
 
     def grow(self, size: int) -> None:
         """More has arrived. Raises as `BodyBudget.take` does."""
         self._budget.take(self._key_id, size, self._size)
         self._size += size
 
+    async def take_turn(self) -> None:
+        """Before work on a large body. Raises as `BodyBudget.take_turn` does."""
+        await self._budget.take_turn()
+        self._has_turn = True
+
+    def end_turn(self) -> None:
+        """The store has it, or nobody wants it. Harmless if repeated, or if there was no turn."""
+        if self._has_turn:
+            self._has_turn = False
+            self._budget.end_turn()
+
     def release(self) -> None:
         """Nothing of it is held any more. Harmless if repeated."""
+        self.end_turn()
         if self._size:
             self._budget.give_back(self._key_id, self._size)
             self._size = 0

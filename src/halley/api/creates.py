@@ -105,6 +105,7 @@ async def _under_key(call: Call, parts: Parts, wish: _Wish, idempotency: Idempot
             created = await predictions.create(
                 wish.request, identity.account.id, identity.key.id, idempotency=idempotency, prediction_id=prediction_id
             )
+            _end_turn(call)
             if not created.replayed:
                 return await _first_answer(call, parts, created.prediction, wish, watching)
         earlier = created.prediction
@@ -124,8 +125,14 @@ async def _new_or_repeated(call: Call, parts: Parts, wish: _Wish, attempt: Attem
         created = await predictions.create(
             wish.request, identity.account.id, identity.key.id, prediction_id=prediction_id
         )
+        _end_turn(call)
         attempt.settle(prediction_id)
         return await _first_answer(call, parts, created.prediction, wish, watching)
+
+
+def _end_turn(call: Call) -> None:
+    if call.held_body is not None:
+        call.held_body.end_turn()
 
 
 def _count(call: Call) -> int | None:

@@ -20,9 +20,9 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     gc.disable()  # JSON has no cycles, and looking for them among a million values takes long
     sock = socket.socket(fileno=int(sys.argv[1]))
-    while (request := receive(sock)) is not None:
-        reply = messages.encode(_reply(request))
-        del request
+    while (head := receive(sock)) is not None and (value := receive(sock)) is not None:
+        reply = messages.encode(_reply(head, value))
+        del head, value
         sock.sendall(messages.LENGTH.pack(len(reply)))
         sock.sendall(reply)
         del reply
@@ -49,9 +49,9 @@ def _exactly(sock: socket.socket, size: int) -> bytearray | None:
     return buffer
 
 
-def _reply(request: bytearray) -> messages.Reply:
+def _reply(head: bytearray, value: bytearray) -> messages.Reply:
     try:
-        return answer(messages.decode_request(request))
+        return answer(messages.joined(head, value))
     except HalleyError as error:
         return messages.failed(error)
     except MemoryError:

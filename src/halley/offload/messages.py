@@ -1,4 +1,7 @@
-"""What the server asks its JSON process, and the answers: one MessagePack value after its length."""
+"""What the server asks its JSON process, and the answers: one MessagePack value after its length.
+
+Behind a question comes its large value, as it is, after its own length: the server does not copy it to send it.
+"""
 
 from struct import Struct
 from typing import Final
@@ -100,11 +103,33 @@ class Failed(_Message, frozen=True, kw_only=True):
 Request = Parse | Examine | Unfit | Texts | Links | Fill
 Reply = Parsed | Examined | Found | Linked | Judged | Filled | Failed
 
+_LARGE: Final[dict[type[Request], str]] = {
+    Parse: "body",
+    Examine: "input_json",
+    Unfit: "value",
+    Texts: "value",
+    Links: "input_json",
+    Fill: "value",
+}
+
 encode: Final = msgspec.msgpack.Encoder().encode
 decode_request: Final = msgspec.msgpack.Decoder(Request).decode
 decode_reply: Final = msgspec.msgpack.Decoder(Reply).decode
 
 _ERRORS: Final[dict[str, type[HalleyError]]] = {kind.code: kind for kind in (BadRequest, TooLarge, Refused)}
+
+
+def split(request: Request) -> tuple[bytes, bytes]:
+    """A question without its large value, encoded, and that value."""
+    name = _LARGE[type(request)]
+    return encode(msgspec.structs.replace(request, **{name: b""})), getattr(request, name)
+
+
+def joined(head: bytearray, value: bytearray) -> Request:
+    """The question that was split."""
+    request: Request = decode_request(head)
+    whole: Request = msgspec.structs.replace(request, **{_LARGE[type(request)]: bytes(value)})
+    return whole
 
 
 def failed(error: HalleyError) -> Failed:

@@ -128,10 +128,9 @@ class JsonProcess:
         """In a thread: send, wait, receive."""
         try:
             _, sock = self._running or self._start()
-            sent = messages.encode(request)
-            sock.sendall(messages.LENGTH.pack(len(sent)))
-            sock.sendall(sent)
-            del sent
+            for sent in messages.split(request):
+                sock.sendall(messages.LENGTH.pack(len(sent)))
+                sock.sendall(sent)
             reply = receive(sock)
         except OSError as error:  # a time limit is one, too
             self._end()
