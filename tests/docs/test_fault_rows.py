@@ -1,4 +1,4 @@
-"""tests/fault_rows.toml names tests that exist."""
+"""tests/fault_rows.toml names tests for each fault, and they exist."""
 
 import re
 import tomllib
@@ -21,5 +21,6 @@ def _exists(test: str) -> bool:
 
 @pytest.mark.parametrize("row", sorted(ROWS))
 def test_the_tests_of_a_row_exist(row: str) -> None:
+    assert ROWS[row]["tests"]
     for test in ROWS[row]["tests"]:
         assert _exists(test), test
