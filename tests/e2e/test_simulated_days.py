@@ -323,7 +323,7 @@ async def test_a_clock_that_is_a_day_ahead_for_half_an_hour_costs_nothing(tmp_pa
 
 async def test_what_waits_keeps_its_inputs_whatever_becomes_of_them(tmp_path: Path) -> None:
     days = Days(tmp_path, Retention(api="6h"))
-    gate = tmp_path / "gate"
+    gate = tmp_path / "data" / "gate"  # every model sees the data folder; elsewhere in /tmp it would have its own view
     async with days.up():
         await days.predict("earlier")
         earlier = days.made[0]
