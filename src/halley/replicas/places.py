@@ -121,7 +121,9 @@ def _probe(home: Path) -> str:
     for path in (model, own):
         path.mkdir()
     (model / "predict.py").write_text("")
-    place = {"folder": str(own), "keep": [str(home)], "private": list(_TEMPORARY)}
+    # a server's environment may lie below /tmp, and with -S the trial does not know it by itself
+    keep = [str(home), sys.prefix, sys.exec_prefix]
+    place = {"folder": str(own), "keep": keep, "private": list(_TEMPORARY)}
     command = [sys.executable, "-I", "-S", str(_PROBE), json.dumps({"place": place, "folder": str(model)})]
     try:
         done = subprocess.run(

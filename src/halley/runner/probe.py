@@ -32,8 +32,14 @@ def _try() -> None:
     subprocess.run([sys.executable, "-I", "-S", "-c", ""], check=True)
 
 
+def _reason(error: Exception) -> str:
+    what = str(getattr(error, "strerror", None) or error)
+    path = getattr(error, "filename", None)
+    return " ".join((f"{what}: {path}" if path else what).split())
+
+
 if __name__ == "__main__":
     try:
         _try()
     except Exception as error:  # any fault means that the other way must do
-        sys.exit(" ".join(str(getattr(error, "strerror", None) or error).split()))
+        sys.exit(_reason(error))
