@@ -15,9 +15,9 @@ from halley.assets.names import safe_name
 from halley.assets.positions import Pointer, at, replaced
 from halley.assets.shelf import Shelf
 from halley.errors import Forbidden, HalleyError, NotFound, Refused, TooLarge
-from halley.predictions.large import LargeValues, Link
+from halley.predictions.large import Json, LargeValues, Link
 from halley.predictions.records import OutputFile
-from halley.strict_json import is_heavy, unfit
+from halley.strict_json import HEAVY_BYTES, is_heavy, unfit
 
 OWNER_KIND: Final = "prediction"
 COPIES: Final = "outputs"  # where in a run folder the runner puts its copies of output files
@@ -27,7 +27,7 @@ FILE_LIMIT_BYTES: Final = 10 * 2**30
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """An output whose files are stored for good: in `value` (JSON) each path is replaced by the ref of its file."""
 
-    value: bytes
+    value: Json
     files: tuple[OutputFile, ...]
 
 
@@ -44,7 +44,7 @@ class OutputKeeper:
         self._limit_bytes = limit_bytes
 
     async def keep(
-        self, *, prediction_id: str, first_index: int, value: bytes, paths: Sequence[Pointer], folder: Path | None
+        self, *, prediction_id: str, first_index: int, value: Json, paths: Sequence[Pointer], folder: Path | None
     ) -> Kept:
         """Copy the files at `paths` into the blobs; when this returns they are synced and readable.
 
@@ -66,13 +66,13 @@ class OutputKeeper:
         refs = [(pointer, file.ref) for pointer, file in zip(paths, files, strict=True)]
         return Kept(value=await self._filled(value, refs), files=tuple(files))
 
-    async def _fault(self, value: bytes) -> str | None:
-        if self._large is not None and is_heavy(value):
+    async def _fault(self, value: Json) -> str | None:
+        if self._large is not None and _is_heavy(value):
             return await self._large.unfit(value)
-        return unfit(value)
+        return unfit(bytes(value))
 
-    async def _texts(self, value: bytes, pointers: Sequence[Pointer]) -> list[str]:
-        if self._large is not None and is_heavy(value):
+    async def _texts(self, value: Json, pointers: Sequence[Pointer]) -> list[str]:
+        if self._large is not None and _is_heavy(value):
             found = await self._large.texts(value, pointers)
             if None in found:
                 raise Refused(f"The output names a file at {list(pointers[found.index(None)])}, but no text is there.")
@@ -80,8 +80,8 @@ class OutputKeeper:
         decoded = msgspec.json.decode(value)
         return [_text(decoded, pointer) for pointer in pointers]
 
-    async def _filled(self, value: bytes, refs: Sequence[Link]) -> bytes:
-        if self._large is not None and is_heavy(value):
+    async def _filled(self, value: Json, refs: Sequence[Link]) -> bytes:
+        if self._large is not None and _is_heavy(value):
             return await self._large.fill(value, refs)
         decoded = msgspec.json.decode(value)
         for pointer, ref in refs:
@@ -136,6 +136,10 @@ class OutputKeeper:
         except BaseException:
             os.close(opened)
             raise
+
+
+def _is_heavy(value: Json) -> bool:
+    return len(value) > HEAVY_BYTES or is_heavy(bytes(value))
 
 
 def _inside(path_text: str, folder: Path | None) -> Path:

@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from halley.predictions.large import Json
 from halley.predictions.records import OutputFile
 
 Pointer = tuple[str | int, ...]
@@ -154,7 +155,7 @@ class Kept(Protocol):
     """An output (a JSON value) whose files are stored for good: their paths are replaced by refs."""
 
     @property
-    def value(self) -> bytes: ...
+    def value(self) -> Json: ...
     @property
     def files(self) -> tuple[OutputFile, ...]: ...
 
@@ -163,7 +164,7 @@ class OutputKeeper(Protocol):
     """Stores the files of an output (assets fills it)."""
 
     async def keep(
-        self, *, prediction_id: str, first_index: int, value: bytes, paths: Sequence[Pointer], folder: Path | None
+        self, *, prediction_id: str, first_index: int, value: Json, paths: Sequence[Pointer], folder: Path | None
     ) -> Kept:
         """Copy the files into the blobs; when this returns they are synced and readable.
 

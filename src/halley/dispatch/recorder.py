@@ -13,8 +13,9 @@ from halley.dispatch.pacing import StepPace
 from halley.dispatch.ports import LogText, MetricValue, OutputKeeper, OutputPart, Progress
 from halley.errors import HalleyError, LeaseLost
 from halley.patience import patiently
+from halley.predictions.large import Json
 from halley.predictions.ports import Bus, Changed, Lease, WorkQueue
-from halley.predictions.records import MetricItem, NewEvent, OutputFile, OutputItem, Step
+from halley.predictions.records import MetricItem, NewEvent, OutputFile, Step, encode_output
 from halley.predictions.status import OUTPUT_KINDS, EventKind
 from halley.strict_json import HEAVY_BYTES, is_heavy, unfit
 
@@ -175,9 +176,9 @@ class Recorder:
     def _add(self, kind: EventKind, data: bytes) -> None:
         self._items.append(NewEvent(kind=kind, at=self._clock.now(), data=data))
 
-    def _output_event(self, part: OutputPart, value: msgspec.Raw, files: tuple[OutputFile, ...] = ()) -> NewEvent:
+    def _output_event(self, part: OutputPart, value: Json, files: tuple[OutputFile, ...] = ()) -> NewEvent:
         kind = EventKind.OUTPUT_ADDED if part.more else EventKind.OUTPUT_SET
-        return NewEvent(kind=kind, at=self._clock.now(), data=_encode(OutputItem(value=value, files=files)))
+        return NewEvent(kind=kind, at=self._clock.now(), data=encode_output(value, files))
 
     def _refuse(self, error: str) -> None:
         self.error = error
@@ -230,7 +231,9 @@ class Recorder:
 
     async def _events(self, items: list[NewEvent | OutputPart]) -> list[NewEvent]:
         events: list[NewEvent] = []
-        for item in items:
+        items.reverse()
+        while items:  # each is let go of when its event is made: an output may be large
+            item = items.pop()
             if type(item) is OutputPart:
                 if self.error is None and not self.ended_elsewhere and (event := await self._keep(item)) is not None:
                     events.append(event)
@@ -244,7 +247,7 @@ class Recorder:
                 lambda: self._keeper.keep(
                     prediction_id=self._lease.prediction_id,
                     first_index=len(self._files),
-                    value=bytes(part.value),
+                    value=part.value,
                     paths=part.paths,
                     folder=self.folder,
                 ),
@@ -255,7 +258,7 @@ class Recorder:
             self._refuse(str(error))
             return None
         self._files.extend(kept.files)
-        return self._output_event(part, msgspec.Raw(kept.value), kept.files)
+        return self._output_event(part, kept.value, kept.files)
 
 
 def _metric_data(metric: MetricValue) -> bytes | None:

@@ -22,6 +22,7 @@ from halley.predictions.inputs import InputCheck
 from halley.predictions.ports import Bus, Changed, Claimed, WorkQueue, WorkWaits
 from halley.predictions.records import NewEvent
 from halley.predictions.status import Fact, Status
+from halley.strict_json import HEAVY_BYTES
 
 _log = logging.getLogger(__name__)
 
@@ -179,11 +180,20 @@ class Run:
                 return refused(error)
             _log.warning("%s could not begin and waits again: %s", self.prediction_id, error)
             return RETRY_SECONDS
+        del work
+        self._forget_large_input()
         self._slot_held = False  # from here on the provider frees it
         self._recorder.start()
         if self.was_stopped():  # a stop that came while it was submitted
             self._provider.cancel(self._handle)
         return await self._provider.follow(self._handle, self._recorder.emit)
+
+    def _forget_large_input(self) -> None:
+        """The provider has it: it is not held here for as long as the run takes."""
+        claimed = self.claimed
+        if len(claimed.work_input) > HEAVY_BYTES:
+            prediction = msgspec.structs.replace(claimed.prediction, input=b"{}")
+            self.claimed = msgspec.structs.replace(claimed, prediction=prediction, work_input=b"{}")
 
     async def _late_refusal(self) -> Outcome | None:
         """Look at what the create could not look at, if it came before anybody knew the version's schema."""

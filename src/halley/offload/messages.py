@@ -1,6 +1,7 @@
 """What the server asks its JSON process, and the answers: one MessagePack value after its length.
 
-Behind a question comes its large value, as it is, after its own length: the server does not copy it to send it.
+Behind a question comes its large value, as it is, after its own length: the server does not copy it to send it. The
+member for it is empty until it has arrived.
 """
 
 from struct import Struct
@@ -21,7 +22,7 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class Parse(_Message, frozen=True, kw_only=True):
     """Read the body of a create; its members come back without what is large."""
 
-    body: bytes
+    body: bytes = b""
     json_body_bytes: int
     json_depth: int
     json_values: int
@@ -32,7 +33,7 @@ class Parse(_Message, frozen=True, kw_only=True):
 class Examine(_Message, frozen=True, kw_only=True):
     """Look at an input as a version's schema wants it."""
 
-    input_json: bytes
+    input_json: bytes = b""
     version: str
     document: bytes  # empty: the version is not described yet
     strict: bool
@@ -43,20 +44,20 @@ class Examine(_Message, frozen=True, kw_only=True):
 class Unfit(_Message, frozen=True, kw_only=True):
     """Whether a value of a model can be kept."""
 
-    value: bytes
+    value: bytes = b""
 
 
 class Texts(_Message, frozen=True, kw_only=True):
     """The texts at some places of a value; None where there is none."""
 
-    value: bytes
+    value: bytes = b""
     pointers: tuple[Pointer, ...]
 
 
 class Links(_Message, frozen=True, kw_only=True):
     """The texts in the positions of files of an input, whole."""
 
-    input_json: bytes
+    input_json: bytes = b""
     version: str
     document: bytes
 
@@ -64,7 +65,7 @@ class Links(_Message, frozen=True, kw_only=True):
 class Fill(_Message, frozen=True, kw_only=True):
     """Put texts into a value."""
 
-    value: bytes
+    value: bytes = b""
     texts: tuple[Link, ...]
 
 
@@ -119,14 +120,8 @@ decode_reply: Final = msgspec.msgpack.Decoder(Reply).decode
 _ERRORS: Final[dict[str, type[HalleyError]]] = {kind.code: kind for kind in (BadRequest, TooLarge, Refused)}
 
 
-def split(request: Request) -> tuple[bytes, bytes]:
-    """A question without its large value, encoded, and that value."""
-    name = _LARGE[type(request)]
-    return encode(msgspec.structs.replace(request, **{name: b""})), getattr(request, name)
-
-
 def joined(head: bytearray, value: bytearray) -> Request:
-    """The question that was split."""
+    """The question with its large value."""
     request: Request = decode_request(head)
     whole: Request = msgspec.structs.replace(request, **{_LARGE[type(request)]: bytes(value)})
     return whole

@@ -14,7 +14,7 @@ from anyio import to_thread
 from halley.errors import Overloaded
 from halley.offload import messages
 from halley.offload.child import receive
-from halley.predictions.large import Findings, Link, Outline, Pointer
+from halley.predictions.large import Findings, Json, Link, Outline, Pointer
 from halley.strict_json import JsonLimits
 
 _log = logging.getLogger(__name__)
@@ -58,52 +58,50 @@ class JsonProcess:
     async def parse(self, body: bytes, limits: JsonLimits, *, digest_head: bytes | None) -> Outline:
         """Read the body of a create. Raises as `strict_json.parse` does, and TooLarge for a `data:` URL."""
         request = messages.Parse(
-            body=body,
             json_body_bytes=limits.json_body_bytes,
             json_depth=limits.json_depth,
             json_values=limits.json_values,
             inline_data_bytes=self._inline_data_bytes,
             digest_head=digest_head,
         )
-        return (await self._ask(request, messages.Parsed)).outline
+        return (await self._ask(request, body, messages.Parsed)).outline
 
     async def examine(self, version: str, document: bytes, input_json: bytes, *, strict: bool, most: int) -> Findings:
         """What `predictions.inputs.look` finds; `document` is empty for a version that is not described yet."""
         request = messages.Examine(
-            input_json=input_json,
             version=version,
             document=document,
             strict=strict,
             most=most,
             inline_data_bytes=self._inline_data_bytes,
         )
-        return (await self._ask(request, messages.Examined)).findings
+        return (await self._ask(request, input_json, messages.Examined)).findings
 
     async def links(self, version: str, document: bytes, input_json: bytes) -> Sequence[Link]:
         """What stands in the positions of files; one more than LINKS_LIMIT at most."""
-        request = messages.Links(input_json=input_json, version=version, document=document)
-        return (await self._ask(request, messages.Linked)).links
+        request = messages.Links(version=version, document=document)
+        return (await self._ask(request, input_json, messages.Linked)).links
 
-    async def unfit(self, value: bytes) -> str | None:
+    async def unfit(self, value: Json) -> str | None:
         """See `strict_json.unfit`."""
-        return (await self._ask(messages.Unfit(value=value), messages.Judged)).fault
+        return (await self._ask(messages.Unfit(), value, messages.Judged)).fault
 
-    async def texts(self, value: bytes, pointers: Sequence[Pointer]) -> Sequence[str | None]:
+    async def texts(self, value: Json, pointers: Sequence[Pointer]) -> Sequence[str | None]:
         """The texts at these places; None where there is none."""
-        return (await self._ask(messages.Texts(value=value, pointers=tuple(pointers)), messages.Found)).texts
+        return (await self._ask(messages.Texts(pointers=tuple(pointers)), value, messages.Found)).texts
 
-    async def fill(self, value: bytes, texts: Sequence[Link]) -> bytes:
+    async def fill(self, value: Json, texts: Sequence[Link]) -> bytes:
         """The value with other texts at these places."""
-        return (await self._ask(messages.Fill(value=value, texts=tuple(texts)), messages.Filled)).value
+        return (await self._ask(messages.Fill(texts=tuple(texts)), value, messages.Filled)).value
 
-    async def _ask(self, request: messages.Request, wanted: type[R]) -> R:
+    async def _ask(self, request: messages.Request, large: Json, wanted: type[R]) -> R:
         if self._waiting >= WAITING:
             raise Overloaded("Too many large JSON bodies wait to be read. Try again in a moment.")
         self._waiting += 1
         try:
             await self._turn.acquire()
             # a task of its own: who asked may be cancelled, and the answer must not be taken for that of the next
-            self._asked = asyncio.ensure_future(self._in_turn(request))
+            self._asked = asyncio.ensure_future(self._in_turn(request, large))
             self._asked.add_done_callback(_look_at_fault)
             reply = await asyncio.shield(self._asked)
         finally:
@@ -114,21 +112,21 @@ class JsonProcess:
             raise TypeError(f"the JSON process answered {type(reply).__name__}, not {wanted.__name__}")
         return reply
 
-    async def _in_turn(self, request: messages.Request) -> Any:
+    async def _in_turn(self, request: messages.Request, large: Json) -> Any:
         """Ask, and end the turn when the answer is there."""
         try:
             if self._idle is not None:
                 self._idle.cancel()
-            return await to_thread.run_sync(self._exchange, request)
+            return await to_thread.run_sync(self._exchange, request, large)
         finally:
             self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._end_if_idle)
             self._turn.release()
 
-    def _exchange(self, request: messages.Request) -> Any:
+    def _exchange(self, request: messages.Request, large: Json) -> Any:
         """In a thread: send, wait, receive."""
         try:
             _, sock = self._running or self._start()
-            for sent in messages.split(request):
+            for sent in (messages.encode(request), large):
                 sock.sendall(messages.LENGTH.pack(len(sent)))
                 sock.sendall(sent)
             reply = receive(sock)

@@ -16,6 +16,9 @@ Pointer = tuple[str | int, ...]
 Link = tuple[Pointer, str]
 """A text and its place."""
 
+Json = bytes | msgspec.Raw
+"""A JSON text; as `Raw` it may be a part of something larger, which is not copied."""
+
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
     """What was found in an input. `shown` is the JSON that may be seen, None where it holds no secret."""
@@ -64,14 +67,14 @@ class LargeValues(Protocol):
         """What stands in the positions of files; one more than LINKS_LIMIT at most."""
         ...
 
-    async def unfit(self, value: bytes) -> str | None:
+    async def unfit(self, value: Json) -> str | None:
         """See `strict_json.unfit`."""
         ...
 
-    async def texts(self, value: bytes, pointers: Sequence[Pointer]) -> Sequence[str | None]:
+    async def texts(self, value: Json, pointers: Sequence[Pointer]) -> Sequence[str | None]:
         """The texts at these places; None where there is none."""
         ...
 
-    async def fill(self, value: bytes, texts: Sequence[Link]) -> bytes:
+    async def fill(self, value: Json, texts: Sequence[Link]) -> bytes:
         """The value with other texts at these places."""
         ...

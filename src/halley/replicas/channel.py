@@ -1,10 +1,12 @@
 """One of the two sockets to a replica: length-prefixed frames both ways, without a task of its own.
 
-All frames of one turn of the loop leave in one write; whatever one read brings is handed on at once.
+All small frames of one turn of the loop leave in one write; whatever one read brings is handed on at once. Large frames
+are copied from the socket to their place and from their place to the socket, and nowhere else.
 """
 
 import asyncio
 import socket
+from collections import deque
 from collections.abc import Callable
 from struct import Struct
 from typing import Final
@@ -12,7 +14,9 @@ from typing import Final
 from halley.errors import TooLarge
 
 FRAME_LIMIT_BYTES: Final = 64 * 2**20  # both sides refuse more: a broken length must not ask for gigabytes
-READ_BYTES: Final = 256 * 2**10
+READ_BYTES: Final = 256 * 2**10  # a frame above it is large
+
+Body = bytes | bytearray  # of a frame; a large one comes as the bytearray that it was read into
 
 _LENGTH: Final = Struct("<I")
 
@@ -21,7 +25,7 @@ class Channel:
     """Owns the socket. `take` gets each frame's body; `ended` is called once, with what was wrong if anything was."""
 
     def __init__(
-        self, sock: socket.socket, *, take: Callable[[bytes], None], ended: Callable[[str | None], None]
+        self, sock: socket.socket, *, take: Callable[[Body], None], ended: Callable[[str | None], None]
     ) -> None:
         sock.setblocking(False)
         self._loop = asyncio.get_running_loop()
@@ -31,21 +35,29 @@ class Channel:
         self._open = True
         self._rest = bytearray()
         self._needed = 0  # bytes of `_rest` that make the first frame whole
+        self._large: bytearray | None = None  # the body of a large frame that is arriving
+        self._filled = 0  # bytes of it that are there
         self._waiting: list[bytes] = []
-        self._unsent = memoryview(b"")
+        self._joins = True  # what waits is small
+        self._unsent: deque[memoryview] = deque()
         self._loop.add_reader(sock.fileno(), self._read)
 
-    def send(self, body: bytes) -> None:
-        """Queue a frame for the end of this turn of the loop. A dead peer is not noticed here.
+    def send(self, *pieces: bytes) -> None:
+        """Queue a frame, given in one or more pieces, for the end of this turn of the loop.
+
+        A dead peer is not noticed here.
 
         Raises:
             TooLarge: nothing was queued.
         """
-        if len(body) > FRAME_LIMIT_BYTES:
-            raise TooLarge(f"A message of {len(body):,} bytes is over the limit of {FRAME_LIMIT_BYTES:,}; use files.")
+        size = sum(map(len, pieces))
+        if size > FRAME_LIMIT_BYTES:
+            raise TooLarge(f"A message of {size:,} bytes is over the limit of {FRAME_LIMIT_BYTES:,}; use files.")
         if not self._waiting:
             self._loop.call_soon(self._flush)
-        self._waiting += (_LENGTH.pack(len(body)), body)
+        if size > READ_BYTES:
+            self._joins = False
+        self._waiting += (_LENGTH.pack(size), *pieces)
 
     def drain(self) -> None:
         """Take what has arrived and was not read yet: the last words of a process that is gone."""
@@ -61,6 +73,8 @@ class Channel:
             self._sock.close()
 
     def _read(self) -> bool:
+        if self._large is not None:
+            return self._read_large(self._large)
         try:
             piece = self._sock.recv(READ_BYTES)
         except (BlockingIOError, InterruptedError):
@@ -80,8 +94,24 @@ class Channel:
         self._split(piece)
         return True
 
-    def _split(self, piece: bytes | bytearray) -> None:
-        with memoryview(piece) as view:  # a large frame is copied once
+    def _read_large(self, body: bytearray) -> bool:
+        try:
+            count = self._sock.recv_into(memoryview(body)[self._filled :])
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            count = 0
+        if not count:
+            self._end(None)
+            return False
+        self._filled += count
+        if self._filled == len(body):
+            self._large = None
+            self._hand_on(body)
+        return True
+
+    def _split(self, piece: Body) -> None:
+        with memoryview(piece) as view:
             self._take_all(view)
 
     def _take_all(self, piece: memoryview) -> None:
@@ -94,15 +124,30 @@ class Channel:
                 return
             if end > size:
                 break
-            try:
-                self._take(bytes(piece[start + 4 : end]))
-            except ValueError as error:
-                self._end(f"it sent something that is not protocol: {error}")
+            if not self._hand_on(bytes(piece[start + 4 : end])):
                 return
             start = end
-        if start < size:
+        if start == size:
+            return
+        if end > size and end - start > READ_BYTES:
+            self._begin_large(piece[start + 4 :], end - start - 4)
+        else:
             self._rest = bytearray(piece[start:])
             self._needed = end - start if size - start >= 4 else 4
+
+    def _begin_large(self, first: memoryview, length: int) -> None:
+        self._large = bytearray(length)
+        self._filled = len(first)
+        self._large[: len(first)] = first
+
+    def _hand_on(self, body: Body) -> bool:
+        """False if it broke the protocol."""
+        try:
+            self._take(body)
+        except ValueError as error:
+            self._end(f"it sent something that is not protocol: {error}")
+            return False
+        return True
 
     def _end(self, fault: str | None) -> None:
         if self._open:
@@ -112,23 +157,27 @@ class Channel:
     def _flush(self) -> None:
         if not self._open or self._unsent:
             return  # `_push` takes what waits when the socket has room again
-        self._unsent = memoryview(b"".join(self._waiting))
-        self._waiting.clear()
+        pieces = [b"".join(self._waiting)] if self._joins else self._waiting
+        self._unsent.extend(map(memoryview, pieces))
+        self._waiting, self._joins = [], True
         self._push()
 
     def _push(self) -> None:
-        try:
-            sent = self._sock.send(self._unsent)
-        except (BlockingIOError, InterruptedError):
-            sent = 0
-        except OSError:  # whoever watches the process says why it is gone
-            self._unsent = memoryview(b"")
-            self._waiting.clear()
-            return
-        self._unsent = self._unsent[sent:]
-        if self._unsent:
-            self._loop.add_writer(self._sock.fileno(), self._push)
-            return
+        while self._unsent:
+            piece = self._unsent[0]
+            try:
+                sent = self._sock.send(piece)
+            except (BlockingIOError, InterruptedError):
+                sent = 0
+            except OSError:  # whoever watches the process says why it is gone
+                self._unsent.clear()
+                self._waiting.clear()
+                return
+            if sent < len(piece):
+                self._unsent[0] = piece[sent:]
+                self._loop.add_writer(self._sock.fileno(), self._push)
+                return
+            self._unsent.popleft()
         self._loop.remove_writer(self._sock.fileno())
         if self._waiting:
             self._flush()

@@ -14,7 +14,7 @@ from typing import Final, Literal, Protocol
 import msgspec
 
 import halley
-from halley.replicas.channel import Channel
+from halley.replicas.channel import Body, Channel
 from halley.replicas.endings import Exit
 from halley.replicas.loading import ModelSource
 from halley.replicas.memory import descendants
@@ -43,7 +43,7 @@ def _ignore(_: object) -> None:
 class Listener(Protocol):
     """Who owns a child and hears of it. All calls come in the loop's thread."""
 
-    def heard(self, body: bytes) -> None:
+    def heard(self, body: Body) -> None:
         """A frame on DATA.
 
         Raises:
@@ -87,7 +87,7 @@ class Child:
         *,
         environ: Mapping[str, str],
         mode: Literal["serve", "inspect", "train"],
-        answered: Callable[[bytes], None] = _ignore,
+        answered: Callable[[Body], None] = _ignore,
         place: Place | None = None,
         config: Mapping[str, object] | None = None,
     ) -> None:
@@ -148,9 +148,9 @@ class Child:
         """What went to the process's first standard error: crashes of the interpreter, never a model's prints."""
         return self._last_words.decode(errors="replace")
 
-    def send(self, body: bytes) -> None:
+    def send(self, *pieces: bytes) -> None:
         """Send a frame on DATA. See `Channel.send`."""
-        self._data.send(body)
+        self._data.send(*pieces)
 
     def command(self, body: bytes) -> None:
         """Send a frame on CONTROL."""

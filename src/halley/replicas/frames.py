@@ -3,6 +3,7 @@
 `n` numbers the frames of one prediction; they arrive in order, so only the runner needs it.
 """
 
+import codecs
 from typing import Final, Literal
 
 import msgspec
@@ -166,13 +167,18 @@ FromReplica = Hello | Described | Refused | Ready | SetupFailed | Log | Output |
 
 Answer = Pong | Health | Beat
 
+INPUT_PLACE: Final = msgspec.Raw(b"0")  # stands for an input that is sent beside its frame
+
+_PIECE_BYTES: Final = 256 * 2**10
+_utf8: Final = codecs.getincrementaldecoder("utf-8")
+
 encode: Final = msgspec.json.Encoder().encode
 _decoder: Final[msgspec.json.Decoder[FromReplica]] = msgspec.json.Decoder(FromReplica)
 
 _answers: Final[msgspec.json.Decoder[Answer]] = msgspec.json.Decoder(Answer)
 
 
-def decode_answer(body: bytes) -> Answer:
+def decode_answer(body: bytes | bytearray) -> Answer:
     """Read a frame of a replica on CONTROL.
 
     Raises:
@@ -184,15 +190,35 @@ def decode_answer(body: bytes) -> Answer:
         raise ValueError("it is nested too deep") from error
 
 
-def decode(body: bytes) -> FromReplica:
+def around_input(frame: Predict, input_json: bytes) -> tuple[bytes, bytes, bytes]:
+    """The frame in three pieces, of which the second is the input as it is: a large one is not copied.
+
+    `frame.input` must be INPUT_PLACE.
+    """
+    before, member, after = encode(frame).partition(b'"input":0')
+    return before + member[:-1], input_json, after
+
+
+def decode(body: bytes | bytearray) -> FromReplica:
     """Read a frame of a replica.
 
     Raises:
         ValueError: it is not protocol v1.
     """
     if not body.isascii():
-        body.decode()  # raw values are passed on unread: nothing but UTF-8 may get past here
+        _check_utf8(body)  # raw values are passed on unread: nothing but UTF-8 may get past here
     try:
         return _decoder.decode(body)
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
+
+
+def _check_utf8(body: bytes | bytearray) -> None:
+    if len(body) <= _PIECE_BYTES:
+        body.decode()
+        return
+    decoder = _utf8()  # piece by piece: the text of 30 MiB may take four times as much memory
+    with memoryview(body) as view:
+        for start in range(0, len(view), _PIECE_BYTES):
+            decoder.decode(view[start : start + _PIECE_BYTES])
+    decoder.decode(b"", final=True)

@@ -12,6 +12,7 @@ import msgspec
 
 from halley.errors import Unusable
 from halley.replicas import endings, frames
+from halley.replicas.channel import Body
 from halley.replicas.child import Child
 from halley.replicas.endings import Exit
 from halley.replicas.loading import ModelSource, load_source
@@ -91,7 +92,7 @@ class _Inspection:
         fault = self._fault or endings.died(self._how, doing="importing it", last_words=words)
         raise Unusable(f"The model {self._source.name} ({self._source.folder}) cannot be used: {fault}")
 
-    def heard(self, body: bytes) -> None:
+    def heard(self, body: Body) -> None:
         frame = frames.decode(body)
         match frame:
             case frames.Described():

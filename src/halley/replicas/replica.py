@@ -11,6 +11,7 @@ import msgspec
 from halley.dispatch.ports import LogText, MetricValue, Outcome, OutputPart, Work
 from halley.errors import Conflict, Overloaded
 from halley.replicas import endings, frames
+from halley.replicas.channel import Body
 from halley.replicas.child import Child
 from halley.replicas.devices import Device
 from halley.replicas.endings import End, Exit
@@ -149,18 +150,15 @@ class Replica:
         if work.prediction_id in self.runs:
             raise Conflict(f"An earlier attempt of {work.prediction_id} still runs.")
         folder = str(work.folder) if work.folder is not None else None
-        self._child.send(
-            frames.encode(
-                frames.Predict(
-                    id=work.prediction_id,
-                    attempt=work.attempt,
-                    input=msgspec.Raw(work.input),
-                    paths=work.paths,
-                    folder=folder,
-                    context=_NO_CONTEXT if work.context is None else msgspec.Raw(work.context),
-                )
-            )
+        frame = frames.Predict(
+            id=work.prediction_id,
+            attempt=work.attempt,
+            input=frames.INPUT_PLACE,
+            paths=work.paths,
+            folder=folder,
+            context=_NO_CONTEXT if work.context is None else msgspec.Raw(work.context),
         )
+        self._child.send(*frames.around_input(frame, work.input))
         run = self.runs[work.prediction_id] = Run(work.prediction_id, work.attempt, self._loop)
         if self._busy is not None:
             self._busy.set()
@@ -218,7 +216,7 @@ class Replica:
 
     # what its child tells (child.Listener)
 
-    def heard(self, body: bytes) -> None:
+    def heard(self, body: Body) -> None:
         """A frame. Hot: one decode, one look-up, one call."""
         frame = frames.decode(body)
         match frame:
@@ -284,7 +282,7 @@ class Replica:
 
     # what follows from it
 
-    def _answered(self, body: bytes) -> None:
+    def _answered(self, body: Body) -> None:
         answer = frames.decode_answer(body)
         if type(answer) is frames.Pong:
             self._ping = None

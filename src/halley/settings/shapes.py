@@ -94,7 +94,7 @@ class Limits(Part, frozen=True, kw_only=True):
     json_depth: Positive = 64
     json_values: Positive = 1_000_000
     page_bytes: Positive = 8 * MIB
-    bodies_bytes: Positive = 256 * MIB  # of all requests that are being taken
+    bodies_bytes: Positive = 128 * MIB  # of all requests that are being taken
     bodies_per_key_bytes: Positive = 64 * MIB
     listed_faults: Positive = 100
     upload_bytes: Positive = 100 * MIB

@@ -14,6 +14,7 @@ from halley.keys.records import Account
 from halley.predictions.ports import NewPrediction
 from halley.predictions.status import EventKind, Fact, Status
 from halley.store.sqlite import SqliteStore, open_sqlite
+from halley.store.sqlite.reads import LARGE_BYTES
 from halley.testing.stores.maker import LEASE_SECONDS, SMALL, VERSION, Maker, claim_one, leased, row_of, running
 
 pytestmark = pytest.mark.anyio
@@ -158,7 +159,7 @@ async def test_nothing_scans_the_queue_or_the_predictions(store: SqliteStore, ma
         await store.due(group, maker.clock.now(), 9)
         await store.due_with_files(group, maker.clock.now())
     store._reads._other.set_trace_callback(None)
-    reading = store._reads.here
+    reading = store._reads._here
     reading.set_trace_callback(trace)
     await store.get(lease.prediction_id)
     await store.read_events(lease.prediction_id)
@@ -229,3 +230,19 @@ async def test_a_page_reads_no_more_than_it_shows(store: SqliteStore, maker: Mak
         tracemalloc.stop()
     assert (len(page.items), page.has_older) == (2, True)
     assert peak < 6 * 2**20
+
+
+async def test_what_is_large_is_not_read_in_the_loops_thread(store: SqliteStore, maker: Maker) -> None:
+    asked: list[str] = []
+    store._reads._other.set_trace_callback(asked.append)
+    for size, is_elsewhere in ((10, False), (LARGE_BYTES + 1, True)):
+        new = maker.new(input=b'{"a":"%s"}' % (b"b" * size))
+        await store.create(new)
+        asked.clear()
+        found = await store.get(new.prediction.id)
+        assert found is not None
+        assert found.input == new.prediction.input
+        assert bool(asked) == is_elsewhere
+        asked.clear()
+        assert await store.outline(new.prediction.id) is not None
+        assert not asked

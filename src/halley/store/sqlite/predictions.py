@@ -5,6 +5,7 @@
 import sqlite3
 from collections.abc import Awaitable
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -49,16 +50,16 @@ class PredictionRows(Part):
         return self._writer.submit(_create, self._book, new, orphaned=self._give_back)
 
     async def get(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
-        return self._read(SELECT_PREDICTION, prediction_id, account_id)
+        return await self._read(SELECT_PREDICTION, prediction_id, account_id)
 
     async def outline(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
-        return outline_of(self._read(SELECT_OUTLINE, prediction_id, account_id))
+        return outline_of(await self._read(SELECT_OUTLINE, prediction_id, account_id))
 
-    def _read(self, statement: str, prediction_id: str, account_id: str | None) -> Prediction | None:
+    async def _read(self, statement: str, prediction_id: str, account_id: str | None) -> Prediction | None:
         known = self._recent.get(prediction_id)
         if known is not None:
             return known if account_id is None or known.account_id == account_id else None
-        row = self._reads.one(statement, prediction_id)
+        row = await self._reads.row(statement, prediction_id)
         if row is None or (account_id is not None and row[1] != account_id):
             return None
         return read_prediction(row)
@@ -96,7 +97,8 @@ class PredictionRows(Part):
         *,
         with_data: bool = True,
     ) -> list[Event]:
-        return changes.read_events(self._reads.here, prediction_id, after_seq, limit, limit_bytes, with_data=with_data)
+        read = partial(changes.read_events, with_data=with_data)
+        return await self._reads.here(read, prediction_id, after_seq, limit, limit_bytes)
 
     async def read_log(self, after_offset: int = 0, limit: int = 1000) -> list[Event]:
         return await self._reads.elsewhere(_read_log, after_offset, limit)

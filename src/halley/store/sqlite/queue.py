@@ -195,7 +195,7 @@ def _taken(
 def _append(
     connection: sqlite3.Connection, book: Book, guard: Guard, lease: Lease, events: Sequence[NewEvent]
 ) -> Appended | HalleyError:
-    live = select_live(connection, lease.prediction_id)
+    live = select_live(connection, lease.prediction_id, with_input=False)
     if live is None or not guard.holds(live, lease):
         return _lost(lease)
     if live.prediction.is_terminal:

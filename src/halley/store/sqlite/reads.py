@@ -1,7 +1,7 @@
 """Reading beside the writer: two connections that never write.
 
 Reads by primary key run in the event loop's thread, because handing one over costs ten times the read. Everything that
-may touch many rows runs in a thread, one at a time.
+may touch many rows, or a value above LARGE_BYTES, runs in a thread, one at a time.
 """
 
 # ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
@@ -24,6 +24,8 @@ T = TypeVar("T")
 SELECT_PREDICTION: Final = f"SELECT {PREDICTION_COLUMNS} FROM predictions WHERE id = ?"
 SELECT_OUTLINE: Final = f"SELECT {OUTLINE_COLUMNS} FROM predictions WHERE id = ?"
 
+LARGE_BYTES: Final = 2**20  # 30 MiB would hold up the loop for 50 ms
+
 _HERE_CACHE_KIB: Final = 1024
 _THREAD_CACHE_KIB: Final = 1024
 _MMAP_BYTES: Final = 64 * 2**20
@@ -33,23 +35,32 @@ class Reads:
     """The reading connections. A statement here sees every commit that was acknowledged before it began."""
 
     def __init__(self, path: Path) -> None:
-        self.here = connect(path, read_only=True, cache_kib=_HERE_CACHE_KIB, mmap_bytes=_MMAP_BYTES)
+        self._here = connect(path, read_only=True, cache_kib=_HERE_CACHE_KIB, mmap_bytes=_MMAP_BYTES)
+        # a statement that meets a larger value ends with DataError before it reads the value
+        self._most_bytes = self._here.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGE_BYTES)
         self._other = connect(path, read_only=True, cache_kib=_THREAD_CACHE_KIB)
         self._one_at_a_time = CapacityLimiter(1)
 
     def one(self, statement: str, *values: Any) -> Any:
         """The first row, or None. Statements must find at most one: a half-read one would hold back checkpoints."""
-        try:
-            return self.here.execute(statement, values).fetchone()
-        except sqlite3.OperationalError as error:
-            raise _told(error) from error
+        return self._in_this_thread(_first, statement, values)
 
     def all(self, statement: str, *values: Any) -> list[Any]:
         """All rows, in this thread: for lists that are short by nature."""
+        return self._in_this_thread(_all, statement, values)
+
+    async def here(self, read: Callable[..., T], *args: Any) -> T:
+        """Run `read(connection, *args)` in this thread; in another one if it meets a large value."""
         try:
-            return self.here.execute(statement, values).fetchall()
+            return read(self._here, *args)
+        except sqlite3.DataError:
+            return await self.elsewhere(read, *args)
         except sqlite3.OperationalError as error:
             raise _told(error) from error
+
+    async def row(self, statement: str, *values: Any) -> Any:
+        """The first row of any size, or None. For statements as those of `one`."""
+        return await self.here(_first, statement, values)
 
     async def elsewhere(self, read: Callable[..., T], *args: Any) -> T:
         """Run `read(connection, *args)` in a thread, on one snapshot."""
@@ -57,9 +68,22 @@ class Reads:
 
     async def close(self) -> None:
         """Close both, the second when a read that nobody waits for any more is done with it."""
-        self.here.close()
+        self._here.close()
         async with self._one_at_a_time:
             self._other.close()
+
+    def _in_this_thread(self, read: Callable[..., T], statement: str, values: tuple[Any, ...]) -> T:
+        try:
+            try:
+                return read(self._here, statement, values)
+            except sqlite3.DataError:  # a long schema, say: rare enough to be read here
+                self._here.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, self._most_bytes)
+                try:
+                    return read(self._here, statement, values)
+                finally:
+                    self._here.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGE_BYTES)
+        except sqlite3.OperationalError as error:
+            raise _told(error) from error
 
     def _on_one_snapshot(self, read: Callable[..., T], args: tuple[Any, ...]) -> T:
         connection: sqlite3.Connection = self._other
@@ -71,6 +95,14 @@ class Reads:
                 connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
             raise _told(error) from error
+
+
+def _first(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...]) -> Any:
+    return connection.execute(statement, values).fetchone()
+
+
+def _all(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...]) -> list[Any]:
+    return connection.execute(statement, values).fetchall()
 
 
 def _told(error: sqlite3.OperationalError) -> Exception:

@@ -58,7 +58,7 @@ class RepeatRows(Part):
     """Fulfils `predictions.repeats.RepeatStore`."""
 
     async def made_under(self, account_id: str, key: str, at: datetime) -> Earlier | None:
-        return _made_under(self._reads.here, account_id, key, at)
+        return await self._reads.here(_made_under, account_id, key, at)
 
     async def find_equal(self, wanted: Prediction, after: datetime, before: datetime) -> list[Prediction]:
         return await self._reads.elsewhere(_find_equal, wanted, after, before)

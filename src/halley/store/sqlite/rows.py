@@ -66,6 +66,7 @@ SELECT_LIVE: Final = (
     f"SELECT {_LIVE_COLUMNS}, p.number, p.last_seq, p.has_progress, q.session_id, q.fence, q.attempt"
     " FROM predictions AS p LEFT JOIN queue AS q ON q.prediction_id = p.id WHERE p.id = ?"
 )
+_SELECT_LIVE_WITHOUT_INPUT: Final = SELECT_LIVE.replace("p.input", "x'7b7d'", 1)
 
 UPDATE_PREDICTION: Final = (
     "UPDATE predictions SET status = ?, revision = ?, attempts = ?, fence = ?, termination_reason = ?, started_at = ?,"
@@ -198,9 +199,10 @@ def read_prediction(row: Row) -> Prediction:
     )
 
 
-def select_live(connection: sqlite3.Connection, prediction_id: str) -> Live | None:
-    """The prediction with its queue entry; None if absent."""
-    row = connection.execute(SELECT_LIVE, (prediction_id,)).fetchone()
+def select_live(connection: sqlite3.Connection, prediction_id: str, *, with_input: bool = True) -> Live | None:
+    """The prediction with its queue entry; None if absent. Nobody may see the row if it comes without its input."""
+    statement = SELECT_LIVE if with_input else _SELECT_LIVE_WITHOUT_INPUT
+    row = connection.execute(statement, (prediction_id,)).fetchone()
     if row is None:
         return None
     number, last_seq, has_progress, session_id, fence, attempt = row[_LIVE_AT:]
