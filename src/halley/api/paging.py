@@ -64,7 +64,8 @@ class PageBody:
 
     def __init__(self, limit_bytes: int, *, backwards: bool = False) -> None:
         """`backwards`: they are read from the last one of the page to the first one."""
-        self._left = limit_bytes
+        self.size_bytes = 0
+        self._limit_bytes = limit_bytes
         self._backwards = backwards
         self._items: list[bytes] = []
 
@@ -74,18 +75,20 @@ class PageBody:
     def take(self, item: Any) -> bool:
         """Put the item on the page; False if it does not fit any more."""
         encoded = _encode(item)
-        if self._items and len(encoded) >= self._left:
+        if self._items and self.size_bytes + len(encoded) >= self._limit_bytes:
             return False
-        self._left -= len(encoded) + 1  # with its comma
+        self.size_bytes += len(encoded) + 1  # with its comma
         self._items.append(encoded)
         return True
 
     def answer(self, following: str | None, previous: str | None) -> Answer:
         """The whole page, as clients follow it (contract section 9)."""
-        items = reversed(self._items) if self._backwards else self._items
-        return json_answer(
-            b'{"next":%b,"previous":%b,"results":[%b]}' % (_encode(following), _encode(previous), b",".join(items))
-        )
+        items = self._items[::-1] if self._backwards else self._items
+        pieces = [b'{"next":%b,"previous":%b,"results":[' % (_encode(following), _encode(previous))]
+        for item in items:
+            pieces += (item, b",")
+        pieces[max(1, len(pieces) - 1) :] = [b"]}"]  # in the place of the last comma
+        return json_answer(b"".join(pieces))  # they may be large: copied once
 
 
 def read_limit(query: Mapping[str, str], default: int) -> int:

@@ -1,5 +1,6 @@
 """Get, cancel and list predictions. Source: contract sections 7 to 9."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from halley.errors import BadRequest, NotFound
 from halley.ids import is_id
 from halley.predictions.records import Prediction
 from halley.predictions.status import Source
+from halley.strict_json import HEAVY_BYTES
 
 _PAGE: Final = 100
 _WEB_DAYS: Final = 14  # `source=web` reaches back so far (contract section 9)
@@ -49,22 +51,36 @@ async def list_all(call: Call, parts: Parts) -> Answer:
     limit, limit_bytes = read_limit(query, _PAGE), parts.limits.page_bytes
     page = await parts.predictions.page(call.account_id, limit=limit, limit_bytes=limit_bytes, **found)
     backwards = "newer_than" in found
-    items = page.items[::-1] if backwards else page.items
+    has_older, has_newer, rows = page.has_older, page.has_newer, list(page.items)
+    del page  # each row is let go of when it is on the page: one alone may be 60 MiB
     body = PageBody(limit_bytes, backwards=backwards)
     with_logs = "logs" in query.get("include", "").split(",")
-    for item in items:
-        row = await _listed(item, parts, with_logs=with_logs)
+    rows = rows if backwards else rows[::-1]
+    ids = await _fill(body, rows, call, parts, with_logs=with_logs)
+    # what had no room any more is on the page that was to come next in the same direction
+    is_cut = len(rows) > 0
+    shown = ids[::-1] if backwards else ids
+    has_older |= is_cut and not backwards
+    has_newer |= is_cut and backwards
+    return body.answer(
+        page_link(call.variant, "/predictions", query, "older", shown[-1] if shown and has_older else None),
+        page_link(call.variant, "/predictions", query, "newer", shown[0] if shown and has_newer else None),
+    )
+
+
+async def _fill(body: PageBody, rows: list[Prediction], call: Call, parts: Parts, *, with_logs: bool) -> list[str]:
+    """Put rows on the page, from the last one on, as far as they fit; what does not fit stays in `rows`."""
+    ids: list[str] = []
+    while rows:
+        row = await _listed(rows[-1], parts, with_logs=with_logs)
         if not body.take(parts.presenter.prediction(row, call.variant, with_logs=with_logs)):
             break
-    # what had no room any more is on the page that was to come next in the same direction
-    shown = items[: len(body)][::-1] if backwards else items[: len(body)]
-    is_cut = len(body) < len(items)
-    has_older = page.has_older or (is_cut and not backwards)
-    has_newer = page.has_newer or (is_cut and backwards)
-    return body.answer(
-        page_link(call.variant, "/predictions", query, "older", shown[-1].id if shown and has_older else None),
-        page_link(call.variant, "/predictions", query, "newer", shown[0].id if shown and has_newer else None),
-    )
+        ids.append(row.id)
+        rows.pop()
+        del row
+        if body.size_bytes > HEAVY_BYTES:
+            await asyncio.sleep(0)  # copying it once more takes as long: others come in between
+    return ids
 
 
 async def _listed(item: Prediction, parts: Parts, *, with_logs: bool) -> Prediction:
