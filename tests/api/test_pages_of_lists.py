@@ -92,6 +92,8 @@ async def test_a_page_of_predictions_has_8_mib_by_default(world: World) -> None:
     assert len(there) == 5
     first = await world.get("/v1/predictions")
     assert len(first.json()["results"]) == 2
+    assert int(first.headers["content-length"]) == len(first.body)
+    assert (await world.request("HEAD", "/v1/predictions")).headers["content-length"] == first.headers["content-length"]
 
 
 async def test_each_model_and_version_is_on_one_page() -> None:

@@ -2,16 +2,17 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
 import msgspec
 
-from halley.api.asgi import Answer, Variant, json_answer
+from halley.api.asgi import JSON, Answer, Variant, json_answer
 from halley.api.problems import invalid
 from halley.errors import BadRequest
+from halley.strict_json import HEAVY_BYTES
 
 Side = Literal["older", "newer"]
 _SIDES: Final[dict[str, Side]] = {"o": "older", "n": "newer"}
@@ -88,7 +89,16 @@ class PageBody:
         for item in items:
             pieces += (item, b",")
         pieces[max(1, len(pieces) - 1) :] = [b"]}"]  # in the place of the last comma
-        return json_answer(b"".join(pieces))  # they may be large: copied once
+        if self.size_bytes <= HEAVY_BYTES:
+            return json_answer(b"".join(pieces))
+        size = str(sum(map(len, pieces))).encode()
+        # sent one after the other: to join what is large would hold up others
+        return Answer(headers=[JSON, (b"content-length", size)], chunks=_each(pieces))
+
+
+async def _each(pieces: list[bytes]) -> AsyncGenerator[bytes, None]:
+    for piece in pieces:
+        yield piece
 
 
 def read_limit(query: Mapping[str, str], default: int) -> int:
