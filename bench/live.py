@@ -20,104 +20,15 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-import psutil
 import uvloop
-from machine import cpu_seconds, family, free_port, running, with_child, wrk
-from run import ADMIN_KEY, AUTH, HALLEY, ask, halley_environment, until
+from fronts import Front, HalleyFront
+from halley_server import ADMIN_KEY, AUTH, ask, halley_environment, serve, until
+from machine import cpu_seconds, free_port, running, tree_cpu_seconds, wrk
+from waiters import crowd, delivered, go
 
 HERE = Path(__file__).resolve().parent
 FOLLOWERS = 200
 SETTLE_SECONDS = 3.0
-
-
-class Front:
-    """One server and what its waiters send. `memory` are the processes whose memory counts."""
-
-    def __init__(self, name, process, port):
-        self.name, self.process, self.port = name, process, port
-        self.base = f"http://127.0.0.1:{port}"
-
-    def request(self, method, path, *headers, body=b""):
-        lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{self.port}", *headers]
-        if body:
-            lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-        return "\r\n".join([*lines, "", ""]).encode() + body
-
-    def memory_kb(self):
-        infos = [with_child(each.memory_full_info) for each in self.servers()]
-        return sum(info.pss for info in infos if info is not None) / 1024
-
-    def servers(self):
-        return family(self.process)
-
-
-class HalleyFront(Front):
-    def servers(self):
-        return [psutil.Process(self.process.pid)]  # the replica is another row
-
-    def create(self, **given):
-        return ask(f"{self.base}/v1/models/bench/ticker/predictions", {"input": given})
-
-    def asked(self, prediction_id):
-        """Held because it asks to be. A client that polls costs the same, but is held for 20 s only."""
-        return [self.request("GET", f"/v1/predictions/{prediction_id}", AUTH, "Prefer: wait=60")]
-
-    def created(self):
-        body = json.dumps({"input": {"quiet_seconds": 3000}}).encode()
-        return [self.request("POST", "/v1/models/bench/ticker/predictions", AUTH, "Prefer: wait", body=body)]
-
-    def streamed(self, made):
-        return [self.request("GET", made["urls"]["stream"].removeprefix(self.base))]
-
-
-class Waiter(asyncio.Protocol):
-    """Sends each request when the one before is answered; notes when the last answer came, and counts events."""
-
-    def __init__(self, requests):
-        self.requests = list(requests)
-        self.events = 0
-        self.answers = 0
-        self.heard_at = 0.0
-        self.is_lost = False
-        self.tail = b""
-
-    def connection_made(self, transport):
-        self.transport = transport
-        self._next()
-
-    def data_received(self, data):
-        self.heard_at = time.perf_counter()
-        if b"HTTP/1.1 2" in data:
-            self.answers += 1
-        counted = self.tail + data
-        self.events += counted.count(b"event: output\n")
-        self.tail = counted[-13:] if b"event: output\n" not in counted[-13:] else b""
-        self._next()
-
-    def connection_lost(self, _):
-        self.is_lost = True
-
-    def _next(self):
-        if self.requests:
-            self.transport.write(self.requests.pop(0))
-
-
-async def crowd(port, all_requests):
-    """All of them connected, a hundred at a time."""
-    loop = asyncio.get_running_loop()
-    gate = asyncio.Semaphore(100)
-
-    async def one(requests):
-        async with gate:
-            return (await loop.create_connection(lambda: Waiter(requests), "127.0.0.1", port))[1]
-
-    return await asyncio.gather(*[one(requests) for requests in all_requests])
-
-
-async def go(waiters):
-    for waiter in waiters:
-        waiter.transport.close()
-    await asyncio.sleep(1)
 
 
 def check(waiters, answers):
@@ -238,21 +149,11 @@ async def peer_wake(front, count):
 
 
 async def measure_events(front, start, requests, words, per_second):
-    readers = await crowd(front.port, [requests] * FOLLOWERS)
-    await asyncio.sleep(0.5)
-    processes = family(front.process)
     alone = front.servers()
-    cpu, own = cpu_seconds(processes), cpu_seconds(alone)
-    start()
-    for _ in range(20 * int(30 + words / per_second)):
-        await asyncio.sleep(0.05)
-        if sum(reader.events for reader in readers) >= words * FOLLOWERS:
-            break
-    cpu, own = cpu_seconds(processes) - cpu, cpu_seconds(alone) - own
-    events = sum(reader.events for reader in readers)
+    meters = [lambda: tree_cpu_seconds(front.process), lambda: cpu_seconds(alone)]
+    events, cpu, own = await delivered(front, start, [requests] * FOLLOWERS, words, per_second, meters)
     whole = "" if events == words * FOLLOWERS else f"  ! {events} of {words * FOLLOWERS} came"
     print(f"{front.name:26}{per_second:>12}{events / cpu:>14.0f}{events / own:>16.0f}{whole}", flush=True)
-    await go(readers)
 
 
 async def halley_events(front, words, per_second):
@@ -307,9 +208,7 @@ def measure_clients(front, key, title, runs=5):
 @contextmanager
 def halley(home):
     port = free_port()
-    config = home / "halley.toml"
-    config.write_text(f'[models."bench/ticker"]\npath = "{HERE / "models/ticker"}"\npreload = true\n')
-    command = [*HALLEY, "serve", "--no-demo", "--port", port, "--data", home / "data", "--config", config]
+    command = serve(home, port, {"bench/ticker": HERE / "models/ticker"})
 
     def ready():
         until(lambda: ask(f"http://127.0.0.1:{port}/v1/account"))

@@ -78,34 +78,45 @@ def cpu_seconds(processes):
     return sum(t.user + t.system for t in times if t is not None)
 
 
+def tree_cpu_seconds(process):
+    """CPU of the process and all below it; children that ended and were waited for count, too.
+
+    It sees the tree from now on only: a process whose parent ended before it belongs to nobody here.
+    """
+    times = [with_child(each.cpu_times) for each in family(process)]
+    return sum(t.user + t.system + t.children_user + t.children_system for t in times if t is not None)
+
+
 def pss_mb(process):
     """Memory of the process and its children: the sum of PSS."""
     infos = [with_child(each.memory_full_info) for each in family(process)]
     return sum(info.pss for info in infos if info is not None) / 2**20
 
 
-def wrk(process, url, *, connections, seconds, headers=(), body=None):
-    """One stretch of wrk on the other core. Rates count good answers only."""
+def wrk(process, url, *, connections, seconds, headers=(), body=None, content_type="application/json"):
+    """One stretch of wrk on the other core; with a body, text or bytes, it posts. Rates count good answers only."""
     script = None
     if body is not None:
         with tempfile.NamedTemporaryFile("w", suffix=".lua", delete=False) as file:
-            file.write(f'wrk.method="POST"\nwrk.headers["Content-Type"]="application/json"\nwrk.body=[==[{body}]==]\n')
+            file.write(f'wrk.method="POST"\nwrk.headers["Content-Type"]="{content_type}"\nwrk.body={_lua(body)}\n')
             script = file.name
     command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
     command += ["--timeout", "10s", *[part for header in headers for part in ("-H", header)]]
     command += ["-s", script] if script else []
-    processes = family(process)
-    cpu, began = cpu_seconds(processes), time.monotonic()
-    out = subprocess.run([*command, url], capture_output=True, text=True, check=True).stdout
+    cpu, began = tree_cpu_seconds(process), time.monotonic()
+    out = subprocess.run([*command, url], capture_output=True, text=True, check=True, timeout=seconds + 60).stdout
     took = time.monotonic() - began
-    used = (cpu_seconds(processes) - cpu) / took
+    used = (tree_cpu_seconds(process) - cpu) / took
     if script:
         Path(script).unlink()
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
     total = int(re.search(r"(\d+) requests in", out)[1])
-    share = 1 - int(bad[1]) / total if bad and total else 1.0
+    refused = int(bad[1]) if bad else 0
+    share = 1 - refused / total if total else 1.0
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]) * share
     return {
+        "good": total - refused,
+        "refused": refused,
         "rate": rate,
         "p50": _latency(out, "50"),
         "p99": _latency(out, "99"),
@@ -113,6 +124,12 @@ def wrk(process, url, *, connections, seconds, headers=(), body=None):
         "per_cpu": rate / max(used, 0.01),
         "bad": 1 - share,
     }
+
+
+def _lua(body):
+    """A literal of these bytes: Lua's long brackets would turn CR LF into LF."""
+    data = body.encode() if isinstance(body, str) else body
+    return '"' + "".join(f"\\{byte:03}" for byte in data) + '"'
 
 
 def _latency(out, percent):

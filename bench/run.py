@@ -13,21 +13,17 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from contextlib import contextmanager
 from math import isnan, nan
 from pathlib import Path
 
+from halley_server import AUTH, PROMPT, ask, halley_environment, serve, until
 from machine import LOAD_CORE, SERVER_CORE, fdatasyncs_per_second, free_port, pss_mb, running, wait_port, wrk
 
 HERE = Path(__file__).resolve().parent
-ADMIN_KEY = "bench-admin-key-0123456789-abcdefghijkl"
-AUTH = f"Authorization: Bearer {ADMIN_KEY}"
 ASSET_BYTES = 2_000_000
-PROMPT = {"input": {"prompt": "an astronaut riding a horse on mars, hd, dramatic lighting, detailed"}}
 ALONE = "halley runner alone, {}, no HTTP"
 CALLED_COG = "cog 0.23.1 called by Python, {}"
-HALLEY = [sys.executable, "-m", "halley.cli.main"]
 
 
 class Table:
@@ -44,49 +40,6 @@ class Table:
             f"{cpu:>6}{per_cpu:>9}{refused:>9}",
             flush=True,
         )
-
-
-def halley_environment(home):
-    return {
-        **{name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ},
-        "HOME": str(home),
-        "HALLEY_ADMIN_KEY": ADMIN_KEY,
-        "HALLEY_SERVER__ACCESS_LOG": "false",
-        "HALLEY_LIMITS__QUEUED_PER_ACCOUNT": "1000000",
-        "HALLEY_LIMITS__QUEUED_TOTAL": "1000000",
-    }
-
-
-def noop_folder():
-    import halley
-
-    return Path(halley.__file__).parent / "demo" / "noop"
-
-
-def serve(home, port):
-    config = home / "halley.toml"
-    config.write_text(f'[models."demo/noop"]\npath = "{noop_folder()}"\npreload = true\n')
-    return [*HALLEY, "serve", "--no-demo", "--port", str(port), "--data", str(home / "data"), "--config", str(config)]
-
-
-def ask(url, body=None, headers=()):
-    request = urllib.request.Request(url, data=json.dumps(body).encode() if body is not None else None)
-    request.add_header("Content-Type", "application/json")
-    for header in (AUTH, *headers):
-        request.add_header(*header.split(": ", 1))
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
-
-
-def until(call, seconds=60):
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            return call()
-        except OSError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.05)
 
 
 def bench_halley(table, seconds, home):
@@ -156,15 +109,13 @@ def bench_nginx(table, seconds, home, answer):
 def bench_asset(table, seconds, home):
     """One output file of 2 MB, beside nginx that sends the very same file of the data folder."""
     port = free_port()
-    (home / "halley.toml").write_text(f'[models."bench/asset"]\npath = "{HERE}/models/two_megabytes.py"\n')
-    command = [*HALLEY, "serve", "--no-demo", "--port", str(port), "--data", str(home / "data")]
+    command = serve(home, port, {"bench/asset": HERE / "models/two_megabytes.py"})
     create = f"http://127.0.0.1:{port}/v1/models/bench/asset/predictions"
     done = {}
 
     def ready():
         done.update(until(lambda: ask(create, {"input": {}}, ("Prefer: wait",))))
 
-    command += ["--config", str(home / "halley.toml")]
     with running(command, port, env=halley_environment(home), cwd=home, ready=ready) as process:
         for connections in (1, 16):
             measured = wrk(process, done["output"], connections=connections, seconds=seconds)
