@@ -11,15 +11,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from halley.assets.shelf import Shelf
+from halley.assets.blob_references import BlobReferences
 from halley.blobs.memory import MemoryBlobs
 from halley.bus.local import LocalBus
 from halley.clock import SystemClock
 from halley.predictions.ports import NewPrediction
 from halley.predictions.status import Fact
 from halley.retention.periods import Periods
-from halley.retention.service import Retention
-from halley.settings import Retention as RetentionSettings
+from halley.retention.service import RetentionService
+from halley.settings import RetentionSettings
 from halley.store.sqlite import open_sqlite
 from halley.testing.stores.maker import Maker
 
@@ -39,9 +39,9 @@ class Bench:
         self.maker = Maker()
         self.clock = SystemClock()
         periods = Periods(settings=RetentionSettings(api="1s"), model_settings={}, keys=store, models=store)
-        self.retention = Retention(
+        self.retention = RetentionService(
             store=store,
-            shelf=Shelf(blobs=MemoryBlobs(), ledger=store),
+            shelf=BlobReferences(blobs=MemoryBlobs(), ledger=store),
             uploads=NoUploads(),
             periods=periods,
             bus=LocalBus(),

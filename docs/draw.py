@@ -18,7 +18,7 @@ import typer.main
 
 from halley import errors
 from halley.api.problems import STATUS
-from halley.api.quirks import PROFILES, Profile, longest_hold
+from halley.api.quirks import PROFILES, QuirkProfile, longest_hold
 from halley.api.routes import ROUTES
 from halley.cli.commands.check import describe, shown_default
 from halley.cli.failures import ExitCode, ServerRefused, exit_code_of
@@ -28,7 +28,7 @@ from halley.predictions.lifecycle import REASONS, TRANSITIONS
 from halley.predictions.status import TERMINAL, Fact, Status
 from halley.replicas.inspect import inspect
 from halley.replicas.loading import demo_folders, load_source
-from halley.settings import Collection, Limits, Model, Part, Settings
+from halley.settings import CollectionSettings, LimitSettings, ModelSettings, Settings, SettingsTable
 
 DOCS: Final = Path(__file__).resolve().parent
 MEANINGS: Final = DOCS / "reference" / "meanings.toml"
@@ -92,12 +92,12 @@ def settings() -> str:
 
 def model_settings() -> str:
     """The settings of one model."""
-    return _settings_table("models.", _fields(Model))
+    return _settings_table("models.", _fields(ModelSettings))
 
 
 def collection_settings() -> str:
     """The settings of one collection."""
-    return _settings_table("collections.", _fields(Collection))
+    return _settings_table("collections.", _fields(CollectionSettings))
 
 
 def limits() -> str:
@@ -105,7 +105,7 @@ def limits() -> str:
     answers = meanings("answer")
     rows = [
         [meaning("setting", f"limits.{name}"), shown(name, default), answers[f"limits.{name}"], f"`limits.{name}`"]
-        for name, _, default in _fields(Limits)
+        for name, _, default in _fields(LimitSettings)
     ]
     return table(["limit", "default", "beyond it", "setting"], rows)
 
@@ -117,8 +117,8 @@ def setting_names() -> Iterator[str]:
             yield from (f"{name}.{field}" for field, _, _ in _fields(kind))
         elif name not in _NO_SETTING:
             yield name
-    yield from (f"models.{field}" for field, _, _ in _fields(Model))
-    yield from (f"collections.{field}" for field, _, _ in _fields(Collection))
+    yield from (f"models.{field}" for field, _, _ in _fields(ModelSettings))
+    yield from (f"collections.{field}" for field, _, _ in _fields(CollectionSettings))
 
 
 def shown(name: str, value: Any) -> str:
@@ -158,7 +158,7 @@ def _fields(kind: type[msgspec.Struct]) -> list[tuple[str, Any, Any]]:
 
 
 def _is_part(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Part)
+    return isinstance(kind, type) and issubclass(kind, SettingsTable)
 
 
 # the API
@@ -228,10 +228,10 @@ def clients() -> str:
     return table(["user agent begins", "small files as `data:` URLs", "polls are held for at most", "why"], rows)
 
 
-def _held(profile: Profile) -> str:
+def _held(profile: QuirkProfile) -> str:
     if not profile.hold_seconds:
         return "not held"
-    return f"{Limits().hold_seconds:g} s, by a setting up to {longest_hold(profile):g} s"
+    return f"{LimitSettings().hold_seconds:g} s, by a setting up to {longest_hold(profile):g} s"
 
 
 def _errors(kind: type[errors.HalleyError]) -> Iterator[type[errors.HalleyError]]:

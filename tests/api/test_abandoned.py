@@ -8,8 +8,8 @@ import pytest
 from api.test_server import Wire, connected, get, running, world_on_a_port
 from api.world import World, settled
 from halley.api.preferences import cancel_abandoned
-from halley.api.server import Server
-from halley.predictions.attendance import Attendance
+from halley.api.server import UvicornServer
+from halley.predictions.abandonment import AbandonmentTracker
 from halley.predictions.status import Status
 
 pytestmark = pytest.mark.anyio
@@ -195,8 +195,10 @@ async def test_a_sign_of_life_while_another_one_is_canceled_counts(
 # restarts ---------------------------------------------------------------------------------------------------------
 
 
-async def restarted(world: World) -> Attendance:
-    attendance = Attendance(store=world.store, predictions=world.predictions, clock=world.clock, grace_seconds=GRACE)
+async def restarted(world: World) -> AbandonmentTracker:
+    attendance = AbandonmentTracker(
+        store=world.store, predictions=world.predictions, clock=world.clock, grace_seconds=GRACE
+    )
     await attendance.open()
     return attendance
 
@@ -245,7 +247,7 @@ async def waits(world: World, prediction_id: str) -> None:
         await world.attendance.tick()
 
 
-async def closed(server: Server) -> None:
+async def closed(server: UvicornServer) -> None:
     while server.server_state.connections or server.server_state.tasks:
         await asyncio.sleep(0)
 

@@ -8,7 +8,7 @@ import pytest
 
 from api.world import World, schema, settled
 from halley.models.records import Model, Version
-from halley.settings import Limits
+from halley.settings import LimitSettings
 
 LIST = {"items": {"type": "array", "items": {"type": "string"}}}
 MIB = 2**20
@@ -71,7 +71,7 @@ async def test_a_fault_quotes_little_of_a_large_value(world: World) -> None:
 
 @pytest.mark.anyio
 async def test_the_values_of_a_body_are_counted_before_it_is_decoded() -> None:
-    world = await filled(World(limits=Limits(json_values=1000)))
+    world = await filled(World(limits=LimitSettings(json_values=1000)))
     for value, status in [
         (b"[" + b",".join([b"1"] * 995) + b"]", 201),
         (b"[" + b",".join([b"1"] * 1000) + b"]", 413),
@@ -121,7 +121,7 @@ class Slow:
 
 @pytest.mark.anyio
 async def test_bodies_on_their_way_are_bounded_for_a_key_and_in_all() -> None:
-    world = await filled(World(limits=Limits(bodies_bytes=3 * MIB, bodies_per_key_bytes=2 * MIB)))
+    world = await filled(World(limits=LimitSettings(bodies_bytes=3 * MIB, bodies_per_key_bytes=2 * MIB)))
     world.third_token, _ = await world.keys.issue("carol", "", ["write"])  # type: ignore[attr-defined]
     own = [Slow(world, world.token, int(1.7 * MIB)) for _ in range(2)]
     others = [Slow(world, world.other_token, int(1.7 * MIB)) for _ in range(1)]

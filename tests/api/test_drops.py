@@ -16,8 +16,8 @@ import pytest
 from api.test_repeats import ids
 from api.test_server import get, running, world_on_a_port
 from api.world import World
-from halley.api.asgi import Answer, json_answer
-from halley.api.server import Server
+from halley.api.asgi import Response, json_response
+from halley.api.server import UvicornServer
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +39,7 @@ def post(world: World, *extra: str, body: Any = BODY) -> bytes:
 class Peer:
     """A client's socket."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: UvicornServer) -> None:
         self._address = server.addresses[0]
         self._loop = asyncio.get_running_loop()
         self.socket = socket.socket()
@@ -89,7 +89,7 @@ ways = pytest.mark.parametrize("leave", [Peer.close, Peer.reset], ids=["close", 
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[tuple[World, Server]]:
+async def serving() -> AsyncIterator[tuple[World, UvicornServer]]:
     world = await world_on_a_port()
     waiters = asyncio.ensure_future(world.api.parts.waiters.run())
     async with running(world) as server:
@@ -105,13 +105,13 @@ async def first_of(world: World, peer: Peer, *extra: str, body: Any = BODY) -> s
     return made[0]
 
 
-async def gone(server: Server) -> None:
+async def gone(server: UvicornServer) -> None:
     """Until the server has noticed that all connections are lost."""
     while server.server_state.connections:
         await asyncio.sleep(0.001)
 
 
-async def again(world: World, server: Server, body: Any = BODY) -> str:
+async def again(world: World, server: UvicornServer, body: Any = BODY) -> str:
     """What an equal create on a fresh connection gets."""
     peer = await Peer(server).open()
     await peer.send(post(world, body=body))
@@ -131,7 +131,7 @@ async def test_leaving_while_it_waits_is_a_drop(leave: Leave) -> None:
         assert await again(world, server) != first
 
 
-async def parked(world: World, server: Server, peer: Peer, *extra: str) -> str:
+async def parked(world: World, server: UvicornServer, peer: Peer, *extra: str) -> str:
     """A create that has waited so long that its task is gone."""
     first = await first_of(world, peer, "Prefer: wait", *extra)
     while server.server_state.tasks:
@@ -175,10 +175,10 @@ async def test_leaving_just_before_the_answer_to_a_long_wait_is_a_drop(
         peer = await Peer(server).open()
         first = await parked(world, server, peer)
 
-        def left(*given: Any) -> Answer:
+        def left(*given: Any) -> Response:
             monkeypatch.undo()
             leave(peer)
-            return json_answer(*given)
+            return json_response(*given)
 
         monkeypatch.setattr("halley.api.creates.json_answer", left)
         await world.run(first)
@@ -220,10 +220,10 @@ async def test_leaving_just_before_the_answer_is_written_is_a_drop(
     async with serving() as (world, server):
         peer = await Peer(server).open()
 
-        def left(*given: Any) -> Answer:
+        def left(*given: Any) -> Response:
             monkeypatch.undo()
             leave(peer)  # the server's loop has no chance to see it before it writes
-            return json_answer(*given)
+            return json_response(*given)
 
         monkeypatch.setattr("halley.api.creates.json_answer", left)
         first = await first_of(world, peer)

@@ -7,7 +7,7 @@ import pytest
 from api.world import World
 from halley.models.records import Model
 from halley.predictions.status import Fact
-from halley.settings import Server
+from halley.settings import ServerSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -39,12 +39,14 @@ async def origin(world: World, *, scope: dict[str, object] | None = None, **head
     ],
 )
 async def test_a_host_counts_only_if_it_is_ours(host: str, expected: str) -> None:
-    world = await World(server=Server(allowed_hosts=("api.example.com",))).fill()
+    world = await World(server=ServerSettings(allowed_hosts=("api.example.com",))).fill()
     assert await origin(world, host=host, x_forwarded_host="evil.example", x_forwarded_proto="https") == expected
 
 
 async def test_the_public_url_goes_before_everything() -> None:
-    world = await World(server=Server(public_url="https://halley.example/", trusted_proxies=("127.0.0.1",))).fill()
+    world = await World(
+        server=ServerSettings(public_url="https://halley.example/", trusted_proxies=("127.0.0.1",))
+    ).fill()
     assert await origin(world, host="localhost", x_forwarded_host="other.example") == "https://halley.example"
 
 
@@ -52,7 +54,7 @@ async def test_the_public_url_goes_before_everything() -> None:
     ("client", "expected"), [("10.1.2.3", "https://front.example"), ("10.2.0.1", "http://localhost:1986")]
 )
 async def test_forwarded_headers_count_from_trusted_proxies_only(client: str, expected: str) -> None:
-    world = await World(server=Server(trusted_proxies=("10.1.0.0/16",))).fill()
+    world = await World(server=ServerSettings(trusted_proxies=("10.1.0.0/16",))).fill()
     sent = {"x_forwarded_host": "evil.example, front.example", "x_forwarded_proto": "http, https"}
     assert await origin(world, scope={"client": (client, 1)}, **sent) == expected
 
@@ -74,7 +76,7 @@ async def test_there_is_no_cors_unless_it_is_wanted(world: World) -> None:
 
 
 async def test_cors_for_the_named_origins_only() -> None:
-    world = await World(server=Server(cors_origins=("https://app.example",))).fill()
+    world = await World(server=ServerSettings(cors_origins=("https://app.example",))).fill()
     preflight = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
     asked = await world.request("OPTIONS", "/v1/predictions", headers=preflight, token=None)
     assert (asked.status, asked.headers["access-control-allow-origin"]) == (204, "https://app.example")
@@ -347,6 +349,6 @@ async def test_the_access_log_holds_no_secret(world: World, caplog: pytest.LogCa
 
 async def test_the_access_log_can_be_switched_off(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "halley.access")
-    world = await World(server=Server(access_log=False)).fill()
+    world = await World(server=ServerSettings(access_log=False)).fill()
     await world.get("/v1/account")
     assert not caplog.records

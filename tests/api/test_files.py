@@ -9,7 +9,7 @@ import pytest
 
 from api.world import SECRET, World
 from halley.keys.records import Scope
-from halley.settings import Limits, Quirks, Retention
+from halley.settings import LimitSettings, QuirkSettings, RetentionSettings
 
 pytestmark = pytest.mark.anyio
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 90
@@ -130,7 +130,7 @@ async def test_other_content_types_are_400(world: World, kind: str) -> None:
 
 
 async def test_a_file_over_the_limit_is_413() -> None:
-    world = await World(limits=Limits(upload_bytes=1000)).fill()
+    world = await World(limits=LimitSettings(upload_bytes=1000)).fill()
     assert (await world.post("/v1/files", form(part("content", b"x" * 1000)), **FORM)).status == 201
     reply = await world.post("/v1/files", form(part("content", b"x" * 1001)), pieces=5, **FORM)
     assert reply.status == 413
@@ -254,7 +254,7 @@ async def test_an_output_file_is_a_link_that_needs_nothing(world: World) -> None
 
 
 async def test_output_links_can_be_made_to_need_a_key() -> None:
-    world = await World(quirks=Quirks(output_links_need_key=True)).fill()
+    world = await World(quirks=QuirkSettings(output_links_need_key=True)).fill()
     shown = (await world.get(f"/v1/predictions/{await painted(world)}")).json()
     link, forged = shown["output"].removeprefix(ROOT), "/d/x/a.png"
     writer, _ = await world.keys.issue("alice", "cannot read", frozenset({Scope.WRITE}))
@@ -289,7 +289,7 @@ async def test_links_end_and_are_renewed(world: World) -> None:
 
 
 async def test_links_never_outlive_the_data() -> None:
-    world = await World(retention=Retention(api="1h")).fill()
+    world = await World(retention=RetentionSettings(api="1h")).fill()
     prediction_id = await painted(world)
     link = (await world.get(f"/v1/predictions/{prediction_id}")).json()["output"].removeprefix(ROOT)
     assert int((await world.get(link)).headers["cache-control"].rpartition("=")[2]) <= 3600
@@ -367,7 +367,7 @@ async def test_data_urls_need_a_wait_and_small_files_and_no_tls(world: World) ->
     small = await painted(world, wait=True)
     tls = await world.get(f"/v1/predictions/{small}", headers=PY1, scope_extra={"scheme": "https"})
     assert tls.json()["output"].startswith("https:")
-    off = await World(quirks=Quirks(data_urls=False)).fill()
+    off = await World(quirks=QuirkSettings(data_urls=False)).fill()
     other = await painted(off, wait=True)
     assert (await off.get(f"/v1/predictions/{other}", headers=PY1)).json()["output"].startswith("http:")
 

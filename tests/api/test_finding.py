@@ -8,7 +8,7 @@ import pytest
 from api.world import World
 from halley import settings
 from halley.models.records import Model
-from halley.settings import Limits, SettingsError, read_settings
+from halley.settings import LimitSettings, SettingsError, read_settings
 
 pytestmark = pytest.mark.anyio
 EMPTY = {"next": None, "previous": None, "results": []}
@@ -25,10 +25,10 @@ async def test_without_configuration_there_are_no_collections() -> None:
 
 
 async def test_collections_show_their_models() -> None:
-    paint = settings.Collection(
+    paint = settings.CollectionSettings(
         name="Painting", description="Pictures", full_description="# Long", models=("acme/paint", "x/y")
     )
-    world = await World(collections={"painting": paint, "bare": settings.Collection()}).fill()
+    world = await World(collections={"painting": paint, "bare": settings.CollectionSettings()}).fill()
     listed = (await world.get("/v1/collections")).json()["results"]
     shown = {"name": "Painting", "slug": "painting", "description": "Pictures", "full_description": "# Long"}
     assert listed == [shown, {"name": "bare", "slug": "bare", "description": "", "full_description": None}]
@@ -80,7 +80,9 @@ async def test_search_finds_models_and_collections(world: World) -> None:
 
 async def test_what_is_found_is_bounded_in_bytes() -> None:
     names = ("acme/echo", "acme/free", "acme/paint")
-    world = await World(limits=Limits(page_bytes=1), collections={"all": settings.Collection(models=names)}).fill()
+    world = await World(
+        limits=LimitSettings(page_bytes=1), collections={"all": settings.CollectionSettings(models=names)}
+    ).fill()
     assert len((await world.get("/v1/collections/all")).json()["models"]) == 1
     assert len((await world.get("/v1/search?query=acme")).json()["models"]) == 1
     assert len((await world.request("QUERY", "/v1/models")).json()["results"]) == 1
@@ -129,7 +131,7 @@ def configured(place: Path, text: str) -> Any:
 def test_collections_come_from_the_configuration(tmp_path: Path) -> None:
     text = '[collections.text-to-image]\nname = "Pictures"\nmodels = ["acme/paint"]\n'
     found = configured(tmp_path, text).collections
-    assert found == {"text-to-image": settings.Collection(name="Pictures", models=("acme/paint",))}
+    assert found == {"text-to-image": settings.CollectionSettings(name="Pictures", models=("acme/paint",))}
     for wrong in ("[collections.Bad]\nname = 'x'\n", "[collections.a]\nmodel = 'x'\n", "collections = 1\n"):
         with pytest.raises(SettingsError, match="collections"):
             configured(tmp_path, wrong)

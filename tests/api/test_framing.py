@@ -7,7 +7,7 @@ import pytest
 from api.test_files import painted
 from api.test_server import connected, connections, finished, get, running, world_on_a_port
 from api.world import World
-from halley.api.server import Server
+from halley.api.server import UvicornServer
 from halley.predictions.ports import Created, NewPrediction
 
 pytestmark = pytest.mark.anyio
@@ -22,7 +22,7 @@ def post(token: str, *extra: str, host: str = "Host: localhost:1986") -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-async def asked(server: Server, data: bytes, *, half: bool = False) -> bytes:
+async def asked(server: UvicornServer, data: bytes, *, half: bool = False) -> bytes:
     """All that comes back for these bytes."""
     async with connected(server) as wire:
         await wire.send(data)
@@ -194,7 +194,7 @@ async def test_a_half_closed_wait_is_answered_with_what_is_known(*, is_parked: b
     assert len(world.api.parts.waiters) == len(world.hub) == 0
 
 
-async def held(world: World, server: Server, *, is_parked: bool) -> None:
+async def held(world: World, server: UvicornServer, *, is_parked: bool) -> None:
     while not len(world.hub):
         await asyncio.sleep(0)
     while is_parked and (not len(world.api.parts.waiters) or server.server_state.tasks):

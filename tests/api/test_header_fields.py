@@ -14,7 +14,7 @@ import pytest
 from api.test_files import FORM, form, painted, part
 from api.world import World, schema, settled
 from halley.models.records import Model, Version
-from halley.settings import Limits, Server
+from halley.settings import LimitSettings, ServerSettings
 
 pytestmark = pytest.mark.anyio
 ROOT = "http://localhost:1986"
@@ -85,7 +85,7 @@ async def test_a_header_of_a_file_takes_little_work(world: World, name: str, val
     ids=lambda value: str(value)[:12],
 )
 async def test_a_header_of_a_create_takes_little_work(name: str, value: str, status: int) -> None:
-    world = await World(server=Server(trusted_proxies=("127.0.0.1",))).fill()
+    world = await World(server=ServerSettings(trusted_proxies=("127.0.0.1",))).fill()
     with little_work():
         reply = await world.post("/v1/predictions", {"version": "acme/free"}, headers={name: value})
     assert reply.status == status
@@ -178,7 +178,7 @@ async def test_bad_base64_is_told_at_the_create(url: str, status: int) -> None:
 
 
 async def test_the_size_of_a_data_url_is_that_of_its_bytes() -> None:
-    world = await seeing(await World(limits=Limits(inline_data_bytes=3000)).fill())
+    world = await seeing(await World(limits=LimitSettings(inline_data_bytes=3000)).fill())
     for size, status in ((3000, 201), (3001, 413)):
         for text in (
             base64.b64encode(b"x" * size).decode(),
@@ -260,7 +260,7 @@ ASKED = "authorization,if-range,x-stainless-arch,x-stainless-retry-count"
 
 
 async def test_a_preflight_repeats_the_names_that_a_listed_origin_wants_to_send() -> None:
-    world = await World(server=Server(cors_origins=("https://app.example",))).fill()
+    world = await World(server=ServerSettings(cors_origins=("https://app.example",))).fill()
     for origin, is_repeated in (("https://app.example", True), ("https://evil.example", False)):
         asks = {"Origin": origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": ASKED}
         reply = await world.request("OPTIONS", "/v1/predictions", headers=asks, token=None)

@@ -10,7 +10,7 @@ from halley.api.quirks import hold_seconds
 from halley.api.waiters import Until
 from halley.errors import Overloaded
 from halley.predictions.status import Fact
-from halley.settings import Limits, Quirks
+from halley.settings import LimitSettings, QuirkSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -195,13 +195,13 @@ async def test_holding_can_be_switched_off_for_a_key(world: World) -> None:
 
 
 async def test_holding_can_be_switched_off_for_all() -> None:
-    world = await World(quirks=Quirks(hold_polls=False)).fill()
+    world = await World(quirks=QuirkSettings(hold_polls=False)).fill()
     _, poller = await polling(world)
     assert await poller.ask() is not None
 
 
 async def test_the_longest_hold_is_a_setting(world: World) -> None:
-    world.api.parts.limits = Limits(hold_seconds=12)
+    world.api.parts.limits = LimitSettings(hold_seconds=12)
     world.api.parts.waiters.calm_seconds = 5.0
     prediction_id, poller = await polling(world)
     await world.start(prediction_id)
@@ -224,7 +224,7 @@ async def test_the_longest_hold_is_a_setting(world: World) -> None:
 
 
 async def test_a_hold_of_no_time_holds_nobody() -> None:
-    world = await World(limits=Limits(hold_seconds=0)).fill()
+    world = await World(limits=LimitSettings(hold_seconds=0)).fill()
     _, poller = await polling(world)
     assert await poller.ask() is not None
 

@@ -9,7 +9,7 @@ import pytest
 from api.test_repeats import GatedStore, gated, ids
 from api.world import Connection, Reply, World, settled
 from halley.errors import QueueFull
-from halley.settings import Limits, Quirks
+from halley.settings import LimitSettings, QuirkSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -45,7 +45,7 @@ async def test_after_a_day_the_key_is_free(world: World) -> None:
 
 
 async def test_the_life_of_a_key_is_a_setting() -> None:
-    world = await World(limits=Limits(idempotency_seconds=10)).fill()
+    world = await World(limits=LimitSettings(idempotency_seconds=10)).fill()
     first = (await post(world)).json()["id"]
     world.clock.advance(9)
     assert (await post(world)).json()["id"] == first
@@ -213,7 +213,7 @@ async def test_a_replay_outlives_its_model(world: World) -> None:
 
 
 async def test_a_key_works_where_repeats_are_switched_off() -> None:
-    world = await World(quirks=Quirks(repeated_creates=False)).fill()
+    world = await World(quirks=QuirkSettings(repeated_creates=False)).fill()
     first = (await post(world)).json()["id"]
     assert (await post(world)).json()["id"] == first
 

@@ -10,8 +10,8 @@ from anyio import to_thread
 
 from api.test_server import Wire, connected, connections, running, world_on_a_port
 from halley.api import lingering
-from halley.api.server import Server
-from halley.settings import Limits
+from halley.api.server import UvicornServer
+from halley.settings import LimitSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +23,12 @@ END = b"\r\n--b--\r\n"
 
 
 def sent_whole(
-    server: Server, path: str, headers: dict[str, str], *, has_length: bool = True, tls: ssl.SSLContext | None = None
+    server: UvicornServer,
+    path: str,
+    headers: dict[str, str],
+    *,
+    has_length: bool = True,
+    tls: ssl.SSLContext | None = None,
 ) -> tuple[int, bytes]:
     """What a client gets that sends, then reads, and wants one answer only: such as urllib."""
     whole = START + bytes(SENT) + END
@@ -63,7 +68,7 @@ async def test_a_refusal_reaches_a_client_that_sends_on(
     path: str, headers: dict[str, str], status: int, has_length: bool
 ) -> None:
     world = await world_on_a_port()
-    world.api.parts.limits = Limits(upload_bytes=MIB, json_body_bytes=MIB)
+    world.api.parts.limits = LimitSettings(upload_bytes=MIB, json_body_bytes=MIB)
     named = {name: value.format(f"Bearer {world.token}") for name, value in headers.items()}
     async with running(world) as server:
         found, body = await to_thread.run_sync(lambda: sent_whole(server, path, named, has_length=has_length))
@@ -83,7 +88,7 @@ async def refused(wire: Wire, *extra: str) -> None:
 async def test_it_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch, extra: tuple[str, ...]) -> None:
     monkeypatch.setattr(lingering, "_LEAST_BYTES", MIB)
     world = await world_on_a_port()
-    world.api.parts.limits = Limits(upload_bytes=10)
+    world.api.parts.limits = LimitSettings(upload_bytes=10)
     async with running(world) as server, connected(server) as wire:
         await refused(wire, *extra)
         one = (await connections(server))[0]

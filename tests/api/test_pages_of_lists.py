@@ -7,7 +7,7 @@ import pytest
 from api.test_files import FORM, form, part
 from api.world import World, schema
 from halley.models.records import Model, Version
-from halley.settings import Limits
+from halley.settings import LimitSettings
 from halley.webhooks.events import WebhookEvent
 
 pytestmark = pytest.mark.anyio
@@ -16,7 +16,7 @@ LIMIT = 20_000
 
 
 async def narrow() -> World:
-    return await World(limits=Limits(page_bytes=LIMIT)).fill()
+    return await World(limits=LimitSettings(page_bytes=LIMIT)).fill()
 
 
 async def walked(world: World, path: str, *, limit_bytes: int = LIMIT) -> tuple[list[Any], list[Any]]:

@@ -8,7 +8,7 @@ import pytest
 from api.test_files import FORM, form, painted, part
 from api.test_server import connected, finished, get, reads, running
 from api.world import World, schema
-from halley.settings import Server, read_settings
+from halley.settings import ServerSettings, read_settings
 
 pytestmark = pytest.mark.anyio
 FRONT = "https://front.example/apps/halley"
@@ -16,7 +16,7 @@ FILE_INPUT = schema({"image": {"type": "string", "format": "uri"}})
 
 
 async def behind(**server: Any) -> World:
-    return await World(server=Server(**({"public_url": f"{FRONT}/"} | server))).fill()
+    return await World(server=ServerSettings(**({"public_url": f"{FRONT}/"} | server))).fill()
 
 
 def below(url: str) -> str:
@@ -116,7 +116,7 @@ async def test_slashes_in_a_row_are_one_in_links(world: World) -> None:
 
 
 async def test_the_short_cut_knows_the_path() -> None:
-    world = await World(server=Server(port=0, public_url=FRONT)).fill()
+    world = await World(server=ServerSettings(port=0, public_url=FRONT)).fill()
     prediction_id = await finished(world)
     async with running(world) as server, connected(server) as wire:
         answers = []

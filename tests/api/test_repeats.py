@@ -13,7 +13,7 @@ from halley.api.bodies import read_create
 from halley.api.repeats import COUNTED_SECONDS, DROPPED_SECONDS
 from halley.predictions.ports import Created, NewPrediction
 from halley.predictions.status import EventKind
-from halley.settings import Quirks
+from halley.settings import QuirkSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -520,7 +520,7 @@ async def test_repeats_are_counted_for_the_operator(world: World) -> None:
 
 
 async def test_it_can_be_switched_off() -> None:
-    world = await World(quirks=Quirks(repeated_creates=False)).fill()
+    world = await World(quirks=QuirkSettings(repeated_creates=False)).fill()
     await dropped(world)
     await post(world)
     await post(world, headers=counted(1))

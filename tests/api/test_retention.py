@@ -8,8 +8,8 @@ from api.test_server import connected, get, running, world_on_a_port
 from api.world import Reply, World
 from halley.predictions.records import OutputFile
 from halley.predictions.status import EventKind, Fact, Source
-from halley.retention.calendar import SETTLE_SECONDS
-from halley.settings import Retention
+from halley.retention.retention_clock import SETTLE_SECONDS
+from halley.settings import RetentionSettings
 from halley.testing.blobs import stream
 
 pytestmark = pytest.mark.anyio
@@ -21,10 +21,10 @@ HOOK = "https://receiver.example/hook"
 @pytest.fixture
 async def hourly() -> World:
     """A server that keeps the data of API-created predictions for an hour."""
-    return await started(Retention(api="1h"))
+    return await started(RetentionSettings(api="1h"))
 
 
-async def started(retention: Retention) -> World:
+async def started(retention: RetentionSettings) -> World:
     """A server that has looked at its clock."""
     world = await World(retention=retention).fill()
     assert await world.retention.look() == 0
@@ -121,7 +121,7 @@ async def test_an_old_etag_is_not_taken_for_what_was_removed(hourly: World) -> N
 
 
 async def test_the_short_cut_ends_with_the_data() -> None:
-    world = await world_on_a_port(retention=Retention(api="1h"))
+    world = await world_on_a_port(retention=RetentionSettings(api="1h"))
     prediction_id = await painted(world)
     await world.keys.verify(world.token)
     world.clock.advance(HOUR - 2)
@@ -135,7 +135,7 @@ async def test_the_short_cut_ends_with_the_data() -> None:
 
 
 async def test_every_answer_has_links_that_live_for_half_their_life_or_as_long_as_the_data() -> None:
-    world = await started(Retention(api="30d"))
+    world = await started(RetentionSettings(api="30d"))
     prediction_id = await painted(world)
     ends_at = world.clock.now() + timedelta(days=30)
     for _ in range(90):
@@ -164,7 +164,7 @@ async def test_a_longer_period_gives_fresh_links_at_once(hourly: World) -> None:
 
 
 async def test_a_shorter_period_counts_for_what_is_old() -> None:
-    world = await started(Retention())
+    world = await started(RetentionSettings())
     prediction_id = await painted(world)
     world.clock.advance(2 * HOUR)
     assert (await shown(world, prediction_id)).json()["data_removed"] is False

@@ -17,7 +17,7 @@ from api.world import World
 from halley.api.protocol import GuardedProtocol
 from halley.api.sendfile import FileBody
 from halley.certificates.reading import load_context
-from halley.settings import Server as ServerSettings
+from halley.settings import ServerSettings
 
 pytestmark = pytest.mark.anyio
 SMALL = bytes(range(256)) * 40

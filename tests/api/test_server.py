@@ -9,17 +9,16 @@ import pytest
 
 from api.world import World
 from halley.api.protocol import GuardedProtocol
-from halley.api.server import Server, make_server
+from halley.api.server import UvicornServer, make_server
 from halley.api.uvicorn_inside import missing_in_uvicorn
 from halley.errors import Unusable
-from halley.settings import Limits, Retention
-from halley.settings import Server as ServerSettings
+from halley.settings import LimitSettings, RetentionSettings, ServerSettings
 
 pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
-async def running(world: World, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
+async def running(world: World, tls: ssl.SSLContext | None = None) -> AsyncIterator[UvicornServer]:
     server = make_server(world.settings, world.api, tls)
     task = asyncio.ensure_future(server.serve())
     try:
@@ -31,8 +30,8 @@ async def running(world: World, tls: ssl.SSLContext | None = None) -> AsyncItera
         await task
 
 
-async def world_on_a_port(retention: Retention | None = None, **groups: object) -> World:
-    world = World(server=ServerSettings(port=0, **groups), retention=retention or Retention())
+async def world_on_a_port(retention: RetentionSettings | None = None, **groups: object) -> World:
+    world = World(server=ServerSettings(port=0, **groups), retention=retention or RetentionSettings())
     return await world.fill()
 
 
@@ -59,7 +58,7 @@ class Wire:
 
 
 @asynccontextmanager
-async def connected(server: Server, tls: ssl.SSLContext | None = None) -> AsyncIterator[Wire]:
+async def connected(server: UvicornServer, tls: ssl.SSLContext | None = None) -> AsyncIterator[Wire]:
     named = None if tls is None else "localhost"
     reader, writer = await asyncio.open_connection(*server.addresses[0], ssl=tls, server_hostname=named)
     try:
@@ -211,7 +210,7 @@ async def test_odd_requests_are_answered_and_the_connection_ends(data: bytes, st
         assert b"application/problem+json" in answer
 
 
-async def connections(server: Server) -> list[GuardedProtocol]:
+async def connections(server: UvicornServer) -> list[GuardedProtocol]:
     while not server.server_state.connections:
         await asyncio.sleep(0)
     return [one for one in server.server_state.connections if isinstance(one, GuardedProtocol)]
@@ -227,7 +226,7 @@ async def connections(server: Server) -> list[GuardedProtocol]:
 )
 async def test_slow_clients_are_let_go(sent: bytes, limit: str, status: bytes) -> None:
     world = await world_on_a_port()
-    seconds = getattr(Limits(), limit)
+    seconds = getattr(LimitSettings(), limit)
     async with running(world) as server, connected(server) as wire:
         await wire.send(sent)
         one = (await connections(server))[0]
@@ -290,7 +289,7 @@ async def test_a_taken_port_is_told_by_its_name() -> None:
 # held requests ----------------------------------------------------------------------------------------------------
 
 
-async def held(world: World, server: Server, wire: Wire, prediction_id: str, *extra: str) -> None:
+async def held(world: World, server: UvicornServer, wire: Wire, prediction_id: str, *extra: str) -> None:
     """Send a question that is held, and wait until it costs no task any more."""
     before = len(world.api.parts.waiters)
     await wire.send(get(f"/v1/predictions/{prediction_id}", world.token, "Prefer: wait=30", *extra))

@@ -15,10 +15,10 @@ from api.test_bounded import filled, upload
 from api.world import World, schema
 from halley.errors import HalleyError
 from halley.models.validation import InputSchema
-from halley.settings import Limits
+from halley.settings import LimitSettings
 from halley.strict_json import is_deeper, is_heavy, parse, unfit
 
-LIMITS: Final = Limits()
+LIMITS: Final = LimitSettings()
 SIZE: Final = 100_000
 Shape = Callable[[int], bytes]
 

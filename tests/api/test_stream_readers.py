@@ -8,7 +8,7 @@ import pytest
 from api.test_server import connected, connections, running, world_on_a_port
 from api.world import World
 from halley.api.following import PORTION_BYTES
-from halley.api.server import Server
+from halley.api.server import UvicornServer
 
 pytestmark = pytest.mark.anyio
 MEGABYTE = 2**20
@@ -23,7 +23,7 @@ def request(made: dict[str, dict[str, str]], last: str = "") -> bytes:
 class Stuck:
     """A client that asks for a stream and then reads nothing."""
 
-    def __init__(self, server: Server, sent: bytes) -> None:
+    def __init__(self, server: UvicornServer, sent: bytes) -> None:
         self.socket = socket.create_connection(server.addresses[0])
         self.socket.sendall(sent)
 
@@ -40,7 +40,7 @@ class Stuck:
         return got
 
 
-async def paused(server: Server, count: int) -> None:
+async def paused(server: UvicornServer, count: int) -> None:
     """Wait until so many connections take nothing more."""
     while sum(one.flow.write_paused for one in await connections(server)) < count:
         await asyncio.sleep(0.005)
@@ -54,7 +54,7 @@ async def much(world: World, megabytes: int) -> dict[str, dict[str, str]]:
     return made
 
 
-async def everything(server: Server, sent: bytes) -> bytes:
+async def everything(server: UvicornServer, sent: bytes) -> bytes:
     """The whole body of a stream."""
     got = bytearray()
     async with connected(server) as wire:

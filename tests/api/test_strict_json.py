@@ -8,10 +8,10 @@ from msgspec import structs
 from api.world import World
 from halley import strict_json
 from halley.errors import BadRequest, InputInvalid, TooLarge
-from halley.settings import Limits
+from halley.settings import LimitSettings
 
 MIB = 2**20
-LIMITS = Limits()
+LIMITS = LimitSettings()
 
 
 def parse(body: bytes) -> object:
@@ -120,7 +120,7 @@ async def test_what_is_odd_but_right_comes_back_to_the_byte(world: World, value:
 @pytest.mark.anyio
 @pytest.mark.parametrize("pieces", [1, 7])
 async def test_a_body_over_the_limit_is_413(pieces: int) -> None:
-    world = await World(limits=Limits(json_body_bytes=1000)).fill()
+    world = await World(limits=LimitSettings(json_body_bytes=1000)).fill()
     fits = inside(b'"' + b"x" * 500 + b'"')
     assert (await world.post("/v1/predictions", fits, pieces=pieces)).status == 201
     large = inside(b'"' + b"x" * 1000 + b'"')
@@ -133,7 +133,7 @@ async def test_a_body_over_the_limit_is_413(pieces: int) -> None:
 
 @pytest.mark.anyio
 async def test_an_inline_file_over_the_limit_is_413() -> None:
-    world = await World(limits=Limits(inline_data_bytes=3000)).fill()
+    world = await World(limits=LimitSettings(inline_data_bytes=3000)).fill()
     for head, fits, over in [("data:text/plain;base64,", 4000, 4012), ("data:,", 3000, 3100)]:
         for size, status in [(fits, 201), (over, 413)]:
             given = {"version": "acme/free", "input": {"x": [{"y": head + "A" * size}]}}

@@ -11,7 +11,7 @@ from anyio import to_thread
 from api.test_lingering import sent_whole
 from api.test_server import connected, connections, finished, get, reads, running, undated, world_on_a_port
 from halley.certificates.reading import load_context
-from halley.settings import Limits
+from halley.settings import LimitSettings
 
 Ends = tuple[ssl.SSLContext, ssl.SSLContext]
 pytestmark = pytest.mark.anyio
@@ -76,7 +76,7 @@ async def test_slow_and_odd_requests_are_ended(ends: Ends, sent: bytes, status: 
         one = (await connections(server))[0]
         while one.phase == "idle":
             await asyncio.sleep(0)
-        server.sweep(asyncio.get_running_loop().time() + Limits().header_seconds + 1)
+        server.sweep(asyncio.get_running_loop().time() + LimitSettings().header_seconds + 1)
         assert (await wire.rest()).startswith(status)
 
 
@@ -90,7 +90,7 @@ async def test_a_refusal_reaches_a_client_that_sends_on(ends: Ends) -> None:
 
 async def test_who_never_begins_the_handshake_is_let_go(ends: Ends) -> None:
     world = await world_on_a_port()
-    world.api.parts.limits = Limits(header_seconds=0.2)
+    world.api.parts.limits = LimitSettings(header_seconds=0.2)
     async with running(world, ends[0]) as server:
         reader, writer = await asyncio.open_connection(*server.addresses[0])
         assert await reader.read() == b""

@@ -9,14 +9,14 @@ from api.test_files import PY1, painted
 from api.world import HOOK, HOOK_BODY, World, settled
 from halley.keys.records import Scope
 from halley.webhooks.events import WebhookEvent
-from halley.webhooks.records import Delivery, Ending, Fate, MessageState, Outcome
+from halley.webhooks.records import Delivery, DeliveryOutcome, Ending, Fate, MessageState
 
 pytestmark = pytest.mark.anyio
 BODY = HOOK_BODY
 
 
 async def failed(world: World, attempt: Delivery) -> None:
-    ending = Ending(outcome=Outcome.FAILED, latency_seconds=0.25, status=500, answer=b"oops\xff", error=None)
+    ending = Ending(outcome=DeliveryOutcome.FAILED, latency_seconds=0.25, status=500, answer=b"oops\xff", error=None)
     message = await world.store.deliveries.message(attempt.message_id)
     found_at, now = None if message is None else message.next_at, world.clock.now()
     fate = Fate(
@@ -189,9 +189,9 @@ async def test_a_picture_never_holds_the_bytes_of_a_file(world: World) -> None:
     ],
 )
 async def test_links_of_pictures(server: dict, base: str | None, links: str) -> None:
-    from halley.settings import Server
+    from halley.settings import ServerSettings
 
-    world = await World(server=Server(**server)).fill()
+    world = await World(server=ServerSettings(**server)).fill()
     made = await world.create()
     picture = await world.api.pictures.encoded(await world.row(made["id"]), base)
     assert f'"get":"{links}/predictions/{made["id"]}"'.encode() in picture

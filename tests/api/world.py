@@ -11,40 +11,40 @@ import msgspec
 
 from halley.api.application import Api, build_api
 from halley.api.protocol import leave
+from halley.assets.blob_references import BlobReferences
 from halley.assets.files import Files
-from halley.assets.inputs import InputStager
+from halley.assets.inputs import InputFileStager
 from halley.assets.links import LinkSigner
-from halley.assets.shelf import Shelf
 from halley.blobs.files import FileBlobs
 from halley.blobs.memory import MemoryBlobs
 from halley.bus.local import LocalBus
-from halley.egress import Egress, Rules
+from halley.egress import AddressRules, Egress
 from halley.events.hub import Hub
 from halley.ids import TimeOrderedIds
 from halley.keys.records import DEFAULT_SCOPES
 from halley.keys.service import Keys
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
-from halley.predictions.attendance import Attendance
+from halley.predictions.abandonment import AbandonmentTracker
 from halley.predictions.inputs import InputCheck
 from halley.predictions.ports import Changed, Lease
-from halley.predictions.reading import Reader
+from halley.predictions.progress_cache import ProgressCache
+from halley.predictions.reading import PredictionReader
 from halley.predictions.records import Event, NewEvent, OutputFile, OutputItem, Prediction
 from halley.predictions.service import Predictions
-from halley.predictions.so_far import Running
 from halley.predictions.status import EventKind, Fact
 from halley.retention.periods import Periods
-from halley.retention.service import Retention
-from halley.settings import Collection, Settings
+from halley.retention.service import RetentionService
+from halley.settings import CollectionSettings, Settings
 from halley.store.memory import MemoryStore
 from halley.testing.clock import FakeClock
-from halley.web.pages import Pages
+from halley.web.pages import HtmlPages
 from halley.webhooks.address import Receivers
-from halley.webhooks.desk import WebhookDesk
+from halley.webhooks.admin import WebhookAdmin
 from halley.webhooks.events import WebhookEvent
+from halley.webhooks.monotonic_wall_clock import MonotonicWallClock
 from halley.webhooks.records import Delivery, Message, completed_id
 from halley.webhooks.signing import Signer
-from halley.webhooks.steady import SteadyTime
 
 SECRET = b"files-secret"
 SESSION = "session"
@@ -224,7 +224,7 @@ class World(Asker):
     def __init__(self, *, store: "CountingStore | None" = None, blobs_at: Path | None = None, **groups: Any) -> None:
         """Blobs are in memory, or in files of a folder."""
         groups.setdefault(
-            "collections", {"picks": Collection(description="Our picks.", models=("acme/echo", "no/one"))}
+            "collections", {"picks": CollectionSettings(description="Our picks.", models=("acme/echo", "no/one"))}
         )
         self.settings = Settings(data=Path("/nowhere"), **groups)
         self.clock = FakeClock()
@@ -249,7 +249,7 @@ class World(Asker):
             pepper=b"p" * 32,
             on_options=self.periods.note_key,
         )
-        self.shelf = Shelf(blobs=self.blobs, ledger=self.store)
+        self.shelf = BlobReferences(blobs=self.blobs, ledger=self.store)
         self.files = Files(
             store=self.store.files,
             shelf=self.shelf,
@@ -258,7 +258,7 @@ class World(Asker):
             new_id=new_id,
             upload_limit_bytes=self.settings.limits.upload_bytes,
         )
-        self.retention = Retention(
+        self.retention = RetentionService(
             store=self.store,
             shelf=self.shelf,
             uploads=self.files,
@@ -266,12 +266,12 @@ class World(Asker):
             bus=self.bus,
             clock=self.clock,
         )
-        self.stager = InputStager(
-            fetch=Egress(Rules()),
+        self.stager = InputFileStager(
+            fetch=Egress(AddressRules()),
             blobs=self.blobs,
             links=self.links,
             files=self.store.files,
-            outputs=Reader(store=self.store, data_ends=self.periods, clock=self.clock),
+            outputs=PredictionReader(store=self.store, data_ends=self.periods, clock=self.clock),
             shelf=self.shelf,
             clock=self.clock,
             inline_limit_bytes=self.settings.limits.inline_data_bytes,
@@ -285,23 +285,23 @@ class World(Asker):
             bus=self.bus,
             wakeups=self.hub,
             data_ends=self.periods,
-            running=Running(self.clock),
+            running=ProgressCache(self.clock),
             clock=self.clock,
             new_id=new_id,
             inputs=InputCheck(file_links=self.stager),
         )
-        self.desk = WebhookDesk(
+        self.desk = WebhookAdmin(
             store=self.store.deliveries,
             signer=Signer(b"w" * 32, self.store.deliveries, self.clock),
-            receivers=Receivers(Egress(Rules()), limit_bytes=2048, http=False, is_loopback_open=False),
-            reader=Reader(store=self.store, data_ends=self.periods, clock=self.clock),
+            receivers=Receivers(Egress(AddressRules()), limit_bytes=2048, http=False, is_loopback_open=False),
+            reader=PredictionReader(store=self.store, data_ends=self.periods, clock=self.clock),
             bus=self.bus,
             clock=self.clock,
-            steady=SteadyTime(self.clock),
+            steady=MonotonicWallClock(self.clock),
             new_id=new_id,
             overlap_seconds=86_400.0,
         )
-        self.attendance = Attendance(
+        self.attendance = AbandonmentTracker(
             store=self.store, predictions=self.predictions, clock=self.clock, grace_seconds=10.0
         )
         self.bus.subscribe(self.desk.receive)
@@ -322,7 +322,7 @@ class World(Asker):
             clock=self.clock,
             new_id=new_id,
             health=lambda: self.reasons,
-            pages=Pages(),
+            pages=HtmlPages(),
             webhooks=self.desk,
             download_secret=SECRET,
             why_starting=lambda _: self.why_starting,

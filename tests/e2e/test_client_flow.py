@@ -20,7 +20,7 @@ from halley.cli.downloading import Downloads
 from halley.cli.failures import ExitCode, NotSaved, ServerRefused, Unreachable, UsageProblem
 from halley.cli.main import run_command
 from halley.cli.saving import save_prediction
-from halley.cli.target import Target, normalise
+from halley.cli.target import ServerTarget, normalise
 from halley.cli.watching import watch
 
 PICTURE = bytes(range(256)) * 1200  # 300 KB: more than one chunk, and every byte value
@@ -69,7 +69,7 @@ def client_for(
     server: StandIn, path: str = "", *, read_seconds: float = 20.0, timing: QuickTiming | None = None
 ) -> Client:
     root, api = normalise(server.url + path)
-    target = Target(root=root, api=api, token=TOKEN)
+    target = ServerTarget(root=root, api=api, token=TOKEN)
     return Client(target, timing=timing or QuickTiming(), read_seconds=read_seconds)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from halley.app.wanted import wanted_models
-from halley.settings import Model, Settings
+from halley.settings import ModelSettings, Settings
 
 pytestmark = pytest.mark.e2e
 
@@ -119,7 +119,7 @@ def test_two_folders_of_one_name_are_both_named(tmp_path) -> None:
 def test_one_folder_that_is_named_twice_is_one_model_with_its_settings(tmp_path) -> None:
     one = folder(tmp_path / "m")
     os.symlink(one, tmp_path / "link", target_is_directory=True)
-    settings = Settings(data=tmp_path / "data", models={"local/m": Model(path=one, replicas=3)})
+    settings = Settings(data=tmp_path / "data", models={"local/m": ModelSettings(path=one, replicas=3)})
     (found,) = wanted_models(settings, [one, tmp_path / "link" / ".." / "m"], demo=False)
     assert (found.name, found.is_named, found.preload) == ("local/m", True, True)
     assert found.read().replicas == 3

@@ -93,7 +93,7 @@ def test_setup_threads_and_the_end_are_there_and_predictions_are_not(server: Hal
     assert sorted(lines[:3]) == ["imported", "loading weights", "raw words of setup"]
     assert "inside a prediction" not in lines
     log = server.output.read_text()
-    assert " INFO halley.replicas.own_log: a/talks[" in log
+    assert " INFO halley.replicas.replica_log: a/talks[" in log
     for text in ("imported", "loading weights", "raw words of setup", "idle since"):
         assert f"]: {text}" in log
     assert "inside a prediction" not in log

@@ -19,12 +19,12 @@ import msgspec
 import pytest
 
 from api.world import Asker
-from halley.app.parts import Parts, build
+from halley.app.services import Services, build
 from halley.app.wanted import wanted_models
 from halley.keys.records import KeyOptions
 from halley.predictions.service import CreateRequest
 from halley.predictions.status import Source
-from halley.settings import Limits, Model, Retention, Runs, Settings
+from halley.settings import LimitSettings, ModelSettings, RetentionSettings, RunSettings, Settings
 from halley.store.folder import hold
 from halley.store.sqlite import open_sqlite
 from halley.testing.clock import FakeClock
@@ -85,7 +85,7 @@ class Sent(msgspec.Struct, kw_only=True):
 class Days(Asker):
     """A server that lives through days; and the account of what must be there."""
 
-    def __init__(self, home: Path, retention: Retention) -> None:
+    def __init__(self, home: Path, retention: RetentionSettings) -> None:
         self.home = home
         self.clock = FakeClock(datetime.fromisoformat("2026-03-01T00:00:00+00:00"))
         for name in ("print", "brief"):
@@ -96,14 +96,14 @@ class Days(Asker):
         self.settings = Settings(
             data=home / "data",
             retention=retention,
-            limits=Limits(file_life_seconds=FILE_LIFE.total_seconds(), link_seconds=LINK.total_seconds()),
+            limits=LimitSettings(file_life_seconds=FILE_LIFE.total_seconds(), link_seconds=LINK.total_seconds()),
             # nothing runs for long, but hours pass in between
-            runs=Runs(
+            runs=RunSettings(
                 run_timeout_seconds=1e9, max_queue_seconds=1e9, health_check_seconds=1e9, health_timeout_seconds=1e9
             ),
             models={
-                "acme/print": Model(path=home / "print", preload=True),
-                "acme/brief": Model(path=home / "brief", preload=True, retention="2h"),
+                "acme/print": ModelSettings(path=home / "print", preload=True),
+                "acme/brief": ModelSettings(path=home / "brief", preload=True, retention="2h"),
             },
         )
         self.general = timedelta(seconds={"6h": 21_600, "30d": 2_592_000}[retention.api])
@@ -120,7 +120,7 @@ class Days(Asker):
         building = build(self.settings, environ, open_sqlite, clock=self.clock)
         with hold(self.settings.data):
             async with building as parts:
-                self.parts: Parts = parts
+                self.parts: Services = parts
                 self.api = parts.api
                 async with asyncio.TaskGroup() as tasks:
                     await parts.dispatcher.open()
@@ -275,7 +275,7 @@ async def an_hour(days: Days, hour: int) -> None:
 
 
 async def test_a_day(tmp_path: Path) -> None:
-    days = Days(tmp_path, Retention(api="6h"))
+    days = Days(tmp_path, RetentionSettings(api="6h"))
     async with days.up():
         for hour in range(26):
             await an_hour(days, hour)
@@ -286,7 +286,7 @@ async def test_a_day(tmp_path: Path) -> None:
 
 async def test_thirty_one_days_and_a_restart(tmp_path: Path) -> None:
     """The settings as they ship: 30 days for what API clients made, one for uploads, no end for the playground."""
-    days = Days(tmp_path, Retention(api="30d"))
+    days = Days(tmp_path, RetentionSettings(api="30d"))
     async with days.up():
         for step in range(8):
             await an_hour(days, step)
@@ -303,7 +303,7 @@ async def test_thirty_one_days_and_a_restart(tmp_path: Path) -> None:
 
 
 async def test_a_clock_that_is_a_day_ahead_for_half_an_hour_costs_nothing(tmp_path: Path) -> None:
-    days = Days(tmp_path, Retention(api="6h"))
+    days = Days(tmp_path, RetentionSettings(api="6h"))
     async with days.up():
         for hour in range(6):
             await an_hour(days, hour)
@@ -322,7 +322,7 @@ async def test_a_clock_that_is_a_day_ahead_for_half_an_hour_costs_nothing(tmp_pa
 
 
 async def test_what_waits_keeps_its_inputs_whatever_becomes_of_them(tmp_path: Path) -> None:
-    days = Days(tmp_path, Retention(api="6h"))
+    days = Days(tmp_path, RetentionSettings(api="6h"))
     gate = tmp_path / "data" / "gate"  # every model sees the data folder; elsewhere in /tmp it would have its own view
     async with days.up():
         await days.predict("earlier")

@@ -17,14 +17,14 @@ from halley.api.preferences import cancel_abandoned, cancel_after_seconds, wait_
 from halley.assets.content import Conditions, plan
 from halley.assets.data_urls import check_data_url, decode_data_url, is_data_url, least_size
 from halley.assets.fields import file_name, read_field
-from halley.egress import Egress, Rules
+from halley.egress import AddressRules, Egress
 from halley.errors import BadRequest, EncodingUnsupported, InputInvalid, Refused, TooLarge, Unusable
 from halley.ids import is_id
 from halley.replicas import frames
 from halley.replicas.channel import Channel
 from halley.replicas.cog_yaml import read_cog_yaml
 from halley.runner._halley_runner.frames import Inbox
-from halley.settings import Limits
+from halley.settings import LimitSettings
 from halley.webhooks.address import Receivers
 
 KIB: Final = 1024
@@ -43,8 +43,8 @@ class Target:
     """Of CPU, on a slow machine: what is linear takes a hundredth of it, what is not soon takes more."""
 
 
-_LIMITS: Final = Limits()
-_TEN: Final = Limits(json_values=1000, json_depth=20)
+_LIMITS: Final = LimitSettings()
+_TEN: Final = LimitSettings(json_values=1000, json_depth=20)
 
 
 def _json(case: bytes) -> object:
@@ -127,7 +127,7 @@ def _cursor(case: bytes) -> object:
 
 @cache
 def _receivers() -> Receivers:
-    return Receivers(Egress(Rules()), limit_bytes=_LIMITS.webhook_url_bytes, http=False, is_loopback_open=True)
+    return Receivers(Egress(AddressRules()), limit_bytes=_LIMITS.webhook_url_bytes, http=False, is_loopback_open=True)
 
 
 def _webhook(case: bytes) -> object:

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from halley.app.webhooks import WebhookOffice, is_loopback_open
+from halley.app.webhooks import WebhookParts, is_loopback_open
 from halley.bus.local import LocalBus
 from halley.clock import SystemClock
 from halley.egress import network
 from halley.ids import TimeOrderedIds
 from halley.predictions.ports import Changed
-from halley.predictions.so_far import Running
+from halley.predictions.progress_cache import ProgressCache
 from halley.predictions.status import Fact
 from halley.retention.periods import Endless
-from halley.settings import Egress, Server, Settings, Webhooks
+from halley.settings import EgressSettings, ServerSettings, Settings, WebhookSettings
 from halley.store.secrets import Secrets
 from halley.store.sqlite import SqliteStore, open_sqlite
 from halley.testing.stores.maker import LEASE_SECONDS, VERSION, Maker
@@ -48,7 +48,7 @@ NAME = "receiver.example"
     ],
 )
 def test_loopback_is_open_only_where_all_callers_are_on_this_machine(server: dict, is_open: bool) -> None:
-    assert is_loopback_open(Settings(data=Path("/nowhere"), server=Server(**server))) is is_open
+    assert is_loopback_open(Settings(data=Path("/nowhere"), server=ServerSettings(**server))) is is_open
 
 
 class Office:
@@ -59,11 +59,11 @@ class Office:
         self.bus = LocalBus()
         self.maker = Maker()
         clock = SystemClock()
-        self.office = WebhookOffice(
+        self.office = WebhookParts(
             settings,
             Secrets(key_pepper=b"p" * 32, link_key=b"l" * 32),
             store=store,
-            running=Running(clock),
+            running=ProgressCache(clock),
             bus=self.bus,
             data_ends=Endless(),
             clock=clock,
@@ -128,9 +128,9 @@ async def test_a_name_that_moves_inside_between_two_attempts_is_refused(
     monkeypatch.setattr(network, "system_resolve", resolve)
     settings = Settings(
         data=tmp_path,
-        server=Server(public_url=None if is_open else "https://halley.example.com"),
-        egress=Egress(allow=(f"127.0.0.1:{host.port}",)),
-        webhooks=Webhooks(http=True, retry_first_seconds=0.05, retry_for_seconds=60),
+        server=ServerSettings(public_url=None if is_open else "https://halley.example.com"),
+        egress=EgressSettings(allow=(f"127.0.0.1:{host.port}",)),
+        webhooks=WebhookSettings(http=True, retry_first_seconds=0.05, retry_for_seconds=60),
     )
     host.answers["/hook"] = answer(b"", "503 Service Unavailable")
     async with running(settings) as office:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from halley.errors import Overloaded
-from halley.patience import LONGEST_RETRY_SECONDS, HousekeepingFaults, run_housekeeping
+from halley.retry import LONGEST_RETRY_SECONDS, HousekeepingFaults, run_housekeeping
 from halley.testing.clock import FakeClock
 
 pytestmark = pytest.mark.anyio

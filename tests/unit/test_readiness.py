@@ -7,7 +7,7 @@ import pytest
 
 from halley.app.readiness import FRESH_SECONDS, RETRY_SECONDS, StoreCheck
 from halley.errors import Overloaded, StorageFull
-from halley.patience import HousekeepingFaults, run_housekeeping
+from halley.retry import HousekeepingFaults, run_housekeeping
 from halley.testing.clock import FakeClock
 
 pytestmark = pytest.mark.anyio

@@ -5,9 +5,9 @@ from typing import Final
 import msgspec
 
 from halley.api import present, wire
-from halley.api.asgi import Answer, Call, json_answer
+from halley.api.asgi import Call, Response, json_response
 from halley.api.bodies import read_small_object, text_member
-from halley.api.parts import Parts
+from halley.api.context import ApiContext
 from halley.api.present import encode
 from halley.api.problems import all_invalid, invalid
 from halley.errors import InvalidField
@@ -20,23 +20,23 @@ _FORMS: Final = {"retention": "must be a period as text, such as 1h or 30d, or n
 _OPTION_NAMES: Final = ", ".join(KeyOptions.__struct_fields__)
 
 
-async def get_account(call: Call, parts: Parts) -> Answer:  # noqa: ARG001
+async def get_account(call: Call, parts: ApiContext) -> Response:  # noqa: ARG001
     """Row 30."""
-    return json_answer(encode(present.account(call.identity.account)))
+    return json_response(encode(present.account(call.identity.account)))
 
 
-async def list_hardware(call: Call, parts: Parts) -> Answer:  # noqa: ARG001
+async def list_hardware(call: Call, parts: ApiContext) -> Response:  # noqa: ARG001
     """Row 29: a bare array."""
-    return json_answer(_HARDWARE)
+    return json_response(_HARDWARE)
 
 
-async def list_keys(call: Call, parts: Parts) -> Answer:  # noqa: ARG001
+async def list_keys(call: Call, parts: ApiContext) -> Response:  # noqa: ARG001
     """All keys of all accounts, without their secrets."""
     shown = [present.key(key, account) for key, account in await parts.keys.list()]
-    return json_answer(encode(wire.KeyPage(next=None, previous=None, results=shown)))
+    return json_response(encode(wire.KeyPage(next=None, previous=None, results=shown)))
 
 
-async def create_key(call: Call, parts: Parts) -> Answer:
+async def create_key(call: Call, parts: ApiContext) -> Response:
     """Make a key; its token is in this answer and nowhere else."""
     members = await read_small_object(call, parts)
     username = text_member(members, "username") if "username" in members else call.identity.account.username
@@ -48,22 +48,22 @@ async def create_key(call: Call, parts: Parts) -> Answer:
     scopes = _scopes(members.get("scopes"))
     token, key = await parts.keys.issue(username, name, scopes, options=options, prefix=prefix)
     headers = [(b"location", f"{call.variant.base}/keys/{key.id}".encode()), (b"cache-control", b"no-store")]
-    return json_answer(encode(present.new_key(key, username, token)), 201, headers)
+    return json_response(encode(present.new_key(key, username, token)), 201, headers)
 
 
-async def change_key(call: Call, parts: Parts) -> Answer:
+async def change_key(call: Call, parts: ApiContext) -> Response:
     """Change some of a key's options, from now on."""
     members = await read_small_object(call, parts)
     if "options" not in members:
         raise invalid("required", "options", f"name the options to change: {_OPTION_NAMES}")
     key, account = await parts.keys.change_options(call.params[0], _option_changes(members["options"]))
-    return json_answer(encode(present.key(key, account)))
+    return json_response(encode(present.key(key, account)))
 
 
-async def delete_key(call: Call, parts: Parts) -> Answer:
+async def delete_key(call: Call, parts: ApiContext) -> Response:
     """Refuse the key from now on."""
     await parts.keys.revoke(call.params[0])
-    return Answer(status=204)
+    return Response(status=204)
 
 
 def _option_changes(value: object) -> dict[str, object]:

@@ -9,28 +9,24 @@ from typing import Final
 
 from halley.api.asgi import (
     NO_BODY,
-    Answer,
     Call,
+    DeferredResponse,
     Exchange,
     Headers,
-    Later,
     Outcome,
     Receive,
+    Response,
     Scope,
     Send,
     read_token,
 )
-from halley.api.cors import preflight, shared_preflight
-from halley.api.framing import Framing
-from halley.api.holds import GONE_KEY, MAY_READ
-from halley.api.origins import Variants, public_path
-from halley.api.parts import (
+from halley.api.context import (
+    ApiContext,
     CheckStore,
     ClearSetup,
     Health,
     ListReplicas,
-    Pages,
-    Parts,
+    PageRenderer,
     ReadOwnLog,
     WhyStarting,
     no_fault,
@@ -40,10 +36,14 @@ from halley.api.parts import (
     no_replicas,
     nothing_to_clear,
 )
-from halley.api.pictures import Pictures
+from halley.api.cors import preflight, shared_preflight
+from halley.api.framing import Framing
+from halley.api.holds import GONE_KEY, MAY_READ
+from halley.api.origins import Variants, public_path
+from halley.api.payloads import PredictionPayloads
 from halley.api.problems import internal_problem, method_not_allowed, problem_of, unknown_path
 from halley.api.routes import routes_of
-from halley.api.routing import Place, Route, Router
+from halley.api.routing import Route, Router, RouteTable
 from halley.api.unserved import UNSERVED
 from halley.api.withheld import withholding
 from halley.assets.files import Files
@@ -56,13 +56,13 @@ from halley.keys.records import Scope as KeyScope
 from halley.keys.service import Identity, Keys
 from halley.models.catalog import Catalog
 from halley.models.ports import ModelStore
-from halley.predictions.attendance import Attendance
+from halley.predictions.abandonment import AbandonmentTracker
 from halley.predictions.large import LargeBodies
-from halley.predictions.ports import Changed, DataEnds, Hint
+from halley.predictions.ports import Changed, ExpiryPolicy, Hint
 from halley.predictions.service import Predictions
-from halley.retention.service import Retention
+from halley.retention.service import RetentionService
 from halley.settings import Settings
-from halley.webhooks.desk import WebhookDesk
+from halley.webhooks.admin import WebhookAdmin
 
 _log: Final = logging.getLogger(__name__)
 _access: Final = logging.getLogger("halley.access")
@@ -94,11 +94,11 @@ class RequestIds:
 class Api:
     """The API as an ASGI application. It owns nothing that needs to be opened or closed."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: ApiContext) -> None:
         self.parts: Final = parts
         self.router: Final = Router(parts.routes, UNSERVED, prefix=public_path(parts.settings))
         self.variants: Final = Variants(parts.settings)
-        self.pictures: Final = Pictures(parts.presenter, self.variants)
+        self.pictures: Final = PredictionPayloads(parts.presenter, self.variants)
         self.request_ids: Final = RequestIds(parts.new_id)
         self.framing: Final = Framing()
         self._origins = frozenset(origin.rstrip("/").encode() for origin in parts.settings.server.cors_origins)
@@ -146,7 +146,7 @@ class Api:
             outcome = await _given(answer.later)
         await self.finish(exchange, outcome, scope, receive, send)
 
-    async def begin(self, scope: Scope, receive: Receive) -> tuple[Exchange, Answer]:
+    async def begin(self, scope: Scope, receive: Receive) -> tuple[Exchange, Response]:
         """The answer to a request, or that it comes later."""
         headers = dict(scope["headers"])
         request_id = self.request_ids.of(headers.get(REQUEST_ID_HEADER))
@@ -168,12 +168,12 @@ class Api:
     async def finish(self, exchange: Exchange, outcome: Outcome, scope: Scope, receive: Receive, send: Send) -> None:
         """Send what came of a request; the last three are those of ASGI."""
         del receive
-        answer = outcome if isinstance(outcome, Answer) else _refusal(outcome, exchange)
+        answer = outcome if isinstance(outcome, Response) else _refusal(outcome, exchange)
         with answer.file or nullcontext():
             await _send(answer, self.headers_of(exchange, answer), exchange, scope, send)
         self.note(exchange, answer)
 
-    def headers_of(self, exchange: Exchange, answer: Answer) -> Headers:
+    def headers_of(self, exchange: Exchange, answer: Response) -> Headers:
         """All headers of an answer but those that the server itself adds."""
         if self._origins:
             self._add_cors(exchange, answer)
@@ -184,17 +184,17 @@ class Api:
             headers = [*headers[:1], (b"content-length", str(len(answer.body)).encode()), *headers[1:]]
         return [*headers, (REQUEST_ID_HEADER, exchange.request_id.encode())]
 
-    def note(self, exchange: Exchange, answer: Answer) -> None:
+    def note(self, exchange: Exchange, answer: Response) -> None:
         """Write into the access log that the answer was sent."""
         if self._logs_access:
             self._log_access(exchange, answer.status)
 
-    async def _routed(self, call: Call, place: Place, route: Route | None) -> Answer:
+    async def _routed(self, call: Call, place: RouteTable, route: Route | None) -> Response:
         if route is None:
             if call.method == "OPTIONS" and place.is_shared:
-                return Answer(status=204, headers=[(b"allow", place.allow), *shared_preflight(call.headers)])
+                return Response(status=204, headers=[(b"allow", place.allow), *shared_preflight(call.headers)])
             if call.method == "OPTIONS" and self._origins and b"access-control-request-method" in call.headers:
-                return Answer(status=204, headers=preflight(call.headers, self._origins))
+                return Response(status=204, headers=preflight(call.headers, self._origins))
             return await self._refused(call, place)
         if route.scope is not None:
             call.identity = await self._identify(call.headers, route.scope)
@@ -203,7 +203,7 @@ class Api:
             call.variant = withholding(call.variant, call.identity.key.id)
         return await route.handler(call, self.parts)
 
-    async def _refused(self, call: Call, place: Place) -> Answer:
+    async def _refused(self, call: Call, place: RouteTable) -> Response:
         """The answer to a method that this path does not serve."""
         method = "GET" if call.method == "HEAD" else call.method
         why = place.unserved.get(method, "")
@@ -220,7 +220,7 @@ class Api:
             raise Forbidden(f"This key lacks the scope `{scope}`. Make one that has it with `halley keys create`.")
         return identity
 
-    def _add_cors(self, exchange: Exchange, answer: Answer) -> None:
+    def _add_cors(self, exchange: Exchange, answer: Response) -> None:
         origin = exchange.origin
         if origin is None or any(name == b"access-control-allow-origin" for name, _ in answer.headers):
             return
@@ -239,20 +239,20 @@ def build_api(
     *,
     settings: Settings,
     predictions: Predictions,
-    attendance: Attendance,
+    attendance: AbandonmentTracker,
     catalog: Catalog,
     models: ModelStore,
     keys: Keys,
     files: Files,
-    retention: Retention,
-    data_ends: DataEnds,
+    retention: RetentionService,
+    data_ends: ExpiryPolicy,
     blobs: Blobs,
     links: LinkSigner,
     clock: Clock,
     new_id: NewId,
     health: Health,
-    pages: Pages,
-    webhooks: WebhookDesk,
+    pages: PageRenderer,
+    webhooks: WebhookAdmin,
     replicas: ListReplicas = no_replicas,
     own_log: ReadOwnLog = no_lines,
     clear_setup: ClearSetup = nothing_to_clear,
@@ -266,7 +266,7 @@ def build_api(
 
     `download_secret` signs downloads of uploaded files; without one, none is possible.
     """
-    parts = Parts(
+    parts = ApiContext(
         settings=settings,
         predictions=predictions,
         attendance=attendance,
@@ -296,19 +296,19 @@ def build_api(
     return Api(parts)
 
 
-def _route(place: Place, method: str) -> Route | None:
+def _route(place: RouteTable, method: str) -> Route | None:
     route = place.routes.get(method)
     return place.routes.get("GET") if route is None and method == "HEAD" else route
 
 
-def _refusal(error: Exception, exchange: Exchange) -> Answer:
+def _refusal(error: Exception, exchange: Exchange) -> Response:
     if isinstance(error, HalleyError):
         return problem_of(error, exchange.request_id)
     _log.error("request %s failed", exchange.request_id, exc_info=error)
     return internal_problem(exchange.request_id, is_create=exchange.method == "POST")
 
 
-async def _given(later: Later) -> Outcome:
+async def _given(later: DeferredResponse) -> Outcome:
     given: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
     try:
         later.park(given.set_result)
@@ -317,7 +317,7 @@ async def _given(later: Later) -> Outcome:
         later.leave()
 
 
-async def _send(answer: Answer, headers: Headers, exchange: Exchange, scope: Scope, send: Send) -> None:
+async def _send(answer: Response, headers: Headers, exchange: Exchange, scope: Scope, send: Send) -> None:
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     has_body = exchange.method != "HEAD" and answer.status not in NO_BODY
     chunks = answer.chunks if answer.file is None else answer.file.chunks()

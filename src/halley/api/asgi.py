@@ -21,7 +21,7 @@ JSON: Final = (b"content-type", b"application/json")
 NO_BODY: Final = frozenset({204, 304})
 
 
-class Answer(msgspec.Struct, kw_only=True):
+class Response(msgspec.Struct, kw_only=True):
     """What goes out: a body in one piece, or `chunks` in as many as it takes, or a `file` (no length is added then).
 
     With `later` it is not known yet, and everything else here means nothing.
@@ -32,13 +32,13 @@ class Answer(msgspec.Struct, kw_only=True):
     body: bytes = b""
     chunks: AsyncGenerator[bytes, None] | None = None
     file: FileBody | None = None
-    later: "Later | None" = None
+    later: "DeferredResponse | None" = None
 
 
-Outcome = Answer | Exception
+Outcome = Response | Exception
 
 
-class Later(Protocol):
+class DeferredResponse(Protocol):
     """An answer that will be given some time, without a task that waits for it."""
 
     def park(self, give: Callable[[Outcome], None]) -> None:
@@ -187,6 +187,6 @@ def read_token(authorization: bytes | None) -> str:
     return token.strip().decode("latin-1")
 
 
-def json_answer(body: bytes, status: int = 200, headers: Headers | None = None) -> Answer:
+def json_response(body: bytes, status: int = 200, headers: Headers | None = None) -> Response:
     """An answer with a JSON body."""
-    return Answer(status=status, headers=[JSON, *(headers or ())], body=body)
+    return Response(status=status, headers=[JSON, *(headers or ())], body=body)

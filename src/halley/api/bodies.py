@@ -9,14 +9,14 @@ import msgspec
 from halley import strict_json
 from halley.api.asgi import Call, Variant
 from halley.api.budget import HeldBody
+from halley.api.context import ApiContext
 from halley.api.encodings import refuse_encoded
-from halley.api.parts import Parts
 from halley.api.problems import all_invalid, invalid
 from halley.assets.inline import check_data_urls
 from halley.errors import BadRequest, InvalidField
-from halley.predictions.large import Outline
+from halley.predictions.large import BodyOutline
 from halley.predictions.service import CreateRequest
-from halley.settings import Limits
+from halley.settings import LimitSettings
 from halley.webhooks.events import WebhookEvent
 
 WEBHOOK_EVENTS: Final = tuple(WebhookEvent)
@@ -76,10 +76,10 @@ class CreateBody(NamedTuple):
 
     members: dict[str, Any]
     raw: bytes
-    outline: Outline | None = None
+    outline: BodyOutline | None = None
 
 
-async def read_create(call: Call, parts: Parts, digest_head: Callable[[], bytes | None]) -> CreateBody:
+async def read_create(call: Call, parts: ApiContext, digest_head: Callable[[], bytes | None]) -> CreateBody:
     """The JSON object in the body. No body at all counts as `{}`.
 
     `digest_head` gives what the digest of an idempotency key begins with; None where there is no key.
@@ -98,14 +98,14 @@ async def read_create(call: Call, parts: Parts, digest_head: Callable[[], bytes 
     return CreateBody(strict_json.decode(outline.members), body, outline)
 
 
-async def read_small_object(call: Call, parts: Parts) -> dict[str, Any]:
+async def read_small_object(call: Call, parts: ApiContext) -> dict[str, Any]:
     """The same for an operation whose body holds a few short values. Raises as `read_create` does."""
     limits = msgspec.structs.replace(parts.limits, json_body_bytes=min(parts.limits.json_body_bytes, _SMALL_BYTES))
     held = call.held_body = parts.bodies.hold(call.identity.key.id)
     return _members(await read_body(call, held, limits.json_body_bytes), limits)
 
 
-def _members(body: bytes, limits: Limits) -> dict[str, Any]:
+def _members(body: bytes, limits: LimitSettings) -> dict[str, Any]:
     if not body.strip():
         return {}
     value = strict_json.parse(body, limits)
@@ -116,7 +116,7 @@ def _members(body: bytes, limits: Limits) -> dict[str, Any]:
 
 def create_request(
     body: CreateBody,
-    limits: Limits,
+    limits: LimitSettings,
     *,
     variant: Variant,
     url_fault: UrlFault,
@@ -169,7 +169,7 @@ def _version_fault(reference: object) -> InvalidField:
 
 
 def _given_input(
-    body: CreateBody, limits: Limits, faults: list[InvalidField]
+    body: CreateBody, limits: LimitSettings, faults: list[InvalidField]
 ) -> tuple[Mapping[str, Any] | None, bytes]:
     """The input and its bytes as they were sent. It is None where it is too large to be decoded here."""
     outline = body.outline

@@ -9,7 +9,7 @@ running prediction is never taken so: it is compared with the row each time, and
 from collections import OrderedDict
 from typing import Final
 
-from halley.assets.links import Delivery
+from halley.assets.links import DeliveryRight
 from halley.predictions.records import OutputFile
 
 LIMIT_BYTES: Final = 48 * 2**20
@@ -24,7 +24,7 @@ _HEAD: Final = b"content-type: application/json\r\ncontent-length: %d\r\netag: %
 CacheKey = tuple[str, str, int]  # account id, prediction id, variant number
 
 
-class Kept:
+class CachedResponse:
     """One encoded answer. `head` holds its headers as they go over the wire."""
 
     __slots__ = ("body", "etag", "fresh_until", "head", "links_end_at", "revision")
@@ -44,20 +44,20 @@ class AnswerCache:
     def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
         self._limit_bytes = limit_bytes
         self._size = 0
-        self._kept: OrderedDict[CacheKey, Kept] = OrderedDict()
+        self._kept: OrderedDict[CacheKey, CachedResponse] = OrderedDict()
         self._keys: dict[str, list[CacheKey]] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def fresh(self, key: CacheKey, now: float) -> Kept | None:
+    def fresh(self, key: CacheKey, now: float) -> CachedResponse | None:
         """The answer, if it was compared with its row a moment ago (monotonic seconds)."""
         kept = self._kept.get(key)
         if kept is None or now >= kept.fresh_until:
             return None
         return kept
 
-    def current(self, key: CacheKey, revision: int, links_end_at: int, fresh_until: float) -> Kept | None:
+    def current(self, key: CacheKey, revision: int, links_end_at: int, fresh_until: float) -> CachedResponse | None:
         """The answer if it is about this revision, with links that end then; it is fresh again, until `fresh_until`."""
         kept = self._kept.get(key)
         if kept is None or kept.revision != revision or kept.links_end_at != links_end_at:
@@ -66,7 +66,7 @@ class AnswerCache:
         self._kept.move_to_end(key)
         return kept
 
-    def put(self, key: CacheKey, kept: Kept) -> None:
+    def put(self, key: CacheKey, kept: CachedResponse) -> None:
         """Keep an answer, unless it is so large that it would push out too many others."""
         if len(kept.body) > _ONE_LIMIT_BYTES:
             return
@@ -102,17 +102,17 @@ class DeliveredFiles:
 
     def __init__(self, limit: int = FILES_LIMIT) -> None:
         self._limit = limit
-        self._kept: dict[str, dict[str, tuple[Delivery, OutputFile, float]]] = {}
+        self._kept: dict[str, dict[str, tuple[DeliveryRight, OutputFile, float]]] = {}
         self._count = 0
 
-    def fresh(self, capability: str, now: float) -> tuple[Delivery, OutputFile] | None:
+    def fresh(self, capability: str, now: float) -> tuple[DeliveryRight, OutputFile] | None:
         """The right and the file, if they were looked up a moment ago (monotonic seconds)."""
         kept = self._kept.get(capability.partition("-")[0], _NO_FILES).get(capability)
         if kept is None or now - kept[2] > FRESH_SECONDS:
             return None
         return kept[:2]
 
-    def put(self, capability: str, delivery: Delivery, file: OutputFile, now: float) -> None:
+    def put(self, capability: str, delivery: DeliveryRight, file: OutputFile, now: float) -> None:
         """Keep what was looked up now; that of the oldest predictions goes."""
         files = self._kept.setdefault(delivery.prediction_id, {})
         self._count += capability not in files
@@ -125,8 +125,8 @@ class DeliveredFiles:
         self._count -= len(self._kept.pop(prediction_id, _NO_FILES))
 
 
-_NO_FILES: Final[dict[str, tuple[Delivery, OutputFile, float]]] = {}
+_NO_FILES: Final[dict[str, tuple[DeliveryRight, OutputFile, float]]] = {}
 
 
-def _size(kept: Kept) -> int:
+def _size(kept: CachedResponse) -> int:
     return len(kept.body) + _OVERHEAD_BYTES

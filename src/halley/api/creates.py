@@ -7,15 +7,15 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from halley.api.asgi import Answer, Call, Headers, Variant, json_answer
+from halley.api.asgi import Call, Headers, Response, Variant, json_response
 from halley.api.bodies import create_request, read_create
+from halley.api.context import ApiContext
 from halley.api.holds import GONE_KEY
 from halley.api.idempotency import HEADER, REPLAYED, digest_head, read_key
-from halley.api.parts import Parts
 from halley.api.preferences import applied, cancel_abandoned, cancel_after_seconds, wait_seconds
 from halley.api.present import encode
 from halley.api.repeats import ATTEMPT_KEY, COUNTED_SECONDS, Attempt, may_answer
-from halley.api.waiters import Look, Until, later
+from halley.api.waiters import Snapshot, Until, later
 from halley.errors import HalleyError, NotAuthenticated, NotFound, Overloaded, VersionUnknown
 from halley.keys.records import Scope
 from halley.predictions.records import Prediction
@@ -42,12 +42,12 @@ class _Wish(NamedTuple):
         return [] if self.wait is None and self.abandoned is None else [applied(self.wait, abandoned=self.abandoned)]
 
 
-async def create(call: Call, parts: Parts) -> Answer:
+async def create(call: Call, parts: ApiContext) -> Response:
     """Row 1: the body names the version."""
     return await _create(call, parts, None)
 
 
-async def create_for_model(call: Call, parts: Parts) -> Answer:
+async def create_for_model(call: Call, parts: ApiContext) -> Response:
     """Row 5: the path names the model."""
     owner, name = call.params
     try:
@@ -56,7 +56,7 @@ async def create_for_model(call: Call, parts: Parts) -> Answer:
         raise NotFound(f"There is no model {owner[:100]}/{name[:100]} that can run here.") from error
 
 
-async def _create(call: Call, parts: Parts, reference: str | None) -> Answer:
+async def _create(call: Call, parts: ApiContext, reference: str | None) -> Response:
     if parts.is_draining:
         raise Overloaded("The server is stopping and takes no new predictions.")
     body = await read_create(call, parts, partial(_digest_head, call, reference))
@@ -96,7 +96,7 @@ def _digest_head(call: Call, reference: str | None) -> bytes | None:
     return digest_head((reference, cancel_after_seconds(call.header(b"cancel-after"))))
 
 
-async def _under_key(call: Call, parts: Parts, wish: _Wish, idempotency: IdempotencyKey) -> Answer:
+async def _under_key(call: Call, parts: ApiContext, wish: _Wish, idempotency: IdempotencyKey) -> Response:
     identity, predictions = call.identity, parts.predictions
     earlier = await predictions.made_under(identity.account.id, idempotency)
     if earlier is None:
@@ -113,7 +113,7 @@ async def _under_key(call: Call, parts: Parts, wish: _Wish, idempotency: Idempot
     return await _later_answer(call, parts, earlier, wish)
 
 
-async def _new_or_repeated(call: Call, parts: Parts, wish: _Wish, attempt: Attempt) -> Answer:
+async def _new_or_repeated(call: Call, parts: ApiContext, wish: _Wish, attempt: Attempt) -> Response:
     identity, predictions = call.identity, parts.predictions
     if parts.repeats.may_repeat(attempt):
         earlier = await _earlier(call, parts, wish.request, attempt)
@@ -141,7 +141,7 @@ def _count(call: Call) -> int | None:
     return int(text) if text is not None and text.isdigit() and len(text) < 5 else None
 
 
-async def _earlier(call: Call, parts: Parts, request: CreateRequest, attempt: Attempt) -> Prediction | None:
+async def _earlier(call: Call, parts: ApiContext, request: CreateRequest, attempt: Attempt) -> Prediction | None:
     """What this create repeats, claimed for its answer."""
     identity, repeats = call.identity, parts.repeats
     prediction_id = await repeats.dropped(attempt)
@@ -162,7 +162,7 @@ async def _earlier(call: Call, parts: Parts, request: CreateRequest, attempt: At
     return await parts.predictions.row(prediction_id, identity.account.id)
 
 
-async def _noted(call: Call, parts: Parts, earlier: Prediction, attempt: Attempt) -> Prediction:
+async def _noted(call: Call, parts: ApiContext, earlier: Prediction, attempt: Attempt) -> Prediction:
     """Make the repeat visible: in the prediction, in the counts, in the log."""
     how: How = "dropped_connection" if attempt.count is None else "retry_counter"
     parts.replayed[how] += 1
@@ -174,43 +174,43 @@ async def _noted(call: Call, parts: Parts, earlier: Prediction, attempt: Attempt
         return earlier
 
 
-def _watch(parts: Parts, prediction_id: str, wish: _Wish) -> AbstractContextManager[Watching | None]:
+def _watch(parts: ApiContext, prediction_id: str, wish: _Wish) -> AbstractContextManager[Watching | None]:
     """Watch it for a create that waits; before it is read, so that no change can be missed."""
     return _UNWATCHED if wish.wait is None else parts.predictions.watch(prediction_id)
 
 
 async def _first_answer(
-    call: Call, parts: Parts, created: Prediction, wish: _Wish, watching: Watching | None
-) -> Answer:
+    call: Call, parts: ApiContext, created: Prediction, wish: _Wish, watching: Watching | None
+) -> Response:
     """The answer to a create that is stored already: from here on nothing may look like a failed create."""
     headers = [_location(call, created), *wish.applied()]
     if wish.wait is None or watching is None:
-        return json_answer(encode(parts.presenter.prediction(created, call.variant)), 201, headers)
+        return json_response(encode(parts.presenter.prediction(created, call.variant)), 201, headers)
     with parts.attendance.waiting(created, lambda: GONE_KEY not in call.scope):
         return await _waited(call, parts, created, wish.wait, watching, headers)
 
 
-async def _later_answer(call: Call, parts: Parts, earlier: Prediction, wish: _Wish) -> Answer:
+async def _later_answer(call: Call, parts: ApiContext, earlier: Prediction, wish: _Wish) -> Response:
     """The answer to a create that came again: what the first would get if it were answered now."""
     headers = [_location(call, earlier), *wish.applied(), REPLAYED]
     shown = _as_created(earlier)
     with _watch(parts, earlier.id, wish) as watching:
         row = await parts.predictions.row(earlier.id, earlier.account_id)
         if row.is_terminal or wish.wait is None or watching is None:
-            return await _in_time(parts, shown, call.variant, headers, Look(row, 0), unfinished=201)
+            return await _in_time(parts, shown, call.variant, headers, Snapshot(row, 0), unfinished=201)
         with parts.attendance.waiting(row, lambda: GONE_KEY not in call.scope):
             return await _waited(call, parts, shown, wish.wait, watching, headers)
 
 
 async def _waited(
-    call: Call, parts: Parts, created: Prediction, wait: float, watching: Watching, headers: Headers
-) -> Answer:
+    call: Call, parts: ApiContext, created: Prediction, wait: float, watching: Watching, headers: Headers
+) -> Response:
     # a large input is not kept in memory for as long as somebody waits: it is read again for the answer
     is_whole = len(created.input) <= _KEPT_INPUT_BYTES
     created = created if is_whole else msgspec.structs.replace(created, input=b"{}")
     tell = partial(_in_time, parts, created, call.variant, headers, is_whole=is_whole)
     if GONE_KEY in call.scope:
-        return await tell(Look(created, 0))
+        return await tell(Snapshot(created, 0))
     try:
         # most are over soon: then a task that waits costs less than to let it go and have another one answer
         end = parts.clock.monotonic() + wait
@@ -220,24 +220,24 @@ async def _waited(
         if row is not None and not row.is_terminal and left > 0 and GONE_KEY not in call.scope:
             waiter = parts.waiters.enter(created.id).keep(created, Until.END, tell, seconds=left)
             return later(waiter.lean(parts.revocations, call.identity.key.id, Scope.WRITE))
-        return await tell(Look(created if row is None else row, 0))
+        return await tell(Snapshot(created if row is None else row, 0))
     except Exception as error:  # noqa: BLE001  # the create stands, whatever happened to the wait
         return await tell(error)
 
 
 async def _in_time(
-    parts: Parts,
+    parts: ApiContext,
     created: Prediction,
     variant: Variant,
     headers: Headers,
-    found: Look | Exception,
+    found: Snapshot | Exception,
     *,
     unfinished: int = 202,
     is_whole: bool = True,
-) -> Answer:
+) -> Response:
     try:
-        if isinstance(found, Look) and found.row.is_terminal:
-            return json_answer(await parts.presenter.encoded(found.row, variant), 201, headers)
+        if isinstance(found, Snapshot) and found.row.is_terminal:
+            return json_response(await parts.presenter.encoded(found.row, variant), 201, headers)
         if isinstance(found, Exception) and not isinstance(found, NotAuthenticated):
             raise found
     except Exception:  # noqa: BLE001  # as above
@@ -245,10 +245,10 @@ async def _in_time(
     # the time is over: the state at creation, whatever it is by now, else clients take it for the end (contract 0.1)
     if not is_whole:
         created = await _read_again(parts, created)
-    return json_answer(encode(parts.presenter.prediction(created, variant)), unfinished, headers)
+    return json_response(encode(parts.presenter.prediction(created, variant)), unfinished, headers)
 
 
-async def _read_again(parts: Parts, created: Prediction) -> Prediction:
+async def _read_again(parts: ApiContext, created: Prediction) -> Prediction:
     try:
         return _as_created(await parts.predictions.row(created.id, created.account_id))
     except HalleyError as error:  # an answer without its input is worth more than none

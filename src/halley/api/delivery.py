@@ -10,10 +10,10 @@ import os
 from collections.abc import AsyncGenerator
 from typing import Final
 
-from halley.api.asgi import Answer, Call
-from halley.api.parts import Parts
+from halley.api.asgi import Call, Response
+from halley.api.context import ApiContext
 from halley.api.sendfile import FileBody
-from halley.assets.content import Conditions, Plan, plan
+from halley.assets.content import Conditions, ContentPlan, plan
 from halley.assets.links import check_download
 from halley.assets.ports import StoredFile
 from halley.errors import Forbidden, NotFound
@@ -24,7 +24,7 @@ _GONE: Final = "This file does not exist, or not any more. Read the prediction a
 _NO_CHUNKS: Final[tuple[bytes, ...]] = ()
 
 
-async def output_file(call: Call, parts: Parts) -> Answer:
+async def output_file(call: Call, parts: ApiContext) -> Response:
     """Row 39: one output file. The name at the end of the path is for the reader's copy only."""
     capability, now = call.params[0], parts.clock.monotonic()
     if parts.settings.quirks.output_links_need_key:
@@ -43,7 +43,7 @@ async def output_file(call: Call, parts: Parts) -> Answer:
     return await _answer(call, parts, file, delivery.expires_at)
 
 
-async def _own_output_file(call: Call, parts: Parts, capability: str) -> Answer:
+async def _own_output_file(call: Call, parts: ApiContext, capability: str) -> Response:
     delivery = parts.links.verify(capability)
     file = await parts.predictions.output_file(
         delivery.prediction_id, delivery.index, account_id=call.identity.account.id
@@ -53,7 +53,7 @@ async def _own_output_file(call: Call, parts: Parts, capability: str) -> Answer:
     return await _answer(call, parts, file, None)
 
 
-async def download(call: Call, parts: Parts) -> Answer:
+async def download(call: Call, parts: ApiContext) -> Response:
     """Row 37: an uploaded file, by the signature in the query. Wrong or expired is 403."""
     query = call.query()
     file_id = call.params[0]
@@ -73,8 +73,8 @@ async def download(call: Call, parts: Parts) -> Answer:
 
 
 async def _answer(
-    call: Call, parts: Parts, file: OutputFile | StoredFile, ends_at: float | None, *, attachment: bool = False
-) -> Answer:
+    call: Call, parts: ApiContext, file: OutputFile | StoredFile, ends_at: float | None, *, attachment: bool = False
+) -> Response:
     """Hand the file out; `ends_at`, in Unix seconds, is when the right to it ends, if the link alone is the right."""
     planned = plan(
         name=file.name,
@@ -85,7 +85,7 @@ async def _answer(
         attachment=attachment,
         conditions=_conditions(call),
     )
-    answer = Answer(
+    answer = Response(
         status=planned.status,
         headers=[(name.encode(), value.encode("latin-1")) for name, value in planned.headers],
         chunks=_nothing(),
@@ -94,7 +94,7 @@ async def _answer(
     return answer
 
 
-async def _fill(answer: Answer, parts: Parts, file: OutputFile | StoredFile, planned: Plan) -> None:
+async def _fill(answer: Response, parts: ApiContext, file: OutputFile | StoredFile, planned: ContentPlan) -> None:
     """Put the bytes in. Now, because once the headers are out it is too late to say that they are gone."""
     found = parts.blobs.descriptor(file.sha256)
     if found is None:

@@ -4,7 +4,7 @@ from math import inf
 from zlib import crc32
 
 from halley.api.asgi import Variant
-from halley.api.cache import FRESH_SECONDS, AnswerCache, Kept
+from halley.api.cache import FRESH_SECONDS, AnswerCache, CachedResponse
 from halley.api.present import Presenter
 from halley.assets.links import LinkSigner
 from halley.clock import Clock
@@ -21,7 +21,9 @@ class EncodedAnswers:
         self._links = links
         self._clock = clock
 
-    async def of(self, row: Prediction, variant: Variant, made: dict[int, Kept] | None = None) -> Kept:
+    async def of(
+        self, row: Prediction, variant: Variant, made: dict[int, CachedResponse] | None = None
+    ) -> CachedResponse:
         """The answer about this row for this variant.
 
         `made` holds by variant what was made of this very row a moment ago, and takes in what is made now.
@@ -33,14 +35,14 @@ class EncodedAnswers:
             # as they are when its links are made: later, while it is encoded, they may be others
             links_end_at, fresh_until = self._presenter.links_end_at(row), self._fresh_until(row)
             body = await self._presenter.encoded(row, variant)
-            kept = Kept(body, self.etag(row, variant), row.revision, links_end_at, fresh_until)
+            kept = CachedResponse(body, self.etag(row, variant), row.revision, links_end_at, fresh_until)
             if _is_kept(row):
                 self._cache.put((row.account_id, row.id, variant.number), kept)
         if made is not None:
             made[variant.number] = kept
         return kept
 
-    def current(self, row: Prediction, variant: Variant) -> Kept | None:
+    def current(self, row: Prediction, variant: Variant) -> CachedResponse | None:
         """The answer, if it was made of this revision; the row of a running one need not be filled in for that.
 
         What was filled in may be newer than its revision, never older: it was read later.

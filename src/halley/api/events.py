@@ -7,10 +7,10 @@ from urllib.parse import urlencode
 import msgspec
 
 from halley.api import wire
-from halley.api.asgi import Answer, Call, json_answer
+from halley.api.asgi import Call, Response, json_response
+from halley.api.context import ApiContext
 from halley.api.following import Position, frame, stream_answer, wants_stream
 from halley.api.paging import read_whole_number
-from halley.api.parts import Parts
 from halley.api.predictions import path_id
 from halley.api.present import Presenter, encode
 from halley.clock import rfc3339
@@ -43,7 +43,7 @@ _decode_how: Final = msgspec.json.Decoder(How).decode
 _decode_finish: Final = msgspec.json.Decoder(Finish).decode
 
 
-async def events(call: Call, parts: Parts) -> Answer:
+async def events(call: Call, parts: ApiContext) -> Response:
     """Pages as JSON; with `Accept: text/event-stream` the events as they come."""
     prediction_id = path_id(call.params[0], "prediction")
     row = await parts.predictions.outline(prediction_id, call.account_id)
@@ -56,19 +56,19 @@ async def events(call: Call, parts: Parts) -> Answer:
     return await _page(call, parts, row, query, after)
 
 
-async def _stream(call: Call, parts: Parts, row: Prediction, after: int, *, stays: bool) -> Answer:
+async def _stream(call: Call, parts: ApiContext, row: Prediction, after: int, *, stays: bool) -> Response:
     sent = (call.header(b"last-event-id") or "").strip()
     if sent.isascii() and sent.isdigit() and len(sent) < 13:
         after = int(sent)
     if after and not await parts.predictions.events(row, after - 1, 1):
         after = 0  # not of this prediction: to go on behind it would leave a gap that nobody sees
     if row.is_terminal and not await parts.predictions.events(row, after, 1):
-        return Answer(status=204)  # a reader that comes back by itself stops at this
+        return Response(status=204)  # a reader that comes back by itself stops at this
     carrier = call.identity.key.id, Scope.READ
     return stream_answer(call, parts, row, OwnVoice(call, parts, row), Position(after), carrier=carrier, stays=stays)
 
 
-async def _page(call: Call, parts: Parts, row: Prediction, query: Mapping[str, str], after: int) -> Answer:
+async def _page(call: Call, parts: ApiContext, row: Prediction, query: Mapping[str, str], after: int) -> Response:
     limit = min(MOST, max(1, read_whole_number(query, "limit", PAGE)))
     found = await parts.predictions.events(row, after, limit, PAGE_BYTES)
     following = None
@@ -77,7 +77,7 @@ async def _page(call: Call, parts: Parts, row: Prediction, query: Mapping[str, s
         following = f"{call.variant.base}/predictions/{row.id}/events?{urlencode(members)}"
     voice = OwnVoice(call, parts, row)
     page = wire.EventPage(next=following, previous=None, results=[voice.told(row, event) for event in found])
-    return json_answer(encode(page))
+    return json_response(encode(page))
 
 
 class OwnVoice:
@@ -85,7 +85,7 @@ class OwnVoice:
 
     __slots__ = ("_presenter", "_variant", "key")
 
-    def __init__(self, call: Call, parts: Parts, row: Prediction) -> None:
+    def __init__(self, call: Call, parts: ApiContext, row: Prediction) -> None:
         self._presenter: Presenter = parts.presenter
         self._variant = call.variant
         self.key: Hashable = ("events", call.variant.number, parts.presenter.links_end_at(row))
@@ -98,9 +98,9 @@ class OwnVoice:
         """Nothing: the last status was told, and its reader knows the end by it."""
         return b""
 
-    def told(self, row: Prediction, event: Event) -> wire.Event:
+    def told(self, row: Prediction, event: Event) -> wire.EventBody:
         """The event as it is shown."""
-        return wire.Event(
+        return wire.EventBody(
             seq=event.seq,
             event=NAMES[event.kind],
             attempt=event.attempt,

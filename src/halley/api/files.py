@@ -3,10 +3,10 @@
 from typing import Final
 
 from halley.api import wire
-from halley.api.asgi import Answer, Call, json_answer
+from halley.api.asgi import Call, Response, json_response
+from halley.api.context import ApiContext
 from halley.api.multipart import read_upload
 from halley.api.paging import PageBody, page_link, read_cursor, read_limit
-from halley.api.parts import Parts
 from halley.api.present import encode
 from halley.assets.links import download_query
 from halley.assets.ports import StoredFile
@@ -16,7 +16,7 @@ from halley.ids import is_id
 _PAGE: Final = 100
 
 
-async def create(call: Call, parts: Parts) -> Answer:
+async def create(call: Call, parts: ApiContext) -> Response:
     """Row 33: an upload in any of the four shapes."""
     upload = await read_upload(call, parts.limits, parts.files.drafts)
     try:
@@ -27,10 +27,10 @@ async def create(call: Call, parts: Parts) -> Answer:
     finally:
         upload.close()
     headers = [(b"location", f"{call.variant.base}/files/{file.id}".encode())]
-    return json_answer(encode(_shown(file, call, parts)), 201, headers)
+    return json_response(encode(_shown(file, call, parts)), 201, headers)
 
 
-async def list_all(call: Call, parts: Parts) -> Answer:
+async def list_all(call: Call, parts: ApiContext) -> Response:
     """Row 34: newest first."""
     query = call.query()
     cursor, limit = read_cursor(query), read_limit(query, _PAGE)
@@ -46,19 +46,19 @@ async def list_all(call: Call, parts: Parts) -> Answer:
     return body.answer(page_link(call.variant, "/files", query, "older", mark), None)
 
 
-async def get(call: Call, parts: Parts) -> Answer:
+async def get(call: Call, parts: ApiContext) -> Response:
     """Row 35: the record, never the bytes."""
     file = await parts.files.get(call.account_id, call.params[0])
-    return json_answer(encode(_shown(file, call, parts)))
+    return json_response(encode(_shown(file, call, parts)))
 
 
-async def delete(call: Call, parts: Parts) -> Answer:
+async def delete(call: Call, parts: ApiContext) -> Response:
     """Row 36."""
     await parts.files.delete(call.account_id, call.params[0])
-    return Answer(status=204)
+    return Response(status=204)
 
 
-def _shown(file: StoredFile, call: Call, parts: Parts) -> wire.File:
+def _shown(file: StoredFile, call: Call, parts: ApiContext) -> wire.FileBody:
     query = download_query(
         parts.download_secret,
         owner=call.identity.account.username,

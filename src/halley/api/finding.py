@@ -6,31 +6,31 @@ from typing import Any, Final
 import msgspec
 
 from halley.api import wire
-from halley.api.asgi import Answer, Call, json_answer
+from halley.api.asgi import Call, Response, json_response
 from halley.api.bodies import read_body
+from halley.api.context import ApiContext
 from halley.api.models import shown_model
 from halley.api.paging import PageBody, read_whole_number
-from halley.api.parts import Parts
 from halley.api.present import encode
 from halley.api.problems import invalid
 from halley.errors import BadRequest, NotFound, TooLarge
 from halley.models.records import Model
 from halley.models.search import ranked
-from halley.settings import Collection
+from halley.settings import CollectionSettings
 
 _MOST_FOUND: Final = 50
 _FOUND: Final = 20
 _QUERY_BYTES: Final = 8192
 
 
-async def list_collections(call: Call, parts: Parts) -> Answer:  # noqa: ARG001
+async def list_collections(call: Call, parts: ApiContext) -> Response:  # noqa: ARG001
     """Row 27: all of them, in the order of the configuration; there are few."""
     collections = parts.settings.collections
-    results = [wire.Collection(**_members(slug, one)) for slug, one in collections.items()]
-    return json_answer(encode(wire.CollectionPage(next=None, previous=None, results=results)))
+    results = [wire.CollectionBody(**_members(slug, one)) for slug, one in collections.items()]
+    return json_response(encode(wire.CollectionPage(next=None, previous=None, results=results)))
 
 
-async def get_collection(call: Call, parts: Parts) -> Answer:
+async def get_collection(call: Call, parts: ApiContext) -> Response:
     """Row 28: with its models, as far as they are known here."""
     slug = call.params[0]
     collection = parts.settings.collections.get(slug)
@@ -38,10 +38,10 @@ async def get_collection(call: Call, parts: Parts) -> Answer:
         raise NotFound(f"There is no collection {slug[:100]!r}")
     found = [await parts.catalog.model(*name.split("/", 1)) for name in collection.models if "/" in name]
     models = await _as_many_as_fit(call, parts, [model for model in found if model is not None])
-    return json_answer(encode(wire.FullCollection(**_members(slug, collection), models=models)))
+    return json_response(encode(wire.FullCollection(**_members(slug, collection), models=models)))
 
 
-async def query_models(call: Call, parts: Parts) -> Answer:
+async def query_models(call: Call, parts: ApiContext) -> Response:
     """Row 9: one page of the models that fit best."""
     found = ranked(await parts.catalog.models(), await _text(call, parts))
     body = PageBody(parts.limits.page_bytes)
@@ -51,7 +51,7 @@ async def query_models(call: Call, parts: Parts) -> Answer:
     return body.answer(None, None)
 
 
-async def search(call: Call, parts: Parts) -> Answer:
+async def search(call: Call, parts: ApiContext) -> Response:
     """Row 32: models and collections; there are no pages to be found here."""
     query = call.query()
     text = query.get("query")
@@ -69,19 +69,19 @@ async def search(call: Call, parts: Parts) -> Answer:
     ]
     words = text.casefold().split()
     collections = [
-        wire.Collection(**_members(slug, one))
+        wire.CollectionBody(**_members(slug, one))
         for slug, one in parts.settings.collections.items()
         if any(word in f"{slug} {one.name or ''} {one.description}".casefold() for word in words[:_FOUND])
     ]
-    return json_answer(encode(wire.SearchResult(query=text, models=hits, collections=collections, pages=[])))
+    return json_response(encode(wire.SearchResult(query=text, models=hits, collections=collections, pages=[])))
 
 
-async def empty_page(call: Call, parts: Parts) -> Answer:  # noqa: ARG001
+async def empty_page(call: Call, parts: ApiContext) -> Response:  # noqa: ARG001
     """Rows 14, 19 and 22: lists of what this server does not have. Tools ask for them to see what there is."""
-    return json_answer(encode(wire.EmptyPage(next=None, previous=None, results=[])))
+    return json_response(encode(wire.EmptyPage(next=None, previous=None, results=[])))
 
 
-async def model_examples(call: Call, parts: Parts) -> Answer:
+async def model_examples(call: Call, parts: ApiContext) -> Response:
     """Row 14: no model has any, but the model must exist."""
     owner, name = call.params
     if await parts.catalog.model(owner, name) is None:
@@ -89,7 +89,7 @@ async def model_examples(call: Call, parts: Parts) -> Answer:
     return await empty_page(call, parts)
 
 
-async def _as_many_as_fit(call: Call, parts: Parts, models: Iterable[Model]) -> list[msgspec.Raw]:
+async def _as_many_as_fit(call: Call, parts: ApiContext, models: Iterable[Model]) -> list[msgspec.Raw]:
     """The first ones as JSON, as many as a page may hold: each has a whole schema with it."""
     left = parts.limits.page_bytes
     found: list[msgspec.Raw] = []
@@ -102,7 +102,7 @@ async def _as_many_as_fit(call: Call, parts: Parts, models: Iterable[Model]) -> 
     return found
 
 
-async def _text(call: Call, parts: Parts) -> str:
+async def _text(call: Call, parts: ApiContext) -> str:
     """What is looked for: the body as it is, or as the JSON string that it is (contract 10.1)."""
     length = call.headers.get(b"content-length", b"")
     if length.isdigit() and int(length) > _QUERY_BYTES:
@@ -125,7 +125,7 @@ def _too_long() -> TooLarge:
     return TooLarge(f"The query is longer than {_QUERY_BYTES} bytes.")
 
 
-def _members(slug: str, collection: Collection) -> dict[str, Any]:
+def _members(slug: str, collection: CollectionSettings) -> dict[str, Any]:
     return {
         "name": collection.name or slug,
         "slug": slug,

@@ -12,10 +12,10 @@ from collections.abc import AsyncGenerator, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final, NamedTuple, Protocol
 
-from halley.api.asgi import Answer, Call, Headers, Scope
+from halley.api.asgi import Call, Headers, Response, Scope
 from halley.api.batches import Batch
+from halley.api.context import ApiContext
 from halley.api.holds import GONE_KEY, STREAM_KEY
-from halley.api.parts import Parts
 from halley.api.revocation import Carrier
 from halley.predictions.records import Event, Prediction
 from halley.predictions.status import EventKind
@@ -34,7 +34,7 @@ _HEADERS: Final[Headers] = [
 ]
 
 
-class Voice(Protocol):
+class EventFormatter(Protocol):
     """How events are told. It links files for its caller, so it is made for each request."""
 
     @property
@@ -69,15 +69,15 @@ def frame(name: str, event_id: str, data: str) -> bytes:
 
 def stream_answer(
     call: Call,
-    parts: Parts,
+    parts: ApiContext,
     row: Prediction,
-    voice: Voice,
+    voice: EventFormatter,
     position: Position,
     *,
     carrier: Carrier | None,
     stays: bool = True,
     is_shared: bool = False,
-) -> Answer:
+) -> Response:
     """The answer that follows a prediction, of which only the outline is kept, from this position on.
 
     It ends when the `carrier` does not carry it any more.
@@ -88,13 +88,13 @@ def stream_answer(
     return open_stream(call, chunks, is_shared=is_shared)
 
 
-def open_stream(call: Call, chunks: AsyncGenerator[bytes, None], *, is_shared: bool = False) -> Answer:
+def open_stream(call: Call, chunks: AsyncGenerator[bytes, None], *, is_shared: bool = False) -> Response:
     """An answer of events that come one by one."""
     begin_stream = call.scope.get(STREAM_KEY)
     if begin_stream is not None and call.method != "HEAD":
         begin_stream()
     headers = [*_HEADERS, (b"access-control-allow-origin", b"*")] if is_shared else _HEADERS
-    return Answer(headers=headers, chunks=chunks)
+    return Response(headers=headers, chunks=chunks)
 
 
 def wants_stream(accept: str) -> bool:
@@ -105,7 +105,13 @@ def wants_stream(accept: str) -> bool:
 
 
 async def _follow(
-    scope: Scope, parts: Parts, row: Prediction, voice: Voice, position: Position, carrier: Carrier | None, stays: bool
+    scope: Scope,
+    parts: ApiContext,
+    row: Prediction,
+    voice: EventFormatter,
+    position: Position,
+    carrier: Carrier | None,
+    stays: bool,
 ) -> AsyncGenerator[bytes, None]:
     opening, began_after = HELLO, position.after
     with (
@@ -140,14 +146,14 @@ async def _follow(
                 row = now
 
 
-def _attending(scope: Scope, parts: Parts, row: Prediction, stays: bool) -> AbstractContextManager[None]:
+def _attending(scope: Scope, parts: ApiContext, row: Prediction, stays: bool) -> AbstractContextManager[None]:
     """Count this reader as one who waits, where that means something."""
     if not (stays and row.cancel_abandoned):
         return _UNCOUNTED
     return parts.attendance.waiting(row, lambda: GONE_KEY not in scope)
 
 
-async def _batch(parts: Parts, row: Prediction, voice: Voice, position: Position) -> Batch:
+async def _batch(parts: ApiContext, row: Prediction, voice: EventFormatter, position: Position) -> Batch:
     """What is recorded behind this position, as far as one portion goes. Whoever comes first encodes it for all."""
     # what was read before the end is no answer to who knows of the end: it would be told that nothing is left
     key = ((voice.key, row.data_removed_at is None, row.is_terminal), position.after)
@@ -161,7 +167,7 @@ async def _batch(parts: Parts, row: Prediction, voice: Voice, position: Position
     return batch
 
 
-def _encoded(row: Prediction, voice: Voice, position: Position, events: Sequence[Event]) -> Batch:
+def _encoded(row: Prediction, voice: EventFormatter, position: Position, events: Sequence[Event]) -> Batch:
     frames: list[bytes] = []
     after = position.after
     is_last = False
@@ -192,6 +198,6 @@ def _pieces(opening: bytes, body: bytes) -> Iterator[bytes]:
         yield bytes(view[start : start + PORTION_BYTES])
 
 
-async def _is_removed(parts: Parts, row: Prediction) -> bool:
+async def _is_removed(parts: ApiContext, row: Prediction) -> bool:
     now = await parts.predictions.outline(row.id)
     return now is None or (now.data_removed_at is not None and row.data_removed_at is None)

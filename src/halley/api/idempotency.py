@@ -9,7 +9,7 @@ import msgspec
 
 from halley.api.asgi import Call
 from halley.api.bodies import CreateBody
-from halley.api.parts import Parts
+from halley.api.context import ApiContext
 from halley.api.repeats import Asked
 from halley.errors import BadRequest
 from halley.predictions.repeats import IdempotencyKey
@@ -24,7 +24,7 @@ def digest_head(asked: Asked) -> bytes:
     return repr(asked).encode() + b"\0"
 
 
-def read_key(call: Call, parts: Parts, asked: Asked, body: CreateBody) -> IdempotencyKey | None:
+def read_key(call: Call, parts: ApiContext, asked: Asked, body: CreateBody) -> IdempotencyKey | None:
     """The key that the caller gave, with the digest of the request; None without the header.
 
     `asked` says what beside the body makes requests differ. Bodies are compared as JSON values: the order of names and

@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from halley.api import present, wire
-from halley.api.asgi import Answer, Call, json_answer
+from halley.api.asgi import Call, Response, json_response
+from halley.api.context import ApiContext
 from halley.api.paging import Cursor, PageBody, page_link, read_cursor, read_limit
-from halley.api.parts import Parts
 from halley.api.present import encode
 from halley.api.problems import invalid
 from halley.errors import BadRequest, NotFound
@@ -26,7 +26,7 @@ class _Window(NamedTuple):
     backwards: bool = False
 
 
-async def list_models(call: Call, parts: Parts) -> Answer:
+async def list_models(call: Call, parts: ApiContext) -> Response:
     """Row 7."""
     query = call.query()
     by = _one_of(query, "sort_by", _SORT_BY)
@@ -38,18 +38,18 @@ async def list_models(call: Call, parts: Parts) -> Answer:
     return await _page(call, parts, "/models", marks, window, lambda at: shown_model(call, parts, models[at]))
 
 
-async def get_model(call: Call, parts: Parts) -> Answer:
+async def get_model(call: Call, parts: ApiContext) -> Response:
     """Row 10."""
-    return json_answer(encode(await shown_model(call, parts, await _model(call, parts))))
+    return json_response(encode(await shown_model(call, parts, await _model(call, parts))))
 
 
-async def list_versions(call: Call, parts: Parts) -> Answer:
+async def list_versions(call: Call, parts: ApiContext) -> Response:
     """Row 15: newest first."""
     query = call.query()
     model = await _model(call, parts)
     marks = await parts.models.version_ids(model.full_name)
 
-    async def shown(at: int) -> wire.Version | None:
+    async def shown(at: int) -> wire.VersionBody | None:
         found = await parts.models.get_version(marks[at])
         return None if found is None else present.version(found)
 
@@ -57,23 +57,23 @@ async def list_versions(call: Call, parts: Parts) -> Answer:
     return await _page(call, parts, f"/models/{model.full_name}/versions", marks, window, shown)
 
 
-async def get_version(call: Call, parts: Parts) -> Answer:
+async def get_version(call: Call, parts: ApiContext) -> Response:
     """Row 16."""
     model = await _model(call, parts)
     version = await parts.models.get_version(call.params[2])
     if version is None or version.model != model.full_name:
         raise NotFound(f"The model {model.full_name} has no version {call.params[2][:64]!r}")
-    return json_answer(encode(present.version(version)))
+    return json_response(encode(present.version(version)))
 
 
 async def _page(
     call: Call,
-    parts: Parts,
+    parts: ApiContext,
     path: str,
     marks: Sequence[str],
     window: _Window,
     shown: Callable[[int], Awaitable[Any]],
-) -> Answer:
+) -> Response:
     """The items of the window, or as many as there is room for; they are looked up one by one."""
     start, end = window.start, window.end
     body = PageBody(parts.limits.page_bytes, backwards=window.backwards)
@@ -89,7 +89,7 @@ async def _page(
     )
 
 
-async def _model(call: Call, parts: Parts) -> Model:
+async def _model(call: Call, parts: ApiContext) -> Model:
     owner, name = call.params[:2]
     model = await parts.catalog.model(owner, name)
     if model is None:
@@ -97,7 +97,7 @@ async def _model(call: Call, parts: Parts) -> Model:
     return model
 
 
-async def shown_model(call: Call, parts: Parts, model: Model) -> wire.Model:
+async def shown_model(call: Call, parts: ApiContext, model: Model) -> wire.ModelBody:
     """The model with its newest version, as this caller sees it."""
     latest = None
     if model.latest_version_id is not None:

@@ -21,7 +21,7 @@ from halley.api.problems import invalid
 from halley.assets.disk import full_disk_told, write_all
 from halley.assets.fields import file_name, last_part, read_field
 from halley.errors import BadRequest, TooLarge
-from halley.settings import Limits
+from halley.settings import LimitSettings
 
 _IN_MEMORY_BYTES: Final = 2**20
 _FIELD_BYTES: Final = 64 * 1024  # of all fields together
@@ -55,7 +55,7 @@ class Upload:
     def content_type(self) -> str:
         return self.fields.get("type", b"").decode("latin-1").strip() or self.part_type or _DEFAULT_TYPE
 
-    def metadata(self, limits: Limits) -> dict[str, str]:
+    def metadata(self, limits: LimitSettings) -> dict[str, str]:
         """The metadata: one JSON object, or fields `metadata[a]`. Values are strings; others become JSON text.
 
         Raises:
@@ -120,7 +120,7 @@ class Upload:
         write_all(self._file.fileno(), data)
 
 
-async def read_upload(call: Call, limits: Limits, folder: Path | None = None) -> Upload:
+async def read_upload(call: Call, limits: LimitSettings, folder: Path | None = None) -> Upload:
     """Read the whole body; large content goes into a file of `folder`.
 
     Raises:

@@ -8,8 +8,8 @@ import msgspec
 
 from halley import __version__
 from halley.api import wire
-from halley.api.asgi import NO_BODY, Answer, Call, json_answer
-from halley.api.parts import Parts
+from halley.api.asgi import NO_BODY, Call, Response, json_response
+from halley.api.context import ApiContext
 from halley.api.routing import Param, Route
 
 _TEMPLATE: Final = "#/components/schemas/{name}"
@@ -21,12 +21,12 @@ _PAGE: Final = {"text/html": {}, "application/problem+json": {"schema": {"$ref":
 _OPERATION_LETTERS: Final = re.compile(r"[^A-Za-z0-9]+")
 
 
-async def get(call: Call, parts: Parts) -> Answer:
+async def get(call: Call, parts: ApiContext) -> Response:
     """The document for everybody; made when first asked for."""
     server = call.variant.prefix or "/"
     if parts.description is None or parts.description[0] != server:
         parts.description = server, msgspec.json.encode(document(parts.routes, server))
-    return json_answer(parts.description[1])
+    return json_response(parts.description[1])
 
 
 def document(routes: tuple[Route, ...], server: str = "/") -> dict[str, Any]:

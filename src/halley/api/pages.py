@@ -4,9 +4,9 @@ from typing import Any, Final
 
 import msgspec
 
-from halley.api.asgi import Answer, Call, Headers
+from halley.api.asgi import Call, Headers, Response
 from halley.api.capabilities import is_page_token
-from halley.api.parts import Parts
+from halley.api.context import ApiContext
 from halley.predictions.records import OutputFile, Prediction
 from halley.strict_json import beginning, is_heavy
 
@@ -20,7 +20,7 @@ _HEADERS: Final[Headers] = [
 _UNSEEN: Final = "application/octet-stream"
 
 
-async def prediction(call: Call, parts: Parts) -> Answer:
+async def prediction(call: Call, parts: ApiContext) -> Response:
     """The page, or one that looks the same for everybody who may not see it."""
     prediction_id = call.params[0]
     if not is_page_token(parts.links, prediction_id, call.query().get("t", "")):
@@ -37,12 +37,12 @@ async def prediction(call: Call, parts: Parts) -> Answer:
     return _answer(parts, parts.pages.prediction(row, output=output, links=kinds), 200)
 
 
-def _kind(parts: Parts, file: OutputFile) -> str:
+def _kind(parts: ApiContext, file: OutputFile) -> str:
     """Of what the page shows; a link that a browser may not follow alone is no picture to it."""
     return _UNSEEN if parts.settings.quirks.output_links_need_key else file.content_type
 
 
-def _links(parts: Parts, row: Prediction, prefix: str) -> dict[str, str]:
+def _links(parts: ApiContext, row: Prediction, prefix: str) -> dict[str, str]:
     """Links without an origin: the page may load only what comes from where it came from itself."""
     ends_at = parts.presenter.data_ends_at(row)
     return {
@@ -51,7 +51,7 @@ def _links(parts: Parts, row: Prediction, prefix: str) -> dict[str, str]:
     }
 
 
-def _output(parts: Parts, row: Prediction, links: dict[str, str]) -> Any:
+def _output(parts: ApiContext, row: Prediction, links: dict[str, str]) -> Any:
     """The output as a value; None if there is none, or nothing but files, which are shown themselves."""
     if row.output is None:
         return None
@@ -64,9 +64,9 @@ def _output(parts: Parts, row: Prediction, links: dict[str, str]) -> Any:
     return parts.presenter.with_links(value, links)
 
 
-def _answer(parts: Parts, body: bytes, status: int) -> Answer:
+def _answer(parts: ApiContext, body: bytes, status: int) -> Response:
     policy = (
         f"default-src 'none'; img-src 'self'; media-src 'self'; style-src {parts.pages.style_source}; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-    return Answer(status=status, headers=[*_HEADERS, (b"content-security-policy", policy.encode())], body=body)
+    return Response(status=status, headers=[*_HEADERS, (b"content-security-policy", policy.encode())], body=body)

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from halley.api.asgi import JSON, Answer, Variant, json_answer
+from halley.api.asgi import JSON, Response, Variant, json_response
 from halley.api.problems import invalid
 from halley.errors import BadRequest
 from halley.strict_json import HEAVY_BYTES
@@ -82,7 +82,7 @@ class PageBody:
         self._items.append(encoded)
         return True
 
-    def answer(self, following: str | None, previous: str | None) -> Answer:
+    def answer(self, following: str | None, previous: str | None) -> Response:
         """The whole page, as clients follow it (contract section 9)."""
         items = self._items[::-1] if self._backwards else self._items
         pieces = [b'{"next":%b,"previous":%b,"results":[' % (_encode(following), _encode(previous))]
@@ -90,10 +90,10 @@ class PageBody:
             pieces += (item, b",")
         pieces[max(1, len(pieces) - 1) :] = [b"]}"]  # in the place of the last comma
         if self.size_bytes <= HEAVY_BYTES:
-            return json_answer(b"".join(pieces))
+            return json_response(b"".join(pieces))
         size = str(sum(map(len, pieces))).encode()
         # sent one after the other: to join what is large would hold up others
-        return Answer(headers=[JSON, (b"content-length", size)], chunks=_each(pieces))
+        return Response(headers=[JSON, (b"content-length", size)], chunks=_each(pieces))
 
 
 async def _each(pieces: list[bytes]) -> AsyncGenerator[bytes, None]:

@@ -4,10 +4,10 @@ import asyncio
 from datetime import timedelta
 from typing import Any, Final
 
-from halley.api import held
-from halley.api.asgi import Answer, Call, json_answer
+from halley.api import long_poll
+from halley.api.asgi import Call, Response, json_response
+from halley.api.context import ApiContext
 from halley.api.paging import PageBody, page_link, read_cursor, read_limit, read_time
-from halley.api.parts import Parts
 from halley.api.problems import invalid
 from halley.errors import BadRequest, NotFound
 from halley.ids import is_id
@@ -19,27 +19,27 @@ _PAGE: Final = 100
 _WEB_DAYS: Final = 14  # `source=web` reaches back so far (contract section 9)
 
 
-async def get(call: Call, parts: Parts) -> Answer:
+async def get(call: Call, parts: ApiContext) -> Response:
     """Row 3. `Prefer: wait=n` holds it; so does an official client's habit of polling. See `api.held`."""
-    return await held.get(call, parts, path_id(call.params[0], "prediction"))
+    return await long_poll.get(call, parts, path_id(call.params[0], "prediction"))
 
 
-async def cancel(call: Call, parts: Parts) -> Answer:
+async def cancel(call: Call, parts: ApiContext) -> Response:
     """Row 4: 200 with the whole prediction, whatever its state. The body is not looked at."""
     row = await parts.predictions.cancel(path_id(call.params[0], "prediction"), call.account_id)
     parts.cache.forget(row.id)
-    return json_answer(await parts.presenter.encoded(row, call.variant))
+    return json_response(await parts.presenter.encoded(row, call.variant))
 
 
-async def delete_data(call: Call, parts: Parts) -> Answer:
+async def delete_data(call: Call, parts: ApiContext) -> Response:
     """Remove what a prediction took, gave and said; what happened to it stays. An extension of ours."""
     prediction_id = path_id(call.params[0], "prediction")
     await parts.retention.remove_now(prediction_id, call.account_id)
     parts.cache.forget(prediction_id)
-    return Answer(status=204)
+    return Response(status=204)
 
 
-async def list_all(call: Call, parts: Parts) -> Answer:
+async def list_all(call: Call, parts: ApiContext) -> Response:
     """Row 2: newest first, without logs (`include=logs` adds them)."""
     query = call.query()
     cursor = read_cursor(query)
@@ -68,7 +68,7 @@ async def list_all(call: Call, parts: Parts) -> Answer:
     )
 
 
-async def _fill(body: PageBody, rows: list[Prediction], call: Call, parts: Parts, *, with_logs: bool) -> list[str]:
+async def _fill(body: PageBody, rows: list[Prediction], call: Call, parts: ApiContext, *, with_logs: bool) -> list[str]:
     """Put rows on the page, from the last one on, as far as they fit; what does not fit stays in `rows`."""
     ids: list[str] = []
     while rows:
@@ -83,14 +83,14 @@ async def _fill(body: PageBody, rows: list[Prediction], call: Call, parts: Parts
     return ids
 
 
-async def _listed(item: Prediction, parts: Parts, *, with_logs: bool) -> Prediction:
+async def _listed(item: Prediction, parts: ApiContext, *, with_logs: bool) -> Prediction:
     """The row as a list shows it: one that runs with what it put out so far. Only one at a time is so large."""
     if with_logs:
         return await parts.predictions.get(item.id, item.account_id)
     return await parts.predictions.filled(item)
 
 
-def _filters(query: dict[str, str], parts: Parts) -> dict[str, Any]:
+def _filters(query: dict[str, str], parts: ApiContext) -> dict[str, Any]:
     found: dict[str, Any] = {
         "created_after": read_time(query, "created_after"),
         "created_before": read_time(query, "created_before"),

@@ -21,7 +21,7 @@ from halley.errors import NotFound
 from halley.keys.records import Account, Key
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
-from halley.predictions.ports import DataEnds
+from halley.predictions.ports import ExpiryPolicy
 from halley.predictions.records import OutputFile, OutputItem, Prediction
 from halley.predictions.status import Status
 from halley.settings import Settings
@@ -57,7 +57,7 @@ class Presenter:
         catalog: Catalog,
         blobs: Blobs,
         links: LinkSigner,
-        data_ends: DataEnds,
+        data_ends: ExpiryPolicy,
         clock: Clock,
         why_starting: Callable[[str], str | None],
     ) -> None:
@@ -79,10 +79,10 @@ class Presenter:
         *,
         with_logs: bool = True,
         instead: Mapping[str, str] = _NO_LINKS,
-    ) -> wire.Prediction:
+    ) -> wire.PredictionBody:
         """The prediction as this caller may see it. `instead` holds `data:` URLs for some of its files' refs."""
         removed = row.data_removed_at is not None
-        shown = wire.Prediction(
+        shown = wire.PredictionBody(
             id=row.id,
             model=row.model,
             version=row.version,
@@ -186,7 +186,7 @@ class Presenter:
             stream=root + self._links.stream_path(row.id, files=files),
         )
 
-    def _fill_times(self, shown: wire.Prediction, row: Prediction, variant: Variant) -> None:
+    def _fill_times(self, shown: wire.PredictionBody, row: Prediction, variant: Variant) -> None:
         # absent until known; the other family lists them as null from the start (contract D14b)
         unknown = None if variant.family else UNSET
         shown.started_at = unknown if row.started_at is None else rfc3339(row.started_at)
@@ -216,10 +216,10 @@ class Presenter:
 
     # everything else --------------------------------------------------------------------------------------------
 
-    def model(self, model: Model, latest: Version | None, variant: Variant) -> wire.Model:
+    def model(self, model: Model, latest: Version | None, variant: Variant) -> wire.ModelBody:
         """A model and its newest version."""
         standing = self._catalog.standing(model.full_name)
-        return wire.Model(
+        return wire.ModelBody(
             url=f"{variant.base}/models/{model.owner}/{model.name}",
             owner=model.owner,
             name=model.name,
@@ -237,10 +237,10 @@ class Presenter:
             reason=standing.reason and standing.reason.splitlines()[0],
         )
 
-    def file(self, file: StoredFile, download_query: str, variant: Variant) -> wire.File:
+    def file(self, file: StoredFile, download_query: str, variant: Variant) -> wire.FileBody:
         """An uploaded file; `download_query` is what makes its download link valid."""
         url = f"{variant.base}/files/{file.id}"
-        return wire.File(
+        return wire.FileBody(
             id=file.id,
             name=file.name,
             content_type=file.content_type,
@@ -254,9 +254,9 @@ class Presenter:
         )
 
 
-def version(found: Version) -> wire.Version:
+def version(found: Version) -> wire.VersionBody:
     """A version, its schema as it is."""
-    return wire.Version(
+    return wire.VersionBody(
         id=found.id,
         created_at=rfc3339(found.created_at),
         cog_version=found.cog_version,
@@ -264,14 +264,14 @@ def version(found: Version) -> wire.Version:
     )
 
 
-def account(found: Account) -> wire.Account:
+def account(found: Account) -> wire.AccountBody:
     """Whose key it is."""
-    return wire.Account(type=found.type, username=found.username, name=found.name or found.username)
+    return wire.AccountBody(type=found.type, username=found.username, name=found.name or found.username)
 
 
-def key(found: Key, owner: Account) -> wire.Key:
+def key(found: Key, owner: Account) -> wire.KeyBody:
     """A key without its secret."""
-    return wire.Key(**_key_members(found, owner))
+    return wire.KeyBody(**_key_members(found, owner))
 
 
 def new_key(found: Key, owner_username: str, token: str) -> wire.NewKey:
@@ -286,13 +286,13 @@ def _key_members(found: Key, owner: Account | None) -> dict[str, Any]:
         "name": found.name,
         "hint": found.hint,
         "scopes": sorted(found.scopes),
-        "options": msgspec.convert(msgspec.to_builtins(found.options), wire.KeyOptions),
+        "options": msgspec.convert(msgspec.to_builtins(found.options), wire.KeyOptionsBody),
         "created_at": rfc3339(found.created_at),
         "revoked_at": None if found.revoked_at is None else rfc3339(found.revoked_at),
     }
 
 
-def _fill_given(shown: wire.Prediction, row: Prediction) -> None:
+def _fill_given(shown: wire.PredictionBody, row: Prediction) -> None:
     """Members that are there only if the caller, the deadline or a repeat put them there."""
     if row.webhook is not None:
         shown.webhook = row.webhook

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from halley.api.asgi import Answer, Headers
+from halley.api.asgi import Headers, Response
 from halley.api.wire import Problem
 from halley.errors import (
     AddressRefused,
@@ -70,7 +70,7 @@ _INTERNAL: Final = "Something went wrong inside the server; its log has the deta
 _FINAL: Final = (b"x-should-retry", b"false")
 
 
-def problem_of(error: HalleyError, request_id: str) -> Answer:
+def problem_of(error: HalleyError, request_id: str) -> Response:
     """The answer for one of our errors."""
     found = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
     if found is None:
@@ -92,19 +92,19 @@ def problem_of(error: HalleyError, request_id: str) -> Answer:
     return _answer(problem, headers)
 
 
-def internal_problem(request_id: str, *, is_create: bool) -> Answer:
+def internal_problem(request_id: str, *, is_create: bool) -> Response:
     """The answer for a fault of ours. After a create it says not to retry: it may have been stored."""
     problem = Problem(title="Internal server error", detail=_INTERNAL, status=500, instance=_instance(request_id))
     return _answer(problem, [_FINAL] if is_create else [])
 
 
-def unknown_path(request_id: str, why: str = "") -> Answer:
+def unknown_path(request_id: str, why: str = "") -> Response:
     """404 for a path that has no route; `why` says it where the contract has one."""
     detail = why or "There is nothing at this path. The API lives under /v1, its description at /v1/openapi.json."
     return _answer(Problem(title="Not found", detail=detail, status=404, instance=_instance(request_id)), [])
 
 
-def method_not_allowed(request_id: str, allow: bytes, why: str = "") -> Answer:
+def method_not_allowed(request_id: str, allow: bytes, why: str = "") -> Response:
     """405 with `Allow`, for every method that a known path does not serve; `why` says it where the contract has it."""
     detail = f"{why} This path takes {allow.decode()}.".lstrip()
     problem = Problem(title="Method not allowed", detail=detail, status=405, instance=_instance(request_id))
@@ -131,11 +131,11 @@ def all_invalid(faults: Sequence[InvalidField]) -> None:
         raise InputInvalid(tuple(faults))
 
 
-def _answer(problem: Problem, headers: Headers) -> Answer:
+def _answer(problem: Problem, headers: Headers) -> Response:
     # one client repeats 409 and every 5xx unless told not to (contract section 5)
     if 400 <= problem.status < 500 and problem.status not in (408, 429):
         headers = [*headers, _FINAL]
-    return Answer(status=problem.status, headers=[PROBLEM, *headers], body=msgspec.json.encode(problem))
+    return Response(status=problem.status, headers=[PROBLEM, *headers], body=msgspec.json.encode(problem))
 
 
 def _instance(request_id: str) -> str:

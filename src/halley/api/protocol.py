@@ -17,7 +17,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from halley.api.application import Api
-from halley.api.asgi import Answer, Exchange, Later, Outcome
+from halley.api.asgi import DeferredResponse, Exchange, Outcome, Response
 from halley.api.cork import CorkedTransport, unread_bytes
 from halley.api.cycles import cork_of, is_open, leave
 from halley.api.framing import ANY_LENGTH, Fault, as_asked, body_head
@@ -27,7 +27,7 @@ from halley.api.lingering import Lingering, limit_bytes
 from halley.api.problems import broken_request
 from halley.api.sendfile import FileBody, head_of
 from halley.api.shortcut import ShortCut
-from halley.settings import Limits
+from halley.settings import LimitSettings
 
 HEADERS: Final = "headers"  # a request has begun
 BODY: Final = "body"
@@ -80,7 +80,7 @@ class GuardedProtocol(HttpToolsProtocol):
     )
 
     api: ClassVar[Api]
-    limits: ClassVar[Limits] = Limits()
+    limits: ClassVar[LimitSettings] = LimitSettings()
     shortcut: ClassVar[ShortCut | None] = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -105,7 +105,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._has_body = False  # the newest chunk brought some of a body
         self._body_head: bytes | None = None  # of a request whose body the parser left out
         self._is_repeating = False  # the parser is told of a request whose headers are known
-        self._parked: Later | None = None  # the request that is being answered waits, without a task
+        self._parked: DeferredResponse | None = None  # the request that is being answered waits, without a task
 
     # what comes in
 
@@ -316,7 +316,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return self.scheme == "http" and not self.transport.is_closing() and not self.transport.get_write_buffer_size()
 
     async def _send_file(
-        self, cycle: RequestResponseCycle, exchange: Exchange, answer: Answer, file: FileBody, *_asgi: Any
+        self, cycle: RequestResponseCycle, exchange: Exchange, answer: Response, file: FileBody, *_asgi: Any
     ) -> None:
         with file:
             headers = [*self.server_state.default_headers, *self.api.headers_of(exchange, answer)]
@@ -332,7 +332,7 @@ class GuardedProtocol(HttpToolsProtocol):
             cycle.on_response()
         self.api.note(exchange, answer)
 
-    def _park(self, cycle: RequestResponseCycle, exchange: Exchange, later: Later) -> None:
+    def _park(self, cycle: RequestResponseCycle, exchange: Exchange, later: DeferredResponse) -> None:
         """Let go of all that a request takes but its connection; a task of its own will send the answer."""
         self._lighten(cycle)
         # what the application and the protocol left there for each other stays

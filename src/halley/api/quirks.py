@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 
-class Profile(msgspec.Struct, frozen=True, kw_only=True):
+class QuirkProfile(msgspec.Struct, frozen=True, kw_only=True):
     """How to meet a client."""
 
     name: str
@@ -20,10 +20,12 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
-UNKNOWN: Final = Profile(name="unknown", agents=("",), why="Nothing is known: the plain contract, links, no holding.")
+UNKNOWN: Final = QuirkProfile(
+    name="unknown", agents=("",), why="Nothing is known: the plain contract, links, no holding."
+)
 
 PROFILES: Final = (
-    Profile(
+    QuirkProfile(
         name="py1",
         agents=("replicate-python/",),
         data_urls=True,
@@ -31,7 +33,7 @@ PROFILES: Final = (
         tried=("1.",),
         why="run() wraps strings that begin https: or data: and leaves http: as text (contract 14, 15.1).",
     ),
-    Profile(
+    QuirkProfile(
         name="py2",
         # the class of the client object comes first: the module's own functions, the client, the async client
         agents=("_ModuleClient/Python", "Replicate/Python", "AsyncReplicate/Python"),
@@ -40,7 +42,7 @@ PROFILES: Final = (
         tried=("2.",),
         why="run() as py1; use() sends no Prefer and fetches links of either scheme (contract 14, 15.2).",
     ),
-    Profile(
+    QuirkProfile(
         name="js",
         agents=("replicate-javascript/",),
         data_urls=True,
@@ -48,14 +50,14 @@ PROFILES: Final = (
         tried=("1.",),
         why="run() makes FileOutput of https: and data: only (contract 14, 15.3).",
     ),
-    Profile(
+    QuirkProfile(
         name="go",
         agents=("replicate-go/",),
         hold_seconds=20.0,
         poll_seconds=1.0,
         why="Takes links of either scheme; polls each second (contract 15.4).",
     ),
-    Profile(
+    QuirkProfile(
         name="cli",
         agents=("replicate-cli/",),
         poll_seconds=1.0,
@@ -75,11 +77,11 @@ def hold_seconds(user_agent: str) -> float:
     return profile.hold_seconds if is_tried else min(profile.hold_seconds, UNTRIED_HOLD_SECONDS)
 
 
-def longest_hold(profile: Profile) -> float:
+def longest_hold(profile: QuirkProfile) -> float:
     """What `hold_seconds` gives for the versions that are met best."""
     return profile.hold_seconds if profile.tried else min(profile.hold_seconds, UNTRIED_HOLD_SECONDS)
 
 
-def profile_of(user_agent: str) -> Profile:
+def profile_of(user_agent: str) -> QuirkProfile:
     """The client's row; UNKNOWN for all others."""
     return next((profile for profile in PROFILES if user_agent.startswith(profile.agents)), UNKNOWN)

@@ -25,7 +25,7 @@ from hashlib import blake2b
 from types import TracebackType
 from typing import Final, Self
 
-from halley.api.asgi import Answer, Later, Outcome
+from halley.api.asgi import DeferredResponse, Outcome, Response
 from halley.clock import Clock
 from halley.errors import CreateInFlight
 from halley.predictions.records import Prediction
@@ -63,7 +63,7 @@ class Answering:
         """It is in flight no more. Harmless if that was said before."""
         raise NotImplementedError
 
-    def until_answered(self, answer: Answer) -> Answer:
+    def until_answered(self, answer: Response) -> Response:
         """The same answer; if it comes later, this create is in flight until then."""
         if answer.later is not None:
             self._is_later = True
@@ -85,7 +85,7 @@ class _InFlightUntil:
 
     __slots__ = ("_answering", "_give", "_later")
 
-    def __init__(self, later: Later, answering: Answering) -> None:
+    def __init__(self, later: DeferredResponse, answering: Answering) -> None:
         self._later = later
         self._answering = answering
         self._give: Callable[[Outcome], None] | None = None
@@ -175,7 +175,7 @@ class Attempt(Answering):
         self._repeats.take_from_flight(self)
         self.settle(None)  # no effect where it is known what was made
 
-    def until_answered(self, answer: Answer) -> Answer:
+    def until_answered(self, answer: Response) -> Response:
         if answer.later is not None:
             self.digest()  # thousands may wait: none of them keeps its body
         return super().until_answered(answer)

@@ -11,13 +11,13 @@ from urllib.parse import unquote
 
 import msgspec
 
-from halley.api.asgi import Answer, Call
+from halley.api.asgi import Call, Response
 from halley.api.unserved import Unserved
 from halley.keys.records import Scope
 
 _SLASHES: Final = re.compile(b"//+")
 
-Handler = Callable[[Call, Any], Awaitable[Answer]]
+Handler = Callable[[Call, Any], Awaitable[Response]]
 RateClass = Literal["create", "read", "poll", "write", "open"]
 Body = Literal["none", "json", "multipart", "text"]
 
@@ -59,7 +59,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(part.partition("{")[2].rstrip("}") for part in self.pattern.split("/") if "{" in part)
 
 
-class Place:
+class RouteTable:
     """What is at a path: the routes by method."""
 
     __slots__ = ("allow", "at_root", "is_shared", "routes", "secret_pattern", "unserved")
@@ -89,13 +89,13 @@ class _Node:
         self.named: dict[str, _Node] = {}
         self.prefixed: list[tuple[str, _Node]] = []
         self.any: _Node | None = None
-        self.place: Place | None = None
+        self.place: RouteTable | None = None
 
 
-class Found(msgspec.Struct, frozen=True):
+class RouteMatch(msgspec.Struct, frozen=True):
     """A place, the prefix family that led to it, and the segments that its pattern left open."""
 
-    place: Place
+    place: RouteTable
     family: str
     params: tuple[str, ...]
 
@@ -113,7 +113,7 @@ class Router:
         for one in unserved:
             self._place(one.pattern, at_root=False).unserved[one.method] = one.why
 
-    def find(self, raw_path: bytes) -> Found | None:
+    def find(self, raw_path: bytes) -> RouteMatch | None:
         """The place of a path as it came over the wire (still percent-encoded), or None."""
         if b"//" in raw_path:
             raw_path = _SLASHES.sub(b"/", raw_path)
@@ -131,9 +131,9 @@ class Router:
         found = _walk(self._root, parts, start, end)
         if found is None or (found[0].at_root and start > 1):
             return None
-        return Found(found[0], family, found[1])
+        return RouteMatch(found[0], family, found[1])
 
-    def _place(self, pattern: str, *, at_root: bool) -> Place:
+    def _place(self, pattern: str, *, at_root: bool) -> RouteTable:
         node = self._root
         for part in pattern.split("/")[1:]:
             literal, brace, _ = part.partition("{")
@@ -144,7 +144,7 @@ class Router:
             else:
                 node.any = node.any or _Node()
                 node = node.any
-        node.place = node.place or Place(at_root)
+        node.place = node.place or RouteTable(at_root)
         return node.place
 
 
@@ -154,7 +154,7 @@ def _fork(node: _Node, literal: str) -> _Node:
     return below
 
 
-def _walk(node: _Node, parts: list[str], start: int, end: int) -> tuple[Place, tuple[str, ...]] | None:
+def _walk(node: _Node, parts: list[str], start: int, end: int) -> tuple[RouteTable, tuple[str, ...]] | None:
     params: list[str] = []
     for index in range(start, end):
         part = parts[index]

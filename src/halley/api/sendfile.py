@@ -24,7 +24,7 @@ _PROBED_BYTES: Final = 2**19  # the kernel reads ahead and forgets in pieces of 
 _WITHOUT_WAITING: Final = getattr(os, "RWF_NOWAIT", 0)
 
 
-class Reader(Protocol):
+class SlowReader(Protocol):
     """Who takes the bytes: the connection, which may be slow."""
 
     def pause_writing(self) -> None:
@@ -82,7 +82,7 @@ class FileBody:
 
     # sent by the kernel
 
-    async def send(self, head: bytes, transport: asyncio.Transport, reader: Reader) -> None:
+    async def send(self, head: bytes, transport: asyncio.Transport, reader: SlowReader) -> None:
         """Send head and bytes past the transport, which must not be written to meanwhile. It raises nothing.
 
         Ends early when the connection is lost, or the file cannot be read or is too short: then `is_unsent`.

@@ -24,7 +24,7 @@ _TICKS_PER_SWEEP: Final = 10  # uvicorn ticks ten times a second
 _LAST_ANSWERS_SECONDS: Final = 30
 
 
-class Server(uvicorn.Server):
+class UvicornServer(uvicorn.Server):
     """Runs until `stop`. The composition root owns signals: uvicorn would raise a caught one again after shutdown."""
 
     def __init__(self, config: uvicorn.Config, api: Api) -> None:
@@ -92,7 +92,7 @@ class Server(uvicorn.Server):
         return [one for one in self.server_state.connections if isinstance(one, GuardedProtocol)]
 
 
-def make_server(settings: Settings, api: Api, tls: ssl.SSLContext | None = None) -> Server:
+def make_server(settings: Settings, api: Api, tls: ssl.SSLContext | None = None) -> UvicornServer:
     """A server for this application, HTTPS with `tls`; nothing listens before `serve`."""
     missing = missing_in_uvicorn()
     protocol: type | str = "httptools"
@@ -123,7 +123,7 @@ def make_server(settings: Settings, api: Api, tls: ssl.SSLContext | None = None)
         ssl_context_factory=None if tls is None else lambda _config, _usual: tls,
         timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
     )
-    return Server(config, api)
+    return UvicornServer(config, api)
 
 
 def listen(host: str, port: int) -> socket.socket:

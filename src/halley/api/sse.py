@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
-from halley.api.asgi import Answer, Call, read_token
+from halley.api.asgi import Call, Response, read_token
+from halley.api.context import ApiContext
 from halley.api.following import Position, frame, stream_answer
-from halley.api.parts import Parts
 from halley.api.present import encode, with_links_in_text
 from halley.api.revocation import Carrier
 from halley.errors import NotAuthenticated, NotFound
@@ -34,7 +34,7 @@ _decode_finish: Final = msgspec.json.Decoder(Finish).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
 
 
-async def stream(call: Call, parts: Parts) -> Answer:
+async def stream(call: Call, parts: ApiContext) -> Response:
     """Row 38: replay, follow, `done`. `Last-Event-ID` goes on behind that event; `logs=1` adds the logs."""
     prediction_id = parts.links.verify_stream(call.params[0])
     row = await parts.predictions.outline(prediction_id)
@@ -46,7 +46,7 @@ async def stream(call: Call, parts: Parts) -> Answer:
     return stream_answer(call, parts, row, voice, position, carrier=carrier, is_shared=True)
 
 
-async def _carrier(call: Call, parts: Parts, row: Prediction) -> Carrier | None:
+async def _carrier(call: Call, parts: ApiContext, row: Prediction) -> Carrier | None:
     """The key that the stream leans on: that of the request if it has one of this account, else the prediction's.
 
     Raises:
@@ -70,7 +70,7 @@ class ContractVoice:
 
     __slots__ = ("_presenter", "_variant", "_with_logs", "key")
 
-    def __init__(self, call: Call, parts: Parts, row: Prediction, *, with_logs: bool) -> None:
+    def __init__(self, call: Call, parts: ApiContext, row: Prediction, *, with_logs: bool) -> None:
         self._presenter = parts.presenter
         self._variant = call.variant
         self._with_logs = with_logs
@@ -123,7 +123,7 @@ class ContractVoice:
         return [value if isinstance(value, str) else encode(value).decode()]
 
 
-async def _position(last_event_id: str | None, parts: Parts, row: Prediction, voice: ContractVoice) -> Position:
+async def _position(last_event_id: str | None, parts: ApiContext, row: Prediction, voice: ContractVoice) -> Position:
     """How far the client came; from the start if it does not say, or says what was never an id of this stream."""
     match = _EVENT_ID.fullmatch((last_event_id or "").strip())
     if match is None:

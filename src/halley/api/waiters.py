@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from enum import Enum, auto
 from typing import Final
 
-from halley.api.asgi import Answer, Outcome
-from halley.api.cache import Kept
+from halley.api.asgi import Outcome, Response
+from halley.api.cache import CachedResponse
 from halley.api.revocation import OpenAnswer, RevocationWatch, refusal
 from halley.clock import Clock
 from halley.errors import NotFound
 from halley.keys.records import Scope
-from halley.predictions.attendance import Attendance
+from halley.predictions.abandonment import AbandonmentTracker
 from halley.predictions.records import Prediction
 from halley.predictions.service import Predictions
 from halley.predictions.status import EventKind
@@ -39,7 +39,7 @@ class Until(Enum):
     NEWS = auto()  # status or output; logs and progress once it has waited for `calm_seconds`
 
 
-class Look:
+class Snapshot:
     """What was found about a prediction, for all who are told now. `made` holds answers by variant."""
 
     __slots__ = ("made", "row", "seq")
@@ -47,10 +47,10 @@ class Look:
     def __init__(self, row: Prediction, seq: int) -> None:
         self.row = row
         self.seq = seq  # the last event that the row tells of, 0 if it tells of none
-        self.made: dict[int, Kept] = {}
+        self.made: dict[int, CachedResponse] = {}
 
 
-Tell = Callable[[Look | Exception], Awaitable[Answer]]
+Tell = Callable[[Snapshot | Exception], Awaitable[Response]]
 """Makes the answer of one waiter, from what was found or from the reason why nothing could be read."""
 
 
@@ -162,7 +162,7 @@ class Waiters:
     """All who wait, by prediction. `run` must be running."""
 
     def __init__(
-        self, *, predictions: Predictions, attendance: Attendance, clock: Clock, calm_seconds: float = 0.5
+        self, *, predictions: Predictions, attendance: AbandonmentTracker, clock: Clock, calm_seconds: float = 0.5
     ) -> None:
         """`calm_seconds`: how late those who wait for NEWS are told of logs and progress at most."""
         self.clock = clock
@@ -285,7 +285,7 @@ class Waiters:
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
 
-    async def _find(self, group: _Group) -> tuple[Look | Exception, list[Waiter]]:
+    async def _find(self, group: _Group) -> tuple[Snapshot | Exception, list[Waiter]]:
         row = await self._predictions.find(group.prediction_id)
         if row is None:
             raise NotFound(f"There is no prediction {group.prediction_id}")
@@ -294,7 +294,7 @@ class Waiters:
             await self._note_events(group, row, parked)
         now = self.clock.monotonic()
         ready = [waiter for waiter in parked if waiter.is_ready(row, group.loud_seq, now)]
-        return (Look(*await self._predictions.filled_to(row)) if ready else Look(row, 0)), ready
+        return (Snapshot(*await self._predictions.filled_to(row)) if ready else Snapshot(row, 0)), ready
 
     async def _note_events(self, group: _Group, row: Prediction, parked: list[Waiter]) -> None:
         """Learn whether something loud has come, and tell those who hear everything that something came."""
@@ -307,9 +307,9 @@ class Waiters:
             waiter.is_calm = waiter.is_calm and last <= waiter.seq
 
 
-def later(waiter: Waiter) -> Answer:
+def later(waiter: Waiter) -> Response:
     """That the answer comes later."""
-    return Answer(later=waiter)
+    return Response(later=waiter)
 
 
 async def loud_and_last(predictions: Predictions, row: Prediction, after_seq: int) -> tuple[int, int]:
@@ -323,7 +323,7 @@ async def loud_and_last(predictions: Predictions, row: Prediction, after_seq: in
             return loud, last
 
 
-async def _outcome(tell: Tell, found: Look | Exception) -> Outcome:
+async def _outcome(tell: Tell, found: Snapshot | Exception) -> Outcome:
     try:
         return await tell(found)
     except Exception as error:  # noqa: BLE001  # it becomes this one's answer

@@ -9,12 +9,12 @@ from typing import Any, Final
 import msgspec
 
 from halley.api import wire
-from halley.api.asgi import Answer, Call, json_answer
+from halley.api.asgi import Call, Response, json_response
 from halley.api.bodies import read_small_object
+from halley.api.context import ApiContext
 from halley.api.following import HELLO, KEEP_ALIVE, KEEP_ALIVE_SECONDS, frame, open_stream, wants_stream
 from halley.api.holds import GONE_KEY
 from halley.api.paging import PageBody, page_link, read_cursor, read_limit, read_time, read_whole_number
-from halley.api.parts import Parts
 from halley.api.present import encode
 from halley.api.problems import invalid
 from halley.api.withheld import require_read
@@ -24,21 +24,21 @@ from halley.ids import is_id
 from halley.keys.records import Scope
 from halley.predictions.records import Prediction
 from halley.webhooks.events import DEFAULT_EVENTS, WebhookEvent
-from halley.webhooks.listening import Copy, Listener, Wanted
+from halley.webhooks.listening import Copy, MessageFilter, MessageListener
 from halley.webhooks.records import Delivery, Message
 
 _PAGE: Final = 100
 _NO_STORE: Final = (b"cache-control", b"no-store")
 
 
-async def get_secret(call: Call, parts: Parts) -> Answer:
+async def get_secret(call: Call, parts: ApiContext) -> Response:
     """Row 31."""
     require_read(call)
     secret = await parts.webhooks.secret(call.account_id)
-    return json_answer(encode(wire.WebhookSecret(key=secret)), headers=[_NO_STORE])
+    return json_response(encode(wire.WebhookSecret(key=secret)), headers=[_NO_STORE])
 
 
-async def rotate_secret(call: Call, parts: Parts) -> Answer:
+async def rotate_secret(call: Call, parts: ApiContext) -> Response:
     """Replace the secret; both sign until the overlap is over."""
     require_read(call)
     members = await read_small_object(call, parts)
@@ -48,10 +48,10 @@ async def rotate_secret(call: Call, parts: Parts) -> Answer:
         raise invalid("type", "overlap_seconds", "must be a number of seconds, 0 to 2592000") from error
     rotated = await parts.webhooks.rotate(call.account_id, wanted.overlap_seconds)
     shown = wire.NewWebhookSecret(key=rotated.secret, previous_ends_at=rfc3339(rotated.previous_ends_at))
-    return json_answer(encode(shown), headers=[_NO_STORE])
+    return json_response(encode(shown), headers=[_NO_STORE])
 
 
-async def list_deliveries(call: Call, parts: Parts) -> Answer:
+async def list_deliveries(call: Call, parts: ApiContext) -> Response:
     """The delivery log, newest first; with `prediction` of that one."""
     query = call.query()
     cursor, limit = read_cursor(query), read_limit(query, _PAGE)
@@ -72,23 +72,23 @@ async def list_deliveries(call: Call, parts: Parts) -> Answer:
     return body.answer(page_link(call.variant, "/webhooks/deliveries", query, "older", mark), None)
 
 
-async def get_delivery(call: Call, parts: Parts) -> Answer:
+async def get_delivery(call: Call, parts: ApiContext) -> Response:
     """One delivery, with the body that it carried if that is kept."""
     delivery = await parts.webhooks.delivery(_id(call), call.account_id)
     body = await parts.webhooks.body(delivery)
     shown = _shown(delivery)
     shown.request.body = None if body is None else body.decode()
-    return json_answer(encode(shown))
+    return json_response(encode(shown))
 
 
-async def resend(call: Call, parts: Parts) -> Answer:
+async def resend(call: Call, parts: ApiContext) -> Response:
     """Send the message of a delivery again: the same id and body, a fresh signature."""
     require_read(call)
     message = await parts.webhooks.resend(_id(call), call.account_id)
-    return json_answer(encode(_message(message)), 202)
+    return json_response(encode(_message(message)), 202)
 
 
-async def listen(call: Call, parts: Parts) -> Answer:
+async def listen(call: Call, parts: ApiContext) -> Response:
     """What receivers would be told: what there is now, or with `Accept: text/event-stream` as it comes."""
     query = call.query()
     sent = (call.header(b"last-event-id") or "").strip() or query.get("after", "")
@@ -99,7 +99,7 @@ async def listen(call: Call, parts: Parts) -> Answer:
     async def draw(row: Prediction) -> bytes:
         return await parts.presenter.encoded(row, variant)
 
-    wanted = Wanted(
+    wanted = MessageFilter(
         account_id=call.account_id,
         key_id=call.identity.key.id if query.get("key") == "own" else None,
         events=_events(query.get("events", "")),
@@ -109,10 +109,10 @@ async def listen(call: Call, parts: Parts) -> Answer:
     if wants_stream(call.joined(b"accept")):
         return open_stream(call, _follow(call, parts, listener))
     copies = [_copy(copy) for copy in await listener.hear(0)]
-    return json_answer(encode(wire.WebhookCopies(position=listener.position, results=copies)), headers=[_NO_STORE])
+    return json_response(encode(wire.WebhookCopies(position=listener.position, results=copies)), headers=[_NO_STORE])
 
 
-async def _follow(call: Call, parts: Parts, listener: Listener) -> AsyncGenerator[bytes, None]:
+async def _follow(call: Call, parts: ApiContext, listener: MessageListener) -> AsyncGenerator[bytes, None]:
     yield HELLO
     with listener, parts.revocations.streaming(call.scope, (call.identity.key.id, Scope.READ)) as right:
         while GONE_KEY not in call.scope and not right.is_over:
@@ -150,12 +150,12 @@ def _id(call: Call) -> str:
     return call.params[0]
 
 
-def _shown(delivery: Delivery) -> wire.Delivery:
+def _shown(delivery: Delivery) -> wire.DeliveryBody:
     answer: wire.DeliveryAnswer | None = None
     if delivery.status is not None:
         answer = wire.DeliveryAnswer(status=delivery.status, body=delivery.answer.decode("utf-8", "replace"))
     state: Any = "sending" if delivery.outcome is None else delivery.outcome.value
-    return wire.Delivery(
+    return wire.DeliveryBody(
         id=delivery.id,
         message=delivery.message_id,
         prediction=delivery.prediction_id,

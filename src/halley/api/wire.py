@@ -26,7 +26,7 @@ class Urls(msgspec.Struct, kw_only=True):
     stream: str
 
 
-class Prediction(msgspec.Struct, kw_only=True):
+class PredictionBody(msgspec.Struct, kw_only=True):
     """One run of one version on one input."""
 
     id: str
@@ -53,7 +53,7 @@ class Prediction(msgspec.Struct, kw_only=True):
     repeated_creates: int | UnsetType = UNSET
 
 
-class Version(msgspec.Struct, kw_only=True):
+class VersionBody(msgspec.Struct, kw_only=True):
     """A fixed build of a model; `openapi_schema` is a whole OpenAPI document."""
 
     id: str
@@ -62,7 +62,7 @@ class Version(msgspec.Struct, kw_only=True):
     openapi_schema: Raw
 
 
-class Model(msgspec.Struct, kw_only=True):
+class ModelBody(msgspec.Struct, kw_only=True):
     """A model, with its newest version. `state` and `reason` are ours: whether it can run here, and why not."""
 
     url: str
@@ -77,7 +77,7 @@ class Model(msgspec.Struct, kw_only=True):
     run_count: int
     cover_image_url: str | None
     default_example: Raw
-    latest_version: Version | None
+    latest_version: VersionBody | None
     state: Literal["ready", "preparing", "broken", "not_served"]
     reason: str | None
 
@@ -95,7 +95,7 @@ class Checksums(msgspec.Struct, kw_only=True):
     sha256: str
 
 
-class File(msgspec.Struct, kw_only=True):
+class FileBody(msgspec.Struct, kw_only=True):
     """An uploaded file; all members are always there (contract 13.2)."""
 
     id: str
@@ -110,7 +110,7 @@ class File(msgspec.Struct, kw_only=True):
     urls: FileUrls
 
 
-class Account(msgspec.Struct, kw_only=True):
+class AccountBody(msgspec.Struct, kw_only=True):
     """Whose key it is."""
 
     type: Literal["user", "organization"]
@@ -125,7 +125,7 @@ class Hardware(msgspec.Struct, kw_only=True):
     sku: str
 
 
-class Replica(msgspec.Struct, kw_only=True):
+class ReplicaBody(msgspec.Struct, kw_only=True):
     """A model process of this server; or a model that has none, with what it waits for. A broken one has no version."""
 
     model: str
@@ -153,10 +153,10 @@ class ReplicaPage(msgspec.Struct, kw_only=True):
 
     next: str | None
     previous: str | None
-    results: list[Replica]
+    results: list[ReplicaBody]
 
 
-class KeyOptions(key_records.KeyOptions, frozen=True, kw_only=True, omit_defaults=False):
+class KeyOptionsBody(key_records.KeyOptions, frozen=True, kw_only=True, omit_defaults=False):
     """How requests with a key are met. In a request, what is left out stays as it is."""
 
 
@@ -185,7 +185,7 @@ class LogPage(msgspec.Struct, kw_only=True):
     results: list[LogLine]
 
 
-class Key(msgspec.Struct, kw_only=True):
+class KeyBody(msgspec.Struct, kw_only=True):
     """An API key, without its secret; `hint` is how it begins."""
 
     id: str
@@ -193,12 +193,12 @@ class Key(msgspec.Struct, kw_only=True):
     name: str
     hint: str
     scopes: list[str]
-    options: KeyOptions
+    options: KeyOptionsBody
     created_at: Time
     revoked_at: Time | None
 
 
-class NewKey(Key, kw_only=True):
+class NewKey(KeyBody, kw_only=True):
     """A key just made. `token` is shown this once."""
 
     token: str
@@ -209,7 +209,7 @@ class PredictionPage(msgspec.Struct, kw_only=True):
 
     next: str | None
     previous: str | None
-    results: list[Prediction]
+    results: list[PredictionBody]
 
 
 EventName = Literal[
@@ -217,7 +217,7 @@ EventName = Literal[
 ]
 
 
-class Event(msgspec.Struct, kw_only=True):
+class EventBody(msgspec.Struct, kw_only=True):
     """A recorded fact about a prediction. What `data` holds depends on `event`: the manual has the table."""
 
     seq: int
@@ -259,7 +259,7 @@ class EventPage(msgspec.Struct, kw_only=True):
 
     next: str | None
     previous: str | None
-    results: list[Event]
+    results: list[EventBody]
 
 
 class ModelPage(msgspec.Struct, kw_only=True):
@@ -267,10 +267,10 @@ class ModelPage(msgspec.Struct, kw_only=True):
 
     next: str | None
     previous: str | None
-    results: list[Model]
+    results: list[ModelBody]
 
 
-class Collection(msgspec.Struct, kw_only=True):
+class CollectionBody(msgspec.Struct, kw_only=True):
     """Models that the operator has put together. One client requires slug, name and description as text."""
 
     name: str
@@ -279,7 +279,7 @@ class Collection(msgspec.Struct, kw_only=True):
     full_description: str | None
 
 
-class FullCollection(Collection, kw_only=True):
+class FullCollection(CollectionBody, kw_only=True):
     """With its models."""
 
     models: list[Raw]
@@ -290,7 +290,7 @@ class CollectionPage(msgspec.Struct, kw_only=True):
 
     next: str | None
     previous: str | None
-    results: list[Collection]
+    results: list[CollectionBody]
 
 
 class FoundMetadata(msgspec.Struct, kw_only=True):
@@ -320,7 +320,7 @@ class SearchResult(msgspec.Struct, kw_only=True):
 
     query: str
     models: list[FoundModel]
-    collections: list[Collection]
+    collections: list[CollectionBody]
     pages: list[FoundPage]
 
 
@@ -337,7 +337,7 @@ class VersionPage(msgspec.Struct, kw_only=True):
 
     next: str | None
     previous: str | None
-    results: list[Version]
+    results: list[VersionBody]
 
 
 class FilePage(msgspec.Struct, kw_only=True):
@@ -345,7 +345,7 @@ class FilePage(msgspec.Struct, kw_only=True):
 
     next: str | None
     previous: str | None
-    results: list[File]
+    results: list[FileBody]
 
 
 class KeyPage(msgspec.Struct, kw_only=True):
@@ -353,7 +353,7 @@ class KeyPage(msgspec.Struct, kw_only=True):
 
     next: str | None
     previous: str | None
-    results: list[Key]
+    results: list[KeyBody]
 
 
 class WebhookSecret(msgspec.Struct, kw_only=True):
@@ -390,7 +390,7 @@ class DeliveryAnswer(msgspec.Struct, kw_only=True):
     body: str
 
 
-class Delivery(msgspec.Struct, kw_only=True):
+class DeliveryBody(msgspec.Struct, kw_only=True):
     """One attempt to deliver a webhook message."""
 
     id: str
@@ -413,7 +413,7 @@ class DeliveryPage(msgspec.Struct, kw_only=True):
 
     next: str | None
     previous: str | None
-    results: list[Delivery]
+    results: list[DeliveryBody]
 
 
 class WebhookMessage(msgspec.Struct, kw_only=True):
@@ -474,17 +474,17 @@ class CreateKey(msgspec.Struct, kw_only=True):
     username: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9](?:-?[A-Za-z0-9]){0,59}$", max_length=60)] | None = None
     name: Annotated[str, msgspec.Meta(max_length=200)] = ""
     scopes: Annotated[list[Literal["read", "write", "admin"]], msgspec.Meta(min_length=1)] | None = None  # read, write
-    options: KeyOptions | None = None
+    options: KeyOptionsBody | None = None
     prefix: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9]{0,15}_?$")] | None = None  # how it begins; hly
 
 
 class ChangeKey(msgspec.Struct, kw_only=True):
     """Options to change; null sets one back to its default."""
 
-    options: KeyOptions
+    options: KeyOptionsBody
 
 
-class Health(msgspec.Struct, kw_only=True):
+class HealthBody(msgspec.Struct, kw_only=True):
     """`reasons` names each part that is not ready, with what is wrong.
 
     With `?verbose`, `housekeeping` names what could not be tidied up and is tried again; it keeps no work away.

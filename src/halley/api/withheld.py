@@ -22,7 +22,7 @@ def withholding(variant: Variant, key_id: str) -> Variant:
     return replace(variant, number=-1, data_urls=False, own_key=key_id)
 
 
-def withheld(shown: wire.Prediction, *, is_own: bool) -> wire.Prediction:
+def withheld(shown: wire.PredictionBody, *, is_own: bool) -> wire.PredictionBody:
     """Less of a prediction; `is_own` says whether the key that asks has made it."""
     origin = shown.urls.stream.partition("/v1/")[0]
     less = replace(

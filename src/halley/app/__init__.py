@@ -1,9 +1,9 @@
 """The composition root: settings in, running server out.
 
-Only this package sees all floors. `serving` owns start and stop, `parts` builds and connects, `models` brings the
+Only this package sees all floors. `serving` owns start and stop, `services` builds and connects, `models` brings the
 configured models into the catalog.
 """
 
-from halley.app.serving import Started, run_server
+from halley.app.serving import ServerStarted, run_server
 
-__all__ = ["Started", "run_server"]
+__all__ = ["ServerStarted", "run_server"]

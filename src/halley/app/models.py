@@ -12,20 +12,20 @@ from typing import Final
 import anyio.to_thread
 import msgspec
 
-from halley.app.wanted import Wanted
+from halley.app.wanted import WantedModel
 from halley.clock import Clock
 from halley.errors import Busy, HalleyError, Unusable
 from halley.models.catalog import Catalog
 from halley.models.ports import ModelStore
 from halley.models.records import Model, Version
-from halley.patience import patiently
 from halley.providers.local import LocalProvider
 from halley.replicas.digest import DigestCache, source_digest, version_id
 from halley.replicas.earlier_versions import earlier_versions
-from halley.replicas.environments.environments import Environments
+from halley.replicas.environments.environments import EnvironmentBuilder
 from halley.replicas.inspect import inspect
 from halley.replicas.loading import ModelSource
 from halley.replicas.places import Places
+from halley.retry import retry_until_accepted
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class ModelLoader:
         clock: Clock,
         environ: Mapping[str, str],
         digests: DigestCache,
-        environments: Environments,
+        environments: EnvironmentBuilder,
         places: Places | None = None,
         on_ready: Callable[[], None],
         on_broken: Callable[[str, str, str], None],
@@ -66,7 +66,7 @@ class ModelLoader:
         self._on_broken = on_broken
         self._inspecting = asyncio.Semaphore(INSPECT_AT_ONCE)
         self._digesting = asyncio.Lock()  # the cache is for one thread at a time
-        self._unprepared: list[Wanted] = []
+        self._unprepared: list[WantedModel] = []
         self.is_late = False  # something could not be loaded yet because the store took nothing
         self._versions: dict[str, str] = {}  # what each model runs now
         self._expected: dict[str, str] = {}  # what models that run none will run, once they can be described
@@ -76,7 +76,7 @@ class ModelLoader:
         self._digest_of: dict[str, str] = {}  # of the files that were looked at last
         self._unread: dict[str, str] = {}  # models whose files could not be read at the last look, and why
 
-    async def load_all(self, wanted: Sequence[Wanted]) -> None:
+    async def load_all(self, wanted: Sequence[WantedModel]) -> None:
         """Load what the store knows at once, describe the others side by side.
 
         What needs an environment that is not there, or a store that takes something, is left to `prepare`.
@@ -93,7 +93,7 @@ class ModelLoader:
                 group.create_task(self._load(item))
         self.is_late = False
 
-    async def watch(self, wanted: Sequence[Wanted]) -> None:
+    async def watch(self, wanted: Sequence[WantedModel]) -> None:
         """Load a model anew when its files change. Runs until cancelled; what runs may end."""
         async with asyncio.TaskGroup() as group:
             while True:
@@ -104,14 +104,14 @@ class ModelLoader:
                         # beside: a new environment may take minutes, and other models change meanwhile
                         group.create_task(self._load(item))
 
-    async def look_again(self, wanted: Sequence[Wanted]) -> None:
+    async def look_again(self, wanted: Sequence[WantedModel]) -> None:
         """Load anew, once, what has changed or is broken; what runs may end."""
         async with asyncio.TaskGroup() as group:
             for item in wanted:
                 if await self._has_changed(item) or item.name in self._catalog.faults:
                     group.create_task(self._load(item))
 
-    async def _has_changed(self, item: Wanted) -> bool:
+    async def _has_changed(self, item: WantedModel) -> bool:
         """Whether its files are others than at the last look."""
         try:
             digest = await self._digest(await anyio.to_thread.run_sync(item.read))
@@ -123,16 +123,18 @@ class ModelLoader:
         self._digest_of[item.name] = digest
         return digest != known
 
-    def _note_unread(self, item: Wanted, reason: str) -> None:
+    def _note_unread(self, item: WantedModel, reason: str) -> None:
         """A file may be half-saved: what is wrong is only believed when it is so at two looks."""
         if self._unread.get(item.name) == reason:
             self._report(item, reason)
             self._digest_of.pop(item.name, None)  # also when it becomes again what it was
         self._unread[item.name] = reason
 
-    async def _load(self, item: Wanted, *, may_build: bool = True) -> None:
+    async def _load(self, item: WantedModel, *, may_build: bool = True) -> None:
         if may_build:
-            await patiently(lambda: self._try(item, may_build=True), self._clock, f"{item.name} cannot be loaded yet")
+            await retry_until_accepted(
+                lambda: self._try(item, may_build=True), self._clock, f"{item.name} cannot be loaded yet"
+            )
             return
         try:
             await self._try(item, may_build=False)
@@ -141,7 +143,7 @@ class ModelLoader:
             self._unprepared.append(item)
             self.is_late = True
 
-    async def _try(self, item: Wanted, *, may_build: bool) -> None:
+    async def _try(self, item: WantedModel, *, may_build: bool) -> None:
         """Load it, or say what is wrong with it.
 
         Raises:
@@ -176,7 +178,7 @@ class ModelLoader:
             _log.exception("%s could not be loaded", item.name)
             await self._fail(item, _INTERNAL, "internal")
 
-    async def _expect(self, item: Wanted, source: ModelSource, digest: str) -> None:
+    async def _expect(self, item: WantedModel, source: ModelSource, digest: str) -> None:
         """Let predictions be made for a version that can only be described in an environment that is not there yet."""
         version = await self._version(item, source, digest, b"")
         self._catalog.expect(self._model(item), version)
@@ -186,7 +188,7 @@ class ModelLoader:
             await self._forget(before)
         self._on_ready()
 
-    async def _serve(self, item: Wanted, source: ModelSource, version: Version) -> None:
+    async def _serve(self, item: WantedModel, source: ModelSource, version: Version) -> None:
         model = msgspec.structs.replace(self._model(item), retention=source.retention)
         try:
             stored = await self._catalog.register(model, version)
@@ -237,7 +239,7 @@ class ModelLoader:
         others = [version.id for version in versions if version.id != current.id]
         await anyio.to_thread.run_sync(lambda: [layers.clear(other, in_use=False) for other in others])
 
-    async def _fail(self, item: Wanted, error: str, reason: str) -> None:
+    async def _fail(self, item: WantedModel, error: str, reason: str) -> None:
         """The model cannot be used as it is; what waits for a version that was expected fails with it."""
         self._report(item, error)
         expected = self._expected.pop(item.name, None)
@@ -251,7 +253,7 @@ class ModelLoader:
         self._catalog.drop(version)
         await self._provider.remove(version)
 
-    def _report(self, item: Wanted, reason: str) -> None:
+    def _report(self, item: WantedModel, reason: str) -> None:
         if self._catalog.standing(item.name).reason == reason:
             return  # said before
         self._catalog.report_fault(self._model(item), reason)
@@ -264,7 +266,7 @@ class ModelLoader:
         async with self._digesting:
             return await anyio.to_thread.run_sync(source_digest, source, self._digests)
 
-    def _model(self, item: Wanted) -> Model:
+    def _model(self, item: WantedModel) -> Model:
         owner, _, name = item.name.partition("/")
         return Model(
             owner=owner,
@@ -280,13 +282,13 @@ class ModelLoader:
             return False
         return await self._known_schema(source, digest) is None
 
-    async def _described(self, item: Wanted, source: ModelSource, digest: str) -> Version:
+    async def _described(self, item: WantedModel, source: ModelSource, digest: str) -> Version:
         schema = await self._known_schema(source, digest)
         if schema is None:
             schema = (await inspect(source, environ=self._environ, places=self._places)).openapi_schema
         return await self._version(item, source, digest, schema)
 
-    async def _version(self, item: Wanted, source: ModelSource, digest: str, schema: bytes) -> Version:
+    async def _version(self, item: WantedModel, source: ModelSource, digest: str, schema: bytes) -> Version:
         return Version(
             id=await self._id(source, digest, schema),
             model=item.name,

@@ -10,12 +10,12 @@ from halley.clock import rfc3339
 from halley.models.catalog import Catalog
 from halley.models.ports import ModelStore
 from halley.providers.local import LocalProvider
-from halley.replicas.own_log import OwnLogs
 from halley.replicas.places import Places
+from halley.replicas.replica_log import OwnLogs
 from halley.replicas.states import Doing, PoolState
 
 
-async def replica_rows(provider: LocalProvider, catalog: Catalog) -> Sequence[wire.Replica]:
+async def replica_rows(provider: LocalProvider, catalog: Catalog) -> Sequence[wire.ReplicaBody]:
     """A row for each process, and one for each model that has none; by name of the model."""
     states = await provider.measured_states()
     rows = [row for state in states for row in _rows(state, catalog.faults.get(state.model))]
@@ -41,10 +41,10 @@ async def clear_setup(places: Places, provider: LocalProvider, store: ModelStore
     return sum(sizes) if sizes else None
 
 
-def _rows(state: PoolState, fault: str | None) -> Iterator[wire.Replica]:
+def _rows(state: PoolState, fault: str | None) -> Iterator[wire.ReplicaBody]:
     warning = None if fault is None else f"its files were changed and cannot be reloaded: {fault}"
     for replica in state.replicas:
-        yield wire.Replica(
+        yield wire.ReplicaBody(
             model=state.model,
             version=state.version,
             state=replica.doing,
@@ -83,8 +83,8 @@ def _without_process(
     pinned: bool = False,
     last_exit_reason: str | None = None,
     last_exit: str | None = None,
-) -> wire.Replica:
-    return wire.Replica(
+) -> wire.ReplicaBody:
+    return wire.ReplicaBody(
         model=model,
         version=version,
         state=state,

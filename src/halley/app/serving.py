@@ -15,14 +15,14 @@ import msgspec
 import uvloop
 
 from halley.api.origins import tidy
-from halley.api.server import Server, listen, make_server
+from halley.api.server import UvicornServer, listen, make_server
 from halley.app.descriptors import raise_limit
-from halley.app.parts import OpenStore, Parts, build
-from halley.app.tls import Tls, Trust, open_tls
-from halley.app.wanted import Wanted, wanted_models
+from halley.app.services import OpenStore, Services, build
+from halley.app.tls import LocalTrust, ServerCertificate, open_tls
+from halley.app.wanted import WantedModel, wanted_models
 from halley.clock import SystemClock
 from halley.errors import HalleyError, Unusable
-from halley.patience import run_housekeeping
+from halley.retry import run_housekeeping
 from halley.settings import Settings, SettingsError, open_to_debuggers, process_environ
 from halley.store.folder import DataFolder, hold
 from halley.store.sqlite import open_sqlite
@@ -34,7 +34,7 @@ HOUSEKEEPING_SECONDS: Final = 60.0
 WATCH_SECONDS: Final = 1.0
 
 
-class Started(msgspec.Struct, frozen=True, kw_only=True):
+class ServerStarted(msgspec.Struct, frozen=True, kw_only=True):
     """A server that accepts requests. `key` is set only if the first admin key was made just now: it is shown once."""
 
     url: str
@@ -42,7 +42,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...]
     broken: Mapping[str, str] = {}  # by model name: why it is not served
     preparing: tuple[str, ...] = ()  # models whose environments are being built
-    trust: Trust | None = None  # what clients need to know of a local certificate
+    trust: LocalTrust | None = None  # what clients need to know of a local certificate
 
 
 def run_server(
@@ -52,7 +52,7 @@ def run_server(
     paths: Sequence[Path] = (),
     demo: bool = True,
     reload: bool = False,
-    announce: Callable[[Started], None],
+    announce: Callable[[ServerStarted], None],
     patiently: bool = False,
     reread: Callable[[], Settings] | None = None,
     open_store: OpenStore = open_sqlite,
@@ -101,12 +101,12 @@ def run_server(
 async def _serve(
     settings: Settings,
     folder: DataFolder,
-    wanted: Sequence[Wanted],
+    wanted: Sequence[WantedModel],
     *,
     environ: Mapping[str, str],
-    tls: Tls | None,
+    tls: ServerCertificate | None,
     reload: bool,
-    announce: Callable[[Started], None],
+    announce: Callable[[ServerStarted], None],
     patiently: bool,
     reread: Callable[[], Settings] | None,
     open_store: OpenStore,
@@ -157,7 +157,7 @@ async def _serve(
     return 0
 
 
-def _services(parts: Parts, server: Server, tls: Tls | None) -> list[Coroutine[Any, Any, None]]:
+def _services(parts: Services, server: UvicornServer, tls: ServerCertificate | None) -> list[Coroutine[Any, Any, None]]:
     """What runs beside the server.
 
     The process ends if what it is there for breaks: dispatching, webhooks, the store, the way to stop. Whatever only
@@ -182,8 +182,8 @@ def _services(parts: Parts, server: Server, tls: Tls | None) -> list[Coroutine[A
     ]
 
 
-def _started(parts: Parts, url: str, key: str | None, trust: Trust | None) -> Started:
-    return Started(
+def _started(parts: Services, url: str, key: str | None, trust: LocalTrust | None) -> ServerStarted:
+    return ServerStarted(
         url=url,
         key=key,
         models=tuple(name for name in parts.catalog.names() if name not in parts.catalog.preparing),
@@ -193,14 +193,14 @@ def _started(parts: Parts, url: str, key: str | None, trust: Trust | None) -> St
     )
 
 
-async def _prepare(parts: Parts) -> None:
+async def _prepare(parts: Services) -> None:
     """Bring the models that need an environment first; then what waits for them can be claimed."""
     await parts.loader.prepare()
     parts.catalog.is_loading = False
     parts.dispatcher.look()
 
 
-async def _stop_on_signal(parts: Parts, server: Server) -> None:
+async def _stop_on_signal(parts: Services, server: UvicornServer) -> None:
     """First signal: refuse new work, let what runs end, then stop. Second signal: stop at once."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -226,7 +226,7 @@ async def _stop_on_signal(parts: Parts, server: Server) -> None:
 
 
 async def _look_again_on_hangup(
-    parts: Parts, wanted: Sequence[Wanted], admin_key: str | None, reread: Callable[[], Settings] | None
+    parts: Services, wanted: Sequence[WantedModel], admin_key: str | None, reread: Callable[[], Settings] | None
 ) -> None:
     """SIGHUP: load anew what was repaired or changed, and take another admin key from its file.
 
@@ -248,7 +248,7 @@ async def _look_again_on_hangup(
             _log.exception("SIGHUP: not all models could be looked at again")
 
 
-async def _change_admin_key(parts: Parts, known: str | None, reread: Callable[[], Settings]) -> str | None:
+async def _change_admin_key(parts: Services, known: str | None, reread: Callable[[], Settings]) -> str | None:
     """Take the configured admin key if it is another one; gives the one that counts now."""
     try:
         key = (await asyncio.to_thread(reread)).admin_key
@@ -261,7 +261,7 @@ async def _change_admin_key(parts: Parts, known: str | None, reread: Callable[[]
     return key
 
 
-async def _watch_store(parts: Parts) -> None:
+async def _watch_store(parts: Services) -> None:
     """End the process when nothing can be written any more: a restart reads back what is really on the disk."""
     while True:
         await parts.clock.sleep(WATCH_SECONDS)
@@ -269,12 +269,12 @@ async def _watch_store(parts: Parts) -> None:
             raise parts.store.broken
 
 
-async def _renew_certificate(parts: Parts, tls: Tls) -> None:
+async def _renew_certificate(parts: Services, tls: ServerCertificate) -> None:
     await parts.clock.sleep(HOUSEKEEPING_SECONDS)
     tls.refresh()
 
 
-async def _prune_idempotency_keys(parts: Parts) -> None:
+async def _prune_idempotency_keys(parts: Services) -> None:
     await parts.clock.sleep(HOUSEKEEPING_SECONDS)
     while await parts.predictions.forget_idempotency_keys():
         pass

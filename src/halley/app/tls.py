@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FOLDER_NAME: Final = "tls"
 
 
-class Trust(msgspec.Struct, frozen=True, kw_only=True):
+class LocalTrust(msgspec.Struct, frozen=True, kw_only=True):
     """What a client needs to trust a local certificate: the authority, and a bundle with the system's own beside it."""
 
     ca: Path
@@ -26,10 +26,10 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
     names: tuple[str, ...]
 
 
-class Tls:
+class ServerCertificate:
     """The certificate of a running server."""
 
-    def __init__(self, certificate: ServedCertificate, clock: Clock, trust: Trust | None) -> None:
+    def __init__(self, certificate: ServedCertificate, clock: Clock, trust: LocalTrust | None) -> None:
         self._certificate = certificate
         self._clock = clock
         self.trust: Final = trust
@@ -43,7 +43,7 @@ class Tls:
         self._certificate.refresh(self._clock.now())
 
 
-def open_tls(settings: Settings, clock: Clock) -> Tls | None:
+def open_tls(settings: Settings, clock: Clock) -> ServerCertificate | None:
     """Make what the settings ask for; None for plain HTTP. Call it as holder of the data folder.
 
     Raises:
@@ -58,10 +58,10 @@ def open_tls(settings: Settings, clock: Clock) -> Tls | None:
     from halley.certificates.served import ServedCertificate, local_certificate
 
     if tls.cert is not None:
-        return Tls(ServedCertificate(cert=tls.cert, key=tls.key, now=now), clock, None)
+        return ServerCertificate(ServedCertificate(cert=tls.cert, key=tls.key, now=now), clock, None)
     server = settings.server
     public = urlsplit(server.public_url).hostname if server.public_url else None
     names = certificate_names(server.host, [*server.allowed_hosts, *([public] if public else [])])
     authority = LocalAuthority(settings.data / FOLDER_NAME, names)
     certificate = local_certificate(authority, now)
-    return Tls(certificate, clock, Trust(ca=authority.ca, bundle=authority.bundle, names=names))
+    return ServerCertificate(certificate, clock, LocalTrust(ca=authority.ca, bundle=authority.bundle, names=names))

@@ -8,11 +8,10 @@ import msgspec
 
 from halley.errors import Unusable
 from halley.replicas.loading import ModelSource, demo_folders, fit_name, load_source, name_of, with_settings
-from halley.settings import Model as ModelSettings
-from halley.settings import Settings
+from halley.settings import ModelSettings, Settings
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class WantedModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model that this server shall serve. `is_named`: on the command line."""
 
     name: str  # owner/name
@@ -44,7 +43,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         return source if self.env is None else msgspec.structs.replace(source, env=self.env)
 
 
-def wanted_models(settings: Settings, paths: Sequence[Path], *, demo: bool) -> list[Wanted]:
+def wanted_models(settings: Settings, paths: Sequence[Path], *, demo: bool) -> list[WantedModel]:
     """The models of the configuration, of the command line and the demos; a model that comes twice counts once.
 
     The command line may name a model of the configuration by its path: then its settings count. A model of the
@@ -53,21 +52,21 @@ def wanted_models(settings: Settings, paths: Sequence[Path], *, demo: bool) -> l
     Raises:
         Unusable: a name in the configuration cannot be a model's, or two models have one name.
     """
-    found: dict[str, Wanted] = {}
+    found: dict[str, WantedModel] = {}
     for name, model in settings.models.items():
-        found[name] = Wanted(name=fit_name(name), path=model.path, settings=model, preload=model.preload)
+        found[name] = WantedModel(name=fit_name(name), path=model.path, settings=model, preload=model.preload)
     for path in paths:
-        one = Wanted(name=name_of(path), path=path.expanduser().absolute(), preload=True, is_named=True)
+        one = WantedModel(name=name_of(path), path=path.expanduser().absolute(), preload=True, is_named=True)
         found[one.name] = _joined(found.get(one.name), one)
     for folder in demo_folders() if demo else ():
         name = name_of(folder, owner="demo")
         about = "A demo model of Halley."
-        one = Wanted(name=name, path=folder, env="current", is_official=True, description=about)
+        one = WantedModel(name=name, path=folder, env="current", is_official=True, description=about)
         found.setdefault(name, one)
     return list(found.values())
 
 
-def _joined(known: Wanted | None, one: Wanted) -> Wanted:
+def _joined(known: WantedModel | None, one: WantedModel) -> WantedModel:
     """What is known of a model, named on the command line.
 
     Raises:

@@ -8,26 +8,26 @@ from urllib.parse import urlsplit
 from halley.clock import Clock
 from halley.egress import Egress, rules_from
 from halley.ids import NewId
-from halley.patience import HousekeepingFaults
-from halley.predictions.ports import Bus, DataEnds
-from halley.predictions.reading import Reader
-from halley.predictions.so_far import Running
+from halley.predictions.ports import Bus, ExpiryPolicy
+from halley.predictions.progress_cache import ProgressCache
+from halley.predictions.reading import PredictionReader
 from halley.retention.periods import Endless
+from halley.retry import HousekeepingFaults
 from halley.settings import Settings
 from halley.store.secrets import Secrets
 from halley.store.sqlite.store import SqliteStore
 from halley.webhooks.address import Receivers
+from halley.webhooks.admin import WebhookAdmin
 from halley.webhooks.capacity import CAPACITY
-from halley.webhooks.desk import WebhookDesk
-from halley.webhooks.ports import Pictures
-from halley.webhooks.service import WebhookRules, Webhooks
+from halley.webhooks.monotonic_wall_clock import MonotonicWallClock
+from halley.webhooks.ports import PayloadRenderer
+from halley.webhooks.service import WebhookRules, WebhookService
 from halley.webhooks.signing import Signer
-from halley.webhooks.steady import SteadyTime
 
 _OWN_MACHINE: Final = ("127.0.0.0/8:*", "[::1]:*")
 
 
-class WebhookOffice:
+class WebhookParts:
     """`desk` is for entrances; `service` runs beside the server, and needs what the API draws."""
 
     def __init__(
@@ -37,20 +37,20 @@ class WebhookOffice:
         *,
         store: SqliteStore,
         bus: Bus,
-        data_ends: DataEnds,
+        data_ends: ExpiryPolicy,
         clock: Clock,
         new_id: NewId,
-        running: Running,
+        running: ProgressCache,
     ) -> None:
         self._settings = settings
         self._running = running
         self._store = store
         self._clock = clock
-        self._steady = SteadyTime(clock)
+        self._steady = MonotonicWallClock(clock)
         self._new_id = new_id
         self._signer = Signer(secrets.webhook_root, store.deliveries, clock)
         self._door = _door(settings)
-        self.desk = WebhookDesk(
+        self.desk = WebhookAdmin(
             store=store.deliveries,
             signer=self._signer,
             receivers=Receivers(
@@ -59,7 +59,7 @@ class WebhookOffice:
                 http=settings.webhooks.http,
                 is_loopback_open=is_loopback_open(settings),
             ),
-            reader=Reader(store=store, data_ends=data_ends, clock=clock, running=running),
+            reader=PredictionReader(store=store, data_ends=data_ends, clock=clock, running=running),
             bus=bus,
             clock=clock,
             steady=self._steady,
@@ -67,12 +67,14 @@ class WebhookOffice:
             overlap_seconds=settings.webhooks.secret_overlap_seconds,
         )
 
-    def service(self, pictures: Pictures, housekeeping_faults: HousekeepingFaults | None = None) -> Webhooks:
+    def service(
+        self, pictures: PayloadRenderer, housekeeping_faults: HousekeepingFaults | None = None
+    ) -> WebhookService:
         """The half that runs."""
-        return Webhooks(
+        return WebhookService(
             store=self._store.deliveries,
             # a message that is late tells what it would have told in time
-            reader=Reader(store=self._store, data_ends=Endless(), clock=self._clock, running=self._running),
+            reader=PredictionReader(store=self._store, data_ends=Endless(), clock=self._clock, running=self._running),
             pictures=pictures,
             signer=self._signer,
             door=self._door,

@@ -49,7 +49,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     if_match: str | None = None
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class ContentPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What to answer: status, headers, and the bytes from `start` up to, not including, `end`.
 
     For 304, 412 and 416 there are no bytes. A HEAD gets the same headers.
@@ -73,7 +73,7 @@ def plan(
     max_age_seconds: int | None,
     attachment: bool = False,
     conditions: Conditions = _NO_CONDITIONS,
-) -> Plan:
+) -> ContentPlan:
     """Plan the answer to a GET of stored bytes. `attachment` makes it a download whatever it is.
 
     Caches may give the bytes again for `max_age_seconds`; None: only after they have asked, with the key that it takes.
@@ -93,19 +93,19 @@ def plan(
     )
     given = conditions
     if given.if_match is not None and not _matches(given.if_match, tag, weakly=False):
-        return Plan(status=412, headers=(*shared, ("content-length", "0")))
+        return ContentPlan(status=412, headers=(*shared, ("content-length", "0")))
     if given.if_none_match is not None and _matches(given.if_none_match, tag, weakly=True):
-        return Plan(status=304, headers=shared)
+        return ContentPlan(status=304, headers=shared)
     counts = given.if_range is None or given.if_range.strip() == tag
     status, start, end = _span(given.range_header if counts else None, size_bytes)
     ranges = ("accept-ranges", "bytes")
     if status == 416:
         unfit = ("content-range", f"bytes */{size_bytes}")
-        return Plan(status=416, headers=(*shared, ranges, unfit, ("content-length", "0")))
+        return ContentPlan(status=416, headers=(*shared, ranges, unfit, ("content-length", "0")))
     headers = [*shared, ranges, *_about(name, content_type, attachment), ("content-length", str(end - start))]
     if status == 206:
         headers.append(("content-range", f"bytes {start}-{end - 1}/{size_bytes}"))
-    return Plan(status=status, headers=tuple(headers), start=start, end=end)
+    return ContentPlan(status=status, headers=tuple(headers), start=start, end=end)
 
 
 def etag(sha256: str) -> str:

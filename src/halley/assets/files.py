@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from halley.assets.blob_references import BlobReferences
 from halley.assets.content import safe_type
 from halley.assets.holding import still_there
 from halley.assets.names import safe_name
 from halley.assets.ports import BlobInfo, Blobs, FileStore, StoredFile
-from halley.assets.shelf import Shelf
 from halley.clock import Clock
 from halley.errors import Busy, InputInvalid, InvalidField, NotFound
 from halley.ids import NewId
@@ -25,7 +25,7 @@ class Files:
         self,
         *,
         store: FileStore,
-        shelf: Shelf,
+        shelf: BlobReferences,
         blobs: Blobs,
         clock: Clock,
         new_id: NewId,

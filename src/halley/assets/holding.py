@@ -10,9 +10,9 @@ from typing import Final
 
 import msgspec
 
-from halley.assets.links import Delivery
+from halley.assets.blob_references import BlobReferences
+from halley.assets.links import DeliveryRight
 from halley.assets.ports import FileStore, Reference, StoredFile
-from halley.assets.shelf import Shelf
 from halley.clock import Clock
 from halley.predictions.ports import InputFile
 from halley.predictions.records import OutputFile
@@ -35,7 +35,7 @@ def upload(file_id: str) -> str:
     return f"upload/{file_id}"
 
 
-def output(delivery: Delivery) -> str:
+def output(delivery: DeliveryRight) -> str:
     """An output file, in a word."""
     return f"output/{delivery.prediction_id}/{delivery.index}"
 
@@ -55,7 +55,7 @@ def held(references: Sequence[Reference]) -> dict[str, HeldFile]:
     return {file.of: file for file in found}
 
 
-async def still_there(file: StoredFile, *, store: FileStore, shelf: Shelf, clock: Clock) -> StoredFile | None:
+async def still_there(file: StoredFile, *, store: FileStore, shelf: BlobReferences, clock: Clock) -> StoredFile | None:
     """The upload if it may be used: before its time is over, and beyond that while a prediction needs it.
 
     Source: contract D28.

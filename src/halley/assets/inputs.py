@@ -10,14 +10,14 @@ import anyio
 import msgspec
 from anyio import to_thread
 
+from halley.assets.blob_references import BlobReferences
 from halley.assets.copies import copy_out, write_new
 from halley.assets.data_urls import check_data_url, decode_data_url, is_data_url
 from halley.assets.holding import OWNER_KIND, HeldFile, held, output, still_there, to_hold, upload
 from halley.assets.links import DeliveryLink, FileLink, LinkSigner, OwnLink, check_download, own_link
 from halley.assets.names import distinct, safe_name, split_suffix, suffix_for
 from halley.assets.ports import Blobs, Fetch, FileStore, OutputFiles, StoredFile
-from halley.assets.positions import Place, Pointer, places, read_places, replaced
-from halley.assets.shelf import Shelf
+from halley.assets.positions import FilePosition, Pointer, places, read_places, replaced
 from halley.assets.turns import by_turns
 from halley.clock import Clock
 from halley.errors import (
@@ -44,14 +44,14 @@ _CHECKED_HERE: Final = 2**17  # characters of `data:` URLs; more are looked at i
 _SHOWN: Final = 60
 
 
-class Staged(msgspec.Struct, frozen=True, kw_only=True):
+class StagedInput(msgspec.Struct, frozen=True, kw_only=True):
     """An input whose files are local: `paths` says where in `input` (a JSON object) a string is a local path."""
 
     input: bytes
     paths: tuple[Pointer, ...] = ()
 
 
-class InputStager:
+class InputFileStager:
     """Replaces links in file positions by paths of local copies. It fills `dispatch.ports.InputStager`."""
 
     def __init__(
@@ -62,7 +62,7 @@ class InputStager:
         links: LinkSigner,
         files: FileStore,
         outputs: OutputFiles,
-        shelf: Shelf,
+        shelf: BlobReferences,
         clock: Clock,
         inline_limit_bytes: int,
         fetch_limit_bytes: int,
@@ -93,7 +93,7 @@ class InputStager:
         self._links_need_account = links_need_account
         self._large = large
         self._allow_folders = tuple(allow_folders)
-        self._places: dict[str, Place | None] = {}  # by version
+        self._places: dict[str, FilePosition | None] = {}  # by version
 
     def has_files(self, version: str, openapi_schema: bytes) -> bool:
         """True if the version's input can name files at all."""
@@ -145,7 +145,7 @@ class InputStager:
         account_id: str,
         work_input: bytes,
         folder: Path,
-    ) -> Staged:
+    ) -> StagedInput:
         """Replace links in file positions by paths of new files inside `folder`/inputs.
 
         A link to an output of this server needs nothing but its signature, unless `links_need_account`; an uploaded
@@ -162,7 +162,7 @@ class InputStager:
         else:
             wanted = list(self.links(version, openapi_schema, msgspec.json.decode(work_input)))
         if not wanted:
-            return Staged(input=work_input)
+            return StagedInput(input=work_input)
         inside = folder / "inputs"
         await to_thread.run_sync(lambda: inside.mkdir(parents=True, exist_ok=True))
         was_held = any([self._own_link(link) is not None async for _, link in by_turns(wanted)])
@@ -170,7 +170,7 @@ class InputStager:
         room = _Room(inside, held(references))
         brought = await self._all(wanted, room, account_id)
         staged = await self._filled(work_input, [(pointer, str(path)) for pointer, path in brought.items()])
-        return Staged(input=staged, paths=tuple(pointer for pointer, _ in wanted))
+        return StagedInput(input=staged, paths=tuple(pointer for pointer, _ in wanted))
 
     async def _filled(self, work_input: bytes, paths: Sequence[Link]) -> bytes:
         if self._large is not None and is_heavy(work_input):
@@ -194,7 +194,7 @@ class InputStager:
         path = os.path.normpath(text)
         return any(Path(path).is_relative_to(folder) for folder in self._allow_folders)
 
-    def _places_of(self, version: str, openapi_schema: bytes) -> Place | None:
+    def _places_of(self, version: str, openapi_schema: bytes) -> FilePosition | None:
         if version not in self._places:
             self._places[version] = read_places(openapi_schema)
         return self._places[version]

@@ -34,7 +34,7 @@ _LONGEST: Final = 8192  # characters; our own have at most about 1,200 behind th
 _GONE: Final = "This link is not valid, or not any more. Read the prediction again to get a fresh one."
 
 
-class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryRight(msgspec.Struct, frozen=True, kw_only=True):
     """What a delivery link gives a right to. `expires_at` is in Unix seconds."""
 
     prediction_id: str
@@ -114,7 +114,7 @@ class LinkSigner:
         capability = self.delivery(prediction_id, index, now=now, data_ends_at=data_ends_at)
         return f"/d/{capability}/{quote(name, safe='')}"
 
-    def verify(self, capability: str) -> Delivery:
+    def verify(self, capability: str) -> DeliveryRight:
         """Give what a delivery capability is for.
 
         Raises:
@@ -125,7 +125,7 @@ class LinkSigner:
             raise NotFound(_GONE)
         return delivery
 
-    def leads_to(self, capability: str) -> Delivery:
+    def leads_to(self, capability: str) -> DeliveryRight:
         """What an authentic delivery capability is for, expired or not.
 
         Raises:
@@ -160,13 +160,13 @@ class LinkSigner:
             raise NotFound("This stream link is not valid.")
         return match[1]
 
-    def _authentic(self, capability: str) -> Delivery | None:
+    def _authentic(self, capability: str) -> DeliveryRight | None:
         match = _DELIVERY.fullmatch(capability)
         if match is None:
             return None
         if not hmac.compare_digest(match[4], self._mac("delivery", capability[: match.end(3)])):
             return None
-        return Delivery(prediction_id=match[1], index=int(match[2], 36), expires_at=int(match[3], 36))
+        return DeliveryRight(prediction_id=match[1], index=int(match[2], 36), expires_at=int(match[3], 36))
 
     def _mac(self, purpose: str, text: str) -> str:
         # the purpose is part of what is signed: a right to one thing is never a right to another

@@ -10,10 +10,10 @@ from typing import Any, Final
 import msgspec
 from anyio import to_thread
 
+from halley.assets.blob_references import BlobReferences
 from halley.assets.media import HEAD_BYTES, media_type
 from halley.assets.names import safe_name
 from halley.assets.positions import Pointer, at, replaced
-from halley.assets.shelf import Shelf
 from halley.errors import Forbidden, HalleyError, NotFound, Refused, TooLarge
 from halley.predictions.large import Json, LargeValues, Link
 from halley.predictions.records import OutputFile
@@ -24,28 +24,30 @@ COPIES: Final = "outputs"  # where in a run folder the runner puts its copies of
 FILE_LIMIT_BYTES: Final = 10 * 2**30
 
 
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
+class StoredOutput(msgspec.Struct, frozen=True, kw_only=True):
     """An output whose files are stored for good: in `value` (JSON) each path is replaced by the ref of its file."""
 
     value: Json
     files: tuple[OutputFile, ...]
 
 
-class OutputKeeper:
+class OutputFileStore:
     """Copies output files to the shelf. It fills `dispatch.ports.OutputKeeper`.
 
     It takes files of the prediction's own run folder and no others, and follows no link on the way to them. What else a
     model may give out, its runner has looked at and copied there, see `_halley_runner.allowed`.
     """
 
-    def __init__(self, *, shelf: Shelf, limit_bytes: int = FILE_LIMIT_BYTES, large: LargeValues | None = None) -> None:
+    def __init__(
+        self, *, shelf: BlobReferences, limit_bytes: int = FILE_LIMIT_BYTES, large: LargeValues | None = None
+    ) -> None:
         self._shelf = shelf
         self._large = large
         self._limit_bytes = limit_bytes
 
     async def keep(
         self, *, prediction_id: str, first_index: int, value: Json, paths: Sequence[Pointer], folder: Path | None
-    ) -> Kept:
+    ) -> StoredOutput:
         """Copy the files at `paths` into the blobs; when this returns they are synced and readable.
 
         Files are numbered from `first_index` in the order of `paths`. Relative paths begin at `folder`. Links and
@@ -59,12 +61,12 @@ class OutputKeeper:
         if fault is not None:
             raise Refused(f"the output {fault}")
         if not paths:
-            return Kept(value=value, files=())
+            return StoredOutput(value=value, files=())
         files: list[OutputFile] = []
         for index, text in enumerate(await self._texts(value, paths), first_index):
             files.append(await self._keep(prediction_id, index, text, folder))
         refs = [(pointer, file.ref) for pointer, file in zip(paths, files, strict=True)]
-        return Kept(value=await self._filled(value, refs), files=tuple(files))
+        return StoredOutput(value=await self._filled(value, refs), files=tuple(files))
 
     async def _fault(self, value: Json) -> str | None:
         if self._large is not None and _is_heavy(value):

@@ -16,18 +16,20 @@ _SHAPED: Final = frozenset({"type", "properties", "items", "enum", "$ref", *_UNI
 _LINK: Final = re.compile(r"https?://|data:[\w.+-]*/?[\w.+-]*(?:;[^,;\s]*)*,", re.IGNORECASE)
 
 
-class Place(msgspec.Struct):
+class FilePosition(msgspec.Struct):
     """What a value of some rule can hold: itself a file, or files below it. A rule that can hold none has no place."""
 
     is_file: bool = False
     any_text: bool = False  # beside a file also any other text, as in `Union[Path, str]`
     texts: frozenset[str] = frozenset()  # texts that are none of a caller's files: defaults and choices
-    members: dict[str, "Place | None"] = {}
-    others: "Place | None" = None  # the members of an object that are not named; then all named ones are in `members`
-    items: "Place | None" = None
+    members: dict[str, "FilePosition | None"] = {}
+    others: "FilePosition | None" = (
+        None  # the members of an object that are not named; then all named ones are in `members`
+    )
+    items: "FilePosition | None" = None
 
 
-def file_places(schema: Mapping[str, Any]) -> Place | None:
+def file_places(schema: Mapping[str, Any]) -> FilePosition | None:
     """Read from an OpenAPI document where its Input can hold files, at every level that it names.
 
     A file is a string with `format: uri`. A URL in any other string is text, and so is all that an object holds whose
@@ -40,7 +42,7 @@ def file_places(schema: Mapping[str, Any]) -> Place | None:
         return None
 
 
-def read_places(openapi_schema: bytes) -> Place | None:
+def read_places(openapi_schema: bytes) -> FilePosition | None:
     """The same from an encoded document; nothing from one that cannot be read."""
     try:
         schema = msgspec.json.decode(openapi_schema)
@@ -49,7 +51,7 @@ def read_places(openapi_schema: bytes) -> Place | None:
     return file_places(schema) if isinstance(schema, dict) else None
 
 
-def places(where: Place, value: Any, at: Pointer = ()) -> Iterator[tuple[Pointer, str]]:
+def places(where: FilePosition, value: Any, at: Pointer = ()) -> Iterator[tuple[Pointer, str]]:
     """Give each string that stands in the position of a file, with its exact place."""
     if isinstance(value, str):
         if where.is_file and not ((where.any_text or value in where.texts) and not is_link(value)):
@@ -111,22 +113,22 @@ class _Reader:
         self._schemas = schemas
         self._left = RULES_LIMIT
 
-    def read(self, rule: Any, seen: frozenset[str] = frozenset()) -> Place | None:
+    def read(self, rule: Any, seen: frozenset[str] = frozenset()) -> FilePosition | None:
         """`seen` are the references on the way here."""
         found = self._whole(rule, seen)
         return found if found.is_file or found.members or found.others or found.items else None
 
-    def _whole(self, rule: Any, seen: frozenset[str]) -> Place:
+    def _whole(self, rule: Any, seen: frozenset[str]) -> FilePosition:
         self._left -= 1
         if not isinstance(rule, dict) or self._left < 0:
-            return Place()
+            return FilePosition()
         members = {name: self.read(member, seen) for name, member in _object(rule.get("properties")).items()}
         others = self.read(rule.get("additionalProperties"), seen)
         is_file = rule.get("type") == "string" and rule.get("format") == "uri"
         items = self.read(rule.get("items"), seen)
         if items is not None and isinstance(rule.get("default"), list):
             items.texts |= _texts(rule["default"])
-        found = Place(
+        found = FilePosition(
             is_file=is_file,
             any_text=not is_file and _takes_text(rule),
             texts=_texts([rule.get("default")]) | _texts(rule.get("enum")),
@@ -144,10 +146,10 @@ class _Reader:
         return found
 
 
-def _joined(one: Place, other: Place) -> Place:
+def _joined(one: FilePosition, other: FilePosition) -> FilePosition:
     """What a value can hold that may be either."""
     names = one.members | other.members
-    return Place(
+    return FilePosition(
         is_file=one.is_file or other.is_file,
         any_text=one.any_text or other.any_text,
         texts=one.texts | other.texts,
@@ -157,7 +159,7 @@ def _joined(one: Place, other: Place) -> Place:
     )
 
 
-def _either(one: Place | None, other: Place | None) -> Place | None:
+def _either(one: FilePosition | None, other: FilePosition | None) -> FilePosition | None:
     return one or other if one is None or other is None else _joined(one, other)
 
 

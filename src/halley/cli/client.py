@@ -18,7 +18,7 @@ from halley.cli.answers import DEPTH_LIMIT, MAX_WAIT_SECONDS, asked_seconds, rea
 from halley.cli.counted import Counted
 from halley.cli.failures import NoEventLog, ServerRefused, Unreachable, UsageProblem
 from halley.cli.sse import read_data
-from halley.cli.target import Target, is_loopback, normalise, same_origin
+from halley.cli.target import ServerTarget, is_loopback, normalise, same_origin
 from halley.cli.timing import Backoff, SystemTiming, Timing
 from halley.cli.trusting import trusting_context
 from halley.strict_json import is_deeper
@@ -46,7 +46,7 @@ class ModelRef(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.owner}/{self.name}" if self.owner else None
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True):
+class PollResult(msgspec.Struct, frozen=True, kw_only=True):
     """One reading of a prediction; `held` is True if the server says that it honoured `Prefer: wait`."""
 
     prediction: Json
@@ -59,7 +59,7 @@ class Client:
 
     def __init__(
         self,
-        target: Target,
+        target: ServerTarget,
         *,
         timing: Timing | None = None,
         transport: httpx2.BaseTransport | None = None,
@@ -105,14 +105,14 @@ class Client:
             return {"authorization": f"Bearer {self.target.token}"}
         return {}
 
-    def look(self, id: str, *, wait_seconds: float = 0) -> Look:
+    def look(self, id: str, *, wait_seconds: float = 0) -> PollResult:
         """Read a prediction; with `wait_seconds` ask the server to hold the answer until it is terminal."""
         headers = {"prefer": f"wait={max(1, round(wait_seconds))}"} if wait_seconds else {}
         started = self.timing.monotonic()
         response = self._send("GET", f"/predictions/{_segment(id)}", headers=headers, more_seconds=wait_seconds)
         prediction = _prediction(read_answer(response))
         held = "wait" in response.headers.get("preference-applied", "").lower()
-        return Look(prediction=prediction, held=held, elapsed_seconds=self.timing.monotonic() - started)
+        return PollResult(prediction=prediction, held=held, elapsed_seconds=self.timing.monotonic() - started)
 
     def events(self, id: str, *, after: int = 0, silence_seconds: float = SILENCE_SECONDS) -> Iterator[Json | None]:
         """Follow the log of a prediction; None whenever something came that is no event, so that clocks are looked at.
@@ -381,7 +381,7 @@ def _segment(text: str) -> str:
     return quote(text, safe="") if text.strip(".") else quote(text, safe="").replace(".", "%2E")
 
 
-def _next_url(following: Any, target: Target) -> str | None:
+def _next_url(following: Any, target: ServerTarget) -> str | None:
     if not isinstance(following, str) or following in {"", "null"}:  # "null" as text: a slip in Replicate's docs
         return None
     if following.startswith("/"):

@@ -20,7 +20,7 @@ from halley.cli.failures import UsageProblem
 DEFAULT_PROFILE: Final = "local"
 
 
-class Profile(msgspec.Struct, frozen=True, kw_only=True):
+class CredentialProfile(msgspec.Struct, frozen=True, kw_only=True):
     """A server, its token, and for a server of this machine its data folder.
 
     `ca` names a file with the authority that vouches for it, where the system knows none that does.
@@ -35,10 +35,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     """All profiles; `default` names the one that is used unasked."""
 
-    profiles: dict[str, Profile] = {}
+    profiles: dict[str, CredentialProfile] = {}
     default: str | None = None
 
-    def for_data(self, data: Path) -> tuple[str, Profile] | None:
+    def for_data(self, data: Path) -> tuple[str, CredentialProfile] | None:
         """Find the profile of the server that owns this data folder."""
         wanted = os.path.realpath(data)
         mine = ((name, one) for name, one in self.profiles.items() if one.data and os.path.realpath(one.data) == wanted)
@@ -69,7 +69,7 @@ def load(path: Path | None = None) -> Credentials:
         ) from error
 
 
-def save(profile: Profile, *, name: str | None = None, path: Path | None = None) -> str:
+def save(profile: CredentialProfile, *, name: str | None = None, path: Path | None = None) -> str:
     """Store a profile under `name` and give the name used; the first one becomes the default.
 
     Without a name, a profile of the same data folder (else of the same server) is replaced, else a free name is taken.
@@ -88,7 +88,7 @@ def save(profile: Profile, *, name: str | None = None, path: Path | None = None)
     return name
 
 
-def _name_for(found: Credentials, profile: Profile) -> str:
+def _name_for(found: Credentials, profile: CredentialProfile) -> str:
     for name, known in found.profiles.items():
         if (profile.data is not None and known.data == profile.data) or (
             profile.data == known.data and known.server == profile.server

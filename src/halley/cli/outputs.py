@@ -20,7 +20,7 @@ _VARIANTS: Final = ("anyOf", "oneOf", "allOf")
 _DEPTH: Final = 64  # of references and unions in a schema; one that refers to itself ends here
 
 
-class Found(msgspec.Struct, frozen=True):
+class OutputUrl(msgspec.Struct, frozen=True):
     """A URL inside an output; `pointer` is a JSON Pointer (RFC 6901)."""
 
     pointer: str
@@ -39,21 +39,21 @@ class Outputs:
         self._schemas: Json = schemas if isinstance(schemas, dict) else {}
         self._root = root
 
-    def find(self, output: Any) -> list[Found]:
+    def find(self, output: Any) -> list[OutputUrl]:
         """Find every file of an output, in order.
 
         A string that is wholly a URL is one, unless its schema says that it is text (no `format: uri`). In a list, all
         strings must be URLs: a list that mixes words and URLs is text. This server's own delivery links are files
         there, too.
         """
-        found: list[Found] = []
+        found: list[OutputUrl] = []
         # A stack instead of recursion: outputs may be nested deeper than the interpreter's own stack.
         left = [(output, self._variants({"$ref": "#/components/schemas/Output"}), "", True)]
         while left:
             value, variants, pointer, is_link = left.pop()
             if isinstance(value, str):
                 if looks_like_url(value) and self._is_file(value, variants, is_link):
-                    found.append(Found(pointer, value))
+                    found.append(OutputUrl(pointer, value))
             elif isinstance(value, list):
                 left += reversed(list(self._items(value, variants, pointer)))
             elif isinstance(value, dict):

@@ -16,7 +16,7 @@ import msgspec
 
 from halley.cli.failures import Unreachable, UsageProblem
 from halley.cli.serving import Wish, server_command
-from halley.cli.target import Target, normalise
+from halley.cli.target import ServerTarget, normalise
 from halley.settings import hide_environ, process_environ
 
 STOP_SECONDS = 10.0
@@ -26,7 +26,7 @@ PREFIX = "halley-run-"  # of the data folder's name
 class PrivateServer(msgspec.Struct, frozen=True, kw_only=True):
     """Where it listens and what it runs."""
 
-    target: Target
+    target: ServerTarget
     models: list[str]
 
 
@@ -86,4 +86,4 @@ def _announced(process: subprocess.Popen[bytes], key: str, model: Path) -> Priva
         ) from error
     if not started["models"]:
         raise UsageProblem("; ".join(started["faults"]) or f"There is no model at {model}.")
-    return PrivateServer(target=Target(root=root, api=api, token=key), models=started["models"])
+    return PrivateServer(target=ServerTarget(root=root, api=api, token=key), models=started["models"])

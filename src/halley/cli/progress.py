@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from halley.cli.client import Json
 from halley.cli.screen import Screen
-from halley.predictions.bars import last_step
+from halley.predictions.tqdm_parser import last_step
 
 Stream = Literal["text", "items"]
 """Output as it comes: text in pieces that belong together, or one item after the other."""
@@ -15,7 +15,7 @@ Stream = Literal["text", "items"]
 LOOKED_AT: Final = 4000  # characters at the end of the logs in which a bar is searched
 
 
-class Progress:
+class ProgressDisplay:
     """Turns what is known of one prediction into words: events of its log, or whole readings, or both by turns."""
 
     def __init__(self, screen: Screen, *, stream: Stream | None = None, logs: bool = True) -> None:

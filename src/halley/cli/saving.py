@@ -18,10 +18,10 @@ from halley.cli.client import Json
 from halley.cli.downloading import Downloads, Stored, forget, matches, write_whole
 from halley.cli.failures import CommandError, LinkGone, NotSaved, UsageProblem
 from halley.cli.naming import distinct, name_for, suffix_for
-from halley.cli.outputs import Found, Outputs, lacks_output
+from halley.cli.outputs import Outputs, OutputUrl, lacks_output
 
 RECORD_NAME: Final = "prediction.json"
-Find = Callable[[Any], list[Found]]
+Find = Callable[[Any], list[OutputUrl]]
 
 
 class Asset(msgspec.Struct, kw_only=True):

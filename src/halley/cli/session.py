@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from halley.cli import credentials
-from halley.cli.target import Target, find_target
+from halley.cli.target import ServerTarget, find_target
 from halley.settings import process_environ
 
 if TYPE_CHECKING:
     from halley.cli.client import Client
 
 
-def choose_target(server: str | None, token: str | None, profile: str | None) -> Target:
+def choose_target(server: str | None, token: str | None, profile: str | None) -> ServerTarget:
     """Decide on server and token from all sources.
 
     Raises:

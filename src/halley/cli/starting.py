@@ -13,7 +13,7 @@ from halley import __version__
 from halley.cli import credentials
 from halley.cli.failures import CommandError, UsageProblem
 from halley.cli.screen import Screen
-from halley.cli.target import Target, normalise
+from halley.cli.target import ServerTarget, normalise
 from halley.cli.trusting import trust_lines
 from halley.settings import Settings, process_environ, read_settings
 
@@ -121,15 +121,15 @@ def remember(settings: Settings, started: Started) -> str | None:
     ca = None if started.trust is None else str(started.trust.ca)
     if token or profile or ca:
         credentials.save(
-            credentials.Profile(server=started.url, token=token, data=str(settings.data), ca=ca), name=name
+            credentials.CredentialProfile(server=started.url, token=token, data=str(settings.data), ca=ca), name=name
         )
     return token or settings.admin_key
 
 
-def local_target(started: Started, token: str | None) -> Target:
+def local_target(started: Started, token: str | None) -> ServerTarget:
     """Give the way of this machine's client to a server that has just started."""
     root, api = normalise(started.url)
-    return Target(root=root, api=api, token=token, ca=None if started.trust is None else started.trust.ca)
+    return ServerTarget(root=root, api=api, token=token, ca=None if started.trust is None else started.trust.ca)
 
 
 def show_banner(screen: Screen, settings: Settings, started: Started, *, hint: bool = True) -> None:

@@ -24,7 +24,7 @@ HOSTED_SERVER: Final = "https://api.replicate.com"  # the home of REPLICATE_API_
 _LOOPBACK: Final = re.compile(r"^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?(/|$)")
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
+class ServerTarget(msgspec.Struct, frozen=True, kw_only=True):
     """A server's root as the user gave it, the base of its API, the token for it, and an authority to trust for it."""
 
     root: str
@@ -40,7 +40,7 @@ def find_target(
     profile: str | None,
     environ: Mapping[str, str],
     credentials: Credentials,
-) -> Target:
+) -> ServerTarget:
     """Decide on server and token.
 
     Raises:
@@ -74,7 +74,7 @@ def find_target(
         )
     profiles = [one for one in (named, default, *credentials.profiles.values()) if one is not None]
     ca = next((Path(one.ca).expanduser() for one in profiles if one.ca and same_origin(one.server, root)), None)
-    return Target(root=root, api=api, token=_checked(token), ca=ca)
+    return ServerTarget(root=root, api=api, token=_checked(token), ca=ca)
 
 
 def _checked(token: str | None) -> str | None:

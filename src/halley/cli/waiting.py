@@ -8,7 +8,7 @@ from typing import Protocol
 from halley.cli.client import Json
 from halley.cli.failures import OutputMissing, Unreachable
 from halley.cli.following import Following, Follows
-from halley.cli.progress import Progress, Stream
+from halley.cli.progress import ProgressDisplay, Stream
 from halley.cli.screen import Screen
 from halley.cli.watching import HOLD_SECONDS, is_terminal
 
@@ -53,7 +53,7 @@ def wait_for(
         Unreachable: the server stayed away.
         OutputMissing: it succeeded, and no output came for a while.
     """
-    progress = Progress(screen, stream=stream, logs=logs)
+    progress = ProgressDisplay(screen, stream=stream, logs=logs)
     following = Following(
         client,
         id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from halley.cli.client import Json, Look
+from halley.cli.client import Json, PollResult
 from halley.cli.failures import ServerRefused, StillRunning, Unreachable
 from halley.cli.outputs import lacks_output
 from halley.cli.timing import Backoff, Timing
@@ -22,7 +22,7 @@ PATIENCE: Final = 8  # broken readings in a row; with growing pauses about two m
 class Looks(Protocol):
     """What following needs of a client."""
 
-    def look(self, id: str, *, wait_seconds: float = 0) -> Look:
+    def look(self, id: str, *, wait_seconds: float = 0) -> PollResult:
         """Read the prediction once."""
         ...
 
@@ -125,7 +125,7 @@ def _may_pass(error: Unreachable | ServerRefused) -> bool:
     return isinstance(error, Unreachable) or error.status >= 500 or error.status == 429
 
 
-def _was_held(look: Look, wait_seconds: float) -> bool:
+def _was_held(look: PollResult, wait_seconds: float) -> bool:
     # Header alone is not enough: a server that echoes it without waiting would be asked in a tight loop.
     return wait_seconds > 0 and look.elapsed_seconds >= wait_seconds * (0.5 if look.held else 0.8)
 

@@ -9,20 +9,20 @@ from math import inf
 from typing import Any, Final
 
 from halley.clock import Clock
+from halley.dispatch.execution import Execution
 from halley.dispatch.ports import InputStager, Outcome, OutputKeeper, Provider, Workspace
 from halley.dispatch.recorder import Recorder
 from halley.dispatch.rules import DispatchRules
-from halley.dispatch.run import Run
 from halley.dispatch.slot_queue import SlotQueue
 from halley.dispatch.spans import Ages, Jump, WallClock
 from halley.dispatch.submit_errors import GONE
 from halley.errors import Busy, HalleyError, LeaseLost
 from halley.ids import NewId
 from halley.models.catalog import Catalog
-from halley.patience import forever, patiently
 from halley.predictions.inputs import InputCheck
-from halley.predictions.ports import Bus, Changed, Claimed, Hint, Reaped, Stop, WorkQueue, WorkWaits
+from halley.predictions.ports import Bus, Changed, Claimed, Hint, Reaped, StopRequested, WorkQueue, WorkWaits
 from halley.predictions.status import Fact
+from halley.retry import retry_until_accepted, run_forever
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Dispatcher:
         self._renewing = asyncio.Lock()
         self._wall = WallClock(clock, new_id)
         self._ages = Ages(clock, new_id, rules.max_queue_seconds)
-        self._runs: dict[str, Run] = {}
+        self._runs: dict[str, Execution] = {}
         self._slots = SlotQueue(provider, room=self.room, freed=self._look_if_awaited)
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: set[str] = set()  # versions that may have waiting work
@@ -101,7 +101,7 @@ class Dispatcher:
 
     def begin(self, version: str, claimed: Claimed) -> None:
         del version
-        run = Run(
+        run = Execution(
             claimed,
             queue=self._queue,
             provider=self._provider,
@@ -128,7 +128,7 @@ class Dispatcher:
         """Hints from the bus."""
         if type(hint) is WorkWaits:
             self.room(hint.version)
-        elif type(hint) is Stop and (run := self._runs.get(hint.prediction_id)) is not None:
+        elif type(hint) is StopRequested and (run := self._runs.get(hint.prediction_id)) is not None:
             run.stop()
 
     def room(self, version: str) -> None:
@@ -164,12 +164,14 @@ class Dispatcher:
         """Claim, renew and expire until cancelled. `open` comes first."""
         try:
             if not self._session_id:
-                await patiently(self._take_over, self._clock, "nothing runs yet")
+                await retry_until_accepted(self._take_over, self._clock, "nothing runs yet")
             async with asyncio.TaskGroup() as group:
-                group.create_task(forever(self._claim_all, self._clock, "no predictions can be taken from the queue"))
-                group.create_task(forever(self._beat, self._clock, "leases cannot be renewed"))
-                group.create_task(forever(self._watch_wall, self._clock, "the wall clock"))
-                group.create_task(forever(self._tick, self._clock, "timers are paused"))
+                group.create_task(
+                    run_forever(self._claim_all, self._clock, "no predictions can be taken from the queue")
+                )
+                group.create_task(run_forever(self._beat, self._clock, "leases cannot be renewed"))
+                group.create_task(run_forever(self._watch_wall, self._clock, "the wall clock"))
+                group.create_task(run_forever(self._tick, self._clock, "timers are paused"))
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -318,7 +320,7 @@ class Dispatcher:
         for item in await self._queue.expire(now, limit, queued_before=self._ages.bound()):
             self._bus.publish(Changed(item.prediction.id))
             if item.was_leased:
-                self._bus.publish(Stop(item.prediction.id))
+                self._bus.publish(StopRequested(item.prediction.id))
 
     def _tell_reaped(self, item: Reaped) -> None:
         self._bus.publish(Changed(item.prediction.id))
@@ -348,7 +350,7 @@ class Dispatcher:
 
     async def _fail_waiting(self, version: str, error: str, reason: str) -> None:
         self._put_back(version, Outcome(status="failed", error=error, reason=reason))
-        failed = await patiently(
+        failed = await retry_until_accepted(
             lambda: self._queue.fail_waiting(version, self._clock.now(), error, reason),
             self._clock,
             f"what waits for version {version[:12]} cannot be ended yet",
@@ -363,7 +365,7 @@ class Dispatcher:
             if run.version == version:
                 run.put_back(verdict)
 
-    async def _go(self, run: Run) -> None:
+    async def _go(self, run: Execution) -> None:
         try:
             await run.go()
         except Exception:  # noqa: BLE001 - whatever it was, the prediction must come to an end
@@ -381,13 +383,13 @@ class Dispatcher:
             self._wake.set()
 
     @staticmethod
-    async def _settle(work: Awaitable[None], run: Run) -> None:
+    async def _settle(work: Awaitable[None], run: Execution) -> None:
         try:
             await work
         except HalleyError as error:
             _log.warning("%s could not be settled: %s", run.prediction_id, error)
 
-    def _recorder_of(self, run: Run) -> Recorder:
+    def _recorder_of(self, run: Execution) -> Recorder:
         return Recorder(
             lease=run.lease,
             queue=self._queue,

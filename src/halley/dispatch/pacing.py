@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from halley.predictions.bars import Bars
 from halley.predictions.records import Step
+from halley.predictions.tqdm_parser import TqdmParser
 
 STEP_SECONDS: Final = 0.25  # a person sees no more than four a second
 
@@ -15,7 +15,7 @@ class StepPace:
 
     def __init__(self, hand_on: Callable[[Step], None]) -> None:
         self._hand_on = hand_on
-        self._bars = Bars()
+        self._bars = TqdmParser()
         self._last: Step | None = None  # that was handed on
         self._next: Step | None = None  # that waits for the timer
         self._timer: asyncio.TimerHandle | None = None

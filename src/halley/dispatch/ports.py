@@ -117,7 +117,7 @@ class Provider(Protocol):
         ...
 
 
-class Staged(Protocol):
+class PreparedInput(Protocol):
     """An input (a JSON object) whose files are local: `paths` says where."""
 
     @property
@@ -142,7 +142,7 @@ class InputStager(Protocol):
         account_id: str,
         work_input: bytes,
         folder: Path,
-    ) -> Staged:
+    ) -> PreparedInput:
         """Replace links in file positions by paths of local copies inside `folder`.
 
         Raises:
@@ -151,7 +151,7 @@ class InputStager(Protocol):
         ...
 
 
-class Kept(Protocol):
+class KeptOutput(Protocol):
     """An output (a JSON value) whose files are stored for good: their paths are replaced by refs."""
 
     @property
@@ -165,7 +165,7 @@ class OutputKeeper(Protocol):
 
     async def keep(
         self, *, prediction_id: str, first_index: int, value: Json, paths: Sequence[Pointer], folder: Path | None
-    ) -> Kept:
+    ) -> KeptOutput:
         """Copy the files into the blobs; when this returns they are synced and readable.
 
         Raises:

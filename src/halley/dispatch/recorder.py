@@ -12,11 +12,11 @@ from halley.clock import Clock
 from halley.dispatch.pacing import StepPace
 from halley.dispatch.ports import LogText, MetricValue, OutputKeeper, OutputPart, Progress
 from halley.errors import HalleyError, LeaseLost
-from halley.patience import patiently
 from halley.predictions.large import Json
 from halley.predictions.ports import Bus, Changed, Lease, WorkQueue
 from halley.predictions.records import MetricItem, NewEvent, OutputFile, Step, encode_output
 from halley.predictions.status import OUTPUT_KINDS, EventKind
+from halley.retry import retry_until_accepted
 from halley.strict_json import HEAVY_BYTES, is_heavy, unfit
 
 _log = logging.getLogger(__name__)
@@ -211,7 +211,7 @@ class Recorder:
             done.set()
 
     async def _commit(self, events: list[NewEvent]) -> None:
-        appended = await patiently(
+        appended = await retry_until_accepted(
             lambda: self._queue.append_events(self._lease, events),
             self._clock,
             f"the events of {self._lease.prediction_id} wait",
@@ -243,7 +243,7 @@ class Recorder:
 
     async def _keep(self, part: OutputPart) -> NewEvent | None:
         try:
-            kept = await patiently(
+            kept = await retry_until_accepted(
                 lambda: self._keeper.keep(
                     prediction_id=self._lease.prediction_id,
                     first_index=len(self._files),

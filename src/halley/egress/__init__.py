@@ -1,6 +1,6 @@
 """The only door out: every request to an address that a user can influence goes through here."""
 
-from halley.egress.addresses import Allowed, Rules, parse_allowed, rules_from
-from halley.egress.client import Answer, Egress
+from halley.egress.addresses import AddressRules, Allowed, parse_allowed, rules_from
+from halley.egress.client import Egress, EgressResponse
 
-__all__ = ["Allowed", "Answer", "Egress", "Rules", "parse_allowed", "rules_from"]
+__all__ = ["AddressRules", "Allowed", "Egress", "EgressResponse", "parse_allowed", "rules_from"]

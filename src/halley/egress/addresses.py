@@ -106,7 +106,7 @@ def parse_allowed(text: str) -> Allowed:
         ) from None
 
 
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
+class AddressRules(msgspec.Struct, frozen=True, kw_only=True):
     """What the operator lets through: public addresses on the web's ports, and the allow-list."""
 
     allowed: tuple[Allowed, ...] = ()
@@ -137,7 +137,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
             raise _closed_port(port)
 
 
-def rules_from(allow: Iterable[str], *, http: bool = True) -> Rules:
+def rules_from(allow: Iterable[str], *, http: bool = True) -> AddressRules:
     """Make rules from the settings `egress.allow` and `egress.http`.
 
     Raises:
@@ -145,7 +145,7 @@ def rules_from(allow: Iterable[str], *, http: bool = True) -> Rules:
     """
     schemes = frozenset({"http", "https"}) if http else frozenset({"https"})
     try:
-        return Rules(allowed=tuple(parse_allowed(line) for line in allow), schemes=schemes)
+        return AddressRules(allowed=tuple(parse_allowed(line) for line in allow), schemes=schemes)
     except ValueError as error:
         raise Unusable(f"egress.allow: {error}") from error
 

@@ -10,11 +10,11 @@ import msgspec
 
 from halley.assets.names import name_from_answer
 from halley.assets.ports import Fetched
-from halley.egress.addresses import Rules
+from halley.egress.addresses import AddressRules
 from halley.egress.body import FileSink, MemorySink
 from halley.egress.errors import FetchFailed, TooLarge
 from halley.egress.reasons import broke_off, reason
-from halley.egress.targets import Target, follow, parse_target
+from halley.egress.targets import EgressTarget, follow, parse_target
 from halley.webhooks.ports import Posted
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _AGENT: Final = "halley"
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class EgressResponse(msgspec.Struct, frozen=True, kw_only=True):
     """What a foreign host answered. Header names are lower case; of repeated ones the last counts."""
 
     status: int
@@ -48,7 +48,7 @@ class Egress:
 
     def __init__(
         self,
-        rules: Rules,
+        rules: AddressRules,
         *,
         resolve: "Resolve | None" = None,
         tls: "ssl.SSLContext | None" = None,
@@ -72,7 +72,7 @@ class Egress:
         async with self._turn():
             return await self._fetch(target, to, limit_bytes, deadline_seconds)
 
-    async def _fetch(self, target: Target, to: Path, limit_bytes: int, deadline_seconds: float) -> Fetched:
+    async def _fetch(self, target: EgressTarget, to: Path, limit_bytes: int, deadline_seconds: float) -> Fetched:
         with _deadline(target, deadline_seconds):
             for _ in range(self._max_redirects + 1):
                 async with self._send("GET", target, (), b"") as response:
@@ -92,7 +92,7 @@ class Egress:
         content: bytes = b"",
         limit_bytes: int,
         deadline_seconds: float,
-    ) -> Answer:
+    ) -> EgressResponse:
         """Send one request and read its whole answer. Redirects are not followed, since headers may hold secrets.
 
         Raises:
@@ -106,12 +106,12 @@ class Egress:
                 return await self._request(method, target, headers, content, limit_bytes)
 
     async def _request(
-        self, method: str, target: Target, headers: Sequence[tuple[str, str]], content: bytes, limit_bytes: int
-    ) -> Answer:
+        self, method: str, target: EgressTarget, headers: Sequence[tuple[str, str]], content: bytes, limit_bytes: int
+    ) -> EgressResponse:
         async with self._send(method, target, headers, content) as response:
             sink = MemorySink()
             await _read(response, sink, target, limit_bytes)
-            return Answer(status=response.status, headers=_headers(response), body=sink.value())
+            return EgressResponse(status=response.status, headers=_headers(response), body=sink.value())
 
     async def post(
         self,
@@ -132,7 +132,7 @@ class Egress:
 
     async def _post(
         self,
-        target: Target,
+        target: EgressTarget,
         headers: Sequence[tuple[str, str]],
         content: bytes,
         connect_seconds: float,
@@ -153,7 +153,7 @@ class Egress:
     async def _send(
         self,
         method: str,
-        target: Target,
+        target: EgressTarget,
         headers: Sequence[tuple[str, str]],
         content: bytes,
         *,
@@ -190,7 +190,7 @@ class Egress:
         except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
             raise FetchFailed(f"{target.shown} could not be reached: {reason(error)}.") from error
 
-    def _tls_context(self, target: Target) -> "ssl.SSLContext | None":
+    def _tls_context(self, target: EgressTarget) -> "ssl.SSLContext | None":
         if target.scheme == "https" and self._tls is None:
             import httpcore2
 
@@ -199,7 +199,7 @@ class Egress:
 
 
 async def _save(
-    response: "httpcore2.Response", headers: Mapping[str, str], target: Target, to: Path, limit_bytes: int
+    response: "httpcore2.Response", headers: Mapping[str, str], target: EgressTarget, to: Path, limit_bytes: int
 ) -> Fetched:
     if response.status != 200:
         raise FetchFailed(f"{target.shown} answered {response.status}, not 200.")
@@ -222,7 +222,7 @@ class _Sink(Protocol):
     async def write(self, data: bytes) -> None: ...
 
 
-async def _read(response: "httpcore2.Response", sink: _Sink, target: Target, limit_bytes: int) -> int:
+async def _read(response: "httpcore2.Response", sink: _Sink, target: EgressTarget, limit_bytes: int) -> int:
     import httpcore2
 
     headers = _headers(response)
@@ -273,7 +273,7 @@ async def _beginning(response: "httpcore2.Response", keep_bytes: int, end: float
 
 
 @contextmanager
-def _deadline(target: Target, seconds: float) -> Iterator[None]:
+def _deadline(target: EgressTarget, seconds: float) -> Iterator[None]:
     try:
         with anyio.fail_after(seconds):
             yield
@@ -282,7 +282,7 @@ def _deadline(target: Target, seconds: float) -> Iterator[None]:
 
 
 def _request_headers(
-    target: Target, headers: Sequence[tuple[str, str]], content: bytes, method: str
+    target: EgressTarget, headers: Sequence[tuple[str, str]], content: bytes, method: str
 ) -> list[tuple[bytes, bytes]]:
     own = {
         "host": target.host_header,

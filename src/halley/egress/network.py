@@ -14,7 +14,7 @@ import anyio
 import anyio.to_thread
 import httpcore2
 
-from halley.egress.addresses import Address, Rules, canonical
+from halley.egress.addresses import Address, AddressRules, canonical
 from halley.errors import AddressRefused
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -35,7 +35,7 @@ async def system_resolve(host: str, port: int) -> Sequence[str]:
 class GuardedNetwork(httpcore2.AsyncNetworkBackend):
     """A network in which only allowed addresses exist."""
 
-    def __init__(self, rules: Rules, resolve: Resolve) -> None:
+    def __init__(self, rules: AddressRules, resolve: Resolve) -> None:
         self._rules = rules
         self._resolve = resolve
         self._sockets = httpcore2.AnyIOBackend()

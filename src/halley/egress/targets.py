@@ -6,7 +6,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 import msgspec
 
-from halley.egress.addresses import Address, Rules, canonical
+from halley.egress.addresses import Address, AddressRules, canonical
 from halley.errors import AddressRefused
 
 URL_LIMIT_BYTES: Final = 8192  # longer ones are no addresses but data
@@ -18,7 +18,7 @@ _NAME: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(
 _LOOPBACK: Final = ("127.0.0.1", "::1")
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
+class EgressTarget(msgspec.Struct, frozen=True, kw_only=True):
     """Where a URL leads. `host` is lower case and canonical; `address` is set when the host is a written address."""
 
     scheme: str
@@ -38,7 +38,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.scheme}://{self.host_header}{self.path.partition('?')[0]}"
 
 
-def parse_target(url: str, rules: Rules) -> Target:
+def parse_target(url: str, rules: AddressRules) -> EgressTarget:
     """Take an absolute URL apart, and refuse what needs no look-up to be refused.
 
     Raises:
@@ -61,7 +61,7 @@ def parse_target(url: str, rules: Rules) -> Target:
     if port == 0 or parts.netloc.endswith(":"):
         raise AddressRefused("The URL is malformed: its port is empty or 0.")
     host, address = _host(parts.hostname or "", bracketed="[" in parts.netloc)
-    target = Target(
+    target = EgressTarget(
         scheme=parts.scheme,
         host=host,
         port=port or _PORTS[parts.scheme],
@@ -72,7 +72,7 @@ def parse_target(url: str, rules: Rules) -> Target:
     return target
 
 
-def follow(target: Target, location: str, rules: Rules) -> Target:
+def follow(target: EgressTarget, location: str, rules: AddressRules) -> EgressTarget:
     """Give the target of a redirect, relative ones included; it is checked like the first.
 
     Raises:
@@ -85,7 +85,7 @@ def follow(target: Target, location: str, rules: Rules) -> Target:
         raise AddressRefused(f"{target.shown} redirects to a malformed URL.") from error
 
 
-def _check_written(target: Target, rules: Rules) -> None:
+def _check_written(target: EgressTarget, rules: AddressRules) -> None:
     if target.address is not None:
         rules.check(target.address, target.port)
     elif target.host.rstrip(".").rpartition(".")[2] == "localhost":
@@ -95,7 +95,7 @@ def _check_written(target: Target, rules: Rules) -> None:
         rules.check_port(target.port)
 
 
-def _check_any(addresses: list[Address], port: int, rules: Rules) -> None:
+def _check_any(addresses: list[Address], port: int, rules: AddressRules) -> None:
     refusal: AddressRefused | None = None
     for address in addresses:
         try:

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from halley.errors import BadRequest, HalleyError, InputInvalid, InvalidField, Refused, TooLarge
-from halley.predictions.large import Findings, Link, Outline, Pointer
+from halley.predictions.large import BodyOutline, Findings, Link, Pointer
 
 LENGTH: Final = Struct("<Q")
 
@@ -70,14 +70,14 @@ class Fill(_Message, frozen=True, kw_only=True):
 
 
 class Parsed(_Message, frozen=True, kw_only=True):
-    outline: Outline
+    outline: BodyOutline
 
 
 class Examined(_Message, frozen=True, kw_only=True):
     findings: Findings
 
 
-class Found(_Message, frozen=True, kw_only=True):
+class FoundTexts(_Message, frozen=True, kw_only=True):
     texts: tuple[str | None, ...]
 
 
@@ -102,7 +102,7 @@ class Failed(_Message, frozen=True, kw_only=True):
 
 
 Request = Parse | Examine | Unfit | Texts | Links | Fill
-Reply = Parsed | Examined | Found | Linked | Judged | Filled | Failed
+Reply = Parsed | Examined | FoundTexts | Linked | Judged | Filled | Failed
 
 _LARGE: Final[dict[type[Request], str]] = {
     Parse: "body",

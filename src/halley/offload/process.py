@@ -14,7 +14,7 @@ from anyio import to_thread
 from halley.errors import Overloaded
 from halley.offload import messages
 from halley.offload.child import receive
-from halley.predictions.large import Findings, Json, Link, Outline, Pointer
+from halley.predictions.large import BodyOutline, Findings, Json, Link, Pointer
 from halley.strict_json import JsonLimits
 
 _log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class JsonProcess:
         async with self._turn:
             self._end()
 
-    async def parse(self, body: bytes, limits: JsonLimits, *, digest_head: bytes | None) -> Outline:
+    async def parse(self, body: bytes, limits: JsonLimits, *, digest_head: bytes | None) -> BodyOutline:
         """Read the body of a create. Raises as `strict_json.parse` does, and TooLarge for a `data:` URL."""
         request = messages.Parse(
             json_body_bytes=limits.json_body_bytes,
@@ -88,7 +88,7 @@ class JsonProcess:
 
     async def texts(self, value: Json, pointers: Sequence[Pointer]) -> Sequence[str | None]:
         """The texts at these places; None where there is none."""
-        return (await self._ask(messages.Texts(pointers=tuple(pointers)), value, messages.Found)).texts
+        return (await self._ask(messages.Texts(pointers=tuple(pointers)), value, messages.FoundTexts)).texts
 
     async def fill(self, value: Json, texts: Sequence[Link]) -> bytes:
         """The value with other texts at these places."""

@@ -11,12 +11,12 @@ from halley import strict_json
 from halley.assets.data_urls import is_data_url
 from halley.assets.inline import check_data_urls
 from halley.assets.inputs import check_all
-from halley.assets.positions import Place, at, places, read_places, replaced
+from halley.assets.positions import FilePosition, at, places, read_places, replaced
 from halley.errors import BadRequest, InputInvalid, InvalidField
 from halley.models.validation import AnyInput, InputSchema
 from halley.offload import messages
 from halley.predictions.inputs import look
-from halley.predictions.large import LINKS_LIMIT, Link, Outline
+from halley.predictions.large import LINKS_LIMIT, BodyOutline, Link
 
 _SCHEMAS: Final = 8
 _TEXT_CHARACTERS: Final = 64 * 1024  # of a member that should be short: what is longer is refused by its own limit
@@ -56,7 +56,7 @@ def _parse(request: messages.Parse) -> messages.Parsed:
         check_data_urls(given, len(raw), request.inline_data_bytes)
         start = body.find(raw)  # wherever these bytes stand first, they are the same
         end = start + len(raw)
-    outline = Outline(
+    outline = BodyOutline(
         members=msgspec.json.encode(_short_members(members)),
         input_kind=kind,  # type: ignore[arg-type]
         start=start,
@@ -107,7 +107,7 @@ def _examine(request: messages.Examine) -> messages.Examined:
     return messages.Examined(findings=findings)
 
 
-def _links(where: Place | None, value: Any) -> list[Link]:
+def _links(where: FilePosition | None, value: Any) -> list[Link]:
     found: list[Link] = []
     for link in places(where, value) if where is not None else ():
         found.append(link)
@@ -116,9 +116,9 @@ def _links(where: Place | None, value: Any) -> list[Link]:
     return found
 
 
-def _texts(request: messages.Texts) -> messages.Found:
+def _texts(request: messages.Texts) -> messages.FoundTexts:
     value = msgspec.json.decode(request.value)
-    return messages.Found(texts=tuple(_text_at(value, pointer) for pointer in request.pointers))
+    return messages.FoundTexts(texts=tuple(_text_at(value, pointer) for pointer in request.pointers))
 
 
 def _text_at(value: Any, pointer: Any) -> str | None:
@@ -142,7 +142,7 @@ def _fill(request: messages.Fill) -> messages.Filled:
 
 
 @lru_cache(_SCHEMAS)
-def _schema(version: str, document: bytes) -> tuple[InputSchema | AnyInput, Place | None]:  # noqa: ARG001
+def _schema(version: str, document: bytes) -> tuple[InputSchema | AnyInput, FilePosition | None]:  # noqa: ARG001
     return (InputSchema(document), read_places(document)) if document else (AnyInput(), None)
 
 

@@ -29,7 +29,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     links: tuple[Link, ...] = ()  # what stands in positions of files
 
 
-class Outline(msgspec.Struct, frozen=True, kw_only=True):
+class BodyOutline(msgspec.Struct, frozen=True, kw_only=True):
     """A create's body without what is large. The input, if it is an object, is the body's bytes `start` to `end`.
 
     `digest` is that of the members as an idempotency key compares them, None where it was not asked for; `body_digest`
@@ -47,7 +47,7 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True):
 class LargeBodies(Protocol):
     """Reads the bodies of creates. May raise Overloaded."""
 
-    async def parse(self, body: bytes, limits: JsonLimits, *, digest_head: bytes | None) -> Outline:
+    async def parse(self, body: bytes, limits: JsonLimits, *, digest_head: bytes | None) -> BodyOutline:
         """Read the body; it must be an object. Raises as `strict_json.parse` does, and TooLarge for a `data:` URL."""
         ...
 

@@ -400,7 +400,7 @@ class WorkWaits(msgspec.Struct, frozen=True, tag=True):
     version: str
 
 
-class Stop(msgspec.Struct, frozen=True, tag=True):
+class StopRequested(msgspec.Struct, frozen=True, tag=True):
     """This running prediction has ended: whoever runs it should stop."""
 
     prediction_id: str
@@ -412,7 +412,7 @@ class MessageWaits(msgspec.Struct, frozen=True, tag=True):
     endpoint: str
 
 
-Hint = Changed | WorkWaits | Stop | MessageWaits
+Hint = Changed | WorkWaits | StopRequested | MessageWaits
 
 
 class Bus(Protocol):
@@ -423,7 +423,7 @@ class Bus(Protocol):
         ...
 
 
-class DataEnds(Protocol):
+class ExpiryPolicy(Protocol):
     """How long predictions keep their data (retention fills it)."""
 
     def ends_at(self, prediction: Prediction) -> datetime | None:

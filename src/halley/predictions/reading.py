@@ -8,19 +8,19 @@ from typing import Final
 
 from halley.clock import Clock
 from halley.predictions.lifecycle import without_data
-from halley.predictions.ports import DataEnds, PredictionStore
+from halley.predictions.ports import ExpiryPolicy, PredictionStore
+from halley.predictions.progress_cache import ProgressCache, SoFar
 from halley.predictions.records import Event, OutputFile, Prediction
-from halley.predictions.so_far import Running, SoFar
 from halley.predictions.status import Status
 
 _EVENTS_AT_ONCE: Final = 2000
 
 
-class Reader:
+class PredictionReader:
     """Reads for those who have the right already: by account (service) or by capability."""
 
     def __init__(
-        self, *, store: PredictionStore, data_ends: DataEnds, clock: Clock, running: Running | None = None
+        self, *, store: PredictionStore, data_ends: ExpiryPolicy, clock: Clock, running: ProgressCache | None = None
     ) -> None:
         """Without `running` nothing is kept between reads."""
         self._store = store

@@ -19,18 +19,18 @@ from halley.predictions.ports import (
     Changed,
     Claimed,
     Created,
-    DataEnds,
+    ExpiryPolicy,
     NewPrediction,
     Page,
     Placement,
     PredictionStore,
-    Stop,
+    StopRequested,
     WorkWaits,
 )
-from halley.predictions.reading import Reader
+from halley.predictions.progress_cache import ProgressCache
+from halley.predictions.reading import PredictionReader
 from halley.predictions.records import Prediction
 from halley.predictions.repeats import How, IdempotencyKey, RepeatStore
-from halley.predictions.so_far import Running
 from halley.predictions.status import Source
 
 _KEYS_AT_ONCE: Final = 1000
@@ -77,7 +77,7 @@ class Watching(Protocol):
     async def wait(self, seconds: float) -> bool: ...
 
 
-class Predictions(Reader):
+class Predictions(PredictionReader):
     """What an entrance may do with predictions. Every method checks the account; foreign is absent."""
 
     def __init__(
@@ -88,11 +88,11 @@ class Predictions(Reader):
         placement: Placement,
         bus: Bus,
         wakeups: Wakeups,
-        data_ends: DataEnds,
+        data_ends: ExpiryPolicy,
         clock: Clock,
         new_id: NewId,
         inputs: InputCheck | None = None,
-        running: Running | None = None,
+        running: ProgressCache | None = None,
     ) -> None:
         super().__init__(store=store, data_ends=data_ends, clock=clock, running=running)
         self._repeats: RepeatStore = store
@@ -239,7 +239,7 @@ class Predictions(Reader):
         if canceled.changed:
             self._bus.publish(Changed(prediction_id))
             if canceled.was_leased:
-                self._bus.publish(Stop(prediction_id))
+                self._bus.publish(StopRequested(prediction_id))
         return self.kept(canceled.prediction)
 
     async def wait_watched(self, created: Prediction, watching: Watching, seconds: float) -> Prediction:

@@ -11,14 +11,14 @@ from halley.clock import Clock
 from halley.dispatch.ports import Emit, Outcome, Work
 from halley.errors import HalleyError, Overloaded
 from halley.replicas.devices import Devices, FindDevices, nvidia_smi
-from halley.replicas.environments.environments import Environments
+from halley.replicas.environments.environments import EnvironmentBuilder
 from halley.replicas.host import Boundaries, Host, OwnLog, ReplicaRules
 from halley.replicas.loading import ModelSource
 from halley.replicas.memory import used_of
+from halley.replicas.memory_scheduler import Measure, MemoryScheduler
 from halley.replicas.places import Places
 from halley.replicas.pool import OnBroken, OnRoom, Pool
-from halley.replicas.residence import Measure, Residence
-from halley.replicas.run import Run
+from halley.replicas.replica_call import ReplicaCall
 from halley.replicas.states import PoolState
 
 LOOK_AROUND_SECONDS: Final = 1.0
@@ -48,7 +48,7 @@ class LocalProvider:
         is_short: Callable[[], bool] | None = None,
         measure: Measure = used_of,
         find_devices: FindDevices | None = None,
-        environments: Environments | None = None,
+        environments: EnvironmentBuilder | None = None,
         places: Places | None = None,
         boundaries: Boundaries | None = None,
     ) -> None:
@@ -61,10 +61,12 @@ class LocalProvider:
             clock=clock, environ=environ, rules=rules, own_log=own_log, places=places, boundaries=boundaries
         )
         devices = Devices(find_devices or nvidia_smi(environ))
-        self._residence = Residence(self._host, devices, budget_bytes=budget_bytes, is_short=is_short, measure=measure)
+        self._residence = MemoryScheduler(
+            self._host, devices, budget_bytes=budget_bytes, is_short=is_short, measure=measure
+        )
         self._pools: dict[str, Pool] = {}
         self._same_as: dict[str, str] = {}  # earlier versions, by the one that runs for them
-        self._runs: dict[str, tuple[Pool, Run]] = {}
+        self._runs: dict[str, tuple[Pool, ReplicaCall]] = {}
         self._environments = environments
         self._preparing: set[str] = set()  # versions whose environment is being built
         self._on_room: OnRoom = _not_listening
@@ -228,7 +230,7 @@ class LocalProvider:
             return None
         return f"its environment is being built: {line or 'about to begin'}"
 
-    async def _prepare(self, version: str, pool: Pool, environments: Environments) -> None:
+    async def _prepare(self, version: str, pool: Pool, environments: EnvironmentBuilder) -> None:
         try:
             await environments.prepare(pool.source)
         except HalleyError as error:

@@ -18,8 +18,8 @@ from halley.replicas.channel import Body, Channel
 from halley.replicas.endings import Exit
 from halley.replicas.loading import ModelSource
 from halley.replicas.memory import descendants
-from halley.replicas.places import Place
-from halley.replicas.slate import Left, Slate
+from halley.replicas.output_journal import Left, OutputJournal
+from halley.replicas.places import ReplicaPlace
 from halley.replicas.workspace import delete_folder
 
 RUNNER: Final = Path(halley.__file__).parent / "runner" / "start.py"
@@ -40,7 +40,7 @@ def _ignore(_: object) -> None:
     """What nobody asked for."""
 
 
-class Listener(Protocol):
+class ChildListener(Protocol):
     """Who owns a child and hears of it. All calls come in the loop's thread."""
 
     def heard(self, body: Body) -> None:
@@ -83,12 +83,12 @@ class Child:
     def __init__(
         self,
         source: ModelSource,
-        listener: Listener,
+        listener: ChildListener,
         *,
         environ: Mapping[str, str],
         mode: Literal["serve", "inspect", "train"],
         answered: Callable[[Body], None] = _ignore,
-        place: Place | None = None,
+        place: ReplicaPlace | None = None,
         config: Mapping[str, object] | None = None,
     ) -> None:
         """Start it, in the place that is now its own; without one in the model's folder.
@@ -107,7 +107,7 @@ class Child:
             Path(tempfile.mkdtemp(prefix="replica-", dir=environ.get("TMPDIR"))) if place is None else place.folder
         )
         temporary = {"TMPDIR": str(self._scratch if place is None else place.temporary)}
-        self._slate = Slate()
+        self._slate = OutputJournal()
         ours, theirs = zip(socket.socketpair(), socket.socketpair(), strict=True)
         self._words, words = os.pipe()
         passed = (*(sock.fileno() for sock in theirs), *self._slate.theirs)

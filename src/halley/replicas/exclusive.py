@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from halley.dispatch.ports import Work
 from halley.errors import Overloaded
 from halley.replicas.replica import Replica, State
-from halley.replicas.run import Run
+from halley.replicas.replica_call import ReplicaCall
 
 
 class ExclusiveReplica:
@@ -40,7 +40,7 @@ class ExclusiveReplica:
         self.is_taken = True
         return True
 
-    def begin(self, work: Work) -> Run:
+    def begin(self, work: Work) -> ReplicaCall:
         """Run in the replica that was taken.
 
         Raises:

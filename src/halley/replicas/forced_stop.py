@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from halley.replicas.host import Host
-from halley.replicas.run import Run
+from halley.replicas.replica_call import ReplicaCall
 
 
 class Over(Protocol):
@@ -21,7 +21,7 @@ class Over(Protocol):
 class ForcedStop:
     """The wait. `ask` asks the process for a beat, which its event loop gives as long as it turns."""
 
-    def __init__(self, runs: Mapping[str, Run], host: Host, *, ask: Callable[[], None], over: Over) -> None:
+    def __init__(self, runs: Mapping[str, ReplicaCall], host: Host, *, ask: Callable[[], None], over: Over) -> None:
         self._runs = runs
         self._host = host
         self._ask = ask

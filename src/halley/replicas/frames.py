@@ -13,11 +13,15 @@ from halley.dispatch.ports import Pointer
 PROTOCOL: Final = 1
 
 
-class Frame(msgspec.Struct, tag_field="t", tag=str.lower, gc=False):
+def _tag(name: str) -> str:
+    return name.removesuffix("Frame").lower()
+
+
+class Frame(msgspec.Struct, tag_field="t", tag=_tag, gc=False):
     """Base of all frames. No cycles among them, hence no work for the collector."""
 
 
-class Hello(Frame):
+class HelloFrame(Frame):
     """The first frame of all."""
 
     v: int
@@ -28,7 +32,7 @@ class Hello(Frame):
     why: str = ""
 
 
-class Described(Frame):
+class DescribedFrame(Frame):
     """What the model accepts and gives; comes before `setup()`."""
 
     schema: msgspec.Raw
@@ -43,34 +47,34 @@ class Described(Frame):
     warnings: tuple[str, ...] = ()
 
 
-class Refused(Frame):
+class RefusedFrame(Frame):
     """The model cannot be imported or understood; the process ends."""
 
     error: str
     traceback: str = ""
 
 
-class Ready(Frame):
+class ReadyFrame(Frame):
     """`setup()` is done: so many predictions may run at once."""
 
     slots: int = 1
 
 
-class SetupFailed(Frame, tag="setup_failed"):
+class SetupFailedFrame(Frame, tag="setup_failed"):
     """`setup()` raised; the process ends."""
 
     error: str
     traceback: str = ""
 
 
-class Log(Frame):
+class LogFrame(Frame):
     """Text that was printed; `id` is None when no prediction can be named."""
 
     text: str
     id: str | None = None
 
 
-class Output(Frame):
+class OutputFrame(Frame):
     """One item of an iterator."""
 
     id: str
@@ -78,7 +82,7 @@ class Output(Frame):
     paths: tuple[Pointer, ...] = ()
 
 
-class Metric(Frame):
+class MetricFrame(Frame):
     """A metric that the model recorded."""
 
     id: str
@@ -87,7 +91,7 @@ class Metric(Frame):
     mode: Literal["replace", "incr", "append"] = "replace"
 
 
-class Done(Frame):
+class DoneFrame(Frame):
     """The prediction is over and its slot free."""
 
     id: str
@@ -100,13 +104,13 @@ class Done(Frame):
     predict_time: float | None = None
 
 
-class Pong(Frame):
+class PongFrame(Frame):
     """The answer to a ping, on the control socket."""
 
     n: int = 0
 
 
-class Health(Frame):
+class HealthFrame(Frame):
     """The answer to a healthcheck, on the control socket, at the latest after 5 s."""
 
     n: int = 0
@@ -114,13 +118,13 @@ class Health(Frame):
     error: str | None = None
 
 
-class Beat(Frame):
+class BeatFrame(Frame):
     """The answer to a pulse, on the control socket."""
 
     n: int = 0
 
 
-class Predict(Frame):
+class PredictFrame(Frame):
     """Begin this prediction now. `paths` point at the members of `input` that are local files."""
 
     id: str
@@ -131,41 +135,51 @@ class Predict(Frame):
     context: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-class Train(Predict):
+class TrainFrame(PredictFrame):
     """Begin this training now, in a process that was started with mode `train`; it is told of as a prediction is."""
 
 
-class Healthcheck(Frame):
+class HealthcheckFrame(Frame):
     """Ask the model how it is, whatever it runs; on the control socket. No answer before `Ready`."""
 
     n: int = 0
 
 
-class Cancel(Frame):
+class CancelFrame(Frame):
     """Stop this prediction; on the control socket, so it may overtake `Predict`."""
 
     id: str
 
 
-class Ping(Frame):
+class PingFrame(Frame):
     """Are you there? On the control socket, so that a prediction that runs does not hold up the answer."""
 
     n: int
 
 
-class Pulse(Frame):
+class PulseFrame(Frame):
     """Does the loop that runs the predictions still turn? On the control socket; only an async model answers."""
 
     n: int = 0
 
 
-class Stop(Frame):
+class StopFrame(Frame):
     """End the process; on the control socket."""
 
 
-FromReplica = Hello | Described | Refused | Ready | SetupFailed | Log | Output | Metric | Done
+FromReplica = (
+    HelloFrame
+    | DescribedFrame
+    | RefusedFrame
+    | ReadyFrame
+    | SetupFailedFrame
+    | LogFrame
+    | OutputFrame
+    | MetricFrame
+    | DoneFrame
+)
 
-Answer = Pong | Health | Beat
+Answer = PongFrame | HealthFrame | BeatFrame
 
 INPUT_PLACE: Final = msgspec.Raw(b"0")  # stands for an input that is sent beside its frame
 
@@ -190,7 +204,7 @@ def decode_answer(body: bytes | bytearray) -> Answer:
         raise ValueError("it is nested too deep") from error
 
 
-def around_input(frame: Predict, input_json: bytes) -> tuple[bytes, bytes, bytes]:
+def around_input(frame: PredictFrame, input_json: bytes) -> tuple[bytes, bytes, bytes]:
     """The frame in three pieces, of which the second is the input as it is: a large one is not copied.
 
     `frame.input` must be INPUT_PLACE.

@@ -16,8 +16,8 @@ from halley.replicas.channel import Body
 from halley.replicas.child import Child
 from halley.replicas.endings import Exit
 from halley.replicas.loading import ModelSource, load_source
+from halley.replicas.output_journal import Left
 from halley.replicas.places import Places
-from halley.replicas.slate import Left
 from halley.settings import process_environ
 
 DEADLINE_SECONDS: Final = 120.0  # importing a large framework from a cold disk takes most of a minute
@@ -95,14 +95,14 @@ class _Inspection:
     def heard(self, body: Body) -> None:
         frame = frames.decode(body)
         match frame:
-            case frames.Described():
+            case frames.DescribedFrame():
                 self._found = self._inspected(frame)
-            case frames.Refused():
+            case frames.RefusedFrame():
                 trace = f"\n{frame.traceback.strip()}" if frame.traceback else ""
                 self._fault = f"{frame.error}{trace}"
-            case frames.Hello(v=version) if version != frames.PROTOCOL:
+            case frames.HelloFrame(v=version) if version != frames.PROTOCOL:
                 raise ValueError(f"it speaks version {version}, we speak {frames.PROTOCOL}")
-            case frames.Log():
+            case frames.LogFrame():
                 self._say(frame.text)
             case _:
                 pass  # hello, and what only a serving process says
@@ -121,7 +121,7 @@ class _Inspection:
         self._heard += len(text)
         self._said = (self._said + text)[-endings.SAID_CHARS :]
 
-    def _inspected(self, frame: frames.Described) -> Inspected:
+    def _inspected(self, frame: frames.DescribedFrame) -> Inspected:
         return Inspected(
             openapi_schema=bytes(frame.schema),
             ref=self._source.ref,

@@ -17,7 +17,7 @@ import msgspec
 import halley
 from halley.errors import Unusable
 from halley.replicas.cog_yaml import CogFile, Installs, read_cog_yaml
-from halley.settings import Model
+from halley.settings import ModelSettings
 
 CONVENTION: Final = ("run.py", "predict.py")  # in this order, as Cog prefers the newer name
 SCHEMA_FILE: Final = Path(".cog", "openapi_schema.json")
@@ -85,7 +85,7 @@ def fit_name(name: str) -> str:
     return name
 
 
-def with_settings(source: ModelSource, settings: Model) -> ModelSource:
+def with_settings(source: ModelSource, settings: ModelSettings) -> ModelSource:
     """What the operator's settings say about a model goes over what the model says about itself."""
     given: Mapping[str, Any] = {
         "max_concurrency": settings.concurrency,

@@ -17,7 +17,7 @@ import msgspec
 from halley.replicas.loading import ModelSource
 from halley.replicas.setup_layers import SetupLayers
 from halley.replicas.workspace import delete_folder
-from halley.settings import Isolation
+from halley.settings import IsolationSettings
 
 Way = Literal["isolated", "plain", "off"]
 
@@ -29,7 +29,7 @@ _CACHES: Final = ("XDG_CACHE_HOME", "HF_HOME", "TORCH_HOME")
 _log = logging.getLogger(__name__)
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class IsolationWay(msgspec.Struct, frozen=True, kw_only=True):
     """In which way replicas are kept apart here, and why not in a better one."""
 
     way: Way
@@ -40,7 +40,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.way}: {self.why}" if self.why else self.way
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class ReplicaPlace(msgspec.Struct, frozen=True, kw_only=True):
     """Of one process. `folder` is its own, on the data's disk, and goes with it."""
 
     folder: Path
@@ -61,7 +61,7 @@ class Places:
 
     def __init__(
         self,
-        found: Found,
+        found: IsolationWay,
         root: Path,
         *,
         environ: Mapping[str, str],
@@ -75,7 +75,7 @@ class Places:
         self._share = tuple(share)
         self._keep = [str(path) for path in keep] + [str(path) for path in _caches(environ)]
 
-    def make(self, source: ModelSource, version: str | None = None) -> Place:
+    def make(self, source: ModelSource, version: str | None = None) -> ReplicaPlace:
         """A fresh place for a process of this model; with a `version` what its setup left is found there and kept.
 
         Raises:
@@ -94,25 +94,25 @@ class Places:
             config["single"] = source.file.name
         if version is not None and self.found.way != "off":
             config |= self.layers.wanted(version)
-        return Place(folder=folder, config=config)
+        return ReplicaPlace(folder=folder, config=config)
 
     def knows_setup(self, version: str) -> bool:
         """Whether what the setup of this version writes is known, so that several of it may be set up at once."""
         return self.found.way == "off" or self.layers.is_kept(version)
 
 
-def find_way(isolation: Isolation, folder: Path) -> Found:
+def find_way(isolation: IsolationSettings, folder: Path) -> IsolationWay:
     """Try whether a process of ours can have its own view of the files. `folder` is on the data's disk. Blocks."""
     if isolation.mode != "auto":
-        return Found(way=isolation.mode, why=f"isolation.mode is {isolation.mode}")
+        return IsolationWay(way=isolation.mode, why=f"isolation.mode is {isolation.mode}")
     if sys.platform != "linux":
-        return Found(way="plain", why="only Linux has namespaces of mounts")
+        return IsolationWay(way="plain", why="only Linux has namespaces of mounts")
     home = Path(tempfile.mkdtemp(prefix="probe-", dir=folder))
     try:
         fault = _probe(home)
     finally:
         delete_folder(home)
-    return Found(way="plain", why=fault) if fault else Found(way="isolated")
+    return IsolationWay(way="plain", why=fault) if fault else IsolationWay(way="isolated")
 
 
 def _probe(home: Path) -> str:

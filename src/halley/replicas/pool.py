@@ -12,9 +12,9 @@ from halley.replicas.endings import End, last_line
 from halley.replicas.exclusive import ExclusiveReplica
 from halley.replicas.host import Host
 from halley.replicas.loading import ModelSource
+from halley.replicas.memory_scheduler import MemoryScheduler
 from halley.replicas.replica import Replica, State
-from halley.replicas.residence import Residence
-from halley.replicas.run import Run
+from halley.replicas.replica_call import ReplicaCall
 from halley.replicas.states import Doing, PoolState, ReplicaState
 
 _log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Pool:
         version: str,
         source: ModelSource,
         host: Host,
-        residence: Residence,
+        residence: MemoryScheduler,
         *,
         on_room: OnRoom,
         on_broken: OnBroken,
@@ -154,7 +154,7 @@ class Pool:
         if self._has_wanted_room():
             asyncio.get_running_loop().call_soon(self._tell_room)
 
-    def begin(self, work: Work) -> Run:
+    def begin(self, work: Work) -> ReplicaCall:
         """Run in a held slot, in the replica that has most free. The slot stays held if this raises.
 
         Raises:
@@ -172,7 +172,7 @@ class Pool:
         self._held = max(0, self._held - 1)
         return run
 
-    def cancel(self, run: Run) -> None:
+    def cancel(self, run: ReplicaCall) -> None:
         """Ask the run to stop, then force it. Harmless if it is over."""
         for replica in self._replicas:
             replica.cancel(run)

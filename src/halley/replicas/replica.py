@@ -19,14 +19,14 @@ from halley.replicas.forced_stop import ForcedStop
 from halley.replicas.host import Host, Origin
 from halley.replicas.loading import ModelSource
 from halley.replicas.memory import used_bytes
-from halley.replicas.places import Found
-from halley.replicas.run import Run
-from halley.replicas.slate import Left
+from halley.replicas.output_journal import Left
+from halley.replicas.places import IsolationWay
+from halley.replicas.replica_call import ReplicaCall
 
 _log = logging.getLogger(__name__)
 
 TRACEBACK_CHARS: Final = 4000
-_PULSE: Final = frames.encode(frames.Pulse())
+_PULSE: Final = frames.encode(frames.PulseFrame())
 _FORCED: Final = Outcome(status="canceled", reason="cancel_forced")
 _NO_CONTEXT: Final = msgspec.Raw(b"{}")
 _SERVER_STOPS: Final = End(
@@ -81,7 +81,7 @@ class Replica:
         self.used_bytes = 0  # when it was measured last
         self.state = State.STARTING
         self.slots = 0
-        self.runs: Final[dict[str, Run]] = {}
+        self.runs: Final[dict[str, ReplicaCall]] = {}
         self.ended_well = 0  # predictions that the process itself brought to an end
         self.peak_bytes = 0  # as far as it was watched
         self._forced_stop: ForcedStop | None = None
@@ -96,7 +96,7 @@ class Replica:
         self._has_healthcheck = False
         self._ping: tuple[int, float] | None = None  # `ended_well` and the time when it was asked and did not answer
         started = source if device is None else _on_device(source, device)
-        self.way: Found | None = None  # until it has said in which it works
+        self.way: IsolationWay | None = None  # until it has said in which it works
         self._child = Child(
             started,
             self,
@@ -139,7 +139,7 @@ class Replica:
 
     # what its keeper asks
 
-    def begin(self, work: Work) -> Run:
+    def begin(self, work: Work) -> ReplicaCall:
         """Send a prediction to the process.
 
         Raises:
@@ -150,7 +150,7 @@ class Replica:
         if work.prediction_id in self.runs:
             raise Conflict(f"An earlier attempt of {work.prediction_id} still runs.")
         folder = str(work.folder) if work.folder is not None else None
-        frame = frames.Predict(
+        frame = frames.PredictFrame(
             id=work.prediction_id,
             attempt=work.attempt,
             input=frames.INPUT_PLACE,
@@ -159,17 +159,17 @@ class Replica:
             context=_NO_CONTEXT if work.context is None else msgspec.Raw(work.context),
         )
         self._child.send(*frames.around_input(frame, work.input))
-        run = self.runs[work.prediction_id] = Run(work.prediction_id, work.attempt, self._loop)
+        run = self.runs[work.prediction_id] = ReplicaCall(work.prediction_id, work.attempt, self._loop)
         if self._busy is not None:
             self._busy.set()
         return run
 
-    def cancel(self, run: Run) -> None:
+    def cancel(self, run: ReplicaCall) -> None:
         """Ask; after the grace period end the process. Harmless if the run is over."""
         if run.canceling or self.runs.get(run.id) is not run:
             return
         run.canceling = True
-        self._child.command(frames.encode(frames.Cancel(id=run.id)))
+        self._child.command(frames.encode(frames.CancelFrame(id=run.id)))
         run.grace = self._host.later(self._host.rules.cancel_grace_seconds, lambda: self._cancel_by_force(run))
 
     def check_health(self) -> None:
@@ -183,9 +183,9 @@ class Replica:
         now, rules = self._host.clock.monotonic(), self._host.rules
         if self._ping is None or self._ping[0] != self.ended_well:  # what ran meanwhile may have held up the answer
             self._ping = (self.ended_well, now)
-            self._child.command(frames.encode(frames.Ping(n=self.ended_well)))
+            self._child.command(frames.encode(frames.PingFrame(n=self.ended_well)))
             if self._has_healthcheck:
-                self._child.command(frames.encode(frames.Healthcheck(n=self.ended_well)))
+                self._child.command(frames.encode(frames.HealthcheckFrame(n=self.ended_well)))
         elif now - self._ping[1] >= rules.health_timeout_seconds:
             seconds = f"{rules.health_timeout_seconds:g} s (runs.health_timeout_seconds)"
             self._replace("unresponsive", f"its idle process did not answer for {seconds}")
@@ -195,7 +195,7 @@ class Replica:
         if self.state is not State.GONE:
             self.state = State.STOPPING
             self._end = self._end or end
-            self._child.command(frames.encode(frames.Stop()))
+            self._child.command(frames.encode(frames.StopFrame()))
             # The loop's own time: this waits for a process, and must end even where a test's clock stands still.
             for harder in (self._child.terminate, self._child.kill):
                 if await self._gone_within(self._host.rules.stop_step_seconds):
@@ -220,28 +220,28 @@ class Replica:
         """A frame. Hot: one decode, one look-up, one call."""
         frame = frames.decode(body)
         match frame:
-            case frames.Done():
+            case frames.DoneFrame():
                 self._done(frame)
-            case frames.Output(id=key) if key in self.runs:
+            case frames.OutputFrame(id=key) if key in self.runs:
                 self.runs[key].has_output = True
                 self.runs[key].say(OutputPart(value=frame.value, paths=frame.paths))
-            case frames.Log(id=key):
+            case frames.LogFrame(id=key):
                 self._logged(key, frame.text)
-            case frames.Metric(id=key) if key in self.runs:
+            case frames.MetricFrame(id=key) if key in self.runs:
                 self.runs[key].say(MetricValue(name=frame.name, value=frame.value, mode=frame.mode))
-            case frames.Ready():
+            case frames.ReadyFrame():
                 self._ready(frame.slots)
-            case frames.SetupFailed():
+            case frames.SetupFailedFrame():
                 self._failed_setup("setup() failed", frame.error, frame.traceback)
-            case frames.Refused():
+            case frames.RefusedFrame():
                 self._failed_setup("the model cannot be loaded", frame.error, frame.traceback)
-            case frames.Hello(v=version) if version != frames.PROTOCOL:
+            case frames.HelloFrame(v=version) if version != frames.PROTOCOL:
                 raise ValueError(f"it speaks version {version}, we speak {frames.PROTOCOL}")
-            case frames.Described():
+            case frames.DescribedFrame():
                 self._has_healthcheck = frame.healthcheck
-            case frames.Hello():
+            case frames.HelloFrame():
                 self._learn_way(frame)
-            case frames.Output() | frames.Metric():
+            case frames.OutputFrame() | frames.MetricFrame():
                 pass  # the rest is about a run that we gave up
             case _:
                 assert_never(frame)
@@ -284,11 +284,11 @@ class Replica:
 
     def _answered(self, body: Body) -> None:
         answer = frames.decode_answer(body)
-        if type(answer) is frames.Pong:
+        if type(answer) is frames.PongFrame:
             self._ping = None
-        elif type(answer) is frames.Beat and self._forced_stop is not None:
+        elif type(answer) is frames.BeatFrame and self._forced_stop is not None:
             self._forced_stop.beat()
-        elif type(answer) is frames.Health and answer.status == "unhealthy" and not self.runs:
+        elif type(answer) is frames.HealthFrame and answer.status == "unhealthy" and not self.runs:
             self._replace("unhealthy", f"its healthcheck failed ({answer.error or 'it gave no reason'})")
 
     def _replace(self, reason: Literal["unresponsive", "unhealthy"], what: str) -> None:
@@ -298,7 +298,7 @@ class Replica:
             self._end = End(reason=reason, error=error)
             self._child.kill()
 
-    def _done(self, frame: frames.Done) -> None:
+    def _done(self, frame: frames.DoneFrame) -> None:
         run = self.runs.pop(frame.id, None)
         if run is None:
             return
@@ -311,10 +311,10 @@ class Replica:
             self._busy.clear()
         self._keeper.slot_freed()
 
-    def _learn_way(self, hello: frames.Hello) -> None:
+    def _learn_way(self, hello: frames.HelloFrame) -> None:
         wanted = None if self._host.places is None else self._host.places.found
         why = hello.why or (wanted.why if wanted is not None and wanted.way == hello.way else "")
-        self.way = Found(way=hello.way, why=why)
+        self.way = IsolationWay(way=hello.way, why=why)
         if hello.why:
             _log.warning("%s is not isolated: %s", self.source.name, hello.why)
 
@@ -349,7 +349,7 @@ class Replica:
         )
         self.kill(End(reason="setup_timeout", error=error + endings.quoted(self._tail)))
 
-    def _cancel_by_force(self, run: Run) -> None:
+    def _cancel_by_force(self, run: ReplicaCall) -> None:
         if self.runs.get(run.id) is not run:
             return
         run.must_go = True

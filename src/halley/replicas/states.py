@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from halley.replicas.places import Found
+from halley.replicas.places import IsolationWay
 
 Doing = Literal["unloaded", "building", "loading", "ready", "busy", "stopping", "waiting_for_room", "waiting_to_retry"]
 
@@ -21,7 +21,7 @@ class ReplicaState(msgspec.Struct, frozen=True, kw_only=True):
     running: int
     uptime_seconds: float
     why: str | None = None  # the last line that it printed, while it loads
-    way: Found | None = None  # how it is kept apart; None: it has not said so yet
+    way: IsolationWay | None = None  # how it is kept apart; None: it has not said so yet
 
 
 class PoolState(msgspec.Struct, frozen=True, kw_only=True):

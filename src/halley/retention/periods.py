@@ -11,7 +11,7 @@ from halley.keys.records import Key
 from halley.models.ports import ModelStore
 from halley.predictions.records import Prediction
 from halley.predictions.status import Source
-from halley.settings import Model, Retention, parse_period
+from halley.settings import ModelSettings, RetentionSettings, parse_period
 
 
 class Endless:
@@ -30,7 +30,12 @@ class Periods:
     """
 
     def __init__(
-        self, *, settings: Retention, model_settings: Mapping[str, Model], keys: KeyStore, models: ModelStore
+        self,
+        *,
+        settings: RetentionSettings,
+        model_settings: Mapping[str, ModelSettings],
+        keys: KeyStore,
+        models: ModelStore,
     ) -> None:
         self._keys = keys
         self._models = models

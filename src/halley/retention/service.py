@@ -11,11 +11,11 @@ from typing import Final, get_args
 
 from halley.clock import Clock
 from halley.errors import HalleyError, NotFound, Overloaded, StorageFull, WrongState
-from halley.patience import HousekeepingFaults, run_housekeeping
 from halley.predictions.ports import Bus, Changed
-from halley.retention.calendar import Calendar
 from halley.retention.periods import Periods
 from halley.retention.ports import Bytes, DataGroup, DataStore, OwnerKind, Removed, Uploads
+from halley.retention.retention_clock import RetentionClock
+from halley.retry import HousekeepingFaults, run_housekeeping
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ _TRIES: Final = 60
 _TRY_SECONDS: Final = 0.1
 
 
-class Retention:
+class RetentionService:
     """`run` must be going. Everything happens in the loop's thread."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Retention:
         self._periods = periods
         self._bus = bus
         self._clock = clock
-        self._calendar: Calendar | None = None
+        self._calendar: RetentionClock | None = None
         self._swept_at: float | None = None
         self._retry_at = 0.0
         self._retry_seconds = RETRY_SECONDS
@@ -171,9 +171,9 @@ class Retention:
         ends = [(group, now - period) for group, period in periods if period is not None]
         return [(group, end) for group, end in ends if group.oldest_completed_at <= end]
 
-    async def _certain(self) -> Calendar:
+    async def _certain(self) -> RetentionClock:
         if self._calendar is None:
-            self._calendar = Calendar(self._clock, await self._store.last_recorded_at())
+            self._calendar = RetentionClock(self._clock, await self._store.last_recorded_at())
         return self._calendar
 
     async def _remove_due(self) -> int:

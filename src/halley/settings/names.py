@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from halley.settings.shapes import Collection, Model, Part, Settings, SettingsError
+from halley.settings.shapes import CollectionSettings, ModelSettings, Settings, SettingsError, SettingsTable
 
 SECRET_NAMES: Final = frozenset({"admin_key"})
 MASK: Final = "********"
@@ -46,7 +46,7 @@ def is_collection(group: str) -> bool:
 @cache
 def collection_fields() -> dict[str, Any]:
     """The settings of one collection, with their types."""
-    return _fields(Collection)
+    return _fields(CollectionSettings)
 
 
 def is_model(group: str) -> bool:
@@ -59,15 +59,19 @@ def _fields(kind: type[msgspec.Struct]) -> dict[str, Any]:
 
 
 @cache
-def groups() -> dict[str, type[Part]]:
+def groups() -> dict[str, type[SettingsTable]]:
     """The tables, but those of models."""
-    return {name: kind for name, kind in _fields(Settings).items() if isinstance(kind, type) and issubclass(kind, Part)}
+    return {
+        name: kind
+        for name, kind in _fields(Settings).items()
+        if isinstance(kind, type) and issubclass(kind, SettingsTable)
+    }
 
 
 @cache
 def model_fields() -> dict[str, Any]:
     """The settings of one model, with their types."""
-    return _fields(Model)
+    return _fields(ModelSettings)
 
 
 @cache

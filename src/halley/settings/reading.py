@@ -21,7 +21,7 @@ from halley.settings.names import (
     model_fields,
     unknown,
 )
-from halley.settings.shapes import Collection, Model, Period, Settings, SettingsError
+from halley.settings.shapes import CollectionSettings, ModelSettings, Period, Settings, SettingsError
 from halley.settings.sources import Given, from_environ, from_files, from_flags, user_folder
 from halley.settings.units import parse_bytes, parse_seconds, read_period
 
@@ -85,18 +85,18 @@ def _build(found: Mapping[str, Given]) -> Settings:
     return settings
 
 
-def _model(name: str, fields: dict[str, Any], found: Mapping[str, Given]) -> Model:
+def _model(name: str, fields: dict[str, Any], found: Mapping[str, Given]) -> ModelSettings:
     if "path" not in fields:
         origin = next(given.origin for given in found.values() if given.name.startswith(f"{name}."))
         raise SettingsError(f'[{name}] ({origin}) has no path; add path = "folder/of/the/model".')
-    return Model(**fields)
+    return ModelSettings(**fields)
 
 
-def _collection(name: str, fields: dict[str, Any], found: Mapping[str, Given]) -> Collection:
+def _collection(name: str, fields: dict[str, Any], found: Mapping[str, Given]) -> CollectionSettings:
     if not _SLUG.fullmatch(name.removeprefix("collections.")):
         origin = next(given.origin for given in found.values() if given.name.startswith(f"{name}."))
         raise SettingsError(f"[{name}] ({origin}): a collection is named by small letters, digits and hyphens.")
-    return Collection(**fields)
+    return CollectionSettings(**fields)
 
 
 def _check_together(settings: Settings) -> None:

@@ -37,11 +37,11 @@ class SettingsError(Exception):
     code = "settings"
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SettingsTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A group of settings; each is a table of `halley.toml`."""
 
 
-class Server(Part, frozen=True, kw_only=True):
+class ServerSettings(SettingsTable, frozen=True, kw_only=True):
     """Where Halley listens, and what it believes about the way to it."""
 
     host: str = "127.0.0.1"
@@ -54,7 +54,7 @@ class Server(Part, frozen=True, kw_only=True):
     debuggable: bool = False  # debuggers of the same user may look into the process, and so may models
 
 
-class Tls(Part, frozen=True, kw_only=True):
+class TlsSettings(SettingsTable, frozen=True, kw_only=True):
     """How Halley speaks HTTPS itself; all unset: it speaks plain HTTP."""
 
     cert: Path | None = None
@@ -62,7 +62,7 @@ class Tls(Part, frozen=True, kw_only=True):
     local: bool = False  # a certificate of our own making
 
 
-class Model(Part, frozen=True, kw_only=True):
+class ModelSettings(SettingsTable, frozen=True, kw_only=True):
     """One local model; None means the general setting of `runs`."""
 
     path: Path
@@ -78,7 +78,7 @@ class Model(Part, frozen=True, kw_only=True):
     visibility: Literal["public", "private"] = "private"
 
 
-class Collection(Part, frozen=True, kw_only=True):
+class CollectionSettings(SettingsTable, frozen=True, kw_only=True):
     """Models that are shown together at `/v1/collections/{slug}`."""
 
     name: str | None = None  # None: its slug
@@ -87,7 +87,7 @@ class Collection(Part, frozen=True, kw_only=True):
     models: tuple[str, ...] = ()  # owner/name
 
 
-class Limits(Part, frozen=True, kw_only=True):
+class LimitSettings(SettingsTable, frozen=True, kw_only=True):
     """The limits table. Source: design section 7."""
 
     json_body_bytes: Positive = 32 * MIB
@@ -126,7 +126,7 @@ class Limits(Part, frozen=True, kw_only=True):
     data_url_answer_bytes: Positive = 2_000_000  # all of them in one answer
 
 
-class Runs(Part, frozen=True, kw_only=True):
+class RunSettings(SettingsTable, frozen=True, kw_only=True):
     """How long a prediction may take, and how its ownership is kept. Source: design section 4."""
 
     run_timeout_seconds: Seconds = 1800.0
@@ -141,7 +141,7 @@ class Runs(Part, frozen=True, kw_only=True):
     abandoned_grace_seconds: SomeSeconds = 10.0  # clients that lose a connection come back within this time
 
 
-class Memory(Part, frozen=True, kw_only=True):
+class MemorySettings(SettingsTable, frozen=True, kw_only=True):
     """Memory of all replicas together; None sets no budget."""
 
     budget_bytes: Positive | None = None
@@ -149,7 +149,7 @@ class Memory(Part, frozen=True, kw_only=True):
     turn_seconds: Seconds = 10.0
 
 
-class Environments(Part, frozen=True, kw_only=True):
+class EnvironmentSettings(SettingsTable, frozen=True, kw_only=True):
     """The Python environments that models ask for. Source: design section 11."""
 
     env: Literal["own", "current"] = "own"  # current: the server's interpreter runs every model
@@ -160,7 +160,7 @@ class Environments(Part, frozen=True, kw_only=True):
     max_bytes: Positive | None = 50 * 2**30
 
 
-class Isolation(Part, frozen=True, kw_only=True):
+class IsolationSettings(SettingsTable, frozen=True, kw_only=True):
     """How the processes of models are kept apart. `isolation = "plain"` is short for its mode."""
 
     mode: Literal["auto", "plain", "off"] = "auto"
@@ -169,7 +169,7 @@ class Isolation(Part, frozen=True, kw_only=True):
     setup_bytes: Positive = 100 * 2**30  # most that one version's setup may leave for the next
 
 
-class Egress(Part, frozen=True, kw_only=True):
+class EgressSettings(SettingsTable, frozen=True, kw_only=True):
     """The only door out: which private addresses are open, and how far a request may go."""
 
     allow: tuple[str, ...] = ()  # "10.0.0.5:8080", "10.1.0.0/16:443", "[::1]:80"
@@ -179,20 +179,20 @@ class Egress(Part, frozen=True, kw_only=True):
     max_redirects: Annotated[int, msgspec.Meta(ge=0)] = 3
 
 
-class Inputs(Part, frozen=True, kw_only=True):
+class InputSettings(SettingsTable, frozen=True, kw_only=True):
     """What inputs may be beside links."""
 
     allow_folders: tuple[Path, ...] = ()  # files in them may be named by their path on the server
 
 
-class Retention(Part, frozen=True, kw_only=True):
+class RetentionSettings(SettingsTable, frozen=True, kw_only=True):
     """How long finished predictions keep their data, by who made them. A model or a key may say otherwise."""
 
     api: Period = "30d"
     web: Period = NEVER
 
 
-class Webhooks(Part, frozen=True, kw_only=True):
+class WebhookSettings(SettingsTable, frozen=True, kw_only=True):
     """How receivers are told what happens. Source: contract section 11."""
 
     http: bool = False  # plain http: URLs, too; to the own machine they are always taken where it may be reached at all
@@ -203,7 +203,7 @@ class Webhooks(Part, frozen=True, kw_only=True):
     secret_overlap_seconds: SomeSeconds = DAY_SECONDS  # how long a replaced secret signs beside the new one
 
 
-class Quirks(Part, frozen=True, kw_only=True):
+class QuirkSettings(SettingsTable, frozen=True, kw_only=True):
     """Switches for what is done to meet particular clients. Source: contract section 17, D3, D6, D10, D21, D34."""
 
     expose_aborted: bool = False
@@ -214,7 +214,7 @@ class Quirks(Part, frozen=True, kw_only=True):
     output_links_need_key: bool = False  # a link to an output file alone is no right to it
 
 
-class Upgrades(Part, frozen=True, kw_only=True):
+class UpgradeSettings(SettingsTable, frozen=True, kw_only=True):
     """What is done before a newer release changes the database."""
 
     backup: bool = True
@@ -226,26 +226,26 @@ class Upgrades(Part, frozen=True, kw_only=True):
         return self.keep_backups if self.backup else 0
 
 
-class Settings(Part, frozen=True, kw_only=True):
+class Settings(SettingsTable, frozen=True, kw_only=True):
     """All of them. `origins` tells for each dotted name that was set where its value came from."""
 
     data: Path
-    server: Server = Server()
-    tls: Tls = Tls()
+    server: ServerSettings = ServerSettings()
+    tls: TlsSettings = TlsSettings()
     demo: bool = True
-    models: dict[str, Model] = {}
-    collections: dict[str, Collection] = {}
-    limits: Limits = Limits()
-    runs: Runs = Runs()
-    memory: Memory = Memory()
-    environments: Environments = Environments()
-    isolation: Isolation = Isolation()
-    egress: Egress = Egress()
-    inputs: Inputs = Inputs()
-    retention: Retention = Retention()
-    webhooks: Webhooks = Webhooks()
-    quirks: Quirks = Quirks()
-    upgrades: Upgrades = Upgrades()
+    models: dict[str, ModelSettings] = {}
+    collections: dict[str, CollectionSettings] = {}
+    limits: LimitSettings = LimitSettings()
+    runs: RunSettings = RunSettings()
+    memory: MemorySettings = MemorySettings()
+    environments: EnvironmentSettings = EnvironmentSettings()
+    isolation: IsolationSettings = IsolationSettings()
+    egress: EgressSettings = EgressSettings()
+    inputs: InputSettings = InputSettings()
+    retention: RetentionSettings = RetentionSettings()
+    webhooks: WebhookSettings = WebhookSettings()
+    quirks: QuirkSettings = QuirkSettings()
+    upgrades: UpgradeSettings = UpgradeSettings()
     admin_key: str | None = None
     origins: dict[str, str] = {}
 

@@ -236,7 +236,7 @@ class FullBlobs:
             raise StorageFull("The disk of the data folder has no room left (as the test wants it).")
 
 
-class MemoryLedger(memory.MemoryLedger):
+class InspectableLedger(memory.MemoryLedger):
     """The ledger of the store in memory, and a look into it."""
 
     def noted(self, sha256: str) -> Sequence[tuple[str, str, str]]:

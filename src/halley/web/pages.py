@@ -28,7 +28,7 @@ class Media(msgspec.Struct, frozen=True, kw_only=True):
     kind: str  # image, audio, video or other
 
 
-class Pages:
+class HtmlPages:
     """Templates, loaded when the first page is asked for: most servers never show one, and Jinja takes 2 MB."""
 
     @cached_property

@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 import msgspec
 
 from halley.errors import AddressRefused
-from halley.webhooks.ports import Door
+from halley.webhooks.ports import HttpSender
 
 _UNFIT: Final = re.compile(r"[\x00-\x20\x7f\\]")  # readers of URLs disagree about the backslash
 _PORTS: Final = {"http": 80, "https": 443}
@@ -60,7 +60,7 @@ def _basic(userinfo: str) -> str:
 class Receivers:
     """Which URLs a create may name."""
 
-    def __init__(self, door: Door, *, limit_bytes: int, http: bool, is_loopback_open: bool) -> None:
+    def __init__(self, door: HttpSender, *, limit_bytes: int, http: bool, is_loopback_open: bool) -> None:
         self._door = door
         self._limit_bytes = limit_bytes
         self._http = http

@@ -11,16 +11,16 @@ from typing import Final
 from halley.clock import Clock
 from halley.errors import HalleyError
 from halley.predictions.ports import Changed, Hint
-from halley.predictions.reading import Reader
+from halley.predictions.reading import PredictionReader
 from halley.webhooks.address import read_address
-from halley.webhooks.alarm import Alarm
-from halley.webhooks.courier import Courier
+from halley.webhooks.endpoint_queues import Lanes
 from halley.webhooks.events import TOLD_BY, WebhookEvent, wanted_by
-from halley.webhooks.lanes import Lanes
-from halley.webhooks.ports import DeliveryStore, Pictures
+from halley.webhooks.monotonic_wall_clock import MonotonicWallClock
+from halley.webhooks.ports import DeliveryStore, PayloadRenderer
 from halley.webhooks.records import Message, Notice, completed_id
-from halley.webhooks.steady import SteadyTime
+from halley.webhooks.sender import Sender
 from halley.webhooks.updates import Updates
+from halley.webhooks.wakeable_sleep import WakeableSleep
 
 _log: Final = logging.getLogger(__name__)
 
@@ -37,13 +37,13 @@ class Feed:
         self,
         *,
         store: DeliveryStore,
-        reader: Reader,
-        pictures: Pictures,
-        courier: Courier,
+        reader: PredictionReader,
+        pictures: PayloadRenderer,
+        courier: Sender,
         updates: Updates,
         lanes: Lanes,
         clock: Clock,
-        steady: SteadyTime,
+        steady: MonotonicWallClock,
     ) -> None:
         self._store = store
         self._reader = reader
@@ -53,7 +53,7 @@ class Feed:
         self._lanes = lanes
         self._clock = clock
         self._steady = steady
-        self._alarm = Alarm(clock)
+        self._alarm = WakeableSleep(clock)
         self._position: int | None = None  # not read yet
 
     def receive(self, hint: Hint) -> None:
@@ -96,7 +96,7 @@ class Feed:
                     break
             elif event is not None and (event is WebhookEvent.START or notice.prediction_id not in over):
                 await self._updates.note(notice.prediction_id, event)
-        await self._courier.patiently(lambda: self._store.record(messages, position, ended))
+        await self._courier.retry_until_accepted(lambda: self._store.record(messages, position, ended))
         for endpoint in dict.fromkeys(message.endpoint for message in messages):
             self._lanes.wake(endpoint)
         return position

@@ -10,15 +10,15 @@ import msgspec
 
 from halley.clock import Clock
 from halley.ids import NewId
-from halley.predictions.reading import Reader
+from halley.predictions.reading import PredictionReader
 from halley.predictions.records import Prediction
-from halley.webhooks.alarm import Alarm
 from halley.webhooks.events import TOLD_BY, WebhookEvent
 from halley.webhooks.pace import Pace
 from halley.webhooks.ports import DeliveryStore
 from halley.webhooks.records import MESSAGE_PREFIX, Notice, completed_id
 from halley.webhooks.signing import Signer
 from halley.webhooks.updates import as_started
+from halley.webhooks.wakeable_sleep import WakeableSleep
 
 Draw = Callable[[Prediction], Awaitable[bytes]]
 """The prediction as it is shown to who listens."""
@@ -39,7 +39,7 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Whose messages, and which."""
 
     account_id: str
@@ -47,21 +47,21 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     events: frozenset[WebhookEvent]
 
 
-class Listener:
+class MessageListener:
     """One who listens, from a position on. A context manager: rung for each change while its block runs."""
 
     def __init__(
         self,
-        wanted: Wanted,
+        wanted: MessageFilter,
         position: int,
         draw: Draw,
         *,
         store: DeliveryStore,
-        reader: Reader,
+        reader: PredictionReader,
         signer: Signer,
         clock: Clock,
         new_id: NewId,
-        ears: set[Alarm],
+        ears: set[WakeableSleep],
     ) -> None:
         self._wanted = wanted
         self._draw = draw
@@ -71,7 +71,7 @@ class Listener:
         self._clock = clock
         self._new_id = new_id
         self._ears = ears
-        self._alarm = Alarm(clock)
+        self._alarm = WakeableSleep(clock)
         self._paces: dict[str, Pace] = {}
         self.position = position
 

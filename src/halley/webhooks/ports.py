@@ -153,7 +153,7 @@ class Posted(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
-class Door(Protocol):
+class HttpSender(Protocol):
     """The door out, for messages. The egress machine fills it."""
 
     def check_url(self, url: str) -> None:
@@ -185,7 +185,7 @@ class Door(Protocol):
         ...
 
 
-class Pictures(Protocol):
+class PayloadRenderer(Protocol):
     """Draws predictions as a GET would show them now (api fills it)."""
 
     async def encoded(self, row: Prediction, link_base: str | None) -> bytes:

@@ -49,7 +49,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     next_at: datetime | None = None  # set while it is pending; by `SteadyTime`
 
 
-class Outcome(StrEnum):
+class DeliveryOutcome(StrEnum):
     """How an attempt ended."""
 
     DELIVERED = "delivered"  # any 2xx
@@ -75,7 +75,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     body_sha256: str
     body_bytes: int
     started_at: datetime
-    outcome: Outcome | None = None
+    outcome: DeliveryOutcome | None = None
     latency_seconds: float | None = None
     status: int | None = None
     answer: bytes = b""
@@ -86,7 +86,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """How an attempt ended, as the log keeps it."""
 
-    outcome: Outcome
+    outcome: DeliveryOutcome
     latency_seconds: float
     status: int | None = None
     answer: bytes = b""

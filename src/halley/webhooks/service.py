@@ -10,16 +10,16 @@ import msgspec
 
 from halley.clock import Clock
 from halley.ids import NewId
-from halley.patience import HousekeepingFaults, forever, patiently, run_housekeeping
 from halley.predictions.ports import Hint, MessageWaits
-from halley.predictions.reading import Reader
-from halley.webhooks.courier import Courier, Limits
+from halley.predictions.reading import PredictionReader
+from halley.retry import HousekeepingFaults, retry_until_accepted, run_forever, run_housekeeping
+from halley.webhooks.endpoint_queues import Lanes
 from halley.webhooks.feed import POLL_SECONDS, Feed
-from halley.webhooks.lanes import Lanes
-from halley.webhooks.ports import DeliveryStore, Door, Pictures
+from halley.webhooks.monotonic_wall_clock import MonotonicWallClock
+from halley.webhooks.ports import DeliveryStore, HttpSender, PayloadRenderer
 from halley.webhooks.schedule import Chance, Schedule
+from halley.webhooks.sender import DeliveryLimits, Sender
 from halley.webhooks.signing import Signer
-from halley.webhooks.steady import SteadyTime
 from halley.webhooks.updates import Updates
 
 _log: Final = logging.getLogger(__name__)
@@ -42,19 +42,19 @@ class WebhookRules(msgspec.Struct, frozen=True, kw_only=True):
     log_seconds: float = 7 * 86_400.0
 
 
-class Webhooks:
+class WebhookService:
     """Everything that leaves because somebody gave a webhook. `run` must be going."""
 
     def __init__(
         self,
         *,
         store: DeliveryStore,
-        reader: Reader,
-        pictures: Pictures,
+        reader: PredictionReader,
+        pictures: PayloadRenderer,
         signer: Signer,
-        door: Door,
+        door: HttpSender,
         clock: Clock,
-        steady: SteadyTime,
+        steady: MonotonicWallClock,
         new_id: NewId,
         chance: Chance,
         rules: WebhookRules,
@@ -65,8 +65,8 @@ class Webhooks:
         self._clock = clock
         self._steady = steady
         self._rules = rules
-        limits = Limits(connect_seconds=rules.connect_seconds, total_seconds=rules.total_seconds)
-        courier = Courier(store=store, signer=signer, door=door, clock=clock, new_id=new_id, limits=limits)
+        limits = DeliveryLimits(connect_seconds=rules.connect_seconds, total_seconds=rules.total_seconds)
+        courier = Sender(store=store, signer=signer, door=door, clock=clock, new_id=new_id, limits=limits)
         self._lanes = Lanes(
             store=store,
             courier=courier,
@@ -111,7 +111,7 @@ class Webhooks:
     async def run(self) -> None:
         """Go on from where the last process stopped, until cancelled."""
         # before anything is sent: until the store takes a word nothing could be
-        interrupted = await patiently(
+        interrupted = await retry_until_accepted(
             lambda: self._store.take_over(_INTERRUPTED, self._steady.now()), self._clock, "webhooks wait"
         )
         if interrupted:
@@ -119,7 +119,7 @@ class Webhooks:
         async with asyncio.TaskGroup() as group:
             self._updates.open(group)
             await self._lanes.open(group)
-            group.create_task(forever(self._feed.turn, self._clock, "webhooks wait"))
+            group.create_task(run_forever(self._feed.turn, self._clock, "webhooks wait"))
             for turn, what in ((self._look, "looking for webhooks"), (self._tidy, "pruning the delivery log")):
                 group.create_task(run_housekeeping(turn, self._clock, what, self._troubles))
 

@@ -11,17 +11,17 @@ import msgspec
 from halley.clock import Clock
 from halley.errors import HalleyError
 from halley.ids import NewId
-from halley.predictions.reading import Reader
+from halley.predictions.reading import PredictionReader
 from halley.predictions.records import Prediction
 from halley.predictions.status import Status
 from halley.slots import Slots
 from halley.webhooks.address import read_address
 from halley.webhooks.capacity import Capacity
-from halley.webhooks.courier import Courier, Parcel
 from halley.webhooks.events import WebhookEvent, wanted_by
 from halley.webhooks.pace import Pace
-from halley.webhooks.ports import DeliveryStore, Pictures
-from halley.webhooks.records import MESSAGE_PREFIX, Outcome
+from halley.webhooks.ports import DeliveryStore, PayloadRenderer
+from halley.webhooks.records import MESSAGE_PREFIX, DeliveryOutcome
+from halley.webhooks.sender import Attempt, Sender
 
 _log: Final = logging.getLogger(__name__)
 
@@ -55,9 +55,9 @@ class Updates:
         self,
         *,
         store: DeliveryStore,
-        reader: Reader,
-        pictures: Pictures,
-        courier: Courier,
+        reader: PredictionReader,
+        pictures: PayloadRenderer,
+        courier: Sender,
         clock: Clock,
         new_id: NewId,
         slots_of: Callable[[str], Slots],
@@ -173,7 +173,7 @@ class Updates:
         else:
             return  # its end is told next, and once
         body = await self._pictures.encoded(row, await self._store.link_base(prediction_id))
-        parcel = Parcel(
+        parcel = Attempt(
             account_id=row.account_id,
             prediction_id=row.id,
             message_id=MESSAGE_PREFIX + self._new_id(),
@@ -186,7 +186,7 @@ class Updates:
             ending = await self._courier.send(parcel)
         if ending is not None:
             self._capacity.note(told.endpoint, ending.latency_seconds)
-        if ending is None or ending.outcome is Outcome.GONE:
+        if ending is None or ending.outcome is DeliveryOutcome.GONE:
             told.pace.stop()
             told.wanted = frozenset()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from halley.assets.content import Conditions, Plan, disposition, plan
+from halley.assets.content import Conditions, ContentPlan, disposition, plan
 
 SHA = "ab" * 32
 
@@ -14,7 +14,7 @@ def planned(
     *,
     attachment: bool = False,
     **conditions: str,
-) -> Plan:
+) -> ContentPlan:
     return plan(
         name=name,
         content_type=content_type,
@@ -26,7 +26,7 @@ def planned(
     )
 
 
-def headers(answer: Plan) -> dict[str, str]:
+def headers(answer: ContentPlan) -> dict[str, str]:
     found = dict(answer.headers)
     assert len(found) == len(answer.headers)
     return found

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from halley.assets.blob_references import BlobReferences
 from halley.assets.files import Files
 from halley.assets.holding import to_hold, upload
-from halley.assets.shelf import Shelf
 from halley.blobs.files import FileBlobs
 from halley.blobs.memory import MemoryBlobs
 from halley.errors import InputInvalid, NotFound, StorageFull, TooLarge
 from halley.store.memory.shelves import MemoryFiles
-from halley.testing.blobs import FullBlobs, MemoryLedger, stream
+from halley.testing.blobs import FullBlobs, InspectableLedger, stream
 from halley.testing.clock import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -26,8 +26,8 @@ class Bench:
         self.store = MemoryFiles()
         self.blobs = FullBlobs(MemoryBlobs())
         numbers = count(1)
-        self.ledger = MemoryLedger()
-        self.shelf = Shelf(blobs=self.blobs, ledger=self.ledger)
+        self.ledger = InspectableLedger()
+        self.shelf = BlobReferences(blobs=self.blobs, ledger=self.ledger)
         self.files = Files(
             store=self.store,
             shelf=self.shelf,
@@ -67,7 +67,7 @@ async def test_an_upload_that_is_a_file_already_is_taken_as_it_is(bench: Bench, 
     (folder / "draft").write_bytes(b"data")
     files = Files(
         store=bench.store,
-        shelf=Shelf(blobs=blobs, ledger=MemoryLedger()),
+        shelf=BlobReferences(blobs=blobs, ledger=InspectableLedger()),
         blobs=blobs,
         clock=bench.clock,
         new_id=lambda: "a" * 26,

@@ -7,16 +7,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from halley.assets.inputs import InputStager, Staged
+from halley.assets.blob_references import BlobReferences
+from halley.assets.inputs import InputFileStager, StagedInput
 from halley.assets.links import LinkSigner, download_signature
 from halley.assets.ports import BlobInfo, StoredFile
-from halley.assets.shelf import Shelf
 from halley.blobs.files import FileBlobs
 from halley.blobs.memory import MemoryBlobs
 from halley.errors import AddressRefused, FetchFailed, HalleyError, InputInvalid, StorageFull, TooLarge
 from halley.predictions.records import OutputFile
 from halley.store.memory.shelves import MemoryFiles
-from halley.testing.blobs import MemoryLedger, stream
+from halley.testing.blobs import InspectableLedger, stream
 from halley.testing.clock import FakeClock
 from halley.testing.files import FakeFetch
 
@@ -70,12 +70,12 @@ class Bench:
         self.fetch = FakeFetch()
         self.files = MemoryFiles()
         self.outputs = Outputs()
-        self.ledger = MemoryLedger()
-        self.shelf = Shelf(blobs=blobs, ledger=self.ledger)
+        self.ledger = InspectableLedger()
+        self.shelf = BlobReferences(blobs=blobs, ledger=self.ledger)
         self.links = LinkSigner(b"k" * 32, self.clock)
         self.folder = folder
         self.runs = 0
-        self.stager = InputStager(
+        self.stager = InputFileStager(
             fetch=self.fetch,
             blobs=blobs,
             links=self.links,
@@ -90,7 +90,7 @@ class Bench:
             links_need_account=links_need_account,
         )
 
-    async def stage(self, account_id: str = "me", **value: Any) -> Staged:
+    async def stage(self, account_id: str = "me", **value: Any) -> StagedInput:
         self.runs += 1
         return await self.stager.stage(
             prediction_id="p" * 26,
@@ -165,7 +165,7 @@ async def test_an_input_without_files_passes_unchanged(bench: Bench) -> None:
         work_input=raw,
         folder=bench.folder,
     )
-    assert staged == Staged(input=raw)
+    assert staged == StagedInput(input=raw)
     assert list(bench.folder.iterdir()) == []
 
 

@@ -6,13 +6,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from halley.assets.outputs import Kept, OutputKeeper
+from halley.assets.blob_references import BlobReferences
+from halley.assets.outputs import OutputFileStore, StoredOutput
 from halley.assets.positions import Pointer
-from halley.assets.shelf import Shelf
 from halley.blobs.files import FileBlobs
 from halley.blobs.memory import MemoryBlobs
 from halley.errors import Forbidden, HalleyError, NotFound, Refused, StorageFull, TooLarge
-from halley.testing.blobs import FullBlobs, MemoryLedger, read_all
+from halley.testing.blobs import FullBlobs, InspectableLedger, read_all
 
 pytestmark = pytest.mark.anyio
 ID = "01jb3kt7vfx9n8m2c4d6e8f0gh"
@@ -27,11 +27,11 @@ class Bench:
         for folder in (self.run, self.outside):
             folder.mkdir()
         self.blobs = FullBlobs(MemoryBlobs())
-        self.ledger = MemoryLedger()
-        shelf = Shelf(blobs=self.blobs, ledger=self.ledger)
-        self.keeper = OutputKeeper(shelf=shelf, limit_bytes=1000)
+        self.ledger = InspectableLedger()
+        shelf = BlobReferences(blobs=self.blobs, ledger=self.ledger)
+        self.keeper = OutputFileStore(shelf=shelf, limit_bytes=1000)
 
-    async def keep(self, value: Any, *pointers: Pointer, first_index: int = 0) -> Kept:
+    async def keep(self, value: Any, *pointers: Pointer, first_index: int = 0) -> StoredOutput:
         return await self.keeper.keep(
             prediction_id=ID,
             first_index=first_index,
@@ -73,7 +73,7 @@ async def test_only_what_the_pointers_name_is_a_file(bench: Bench) -> None:
 async def test_an_output_without_files_passes_unchanged(bench: Bench) -> None:
     raw = b'{"a":  1e400}'
     kept = await bench.keeper.keep(prediction_id=ID, first_index=0, value=raw, paths=(), folder=None)
-    assert kept == Kept(value=raw, files=())
+    assert kept == StoredOutput(value=raw, files=())
 
 
 async def test_a_file_of_the_same_name_later_is_another_file(bench: Bench) -> None:
@@ -91,7 +91,7 @@ async def test_a_copy_of_the_runner_is_taken_and_a_file_of_the_model_is_copied(t
     (run / "outputs" / "1" / "a.txt").write_bytes(b"a")
     (run / "b.txt").write_bytes(b"b")
     blobs = FileBlobs(tmp_path / "blobs")
-    keeper = OutputKeeper(shelf=Shelf(blobs=blobs, ledger=MemoryLedger()))
+    keeper = OutputFileStore(shelf=BlobReferences(blobs=blobs, ledger=InspectableLedger()))
     kept = await keeper.keep(
         prediction_id=ID, first_index=0, value=b'["outputs/1/a.txt","b.txt"]', paths=[(0,), (1,)], folder=run
     )
@@ -130,14 +130,14 @@ async def test_what_was_opened_is_kept_though_another_file_takes_its_name(bench:
     (bench.outside / "secret.txt").write_bytes(b"secret")
     named = bench.run / "out.txt"
     named.write_bytes(b"honest")
-    keep_file = Shelf.keep_file
+    keep_file = BlobReferences.keep_file
 
-    async def late(self: Shelf, path: Path, **options: Any) -> Any:
+    async def late(self: BlobReferences, path: Path, **options: Any) -> Any:
         named.unlink()
         named.symlink_to(bench.outside / "secret.txt")
         return await keep_file(self, path, **options)
 
-    monkeypatch.setattr(Shelf, "keep_file", late)
+    monkeypatch.setattr(BlobReferences, "keep_file", late)
     (file,) = (await bench.keep("out.txt", ())).files
     assert await read_all(bench.blobs, file.sha256) == b"honest"
 

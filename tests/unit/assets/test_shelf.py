@@ -6,12 +6,12 @@ from pathlib import Path
 import anyio
 import pytest
 
+from halley.assets.blob_references import BlobReferences
 from halley.assets.ports import BlobInfo
-from halley.assets.shelf import Shelf
 from halley.blobs.files import FileBlobs
 from halley.blobs.memory import MemoryBlobs
 from halley.errors import Overloaded, StorageFull, TooLarge
-from halley.testing.blobs import FullBlobs, MemoryLedger, stream
+from halley.testing.blobs import FullBlobs, InspectableLedger, stream
 
 pytestmark = pytest.mark.anyio
 DIGEST = hashlib.sha256(b"same").hexdigest()
@@ -49,8 +49,8 @@ def made(tmp_path: Path) -> Path:
 
 
 async def test_bytes_go_with_their_last_owner(made: Path) -> None:
-    blobs, ledger = MemoryBlobs(), MemoryLedger()
-    shelf = Shelf(blobs=blobs, ledger=ledger)
+    blobs, ledger = MemoryBlobs(), InspectableLedger()
+    shelf = BlobReferences(blobs=blobs, ledger=ledger)
     await shelf.keep_file(made, owner_kind="prediction", owner_id="a", name="one.txt")
     await shelf.keep_stream(stream(b"same"), 4, owner_kind="file", owner_id="b", name="two.txt")
     assert ledger.noted(DIGEST) == [("file", "b", "two.txt"), ("prediction", "a", "one.txt")]
@@ -63,8 +63,8 @@ async def test_bytes_go_with_their_last_owner(made: Path) -> None:
 
 
 async def test_a_file_kept_while_its_bytes_are_let_go_is_there_at_the_end(made: Path) -> None:
-    blobs, ledger = LateBlobs(), MemoryLedger()
-    shelf = Shelf(blobs=blobs, ledger=ledger)
+    blobs, ledger = LateBlobs(), InspectableLedger()
+    shelf = BlobReferences(blobs=blobs, ledger=ledger)
     await shelf.keep_file(made, owner_kind="prediction", owner_id="old", name="x")
     blobs.stored_one = anyio.Event()
     blobs.go_on = anyio.Event()
@@ -80,8 +80,8 @@ async def test_a_file_kept_while_its_bytes_are_let_go_is_there_at_the_end(made: 
 
 
 async def test_a_stream_that_meets_the_end_of_its_bytes_may_be_sent_again(made: Path) -> None:
-    blobs, ledger = LateBlobs(), MemoryLedger()
-    shelf = Shelf(blobs=blobs, ledger=ledger)
+    blobs, ledger = LateBlobs(), InspectableLedger()
+    shelf = BlobReferences(blobs=blobs, ledger=ledger)
     await shelf.keep_file(made, owner_kind="prediction", owner_id="old", name="x")
     blobs.stored_one = anyio.Event()
     blobs.go_on = anyio.Event()
@@ -105,19 +105,19 @@ async def test_a_stream_that_meets_the_end_of_its_bytes_may_be_sent_again(made: 
 
 
 async def test_what_a_crash_left_without_owner_is_swept() -> None:
-    blobs, ledger = MemoryBlobs(), MemoryLedger()
+    blobs, ledger = MemoryBlobs(), InspectableLedger()
     info = await blobs.put(stream(b"same"), 4)
     await ledger.add_reference(info.sha256, 4, "prediction", "a", "x")
     await ledger.drop_references("prediction", "a")  # and then the server died
-    shelf = Shelf(blobs=blobs, ledger=ledger)
+    shelf = BlobReferences(blobs=blobs, ledger=ledger)
     assert await shelf.sweep() == 1
     assert await shelf.sweep() == 0
     assert not await blobs.exists(DIGEST)
 
 
 async def test_nothing_is_noted_of_what_was_not_stored(made: Path) -> None:
-    blobs, ledger = FullBlobs(MemoryBlobs()), MemoryLedger()
-    shelf = Shelf(blobs=blobs, ledger=ledger)
+    blobs, ledger = FullBlobs(MemoryBlobs()), InspectableLedger()
+    shelf = BlobReferences(blobs=blobs, ledger=ledger)
     blobs.full = True
     with pytest.raises(StorageFull):
         await shelf.keep_file(made, owner_kind="prediction", owner_id="a", name="x")
@@ -127,7 +127,7 @@ async def test_nothing_is_noted_of_what_was_not_stored(made: Path) -> None:
     assert ledger.noted(DIGEST) == []
 
 
-class FullLedger(MemoryLedger):
+class FullLedger(InspectableLedger):
     """A ledger whose disk is full."""
 
     async def add_reference(self, *_: object) -> None:
@@ -136,21 +136,21 @@ class FullLedger(MemoryLedger):
 
 async def test_bytes_whose_need_could_not_be_noted_do_not_stay(made: Path) -> None:
     blobs, ledger = MemoryBlobs(), FullLedger()
-    shelf = Shelf(blobs=blobs, ledger=ledger)
+    shelf = BlobReferences(blobs=blobs, ledger=ledger)
     with pytest.raises(StorageFull):
         await shelf.keep_file(made, owner_kind="prediction", owner_id="a", name="one.txt")
     with pytest.raises(StorageFull):
         await shelf.keep_stream(stream(b"same"), 4, owner_kind="file", owner_id="b", name="two.txt")
     assert await blobs.stored("", 9, 0) == []
-    await MemoryLedger.add_reference(ledger, DIGEST, 4, "file", "c", "x")
+    await InspectableLedger.add_reference(ledger, DIGEST, 4, "file", "c", "x")
     with pytest.raises(StorageFull):
         await shelf.keep_file(made, owner_kind="prediction", owner_id="a", name="one.txt")
     assert await blobs.stored("", 9, 0) == [DIGEST]
 
 
 async def test_room_is_made_of_what_nobody_else_needs(made: Path) -> None:
-    blobs, ledger = MemoryBlobs(), MemoryLedger()
-    shelf = Shelf(blobs=blobs, ledger=ledger)
+    blobs, ledger = MemoryBlobs(), InspectableLedger()
+    shelf = BlobReferences(blobs=blobs, ledger=ledger)
     for name in ("one.txt", "two.txt"):
         await shelf.keep_file(made, owner_kind="prediction", owner_id="a", name=name)
     await shelf.keep_stream(stream(b"else"), 4, owner_kind="prediction", owner_id="a", name="three.txt")
@@ -168,8 +168,8 @@ async def test_room_is_made_of_what_nobody_else_needs(made: Path) -> None:
 
 
 async def test_room_is_made_of_what_a_crash_left(made: Path) -> None:
-    blobs, ledger = MemoryBlobs(), MemoryLedger()
-    shelf = Shelf(blobs=blobs, ledger=ledger)
+    blobs, ledger = MemoryBlobs(), InspectableLedger()
+    shelf = BlobReferences(blobs=blobs, ledger=ledger)
     await shelf.keep_file(made, owner_kind="prediction", owner_id="a", name="one.txt")
     kept = await shelf.keep_stream(stream(b"else"), 4, owner_kind="prediction", owner_id="b", name="three.txt")
     await ledger.drop_references("prediction", "a")
@@ -181,7 +181,7 @@ async def test_room_is_made_of_what_a_crash_left(made: Path) -> None:
 
 
 async def test_no_lock_is_left_behind(made: Path) -> None:
-    shelf = Shelf(blobs=MemoryBlobs(), ledger=MemoryLedger())
+    shelf = BlobReferences(blobs=MemoryBlobs(), ledger=InspectableLedger())
 
     async def keep_and_release(owner: str) -> None:
         await shelf.keep_file(made, owner_kind="prediction", owner_id=owner, name="x")
@@ -194,9 +194,9 @@ async def test_no_lock_is_left_behind(made: Path) -> None:
 
 
 async def test_what_was_stored_and_never_noted_is_swept_once_it_is_old(tmp_path: Path) -> None:
-    blobs, ledger = FileBlobs(tmp_path), MemoryLedger()
+    blobs, ledger = FileBlobs(tmp_path), InspectableLedger()
     blobs.prepare()
-    shelf = Shelf(blobs=blobs, ledger=ledger)
+    shelf = BlobReferences(blobs=blobs, ledger=ledger)
     kept = await shelf.keep_stream(stream(b"kept"), 9, owner_kind="file", owner_id="a", name="x")
     orphans = [await blobs.put(stream(bytes([number])), 9) for number in range(5)]
     assert await shelf.sweep_unknown(3600) == 0, "its owner may be about to be noted"
@@ -207,8 +207,8 @@ async def test_what_was_stored_and_never_noted_is_swept_once_it_is_old(tmp_path:
 
 
 async def test_a_file_kept_while_it_is_swept_is_there_at_the_end(made: Path) -> None:
-    blobs, ledger = LateBlobs(), MemoryLedger()
-    shelf = Shelf(blobs=blobs, ledger=ledger)
+    blobs, ledger = LateBlobs(), InspectableLedger()
+    shelf = BlobReferences(blobs=blobs, ledger=ledger)
     blobs.go_on = anyio.Event()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(lambda: shelf.keep_file(made, owner_kind="prediction", owner_id="new", name="x"))
@@ -220,8 +220,8 @@ async def test_a_file_kept_while_it_is_swept_is_there_at_the_end(made: Path) -> 
 
 
 async def test_many_leftovers_are_swept_in_portions() -> None:
-    blobs, ledger = MemoryBlobs(), MemoryLedger()
-    shelf = Shelf(blobs=blobs, ledger=ledger)
+    blobs, ledger = MemoryBlobs(), InspectableLedger()
+    shelf = BlobReferences(blobs=blobs, ledger=ledger)
     for number in range(1200):
         info = await blobs.put(stream(number.to_bytes(4)), 4)
         await ledger.add_reference(info.sha256, 4, "file", str(number), "x")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from halley.assets.shelf import Shelf
+from halley.assets.blob_references import BlobReferences
 from halley.blobs.memory import MemoryBlobs
 from halley.store.memory import MemoryStore
 
@@ -24,7 +24,7 @@ class OddBlobs(MemoryBlobs):
 
 async def test_one_that_cannot_be_deleted_keeps_no_other(anyio_backend: str) -> None:
     blobs, ledger = OddBlobs(), MemoryStore()
-    shelf = Shelf(blobs=blobs, ledger=ledger)
+    shelf = BlobReferences(blobs=blobs, ledger=ledger)
     stored = []
     for content in (b"odd", b"good", b"kept"):
 

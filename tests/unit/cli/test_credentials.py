@@ -4,13 +4,13 @@ import stat
 
 import pytest
 
-from halley.cli.credentials import Profile, load, save
+from halley.cli.credentials import CredentialProfile, load, save
 from halley.cli.failures import UsageProblem
 
 
 def test_what_is_saved_is_loaded_and_only_ours_to_read(tmp_path):
     path = tmp_path / "halley" / "credentials.toml"
-    profile = Profile(server="http://127.0.0.1:1986", token='we"ird\\tök\x7fen', data="/data")
+    profile = CredentialProfile(server="http://127.0.0.1:1986", token='we"ird\\tök\x7fen', data="/data")
     assert save(profile, path=path) == "local"
     found = load(path)
     assert (found.profiles["local"], found.default) == (profile, "local")
@@ -20,11 +20,11 @@ def test_what_is_saved_is_loaded_and_only_ours_to_read(tmp_path):
 
 def test_a_server_replaces_its_own_profile_and_no_other(tmp_path):
     path = tmp_path / "c.toml"
-    save(Profile(server="http://a", token="1", data="/one"), path=path)
-    assert save(Profile(server="http://a", token="2", data="/two"), path=path) == "local-2"
-    assert save(Profile(server="http://b", token="3", data="/one"), path=path) == "local"
-    assert save(Profile(server="http://cloud", token="4"), name="cloud", path=path) == "cloud"
-    assert save(Profile(server="http://cloud", token="5"), path=path) == "cloud"
+    save(CredentialProfile(server="http://a", token="1", data="/one"), path=path)
+    assert save(CredentialProfile(server="http://a", token="2", data="/two"), path=path) == "local-2"
+    assert save(CredentialProfile(server="http://b", token="3", data="/one"), path=path) == "local"
+    assert save(CredentialProfile(server="http://cloud", token="4"), name="cloud", path=path) == "cloud"
+    assert save(CredentialProfile(server="http://cloud", token="5"), path=path) == "cloud"
     found = load(path)
     assert {name: profile.token for name, profile in found.profiles.items()} == {
         "local": "3",
@@ -36,9 +36,9 @@ def test_a_server_replaces_its_own_profile_and_no_other(tmp_path):
 
 def test_an_open_file_is_closed_when_saved_again(tmp_path):
     path = tmp_path / "c.toml"
-    save(Profile(server="http://a", token="1"), path=path)
+    save(CredentialProfile(server="http://a", token="1"), path=path)
     path.chmod(0o644)
-    save(Profile(server="http://a", token="2"), path=path)
+    save(CredentialProfile(server="http://a", token="2"), path=path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
@@ -56,4 +56,4 @@ def test_an_absent_file_holds_nothing(tmp_path):
 
 def test_a_profile_has_a_plain_name(tmp_path):
     with pytest.raises(UsageProblem):
-        save(Profile(server="http://a", token="1"), name="a.b]", path=tmp_path / "c.toml")
+        save(CredentialProfile(server="http://a", token="1"), name="a.b]", path=tmp_path / "c.toml")

@@ -16,7 +16,7 @@ from halley.cli import credentials
 from halley.cli.main import run_command
 from halley.cli.screen import Screen
 from halley.cli.starting import settings_from, show_banner
-from halley.settings import Server, Settings
+from halley.settings import ServerSettings, Settings
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ def test_a_data_folder_has_one_spelling(tmp_path, spelling):
     Path("link").symlink_to("real")
     settings = settings_from(None, {"data": spelling})
     assert settings.data == (tmp_path / "real").resolve()
-    credentials.save(credentials.Profile(server="http://h", token="t", data=f"{tmp_path}/link"))
+    credentials.save(credentials.CredentialProfile(server="http://h", token="t", data=f"{tmp_path}/link"))
     assert credentials.load().for_data(settings.data) is not None
 
 
@@ -62,7 +62,7 @@ def test_the_banner_names_addresses_that_others_reach(monkeypatch):
     monkeypatch.setattr(starting, "own_addresses", lambda: ["192.0.2.7", "2001:db8::7"], raising=False)
     started = SimpleNamespace(url="http://127.0.0.1:1986", key=None, models=[], preparing=[], broken={}, trust=None)
     said = io.StringIO()
-    settings = Settings(data=Path("data"), server=Server(host="0.0.0.0"))
+    settings = Settings(data=Path("data"), server=ServerSettings(host="0.0.0.0"))
     show_banner(Screen(io.StringIO(), said, {}), settings, started)
     assert "http://192.0.2.7:1986  http://[2001:db8::7]:1986" in said.getvalue()
     said = io.StringIO()

@@ -4,12 +4,12 @@ import io
 
 import pytest
 
-from halley.cli.client import Look
+from halley.cli.client import PollResult
 from halley.cli.commands.run import how_to_stream
 from halley.cli.failures import NoEventLog, ServerRefused, StillRunning, Unreachable
 from halley.cli.following import Following
 from halley.cli.logs import LogPrinter
-from halley.cli.progress import Progress
+from halley.cli.progress import ProgressDisplay
 from halley.cli.screen import Screen
 from halley.cli.sse import read_data
 
@@ -70,7 +70,7 @@ class Server:
         if self.refuses is not None:
             raise self.refuses
         read = {"id": id, "status": self.ends, "logs": "all", "output": "x"}
-        return Look(prediction=read, held=True, elapsed_seconds=wait_seconds)
+        return PollResult(prediction=read, held=True, elapsed_seconds=wait_seconds)
 
 
 class Ear:
@@ -109,7 +109,7 @@ def test_logs_are_shown_once_though_the_first_reading_has_them():
         return found
 
     server.look = with_logs
-    progress = Progress(Screen(io.StringIO(), err, {}))
+    progress = ProgressDisplay(Screen(io.StringIO(), err, {}))
     Following(server, "p", progress, on_trouble=lambda _: None).to_the_end({"id": "p", "status": "starting"})
     assert err.getvalue().splitlines() == [f"  | {number}" for number in range(3, 8)]
 
@@ -250,7 +250,7 @@ class Loading(Server):
             self.looks += 1
             reason = f"its model is being loaded: shard {self.looks}"
             read = {"id": id, "status": "starting", "starting_reason": reason}
-            return Look(prediction=read, held=False, elapsed_seconds=0.0)
+            return PollResult(prediction=read, held=False, elapsed_seconds=0.0)
         return super().look(id, wait_seconds=wait_seconds)
 
 

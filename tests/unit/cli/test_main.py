@@ -145,14 +145,14 @@ def test_env_speaks_each_language(capsys, lang, line):
 )  # fmt: skip
 def test_env_names_the_authority_of_a_local_certificate(tmp_path, capsys, lang, lines):
     (tmp_path / "bundle.pem").touch()
-    credentials.save(credentials.Profile(server="https://h", token="t", ca=str(tmp_path / "ca.pem")))
+    credentials.save(credentials.CredentialProfile(server="https://h", token="t", ca=str(tmp_path / "ca.pem")))
     assert run_command(["env", "--lang", lang]) == 0
     said = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.format(tmp_path) not in said] == []
 
 
 def test_an_authority_that_is_gone_is_named(tmp_path, capsys):
-    credentials.save(credentials.Profile(server="https://h", token="t", ca=str(tmp_path / "ca.pem")))
+    credentials.save(credentials.CredentialProfile(server="https://h", token="t", ca=str(tmp_path / "ca.pem")))
     assert run_command(["predictions", "list"]) == 2
     assert f"{tmp_path / 'ca.pem'} of this server's profile cannot be read" in capsys.readouterr().err
 

@@ -11,7 +11,7 @@ from halley.cli.failures import UsageProblem
 from halley.cli.placing import check_place
 from halley.cli.results import metrics_line, place_for_files, report_end, write_output
 from halley.cli.screen import Screen
-from halley.cli.target import Target
+from halley.cli.target import ServerTarget
 
 FAILED = {"id": "p1", "status": "failed", "error": "ValueError: no\n", "logs": "one\ntwo\n", "metrics": {}}
 
@@ -65,7 +65,7 @@ NESTED = {"main": "data:text/plain,one", "more": ["data:text/plain,two", {"deep"
 
 def test_every_file_of_lists_and_objects_is_saved_beside_the_name(tmp_path: Path) -> None:
     prediction = {"id": "p1", "status": "succeeded", "output": NESTED}
-    with Client(Target(root="http://127.0.0.1:1", api="http://127.0.0.1:1/v1", token=None)) as client:
+    with Client(ServerTarget(root="http://127.0.0.1:1", api="http://127.0.0.1:1/v1", token=None)) as client:
         write_output(client, Screen(io.StringIO(), io.StringIO()), prediction, tmp_path / "out.txt")
     texts = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert texts == {"out-1.txt": "one", "out-2.txt": "two", "out-3.txt": "three"}
@@ -73,7 +73,7 @@ def test_every_file_of_lists_and_objects_is_saved_beside_the_name(tmp_path: Path
 
 def test_a_folder_takes_every_file_and_the_record(tmp_path: Path) -> None:
     prediction = {"id": "p1", "status": "succeeded", "output": NESTED}
-    with Client(Target(root="http://127.0.0.1:1", api="http://127.0.0.1:1/v1", token=None)) as client:
+    with Client(ServerTarget(root="http://127.0.0.1:1", api="http://127.0.0.1:1/v1", token=None)) as client:
         write_output(client, Screen(io.StringIO(), io.StringIO()), prediction, tmp_path / "kept")
     record = json.loads((tmp_path / "kept" / "prediction.json").read_text())
     assert [asset["pointer"] for asset in record["assets"]] == ["/main", "/more/0", "/more/1/deep"]

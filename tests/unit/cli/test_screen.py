@@ -3,7 +3,7 @@
 import io
 import re
 
-from halley.cli.progress import Progress, step_of
+from halley.cli.progress import ProgressDisplay, step_of
 from halley.cli.screen import Screen, clean, human_bytes
 
 
@@ -64,7 +64,7 @@ def test_sizes():
 
 def test_progress_shows_each_log_line_once_and_bars_as_a_bar():
     err = Terminal()
-    progress = Progress(screen(err=err))
+    progress = ProgressDisplay(screen(err=err))
     progress.show({"status": "processing", "logs": "one\ntw"})
     progress.show({"status": "processing", "logs": "one\ntwo\n 50%|#####     | 3/6 [00:01]\n"})
     progress.show({"status": "succeeded", "logs": "one\ntwo\n 50%|#####     | 3/6 [00:01]\nlast"})
@@ -75,7 +75,7 @@ def test_progress_shows_each_log_line_once_and_bars_as_a_bar():
 
 def test_what_a_prediction_waits_for_is_shown():
     err = Terminal()
-    progress = Progress(screen(err=err))
+    progress = ProgressDisplay(screen(err=err))
     progress.show({"status": "starting"})
     progress.show({"status": "starting", "starting_reason": "its model is being loaded"})
     assert "queued\r" in err.getvalue()
@@ -84,7 +84,7 @@ def test_what_a_prediction_waits_for_is_shown():
 
 def test_text_is_written_as_it_grows_and_once():
     out = io.StringIO()
-    progress = Progress(screen(out=out), stream="text")
+    progress = ProgressDisplay(screen(out=out), stream="text")
     for output in (None, ["a"], ["a", " b"], ["a", " b"]):
         progress.show({"status": "processing", "output": output})
     assert out.getvalue() == "a b"
@@ -97,7 +97,7 @@ def event(kind, **data):
 
 def test_events_and_readings_by_turns_show_everything_once():
     out, err = io.StringIO(), Terminal()
-    progress = Progress(screen(out=out, err=err), stream="text")
+    progress = ProgressDisplay(screen(out=out, err=err), stream="text")
     progress.hear(event("status", status="starting"))
     progress.hear(event("status", status="processing"))
     progress.hear(event("logs", text="one\r\ntw"))
@@ -119,7 +119,7 @@ def test_events_and_readings_by_turns_show_everything_once():
 
 def test_a_bar_comes_from_progress_events_and_stays_within_the_window(monkeypatch):
     err = Terminal()
-    progress = Progress(screen(err=err))
+    progress = ProgressDisplay(screen(err=err))
     progress.hear(event("status", status="processing"))
     progress.hear(event("progress", fraction=0.5, current=3, total=6))
     line = err.getvalue().rpartition("\r\x1b[2K")[2]
@@ -134,7 +134,7 @@ def test_a_bar_comes_from_progress_events_and_stays_within_the_window(monkeypatc
 
 def test_a_bar_without_a_total_is_no_bar():
     err = Terminal()
-    progress = Progress(screen(err=err))
+    progress = ProgressDisplay(screen(err=err))
     progress.hear(event("status", status="processing"))
     progress.hear(event("progress", fraction=0.0, current=0, total=0))
     assert err.getvalue().endswith("  running")
@@ -142,12 +142,12 @@ def test_a_bar_without_a_total_is_no_bar():
 
 def test_programs_get_one_item_a_line():
     out = io.StringIO()
-    progress = Progress(screen(out=out), stream="items")
+    progress = ProgressDisplay(screen(out=out), stream="items")
     progress.hear(event("output", value={"a": [1]}, is_item=True))
     progress.hear(event("output", value="é\n", is_item=True))
     assert out.getvalue() == '{"a": [1]}\n"é\\n"\n'
     out = Terminal()
-    Progress(screen(out=out), stream="items").hear(event("output", value="plain", is_item=True))
+    ProgressDisplay(screen(out=out), stream="items").hear(event("output", value="plain", is_item=True))
     assert out.getvalue() == "plain\n"
 
 

@@ -50,7 +50,7 @@ def test_a_new_key_is_kept_and_follows_its_data_folder_to_another_port(settings)
     assert remember(settings, started(1986, "hly_new")) == "hly_new"
     assert remember(settings, started(1987)) == "hly_new"
     found = credentials.load()
-    assert found.profiles["local"] == credentials.Profile(
+    assert found.profiles["local"] == credentials.CredentialProfile(
         server="http://127.0.0.1:1987", token="hly_new", data=str(settings.data)
     )
     other = Settings(data=settings.data.parent / "other")

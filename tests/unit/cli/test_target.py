@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from halley.cli.credentials import Credentials, Profile
+from halley.cli.credentials import CredentialProfile, Credentials
 from halley.cli.failures import UsageProblem
 from halley.cli.target import LOCAL_SERVER, find_target, normalise, same_origin
 
-HOME = Profile(server="http://127.0.0.1:1986", token="home-token")
-CLOUD = Profile(server="https://cloud.example/replicate/v1", token="cloud-token")
+HOME = CredentialProfile(server="http://127.0.0.1:1986", token="home-token")
+CLOUD = CredentialProfile(server="https://cloud.example/replicate/v1", token="cloud-token")
 STORED = Credentials(profiles={"home": HOME, "cloud": CLOUD}, default="home")
 
 
@@ -47,7 +47,7 @@ def test_what_is_no_base_url_is_refused(given):
 
 
 def test_an_authority_is_trusted_for_its_own_server_only():
-    local = Profile(server="https://127.0.0.1:1986", token="t", ca="/data/tls/ca.pem")
+    local = CredentialProfile(server="https://127.0.0.1:1986", token="t", ca="/data/tls/ca.pem")
     stored = Credentials(profiles={"home": HOME, "local": local}, default="home")
     assert choose(credentials=stored).ca is None
     assert choose(credentials=stored, profile="local").ca == Path("/data/tls/ca.pem")

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from halley.cli.client import Look
+from halley.cli.client import PollResult
 from halley.cli.failures import NoEventLog, Unreachable
 from halley.cli.screen import Screen
 from halley.cli.waiting import Interrupted, wait_for
@@ -34,7 +34,7 @@ class Person:
         step = self.script.pop(0)
         if step == "^C":
             raise KeyboardInterrupt
-        return Look(prediction={"id": id, "status": step, "output": "x"}, held=False, elapsed_seconds=0)
+        return PollResult(prediction={"id": id, "status": step, "output": "x"}, held=False, elapsed_seconds=0)
 
     def events(self, id, *, after=0):
         raise NoEventLog("none here")

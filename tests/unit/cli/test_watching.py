@@ -2,7 +2,7 @@
 
 import pytest
 
-from halley.cli.client import Look
+from halley.cli.client import PollResult
 from halley.cli.failures import ServerRefused, StillRunning, Unreachable
 from halley.cli.watching import PATIENCE, watch
 
@@ -43,7 +43,7 @@ class Server:
         if self.holds and self.timing.at < self.ends_at:
             self.timing.at = min(self.timing.at + wait_seconds, max(self.ends_at, self.timing.at))
         status = self.status if self.timing.at >= self.ends_at else "processing"
-        return Look(
+        return PollResult(
             prediction={"id": id, "status": status, "output": "x"},
             held=self.says,
             elapsed_seconds=self.timing.at - started,

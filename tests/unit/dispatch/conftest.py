@@ -17,7 +17,7 @@ from halley.models.records import Model, Version
 from halley.predictions.records import Prediction
 from halley.predictions.service import CreateRequest, Predictions
 from halley.retention.periods import Periods
-from halley.settings import Retention
+from halley.settings import RetentionSettings
 from halley.store.memory import MemoryStore
 from halley.testing.clock import T0, FakeClock
 from halley.testing.dispatch import NamingKeeper, NoFolders, ScriptedProvider, ScriptedStaging
@@ -79,7 +79,7 @@ class Bottle:
             placement=self.dispatcher,
             bus=bus,
             wakeups=self.hub,
-            data_ends=Periods(settings=Retention(), model_settings={}, keys=self.store, models=self.store),
+            data_ends=Periods(settings=RetentionSettings(), model_settings={}, keys=self.store, models=self.store),
             clock=self.clock,
             new_id=new_id,
         )

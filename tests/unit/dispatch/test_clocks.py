@@ -27,7 +27,7 @@ from halley.predictions.ports import ClockMove
 from halley.predictions.service import CreateRequest, Predictions
 from halley.predictions.status import EventKind
 from halley.retention.periods import Periods
-from halley.settings import Retention
+from halley.settings import RetentionSettings
 from halley.store.sqlite import SqliteStore, open_sqlite
 from halley.testing.clock import T0, FakeClock
 from halley.testing.dispatch import NamingKeeper, NoFolders, ScriptedProvider, ScriptedStaging
@@ -97,7 +97,7 @@ class Machine:
             placement=self.dispatcher,
             bus=bus,
             wakeups=hub,
-            data_ends=Periods(settings=Retention(), model_settings={}, keys=self.store, models=self.store),
+            data_ends=Periods(settings=RetentionSettings(), model_settings={}, keys=self.store, models=self.store),
             clock=self.clock,
             new_id=new_id,
         )

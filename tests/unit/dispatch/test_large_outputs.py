@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from halley.assets.outputs import OutputKeeper
+from halley.assets.outputs import OutputFileStore
 from halley.dispatch.ports import OutputPart
 from halley.dispatch.recorder import OutputCaps, Recorder
 from halley.predictions.ports import Appended, Lease
@@ -57,7 +57,7 @@ async def test_its_bytes_are_copied_once_between_the_socket_and_the_store() -> N
         lease=Lease(prediction_id="p", session_id="s", fence=1, attempt=1),
         queue=queue,  # type: ignore[arg-type]
         bus=type("Bus", (), {"publish": lambda *_: None})(),
-        keeper=OutputKeeper(shelf=None, large=Fit()),  # type: ignore[arg-type]
+        keeper=OutputFileStore(shelf=None, large=Fit()),  # type: ignore[arg-type]
         clock=FakeClock(),
         caps=OutputCaps(),
         start_soon=start_soon,
@@ -67,7 +67,7 @@ async def test_its_bytes_are_copied_once_between_the_socket_and_the_store() -> N
 
     def take(body: bytes | bytearray) -> None:
         frame = frames.decode(body)
-        assert isinstance(frame, frames.Output)
+        assert isinstance(frame, frames.OutputFrame)
         recorder.emit(OutputPart(value=frame.value))
 
     body = b'{"t":"output","id":"p","value":"' + b"y" * SIZE + b'"}'
@@ -100,8 +100,8 @@ async def test_its_event_is_spelled_as_an_encoder_would() -> None:
 async def test_an_input_is_sent_as_an_encoder_would() -> None:
     for given in (b"{}", b'{"input":0}', b'{"a":"\\"input\\":0"}'):
         told = {"id": 'p"input":0', "attempt": 1, "paths": (("input", 0),), "context": msgspec.Raw(b'{"input":0}')}
-        plain = frames.encode(frames.Predict(input=msgspec.Raw(given), **told))
-        pieces = frames.around_input(frames.Predict(input=frames.INPUT_PLACE, **told), given)
+        plain = frames.encode(frames.PredictFrame(input=msgspec.Raw(given), **told))
+        pieces = frames.around_input(frames.PredictFrame(input=frames.INPUT_PLACE, **told), given)
         assert b"".join(pieces) == plain
         assert pieces[1] is given
 
@@ -110,7 +110,7 @@ async def test_an_input_is_sent_as_an_encoder_would() -> None:
 async def test_letters_may_lie_across_the_pieces_that_are_looked_at(at: int) -> None:
     text = "y" * (frames._PIECE_BYTES - 40 + at) + "\N{ROCKET}" * 100_000
     frame = frames.decode(b'{"t":"output","id":"p","value":"%s"}' % text.encode())
-    assert isinstance(frame, frames.Output)
+    assert isinstance(frame, frames.OutputFrame)
     broken = b'{"t":"output","id":"p","value":"%s\xf0\x9f"}' % text.encode()
     for wrong in (broken, bytearray(broken)):
         with pytest.raises(ValueError, match=r"utf-8|unexpected end"):

@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from halley.egress.addresses import Rules, canonical, closed_because, parse_allowed, rules_from
+from halley.egress.addresses import AddressRules, canonical, closed_because, parse_allowed, rules_from
 from halley.errors import AddressRefused, Unusable
 
 CLOSED = [
@@ -64,16 +64,16 @@ def test_internal_addresses_are_closed_on_every_port(text: str) -> None:
     assert closed_because(address)
     for port in (80, 443, 8080):
         with pytest.raises(AddressRefused, match="not reachable from here"):
-            Rules().check(address, port)
+            AddressRules().check(address, port)
 
 
 @pytest.mark.parametrize("text", OPEN)
 def test_public_addresses_are_open_on_the_ports_of_the_web_only(text: str) -> None:
     address = ipaddress.ip_address(text)
-    Rules().check(address, 80)
-    Rules().check(address, 443)
+    AddressRules().check(address, 80)
+    AddressRules().check(address, 443)
     with pytest.raises(AddressRefused, match=r"public:22"):
-        Rules().check(address, 22)
+        AddressRules().check(address, 22)
 
 
 @pytest.mark.parametrize(
@@ -152,4 +152,4 @@ def test_rules_are_made_from_settings() -> None:
 
 def test_a_refusal_names_the_line_that_would_allow_it() -> None:
     with pytest.raises(AddressRefused, match=r"egress.allow = \['\[::1\]:80'\]"):
-        Rules().check(ipaddress.ip_address("::1"), 80)
+        AddressRules().check(ipaddress.ip_address("::1"), 80)

@@ -9,7 +9,7 @@ import anyio
 import anyio.abc
 import pytest
 
-from halley.egress import Egress, Rules, rules_from
+from halley.egress import AddressRules, Egress, rules_from
 from halley.errors import AddressRefused, FetchFailed, TooLarge
 
 pytestmark = pytest.mark.anyio
@@ -224,7 +224,7 @@ async def test_a_closed_port_and_an_unknown_name_are_failures_not_crashes(host: 
         raise OSError(-2, "Name or service not known")
 
     with pytest.raises(FetchFailed, match="cannot be resolved"):
-        await get(Egress(Rules(), resolve=unknown), "http://nowhere.example/", tmp_path / "f")
+        await get(Egress(AddressRules(), resolve=unknown), "http://nowhere.example/", tmp_path / "f")
     with pytest.raises(FetchFailed, match="could not be reached"):
         await get(Egress(rules_from(["127.0.0.1:1"])), "http://127.0.0.1:1/", tmp_path / "f")
 

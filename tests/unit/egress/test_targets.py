@@ -2,11 +2,11 @@
 
 import pytest
 
-from halley.egress import Egress, Rules, rules_from
+from halley.egress import AddressRules, Egress, rules_from
 from halley.egress.targets import follow, parse_target
 from halley.errors import AddressRefused
 
-OPEN = Rules()
+OPEN = AddressRules()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Environments are built once, told apart by what is in them, and thrown away when nobody needs them."""
+"""EnvironmentBuilder are built once, told apart by what is in them, and thrown away when nobody needs them."""
 
 import asyncio
 import contextlib
@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from halley.errors import Unusable
-from halley.replicas.environments.environments import Environments
-from halley.replicas.environments.plan import Rules
+from halley.replicas.environments.environments import EnvironmentBuilder
+from halley.replicas.environments.plan import EnvironmentRules
 from halley.replicas.inspect import inspect
 from halley.replicas.loading import load_source
 from halley.testing.clock import FakeClock
@@ -23,7 +23,7 @@ from unit.environments.packages import UV, model, wheel
 
 pytestmark = pytest.mark.anyio
 
-Make = Callable[..., AbstractAsyncContextManager[Environments]]
+Make = Callable[..., AbstractAsyncContextManager[EnvironmentBuilder]]
 
 
 @pytest.fixture
@@ -45,8 +45,10 @@ def wheels(tmp_path: Path) -> Path:
 @pytest.fixture
 def environments(tmp_path: Path, environ: dict[str, str]) -> Make:
     @contextlib.asynccontextmanager
-    async def opened(**rules) -> AsyncIterator[Environments]:
-        made = Environments(tmp_path / "envs", rules=Rules(**rules), clock=FakeClock(), environ=environ)
+    async def opened(**rules) -> AsyncIterator[EnvironmentBuilder]:
+        made = EnvironmentBuilder(
+            tmp_path / "envs", rules=EnvironmentRules(**rules), clock=FakeClock(), environ=environ
+        )
         await made.sweep()
         try:
             yield made

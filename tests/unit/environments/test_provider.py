@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from halley.providers.local import LocalProvider
-from halley.replicas.environments.environments import Environments
-from halley.replicas.environments.plan import Rules
+from halley.replicas.environments.environments import EnvironmentBuilder
+from halley.replicas.environments.plan import EnvironmentRules
 from halley.replicas.loading import load_source
 from halley.testing.clock import FakeClock
 from halley.testing.providers import within
@@ -51,9 +51,9 @@ async def opened(gate: Path) -> int:
 
 
 @pytest.fixture
-async def environments(tmp_path: Path) -> AsyncIterator[Environments]:
+async def environments(tmp_path: Path) -> AsyncIterator[EnvironmentBuilder]:
     environ = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PIP_VERBOSE": "1"}
-    made = Environments(tmp_path / "envs", rules=Rules(tool="pip"), clock=FakeClock(), environ=environ)
+    made = EnvironmentBuilder(tmp_path / "envs", rules=EnvironmentRules(tool="pip"), clock=FakeClock(), environ=environ)
     yield made
     await made.close()
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from halley.predictions.bars import Bars, last_step
 from halley.predictions.records import Step
+from halley.predictions.tqdm_parser import TqdmParser, last_step
 
 HALF = Step(fraction=0.5, current=4, total=8)
 
@@ -46,7 +46,7 @@ def test_the_official_python_pattern_agrees_on_whole_lines() -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
 def test_pieces_of_any_size_tell_no_false_number(size: int) -> None:
     text = "".join(f"\r{n:4d}%|##########| {n}/100 [00:00<00:01]" for n in range(101)) + "\n"
-    bars, seen = Bars(), []
+    bars, seen = TqdmParser(), []
     for start in range(0, len(text), size):
         step = bars.read(text[start : start + size])
         if step is not None and step not in seen:
@@ -57,7 +57,7 @@ def test_pieces_of_any_size_tell_no_false_number(size: int) -> None:
 
 
 def test_a_number_at_the_end_counts_once_it_is_whole() -> None:
-    bars = Bars()
+    bars = TqdmParser()
     assert bars.read(" 50%|#####     | 4/8") is None
     assert bars.read("0\n") == Step(fraction=0.5, current=4, total=80)
     assert bars.read(" 50%|#####     | 4/8") is None
@@ -66,7 +66,7 @@ def test_a_number_at_the_end_counts_once_it_is_whole() -> None:
 
 
 def test_a_line_without_end_is_not_kept_whole() -> None:
-    bars = Bars()
+    bars = TqdmParser()
     for _ in range(100):
         bars.read("x" * 10_000)
     assert len(bars._line) <= 500

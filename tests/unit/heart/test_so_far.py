@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from halley.predictions.progress import fold
+from halley.predictions.progress_cache import KEPT_SECONDS, ProgressCache, SoFar
 from halley.predictions.records import Event, MetricItem, OutputItem, Prediction
-from halley.predictions.so_far import KEPT_SECONDS, Running, SoFar
 from halley.predictions.status import EventKind, Source, Status
 from halley.testing.clock import T0, FakeClock
 
@@ -48,7 +48,7 @@ def told(row: Prediction) -> tuple[object, ...]:
 async def test_whoever_reads_at_the_same_time_tells_what_all_events_say(seed: int) -> None:
     chance = random.Random(seed)
     log: list[Event] = []
-    running = Running(FakeClock(), limit_bytes=chance.choice([0, 300, 10**6]))
+    running = ProgressCache(FakeClock(), limit_bytes=chance.choice([0, 300, 10**6]))
 
     async def read() -> None:
         so_far = running.of("p")
@@ -87,7 +87,7 @@ def sized(size: int) -> SoFar:
 
 
 def test_it_is_bounded_and_the_least_recently_read_goes_first() -> None:
-    running = Running(FakeClock(), limit_bytes=10_000)
+    running = ProgressCache(FakeClock(), limit_bytes=10_000)
     for name in "abc":
         running.keep(name, sized(3000))
     running.keep("a", running.of("a"))
@@ -105,7 +105,7 @@ def test_it_is_bounded_and_the_least_recently_read_goes_first() -> None:
 
 async def test_what_nobody_reads_any_more_is_forgotten() -> None:
     clock = FakeClock()
-    running = Running(clock)
+    running = ProgressCache(clock)
     housekeeping = asyncio.ensure_future(running.run())
     for name in "ab":
         running.keep(name, sized(10))

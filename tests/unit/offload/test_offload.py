@@ -16,10 +16,10 @@ from halley.errors import BadRequest, HalleyError, InputInvalid, Overloaded, Too
 from halley.models.validation import InputSchema
 from halley.offload import process as offload
 from halley.offload.process import JsonProcess
-from halley.settings import Limits
+from halley.settings import LimitSettings
 
 pytestmark = pytest.mark.anyio
-LIMITS = Limits(json_values=100_000)
+LIMITS = LimitSettings(json_values=100_000)
 DOCUMENT = msgspec.json.encode(
     {
         "components": {

@@ -110,17 +110,19 @@ async def test_what_is_not_protocol_is_a_fault(body: bytes) -> None:
 
 
 async def test_frames_are_spelled_as_the_protocol_says() -> None:
-    predict = frames.Predict(id="p", attempt=2, input=frames.msgspec.Raw(b'{"a": 1}'), paths=(("a", 0),), folder="/f")
+    predict = frames.PredictFrame(
+        id="p", attempt=2, input=frames.msgspec.Raw(b'{"a": 1}'), paths=(("a", 0),), folder="/f"
+    )
     assert frames.encode(predict) == (
         b'{"t":"predict","id":"p","attempt":2,"input":{"a": 1},"paths":[["a",0]],"folder":"/f","context":{}}'
     )
-    assert frames.encode(frames.Cancel(id="p")) == b'{"t":"cancel","id":"p"}'
-    assert frames.encode(frames.Stop()) == b'{"t":"stop"}'
+    assert frames.encode(frames.CancelFrame(id="p")) == b'{"t":"cancel","id":"p"}'
+    assert frames.encode(frames.StopFrame()) == b'{"t":"stop"}'
     described = frames.decode(b'{"t":"described","schema":{"a":[]},"async":true,"max_concurrency":3,"new":1}')
-    assert isinstance(described, frames.Described)
+    assert isinstance(described, frames.DescribedFrame)
     assert (described.is_async, described.max_concurrency, bytes(described.schema)) == (True, 3, b'{"a":[]}')
     failed = frames.decode(b'{"t":"setup_failed","error":"e","traceback":"t"}')
-    assert isinstance(failed, frames.SetupFailed)
+    assert isinstance(failed, frames.SetupFailedFrame)
 
 
 def void(_: object) -> None:

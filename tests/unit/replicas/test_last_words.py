@@ -10,7 +10,7 @@ import pytest
 
 from halley.clock import SystemClock
 from halley.replicas.memory import descendants
-from halley.replicas.slate import SIZE_BYTES, TEXT_AT, Left, Slate
+from halley.replicas.output_journal import SIZE_BYTES, TEXT_AT, Left, OutputJournal
 from halley.testing.providers import logs, within
 from unit.replicas.processes import V, until
 
@@ -146,7 +146,7 @@ async def test_the_output_of_a_setup_that_dies_is_in_its_reason(model, serve) ->
 
 def left(body: bytes, *, end: int | None = None, noted: int = 0) -> list[Left]:
     """What is read of a slate on which this was written."""
-    slate = Slate()
+    slate = OutputJournal()
     os.pwrite(slate.theirs[2], body, TEXT_AT)
     os.pwrite(slate.theirs[2], struct.pack("<II", TEXT_AT + len(body) if end is None else end, noted), 0)
     slate.handed_over()

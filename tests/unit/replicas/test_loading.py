@@ -9,7 +9,7 @@ import pytest
 from halley.errors import Unusable
 from halley.replicas.digest import DigestCache, source_digest, version_id
 from halley.replicas.loading import demo_folders, load_source, with_settings
-from halley.settings import Model
+from halley.settings import ModelSettings
 
 CODE = "def run(text: str) -> str:\n    return text\n"
 COG = """
@@ -71,7 +71,7 @@ def test_a_single_file_is_a_model(tmp_path: Path) -> None:
 
 def test_settings_go_over_what_the_model_says(tmp_path: Path) -> None:
     source = load_source(folder(tmp_path, cog_yaml=COG, model_py=CODE, train_py=CODE), name="me/mine")
-    source = with_settings(source, Model(path=tmp_path, concurrency=2, memory_limit_bytes=5))
+    source = with_settings(source, ModelSettings(path=tmp_path, concurrency=2, memory_limit_bytes=5))
     assert source.name == "me/mine"
     assert (source.max_concurrency, source.memory_limit_bytes, source.run_timeout_seconds) == (2, 5, 90)
 

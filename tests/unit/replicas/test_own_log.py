@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from halley.replicas.host import Origin
-from halley.replicas.own_log import LINE_CHARS, LogRules, OwnLogs
+from halley.replicas.replica_log import LINE_CHARS, LogRules, OwnLogs
 from halley.testing.clock import FakeClock
 
 ONE = Origin(model="acme/one", version="v1", pid=11)

@@ -11,7 +11,7 @@ import pytest
 
 from halley.replicas import places
 from halley.replicas.places import find_way
-from halley.settings import Isolation
+from halley.settings import IsolationSettings
 
 ASK = """
 import sys
@@ -25,7 +25,7 @@ print(find_way(Isolation(), Path(sys.argv[1])).words())
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has namespaces of mounts")
 def test_an_environment_below_tmp_does_not_decide_the_way(tmp_path: Path) -> None:
     # a private /tmp hides what lies in /tmp: the interpreter must be seen through it
-    here = find_way(Isolation(), tmp_path)
+    here = find_way(IsolationSettings(), tmp_path)
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="halley-test-") as home:
         venv.create(Path(home, "env"), with_pip=False, symlinks=True)
         packages = Path(home, "env", "lib", f"python3.{sys.version_info.minor}", "site-packages")
@@ -43,4 +43,4 @@ def test_a_probe_that_fails_names_the_path(tmp_path: Path, monkeypatch: pytest.M
     source = places._PROBE.read_text()
     probe.write_text(source.replace("    import importlib\n", f"    open({str(tmp_path / 'gone')!r})\n", 1))
     monkeypatch.setattr(places, "_PROBE", probe)
-    assert find_way(Isolation(), tmp_path).why.endswith(f"No such file or directory: {tmp_path / 'gone'}")
+    assert find_way(IsolationSettings(), tmp_path).why.endswith(f"No such file or directory: {tmp_path / 'gone'}")

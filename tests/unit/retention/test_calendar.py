@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from halley.retention.calendar import LEAP, SETTLE_SECONDS, Calendar
+from halley.retention.retention_clock import LEAP, SETTLE_SECONDS, RetentionClock
 from halley.testing.clock import T0, FakeClock
 
 DAY = 86_400.0
@@ -10,7 +10,7 @@ DAY = 86_400.0
 
 def test_it_follows_a_clock_that_runs_evenly() -> None:
     clock = FakeClock()
-    calendar = Calendar(clock, None)
+    calendar = RetentionClock(clock, None)
     for seconds in (1, 3600, 31 * DAY):
         clock.advance(seconds)
         assert calendar.now() == clock.now()
@@ -18,7 +18,7 @@ def test_it_follows_a_clock_that_runs_evenly() -> None:
 
 def test_it_follows_small_corrections_and_every_step_back() -> None:
     clock = FakeClock()
-    calendar = Calendar(clock, None)
+    calendar = RetentionClock(clock, None)
     for seconds in (LEAP.total_seconds(), -LEAP.total_seconds(), -DAY, -400 * DAY):
         clock.jump(seconds)
         assert calendar.now() == clock.now()
@@ -28,7 +28,7 @@ def test_it_follows_small_corrections_and_every_step_back() -> None:
 
 def test_a_leap_ahead_that_is_taken_back_is_never_believed() -> None:
     clock = FakeClock()
-    calendar = Calendar(clock, None)
+    calendar = RetentionClock(clock, None)
     clock.jump(DAY)
     for _ in range(50):
         clock.advance(SETTLE_SECONDS / 60)
@@ -40,7 +40,7 @@ def test_a_leap_ahead_that_is_taken_back_is_never_believed() -> None:
 
 def test_a_leap_ahead_that_stands_is_believed_in_the_end() -> None:
     clock = FakeClock()
-    calendar = Calendar(clock, None)
+    calendar = RetentionClock(clock, None)
     clock.jump(DAY)
     assert calendar.now() == T0
     clock.advance(SETTLE_SECONDS - 1)
@@ -51,7 +51,7 @@ def test_a_leap_ahead_that_stands_is_believed_in_the_end() -> None:
 
 def test_a_second_leap_begins_the_wait_anew() -> None:
     clock = FakeClock()
-    calendar = Calendar(clock, None)
+    calendar = RetentionClock(clock, None)
     clock.jump(DAY)
     calendar.now()
     clock.advance(SETTLE_SECONDS - 60)
@@ -63,7 +63,7 @@ def test_a_second_leap_begins_the_wait_anew() -> None:
 
 def test_a_step_back_from_a_wrong_day_and_forth_again_is_a_leap() -> None:
     clock = FakeClock()
-    calendar = Calendar(clock, None)
+    calendar = RetentionClock(clock, None)
     clock.jump(-DAY)
     assert calendar.now() == clock.now()
     clock.jump(DAY)
@@ -74,7 +74,7 @@ def test_a_step_back_from_a_wrong_day_and_forth_again_is_a_leap() -> None:
 
 def test_after_a_long_stop_it_begins_where_time_was_last_known() -> None:
     clock = FakeClock()
-    calendar = Calendar(clock, T0 - timedelta(days=7))
+    calendar = RetentionClock(clock, T0 - timedelta(days=7))
     assert calendar.now() == T0 - timedelta(days=7)
     clock.advance(SETTLE_SECONDS - 1)
     assert calendar.now() == clock.now() - timedelta(days=7)
@@ -84,4 +84,4 @@ def test_after_a_long_stop_it_begins_where_time_was_last_known() -> None:
 
 def test_a_last_known_time_in_the_future_was_a_wrong_clocks() -> None:
     clock = FakeClock()
-    assert Calendar(clock, T0 + timedelta(days=1)).now() == T0
+    assert RetentionClock(clock, T0 + timedelta(days=1)).now() == T0

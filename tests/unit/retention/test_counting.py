@@ -19,10 +19,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from halley.assets.blob_references import BlobReferences
 from halley.assets.files import Files
 from halley.assets.holding import OWNER_KIND, to_hold, upload
 from halley.assets.ports import BlobInfo
-from halley.assets.shelf import Shelf
 from halley.blobs.files import FileBlobs
 from halley.blobs.memory import MemoryBlobs
 from halley.bus.local import LocalBus
@@ -31,10 +31,10 @@ from halley.ids import TimeOrderedIds
 from halley.predictions.ports import Lease, NewPrediction
 from halley.predictions.records import Prediction
 from halley.predictions.status import Fact, Status
-from halley.retention.calendar import SETTLE_SECONDS
 from halley.retention.periods import Periods
-from halley.retention.service import Retention
-from halley.settings import Retention as RetentionSettings
+from halley.retention.retention_clock import SETTLE_SECONDS
+from halley.retention.service import RetentionService
+from halley.settings import RetentionSettings
 from halley.store.memory import MemoryStore
 from halley.store.sqlite import open_sqlite
 from halley.testing.blobs import stream
@@ -105,7 +105,7 @@ class Fused:
 class Machine:
     """The parts around the shelf, killed and started again at will; and the oracle."""
 
-    def __init__(self, store: Any, blobs: Any, folder: Path, make_shelf: Callable[..., Shelf]) -> None:
+    def __init__(self, store: Any, blobs: Any, folder: Path, make_shelf: Callable[..., BlobReferences]) -> None:
         self.clock = FakeClock()
         self.new_id = TimeOrderedIds(self.clock, random.Random(1).getrandbits)
         self.fuse = Fuse()
@@ -135,7 +135,7 @@ class Machine:
             life_seconds=2 * HOUR,
         )
         periods = Periods(settings=RetentionSettings(api="1h"), model_settings={}, keys=store, models=store)
-        self.retention = Retention(
+        self.retention = RetentionService(
             store=store, shelf=self.shelf, uploads=self.files, periods=periods, bus=LocalBus(), clock=self.clock
         )
         self.store = store
@@ -313,7 +313,7 @@ async def _guarded(machine: Machine, name: str, which: int) -> Crash | None:
     return None
 
 
-def in_memory(steps: Steps, make_shelf: Callable[..., Shelf] = Shelf) -> None:
+def in_memory(steps: Steps, make_shelf: Callable[..., BlobReferences] = BlobReferences) -> None:
     with TemporaryDirectory() as folder:
         asyncio.run(live(Machine(MemoryStore(), MemoryBlobs(), Path(folder), make_shelf), steps))
 
@@ -330,7 +330,7 @@ async def on_disk(folder: Path) -> AsyncIterator[Machine]:
     async with open_sqlite(folder / "halley.db") as store:
         blobs = FileBlobs(folder / "blobs")
         blobs.prepare()
-        yield Machine(store, blobs, folder, Shelf)
+        yield Machine(store, blobs, folder, BlobReferences)
 
 
 @pytest.mark.slow
@@ -345,7 +345,7 @@ def test_the_same_with_a_database_and_files(tmp_path_factory: pytest.TempPathFac
     asyncio.run(run())
 
 
-class Unlocked(Shelf):
+class Unlocked(BlobReferences):
     """A planted bug: needs and deletions do not exclude each other."""
 
     @asynccontextmanager
@@ -354,7 +354,7 @@ class Unlocked(Shelf):
         yield
 
 
-class Trusting(Shelf):
+class Trusting(BlobReferences):
     """A planted bug: what was free a moment ago is deleted without another look."""
 
     async def _remove(self, sha256: str) -> bool:
@@ -364,7 +364,7 @@ class Trusting(Shelf):
             return True
 
 
-class Unsure(Shelf):
+class Unsure(BlobReferences):
     """A planted bug: nobody looks whether the bytes are still there when their need is noted."""
 
     async def _need(self, info: BlobInfo, owner_kind: str, owner_id: str, name: str) -> bool:
@@ -372,7 +372,7 @@ class Unsure(Shelf):
         return True
 
 
-class Forgetful(Shelf):
+class Forgetful(BlobReferences):
     """A planted bug: bytes are forgotten before they are deleted, and a crash between the two is not thought of."""
 
     async def _remove(self, sha256: str) -> bool:
@@ -408,7 +408,7 @@ def test_nothing_is_lost_in_crowded_lives() -> None:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("bug", [Unlocked, Trusting, Unsure, Forgetful])
-def test_each_planted_bug_is_found(bug: type[Shelf]) -> None:
+def test_each_planted_bug_is_found(bug: type[BlobReferences]) -> None:
     for seed in range(5000):
         try:
             in_memory(drawn(seed), bug)

@@ -10,8 +10,7 @@ from halley.models.records import Model
 from halley.predictions.records import Prediction
 from halley.predictions.status import Source, Status
 from halley.retention.periods import Periods
-from halley.settings import Model as ModelSettings
-from halley.settings import Retention
+from halley.settings import ModelSettings, RetentionSettings
 from halley.store.memory import MemoryStore
 from halley.testing.clock import T0
 
@@ -32,7 +31,7 @@ async def periods(**configured: str) -> Periods:
     for name, retention in (("week", "7d"), ("ever", "never"), ("plain", None)):
         await store.put_model(Model(owner="m", name=name, retention=retention, created_at=T0))
     models = {f"m/{name}": ModelSettings(path=".", retention=text) for name, text in configured.items()}  # type: ignore[arg-type]
-    found = Periods(settings=Retention(), model_settings=models, keys=store, models=store)
+    found = Periods(settings=RetentionSettings(), model_settings=models, keys=store, models=store)
     await found.refresh()
     return found
 
@@ -66,7 +65,7 @@ async def test_the_operators_word_goes_before_what_a_model_says_of_itself() -> N
 async def test_the_operators_word_counts_before_anything_was_looked_up() -> None:
     models = {"m/a": ModelSettings(path=".", retention="never")}  # type: ignore[arg-type]
     store = MemoryStore()
-    found = Periods(settings=Retention(api="1h"), model_settings=models, keys=store, models=store)
+    found = Periods(settings=RetentionSettings(api="1h"), model_settings=models, keys=store, models=store)
     assert found.of(Source.API, "m/a", None) is None
 
 
@@ -90,5 +89,5 @@ async def test_data_ends_so_long_after_the_end_and_not_before_there_is_one() -> 
 async def test_the_shortest_period_is_known() -> None:
     assert (await periods()).shortest == HOUR
     store = MemoryStore()
-    never = Periods(settings=Retention(api="never"), model_settings={}, keys=store, models=store)
+    never = Periods(settings=RetentionSettings(api="never"), model_settings={}, keys=store, models=store)
     assert never.shortest is None

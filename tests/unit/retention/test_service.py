@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from halley.assets.blob_references import BlobReferences
 from halley.assets.files import Files
 from halley.assets.holding import to_hold, upload
-from halley.assets.shelf import Shelf
 from halley.blobs.memory import MemoryBlobs
 from halley.bus.local import LocalBus
 from halley.errors import NotFound, Overloaded, StorageFull
@@ -17,11 +17,11 @@ from halley.ids import TimeOrderedIds
 from halley.predictions.ports import NewPrediction
 from halley.predictions.records import Prediction
 from halley.predictions.status import Fact
-from halley.retention.calendar import SETTLE_SECONDS
 from halley.retention.periods import Periods
 from halley.retention.ports import Removed
-from halley.retention.service import LONGEST_LOOK_SECONDS, SHORTEST_LOOK_SECONDS, Retention
-from halley.settings import Retention as RetentionSettings
+from halley.retention.retention_clock import SETTLE_SECONDS
+from halley.retention.service import LONGEST_LOOK_SECONDS, SHORTEST_LOOK_SECONDS, RetentionService
+from halley.settings import RetentionSettings
 from halley.store.memory import MemoryStore
 from halley.store.memory.shelves import MemoryFiles
 from halley.testing.blobs import stream
@@ -97,7 +97,7 @@ class Rig:
         self.behind = MemoryStore()
         self.blobs = MemoryBlobs()
         self.store = Trouble(self.behind, self.blobs)
-        self.shelf = Shelf(blobs=self.blobs, ledger=self.store)  # type: ignore[arg-type]
+        self.shelf = BlobReferences(blobs=self.blobs, ledger=self.store)  # type: ignore[arg-type]
         self.new_id = TimeOrderedIds(self.clock)
         self.files = Files(
             store=TroubledFiles(self.store, self.behind.files),  # type: ignore[arg-type]
@@ -108,7 +108,7 @@ class Rig:
             upload_limit_bytes=100,
             life_seconds=24 * HOUR,
         )
-        self.retention = Retention(
+        self.retention = RetentionService(
             store=self.store,
             shelf=self.shelf,
             uploads=self.files,

@@ -2,10 +2,12 @@
 
 from collections import Counter
 
-from halley.store.sqlite.turns import Turns
+from halley.store.sqlite.stride_scheduler import StrideScheduler
 
 
-def give(turns: Turns, accounts: list[str], count: int, weights: dict[str, int] | None = None) -> Counter[str]:
+def give(
+    turns: StrideScheduler, accounts: list[str], count: int, weights: dict[str, int] | None = None
+) -> Counter[str]:
     given: Counter[str] = Counter()
     for _ in range(count):
         account = turns.next_of(accounts)
@@ -15,28 +17,28 @@ def give(turns: Turns, accounts: list[str], count: int, weights: dict[str, int] 
 
 
 def test_equal_weights_share_equally() -> None:
-    assert give(Turns(), ["a", "b", "c"], 30) == {"a": 10, "b": 10, "c": 10}
+    assert give(StrideScheduler(), ["a", "b", "c"], 30) == {"a": 10, "b": 10, "c": 10}
 
 
 def test_weights_divide_the_turns() -> None:
-    assert give(Turns(), ["a", "b", "c"], 60, {"b": 2, "c": 3}) == {"a": 10, "b": 20, "c": 30}
+    assert give(StrideScheduler(), ["a", "b", "c"], 60, {"b": 2, "c": 3}) == {"a": 10, "b": 20, "c": 30}
 
 
 def test_who_was_away_begins_where_the_others_are() -> None:
-    turns = Turns()
+    turns = StrideScheduler()
     give(turns, ["a"], 1000)
     assert give(turns, ["a", "b"], 10) == {"a": 5, "b": 5}
 
 
 def test_turns_of_the_idle_are_forgotten() -> None:
-    turns = Turns()
+    turns = StrideScheduler()
     for number in range(5_000):
         give(turns, [f"account {number}", f"account {number + 1}"], 2)
     assert len(turns._places) <= 1_001
 
 
 def test_a_turn_out_of_turn_moves_nobody_else() -> None:
-    turns = Turns()
+    turns = StrideScheduler()
     for _ in range(3):
         turns.take("a", 1, out_of_turn=True)
     assert give(turns, ["a", "b"], 3) == {"b": 3}

@@ -12,7 +12,7 @@ from halley.bus.local import LocalBus
 from halley.errors import AddressRefused
 from halley.ids import TimeOrderedIds
 from halley.predictions.ports import Changed, Lease
-from halley.predictions.reading import Reader
+from halley.predictions.reading import PredictionReader
 from halley.predictions.records import Prediction
 from halley.predictions.status import Fact
 from halley.retention.periods import Endless
@@ -20,12 +20,12 @@ from halley.store.memory import MemoryStore
 from halley.store.sqlite import SqliteStore
 from halley.testing.stores.maker import LEASE_SECONDS, VERSION, Maker
 from halley.webhooks.address import Receivers
-from halley.webhooks.desk import WebhookDesk
+from halley.webhooks.admin import WebhookAdmin
+from halley.webhooks.monotonic_wall_clock import MonotonicWallClock
 from halley.webhooks.ports import Posted
 from halley.webhooks.records import Delivery
-from halley.webhooks.service import WebhookRules, Webhooks
+from halley.webhooks.service import WebhookRules, WebhookService
 from halley.webhooks.signing import Signer
-from halley.webhooks.steady import SteadyTime
 
 HOOK = "https://receiver.example/hook"
 ROOT = b"r" * 32
@@ -119,13 +119,13 @@ class Room:
 
     def _open(self) -> None:
         """Build what a process has."""
-        self.steady = SteadyTime(self.clock)
+        self.steady = MonotonicWallClock(self.clock)
         self.signer = Signer(ROOT, self.store.deliveries, self.clock)
-        self.desk = WebhookDesk(
+        self.desk = WebhookAdmin(
             store=self.store.deliveries,
             signer=self.signer,
             receivers=Receivers(self.receiver, limit_bytes=2048, http=False, is_loopback_open=False),
-            reader=Reader(store=self.store, data_ends=Endless(), clock=self.clock),
+            reader=PredictionReader(store=self.store, data_ends=Endless(), clock=self.clock),
             bus=self.bus,
             clock=self.clock,
             steady=self.steady,
@@ -134,10 +134,10 @@ class Room:
         )
         self.webhooks = self.service()
 
-    def service(self) -> Webhooks:
-        return Webhooks(
+    def service(self) -> WebhookService:
+        return WebhookService(
             store=self.store.deliveries,
-            reader=Reader(store=self.store, data_ends=Endless(), clock=self.clock),
+            reader=PredictionReader(store=self.store, data_ends=Endless(), clock=self.clock),
             pictures=Plain(),
             signer=self.signer,
             door=self.receiver,

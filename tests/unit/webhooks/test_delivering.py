@@ -10,7 +10,7 @@ import pytest
 from halley.errors import AddressRefused, FetchFailed, StorageFull
 from halley.predictions.status import Fact
 from halley.webhooks.ports import Posted
-from halley.webhooks.records import MessageState, Outcome, completed_id
+from halley.webhooks.records import DeliveryOutcome, MessageState, completed_id
 from halley.webhooks.schedule import Schedule
 from unit.webhooks.conftest import HOOK, Room, settled
 
@@ -32,7 +32,7 @@ async def test_any_2xx_is_success(room: Room, status: int) -> None:
     assert len(room.told) == 1
     assert await state_of(room, made) is MessageState.DELIVERED
     (line,) = await room.log()
-    assert (line.outcome, line.status, line.answer, line.error) == (Outcome.DELIVERED, status, b"said", None)
+    assert (line.outcome, line.status, line.answer, line.error) == (DeliveryOutcome.DELIVERED, status, b"said", None)
 
 
 @pytest.mark.parametrize("answer", [301, 404, 429, 500, DOWN, AddressRefused("private")])
@@ -48,7 +48,7 @@ async def test_everything_else_is_tried_again_for_about_a_minute(room: Room, ans
     assert await state_of(room, made) is MessageState.FAILED
     log = await room.log()
     assert [line.attempt for line in log] == [1, 2, 3, 4, 5, 6]
-    assert {line.outcome for line in log} == {Outcome.FAILED}
+    assert {line.outcome for line in log} == {DeliveryOutcome.FAILED}
     planned = [(line.next_at - line.started_at).total_seconds() if line.next_at else None for line in log]
     assert planned == pytest.approx([2, 4, 8, 16, 32, None], abs=0.01)
 
@@ -60,7 +60,7 @@ async def test_a_redirect_is_not_followed_and_the_log_says_so(room: Room) -> Non
     assert {one.url for one in room.told} == {HOOK}
     first, second = await room.log()
     assert "not followed" in (first.error or "")
-    assert second.outcome is Outcome.DELIVERED
+    assert second.outcome is DeliveryOutcome.DELIVERED
 
 
 async def test_an_attempt_of_a_passing_state_is_made_once(room: Room) -> None:
@@ -70,7 +70,7 @@ async def test_an_attempt_of_a_passing_state_is_made_once(room: Room) -> None:
     await room.say(made, room.maker.part(1))
     await room.pass_time(60)
     (line,) = await room.log()
-    assert (line.event, line.outcome, line.next_at) == ("output", Outcome.FAILED, None)
+    assert (line.event, line.outcome, line.next_at) == ("output", DeliveryOutcome.FAILED, None)
 
 
 async def test_410_ends_it_for_this_prediction_alone(room: Room) -> None:
@@ -286,7 +286,7 @@ async def test_an_attempt_that_breaks_inside_us_is_an_attempt_in_vain(room: Room
     await room.done()
     await room.pass_time(3)
     first, second = await room.log()
-    assert (first.outcome, second.outcome) == (Outcome.FAILED, Outcome.DELIVERED)
+    assert (first.outcome, second.outcome) == (DeliveryOutcome.FAILED, DeliveryOutcome.DELIVERED)
     assert "internal error" in (first.error or "")
     assert not room.has_crashed
 
@@ -318,7 +318,7 @@ async def test_an_attempt_cut_by_a_crash_shows_and_is_repeated(room: Room) -> No
     await room.begin()
     await room.pass_time(0.2)
     first, second = await room.log()
-    assert (first.outcome, second.outcome) == (Outcome.INTERRUPTED, Outcome.DELIVERED)
+    assert (first.outcome, second.outcome) == (DeliveryOutcome.INTERRUPTED, DeliveryOutcome.DELIVERED)
     assert (first.attempt, second.attempt) == (1, 2)
     assert first.message_id == second.message_id
     assert "not known" in (first.error or "")
@@ -381,7 +381,7 @@ async def test_a_stop_lets_attempts_end_and_begins_no_more(room: Room) -> None:
     await room.begin()
     await room.pass_time(0.5)
     assert sorted(one.body["id"] for one in room.told) == sorted(made)
-    assert {line.outcome for line in await room.log()} == {Outcome.DELIVERED}
+    assert {line.outcome for line in await room.log()} == {DeliveryOutcome.DELIVERED}
 
 
 async def test_a_stop_tells_what_has_just_ended(room: Room) -> None:

@@ -4,7 +4,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from halley.webhooks.events import WebhookEvent
-from halley.webhooks.listening import Copy, Listener, Wanted
+from halley.webhooks.listening import Copy, MessageFilter, MessageListener
 from halley.webhooks.records import completed_id
 from unit.webhooks.conftest import Plain, Room
 
@@ -12,11 +12,11 @@ pytestmark = pytest.mark.anyio
 ALL = frozenset(WebhookEvent)
 
 
-async def listener(room: Room, events: frozenset[WebhookEvent] = ALL, **more: object) -> Listener:
+async def listener(room: Room, events: frozenset[WebhookEvent] = ALL, **more: object) -> MessageListener:
     async def draw(row) -> bytes:
         return await Plain().encoded(row, None)
 
-    wanted = Wanted(account_id="anna", key_id=more.pop("key_id", None), events=events)
+    wanted = MessageFilter(account_id="anna", key_id=more.pop("key_id", None), events=events)
     return await room.desk.listener(wanted, draw, **more)
 
 

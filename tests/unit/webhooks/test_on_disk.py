@@ -6,7 +6,7 @@ import pytest
 
 from halley.errors import FetchFailed
 from halley.store.sqlite import open_sqlite
-from halley.webhooks.records import MessageState, Outcome, completed_id
+from halley.webhooks.records import DeliveryOutcome, MessageState, completed_id
 from unit.webhooks.conftest import Room, settled
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -61,7 +61,7 @@ async def test_a_receiver_that_is_down_for_an_hour_gets_everything_though_we_res
             assert (message.state, message.sent) == (MessageState.DELIVERED, len(expected))
             outcomes = [(one.attempt, one.outcome) for one in log if one.prediction_id == each]
             assert outcomes == [
-                *((n, Outcome.FAILED) for n in range(1, len(expected))),
-                (len(expected), Outcome.DELIVERED),
+                *((n, DeliveryOutcome.FAILED) for n in range(1, len(expected))),
+                (len(expected), DeliveryOutcome.DELIVERED),
             ]
         await room.kill()

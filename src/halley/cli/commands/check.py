@@ -15,10 +15,10 @@ from halley.cli.options import ConfigOption, DataOption, EnvOption, JsonOption, 
 from halley.cli.screen import Screen
 
 if TYPE_CHECKING:
-    from halley.replicas.environments.environments import Environments
+    from halley.replicas.environments.environments import EnvironmentBuilder
     from halley.replicas.inspect import Inspected
     from halley.replicas.loading import ModelSource
-    from halley.replicas.places import Found
+    from halley.replicas.places import IsolationWay
     from halley.settings import Settings
 
 
@@ -103,7 +103,9 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         return f"{own}, {(self.size_bytes or 0) / 1e6:,.0f} MB in {self.folder}"
 
 
-async def _look(path: Path, settings: Settings, screen: Screen, *, build: bool) -> tuple[Inspected, Environment, Found]:
+async def _look(
+    path: Path, settings: Settings, screen: Screen, *, build: bool
+) -> tuple[Inspected, Environment, IsolationWay]:
     from halley.clock import SystemClock
     from halley.errors import Unusable
     from halley.replicas.environments.environments import open_environments
@@ -159,7 +161,7 @@ def _on_disk_of(data: Path) -> Path | None:
     return nearest if nearest is not None and os.access(nearest, os.W_OK) else None
 
 
-def _environment(environments: Environments, source: ModelSource) -> Environment:
+def _environment(environments: EnvironmentBuilder, source: ModelSource) -> Environment:
     plan = environments.plan_of(source)
     if plan is None:
         return Environment(python=".".join(str(part) for part in sys.version_info[:3]))

@@ -12,7 +12,7 @@ from halley.cli.screen import Screen
 
 if TYPE_CHECKING:
     from halley.cli.starting import Started
-    from halley.cli.target import Target
+    from halley.cli.target import ServerTarget
 
 _PROMPT: Final = "green hills under a morning sun"
 
@@ -86,7 +86,7 @@ def demo(
     return run_server(settings, environ=environ, paths=[], demo=True, reload=False, announce=announce)
 
 
-def _first_prediction(screen: Screen, target: Target, output: Path, *, browser: bool) -> None:
+def _first_prediction(screen: Screen, target: ServerTarget, output: Path, *, browser: bool) -> None:
     from halley.cli.client import Client, ModelRef
     from halley.cli.failures import CommandError
     from halley.cli.results import report_end, write_output

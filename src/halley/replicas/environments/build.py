@@ -13,7 +13,7 @@ import msgspec
 from halley.errors import Unusable
 from halley.replicas.environments.command import run_logged
 from halley.replicas.environments.indexes import build_environment, for_uv
-from halley.replicas.environments.plan import Plan
+from halley.replicas.environments.plan import EnvironmentPlan
 
 TAIL_LINES: Final = 15
 _SCRIPT_BYTES: Final = 2**20  # a larger file in bin/ is a program, not a script
@@ -38,7 +38,7 @@ class BuildFailed(Exception):
 class Bench(msgspec.Struct, frozen=True, kw_only=True):
     """Where one build happens, and with what."""
 
-    plan: Plan
+    plan: EnvironmentPlan
     at: Path  # `<key>.tmp`
     final: Path  # where it will be; never moved after that
     requirements: Path

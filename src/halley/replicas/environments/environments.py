@@ -19,7 +19,7 @@ from halley.clock import Clock
 from halley.errors import Unusable
 from halley.replicas.environments import build as building
 from halley.replicas.environments.interpreters import Interpreters
-from halley.replicas.environments.plan import Plan, Rules, make_plan
+from halley.replicas.environments.plan import EnvironmentPlan, EnvironmentRules, make_plan
 from halley.replicas.loading import ModelSource
 from halley.settings import Settings
 
@@ -41,16 +41,16 @@ class Note(msgspec.Struct, kw_only=True):
     packages: list[str]
 
 
-class Environments:
+class EnvironmentBuilder:
     """The folder `DATA/envs`. Lives in one loop, in the main thread; other processes may use the same folder."""
 
-    def __init__(self, folder: Path, *, rules: Rules, clock: Clock, environ: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, *, rules: EnvironmentRules, clock: Clock, environ: Mapping[str, str]) -> None:
         self._folder = folder
         self._rules = rules
         self._clock = clock
         self._environ = environ
         self._interpreters = Interpreters(environ)
-        self._plans: dict[str, Plan] = {}  # by key; what is here is in use
+        self._plans: dict[str, EnvironmentPlan] = {}  # by key; what is here is in use
         self._builds: dict[str, asyncio.Task[None]] = {}
         self._failed: dict[str, tuple[float, str]] = {}
         self._held: dict[str, int] = {}  # descriptors that keep other servers from throwing away what we use
@@ -78,7 +78,7 @@ class Environments:
             environment={"PATH": path, "VIRTUAL_ENV": str(home)} | source.environment,
         )
 
-    def plan_of(self, source: ModelSource) -> Plan | None:
+    def plan_of(self, source: ModelSource) -> EnvironmentPlan | None:
         """The plan of a settled source."""
         return self._plans.get(source.environment_key or "")
 
@@ -151,7 +151,7 @@ class Environments:
         if not done.cancelled() and (error := done.exception()) is not None:
             self._failed[key] = (self._clock.monotonic(), str(error))
 
-    async def _build(self, plan: Plan) -> None:
+    async def _build(self, plan: EnvironmentPlan) -> None:
         seconds = self._rules.build_timeout_seconds
         try:
             async with asyncio.timeout(seconds):
@@ -179,7 +179,7 @@ class Environments:
         except OSError as error:  # what was built is there all the same
             _log.warning("environments could not be thrown away: %s", error)
 
-    async def _build_locked(self, plan: Plan, uv: str | None, lock: int) -> None:
+    async def _build_locked(self, plan: EnvironmentPlan, uv: str | None, lock: int) -> None:
         final, at = self._folder / plan.key, self._path(plan.key, "tmp")
         _log.info("%s: its environment is being built; the log is %s", plan.model, self.log_of(plan.key))
         await anyio.to_thread.run_sync(_delete, at)
@@ -237,7 +237,7 @@ class Environments:
         except OSError:
             return ""
 
-    def _failure(self, plan: Plan, what: str) -> str:
+    def _failure(self, plan: EnvironmentPlan, what: str) -> str:
         lock = self._path(plan.key, "lock.txt")
         text = f"The environment of {plan.model} cannot be built: {what}\nThe whole log: {self.log_of(plan.key)}"
         if lock.exists():
@@ -330,17 +330,17 @@ class Environments:
             return None
 
 
-def open_environments(settings: Settings, *, clock: Clock, environ: Mapping[str, str]) -> Environments:
+def open_environments(settings: Settings, *, clock: Clock, environ: Mapping[str, str]) -> EnvironmentBuilder:
     """The environments of a server with these settings; nothing is read or made yet."""
     wanted = settings.environments
-    rules = Rules(
+    rules = EnvironmentRules(
         env=wanted.env,
         tool=wanted.tool,
         strict_python=wanted.strict_python,
         build_timeout_seconds=wanted.build_timeout_seconds,
         max_bytes=wanted.max_bytes,
     )
-    return Environments(wanted.folder or settings.data / "envs", rules=rules, clock=clock, environ=environ)
+    return EnvironmentBuilder(wanted.folder or settings.data / "envs", rules=rules, clock=clock, environ=environ)
 
 
 def _try_lock(lock: int) -> bool:

@@ -16,7 +16,7 @@ _OPTIONS: Final = ("--", "-r", "-c", "-i", "-f")  # lines that name places, not 
 LAYOUT: Final = 1  # raised when environments are built in another way, so that old ones are not taken for new
 
 
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
+class EnvironmentRules(msgspec.Struct, frozen=True, kw_only=True):
     """What an operator may set. `max_bytes` None keeps every environment for ever."""
 
     env: Literal["own", "current"] = "own"
@@ -26,7 +26,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: int | None = None
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class EnvironmentPlan(msgspec.Struct, frozen=True, kw_only=True):
     """An environment as it should be: `key` names it. Equal wishes have equal keys, so models share it."""
 
     key: str
@@ -40,11 +40,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """`plan` is None if the model runs in the server's interpreter."""
 
-    plan: Plan | None = None
+    plan: EnvironmentPlan | None = None
     warnings: tuple[str, ...] = ()
 
 
-def make_plan(source: ModelSource, rules: Rules, interpreters: Interpreters) -> Planned:
+def make_plan(source: ModelSource, rules: EnvironmentRules, interpreters: Interpreters) -> Planned:
     """Decide which environment the model gets. Blocks: it reads files and may ask interpreters for their version.
 
     Raises:
@@ -60,7 +60,7 @@ def make_plan(source: ModelSource, rules: Rules, interpreters: Interpreters) -> 
         return Planned(warnings=warnings)
     identity = [LAYOUT, interpreter.implementation, interpreter.version, interpreter.home]
     whole = msgspec.json.encode([*identity, sysconfig.get_platform(), *found.identity])
-    plan = Plan(
+    plan = EnvironmentPlan(
         key=hashlib.sha256(whole).hexdigest()[:32],
         model=source.name,
         folder=source.folder,
@@ -72,7 +72,7 @@ def make_plan(source: ModelSource, rules: Rules, interpreters: Interpreters) -> 
 
 
 def _interpreter(
-    name: str, wanted: str, rules: Rules, interpreters: Interpreters
+    name: str, wanted: str, rules: EnvironmentRules, interpreters: Interpreters
 ) -> tuple[Interpreter, tuple[str, ...]]:
     found, own = interpreters.find(wanted), servers_own()
     text = f"{name} asks for Python {wanted} (`build.python_version`)"

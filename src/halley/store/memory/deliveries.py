@@ -9,7 +9,7 @@ from halley.ids import first_id_at
 from halley.predictions.records import Event
 from halley.store.memory.entries import Entry, at_once
 from halley.webhooks.events import TOLD_BY, WebhookEvent
-from halley.webhooks.records import Delivery, Ending, Fate, Message, MessageState, Notice, Outcome
+from halley.webhooks.records import Delivery, DeliveryOutcome, Ending, Fate, Message, MessageState, Notice
 
 
 class MemoryDeliveries:
@@ -121,7 +121,7 @@ class MemoryDeliveries:
         for message in list(self.messages.values()):
             if message.prediction_id != delivery.prediction_id:
                 continue
-            if ending.outcome is Outcome.GONE and message.next_at is not None:
+            if ending.outcome is DeliveryOutcome.GONE and message.next_at is not None:
                 message = self._change(message, state=MessageState.GONE, next_at=None)  # noqa: PLW2901
         self.drop_settled_bodies(delivery.prediction_id)
 
@@ -144,7 +144,9 @@ class MemoryDeliveries:
     def take_over(self, error: str, at: datetime) -> int:
         under_way = [delivery for delivery in self.deliveries.values() if delivery.outcome is None]
         for delivery in under_way:
-            self.deliveries[delivery.id] = msgspec.structs.replace(delivery, outcome=Outcome.INTERRUPTED, error=error)
+            self.deliveries[delivery.id] = msgspec.structs.replace(
+                delivery, outcome=DeliveryOutcome.INTERRUPTED, error=error
+            )
         for message in list(self.messages.values()):
             since = self._waits_since.get(message.id) or message.next_at
             if message.next_at is not None and since is not None and since > at:
@@ -200,7 +202,9 @@ class MemoryDeliveries:
 
     def _is_gone(self, prediction_id: str) -> bool:
         return any(
-            each.outcome is Outcome.GONE for each in self.deliveries.values() if each.prediction_id == prediction_id
+            each.outcome is DeliveryOutcome.GONE
+            for each in self.deliveries.values()
+            if each.prediction_id == prediction_id
         )
 
     def _change(self, message: Message, **changes: object) -> Message:

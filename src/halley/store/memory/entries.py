@@ -36,7 +36,7 @@ def at_once(method: Callable[P, T]) -> Callable[P, Awaitable[T]]:
     return call
 
 
-class Place:
+class QueueEntry:
     """A prediction's place in the queue: waiting if nobody holds it."""
 
     def __init__(self, work_input: bytes | None, context: bytes | None) -> None:
@@ -52,9 +52,9 @@ class Place:
 class Entry:
     """A prediction, its events, and its place in the queue while it has one."""
 
-    def __init__(self, prediction: Prediction, place: Place) -> None:
+    def __init__(self, prediction: Prediction, place: QueueEntry) -> None:
         self.prediction = prediction
-        self.place: Place | None = place
+        self.place: QueueEntry | None = place
         self.events: list[Event] = []
 
     @property

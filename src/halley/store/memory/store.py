@@ -28,7 +28,7 @@ from halley.predictions.ports import (
 )
 from halley.predictions.records import Event, NewEvent, Prediction, outline_of
 from halley.predictions.status import LASTING, EventKind, Fact, Source, Status
-from halley.store.memory.entries import DISTANT_PAST, Entry, Place, at_once, fitting
+from halley.store.memory.entries import DISTANT_PAST, Entry, QueueEntry, at_once, fitting
 from halley.store.memory.retention import MemoryData
 from halley.store.memory.shelves import MemoryKeys, MemoryModels
 
@@ -63,7 +63,7 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryData):
             if known.prediction.account_id != prediction.account_id:
                 raise Conflict(f"The id {prediction.id} is taken.")
             return Created(prediction=known.prediction)
-        place = Place(new.work_input, new.context)
+        place = QueueEntry(new.work_input, new.context)
         if new.session_id in self._sessions:
             place.holder, place.fence, place.attempt = new.session_id, 1, 1
             if self._lines(prediction.version):
@@ -385,7 +385,7 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryData):
         weight = 1 if account is None else account.weight
         self._turns.setdefault(row.version, {})[row.account_id] = turn + Fraction(1, weight)
 
-    def _take_back(self, entry: Entry, place: Place, at: datetime, max_attempts: int) -> Reaped:
+    def _take_back(self, entry: Entry, place: QueueEntry, at: datetime, max_attempts: int) -> Reaped:
         if entry.progress.has_output or place.attempt >= max_attempts + place.alone:
             error = "The worker that ran this prediction was lost, and it is not run again."
             entry.end(Fact.FAILED, at, self._log, error=error, reason="worker_lost")

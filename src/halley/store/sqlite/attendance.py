@@ -4,14 +4,14 @@ import sqlite3
 from collections.abc import Awaitable, Sequence
 from typing import Final
 
-from halley.store.sqlite.parts import Part
+from halley.store.sqlite.parts import SqlitePart
 
 _ADD: Final = "INSERT INTO awaited (prediction_id) VALUES (?) ON CONFLICT DO NOTHING"
 _DROP: Final = "DELETE FROM awaited WHERE prediction_id = ?"
 _LIST: Final = "SELECT prediction_id FROM awaited ORDER BY prediction_id"
 
 
-class AttendanceRows(Part):
+class AttendanceRows(SqlitePart):
     """Fulfils `predictions.ports.AttendanceStore`."""
 
     def note_awaited(self, added: Sequence[str], dropped: Sequence[str]) -> Awaitable[None]:

@@ -15,7 +15,7 @@ from halley.predictions.ports import Lease
 from halley.predictions.progress import Progress, late_logs
 from halley.predictions.records import Event, Finish, NewEvent, Prediction
 from halley.predictions.status import LASTING, EventKind, Fact, Status
-from halley.store.sqlite.book import Book
+from halley.store.sqlite.queue_counters import QueueCounters
 from halley.store.sqlite.rows import (
     EVENT_COLUMNS,
     INSERT_EVENT,
@@ -46,7 +46,7 @@ MARK_ENDED: Final = "UPDATE queue SET is_ended = 1 WHERE prediction_id = ?"
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class Guard:
+class LeaseGuard:
     """Whether a lease still holds a prediction.
 
     `unfenced` is a planted bug, for the test that must find it: everybody may write, and nobody looks whether the
@@ -102,7 +102,7 @@ def note_start(live: Live, events: Sequence[NewEvent]) -> None:
 
 def end(
     connection: sqlite3.Connection,
-    book: Book,
+    book: QueueCounters,
     live: Live,
     fact: Fact,
     at: datetime,
@@ -128,7 +128,7 @@ def end(
     return ended
 
 
-def record(connection: sqlite3.Connection, book: Book, live: Live, events: Sequence[NewEvent]) -> None:
+def record(connection: sqlite3.Connection, book: QueueCounters, live: Live, events: Sequence[NewEvent]) -> None:
     """Write events behind the last one, and the row as it is now."""
     rows = event_rows(
         live.prediction,
@@ -166,7 +166,7 @@ def read_events(
     return found
 
 
-def leave_queue(connection: sqlite3.Connection, book: Book, live: Live) -> None:
+def leave_queue(connection: sqlite3.Connection, book: QueueCounters, live: Live) -> None:
     """It ended by other hands than its holder's: a waiting one goes; a leased one stays until the holder is done."""
     if live.session_id is not None:
         connection.execute(MARK_ENDED, (live.prediction.id,))

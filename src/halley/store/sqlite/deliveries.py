@@ -12,9 +12,9 @@ import msgspec
 from halley.clock import from_micros, to_micros
 from halley.ids import first_id_at
 from halley.predictions.status import EventKind
-from halley.store.sqlite.parts import Part
+from halley.store.sqlite.parts import SqlitePart
 from halley.webhooks.events import TOLD_BY, WebhookEvent
-from halley.webhooks.records import Delivery, Ending, Fate, Message, MessageState, Notice, Outcome
+from halley.webhooks.records import Delivery, DeliveryOutcome, Ending, Fate, Message, MessageState, Notice
 
 PUT_LINK_BASE: Final = "INSERT INTO webhook_link_bases (prediction_id, link_base) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
@@ -131,7 +131,7 @@ _decode_headers: Final = msgspec.json.Decoder(dict[str, str]).decode
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class DeliveryRows(Part):
+class DeliveryRows(SqlitePart):
     """Fulfils `webhooks.ports.DeliveryStore` and `SecretStore`. A part of its own: its `page` is about deliveries."""
 
     async def position(self) -> int:
@@ -285,7 +285,7 @@ def _end(connection: sqlite3.Connection, delivery: Delivery, ending: Ending, fat
     if fate is not None:
         times = (_micros(fate.next_at), _micros(fate.waits_since))
         connection.execute(_SETTLE, (fate.state.value, fate.failures, *times, fate.message_id, _micros(fate.found_at)))
-    if ending.outcome is Outcome.GONE:
+    if ending.outcome is DeliveryOutcome.GONE:
         connection.execute(_ALL_GONE, (delivery.prediction_id,))
     if fate is not None and fate.next_at is None:
         connection.execute(DROP_SETTLED_BODIES, (delivery.prediction_id,))
@@ -370,7 +370,7 @@ def _delivery(row: Any) -> Delivery:
         body_sha256=row[8],
         body_bytes=row[9],
         started_at=from_micros(row[10]),
-        outcome=None if row[11] is None else Outcome(row[11]),
+        outcome=None if row[11] is None else DeliveryOutcome(row[11]),
         latency_seconds=row[12],
         status=row[13],
         answer=row[14],

@@ -12,7 +12,7 @@ import msgspec
 from halley.assets.ports import Owner, Reference, StoredFile
 from halley.clock import from_micros, to_micros
 from halley.predictions.ports import InputFile
-from halley.store.sqlite.parts import Part
+from halley.store.sqlite.parts import SqlitePart
 
 _PUT_BLOB: Final = "INSERT INTO blobs (sha256, size_bytes) VALUES (?, ?) ON CONFLICT (sha256) DO NOTHING"
 _PUT_REFERENCE: Final = (
@@ -48,7 +48,7 @@ _EXPIRED_FILES: Final = f"SELECT {_FILE_COLUMNS} FROM files WHERE expires_at <= 
 _decode_metadata: Final = msgspec.json.Decoder(dict[str, str]).decode
 
 
-class LedgerRows(Part):
+class LedgerRows(SqlitePart):
     """Fulfils `assets.ports.BlobLedger`."""
 
     async def add_reference(self, sha256: str, size_bytes: int, owner_kind: str, owner_id: str, name: str) -> None:
@@ -80,7 +80,7 @@ class LedgerRows(Part):
         await self._writer.submit(_forget_blob, sha256)
 
 
-class FileRows(Part):
+class FileRows(SqlitePart):
     """Fulfils `assets.ports.FileStore`. A part of its own, because its `get` and `list` are about files."""
 
     async def insert(self, file: StoredFile) -> None:

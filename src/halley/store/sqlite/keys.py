@@ -12,8 +12,8 @@ import msgspec
 from halley.clock import from_micros, to_micros
 from halley.errors import Conflict, HalleyError
 from halley.keys.records import Account, Key, KeyOptions, Scope
-from halley.store.sqlite.book import Book
-from halley.store.sqlite.parts import Part
+from halley.store.sqlite.parts import SqlitePart
+from halley.store.sqlite.queue_counters import QueueCounters
 
 _ACCOUNT_COLUMNS: Final = "id, username, type, name, weight, created_at"
 _PUT_ACCOUNT: Final = (
@@ -44,7 +44,7 @@ _SET_CONFIGURED: Final = "UPDATE keys SET is_configured = 1, revoked_at = NULL W
 _SET_OPTIONS: Final = "UPDATE keys SET options = ? WHERE id = ?"
 
 
-class KeyRows(Part):
+class KeyRows(SqlitePart):
     """Fulfils `keys.ports.KeyStore`."""
 
     def put_account(self, account: Account) -> Awaitable[Account]:
@@ -87,7 +87,7 @@ class KeyRows(Part):
         return self._writer.submit(_change_options, key_id, changes)
 
 
-def _put_account(connection: sqlite3.Connection, book: Book, account: Account) -> Account | HalleyError:
+def _put_account(connection: sqlite3.Connection, book: QueueCounters, account: Account) -> Account | HalleyError:
     stored = _read_account(connection.execute(_FIND_ACCOUNT, (account.username,)).fetchone())
     if stored is not None:
         return stored

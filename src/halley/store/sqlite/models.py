@@ -9,7 +9,7 @@ from typing import Any, Final
 from halley.clock import from_micros, to_micros
 from halley.errors import HalleyError, NotFound
 from halley.models.records import Model, Version
-from halley.store.sqlite.parts import Part
+from halley.store.sqlite.parts import SqlitePart
 
 _MODEL_COLUMNS: Final = (
     "owner, name, description, visibility, is_official, github_url, paper_url, license_url, cover_image_url,"
@@ -48,7 +48,7 @@ _LIST_VERSIONS: Final = (
 )
 
 
-class ModelRows(Part):
+class ModelRows(SqlitePart):
     """Fulfils `models.ports.ModelStore`."""
 
     def put_model(self, model: Model) -> Awaitable[None]:

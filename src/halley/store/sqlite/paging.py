@@ -20,7 +20,7 @@ _SIZE: Final = " + ".join(f"coalesce(length({name}), 0)" for name in ("error", "
 _CLOCK_SLACK: Final = timedelta(hours=1)
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class PageFilter(msgspec.Struct, frozen=True):
     """Which predictions belong to the list."""
 
     account_id: str
@@ -46,7 +46,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
 def read_page(
     connection: sqlite3.Connection,
-    wanted: Wanted,
+    wanted: PageFilter,
     limit: int,
     limit_bytes: int | None,
     older_than: str | None,

@@ -16,10 +16,10 @@ from halley.predictions.ports import Canceled, Created, Lease, NewPrediction, Pa
 from halley.predictions.records import Event, NewEvent, Prediction, outline_of
 from halley.predictions.status import EventKind, Fact, Source
 from halley.store.sqlite import changes, paging, queue, repeats
-from halley.store.sqlite.book import Book
 from halley.store.sqlite.deliveries import PUT_LINK_BASE
 from halley.store.sqlite.files import hold_inputs
-from halley.store.sqlite.parts import Part
+from halley.store.sqlite.parts import SqlitePart
+from halley.store.sqlite.queue_counters import QueueCounters
 from halley.store.sqlite.reads import SELECT_OUTLINE, SELECT_PREDICTION
 from halley.store.sqlite.rows import (
     EVENT_COLUMNS,
@@ -43,7 +43,7 @@ _CHANGED: Final = 'SELECT DISTINCT prediction_id FROM events NOT INDEXED WHERE "
 _SELECT_LOG: Final = f'SELECT {EVENT_COLUMNS} FROM events WHERE "offset" > ? ORDER BY "offset" LIMIT ?'
 
 
-class PredictionRows(Part):
+class PredictionRows(SqlitePart):
     """Fulfils `predictions.ports.PredictionStore`."""
 
     def create(self, new: NewPrediction) -> Awaitable[Created]:
@@ -76,7 +76,7 @@ class PredictionRows(Part):
         source: Source | None = None,
         limit_bytes: int | None = None,
     ) -> Page:
-        wanted = paging.Wanted(account_id, created_after, created_before, source)
+        wanted = paging.PageFilter(account_id, created_after, created_before, source)
         return await self._reads.elsewhere(paging.read_page, wanted, limit, limit_bytes, older_than, newer_than)
 
     def cancel(
@@ -115,7 +115,7 @@ class PredictionRows(Part):
             self._writer.submit(queue.release, self._book, created.lease, created.prediction.created_at, 0.0)
 
 
-def _create(connection: sqlite3.Connection, book: Book, new: NewPrediction) -> Created | HalleyError:
+def _create(connection: sqlite3.Connection, book: QueueCounters, new: NewPrediction) -> Created | HalleyError:
     prediction = new.prediction
     if (earlier := repeats.made_before(connection, new)) is not None:
         return earlier
@@ -173,7 +173,7 @@ def _stored(connection: sqlite3.Connection, prediction: Prediction) -> Created |
 
 def _cancel(
     connection: sqlite3.Connection,
-    book: Book,
+    book: QueueCounters,
     prediction_id: str,
     account_id: str | None,
     at: datetime,

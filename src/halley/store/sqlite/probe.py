@@ -3,14 +3,14 @@
 import sqlite3
 from typing import Final
 
-from halley.store.sqlite.parts import Part
+from halley.store.sqlite.parts import SqlitePart
 
 _BYTES: Final = 16 * 2**10  # several pages: on a full disk one page may still find room where a create finds none
 _FILL: Final = f"INSERT INTO probe (data) VALUES (zeroblob({_BYTES}))"  # noqa: S608 - a constant of our own
 _CLEAR: Final = "DELETE FROM probe"
 
 
-class ProbeRows(Part):
+class ProbeRows(SqlitePart):
     """Asked by who wants to know whether this server may be given work."""
 
     @property

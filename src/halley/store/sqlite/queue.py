@@ -13,9 +13,9 @@ from halley.predictions.ports import Appended, Claimed, Finished, Lease, Reaped
 from halley.predictions.records import NewEvent
 from halley.predictions.status import OUTPUT_KINDS, EventKind, Fact
 from halley.store.sqlite import changes
-from halley.store.sqlite.book import Book
-from halley.store.sqlite.changes import DELETE_FROM_QUEUE, Guard
-from halley.store.sqlite.parts import Part
+from halley.store.sqlite.changes import DELETE_FROM_QUEUE, LeaseGuard
+from halley.store.sqlite.parts import SqlitePart
+from halley.store.sqlite.queue_counters import QueueCounters
 from halley.store.sqlite.rows import select_live
 
 _PUT_SESSION: Final = (
@@ -41,7 +41,7 @@ _MODEL_WAITED_FOR: Final = (
 )
 
 
-class QueueRows(Part):
+class QueueRows(SqlitePart):
     """Fulfils the part of `predictions.ports.WorkQueue` that holders of leases use."""
 
     def open_session(self, session_id: str, at: datetime, lease_seconds: float) -> Awaitable[None]:
@@ -117,12 +117,14 @@ def _end_of(at: datetime, lease_seconds: float) -> int:
     return to_micros(at + timedelta(seconds=lease_seconds))
 
 
-def _open_session(connection: sqlite3.Connection, book: Book, session_id: str, expires_at: int) -> None:
+def _open_session(connection: sqlite3.Connection, book: QueueCounters, session_id: str, expires_at: int) -> None:
     connection.execute(_PUT_SESSION, (session_id, expires_at))
     book.sessions[session_id] = expires_at
 
 
-def _renew(connection: sqlite3.Connection, book: Book, session_id: str, expires_at: int) -> list[Lease] | HalleyError:
+def _renew(
+    connection: sqlite3.Connection, book: QueueCounters, session_id: str, expires_at: int
+) -> list[Lease] | HalleyError:
     if session_id not in book.sessions:
         return _no_session(session_id)
     _open_session(connection, book, session_id, expires_at)
@@ -132,7 +134,7 @@ def _renew(connection: sqlite3.Connection, book: Book, session_id: str, expires_
 
 def _claim(
     connection: sqlite3.Connection,
-    book: Book,
+    book: QueueCounters,
     session_id: str,
     credits: dict[str, int],
     at: datetime,
@@ -149,7 +151,7 @@ def _claim(
 
 
 def _choose(
-    connection: sqlite3.Connection, book: Book, version: str, most: int, now: int, but_of: frozenset[str]
+    connection: sqlite3.Connection, book: QueueCounters, version: str, most: int, now: int, but_of: frozenset[str]
 ) -> list[str]:
     """Whom the turns name, at most so many, without taking them yet."""
     turns = book.turns(version)
@@ -172,7 +174,7 @@ def _choose(
 
 def _taken(
     connection: sqlite3.Connection,
-    book: Book,
+    book: QueueCounters,
     prediction_id: str,
     work_input: bytes | None,
     context: bytes | None,
@@ -193,7 +195,7 @@ def _taken(
 
 
 def _append(
-    connection: sqlite3.Connection, book: Book, guard: Guard, lease: Lease, events: Sequence[NewEvent]
+    connection: sqlite3.Connection, book: QueueCounters, guard: LeaseGuard, lease: Lease, events: Sequence[NewEvent]
 ) -> Appended | HalleyError:
     live = select_live(connection, lease.prediction_id, with_input=False)
     if live is None or not guard.holds(live, lease):
@@ -209,7 +211,7 @@ def _append(
     return Appended(revision=live.prediction.revision, is_terminal=False)
 
 
-def _show_input(connection: sqlite3.Connection, guard: Guard, lease: Lease, shown: bytes) -> HalleyError | None:
+def _show_input(connection: sqlite3.Connection, guard: LeaseGuard, lease: Lease, shown: bytes) -> HalleyError | None:
     live = select_live(connection, lease.prediction_id)
     if live is None or not guard.holds(live, lease):
         return _lost(lease)
@@ -220,8 +222,8 @@ def _show_input(connection: sqlite3.Connection, guard: Guard, lease: Lease, show
 
 def _finish(
     connection: sqlite3.Connection,
-    book: Book,
-    guard: Guard,
+    book: QueueCounters,
+    guard: LeaseGuard,
     lease: Lease,
     fact: Fact,
     at: datetime,
@@ -253,8 +255,8 @@ def _finish(
 
 def _run_again_alone(
     connection: sqlite3.Connection,
-    book: Book,
-    guard: Guard,
+    book: QueueCounters,
+    guard: LeaseGuard,
     lease: Lease,
     at: datetime,
     events: Sequence[NewEvent],
@@ -278,7 +280,9 @@ def _run_again_alone(
     return Reaped(prediction=live.prediction, requeued=True)
 
 
-def release(connection: sqlite3.Connection, book: Book, lease: Lease, at: datetime, backoff_seconds: float) -> None:
+def release(
+    connection: sqlite3.Connection, book: QueueCounters, lease: Lease, at: datetime, backoff_seconds: float
+) -> None:
     """See WorkQueue.release."""
     live = select_live(connection, lease.prediction_id)
     if live is None or live.lease is None or live.lease != lease:
@@ -290,7 +294,7 @@ def release(connection: sqlite3.Connection, book: Book, lease: Lease, at: dateti
     book.add_waiting(live.prediction.version, live.prediction.account_id)
 
 
-def _count_waiting(connection: sqlite3.Connection, book: Book) -> Mapping[str, int]:
+def _count_waiting(connection: sqlite3.Connection, book: QueueCounters) -> Mapping[str, int]:
     del connection  # the book is as good, and the writer's order makes it see every earlier write
     return {version: sum(accounts.values()) for version, accounts in book.waiting.items()}
 

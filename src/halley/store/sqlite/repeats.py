@@ -16,8 +16,8 @@ from halley.predictions.ports import Created, NewPrediction
 from halley.predictions.records import NewEvent, Prediction
 from halley.predictions.repeats import EQUALS_LOOKED_AT, Earlier, How, IdempotencyKey
 from halley.predictions.status import EventKind
-from halley.store.sqlite.book import Book
-from halley.store.sqlite.parts import Part
+from halley.store.sqlite.parts import SqlitePart
+from halley.store.sqlite.queue_counters import QueueCounters
 from halley.store.sqlite.reads import SELECT_PREDICTION
 from halley.store.sqlite.rows import (
     INSERT_EVENT,
@@ -54,7 +54,7 @@ _CHANGE: Final = (
 )
 
 
-class RepeatRows(Part):
+class RepeatRows(SqlitePart):
     """Fulfils `predictions.repeats.RepeatStore`."""
 
     async def made_under(self, account_id: str, key: str, at: datetime) -> Earlier | None:
@@ -115,7 +115,7 @@ def _find_equal(
 
 
 def _note_repeat(
-    connection: sqlite3.Connection, book: Book, prediction_id: str, at: datetime, how: How
+    connection: sqlite3.Connection, book: QueueCounters, prediction_id: str, at: datetime, how: How
 ) -> Prediction | None:
     live = select_live(connection, prediction_id)
     if live is None:

@@ -12,11 +12,11 @@ from halley.ids import first_id_at
 from halley.predictions.lifecycle import NO_INPUT
 from halley.predictions.status import EventKind, Source
 from halley.retention.ports import DataGroup, OwnerKind, Removed
-from halley.store.sqlite.book import Book
 from halley.store.sqlite.changes import LASTING_KINDS
 from halley.store.sqlite.deliveries import DROP_SETTLED_BODIES, TOLD_UP_TO
 from halley.store.sqlite.files import drop_references
-from halley.store.sqlite.parts import Part
+from halley.store.sqlite.parts import SqlitePart
+from halley.store.sqlite.queue_counters import QueueCounters
 from halley.store.sqlite.rows import COLUMNS_WITHOUT_DATA, INSERT_EVENT
 
 # In the words of the index `predictions_with_data`: otherwise it is not used.
@@ -77,7 +77,7 @@ _STRAY: Final[dict[str, str]] = {
 _LAST_RECORDED: Final = 'SELECT at FROM events WHERE "offset" = (SELECT max("offset") FROM events)'
 
 
-class RetentionRows(Part):
+class RetentionRows(SqlitePart):
     """Fulfils `retention.ports.DataStore`, but `get`."""
 
     async def data_groups(self) -> list[DataGroup]:
@@ -131,7 +131,9 @@ def _ids(connection: sqlite3.Connection, statement: str, *values: Any) -> list[s
     return [found for (found,) in connection.execute(statement, values)]
 
 
-def _remove_data(connection: sqlite3.Connection, book: Book, prediction_ids: Sequence[str], at: datetime) -> Removed:
+def _remove_data(
+    connection: sqlite3.Connection, book: QueueCounters, prediction_ids: Sequence[str], at: datetime
+) -> Removed:
     removed: list[str] = []
     freed: dict[str, None] = {}
     has_events_left = False

@@ -11,8 +11,7 @@ from halley.clock import Clock, SystemClock
 from halley.errors import Unusable
 from halley.predictions.ports import QueueLimits
 from halley.store.sqlite.attendance import AttendanceRows
-from halley.store.sqlite.book import Book
-from halley.store.sqlite.changes import Guard
+from halley.store.sqlite.changes import LeaseGuard
 from halley.store.sqlite.deliveries import DeliveryRows
 from halley.store.sqlite.files import FileRows, LedgerRows
 from halley.store.sqlite.keys import KeyRows
@@ -20,10 +19,11 @@ from halley.store.sqlite.models import ModelRows
 from halley.store.sqlite.predictions import PredictionRows
 from halley.store.sqlite.probe import ProbeRows
 from halley.store.sqlite.queue import QueueRows
+from halley.store.sqlite.queue_counters import QueueCounters
 from halley.store.sqlite.reads import Reads
+from halley.store.sqlite.reaper import Reaper
 from halley.store.sqlite.recent import RecentRows
 from halley.store.sqlite.repeats import RepeatRows
-from halley.store.sqlite.rescue import RescueRows
 from halley.store.sqlite.retention import RetentionRows
 from halley.store.sqlite.schema import connect, prepare
 from halley.store.sqlite.writer import GroupWriter
@@ -37,7 +37,7 @@ class SqliteStore(
     RepeatRows,
     AttendanceRows,
     QueueRows,
-    RescueRows,
+    Reaper,
     ModelRows,
     KeyRows,
     LedgerRows,
@@ -50,7 +50,7 @@ class SqliteStore(
     One process writes at a time (store.folder sees to it): counts and turns are kept in its memory.
     """
 
-    def __init__(self, writer: GroupWriter, reads: Reads, book: Book, guard: Guard) -> None:
+    def __init__(self, writer: GroupWriter, reads: Reads, book: QueueCounters, guard: LeaseGuard) -> None:
         recent = RecentRows()
         super().__init__(writer, reads, book, guard, recent)
         self.files = FileRows(writer, reads, book, guard, recent)
@@ -85,7 +85,7 @@ async def open_sqlite(
     path = Path(path)
     at = (clock or SystemClock()).now()
     connection = connect(path, read_only=False, cache_kib=_WRITER_CACHE_KIB)
-    book = Book(limits)
+    book = QueueCounters(limits)
     try:
         await to_thread.run_sync(prepare, connection, path, at, keep_backups)
         await to_thread.run_sync(book.reload, connection)
@@ -95,7 +95,7 @@ async def open_sqlite(
         raise
     writer = GroupWriter(connection, book, failpoint=failpoint, planted=planted)
     try:
-        yield SqliteStore(writer, reads, book, Guard(unfenced="no_fence" in planted))
+        yield SqliteStore(writer, reads, book, LeaseGuard(unfenced="no_fence" in planted))
     finally:
         with CancelScope(shield=True):  # what is queued is written, whoever is in a hurry
             await reads.close()

@@ -26,7 +26,7 @@ _BROKEN_CODES: Final = frozenset(
 )
 
 
-class Recollection(Protocol):
+class WriterState(Protocol):
     """What the writer's operations keep in memory between them."""
 
     def reload(self, connection: sqlite3.Connection) -> None:
@@ -76,7 +76,7 @@ class GroupWriter:
     def __init__(
         self,
         connection: sqlite3.Connection,
-        recollection: Recollection,
+        recollection: WriterState,
         *,
         failpoint: Callable[[str], None] | None = None,
         planted: frozenset[str] = frozenset(),

@@ -10,7 +10,7 @@ from halley.predictions.status import EventKind, Fact
 from halley.testing.stores.maker import Maker, Store, StoreSuite, running
 from halley.webhooks.events import WebhookEvent
 from halley.webhooks.ports import DeliveryStore, SecretStore
-from halley.webhooks.records import Delivery, Ending, Fate, Message, MessageState, Outcome, completed_id
+from halley.webhooks.records import Delivery, DeliveryOutcome, Ending, Fate, Message, MessageState, completed_id
 
 HOOK = "https://receiver.example/hook?x=1"
 ENDPOINT = "receiver.example:443"
@@ -209,7 +209,7 @@ class DeliveryStoreContract(StoreSuite):
         attempt = self.attempt(maker, message)
         assert await deliveries.begin(attempt)
         assert (await self.kept(deliveries, message.id)).sent == 1
-        ending = Ending(outcome=Outcome.DELIVERED, latency_seconds=0.25, status=204, answer=b"ok")
+        ending = Ending(outcome=DeliveryOutcome.DELIVERED, latency_seconds=0.25, status=204, answer=b"ok")
         await deliveries.end(attempt, ending, self.fate(message, MessageState.DELIVERED))
         assert await deliveries.due(ENDPOINT, maker.clock.now(), 9) == []
         assert await deliveries.endpoints() == []
@@ -230,21 +230,21 @@ class DeliveryStoreContract(StoreSuite):
         again = maker.clock.now() + timedelta(seconds=2)
         told = again + timedelta(days=1)  # somebody set the clock
         fate = self.fate(message, MessageState.PENDING, failures=1, next_at=again, told_at=told)
-        ending = Ending(outcome=Outcome.FAILED, latency_seconds=1.5, error="refused")
+        ending = Ending(outcome=DeliveryOutcome.FAILED, latency_seconds=1.5, error="refused")
         await deliveries.end(attempt, ending, fate)
         await deliveries.end(attempt, ending, fate)  # repeating is harmless
         kept = await self.kept(deliveries, message.id)
         assert (kept.failures, kept.sent, kept.next_at) == (1, 1, again)
         assert await deliveries.due(ENDPOINT, maker.clock.now(), 9) == []
         (logged,) = await deliveries.page("anna", limit=9)
-        assert (logged.outcome, logged.error, logged.next_at) == (Outcome.FAILED, "refused", told)
+        assert (logged.outcome, logged.error, logged.next_at) == (DeliveryOutcome.FAILED, "refused", told)
 
     async def test_410_ends_everything_about_the_prediction(self, deliveries: Deliveries, maker: Maker) -> None:
         message, other = self.message(maker, 1), self.message(maker, 2)
         await deliveries.record([message, other], 1)
         update = self.attempt(maker, message, event=WebhookEvent.OUTPUT, message_id="msg_u")
         assert await deliveries.begin(update)
-        await deliveries.end(update, Ending(outcome=Outcome.GONE, latency_seconds=0.1, status=410), None)
+        await deliveries.end(update, Ending(outcome=DeliveryOutcome.GONE, latency_seconds=0.1, status=410), None)
         kept = await self.kept(deliveries, message.id)
         assert (kept.state, kept.next_at) == (MessageState.GONE, None)
         assert [due.id for due in await deliveries.due(ENDPOINT, maker.clock.now(), 9)] == [other.id]
@@ -257,7 +257,7 @@ class DeliveryStoreContract(StoreSuite):
         message = self.message(maker)
         update = self.attempt(maker, message, event=WebhookEvent.OUTPUT, message_id="msg_u")
         await deliveries.begin(update)
-        await deliveries.end(update, Ending(outcome=Outcome.GONE, latency_seconds=0.1, status=410), None)
+        await deliveries.end(update, Ending(outcome=DeliveryOutcome.GONE, latency_seconds=0.1, status=410), None)
         await deliveries.record([message], 1)
         kept = await self.kept(deliveries, message.id)
         assert (kept.state, kept.next_at, kept.body) == (MessageState.GONE, None, message.body)
@@ -284,12 +284,12 @@ class DeliveryStoreContract(StoreSuite):
         again = await deliveries.resend(message.id, maker.clock.now())
         late = maker.clock.now() + timedelta(seconds=60) if state is MessageState.PENDING else None
         fate = self.fate(message, state, failures=6, waits_since=maker.clock.now(), next_at=late, told_at=late)
-        ending = Ending(outcome=Outcome.FAILED, latency_seconds=0.5, status=500)
+        ending = Ending(outcome=DeliveryOutcome.FAILED, latency_seconds=0.5, status=500)
         await deliveries.end(attempt, ending, fate)
         await deliveries.end(attempt, ending, fate)
         assert await deliveries.message(message.id) == again
         (logged,) = await deliveries.page("anna", limit=9)
-        assert logged.outcome is Outcome.FAILED
+        assert logged.outcome is DeliveryOutcome.FAILED
 
     async def test_410_ends_also_what_shall_be_sent_again(self, deliveries: Deliveries, maker: Maker) -> None:
         message = self.message(maker)
@@ -297,7 +297,7 @@ class DeliveryStoreContract(StoreSuite):
         attempt = self.attempt(maker, message)
         await deliveries.begin(attempt)
         await deliveries.resend(message.id, maker.clock.now())
-        ending = Ending(outcome=Outcome.GONE, latency_seconds=0.5, status=410)
+        ending = Ending(outcome=DeliveryOutcome.GONE, latency_seconds=0.5, status=410)
         await deliveries.end(attempt, ending, self.fate(message, MessageState.GONE, failures=1))
         kept = await self.kept(deliveries, message.id)
         assert (kept.state, kept.next_at) == (MessageState.GONE, None)
@@ -329,7 +329,7 @@ class DeliveryStoreContract(StoreSuite):
         fate = self.fate(
             message, MessageState.PENDING, failures=1, waits_since=now, next_at=now + timedelta(seconds=seconds)
         )
-        await deliveries.end(attempt, Ending(outcome=Outcome.FAILED, latency_seconds=0.5), fate)
+        await deliveries.end(attempt, Ending(outcome=DeliveryOutcome.FAILED, latency_seconds=0.5), fate)
 
     async def test_the_body_goes_with_the_data_but_not_before_it_was_delivered(
         self, store: Store, deliveries: Deliveries, maker: Maker
@@ -343,7 +343,7 @@ class DeliveryStoreContract(StoreSuite):
         attempt = self.attempt(maker, message)
         await deliveries.begin(attempt)
         done = self.fate(message, MessageState.DELIVERED)
-        await deliveries.end(attempt, Ending(outcome=Outcome.DELIVERED, latency_seconds=0.1, status=200), done)
+        await deliveries.end(attempt, Ending(outcome=DeliveryOutcome.DELIVERED, latency_seconds=0.1, status=200), done)
         assert (await self.kept(deliveries, message.id)).body is None
 
     async def remove_data(self, store: Store, maker: Maker, prediction_id: str) -> None:
@@ -365,10 +365,17 @@ class DeliveryStoreContract(StoreSuite):
         assert await deliveries.page("anna", limit=9, prediction_id="p2") == []
         assert await deliveries.delivery(attempts[1].id) == attempts[1]
         assert await deliveries.delivery("absent") is None
-        ending = Ending(outcome=Outcome.FAILED, latency_seconds=0.5, status=500, answer=b"\xffoops", error="why")
+        ending = Ending(
+            outcome=DeliveryOutcome.FAILED, latency_seconds=0.5, status=500, answer=b"\xffoops", error="why"
+        )
         await deliveries.end(attempts[0], ending, None)
         assert await deliveries.delivery(attempts[0].id) == msgspec.structs.replace(
-            attempts[0], outcome=Outcome.FAILED, latency_seconds=0.5, status=500, answer=b"\xffoops", error="why"
+            attempts[0],
+            outcome=DeliveryOutcome.FAILED,
+            latency_seconds=0.5,
+            status=500,
+            answer=b"\xffoops",
+            error="why",
         )
 
     async def test_what_was_under_way_is_marked_at_the_next_start(self, deliveries: Deliveries, maker: Maker) -> None:
@@ -377,13 +384,13 @@ class DeliveryStoreContract(StoreSuite):
         ended, cut = self.attempt(maker, message, 1), self.attempt(maker, message, 2)
         for attempt in (ended, cut):
             await deliveries.begin(attempt)
-        await deliveries.end(ended, Ending(outcome=Outcome.FAILED, latency_seconds=0.5), None)
+        await deliveries.end(ended, Ending(outcome=DeliveryOutcome.FAILED, latency_seconds=0.5), None)
         assert await deliveries.take_over("stopped", maker.clock.now()) == 1
         assert await deliveries.take_over("stopped", maker.clock.now()) == 0
         log = await deliveries.page("anna", limit=9)
         assert [(one.outcome, one.error) for one in log] == [
-            (Outcome.INTERRUPTED, "stopped"),
-            (Outcome.FAILED, None),
+            (DeliveryOutcome.INTERRUPTED, "stopped"),
+            (DeliveryOutcome.FAILED, None),
         ]
 
     async def test_old_lines_are_forgotten_but_nothing_that_is_pending(
@@ -394,7 +401,7 @@ class DeliveryStoreContract(StoreSuite):
         await deliveries.record([pending, settled], 1)
         old = self.attempt(maker, settled)
         await deliveries.begin(old)
-        await deliveries.end(old, Ending(outcome=Outcome.DELIVERED, latency_seconds=0.5, status=200), None)
+        await deliveries.end(old, Ending(outcome=DeliveryOutcome.DELIVERED, latency_seconds=0.5, status=200), None)
         open_one = self.attempt(maker, pending)
         await deliveries.begin(open_one)
         maker.clock.advance(3600)
@@ -403,7 +410,7 @@ class DeliveryStoreContract(StoreSuite):
         await deliveries.record([fresh], 2)
         late = self.attempt(maker, fresh)
         await deliveries.begin(late)
-        await deliveries.end(late, Ending(outcome=Outcome.DELIVERED, latency_seconds=0.5, status=200), None)
+        await deliveries.end(late, Ending(outcome=DeliveryOutcome.DELIVERED, latency_seconds=0.5, status=200), None)
         assert await deliveries.forget(border, 100) == 1
         assert await deliveries.forget(border, 100) == 0
         assert [one.id for one in await deliveries.page("anna", limit=9)] == [late.id, open_one.id]

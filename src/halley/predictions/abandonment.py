@@ -23,7 +23,7 @@ _TICK_SECONDS: Final = 0.5
 REASON: Final = "abandoned"
 
 
-class Attendance:
+class AbandonmentTracker:
     """Who waits for which prediction. Predictions that do not want to be canceled are not looked at."""
 
     def __init__(self, *, store: AttendanceStore, predictions: Predictions, clock: Clock, grace_seconds: float) -> None:

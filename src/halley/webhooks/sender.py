@@ -11,11 +11,11 @@ from halley import __version__
 from halley.clock import Clock
 from halley.errors import HalleyError
 from halley.ids import NewId
-from halley.patience import patiently
+from halley.retry import retry_until_accepted
 from halley.webhooks.address import Address, read_address
 from halley.webhooks.events import WebhookEvent
-from halley.webhooks.ports import DeliveryStore, Door
-from halley.webhooks.records import Delivery, Ending, Fate, Outcome
+from halley.webhooks.ports import DeliveryStore, HttpSender
+from halley.webhooks.records import Delivery, DeliveryOutcome, Ending, Fate
 from halley.webhooks.signing import Signer
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ _AGENT: Final = f"halley/{__version__}"
 _INTERNAL: Final = "An internal error of the server; its log has the details."
 
 
-class Parcel(msgspec.Struct, frozen=True, kw_only=True):
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """What one attempt carries."""
 
     account_id: str
@@ -40,7 +40,7 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How long one attempt may take."""
 
     connect_seconds: float = 5.0
@@ -55,11 +55,18 @@ def no_fate(_ending: Ending, _asked_seconds: float) -> None:
     """Passing states are told once, whatever comes of it."""
 
 
-class Courier:
+class Sender:
     """Makes attempts. Each is a line of the log before its first byte leaves: one that is cut by a crash shows, too."""
 
     def __init__(
-        self, *, store: DeliveryStore, signer: Signer, door: Door, clock: Clock, new_id: NewId, limits: Limits
+        self,
+        *,
+        store: DeliveryStore,
+        signer: Signer,
+        door: HttpSender,
+        clock: Clock,
+        new_id: NewId,
+        limits: DeliveryLimits,
     ) -> None:
         self._store = store
         self._signer = signer
@@ -68,7 +75,7 @@ class Courier:
         self._new_id = new_id
         self._limits = limits
 
-    async def send(self, parcel: Parcel, decide: Decide = no_fate) -> Ending | None:
+    async def send(self, parcel: Attempt, decide: Decide = no_fate) -> Ending | None:
         """Make one attempt. None if there is nothing to make: the receiver has said 410."""
         address = read_address(parcel.url)
         headers = {"content-type": "application/json", "user-agent": _AGENT}
@@ -76,19 +83,19 @@ class Courier:
         if address.authorization is not None:
             headers["authorization"] = address.authorization
         delivery = self._delivery(parcel, headers)
-        if not await self.patiently(lambda: self._store.begin(delivery)):
+        if not await self.retry_until_accepted(lambda: self._store.begin(delivery)):
             return None
         ending, asked_seconds = await self._post(address, headers, parcel)
         fate = decide(ending, asked_seconds)
         self._tell(parcel, address, ending, fate)
-        await self.patiently(lambda: self._store.end(delivery, ending, fate))
+        await self.retry_until_accepted(lambda: self._store.end(delivery, ending, fate))
         return ending
 
-    async def patiently(self, write: Callable[[], Awaitable[T]]) -> T:
+    async def retry_until_accepted(self, write: Callable[[], Awaitable[T]]) -> T:
         """What was sent must not look as if it had never been."""
-        return await patiently(write, self._clock, "the delivery log cannot be written yet")
+        return await retry_until_accepted(write, self._clock, "the delivery log cannot be written yet")
 
-    def _delivery(self, parcel: Parcel, headers: dict[str, str]) -> Delivery:
+    def _delivery(self, parcel: Attempt, headers: dict[str, str]) -> Delivery:
         return Delivery(
             id=self._new_id(),
             account_id=parcel.account_id,
@@ -103,7 +110,7 @@ class Courier:
             started_at=self._clock.now(),
         )
 
-    async def _post(self, address: Address, headers: dict[str, str], parcel: Parcel) -> tuple[Ending, float]:
+    async def _post(self, address: Address, headers: dict[str, str], parcel: Attempt) -> tuple[Ending, float]:
         began = self._clock.monotonic()
         status: int | None = None
         answer, error, asked_seconds = b"", None, 0.0
@@ -131,19 +138,19 @@ class Courier:
         return ending, asked_seconds
 
     @staticmethod
-    def _tell(parcel: Parcel, address: Address, ending: Ending, fate: Fate | None) -> None:
-        if ending.outcome is Outcome.DELIVERED or (fate is not None and fate.next_at is not None):
+    def _tell(parcel: Attempt, address: Address, ending: Ending, fate: Fate | None) -> None:
+        if ending.outcome is DeliveryOutcome.DELIVERED or (fate is not None and fate.next_at is not None):
             return
         why = ending.error or f"it answered {ending.status}"
         _log.info("webhook %s: %s was not told of %s: %s", parcel.message_id, address.shown, parcel.event, why)
 
 
-def _outcome(status: int | None) -> Outcome:
+def _outcome(status: int | None) -> DeliveryOutcome:
     if status is None:
-        return Outcome.FAILED
+        return DeliveryOutcome.FAILED
     if 200 <= status < 300:
-        return Outcome.DELIVERED
-    return Outcome.GONE if status == 410 else Outcome.FAILED
+        return DeliveryOutcome.DELIVERED
+    return DeliveryOutcome.GONE if status == 410 else DeliveryOutcome.FAILED
 
 
 def _asked_seconds(retry_after: str) -> float:

@@ -9,14 +9,14 @@ from typing import Final
 from halley.clock import Clock
 from halley.errors import HalleyError
 from halley.slots import Slots
-from halley.webhooks.alarm import Alarm
 from halley.webhooks.capacity import Capacity
-from halley.webhooks.courier import Courier, Parcel
+from halley.webhooks.monotonic_wall_clock import MonotonicWallClock
 from halley.webhooks.ports import DeliveryStore
-from halley.webhooks.records import Ending, Fate, Message, MessageState, Outcome
+from halley.webhooks.records import DeliveryOutcome, Ending, Fate, Message, MessageState
 from halley.webhooks.schedule import Schedule
-from halley.webhooks.steady import SteadyTime
+from halley.webhooks.sender import Attempt, Sender
 from halley.webhooks.updates import units_of
+from halley.webhooks.wakeable_sleep import WakeableSleep
 
 _log: Final = logging.getLogger(__name__)
 
@@ -25,14 +25,14 @@ _LATELY: Final = timedelta(seconds=10)  # longer than between two looks: a commi
 _PORTION: Final = 16
 
 
-class Lane:
+class EndpointQueue:
     """The messages to one endpoint. `slots` limits its attempts at once, those about passing states included."""
 
     def __init__(self, lanes: "Lanes", endpoint: str) -> None:
         self._lanes = lanes
         self._endpoint = endpoint
         self.slots = Slots(lanes.per_endpoint)
-        self.alarm = Alarm(lanes.clock)
+        self.alarm = WakeableSleep(lanes.clock)
         self.under_way: set[str] = set()
         self.is_running = False
 
@@ -72,10 +72,10 @@ class Lanes:
         self,
         *,
         store: DeliveryStore,
-        courier: Courier,
+        courier: Sender,
         schedule: Schedule,
         clock: Clock,
-        steady: SteadyTime,
+        steady: MonotonicWallClock,
         is_held: Callable[[str], bool],
         per_endpoint: int,
     ) -> None:
@@ -88,7 +88,7 @@ class Lanes:
         self.is_stopping = False
         self._courier = courier
         self._schedule = schedule
-        self._lanes: dict[str, Lane] = {}
+        self._lanes: dict[str, EndpointQueue] = {}
         self._group: asyncio.TaskGroup | None = None
 
     async def open(self, group: asyncio.TaskGroup) -> None:
@@ -118,7 +118,7 @@ class Lanes:
         """The attempts at once that this endpoint may get."""
         return self._lane(endpoint).slots
 
-    def start(self, lane: Lane, message_id: str) -> None:
+    def start(self, lane: EndpointQueue, message_id: str) -> None:
         """Make one attempt, in a slot that is taken already."""
         if self._group is None:
             raise AssertionError("lanes run inside a group")
@@ -143,13 +143,13 @@ class Lanes:
         """Whether no attempt is under way."""
         return self.capacity.is_unused
 
-    def _lane(self, endpoint: str) -> Lane:
+    def _lane(self, endpoint: str) -> EndpointQueue:
         lane = self._lanes.get(endpoint)
         if lane is None:
-            lane = self._lanes[endpoint] = Lane(self, endpoint)
+            lane = self._lanes[endpoint] = EndpointQueue(self, endpoint)
         return lane
 
-    async def _run(self, lane: Lane, endpoint: str) -> None:
+    async def _run(self, lane: EndpointQueue, endpoint: str) -> None:
         try:
             await lane.run()
         except Exception as error:  # noqa: BLE001 - one receiver's lane ends nobody else's; the next look begins it anew
@@ -158,7 +158,7 @@ class Lanes:
         if not lane.is_running and lane.slots.is_unused:
             self._lanes.pop(endpoint, None)
 
-    async def _attempt(self, lane: Lane, message_id: str) -> None:
+    async def _attempt(self, lane: EndpointQueue, message_id: str) -> None:
         try:
             message = await self.store.message(message_id)
             if message is not None and message.body is not None and message.state is MessageState.PENDING:
@@ -174,7 +174,7 @@ class Lanes:
             lane.alarm.ring()
 
     async def _send(self, message: Message, body: bytes) -> None:
-        parcel = Parcel(
+        parcel = Attempt(
             account_id=message.account_id,
             prediction_id=message.prediction_id,
             message_id=message.id,
@@ -188,10 +188,10 @@ class Lanes:
             self.capacity.note(message.endpoint, ending.latency_seconds)
 
     def _fate(self, message: Message, ending: Ending, asked_seconds: float) -> Fate:
-        if ending.outcome is Outcome.DELIVERED:
+        if ending.outcome is DeliveryOutcome.DELIVERED:
             return _settled(message, MessageState.DELIVERED, message.failures)
         failures = message.failures + 1
-        if ending.outcome is Outcome.GONE:
+        if ending.outcome is DeliveryOutcome.GONE:
             return _settled(message, MessageState.GONE, failures)
         pause = self._schedule.pause(failures, at_least=asked_seconds)
         if pause is None:

@@ -19,7 +19,7 @@ _BAR: Final = re.compile(r"%[ \t]*\|[^|\r\n]+\|[ \t]*(\d{1,15})/(\d{1,15})[^\d]"
 _HEAD: Final = re.compile(r"(?:(?:^|[\r\n])[ \t]*|: +)(\d{1,3})$")
 
 
-class Bars:
+class TqdmParser:
     """Reads log text that comes in pieces of any length. Of several bars, the line that was written last counts."""
 
     __slots__ = ("_line",)

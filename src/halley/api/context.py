@@ -9,13 +9,13 @@ from halley.api.cache import AnswerCache, DeliveredFiles
 from halley.api.encoded import EncodedAnswers
 from halley.api.holds import Holds
 from halley.api.ignored import IgnoredMembers
-from halley.api.polls import Polls
+from halley.api.last_seen import Polls
 from halley.api.present import Presenter
 from halley.api.repeats import Repeats
 from halley.api.revocation import RevocationWatch
 from halley.api.routing import Route
 from halley.api.waiters import Waiters
-from halley.api.wire import LogLine, Replica
+from halley.api.wire import LogLine, ReplicaBody
 from halley.assets.files import Files
 from halley.assets.links import LinkSigner
 from halley.assets.ports import Blobs
@@ -24,15 +24,15 @@ from halley.ids import NewId
 from halley.keys.service import Keys
 from halley.models.catalog import Catalog
 from halley.models.ports import ModelStore
-from halley.predictions.attendance import Attendance
+from halley.predictions.abandonment import AbandonmentTracker
 from halley.predictions.large import LargeBodies
-from halley.predictions.ports import DataEnds
+from halley.predictions.ports import ExpiryPolicy
 from halley.predictions.records import Prediction
 from halley.predictions.repeats import How
 from halley.predictions.service import Predictions
-from halley.retention.service import Retention
+from halley.retention.service import RetentionService
 from halley.settings import Settings
-from halley.webhooks.desk import WebhookDesk
+from halley.webhooks.admin import WebhookAdmin
 
 CheckStore = Callable[[], Awaitable[str | None]]
 """Why the store would refuse a create now, or None."""
@@ -41,14 +41,14 @@ Health = Callable[[], Mapping[str, str]]
 """Names each part that is not ready, with the reason; empty when all are."""
 
 
-ListReplicas = Callable[[], Awaitable[Sequence[Replica]]]
+ListReplicas = Callable[[], Awaitable[Sequence[ReplicaBody]]]
 """What the models of this machine are doing, measured now."""
 
 
 REPLAYED_BY: Final = ("idempotency_key", *get_args(How))
 
 
-async def no_replicas() -> Sequence[Replica]:
+async def no_replicas() -> Sequence[ReplicaBody]:
     """Of a server that runs no models itself."""
     return ()
 
@@ -87,7 +87,7 @@ def no_reason(_: str) -> None:
     """Of a server that runs no models itself."""
 
 
-class Pages(Protocol):
+class PageRenderer(Protocol):
     """Draws pages for people (web fills it). They hold no scripts, and one style sheet of their own."""
 
     @property
@@ -108,7 +108,7 @@ class Pages(Protocol):
         ...
 
 
-class Parts:
+class ApiContext:
     """Everything that a handler may use."""
 
     def __init__(
@@ -116,13 +116,13 @@ class Parts:
         *,
         settings: Settings,
         predictions: Predictions,
-        attendance: Attendance,
+        attendance: AbandonmentTracker,
         catalog: Catalog,
         models: ModelStore,
         keys: Keys,
         files: Files,
-        retention: Retention,
-        data_ends: DataEnds,
+        retention: RetentionService,
+        data_ends: ExpiryPolicy,
         blobs: Blobs,
         links: LinkSigner,
         clock: Clock,
@@ -130,11 +130,11 @@ class Parts:
         health: Health,
         check_store: CheckStore,
         housekeeping_faults: Health,
-        pages: Pages,
+        pages: PageRenderer,
         replicas: ListReplicas,
         own_log: ReadOwnLog,
         clear_setup: ClearSetup,
-        webhooks: WebhookDesk,
+        webhooks: WebhookAdmin,
         why_starting: WhyStarting,
         download_secret: bytes,
         routes: tuple[Route, ...],

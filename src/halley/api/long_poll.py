@@ -10,19 +10,19 @@
 
 from functools import partial
 
-from halley.api.asgi import Answer, Call, Headers, Variant, json_answer
-from halley.api.cache import Kept
+from halley.api.asgi import Call, Headers, Response, Variant, json_response
+from halley.api.cache import CachedResponse
+from halley.api.context import ApiContext
 from halley.api.encoded import is_match
-from halley.api.parts import Parts
-from halley.api.polls import Told
+from halley.api.last_seen import LastSeen
 from halley.api.preferences import applied, wait_seconds
 from halley.api.quirks import hold_seconds
-from halley.api.waiters import Look, Tell, Until, Waiter, later, loud_and_last
+from halley.api.waiters import Snapshot, Tell, Until, Waiter, later, loud_and_last
 from halley.keys.records import Scope
 from halley.predictions.records import Prediction
 
 
-async def get(call: Call, parts: Parts, prediction_id: str) -> Answer:
+async def get(call: Call, parts: ApiContext, prediction_id: str) -> Response:
     """The prediction, or that its answer comes later."""
     if parts.is_closing:
         return await _now(call, parts, prediction_id, [])
@@ -35,7 +35,7 @@ async def get(call: Call, parts: Parts, prediction_id: str) -> Answer:
     return await _now(call, parts, prediction_id, [])
 
 
-async def _now(call: Call, parts: Parts, prediction_id: str, headers: Headers) -> Answer:
+async def _now(call: Call, parts: ApiContext, prediction_id: str, headers: Headers) -> Response:
     if_none_match = call.joined(b"if-none-match")
     row = await parts.predictions.row(prediction_id, call.account_id)
     kept = parts.encoded.current(row, call.variant)
@@ -45,7 +45,7 @@ async def _now(call: Call, parts: Parts, prediction_id: str, headers: Headers) -
     return await _tell(parts, call.variant, if_none_match, headers, await _look(parts, row))
 
 
-async def _asked(call: Call, parts: Parts, prediction_id: str, wait: float) -> Answer:
+async def _asked(call: Call, parts: ApiContext, prediction_id: str, wait: float) -> Response:
     headers, if_none_match = [applied(wait)], call.joined(b"if-none-match")
     tell = partial(_tell, parts, call.variant, if_none_match, headers)
     with parts.waiters.entered(prediction_id) as waiter:  # before reading: no change is missed
@@ -57,7 +57,7 @@ async def _asked(call: Call, parts: Parts, prediction_id: str, wait: float) -> A
     return await tell(await _look(parts, row))
 
 
-async def _polled(call: Call, parts: Parts, prediction_id: str, hold: float) -> Answer:
+async def _polled(call: Call, parts: ApiContext, prediction_id: str, hold: float) -> Response:
     key_id, if_none_match = call.identity.key.id, call.joined(b"if-none-match")
     told = parts.polls.take(key_id, prediction_id, parts.clock.monotonic())
     tell = partial(_tell_again, parts, key_id, partial(_tell, parts, call.variant, if_none_match, []))
@@ -70,45 +70,45 @@ async def _polled(call: Call, parts: Parts, prediction_id: str, hold: float) -> 
     return await tell(await _look(parts, row))
 
 
-def _later(call: Call, parts: Parts, waiter: Waiter) -> Answer:
+def _later(call: Call, parts: ApiContext, waiter: Waiter) -> Response:
     return later(waiter.lean(parts.revocations, call.identity.key.id, Scope.READ))
 
 
-def _kept(waiter: Waiter, tell: Tell, hold: float, told: Told, row: Prediction, last: int) -> Waiter:
+def _kept(waiter: Waiter, tell: Tell, hold: float, told: LastSeen, row: Prediction, last: int) -> Waiter:
     return waiter.keep(row, Until.NEWS, tell, seconds=hold, seq=last, is_stale=row.revision != told.revision)
 
 
-def _habit_seconds(call: Call, parts: Parts) -> float:
+def _habit_seconds(call: Call, parts: ApiContext) -> float:
     """How long the caller may be held without having asked."""
     if call.method != "GET" or not parts.settings.quirks.hold_polls or not call.identity.key.options.hold:
         return 0.0
     return min(hold_seconds(call.header(b"user-agent") or ""), parts.limits.hold_seconds)
 
 
-async def _look(parts: Parts, row: Prediction) -> Look:
-    return Look(*await parts.predictions.filled_to(row))
+async def _look(parts: ApiContext, row: Prediction) -> Snapshot:
+    return Snapshot(*await parts.predictions.filled_to(row))
 
 
 async def _tell(
-    parts: Parts, variant: Variant, if_none_match: str, headers: Headers, found: Look | Exception
-) -> Answer:
+    parts: ApiContext, variant: Variant, if_none_match: str, headers: Headers, found: Snapshot | Exception
+) -> Response:
     if isinstance(found, Exception):
         raise found
     parts.attendance.seen(found.row.id)
     return _answer(await parts.encoded.of(found.row, variant, found.made), if_none_match, headers)
 
 
-def _answer(kept: Kept, if_none_match: str, headers: Headers) -> Answer:
+def _answer(kept: CachedResponse, if_none_match: str, headers: Headers) -> Response:
     headers = [*headers, (b"etag", kept.etag)]
     if if_none_match and is_match(if_none_match, kept.etag):
-        return Answer(status=304, headers=headers)
-    return json_answer(kept.body, headers=headers)
+        return Response(status=304, headers=headers)
+    return json_response(kept.body, headers=headers)
 
 
-async def _tell_again(parts: Parts, key_id: str, tell: Tell, found: Look | Exception) -> Answer:
+async def _tell_again(parts: ApiContext, key_id: str, tell: Tell, found: Snapshot | Exception) -> Response:
     """Tell, and remember that this one will be back."""
     answer = await tell(found)
-    if isinstance(found, Look) and not found.row.is_terminal:
-        told = Told(at=parts.clock.monotonic(), revision=found.row.revision, seq=found.seq)
+    if isinstance(found, Snapshot) and not found.row.is_terminal:
+        told = LastSeen(at=parts.clock.monotonic(), revision=found.row.revision, seq=found.seq)
         parts.polls.note(key_id, found.row.id, told)
     return answer

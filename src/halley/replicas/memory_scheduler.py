@@ -24,7 +24,7 @@ Measure = Callable[[Sequence[int]], Mapping[int, int]]
 """Bytes by process id, of the process and all that it started. Called in a thread."""
 
 
-class Resident(Protocol):
+class LoadedModel(Protocol):
     """A model that has replicas, or wants some."""
 
     version: str
@@ -67,7 +67,7 @@ class Resident(Protocol):
         ...
 
 
-class Residence:
+class MemoryScheduler:
     """One for all pools. Without a budget and devices it lets everybody in and costs nothing."""
 
     def __init__(
@@ -87,7 +87,7 @@ class Residence:
         self._budget = budget_bytes
         self._is_short = is_short
         self._measure = measure
-        self._residents: dict[str, Resident] = {}
+        self._residents: dict[str, LoadedModel] = {}
         self._waiting: dict[str, float] = {}  # since when, by version; in order
         self._sizes: dict[str, int] = {}  # of one loaded replica, by version
         self._unweighed: set[Replica] = set()  # ready, and measured last while they loaded, if at all
@@ -95,18 +95,18 @@ class Residence:
         self._looking: asyncio.Task[None] | None = None
         self._is_over = False
 
-    def add(self, resident: Resident) -> None:
+    def add(self, resident: LoadedModel) -> None:
         """Count it in."""
         self._residents[resident.version] = resident
 
-    def remove(self, resident: Resident) -> None:
+    def remove(self, resident: LoadedModel) -> None:
         """It is gone for good."""
         self._residents.pop(resident.version, None)
         self._waiting.pop(resident.version, None)
 
     # what residents ask and tell
 
-    def admit(self, who: Resident) -> Grant | Wait | Never:
+    def admit(self, who: LoadedModel) -> Grant | Wait | Never:
         """Whether it may start a replica now. If not, room is made if that is possible without ending what runs.
 
         Who waits is served in order. A second replica of the same model is a luxury: nobody goes for it.
@@ -121,11 +121,11 @@ class Residence:
                 self._attend()
         return answer
 
-    def forget(self, who: Resident) -> None:
+    def forget(self, who: LoadedModel) -> None:
         """It does not wait any more."""
         self._waiting.pop(who.version, None)
 
-    def loaded(self, who: Resident, replica: Replica) -> None:
+    def loaded(self, who: LoadedModel, replica: Replica) -> None:
         """A replica is ready: now its size can be told."""
         if self._budget is not None:
             self._unweighed.add(replica)
@@ -159,7 +159,7 @@ class Residence:
     def _must_look(self) -> bool:
         return self._is_short is None or self._is_short()
 
-    def _place(self, who: Resident) -> Grant | Wait | Never:
+    def _place(self, who: LoadedModel) -> Grant | Wait | Never:
         is_first = not who.replicas
         ahead = next(iter(self._waiting), who.version)
         if ahead != who.version and ahead in self._residents:
@@ -173,7 +173,7 @@ class Residence:
         fault = self._memory(who, is_first=is_first) if self._budget is not None else None
         return fault or Grant(device=device)
 
-    def _device(self, who: Resident, *, is_first: bool) -> Grant | Wait | Never:
+    def _device(self, who: LoadedModel, *, is_first: bool) -> Grant | Wait | Never:
         if not self._devices.are_known:
             if self._looking is None:
                 self._looking = self._host.start(self._look_for_devices())
@@ -195,7 +195,7 @@ class Residence:
             self._take_turns(who, holders)
         return Wait(why=f"waits for a device, held by {_names(holders)}")
 
-    def _memory(self, who: Resident, *, is_first: bool) -> Wait | Never | None:
+    def _memory(self, who: LoadedModel, *, is_first: bool) -> Wait | Never | None:
         if self._is_short is not None:
             return self._memory_of_idle(who, self._budget or 0) if is_first else None
         if is_first and self._unweighed:  # what is free is not known: it is in a moment
@@ -225,7 +225,7 @@ class Residence:
                 self._unload(resident, who)
         return Wait(why=why)
 
-    def _memory_of_idle(self, who: Resident, budget: int) -> Wait | None:
+    def _memory_of_idle(self, who: LoadedModel, budget: int) -> Wait | None:
         """Where nobody has set a budget: idle models go for one that would not fit, and no more is asked."""
         need = self._sizes.get(who.version, 0)
         over = self._used(staying=True) + need - budget
@@ -239,7 +239,7 @@ class Residence:
             return Wait(why="waits until idle models have left the memory")
         return None
 
-    def _take_turns(self, who: Resident, holders: Iterable[Resident]) -> None:
+    def _take_turns(self, who: LoadedModel, holders: Iterable[LoadedModel]) -> None:
         """Whoever waited for a whole turn makes the one that has been ready longest finish.
 
         A turn begins when the model is ready: else models that load longer than a turn would end each other unused.
@@ -275,7 +275,7 @@ class Residence:
             self._is_over = True
             _log.warning("the models that run use %s more than memory.budget_bytes", megabytes(over))
 
-    def _too_large(self, resident: Resident, budget: int) -> None:
+    def _too_large(self, resident: LoadedModel, budget: int) -> None:
         size = max(replica.used_bytes for replica in resident.replicas if replica.state is State.STARTING)
         others = [each for each in self._residents.values() if each is not resident and _stays(each)]
         if others or any(replica.state is State.READY for replica in resident.replicas):
@@ -289,10 +289,10 @@ class Residence:
                 f"budget of all models, {megabytes(budget)} (memory.budget_bytes)."
             )
 
-    def _unload(self, resident: Resident, for_whom: Resident) -> None:
+    def _unload(self, resident: LoadedModel, for_whom: LoadedModel) -> None:
         resident.unload(f"{resident.source.name}: unloaded to make room for {for_whom.source.name}.")
 
-    def _idle(self, longer_than: float = 0.0) -> list[Resident]:
+    def _idle(self, longer_than: float = 0.0) -> list[LoadedModel]:
         """Those that may go, the least recently used first."""
         latest = self._host.clock.monotonic() - longer_than
         found = [
@@ -302,7 +302,7 @@ class Residence:
         ]
         return sorted(found, key=lambda each: each.idle_since)
 
-    def _need(self, who: Resident) -> int:
+    def _need(self, who: LoadedModel) -> int:
         size = self._sizes.get(who.version)
         if size is None:  # never measured: taken for as large as the largest, if that can be had at all
             largest = max(self._sizes.values(), default=0)
@@ -312,7 +312,7 @@ class Residence:
     def _used(self, *, staying: bool = False) -> int:
         return sum(self._size(each, staying=staying) for each in self._residents.values())
 
-    def _size(self, who: Resident, *, staying: bool = False) -> int:
+    def _size(self, who: LoadedModel, *, staying: bool = False) -> int:
         size = 0
         for replica in who.replicas:
             if replica.state is State.STARTING:
@@ -321,7 +321,7 @@ class Residence:
                 size += replica.used_bytes or self._sizes.get(who.version, 0)
         return size
 
-    def _pinned(self, *, beside: Resident) -> int:
+    def _pinned(self, *, beside: LoadedModel) -> int:
         return sum(self._size(each) for each in self._residents.values() if each.source.pinned and each is not beside)
 
     def _all(self) -> list[Replica]:
@@ -354,7 +354,7 @@ class Residence:
             if not self._waiting and not any(replica.state is State.STARTING for replica in self._all()):
                 return
 
-    async def _weigh(self, who: Resident, replica: Replica) -> None:
+    async def _weigh(self, who: LoadedModel, replica: Replica) -> None:
         try:
             used = await asyncio.to_thread(self._measure, [replica.pid])
             if used.get(replica.pid):
@@ -369,18 +369,18 @@ class Residence:
         self.left()
 
 
-def _is_loading(who: Resident) -> bool:
+def _is_loading(who: LoadedModel) -> bool:
     return any(replica.state is State.STARTING for replica in who.replicas)
 
 
-def _stays(who: Resident) -> bool:
+def _stays(who: LoadedModel) -> bool:
     return any(replica.state in {State.READY, State.STARTING} for replica in who.replicas)
 
 
-def _ready_since(who: Resident) -> float:
+def _ready_since(who: LoadedModel) -> float:
     """The clock's monotonic seconds since when it could run something; infinity if it cannot yet."""
     return min((each.ready_at for each in who.replicas if each.ready_at is not None), default=math.inf)
 
 
-def _names(residents: Iterable[Resident]) -> str:
+def _names(residents: Iterable[LoadedModel]) -> str:
     return ", ".join(sorted(each.source.name for each in residents)) or "others"

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from halley.clock import Clock
 
 
-class SteadyTime:
+class MonotonicWallClock:
     """What the wall clock showed at the start of this process, and all that has passed since.
 
     A pause between two attempts means time that passes. If every time that ends one is told and compared by this, none

@@ -7,7 +7,7 @@ from halley.clock import Clock
 _LONG_SECONDS = 3600.0
 
 
-class Alarm:
+class WakeableSleep:
     """One sleeper. A ring that comes before the sleep counts: the sleeper does not lie down."""
 
     __slots__ = ("_clock", "_is_rung", "_scope")

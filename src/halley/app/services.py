@@ -13,12 +13,12 @@ from halley.api.application import Api, build_api
 from halley.app.models import ModelLoader
 from halley.app.readiness import StoreCheck
 from halley.app.replicas import clear_setup, log_lines, replica_rows
-from halley.app.webhooks import WebhookOffice
+from halley.app.webhooks import WebhookParts
+from halley.assets.blob_references import BlobReferences
 from halley.assets.files import Files
-from halley.assets.inputs import InputStager
+from halley.assets.inputs import InputFileStager
 from halley.assets.links import LinkSigner
-from halley.assets.outputs import OutputKeeper
-from halley.assets.shelf import Shelf
+from halley.assets.outputs import OutputFileStore
 from halley.blobs.files import FileBlobs
 from halley.bus.local import LocalBus
 from halley.clock import Clock, SystemClock
@@ -32,29 +32,29 @@ from halley.ids import TimeOrderedIds
 from halley.keys.service import Keys
 from halley.models.catalog import Catalog
 from halley.offload.process import JsonProcess
-from halley.patience import HousekeepingFaults
-from halley.predictions.attendance import Attendance
+from halley.predictions.abandonment import AbandonmentTracker
 from halley.predictions.inputs import InputCheck
 from halley.predictions.ports import QueueLimits
-from halley.predictions.reading import Reader
+from halley.predictions.progress_cache import ProgressCache
+from halley.predictions.reading import PredictionReader
 from halley.predictions.service import Predictions
-from halley.predictions.so_far import Running
 from halley.providers.local import LocalProvider
 from halley.replicas.digest import DigestCache
 from halley.replicas.environments.environments import open_environments
 from halley.replicas.host import Boundaries, ReplicaRules
 from halley.replicas.machine import free_bytes, total_bytes
-from halley.replicas.own_log import LogRules, OwnLogs
 from halley.replicas.places import Places, find_way
+from halley.replicas.replica_log import LogRules, OwnLogs
 from halley.replicas.setup_layers import SetupLayers
 from halley.replicas.workspace import RunFolders, scratch_folder
 from halley.retention.periods import Periods
-from halley.retention.service import Retention
+from halley.retention.service import RetentionService
+from halley.retry import HousekeepingFaults
 from halley.settings import Settings
 from halley.store.secrets import load_secrets
 from halley.store.sqlite.store import SqliteStore
-from halley.web.pages import Pages
-from halley.webhooks.service import Webhooks
+from halley.web.pages import HtmlPages
+from halley.webhooks.service import WebhookService
 
 _log = logging.getLogger(__name__)
 
@@ -68,20 +68,20 @@ OpenStore = Callable[..., AbstractAsyncContextManager[SqliteStore]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parts:
+class Services:
     """The running parts that start and stop need."""
 
     api: Api
-    attendance: Attendance
+    attendance: AbandonmentTracker
     dispatcher: Dispatcher
     provider: LocalProvider
     loader: ModelLoader
     keys: Keys
     catalog: Catalog
     predictions: Predictions
-    running: Running
-    webhooks: Webhooks
-    retention: Retention
+    running: ProgressCache
+    webhooks: WebhookService
+    retention: RetentionService
     change_poller: ChangePoller
     store_check: StoreCheck
     housekeeping_faults: HousekeepingFaults
@@ -96,7 +96,7 @@ async def build(
     open_store: OpenStore,
     *,
     clock: Clock | None = None,
-) -> AsyncIterator[Parts]:
+) -> AsyncIterator[Services]:
     """Open what needs opening, in order; at the end of the block it is closed in reverse.
 
     A test hands in a clock of its own.
@@ -128,7 +128,7 @@ async def build(
         workspace.sweep()
         scratch = stack.enter_context(scratch_folder(settings.data / "scratch"))
         environ = {**environ, "TMPDIR": str(scratch)}  # models that are stopped leave their temporary files behind
-        shelf = Shelf(blobs=blobs, ledger=store)
+        shelf = BlobReferences(blobs=blobs, ledger=store)
         links = LinkSigner(secrets.link_key, clock, limits.link_seconds)
         catalog = Catalog(store)
         periods = Periods(settings=settings.retention, model_settings=settings.models, keys=store, models=store)
@@ -159,9 +159,9 @@ async def build(
                 boundaries=_boundaries(settings),
             )
         )
-        running = Running(clock)
+        running = ProgressCache(clock)
         large = await stack.enter_async_context(JsonProcess(environ, limits.inline_data_bytes))
-        stager = InputStager(
+        stager = InputFileStager(
             fetch=Egress(
                 rules_from(settings.egress.allow, http=settings.egress.http),
                 max_redirects=settings.egress.max_redirects,
@@ -169,7 +169,7 @@ async def build(
             blobs=blobs,
             links=links,
             files=store.files,
-            outputs=Reader(store=store, data_ends=periods, clock=clock, running=running),
+            outputs=PredictionReader(store=store, data_ends=periods, clock=clock, running=running),
             shelf=shelf,
             clock=clock,
             inline_limit_bytes=limits.inline_data_bytes,
@@ -187,7 +187,7 @@ async def build(
             queue=store,
             provider=provider,
             stager=stager,
-            keeper=OutputKeeper(shelf=shelf, large=large),
+            keeper=OutputFileStore(shelf=shelf, large=large),
             workspace=workspace,
             catalog=catalog,
             bus=bus,
@@ -211,11 +211,11 @@ async def build(
             inputs=inputs,
             running=running,
         )
-        attendance = Attendance(
+        attendance = AbandonmentTracker(
             store=store, predictions=predictions, clock=clock, grace_seconds=runs.abandoned_grace_seconds
         )
         keys = Keys(store=store, clock=clock, new_id=new_id, pepper=secrets.key_pepper, on_options=periods.note_key)
-        office = WebhookOffice(
+        office = WebhookParts(
             settings, secrets, store=store, bus=bus, data_ends=periods, clock=clock, new_id=new_id, running=running
         )
         files = Files(
@@ -228,7 +228,7 @@ async def build(
             name_limit_bytes=limits.file_name_bytes,
             life_seconds=limits.file_life_seconds,
         )
-        retention = Retention(
+        retention = RetentionService(
             store=store,
             shelf=shelf,
             uploads=files,
@@ -255,7 +255,7 @@ async def build(
             health=lambda: _faults(catalog, store, dispatcher),
             check_store=store_check.fault,
             housekeeping_faults=housekeeping_faults.told,
-            pages=Pages(),
+            pages=HtmlPages(),
             replicas=lambda: replica_rows(provider, catalog),
             own_log=lambda model, after: log_lines(own_logs, model, after),
             clear_setup=lambda model: clear_setup(places, provider, store, model),
@@ -283,7 +283,7 @@ async def build(
             on_ready=dispatcher.look,
             on_broken=dispatcher.broken,
         )
-        yield Parts(
+        yield Services(
             api=api,
             attendance=attendance,
             dispatcher=dispatcher,

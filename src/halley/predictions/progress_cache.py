@@ -63,7 +63,7 @@ class SoFar:
         )
 
 
-class Running:
+class ProgressCache:
     """What is kept about predictions that run; the least recently read first out, bounded by bytes.
 
     Nobody says here that one has ended or that its data is removed, so all that is not read again goes soon: `run`.

@@ -19,9 +19,9 @@ from halley.predictions.ports import ClockMove, Expired, Reaped
 from halley.predictions.records import NewEvent, Prediction
 from halley.predictions.status import EventKind, Fact, Status
 from halley.store.sqlite import changes
-from halley.store.sqlite.book import Book
 from halley.store.sqlite.changes import DELETE_FROM_QUEUE
-from halley.store.sqlite.parts import Part
+from halley.store.sqlite.parts import SqlitePart
+from halley.store.sqlite.queue_counters import QueueCounters
 from halley.store.sqlite.rows import Live, select_live
 
 T = TypeVar("T")
@@ -64,7 +64,7 @@ _LONGEST_BACKOFF: Final = 60_000_000
 _WAITING_FOR: Final = "SELECT prediction_id FROM queue WHERE version = ? AND session_id IS NULL LIMIT ?"
 
 
-class RescueRows(Part):
+class Reaper(SqlitePart):
     """Fulfils the part of `predictions.ports.WorkQueue` that ends what nobody else can end."""
 
     async def reap(self, at: datetime, *, all_but: str | None = None, max_attempts: int = 2) -> list[Reaped]:
@@ -104,7 +104,7 @@ class RescueRows(Part):
 
 
 def _reap(
-    connection: sqlite3.Connection, book: Book, at: datetime, all_but: str | None, max_attempts: int
+    connection: sqlite3.Connection, book: QueueCounters, at: datetime, all_but: str | None, max_attempts: int
 ) -> tuple[list[Reaped], bool]:
     now = to_micros(at)
     if all_but is None:
@@ -128,7 +128,9 @@ def _reap(
     return reaped, False
 
 
-def _take_back(connection: sqlite3.Connection, book: Book, live: Live, at: datetime, max_attempts: int) -> Reaped:
+def _take_back(
+    connection: sqlite3.Connection, book: QueueCounters, live: Live, at: datetime, max_attempts: int
+) -> Reaped:
     has_output = changes.read_progress(connection, live).has_output
     max_attempts += changes.is_alone(connection, live)  # one was lost with others, and not with the server
     if has_output or live.attempt >= max_attempts:
@@ -149,13 +151,13 @@ def _take_back(connection: sqlite3.Connection, book: Book, live: Live, at: datet
     return Reaped(prediction=live.prediction, requeued=True)
 
 
-def _expire_deadlines(connection: sqlite3.Connection, book: Book, at: datetime) -> tuple[list[Expired], bool]:
+def _expire_deadlines(connection: sqlite3.Connection, book: QueueCounters, at: datetime) -> tuple[list[Expired], bool]:
     found = connection.execute(_PAST_DEADLINE, (to_micros(at), PORTION)).fetchall()
     return _expire(connection, book, found, Fact.DEADLINE_PASSED, at, None), len(found) == PORTION
 
 
 def _expire_queued(
-    connection: sqlite3.Connection, book: Book, at: datetime, bound: str, max_queue_seconds: float
+    connection: sqlite3.Connection, book: QueueCounters, at: datetime, bound: str, max_queue_seconds: float
 ) -> tuple[list[Expired], bool]:
     found = connection.execute(_WAITING_SINCE_BEFORE, (bound, PORTION)).fetchall()
     error = f"Nothing could run this prediction within {max_queue_seconds:g} s (runs.max_queue_seconds)."
@@ -163,7 +165,7 @@ def _expire_queued(
 
 
 def _expire(
-    connection: sqlite3.Connection, book: Book, found: list[Any], fact: Fact, at: datetime, error: str | None
+    connection: sqlite3.Connection, book: QueueCounters, found: list[Any], fact: Fact, at: datetime, error: str | None
 ) -> list[Expired]:
     expired: list[Expired] = []
     for (prediction_id,) in found:
@@ -194,7 +196,7 @@ def _move_clock(connection: sqlite3.Connection, by: int, at: int, since_id: str,
 
 
 def _fail_waiting(
-    connection: sqlite3.Connection, book: Book, version: str, at: datetime, error: str, reason: str
+    connection: sqlite3.Connection, book: QueueCounters, version: str, at: datetime, error: str, reason: str
 ) -> tuple[list[Prediction], bool]:
     found = connection.execute(_WAITING_FOR, (version, PORTION)).fetchall()
     failed: list[Prediction] = []

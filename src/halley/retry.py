@@ -38,7 +38,7 @@ class HousekeepingFaults:
         return dict(self._told)
 
 
-async def forever(turn: Callable[[], Awaitable[object]], clock: Clock, what: str) -> NoReturn:
+async def run_forever(turn: Callable[[], Awaitable[object]], clock: Clock, what: str) -> NoReturn:
     """One turn after the other until cancelled; `turn` waits for its time itself. An expected error ends a turn only.
 
     Anything else is a fault of ours: it rises, and ends the process.
@@ -69,7 +69,7 @@ async def run_housekeeping(
             pause = RETRY_SECONDS
 
 
-async def patiently(write: Callable[[], Awaitable[T]], clock: Clock, what: str) -> T:
+async def retry_until_accepted(write: Callable[[], Awaitable[T]], clock: Clock, what: str) -> T:
     """What `write` gives, once the store takes it; `what` tells the log who waits."""
     while True:
         try:

@@ -5,7 +5,7 @@ from halley.api.present import Presenter
 from halley.predictions.records import Prediction
 
 
-class Pictures:
+class PredictionPayloads:
     """Fulfils `webhooks.ports.Pictures`."""
 
     def __init__(self, presenter: Presenter, variants: Variants) -> None:

@@ -10,21 +10,21 @@ from halley.clock import Clock
 from halley.errors import Conflict, NotFound
 from halley.ids import NewId
 from halley.predictions.ports import Bus, Changed, Hint, MessageWaits
-from halley.predictions.reading import Reader
+from halley.predictions.reading import PredictionReader
 from halley.webhooks.address import Receivers
-from halley.webhooks.alarm import Alarm
 from halley.webhooks.events import WebhookEvent
-from halley.webhooks.listening import Draw, Listener, Wanted
+from halley.webhooks.listening import Draw, MessageFilter, MessageListener
+from halley.webhooks.monotonic_wall_clock import MonotonicWallClock
 from halley.webhooks.ports import DeliveryStore
 from halley.webhooks.records import Delivery, Message
 from halley.webhooks.signing import Rotated, Signer
-from halley.webhooks.steady import SteadyTime
+from halley.webhooks.wakeable_sleep import WakeableSleep
 
 _NEVER: Final = datetime(9000, 1, 1, tzinfo=UTC)  # nothing was made so late: the position is the newest
 _KEPT_WITH: Final = "its body went with the data of the prediction, or with the log"
 
 
-class WebhookDesk:
+class WebhookAdmin:
     """Every method checks the account; foreign is absent."""
 
     def __init__(
@@ -33,10 +33,10 @@ class WebhookDesk:
         store: DeliveryStore,
         signer: Signer,
         receivers: Receivers,
-        reader: Reader,
+        reader: PredictionReader,
         bus: Bus,
         clock: Clock,
-        steady: SteadyTime,
+        steady: MonotonicWallClock,
         new_id: NewId,
         overlap_seconds: float,
     ) -> None:
@@ -48,7 +48,7 @@ class WebhookDesk:
         self._clock = clock
         self._steady = steady
         self._new_id = new_id
-        self._ears: set[Alarm] = set()
+        self._ears: set[WakeableSleep] = set()
         self._overlap_seconds = overlap_seconds
 
     def receive(self, hint: Hint) -> None:
@@ -124,15 +124,15 @@ class WebhookDesk:
         return msgspec.structs.replace(message, next_at=self._clock.now())  # as those who ask read the clock
 
     async def listener(
-        self, wanted: Wanted, draw: Draw, *, after: int | None = None, created_after: datetime | None = None
-    ) -> Listener:
+        self, wanted: MessageFilter, draw: Draw, *, after: int | None = None, created_after: datetime | None = None
+    ) -> MessageListener:
         """One who hears what the account's receivers would be told.
 
         From `after` on, as an earlier one came; else from the first prediction created at that time; else from now on.
         """
         if after is None:
             after = await self._store.position_at(wanted.account_id, created_after or _NEVER)
-        return Listener(
+        return MessageListener(
             wanted,
             after,
             draw,

@@ -22,7 +22,7 @@ _TRIES: Final = 3
 _PORTION: Final = 500  # digests looked at together
 
 
-class Shelf:
+class BlobReferences:
     """Keeps bytes for owners, such as ("prediction", id) or ("file", id), and lets them go with their last owner."""
 
     def __init__(self, *, blobs: Blobs, ledger: BlobLedger) -> None:

@@ -39,7 +39,7 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
         return self.text if self.before is None else self.text[max(0, heard - self.before) :]
 
 
-class Slate:
+class OutputJournal:
     """Our side of it. The three `theirs` are for the child, and closed here by `handed_over`."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 
 from halley.errors import HalleyError, Overloaded, QueueFull
 from halley.predictions.ports import QueueLimits
-from halley.store.sqlite.turns import Turns
+from halley.store.sqlite.stride_scheduler import StrideScheduler
 
 _BUSY_SECONDS: Final = 5
 
@@ -22,7 +22,7 @@ _NEXT_OFFSET: Final = (
 _ADD_RUNS: Final = "UPDATE models SET run_count = run_count + ? WHERE owner = ? AND name = ?"
 
 
-class Book:
+class QueueCounters:
     """Counts, sessions, weights and turns. Fulfils `writer.Recollection`."""
 
     def __init__(self, limits: QueueLimits) -> None:
@@ -32,7 +32,7 @@ class Book:
         self._of_account: dict[str, int] = {}
         self._total = 0
         self._weights: dict[str, int] = {}
-        self._turns: dict[str, Turns] = {}
+        self._turns: dict[str, StrideScheduler] = {}
         self._runs: dict[str, int] = {}
         self._next_offset = 1
 
@@ -87,11 +87,11 @@ class Book:
         else:
             self._of_account.pop(account_id, None)
 
-    def turns(self, version: str) -> Turns:
+    def turns(self, version: str) -> StrideScheduler:
         """The turns of a version."""
         turns = self._turns.get(version)
         if turns is None:
-            turns = self._turns[version] = Turns()
+            turns = self._turns[version] = StrideScheduler()
         return turns
 
     def weight(self, account_id: str) -> int:

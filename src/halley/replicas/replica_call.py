@@ -6,7 +6,7 @@ from typing import Final
 from halley.dispatch.ports import Emit, Outcome, Progress
 
 
-class Run:
+class ReplicaCall:
     """Buffers progress until somebody follows. `end` is called at least once."""
 
     __slots__ = (

@@ -17,11 +17,11 @@ from halley.dispatch.slot_queue import SlotQueue
 from halley.dispatch.submit_errors import is_transient, refused, unusable_input
 from halley.errors import HalleyError, InputInvalid, LeaseLost
 from halley.models.catalog import Catalog
-from halley.patience import RETRY_SECONDS, patiently
 from halley.predictions.inputs import InputCheck
 from halley.predictions.ports import Bus, Changed, Claimed, WorkQueue, WorkWaits
 from halley.predictions.records import NewEvent
 from halley.predictions.status import Fact, Status
+from halley.retry import RETRY_SECONDS, retry_until_accepted
 from halley.strict_json import HEAVY_BYTES
 
 _log = logging.getLogger(__name__)
@@ -40,10 +40,10 @@ class _Verdict(NamedTuple):
 class MakeRecorder(Protocol):
     """Makes the recorder of a run (the dispatcher knows its parts)."""
 
-    def __call__(self, run: "Run") -> Recorder: ...
+    def __call__(self, run: "Execution") -> Recorder: ...
 
 
-class Run:
+class Execution:
     """The life of one lease. `stop` may come at any moment; `go` always ends with the lease settled or lost."""
 
     def __init__(
@@ -315,7 +315,7 @@ class Run:
 
     async def _patiently(self, write: Callable[[], Awaitable[T]]) -> T:
         """Giving up would leave the prediction where it is for ever."""
-        return await patiently(write, self._clock, f"{self.prediction_id} cannot be settled yet")
+        return await retry_until_accepted(write, self._clock, f"{self.prediction_id} cannot be settled yet")
 
     def _verdict(self, outcome: Outcome | Fact) -> "_Verdict":
         if self._timed_out:

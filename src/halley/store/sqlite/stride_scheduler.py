@@ -11,7 +11,7 @@ _ROAD: Final = 5_040  # divisible by every weight up to 10, so that small weight
 _KEPT: Final = 1_000
 
 
-class Turns:
+class StrideScheduler:
     """The turns of one version. Held in memory: after a restart everybody starts level, which is fair as well."""
 
     __slots__ = ("_front", "_places", "_room")

@@ -20,7 +20,7 @@ LEAP: Final = timedelta(seconds=30)  # more than clocks are corrected by in ordi
 SETTLE_SECONDS: Final = 3600.0
 
 
-class Calendar:
+class RetentionClock:
     """Give it the last time that is known for sure, None if there is none."""
 
     def __init__(self, clock: Clock, last_known: datetime | None) -> None:
