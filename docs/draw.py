@@ -17,8 +17,8 @@ import msgspec
 import typer.main
 
 from halley import errors
-from halley.api.problems import STATUS
-from halley.api.quirks import PROFILES, QuirkProfile, longest_hold
+from halley.api.http.quirks import PROFILES, QuirkProfile, longest_hold
+from halley.api.presentation.problems import STATUS
 from halley.api.routes import ROUTES
 from halley.cli.commands.check import describe, shown_default
 from halley.cli.failures import ExitCode, ServerRefused, exit_code_of

@@ -1,4 +1,4 @@
-"""The error tree. No HTTP words, no exit codes: `api.problems` and `cli` map these, each in one place.
+"""The error tree. No HTTP words, no exit codes: `api.presentation.problems` and `cli` map these, each in one place.
 
 HalleyError
 ├── Refused            the caller asked for something that cannot be: asking again unchanged will not help

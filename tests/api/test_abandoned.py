@@ -7,7 +7,7 @@ import pytest
 
 from api.test_server import Wire, connected, get, running, world_on_a_port
 from api.world import World, settled
-from halley.api.preferences import cancel_abandoned
+from halley.api.presentation.preferences import cancel_abandoned
 from halley.api.server import UvicornServer
 from halley.predictions.abandonment import AbandonmentTracker
 from halley.predictions.status import Status

@@ -2,7 +2,7 @@
 
 import pytest
 
-from halley.api.cork import CorkedTransport
+from halley.api.http.cork import CorkedTransport
 
 
 class Wire:

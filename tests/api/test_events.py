@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from api.world import World, settled
-from halley.api.events import NAMES
+from halley.api.resources.events import NAMES
 from halley.predictions.status import EventKind, Fact
 
 pytestmark = pytest.mark.anyio

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from api.world import Reply, World, settled
-from halley.api.quirks import hold_seconds
-from halley.api.waiters import Until
+from halley.api.http.quirks import hold_seconds
+from halley.api.waiting.waiters import Until
 from halley.errors import Overloaded
 from halley.predictions.status import Fact
 from halley.settings import LimitSettings, QuirkSettings

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from halley.api.present import Presenter, with_links_in_text
+from halley.api.presentation.present import Presenter, with_links_in_text
 
 REF = f"asset:{'0' * 26}/%d/%s"
 LINKS = {REF % (number, name): f"http://h/{number}" for number, name in enumerate(["a.png", "é ü.txt", "b"])}

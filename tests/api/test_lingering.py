@@ -9,7 +9,7 @@ import pytest
 from anyio import to_thread
 
 from api.test_server import Wire, connected, connections, running, world_on_a_port
-from halley.api import lingering
+from halley.api.http import lingering
 from halley.api.server import UvicornServer
 from halley.settings import LimitSettings
 

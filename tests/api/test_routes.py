@@ -6,10 +6,10 @@ import pytest
 
 from api.world import World
 from halley import errors
-from halley.api import problems
-from halley.api.openapi import document, method_key
+from halley.api.http.routing import Route, Router
+from halley.api.presentation import problems
+from halley.api.resources.openapi import document, method_key
 from halley.api.routes import ROUTES
-from halley.api.routing import Route, Router
 from halley.keys.records import Scope
 
 OPEN = [route for route in ROUTES if route.scope is None]

@@ -78,7 +78,7 @@ def test_what_a_writer_may_ask_is_known() -> None:
     """A new route for keys that may only write is looked at here: what does its answer show?"""
     writing = {route.name for route in ROUTES if route.scope is Scope.WRITE}
     assert writing == {
-        *("predictions.create", "models.predictions.create", "predictions.cancel"),  # see `api.withheld`
+        *("predictions.create", "models.predictions.create", "predictions.cancel"),  # see `api.presentation.withheld`
         *("webhooks.default.secret.get", "webhooks.default.secret.rotate", "webhooks.deliveries.resend"),  # need both
         *("predictions.data.delete", "files.delete"),  # 204
         "files.create",  # shows what came with the request

@@ -14,8 +14,8 @@ import trustme
 
 from api.test_server import Wire, connected, connections, get, running, undated
 from api.world import World
+from halley.api.http.sendfile import FileBody
 from halley.api.protocol import GuardedProtocol
-from halley.api.sendfile import FileBody
 from halley.certificates.reading import load_context
 from halley.settings import ServerSettings
 

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from api.world import World
+from halley.api.http.uvicorn_inside import missing_in_uvicorn
 from halley.api.protocol import GuardedProtocol
 from halley.api.server import UvicornServer, make_server
-from halley.api.uvicorn_inside import missing_in_uvicorn
 from halley.errors import Unusable
 from halley.settings import LimitSettings, RetentionSettings, ServerSettings
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from api.world import World, settled
-from halley.api.following import EVENTS_AT_ONCE, frame
+from halley.api.waiting.following import EVENTS_AT_ONCE, frame
 from halley.predictions.ports import Changed
 from halley.predictions.status import EventKind, Fact
 

@@ -8,7 +8,7 @@ import pytest
 
 from docs.pages import DOCS, ROOT, blocks
 from docs.test_drawings import draw
-from halley.api.problems import STATUS
+from halley.api.presentation.problems import STATUS
 from halley.api.routes import ROUTES
 from halley.cli.failures import ExitCode
 from halley.predictions.lifecycle import REASONS

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from fuzz.cases import Words
 from halley import strict_json
-from halley.api.asgi import Call
-from halley.api.multipart import read_upload
-from halley.api.paging import read_cursor
-from halley.api.preferences import cancel_abandoned, cancel_after_seconds, wait_seconds
+from halley.api.http.asgi import Call
+from halley.api.presentation.paging import read_cursor
+from halley.api.presentation.preferences import cancel_abandoned, cancel_after_seconds, wait_seconds
+from halley.api.resources.multipart import read_upload
 from halley.assets.content import Conditions, plan
 from halley.assets.data_urls import check_data_url, decode_data_url, is_data_url, least_size
 from halley.assets.fields import file_name, read_field

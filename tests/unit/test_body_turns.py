@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from halley.api.budget import BodyBudget
+from halley.api.http.budget import BodyBudget
 from halley.errors import Overloaded
 
 pytestmark = pytest.mark.anyio

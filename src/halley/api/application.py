@@ -7,19 +7,6 @@ from collections.abc import Collection, Mapping
 from contextlib import aclosing, nullcontext
 from typing import Final
 
-from halley.api.asgi import (
-    NO_BODY,
-    Call,
-    DeferredResponse,
-    Exchange,
-    Headers,
-    Outcome,
-    Receive,
-    Response,
-    Scope,
-    Send,
-    read_token,
-)
 from halley.api.context import (
     ApiContext,
     CheckStore,
@@ -36,16 +23,29 @@ from halley.api.context import (
     no_replicas,
     nothing_to_clear,
 )
-from halley.api.cors import preflight, shared_preflight
-from halley.api.framing import Framing
-from halley.api.holds import GONE_KEY, MAY_READ
-from halley.api.origins import Variants, public_path
-from halley.api.payloads import PredictionPayloads
-from halley.api.problems import internal_problem, method_not_allowed, problem_of, unknown_path
+from halley.api.http.asgi import (
+    NO_BODY,
+    Call,
+    DeferredResponse,
+    Exchange,
+    Headers,
+    Outcome,
+    Receive,
+    Response,
+    Scope,
+    Send,
+    read_token,
+)
+from halley.api.http.cors import preflight, shared_preflight
+from halley.api.http.framing import Framing
+from halley.api.http.origins import Variants, public_path
+from halley.api.http.routing import Route, Router, RouteTable
+from halley.api.http.unserved import UNSERVED
+from halley.api.presentation.payloads import PredictionPayloads
+from halley.api.presentation.problems import internal_problem, method_not_allowed, problem_of, unknown_path
+from halley.api.presentation.withheld import withholding
 from halley.api.routes import routes_of
-from halley.api.routing import Route, Router, RouteTable
-from halley.api.unserved import UNSERVED
-from halley.api.withheld import withholding
+from halley.api.waiting.holds import GONE_KEY, MAY_READ
 from halley.assets.files import Files
 from halley.assets.links import LinkSigner
 from halley.assets.ports import Blobs

@@ -3,19 +3,19 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, get_args
 
-from halley.api.batches import Batches
-from halley.api.budget import BodyBudget
-from halley.api.cache import AnswerCache, DeliveredFiles
-from halley.api.encoded import EncodedAnswers
-from halley.api.holds import Holds
-from halley.api.ignored import IgnoredMembers
-from halley.api.last_seen import Polls
-from halley.api.present import Presenter
-from halley.api.repeats import Repeats
-from halley.api.revocation import RevocationWatch
-from halley.api.routing import Route
-from halley.api.waiters import Waiters
-from halley.api.wire import LogLine, ReplicaBody
+from halley.api.http.batches import Batches
+from halley.api.http.budget import BodyBudget
+from halley.api.http.routing import Route
+from halley.api.presentation.cache import AnswerCache, DeliveredFiles
+from halley.api.presentation.encoded import EncodedAnswers
+from halley.api.presentation.present import Presenter
+from halley.api.presentation.wire import LogLine, ReplicaBody
+from halley.api.resources.ignored import IgnoredMembers
+from halley.api.resources.repeats import Repeats
+from halley.api.waiting.holds import Holds
+from halley.api.waiting.last_seen import Polls
+from halley.api.waiting.revocation import RevocationWatch
+from halley.api.waiting.waiters import Waiters
 from halley.assets.files import Files
 from halley.assets.links import LinkSigner
 from halley.assets.ports import Blobs

@@ -4,9 +4,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from halley.api.cork import CorkedTransport
-from halley.api.holds import GONE_KEY, MAY_READ, SCOPE_KEY
-from halley.api.repeats import ATTEMPT_KEY, Answering
+from halley.api.http.cork import CorkedTransport
+from halley.api.resources.repeats import ATTEMPT_KEY, Answering
+from halley.api.waiting.holds import GONE_KEY, MAY_READ, SCOPE_KEY
 
 
 def leave(cycle: RequestResponseCycle | None, *, by_peer: bool, was_unsent: bool, may_read: bool = False) -> None:

@@ -17,16 +17,16 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from halley.api.application import Api
-from halley.api.asgi import DeferredResponse, Exchange, Outcome, Response
-from halley.api.cork import CorkedTransport, unread_bytes
 from halley.api.cycles import cork_of, is_open, leave
-from halley.api.framing import ANY_LENGTH, Fault, as_asked, body_head
-from halley.api.holds import STREAM_KEY
-from halley.api.lean import LeanFlowControl, Pipeline
-from halley.api.lingering import Lingering, limit_bytes
-from halley.api.problems import broken_request
-from halley.api.sendfile import FileBody, head_of
+from halley.api.http.asgi import DeferredResponse, Exchange, Outcome, Response
+from halley.api.http.cork import CorkedTransport, unread_bytes
+from halley.api.http.framing import ANY_LENGTH, Fault, as_asked, body_head
+from halley.api.http.lean import LeanFlowControl, Pipeline
+from halley.api.http.lingering import Lingering, limit_bytes
+from halley.api.http.sendfile import FileBody, head_of
+from halley.api.presentation.problems import broken_request
 from halley.api.shortcut import ShortCut
+from halley.api.waiting.holds import STREAM_KEY
 from halley.settings import LimitSettings
 
 HEADERS: Final = "headers"  # a request has begun

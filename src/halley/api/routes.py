@@ -4,7 +4,9 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from halley.api import (
+from halley.api.http.routing import Param, Route
+from halley.api.presentation import wire
+from halley.api.resources import (
     accounts,
     creates,
     delivery,
@@ -17,11 +19,9 @@ from halley.api import (
     pages,
     predictions,
     replicas,
-    sse,
     webhooks,
-    wire,
 )
-from halley.api.routing import Param, Route
+from halley.api.waiting import sse
 from halley.keys.records import Scope
 from halley.settings import Settings
 

@@ -12,9 +12,9 @@ import anyio
 import uvicorn
 
 from halley.api.application import Api
+from halley.api.http.uvicorn_inside import missing_in_uvicorn
 from halley.api.protocol import GuardedProtocol
 from halley.api.shortcut import ShortCut
-from halley.api.uvicorn_inside import missing_in_uvicorn
 from halley.errors import Unusable
 from halley.settings import Settings
 

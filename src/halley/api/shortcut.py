@@ -9,8 +9,8 @@ from collections.abc import Container, Sequence
 from typing import Final
 
 from halley.api.application import REQUEST_ID_HEADER, Api
-from halley.api.asgi import read_token
-from halley.api.origins import FORWARDED, public_path
+from halley.api.http.asgi import read_token
+from halley.api.http.origins import FORWARDED, public_path
 from halley.errors import NotAuthenticated
 from halley.keys.records import Scope
 

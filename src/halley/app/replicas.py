@@ -5,7 +5,7 @@ from typing import Literal
 
 from anyio import to_thread
 
-from halley.api import wire
+from halley.api.presentation import wire
 from halley.clock import rfc3339
 from halley.models.catalog import Catalog
 from halley.models.ports import ModelStore

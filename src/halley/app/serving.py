@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 import uvloop
 
-from halley.api.origins import tidy
+from halley.api.http.origins import tidy
 from halley.api.server import UvicornServer, listen, make_server
 from halley.app.descriptors import raise_limit
 from halley.app.services import OpenStore, Services, build

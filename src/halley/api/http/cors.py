@@ -1,0 +1,49 @@
+"""Answers to the question of a browser whether a page may send a request (CORS preflight). Source: Fetch standard.
+
+The names of the headers that a page wants to send are repeated: which libraries add which ones changes with each of
+their releases, and the right to ask at all was given to the page's origin. None of them is a credential but the key,
+which the page must know already.
+"""
+
+import re
+from collections.abc import Container, Mapping
+from typing import Final
+
+from halley.api.http.asgi import Headers
+
+_LONGEST_NAMES: Final = 8192  # bytes
+_NAMES: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z, \t-]*+")
+_USUAL: Final = (
+    b"authorization, content-type, prefer, cancel-after, idempotency-key, if-none-match, last-event-id,"
+    b" user-agent, x-halley-expose-aborted, x-request-id"
+)
+_USUAL_FOR_LINKS: Final = b"authorization, cache-control, if-none-match, last-event-id, range"
+_SECONDS: Final = (b"access-control-max-age", b"600")
+_VARY: Final = (b"vary", b"Access-Control-Request-Headers")
+
+
+def preflight(headers: Mapping[bytes, bytes], origins: Container[bytes]) -> Headers:
+    """For routes that these origins may use; whether the asking one is listed is said by another header."""
+    is_listed = b"*" in origins or headers.get(b"origin") in origins
+    return [
+        (b"access-control-allow-methods", b"GET, HEAD, POST, PATCH, PUT, DELETE, QUERY"),
+        (b"access-control-allow-headers", (_asked(headers) if is_listed else b"") or _USUAL),
+        _SECONDS,
+        _VARY,
+    ]
+
+
+def shared_preflight(headers: Mapping[bytes, bytes]) -> Headers:
+    """For links that any page may fetch."""
+    return [
+        (b"access-control-allow-origin", b"*"),
+        (b"access-control-allow-methods", b"GET, HEAD, OPTIONS"),
+        (b"access-control-allow-headers", _asked(headers) or _USUAL_FOR_LINKS),
+        _SECONDS,
+        _VARY,
+    ]
+
+
+def _asked(headers: Mapping[bytes, bytes]) -> bytes:
+    names = headers.get(b"access-control-request-headers", b"").strip()
+    return names if len(names) <= _LONGEST_NAMES and _NAMES.fullmatch(names) else b""

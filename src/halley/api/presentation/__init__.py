@@ -1,0 +1,1 @@
+"""How predictions, models, files and errors look on the wire."""

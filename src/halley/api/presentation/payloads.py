@@ -1,0 +1,17 @@
+"""Predictions as messages show them: what a GET would answer now, for somebody who did not ask now."""
+
+from halley.api.http.origins import Variants
+from halley.api.presentation.present import Presenter
+from halley.predictions.records import Prediction
+
+
+class PredictionPayloads:
+    """Fulfils `webhooks.ports.Pictures`."""
+
+    def __init__(self, presenter: Presenter, variants: Variants) -> None:
+        self._presenter = presenter
+        self._variants = variants
+
+    async def encoded(self, row: Prediction, link_base: str | None) -> bytes:
+        # a receiver has no user agent, so no profile: files are links, never data: URLs
+        return await self._presenter.encoded(row, self._variants.of_base(link_base))

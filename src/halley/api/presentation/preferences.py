@@ -1,0 +1,86 @@
+"""The headers `Prefer` and `Cancel-After`. Source: contract section 6.1; RFC 7240."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from halley.api.presentation.problems import invalid
+
+_LONGEST_FIELD: Final = 8192  # characters; a longer one makes no sense
+# what stands between commas; those inside of quotes separate nothing
+_PREFERENCE: Final = re.compile(r'(?:[^",]++|"(?:[^"\\]++|\\.)*+"|")++')
+_SECONDS: Final = re.compile(r"0*+(\d*)(?:\.(\d*))?", re.ASCII)
+_DIGITS: Final = 9  # of a number of seconds; one of more digits is cut anyway
+_YES: Final = ("", "true", "1")
+_NO: Final = ("false", "0")
+_LONGEST_WAIT_SECONDS: Final = 60
+_DURATION: Final = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
+_SHORTEST_SECONDS: Final = 5
+_LONGEST_SECONDS: Final = 86_400
+
+
+def wait_seconds(prefer: str, max_seconds: float) -> float | None:
+    """How long to hold the answer, or None if that was not asked.
+
+    `wait` alone means 60 s; a part of a second counts as a whole one; more is cut to 60; then to `max_seconds`. What
+    makes no sense is ignored (contract D33), `respond-async` too: beside `wait` it changes nothing, alone it asks for
+    what happens anyway.
+    """
+    for value in _values(prefer, "wait"):
+        if not value:  # RFC 7240: an empty value is none
+            return min(float(_LONGEST_WAIT_SECONDS), max_seconds)
+        number = _SECONDS.fullmatch(value)
+        if number is not None:
+            whole, part = number.groups(default="")
+            seconds = _LONGEST_WAIT_SECONDS if len(whole) > _DIGITS else int(whole or 0) + bool(part.strip("0"))
+            if seconds > 0:
+                return min(float(min(seconds, _LONGEST_WAIT_SECONDS)), max_seconds)
+    return None
+
+
+def cancel_abandoned(prefer: str) -> bool | None:
+    """Whether the prediction is to be canceled when everybody has left; None if the caller does not say."""
+    for value in _values(prefer, "cancel-abandoned"):
+        if value.lower() in _YES + _NO:
+            return value.lower() in _YES
+    return None
+
+
+def _values(prefer: str, name: str) -> Iterator[str]:
+    """The value of each preference of this name, without quotes; "" for one that has none."""
+    if not prefer or len(prefer) > _LONGEST_FIELD:
+        return
+    for preference in _PREFERENCE.findall(prefer):
+        word, _, value = preference.partition(";")[0].partition("=")
+        if word.strip().lower() == name:
+            value = value.strip()
+            yield value[1:-1].strip() if len(value) > 1 and value[0] == value[-1] == '"' else value
+
+
+def applied(seconds: float | None, *, abandoned: bool | None = None) -> tuple[bytes, bytes]:
+    """The header that tells which preferences were honoured, and how long a wait could be at most."""
+    told = [] if seconds is None else [f"wait={seconds:g}"]
+    if abandoned is not None:
+        told.append("cancel-abandoned" if abandoned else "cancel-abandoned=false")
+    return (b"preference-applied", ", ".join(told).encode())
+
+
+def cancel_after_seconds(text: str | None) -> float | None:
+    """The deadline that the caller sets, in seconds from creation: `90`, `30s`, `5m`, `2h`, `1h30m45s`.
+
+    Raises:
+        InputInvalid: none of these, or outside 5 s to 24 h.
+    """
+    if text is None:
+        return None
+    plain = text.strip()
+    match = _DURATION.fullmatch(plain)
+    if plain.isascii() and plain.isdigit() and len(plain) < 10:
+        seconds = int(plain)
+    elif plain and match is not None:
+        seconds = sum(int(number or 0) * unit for number, unit in zip(match.groups(), (3600, 60, 1), strict=True))
+    else:
+        raise invalid("format", "Cancel-After", "use seconds, or a duration such as 30s, 5m, 2h or 1h30m45s")
+    if not _SHORTEST_SECONDS <= seconds <= _LONGEST_SECONDS:
+        raise invalid("range", "Cancel-After", "must be between 5 seconds and 24 hours")
+    return float(seconds)

@@ -1,0 +1,46 @@
+"""What a key that may write but not read is shown: what it gave itself, and what it needs to cancel or to tell others.
+
+A key's scopes hold for every answer, so also for those to a create or a cancel. The links to the stream and to the page
+are there, as clients need them, but without the right that they carry otherwise.
+"""
+
+from typing import Final
+
+from msgspec import UNSET, Raw
+from msgspec.structs import replace
+
+from halley.api.http.asgi import Call, Variant
+from halley.api.presentation import wire
+from halley.errors import Forbidden
+from halley.keys.records import Scope
+
+_WITHHELD: Final = "withheld: this key lacks the scope `read`"
+
+
+def withholding(variant: Variant, key_id: str) -> Variant:
+    """The variant for a key that may not read. Nothing that is kept by a variant's number may be made for it."""
+    return replace(variant, number=-1, data_urls=False, own_key=key_id)
+
+
+def withheld(shown: wire.PredictionBody, *, is_own: bool) -> wire.PredictionBody:
+    """Less of a prediction; `is_own` says whether the key that asks has made it."""
+    origin = shown.urls.stream.partition("/v1/")[0]
+    less = replace(
+        shown,
+        output=Raw(b"null"),
+        logs="",
+        error=None if shown.error is None else _WITHHELD,
+        metrics=UNSET if shown.metrics is UNSET else {},
+        urls=replace(shown.urls, web=shown.urls.web.partition("?")[0], stream=f"{origin}/v1/streams/{shown.id}"),
+    )
+    return less if is_own else replace(less, input=Raw(b"{}"), webhook=UNSET, webhook_events_filter=UNSET)
+
+
+def require_read(call: Call) -> None:
+    """For routes that change something and show more than what the caller gave.
+
+    Raises:
+        Forbidden: the key may not read.
+    """
+    if not call.identity.may(Scope.READ):
+        raise Forbidden("This key lacks the scope `read`. Make one that has it with `halley keys create`.")

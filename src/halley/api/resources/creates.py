@@ -1,0 +1,279 @@
+"""Create predictions, once each. Source: contract sections 5 and 6, and 17, D10."""
+
+import logging
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Final, NamedTuple
+
+import msgspec
+
+from halley.api.context import ApiContext
+from halley.api.http.asgi import Call, Headers, Response, Variant, json_response
+from halley.api.presentation.preferences import applied, cancel_abandoned, cancel_after_seconds, wait_seconds
+from halley.api.presentation.present import encode
+from halley.api.resources.bodies import create_request, read_create
+from halley.api.resources.idempotency import HEADER, REPLAYED, digest_head, read_key
+from halley.api.resources.repeats import ATTEMPT_KEY, COUNTED_SECONDS, Attempt, may_answer
+from halley.api.waiting.holds import GONE_KEY
+from halley.api.waiting.waiters import Snapshot, Until, later
+from halley.errors import HalleyError, NotAuthenticated, NotFound, Overloaded, VersionUnknown
+from halley.keys.records import Scope
+from halley.predictions.records import Prediction
+from halley.predictions.repeats import How, IdempotencyKey
+from halley.predictions.service import CreateRequest, Watching
+from halley.predictions.status import Status
+
+_log: Final = logging.getLogger(__name__)
+_COUNT: Final = b"x-stainless-retry-count"
+_IN_TASK_SECONDS: Final = 1.0
+_KEPT_INPUT_BYTES: Final = 64 * 1024
+_UNWATCHED: Final = nullcontext[Watching | None]()
+
+
+class _Wish(NamedTuple):
+    """What a create asks for, how long it waits for the end, and whether it said if abandoned work is canceled."""
+
+    request: CreateRequest
+    wait: float | None
+    abandoned: bool | None
+
+    def applied(self) -> Headers:
+        """Tells which of its preferences are honoured."""
+        return [] if self.wait is None and self.abandoned is None else [applied(self.wait, abandoned=self.abandoned)]
+
+
+async def create(call: Call, parts: ApiContext) -> Response:
+    """Row 1: the body names the version."""
+    return await _create(call, parts, None)
+
+
+async def create_for_model(call: Call, parts: ApiContext) -> Response:
+    """Row 5: the path names the model."""
+    owner, name = call.params
+    try:
+        return await _create(call, parts, f"{owner}/{name}")
+    except VersionUnknown as error:
+        raise NotFound(f"There is no model {owner[:100]}/{name[:100]} that can run here.") from error
+
+
+async def _create(call: Call, parts: ApiContext, reference: str | None) -> Response:
+    if parts.is_draining:
+        raise Overloaded("The server is stopping and takes no new predictions.")
+    body = await read_create(call, parts, partial(_digest_head, call, reference))
+    prefer = call.joined(b"prefer")
+    wait, abandoned = wait_seconds(prefer, parts.limits.wait_create_max_seconds), cancel_abandoned(prefer)
+    cancel_after = cancel_after_seconds(call.header(b"cancel-after"))
+    request = create_request(
+        body,
+        parts.limits,
+        variant=call.variant,
+        url_fault=parts.webhooks.fault,
+        reference=reference,
+        cancel_after=cancel_after,
+        with_wait=wait is not None,
+        cancel_abandoned=call.identity.key.options.cancel_abandoned if abandoned is None else abandoned,
+    )
+    parts.ignored_members.note(body.members, path_names_model=reference is not None)
+    wish = _Wish(request, wait, abandoned)
+    idempotency = read_key(call, parts, (reference, cancel_after), body)
+    if idempotency is not None:
+        used = call.scope[ATTEMPT_KEY] = parts.repeats.use_key(call.account_id, idempotency.key)
+        with used:
+            return used.until_answered(await _under_key(call, parts, wish, idempotency))
+    asked = (call.identity.key.id, reference, cancel_after)
+    sent = body.raw if body.outline is None else body.outline.body_digest
+    del body  # a large one is held once, as the input
+    attempt = parts.repeats.begin(asked=asked, body=sent, count=_count(call), begun_at=call.started_at)
+    call.scope[ATTEMPT_KEY] = attempt
+    with attempt:
+        return attempt.until_answered(await _new_or_repeated(call, parts, wish, attempt))
+
+
+def _digest_head(call: Call, reference: str | None) -> bytes | None:
+    """What the digest of this create begins with, if it comes under an idempotency key."""
+    if HEADER not in call.headers:
+        return None
+    return digest_head((reference, cancel_after_seconds(call.header(b"cancel-after"))))
+
+
+async def _under_key(call: Call, parts: ApiContext, wish: _Wish, idempotency: IdempotencyKey) -> Response:
+    identity, predictions = call.identity, parts.predictions
+    earlier = await predictions.made_under(identity.account.id, idempotency)
+    if earlier is None:
+        prediction_id = predictions.reserve_id()
+        with _watch(parts, prediction_id, wish) as watching:
+            created = await predictions.create(
+                wish.request, identity.account.id, identity.key.id, idempotency=idempotency, prediction_id=prediction_id
+            )
+            _end_turn(call)
+            if not created.replayed:
+                return await _first_answer(call, parts, created.prediction, wish, watching)
+        earlier = created.prediction
+    parts.replayed["idempotency_key"] += 1
+    return await _later_answer(call, parts, earlier, wish)
+
+
+async def _new_or_repeated(call: Call, parts: ApiContext, wish: _Wish, attempt: Attempt) -> Response:
+    identity, predictions = call.identity, parts.predictions
+    if parts.repeats.may_repeat(attempt):
+        earlier = await _earlier(call, parts, wish.request, attempt)
+        if earlier is not None:
+            return await _later_answer(call, parts, await _noted(call, parts, earlier, attempt), wish)
+    prediction_id = predictions.reserve_id()
+    attempt.claim(prediction_id)
+    with _watch(parts, prediction_id, wish) as watching:
+        created = await predictions.create(
+            wish.request, identity.account.id, identity.key.id, prediction_id=prediction_id
+        )
+        _end_turn(call)
+        attempt.settle(prediction_id)
+        return await _first_answer(call, parts, created.prediction, wish, watching)
+
+
+def _end_turn(call: Call) -> None:
+    if call.held_body is not None:
+        call.held_body.end_turn()
+
+
+def _count(call: Call) -> int | None:
+    """How many tries the client says it has made before this one; None if it does not count."""
+    text = call.headers.get(_COUNT)
+    return int(text) if text is not None and text.isdigit() and len(text) < 5 else None
+
+
+async def _earlier(call: Call, parts: ApiContext, request: CreateRequest, attempt: Attempt) -> Prediction | None:
+    """What this create repeats, claimed for its answer."""
+    identity, repeats = call.identity, parts.repeats
+    prediction_id = await repeats.dropped(attempt)
+    if prediction_id is not None:
+        attempt.claim(prediction_id)
+        row = await parts.predictions.row(prediction_id, identity.account.id)
+        if may_answer(row):
+            attempt.settle(prediction_id)
+            return row
+    if not repeats.is_counted(attempt):
+        return None
+    equal = await parts.predictions.equal_creates(request, identity.account.id, identity.key.id, COUNTED_SECONDS)
+    prediction_id = repeats.counted(attempt, equal)
+    if prediction_id is None:
+        return None
+    attempt.claim(prediction_id)  # nothing was awaited since it was chosen: no other repeat can have it, too
+    attempt.settle(prediction_id)
+    return await parts.predictions.row(prediction_id, identity.account.id)
+
+
+async def _noted(call: Call, parts: ApiContext, earlier: Prediction, attempt: Attempt) -> Prediction:
+    """Make the repeat visible: in the prediction, in the counts, in the log."""
+    how: How = "dropped_connection" if attempt.count is None else "retry_counter"
+    parts.replayed[how] += 1
+    _log.info("request %s repeats the create of prediction %s (%s)", call.request_id, earlier.id, how)
+    try:
+        return await parts.predictions.note_repeat(earlier.id, how) or earlier
+    except HalleyError as error:  # the answer is worth more than the note
+        _log.warning("the repeated create of prediction %s could not be noted: %s", earlier.id, error)
+        return earlier
+
+
+def _watch(parts: ApiContext, prediction_id: str, wish: _Wish) -> AbstractContextManager[Watching | None]:
+    """Watch it for a create that waits; before it is read, so that no change can be missed."""
+    return _UNWATCHED if wish.wait is None else parts.predictions.watch(prediction_id)
+
+
+async def _first_answer(
+    call: Call, parts: ApiContext, created: Prediction, wish: _Wish, watching: Watching | None
+) -> Response:
+    """The answer to a create that is stored already: from here on nothing may look like a failed create."""
+    headers = [_location(call, created), *wish.applied()]
+    if wish.wait is None or watching is None:
+        return json_response(encode(parts.presenter.prediction(created, call.variant)), 201, headers)
+    with parts.attendance.waiting(created, lambda: GONE_KEY not in call.scope):
+        return await _waited(call, parts, created, wish.wait, watching, headers)
+
+
+async def _later_answer(call: Call, parts: ApiContext, earlier: Prediction, wish: _Wish) -> Response:
+    """The answer to a create that came again: what the first would get if it were answered now."""
+    headers = [_location(call, earlier), *wish.applied(), REPLAYED]
+    shown = _as_created(earlier)
+    with _watch(parts, earlier.id, wish) as watching:
+        row = await parts.predictions.row(earlier.id, earlier.account_id)
+        if row.is_terminal or wish.wait is None or watching is None:
+            return await _in_time(parts, shown, call.variant, headers, Snapshot(row, 0), unfinished=201)
+        with parts.attendance.waiting(row, lambda: GONE_KEY not in call.scope):
+            return await _waited(call, parts, shown, wish.wait, watching, headers)
+
+
+async def _waited(
+    call: Call, parts: ApiContext, created: Prediction, wait: float, watching: Watching, headers: Headers
+) -> Response:
+    # a large input is not kept in memory for as long as somebody waits: it is read again for the answer
+    is_whole = len(created.input) <= _KEPT_INPUT_BYTES
+    created = created if is_whole else msgspec.structs.replace(created, input=b"{}")
+    tell = partial(_in_time, parts, created, call.variant, headers, is_whole=is_whole)
+    if GONE_KEY in call.scope:
+        return await tell(Snapshot(created, 0))
+    try:
+        # most are over soon: then a task that waits costs less than to let it go and have another one answer
+        end = parts.clock.monotonic() + wait
+        waiting = parts.predictions.wait_watched(created, watching, min(wait, _IN_TASK_SECONDS))
+        row = await parts.holds.wait(call.scope, waiting)
+        left = end - parts.clock.monotonic()
+        if row is not None and not row.is_terminal and left > 0 and GONE_KEY not in call.scope:
+            waiter = parts.waiters.enter(created.id).keep(created, Until.END, tell, seconds=left)
+            return later(waiter.lean(parts.revocations, call.identity.key.id, Scope.WRITE))
+        return await tell(Snapshot(created if row is None else row, 0))
+    except Exception as error:  # noqa: BLE001  # the create stands, whatever happened to the wait
+        return await tell(error)
+
+
+async def _in_time(
+    parts: ApiContext,
+    created: Prediction,
+    variant: Variant,
+    headers: Headers,
+    found: Snapshot | Exception,
+    *,
+    unfinished: int = 202,
+    is_whole: bool = True,
+) -> Response:
+    try:
+        if isinstance(found, Snapshot) and found.row.is_terminal:
+            return json_response(await parts.presenter.encoded(found.row, variant), 201, headers)
+        if isinstance(found, Exception) and not isinstance(found, NotAuthenticated):
+            raise found
+    except Exception:  # noqa: BLE001  # as above
+        _log.exception("prediction %s is stored, but waiting for it failed", created.id)
+    # the time is over: the state at creation, whatever it is by now, else clients take it for the end (contract 0.1)
+    if not is_whole:
+        created = await _read_again(parts, created)
+    return json_response(encode(parts.presenter.prediction(created, variant)), unfinished, headers)
+
+
+async def _read_again(parts: ApiContext, created: Prediction) -> Prediction:
+    try:
+        return _as_created(await parts.predictions.row(created.id, created.account_id))
+    except HalleyError as error:  # an answer without its input is worth more than none
+        _log.warning("prediction %s is stored, but cannot be read for its answer: %s", created.id, error)
+        return created
+
+
+def _as_created(row: Prediction) -> Prediction:
+    """As it was when it was made, whatever it is by now: so it is shown in the answer to a create until it has ended.
+
+    Clients take any other status for the end, and an output that is there for delivered (contract 0.1 and 0.2).
+    """
+    return msgspec.structs.replace(
+        row,
+        status=Status.STARTING,
+        started_at=None,
+        completed_at=None,
+        output=None,
+        files=(),
+        logs="",
+        error=None,
+        metrics={},
+        termination_reason=None,
+    )
+
+
+def _location(call: Call, created: Prediction) -> tuple[bytes, bytes]:
+    return b"location", f"{call.variant.base}/predictions/{created.id}".encode()

@@ -1,0 +1,128 @@
+"""Bytes behind signed links: output files and downloads of uploads. No key is asked, one that comes is ignored.
+
+With `quirks.output_links_need_key` output files need a key of their account beside the link (contract section 17, D6).
+
+Answered with 200 and the bytes, never with a redirect: one client would fail, and send its key to another host.
+Source: contract sections 0.6, 0.7, 13.3 and 14.
+"""
+
+import os
+from collections.abc import AsyncGenerator
+from typing import Final
+
+from halley.api.context import ApiContext
+from halley.api.http.asgi import Call, Response
+from halley.api.http.sendfile import FileBody
+from halley.assets.content import Conditions, ContentPlan, plan
+from halley.assets.links import check_download
+from halley.assets.ports import StoredFile
+from halley.errors import Forbidden, NotFound
+from halley.predictions.records import OutputFile
+
+_GONE: Final = "This file does not exist, or not any more. Read the prediction again to get a fresh link."
+
+_NO_CHUNKS: Final[tuple[bytes, ...]] = ()
+
+
+async def output_file(call: Call, parts: ApiContext) -> Response:
+    """Row 39: one output file. The name at the end of the path is for the reader's copy only."""
+    capability, now = call.params[0], parts.clock.monotonic()
+    if parts.settings.quirks.output_links_need_key:
+        return await _own_output_file(call, parts, capability)
+    known = parts.delivered.fresh(capability, now)
+    if known is None:
+        delivery = parts.links.verify(capability)
+        file = await parts.predictions.output_file(delivery.prediction_id, delivery.index)
+        if file is None:
+            raise NotFound(_GONE)
+        parts.delivered.put(capability, delivery, file, now)
+    else:
+        delivery, file = known
+        if delivery.expires_at <= parts.clock.now().timestamp():
+            raise NotFound(_GONE)
+    return await _answer(call, parts, file, delivery.expires_at)
+
+
+async def _own_output_file(call: Call, parts: ApiContext, capability: str) -> Response:
+    delivery = parts.links.verify(capability)
+    file = await parts.predictions.output_file(
+        delivery.prediction_id, delivery.index, account_id=call.identity.account.id
+    )
+    if file is None:
+        raise NotFound(_GONE)
+    return await _answer(call, parts, file, None)
+
+
+async def download(call: Call, parts: ApiContext) -> Response:
+    """Row 37: an uploaded file, by the signature in the query. Wrong or expired is 403."""
+    query = call.query()
+    file_id = call.params[0]
+    expiry = query.get("expiry", "")
+    if not (expiry.isascii() and expiry.isdigit() and len(expiry) < 16):
+        raise Forbidden("The download link has no valid `expiry`.")
+    check_download(
+        parts.download_secret,
+        owner=query.get("owner", ""),
+        file_id=file_id,
+        expiry=int(expiry),
+        signature=query.get("signature", ""),
+        now=parts.clock.now(),
+    )
+    file = await parts.files.get_signed(file_id)
+    return await _answer(call, parts, file, min(int(expiry), file.expires_at.timestamp()), attachment=True)
+
+
+async def _answer(
+    call: Call, parts: ApiContext, file: OutputFile | StoredFile, ends_at: float | None, *, attachment: bool = False
+) -> Response:
+    """Hand the file out; `ends_at`, in Unix seconds, is when the right to it ends, if the link alone is the right."""
+    planned = plan(
+        name=file.name,
+        content_type=file.content_type,
+        sha256=file.sha256,
+        size_bytes=file.size_bytes,
+        max_age_seconds=None if ends_at is None else int(ends_at - parts.clock.now().timestamp()),
+        attachment=attachment,
+        conditions=_conditions(call),
+    )
+    answer = Response(
+        status=planned.status,
+        headers=[(name.encode(), value.encode("latin-1")) for name, value in planned.headers],
+        chunks=_nothing(),
+    )
+    await _fill(answer, parts, file, planned)
+    return answer
+
+
+async def _fill(answer: Response, parts: ApiContext, file: OutputFile | StoredFile, planned: ContentPlan) -> None:
+    """Put the bytes in. Now, because once the headers are out it is too late to say that they are gone."""
+    found = parts.blobs.descriptor(file.sha256)
+    if found is None:
+        if not await parts.blobs.exists(file.sha256):
+            raise NotFound(_GONE)
+        if planned.start < planned.end:
+            answer.chunks = parts.blobs.open(file.sha256, planned.start, planned.end)
+        return
+    body = FileBody(found, planned.start, planned.end)
+    size_bytes = os.fstat(found).st_size
+    if size_bytes == file.size_bytes and body.is_unsent:
+        answer.file = body
+        return
+    body.close()
+    if size_bytes != file.size_bytes:
+        raise OSError(f"the blob {file.sha256} has {size_bytes} bytes, but {file.size_bytes} were stored")
+
+
+def _conditions(call: Call) -> Conditions:
+    return Conditions(
+        # of a HEAD a range means nothing (RFC 9110, 14.2)
+        range_header=call.header(b"range") if call.method == "GET" else None,
+        if_range=call.header(b"if-range"),
+        if_none_match=call.joined(b"if-none-match") or None,
+        if_match=call.joined(b"if-match") or None,
+    )
+
+
+async def _nothing() -> AsyncGenerator[bytes, None]:
+    for chunk in _NO_CHUNKS:
+        yield chunk

@@ -1,0 +1,137 @@
+"""The log of a prediction, whole, in our own words: as pages of JSON, and as a stream. Ours, not the contract's."""
+
+from collections.abc import Hashable, Mapping
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+
+from halley.api.context import ApiContext
+from halley.api.http.asgi import Call, Response, json_response
+from halley.api.presentation import wire
+from halley.api.presentation.paging import read_whole_number
+from halley.api.presentation.present import Presenter, encode
+from halley.api.resources.predictions import path_id
+from halley.api.waiting.following import Position, frame, stream_answer, wants_stream
+from halley.clock import rfc3339
+from halley.errors import NotFound
+from halley.keys.records import Scope
+from halley.predictions.records import Event, Finish, OutputItem, Prediction
+from halley.predictions.repeats import How
+from halley.predictions.status import EventKind, Status
+
+PAGE: Final = 100
+MOST: Final = 1000
+PAGE_BYTES: Final = 2**20  # of event data: a page of large outputs has fewer items
+
+NAMES: Final[Mapping[EventKind, wire.EventName]] = {
+    EventKind.CREATED: "status",
+    EventKind.STARTED: "status",
+    EventKind.LOGGED: "logs",
+    EventKind.OUTPUT_ADDED: "output",
+    EventKind.OUTPUT_SET: "output",
+    EventKind.METRIC_RECORDED: "metric",
+    EventKind.PROGRESSED: "progress",
+    EventKind.ATTEMPT_LOST: "attempt_lost",
+    EventKind.CANCEL_REQUESTED: "cancel_requested",
+    EventKind.FINISHED: "status",
+    EventKind.DATA_REMOVED: "data_removed",
+    EventKind.REPEATED: "repeated",
+}
+_decode_output: Final = msgspec.json.Decoder(OutputItem).decode
+_decode_how: Final = msgspec.json.Decoder(How).decode
+_decode_finish: Final = msgspec.json.Decoder(Finish).decode
+
+
+async def events(call: Call, parts: ApiContext) -> Response:
+    """Pages as JSON; with `Accept: text/event-stream` the events as they come."""
+    prediction_id = path_id(call.params[0], "prediction")
+    row = await parts.predictions.outline(prediction_id, call.account_id)
+    if row is None:
+        raise NotFound(f"There is no prediction {prediction_id}")
+    query = call.query()
+    after = read_whole_number(query, "after", 0)
+    if wants_stream(call.joined(b"accept")):
+        return await _stream(call, parts, row, after, stays=query.get("follow", "1") not in ("0", "false"))
+    return await _page(call, parts, row, query, after)
+
+
+async def _stream(call: Call, parts: ApiContext, row: Prediction, after: int, *, stays: bool) -> Response:
+    sent = (call.header(b"last-event-id") or "").strip()
+    if sent.isascii() and sent.isdigit() and len(sent) < 13:
+        after = int(sent)
+    if after and not await parts.predictions.events(row, after - 1, 1):
+        after = 0  # not of this prediction: to go on behind it would leave a gap that nobody sees
+    if row.is_terminal and not await parts.predictions.events(row, after, 1):
+        return Response(status=204)  # a reader that comes back by itself stops at this
+    carrier = call.identity.key.id, Scope.READ
+    return stream_answer(call, parts, row, OwnVoice(call, parts, row), Position(after), carrier=carrier, stays=stays)
+
+
+async def _page(call: Call, parts: ApiContext, row: Prediction, query: Mapping[str, str], after: int) -> Response:
+    limit = min(MOST, max(1, read_whole_number(query, "limit", PAGE)))
+    found = await parts.predictions.events(row, after, limit, PAGE_BYTES)
+    following = None
+    if found and await parts.predictions.events(row, found[-1].seq, 1):
+        members = {**query, "after": found[-1].seq}
+        following = f"{call.variant.base}/predictions/{row.id}/events?{urlencode(members)}"
+    voice = OwnVoice(call, parts, row)
+    page = wire.EventPage(next=following, previous=None, results=[voice.told(row, event) for event in found])
+    return json_response(encode(page))
+
+
+class OwnVoice:
+    """Tells everything, under names that say what it is."""
+
+    __slots__ = ("_presenter", "_variant", "key")
+
+    def __init__(self, call: Call, parts: ApiContext, row: Prediction) -> None:
+        self._presenter: Presenter = parts.presenter
+        self._variant = call.variant
+        self.key: Hashable = ("events", call.variant.number, parts.presenter.links_end_at(row))
+
+    def frames(self, row: Prediction, event: Event) -> list[bytes]:
+        told = self.told(row, event)
+        return [frame(told.event, str(event.seq), encode(told).decode())]
+
+    def ending(self, row: Prediction, after: int) -> bytes:  # noqa: ARG002
+        """Nothing: the last status was told, and its reader knows the end by it."""
+        return b""
+
+    def told(self, row: Prediction, event: Event) -> wire.EventBody:
+        """The event as it is shown."""
+        return wire.EventBody(
+            seq=event.seq,
+            event=NAMES[event.kind],
+            attempt=event.attempt,
+            at=rfc3339(event.at),
+            data=self._data(row, event),
+        )
+
+    def _data(self, row: Prediction, event: Event) -> Any:
+        match event.kind:
+            case EventKind.CREATED:
+                return wire.StatusData(status="starting")
+            case EventKind.STARTED:
+                return wire.StatusData(status="processing")
+            case EventKind.FINISHED:
+                return self._end(_decode_finish(event.data))
+            case EventKind.OUTPUT_ADDED | EventKind.OUTPUT_SET:
+                value = self._presenter.item(row, _decode_output(event.data), self._variant)
+                return wire.OutputData(value=value, is_item=event.kind is EventKind.OUTPUT_ADDED)
+            case EventKind.LOGGED | EventKind.ATTEMPT_LOST:
+                return wire.TextData(text=msgspec.Raw(event.data))
+            case EventKind.METRIC_RECORDED | EventKind.PROGRESSED:
+                return msgspec.Raw(event.data)
+            case EventKind.REPEATED:
+                return wire.RepeatedData(how=_decode_how(event.data))
+            case EventKind.CANCEL_REQUESTED | EventKind.DATA_REMOVED:
+                return {}
+
+    def _end(self, finish: Finish) -> wire.StatusData:
+        status, error = finish.status, finish.error
+        if status is Status.ABORTED and not self._variant.expose_aborted:
+            status, error = Status.CANCELED, None  # as the prediction itself is shown (contract D3)
+        return wire.StatusData(
+            status=status.value, error=error or msgspec.UNSET, termination_reason=finish.reason or msgspec.UNSET
+        )

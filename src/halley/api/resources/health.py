@@ -1,0 +1,40 @@
+"""Whether the server lives, whether it may be given work, and what it has counted."""
+
+from typing import Final
+
+from halley.api.context import ApiContext
+from halley.api.http.asgi import Call, Response, json_response
+from halley.api.presentation import wire
+from halley.api.presentation.present import encode
+from halley.clock import rfc3339
+
+_CHECKS: Final = ("models", "queue", "server", "session", "store")
+
+
+async def live(call: Call, parts: ApiContext) -> Response:  # noqa: ARG001
+    """200 as long as the process answers at all."""
+    return json_response(encode(wire.HealthBody(status="ok")))
+
+
+async def counts(call: Call, parts: ApiContext) -> Response:  # noqa: ARG001
+    """What this process has counted since it started."""
+    shown = wire.Counts(
+        since=rfc3339(parts.started_at),
+        replayed_creates=dict(parts.replayed),
+        ignored_members=parts.ignored_members.counts(),
+    )
+    return json_response(encode(shown))
+
+
+async def ready(call: Call, parts: ApiContext) -> Response:
+    """200 if predictions can be made; 503 with the reasons while starting, stopping, broken, full or locked."""
+    reasons = dict(parts.health())
+    if parts.is_draining:
+        reasons["server"] = "stopping: finishing what runs, taking nothing new"
+    elif "store" not in reasons and (fault := await parts.check_store()) is not None:
+        reasons["store"] = fault
+    shown = wire.HealthBody(status="not ready" if reasons else "ready", reasons=reasons)
+    if "verbose" in call.query():
+        shown.checks = dict.fromkeys(_CHECKS, "ok") | reasons
+        shown.housekeeping = dict(parts.housekeeping_faults())
+    return json_response(encode(shown), 503, [(b"retry-after", b"1")]) if reasons else json_response(encode(shown))

@@ -1,0 +1,39 @@
+"""What creates said that Halley has no use for: counted by name, so that whoever runs it can see what a client misses.
+
+Source: contract section 17, D9.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from halley.api.presentation import wire
+
+_KNOWN: Final = frozenset(wire.CreatePrediction.__struct_fields__)
+_KNOWN_BESIDE_A_PATH: Final = frozenset(wire.CreateModelPrediction.__struct_fields__)
+_MOST_NAMES: Final = 64
+_NAME_CHARACTERS: Final = 64
+OTHERS: Final = "(others)"
+
+
+class IgnoredMembers:
+    """Counts by name. The names are the clients', so only some are told apart, and none is kept whole if it is long."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def note(self, members: Mapping[str, object], *, path_names_model: bool) -> None:
+        """Count the members of a create's body that are ignored."""
+        known = _KNOWN_BESIDE_A_PATH if path_names_model else _KNOWN
+        if not members.keys() <= known:
+            self._count(members.keys() - known)
+
+    def counts(self) -> dict[str, int]:
+        """How many creates had each of them; what came too late to be told apart is in `OTHERS`."""
+        return dict(self._counts)
+
+    def _count(self, names: Iterable[str]) -> None:
+        for name in names:
+            shown = name[:_NAME_CHARACTERS]
+            if shown not in self._counts and len(self._counts) >= _MOST_NAMES:
+                shown = OTHERS
+            self._counts[shown] = self._counts.get(shown, 0) + 1

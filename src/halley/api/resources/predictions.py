@@ -1,0 +1,116 @@
+"""Get, cancel and list predictions. Source: contract sections 7 to 9."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any, Final
+
+from halley.api.context import ApiContext
+from halley.api.http.asgi import Call, Response, json_response
+from halley.api.presentation.paging import PageBody, page_link, read_cursor, read_limit, read_time
+from halley.api.presentation.problems import invalid
+from halley.api.waiting import long_poll
+from halley.errors import BadRequest, NotFound
+from halley.ids import is_id
+from halley.predictions.records import Prediction
+from halley.predictions.status import Source
+from halley.strict_json import HEAVY_BYTES
+
+_PAGE: Final = 100
+_WEB_DAYS: Final = 14  # `source=web` reaches back so far (contract section 9)
+
+
+async def get(call: Call, parts: ApiContext) -> Response:
+    """Row 3. `Prefer: wait=n` holds it; so does an official client's habit of polling. See `api.held`."""
+    return await long_poll.get(call, parts, path_id(call.params[0], "prediction"))
+
+
+async def cancel(call: Call, parts: ApiContext) -> Response:
+    """Row 4: 200 with the whole prediction, whatever its state. The body is not looked at."""
+    row = await parts.predictions.cancel(path_id(call.params[0], "prediction"), call.account_id)
+    parts.cache.forget(row.id)
+    return json_response(await parts.presenter.encoded(row, call.variant))
+
+
+async def delete_data(call: Call, parts: ApiContext) -> Response:
+    """Remove what a prediction took, gave and said; what happened to it stays. An extension of ours."""
+    prediction_id = path_id(call.params[0], "prediction")
+    await parts.retention.remove_now(prediction_id, call.account_id)
+    parts.cache.forget(prediction_id)
+    return Response(status=204)
+
+
+async def list_all(call: Call, parts: ApiContext) -> Response:
+    """Row 2: newest first, without logs (`include=logs` adds them)."""
+    query = call.query()
+    cursor = read_cursor(query)
+    if cursor is not None and not is_id(cursor.mark):
+        raise BadRequest("The cursor is not one of ours: follow `next` or `previous` of a list.")
+    found: dict[str, Any] = _filters(query, parts)
+    if cursor is not None:
+        found[f"{cursor.side}_than"] = cursor.mark
+    limit, limit_bytes = read_limit(query, _PAGE), parts.limits.page_bytes
+    page = await parts.predictions.page(call.account_id, limit=limit, limit_bytes=limit_bytes, **found)
+    backwards = "newer_than" in found
+    has_older, has_newer, rows = page.has_older, page.has_newer, list(page.items)
+    del page  # each row is let go of when it is on the page: one alone may be 60 MiB
+    body = PageBody(limit_bytes, backwards=backwards)
+    with_logs = "logs" in query.get("include", "").split(",")
+    rows = rows if backwards else rows[::-1]
+    ids = await _fill(body, rows, call, parts, with_logs=with_logs)
+    # what had no room any more is on the page that was to come next in the same direction
+    is_cut = len(rows) > 0
+    shown = ids[::-1] if backwards else ids
+    has_older |= is_cut and not backwards
+    has_newer |= is_cut and backwards
+    return body.answer(
+        page_link(call.variant, "/predictions", query, "older", shown[-1] if shown and has_older else None),
+        page_link(call.variant, "/predictions", query, "newer", shown[0] if shown and has_newer else None),
+    )
+
+
+async def _fill(body: PageBody, rows: list[Prediction], call: Call, parts: ApiContext, *, with_logs: bool) -> list[str]:
+    """Put rows on the page, from the last one on, as far as they fit; what does not fit stays in `rows`."""
+    ids: list[str] = []
+    while rows:
+        row = await _listed(rows[-1], parts, with_logs=with_logs)
+        if not body.take(parts.presenter.prediction(row, call.variant, with_logs=with_logs)):
+            break
+        ids.append(row.id)
+        rows.pop()
+        del row
+        if body.size_bytes > HEAVY_BYTES:
+            await asyncio.sleep(0)  # copying it once more takes as long: others come in between
+    return ids
+
+
+async def _listed(item: Prediction, parts: ApiContext, *, with_logs: bool) -> Prediction:
+    """The row as a list shows it: one that runs with what it put out so far. Only one at a time is so large."""
+    if with_logs:
+        return await parts.predictions.get(item.id, item.account_id)
+    return await parts.predictions.filled(item)
+
+
+def _filters(query: dict[str, str], parts: ApiContext) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "created_after": read_time(query, "created_after"),
+        "created_before": read_time(query, "created_before"),
+    }
+    source = query.get("source")
+    if source:
+        if source != Source.WEB:
+            raise invalid("enum", "source", "the only supported value is web")
+        earliest = parts.clock.now() - timedelta(days=_WEB_DAYS)
+        found["source"] = Source.WEB
+        found["created_after"] = max(found["created_after"] or earliest, earliest)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def path_id(text: str, what: str) -> str:
+    """The id in a path; what cannot be one is absent, without a look at the store.
+
+    Raises:
+        NotFound: it has not the form of an id.
+    """
+    if not is_id(text):
+        raise NotFound(f"There is no {what} {text[:64]!r}")
+    return text

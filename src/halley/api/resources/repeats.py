@@ -1,0 +1,332 @@
+"""Which creates repeat an earlier one, although nobody says so: the rule for clients that send a create again.
+
+Two official clients send a create again when its connection broke, without an idempotency key. What can be known:
+
+- One counts its tries in a header. A create whose count is 1 or more repeats an equal create of the same API key, of
+  the last 120 s, whose last try had a smaller count: one that was dropped at the try before; else the one with the
+  closest count, and of those the newest.
+- A client that does not count is recognised by its dropped connection alone: an equal create of the same API key that
+  began within 2 s after the drop repeats the dropped one, once.
+
+A create is *in flight* from the end of its body until the last byte of its answer is written or its connection is lost;
+while it is, nothing repeats it. It was *dropped* if the peer closed the connection before that last byte was written;
+`protocol` sees to that. So two equal creates that were both answered, or are both in flight, are two.
+
+Only dropped creates and repeats are remembered, in the loop's thread: an ordinary create costs an entry in a dictionary
+while it is in flight. After a restart the count still works, as the store finds what is equal.
+
+Source: contract sections 5 and 17, D10; docs/decisions/0010-repeated-creates.md.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from types import TracebackType
+from typing import Final, Self
+
+from halley.api.http.asgi import DeferredResponse, Outcome, Response
+from halley.clock import Clock
+from halley.errors import CreateInFlight
+from halley.predictions.records import Prediction
+from halley.predictions.status import Status
+
+Asked = tuple[str | float | None, ...]
+"""Who asks for what, as far as it is not in the body."""
+
+ATTEMPT_KEY: Final = "halley.attempt"  # in a request's scope: what the protocol drops when its connection is lost
+COUNTED_SECONDS: Final = 120.0
+DROPPED_SECONDS: Final = 2.0
+_BODY_SECONDS: Final = 60.0  # a repeat begins in time, but its body may take its own
+_MOST_DROPPED: Final = 2048
+_MOST_TRIES: Final = 8192
+_KEPT_BODY_BYTES: Final = 4096  # a larger body is not kept alive for its digest
+_FIRST: Final = (0, 0.0)
+_GONE: Final = frozenset({Status.CANCELED, Status.ABORTED})
+
+
+class Answering:
+    """A create that is being answered, as a context manager: until its answer is there, also if that comes later."""
+
+    __slots__ = ("_is_later",)
+
+    _is_later: bool
+
+    def drop(self) -> None:
+        """The peer closed the connection before the last byte of the answer was written.
+
+        This may come after the end: an answer can be lost on its way.
+        """
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """It is in flight no more. Harmless if that was said before."""
+        raise NotImplementedError
+
+    def until_answered(self, answer: Response) -> Response:
+        """The same answer; if it comes later, this create is in flight until then."""
+        if answer.later is not None:
+            self._is_later = True
+            answer.later = _InFlightUntil(answer.later, self)
+        return answer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._is_later:
+            self.end()
+
+
+class _InFlightUntil:
+    """An answer that will come, and the create that is in flight until then. Fulfils `asgi.Later`."""
+
+    __slots__ = ("_answering", "_give", "_later")
+
+    def __init__(self, later: DeferredResponse, answering: Answering) -> None:
+        self._later = later
+        self._answering = answering
+        self._give: Callable[[Outcome], None] | None = None
+
+    def park(self, give: Callable[[Outcome], None]) -> None:
+        self._give = give
+        self._later.park(self._given)
+
+    def hurry(self) -> None:
+        self._later.hurry()
+
+    def leave(self) -> None:
+        self._later.leave()
+        self._answering.end()
+
+    def _given(self, outcome: Outcome) -> None:
+        self._answering.end()
+        if self._give is not None:
+            self._give(outcome)
+
+
+class Attempt(Answering):
+    """One create without a key. `settle` it as soon as it is known which prediction it is answered with."""
+
+    __slots__ = (
+        "_asked",
+        "_body",
+        "_digest",
+        "_known",
+        "_repeats",
+        "begun_at",
+        "count",
+        "is_dropped",
+        "is_settled",
+        "prediction_id",
+    )
+
+    def __init__(self, repeats: "Repeats", asked: Asked, body: bytes, count: int | None, begun_at: float) -> None:
+        self._is_later = False
+        self._repeats = repeats
+        self._asked = asked
+        self._body = body if len(body) <= _KEPT_BODY_BYTES else blake2b(body).digest()
+        self._digest: bytes | None = None
+        self._known: asyncio.Event | None = None
+        self.count = count
+        self.begun_at = begun_at
+        self.prediction_id: str | None = None
+        self.is_settled = False
+        self.is_dropped = False
+
+    def digest(self) -> bytes:
+        """Of who asked for what. The body is let go."""
+        if self._digest is None:
+            asked = repr(self._asked).encode()
+            self._digest = blake2b(asked + b"\0" + self._body, digest_size=16).digest()
+            self._asked, self._body = (), b""
+        return self._digest
+
+    def claim(self, prediction_id: str) -> None:
+        """It is about to be answered with this prediction: from now on that is in flight."""
+        self._repeats.take_from_flight(self)
+        self.prediction_id = prediction_id
+        self._repeats.put_in_flight(prediction_id, self)
+
+    def settle(self, prediction_id: str | None) -> None:
+        """The prediction is there, or (None) nothing was made."""
+        if self.is_settled:
+            return
+        self.is_settled = True
+        self.prediction_id = prediction_id
+        if self._known is not None:
+            self._known.set()
+
+    async def outcome(self) -> str | None:
+        """The prediction that this create is answered with, once that is known; None if it made nothing."""
+        if not self.is_settled:
+            self._known = self._known or asyncio.Event()
+            await self._known.wait()
+        return self.prediction_id
+
+    def drop(self) -> None:
+        if not self.is_dropped:
+            self.is_dropped = True
+            self._repeats.note_dropped(self)
+
+    def end(self) -> None:
+        self._repeats.take_from_flight(self)
+        self.settle(None)  # no effect where it is known what was made
+
+    def until_answered(self, answer: Response) -> Response:
+        if answer.later is not None:
+            self.digest()  # thousands may wait: none of them keeps its body
+        return super().until_answered(answer)
+
+
+class KeyInUse(Answering):
+    """A create under an idempotency key."""
+
+    __slots__ = ("_held", "_place")
+
+    def __init__(self, held: "dict[tuple[str, str], KeyInUse]", place: tuple[str, str]) -> None:
+        self._is_later = False
+        self._held = held
+        self._place = place
+
+    def drop(self) -> None:
+        self.end()  # the next create under this key need not wait for our answer
+
+    def end(self) -> None:
+        if self._held.get(self._place) is self:
+            del self._held[self._place]
+
+
+class Repeats:
+    """Remembers what is in flight, what was dropped, and how often repeats were tried. Lives in the loop's thread."""
+
+    def __init__(self, clock: Clock, *, is_on: bool = True) -> None:
+        self._clock = clock
+        self.is_on: Final = is_on
+        self._keys: dict[tuple[str, str], KeyInUse] = {}
+        self._in_flight: dict[str, Attempt] = {}
+        self._dropped: dict[bytes, list[tuple[float, Attempt]]] = {}
+        self._drops: deque[tuple[float, bytes]] = deque()  # all of `_dropped`, oldest first; some may be gone there
+        self._tries: OrderedDict[str, tuple[int, float]] = OrderedDict()  # prediction -> last count, and when
+
+    def use_key(self, account_id: str, key: str) -> KeyInUse:
+        """Answer a create under this idempotency key.
+
+        Raises:
+            CreateInFlight: another one is being answered.
+        """
+        place = (account_id, key)
+        if place in self._keys:
+            raise CreateInFlight(
+                "A create with this Idempotency-Key is still being answered on another connection. "
+                "Wait for that answer, or ask again when it is through: then the same prediction is the answer."
+            )
+        used = self._keys[place] = KeyInUse(self._keys, place)
+        return used
+
+    def begin(self, *, asked: Asked, body: bytes, count: int | None, begun_at: float) -> Attempt:
+        """A create whose body is here. `asked` says who asks for what; `count` is the client's own, if it counts."""
+        return Attempt(self, asked, body, count, begun_at)
+
+    async def dropped(self, attempt: Attempt) -> str | None:
+        """The prediction of a dropped create that this one repeats. It is repeated no second time."""
+        if not self.may_repeat(attempt):
+            return None
+        self._expire()
+        while (earlier := self._take_dropped(attempt)) is not None:
+            prediction_id = await earlier.outcome()
+            if prediction_id is not None:
+                return prediction_id
+        return None
+
+    def may_repeat(self, attempt: Attempt) -> bool:
+        """Whether it is worth looking for what this create repeats; quick, as every create asks."""
+        return self.is_on and attempt.count != 0 and (attempt.count is not None or bool(self._dropped))
+
+    def is_counted(self, attempt: Attempt) -> bool:
+        """Whether the client says that this is a repeat: then what is equal is worth looking for."""
+        return self.is_on and attempt.count is not None and attempt.count > 0
+
+    def counted(self, attempt: Attempt, equal: Sequence[Prediction]) -> str | None:
+        """Which of the equal predictions, newest first, a create that counts repeats.
+
+        The one whose last try is the closest before this one: else calls that try again at the same time could take
+        each other's places, until one of them finds none.
+        """
+        count = attempt.count or 0
+        free = [row.id for row in equal if may_answer(row) and row.id not in self._in_flight]
+        tried = [(self._last_try(prediction_id), prediction_id) for prediction_id in free]
+        before = [one for one in tried if one[0] < count]
+        if not before:
+            return None
+        _, chosen = max(before, key=lambda one: one[0])  # the first of equals: the newest
+        self._forget_drop(attempt.digest(), chosen)
+        return chosen
+
+    def note_dropped(self, attempt: Attempt) -> None:
+        """See `Answering.drop`."""
+        self.take_from_flight(attempt)
+        if not self.is_on or (attempt.is_settled and attempt.prediction_id is None):
+            return
+        if self._last_try(attempt.prediction_id) > (attempt.count or 0):
+            return  # its answer stuck on its way, and meanwhile another create got the prediction
+        now, digest = self._clock.monotonic(), attempt.digest()
+        self._dropped.setdefault(digest, []).append((now, attempt))
+        self._drops.append((now, digest))
+        self._expire()
+
+    def put_in_flight(self, prediction_id: str, attempt: Attempt) -> None:
+        """See `Attempt.claim`."""
+        self._in_flight[prediction_id] = attempt
+        if attempt.count:
+            self._note_try(prediction_id, attempt.count)
+
+    def take_from_flight(self, attempt: Attempt) -> None:
+        """Its answer is out, or will never be."""
+        prediction_id = attempt.prediction_id
+        if prediction_id is not None and self._in_flight.get(prediction_id) is attempt:
+            del self._in_flight[prediction_id]
+
+    def _last_try(self, prediction_id: str | None) -> int:
+        return 0 if prediction_id is None else self._tries.get(prediction_id, _FIRST)[0]
+
+    def _note_try(self, prediction_id: str, count: int) -> None:
+        now = self._clock.monotonic()
+        self._tries[prediction_id] = count, now
+        self._tries.move_to_end(prediction_id)
+        while len(self._tries) > _MOST_TRIES or next(iter(self._tries.values()))[1] < now - COUNTED_SECONDS:
+            self._tries.popitem(last=False)
+
+    def _take_dropped(self, attempt: Attempt) -> Attempt | None:
+        most = DROPPED_SECONDS if attempt.count is None else COUNTED_SECONDS
+        wanted = None if attempt.count is None else attempt.count - 1
+        drops = self._dropped.get(attempt.digest(), [])
+        for drop in drops:
+            dropped_at, earlier = drop
+            if earlier.count == wanted and dropped_at <= attempt.begun_at <= dropped_at + most:
+                self._keep_drops(attempt.digest(), [one for one in drops if one is not drop])
+                return earlier
+        return None
+
+    def _forget_drop(self, digest: bytes, prediction_id: str) -> None:
+        drops = self._dropped.get(digest, [])
+        self._keep_drops(digest, [one for one in drops if one[1].prediction_id != prediction_id])
+
+    def _keep_drops(self, digest: bytes, drops: list[tuple[float, Attempt]]) -> None:
+        if drops:
+            self._dropped[digest] = drops
+        else:
+            self._dropped.pop(digest, None)
+
+    def _expire(self) -> None:
+        too_old = self._clock.monotonic() - COUNTED_SECONDS - _BODY_SECONDS
+        while self._drops and (self._drops[0][0] < too_old or len(self._drops) > _MOST_DROPPED):
+            dropped_at, digest = self._drops.popleft()
+            self._keep_drops(digest, [drop for drop in self._dropped.get(digest, ()) if drop[0] > dropped_at])
+
+
+def may_answer(row: Prediction) -> bool:
+    """Whether a repeat may be answered with it: nobody asks again for what was canceled or removed."""
+    return row.status not in _GONE and row.data_removed_at is None

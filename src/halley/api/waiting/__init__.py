@@ -1,0 +1,1 @@
+"""Requests that wait: held reads, creates with `Prefer: wait`, event streams."""

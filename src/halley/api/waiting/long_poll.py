@@ -1,0 +1,114 @@
+"""`GET` of a prediction: at once, or held until there is something new. Source: design section 7; contract 8.2.
+
+- `Prefer: wait=n`: until the end, or n seconds. With an `If-None-Match` that names the present state: until it is
+  another one.
+- An official client that polls: its second and later question about what has not changed is held until status or output
+  change, or logs and progress once half a second has passed, or for two seconds (both are settings). Not longer: these
+  clients look at abort signals and stop buttons between polls only.
+- Nobody else is held.
+"""
+
+from functools import partial
+
+from halley.api.context import ApiContext
+from halley.api.http.asgi import Call, Headers, Response, Variant, json_response
+from halley.api.http.quirks import hold_seconds
+from halley.api.presentation.cache import CachedResponse
+from halley.api.presentation.encoded import is_match
+from halley.api.presentation.preferences import applied, wait_seconds
+from halley.api.waiting.last_seen import LastSeen
+from halley.api.waiting.waiters import Snapshot, Tell, Until, Waiter, later, loud_and_last
+from halley.keys.records import Scope
+from halley.predictions.records import Prediction
+
+
+async def get(call: Call, parts: ApiContext, prediction_id: str) -> Response:
+    """The prediction, or that its answer comes later."""
+    if parts.is_closing:
+        return await _now(call, parts, prediction_id, [])
+    wait = wait_seconds(call.joined(b"prefer"), parts.limits.wait_get_max_seconds)
+    if wait is not None:
+        return await _asked(call, parts, prediction_id, wait)
+    hold = _habit_seconds(call, parts)
+    if hold > 0:
+        return await _polled(call, parts, prediction_id, hold)
+    return await _now(call, parts, prediction_id, [])
+
+
+async def _now(call: Call, parts: ApiContext, prediction_id: str, headers: Headers) -> Response:
+    if_none_match = call.joined(b"if-none-match")
+    row = await parts.predictions.row(prediction_id, call.account_id)
+    kept = parts.encoded.current(row, call.variant)
+    if kept is not None:  # with all that its events say: they are not read again
+        parts.attendance.seen(row.id)
+        return _answer(kept, if_none_match, headers)
+    return await _tell(parts, call.variant, if_none_match, headers, await _look(parts, row))
+
+
+async def _asked(call: Call, parts: ApiContext, prediction_id: str, wait: float) -> Response:
+    headers, if_none_match = [applied(wait)], call.joined(b"if-none-match")
+    tell = partial(_tell, parts, call.variant, if_none_match, headers)
+    with parts.waiters.entered(prediction_id) as waiter:  # before reading: no change is missed
+        row = await parts.predictions.row(prediction_id, call.account_id)
+        until = Until.CHANGE if if_none_match else Until.END
+        is_old = until is Until.CHANGE and not is_match(if_none_match, parts.encoded.etag(row, call.variant))
+        if not row.is_terminal and not is_old:
+            return _later(call, parts, waiter.keep(row, until, tell, seconds=wait))
+    return await tell(await _look(parts, row))
+
+
+async def _polled(call: Call, parts: ApiContext, prediction_id: str, hold: float) -> Response:
+    key_id, if_none_match = call.identity.key.id, call.joined(b"if-none-match")
+    told = parts.polls.take(key_id, prediction_id, parts.clock.monotonic())
+    tell = partial(_tell_again, parts, key_id, partial(_tell, parts, call.variant, if_none_match, []))
+    with parts.waiters.entered(prediction_id) as waiter:
+        row = await parts.predictions.row(prediction_id, call.account_id)
+        if told is not None and not row.is_terminal:
+            loud, last = await loud_and_last(parts.predictions, row, told.seq)
+            if not loud:
+                return _later(call, parts, _kept(waiter, tell, hold, told, row, last))
+    return await tell(await _look(parts, row))
+
+
+def _later(call: Call, parts: ApiContext, waiter: Waiter) -> Response:
+    return later(waiter.lean(parts.revocations, call.identity.key.id, Scope.READ))
+
+
+def _kept(waiter: Waiter, tell: Tell, hold: float, told: LastSeen, row: Prediction, last: int) -> Waiter:
+    return waiter.keep(row, Until.NEWS, tell, seconds=hold, seq=last, is_stale=row.revision != told.revision)
+
+
+def _habit_seconds(call: Call, parts: ApiContext) -> float:
+    """How long the caller may be held without having asked."""
+    if call.method != "GET" or not parts.settings.quirks.hold_polls or not call.identity.key.options.hold:
+        return 0.0
+    return min(hold_seconds(call.header(b"user-agent") or ""), parts.limits.hold_seconds)
+
+
+async def _look(parts: ApiContext, row: Prediction) -> Snapshot:
+    return Snapshot(*await parts.predictions.filled_to(row))
+
+
+async def _tell(
+    parts: ApiContext, variant: Variant, if_none_match: str, headers: Headers, found: Snapshot | Exception
+) -> Response:
+    if isinstance(found, Exception):
+        raise found
+    parts.attendance.seen(found.row.id)
+    return _answer(await parts.encoded.of(found.row, variant, found.made), if_none_match, headers)
+
+
+def _answer(kept: CachedResponse, if_none_match: str, headers: Headers) -> Response:
+    headers = [*headers, (b"etag", kept.etag)]
+    if if_none_match and is_match(if_none_match, kept.etag):
+        return Response(status=304, headers=headers)
+    return json_response(kept.body, headers=headers)
+
+
+async def _tell_again(parts: ApiContext, key_id: str, tell: Tell, found: Snapshot | Exception) -> Response:
+    """Tell, and remember that this one will be back."""
+    answer = await tell(found)
+    if isinstance(found, Snapshot) and not found.row.is_terminal:
+        told = LastSeen(at=parts.clock.monotonic(), revision=found.row.revision, seq=found.seq)
+        parts.polls.note(key_id, found.row.id, told)
+    return answer
