@@ -4,10 +4,11 @@ The server made the memory and reads it when the process is gone, however it wen
 because it waited to be sent together with more. What comes out of the pipe is read straight into it, for the same
 reason.
 
-Layout, which `halley.replicas.output_journal` reads: one native number, the end of the records, and above it RAW_IS_NOTED
-(one number, since we may be killed between any two writes); at RAW_AT what was read from the pipe last; from TEXT_AT on the
-records. A record is: the length of its text, how many characters its prediction had said before, the length of its
-prediction's id, that id (empty: the replica itself), the text. The last record's length is 0; it goes on to the end.
+Layout, which `halley.replicas.output_journal` reads: one native number, the end of the records, and above it
+RAW_IS_NOTED (one number, since we may be killed between any two writes); at RAW_AT what was read from the pipe last;
+from TEXT_AT on the records. A record is: the length of its text, how many characters its prediction had said before,
+the length of its prediction's id, that id (empty: the replica itself), the text. The last record's length is 0; it
+goes on to the end.
 """
 
 from __future__ import annotations
