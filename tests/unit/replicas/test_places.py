@@ -17,8 +17,8 @@ ASK = """
 import sys
 from pathlib import Path
 from halley.replicas.places import find_way
-from halley.settings import Isolation
-print(find_way(Isolation(), Path(sys.argv[1])).words())
+from halley.settings import IsolationSettings
+print(find_way(IsolationSettings(), Path(sys.argv[1])).words())
 """
 
 
