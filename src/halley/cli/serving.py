@@ -94,8 +94,8 @@ def serve(wish: Wish, environ: Mapping[str, str] | None = None) -> int:
     screen = Screen()
 
     def announce(started: Started) -> None:
-        show_banner(screen, settings, started, hint=settings.demo)
         remember_or_say(screen, settings, started)
+        show_banner(screen, settings, started, hint=settings.demo)
 
     return run_server(
         settings,

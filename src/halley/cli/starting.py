@@ -13,7 +13,7 @@ from halley import __version__
 from halley.cli import credentials
 from halley.cli.failures import CommandError, UsageProblem
 from halley.cli.screen import Screen
-from halley.cli.target import ServerTarget, normalise
+from halley.cli.target import ServerTarget, find_target, normalise, same_origin
 from halley.cli.trusting import trust_lines
 from halley.settings import Settings, process_environ, read_settings
 
@@ -133,7 +133,10 @@ def local_target(started: Started, token: str | None) -> ServerTarget:
 
 
 def show_banner(screen: Screen, settings: Settings, started: Started, *, hint: bool = True) -> None:
-    """Say where everything is. A new key is shown here, to a terminal alone, and never again."""
+    """Say where everything is. A new key is shown here, to a terminal alone, and never again.
+
+    Call `remember_or_say` before: how commands reach this server depends on what is kept.
+    """
     sources = {origin.split(",")[0] for origin in settings.origins.values() if not origin.startswith("flag ")}
     config = ", ".join(sorted(sources)) or "built-in defaults"
     screen.note(f"halley {__version__}   data: {settings.data}   config: {config}")
@@ -154,9 +157,20 @@ def show_banner(screen: Screen, settings: Settings, started: Started, *, hint: b
     for name, reason in started.broken.items():
         screen.note(f"  Broken      {name}: {reason.splitlines()[0]}")
     if hint:
-        screen.note('  Try:  halley run demo/paint prompt="moonlit desert at night" -o desert.webp')
-        screen.note('        eval "$(halley env)"   # the official clients then talk to this server')
+        here = _option_for(started.url)
+        screen.note(f'  Try:  halley run demo/paint prompt="moonlit desert at night" -o desert.webp{here}')
+        screen.note(f'        eval "$(halley env{here})"   # the official clients then talk to this server')
     screen.note("  Press Ctrl+C to stop.")
+
+
+def _option_for(url: str) -> str:
+    """What commands need so that they reach this server: nothing, if they do without an option."""
+    try:
+        known = credentials.load()
+        found = find_target(server=None, token=None, profile=None, environ=process_environ(), credentials=known)
+    except CommandError:
+        return f" --server {url}"
+    return "" if same_origin(found.root, url) else f" --server {url}"
 
 
 def reachable_urls(host: str, url: str) -> list[str]:

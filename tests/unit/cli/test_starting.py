@@ -97,6 +97,22 @@ def test_the_banner_says_how_each_client_comes_to_trust_it(settings):
         assert words in said.getvalue()
 
 
+def test_the_banner_names_the_server_where_another_one_is_the_default(settings, tmp_path):
+    def said(data, url_port):
+        text = io.StringIO()
+        one = Settings(data=data)
+        remember(one, started(url_port, "hly_new"))
+        show_banner(Screen(io.StringIO(), text, {}), one, started(url_port))
+        return text.getvalue()
+
+    first = said(settings.data, 1986)
+    assert 'eval "$(halley env)"' in first
+    assert "-o desert.webp\n" in first
+    second = said(tmp_path / "second", 2000)
+    assert 'eval "$(halley env --server http://127.0.0.1:2000)"' in second
+    assert "-o desert.webp --server http://127.0.0.1:2000\n" in second
+
+
 def test_who_holds_the_data_folder_is_named_until_it_lets_go(settings):
     assert running_url(settings.data) is None
     with hold(settings.data) as folder:

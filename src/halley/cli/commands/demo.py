@@ -72,8 +72,8 @@ def demo(
         require_port(settings.server.host, port)
 
     def announce(started: Started) -> None:
-        show_banner(screen, settings, started)
         token = remember_or_say(screen, settings, started)
+        show_banner(screen, settings, started)
         # The server's loop must go on to serve the very request that follows.
         first = threading.Thread(
             target=_first_prediction,
