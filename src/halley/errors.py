@@ -22,6 +22,7 @@ HalleyError
 │   └── StorageFull        no room on the disk
 ├── ModelBroken        the model is configured here, but cannot run until somebody repairs it
 ├── LeaseLost          somebody else owns this prediction now: stop and write nothing
+├── DutyLost           another process does this duty now: stop it and write nothing
 ├── FetchFailed        a foreign host did not give what was asked
 └── Unusable           this server, its data or its configuration cannot start
 """
@@ -185,6 +186,12 @@ class LeaseLost(HalleyError):
     """The lease or the session has passed to somebody else: stop, and write nothing more."""
 
     code = "lease_lost"
+
+
+class DutyLost(HalleyError):
+    """Another process has taken over a duty that only one may do at a time: stop doing it, and write nothing more."""
+
+    code = "duty_lost"
 
 
 class FetchFailed(HalleyError):

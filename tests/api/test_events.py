@@ -10,6 +10,7 @@ import pytest
 from api.world import World, settled
 from halley.api.resources.events import NAMES
 from halley.predictions.status import EventKind, Fact
+from halley.testing.stores.maker import on_duty
 
 pytestmark = pytest.mark.anyio
 STREAM = {"Accept": "text/event-stream"}
@@ -184,7 +185,7 @@ async def test_it_follows_until_the_end(world: World) -> None:
 async def test_an_aborted_one_is_shown_as_everywhere_else(world: World) -> None:
     made = await world.create("acme/free", headers={"Cancel-After": "5s"})
     world.clock.advance(6)
-    await world.store.expire(world.clock.now(), 1e6)
+    await world.store.expire(await on_duty(world.store), world.clock.now(), 1e6)
     last = (await world.get(f"/v1/predictions/{made['id']}/events")).json()["results"][-1]
     assert last["data"] == {"status": "canceled", "termination_reason": "deadline_before_start"}
 

@@ -9,6 +9,7 @@ import pytest
 from api.world import World, settled
 from halley.keys.records import Scope
 from halley.predictions.status import Fact
+from halley.testing.stores.maker import on_duty
 
 pytestmark = pytest.mark.anyio
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -358,7 +359,7 @@ async def test_aborted_is_shown_as_canceled_unless_asked(world: World) -> None:
     reply = await world.post("/v1/predictions", {"version": "acme/free"}, headers={"Cancel-After": "5"})
     prediction_id = reply.json()["id"]
     world.clock.advance(6)
-    await world.store.expire(world.clock.now(), 1e6)
+    await world.store.expire(await on_duty(world.store), world.clock.now(), 1e6)
     shown = (await world.get(f"/v1/predictions/{prediction_id}")).json()
     assert (shown["status"], shown["error"], shown["termination_reason"]) == ("canceled", None, "deadline_before_start")
     literal = await world.get(f"/v1/predictions/{prediction_id}", headers={"X-Halley-Expose-Aborted": "1"})

@@ -12,6 +12,7 @@ from api.world import World, settled
 from halley.api.waiting.following import EVENTS_AT_ONCE, frame
 from halley.predictions.ports import Changed
 from halley.predictions.status import EventKind, Fact
+from halley.testing.stores.maker import on_duty
 
 pytestmark = pytest.mark.anyio
 SECONDS = 1768040430  # of the fake clock
@@ -509,7 +510,7 @@ async def test_text_never_lives_where_clients_look_for_files(world: World) -> No
 async def test_what_was_aborted_is_told_as_canceled(world: World) -> None:
     made = await world.create("acme/tokens", headers={"Cancel-After": "5s"})
     world.clock.advance(6)
-    await world.store.expire(world.clock.now(), 1e6)
+    await world.store.expire(await on_duty(world.store), world.clock.now(), 1e6)
     body = (await world.get(path(made["urls"]["stream"]), token=None)).body
     assert body.endswith(b'event: done\nid: %d:2\ndata: {"reason":"canceled"}\n\n' % world.clock.now().timestamp())
 

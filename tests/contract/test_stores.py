@@ -14,6 +14,7 @@ from halley.testing.stores import (
     BlobLedgerContract,
     DataStoreContract,
     DeliveryStoreContract,
+    DutyStoreContract,
     FileStoreContract,
     KeyStoreContract,
     ModelStoreContract,
@@ -92,6 +93,9 @@ class TestSqliteRepeats(OnSqlite, RepeatStoreContract): ...
 class TestSqliteAttendance(OnSqlite, AttendanceStoreContract): ...
 
 
+class TestSqliteDuties(OnSqlite, DutyStoreContract): ...
+
+
 class TestSqliteQueue(OnSqlite, WorkQueueContract): ...
 
 
@@ -117,6 +121,9 @@ class TestMemoryRepeats(InMemory, RepeatStoreContract): ...
 
 
 class TestMemoryAttendance(InMemory, AttendanceStoreContract): ...
+
+
+class TestMemoryDuties(InMemory, DutyStoreContract): ...
 
 
 class TestMemoryQueue(InMemory, WorkQueueContract): ...

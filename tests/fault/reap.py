@@ -13,13 +13,14 @@ import anyio
 
 from halley.clock import SystemClock
 from halley.store.sqlite import open_sqlite
+from halley.testing.stores.maker import on_duty
 
 
 async def take_back(path: Path) -> dict[str, Any]:
     """Open, reap, close: what a node does that comes by once."""
     clock = SystemClock()
     async with open_sqlite(path, clock=clock) as store:
-        reaped = await store.reap(clock.now())
+        reaped = await store.reap(await on_duty(store), clock.now())
     return {"reaped": [item.prediction.id for item in reaped], "again": sum(item.requeued for item in reaped)}
 
 

@@ -16,11 +16,22 @@ from halley.dispatch.rules import DispatchRules
 from halley.dispatch.slot_queue import SlotQueue
 from halley.dispatch.spans import Ages, Jump, WallClock
 from halley.dispatch.submit_errors import GONE
-from halley.errors import Busy, HalleyError, LeaseLost
+from halley.errors import Busy, DutyLost, HalleyError, LeaseLost
 from halley.ids import NewId
 from halley.models.catalog import Catalog
 from halley.predictions.inputs import InputCheck
-from halley.predictions.ports import Bus, Changed, Claimed, Hint, Reaped, StopRequested, WorkQueue, WorkWaits
+from halley.predictions.ports import (
+    MAINTENANCE,
+    Bus,
+    Changed,
+    Claimed,
+    Duty,
+    Hint,
+    MaintainedQueue,
+    Reaped,
+    StopRequested,
+    WorkWaits,
+)
 from halley.predictions.status import Fact
 from halley.retry import retry_until_accepted, run_forever
 
@@ -37,7 +48,7 @@ class Dispatcher:
     def __init__(
         self,
         *,
-        queue: WorkQueue,
+        queue: MaintainedQueue,
         provider: Provider,
         stager: InputStager,
         keeper: OutputKeeper,
@@ -68,6 +79,7 @@ class Dispatcher:
         self._runs: dict[str, Execution] = {}
         self._slots = SlotQueue(provider, room=self.room, freed=self._look_if_awaited)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._duty: Duty | None = None  # to maintain the queue
         self._waiting: set[str] = set()  # versions that may have waiting work
         self._parked: set[str] = set()  # those of broken models, until something was loaded
         self._wake = asyncio.Event()
@@ -203,7 +215,8 @@ class Dispatcher:
         await self._queue.move_clock(0, now)
         self._ages.learn(await self._queue.clock_moves())
         await self._queue.open_session(session_id, now, self._rules.lease_seconds)
-        for item in await self._queue.reap(now, all_but=session_id, max_attempts=self._rules.max_attempts):
+        duty = await self._on_duty()
+        for item in await self._queue.reap(duty, now, all_but=session_id, max_attempts=self._rules.max_attempts):
             self._tell_reaped(item)
             _log.warning(
                 "%s was running when the server stopped: %s",
@@ -303,9 +316,27 @@ class Dispatcher:
         if self._clock.elapsed() - self._renewed_at > self._rules.lease_seconds / 2:
             # this process was paused, or nothing could be written: it must not take its own work for lost
             await self._renew()
+        try:
+            await self._maintain(now)
+        except DutyLost:
+            self._duty = None
+            raise
+
+    async def _maintain(self, now: datetime) -> None:
         await self._expire(now)
-        for item in await self._queue.reap(now, max_attempts=self._rules.max_attempts):
+        for item in await self._queue.reap(await self._on_duty(), now, max_attempts=self._rules.max_attempts):
             self._tell_reaped(item)
+
+    async def _on_duty(self) -> Duty:
+        """The duty to maintain the queue. This process holds the data alone: nobody alive can have it."""
+        if self._duty is None:
+            seconds = self._rules.lease_seconds
+            self._duty = await self._queue.hold_duty(
+                MAINTENANCE, self._session_id, self._clock.now(), seconds, alone=True
+            )
+        if self._duty is None:
+            raise DutyLost("The duty to maintain the queue was refused to the process that holds its data alone.")
+        return self._duty
 
     def _time_out_runs(self) -> None:
         now, bound = self._clock.monotonic(), self._ages.bound()
@@ -317,7 +348,7 @@ class Dispatcher:
 
     async def _expire(self, now: datetime) -> None:
         limit = self._rules.max_queue_seconds
-        for item in await self._queue.expire(now, limit, queued_before=self._ages.bound()):
+        for item in await self._queue.expire(await self._on_duty(), now, limit, queued_before=self._ages.bound()):
             self._bus.publish(Changed(item.prediction.id))
             if item.was_leased:
                 self._bus.publish(StopRequested(item.prediction.id))
@@ -350,8 +381,9 @@ class Dispatcher:
 
     async def _fail_waiting(self, version: str, error: str, reason: str) -> None:
         self._put_back(version, Outcome(status="failed", error=error, reason=reason))
+        duty = await retry_until_accepted(self._on_duty, self._clock, "the queue is not maintained")
         failed = await retry_until_accepted(
-            lambda: self._queue.fail_waiting(version, self._clock.now(), error, reason),
+            lambda: self._queue.fail_waiting(duty, version, self._clock.now(), error, reason),
             self._clock,
             f"what waits for version {version[:12]} cannot be ended yet",
         )

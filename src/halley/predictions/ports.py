@@ -10,7 +10,7 @@ database's full synchronous mode) a power cut. If the awaiting side is cancelled
 
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -28,6 +28,18 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str
     fence: int
     attempt: int
+
+
+MAINTENANCE: Final = "maintenance"
+"""The duty to take back, to end and to tidy up what no holder of a lease does (`DutyStore`)."""
+
+
+class Duty(msgspec.Struct, frozen=True, kw_only=True):
+    """The time-limited right to do what one process at a time may do. Its writes carry it; an old fence is refused."""
+
+    name: str
+    session_id: str
+    fence: int
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,6 +256,34 @@ class AttendanceStore(Protocol):
         ...
 
 
+class DutyStore(Protocol):
+    """Who does what only one process may do at a time. The holder is elected by a lease; each new holder has a greater
+    fence, which every write of the duty carries and which is compared inside the transaction that writes.
+    """
+
+    def hold_duty(
+        self, name: str, session_id: str, at: datetime, lease_seconds: float, *, alone: bool = False
+    ) -> Awaitable[Duty | None]:
+        """Take the duty until `at` + `lease_seconds`; None while another session holds it.
+
+        It is free if nobody holds it or the holder's time is over. With `alone` it is taken whoever holds it: for a
+        process that alone uses the data, so that whoever held the duty is dead. Who holds it already keeps its fence.
+        """
+        ...
+
+    def renew_duty(self, duty: Duty, at: datetime, lease_seconds: float) -> Awaitable[None]:
+        """Keep it until `at` + `lease_seconds`, also if its time was over and nobody has taken it.
+
+        Raises:
+            DutyLost: another session took it, or it was released.
+        """
+        ...
+
+    def release_duty(self, duty: Duty) -> Awaitable[None]:
+        """Give it up: whoever asks next has it. Harmless if it is lost."""
+        ...
+
+
 class WorkQueue(Protocol):
     """Who may run what. The fence in each call is compared inside the transaction that writes."""
 
@@ -337,17 +377,22 @@ class WorkQueue(Protocol):
         """
         ...
 
-    def reap(self, at: datetime, *, all_but: str | None = None, max_attempts: int = 2) -> Awaitable[list[Reaped]]:
+    def reap(
+        self, duty: Duty, at: datetime, *, all_but: str | None = None, max_attempts: int = 2
+    ) -> Awaitable[list[Reaped]]:
         """Take back the work of expired sessions; with `all_but` of every session except that one.
 
         (`all_but` is for a process that alone holds the data, at start.) Already ended: the entry goes. Attempts left
         and no output published: waits again after a backoff, with an ATTEMPT_LOST event (one that must be alone may
         have one attempt more). Else it ends `failed` with the reason `worker_lost`.
+
+        Raises:
+            DutyLost: another session maintains the queue now; nothing was written. So do `expire` and `fail_waiting`.
         """
         ...
 
     def expire(
-        self, at: datetime, max_queue_seconds: float, *, queued_before: str | None = None
+        self, duty: Duty, at: datetime, max_queue_seconds: float, *, queued_before: str | None = None
     ) -> Awaitable[list[Expired]]:
         """Apply the clocks: deadlines that passed, and waiting longer than `max_queue_seconds`.
 
@@ -375,7 +420,9 @@ class WorkQueue(Protocol):
         """The last few times that the clock was set while somebody ran, the oldest first."""
         ...
 
-    def fail_waiting(self, version: str, at: datetime, error: str, reason: str) -> Awaitable[list[Prediction]]:
+    def fail_waiting(
+        self, duty: Duty, version: str, at: datetime, error: str, reason: str
+    ) -> Awaitable[list[Prediction]]:
         """End every waiting (not leased) prediction of a version as failed: it cannot run here."""
         ...
 
@@ -386,6 +433,10 @@ class WorkQueue(Protocol):
     async def model_waited_for(self, version: str) -> str | None:
         """The model (`owner/name`) of the predictions that wait for this version; None if none does."""
         ...
+
+
+class MaintainedQueue(WorkQueue, DutyStore, Protocol):
+    """A queue with the election of who maintains it, in one database."""
 
 
 class Changed(msgspec.Struct, frozen=True, tag=True):

@@ -13,6 +13,7 @@ from halley.predictions.records import Prediction, Step
 from halley.predictions.service import CreateRequest
 from halley.predictions.status import EventKind, Status
 from halley.testing.clock import T0
+from halley.testing.stores.maker import on_duty
 
 pytestmark = pytest.mark.anyio
 
@@ -450,7 +451,7 @@ async def test_a_lost_session_stops_everything_and_writes_nothing(bottle) -> Non
     run = await bottle.provider.next_run()
     await bottle.until(made.id, lambda row: row.status is Status.PROCESSING)
     bottle.clock.jump(3600)  # another process reaps what seems dead
-    await bottle.store.reap(bottle.clock.now(), max_attempts=2)
+    await bottle.store.reap(await on_duty(bottle.store), bottle.clock.now(), max_attempts=2)
     bottle.clock.jump(-3600)
     await bottle.pass_time(6)
     assert run.canceled.is_set()
@@ -468,7 +469,7 @@ async def test_a_lost_session_is_noticed_once_and_what_the_next_one_runs_goes_on
     lost = await bottle.provider.next_run()
     await bottle.until(old.id, lambda row: row.status is Status.PROCESSING)
     bottle.clock.jump(3600)
-    await bottle.store.reap(bottle.clock.now(), max_attempts=2)
+    await bottle.store.reap(await on_duty(bottle.store), bottle.clock.now(), max_attempts=2)
     bottle.clock.jump(-3600)
     renew, may_answer, asked = bottle.store.renew, asyncio.Event(), []
 

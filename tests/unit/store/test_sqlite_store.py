@@ -15,7 +15,17 @@ from halley.predictions.ports import NewPrediction
 from halley.predictions.status import EventKind, Fact, Status
 from halley.store.sqlite import SqliteStore, open_sqlite
 from halley.store.sqlite.reads import LARGE_BYTES
-from halley.testing.stores.maker import LEASE_SECONDS, SMALL, VERSION, Maker, claim_one, leased, row_of, running
+from halley.testing.stores.maker import (
+    LEASE_SECONDS,
+    SMALL,
+    VERSION,
+    Maker,
+    claim_one,
+    leased,
+    on_duty,
+    row_of,
+    running,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -148,8 +158,8 @@ async def test_nothing_scans_the_queue_or_the_predictions(store: SqliteStore, ma
     await store.create(maker.new())
     await store.claim("s1", {VERSION: 2}, maker.clock.now())
     await store.renew("s1", maker.clock.now(), LEASE_SECONDS)
-    await store.expire(maker.clock.now(), 60)
-    await store.fail_waiting(VERSION, maker.clock.now(), "x", "x")
+    await store.expire(await on_duty(store), maker.clock.now(), 60)
+    await store.fail_waiting(await on_duty(store), VERSION, maker.clock.now(), "x", "x")
     await store.finish(lease, Fact.SUCCEEDED, maker.clock.now())
     await store.release(lease, maker.clock.now())
     await store.remove_data([lease.prediction_id], maker.clock.now())

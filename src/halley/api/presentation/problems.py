@@ -18,6 +18,7 @@ from halley.errors import (
     Busy,
     Conflict,
     CreateInFlight,
+    DutyLost,
     EncodingUnsupported,
     FetchFailed,
     Forbidden,
@@ -63,6 +64,7 @@ STATUS: Final[dict[type[HalleyError], tuple[HTTPStatus, str]]] = {
     Busy: (HTTPStatus.SERVICE_UNAVAILABLE, "Service unavailable"),
     ModelBroken: (HTTPStatus.SERVICE_UNAVAILABLE, "Model broken"),
     FetchFailed: (HTTPStatus.BAD_GATEWAY, "Bad gateway"),
+    DutyLost: (HTTPStatus.SERVICE_UNAVAILABLE, "Service unavailable"),
     LeaseLost: (HTTPStatus.SERVICE_UNAVAILABLE, "Service unavailable"),
     Unusable: (HTTPStatus.SERVICE_UNAVAILABLE, "Service unavailable"),
 }

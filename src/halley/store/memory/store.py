@@ -18,6 +18,7 @@ from halley.predictions.ports import (
     Claimed,
     ClockMove,
     Created,
+    Duty,
     Expired,
     Finished,
     Lease,
@@ -28,6 +29,7 @@ from halley.predictions.ports import (
 )
 from halley.predictions.records import Event, NewEvent, Prediction, outline_of
 from halley.predictions.status import LASTING, EventKind, Fact, Source, Status
+from halley.store.memory.duties import MemoryDuties
 from halley.store.memory.entries import DISTANT_PAST, Entry, QueueEntry, at_once, fitting
 from halley.store.memory.retention import MemoryData
 from halley.store.memory.shelves import MemoryKeys, MemoryModels
@@ -37,13 +39,13 @@ _MOVES_KEPT: Final = 20
 _LONGEST_BACKOFF: Final = timedelta(seconds=60)
 
 
-class MemoryStore(MemoryModels, MemoryKeys, MemoryData):
-    """Fulfils PredictionStore, RepeatStore, AttendanceStore, WorkQueue, ModelStore, KeyStore, BlobLedger and DataStore;
-    `files` fulfils FileStore, `deliveries` DeliveryStore and SecretStore.
+class MemoryStore(MemoryDuties, MemoryModels, MemoryKeys, MemoryData):
+    """Fulfils PredictionStore, RepeatStore, AttendanceStore, DutyStore, WorkQueue, ModelStore, KeyStore, BlobLedger
+    and DataStore; `files` fulfils FileStore, `deliveries` DeliveryStore and SecretStore.
     """
 
-    def __init__(self, limits: QueueLimits = _NO_LIMITS) -> None:
-        super().__init__()
+    def __init__(self, limits: QueueLimits = _NO_LIMITS, *, unfenced: bool = False) -> None:
+        super().__init__(unfenced=unfenced)
         self._limits = limits
         self._sessions: dict[str, datetime] = {}
         self._moves: list[ClockMove] = []
@@ -264,7 +266,8 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryData):
         entry.place.ready_at = at + timedelta(seconds=backoff_seconds)
 
     @at_once
-    def reap(self, at: datetime, *, all_but: str | None = None, max_attempts: int = 2) -> list[Reaped]:
+    def reap(self, duty: Duty, at: datetime, *, all_but: str | None = None, max_attempts: int = 2) -> list[Reaped]:
+        self._check_duty(duty)
         if all_but is None:
             lost = {name for name, expires_at in self._sessions.items() if expires_at <= at}
         else:
@@ -284,7 +287,10 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryData):
         return reaped
 
     @at_once
-    def expire(self, at: datetime, max_queue_seconds: float, *, queued_before: str | None = None) -> list[Expired]:
+    def expire(
+        self, duty: Duty, at: datetime, max_queue_seconds: float, *, queued_before: str | None = None
+    ) -> list[Expired]:
+        self._check_duty(duty)
         bound = queued_before or first_id_at(at - timedelta(seconds=max_queue_seconds))
         expired: list[Expired] = []
         for entry in list(self._entries.values()):
@@ -322,7 +328,8 @@ class MemoryStore(MemoryModels, MemoryKeys, MemoryData):
         return list(self._moves)
 
     @at_once
-    def fail_waiting(self, version: str, at: datetime, error: str, reason: str) -> list[Prediction]:
+    def fail_waiting(self, duty: Duty, version: str, at: datetime, error: str, reason: str) -> list[Prediction]:
+        self._check_duty(duty)
         failed: list[Prediction] = []
         for line in self._lines(version).values():
             for entry in line:

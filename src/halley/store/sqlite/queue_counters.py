@@ -5,10 +5,10 @@ are kept all the same, because at worst somebody goes one turn early.
 """
 
 import sqlite3
-from typing import Final
+from typing import Final, NamedTuple
 
 from halley.errors import HalleyError, Overloaded, QueueFull
-from halley.predictions.ports import QueueLimits
+from halley.predictions.ports import Duty, QueueLimits
 from halley.store.sqlite.stride_scheduler import StrideScheduler
 
 _BUSY_SECONDS: Final = 5
@@ -22,11 +22,24 @@ _NEXT_OFFSET: Final = (
 _ADD_RUNS: Final = "UPDATE models SET run_count = run_count + ? WHERE owner = ? AND name = ?"
 
 
-class QueueCounters:
-    """Counts, sessions, weights and turns. Fulfils `writer.Recollection`."""
+class HeldDuty(NamedTuple):
+    """Who does a duty until when, in microseconds; nobody if the session is None."""
 
-    def __init__(self, limits: QueueLimits) -> None:
+    session_id: str | None
+    fence: int
+    expires_at: int
+
+
+class QueueCounters:
+    """Counts, sessions, duties, weights and turns. Fulfils `writer.WriterState`.
+
+    `unfenced_duties` is a planted bug, for the test that must find it: whoever held a duty once may write for ever.
+    """
+
+    def __init__(self, limits: QueueLimits, *, unfenced_duties: bool = False) -> None:
+        self._unfenced_duties = unfenced_duties
         self.sessions: dict[str, int] = {}  # id -> expires_at in microseconds
+        self.duties: dict[str, HeldDuty] = {}
         self.waiting: dict[str, dict[str, int]] = {}  # version -> account -> predictions; never zero
         self._limits = limits
         self._of_account: dict[str, int] = {}
@@ -43,6 +56,8 @@ class QueueCounters:
         for version, account_id, count in connection.execute(_COUNT_WAITING):
             self.add_waiting(version, account_id, count)
         self.sessions = dict(connection.execute("SELECT id, expires_at FROM sessions").fetchall())
+        duties = connection.execute("SELECT name, session_id, fence, expires_at FROM duties").fetchall()
+        self.duties = {name: HeldDuty(*held) for name, *held in duties}
         self._weights = dict(connection.execute("SELECT id, weight FROM accounts").fetchall())
         (self._next_offset,) = connection.execute(_NEXT_OFFSET).fetchone()
         self._runs.clear()
@@ -52,6 +67,12 @@ class QueueCounters:
             rows = [(count, *model.split("/", 1)) for model, count in self._runs.items()]
             connection.executemany(_ADD_RUNS, rows)
             self._runs.clear()
+
+    def is_on_duty(self, duty: Duty) -> bool:
+        """Whether session and fence are those of who does it now."""
+        held = self.duties.get(duty.name)
+        is_held = held is not None and (held.session_id, held.fence) == (duty.session_id, duty.fence)
+        return is_held or self._unfenced_duties
 
     def refusal(self, account_id: str) -> HalleyError | None:
         """Why one more may not wait, or None."""

@@ -13,13 +13,15 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from halley.clock import from_micros, to_micros
+from halley.errors import HalleyError
 from halley.ids import LAST_ID, first_id_at
 from halley.predictions.lifecycle import TRANSITIONS
-from halley.predictions.ports import ClockMove, Expired, Reaped
+from halley.predictions.ports import ClockMove, Duty, Expired, Reaped
 from halley.predictions.records import NewEvent, Prediction
 from halley.predictions.status import EventKind, Fact, Status
 from halley.store.sqlite import changes
 from halley.store.sqlite.changes import DELETE_FROM_QUEUE
+from halley.store.sqlite.duties import duty_lost
 from halley.store.sqlite.parts import SqlitePart
 from halley.store.sqlite.queue_counters import QueueCounters
 from halley.store.sqlite.rows import Live, select_live
@@ -67,17 +69,19 @@ _WAITING_FOR: Final = "SELECT prediction_id FROM queue WHERE version = ? AND ses
 class Reaper(SqlitePart):
     """Fulfils the part of `predictions.ports.WorkQueue` that ends what nobody else can end."""
 
-    async def reap(self, at: datetime, *, all_but: str | None = None, max_attempts: int = 2) -> list[Reaped]:
-        return await self._in_portions(_reap, at, all_but, max_attempts)
+    async def reap(
+        self, duty: Duty, at: datetime, *, all_but: str | None = None, max_attempts: int = 2
+    ) -> list[Reaped]:
+        return await self._in_portions(duty, _reap, at, all_but, max_attempts)
 
     async def expire(
-        self, at: datetime, max_queue_seconds: float, *, queued_before: str | None = None
+        self, duty: Duty, at: datetime, max_queue_seconds: float, *, queued_before: str | None = None
     ) -> list[Expired]:
         # ids are ordered by time, so the longest waiting are the first of the queue and no index of times is needed
         bound = queued_before or first_id_at(at - timedelta(seconds=max_queue_seconds))
         return [
-            *await self._in_portions(_expire_deadlines, at),
-            *await self._in_portions(_expire_queued, at, bound, max_queue_seconds),
+            *await self._in_portions(duty, _expire_deadlines, at),
+            *await self._in_portions(duty, _expire_queued, at, bound, max_queue_seconds),
         ]
 
     def move_clock(
@@ -90,17 +94,28 @@ class Reaper(SqlitePart):
         rows = self._reads.all(_LIST_MOVES)
         return [ClockMove(at=from_micros(at), by_seconds=by / 1e6, since_id=since_id) for at, by, since_id in rows]
 
-    async def fail_waiting(self, version: str, at: datetime, error: str, reason: str) -> list[Prediction]:
-        return await self._in_portions(_fail_waiting, version, at, error, reason)
+    async def fail_waiting(self, duty: Duty, version: str, at: datetime, error: str, reason: str) -> list[Prediction]:
+        return await self._in_portions(duty, _fail_waiting, version, at, error, reason)
 
-    async def _in_portions(self, operation: Callable[..., tuple[list[T], bool]], *args: Any) -> list[T]:
-        """Repeat the operation until it says that nothing is left."""
+    async def _in_portions(self, duty: Duty, operation: Callable[..., tuple[list[T], bool]], *args: Any) -> list[T]:
+        """Repeat the operation until it says that nothing is left, or the duty is lost."""
         done: list[T] = []
         more = True
         while more:
-            some, more = await self._writer.submit(operation, self._book, *args)
+            some, more = await self._writer.submit(_on_duty, self._book, duty, operation, args)
             done += some
         return done
+
+
+def _on_duty(
+    connection: sqlite3.Connection,
+    book: QueueCounters,
+    duty: Duty,
+    operation: Callable[..., tuple[list[T], bool]],
+    args: tuple[Any, ...],
+) -> tuple[list[T], bool] | HalleyError:
+    """Compare the fence in the same transaction."""
+    return operation(connection, book, *args) if book.is_on_duty(duty) else duty_lost(duty)
 
 
 def _reap(

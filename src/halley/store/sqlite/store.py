@@ -13,6 +13,7 @@ from halley.predictions.ports import QueueLimits
 from halley.store.sqlite.attendance import AttendanceRows
 from halley.store.sqlite.changes import LeaseGuard
 from halley.store.sqlite.deliveries import DeliveryRows
+from halley.store.sqlite.duties import DutyRows
 from halley.store.sqlite.files import FileRows, LedgerRows
 from halley.store.sqlite.keys import KeyRows
 from halley.store.sqlite.models import ModelRows
@@ -36,6 +37,7 @@ class SqliteStore(
     PredictionRows,
     RepeatRows,
     AttendanceRows,
+    DutyRows,
     QueueRows,
     Reaper,
     ModelRows,
@@ -44,8 +46,8 @@ class SqliteStore(
     RetentionRows,
     ProbeRows,
 ):
-    """Fulfils PredictionStore, RepeatStore, AttendanceStore, WorkQueue, ModelStore, KeyStore, BlobLedger and DataStore;
-    `files` fulfils FileStore, `deliveries` DeliveryStore and SecretStore.
+    """Fulfils PredictionStore, RepeatStore, AttendanceStore, DutyStore, WorkQueue, ModelStore, KeyStore, BlobLedger
+    and DataStore; `files` fulfils FileStore, `deliveries` DeliveryStore and SecretStore.
 
     One process writes at a time (store.folder sees to it): counts and turns are kept in its memory.
     """
@@ -77,7 +79,7 @@ async def open_sqlite(
     Before it is migrated it is copied, and `keep_backups` such copies are kept; with 0 none is made.
 
     `failpoint` is called in the writer's thread with "before_commit" and "after_commit" of every batch. `planted` names
-    bugs to switch on: "ack_before_commit", "no_fence". Both are for tests that kill the server.
+    bugs to switch on: "ack_before_commit", "no_fence", "no_duty_fence". They are for tests that kill the server.
 
     Raises:
         Unusable: it is damaged, foreign, newer than this Halley, or on a disk that cannot hold it.
@@ -85,7 +87,7 @@ async def open_sqlite(
     path = Path(path)
     at = (clock or SystemClock()).now()
     connection = connect(path, read_only=False, cache_kib=_WRITER_CACHE_KIB)
-    book = QueueCounters(limits)
+    book = QueueCounters(limits, unfenced_duties="no_duty_fence" in planted)
     try:
         await to_thread.run_sync(prepare, connection, path, at, keep_backups)
         await to_thread.run_sync(book.reload, connection)

@@ -4,6 +4,7 @@ A suite runs on anyio; `store` may be an async fixture.
 """
 
 from halley.testing.stores.deliveries import DeliveryStoreContract
+from halley.testing.stores.duties import DutyStoreContract
 from halley.testing.stores.files import BlobLedgerContract, FileStoreContract
 from halley.testing.stores.keys import KeyStoreContract
 from halley.testing.stores.leases import LeaseContract
@@ -26,6 +27,7 @@ __all__ = [
     "BlobLedgerContract",
     "DataStoreContract",
     "DeliveryStoreContract",
+    "DutyStoreContract",
     "FileStoreContract",
     "KeyStoreContract",
     "Maker",

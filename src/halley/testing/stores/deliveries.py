@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from halley.predictions.status import EventKind, Fact
-from halley.testing.stores.maker import Maker, Store, StoreSuite, running
+from halley.testing.stores.maker import Maker, Store, StoreSuite, on_duty, running
 from halley.webhooks.events import WebhookEvent
 from halley.webhooks.ports import DeliveryStore, SecretStore
 from halley.webhooks.records import Delivery, DeliveryOutcome, Ending, Fate, Message, MessageState, completed_id
@@ -110,9 +110,9 @@ class DeliveryStoreContract(StoreSuite):
             await store.create(new)
         await store.cancel(canceled.prediction.id, None, maker.clock.now())
         maker.clock.advance(1)
-        await store.expire(maker.clock.now(), 1e6)
+        await store.expire(await on_duty(store), maker.clock.now(), 1e6)
         await store.create(homeless)
-        await store.fail_waiting(homeless.prediction.version, maker.clock.now(), "no", "gone")
+        await store.fail_waiting(await on_duty(store), homeless.prediction.version, maker.clock.now(), "no", "gone")
         ended = [one.prediction_id for one in await deliveries.read_notices(0, 9) if one.kind is EventKind.FINISHED]
         assert ended == [new.prediction.id for new in (canceled, late, homeless)]
 

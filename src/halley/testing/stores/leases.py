@@ -17,6 +17,7 @@ from halley.testing.stores.maker import (
     data_of,
     kinds_of,
     leased,
+    on_duty,
     row_of,
     running,
 )
@@ -52,7 +53,7 @@ class LeaseContract(StoreSuite):
     async def test_events_carry_their_attempt(self, store: Store, maker: Maker) -> None:
         first = await leased(store, maker)
         await store.append_events(first, [maker.started()])
-        await store.reap(maker.clock.now(), all_but="nobody")
+        await store.reap(await on_duty(store), maker.clock.now(), all_but="nobody")
         maker.clock.advance(60)
         second = (await claim_one(store, maker, "s2")).lease
         await store.append_events(second, [maker.started()])
@@ -81,7 +82,7 @@ class LeaseContract(StoreSuite):
 
     async def test_the_reaped_may_not_write(self, store: Store, maker: Maker) -> None:
         old = await running(store, maker)
-        await store.reap(maker.clock.now(), all_but="s2")
+        await store.reap(await on_duty(store), maker.clock.now(), all_but="s2")
         await self.check_refused(store, maker, old)
         maker.clock.advance(60)
         now = (await claim_one(store, maker, "s2")).lease
@@ -140,7 +141,7 @@ class LeaseContract(StoreSuite):
             await store.release(claimed.lease, maker.clock.now())
             claimed = await claim_one(store, maker, f"s{attempt}")
             assert (claimed.alone, claimed.lease.attempt) == (True, attempt)
-            (reaped,) = await store.reap(maker.clock.now(), all_but="new")
+            (reaped,) = await store.reap(await on_duty(store), maker.clock.now(), all_but="new")
             assert reaped.requeued == (attempt == 2)
             maker.clock.advance(60)
         assert (await row_of(store, lease.prediction_id)).termination_reason == "worker_lost"
@@ -276,7 +277,7 @@ class LeaseContract(StoreSuite):
         for _ in range(4):
             maker.clock.advance(LEASE_SECONDS - 1)
             await store.renew("s1", maker.clock.now(), LEASE_SECONDS)
-            assert await store.reap(maker.clock.now()) == []
+            assert await store.reap(await on_duty(store), maker.clock.now()) == []
         assert (await store.finish(lease, Fact.SUCCEEDED, maker.clock.now())).applied
 
     async def test_a_session_that_was_reaped_cannot_renew(self, store: Store, maker: Maker) -> None:
@@ -284,7 +285,7 @@ class LeaseContract(StoreSuite):
         with pytest.raises(LeaseLost):
             await store.renew("never", maker.clock.now(), LEASE_SECONDS)
         maker.clock.advance(LEASE_SECONDS + 1)
-        await store.reap(maker.clock.now())
+        await store.reap(await on_duty(store), maker.clock.now())
         with pytest.raises(LeaseLost):
             await store.renew("s1", maker.clock.now(), LEASE_SECONDS)
         with pytest.raises(LeaseLost):

@@ -8,7 +8,7 @@ from halley.errors import HalleyError
 from halley.predictions.lifecycle import TRANSITIONS
 from halley.predictions.ports import Lease
 from halley.predictions.status import EventKind, Fact, Status
-from halley.testing.stores.maker import Maker, Store, StoreSuite, kinds_of, leased, row_of
+from halley.testing.stores.maker import Maker, Store, StoreSuite, kinds_of, leased, on_duty, row_of
 
 _DAY = 86_400.0
 
@@ -47,7 +47,7 @@ async def bring_to(store: Store, maker: Maker, lease: Lease, status: Status) -> 
     elif status is Status.CANCELED:
         await store.cancel(lease.prediction_id, None, now)
     elif status is Status.ABORTED:
-        await store.expire(now + timedelta(seconds=61), _DAY)
+        await store.expire(await on_duty(store), now + timedelta(seconds=61), _DAY)
 
 
 async def let_happen(store: Store, maker: Maker, lease: Lease, fact: Fact) -> None:
@@ -59,10 +59,10 @@ async def let_happen(store: Store, maker: Maker, lease: Lease, fact: Fact) -> No
         elif fact is Fact.CANCEL_REQUESTED:
             await store.cancel(lease.prediction_id, None, now)
         elif fact is Fact.DEADLINE_PASSED:
-            await store.expire(now + timedelta(seconds=61), _DAY)
+            await store.expire(await on_duty(store), now + timedelta(seconds=61), _DAY)
         elif fact is Fact.QUEUE_TIME_PASSED:
             await store.release(lease, now)
-            await store.expire(now + timedelta(seconds=30), 10)
+            await store.expire(await on_duty(store), now + timedelta(seconds=30), 10)
         else:
             await store.finish(lease, fact, now)
     except HalleyError:

@@ -12,8 +12,11 @@ from halley.ids import TimeOrderedIds
 from halley.keys.ports import KeyStore
 from halley.models.ports import ModelStore
 from halley.predictions.ports import (
+    MAINTENANCE,
     AttendanceStore,
     Claimed,
+    Duty,
+    DutyStore,
     Lease,
     NewPrediction,
     PredictionStore,
@@ -24,7 +27,7 @@ from halley.predictions.records import Event, MetricItem, NewEvent, OutputFile, 
 from halley.predictions.repeats import RepeatStore
 from halley.predictions.status import EventKind
 from halley.retention.ports import DataStore
-from halley.testing.clock import FakeClock
+from halley.testing.clock import T0, FakeClock
 
 VERSION: Final = "a" * 64
 OTHER_VERSION: Final = "b" * 64
@@ -37,7 +40,16 @@ PICTURE: Final = OutputFile(
 
 
 class Store(
-    PredictionStore, RepeatStore, AttendanceStore, WorkQueue, ModelStore, KeyStore, BlobLedger, DataStore, Protocol
+    PredictionStore,
+    RepeatStore,
+    AttendanceStore,
+    DutyStore,
+    WorkQueue,
+    ModelStore,
+    KeyStore,
+    BlobLedger,
+    DataStore,
+    Protocol,
 ):
     """A store that keeps everything."""
 
@@ -106,6 +118,13 @@ async def claim_one(store: WorkQueue, maker: Maker, session_id: str = "s1") -> C
     await store.open_session(session_id, maker.clock.now(), LEASE_SECONDS)
     (claimed,) = await store.claim(session_id, {VERSION: 1}, maker.clock.now())
     return claimed
+
+
+async def on_duty(store: DutyStore) -> Duty:
+    """The duty to maintain, in the hands of the one maintainer that most suites know."""
+    duty = await store.hold_duty(MAINTENANCE, "maintainer", T0, LEASE_SECONDS, alone=True)
+    assert duty is not None
+    return duty
 
 
 async def leased(store: Store, maker: Maker, session_id: str = "s1", **members: Any) -> Lease:

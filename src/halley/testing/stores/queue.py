@@ -19,6 +19,7 @@ from halley.testing.stores.maker import (
     StoreSuite,
     claim_one,
     leased,
+    on_duty,
 )
 
 
@@ -75,7 +76,7 @@ class ClaimContract(StoreSuite):
         await store.release(claimed.lease, maker.clock.now())
         again = await claim_one(store, maker)
         assert again.context == context
-        await store.reap(maker.clock.now(), all_but="another", max_attempts=9)
+        await store.reap(await on_duty(store), maker.clock.now(), all_but="another", max_attempts=9)
         maker.clock.advance(3600)  # past the backoff
         assert (await claim_one(store, maker)).context == context
 

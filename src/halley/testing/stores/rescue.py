@@ -18,6 +18,7 @@ from halley.testing.stores.maker import (
     data_of,
     kinds_of,
     leased,
+    on_duty,
     row_of,
     running,
 )
@@ -32,15 +33,15 @@ class RescueContract(StoreSuite):
     async def test_a_session_has_its_time(self, store: Store, maker: Maker) -> None:
         await running(store, maker)
         maker.clock.advance(LEASE_SECONDS - 0.01)
-        assert await store.reap(maker.clock.now()) == []
+        assert await store.reap(await on_duty(store), maker.clock.now()) == []
         maker.clock.advance(0.01)
-        assert len(await store.reap(maker.clock.now())) == 1
+        assert len(await store.reap(await on_duty(store), maker.clock.now())) == 1
 
     async def test_lost_work_waits_again_behind_a_mark(self, store: Store, maker: Maker) -> None:
         lease = await running(store, maker)
         await store.append_events(lease, [maker.said("before\n"), maker.metric("tokens", 3, "incr")])
         maker.clock.advance(LEASE_SECONDS + 1)
-        (reaped,) = await store.reap(maker.clock.now())
+        (reaped,) = await store.reap(await on_duty(store), maker.clock.now())
         assert reaped.requeued
         assert reaped.prediction == await store.get(lease.prediction_id)
         assert reaped.prediction.status is Status.PROCESSING
@@ -60,14 +61,14 @@ class RescueContract(StoreSuite):
 
     async def test_what_was_leased_and_not_started_waits_again(self, store: Store, maker: Maker) -> None:
         lease = await leased(store, maker)
-        (reaped,) = await store.reap(maker.clock.now(), all_but="new")
+        (reaped,) = await store.reap(await on_duty(store), maker.clock.now(), all_but="new")
         assert reaped.requeued
         assert (await row_of(store, lease.prediction_id)).status is Status.STARTING
 
     async def test_what_put_something_out_is_not_run_again(self, store: Store, maker: Maker) -> None:
         lease = await running(store, maker)
         await store.append_events(lease, [maker.part("a"), maker.said("x")])
-        (reaped,) = await store.reap(maker.clock.now(), all_but="new")
+        (reaped,) = await store.reap(await on_duty(store), maker.clock.now(), all_but="new")
         row = await row_of(store, lease.prediction_id)
         assert (reaped.requeued, reaped.prediction) == (False, row)
         assert (row.status, row.termination_reason, row.output, row.logs) == (
@@ -82,26 +83,26 @@ class RescueContract(StoreSuite):
 
     async def test_there_are_two_attempts_and_no_more(self, store: Store, maker: Maker) -> None:
         lease = await running(store, maker)
-        await store.reap(maker.clock.now(), all_but="s2")
+        await store.reap(await on_duty(store), maker.clock.now(), all_but="s2")
         maker.clock.advance(10)
         await claim_one(store, maker, "s2")
-        (reaped,) = await store.reap(maker.clock.now(), all_but="s3")
+        (reaped,) = await store.reap(await on_duty(store), maker.clock.now(), all_but="s3")
         assert not reaped.requeued
         row = await row_of(store, lease.prediction_id)
         assert (row.status, row.termination_reason, row.attempts) == (Status.FAILED, "worker_lost", 2)
-        assert await store.reap(maker.clock.now(), all_but="s4") == []
+        assert await store.reap(await on_duty(store), maker.clock.now(), all_but="s4") == []
 
     @pytest.mark.parametrize(("most", "requeued"), [(1, False), (3, True)])
     async def test_the_number_of_attempts_can_be_chosen(
         self, store: Store, maker: Maker, most: int, requeued: bool
     ) -> None:
         await running(store, maker)
-        (reaped,) = await store.reap(maker.clock.now(), all_but="new", max_attempts=most)
+        (reaped,) = await store.reap(await on_duty(store), maker.clock.now(), all_but="new", max_attempts=most)
         assert reaped.requeued is requeued
 
     async def test_one_session_can_be_spared(self, store: Store, maker: Maker) -> None:
         mine, other = await running(store, maker, "mine"), await running(store, maker, "other")
-        (reaped,) = await store.reap(maker.clock.now(), all_but="mine")
+        (reaped,) = await store.reap(await on_duty(store), maker.clock.now(), all_but="mine")
         assert reaped.prediction.id == other.prediction_id
         assert (await store.finish(mine, Fact.SUCCEEDED, maker.clock.now())).applied
 
@@ -109,7 +110,7 @@ class RescueContract(StoreSuite):
         lease = await running(store, maker)
         await store.cancel(lease.prediction_id, None, maker.clock.now())
         row = await store.get(lease.prediction_id)
-        assert await store.reap(maker.clock.now(), all_but="new") == []
+        assert await store.reap(await on_duty(store), maker.clock.now(), all_but="new") == []
         assert await store.get(lease.prediction_id) == row
         assert await store.waiting() == {}
 
@@ -118,7 +119,7 @@ class RescueContract(StoreSuite):
         for _ in range(450):
             await store.create(maker.new())
         assert len(await store.claim("s1", {VERSION: 450}, maker.clock.now())) == 450
-        reaped = await store.reap(maker.clock.now(), all_but="s2")
+        reaped = await store.reap(await on_duty(store), maker.clock.now(), all_but="s2")
         assert len({item.prediction.id for item in reaped if item.requeued}) == 450
         assert await store.waiting() == {VERSION: 450}
 
@@ -126,20 +127,20 @@ class RescueContract(StoreSuite):
         deadline = maker.clock.now() + timedelta(seconds=5)
         waits = (await store.create(maker.new(deadline_at=deadline))).prediction
         maker.clock.advance(4)
-        assert await store.expire(maker.clock.now(), DAY) == []
+        assert await store.expire(await on_duty(store), maker.clock.now(), DAY) == []
         maker.clock.advance(2)
-        (expired,) = await store.expire(maker.clock.now(), DAY)
+        (expired,) = await store.expire(await on_duty(store), maker.clock.now(), DAY)
         row = await row_of(store, waits.id)
         assert (expired.prediction, expired.was_leased) == (row, False)
         assert (row.status, row.termination_reason, row.error) == (Status.ABORTED, "deadline_before_start", None)
         assert await store.waiting() == {}
-        assert await store.expire(maker.clock.now(), DAY) == []
+        assert await store.expire(await on_duty(store), maker.clock.now(), DAY) == []
 
     async def test_a_deadline_in_the_run_cancels(self, store: Store, maker: Maker) -> None:
         lease = await running(store, maker, deadline_at=maker.clock.now() + timedelta(seconds=5))
         await store.append_events(lease, [maker.part("a")])
         maker.clock.advance(6)
-        (expired,) = await store.expire(maker.clock.now(), DAY)
+        (expired,) = await store.expire(await on_duty(store), maker.clock.now(), DAY)
         row = await row_of(store, lease.prediction_id)
         assert (expired.prediction, expired.was_leased) == (row, True)
         assert (row.status, row.termination_reason, row.output) == (Status.CANCELED, "deadline", b'["a"]')
@@ -151,7 +152,7 @@ class RescueContract(StoreSuite):
         lease = await running(store, maker, deadline_at=maker.clock.now() + timedelta(seconds=5))
         await store.finish(lease, Fact.SUCCEEDED, maker.clock.now())
         maker.clock.advance(6)
-        assert await store.expire(maker.clock.now(), DAY) == []
+        assert await store.expire(await on_duty(store), maker.clock.now(), DAY) == []
 
     async def test_waiting_has_a_limit(self, store: Store, maker: Maker) -> None:
         held = await running(store, maker)
@@ -159,8 +160,8 @@ class RescueContract(StoreSuite):
         maker.clock.advance(30)
         young = (await store.create(maker.new())).prediction
         maker.clock.advance(40)
-        assert await store.expire(maker.clock.now(), 100) == []
-        (expired,) = await store.expire(maker.clock.now(), 60)
+        assert await store.expire(await on_duty(store), maker.clock.now(), 100) == []
+        (expired,) = await store.expire(await on_duty(store), maker.clock.now(), 60)
         assert expired.prediction == await row_of(store, waits.id)
         assert (expired.was_leased, expired.prediction.status) == (False, Status.ABORTED)
         assert expired.prediction.termination_reason == "queue_time"
@@ -170,9 +171,9 @@ class RescueContract(StoreSuite):
 
     async def test_a_second_attempt_that_never_comes_fails(self, store: Store, maker: Maker) -> None:
         lease = await running(store, maker)
-        await store.reap(maker.clock.now(), all_but="new")
+        await store.reap(await on_duty(store), maker.clock.now(), all_but="new")
         maker.clock.advance(70)
-        (expired,) = await store.expire(maker.clock.now(), 60)
+        (expired,) = await store.expire(await on_duty(store), maker.clock.now(), 60)
         assert expired.prediction.id == lease.prediction_id
         assert expired.prediction.status is Status.FAILED
         assert "max_queue_seconds" in (expired.prediction.error or "")
@@ -180,8 +181,8 @@ class RescueContract(StoreSuite):
     async def test_waiting_is_told_by_ids_where_the_clock_cannot_tell(self, store: Store, maker: Maker) -> None:
         old, young = [(await store.create(maker.new())).prediction for _ in range(2)]
         maker.clock.advance(1000)
-        assert await store.expire(maker.clock.now(), 60, queued_before=old.id) == []
-        (expired,) = await store.expire(maker.clock.now(), 60, queued_before=young.id)
+        assert await store.expire(await on_duty(store), maker.clock.now(), 60, queued_before=old.id) == []
+        (expired,) = await store.expire(await on_duty(store), maker.clock.now(), 60, queued_before=young.id)
         assert (expired.prediction.id, expired.prediction.termination_reason) == (old.id, "queue_time")
 
     @pytest.mark.parametrize("by", [86_400.0, -86_400.0, 100.0, -100.0])
@@ -202,9 +203,9 @@ class RescueContract(StoreSuite):
         assert (await row_of(store, since.id)).deadline_at == since.deadline_at
         assert await store.get(free.id) == free
         maker.clock.advance(199)
-        assert await store.expire(maker.clock.now(), 10 * DAY) == []
+        assert await store.expire(await on_duty(store), maker.clock.now(), 10 * DAY) == []
         maker.clock.advance(1)
-        expired = await store.expire(maker.clock.now(), 10 * DAY)
+        expired = await store.expire(await on_duty(store), maker.clock.now(), 10 * DAY)
         assert {item.prediction.id for item in expired} == {lease.prediction_id, before.id, late.id, since.id}
 
     @pytest.mark.parametrize("late_seconds", [0.4, 1.5, 30.0])
@@ -222,7 +223,7 @@ class RescueContract(StoreSuite):
         await store.move_clock(by, maker.clock.now(), since_id=since_id, until_id=maker.new_id())
         assert (await row_of(store, old.id)).deadline_at == (old.deadline_at or T0) + timedelta(seconds=by)
         assert (await row_of(store, new.id)).deadline_at == new.deadline_at
-        assert await store.expire(maker.clock.now(), 10 * DAY) == []
+        assert await store.expire(await on_duty(store), maker.clock.now(), 10 * DAY) == []
 
     @pytest.mark.parametrize("by", [86_400.0, 3.0, -3.0, -86_400.0])
     async def test_a_move_that_comes_late_leaves_alone_what_was_created_since_it_was_noticed(
@@ -276,9 +277,9 @@ class RescueContract(StoreSuite):
         await store.open_session("s2", maker.clock.now(), LEASE_SECONDS)
         assert len(await store.claim("s2", {VERSION: 9}, maker.clock.now())) == 1
         maker.clock.advance(299)
-        assert await store.expire(maker.clock.now(), DAY) == []
+        assert await store.expire(await on_duty(store), maker.clock.now(), DAY) == []
         maker.clock.advance(1)
-        assert len(await store.expire(maker.clock.now(), DAY)) == 1
+        assert len(await store.expire(await on_duty(store), maker.clock.now(), DAY)) == 1
 
     async def test_when_the_clock_was_set_is_remembered(self, store: Store, maker: Maker) -> None:
         await store.move_clock(0, maker.clock.now())
@@ -294,7 +295,7 @@ class RescueContract(StoreSuite):
         for _ in range(450):
             await store.create(maker.new())
         maker.clock.advance(100)
-        expired = await store.expire(maker.clock.now(), 60)
+        expired = await store.expire(await on_duty(store), maker.clock.now(), 60)
         assert len({item.prediction.id for item in expired}) == 450
         assert await store.waiting() == {}
 
@@ -302,7 +303,9 @@ class RescueContract(StoreSuite):
         held = await running(store, maker)
         waits = [(await store.create(maker.new(account))).prediction.id for account in ("anna", "bert")]
         other = (await store.create(maker.new(version=OTHER_VERSION))).prediction
-        failed = await store.fail_waiting(VERSION, maker.clock.now(), "setup broke", "setup_failed")
+        failed = await store.fail_waiting(
+            await on_duty(store), VERSION, maker.clock.now(), "setup broke", "setup_failed"
+        )
         assert {row.id for row in failed} == set(waits)
         for row in failed:
             assert row == await store.get(row.id)
@@ -312,4 +315,4 @@ class RescueContract(StoreSuite):
         assert await store.waiting() == {OTHER_VERSION: 1}
         assert await store.model_waited_for(VERSION) is None  # one runs, and nobody waits
         assert await store.model_waited_for(OTHER_VERSION) == other.model
-        assert await store.fail_waiting(VERSION, maker.clock.now(), "x", "x") == []
+        assert await store.fail_waiting(await on_duty(store), VERSION, maker.clock.now(), "x", "x") == []
