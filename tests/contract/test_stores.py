@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -23,7 +24,11 @@ from halley.testing.stores import (
     WorkQueueContract,
 )
 from halley.testing.stores.deliveries import Deliveries
-from halley.testing.stores.maker import SMALL, Maker
+from halley.testing.stores.leases import LeaseContract
+from halley.testing.stores.maker import SMALL, Maker, Store
+from halley.testing.stores.queue import ClaimContract
+from halley.testing.stores.rescue import RescueContract
+from halley.testing.stores.two_nodes import alternating
 
 
 class OnSqlite:
@@ -54,6 +59,33 @@ class OnSqlite:
     async def remove_data(self, store: SqliteStore, maker: Maker, prediction_id: str) -> None:
         statement = "UPDATE predictions SET data_removed_at = 1 WHERE id = ?"
         await store._writer.submit(lambda connection: connection.execute(statement, (prediction_id,)).rowcount)
+
+
+class OnSharedSqlite(OnSqlite):
+    """Two stores on one file, called by turns."""
+
+    @pytest.fixture
+    async def store(self, tmp_path: Path) -> AsyncIterator[Store]:  # type: ignore[override]
+        path = tmp_path / "halley.db"
+        async with open_sqlite(path, is_shared=True) as first, open_sqlite(path, is_shared=True) as second:
+            yield alternating(first, second)
+
+    @pytest.fixture
+    async def small_store(self, tmp_path: Path) -> AsyncIterator[Store]:  # type: ignore[override]
+        path = tmp_path / "small.db"
+        async with (
+            open_sqlite(path, limits=SMALL, is_shared=True) as first,
+            open_sqlite(path, limits=SMALL, is_shared=True) as second,
+        ):
+            yield alternating(first, second)
+
+    @pytest.fixture
+    def files(self, store: Any) -> FileStore:
+        return cast("FileStore", alternating(store.files, store.files))
+
+    @pytest.fixture
+    def deliveries(self, store: Any) -> Deliveries:
+        return cast("Deliveries", alternating(store.deliveries, store.deliveries))
 
 
 class InMemory:
@@ -112,6 +144,20 @@ class TestSqliteLedger(OnSqlite, BlobLedgerContract): ...
 
 
 class TestSqliteData(OnSqlite, DataStoreContract): ...
+
+
+class TestSharedRepeats(OnSharedSqlite, RepeatStoreContract): ...
+
+
+class TestSharedAttendance(OnSharedSqlite, AttendanceStoreContract): ...
+
+
+class TestSharedDuties(OnSharedSqlite, DutyStoreContract): ...
+
+
+class TestSharedQueue(OnSharedSqlite, ClaimContract, LeaseContract, RescueContract):
+    async def test_being_born_leased_is_a_turn_as_well(self, store: Store, maker: Maker) -> None:
+        pytest.skip("turns are counted per node: docs/why/roles.md")
 
 
 class TestMemoryPredictions(InMemory, PredictionStoreContract): ...

@@ -15,9 +15,13 @@ _OVERHEAD_BYTES: Final = 1024
 
 
 class RecentRows:
-    """The newest rows up to a number of bytes; the oldest go first."""
+    """The newest rows up to a number of bytes; the oldest go first.
 
-    def __init__(self) -> None:
+    None are kept if the database `is_shared`: another process may remove their data, and nobody here would know.
+    """
+
+    def __init__(self, *, is_shared: bool = False) -> None:
+        self._is_shared = is_shared
         self._rows: OrderedDict[str, tuple[Prediction, int]] = OrderedDict()
         self._bytes = 0
 
@@ -29,7 +33,7 @@ class RecentRows:
         """Keep it, if it is terminal and not large."""
         self.forget(prediction.id)
         size = _OVERHEAD_BYTES + len(prediction.input) + len(prediction.output or b"") + len(prediction.logs)
-        if size > MOST_ROW_BYTES or not prediction.is_terminal:
+        if self._is_shared or size > MOST_ROW_BYTES or not prediction.is_terminal:
             return
         self._rows[prediction.id] = prediction, size
         self._bytes += size

@@ -49,11 +49,13 @@ class SqliteStore(
     """Fulfils PredictionStore, RepeatStore, AttendanceStore, DutyStore, WorkQueue, ModelStore, KeyStore, BlobLedger
     and DataStore; `files` fulfils FileStore, `deliveries` DeliveryStore and SecretStore.
 
-    One process writes at a time (store.folder sees to it): counts and turns are kept in its memory.
+    Counts, sessions and duties are kept in the memory of one process (store.folder sees to it that there is only one),
+    unless the database is opened as shared. Turns always are: with several processes each shares its own claims fairly.
     """
 
-    def __init__(self, writer: GroupWriter, reads: Reads, book: QueueCounters, guard: LeaseGuard) -> None:
-        recent = RecentRows()
+    def __init__(
+        self, writer: GroupWriter, reads: Reads, book: QueueCounters, guard: LeaseGuard, recent: RecentRows
+    ) -> None:
         super().__init__(writer, reads, book, guard, recent)
         self.files = FileRows(writer, reads, book, guard, recent)
         self.deliveries = DeliveryRows(writer, reads, book, guard, recent)
@@ -71,12 +73,16 @@ async def open_sqlite(
     clock: Clock | None = None,
     limits: QueueLimits = _NO_LIMITS,
     keep_backups: int = 0,
+    is_shared: bool = False,
     failpoint: Callable[[str], None] | None = None,
     planted: frozenset[str] = frozenset(),
 ) -> AsyncIterator[SqliteStore]:
     """Open the database, made or migrated as needed, and close it behind the block when all writes are done.
 
     Before it is migrated it is copied, and `keep_backups` such copies are kept; with 0 none is made.
+
+    `is_shared`: other processes, or other stores of this one, write to the same file. What is remembered is then read
+    again behind each of their commits, which takes time with the length of the queue: for tests of several nodes.
 
     `failpoint` is called in the writer's thread with "before_commit" and "after_commit" of every batch. `planted` names
     bugs to switch on: "ack_before_commit", "no_fence", "no_duty_fence". They are for tests that kill the server.
@@ -95,9 +101,11 @@ async def open_sqlite(
     except BaseException:
         connection.close()
         raise
-    writer = GroupWriter(connection, book, failpoint=failpoint, planted=planted)
+    writer = GroupWriter(connection, book, is_shared=is_shared, failpoint=failpoint, planted=planted)
     try:
-        yield SqliteStore(writer, reads, book, LeaseGuard(unfenced="no_fence" in planted))
+        yield SqliteStore(
+            writer, reads, book, LeaseGuard(unfenced="no_fence" in planted), RecentRows(is_shared=is_shared)
+        )
     finally:
         with CancelScope(shield=True):  # what is queued is written, whoever is in a hurry
             await reads.close()

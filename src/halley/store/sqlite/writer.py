@@ -78,9 +78,13 @@ class GroupWriter:
         connection: sqlite3.Connection,
         recollection: WriterState,
         *,
+        is_shared: bool = False,
         failpoint: Callable[[str], None] | None = None,
         planted: frozenset[str] = frozenset(),
     ) -> None:
+        """`is_shared`: others write to the same database; what is remembered is read again behind their commits."""
+        self._is_shared = is_shared
+        self._data_version: int | None = None  # changes with every commit of another connection
         self._connection = connection
         self._recollection = recollection
         self._failpoint = failpoint
@@ -220,6 +224,14 @@ class GroupWriter:
             if _is_locked(error):
                 raise _Locked(error) from error
             raise
+        if self._is_shared:
+            self._follow_others()
+
+    def _follow_others(self) -> None:
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        if version != self._data_version:
+            self._recollection.reload(self._connection)
+            self._data_version = version
 
     def _commit(self) -> None:
         if self._failpoint is not None:

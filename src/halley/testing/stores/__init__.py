@@ -30,6 +30,7 @@ __all__ = [
     "DutyStoreContract",
     "FileStoreContract",
     "KeyStoreContract",
+    "LifecycleContract",
     "Maker",
     "ModelStoreContract",
     "PredictionStoreContract",
