@@ -19,6 +19,7 @@ from halley.predictions.large import Link
 from halley.predictions.records import Event, NewEvent, Prediction
 from halley.predictions.repeats import IdempotencyKey
 from halley.predictions.status import Fact, Source
+from halley.predictions.submits import Recorded
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +51,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     work_input: bytes
     context: bytes | None = None
     alone: bool = False  # it must run with nothing else in its process: see `WorkQueue.run_again_alone`
+    recorded: Recorded | None = None  # of one that has a `submit_state`: what an earlier holder recorded
 
 
 class InputFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -284,7 +286,34 @@ class DutyStore(Protocol):
         ...
 
 
-class WorkQueue(Protocol):
+class SubmitLedger(Protocol):
+    """What is known about handing a leased prediction to a place that outlives us (`Prediction.submit_state`).
+
+    None of these changes what anybody is shown, so the revision stays. They hold for one that has ended meanwhile, too.
+
+    Raises, each of them:
+        LeaseLost: session or fence do not hold the prediction; nothing was written.
+        WrongState: its state is another one than said below; nothing was written.
+    """
+
+    def record_intent(self, lease: Lease) -> Awaitable[None]:
+        """It is about to be submitted: None becomes `intended`. Refused for one that has ended."""
+        ...
+
+    def record_handle(self, lease: Lease, handle: str) -> Awaitable[None]:
+        """It was submitted, and this is how its place knows it: `intended` or `submitted` becomes `submitted`."""
+        ...
+
+    def withdraw_intent(self, lease: Lease) -> Awaitable[None]:
+        """Its place is sure that nothing was begun: `intended` becomes None, and it may be submitted again."""
+        ...
+
+    def record_unknown(self, lease: Lease) -> Awaitable[None]:
+        """Nobody can tell whether it was submitted, or what became of it: any state becomes `unknown` for good."""
+        ...
+
+
+class WorkQueue(SubmitLedger, Protocol):
     """Who may run what. The fence in each call is compared inside the transaction that writes."""
 
     def open_session(self, session_id: str, at: datetime, lease_seconds: float) -> Awaitable[None]:
@@ -363,7 +392,8 @@ class WorkQueue(Protocol):
 
         Records the last events but output, and ATTEMPT_LOST with the line `mark`; it waits again at once. It stays
         `alone` whatever happens later, and has one attempt more than others before it is given up. Not requeued: it had
-        ended meanwhile, or published output, or was alone already; then `finish` it, with the same events.
+        ended meanwhile, or published output, or was alone already, or has a `submit_state`; then `finish` it, with the
+        same events.
 
         Raises:
             LeaseLost: another session or fence holds it; nothing was written.
@@ -386,6 +416,10 @@ class WorkQueue(Protocol):
         and no output published: waits again after a backoff, with an ATTEMPT_LOST event (one that must be alone may
         have one attempt more). Else it ends `failed` with the reason `worker_lost`.
 
+        What is `intended` or `submitted` waits again at once, with its state and without counting the attempt, whatever
+        it published: its run may go on, and whoever claims it adopts that. What is `unknown` ends `failed` with the
+        reason `upstream_outcome_unknown`.
+
         Raises:
             DutyLost: another session maintains the queue now; nothing was written. So do `expire` and `fail_waiting`.
         """
@@ -395,6 +429,8 @@ class WorkQueue(Protocol):
         self, duty: Duty, at: datetime, max_queue_seconds: float, *, queued_before: str | None = None
     ) -> Awaitable[list[Expired]]:
         """Apply the clocks: deadlines that passed, and waiting longer than `max_queue_seconds`.
+
+        One that waited that long with a `submit_state` ends as with `fail_waiting`.
 
         `queued_before` is an id: those that wait with smaller ones have waited that long, whatever the clock shows.
         """
@@ -423,7 +459,10 @@ class WorkQueue(Protocol):
     def fail_waiting(
         self, duty: Duty, version: str, at: datetime, error: str, reason: str
     ) -> Awaitable[list[Prediction]]:
-        """End every waiting (not leased) prediction of a version as failed: it cannot run here."""
+        """End every waiting (not leased) prediction of a version as failed: it cannot run here.
+
+        One with a `submit_state` may run elsewhere: its reason is `upstream_outcome_unknown`, and so is its state.
+        """
         ...
 
     async def waiting(self) -> Mapping[str, int]:

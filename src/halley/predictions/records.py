@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from halley.predictions.status import EventKind, Kind, Source, Status
+from halley.predictions.status import EventKind, Kind, Source, Status, SubmitState
 
 _PLACE: Final = msgspec.Raw(b"0")
 
@@ -50,7 +50,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 0
     provider: str = "local"
     handle: str | None = None
-    submit_state: str | None = None
+    submit_state: SubmitState | None = None  # of a provider that outlives us, and so has `handle`
     attempts: int = 0
     fence: int = 0
     created_with_wait: bool = False

@@ -33,6 +33,14 @@ class Fact(StrEnum):
     QUEUE_TIME_PASSED = "queue_time_passed"  # nothing took it within max_queue_seconds
 
 
+class SubmitState(StrEnum):
+    """How far handing it to a place that outlives us has come; None on a prediction: nothing was begun there."""
+
+    INTENDED = "intended"  # it may have been submitted: nobody submits it again before the place was asked
+    SUBMITTED = "submitted"  # the place gave a handle, which is stored
+    UNKNOWN = "unknown"  # nobody can tell: it is never submitted again
+
+
 class Kind(StrEnum):
     """Predictions and trainings share one machinery."""
 

@@ -13,7 +13,8 @@ from halley.predictions.lifecycle import advance, conclude
 from halley.predictions.ports import Lease
 from halley.predictions.progress import Progress, fold, late_logs
 from halley.predictions.records import Event, Finish, NewEvent, Prediction
-from halley.predictions.status import OUTPUT_KINDS, EventKind, Fact, Status
+from halley.predictions.status import OUTPUT_KINDS, EventKind, Fact, Status, SubmitState
+from halley.predictions.submits import UNKNOWN_ERROR, UNKNOWN_REASON
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -116,12 +117,33 @@ class Entry:
     def run_again_alone(self, at: datetime, events: Sequence[NewEvent], mark: str, log: list[Event]) -> bool:
         """See WorkQueue.run_again_alone: whether it waits again."""
         place = self.place
-        if self.prediction.is_terminal or place is None or place.alone or self.progress.has_output:
+        if self.prediction.submit_state is not None or self.prediction.is_terminal:
+            return False
+        if place is None or place.alone or self.progress.has_output:
             return False
         lost = NewEvent(kind=EventKind.ATTEMPT_LOST, at=at, data=msgspec.json.encode(mark))
         self.say([*(event for event in events if event.kind not in OUTPUT_KINDS), lost], log)
         place.holder, place.alone, place.ready_at = None, True, at
         return True
+
+    def take_back_to_adopt(self, place: QueueEntry, at: datetime, log: list[Event]) -> bool:
+        """Its holder is lost, and it may run elsewhere: whether it waits for whoever adopts it."""
+        if self.prediction.submit_state is SubmitState.UNKNOWN:
+            self.end(Fact.FAILED, at, log, error=UNKNOWN_ERROR, reason=UNKNOWN_REASON)
+            self.place = None
+            return False
+        place.holder, place.ready_at = None, at
+        place.attempt = max(place.attempt - 1, 0)
+        return True
+
+    def fail_waiting(self, at: datetime, log: list[Event], error: str, reason: str) -> Prediction:
+        """See WorkQueue.fail_waiting."""
+        if self.prediction.submit_state is not None:
+            self.prediction = msgspec.structs.replace(self.prediction, submit_state=SubmitState.UNKNOWN)
+            error, reason = UNKNOWN_ERROR, UNKNOWN_REASON
+        self.end(Fact.FAILED, at, log, error=error, reason=reason)
+        self.place = None
+        return self.prediction
 
     def end(
         self,

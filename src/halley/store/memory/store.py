@@ -29,17 +29,19 @@ from halley.predictions.ports import (
 )
 from halley.predictions.records import Event, NewEvent, Prediction, outline_of
 from halley.predictions.status import LASTING, EventKind, Fact, Source, Status
+from halley.predictions.submits import recorded_in
 from halley.store.memory.duties import MemoryDuties
 from halley.store.memory.entries import DISTANT_PAST, Entry, QueueEntry, at_once, fitting
 from halley.store.memory.retention import MemoryData
 from halley.store.memory.shelves import MemoryKeys, MemoryModels
+from halley.store.memory.submits import MemorySubmits
 
 _NO_LIMITS: Final = QueueLimits()
 _MOVES_KEPT: Final = 20
 _LONGEST_BACKOFF: Final = timedelta(seconds=60)
 
 
-class MemoryStore(MemoryDuties, MemoryModels, MemoryKeys, MemoryData):
+class MemoryStore(MemoryDuties, MemorySubmits, MemoryModels, MemoryKeys, MemoryData):
     """Fulfils PredictionStore, RepeatStore, AttendanceStore, DutyStore, WorkQueue, ModelStore, KeyStore, BlobLedger
     and DataStore; `files` fulfils FileStore, `deliveries` DeliveryStore and SecretStore.
     """
@@ -332,9 +334,7 @@ class MemoryStore(MemoryDuties, MemoryModels, MemoryKeys, MemoryData):
         self._check_duty(duty)
         failed: list[Prediction] = []
         for line in self._lines(version).values():
-            for entry in line:
-                failed.append(entry.end(Fact.FAILED, at, self._log, error=error, reason=reason))
-                entry.place = None
+            failed += [entry.fail_waiting(at, self._log, error, reason) for entry in line]
         return failed
 
     async def waiting(self) -> Mapping[str, int]:
@@ -393,6 +393,8 @@ class MemoryStore(MemoryDuties, MemoryModels, MemoryKeys, MemoryData):
         self._turns.setdefault(row.version, {})[row.account_id] = turn + Fraction(1, weight)
 
     def _take_back(self, entry: Entry, place: QueueEntry, at: datetime, max_attempts: int) -> Reaped:
+        if entry.prediction.submit_state is not None:
+            return Reaped(requeued=entry.take_back_to_adopt(place, at, self._log), prediction=entry.prediction)
         if entry.progress.has_output or place.attempt >= max_attempts + place.alone:
             error = "The worker that ran this prediction was lost, and it is not run again."
             entry.end(Fact.FAILED, at, self._log, error=error, reason="worker_lost")
@@ -406,6 +408,8 @@ class MemoryStore(MemoryDuties, MemoryModels, MemoryKeys, MemoryData):
 
     def _expire(self, entry: Entry, fact: Fact, at: datetime, error: str) -> Expired:
         was_leased = entry.lease is not None
+        if fact is Fact.QUEUE_TIME_PASSED and entry.prediction.submit_state is not None:
+            return Expired(prediction=entry.fail_waiting(at, self._log, error, "queue_time"), was_leased=was_leased)
         fails = TRANSITIONS[entry.prediction.status, fact] is Status.FAILED
         entry.end(fact, at, self._log, error=error if fails else None)
         self._leave(entry)
@@ -424,4 +428,11 @@ def _claimed(entry: Entry, session_id: str) -> Claimed:
         raise AssertionError("it was leased one line above")
     row = msgspec.structs.replace(entry.prediction, fence=place.fence, attempts=place.attempt)
     work_input = row.input if place.work_input is None else place.work_input
-    return Claimed(lease=lease, prediction=row, work_input=work_input, context=place.context, alone=place.alone)
+    return Claimed(
+        lease=lease,
+        prediction=row,
+        work_input=work_input,
+        context=place.context,
+        alone=place.alone,
+        recorded=None if row.submit_state is None else recorded_in(entry.events),
+    )

@@ -39,6 +39,9 @@ SELECT_EVENTS: Final = f"SELECT {EVENT_COLUMNS} FROM events WHERE prediction_id 
 LASTING_KINDS: Final = ", ".join(f"'{kind}'" for kind in sorted(LASTING))
 _SELECT_LASTING: Final = SELECT_EVENTS.replace("ORDER BY", f"AND kind IN ({LASTING_KINDS}) ORDER BY")
 DELETE_FROM_QUEUE: Final = "DELETE FROM queue WHERE prediction_id = ?"
+GIVE_BACK: Final = (
+    "UPDATE queue SET session_id = NULL, attempt = max(attempt - 1, 0), ready_at = ? WHERE prediction_id = ?"
+)
 _IS_ALONE: Final = "SELECT alone FROM queue WHERE prediction_id = ?"
 _ADD_LOGS: Final = "UPDATE predictions SET logs = logs || ?, revision = revision + 1 WHERE number = ?"
 MARK_ENDED: Final = "UPDATE queue SET is_ended = 1 WHERE prediction_id = ?"

@@ -13,10 +13,11 @@ from halley.predictions.ports import Appended, Claimed, Finished, Lease, Reaped
 from halley.predictions.records import NewEvent
 from halley.predictions.status import OUTPUT_KINDS, EventKind, Fact
 from halley.store.sqlite import changes
-from halley.store.sqlite.changes import DELETE_FROM_QUEUE, LeaseGuard
+from halley.store.sqlite.changes import DELETE_FROM_QUEUE, GIVE_BACK, LeaseGuard
 from halley.store.sqlite.parts import SqlitePart
 from halley.store.sqlite.queue_counters import QueueCounters
 from halley.store.sqlite.rows import select_live
+from halley.store.sqlite.submits import read_recorded
 
 _PUT_SESSION: Final = (
     "INSERT INTO sessions (id, expires_at) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET expires_at = ?2"
@@ -29,9 +30,6 @@ _CANDIDATES: Final = (
 _TAKE: Final = (
     "UPDATE queue SET session_id = ?, fence = fence + 1, attempt = attempt + 1 WHERE prediction_id = ?"
     " RETURNING work_input, context, alone"
-)
-_GIVE_BACK: Final = (
-    "UPDATE queue SET session_id = NULL, attempt = max(attempt - 1, 0), ready_at = ? WHERE prediction_id = ?"
 )
 _REQUEUE_ALONE: Final = "UPDATE queue SET session_id = NULL, ready_at = ?, alone = 1 WHERE prediction_id = ?"
 _SHOW_INPUT: Final = "UPDATE predictions SET input = ?, revision = revision + 1 WHERE number = ?"
@@ -191,6 +189,7 @@ def _taken(
         work_input=prediction.input if work_input is None else work_input,
         context=context,
         alone=alone == 1,
+        recorded=None if prediction.submit_state is None else read_recorded(connection, prediction_id),
     )
 
 
@@ -265,7 +264,8 @@ def _run_again_alone(
     live = select_live(connection, lease.prediction_id)
     if live is None or not guard.holds(live, lease):
         return _lost(lease)
-    has_another = not live.prediction.is_terminal and not changes.is_alone(connection, live)
+    may_again = not live.prediction.is_terminal and live.prediction.submit_state is None
+    has_another = may_again and not changes.is_alone(connection, live)
     if not has_another or changes.read_progress(connection, live).has_output:
         return Reaped(prediction=live.prediction, requeued=False)
     kept = [event for event in events if event.kind not in OUTPUT_KINDS]
@@ -290,7 +290,7 @@ def release(
     if live.prediction.is_terminal:
         connection.execute(DELETE_FROM_QUEUE, (lease.prediction_id,))
         return
-    connection.execute(_GIVE_BACK, (_end_of(at, backoff_seconds), lease.prediction_id))
+    connection.execute(GIVE_BACK, (_end_of(at, backoff_seconds), lease.prediction_id))
     book.add_waiting(live.prediction.version, live.prediction.account_id)
 
 

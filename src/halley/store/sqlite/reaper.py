@@ -18,13 +18,15 @@ from halley.ids import LAST_ID, first_id_at
 from halley.predictions.lifecycle import TRANSITIONS
 from halley.predictions.ports import ClockMove, Duty, Expired, Reaped
 from halley.predictions.records import NewEvent, Prediction
-from halley.predictions.status import EventKind, Fact, Status
+from halley.predictions.status import EventKind, Fact, Status, SubmitState
+from halley.predictions.submits import UNKNOWN_ERROR, UNKNOWN_REASON
 from halley.store.sqlite import changes
-from halley.store.sqlite.changes import DELETE_FROM_QUEUE
+from halley.store.sqlite.changes import DELETE_FROM_QUEUE, GIVE_BACK
 from halley.store.sqlite.duties import duty_lost
 from halley.store.sqlite.parts import SqlitePart
 from halley.store.sqlite.queue_counters import QueueCounters
 from halley.store.sqlite.rows import Live, select_live
+from halley.store.sqlite.submits import put_state
 
 T = TypeVar("T")
 
@@ -146,6 +148,8 @@ def _reap(
 def _take_back(
     connection: sqlite3.Connection, book: QueueCounters, live: Live, at: datetime, max_attempts: int
 ) -> Reaped:
+    if live.prediction.submit_state is not None:
+        return _to_adopt(connection, book, live, at)
     has_output = changes.read_progress(connection, live).has_output
     max_attempts += changes.is_alone(connection, live)  # one was lost with others, and not with the server
     if has_output or live.attempt >= max_attempts:
@@ -164,6 +168,18 @@ def _take_back(
     connection.execute(_REQUEUE, (to_micros(ready_at), live.prediction.id))
     book.add_waiting(live.prediction.version, live.prediction.account_id)
     return Reaped(prediction=live.prediction, requeued=True)
+
+
+def _to_adopt(connection: sqlite3.Connection, book: QueueCounters, live: Live, at: datetime) -> Reaped:
+    """It may run elsewhere: no fresh attempt."""
+    prediction = live.prediction
+    if prediction.submit_state is SubmitState.UNKNOWN:
+        ended = changes.end(connection, book, live, Fact.FAILED, at, error=UNKNOWN_ERROR, reason=UNKNOWN_REASON)
+        connection.execute(DELETE_FROM_QUEUE, (ended.id,))
+        return Reaped(prediction=ended, requeued=False)
+    connection.execute(GIVE_BACK, (to_micros(at), prediction.id))
+    book.add_waiting(prediction.version, prediction.account_id)
+    return Reaped(prediction=prediction, requeued=True)
 
 
 def _expire_deadlines(connection: sqlite3.Connection, book: QueueCounters, at: datetime) -> tuple[list[Expired], bool]:
@@ -188,6 +204,10 @@ def _expire(
         if live is None or live.prediction.is_terminal:  # only if somebody changed the file by hand
             connection.execute(DELETE_FROM_QUEUE, (prediction_id,))
             book.reload(connection)
+            continue
+        if fact is Fact.QUEUE_TIME_PASSED and live.prediction.submit_state is not None:
+            ended = _fail(connection, book, live, at, UNKNOWN_ERROR, UNKNOWN_REASON)
+            expired.append(Expired(prediction=ended, was_leased=False))
             continue
         fails = TRANSITIONS[live.prediction.status, fact] is Status.FAILED
         # what ends without having failed has a reason, and no error (contract D3)
@@ -218,6 +238,17 @@ def _fail_waiting(
     for (prediction_id,) in found:
         live = select_live(connection, prediction_id)
         if live is not None:
-            failed.append(changes.end(connection, book, live, Fact.FAILED, at, error=error, reason=reason))
-            changes.leave_queue(connection, book, live)
+            failed.append(_fail(connection, book, live, at, error, reason))
     return failed, len(found) == PORTION
+
+
+def _fail(
+    connection: sqlite3.Connection, book: QueueCounters, live: Live, at: datetime, error: str, reason: str
+) -> Prediction:
+    if live.prediction.submit_state is not None:
+        error, reason = UNKNOWN_ERROR, UNKNOWN_REASON
+        live.prediction = msgspec.structs.replace(live.prediction, submit_state=SubmitState.UNKNOWN)
+        put_state(connection, live, SubmitState.UNKNOWN, live.prediction.handle)
+    ended = changes.end(connection, book, live, Fact.FAILED, at, error=error, reason=reason)
+    changes.leave_queue(connection, book, live)
+    return ended

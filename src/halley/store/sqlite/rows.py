@@ -11,7 +11,7 @@ import msgspec
 from halley.clock import from_micros, to_micros
 from halley.predictions.ports import Lease
 from halley.predictions.records import Event, NewEvent, OutputFile, Prediction
-from halley.predictions.status import EventKind, Kind, Source, Status
+from halley.predictions.status import EventKind, Kind, Source, Status, SubmitState
 from halley.webhooks.events import TOLD_BY
 
 Row = Sequence[Any]
@@ -19,6 +19,7 @@ Row = Sequence[Any]
 _STATUS: Final = {str(word): word for word in Status}
 _KIND: Final = {str(word): word for word in Kind}
 _SOURCE: Final = {str(word): word for word in Source}
+_SUBMIT_STATE: Final[dict[str | None, SubmitState | None]] = {str(word): word for word in SubmitState} | {None: None}
 _EVENT_KIND: Final = {str(word): word for word in EventKind}
 
 _TOLD_BY_NONE: Final[frozenset[EventKind]] = frozenset()
@@ -174,7 +175,7 @@ def read_prediction(row: Row) -> Prediction:
         priority=row[10],
         provider=row[11],
         handle=row[12],
-        submit_state=row[13],
+        submit_state=_SUBMIT_STATE[row[13]],
         attempts=row[14],
         fence=row[15],
         created_with_wait=row[16] & _WITH_WAIT != 0,

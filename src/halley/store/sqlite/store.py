@@ -27,6 +27,7 @@ from halley.store.sqlite.recent import RecentRows
 from halley.store.sqlite.repeats import RepeatRows
 from halley.store.sqlite.retention import RetentionRows
 from halley.store.sqlite.schema import connect, prepare
+from halley.store.sqlite.submits import SubmitRows
 from halley.store.sqlite.writer import GroupWriter
 
 _WRITER_CACHE_KIB: Final = 4096
@@ -39,6 +40,7 @@ class SqliteStore(
     AttendanceRows,
     DutyRows,
     QueueRows,
+    SubmitRows,
     Reaper,
     ModelRows,
     KeyRows,

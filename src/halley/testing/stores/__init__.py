@@ -16,9 +16,10 @@ from halley.testing.stores.queue import ClaimContract
 from halley.testing.stores.repeats import RepeatStoreContract
 from halley.testing.stores.rescue import RescueContract
 from halley.testing.stores.retention import DataStoreContract
+from halley.testing.stores.submits import SubmitContract
 
 
-class WorkQueueContract(ClaimContract, LeaseContract, RescueContract, LifecycleContract):
+class WorkQueueContract(ClaimContract, LeaseContract, SubmitContract, RescueContract, LifecycleContract):
     """Everything that `predictions.ports.WorkQueue` promises."""
 
 

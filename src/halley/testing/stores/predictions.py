@@ -9,7 +9,7 @@ import pytest
 from halley.errors import Conflict, Overloaded, QueueFull
 from halley.predictions.ports import InputFile, NewPrediction
 from halley.predictions.records import Event
-from halley.predictions.status import EventKind, Fact, Kind, Source, Status
+from halley.predictions.status import EventKind, Fact, Kind, Source, Status, SubmitState
 from halley.testing.stores.maker import (
     LEASE_SECONDS,
     PICTURE,
@@ -41,7 +41,7 @@ class PredictionStoreContract(PageContract):
             priority=-3,
             provider="upstream",
             handle="h",
-            submit_state="intended",
+            submit_state=SubmitState.INTENDED,
             created_with_wait=True,
             cancel_abandoned=True,
             webhook="https://example.com/hook",

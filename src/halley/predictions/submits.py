@@ -1,0 +1,46 @@
+"""What is kept of a prediction that was handed to a place which outlives us, so that it is handed over once.
+
+The words of `SubmitState` say how far that has come; every store keeps them by the same rules (`ports.SubmitLedger`).
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from halley.predictions.records import Event, OutputItem
+from halley.predictions.status import EventKind
+
+UNKNOWN_REASON: Final = "upstream_outcome_unknown"
+UNKNOWN_ERROR: Final = (
+    "Whether this prediction ran at its provider is not known. It is not submitted again: it could be paid for twice."
+)
+
+_decode_text: Final = msgspec.json.Decoder(str).decode
+_decode_output: Final = msgspec.json.Decoder(OutputItem).decode
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of what a run reports is in the log of events already: whoever adopts it leaves that out."""
+
+    has_started: bool = False
+    log_chars: int = 0
+    outputs: int = 0
+    files: int = 0
+    metrics: int = 0
+
+
+def recorded_in(events: Iterable[Event]) -> Recorded:
+    """What these events of one prediction hold."""
+    has_started, log_chars, outputs, files, metrics = False, 0, 0, 0, 0
+    for event in events:
+        if event.kind is EventKind.STARTED:
+            has_started = True
+        elif event.kind is EventKind.LOGGED:
+            log_chars += len(_decode_text(event.data))
+        elif event.kind is EventKind.OUTPUT_ADDED or event.kind is EventKind.OUTPUT_SET:
+            outputs += 1
+            files += len(_decode_output(event.data).files)
+        elif event.kind is EventKind.METRIC_RECORDED:
+            metrics += 1
+    return Recorded(has_started=has_started, log_chars=log_chars, outputs=outputs, files=files, metrics=metrics)

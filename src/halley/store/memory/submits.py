@@ -1,0 +1,47 @@
+"""What is known about handing predictions to places that outlive us: `SubmitLedger` over the entries."""
+
+from collections.abc import Collection
+from typing import Final
+
+import msgspec
+
+from halley.errors import WrongState
+from halley.predictions.ports import Lease
+from halley.predictions.status import SubmitState
+from halley.store.memory.entries import Entry, at_once
+
+_EVERY_STATE: Final = frozenset({None, *SubmitState})
+
+
+class MemorySubmits:
+    """Fulfils SubmitLedger."""
+
+    def _held(self, lease: Lease) -> Entry:
+        """The entry that the lease holds; raises LeaseLost."""
+        raise NotImplementedError
+
+    @at_once
+    def record_intent(self, lease: Lease) -> None:
+        self._put_state(lease, {None}, SubmitState.INTENDED)
+
+    @at_once
+    def record_handle(self, lease: Lease, handle: str) -> None:
+        self._put_state(lease, {SubmitState.INTENDED, SubmitState.SUBMITTED}, SubmitState.SUBMITTED, handle)
+
+    @at_once
+    def withdraw_intent(self, lease: Lease) -> None:
+        self._put_state(lease, {SubmitState.INTENDED}, None)
+
+    @at_once
+    def record_unknown(self, lease: Lease) -> None:
+        self._put_state(lease, _EVERY_STATE, SubmitState.UNKNOWN)
+
+    def _put_state(
+        self, lease: Lease, states: Collection[SubmitState | None], state: SubmitState | None, handle: str | None = None
+    ) -> None:
+        entry = self._held(lease)
+        row = entry.prediction
+        if row.submit_state not in states or (state is SubmitState.INTENDED and row.is_terminal):
+            raise WrongState(f"Prediction {row.id} is {row.status} and its submit state {row.submit_state}.")
+        kept = row.handle if handle is None else handle
+        entry.prediction = msgspec.structs.replace(row, submit_state=state, handle=kept)

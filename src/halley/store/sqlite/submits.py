@@ -1,0 +1,70 @@
+"""What is known about handing predictions to places that outlive us: `SubmitLedger` in SQL."""
+
+import sqlite3
+from collections.abc import Awaitable, Collection
+from contextlib import closing
+from typing import Final
+
+from halley.errors import HalleyError, LeaseLost, WrongState
+from halley.predictions.ports import Lease
+from halley.predictions.status import SubmitState
+from halley.predictions.submits import Recorded, recorded_in
+from halley.store.sqlite.changes import SELECT_EVENTS, LeaseGuard
+from halley.store.sqlite.parts import SqlitePart
+from halley.store.sqlite.rows import Live, read_event, select_live
+
+_PUT: Final = "UPDATE predictions SET submit_state = ?, handle = ? WHERE number = ?"
+_EVERY_STATE: Final = frozenset({None, *SubmitState})
+
+
+class SubmitRows(SqlitePart):
+    """Fulfils `predictions.ports.SubmitLedger`."""
+
+    def record_intent(self, lease: Lease) -> Awaitable[None]:
+        return self._put_state(lease, {None}, SubmitState.INTENDED)
+
+    def record_handle(self, lease: Lease, handle: str) -> Awaitable[None]:
+        return self._put_state(lease, {SubmitState.INTENDED, SubmitState.SUBMITTED}, SubmitState.SUBMITTED, handle)
+
+    def withdraw_intent(self, lease: Lease) -> Awaitable[None]:
+        return self._put_state(lease, {SubmitState.INTENDED}, None)
+
+    def record_unknown(self, lease: Lease) -> Awaitable[None]:
+        return self._put_state(lease, _EVERY_STATE, SubmitState.UNKNOWN)
+
+    def _put_state(
+        self, lease: Lease, states: Collection[SubmitState | None], state: SubmitState | None, handle: str | None = None
+    ) -> Awaitable[None]:
+        def forget(_: None) -> None:
+            self._recent.forget(lease.prediction_id)
+
+        return self._writer.submit(_put, self._guard, lease, states, state, handle, committed=forget)
+
+
+def _put(
+    connection: sqlite3.Connection,
+    guard: LeaseGuard,
+    lease: Lease,
+    states: Collection[SubmitState | None],
+    state: SubmitState | None,
+    handle: str | None,
+) -> HalleyError | None:
+    live = select_live(connection, lease.prediction_id, with_input=False)
+    if live is None or not guard.holds(live, lease):
+        return LeaseLost(f"Session {lease.session_id} does not hold prediction {lease.prediction_id} (any more).")
+    row = live.prediction
+    if row.submit_state not in states or (state is SubmitState.INTENDED and row.is_terminal):
+        return WrongState(f"Prediction {row.id} is {row.status} and its submit state {row.submit_state}: not {state}.")
+    put_state(connection, live, state, row.handle if handle is None else handle)
+    return None
+
+
+def put_state(connection: sqlite3.Connection, live: Live, state: SubmitState | None, handle: str | None) -> None:
+    """Write state and handle of a prediction that the transaction may change."""
+    connection.execute(_PUT, (state, handle, live.number))
+
+
+def read_recorded(connection: sqlite3.Connection, prediction_id: str) -> Recorded:
+    """How much its stored events hold of what its run reports."""
+    with closing(connection.execute(SELECT_EVENTS, (prediction_id, 0, -1))) as rows:
+        return recorded_in(read_event(row) for row in rows)

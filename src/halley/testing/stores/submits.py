@@ -1,0 +1,169 @@
+"""The promises of `SubmitLedger`, and what reap and its neighbours do with what may run elsewhere."""
+
+import msgspec
+import pytest
+
+from halley.errors import LeaseLost, WrongState
+from halley.predictions.ports import Lease
+from halley.predictions.status import EventKind, Fact, Status, SubmitState
+from halley.predictions.submits import UNKNOWN_REASON, Recorded
+from halley.testing.stores.maker import (
+    LEASE_SECONDS,
+    PICTURE,
+    VERSION,
+    Maker,
+    Store,
+    StoreSuite,
+    claim_one,
+    kinds_of,
+    leased,
+    on_duty,
+    row_of,
+    running,
+)
+
+DAY = 86_400.0
+
+
+async def bring_to(store: Store, lease: Lease, state: SubmitState | None) -> None:
+    """Lead a fresh lease to this submit state."""
+    if state is not None:
+        await store.record_intent(lease)
+    if state is SubmitState.SUBMITTED:
+        await store.record_handle(lease, "h1")
+    if state is SubmitState.UNKNOWN:
+        await store.record_unknown(lease)
+
+
+@pytest.mark.anyio
+class SubmitContract(StoreSuite):
+    """What was handed to a place that outlives us is handed over once."""
+
+    async def test_the_states_follow_each_other(self, store: Store, maker: Maker) -> None:
+        lease = await leased(store, maker)
+        before = await row_of(store, lease.prediction_id)
+        assert (before.submit_state, before.handle) == (None, None)
+        await store.record_intent(lease)
+        intended = await row_of(store, lease.prediction_id)
+        assert intended == msgspec.structs.replace(before, submit_state=SubmitState.INTENDED)
+        await store.record_handle(lease, "h1")
+        await store.record_handle(lease, "h2")
+        submitted = await row_of(store, lease.prediction_id)
+        assert submitted == msgspec.structs.replace(before, submit_state=SubmitState.SUBMITTED, handle="h2")
+        await store.record_unknown(lease)
+        unknown = await row_of(store, lease.prediction_id)
+        assert unknown == msgspec.structs.replace(submitted, submit_state=SubmitState.UNKNOWN)
+
+    async def test_an_intent_can_be_withdrawn(self, store: Store, maker: Maker) -> None:
+        lease = await leased(store, maker)
+        await store.record_intent(lease)
+        await store.withdraw_intent(lease)
+        assert (await row_of(store, lease.prediction_id)).submit_state is None
+        await store.record_intent(lease)
+
+    @pytest.mark.parametrize("state", [None, *SubmitState])
+    async def test_other_steps_are_refused(self, store: Store, maker: Maker, state: SubmitState | None) -> None:
+        lease = await leased(store, maker)
+        await bring_to(store, lease, state)
+        row = await row_of(store, lease.prediction_id)
+        if state is not None:
+            with pytest.raises(WrongState):
+                await store.record_intent(lease)
+        if state is not SubmitState.INTENDED:
+            with pytest.raises(WrongState):
+                await store.withdraw_intent(lease)
+        if state not in {SubmitState.INTENDED, SubmitState.SUBMITTED}:
+            with pytest.raises(WrongState):
+                await store.record_handle(lease, "h9")
+        assert await store.get(row.id) == row
+
+    async def test_only_the_holder_may_record(self, store: Store, maker: Maker) -> None:
+        lease = await leased(store, maker)
+        await store.record_intent(lease)
+        row = await row_of(store, lease.prediction_id)
+        for other in (msgspec.structs.replace(lease, fence=9), msgspec.structs.replace(lease, session_id="s9")):
+            for write in (store.record_intent, store.withdraw_intent, store.record_unknown):
+                with pytest.raises(LeaseLost):
+                    await write(other)
+            with pytest.raises(LeaseLost):
+                await store.record_handle(other, "h1")
+        assert await store.get(row.id) == row
+
+    async def test_what_has_ended_is_not_submitted_but_its_handle_is_kept(self, store: Store, maker: Maker) -> None:
+        early, late = await leased(store, maker), await leased(store, maker)
+        await store.record_intent(late)
+        for lease in (early, late):
+            await store.cancel(lease.prediction_id, None, maker.clock.now())
+        with pytest.raises(WrongState):
+            await store.record_intent(early)
+        await store.record_handle(late, "h1")
+        row = await row_of(store, late.prediction_id)
+        assert (row.status, row.submit_state, row.handle) == (Status.CANCELED, SubmitState.SUBMITTED, "h1")
+
+    @pytest.mark.parametrize("state", [SubmitState.INTENDED, SubmitState.SUBMITTED])
+    async def test_what_may_run_elsewhere_is_adopted_and_no_fresh_attempt(
+        self, store: Store, maker: Maker, state: SubmitState
+    ) -> None:
+        lease = await running(store, maker)
+        await bring_to(store, lease, state)
+        said = [maker.said("one "), maker.said("☄\n"), maker.metric("n", 1), maker.part("a")]
+        await store.append_events(lease, [*said, maker.output("x", [PICTURE])])
+        row, kinds = await row_of(store, lease.prediction_id), await kinds_of(store, lease.prediction_id)
+        (reaped,) = await store.reap(await on_duty(store), maker.clock.now(), all_but="s2", max_attempts=1)
+        assert reaped.requeued
+        assert await store.waiting() == {VERSION: 1}
+        claimed = await claim_one(store, maker, "s2")  # at once
+        assert (claimed.lease.fence, claimed.lease.attempt) == (lease.fence + 1, lease.attempt)
+        assert (claimed.prediction.submit_state, claimed.prediction.handle) == (row.submit_state, row.handle)
+        assert claimed.recorded == Recorded(has_started=True, log_chars=6, outputs=2, files=1, metrics=1)
+        assert await kinds_of(store, row.id) == kinds  # no attempt was lost
+        with pytest.raises(WrongState):
+            await store.record_intent(claimed.lease)
+
+    async def test_what_was_never_submitted_comes_without_a_record(self, store: Store, maker: Maker) -> None:
+        await store.create(maker.new())
+        assert (await claim_one(store, maker)).recorded is None
+
+    async def test_what_was_given_back_keeps_its_state(self, store: Store, maker: Maker) -> None:
+        lease = await leased(store, maker)
+        await bring_to(store, lease, SubmitState.SUBMITTED)
+        await store.release(lease, maker.clock.now())
+        claimed = await claim_one(store, maker, "s2")
+        assert (claimed.prediction.submit_state, claimed.prediction.handle) == (SubmitState.SUBMITTED, "h1")
+        assert claimed.recorded == Recorded()
+
+    async def test_the_unknown_ends_and_says_so(self, store: Store, maker: Maker) -> None:
+        lease = await leased(store, maker)
+        await bring_to(store, lease, SubmitState.UNKNOWN)
+        (reaped,) = await store.reap(await on_duty(store), maker.clock.now(), all_but="s2")
+        row = await row_of(store, lease.prediction_id)
+        assert (reaped.requeued, reaped.prediction) == (False, row)
+        assert (row.status, row.termination_reason) == (Status.FAILED, UNKNOWN_REASON)
+        assert "not known" in (row.error or "")
+        assert await store.waiting() == {}
+
+    @pytest.mark.parametrize("how", ["version", "queue time"])
+    async def test_what_may_run_elsewhere_and_is_not_adopted_ends_unknown(
+        self, store: Store, maker: Maker, how: str
+    ) -> None:
+        lease = await leased(store, maker)
+        await store.record_intent(lease)
+        await store.release(lease, maker.clock.now())
+        maker.clock.advance(LEASE_SECONDS)
+        duty = await on_duty(store)
+        if how == "version":
+            (ended,) = await store.fail_waiting(duty, VERSION, maker.clock.now(), "setup broke", "setup_failed")
+        else:
+            (expired,) = await store.expire(duty, maker.clock.now(), LEASE_SECONDS / 2)
+            ended = expired.prediction
+        assert ended == await store.get(lease.prediction_id)
+        assert (ended.status, ended.termination_reason) == (Status.FAILED, UNKNOWN_REASON)
+        assert ended.submit_state is SubmitState.UNKNOWN
+        assert await store.waiting() == {}
+        assert (await kinds_of(store, ended.id))[-1] is EventKind.FINISHED
+
+    async def test_what_may_run_elsewhere_is_not_run_again_alone(self, store: Store, maker: Maker) -> None:
+        lease = await running(store, maker)
+        await store.record_intent(lease)
+        assert not (await store.run_again_alone(lease, maker.clock.now(), mark="no")).requeued
+        assert (await store.finish(lease, Fact.SUCCEEDED, maker.clock.now())).applied
