@@ -14,15 +14,18 @@ HalleyError
 │   ├── KeyReused          an idempotency key that belongs to another request
 │   ├── WrongState         the lifecycle has no such step
 │   ├── TooLarge           over a limit that is named
+│   ├── SubmitRefused      a provider will not run it, now or later
 │   └── AddressRefused     an outbound address the operator does not allow
 ├── Busy               may work later; carries how long to wait
 │   ├── QueueFull          the account has too many waiting predictions
 │   ├── BodiesFull         the key has too large bodies on their way
 │   ├── Overloaded         the whole server has
+│   ├── ProviderBusy       a provider cannot take it now; nothing was begun
 │   └── StorageFull        no room on the disk
 ├── ModelBroken        the model is configured here, but cannot run until somebody repairs it
 ├── LeaseLost          somebody else owns this prediction now: stop and write nothing
 ├── DutyLost           another process does this duty now: stop it and write nothing
+├── OutcomeUnknown     a provider may have begun it: it must not be submitted again
 ├── FetchFailed        a foreign host did not give what was asked
 └── Unusable           this server, its data or its configuration cannot start
 """
@@ -136,6 +139,12 @@ class TooLarge(Refused):
     code = "too_large"
 
 
+class SubmitRefused(Refused):
+    """The provider that would run the prediction refuses it for good; nothing was begun."""
+
+    code = "submit_refused"
+
+
 class AddressRefused(Refused):
     """An outbound address that the operator does not allow."""
 
@@ -170,6 +179,12 @@ class Overloaded(Busy):
     code = "overloaded"
 
 
+class ProviderBusy(Busy):
+    """The provider that would run the prediction cannot take it now; nothing was begun."""
+
+    code = "provider_busy"
+
+
 class StorageFull(Busy):
     """The disk has no room; nothing was stored."""
 
@@ -192,6 +207,12 @@ class DutyLost(HalleyError):
     """Another process has taken over a duty that only one may do at a time: stop doing it, and write nothing more."""
 
     code = "duty_lost"
+
+
+class OutcomeUnknown(HalleyError):
+    """The provider may have begun the prediction, and nobody can tell: it is never submitted again by itself."""
+
+    code = "upstream_outcome_unknown"
 
 
 class FetchFailed(HalleyError):

@@ -67,7 +67,7 @@ def test_every_exit_code_has_a_meaning() -> None:
 
 def test_every_status_and_reason_is_in_the_reference() -> None:
     assert set(draw.meanings("status")) == set(Status)
-    code = "".join(path.read_text() for folder in ("dispatch", "replicas", "store/sqlite", "providers")
+    code = "".join(path.read_text() for folder in ("dispatch", "predictions", "replicas", "store/sqlite", "providers")
                    for path in (SOURCE / folder).rglob("*.py"))  # fmt: skip
     said = {first or second for first, second in _REASON.findall(code)} | set(REASONS.values())
     assert said - {_FORCED} <= set(draw.meanings("reason"))

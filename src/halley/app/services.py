@@ -24,6 +24,7 @@ from halley.bus.local import LocalBus
 from halley.clock import Clock, SystemClock
 from halley.dispatch.dispatcher import Dispatcher
 from halley.dispatch.recorder import OutputCaps
+from halley.dispatch.routing import CatalogRouter
 from halley.dispatch.rules import DispatchRules
 from halley.egress import Egress, rules_from
 from halley.events.change_poller import ChangePoller
@@ -185,7 +186,7 @@ async def build(
         )
         dispatcher = Dispatcher(
             queue=store,
-            provider=provider,
+            providers=CatalogRouter(catalog, local=provider, others={}),
             stager=stager,
             keeper=OutputFileStore(shelf=shelf, large=large),
             workspace=workspace,

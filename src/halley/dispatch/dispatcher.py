@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from halley.clock import Clock
 from halley.dispatch.execution import Execution
-from halley.dispatch.ports import InputStager, Outcome, OutputKeeper, Provider, Workspace
+from halley.dispatch.ports import InputStager, Outcome, OutputKeeper, ProviderRouter, Workspace
 from halley.dispatch.recorder import Recorder
 from halley.dispatch.rules import DispatchRules
 from halley.dispatch.slot_queue import SlotQueue
@@ -49,7 +49,7 @@ class Dispatcher:
         self,
         *,
         queue: MaintainedQueue,
-        provider: Provider,
+        providers: ProviderRouter,
         stager: InputStager,
         keeper: OutputKeeper,
         workspace: Workspace,
@@ -61,7 +61,7 @@ class Dispatcher:
         inputs: InputCheck | None = None,
     ) -> None:
         self._queue = queue
-        self._provider = provider
+        self._providers = providers
         self._stager = stager
         self._keeper = keeper
         self._workspace = workspace
@@ -77,7 +77,7 @@ class Dispatcher:
         self._wall = WallClock(clock, new_id)
         self._ages = Ages(clock, new_id, rules.max_queue_seconds)
         self._runs: dict[str, Execution] = {}
-        self._slots = SlotQueue(provider, room=self.room, freed=self._look_if_awaited)
+        self._slots = SlotQueue(providers, room=self.room, freed=self._look_if_awaited)
         self._tasks: set[asyncio.Task[None]] = set()
         self._duty: Duty | None = None  # to maintain the queue
         self._waiting: set[str] = set()  # versions that may have waiting work
@@ -109,14 +109,13 @@ class Dispatcher:
             return None  # those who wait already come first
         if account_id in self._slots.full:
             return None
-        return self._session_id if self._provider.take_slot(version) else None
+        return self._session_id if self._providers.of(version).take_slot(version) else None
 
     def begin(self, version: str, claimed: Claimed) -> None:
-        del version
         run = Execution(
             claimed,
             queue=self._queue,
-            provider=self._provider,
+            provider=self._providers.of(version),
             stager=self._stager,
             workspace=self._workspace,
             catalog=self._catalog,
@@ -132,7 +131,7 @@ class Dispatcher:
         self._start_soon(self._go(run))
 
     def give_up(self, version: str) -> None:
-        self._provider.drop_slot(version)
+        self._providers.of(version).drop_slot(version)
 
     # what the bus and the provider tell
 
@@ -263,11 +262,11 @@ class Dispatcher:
             return
         if self._slots.serve(version):
             return
-        slots = 0
-        while self._provider.take_slot(version):
+        slots, provider = 0, self._providers.of(version)
+        while provider.take_slot(version):
             slots += 1
         if slots == 0:
-            self._provider.want(version)
+            provider.want(version)
             return
         claimed: list[Claimed] = []
         try:
@@ -276,7 +275,7 @@ class Dispatcher:
             )
         finally:
             for _ in range(slots - len(claimed)):
-                self._provider.drop_slot(version)
+                provider.drop_slot(version)
         if len(claimed) < slots and not self._slots.waits(version):  # one may have come to wait during the claim
             self._waiting.discard(version)
         for item in claimed:
@@ -298,7 +297,7 @@ class Dispatcher:
         except LeaseLost:
             _log.error("this server's session was lost (a long pause?): everything that runs is stopped")
             for run in list(self._runs.values()):
-                run.stop()
+                run.let_go()
             session_id = self._new_id()
             await self._queue.open_session(session_id, self._clock.now(), self._rules.lease_seconds)
             self._session_id, self._renewed_at = session_id, began
@@ -431,6 +430,7 @@ class Dispatcher:
             caps=self._rules.caps,
             start_soon=self._start_soon,
             stop_run=run.stop,
+            let_go=run.let_go,
         )
 
     def _start_soon(self, work: Coroutine[Any, Any, None]) -> None:

@@ -14,6 +14,7 @@ from halley.clock import Clock
 from halley.dispatch.ports import InputStager, Outcome, Provider, Work, Workspace
 from halley.dispatch.recorder import Recorder
 from halley.dispatch.slot_queue import SlotQueue
+from halley.dispatch.submission import Submission
 from halley.dispatch.submit_errors import is_transient, refused, unusable_input
 from halley.errors import HalleyError, InputInvalid, LeaseLost
 from halley.models.catalog import Catalog
@@ -21,6 +22,7 @@ from halley.predictions.inputs import InputCheck
 from halley.predictions.ports import Bus, Changed, Claimed, WorkQueue, WorkWaits
 from halley.predictions.records import NewEvent
 from halley.predictions.status import Fact, Status
+from halley.predictions.submits import UNKNOWN_REASON
 from halley.retry import RETRY_SECONDS, retry_until_accepted
 from halley.strict_json import HEAVY_BYTES
 
@@ -81,6 +83,11 @@ class Execution:
         self.ends_at = clock.monotonic() + self._timeout
         self.has_begun = False  # submitted, or about to be: from then on its time counts
         self._handle: str | None = None
+        self._submission: Submission | None = None  # of a place that outlives us
+        if not provider.is_local:
+            self._submission = Submission(claimed, provider=provider, ledger=queue, keep_trying=self._patiently)
+        self._following: asyncio.Future[Outcome] | None = None
+        self._is_let_go = False
         self._preparing: asyncio.Task[Work] | None = None
         self._verdict_before: Outcome | Fact | None = None  # how it ends if it never begins; None: it is given back
         self._stopped = False
@@ -101,6 +108,16 @@ class Execution:
             self._provider.cancel(self._handle)
         else:
             self.put_back(Outcome(status="canceled"))
+
+    def let_go(self) -> None:
+        """The lease is somebody else's. What runs here is stopped; what runs elsewhere may be theirs now."""
+        if self._submission is None:
+            self.stop()
+            return
+        self._is_let_go = True
+        if self._following is not None:
+            self._following.cancel()
+        self.put_back()
 
     def put_back(self, verdict: Outcome | Fact | None = None) -> None:
         """If it has not begun, it does not begin: it ends so, or without a verdict waits in the queue again."""
@@ -129,7 +146,7 @@ class Execution:
             await self._give_back(outcome)
         elif isinstance(outcome, Fact) or self._stopped:
             await self._finish(outcome)
-        elif outcome.reason == "worker_lost":
+        elif outcome.reason == "worker_lost" and self._submission is None:
             await self.interrupt()  # we stopped the place that ran it
         elif outcome.shared:
             await self._finish_or_run_again_alone(outcome)
@@ -138,11 +155,22 @@ class Execution:
 
     async def break_off(self) -> None:
         """Something in us went wrong: end it, so that it can never stay where it is."""
+        if self._submission is not None and self._handle is not None:
+            self._provider.cancel(self._handle)
         error = "An internal error of the server ended this prediction; the server's log has the details."
         await self._finish(Outcome(status="failed", error=error, reason="internal"))
 
     async def interrupt(self) -> None:
-        """The server stops: give it back unrun, or, if output was shown already, end it with the reason."""
+        """The server stops: give it back unrun, or, if output was shown already, end it with the reason.
+
+        What runs elsewhere goes on, and whoever claims it next adopts it. While it is submitted the lease is kept, so
+        that nobody asks the provider for it before the provider has it.
+        """
+        if self._submission is not None and self._submission.has_begun:
+            if not self._submission.in_flight:
+                self.let_go()
+                await self._give_back()
+            return
         if self._recorder.has_published_output:
             outcome = Outcome(
                 status="failed", error="The server was stopped while this prediction ran.", reason="server_stopped"
@@ -172,7 +200,7 @@ class Execution:
         self.has_begun = True
         self.ends_at = self._clock.monotonic() + self._timeout
         try:
-            self._handle = await self._provider.submit(work)
+            handle = await self._begin(work)
         except LeaseLost:
             raise
         except HalleyError as error:
@@ -181,12 +209,40 @@ class Execution:
             _log.warning("%s could not begin and waits again: %s", self.prediction_id, error)
             return RETRY_SECONDS
         del work
+        if handle is None:
+            return Outcome(status="canceled")
+        self._handle = handle
         self._forget_large_input()
         self._slot_held = False  # from here on the provider frees it
-        self._recorder.start()
+        if self.claimed.recorded is None:
+            self._recorder.start()
+        else:
+            self._recorder.resume(self.claimed.recorded)
         if self.was_stopped():  # a stop that came while it was submitted
-            self._provider.cancel(self._handle)
-        return await self._provider.follow(self._handle, self._recorder.emit)
+            self._provider.cancel(handle)
+        return await self._follow(handle)
+
+    async def _begin(self, work: Work) -> str | None:
+        submission = self._submission
+        return await self._provider.submit(work) if submission is None else await submission.begin(work)
+
+    async def _follow(self, handle: str) -> Outcome:
+        if self._submission is None:
+            return await self._provider.follow(handle, self._recorder.emit)
+        self._following = asyncio.ensure_future(self._provider.follow(handle, self._recorder.emit))
+        if self._is_let_go:
+            self._following.cancel()
+        try:
+            outcome = await self._following
+        except asyncio.CancelledError:
+            if (ours := asyncio.current_task()) is not None and ours.cancelling():
+                raise
+            raise LeaseLost(f"{self.prediction_id} goes on elsewhere, and is somebody else's to follow") from None
+        finally:
+            self._following = None
+        if outcome.reason == UNKNOWN_REASON:
+            await self._submission.forget()
+        return outcome
 
     def _forget_large_input(self) -> None:
         """The provider has it: it is not held here for as long as the run takes."""
@@ -198,6 +254,8 @@ class Execution:
     async def _late_refusal(self) -> Outcome | None:
         """Look at what the create could not look at, if it came before anybody knew the version's schema."""
         prediction, runnable = self.claimed.prediction, self._runnable
+        if self.claimed.recorded is not None:
+            return None  # it may have been submitted
         if runnable is None or prediction.created_at > runnable.version.created_at:
             return None
         found = await self._patiently(lambda: self._inputs.look(runnable, self.claimed.work_input))
@@ -225,7 +283,8 @@ class Execution:
         )
         is_alone = self.claimed.alone
         work = msgspec.structs.replace(work, alone=True) if is_alone else work
-        uses_files = runnable is not None and runnable.uses_files
+        brings_files = self._provider.wants_local_files and self.claimed.recorded is None
+        uses_files = brings_files and runnable is not None and runnable.uses_files
         # a model may return a file though its schema names none: then its process makes the folder
         place = self._workspace.make if uses_files else self._workspace.name
         folder = self._folder = self._recorder.folder = place(prediction.id, self.lease.fence)

@@ -68,7 +68,17 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Provider(Protocol):
-    """A kind of place that runs predictions."""
+    """A kind of place that runs predictions. `docs/why/providers.md` has the promises in the order of a run's life."""
+
+    @property
+    def is_local(self) -> bool:
+        """True if a run ends with this process: then nothing about submitting is stored, and nothing is adopted."""
+        ...
+
+    @property
+    def wants_local_files(self) -> bool:
+        """True if the files of an input are to be brought here before `submit`; else the input keeps its links."""
+        ...
 
     def free_slots(self, version: str) -> int:
         """How many predictions of this version could begin right now. No I/O."""
@@ -94,11 +104,26 @@ class Provider(Protocol):
         ...
 
     async def submit(self, work: Work) -> str:
-        """Begin the run in the held slot; returns a handle.
+        """Begin the run in the held slot; returns a handle, which finds the run again after a restart of ours.
 
         Raises:
-            Busy, Conflict: nothing was begun; it may be tried again.
-            HalleyError: nothing was begun, and it would be refused again.
+            SubmitRefused: nothing was begun, and it would be refused again.
+            ProviderBusy: nothing was begun; it may be tried again later.
+            OutcomeUnknown: it may have begun. So it is whenever a byte of the request has left and no clear answer has
+                come; if the place is not local, every other error means the same.
+            Conflict, Busy, HalleyError: from a local place only: as ProviderBusy, ProviderBusy and SubmitRefused.
+        """
+        ...
+
+    async def adopt(self, work: Work, handle: str | None) -> str | None:
+        """Take over a run that an earlier process submitted, or meant to: `handle`, if it had come to know one.
+
+        Returns the handle to follow. None: it is certain that nothing was begun, and that no request of the earlier
+        process can begin anything later; then `submit` follows.
+
+        Raises:
+            ProviderBusy: the place cannot be asked now; it is asked again later.
+            OutcomeUnknown: the place cannot tell. Every other error means the same.
         """
         ...
 
@@ -106,6 +131,8 @@ class Provider(Protocol):
         """Report the run's progress in order through `emit` and return its outcome; then the slot is free.
 
         `emit` is quick and never raises. A run that dies gives a `failed` outcome with a reason a person understands.
+        An adopted run is reported from its beginning: what is recorded already is left out here. If the place is not
+        local, a follower that is cancelled leaves the run alone.
         """
         ...
 
@@ -114,6 +141,14 @@ class Provider(Protocol):
 
         `follow` still returns. Harmless if it has ended.
         """
+        ...
+
+
+class ProviderRouter(Protocol):
+    """Which provider serves what."""
+
+    def of(self, version: str) -> Provider:
+        """The provider of this version; for one that nobody serves, one that says so. No I/O."""
         ...
 
 

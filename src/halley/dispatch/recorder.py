@@ -11,11 +11,13 @@ import msgspec
 from halley.clock import Clock
 from halley.dispatch.pacing import StepPace
 from halley.dispatch.ports import LogText, MetricValue, OutputKeeper, OutputPart, Progress
+from halley.dispatch.repetition import Repetition
 from halley.errors import HalleyError, LeaseLost
 from halley.predictions.large import Json
 from halley.predictions.ports import Bus, Changed, Lease, WorkQueue
 from halley.predictions.records import MetricItem, NewEvent, OutputFile, Step, encode_output
 from halley.predictions.status import OUTPUT_KINDS, EventKind
+from halley.predictions.submits import Recorded
 from halley.retry import retry_until_accepted
 from halley.strict_json import HEAVY_BYTES, is_heavy, unfit
 
@@ -56,6 +58,7 @@ class Recorder:
         caps: OutputCaps,
         start_soon: StartSoon,
         stop_run: Callable[[], None],
+        let_go: Callable[[], None],
         folder: Path | None = None,
     ) -> None:
         self._lease = lease
@@ -66,6 +69,7 @@ class Recorder:
         self._caps = caps
         self._start_soon = start_soon
         self._stop_run = stop_run
+        self._let_go = let_go  # the lease is lost: whoever holds it now may have adopted the run
         self.folder = folder
         self._items: list[NewEvent | OutputPart] = []
         self._log_bytes = 0
@@ -74,6 +78,8 @@ class Recorder:
         self._outputs = 0
         self._output_bytes = 0
         self._files: list[OutputFile] = []
+        self._files_before = 0  # recorded by an earlier holder
+        self._repetition: Repetition | None = None
         self._pumping: asyncio.Event | None = None  # set when the pump is done
         self._steps = StepPace(self._add_step)
         self._timer: asyncio.TimerHandle | None = None
@@ -86,6 +92,14 @@ class Recorder:
         """The run begins now."""
         self._add(EventKind.STARTED, b"")
         self._commit_soon()
+
+    def resume(self, recorded: Recorded) -> None:
+        """The run was adopted: leave out what is recorded. Instead of `start` if it has started."""
+        self._repetition = Repetition(recorded)
+        self._files_before = recorded.files
+        self.has_published_output = recorded.outputs > 0
+        if not recorded.has_started:
+            self.start()
 
     def emit(self, progress: Progress) -> None:
         """Take one item of progress; see dispatch.ports.Emit."""
@@ -105,7 +119,8 @@ class Recorder:
                 most = f"{self._caps.output_bytes:,} bytes"
                 self._refuse(f"the output has more than {most} (setting limits.output_bytes)")
                 return
-            self._add_output(progress)
+            if self._repetition is None or not self._repetition.is_known_output():
+                self._add_output(progress)
         elif type(progress) is MetricValue:
             self._add_metric(progress)
         self._commit_soon()
@@ -130,6 +145,11 @@ class Recorder:
         self._keep_log(text)
         self._steps.read(text)  # also when the log is full: the bar goes on
 
+    def _log_text(self, text: str) -> None:
+        if self._repetition is not None and not (text := self._repetition.new_text(text)):
+            return
+        self._add(EventKind.LOGGED, _encode(text))
+
     def _add_step(self, step: Step) -> None:
         if self.ended_elsewhere or self.error is not None:
             return
@@ -147,7 +167,7 @@ class Recorder:
             kept = encoded[: max(room, 0)].decode("utf-8", "ignore")
             limit = self._caps.log_bytes
             text = f"{kept}\n[halley] more logs were dropped: the limit is {limit} bytes (limits.log_bytes)\n"
-        self._add(EventKind.LOGGED, _encode(text))
+        self._log_text(text)
 
     def _add_output(self, part: OutputPart) -> None:
         if part.paths or len(part.value) > HEAVY_BYTES or is_heavy(value := bytes(part.value)):
@@ -163,14 +183,14 @@ class Recorder:
         data = _metric_data(metric)
         if data is None:
             text = f"\n[halley] the metric {metric.name[:100]} was dropped: it is no JSON that can be kept\n"
-            self._add(EventKind.LOGGED, _encode(text))
+            self._log_text(text)
             return
         self._metric_bytes += len(data)
         if self._metric_bytes > self._caps.metric_bytes:
             # told apart from the logs, which may be full
             limit = f"{self._caps.metric_bytes} bytes (limits.metric_bytes)"
-            self._add(EventKind.LOGGED, _encode(f"\n[halley] more metrics were dropped: the limit is {limit}\n"))
-        else:
+            self._log_text(f"\n[halley] more metrics were dropped: the limit is {limit}\n")
+        elif self._repetition is None or not self._repetition.is_known_metric():
             self._add(EventKind.METRIC_RECORDED, data)
 
     def _add(self, kind: EventKind, data: bytes) -> None:
@@ -197,7 +217,7 @@ class Recorder:
                 await self._commit(events)
         except LeaseLost:
             self._lose()
-            self._stop_run()
+            self._let_go()
         except asyncio.CancelledError:  # these are lost with the run; what came behind them must not be stored alone
             self._lose()
             raise
@@ -246,7 +266,7 @@ class Recorder:
             kept = await retry_until_accepted(
                 lambda: self._keeper.keep(
                     prediction_id=self._lease.prediction_id,
-                    first_index=len(self._files),
+                    first_index=self._files_before + len(self._files),
                     value=part.value,
                     paths=part.paths,
                     folder=self.folder,

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from halley.dispatch.ports import Provider
+from halley.dispatch.ports import ProviderRouter
 
 MOST_OF_AN_ACCOUNT: Final = 16  # more of its predictions stay in the queue, where they cost nothing
 
@@ -25,11 +25,11 @@ class _Waiter(msgspec.Struct, frozen=True, eq=False):
 class SlotQueue:
     """Who waits for a slot, by version and in order; and how many of each account are on the way to one."""
 
-    def __init__(self, provider: Provider, *, room: Callable[[str], None], freed: Callable[[str], None]) -> None:
+    def __init__(self, providers: ProviderRouter, *, room: Callable[[str], None], freed: Callable[[str], None]) -> None:
         """`room` is called with a version for which there may be work, so that `serve` is called for it; `freed` with
         one of which a slot is free, for whoever waits.
         """
-        self._provider = provider
+        self._providers = providers
         self._room = room
         self._freed = freed
         self._waiters: dict[str, list[_Waiter]] = {}
@@ -66,7 +66,7 @@ class SlotQueue:
 
     async def take_slot(self, version: str, *, alone: bool = False) -> None:
         """Return with a slot held; `alone`: one in a place where nothing else runs."""
-        if version not in self._waiters and self._provider.take_slot(version, alone=alone):
+        if version not in self._waiters and self._providers.of(version).take_slot(version, alone=alone):
             return
         waiter = _Waiter(alone, asyncio.get_running_loop().create_future())
         self._waiters.setdefault(version, []).append(waiter)
@@ -75,7 +75,7 @@ class SlotQueue:
             await waiter.given
         except asyncio.CancelledError:
             if waiter.given.done() and not waiter.given.cancelled():
-                self._provider.drop_slot(version, alone=alone)
+                self._providers.of(version).drop_slot(version, alone=alone)
             else:
                 self._leave(version, waiter)
             raise
@@ -86,12 +86,12 @@ class SlotQueue:
         Who wants to be alone waits for a whole process, and lets others use the slots of the rest.
         """
         for waiter in list(self._waiters.get(version, ())):
-            if self._provider.take_slot(version, alone=waiter.alone):
+            if self._providers.of(version).take_slot(version, alone=waiter.alone):
                 self._leave(version, waiter)
                 waiter.given.set_result(None)
         left = {waiter.alone for waiter in self._waiters.get(version, ())}
         for alone in left:
-            self._provider.want(version, alone=alone)
+            self._providers.of(version).want(version, alone=alone)
         return False in left
 
     def _leave(self, version: str, waiter: _Waiter) -> None:

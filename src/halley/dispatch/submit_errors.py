@@ -3,7 +3,8 @@
 from typing import Final
 
 from halley.dispatch.ports import Outcome
-from halley.errors import Busy, Conflict, HalleyError, InputInvalid
+from halley.errors import Busy, Conflict, HalleyError, InputInvalid, OutcomeUnknown
+from halley.predictions.submits import UNKNOWN_ERROR, UNKNOWN_REASON
 
 TRANSIENT: Final = (Busy, Conflict)
 """Room may come, a process may come up again, an earlier attempt may end. All else would be refused again."""
@@ -30,5 +31,7 @@ def unusable_input(error: HalleyError) -> Outcome:
 
 
 def refused(error: HalleyError) -> Outcome:
-    """The place that would run it has refused it."""
+    """The place that would run it has refused it, or may have begun it and cannot tell."""
+    if isinstance(error, OutcomeUnknown):
+        return Outcome(status="failed", error=f"{UNKNOWN_ERROR} {error}", reason=UNKNOWN_REASON)
     return Outcome(status="failed", error=str(error), reason="submit_refused")

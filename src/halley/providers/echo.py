@@ -25,6 +25,9 @@ async def echo(work: Work, emit: Emit) -> Outcome:
 class EchoProvider:
     """Fulfils `dispatch.ports.Provider` in memory. Runs begin when they are followed; handles do not survive."""
 
+    is_local: Final = True
+    wants_local_files: Final = True
+
     def __init__(
         self,
         versions: Mapping[str, Behaviour],
@@ -84,6 +87,10 @@ class EchoProvider:
         handle = f"echo:{work.prediction_id}:{work.attempt}:{work.fence}"
         self._works[handle] = work
         return handle
+
+    async def adopt(self, work: Work, handle: str | None) -> str | None:
+        del work, handle
+        return None  # a run of an earlier process ended with it
 
     async def follow(self, handle: str, emit: Emit) -> Outcome:
         work = self._works.get(handle)

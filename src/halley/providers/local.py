@@ -37,6 +37,9 @@ class LocalProvider:
     raises, the slot is still held.
     """
 
+    is_local: Final = True
+    wants_local_files: Final = True
+
     def __init__(
         self,
         *,
@@ -182,6 +185,10 @@ class LocalProvider:
         handle = f"local:{work.prediction_id}:{work.attempt}:{work.fence}"
         self._runs[handle] = (pool, run)
         return handle
+
+    async def adopt(self, work: Work, handle: str | None) -> str | None:
+        del work, handle
+        return None  # a run of an earlier process ended with it
 
     async def follow(self, handle: str, emit: Emit) -> Outcome:
         found = self._runs.get(handle)

@@ -58,6 +58,8 @@ class ScriptedProvider:
         self.runs: list[ScriptedRun] = []
         self.refuses: HalleyError | None = None
         self.obeys_cancel = True
+        self.is_local = True
+        self.wants_local_files = True
         self._submitted = asyncio.Event()
 
     def free_slots(self, version: str) -> int:
@@ -86,6 +88,10 @@ class ScriptedProvider:
         self.runs.append(ScriptedRun(work))
         self._submitted.set()
         return str(len(self.runs) - 1)
+
+    async def adopt(self, work: Work, handle: str | None) -> str | None:
+        del work, handle
+        return None
 
     async def follow(self, handle: str, emit: Emit) -> Outcome:
         try:

@@ -9,6 +9,7 @@ import pytest
 from halley.bus.local import LocalBus
 from halley.dispatch.dispatcher import Dispatcher
 from halley.dispatch.recorder import OutputCaps
+from halley.dispatch.routing import OneProvider
 from halley.dispatch.rules import DispatchRules
 from halley.events.hub import Hub
 from halley.ids import TimeOrderedIds
@@ -61,7 +62,7 @@ class Bottle:
         bus, self.hub, new_id = LocalBus(), Hub(), TimeOrderedIds(self.clock)
         self.dispatcher = Dispatcher(
             queue=self.store,
-            provider=self.provider,
+            providers=OneProvider(self.provider),
             stager=self.stager,
             keeper=self.keeper,
             workspace=self.folders,

@@ -17,6 +17,7 @@ import pytest
 from halley.bus.local import LocalBus
 from halley.dispatch.dispatcher import Dispatcher
 from halley.dispatch.ports import Work
+from halley.dispatch.routing import OneProvider
 from halley.dispatch.rules import DispatchRules
 from halley.dispatch.spans import Ages, WallClock
 from halley.events.hub import Hub
@@ -79,7 +80,7 @@ class Machine:
         await catalog.register(Model(owner="demo", name="a", created_at=T0), version)
         self.dispatcher = Dispatcher(
             queue=self.store,
-            provider=self.provider,
+            providers=OneProvider(self.provider),
             stager=ScriptedStaging(),
             keeper=NamingKeeper(),
             workspace=NoFolders(),

@@ -62,6 +62,7 @@ async def test_its_bytes_are_copied_once_between_the_socket_and_the_store() -> N
         caps=OutputCaps(),
         start_soon=start_soon,
         stop_run=lambda: None,
+        let_go=lambda: None,
         folder=Path(),
     )
 

@@ -1,0 +1,28 @@
+"""A run that was adopted is reported from its beginning: what an earlier holder recorded is left out."""
+
+from halley.predictions.submits import Recorded
+
+
+class Repetition:
+    """Counts down what is recorded already, as it is reported again."""
+
+    def __init__(self, recorded: Recorded) -> None:
+        self._log_chars = recorded.log_chars
+        self._outputs = recorded.outputs
+        self._metrics = recorded.metrics
+
+    def new_text(self, text: str) -> str:
+        """The part of the log text that is not recorded yet."""
+        known = min(len(text), self._log_chars)
+        self._log_chars -= known
+        return text[known:]
+
+    def is_known_output(self) -> bool:
+        """Whether the next item of output is recorded already."""
+        self._outputs -= 1
+        return self._outputs >= 0
+
+    def is_known_metric(self) -> bool:
+        """Whether the next metric is recorded already."""
+        self._metrics -= 1
+        return self._metrics >= 0
