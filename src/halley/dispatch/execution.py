@@ -95,6 +95,7 @@ class Execution:
         self._slot_held = True
         self._is_alone = False  # the slot that is held
         self._folder: Path | None = None
+        self._is_folder_made = False
         self._recorder = make_recorder(self)
 
     def was_stopped(self) -> bool:
@@ -228,7 +229,10 @@ class Execution:
 
     async def _follow(self, handle: str) -> Outcome:
         if self._submission is None:
-            return await self._provider.follow(handle, self._recorder.emit)
+            outcome = await self._provider.follow(handle, self._recorder.emit)
+            if outcome.status == "succeeded" and not self._is_folder_made and not self._recorder.may_have_files:
+                self._folder = None  # nobody made it: nothing has to be looked up to remove it
+            return outcome
         self._following = asyncio.ensure_future(self._provider.follow(handle, self._recorder.emit))
         if self._is_let_go:
             self._following.cancel()
@@ -286,6 +290,7 @@ class Execution:
         brings_files = self._provider.wants_local_files and self.claimed.recorded is None
         uses_files = brings_files and runnable is not None and runnable.uses_files
         # a model may return a file though its schema names none: then its process makes the folder
+        self._is_folder_made = uses_files
         place = self._workspace.make if uses_files else self._workspace.name
         folder = self._folder = self._recorder.folder = place(prediction.id, self.lease.fence)
         work = msgspec.structs.replace(work, folder=folder)

@@ -87,6 +87,7 @@ class Recorder:
         self.ended_elsewhere = False  # a cancel or a clock came first: only log text is stored from now on
         self._is_lost = False  # nothing is stored any more
         self.error: str | None = None  # why the output cannot be kept
+        self.may_have_files = False  # it put out something that may name files in the run folder
 
     def start(self) -> None:
         """The run begins now."""
@@ -104,10 +105,12 @@ class Recorder:
     def emit(self, progress: Progress) -> None:
         """Take one item of progress; see dispatch.ports.Emit."""
         if self._is_lost:
+            self.may_have_files = True  # nobody looks any more
             return
         if type(progress) is LogText:
             self._add_log(progress.text)
         elif self.ended_elsewhere or self.error is not None:
+            self.may_have_files = True
             return
         elif type(progress) is OutputPart:
             self._outputs += 1
@@ -171,6 +174,7 @@ class Recorder:
 
     def _add_output(self, part: OutputPart) -> None:
         if part.paths or len(part.value) > HEAVY_BYTES or is_heavy(value := bytes(part.value)):
+            self.may_have_files = True
             self._items.append(part)  # the keeper looks at it
         elif (fault := unfit(value)) is not None:
             self._refuse(f"the output {fault}")
@@ -202,6 +206,7 @@ class Recorder:
 
     def _refuse(self, error: str) -> None:
         self.error = error
+        self.may_have_files = True
         self._stop_run()
 
     def _pump_soon(self) -> None:

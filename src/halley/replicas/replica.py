@@ -120,7 +120,7 @@ class Replica:
     @property
     def can_begin(self) -> bool:
         """Whether it takes predictions."""
-        return self.state is State.READY and not self.is_saved and not self.parts
+        return self.state is State.READY and not self.is_saved and self._forced_stop is None  # hot: no call of `parts`
 
     @property
     def free(self) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from halley.runner._halley_runner import leftovers
 from halley.runner._halley_runner.leftovers import Leftovers, stamp_of
 from halley.runner._halley_runner.places import Place
 from halley.runner._halley_runner.prediction import Prediction
@@ -69,6 +70,20 @@ def test_what_changed_since_another_began_waits_for_that_one(replica: Replica) -
     assert replica.left() == ["new", "of setup"]
     replica.leftovers.end(second, [])
     assert replica.left() == ["of setup"]
+
+
+def test_beside_others_the_folder_is_listed_now_and_then_only(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[str] = []
+    monkeypatch.setattr(leftovers, "names_in", lambda folder: listed.append(folder) or [])
+    monkeypatch.setattr(leftovers, "PAUSE_SECONDS", 1e9)
+    for _ in range(100):
+        replica.leftovers.end(Prediction(), [Prediction()])
+    assert len(listed) <= 1
+    replica.leftovers.end(Prediction(), [])
+    replica.leftovers.end(Prediction(), [])
+    assert len(listed) >= 2  # the last one out always looks
 
 
 def test_a_returned_file_goes_unless_it_is_older_or_was_written_again(replica: Replica, tmp_path: Path) -> None:

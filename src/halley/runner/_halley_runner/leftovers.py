@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from os.path import join
-from typing import Iterable, List, Optional, Set, Tuple
+from typing import Collection, List, Optional, Set, Tuple
 
 from .open_files import names_in, open_files
 from .places import Place
@@ -33,23 +33,28 @@ class Leftovers:
         self._stays: Set[str] = set(names_in(self._temporary))
         self._looked_at = 0.0
 
-    def end(self, prediction: Prediction, running: Iterable[Prediction]) -> None:
+    def end(self, prediction: Prediction, running: Collection[Prediction]) -> None:
         """It is over, and what it returned has been copied; `running` are the others."""
         for path, stamp in prediction.returned.items():
             is_its_own = path.startswith(self._own) and stamp[1] >= prediction.began - COARSE_NS
             if is_its_own and stamp_of(path) == stamp:
                 self._trash.take(path)
-        self._sweep([other.began for other in running])
+        if self._may_look(running):
+            self._sweep([other.began for other in running])
+
+    def _may_look(self, running: Collection[Prediction]) -> bool:
+        """Whether it is time to list the folder: beside others only now and then, for each end would pay for it."""
+        if running:
+            now = time.monotonic()
+            if now - self._looked_at < PAUSE_SECONDS:
+                return False
+            self._looked_at = now
+        return True
 
     def _sweep(self, running: List[int]) -> None:
         left = [name for name in names_in(self._temporary) if name not in self._stays]
         if not left:
             return
-        if running:
-            now = time.monotonic()
-            if now - self._looked_at < PAUSE_SECONDS:
-                return
-            self._looked_at = now
         before = min(running) - COARSE_NS if running else None
         open_now: Optional[Set[str]] = None
         for name in left:
