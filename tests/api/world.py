@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from halley.api.application import Api, build_api
+from halley.api.dependencies import Content, HealthChecks, LocalModels, UseCases
 from halley.api.protocol import leave
 from halley.assets.blob_references import BlobReferences
 from halley.assets.files import Files
@@ -309,23 +310,27 @@ class World(Asker):
         self.why_starting: str | None = None  # of all models
         self.api = build_api(
             settings=self.settings,
-            predictions=self.predictions,
-            attendance=self.attendance,
-            catalog=self.catalog,
-            models=self.store,
-            keys=self.keys,
-            files=self.files,
-            retention=self.retention,
-            data_ends=self.periods,
-            blobs=self.blobs,
-            links=self.links,
+            use_cases=UseCases(
+                predictions=self.predictions,
+                attendance=self.attendance,
+                catalog=self.catalog,
+                models=self.store,
+                keys=self.keys,
+                files=self.files,
+                retention=self.retention,
+                webhooks=self.desk,
+            ),
+            content=Content(
+                blobs=self.blobs,
+                links=self.links,
+                data_ends=self.periods,
+                download_secret=SECRET,
+            ),
+            checks=HealthChecks(health=lambda: self.reasons),
+            local_models=LocalModels(why_starting=lambda _: self.why_starting),
+            pages=HtmlPages(),
             clock=self.clock,
             new_id=new_id,
-            health=lambda: self.reasons,
-            pages=HtmlPages(),
-            webhooks=self.desk,
-            download_secret=SECRET,
-            why_starting=lambda _: self.why_starting,
         )
         self.bus.subscribe(self.api.receive)
         self.versions: dict[str, str] = {}

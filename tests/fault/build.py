@@ -30,7 +30,7 @@ from typing import Any, Final
 from room import limit_room
 
 from halley import app
-from halley.app import services
+from halley.app import foundation
 from halley.blobs.files import FileBlobs
 from halley.cli import serving
 from halley.cli.main import main
@@ -211,7 +211,7 @@ if __name__ == "__main__":
     the_disk = Disk(home)
     bugs = frozenset(filter(None, os.environ.get("FAULT_PLANTED", "").split(",")))
     app.run_server = partial(app.run_server, open_store=faulty_store(Strikes(home), the_disk, bugs))
-    services.FileBlobs = full_blobs(the_disk)  # type: ignore[attr-defined]
+    foundation.FileBlobs = full_blobs(the_disk)  # type: ignore[attr-defined]
     limit_room(home)
     serving.become_server = lambda wish: sys.exit(serving.serve(wish))  # another process would not have the faults
     main()

@@ -7,22 +7,8 @@ from collections.abc import Collection, Mapping
 from contextlib import aclosing, nullcontext
 from typing import Final
 
-from halley.api.context import (
-    ApiContext,
-    CheckStore,
-    ClearSetup,
-    Health,
-    ListReplicas,
-    PageRenderer,
-    ReadOwnLog,
-    WhyStarting,
-    no_fault,
-    no_housekeeping_faults,
-    no_lines,
-    no_reason,
-    no_replicas,
-    nothing_to_clear,
-)
+from halley.api.context import ApiContext
+from halley.api.dependencies import Content, HealthChecks, LocalModels, PageRenderer, UseCases
 from halley.api.http.asgi import (
     NO_BODY,
     Call,
@@ -46,23 +32,13 @@ from halley.api.presentation.problems import internal_problem, method_not_allowe
 from halley.api.presentation.withheld import withholding
 from halley.api.routes import routes_of
 from halley.api.waiting.holds import GONE_KEY, MAY_READ
-from halley.assets.files import Files
-from halley.assets.links import LinkSigner
-from halley.assets.ports import Blobs
 from halley.clock import Clock
 from halley.errors import Forbidden, HalleyError
 from halley.ids import NewId
 from halley.keys.records import Scope as KeyScope
-from halley.keys.service import Identity, Keys
-from halley.models.catalog import Catalog
-from halley.models.ports import ModelStore
-from halley.predictions.abandonment import AbandonmentTracker
-from halley.predictions.large import LargeBodies
-from halley.predictions.ports import Changed, ExpiryPolicy, Hint
-from halley.predictions.service import Predictions
-from halley.retention.service import RetentionService
+from halley.keys.service import Identity
+from halley.predictions.ports import Changed, Hint
 from halley.settings import Settings
-from halley.webhooks.admin import WebhookAdmin
 
 _log: Final = logging.getLogger(__name__)
 _access: Final = logging.getLogger("halley.access")
@@ -238,61 +214,26 @@ class Api:
 def build_api(
     *,
     settings: Settings,
-    predictions: Predictions,
-    attendance: AbandonmentTracker,
-    catalog: Catalog,
-    models: ModelStore,
-    keys: Keys,
-    files: Files,
-    retention: RetentionService,
-    data_ends: ExpiryPolicy,
-    blobs: Blobs,
-    links: LinkSigner,
+    use_cases: UseCases,
+    content: Content,
+    checks: HealthChecks,
+    local_models: LocalModels,
+    pages: PageRenderer,
     clock: Clock,
     new_id: NewId,
-    health: Health,
-    pages: PageRenderer,
-    webhooks: WebhookAdmin,
-    replicas: ListReplicas = no_replicas,
-    own_log: ReadOwnLog = no_lines,
-    clear_setup: ClearSetup = nothing_to_clear,
-    why_starting: WhyStarting = no_reason,
-    check_store: CheckStore = no_fault,
-    housekeeping_faults: Health = no_housekeeping_faults,
-    download_secret: bytes = b"",
-    large: LargeBodies | None = None,
 ) -> Api:
-    """Put the API together. Connect its `receive` to the bus; set `draining`, then call `let_go`, to stop.
-
-    `download_secret` signs downloads of uploaded files; without one, none is possible.
-    """
+    """Put the API together. Connect its `receive` to the bus; set `draining`, then call `let_go`, to stop."""
     parts = ApiContext(
         settings=settings,
-        predictions=predictions,
-        attendance=attendance,
-        catalog=catalog,
-        models=models,
-        keys=keys,
-        files=files,
-        retention=retention,
-        data_ends=data_ends,
-        blobs=blobs,
-        links=links,
+        use_cases=use_cases,
+        content=content,
+        checks=checks,
+        local_models=local_models,
+        pages=pages,
         clock=clock,
         new_id=new_id,
-        health=health,
-        pages=pages,
-        replicas=replicas,
-        own_log=own_log,
-        clear_setup=clear_setup,
-        webhooks=webhooks,
-        why_starting=why_starting,
-        check_store=check_store,
-        housekeeping_faults=housekeeping_faults,
-        download_secret=download_secret,
-        routes=routes_of(settings),
-        large=large,
     )
+    parts.routes = routes_of(settings)
     return Api(parts)
 
 

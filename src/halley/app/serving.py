@@ -17,7 +17,8 @@ import uvloop
 from halley.api.http.origins import tidy
 from halley.api.server import UvicornServer, listen, make_server
 from halley.app.descriptors import raise_limit
-from halley.app.services import OpenStore, Services, build
+from halley.app.services import Services, build
+from halley.app.stores import open_store as open_configured_store
 from halley.app.tls import LocalTrust, ServerCertificate, open_tls
 from halley.app.wanted import WantedModel, wanted_models
 from halley.clock import SystemClock
@@ -25,7 +26,7 @@ from halley.errors import HalleyError, Unusable
 from halley.retry import run_housekeeping
 from halley.settings import Settings, SettingsError, open_to_debuggers, process_environ
 from halley.store.folder import DataFolder, hold
-from halley.store.sqlite import open_sqlite
+from halley.store.ports import OpenStore
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ def run_server(
     announce: Callable[[ServerStarted], None],
     patiently: bool = False,
     reread: Callable[[], Settings] | None = None,
-    open_store: OpenStore = open_sqlite,
+    open_store: OpenStore = open_configured_store,
 ) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code. Blocks, in the main thread.
 

@@ -14,8 +14,8 @@ from halley.predictions.reading import PredictionReader
 from halley.retention.periods import Endless
 from halley.retry import HousekeepingFaults
 from halley.settings import Settings
+from halley.store.ports import Store
 from halley.store.secrets import Secrets
-from halley.store.sqlite.store import SqliteStore
 from halley.webhooks.address import Receivers
 from halley.webhooks.admin import WebhookAdmin
 from halley.webhooks.capacity import CAPACITY
@@ -35,7 +35,7 @@ class WebhookParts:
         settings: Settings,
         secrets: Secrets,
         *,
-        store: SqliteStore,
+        store: Store,
         bus: Bus,
         data_ends: ExpiryPolicy,
         clock: Clock,

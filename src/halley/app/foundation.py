@@ -1,0 +1,135 @@
+"""What all parts of a server stand on: its data, its secrets, its clock, and the hints between its parts."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from halley.assets.blob_references import BlobReferences
+from halley.assets.links import LinkSigner
+from halley.blobs.files import FileBlobs
+from halley.bus.local import LocalBus
+from halley.clock import Clock
+from halley.events.change_poller import ChangePoller
+from halley.events.hub import Hub
+from halley.ids import TimeOrderedIds
+from halley.models.catalog import Catalog
+from halley.offload.process import JsonProcess
+from halley.predictions.ports import QueueLimits
+from halley.predictions.progress_cache import ProgressCache
+from halley.predictions.reading import PredictionReader
+from halley.replicas.workspace import RunFolders, scratch_folder
+from halley.retention.periods import Periods
+from halley.retry import HousekeepingFaults
+from halley.settings import Settings
+from halley.store.ports import OpenStore, Store
+from halley.store.secrets import Secrets, load_secrets
+
+DATABASE_NAME: Final = "halley.db"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What is kept on the disk, and what says how long and for whom."""
+
+    store: Store
+    secrets: Secrets
+    blobs: FileBlobs
+    shelf: BlobReferences
+    links: LinkSigner
+    periods: Periods
+    workspace: RunFolders
+    scratch: Path  # of model processes: removed at the end
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signals:
+    """How a change reaches those who wait for it."""
+
+    bus: LocalBus
+    hub: Hub
+    change_poller: ChangePoller
+    housekeeping_faults: HousekeepingFaults
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foundation:
+    """What every other part is built on. `environ` is what model processes get theirs from."""
+
+    settings: Settings
+    environ: Mapping[str, str]
+    clock: Clock
+    new_id: TimeOrderedIds
+    data: Data
+    signals: Signals
+    catalog: Catalog
+    running: ProgressCache
+
+    def reader(self) -> PredictionReader:
+        """Reads predictions as they may be seen now."""
+        return PredictionReader(
+            store=self.data.store, data_ends=self.data.periods, clock=self.clock, running=self.running
+        )
+
+
+async def open_foundation(
+    stack: AsyncExitStack, settings: Settings, environ: Mapping[str, str], open_store: OpenStore, clock: Clock
+) -> Foundation:
+    """Open the data; the stack closes it.
+
+    Raises:
+        Unusable: the data cannot be used as it is.
+    """
+    data = await _open_data(stack, settings, open_store, clock)
+    new_id = TimeOrderedIds(clock)
+    new_id.follow(await data.store.newest_id())
+    signals = Signals(
+        bus=LocalBus(),
+        hub=Hub(),
+        change_poller=ChangePoller(log=data.store, clock=clock),
+        housekeeping_faults=HousekeepingFaults(),
+    )
+    await signals.change_poller.open()
+    return Foundation(
+        settings=settings,
+        environ={**environ, "TMPDIR": str(data.scratch)},  # models that are stopped leave their temporary files behind
+        clock=clock,
+        new_id=new_id,
+        data=data,
+        signals=signals,
+        catalog=Catalog(data.store),
+        running=ProgressCache(clock),
+    )
+
+
+async def open_json_process(stack: AsyncExitStack, base: Foundation) -> JsonProcess:
+    """The process that reads and changes what is too large for the loop's thread."""
+    return await stack.enter_async_context(JsonProcess(base.environ, base.settings.limits.inline_data_bytes))
+
+
+async def _open_data(stack: AsyncExitStack, settings: Settings, open_store: OpenStore, clock: Clock) -> Data:
+    database = settings.data / DATABASE_NAME
+    secrets = load_secrets(settings.data, is_new=not database.exists())
+    limits = settings.limits
+    queue_limits = QueueLimits(per_account=limits.queued_per_account, total=limits.queued_total)
+    store = await stack.enter_async_context(
+        open_store(database, limits=queue_limits, keep_backups=settings.upgrades.kept)
+    )
+    blobs = FileBlobs(settings.data / "blobs")
+    blobs.prepare()
+    workspace = RunFolders(settings.data / "runs")
+    workspace.sweep()
+    scratch = stack.enter_context(scratch_folder(settings.data / "scratch"))
+    periods = Periods(settings=settings.retention, model_settings=settings.models, keys=store, models=store)
+    await periods.refresh()
+    return Data(
+        store=store,
+        secrets=secrets,
+        blobs=blobs,
+        shelf=BlobReferences(blobs=blobs, ledger=store),
+        links=LinkSigner(secrets.link_key, clock, limits.link_seconds),
+        periods=periods,
+        workspace=workspace,
+        scratch=scratch,
+    )

@@ -1,0 +1,136 @@
+"""Builds what runs models on this machine: environments, places, processes, and what loads models into them."""
+
+import logging
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Final
+
+from anyio import to_thread
+
+from halley.api.dependencies import LocalModels
+from halley.app.foundation import Foundation
+from halley.app.models import ModelLoader
+from halley.app.replicas import clear_setup, log_lines, replica_rows
+from halley.dispatch.dispatcher import Dispatcher
+from halley.providers.local import LocalProvider
+from halley.replicas.digest import DigestCache
+from halley.replicas.environments.environments import EnvironmentBuilder, open_environments
+from halley.replicas.host import Boundaries, ReplicaRules
+from halley.replicas.machine import free_bytes, total_bytes
+from halley.replicas.places import Places, find_way
+from halley.replicas.replica_log import LogRules, OwnLogs
+from halley.replicas.setup_layers import SetupLayers
+from halley.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+MEMORY_SHARE: Final = 0.9  # of what there is, for all models, where no budget is set
+MEMORY_SHORT_SHARE: Final = 0.25  # with more than this free nobody needs to measure
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalRuntime:
+    """The model processes of this machine, and what they need."""
+
+    provider: LocalProvider
+    environments: EnvironmentBuilder
+    places: Places
+    own_logs: OwnLogs
+
+
+async def open_local_runtime(stack: AsyncExitStack, base: Foundation) -> LocalRuntime:
+    """Nothing is started yet; at the end of the stack every process that was is gone."""
+    settings = base.settings
+    places = await _open_places(base)
+    environments = open_environments(settings, clock=base.clock, environ=base.environ)
+    stack.push_async_callback(environments.close)
+    await environments.sweep()
+    limits = settings.limits
+    own_logs = OwnLogs(
+        base.clock, LogRules(kept_lines=limits.own_log_lines, lines_per_minute=limits.own_log_lines_per_minute)
+    )
+    provider = await stack.enter_async_context(
+        LocalProvider(
+            clock=base.clock,
+            environ=base.environ,
+            own_log=own_logs,
+            rules=_replica_rules(settings),
+            **_memory_budget(settings),
+            environments=environments,
+            places=places,
+            boundaries=_boundaries(settings),
+        )
+    )
+    return LocalRuntime(provider=provider, environments=environments, places=places, own_logs=own_logs)
+
+
+def make_loader(base: Foundation, runtime: LocalRuntime, dispatcher: Dispatcher) -> ModelLoader:
+    """What brings the configured models into the catalog."""
+    return ModelLoader(
+        catalog=base.catalog,
+        store=base.data.store,
+        provider=runtime.provider,
+        clock=base.clock,
+        environ=base.environ,
+        digests=DigestCache(base.settings.data / "digests.json"),
+        environments=runtime.environments,
+        places=runtime.places,
+        on_ready=dispatcher.look,
+        on_broken=dispatcher.broken,
+    )
+
+
+def local_models(base: Foundation, runtime: LocalRuntime) -> LocalModels:
+    """What the API tells of the model processes."""
+    provider = runtime.provider
+    return LocalModels(
+        replicas=lambda: replica_rows(provider, base.catalog),
+        own_log=lambda model, after: log_lines(runtime.own_logs, model, after),
+        clear_setup=lambda model: clear_setup(runtime.places, provider, base.data.store, model),
+        why_starting=provider.why_starting,
+    )
+
+
+async def _open_places(base: Foundation) -> Places:
+    settings, scratch = base.settings, base.data.scratch
+    isolation = settings.isolation
+    found = await to_thread.run_sync(find_way, isolation, scratch)
+    _log.info("model processes are kept apart: %s", found.words())
+    layers = SetupLayers(isolation.folder or settings.data / "setup", limit_bytes=isolation.setup_bytes)
+    await to_thread.run_sync(layers.sweep, base.clock.now())
+    keep = [settings.data, layers.folder, settings.environments.folder or settings.data / "envs"]
+    keep += settings.inputs.allow_folders
+    return Places(found, scratch, environ=base.environ, share=isolation.share, keep=keep, layers=layers)
+
+
+def _replica_rules(settings: Settings) -> ReplicaRules:
+    runs, memory = settings.runs, settings.memory
+    return ReplicaRules(
+        cancel_grace_seconds=runs.cancel_grace_seconds,
+        setup_timeout_seconds=runs.setup_timeout_seconds,
+        health_check_seconds=runs.health_check_seconds,
+        health_timeout_seconds=runs.health_timeout_seconds,
+        idle_unload_seconds=memory.idle_unload_seconds,
+        turn_seconds=memory.turn_seconds,
+    )
+
+
+def _boundaries(settings: Settings) -> Boundaries:
+    return Boundaries(
+        data=settings.data,
+        secrets=tuple(path for path in (settings.tls.key,) if path is not None),
+        input_folders=settings.inputs.allow_folders,
+    )
+
+
+def _memory_budget(settings: Settings) -> dict[str, Any]:
+    """What all models may use together: as the operator says, or a share of what there is."""
+    if settings.memory.budget_bytes is not None:
+        return {"budget_bytes": settings.memory.budget_bytes}
+    total = total_bytes()
+    if not total:
+        return {}
+    return {
+        "budget_bytes": int(total * MEMORY_SHARE),
+        "is_short": lambda: free_bytes() < total * MEMORY_SHORT_SHARE,
+    }

@@ -1,0 +1,114 @@
+"""Builds what takes predictions in and has them run: input checks, dispatch, the use cases around them."""
+
+from dataclasses import dataclass
+
+from halley.app.foundation import Foundation
+from halley.assets.inputs import InputFileStager
+from halley.assets.outputs import OutputFileStore
+from halley.dispatch.dispatcher import Dispatcher
+from halley.dispatch.recorder import OutputCaps
+from halley.dispatch.routing import CatalogRouter
+from halley.dispatch.rules import DispatchRules
+from halley.egress import Egress, rules_from
+from halley.offload.process import JsonProcess
+from halley.predictions.abandonment import AbandonmentTracker
+from halley.predictions.inputs import InputCheck
+from halley.predictions.service import Predictions
+from halley.providers.local import LocalProvider
+from halley.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """Predictions, and what runs them."""
+
+    dispatcher: Dispatcher
+    predictions: Predictions
+    attendance: AbandonmentTracker
+
+
+def build_work(base: Foundation, provider: LocalProvider, large: JsonProcess) -> Work:
+    """`large` reads and changes what is too large for the loop's thread."""
+    stager = _stager(base, large)
+    quirks, limits = base.settings.quirks, base.settings.limits
+    inputs = InputCheck(file_links=stager, strict=quirks.strict_inputs, most=limits.listed_faults, large=large)
+    dispatcher = _dispatcher(base, provider, stager, inputs, large)
+    base.signals.bus.subscribe(base.signals.hub.receive)
+    base.signals.bus.subscribe(dispatcher.receive)
+    predictions = Predictions(
+        store=base.data.store,
+        catalog=base.catalog,
+        placement=dispatcher,
+        bus=base.signals.bus,
+        wakeups=base.signals.hub,
+        data_ends=base.data.periods,
+        clock=base.clock,
+        new_id=base.new_id,
+        inputs=inputs,
+        running=base.running,
+    )
+    attendance = AbandonmentTracker(
+        store=base.data.store,
+        predictions=predictions,
+        clock=base.clock,
+        grace_seconds=base.settings.runs.abandoned_grace_seconds,
+    )
+    return Work(dispatcher=dispatcher, predictions=predictions, attendance=attendance)
+
+
+def _stager(base: Foundation, large: JsonProcess) -> InputFileStager:
+    settings, data = base.settings, base.data
+    egress = settings.egress
+    return InputFileStager(
+        fetch=Egress(rules_from(egress.allow, http=egress.http), max_redirects=egress.max_redirects),
+        blobs=data.blobs,
+        links=data.links,
+        files=data.store.files,
+        outputs=base.reader(),
+        shelf=data.shelf,
+        clock=base.clock,
+        inline_limit_bytes=settings.limits.inline_data_bytes,
+        fetch_limit_bytes=egress.max_bytes,
+        fetch_seconds=egress.timeout_seconds,
+        download_secret=data.links.files_secret,
+        links_need_account=settings.quirks.output_links_need_key,
+        allow_folders=settings.inputs.allow_folders,
+        large=large,
+    )
+
+
+def _dispatcher(
+    base: Foundation, provider: LocalProvider, stager: InputFileStager, inputs: InputCheck, large: JsonProcess
+) -> Dispatcher:
+    dispatcher = Dispatcher(
+        queue=base.data.store,
+        providers=CatalogRouter(base.catalog, local=provider, others={}),
+        stager=stager,
+        keeper=OutputFileStore(shelf=base.data.shelf, large=large),
+        workspace=base.data.workspace,
+        catalog=base.catalog,
+        bus=base.signals.bus,
+        clock=base.clock,
+        new_id=base.new_id,
+        rules=_dispatch_rules(base.settings),
+        inputs=inputs,
+    )
+    provider.listen(on_room=dispatcher.room, on_broken=dispatcher.broken)
+    return dispatcher
+
+
+def _dispatch_rules(settings: Settings) -> DispatchRules:
+    runs, limits = settings.runs, settings.limits
+    return DispatchRules(
+        lease_seconds=runs.lease_seconds,
+        heartbeat_seconds=runs.heartbeat_seconds,
+        max_attempts=runs.max_attempts,
+        max_queue_seconds=runs.max_queue_seconds,
+        run_timeout_seconds=runs.run_timeout_seconds,
+        caps=OutputCaps(
+            log_bytes=limits.log_bytes,
+            metric_bytes=limits.metric_bytes,
+            output_items=limits.output_events,
+            output_bytes=limits.output_bytes,
+        ),
+    )

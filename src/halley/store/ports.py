@@ -1,0 +1,79 @@
+"""What a whole store is: the ports of all parts that keep something, fulfilled by one object over one database.
+
+A new store needs a folder beside this file with an `open_...` function, and its line in `halley.app.stores`.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from halley.assets.ports import BlobLedger, FileStore
+from halley.errors import Unusable
+from halley.events.change_poller import ChangeLog
+from halley.keys.ports import KeyStore
+from halley.models.ports import ModelStore
+from halley.predictions.ports import AttendanceStore, MaintainedQueue, PredictionStore
+from halley.predictions.repeats import RepeatStore
+from halley.retention.ports import DataStore
+from halley.webhooks.ports import DeliveryStore, SecretStore
+
+
+class Deliveries(DeliveryStore, SecretStore, Protocol):
+    """Both ports of webhooks, as one part of the store fulfils them."""
+
+
+class StoreHealth(Protocol):
+    """Whether the store takes writes now."""
+
+    @property
+    def broken(self) -> Unusable | None:
+        """Why nothing can be written any more, if so: then the process must end."""
+        ...
+
+    @property
+    def fullness(self) -> str | None:
+        """Why no account may queue another prediction, or None."""
+        ...
+
+    @property
+    def refusals(self) -> int:
+        """How many writes the disk or another process refused since the start."""
+        ...
+
+    async def try_write(self) -> None:
+        """Write something, durably.
+
+        Raises:
+            StorageFull, Overloaded: a create would be refused now, too.
+        """
+        ...
+
+
+class Store(
+    PredictionStore,
+    RepeatStore,
+    AttendanceStore,
+    MaintainedQueue,
+    ModelStore,
+    KeyStore,
+    BlobLedger,
+    DataStore,
+    ChangeLog,
+    StoreHealth,
+    Protocol,
+):
+    """Everything that is kept, in one database: writes that belong together are one transaction."""
+
+    @property
+    def files(self) -> FileStore:
+        """The files that clients uploaded."""
+        ...
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """Webhook messages, attempts and secrets."""
+        ...
+
+
+OpenStore = Callable[..., AbstractAsyncContextManager[Store]]
+"""Opens a store at a path, with the keywords `limits` (QueueLimits) and `keep_backups`; closes it behind the block."""
