@@ -9,6 +9,7 @@ import pytest
 
 from halley.assets.ports import BlobLedger, FileStore
 from halley.store.memory import MemoryStore
+from halley.store.ports import Deliveries, Store
 from halley.store.sqlite import SqliteStore, open_sqlite
 from halley.testing.stores import (
     AttendanceStoreContract,
@@ -23,9 +24,8 @@ from halley.testing.stores import (
     RepeatStoreContract,
     WorkQueueContract,
 )
-from halley.testing.stores.deliveries import Deliveries
 from halley.testing.stores.leases import LeaseContract
-from halley.testing.stores.maker import SMALL, Maker, Store
+from halley.testing.stores.maker import SMALL, Maker
 from halley.testing.stores.queue import ClaimContract
 from halley.testing.stores.rescue import RescueContract
 from halley.testing.stores.two_nodes import alternating

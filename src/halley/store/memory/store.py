@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from halley.errors import Conflict, LeaseLost, Overloaded, QueueFull
+from halley.errors import Conflict, LeaseLost
 from halley.ids import first_id_at
 from halley.predictions.lifecycle import TRANSITIONS
 from halley.predictions.ports import (
@@ -32,6 +32,7 @@ from halley.predictions.status import LASTING, EventKind, Fact, Source, Status
 from halley.predictions.submits import recorded_in
 from halley.store.memory.duties import MemoryDuties
 from halley.store.memory.entries import DISTANT_PAST, Entry, QueueEntry, at_once, fitting
+from halley.store.memory.health import MemoryHealth
 from halley.store.memory.retention import MemoryData
 from halley.store.memory.shelves import MemoryKeys, MemoryModels
 from halley.store.memory.submits import MemorySubmits
@@ -41,14 +42,13 @@ _MOVES_KEPT: Final = 20
 _LONGEST_BACKOFF: Final = timedelta(seconds=60)
 
 
-class MemoryStore(MemoryDuties, MemorySubmits, MemoryModels, MemoryKeys, MemoryData):
+class MemoryStore(MemoryHealth, MemoryDuties, MemorySubmits, MemoryModels, MemoryKeys, MemoryData):
     """Fulfils PredictionStore, RepeatStore, AttendanceStore, DutyStore, WorkQueue, ModelStore, KeyStore, BlobLedger
     and DataStore; `files` fulfils FileStore, `deliveries` DeliveryStore and SecretStore.
     """
 
     def __init__(self, limits: QueueLimits = _NO_LIMITS, *, unfenced: bool = False) -> None:
-        super().__init__(unfenced=unfenced)
-        self._limits = limits
+        super().__init__(limits, unfenced=unfenced)
         self._sessions: dict[str, datetime] = {}
         self._moves: list[ClockMove] = []
         self._awaited: set[str] = set()
@@ -73,7 +73,7 @@ class MemoryStore(MemoryDuties, MemorySubmits, MemoryModels, MemoryKeys, MemoryD
             if self._lines(prediction.version):
                 self._take_turn(prediction, was_chosen=False)
         else:
-            self._check_room(prediction.account_id)
+            self.check_room(prediction.account_id)
         entry = self._entries[prediction.id] = Entry(prediction, place)
         entry.change(prediction)
         self.hold(prediction.id, new.files)
@@ -345,13 +345,6 @@ class MemoryStore(MemoryDuties, MemorySubmits, MemoryModels, MemoryKeys, MemoryD
         return next((row.model for row in waiting if row.version == version), None)
 
     # what the methods share
-
-    def _check_room(self, account_id: str) -> None:
-        waiting = [entry.prediction.account_id for entry in self._entries.values() if entry.waits]
-        if waiting.count(account_id) >= self._limits.per_account:
-            raise QueueFull(f"{self._limits.per_account} predictions of this account wait (limits.queued_per_account).")
-        if len(waiting) >= self._limits.total:
-            raise Overloaded(f"{self._limits.total} predictions wait (limits.queued_total).")
 
     def _check_session(self, session_id: str) -> None:
         if session_id not in self._sessions:

@@ -3,13 +3,14 @@
 A suite runs on anyio; `store` may be an async fixture.
 """
 
+from halley.store.ports import Store
 from halley.testing.stores.deliveries import DeliveryStoreContract
 from halley.testing.stores.duties import DutyStoreContract
 from halley.testing.stores.files import BlobLedgerContract, FileStoreContract
 from halley.testing.stores.keys import KeyStoreContract
 from halley.testing.stores.leases import LeaseContract
 from halley.testing.stores.lifecycle import LifecycleContract
-from halley.testing.stores.maker import Maker, Store, StoreSuite
+from halley.testing.stores.maker import Maker, StoreSuite
 from halley.testing.stores.models import ModelStoreContract
 from halley.testing.stores.predictions import AttendanceStoreContract, PredictionStoreContract
 from halley.testing.stores.queue import ClaimContract

@@ -1,23 +1,19 @@
 """The promises of `webhooks.ports.DeliveryStore` and `SecretStore`."""
 
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import pytest
 
 from halley.predictions.status import EventKind, Fact
-from halley.testing.stores.maker import Maker, Store, StoreSuite, on_duty, running
+from halley.store.ports import Deliveries, Store
+from halley.testing.stores.maker import Maker, StoreSuite, on_duty, running
 from halley.webhooks.events import WebhookEvent
-from halley.webhooks.ports import DeliveryStore, SecretStore
 from halley.webhooks.records import Delivery, DeliveryOutcome, Ending, Fate, Message, MessageState, completed_id
 
 HOOK = "https://receiver.example/hook?x=1"
 ENDPOINT = "receiver.example:443"
-
-
-class Deliveries(DeliveryStore, SecretStore, Protocol):
-    """Both ports, as one part of the store fills them."""
 
 
 @pytest.mark.anyio

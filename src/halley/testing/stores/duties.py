@@ -7,7 +7,8 @@ import pytest
 
 from halley.errors import DutyLost
 from halley.predictions.ports import MAINTENANCE, Duty
-from halley.testing.stores.maker import LEASE_SECONDS, VERSION, Maker, Store, StoreSuite, running
+from halley.store.ports import Store
+from halley.testing.stores.maker import LEASE_SECONDS, VERSION, Maker, StoreSuite, running
 
 _DAY: Final = 86_400.0
 

@@ -7,7 +7,8 @@ import pytest
 
 from halley.errors import Conflict
 from halley.keys.records import Account, Key, KeyOptions, Scope
-from halley.testing.stores.maker import Maker, Store, StoreSuite
+from halley.store.ports import Store
+from halley.testing.stores.maker import Maker, StoreSuite
 
 
 @pytest.mark.anyio

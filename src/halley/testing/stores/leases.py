@@ -7,11 +7,11 @@ from halley.errors import LeaseLost, WrongState
 from halley.predictions.ports import Lease
 from halley.predictions.records import Finish
 from halley.predictions.status import EventKind, Fact, Status
+from halley.store.ports import Store
 from halley.testing.stores.maker import (
     LEASE_SECONDS,
     PICTURE,
     Maker,
-    Store,
     StoreSuite,
     claim_one,
     data_of,

@@ -8,7 +8,8 @@ from halley.errors import HalleyError
 from halley.predictions.lifecycle import TRANSITIONS
 from halley.predictions.ports import Lease
 from halley.predictions.status import EventKind, Fact, Status
-from halley.testing.stores.maker import Maker, Store, StoreSuite, kinds_of, leased, on_duty, row_of
+from halley.store.ports import Store
+from halley.testing.stores.maker import Maker, StoreSuite, kinds_of, leased, on_duty, row_of
 
 _DAY = 86_400.0
 

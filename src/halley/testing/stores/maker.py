@@ -2,18 +2,14 @@
 
 import random
 from collections.abc import Sequence
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 import msgspec
 import pytest
 
-from halley.assets.ports import BlobLedger
 from halley.ids import TimeOrderedIds
-from halley.keys.ports import KeyStore
-from halley.models.ports import ModelStore
 from halley.predictions.ports import (
     MAINTENANCE,
-    AttendanceStore,
     Claimed,
     Duty,
     DutyStore,
@@ -24,9 +20,8 @@ from halley.predictions.ports import (
     WorkQueue,
 )
 from halley.predictions.records import Event, MetricItem, NewEvent, OutputFile, OutputItem, Prediction
-from halley.predictions.repeats import RepeatStore
 from halley.predictions.status import EventKind
-from halley.retention.ports import DataStore
+from halley.store.ports import Store
 from halley.testing.clock import T0, FakeClock
 
 VERSION: Final = "a" * 64
@@ -37,21 +32,6 @@ SMALL: Final = QueueLimits(per_account=2, total=3)
 PICTURE: Final = OutputFile(
     ref="asset:x/0/a.png", index=0, name="a.png", sha256="f" * 64, size_bytes=9, content_type="image/png"
 )
-
-
-class Store(
-    PredictionStore,
-    RepeatStore,
-    AttendanceStore,
-    DutyStore,
-    WorkQueue,
-    ModelStore,
-    KeyStore,
-    BlobLedger,
-    DataStore,
-    Protocol,
-):
-    """A store that keeps everything."""
 
 
 class Maker:

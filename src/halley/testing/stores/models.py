@@ -8,7 +8,8 @@ import pytest
 
 from halley.errors import NotFound
 from halley.models.records import Model, Version
-from halley.testing.stores.maker import OTHER_VERSION, VERSION, Maker, Store, StoreSuite
+from halley.store.ports import Store
+from halley.testing.stores.maker import OTHER_VERSION, VERSION, Maker, StoreSuite
 
 
 @pytest.mark.anyio

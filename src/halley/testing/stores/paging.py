@@ -1,6 +1,7 @@
 """How pages of predictions are cut by their size."""
 
-from halley.testing.stores.maker import Maker, Store, StoreSuite
+from halley.store.ports import Store
+from halley.testing.stores.maker import Maker, StoreSuite
 
 SIZES = (10, 900, 100, 5000, 10, 10, 2000, 900, 900, 10, 5000, 10)
 LIMIT_BYTES = 2000

@@ -10,13 +10,13 @@ from halley.errors import Conflict, Overloaded, QueueFull
 from halley.predictions.ports import InputFile, NewPrediction
 from halley.predictions.records import Event
 from halley.predictions.status import EventKind, Fact, Kind, Source, Status, SubmitState
+from halley.store.ports import Store
 from halley.testing.stores.maker import (
     LEASE_SECONDS,
     PICTURE,
     SMALL,
     VERSION,
     Maker,
-    Store,
     StoreSuite,
     claim_one,
     kinds_of,

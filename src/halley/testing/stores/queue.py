@@ -10,12 +10,12 @@ from halley.errors import LeaseLost
 from halley.keys.records import Account
 from halley.predictions.ports import Claimed, NewPrediction
 from halley.predictions.status import Fact
+from halley.store.ports import Store
 from halley.testing.stores.maker import (
     LEASE_SECONDS,
     OTHER_VERSION,
     VERSION,
     Maker,
-    Store,
     StoreSuite,
     claim_one,
     leased,

@@ -12,11 +12,11 @@ from halley.predictions.ports import NewPrediction
 from halley.predictions.records import Prediction
 from halley.predictions.repeats import IdempotencyKey
 from halley.predictions.status import EventKind, Fact, Kind, Source, Status
+from halley.store.ports import Store
 from halley.testing.stores.maker import (
     LEASE_SECONDS,
     VERSION,
     Maker,
-    Store,
     StoreSuite,
     data_of,
     kinds_of,

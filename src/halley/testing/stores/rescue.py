@@ -6,13 +6,13 @@ import pytest
 
 from halley.predictions.ports import ClockMove
 from halley.predictions.status import EventKind, Fact, Status
+from halley.store.ports import Store
 from halley.testing.clock import T0
 from halley.testing.stores.maker import (
     LEASE_SECONDS,
     OTHER_VERSION,
     VERSION,
     Maker,
-    Store,
     StoreSuite,
     claim_one,
     data_of,

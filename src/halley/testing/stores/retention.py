@@ -11,7 +11,8 @@ from halley.predictions.ports import NewPrediction
 from halley.predictions.records import OutputFile, Prediction
 from halley.predictions.status import EventKind, Fact, Source
 from halley.retention.ports import DataGroup, OwnerKind
-from halley.testing.stores.maker import Maker, Store, StoreSuite, row_of, running
+from halley.store.ports import Store
+from halley.testing.stores.maker import Maker, StoreSuite, row_of, running
 from halley.webhooks.ports import DeliveryStore
 from halley.webhooks.records import Message
 

@@ -7,12 +7,12 @@ from halley.errors import LeaseLost, WrongState
 from halley.predictions.ports import Lease
 from halley.predictions.status import EventKind, Fact, Status, SubmitState
 from halley.predictions.submits import UNKNOWN_REASON, Recorded
+from halley.store.ports import Store
 from halley.testing.stores.maker import (
     LEASE_SECONDS,
     PICTURE,
     VERSION,
     Maker,
-    Store,
     StoreSuite,
     claim_one,
     kinds_of,

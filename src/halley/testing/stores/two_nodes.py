@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import cycle
 from typing import Any, cast
 
-from halley.testing.stores.maker import Store
+from halley.store.ports import Store
 
 
 class _Alternating:

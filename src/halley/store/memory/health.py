@@ -1,0 +1,48 @@
+"""Whether a store in memory takes writes: nothing but the limits of its queue refuses any."""
+
+from typing import Any
+
+from halley.errors import Overloaded, QueueFull, Unusable
+from halley.predictions.ports import QueueLimits
+from halley.store.memory.entries import Entry
+
+
+class MemoryHealth:
+    """Fulfils `store.ports.StoreHealth`."""
+
+    _entries: dict[str, Entry]
+
+    def __init__(self, limits: QueueLimits, **others: Any) -> None:
+        super().__init__(**others)
+        self._limits = limits
+
+    @property
+    def broken(self) -> Unusable | None:
+        return None
+
+    @property
+    def fullness(self) -> str | None:
+        try:
+            self.check_room("")  # of an account that has nothing: only what counts for all is left
+        except (Overloaded, QueueFull) as error:
+            return str(error)
+        return None
+
+    @property
+    def refusals(self) -> int:
+        return 0
+
+    async def try_write(self) -> None:
+        """Always possible."""
+
+    def check_room(self, account_id: str) -> None:
+        """Refuse one more that waits, if the limits say so.
+
+        Raises:
+            QueueFull, Overloaded: for this account, for all.
+        """
+        waiting = [entry.prediction.account_id for entry in self._entries.values() if entry.waits]
+        if waiting.count(account_id) >= self._limits.per_account:
+            raise QueueFull(f"{self._limits.per_account} predictions of this account wait (limits.queued_per_account).")
+        if len(waiting) >= self._limits.total:
+            raise Overloaded(f"{self._limits.total} predictions wait (limits.queued_total).")
