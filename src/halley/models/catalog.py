@@ -149,6 +149,10 @@ class Catalog:
         """Those of `names` that can be asked for, but not run yet."""
         return [name for name in self.names() if not self._runnable[self._latest[name]].is_described]
 
+    def described(self) -> frozenset[str]:
+        """The ids of all versions that can be run."""
+        return frozenset(version_id for version_id, runnable in self._runnable.items() if runnable.is_described)
+
     def by_id(self, version_id: str) -> Runnable | None:
         return self._runnable.get(version_id)
 

@@ -8,7 +8,7 @@ Durability: when the awaitable of a writing method is done, the change survives 
 database's full synchronous mode) a power cut. If the awaiting side is cancelled, the write still happens.
 """
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -316,12 +316,21 @@ class SubmitLedger(Protocol):
 class WorkQueue(SubmitLedger, Protocol):
     """Who may run what. The fence in each call is compared inside the transaction that writes."""
 
-    def open_session(self, session_id: str, at: datetime, lease_seconds: float) -> Awaitable[None]:
-        """Register a holder of leases, good until `at` + `lease_seconds` unless renewed."""
+    def open_session(
+        self, session_id: str, at: datetime, lease_seconds: float, *, offers: Collection[str] = ()
+    ) -> Awaitable[None]:
+        """Register a holder of leases, good until `at` + `lease_seconds` unless renewed.
+
+        `offers` are the ids of the versions that it can run, now or when it has loaded them.
+        """
         ...
 
-    def renew(self, session_id: str, at: datetime, lease_seconds: float) -> Awaitable[list[Lease]]:
+    def renew(
+        self, session_id: str, at: datetime, lease_seconds: float, *, offers: Collection[str] | None = None
+    ) -> Awaitable[list[Lease]]:
         """Prolong the session and all its leases. Returns leases whose prediction has ended meanwhile: stop those.
+
+        `offers` replaces what it has offered before; None leaves it as it is.
 
         Raises:
             LeaseLost: the session expired and was reaped, or never existed: stop everything.
@@ -463,6 +472,10 @@ class WorkQueue(SubmitLedger, Protocol):
 
         One with a `submit_state` may run elsewhere: its reason is `upstream_outcome_unknown`, and so is its state.
         """
+        ...
+
+    async def offered(self, *, but_of: str | None = None) -> frozenset[str]:
+        """The versions that sessions offer which were not reaped, that of `but_of` left out."""
         ...
 
     async def waiting(self) -> Mapping[str, int]:

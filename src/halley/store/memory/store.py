@@ -1,7 +1,7 @@
 """All ports of the store over one dictionary of entries: slow, as it looks through everything, and easy to trust."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from fractions import Fraction
 from itertools import accumulate
@@ -50,6 +50,7 @@ class MemoryStore(MemoryHealth, MemoryDuties, MemorySubmits, MemoryModels, Memor
     def __init__(self, limits: QueueLimits = _NO_LIMITS, *, unfenced: bool = False) -> None:
         super().__init__(limits, unfenced=unfenced)
         self._sessions: dict[str, datetime] = {}
+        self._offers: dict[str, frozenset[str]] = {}
         self._moves: list[ClockMove] = []
         self._awaited: set[str] = set()
         self._turns: dict[str, dict[str, Fraction]] = {}  # version -> account -> turns by weight
@@ -183,12 +184,19 @@ class MemoryStore(MemoryHealth, MemoryDuties, MemorySubmits, MemoryModels, Memor
     # WorkQueue
 
     @at_once
-    def open_session(self, session_id: str, at: datetime, lease_seconds: float) -> None:
+    def open_session(
+        self, session_id: str, at: datetime, lease_seconds: float, *, offers: Collection[str] = ()
+    ) -> None:
         self._sessions[session_id] = at + timedelta(seconds=lease_seconds)
+        self._offers[session_id] = frozenset(offers)
 
     @at_once
-    def renew(self, session_id: str, at: datetime, lease_seconds: float) -> list[Lease]:
+    def renew(
+        self, session_id: str, at: datetime, lease_seconds: float, *, offers: Collection[str] | None = None
+    ) -> list[Lease]:
         self._check_session(session_id)
+        if offers is not None:
+            self._offers[session_id] = frozenset(offers)
         self._sessions[session_id] = at + timedelta(seconds=lease_seconds)
         held = [entry for entry in self._entries.values() if entry.prediction.is_terminal]
         return [lease for entry in held if (lease := entry.lease) is not None and lease.session_id == session_id]
@@ -286,6 +294,7 @@ class MemoryStore(MemoryHealth, MemoryDuties, MemorySubmits, MemoryModels, Memor
                 reaped.append(self._take_back(entry, place, at, max_attempts))
         for name in lost:
             self._sessions.pop(name, None)
+            self._offers.pop(name, None)
         return reaped
 
     @at_once
@@ -336,6 +345,9 @@ class MemoryStore(MemoryHealth, MemoryDuties, MemorySubmits, MemoryModels, Memor
         for line in self._lines(version).values():
             failed += [entry.fail_waiting(at, self._log, error, reason) for entry in line]
         return failed
+
+    async def offered(self, *, but_of: str | None = None) -> frozenset[str]:
+        return frozenset().union(*(offers for name, offers in self._offers.items() if name != but_of))
 
     async def waiting(self) -> Mapping[str, int]:
         return Counter(entry.prediction.version for entry in self._entries.values() if entry.waits)

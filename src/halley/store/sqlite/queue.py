@@ -1,7 +1,7 @@
 """The queue: sessions, claims and what holders of leases report. `WorkQueue` in SQL, first half."""
 
 import sqlite3
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -20,8 +20,10 @@ from halley.store.sqlite.rows import select_live
 from halley.store.sqlite.submits import read_recorded
 
 _PUT_SESSION: Final = (
-    "INSERT INTO sessions (id, expires_at) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET expires_at = ?2"
+    "INSERT INTO sessions (id, expires_at, offers) VALUES (?1, ?2, coalesce(?3, '[]'))"
+    " ON CONFLICT (id) DO UPDATE SET expires_at = ?2, offers = coalesce(?3, offers)"
 )
+_OFFERS: Final = "SELECT offers FROM sessions WHERE id IS NOT ?"
 _ENDED_LEASES: Final = "SELECT prediction_id, session_id, fence, attempt FROM queue WHERE session_id = ? AND is_ended"
 _CANDIDATES: Final = (
     "SELECT prediction_id FROM queue WHERE version = ? AND account_id = ? AND session_id IS NULL AND ready_at <= ?"
@@ -42,11 +44,17 @@ _MODEL_WAITED_FOR: Final = (
 class QueueRows(SqlitePart):
     """Fulfils the part of `predictions.ports.WorkQueue` that holders of leases use."""
 
-    def open_session(self, session_id: str, at: datetime, lease_seconds: float) -> Awaitable[None]:
-        return self._writer.submit(_open_session, self._book, session_id, _end_of(at, lease_seconds))
+    def open_session(
+        self, session_id: str, at: datetime, lease_seconds: float, *, offers: Collection[str] = ()
+    ) -> Awaitable[None]:
+        until = _end_of(at, lease_seconds)
+        return self._writer.submit(_open_session, self._book, session_id, until, _offers(offers))
 
-    def renew(self, session_id: str, at: datetime, lease_seconds: float) -> Awaitable[list[Lease]]:
-        return self._writer.submit(_renew, self._book, session_id, _end_of(at, lease_seconds))
+    def renew(
+        self, session_id: str, at: datetime, lease_seconds: float, *, offers: Collection[str] | None = None
+    ) -> Awaitable[list[Lease]]:
+        until = _end_of(at, lease_seconds)
+        return self._writer.submit(_renew, self._book, session_id, until, None if offers is None else _offers(offers))
 
     def claim(
         self, session_id: str, credits: Mapping[str, int], at: datetime, *, but_of: frozenset[str] = frozenset()
@@ -103,6 +111,10 @@ class QueueRows(SqlitePart):
     def release(self, lease: Lease, at: datetime, *, backoff_seconds: float = 0.0) -> Awaitable[None]:
         return self._writer.submit(release, self._book, lease, at, backoff_seconds)
 
+    async def offered(self, *, but_of: str | None = None) -> frozenset[str]:
+        rows = self._reads.all(_OFFERS, but_of)
+        return frozenset(version for (offers,) in rows for version in msgspec.json.decode(offers))
+
     async def waiting(self) -> Mapping[str, int]:
         return await self._writer.submit(_count_waiting, self._book)
 
@@ -115,17 +127,23 @@ def _end_of(at: datetime, lease_seconds: float) -> int:
     return to_micros(at + timedelta(seconds=lease_seconds))
 
 
-def _open_session(connection: sqlite3.Connection, book: QueueCounters, session_id: str, expires_at: int) -> None:
-    connection.execute(_PUT_SESSION, (session_id, expires_at))
+def _offers(versions: Collection[str]) -> bytes:
+    return msgspec.json.encode(sorted(versions))
+
+
+def _open_session(
+    connection: sqlite3.Connection, book: QueueCounters, session_id: str, expires_at: int, offers: bytes | None
+) -> None:
+    connection.execute(_PUT_SESSION, (session_id, expires_at, offers))
     book.sessions[session_id] = expires_at
 
 
 def _renew(
-    connection: sqlite3.Connection, book: QueueCounters, session_id: str, expires_at: int
+    connection: sqlite3.Connection, book: QueueCounters, session_id: str, expires_at: int, offers: bytes | None
 ) -> list[Lease] | HalleyError:
     if session_id not in book.sessions:
         return _no_session(session_id)
-    _open_session(connection, book, session_id, expires_at)
+    _open_session(connection, book, session_id, expires_at, offers)
     rows = connection.execute(_ENDED_LEASES, (session_id,)).fetchall()
     return [Lease(prediction_id=row[0], session_id=row[1], fence=row[2], attempt=row[3]) for row in rows]
 

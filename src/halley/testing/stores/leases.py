@@ -10,7 +10,9 @@ from halley.predictions.status import EventKind, Fact, Status
 from halley.store.ports import Store
 from halley.testing.stores.maker import (
     LEASE_SECONDS,
+    OTHER_VERSION,
     PICTURE,
+    VERSION,
     Maker,
     StoreSuite,
     claim_one,
@@ -38,6 +40,20 @@ class LeaseContract(StoreSuite):
             await store.show_input(lease, b'{"mine":1}')
         assert await store.get(lease.prediction_id) == row
         assert await store.read_events(lease.prediction_id) == kinds
+
+    async def test_what_sessions_offer_is_known_until_they_are_reaped(self, store: Store, maker: Maker) -> None:
+        assert await store.offered() == frozenset()
+        await store.open_session("s1", maker.clock.now(), LEASE_SECONDS, offers=[VERSION, OTHER_VERSION])
+        await store.open_session("s2", maker.clock.now(), LEASE_SECONDS)
+        assert await store.offered() == {VERSION, OTHER_VERSION}
+        await store.renew("s2", maker.clock.now(), LEASE_SECONDS, offers=[VERSION])
+        assert await store.offered(but_of="s1") == {VERSION}
+        await store.renew("s1", maker.clock.now(), LEASE_SECONDS)
+        assert await store.offered(but_of="s2") == {VERSION, OTHER_VERSION}, "nothing said, nothing changed"
+        await store.renew("s1", maker.clock.now(), LEASE_SECONDS, offers=[])
+        assert await store.offered() == {VERSION}
+        await store.reap(await on_duty(store), maker.clock.now(), all_but="s1")
+        assert await store.offered() == frozenset()
 
     async def test_the_start_is_recorded(self, store: Store, maker: Maker) -> None:
         lease = await leased(store, maker)
