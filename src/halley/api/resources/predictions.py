@@ -72,7 +72,9 @@ async def _fill(body: PageBody, rows: list[Prediction], call: Call, parts: ApiCo
     """Put rows on the page, from the last one on, as far as they fit; what does not fit stays in `rows`."""
     ids: list[str] = []
     while rows:
-        row = await _listed(rows[-1], parts, with_logs=with_logs)
+        row = rows[-1]
+        if with_logs or not row.is_terminal:
+            row = await _listed(row, parts, with_logs=with_logs)
         if not body.take(parts.presenter.prediction(row, call.variant, with_logs=with_logs)):
             break
         ids.append(row.id)
