@@ -14,7 +14,7 @@ import trustme
 
 from api.test_server import Wire, connected, connections, get, running, undated
 from api.world import World
-from halley.api.http.sendfile import FileBody
+from halley.api.http.sendfile import FileSlice
 from halley.api.protocol import GuardedProtocol
 from halley.certificates.reading import load_context
 from halley.settings import ServerSettings
@@ -249,7 +249,7 @@ async def test_bytes_that_are_not_in_memory_are_fetched_off_the_loop(
     world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_tls: bool
 ) -> None:
     fetched_sizes: list[int] = []
-    monkeypatch.setattr(FileBody, "_is_in_memory", lambda _, size: fetched_sizes.append(size))
+    monkeypatch.setattr(FileSlice, "_is_in_memory", lambda _, size: fetched_sizes.append(size))
     link = await link_to(world, LARGE)
     mine, theirs = tls_ends(tmp_path) if is_tls else (None, None)
     async with running(world, mine) as server, connected(server, theirs) as wire:

@@ -14,7 +14,7 @@ from halley.api.dependencies import Content, HealthChecks, LocalModels, UseCases
 from halley.api.protocol import leave
 from halley.assets.blob_references import BlobReferences
 from halley.assets.files import Files
-from halley.assets.inputs import InputFileStager
+from halley.assets.inputs import InputFileStager, OwnFiles, StagingRules
 from halley.assets.links import LinkSigner
 from halley.blobs.files import FileBlobs
 from halley.blobs.memory import MemoryBlobs
@@ -32,7 +32,7 @@ from halley.predictions.ports import Changed, Lease
 from halley.predictions.progress_cache import ProgressCache
 from halley.predictions.reading import PredictionReader
 from halley.predictions.records import Event, NewEvent, OutputFile, OutputItem, Prediction
-from halley.predictions.service import Predictions
+from halley.predictions.service import Admission, Predictions
 from halley.predictions.status import EventKind, Fact
 from halley.retention.periods import Periods
 from halley.retention.service import RetentionService
@@ -270,26 +270,30 @@ class World(Asker):
         self.stager = InputFileStager(
             fetch=Egress(AddressRules()),
             blobs=self.blobs,
-            links=self.links,
-            files=self.store.files,
-            outputs=PredictionReader(store=self.store, data_ends=self.periods, clock=self.clock),
+            own=OwnFiles(
+                links=self.links,
+                files=self.store.files,
+                outputs=PredictionReader(store=self.store, data_ends=self.periods, clock=self.clock),
+            ),
             shelf=self.shelf,
             clock=self.clock,
-            inline_limit_bytes=self.settings.limits.inline_data_bytes,
-            fetch_limit_bytes=2**20,
-            fetch_seconds=10,
+            rules=StagingRules(
+                inline_limit_bytes=self.settings.limits.inline_data_bytes,
+                fetch_limit_bytes=2**20,
+                fetch_seconds=10,
+            ),
         )
         self.predictions = Predictions(
             store=self.store,
-            catalog=self.catalog,
-            placement=NoPlacement(),
+            admission=Admission(
+                catalog=self.catalog, placement=NoPlacement(), inputs=InputCheck(file_links=self.stager)
+            ),
             bus=self.bus,
             wakeups=self.hub,
             data_ends=self.periods,
             running=ProgressCache(self.clock),
             clock=self.clock,
             new_id=new_id,
-            inputs=InputCheck(file_links=self.stager),
         )
         self.desk = WebhookAdmin(
             store=self.store.deliveries,
@@ -297,7 +301,6 @@ class World(Asker):
             receivers=Receivers(Egress(AddressRules()), limit_bytes=2048, http=False, is_loopback_open=False),
             reader=PredictionReader(store=self.store, data_ends=self.periods, clock=self.clock),
             bus=self.bus,
-            clock=self.clock,
             steady=MonotonicWallClock(self.clock),
             new_id=new_id,
             overlap_seconds=86_400.0,

@@ -23,7 +23,7 @@ from halley.api.http.cork import CorkedTransport, unread_bytes
 from halley.api.http.framing import ANY_LENGTH, Fault, as_asked, body_head
 from halley.api.http.lean import LeanFlowControl, Pipeline
 from halley.api.http.lingering import Lingering, limit_bytes
-from halley.api.http.sendfile import FileBody, head_of
+from halley.api.http.sendfile import FileSlice, head_of
 from halley.api.presentation.problems import broken_request
 from halley.api.shortcut import ShortCut
 from halley.api.waiting.holds import STREAM_KEY
@@ -98,7 +98,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._is_short = False  # the newest answer took the short cut
         self._has_eof = False
         self._is_unread = False  # the peer closed, and had not acknowledged all that was written
-        self._sending: FileBody | None = None
+        self._sending: FileSlice | None = None
         self._thrown_bytes = 0  # of a body that came after the answer
         self._unsent_bytes = 0  # when it was last looked at, while the client is slow
         self._fault: Fault | None = None
@@ -316,7 +316,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return self.scheme == "http" and not self.transport.is_closing() and not self.transport.get_write_buffer_size()
 
     async def _send_file(
-        self, cycle: RequestResponseCycle, exchange: Exchange, answer: Response, file: FileBody, *_asgi: Any
+        self, cycle: RequestResponseCycle, exchange: Exchange, answer: Response, file: FileSlice, *_asgi: Any
     ) -> None:
         with file:
             headers = [*self.server_state.default_headers, *self.api.headers_of(exchange, answer)]

@@ -9,7 +9,7 @@ from anyio import to_thread
 
 from halley.api.dependencies import LocalModels
 from halley.app.foundation import Foundation
-from halley.app.models import ModelLoader
+from halley.app.models import ModelLoader, SourceTools
 from halley.app.replicas import clear_setup, log_lines, replica_rows
 from halley.dispatch.dispatcher import Dispatcher
 from halley.providers.local import LocalProvider
@@ -71,10 +71,12 @@ def make_loader(base: Foundation, runtime: LocalRuntime, dispatcher: Dispatcher)
         store=base.data.store,
         provider=runtime.provider,
         clock=base.clock,
-        environ=base.environ,
-        digests=DigestCache(base.settings.data / "digests.json"),
-        environments=runtime.environments,
-        places=runtime.places,
+        tools=SourceTools(
+            environ=base.environ,
+            digests=DigestCache(base.settings.data / "digests.json"),
+            environments=runtime.environments,
+            places=runtime.places,
+        ),
         on_ready=dispatcher.look,
         on_broken=dispatcher.broken,
     )

@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import anyio.to_thread
@@ -34,6 +35,16 @@ WATCH_SECONDS: Final = 1.0
 _INTERNAL: Final = "A fault inside Halley kept it from being loaded; the server's log has the details."
 
 
+@dataclass(frozen=True, kw_only=True)
+class SourceTools:
+    """What turns the files of a model into a version that can run. `environ` is what its processes get theirs from."""
+
+    environ: Mapping[str, str]
+    digests: DigestCache
+    environments: EnvironmentBuilder
+    places: Places | None = None
+
+
 class ModelLoader:
     """Registers models with catalog and provider. A model that cannot be used is named, and the others go on."""
 
@@ -44,10 +55,7 @@ class ModelLoader:
         store: ModelStore,
         provider: LocalProvider,
         clock: Clock,
-        environ: Mapping[str, str],
-        digests: DigestCache,
-        environments: EnvironmentBuilder,
-        places: Places | None = None,
+        tools: SourceTools,
         on_ready: Callable[[], None],
         on_broken: Callable[[str, str, str], None],
     ) -> None:
@@ -58,10 +66,10 @@ class ModelLoader:
         self._store = store
         self._provider = provider
         self._clock = clock
-        self._environ = environ
-        self._digests = digests
-        self._environments = environments
-        self._places = places
+        self._environ = tools.environ
+        self._digests = tools.digests
+        self._environments = tools.environments
+        self._places = tools.places
         self._on_ready = on_ready
         self._on_broken = on_broken
         self._inspecting = asyncio.Semaphore(INSPECT_AT_ONCE)

@@ -11,7 +11,7 @@ from halley.app.local_runtime import LocalRuntime, local_models, make_loader, op
 from halley.app.models import ModelLoader
 from halley.app.readiness import StoreCheck
 from halley.app.webhooks import WebhookParts
-from halley.app.work import Work, build_work
+from halley.app.work import WorkParts, build_work
 from halley.assets.files import Files
 from halley.clock import Clock, SystemClock
 from halley.dispatch.dispatcher import Dispatcher
@@ -37,7 +37,7 @@ class Services:
 
     base: Foundation
     runtime: LocalRuntime
-    work: Work
+    work: WorkParts
     use_cases: UseCases
     api: Api
     loader: ModelLoader
@@ -149,7 +149,7 @@ def _webhook_parts(base: Foundation) -> WebhookParts:
     )
 
 
-def _use_cases(base: Foundation, work: Work, webhook_parts: WebhookParts) -> UseCases:
+def _use_cases(base: Foundation, work: WorkParts, webhook_parts: WebhookParts) -> UseCases:
     data = base.data
     files = _files(base)
     return UseCases(
@@ -224,7 +224,7 @@ def _connect(base: Foundation, api: Api, webhook_parts: WebhookParts, webhooks: 
     poller.tell(desk.look, is_wanted=lambda: desk.has_listeners)
 
 
-def _faults(base: Foundation, work: Work) -> dict[str, str]:
+def _faults(base: Foundation, work: WorkParts) -> dict[str, str]:
     """What keeps this server from taking work now, for /readyz."""
     faults = {"models": "being loaded"} if base.catalog.is_loading else {}
     if work.dispatcher.fault is not None:

@@ -19,8 +19,10 @@ from halley.store.secrets import Secrets
 from halley.webhooks.address import Receivers
 from halley.webhooks.admin import WebhookAdmin
 from halley.webhooks.capacity import CAPACITY
+from halley.webhooks.message_source import MessageSource
 from halley.webhooks.monotonic_wall_clock import MonotonicWallClock
 from halley.webhooks.ports import PayloadRenderer
+from halley.webhooks.sender import Sender
 from halley.webhooks.service import WebhookRules, WebhookService
 from halley.webhooks.signing import Signer
 
@@ -61,7 +63,6 @@ class WebhookParts:
             ),
             reader=PredictionReader(store=store, data_ends=data_ends, clock=clock, running=running),
             bus=bus,
-            clock=clock,
             steady=self._steady,
             new_id=new_id,
             overlap_seconds=settings.webhooks.secret_overlap_seconds,
@@ -71,18 +72,28 @@ class WebhookParts:
         self, pictures: PayloadRenderer, housekeeping_faults: HousekeepingFaults | None = None
     ) -> WebhookService:
         """The half that runs."""
+        rules = _rules(self._settings)
         return WebhookService(
             store=self._store.deliveries,
             # a message that is late tells what it would have told in time
-            reader=PredictionReader(store=self._store, data_ends=Endless(), clock=self._clock, running=self._running),
-            pictures=pictures,
-            signer=self._signer,
-            door=self._door,
-            clock=self._clock,
+            source=MessageSource(
+                reader=PredictionReader(
+                    store=self._store, data_ends=Endless(), clock=self._clock, running=self._running
+                ),
+                pictures=pictures,
+            ),
+            sender=Sender(
+                store=self._store.deliveries,
+                signer=self._signer,
+                door=self._door,
+                clock=self._clock,
+                new_id=self._new_id,
+                limits=rules.of_one_attempt,
+            ),
             steady=self._steady,
             new_id=self._new_id,
             chance=random.Random().uniform,  # noqa: S311 - spreads retries, hides nothing
-            rules=_rules(self._settings),
+            rules=rules,
             housekeeping_faults=housekeeping_faults,
         )
 

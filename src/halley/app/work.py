@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from halley.app.foundation import Foundation
-from halley.assets.inputs import InputFileStager
+from halley.assets.inputs import InputFileStager, OwnFiles, StagingRules
 from halley.assets.outputs import OutputFileStore
 from halley.dispatch.dispatcher import Dispatcher
 from halley.dispatch.recorder import OutputCaps
@@ -13,13 +13,13 @@ from halley.egress import Egress, rules_from
 from halley.offload.process import JsonProcess
 from halley.predictions.abandonment import AbandonmentTracker
 from halley.predictions.inputs import InputCheck
-from halley.predictions.service import Predictions
+from halley.predictions.service import Admission, Predictions
 from halley.providers.local import LocalProvider
 from halley.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
+class WorkParts:
     """Predictions, and what runs them."""
 
     dispatcher: Dispatcher
@@ -27,7 +27,7 @@ class Work:
     attendance: AbandonmentTracker
 
 
-def build_work(base: Foundation, provider: LocalProvider, large: JsonProcess) -> Work:
+def build_work(base: Foundation, provider: LocalProvider, large: JsonProcess) -> WorkParts:
     """`large` reads and changes what is too large for the loop's thread."""
     stager = _stager(base, large)
     quirks, limits = base.settings.quirks, base.settings.limits
@@ -37,14 +37,12 @@ def build_work(base: Foundation, provider: LocalProvider, large: JsonProcess) ->
     base.signals.bus.subscribe(dispatcher.receive)
     predictions = Predictions(
         store=base.data.store,
-        catalog=base.catalog,
-        placement=dispatcher,
+        admission=Admission(catalog=base.catalog, placement=dispatcher, inputs=inputs),
         bus=base.signals.bus,
         wakeups=base.signals.hub,
         data_ends=base.data.periods,
         clock=base.clock,
         new_id=base.new_id,
-        inputs=inputs,
         running=base.running,
     )
     attendance = AbandonmentTracker(
@@ -53,7 +51,7 @@ def build_work(base: Foundation, provider: LocalProvider, large: JsonProcess) ->
         clock=base.clock,
         grace_seconds=base.settings.runs.abandoned_grace_seconds,
     )
-    return Work(dispatcher=dispatcher, predictions=predictions, attendance=attendance)
+    return WorkParts(dispatcher=dispatcher, predictions=predictions, attendance=attendance)
 
 
 def _stager(base: Foundation, large: JsonProcess) -> InputFileStager:
@@ -61,18 +59,22 @@ def _stager(base: Foundation, large: JsonProcess) -> InputFileStager:
     egress = settings.egress
     return InputFileStager(
         fetch=Egress(rules_from(egress.allow, http=egress.http), max_redirects=egress.max_redirects),
+        own=OwnFiles(
+            links=data.links,
+            files=data.store.files,
+            outputs=base.reader(),
+            download_secret=data.links.files_secret,
+        ),
         blobs=data.blobs,
-        links=data.links,
-        files=data.store.files,
-        outputs=base.reader(),
         shelf=data.shelf,
         clock=base.clock,
-        inline_limit_bytes=settings.limits.inline_data_bytes,
-        fetch_limit_bytes=egress.max_bytes,
-        fetch_seconds=egress.timeout_seconds,
-        download_secret=data.links.files_secret,
-        links_need_account=settings.quirks.output_links_need_key,
-        allow_folders=settings.inputs.allow_folders,
+        rules=StagingRules(
+            inline_limit_bytes=settings.limits.inline_data_bytes,
+            fetch_limit_bytes=egress.max_bytes,
+            fetch_seconds=egress.timeout_seconds,
+            links_need_account=settings.quirks.output_links_need_key,
+            allow_folders=tuple(settings.inputs.allow_folders),
+        ),
         large=large,
     )
 

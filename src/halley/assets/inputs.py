@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -51,6 +52,31 @@ class StagedInput(msgspec.Struct, frozen=True, kw_only=True):
     paths: tuple[Pointer, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class OwnFiles:
+    """Where links to files of this server lead, and what proves that they are its own."""
+
+    links: LinkSigner
+    files: FileStore
+    outputs: OutputFiles
+    download_secret: bytes = b""
+
+
+class StagingRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What an input's files may be, and how long fetching one may take.
+
+    With `links_need_account`, a link to an output file is good for the account whose prediction it is, only. A path
+    inside one of `allow_folders` is passed on as it is; the runner looks where it really leads.
+    """
+
+    inline_limit_bytes: int
+    fetch_limit_bytes: int
+    fetch_seconds: float
+    fetches_at_once: int = FETCHES_AT_ONCE
+    links_need_account: bool = False
+    allow_folders: tuple[Path, ...] = ()
+
+
 class InputFileStager:
     """Replaces links in file positions by paths of local copies. It fills `dispatch.ports.InputStager`."""
 
@@ -58,41 +84,29 @@ class InputFileStager:
         self,
         *,
         fetch: Fetch,
+        own: OwnFiles,
         blobs: Blobs,
-        links: LinkSigner,
-        files: FileStore,
-        outputs: OutputFiles,
         shelf: BlobReferences,
         clock: Clock,
-        inline_limit_bytes: int,
-        fetch_limit_bytes: int,
-        fetch_seconds: float,
-        fetches_at_once: int = FETCHES_AT_ONCE,
-        download_secret: bytes = b"",
-        links_need_account: bool = False,
+        rules: StagingRules,
         large: LargeValues | None = None,
-        allow_folders: Sequence[Path] = (),
     ) -> None:
-        """With `links_need_account`, a link to an output file is good for the account whose prediction it is, only.
-
-        `large` reads and changes large inputs elsewhere; without it, all is done here. A path inside one of
-        `allow_folders` is passed on as it is; the runner looks where it really leads.
-        """
+        """`large` reads and changes large inputs elsewhere; without it, all is done here."""
         self._fetch = fetch
         self._blobs = blobs
-        self._links = links
-        self._files = files
-        self._outputs = outputs
+        self._links = own.links
+        self._files = own.files
+        self._outputs = own.outputs
         self._shelf = shelf
         self._clock = clock
-        self._inline_limit_bytes = inline_limit_bytes
-        self._fetch_limit_bytes = fetch_limit_bytes
-        self._fetch_seconds = fetch_seconds
-        self._fetches = Slots(fetches_at_once, shares=True)
-        self._download_secret = download_secret
-        self._links_need_account = links_need_account
+        self._inline_limit_bytes = rules.inline_limit_bytes
+        self._fetch_limit_bytes = rules.fetch_limit_bytes
+        self._fetch_seconds = rules.fetch_seconds
+        self._fetches = Slots(rules.fetches_at_once, shares=True)
+        self._download_secret = own.download_secret
+        self._links_need_account = rules.links_need_account
         self._large = large
-        self._allow_folders = tuple(allow_folders)
+        self._allow_folders = rules.allow_folders
         self._places: dict[str, FilePosition | None] = {}  # by version
 
     def has_files(self, version: str, openapi_schema: bytes) -> bool:

@@ -77,6 +77,14 @@ class Watching(Protocol):
     async def wait(self, seconds: float) -> bool: ...
 
 
+class Admission(msgspec.Struct, frozen=True, kw_only=True):
+    """What decides whether a create is accepted, and whether it begins at once."""
+
+    catalog: Catalog
+    placement: Placement
+    inputs: InputCheck
+
+
 class Predictions(PredictionReader):
     """What an entrance may do with predictions. Every method checks the account; foreign is absent."""
 
@@ -84,24 +92,22 @@ class Predictions(PredictionReader):
         self,
         *,
         store: CreateStore,
-        catalog: Catalog,
-        placement: Placement,
+        admission: Admission,
         bus: Bus,
         wakeups: Wakeups,
         data_ends: ExpiryPolicy,
         clock: Clock,
         new_id: NewId,
-        inputs: InputCheck | None = None,
         running: ProgressCache | None = None,
     ) -> None:
         super().__init__(store=store, data_ends=data_ends, clock=clock, running=running)
         self._repeats: RepeatStore = store
-        self._catalog = catalog
-        self._placement = placement
+        self._catalog = admission.catalog
+        self._placement = admission.placement
         self._bus = bus
         self._wakeups = wakeups
         self._new_id = new_id
-        self._inputs = inputs or InputCheck()
+        self._inputs = admission.inputs
 
     def reserve_id(self) -> str:
         """An id for a prediction that will be created: its watch can begin before the create."""

@@ -113,7 +113,7 @@ class ScriptedProvider:
         return self.runs[number]
 
 
-class StagedInput(msgspec.Struct, frozen=True, kw_only=True):
+class FakeStagedInput(msgspec.Struct, frozen=True, kw_only=True):
     """Fulfils `dispatch.ports.Staged`."""
 
     input: bytes
@@ -158,17 +158,17 @@ class ScriptedStaging:
         account_id: str,
         work_input: bytes,
         folder: Path,
-    ) -> StagedInput:
+    ) -> FakeStagedInput:
         del prediction_id, version, openapi_schema, account_id, work_input, folder
         self.calls += 1
         self._asked.set()
         if self.refuses is not None:
             raise self.refuses
         await self._gate.wait()
-        return StagedInput(input=b'{"staged":true}')
+        return FakeStagedInput(input=b'{"staged":true}')
 
 
-class KeptOutput(msgspec.Struct, frozen=True, kw_only=True):
+class FakeKeptOutput(msgspec.Struct, frozen=True, kw_only=True):
     """Fulfils `dispatch.ports.Kept`."""
 
     value: bytes
@@ -186,7 +186,7 @@ class NamingKeeper:
 
     async def keep(
         self, *, prediction_id: str, first_index: int, value: bytes, paths: Sequence[Pointer], folder: Path | None
-    ) -> KeptOutput:
+    ) -> FakeKeptOutput:
         del folder
         self.calls += 1
         if self.breaks:
@@ -207,7 +207,7 @@ class NamingKeeper:
             )
             for index, _ in enumerate(paths, first_index)
         )
-        return KeptOutput(value=msgspec.json.encode(files[0].ref) if files else value, files=files)
+        return FakeKeptOutput(value=msgspec.json.encode(files[0].ref) if files else value, files=files)
 
 
 class NoFolders:

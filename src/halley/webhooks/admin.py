@@ -6,14 +6,13 @@ from typing import Final
 
 import msgspec
 
-from halley.clock import Clock
 from halley.errors import Conflict, NotFound
 from halley.ids import NewId
 from halley.predictions.ports import Bus, Changed, Hint, MessageWaits
 from halley.predictions.reading import PredictionReader
 from halley.webhooks.address import Receivers
 from halley.webhooks.events import WebhookEvent
-from halley.webhooks.listening import Draw, MessageFilter, MessageListener
+from halley.webhooks.listening import Draw, MessageFilter, MessageListener, Subscription
 from halley.webhooks.monotonic_wall_clock import MonotonicWallClock
 from halley.webhooks.ports import DeliveryStore
 from halley.webhooks.records import Delivery, Message
@@ -35,7 +34,6 @@ class WebhookAdmin:
         receivers: Receivers,
         reader: PredictionReader,
         bus: Bus,
-        clock: Clock,
         steady: MonotonicWallClock,
         new_id: NewId,
         overlap_seconds: float,
@@ -45,7 +43,7 @@ class WebhookAdmin:
         self._receivers = receivers
         self._reader = reader
         self._bus = bus
-        self._clock = clock
+        self._clock = steady.clock
         self._steady = steady
         self._new_id = new_id
         self._ears: set[WakeableSleep] = set()
@@ -133,9 +131,7 @@ class WebhookAdmin:
         if after is None:
             after = await self._store.position_at(wanted.account_id, created_after or _NEVER)
         return MessageListener(
-            wanted,
-            after,
-            draw,
+            Subscription(wanted=wanted, position=after, draw=draw),
             store=self._store,
             reader=self._reader,
             signer=self._signer,

@@ -11,12 +11,12 @@ from typing import Final
 from halley.clock import Clock
 from halley.errors import HalleyError
 from halley.predictions.ports import Changed, Hint
-from halley.predictions.reading import PredictionReader
 from halley.webhooks.address import read_address
 from halley.webhooks.endpoint_queues import Lanes
 from halley.webhooks.events import TOLD_BY, WebhookEvent, wanted_by
+from halley.webhooks.message_source import MessageSource
 from halley.webhooks.monotonic_wall_clock import MonotonicWallClock
-from halley.webhooks.ports import DeliveryStore, PayloadRenderer
+from halley.webhooks.ports import DeliveryStore
 from halley.webhooks.records import Message, Notice, completed_id
 from halley.webhooks.sender import Sender
 from halley.webhooks.updates import Updates
@@ -37,8 +37,7 @@ class Feed:
         self,
         *,
         store: DeliveryStore,
-        reader: PredictionReader,
-        pictures: PayloadRenderer,
+        source: MessageSource,
         courier: Sender,
         updates: Updates,
         lanes: Lanes,
@@ -46,8 +45,8 @@ class Feed:
         steady: MonotonicWallClock,
     ) -> None:
         self._store = store
-        self._reader = reader
-        self._pictures = pictures
+        self._reader = source.reader
+        self._pictures = source.pictures
         self._courier = courier
         self._updates = updates
         self._lanes = lanes

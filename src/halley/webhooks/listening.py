@@ -47,14 +47,20 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
     events: frozenset[WebhookEvent]
 
 
+class Subscription(msgspec.Struct, frozen=True, kw_only=True):
+    """What one listener asked for: which messages, from which position of the log on, and how they are drawn."""
+
+    wanted: MessageFilter
+    position: int
+    draw: Draw
+
+
 class MessageListener:
     """One who listens, from a position on. A context manager: rung for each change while its block runs."""
 
     def __init__(
         self,
-        wanted: MessageFilter,
-        position: int,
-        draw: Draw,
+        subscription: Subscription,
         *,
         store: DeliveryStore,
         reader: PredictionReader,
@@ -63,8 +69,8 @@ class MessageListener:
         new_id: NewId,
         ears: set[WakeableSleep],
     ) -> None:
-        self._wanted = wanted
-        self._draw = draw
+        self._wanted = subscription.wanted
+        self._draw = subscription.draw
         self._store = store
         self._reader = reader
         self._signer = signer
@@ -73,7 +79,7 @@ class MessageListener:
         self._ears = ears
         self._alarm = WakeableSleep(clock)
         self._paces: dict[str, Pace] = {}
-        self.position = position
+        self.position = subscription.position
 
     def __enter__(self) -> Self:
         self._ears.add(self._alarm)

@@ -14,8 +14,8 @@ class MonotonicWallClock:
     """
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self.clock = clock  # the one that it is made from
         self._wall, self._elapsed = clock.now(), clock.elapsed()
 
     def now(self) -> datetime:
-        return self._wall + timedelta(seconds=self._clock.elapsed() - self._elapsed)
+        return self._wall + timedelta(seconds=self.clock.elapsed() - self._elapsed)

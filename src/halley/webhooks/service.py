@@ -8,18 +8,16 @@ from typing import Final
 
 import msgspec
 
-from halley.clock import Clock
 from halley.ids import NewId
 from halley.predictions.ports import Hint, MessageWaits
-from halley.predictions.reading import PredictionReader
 from halley.retry import HousekeepingFaults, retry_until_accepted, run_forever, run_housekeeping
 from halley.webhooks.endpoint_queues import Lanes
 from halley.webhooks.feed import POLL_SECONDS, Feed
+from halley.webhooks.message_source import MessageSource
 from halley.webhooks.monotonic_wall_clock import MonotonicWallClock
-from halley.webhooks.ports import DeliveryStore, HttpSender, PayloadRenderer
+from halley.webhooks.ports import DeliveryStore
 from halley.webhooks.schedule import Chance, Schedule
 from halley.webhooks.sender import DeliveryLimits, Sender
-from halley.webhooks.signing import Signer
 from halley.webhooks.updates import Updates
 
 _log: Final = logging.getLogger(__name__)
@@ -41,6 +39,11 @@ class WebhookRules(msgspec.Struct, frozen=True, kw_only=True):
     per_endpoint: int = 4
     log_seconds: float = 7 * 86_400.0
 
+    @property
+    def of_one_attempt(self) -> DeliveryLimits:
+        """How long one attempt may take."""
+        return DeliveryLimits(connect_seconds=self.connect_seconds, total_seconds=self.total_seconds)
+
 
 class WebhookService:
     """Everything that leaves because somebody gave a webhook. `run` must be going."""
@@ -49,11 +52,8 @@ class WebhookService:
         self,
         *,
         store: DeliveryStore,
-        reader: PredictionReader,
-        pictures: PayloadRenderer,
-        signer: Signer,
-        door: HttpSender,
-        clock: Clock,
+        source: MessageSource,
+        sender: Sender,
         steady: MonotonicWallClock,
         new_id: NewId,
         chance: Chance,
@@ -62,26 +62,23 @@ class WebhookService:
     ) -> None:
         self._store = store
         self._troubles = housekeeping_faults or HousekeepingFaults()
-        self._clock = clock
+        self._clock = steady.clock
         self._steady = steady
         self._rules = rules
-        limits = DeliveryLimits(connect_seconds=rules.connect_seconds, total_seconds=rules.total_seconds)
-        courier = Sender(store=store, signer=signer, door=door, clock=clock, new_id=new_id, limits=limits)
         self._lanes = Lanes(
             store=store,
-            courier=courier,
+            courier=sender,
             schedule=Schedule(rules.retry_first_seconds, rules.retry_for_seconds, chance),
-            clock=clock,
+            clock=self._clock,
             steady=steady,
             is_held=self._is_held,
             per_endpoint=rules.per_endpoint,
         )
         self._updates = Updates(
             store=store,
-            reader=reader,
-            pictures=pictures,
-            courier=courier,
-            clock=clock,
+            source=source,
+            courier=sender,
+            clock=self._clock,
             new_id=new_id,
             slots_of=self._lanes.slots_of,
             capacity=self._lanes.capacity,
@@ -89,12 +86,11 @@ class WebhookService:
         )
         self._feed = Feed(
             store=store,
-            reader=reader,
-            pictures=pictures,
-            courier=courier,
+            source=source,
+            courier=sender,
             updates=self._updates,
             lanes=self._lanes,
-            clock=clock,
+            clock=self._clock,
             steady=steady,
         )
 

@@ -11,15 +11,15 @@ import msgspec
 from halley.clock import Clock
 from halley.errors import HalleyError
 from halley.ids import NewId
-from halley.predictions.reading import PredictionReader
 from halley.predictions.records import Prediction
 from halley.predictions.status import Status
 from halley.slots import Slots
 from halley.webhooks.address import read_address
 from halley.webhooks.capacity import Capacity
 from halley.webhooks.events import WebhookEvent, wanted_by
+from halley.webhooks.message_source import MessageSource
 from halley.webhooks.pace import Pace
-from halley.webhooks.ports import DeliveryStore, PayloadRenderer
+from halley.webhooks.ports import DeliveryStore
 from halley.webhooks.records import MESSAGE_PREFIX, DeliveryOutcome
 from halley.webhooks.sender import Attempt, Sender
 
@@ -55,8 +55,7 @@ class Updates:
         self,
         *,
         store: DeliveryStore,
-        reader: PredictionReader,
-        pictures: PayloadRenderer,
+        source: MessageSource,
         courier: Sender,
         clock: Clock,
         new_id: NewId,
@@ -65,8 +64,8 @@ class Updates:
         on_idle: Callable[[str], None],
     ) -> None:
         self._store = store
-        self._reader = reader
-        self._pictures = pictures
+        self._reader = source.reader
+        self._pictures = source.pictures
         self._courier = courier
         self._clock = clock
         self._new_id = new_id

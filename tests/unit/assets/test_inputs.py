@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from halley.assets.blob_references import BlobReferences
-from halley.assets.inputs import InputFileStager, StagedInput
+from halley.assets.inputs import InputFileStager, OwnFiles, StagedInput, StagingRules
 from halley.assets.links import LinkSigner, download_signature
 from halley.assets.ports import BlobInfo, StoredFile
 from halley.blobs.files import FileBlobs
@@ -77,17 +77,16 @@ class Bench:
         self.runs = 0
         self.stager = InputFileStager(
             fetch=self.fetch,
+            own=OwnFiles(links=self.links, files=self.files, outputs=self.outputs, download_secret=b"files-secret"),
             blobs=blobs,
-            links=self.links,
-            files=self.files,
-            outputs=self.outputs,
             shelf=self.shelf,
             clock=self.clock,
-            inline_limit_bytes=1000,
-            fetch_limit_bytes=2000,
-            fetch_seconds=10,
-            download_secret=b"files-secret",
-            links_need_account=links_need_account,
+            rules=StagingRules(
+                inline_limit_bytes=1000,
+                fetch_limit_bytes=2000,
+                fetch_seconds=10,
+                links_need_account=links_need_account,
+            ),
         )
 
     async def stage(self, account_id: str = "me", **value: Any) -> StagedInput:

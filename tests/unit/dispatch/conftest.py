@@ -15,8 +15,9 @@ from halley.events.hub import Hub
 from halley.ids import TimeOrderedIds
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
+from halley.predictions.inputs import InputCheck
 from halley.predictions.records import Prediction
-from halley.predictions.service import CreateRequest, Predictions
+from halley.predictions.service import Admission, CreateRequest, Predictions
 from halley.retention.periods import Periods
 from halley.settings import RetentionSettings
 from halley.store.memory import MemoryStore
@@ -76,8 +77,7 @@ class Bottle:
         bus.subscribe(self.dispatcher.receive)
         self.predictions = Predictions(
             store=self.store,
-            catalog=self.catalog,
-            placement=self.dispatcher,
+            admission=Admission(catalog=self.catalog, placement=self.dispatcher, inputs=InputCheck()),
             bus=bus,
             wakeups=self.hub,
             data_ends=Periods(settings=RetentionSettings(), model_settings={}, keys=self.store, models=self.store),

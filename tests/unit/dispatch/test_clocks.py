@@ -24,8 +24,9 @@ from halley.events.hub import Hub
 from halley.ids import TimeOrderedIds, first_id_at
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
+from halley.predictions.inputs import InputCheck
 from halley.predictions.ports import ClockMove
-from halley.predictions.service import CreateRequest, Predictions
+from halley.predictions.service import Admission, CreateRequest, Predictions
 from halley.predictions.status import EventKind
 from halley.retention.periods import Periods
 from halley.settings import RetentionSettings
@@ -94,8 +95,7 @@ class Machine:
         bus.subscribe(self.dispatcher.receive)
         self.predictions = Predictions(
             store=self.store,
-            catalog=catalog,
-            placement=self.dispatcher,
+            admission=Admission(catalog=catalog, placement=self.dispatcher, inputs=InputCheck()),
             bus=bus,
             wakeups=hub,
             data_ends=Periods(settings=RetentionSettings(), model_settings={}, keys=self.store, models=self.store),

@@ -21,9 +21,11 @@ from halley.store.sqlite import SqliteStore
 from halley.testing.stores.maker import LEASE_SECONDS, VERSION, Maker
 from halley.webhooks.address import Receivers
 from halley.webhooks.admin import WebhookAdmin
+from halley.webhooks.message_source import MessageSource
 from halley.webhooks.monotonic_wall_clock import MonotonicWallClock
 from halley.webhooks.ports import Posted
 from halley.webhooks.records import Delivery
+from halley.webhooks.sender import Sender
 from halley.webhooks.service import WebhookRules, WebhookService
 from halley.webhooks.signing import Signer
 
@@ -127,7 +129,6 @@ class Room:
             receivers=Receivers(self.receiver, limit_bytes=2048, http=False, is_loopback_open=False),
             reader=PredictionReader(store=self.store, data_ends=Endless(), clock=self.clock),
             bus=self.bus,
-            clock=self.clock,
             steady=self.steady,
             new_id=self.new_id,
             overlap_seconds=86_400,
@@ -137,11 +138,17 @@ class Room:
     def service(self) -> WebhookService:
         return WebhookService(
             store=self.store.deliveries,
-            reader=PredictionReader(store=self.store, data_ends=Endless(), clock=self.clock),
-            pictures=Plain(),
-            signer=self.signer,
-            door=self.receiver,
-            clock=self.clock,
+            source=MessageSource(
+                reader=PredictionReader(store=self.store, data_ends=Endless(), clock=self.clock), pictures=Plain()
+            ),
+            sender=Sender(
+                store=self.store.deliveries,
+                signer=self.signer,
+                door=self.receiver,
+                clock=self.clock,
+                new_id=self.new_id,
+                limits=self.rules.of_one_attempt,
+            ),
             steady=self.steady,
             new_id=self.new_id,
             chance=lambda low, high: (low + high) / 2,

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from halley.api.http.budget import HeldBody
-from halley.api.http.sendfile import FileBody
+from halley.api.http.sendfile import FileSlice
 from halley.errors import BadRequest, NotAuthenticated
 from halley.keys.service import Identity
 
@@ -31,7 +31,7 @@ class Response(msgspec.Struct, kw_only=True):
     headers: Headers = []
     body: bytes = b""
     chunks: AsyncGenerator[bytes, None] | None = None
-    file: FileBody | None = None
+    file: FileSlice | None = None
     later: "DeferredResponse | None" = None
 
 

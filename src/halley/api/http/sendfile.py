@@ -36,7 +36,7 @@ class SlowReader(Protocol):
         ...
 
 
-class FileBody:
+class FileSlice:
     """A part of an open file, which is ours to close now: use it in a `with` statement."""
 
     def __init__(self, file: int, start: int, end: int) -> None:

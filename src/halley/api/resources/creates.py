@@ -13,7 +13,7 @@ from halley.api.presentation.preferences import applied, cancel_abandoned, cance
 from halley.api.presentation.present import encode
 from halley.api.resources.bodies import create_request, read_create
 from halley.api.resources.idempotency import HEADER, REPLAYED, digest_head, read_key
-from halley.api.resources.repeats import ATTEMPT_KEY, COUNTED_SECONDS, Attempt, may_answer
+from halley.api.resources.repeats import ATTEMPT_KEY, COUNTED_SECONDS, CreateAttempt, may_answer
 from halley.api.waiting.holds import GONE_KEY
 from halley.api.waiting.waiters import Snapshot, Until, later
 from halley.errors import HalleyError, NotAuthenticated, NotFound, Overloaded, VersionUnknown
@@ -113,7 +113,7 @@ async def _under_key(call: Call, parts: ApiContext, wish: _Wish, idempotency: Id
     return await _later_answer(call, parts, earlier, wish)
 
 
-async def _new_or_repeated(call: Call, parts: ApiContext, wish: _Wish, attempt: Attempt) -> Response:
+async def _new_or_repeated(call: Call, parts: ApiContext, wish: _Wish, attempt: CreateAttempt) -> Response:
     identity, predictions = call.identity, parts.predictions
     if parts.repeats.may_repeat(attempt):
         earlier = await _earlier(call, parts, wish.request, attempt)
@@ -141,7 +141,7 @@ def _count(call: Call) -> int | None:
     return int(text) if text is not None and text.isdigit() and len(text) < 5 else None
 
 
-async def _earlier(call: Call, parts: ApiContext, request: CreateRequest, attempt: Attempt) -> Prediction | None:
+async def _earlier(call: Call, parts: ApiContext, request: CreateRequest, attempt: CreateAttempt) -> Prediction | None:
     """What this create repeats, claimed for its answer."""
     identity, repeats = call.identity, parts.repeats
     prediction_id = await repeats.dropped(attempt)
@@ -162,7 +162,7 @@ async def _earlier(call: Call, parts: ApiContext, request: CreateRequest, attemp
     return await parts.predictions.row(prediction_id, identity.account.id)
 
 
-async def _noted(call: Call, parts: ApiContext, earlier: Prediction, attempt: Attempt) -> Prediction:
+async def _noted(call: Call, parts: ApiContext, earlier: Prediction, attempt: CreateAttempt) -> Prediction:
     """Make the repeat visible: in the prediction, in the counts, in the log."""
     how: How = "dropped_connection" if attempt.count is None else "retry_counter"
     parts.replayed[how] += 1

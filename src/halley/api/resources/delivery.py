@@ -12,7 +12,7 @@ from typing import Final
 
 from halley.api.context import ApiContext
 from halley.api.http.asgi import Call, Response
-from halley.api.http.sendfile import FileBody
+from halley.api.http.sendfile import FileSlice
 from halley.assets.content import Conditions, ContentPlan, plan
 from halley.assets.links import check_download
 from halley.assets.ports import StoredFile
@@ -103,7 +103,7 @@ async def _fill(answer: Response, parts: ApiContext, file: OutputFile | StoredFi
         if planned.start < planned.end:
             answer.chunks = parts.blobs.open(file.sha256, planned.start, planned.end)
         return
-    body = FileBody(found, planned.start, planned.end)
+    body = FileSlice(found, planned.start, planned.end)
     size_bytes = os.fstat(found).st_size
     if size_bytes == file.size_bytes and body.is_unsent:
         answer.file = body

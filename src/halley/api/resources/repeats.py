@@ -107,7 +107,7 @@ class _InFlightUntil:
             self._give(outcome)
 
 
-class Attempt(Answering):
+class CreateAttempt(Answering):
     """One create without a key. `settle` it as soon as it is known which prediction it is answered with."""
 
     __slots__ = (
@@ -206,8 +206,8 @@ class Repeats:
         self._clock = clock
         self.is_on: Final = is_on
         self._keys: dict[tuple[str, str], KeyInUse] = {}
-        self._in_flight: dict[str, Attempt] = {}
-        self._dropped: dict[bytes, list[tuple[float, Attempt]]] = {}
+        self._in_flight: dict[str, CreateAttempt] = {}
+        self._dropped: dict[bytes, list[tuple[float, CreateAttempt]]] = {}
         self._drops: deque[tuple[float, bytes]] = deque()  # all of `_dropped`, oldest first; some may be gone there
         self._tries: OrderedDict[str, tuple[int, float]] = OrderedDict()  # prediction -> last count, and when
 
@@ -226,11 +226,11 @@ class Repeats:
         used = self._keys[place] = KeyInUse(self._keys, place)
         return used
 
-    def begin(self, *, asked: Asked, body: bytes, count: int | None, begun_at: float) -> Attempt:
+    def begin(self, *, asked: Asked, body: bytes, count: int | None, begun_at: float) -> CreateAttempt:
         """A create whose body is here. `asked` says who asks for what; `count` is the client's own, if it counts."""
-        return Attempt(self, asked, body, count, begun_at)
+        return CreateAttempt(self, asked, body, count, begun_at)
 
-    async def dropped(self, attempt: Attempt) -> str | None:
+    async def dropped(self, attempt: CreateAttempt) -> str | None:
         """The prediction of a dropped create that this one repeats. It is repeated no second time."""
         if not self.may_repeat(attempt):
             return None
@@ -241,15 +241,15 @@ class Repeats:
                 return prediction_id
         return None
 
-    def may_repeat(self, attempt: Attempt) -> bool:
+    def may_repeat(self, attempt: CreateAttempt) -> bool:
         """Whether it is worth looking for what this create repeats; quick, as every create asks."""
         return self.is_on and attempt.count != 0 and (attempt.count is not None or bool(self._dropped))
 
-    def is_counted(self, attempt: Attempt) -> bool:
+    def is_counted(self, attempt: CreateAttempt) -> bool:
         """Whether the client says that this is a repeat: then what is equal is worth looking for."""
         return self.is_on and attempt.count is not None and attempt.count > 0
 
-    def counted(self, attempt: Attempt, equal: Sequence[Prediction]) -> str | None:
+    def counted(self, attempt: CreateAttempt, equal: Sequence[Prediction]) -> str | None:
         """Which of the equal predictions, newest first, a create that counts repeats.
 
         The one whose last try is the closest before this one: else calls that try again at the same time could take
@@ -265,7 +265,7 @@ class Repeats:
         self._forget_drop(attempt.digest(), chosen)
         return chosen
 
-    def note_dropped(self, attempt: Attempt) -> None:
+    def note_dropped(self, attempt: CreateAttempt) -> None:
         """See `Answering.drop`."""
         self.take_from_flight(attempt)
         if not self.is_on or (attempt.is_settled and attempt.prediction_id is None):
@@ -277,13 +277,13 @@ class Repeats:
         self._drops.append((now, digest))
         self._expire()
 
-    def put_in_flight(self, prediction_id: str, attempt: Attempt) -> None:
-        """See `Attempt.claim`."""
+    def put_in_flight(self, prediction_id: str, attempt: CreateAttempt) -> None:
+        """See `CreateAttempt.claim`."""
         self._in_flight[prediction_id] = attempt
         if attempt.count:
             self._note_try(prediction_id, attempt.count)
 
-    def take_from_flight(self, attempt: Attempt) -> None:
+    def take_from_flight(self, attempt: CreateAttempt) -> None:
         """Its answer is out, or will never be."""
         prediction_id = attempt.prediction_id
         if prediction_id is not None and self._in_flight.get(prediction_id) is attempt:
@@ -299,7 +299,7 @@ class Repeats:
         while len(self._tries) > _MOST_TRIES or next(iter(self._tries.values()))[1] < now - COUNTED_SECONDS:
             self._tries.popitem(last=False)
 
-    def _take_dropped(self, attempt: Attempt) -> Attempt | None:
+    def _take_dropped(self, attempt: CreateAttempt) -> CreateAttempt | None:
         most = DROPPED_SECONDS if attempt.count is None else COUNTED_SECONDS
         wanted = None if attempt.count is None else attempt.count - 1
         drops = self._dropped.get(attempt.digest(), [])
@@ -314,7 +314,7 @@ class Repeats:
         drops = self._dropped.get(digest, [])
         self._keep_drops(digest, [one for one in drops if one[1].prediction_id != prediction_id])
 
-    def _keep_drops(self, digest: bytes, drops: list[tuple[float, Attempt]]) -> None:
+    def _keep_drops(self, digest: bytes, drops: list[tuple[float, CreateAttempt]]) -> None:
         if drops:
             self._dropped[digest] = drops
         else:
