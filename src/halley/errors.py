@@ -50,7 +50,7 @@ class HalleyError(Exception):
 
 
 class Refused(HalleyError):
-    """The request cannot be served as it stands."""
+    """The request is refused; the message says why."""
 
     code = "refused"
 
@@ -96,7 +96,7 @@ class Forbidden(Refused):
 
 
 class NotFound(Refused):
-    """The named thing does not exist, or belongs to somebody else."""
+    """The named resource does not exist, or belongs to another account."""
 
     code = "not_found"
 
@@ -122,7 +122,7 @@ class KeyReused(Refused):
     def of(cls, prediction_id: str) -> "KeyReused":
         """The refusal, with what the key belongs to."""
         return cls(
-            f"This Idempotency-Key was used for another request, which made the prediction {prediction_id}. "
+            f"This Idempotency-Key was used for another request, which created the prediction {prediction_id}. "
             "Use a fresh key for a new prediction, or send the first request again unchanged."
         )
 
@@ -198,7 +198,7 @@ class ModelBroken(HalleyError):
 
 
 class LeaseLost(HalleyError):
-    """The lease or the session has passed to somebody else: stop, and write nothing more."""
+    """The lease or the session now belongs to another holder: stop, and write nothing more."""
 
     code = "lease_lost"
 

@@ -74,11 +74,11 @@ def parse(body: bytes, limits: JsonLimits) -> Any:
     _check_counts(bare, limits)
     value = _decoded(body)
     if b"\\u0000" in text:
-        raise BadRequest("The JSON body holds the character NUL (\\u0000), which cannot be stored.")
+        raise BadRequest("The JSON body contains the character NUL (\\u0000), which cannot be stored.")
     if _members(value, bare.count(b"{")) != bare.count(b":"):
-        raise BadRequest("An object in the JSON body has the same name twice.")
+        raise BadRequest("An object in the JSON body has the same key twice.")
     if not all(_fits(number[0]) for number in _LONG.finditer(bare)):
-        fault = "an integer does not fit into 64 bits; send it as a string or a float"
+        fault = "an integer is larger than 64 bits; send it as a string or a float"
         raise InputInvalid((InvalidField(type="integer", field="input", description=fault),))
     return value
 
@@ -105,9 +105,9 @@ def unfit(text: bytes) -> str | None:
         return None
     bare = _STRING.sub(b'"', _without_escapes(text))
     if may_be_deep and _nests_deeper(bare, DEPTH):
-        return f"is nested more than {DEPTH} deep"
+        return f"is nested more than {DEPTH} levels deep"
     if not all(_fits(number[0]) for number in _LONG.finditer(bare)):
-        return "holds an integer beyond 64 bits"
+        return "contains an integer larger than 64 bits"
     return None
 
 
@@ -163,7 +163,7 @@ def _decoded(body: bytes) -> Any:
 def _fault_of(body: bytes, error: Exception) -> str:
     """What is wrong with a text that the decoder refused, where the decoder's own words do not tell it."""
     if isinstance(error, RecursionError):
-        return "it is nested too deep"
+        return "it is nested too deeply"
     if body.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in body[:2]:  # JSON begins with two ASCII characters
         return "it is UTF-16; send UTF-8"
     if body.startswith(b"\xef\xbb\xbf"):
@@ -175,7 +175,7 @@ def _fault_of(body: bytes, error: Exception) -> str:
     said = str(error)
     # of a lone surrogate near the end the decoder says that the text was cut off
     if "surrogate" in said or ("truncated" in said and _HALF_PAIR.search(body[-_PAIR_BYTES:])):
-        return "a string holds a lone surrogate (half of a pair such as \\ud83d\\ude00), which is no character"
+        return "a string holds a lone surrogate (half of a pair such as \\ud83d\\ude00), which is not a character"
     return said
 
 

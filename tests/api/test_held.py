@@ -34,7 +34,7 @@ class Poller:
         return await self.news()
 
     async def news(self) -> Reply | None:
-        """The answer to the last question, if it is there."""
+        """The answer to the last question, if itis at this place."""
         await settled(60)
         assert self.asked is not None
         return self.asked.result() if self.asked.done() else None

@@ -149,7 +149,7 @@ async def test_a_passing_state_cannot_be_sent_again(world: World) -> None:
     attempt = await world.delivery((await world.create())["id"], event=WebhookEvent.OUTPUT)
     reply = await world.post(f"/v1/webhooks/deliveries/{attempt.id}/resend")
     assert reply.status == 409
-    assert "passing state" in reply.json()["detail"]
+    assert "intermediate state" in reply.json()["detail"]
     assert (await world.post("/v1/webhooks/deliveries/nonsense/resend")).status == 404
 
 

@@ -1,11 +1,14 @@
-"""Sentences that readers had to read twice, and their like, do not come back."""
+"""Hard sentences, and idiom in texts for users, do not come back (style guide, plain words)."""
 
+import ast
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from docs.pages import PAGES, ROOT
+from docs.pages import PAGES, ROOT, name_of
 
 TEXTS: Final = [*PAGES, *sorted((ROOT / "src/halley").rglob("*.py")), *sorted((ROOT / "docs").rglob("*.toml"))]
 HARD: Final = (
@@ -50,3 +53,67 @@ def test_a_hard_sentence_is_gone(sentence: str) -> None:
 
 def _has(path: Path, words: list[str]) -> bool:
     return " ".join(words) in " ".join(path.read_text().split())
+
+
+IDIOM: Final = (
+    r"anew",
+    r"whoever",
+    r"whatever",
+    r"nobody",
+    r"somebody",
+    r"everybody",
+    r"for ever",
+    r"told",
+    r"tells",
+    r"unasked",
+    r"go(?:es)? on(?! at)",
+    r"lies",
+    r"neighbours?",
+    r"courier",
+    r"door",
+    r"of its own making",
+    r"concerns itself",
+    r"the way of",
+    r"cannot be had",
+    r"had back",
+    r"taken for",
+    r"let go",
+)
+_IDIOM: Final = re.compile(rf"\b(?:{'|'.join(IDIOM)})\b", re.IGNORECASE)
+_DECISIONS: Final = ROOT / "docs/decisions"  # records are not rewritten
+_LINKS: Final = re.compile(r"\[[^\]]*\]\([^)]*decisions/[^)]*\)")
+
+
+def test_pages_are_without_idiom() -> None:
+    pages = {name_of(page): _LINKS.sub("", page.read_text()) for page in PAGES if _DECISIONS not in page.parents}
+    assert [(name, *_idiom(text)) for name, text in pages.items() if _idiom(text)] == []
+
+
+def test_messages_and_help_are_without_idiom() -> None:
+    source = ROOT / "src/halley"
+    paths = [path for path in sorted(source.rglob("*.py")) if source / "testing" not in path.parents]
+    assert [(str(path.relative_to(ROOT)), text) for path in paths for text in _texts(path) if _idiom(text)] == []
+
+
+@pytest.mark.parametrize("text", ["It goes on.", "the owner is told", "Whoever asks", "is loaded\nanew"])
+def test_an_idiom_is_found(text: str) -> None:
+    assert len(_idiom(text)) == 1
+
+
+def _idiom(text: str) -> list[str]:
+    return _IDIOM.findall(" ".join(text.split()))
+
+
+def _texts(path: Path) -> Iterator[str]:
+    """The texts of a module that users may read: strings of several words, and the help of commands."""
+    tree = ast.parse(path.read_text())
+    statements = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in statements:
+            yield node.value
+        elif isinstance(node, ast.FunctionDef) and _is_command(node):
+            yield ast.get_docstring(node) or ""
+
+
+def _is_command(function: ast.FunctionDef) -> bool:
+    return any(isinstance(one, ast.Call) and "command" in ast.unparse(one.func) for one in function.decorator_list)

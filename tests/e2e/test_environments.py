@@ -192,7 +192,7 @@ def test_a_rebuild_is_waited_for_and_its_failure_fails_what_waits(server, home):
     assert (status, answer["version"], answer["status"]) == (201, version, "failed")
     assert "The environment of local/old cannot be built: pip install ended with exit status 1" in answer["error"]
     assert "greeter==1.0" in answer["error"]
-    assert ".lock.txt to let the versions be chosen anew" in answer["error"]
+    assert ".lock.txt so that the versions are chosen again" in answer["error"]
     (home / "away.whl").rename(home / "wheels" / "greeter-1.0-py3-none-any.whl")
 
 
@@ -200,7 +200,7 @@ def test_check_says_what_a_model_would_get(home):
     done = check(home, "old")
     assert done.returncode == 2
     assert "No module named 'greeter'" in done.stderr
-    assert "The environment that it asks for is not built yet, so this was Halley's own Python" in done.stderr
+    assert "The environment that it requires is not built yet, so Halley's own Python was used" in done.stderr
     done = check(home, "old", "--build", "--json")
     found = json.loads(done.stdout)["environment"]
     assert (found["is_built"], found["packages"]) == (True, ["greeter<2"])

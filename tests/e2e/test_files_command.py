@@ -40,7 +40,7 @@ def test_a_file_goes_up_and_comes_back_and_goes(halley: Halley, tmp_path: Path) 
 
     again = _run(halley, tmp_path, "files", "download", url)
     assert again.returncode == 2
-    assert "is there already" in again.stderr
+    assert "already exists" in again.stderr
     down = _run(halley, tmp_path, "files", "download", url, "-o", "sub/back.bin")
     assert down.returncode == 0, down.stderr
     assert (tmp_path / "sub" / "back.bin").read_bytes() == content

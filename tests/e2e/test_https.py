@@ -79,7 +79,7 @@ def test_a_stranger_is_told_how_to_trust_it(halley: Halley, tmp_path: Path) -> N
         XDG_CONFIG_HOME=str(tmp_path),
     )
     assert done.returncode == 3
-    assert "shows a certificate that is not trusted" in done.stderr
+    assert "has a certificate that is not trusted" in done.stderr
     assert "SSL_CERT_FILE" in done.stderr
 
 

@@ -100,7 +100,7 @@ def test_a_file_that_cog_would_not_read_is_named(tmp_path) -> None:
     (model / "cog.yaml").write_text("run: run.py:Runner\n")
     done = check(tmp_path, model)
     assert done.returncode == 0, done.stderr
-    assert f"{model / 'cog.yml'} is not read, as cog.yaml lies beside it" in done.stderr
+    assert f"{model / 'cog.yml'} is not read, because there is a cog.yaml in the same folder" in done.stderr
 
 
 def test_two_folders_of_one_name_are_both_named(tmp_path) -> None:

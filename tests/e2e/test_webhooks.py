@@ -303,7 +303,7 @@ def test_the_command_line_shows_verifies_and_sends_again(halley: Halley, receive
     ]
     assert "Genuine" in said(halley, "webhooks", "verify", str(body), *headers).stderr
     body.write_bytes(message.content + b" ")
-    assert "does not fit" in said(halley, "webhooks", "verify", str(body), *headers, code=2).stderr
+    assert "does not match" in said(halley, "webhooks", "verify", str(body), *headers, code=2).stderr
     old = said(halley, "webhooks", "secret").stdout.strip()
     new = said(halley, "webhooks", "secret", "--rotate").stdout.strip()
     assert said(halley, "webhooks", "secret").stdout.strip() == new != old

@@ -157,7 +157,7 @@ def test_models_are_tables_with_paths_beside_their_file(place):
         ('[tls]\nlocal = true\ncert = "c.pem"\n', ["tls.local", "tls.cert", "exclude each other"]),
         ("data = 3\n", ["data = 3"]),
         ('retention = "soon"\n', ["retention.api = 'soon'", "given.toml, retention", "such as 1h, 30d"]),
-        ("[retention]\napi = 0\n", ["retention.api = 0", "longer than nothing, or never"]),
+        ("[retention]\napi = 0\n", ["retention.api = 0", "longer than 0, or never"]),
         ("[retention]\nweb = true\n", ["retention.web = True", "never"]),
         ('[retention]\napi_seconds = "1h"\n', ["retention.api_seconds", "Did you mean retention.api?"]),
         ("not toml", ["given.toml", "TOML"]),

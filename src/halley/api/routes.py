@@ -25,28 +25,32 @@ from halley.api.waiting import sse
 from halley.keys.records import Scope
 from halley.settings import Settings
 
-_LIMIT: Final = Param(name="limit", type="integer", description="Items per page, cut to 1 to 100; of events to 1000.")
+_LIMIT: Final = Param(
+    name="limit", type="integer", description="Items per page, limited to 1 to 100; for events to 1000."
+)
 _CURSOR: Final = Param(name="cursor", description="From `next` or `previous` of a list.")
 _PAGE: Final = (_CURSOR, _LIMIT)
 _STREAM: Final = (
     Param(name="logs", description="`1` adds the logs."),
-    Param(name="Last-Event-ID", place="header", description="Go on behind this event."),
+    Param(name="Last-Event-ID", place="header", description="Continue after this event."),
 )
 _LOG: Final = (
-    Param(name="after", type="integer", description="Only events behind this `seq`."),
+    Param(name="after", type="integer", description="Only events after this `seq`."),
     _LIMIT,
-    Param(name="follow", description="`0` ends a stream with what is recorded."),
-    Param(name="Last-Event-ID", place="header", description="Go on behind this event."),
+    Param(name="follow", description="`0` ends the stream after the recorded events."),
+    Param(name="Last-Event-ID", place="header", description="Continue after this event."),
 )
 _PREFER: Final = Param(
-    name="Prefer", place="header", description="`wait` or `wait=n`: hold the answer until the end, or n seconds."
+    name="Prefer",
+    place="header",
+    description="`wait` or `wait=n`: delay the answer until the prediction ends, at most n seconds.",
 )
 _PREFER_CREATE: Final = Param(
     name="Prefer",
     place="header",
     description=(
-        "`wait` or `wait=n`: hold the answer until the end, or n seconds. "
-        "`cancel-abandoned`: cancel it when everybody who waits for it has left."
+        "`wait` or `wait=n`: delay the answer until the prediction ends, at most n seconds. "
+        "`cancel-abandoned`: cancel it when all clients that wait for it have disconnected."
     ),
 )
 _CANCEL_AFTER: Final = Param(
@@ -58,7 +62,7 @@ _CANCEL_AFTER: Final = Param(
 _IDEMPOTENCY_KEY: Final = Param(
     name="Idempotency-Key",
     place="header",
-    description="Creates with the same key make one prediction.",
+    description="Creates with the same key create one prediction.",
     pattern="^[!-~]{1,255}$",
 )
 
@@ -134,7 +138,7 @@ _PREDICTIONS: Final = (
         scope=Scope.WRITE,
         rate="write",
         success=(204,),
-        summary="Remove input, output, files and logs of a prediction that is over, at once",
+        summary="Remove input, output, files and logs of a finished prediction immediately",
     ),
     Route(
         name="models.predictions.create",
@@ -179,7 +183,7 @@ _MODELS: Final = (
         scope=Scope.READ,
         body="text",
         response=wire.ModelPage,
-        summary="Find models by words in the body, the best first",
+        summary="Search models by words in the body, best matches first",
     ),
     Route(
         name="models.get",
@@ -228,7 +232,7 @@ _FINDING: Final = (
         handler=finding.list_collections,
         scope=Scope.READ,
         response=wire.CollectionPage,
-        summary="List the collections of models that the configuration makes",
+        summary="List the collections of models in the configuration",
     ),
     Route(
         name="collections.get",
@@ -246,10 +250,12 @@ _FINDING: Final = (
         handler=finding.search,
         scope=Scope.READ,
         response=wire.SearchResult,
-        summary="Find models and collections by words, the best first",
+        summary="Search models and collections by words, best matches first",
         params=(
-            Param(name="query", description="The words. Required."),
-            Param(name="limit", type="integer", description="Models at most, cut to 1 to 50; 20 if absent."),
+            Param(name="query", description="The search words. Required."),
+            Param(
+                name="limit", type="integer", description="Maximum number of models, limited to 1 to 50; 20 if absent."
+            ),
         ),
     ),
     Route(
@@ -311,7 +317,7 @@ _ACCOUNT: Final = (
         request=wire.CreateKey,
         response=wire.NewKey,
         success=(201,),
-        summary="Make an API key; its token is shown this once",
+        summary="Create an API key; its token is shown only once",
     ),
     Route(
         name="keys.change",
@@ -365,7 +371,7 @@ _OPERATION: Final = (
         scope=Scope.ADMIN,
         rate="write",
         response=wire.ClearedSetup,
-        summary="Forget the files that a model's setup left for its next processes",
+        summary="Delete the files that a model's setup left for its next processes",
     ),
     Route(
         name="counts.get",
@@ -374,7 +380,7 @@ _OPERATION: Final = (
         handler=health.counts,
         scope=Scope.ADMIN,
         response=wire.Counts,
-        summary="Get what this server has counted since it started",
+        summary="Get the counters of this server since its start",
     ),
 )
 
@@ -458,7 +464,7 @@ _WEBHOOKS: Final = (
         body="json",
         request=wire.RotateWebhookSecret,
         response=wire.NewWebhookSecret,
-        summary="Replace the secret; both sign for a while",
+        summary="Replace the secret; for some time both secrets sign",
     ),
     Route(
         name="webhooks.deliveries.list",
@@ -477,7 +483,7 @@ _WEBHOOKS: Final = (
         handler=webhooks.get_delivery,
         scope=Scope.READ,
         response=wire.DeliveryBody,
-        summary="Get one attempt, with what it carried",
+        summary="Get one attempt, with the request that was sent",
     ),
     Route(
         name="webhooks.deliveries.resend",
@@ -498,13 +504,13 @@ _WEBHOOKS: Final = (
         scope=Scope.READ,
         response=wire.WebhookCopies,
         streams=True,
-        summary="Hear what the account's receivers are told, webhook or not",
+        summary="Follow the webhook messages of the account as a stream, also those of predictions without a webhook",
         params=(
             Param(name="events", description="Some of `start`, `output`, `logs`, `completed`, with commas between."),
-            Param(name="since", description="From the predictions on that were created then; else from now on."),
-            Param(name="key", description="Only predictions of the key that asks.", values=("own",)),
-            Param(name="after", type="integer", description="Only what is behind this position."),
-            Param(name="Last-Event-ID", place="header", description="Go on behind this event."),
+            Param(name="since", description="Start with predictions created at this time; without it, start now."),
+            Param(name="key", description="Only predictions of the requesting key.", values=("own",)),
+            Param(name="after", type="integer", description="Only messages after this position."),
+            Param(name="Last-Event-ID", place="header", description="Continue after this event."),
         ),
     ),
 )
@@ -554,7 +560,7 @@ _LINKS: Final = (
         handler=pages.prediction,
         rate="open",
         response="text/html",
-        summary="The page of a prediction, for people",
+        summary="The web page of a prediction",
         params=(Param(name="t", description="The capability in `urls.web`."),),
         at_root=True,
     ),
@@ -577,7 +583,7 @@ _OPEN: Final = (
         handler=health.live,
         rate="open",
         response=wire.HealthBody,
-        summary="Whether the process lives",
+        summary="Whether the process is running",
         at_root=True,
     ),
     Route(
@@ -589,7 +595,7 @@ _OPEN: Final = (
         response=wire.HealthBody,
         success=(200, 503),
         summary="Whether predictions can be made",
-        params=(Param(name="verbose", description="What was looked at, and what could not be tidied up."),),
+        params=(Param(name="verbose", description="The result of each check, and the cleanup work that failed."),),
         at_root=True,
     ),
 )

@@ -98,8 +98,8 @@ def make_server(settings: Settings, api: Api, tls: ssl.SSLContext | None = None)
     protocol: type | str = "httptools"
     if missing:
         _log.warning(
-            "uvicorn %s lacks %s: running without header limits, deadlines and the short cut for polls. "
-            "Install the uvicorn version that Halley asks for.",
+            "uvicorn %s lacks %s: running without header limits, deadlines and the fast path for polls. "
+            "Install the uvicorn version that Halley requires.",
             uvicorn.__version__,
             ", ".join(missing),
         )

@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 INSPECT_AT_ONCE: Final = 2
 WATCH_SECONDS: Final = 1.0
-_INTERNAL: Final = "A fault inside Halley kept it from being loaded; the server's log has the details."
+_INTERNAL: Final = "It could not be loaded because of an internal error of Halley; the server's log has the details."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,7 +233,8 @@ class ModelLoader:
         self._earlier[current.id] = tuple(version.id for version in found)
         if found:
             _log.info(
-                "%s: %d earlier versions were this source and what the model wrote into its folder; %s runs for them",
+                "%s: %d earlier versions have the same source and differ only by files that the model wrote into"
+                " its folder; %s runs instead of them",
                 current.model,
                 len(found),
                 current.id[:12],

@@ -246,7 +246,7 @@ async def _look_again_on_hangup(
         try:
             await parts.loader.look_again(wanted)
         except Exception:  # noqa: BLE001 - what is served goes on; another signal tries again
-            _log.exception("SIGHUP: not all models could be looked at again")
+            _log.exception("SIGHUP: some models could not be checked again")
 
 
 async def _change_admin_key(parts: Services, known: str | None, reread: Callable[[], Settings]) -> str | None:
@@ -255,9 +255,9 @@ async def _change_admin_key(parts: Services, known: str | None, reread: Callable
         key = (await asyncio.to_thread(reread)).admin_key
         if key is not None and key != known:
             await parts.keys.ensure_admin(key)
-            _log.info("SIGHUP: the admin key is the one that is configured now")
+            _log.info("SIGHUP: the admin key was replaced by the configured one")
     except (SettingsError, HalleyError) as error:
-        _log.error("SIGHUP: the admin key stays as it was: %s", error)
+        _log.error("SIGHUP: the admin key is unchanged: %s", error)
         return known
     return key
 

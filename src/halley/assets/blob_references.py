@@ -55,7 +55,7 @@ class BlobReferences:
             if await self._need(info, owner_kind, owner_id, name):
                 return info
         # cannot be reached by two racing owners: once the need is noted, nobody deletes
-        raise Overloaded(f"The bytes of {name!r} were removed again and again while they were stored.")
+        raise Overloaded(f"The bytes of {name!r} were removed repeatedly while they were stored.")
 
     async def keep_stream(
         self, chunks: AsyncIterator[bytes], limit_bytes: int, *, owner_kind: str, owner_id: str, name: str
@@ -70,7 +70,7 @@ class BlobReferences:
         info = await self._blobs.put(chunks, limit_bytes)
         if not await self._need(info, owner_kind, owner_id, name):
             await self.release(owner_kind, owner_id)
-            raise Overloaded(f"The bytes of {name!r} were being deleted while they came in. Send them again.")
+            raise Overloaded(f"The bytes of {name!r} were being deleted while they were received. Send them again.")
         return info
 
     async def needs(self, sha256: str, owner_kind: str) -> list[Reference]:
@@ -162,7 +162,7 @@ class BlobReferences:
 
     def _note_stuck(self, sha256: str, error: OSError) -> None:
         if sha256 not in self._stuck:
-            _log.warning("the stored file %s cannot be deleted, and is tried again later: %s", sha256, error)
+            _log.warning("the stored file %s cannot be deleted; trying again later: %s", sha256, error)
         self._stuck[sha256] = error
 
     async def _empty(self, sha256: str, owners: Set[Owner]) -> bool:

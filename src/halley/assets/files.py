@@ -185,4 +185,4 @@ class Files:
 
 
 def _absent(file_id: str) -> NotFound:
-    return NotFound(f"There is no file {file_id[:64]!r}, or not any more.")
+    return NotFound(f"There is no file {file_id[:64]!r}, or it was removed.")

@@ -275,7 +275,7 @@ class InputFileStager:
         file = await self._outputs.output_file(delivery.prediction_id, delivery.index, account_id=account_id)
         if file is None:
             others = "" if account_id is None else ", or belongs to another account"
-            raise NotFound(f"file {delivery.index} of prediction {delivery.prediction_id} is not kept any more{others}")
+            raise NotFound(f"file {delivery.index} of prediction {delivery.prediction_id} is no longer stored{others}")
         return file
 
     async def _decode(self, link: str, pointer: Pointer, room: "_Room") -> Path:
@@ -377,7 +377,7 @@ def _member(pointer: Pointer) -> str:
 
 def _no_file(link: OwnLink) -> NotFound:
     which = f" {link.file_id}" if isinstance(link, FileLink) else ""
-    return NotFound(f"the file{which} does not exist, or not any more, or belongs to another account")
+    return NotFound(f"the file{which} does not exist, was removed, or belongs to another account")
 
 
 def _short(text: str) -> str:

@@ -31,7 +31,7 @@ _FILE: Final = re.compile(r"(?:(?:/replicate)?(?:/v1)*|(?:/[^/]+)*?/v1)/files/([
 _SLASHES: Final = re.compile("//+")
 _LONGEST_PATH: Final = 2048  # characters; a file's name in it has 765 at most
 _LONGEST: Final = 8192  # characters; our own have at most about 1,200 behind their origin
-_GONE: Final = "This link is not valid, or not any more. Read the prediction again to get a fresh one."
+_GONE: Final = "This link is not valid or has expired. Read the prediction again to get a fresh one."
 
 
 class DeliveryRight(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,7 +195,7 @@ def check_download(secret: bytes, *, owner: str, file_id: str, expiry: int, sign
     # bytes: compare_digest refuses text beyond ASCII, and the signature comes from outside
     is_right = bool(secret) and hmac.compare_digest(signature.encode("utf-8", "replace"), right.encode())
     if not is_right or expiry <= now.timestamp():
-        raise Forbidden(f"The download link of file {file_id} is not valid, or not any more.")
+        raise Forbidden(f"The download link of file {file_id} is not valid or has expired.")
 
 
 def own_link(url: str) -> OwnLink | None:

@@ -77,7 +77,7 @@ class OutputFileStore:
         if self._large is not None and _is_heavy(value):
             found = await self._large.texts(value, pointers)
             if None in found:
-                raise Refused(f"The output names a file at {list(pointers[found.index(None)])}, but no text is there.")
+                raise Refused(f"The output names a file at {list(pointers[found.index(None)])}, but there is no text.")
             return [text for text in found if text is not None]
         decoded = msgspec.json.decode(value)
         return [_text(decoded, pointer) for pointer in pointers]
@@ -172,9 +172,9 @@ def _text(decoded: Any, pointer: Pointer) -> str:
     try:
         found = at(decoded, pointer)
     except (LookupError, TypeError, ValueError) as error:
-        raise Refused(f"The output names a file at {list(pointer)}, but nothing is there.") from error
+        raise Refused(f"The output names a file at {list(pointer)}, but there is nothing at this place.") from error
     if not isinstance(found, str):
-        raise Refused(f"The output names a file at {list(pointer)}, but a {type(found).__name__} is there.")
+        raise Refused(f"The output names a file at {list(pointer)}, but a {type(found).__name__} is at this place.")
     return found
 
 

@@ -254,7 +254,7 @@ def _sorted(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except OSError as error:
-        _log.warning("%s cannot be looked through: %s", folder, error)
+        _log.warning("%s cannot be listed: %s", folder, error)
         return []
 
 
@@ -265,7 +265,7 @@ def _is_swept(path: Path) -> bool:
         else:
             path.unlink()
     except OSError as error:
-        _log.warning("%s is left of an earlier process and cannot be deleted: %s", path, error)
+        _log.warning("%s was left by an earlier process and cannot be deleted: %s", path, error)
         return False
     return True
 

@@ -78,7 +78,8 @@ class LocalAuthority:
         except (OSError, ValueError, TypeError) as error:
             raise Unusable(
                 f"The local authority in {self._folder} cannot be used: {error}. Put ca.pem and ca.key back from a"
-                " backup. Or delete both: then a new authority is made, which every client must trust anew."
+                " backup. Or delete both: then a new authority is created, which every client must trust"
+                " again."
             ) from error
         return found
 

@@ -48,7 +48,7 @@ def load_into(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:
     def refuse() -> NoReturn:
         where = key or cert
         raise Unusable(
-            f"The private key in {where} is encrypted, and nobody is here to type its password."
+            f"The private key in {where} is encrypted, and its password cannot be entered here."
             f" Decrypt it: openssl pkey -in {where} -out {where}.plain"
         )
 

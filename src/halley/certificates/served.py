@@ -52,7 +52,7 @@ class ServedCertificate:
                 _log.info("the certificate %s was renewed: new connections get it", self._cert)
         except Unusable as error:
             if self._is_time_to_warn(now):
-                _log.warning("the certificate could not be renewed, the old one is shown on: %s", error)
+                _log.warning("the certificate could not be renewed; the old one stays in use: %s", error)
                 self._warned_at = now
             return
         self._warn(now)
@@ -85,11 +85,11 @@ class ServedCertificate:
     def _fault(self, now: datetime) -> str | None:
         details = self.details
         if details is None:
-            return "is not one for servers: clients will refuse it"
+            return "is not a server certificate: clients will refuse it"
         if details.ends_at <= now:
             return f"has expired on {details.ends_at:%Y-%m-%d}: clients will refuse it"
         if details.begins_at > now:
-            return f"is valid from {details.begins_at:%Y-%m-%d} only: clients will refuse it till then"
+            return f"is valid only from {details.begins_at:%Y-%m-%d}: clients will refuse it until then"
         if details.ends_at - now < _WARNED_BEFORE_END:
             return f"ends on {details.ends_at:%Y-%m-%d}: renew it, the files are read again when they change"
         return None

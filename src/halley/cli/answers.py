@@ -20,7 +20,7 @@ _WRONG_BASE: Final = "Check the server URL; some gateways need a path, such as h
 _HINTS: Final = {
     401: "Pass --token, set HALLEY_TOKEN, or store a profile; `halley keys create` makes a key on your own server.",
     402: "The quota of this key is used up.",
-    403: "Use a key that has the scope for this.",
+    403: "Use a key that has the required scope.",
     429: "Wait a little, then try again.",
 }
 
@@ -35,7 +35,9 @@ def read_answer(response: httpx2.Response) -> Any:
     body = _decode(response)
     if response.is_redirect:
         where = response.headers.get("location", "elsewhere")
-        raise Unreachable(f"{_place(response)} redirects to {where}, as no prediction API does.", hint=_WRONG_BASE)
+        raise Unreachable(
+            f"{_place(response)} redirects to {where}. A prediction API does not do that.", hint=_WRONG_BASE
+        )
     if response.is_success and body is None and response.content.strip():
         raise _no_api(response)
     if response.is_success and not _is_envelope(body):
@@ -63,7 +65,7 @@ def _hint(status: int, path: str) -> str:
     if status != 404:
         return _HINTS.get(status, "")
     if "/predictions/" in path:
-        return "Check the id and the server; a key of another account sees nothing of yours."
+        return "Check the id and the server; a key cannot see the predictions of another account."
     return "`halley keys list` shows the ids." if "/keys/" in path else ""
 
 

@@ -124,7 +124,7 @@ class Client:
             Unreachable: the connection could not be made, or broke, or was silent for too long.
         """
         url = f"{self.target.api}/predictions/{_segment(id)}/events"
-        missing = f"{self.target.root} has no event log of predictions."
+        missing = f"{self.target.root} does not offer an event log of predictions."
         return self._listen(url, str(after), missing, ("seq", "data"), silence_seconds)
 
     def webhook_messages(self, query: Mapping[str, str], *, after: str = "") -> Iterator[Json | None]:
@@ -135,7 +135,9 @@ class Client:
             Unreachable: the connection could not be made, or broke, or was silent for too long.
         """
         url = str(httpx2.URL(f"{self.target.api}/webhooks/listen", params=dict(query)))
-        missing = f"{self.target.root} does not let us listen to webhooks: another server than Halley, or a wrong key."
+        missing = (
+            f"{self.target.root} does not allow listening to webhooks: it is not a Halley server, or the key is wrong."
+        )
         return self._listen(url, after, missing, ("position", "headers"), SILENCE_SECONDS)
 
     def _listen(
@@ -179,7 +181,7 @@ class Client:
         return _prediction(read_answer(self._send("POST", "/predictions", json=body, headers=headers)))
 
     def cancel(self, id: str) -> Json:
-        """Cancel a prediction; one that is over stays as it is."""
+        """Cancel a prediction; one that has ended is unchanged."""
         return _prediction(read_answer(self._send("POST", f"/predictions/{_segment(id)}/cancel")))
 
     def predictions(self) -> Iterator[Json]:
@@ -239,7 +241,7 @@ class Client:
             answer = read_answer(self._send("POST", "/files", files={"content": (path.name, content)}))
         url = ((answer or {}).get("urls") or {}).get("get") if isinstance(answer, dict) else None
         if not isinstance(url, str):
-            raise Unreachable(f"{self.target.api}/files took {path.name} but named no URL for it.")
+            raise Unreachable(f"{self.target.api}/files accepted {path.name} but returned no URL for it.")
         return dict(answer)
 
     def call(self, method: str, path: str, *, json: Any = None) -> Any:
@@ -253,7 +255,7 @@ class Client:
             page = read_answer(self._send("GET", url))
             results = page.get("results") if isinstance(page, dict) else None
             if not isinstance(results, list):
-                raise Unreachable(f"{self.target.api}{path} answered something that is no list.")
+                raise Unreachable(f"{self.target.api}{path} answered something that is not a list.")
             yield from (item for item in results if isinstance(item, dict))
             url = _next_url(page.get("next"), self.target)
 
@@ -305,7 +307,7 @@ class Client:
         left = self._seconds_left()
         if asked is not None and asked >= PAUSE_TOLD_SECONDS:
             rest = f"trying again in {seconds:g} s" if seconds < left else "longer than the time that is left"
-            self.on_pause(f"{self.target.root} answered {response.status_code} and asks for {asked:g} s: {rest}.")
+            self.on_pause(f"{self.target.root} answered {response.status_code} and asks to wait {asked:g} s: {rest}.")
         self.timing.sleep(max(0.0, min(seconds, left)))
         return seconds < left
 
@@ -314,14 +316,14 @@ class Client:
 
         reason = reason_of(error)
         if "CERTIFICATE_VERIFY_FAILED" in reason:
-            return Unreachable(f"{self.target.root} shows a certificate that is not trusted: {reason}.", hint=_TRUST)
+            return Unreachable(f"{self.target.root} has a certificate that is not trusted: {reason}.", hint=_TRUST)
         if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
             hint = "Is it running? `halley serve` starts one." if is_loopback(self.target.root) else "Check the URL."
             return Unreachable(f"Cannot reach {self.target.root}: {reason}.", hint=hint)
         if isinstance(error, httpx2.TimeoutException):
             seconds = self._timeout(0).read or self._read_seconds
             return Unreachable(f"{self.target.root} did not answer within {min(seconds, self._read_seconds):.3g} s.")
-        hint = "Whether the request was carried out is not known." if method != "GET" else ""
+        hint = "It is unknown whether the request was carried out." if method != "GET" else ""
         if isinstance(error, httpx2.RemoteProtocolError) and self.target.root.startswith("http://"):
             hint = f"Does it speak HTTPS? Then write https://. {hint}".rstrip()
         return Unreachable(f"The connection to {self.target.root} broke: {reason}.", hint=hint)
@@ -372,7 +374,7 @@ def _event(data: str, number: str, content: str) -> Json:
         or not isinstance(event.get(number), int)
         or not isinstance(event.get(content), dict)
     ):
-        raise NoEventLog("The server's event stream is none that this command understands.")
+        raise NoEventLog("This command does not understand the server's event stream.")
     return event
 
 

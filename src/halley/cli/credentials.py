@@ -80,7 +80,7 @@ def save(profile: CredentialProfile, *, name: str | None = None, path: Path | No
     found = load(path)
     name = name or _name_for(found, profile)
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
-        raise UsageProblem(f"{name!r} is no name for a profile; use letters, digits, - and _.")
+        raise UsageProblem(f"{name!r} is not a valid name for a profile; use letters, digits, - and _.")
     profiles = {name: profile} | {other: known for other, known in found.profiles.items() if other != name}
     default = found.profiles.get(found.default or "")
     is_default = default is None or default.server == profile.server
@@ -99,7 +99,7 @@ def _name_for(found: Credentials, profile: CredentialProfile) -> str:
 
 
 def _write(path: Path, credentials: Credentials) -> None:
-    lines = ["# Tokens of Halley's command line. Keep this file to yourself.", ""]
+    lines = ["# Tokens of Halley's command line. Do not share this file.", ""]
     if credentials.default is not None:
         lines += [f"default = {json.dumps(credentials.default)}", ""]
     for name, profile in credentials.profiles.items():

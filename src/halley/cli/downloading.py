@@ -104,7 +104,7 @@ class Downloads:
 
                     raise NotSaved(
                         f"{path.name} could not be fetched: {error if isinstance(error, _Broken) else reason(error)}.",
-                        hint="Run the command again: it goes on where it stopped.",
+                        hint="Run the command again: it continues where it stopped.",
                     ) from error
                 asked = error.again_in_seconds if isinstance(error, _Broken) else None
                 if asked is not None and asked >= PAUSE_TOLD_SECONDS:
@@ -146,14 +146,14 @@ class Downloads:
             start, total = _content_range(response)
             if start != offset or (meta.total is not None and total != meta.total):
                 _discard(path)
-                raise _Broken("the server sent another range than asked for")
+                raise _Broken("the server sent another range than requested")
             return offset, meta
         if status == 416:
             _discard(path)
             raise _Broken("the file has changed")
         if status in {401, 403, 404, 410}:
             raise LinkGone(
-                f"The link to {path.name} answers {status}: it has expired, or needs another token.",
+                f"The link to {path.name} answers {status}: it has expired, or it needs another token.",
                 hint="Reading the prediction again may give a fresh link.",
             )
         if status != 200:
@@ -265,7 +265,7 @@ def _complete(path: Path, meta: _Meta, stored: Stored, promised: str | None) -> 
         raise _Broken("the bytes do not match the checksum that the server gave")
     if not matches(_part(path), stored.size, stored.sha256):  # what the disk holds, not what we believe we wrote
         _discard(path)
-        raise _Broken("the file on the disk differs from what came")
+        raise _Broken("the file on the disk differs from the received bytes")
     meta.done = stored
     _save_meta(path, meta)
     _part(path).replace(path)

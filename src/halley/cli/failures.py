@@ -73,7 +73,7 @@ class OutputMissing(NotSaved):
     def __init__(self, prediction: dict[str, Any]) -> None:
         name = prediction.get("id")
         super().__init__(
-            f"Prediction {name} succeeded, but the server has given no output.",
+            f"Prediction {name} succeeded, but the server sent no output.",
             hint=f"Run it again later: halley predictions watch {name}",
         )
         self.prediction = prediction

@@ -43,7 +43,7 @@ def read_pairs(words: Iterable[str]) -> list[Pair]:
     """
     pairs = [_pair(word) for word in words]
     if sum(pair.file == Path(STDIN) for pair in pairs) > 1:
-        raise UsageProblem("Standard input can be given to one input only.")
+        raise UsageProblem("Standard input can be used for only one input.")
     return pairs
 
 
@@ -93,7 +93,7 @@ def send_file(path: Path, upload: Callable[[Path], str]) -> str:
     size = path.stat().st_size
     if size > DATA_URL_BYTES:
         raise UsageProblem(
-            f"This server takes no file uploads, and {path} ({size} bytes) is too large for a data: URL"
+            f"This server does not accept file uploads, and {path} ({size} bytes) is too large for a data: URL"
             f" ({DATA_URL_BYTES} bytes).",
             hint="Put the file on a web server and pass its URL.",
         )
@@ -113,7 +113,7 @@ class _Values:
         if len(pairs) == 1:
             return self._one(pairs[0], schema)
         if kinds and "array" not in kinds:
-            raise UsageProblem(f"{pairs[0].name} is given {len(pairs)} times, and takes one value.")
+            raise UsageProblem(f"{pairs[0].name} is given {len(pairs)} times, but accepts only one value.")
         items: list[Any] = []
         for pair in pairs:
             made = self._one(pair, _as_list(schema))
@@ -148,7 +148,7 @@ class _Values:
             return
         hint = f"To send the file, write {pair.name}=@{pair.text}"
         if takes_files(inner) and not takes_text(inner):
-            raise UsageProblem(f"{pair.name} takes a file, and {pair.text!r} is given as text.", hint=f"{hint}.")
+            raise UsageProblem(f"{pair.name} takes a file, but {pair.text!r} is sent as text.", hint=f"{hint}.")
         self._on_hint(f"{pair.name}={pair.text} is sent as text. {hint}.")
 
 

@@ -23,7 +23,7 @@ def first(rows: Iterable[Json], limit: int) -> tuple[list[Json], bool]:
 def say_more(screen: Screen, shown: int, *, has_more: bool) -> None:
     """Say on stderr that a list goes on."""
     if has_more:
-        screen.note(f"There are more than these {shown}; --limit shows more.")
+        screen.note(f"Only the first {shown} are shown; use --limit to show more.")
 
 
 def chosen(
@@ -56,7 +56,7 @@ def read_since(text: str | None) -> datetime | None:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise UsageProblem(
-            f"--since {text!r} is no time.", hint="Write 30m, 2h or 7d, or a date such as 2026-11-28."
+            f"--since {text!r} is not a time.", hint="Write 30m, 2h or 7d, or a date such as 2026-11-28."
         ) from error
 
 

@@ -30,7 +30,7 @@ from halley.cli.screen import Screen, take_any_text
 
 app = typer.Typer(
     name="halley",
-    help="Run models behind the Replicate HTTP API; use any server that speaks it.\n\n"
+    help="Serve models through the Replicate HTTP API, and use any server that has this API.\n\n"
     "\b\nFirst steps:\n"
     "  halley demo\n"
     '  halley run demo/paint prompt="green hills" -o hills.webp\n'

@@ -12,29 +12,33 @@ from halley.settings import parse_seconds
 
 ServerOption = Annotated[
     str | None,
-    typer.Option("--server", metavar="URL", help="Any Replicate-compatible server; every spelling of the base URL."),
+    typer.Option("--server", metavar="URL", help="The URL of any Replicate-compatible server, with or without /v1."),
 ]
 TokenOption = Annotated[str | None, typer.Option("--token", metavar="TOKEN", help="The API token for that server.")]
-ProfileOption = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="A profile of the credentials.")]
-LimitOption = Annotated[int, typer.Option("--limit", min=1, help="At most this many.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+ProfileOption = Annotated[
+    str | None, typer.Option("--profile", metavar="NAME", help="The profile in the credentials file.")
+]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, help="The maximum number of entries.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="A halley.toml.")]
 DataOption = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="The data folder.")]
 HostOption = Annotated[str | None, typer.Option("--host", help="The address to listen on (127.0.0.1).")]
-PortOption = Annotated[int | None, typer.Option("--port", help="The port to listen on (1986); 0 takes a free one.")]
+PortOption = Annotated[int | None, typer.Option("--port", help="The port to listen on (1986); 0 chooses a free port.")]
 TlsOption = Annotated[
     bool | None,
-    typer.Option("--tls/--no-tls", help="HTTPS with a certificate of Halley's own making; says how to trust it."),
+    typer.Option("--tls/--no-tls", help="HTTPS with a certificate that Halley creates; prints how to trust it."),
 ]
 TlsCertOption = Annotated[
     Path | None, typer.Option("--tls-cert", metavar="FILE", help="HTTPS with this certificate (PEM, with its chain).")
 ]
 TlsKeyOption = Annotated[
-    Path | None, typer.Option("--tls-key", metavar="FILE", help="Its private key, if it is in a file of its own.")
+    Path | None, typer.Option("--tls-key", metavar="FILE", help="Its private key, if it is in a separate file.")
 ]
 EnvOption = Annotated[
     str | None,
-    typer.Option("--env", metavar="own|current", help="current: run models in this Python, whatever they ask for."),
+    typer.Option(
+        "--env", metavar="own|current", help="current: run models in this Python and ignore their requirements."
+    ),
 ]
 StrictPythonOption = Annotated[
     bool | None,
@@ -42,7 +46,9 @@ StrictPythonOption = Annotated[
 ]
 TimeoutOption = Annotated[
     str | None,
-    typer.Option("--timeout", metavar="TIME", help="Stop waiting after 30s, 5m, ... (exit 9); the prediction goes on."),
+    typer.Option(
+        "--timeout", metavar="TIME", help="Stop waiting after 30s, 5m, ... (exit 9); the prediction keeps running."
+    ),
 ]
 
 

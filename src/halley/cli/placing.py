@@ -46,9 +46,9 @@ def check_place(path: Path | None, *, is_folder: bool) -> None:
     if path is None or (path == STDOUT and not is_folder):
         return
     if is_folder and path.exists() and not path.is_dir():
-        raise UsageProblem(f"{path} is a file, not a folder.", hint="Name a folder.")
+        raise UsageProblem(f"{path} is a file, not a folder.", hint="Give a folder.")
     if path.exists() and not path.is_dir() and not os.access(path, os.W_OK):
-        raise UsageProblem(f"{path} cannot be written: it is write-protected.", hint="Name another place.")
+        raise UsageProblem(f"{path} cannot be written: it is write-protected.", hint="Choose another place.")
     if not is_folder and is_stream(path):
         return
     path = path.resolve() if path.is_symlink() else path
@@ -58,7 +58,7 @@ def check_place(path: Path | None, *, is_folder: bool) -> None:
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise UsageProblem(
             f"{path} cannot be written: {folder} is {'not writable' if folder.is_dir() else 'not a folder'}.",
-            hint="Name another place.",
+            hint="Choose another place.",
         )
 
 
@@ -170,7 +170,7 @@ def _opened(screen: Screen, path: Path) -> Iterator[_Writes]:
     try:
         descriptor = os.open(path, os.O_WRONLY | (os.O_APPEND if str(path) in _STANDARD else 0))
     except OSError as error:
-        raise NotSaved(f"{path} cannot be written: {error.strerror}.", hint="Name another place.") from error
+        raise NotSaved(f"{path} cannot be written: {error.strerror}.", hint="Choose another place.") from error
     try:
         yield _Writes(screen, descriptor)
     finally:

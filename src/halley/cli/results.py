@@ -36,7 +36,7 @@ def report_end(screen: Screen, prediction: Json, *, logs_shown: bool = False, is
     if code is ExitCode.SUCCEEDED:
         screen.note(f"  {screen.mark(status)}{f' · {figures}' if figures else ''}")
         if removed:
-            hint = "Only its status, times and metrics are left."
+            hint = "Only its status, times and metrics are still stored."
             screen.error(f"the data of prediction {prediction['id']} was removed from the server.", hint)
         return ExitCode.NOT_FOUND if removed else code
     if code is ExitCode.FAILED:
@@ -227,7 +227,7 @@ def told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise NotSaved(f"{path} cannot be written: {error.strerror or error}.", hint="Name another place.") from error
+        raise NotSaved(f"{path} cannot be written: {error.strerror or error}.", hint="Choose another place.") from error
 
 
 def _rounded(value: float) -> str:

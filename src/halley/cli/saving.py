@@ -155,7 +155,7 @@ def _keep(
 def _current_url(asset: Asset, prediction: Json, find: Find) -> str:
     found = {item.pointer: item.url for item in find(prediction.get("output"))}
     if asset.pointer not in found:
-        raise NotSaved(f"{asset.file} is gone: the server has removed the output.")
+        raise NotSaved(f"{asset.file} cannot be saved: the server has removed the output.")
     return found[asset.pointer]
 
 
@@ -190,7 +190,7 @@ def _load(folder: Path, id: str) -> Record | None:
         other = record.prediction.get("id")
         raise UsageProblem(f"{folder} already holds prediction {other}.", hint="Save this one to another folder.")
     if any(Path(asset.file).name != asset.file for asset in record.assets):
-        raise UsageProblem(f"{path} names files outside its folder.", hint="Save to another folder.")
+        raise UsageProblem(f"{path} refers to files outside its folder.", hint="Save to another folder.")
     return record
 
 

@@ -111,13 +111,13 @@ def serve(wish: Wish, environ: Mapping[str, str] | None = None) -> int:
 def _check(settings: Settings, paths: list[Path]) -> None:
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
-        raise UsageProblem(f"There is no model at {', '.join(missing)}.", hint="`halley init FOLDER` begins one.")
+        raise UsageProblem(f"There is no model at {', '.join(missing)}.", hint="`halley init FOLDER` creates one.")
     holder = holder_of(settings.data)
     if holder is not None:
         where = f"at {holder.url}" if holder.url else "which is just starting"
         raise UsageProblem(
-            f"A Halley server already runs on {settings.data}: process {holder.pid}, {where}.",
-            hint="Use it, stop it, or name another folder with --data.",
+            f"A Halley server is already using {settings.data}: process {holder.pid}, {where}.",
+            hint="Use it, stop it, or choose another folder with --data.",
         )
     require_port(settings.server.host, settings.server.port)
 

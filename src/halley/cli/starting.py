@@ -73,7 +73,9 @@ def free_port(host: str, port: int) -> int:
     for candidate in range(port, min(port + TRIES, 65_536)):
         if not _is_taken(host, candidate):
             return candidate
-    raise UsageProblem(f"The ports {port} to {port + TRIES - 1} of {host} are all taken.", hint="Name one with --port.")
+    raise UsageProblem(
+        f"The ports {port} to {port + TRIES - 1} of {host} are all taken.", hint="Choose one with --port."
+    )
 
 
 def require_port(host: str, port: int) -> None:
@@ -142,18 +144,18 @@ def show_banner(screen: Screen, settings: Settings, started: Started, *, hint: b
     screen.note(f"halley {__version__}   data: {settings.data}   config: {config}")
     screen.note(f"  API         {started.url}/v1        (OpenAPI: {started.url}/v1/openapi.json)")
     if others := reachable_urls(settings.server.host, started.url):
-        screen.note(f"  Network     {'  '.join(others)}  (it listens on all addresses of this machine)")
+        screen.note(f"  Network     {'  '.join(others)}  (the server listens on all addresses of this machine)")
     if started.key and screen.err_is_terminal:
         screen.note(f"  Token       {started.key}  (shown once; kept in {credentials.credentials_path()})")
     elif started.key:  # what is read by a program is kept by it, for anybody who reads logs
         screen.note(f"  Token       a new admin key, kept in {credentials.credentials_path()}")
-        screen.note("              `halley keys create` makes others.")
+        screen.note("              `halley keys create` creates more keys.")
     if started.trust is not None:
         _show_trust(screen, started.url, started.trust)
     if started.models:
         screen.note(f"  Models      {'  '.join(started.models)}")
     for name in started.preparing:
-        screen.note(f"  Preparing   {name}: its environment is being built; what is asked of it waits for that")
+        screen.note(f"  Preparing   {name}: its environment is being built; its predictions wait until it is ready")
     for name, reason in started.broken.items():
         screen.note(f"  Broken      {name}: {reason.splitlines()[0]}")
     if hint:
@@ -199,7 +201,7 @@ def own_addresses() -> list[str]:
 
 def _show_trust(screen: Screen, url: str, trust: Trust) -> None:
     screen.note(f"  TLS         a local certificate, for {', '.join(trust.names)}")
-    screen.note("              The command line trusts it already. So that other clients do:")
+    screen.note("              The command line already trusts it. To make other clients trust it:")
     for name, line in trust_lines(trust.ca, trust.bundle, url):
         screen.note(f"              {name:12}{line}")
 

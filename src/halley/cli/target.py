@@ -81,7 +81,7 @@ def _checked(token: str | None) -> str | None:
     text = (token or "").strip()
     if not re.fullmatch(r"[!-~]*", text):  # never shown: it may be a key with something stuck to it
         raise UsageProblem(
-            "The token has spaces, line breaks or letters outside of ASCII in it, as no token has.",
+            "The token contains spaces, line breaks or characters that are not ASCII. A token has none of these.",
             hint="Copy it again.",
         )
     return text or None
@@ -104,10 +104,10 @@ def normalise(url: str) -> tuple[str, str]:
     except ValueError:
         fit = False
     if not fit:
-        raise UsageProblem(f"{url!r} is not the URL of a server.", hint=f"It looks like {LOCAL_SERVER}.")
+        raise UsageProblem(f"{url!r} is not the URL of a server.", hint=f"A server URL looks like {LOCAL_SERVER}.")
     if parts.username or parts.query or parts.fragment:
         raise UsageProblem(
-            f"The server URL for {parts.hostname} must not carry a user, a query or a fragment.",
+            f"The server URL for {parts.hostname} must not contain a user, a query or a fragment.",
             hint="Give the token with --token.",
         )
     path = re.sub(r"(/v1)+$", "", parts.path.rstrip("/"))

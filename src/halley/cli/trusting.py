@@ -33,7 +33,7 @@ def trusting_context(ca: Path | None) -> ssl.SSLContext:
         except (OSError, ssl.SSLError) as error:
             raise UsageProblem(
                 f"The certificate authority {ca} of this server's profile cannot be read: {error.strerror or error}.",
-                hint="Start the server again, or take `ca` out of the credentials file.",
+                hint="Start the server again, or remove `ca` from the credentials file.",
             ) from error
     return context
 

@@ -71,7 +71,7 @@ def wait_for(
             final = following.to_the_end(known)
         except KeyboardInterrupt:
             if canceling or not cancel_on_interrupt:
-                what = "Its cancellation was not confirmed" if canceling else "It goes on"
+                what = "Its cancellation was not confirmed" if canceling else "It keeps running"
                 screen.note(f"Left prediction {id}. {what}; `halley predictions watch {id}` follows it.")
                 raise Interrupted from None
             screen.note(f"Canceling {id} (Ctrl+C again leaves at once) ...")
@@ -80,7 +80,7 @@ def wait_for(
         except Unreachable as error:
             if not canceling:
                 raise
-            hint = f"It may go on; `halley predictions cancel {id}` cancels it when the server is back."
+            hint = f"It may still be running; `halley predictions cancel {id}` cancels it when the server is back."
             raise Unreachable(f"Prediction {id} could not be canceled: {error}", hint=hint) from error
         else:
             progress.show(final)

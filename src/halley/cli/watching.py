@@ -91,7 +91,7 @@ def watch(
             return look.prediction
         status = str(look.prediction.get("status"))
         if status not in STATUSES and status != strange and on_trouble is not None:
-            on_trouble(f"The server names a status that the API does not know: {status!r}.")
+            on_trouble(f"The server sent a status that is not in the API: {status!r}.")
         strange = status
         if last is None or _changed(last, look.prediction):
             backoff.reset()
@@ -99,7 +99,7 @@ def watch(
         if not _was_held(look, wait_seconds):
             # A server that needs long for an answer is not asked more often than that.
             pause = max(backoff.next_seconds(), look.elapsed_seconds * 0.1)
-            why = "It succeeded, but its output has not come." if is_terminal(look.prediction) else ""
+            why = "It succeeded, but its output has not arrived." if is_terminal(look.prediction) else ""
             _pause(timing, pause, started, timeout_seconds, id, why)
         wait_seconds = _hold(timing, hold_seconds, started, timeout_seconds, id)
 
@@ -140,8 +140,8 @@ def _left(timing: Timing, started: float, timeout_seconds: float | None, id: str
     left = started + timeout_seconds - timing.monotonic()
     if left <= 0:
         raise StillRunning(
-            f"Prediction {id} is not over after {timeout_seconds:g} s.{f' {why}' if why else ''}",
-            hint=f"It goes on; `halley predictions watch {id}` follows it again.",
+            f"Prediction {id} has not ended after {timeout_seconds:g} s.{f' {why}' if why else ''}",
+            hint=f"It keeps running; `halley predictions watch {id}` follows it again.",
         )
     return left
 

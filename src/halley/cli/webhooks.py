@@ -42,12 +42,12 @@ def checked(body: bytes, lines: Sequence[str], secret: str) -> str:
         ) from error
     if not any(hmac.compare_digest(given, expected) for given in headers["webhook-signature"].split()):
         raise UsageProblem(
-            "The signature does not fit: another secret, another body, or a forgery.",
-            hint="The body must be byte for byte as it arrived.",
+            "The signature does not match: the secret or the body is a different one, or the message is forged.",
+            hint="Use exactly the bytes of the body that arrived.",
         )
     age = time.time() - at.timestamp()
     return f"Genuine, signed {age:.0f} s ago." + (
-        " Receivers refuse what is older than 5 minutes." if age > 300 else ""
+        " Receivers reject messages older than 5 minutes." if age > 300 else ""
     )
 
 

@@ -136,7 +136,7 @@ class Execution:
         try:
             await self._end(await self._outcome())
         except LeaseLost:
-            _log.warning("the lease of %s went to somebody else: its outcome is dropped", self.prediction_id)
+            _log.warning("the lease of %s went to another holder: its outcome is dropped", self.prediction_id)
         finally:
             self._drop_slot()
             if self._folder is not None:

@@ -101,7 +101,7 @@ def parse_allowed(text: str) -> Allowed:
         return Allowed(network=ipaddress.ip_network(host.strip("[]"), strict=False), port=port)
     except ValueError:
         raise ValueError(
-            f"{text!r} is no address and port. "
+            f"{text!r} is not an address with a port. "
             "Write 10.0.0.5:8080, 10.1.0.0/16:443, [::1]:80, [fd00::/8]:* or public:8443."
         ) from None
 
@@ -177,11 +177,11 @@ def canonical(text: str) -> Address | None:
     if not _is_numeric(parts[-1]):
         return None
     if len(parts) > 4:
-        raise ValueError(f"{text!r} is no IPv4 address.")
+        raise ValueError(f"{text!r} is not an IPv4 address.")
     numbers = [_number(part, text) for part in parts]
     *high, low = numbers
     if any(number > 255 for number in high) or low >= 256 ** (5 - len(numbers)):
-        raise ValueError(f"{text!r} is no IPv4 address.")
+        raise ValueError(f"{text!r} is not an IPv4 address.")
     value = low + sum(number << (24 - 8 * place) for place, number in enumerate(high))
     return ipaddress.IPv4Address(value)
 
@@ -198,7 +198,7 @@ def _number(part: str, whole: str) -> int:
             return int(part[2:] or "0", 16)
         return int(part, 8) if part.startswith("0") and part != "0" else int(part)
     except ValueError:
-        raise ValueError(f"{whole!r} is no IPv4 address.") from None
+        raise ValueError(f"{whole!r} is not an IPv4 address.") from None
 
 
 def _closed_port(port: int) -> AddressRefused:

@@ -228,7 +228,7 @@ async def _read(response: "httpcore2.Response", sink: _Sink, target: EgressTarge
     headers = _headers(response)
     # we asked for identity; unpacking what comes all the same would open the door to decompression bombs
     if headers.get("content-encoding", "identity").lower() not in ("", "identity"):
-        raise FetchFailed(f"{target.shown} answered compressed although it was asked not to.")
+        raise FetchFailed(f"{target.shown} sent a compressed answer although the request did not allow compression.")
     length = headers.get("content-length", "")
     too_large = TooLarge(f"{target.shown} is larger than the limit of {limit_bytes} bytes.")
     total_bytes = int(length) if length.isdigit() else None
@@ -243,7 +243,7 @@ async def _read(response: "httpcore2.Response", sink: _Sink, target: EgressTarge
             await sink.write(chunk)
     except httpcore2.TimeoutException as error:
         ended = broke_off(target.shown, size_bytes, total_bytes)
-        raise FetchFailed(f"{_begun(ended)}: nothing came for {SILENCE_SECONDS:g} s.") from error
+        raise FetchFailed(f"{_begun(ended)}: no data arrived for {SILENCE_SECONDS:g} s.") from error
     except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
         raise FetchFailed(f"{_begun(broke_off(target.shown, size_bytes, total_bytes))}.") from error
     return size_bytes

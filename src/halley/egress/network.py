@@ -68,7 +68,7 @@ class GuardedNetwork(httpcore2.AsyncNetworkBackend):
         timeout: float | None = None,  # noqa: ARG002, ASYNC109
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,  # noqa: ARG002
     ) -> httpcore2.AsyncNetworkStream:
-        raise AddressRefused("Local sockets are not part of the network outside.")
+        raise AddressRefused("Unix sockets cannot be reached through the outbound network.")
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)

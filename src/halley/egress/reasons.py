@@ -18,7 +18,7 @@ _WORDS: Final = {  # by the name of the class: the client library and what is be
     "UnsupportedProtocol": "the URL does not begin http:// or https://",
     "InvalidURL": "the URL is not valid",
     "ProxyError": "the proxy refused",
-    "DecodingError": "the answer cannot be unpacked",
+    "DecodingError": "the answer cannot be decompressed",
     "TooManyRedirects": "it redirects too often",
 }
 _NO_ANSWER: Final = "it closed the connection without a whole answer"

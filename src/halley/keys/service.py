@@ -94,7 +94,7 @@ class Keys:
         if not wanted:
             raise InputInvalid((InvalidField(type="min_items", field="scopes", description="name at least one scope"),))
         if not tokens.is_prefix(prefix):
-            description = "use 1 to 16 small letters and digits, a letter first, as in r8"
+            description = "use 1 to 16 lower-case letters and digits, beginning with a letter, such as r8"
             raise InputInvalid((InvalidField(type="pattern", field="prefix", description=description),))
         plain = token or tokens.make_token(self._random_below, prefix)
         if not tokens.is_plausible(plain):
@@ -176,12 +176,12 @@ class Keys:
             _, key = await self.issue("admin", "admin key from the configuration", frozenset(Scope), token=token)
         elif Scope.ADMIN not in key.scopes:
             raise Unusable(
-                f"admin_key is the key {key.id} ({key.name!r}), which may not administer. Set another admin_key, or"
-                " take it out of the configuration."
+                f"admin_key is the key {key.id} ({key.name!r}), which does not have the scope `admin`. Set another"
+                " admin_key, or remove it from the configuration."
             )
         for replaced in await self._store.set_configured(key.id, self._clock.now()):
             self._known.pop(replaced.digest, None)
-            _log.info("the admin key of the configuration is another one: key %s is revoked", replaced.id)
+            _log.info("the configured admin key was changed: key %s is revoked", replaced.id)
 
     async def _look_up(self, token: str) -> Identity | None:
         if not tokens.is_plausible(token):

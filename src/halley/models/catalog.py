@@ -186,7 +186,7 @@ class Catalog:
         if self.is_loading:
             raise Overloaded("The models of this server are still being loaded; try again in a moment.")
         raise VersionUnknown(
-            f"The specified version {reference[:120]!r} does not exist here, or may not be run. "
+            f"The specified version {reference[:120]!r} does not exist on this server, or you may not run it. "
             f"Models that can run: {', '.join(self.names()[:20]) or 'none'}"
         )
 

@@ -192,7 +192,7 @@ class _Rule:
             return ()
         if self._collects and _is_large(value):
             word = self._collects[0]
-            return (_Said(word, f"the value fits none of the schemas that the keyword {word!r} lists"),)
+            return (_Said(word, f"the value matches none of the schemas in the keyword {word!r}"),)
         if self._gives_many:
             error = self.first_error(value)
             return () if error is None else (error,)

@@ -55,7 +55,7 @@ def _reply(head: bytearray, value: bytearray) -> messages.Reply:
     except HalleyError as error:
         return messages.failed(error)
     except MemoryError:
-        return messages.failed(TooLarge("The JSON body needs more memory than its reading may take."))
+        return messages.failed(TooLarge("Reading the JSON body needs more memory than is allowed."))
 
 
 if __name__ == "__main__":

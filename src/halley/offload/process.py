@@ -96,7 +96,7 @@ class JsonProcess:
 
     async def _ask(self, request: messages.Request, large: Json, wanted: type[R]) -> R:
         if self._waiting >= WAITING:
-            raise Overloaded("Too many large JSON bodies wait to be read. Try again in a moment.")
+            raise Overloaded("Too many large JSON bodies are waiting to be read. Try again in a moment.")
         self._waiting += 1
         try:
             await self._turn.acquire()
@@ -113,7 +113,7 @@ class JsonProcess:
         return reply
 
     async def _in_turn(self, request: messages.Request, large: Json) -> Any:
-        """Ask, and end the turn when the answer is there."""
+        """Ask, and end the turn when the answeris at this place."""
         try:
             if self._idle is not None:
                 self._idle.cancel()
@@ -132,7 +132,7 @@ class JsonProcess:
             reply = receive(sock)
         except OSError as error:  # a time limit is one, too
             self._end()
-            _log.warning("the process that reads large JSON was ended: %s", error)
+            _log.warning("the process that reads large JSON was stopped: %s", error)
             raise Overloaded("The large JSON body could not be read in time. Try again in a moment.") from error
         if reply is None:
             status = self._end()

@@ -121,7 +121,7 @@ class AbandonmentTracker:
         try:
             row = await self._predictions.cancel(prediction_id, account_id, reason=REASON)
             if row.termination_reason == REASON:
-                _log.info("prediction %s is canceled: nobody waits for it any more", prediction_id)
+                _log.info("prediction %s is canceled: no client waits for it any more", prediction_id)
         except NotFound:
             pass
         self.seen(prediction_id)

@@ -102,7 +102,7 @@ class InputCheck:
             raise InputInvalid(found.faults)
         if found.unknown:
             names = ", ".join(found.unknown)[:300]
-            _log.info("%s does not know the inputs %s: ignored", runnable.version.model, names)
+            _log.info("%s has no inputs %s: ignored", runnable.version.model, names)
 
     async def own_files(self, account_id: str, found: Findings) -> tuple[InputFile, ...]:
         """Files of this server among the inputs, to be held until the prediction is over.

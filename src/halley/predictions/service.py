@@ -130,7 +130,7 @@ class Predictions(PredictionReader):
         that was used before, what it made then is `replayed`, and nothing is made.
 
         Raises:
-            VersionUnknown: the reference means nothing that can run here.
+            VersionUnknown: the reference means nothing on this server.
             ModelBroken: the model is configured, but cannot run as it is.
             InputInvalid: the input breaks the version's schema; all faults.
             KeyReused: the idempotency key belongs to another request.

@@ -201,7 +201,7 @@ def decode_answer(body: bytes | bytearray) -> Answer:
     try:
         return _answers.decode(body)
     except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
+        raise ValueError("it is nested too deeply") from error
 
 
 def around_input(frame: PredictFrame, input_json: bytes) -> tuple[bytes, bytes, bytes]:
@@ -224,7 +224,7 @@ def decode(body: bytes | bytearray) -> FromReplica:
     try:
         return _decoder.decode(body)
     except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
+        raise ValueError("it is nested too deeply") from error
 
 
 def _check_utf8(body: bytes | bytearray) -> None:

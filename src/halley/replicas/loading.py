@@ -116,7 +116,7 @@ def _from_path(path: Path, name: str) -> ModelSource:
     other = path / "cog.yml"
     if (path / "cog.yaml").is_file():
         source = _from_cog_yaml(path, name, read_cog_yaml(path / "cog.yaml"))
-        unread = (f"{other} is not read, as cog.yaml lies beside it.",) if other.is_file() else ()
+        unread = (f"{other} is not read, because there is a cog.yaml in the same folder.",) if other.is_file() else ()
         return msgspec.structs.replace(source, warnings=(*source.warnings, *unread))
     if other.is_file():
         raise Unusable(f"{other} of the model {name} is not read, nor does Cog read it: rename it to cog.yaml.")

@@ -294,7 +294,7 @@ class Replica:
     def _replace(self, reason: Literal["unresponsive", "unhealthy"], what: str) -> None:
         if self.state is State.READY:
             self.state = State.STOPPING  # nothing begins in it any more
-            error = f"{self.source.name}: {what}, so it was stopped and is started anew."
+            error = f"{self.source.name}: {what}, so it was stopped and is started again."
             self._end = End(reason=reason, error=error)
             self._child.kill()
 
@@ -370,7 +370,7 @@ class Replica:
         if must_go:
             grace = self._host.rules.cancel_grace_seconds
             error = (
-                f"Another prediction in the same process did not stop within {grace:g} s of being told to, "
+                f"Another prediction in the same process did not stop within {grace:g} s of the request to stop, "
                 "so the process was stopped."
             )
             self.kill(End(reason="replica_died", error=error))

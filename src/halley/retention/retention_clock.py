@@ -46,7 +46,7 @@ class RetentionClock:
         if self._leap is None or abs(ahead - self._leap) > LEAP:
             self._leap, self._leapt_at = ahead, monotonic
             _log.warning(
-                "the clock has leapt ahead by %s: if it stands by that for %d minutes, data is removed on its word",
+                "the clock jumped forward by %s: if it stays so for %d minutes, data is removed by the new time",
                 timedelta(seconds=round(ahead.total_seconds())),
                 SETTLE_SECONDS // 60,
             )

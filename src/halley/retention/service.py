@@ -98,7 +98,7 @@ class RetentionService:
     async def _make_room(self) -> int:
         """Delete files of what is due, which nobody can read any more, before their rows; gives their number."""
         count = await self._shelf.make_room(await self._due_owners()) + await self._shelf.make_room_of_unneeded()
-        _log.warning("the disk is full: deleted %d files of data whose time was over", count)
+        _log.warning("the disk is full: deleted %d files whose retention period is over", count)
         return count
 
     async def _due_owners(self) -> set[tuple[str, str]]:
@@ -131,7 +131,7 @@ class RetentionService:
             await self._release(kind)
         count = await self._shelf.sweep() + await self._shelf.sweep_unknown(unknown_seconds)
         if count:
-            _log.info("deleted %d stored files that nobody needed", count)
+            _log.info("deleted %d stored files that are not needed any more", count)
 
     async def remove_now(self, prediction_id: str, account_id: str) -> None:
         """Remove a prediction's data at once; harmless if it is removed already.
@@ -146,7 +146,7 @@ class RetentionService:
             raise NotFound(f"There is no prediction {prediction_id}")
         if not row.is_terminal:
             raise WrongState(
-                f"The prediction {prediction_id} is {row.status}: its data can be removed once it is over. "
+                f"The prediction {prediction_id} is {row.status}: its data can be removed after it has ended. "
                 "Cancel it first, or wait."
             )
         await self._remove_patiently(prediction_id)
@@ -159,7 +159,7 @@ class RetentionService:
             if row is None or row.data_removed_at is not None:
                 return
             await self._clock.sleep(_TRY_SECONDS)  # its end is about to be told to its webhook
-        raise Overloaded(f"The webhook of prediction {prediction_id} is still to be told of its end. Try again.")
+        raise Overloaded(f"The webhook of prediction {prediction_id} has not been sent its end yet. Try again.")
 
     async def _due_groups(self) -> list[tuple[DataGroup, datetime]]:
         """The groups that have something to remove, and the completion up to which it is due."""
@@ -187,7 +187,7 @@ class RetentionService:
                 count += len(removed.prediction_ids)
                 await self._rest(began)
         if count:
-            _log.info("removed the data of %d predictions whose time was over", count)
+            _log.info("removed the data of %d predictions whose retention period is over", count)
         return count
 
     async def _remove(self, prediction_ids: Sequence[str]) -> Removed:

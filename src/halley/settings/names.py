@@ -28,7 +28,7 @@ def unknown(name: str, origin: str) -> SettingsError:
         text = f"There is no model {name.removeprefix('models.')} ({origin}): a model is named by owner and name,"
         return SettingsError(f'{text} as in [models."acme/upscaler"].')
     if name in groups():
-        return SettingsError(f"{name} ({origin}) is a table: write [{name}], and its settings below.")
+        return SettingsError(f"{name} ({origin}) is a table: write [{name}], and its settings in the lines below it.")
     group = name.rpartition(".")[0]
     known = [*leaves(), *groups(), "models", "collections"]
     if is_model(group) or is_collection(group):

@@ -95,7 +95,7 @@ def _model(name: str, fields: dict[str, Any], found: Mapping[str, Given]) -> Mod
 def _collection(name: str, fields: dict[str, Any], found: Mapping[str, Given]) -> CollectionSettings:
     if not _SLUG.fullmatch(name.removeprefix("collections.")):
         origin = next(given.origin for given in found.values() if given.name.startswith(f"{name}."))
-        raise SettingsError(f"[{name}] ({origin}): a collection is named by small letters, digits and hyphens.")
+        raise SettingsError(f"[{name}] ({origin}): a collection's name has lower-case letters, digits and hyphens.")
     return CollectionSettings(**fields)
 
 

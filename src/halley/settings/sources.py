@@ -73,10 +73,10 @@ def from_environ(environ: Mapping[str, str]) -> Iterable[Given]:
         if plain != name and name not in leaves() and plain in leaves():
             yield _secret_from_file(plain, Path(environ[variable]), variable)
         elif name.split(".")[0] == "models":
-            raise SettingsError(f'{variable} is not possible: models are set in halley.toml, as [models."owner/name"].')
+            raise SettingsError(f'{variable} cannot be used: models are set in halley.toml, as [models."owner/name"].')
         elif name.split(".")[0] == "collections":
             raise SettingsError(
-                f"{variable} is not possible: collections are set in halley.toml, as [collections.slug]."
+                f"{variable} cannot be used: collections are set in halley.toml, as [collections.slug]."
             )
         else:
             yield Given(_SHORT.get(name, name), environ[variable], variable, Path.cwd())

@@ -43,7 +43,7 @@ def read_period(raw: Any) -> str:
     try:
         return msgspec.convert(text, Period)
     except msgspec.ValidationError as error:
-        raise ValueError("expected a period such as 1h, 30d or 1h30m, longer than nothing, or never") from error
+        raise ValueError("expected a period such as 1h, 30d or 1h30m, longer than 0, or never") from error
 
 
 def parse_bytes(text: str) -> int:

@@ -52,7 +52,7 @@ def load_secrets(data: Path, *, is_new: bool, random_bytes: Callable[[int], byte
         if not is_new:
             raise Unusable(
                 f"{path} is missing, but there is data beside it. Put the file back from a backup. Without it no API "
-                "key and no link works; to start anew with fresh keys, move the whole data folder away."
+                "key and no link works; to start again with new keys, move the whole data folder away."
             )
         _write(path, random_bytes)
     if path.stat().st_mode & 0o077:

@@ -20,7 +20,7 @@ from halley.webhooks.signing import Rotated, Signer
 from halley.webhooks.wakeable_sleep import WakeableSleep
 
 _NEVER: Final = datetime(9000, 1, 1, tzinfo=UTC)  # nothing was made so late: the position is the newest
-_KEPT_WITH: Final = "its body went with the data of the prediction, or with the log"
+_KEPT_WITH: Final = "its body was removed with the data of the prediction, or with old log entries"
 
 
 class WebhookAdmin:
@@ -92,7 +92,7 @@ class WebhookAdmin:
         """
         found = await self._store.delivery(delivery_id)
         if found is None or found.account_id != account_id:
-            raise NotFound(f"There is no delivery {delivery_id[:64]}, or not any more.")
+            raise NotFound(f"There is no delivery {delivery_id[:64]}, or it was removed.")
         return found
 
     async def body(self, delivery: Delivery) -> bytes | None:
@@ -107,12 +107,12 @@ class WebhookAdmin:
 
         Raises:
             NotFound: absent, or somebody else's.
-            Conflict: it told of a passing state, or its body is not kept any more.
+            Conflict: it told of a passing state, or its body is no longer stored.
         """
         found = await self.delivery(delivery_id, account_id)
         if found.event is not WebhookEvent.COMPLETED:
             raise Conflict(
-                f"The delivery {delivery_id} told of a passing state ({found.event}), and those are told once."
+                f"The delivery {delivery_id} reported an intermediate state ({found.event}) and cannot be sent again."
                 " The `completed` message of its prediction can be sent again."
             )
         message = await self._store.resend(found.message_id, self._steady.now())

@@ -106,7 +106,7 @@ class Feed:
         except HalleyError:
             raise
         except Exception:  # noqa: BLE001 - one that cannot be drawn must not keep all others back, at every start anew
-            _log.exception("the end of %s cannot be told: this is a fault of Halley", prediction_id)
+            _log.exception("the end of %s cannot be reported: this is a fault of Halley", prediction_id)
             return None
 
     async def _made(self, prediction_id: str) -> Message | None:

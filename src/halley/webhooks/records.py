@@ -55,7 +55,7 @@ class DeliveryOutcome(StrEnum):
     DELIVERED = "delivered"  # any 2xx
     FAILED = "failed"  # another answer, or none
     GONE = "gone"  # 410
-    INTERRUPTED = "interrupted"  # the server ended meanwhile; whether it arrived is not known
+    INTERRUPTED = "interrupted"  # the server ended meanwhile; it is unknown whether it arrived
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):

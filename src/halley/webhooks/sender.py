@@ -126,11 +126,11 @@ class Sender:
             status, answer = posted.status, posted.body
             asked_seconds = _asked_seconds(posted.headers.get("retry-after", ""))
             if 300 <= status < 400:
-                error = "Redirects are not followed: give the address that it leads to."
+                error = "Redirects are not followed: use the address that it redirects to."
         except HalleyError as refusal:
             error = str(refusal)
         except Exception:  # noqa: BLE001 - whatever a stranger's answer broke, it may not end this server
-            _log.exception("an attempt at %s broke", address.shown)
+            _log.exception("an attempt for %s failed with an unexpected error", address.shown)
             error = _INTERNAL
         latency = self._clock.monotonic() - began
         outcome = _outcome(status)
@@ -142,7 +142,9 @@ class Sender:
         if ending.outcome is DeliveryOutcome.DELIVERED or (fate is not None and fate.next_at is not None):
             return
         why = ending.error or f"it answered {ending.status}"
-        _log.info("webhook %s: %s was not told of %s: %s", parcel.message_id, address.shown, parcel.event, why)
+        _log.info(
+            "webhook %s: %s did not accept the message %s: %s", parcel.message_id, address.shown, parcel.event, why
+        )
 
 
 def _outcome(status: int | None) -> DeliveryOutcome:

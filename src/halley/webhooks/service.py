@@ -26,7 +26,7 @@ _TIDY_SECONDS: Final = 60.0
 _FORGET_AT_ONCE: Final = 500
 _DRAIN_LOOK_SECONDS: Final = 0.05
 _LAST_WORDS_SECONDS: Final = 2.0  # after a stop, for what ended with it; a long queue is not worked off then
-_INTERRUPTED: Final = "The server stopped during this attempt: whether it arrived is not known."
+_INTERRUPTED: Final = "The server stopped during this attempt: it is unknown whether it arrived."
 
 
 class WebhookRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +111,9 @@ class WebhookService:
             lambda: self._store.take_over(_INTERRUPTED, self._steady.now()), self._clock, "webhooks wait"
         )
         if interrupted:
-            _log.warning("%d webhooks were under way when the server stopped: they are sent again", interrupted)
+            _log.warning(
+                "%d webhook attempts were interrupted when the server stopped: they are sent again", interrupted
+            )
         async with asyncio.TaskGroup() as group:
             self._updates.open(group)
             await self._lanes.open(group)

@@ -41,7 +41,7 @@ class _Told:
                 self.endpoint = read_address(row.webhook).endpoint
                 self.wanted = wanted_by(row)
             except ValueError:
-                _log.warning("the webhook of %s is no URL: an older server took it", row.id)
+                _log.warning("the webhook of %s is not a URL: an older server accepted it", row.id)
         self.pace = Pace(is_started=is_started)
         self.is_busy = False
         self.is_over = False
@@ -155,9 +155,9 @@ class Updates:
             if event is not None:
                 await self._send(prediction_id, told, event)
         except HalleyError as error:
-            _log.warning("a state of %s cannot be told: %s", prediction_id, error)
+            _log.warning("a state of %s cannot be reported: %s", prediction_id, error)
         except Exception:  # noqa: BLE001 - a state that cannot be drawn is not worth the server
-            _log.exception("a state of %s cannot be told: this is a fault of Halley", prediction_id)
+            _log.exception("a state of %s cannot be reported: this is a fault of Halley", prediction_id)
         finally:
             slots.give()
 

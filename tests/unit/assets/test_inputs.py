@@ -236,9 +236,9 @@ async def test_a_model_that_writes_to_its_input_does_not_change_what_is_stored(b
 async def test_an_expired_or_removed_output_is_told_as_such(bench: Bench) -> None:
     link = await bench.output_link(b"made here", "out.png")
     bench.outputs.files.clear()
-    assert "is not kept any more" in await fault(bench, image=link)
+    assert "is no longer stored" in await fault(bench, image=link)
     bench.clock.advance(2 * 86_400)
-    assert "input.image: This link is not valid, or not any more" in await fault(bench, image=link)
+    assert "input.image: This link is not valid or has expired" in await fault(bench, image=link)
     assert bench.fetch.asked == []
 
 
@@ -276,7 +276,7 @@ async def test_an_expired_or_deleted_upload_is_absent(bench: Bench) -> None:
     assert f"input.image: the file {FILE_ID} does not exist" in await fault(bench, image=url)
     await bench.upload("me")
     bench.clock.advance(10 * 365 * 86_400)
-    assert "does not exist, or not any more" in await fault(bench, image=url)
+    assert "does not exist, was removed, or belongs" in await fault(bench, image=url)
 
 
 async def test_files_inside_models_and_dicts_are_brought_and_named_after_their_member(bench: Bench) -> None:

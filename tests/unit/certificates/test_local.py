@@ -99,7 +99,7 @@ def test_an_authority_without_its_key_is_told_and_not_replaced(folder: Path) -> 
     with pytest.raises(Unusable, match=r"Put ca\.pem and ca.key back"):
         authority.prepare(NOW)
     (folder / "ca.key").write_text("damaged")
-    with pytest.raises(Unusable, match="every client must trust anew"):
+    with pytest.raises(Unusable, match="every client must trust again"):
         authority.prepare(NOW)
     assert authority.ca.read_bytes() == trusted
 

@@ -202,10 +202,10 @@ def many(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_list_says_that_there_are_more(many, capsys, words):
     assert run_command([*words, "--limit", "7"]) == 0
     said = capsys.readouterr()
-    assert "There are more than these 7; --limit shows more." in said.err
+    assert "Only the first 7 are shown; use --limit to show more." in said.err
     assert len(said.out.splitlines()) == 8
     assert run_command([*words, "--limit", "200"]) == 0
-    assert "There are more" not in capsys.readouterr().err
+    assert "Only the first" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_predictions_are_chosen_by_model_and_age(many, capsys, words, count):
 
 def test_an_age_that_is_none_is_refused(many, capsys):
     assert run_command(["predictions", "list", "--since", "yesterday-ish"]) == 2
-    assert "--since 'yesterday-ish' is no time" in capsys.readouterr().err
+    assert "--since 'yesterday-ish' is not a time" in capsys.readouterr().err
 
 
 def test_the_place_of_the_first_picture_is_checked_before_the_demo_starts(tmp_path, capsys):

@@ -164,7 +164,7 @@ def test_a_refusal_is_told_by_the_reading():
 def test_the_time_limit_is_kept_although_a_stream_may_be_silent(seconds):
     log = [status(1, "starting"), *map(said, range(2, 200))]
     server = Server(log=log, seconds=seconds, ends="processing")
-    with pytest.raises(StillRunning, match="not over after 30 s"):
+    with pytest.raises(StillRunning, match="has not ended after 30 s"):
         follow(server, timeout_seconds=30.0)
     assert 30 <= server.timing.at < 32
 

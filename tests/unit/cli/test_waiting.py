@@ -73,7 +73,7 @@ def test_watching_is_left_without_canceling():
     person = Person("processing", "^C")
     status, said = wait(person, cancel=False)
     assert (status, person.canceled) == (None, 0)
-    assert "It goes on" in said
+    assert "It keeps running" in said
 
 
 def test_a_prediction_that_ended_meanwhile_keeps_its_end():

@@ -36,9 +36,9 @@ def test_a_fresh_message_is_not_called_old() -> None:
 @pytest.mark.parametrize(
     ("body", "lines", "secret", "said"),
     [
-        (BODY + b" ", VECTOR, SECRET, "does not fit"),
-        (BODY, VECTOR, "whsec_" + "A" * 32, "does not fit"),
-        (BODY, ["webhook-id: msg_other", *VECTOR[1:]], SECRET, "does not fit"),
+        (BODY + b" ", VECTOR, SECRET, "does not match"),
+        (BODY, VECTOR, "whsec_" + "A" * 32, "does not match"),
+        (BODY, ["webhook-id: msg_other", *VECTOR[1:]], SECRET, "does not match"),
         (BODY, VECTOR[:2], SECRET, "webhook-signature is missing"),
         (BODY, [VECTOR[0], "webhook-timestamp: soon", VECTOR[2]], SECRET, "cannot be read"),
         (b"\xff", VECTOR, SECRET, "cannot be read"),

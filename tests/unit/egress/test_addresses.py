@@ -101,7 +101,7 @@ def test_a_number_that_is_no_address_is_refused_and_not_looked_up(text: str) -> 
     if text in ("-1", "1_0"):
         assert canonical(text) is None  # a name, and not a valid one: see test_targets
         return
-    with pytest.raises(ValueError, match="is no IPv4 address"):
+    with pytest.raises(ValueError, match="is not an IPv4 address"):
         canonical(text)
 
 
@@ -146,7 +146,7 @@ def test_rules_are_made_from_settings() -> None:
     rules = rules_from(["10.0.0.5:8080"], http=False)
     rules.check(ipaddress.ip_address("10.0.0.5"), 8080)
     assert rules.schemes == {"https"}
-    with pytest.raises(Unusable, match=r"egress\.allow: 'nonsense' is no address and port"):
+    with pytest.raises(Unusable, match=r"egress\.allow: 'nonsense' is not an address with a port"):
         rules_from(["10.0.0.5:8080", "nonsense"])
 
 

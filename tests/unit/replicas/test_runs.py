@@ -148,7 +148,7 @@ async def test_others_in_a_process_that_had_to_be_ended_are_told_apart(model, se
             await asyncio.sleep(0.01)
         first = await following[0]
         assert (first.status, first.reason, first.shared) == ("failed", "replica_died", True)
-        assert "did not stop within 5 s of being told to" in (first.error or "")
+        assert "did not stop within 5 s of the request to stop" in (first.error or "")
 
 
 async def test_a_segmentation_fault_is_named(model, serve) -> None:

@@ -15,7 +15,7 @@ def run():
     raise Odd
 """)
     done = start("predict.py", folder=folder).predict().done
-    assert done["error"] == "Odd: its text cannot be had: RuntimeError (predict.py:7)"
+    assert done["error"] == "Odd: its text cannot be read: RuntimeError (predict.py:7)"
 
 
 @pytest.mark.parametrize("name", ["/etc/hostname", "link", "/proc/self/environ", "/dev/zero"])

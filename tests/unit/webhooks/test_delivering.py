@@ -321,7 +321,7 @@ async def test_an_attempt_cut_by_a_crash_shows_and_is_repeated(room: Room) -> No
     assert (first.outcome, second.outcome) == (DeliveryOutcome.INTERRUPTED, DeliveryOutcome.DELIVERED)
     assert (first.attempt, second.attempt) == (1, 2)
     assert first.message_id == second.message_id
-    assert "not known" in (first.error or "")
+    assert "it is unknown" in (first.error or "")
 
 
 async def test_a_crash_in_the_last_attempt_costs_nothing(room: Room) -> None:

@@ -243,7 +243,7 @@ async def test_a_prediction_that_cannot_be_drawn_keeps_nobody_back(
     good = await room.done()
     await room.pass_time(1)
     assert [one.body["id"] for one in room.told] == [good]
-    assert f"the end of {bad} cannot be told" in caplog.text
+    assert f"the end of {bad} cannot be reported" in caplog.text
 
 
 async def test_a_state_that_cannot_be_drawn_costs_nobody_else(
@@ -261,7 +261,7 @@ async def test_a_state_that_cannot_be_drawn_costs_nobody_else(
     await room.finish(made)
     await room.pass_time(1)
     assert room.statuses == ["succeeded"]
-    assert f"a state of {made} cannot be told" in caplog.text
+    assert f"a state of {made} cannot be reported" in caplog.text
     assert not room.has_crashed
 
 

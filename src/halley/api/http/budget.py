@@ -48,13 +48,13 @@ class BodyBudget:
         of_key = self._by_key.get(key_id, 0) + size
         if of_key > self._per_key_bytes:
             raise BodiesFull(
-                f"The request bodies of this key that are being taken are larger than {self._per_key_bytes} bytes "
+                f"The request bodies of this key that are being received are larger than {self._per_key_bytes} bytes "
                 "together (setting limits.bodies_per_key_bytes). Send fewer at once.",
                 retry_after_seconds=_RETRY_SECONDS,
             )
         if self._held + size > self._total_bytes:
             raise Overloaded(
-                f"The request bodies that are being taken are larger than {self._total_bytes} bytes together "
+                f"The request bodies that are being received are larger than {self._total_bytes} bytes together "
                 "(setting limits.bodies_bytes). Try again in a moment.",
                 retry_after_seconds=_RETRY_SECONDS,
             )
@@ -77,7 +77,7 @@ class BodyBudget:
             Overloaded: too many wait.
         """
         if self._waiting >= _WAITING:
-            raise Overloaded("Too many large JSON bodies wait to be read.", retry_after_seconds=_RETRY_SECONDS)
+            raise Overloaded("Too many large JSON bodies are waiting to be read.", retry_after_seconds=_RETRY_SECONDS)
         self._waiting += 1
         try:
             await self._turn.acquire()

@@ -28,13 +28,13 @@ def _bad(detail: str) -> Fault:
     return Fault(HTTPStatus.BAD_REQUEST, "Bad request", detail)
 
 
-_NO_HOST: Final = _bad("A request of HTTP/1.1 must have the header Host.")
-_HOSTS: Final = _bad("The header Host must come only once.")
+_NO_HOST: Final = _bad("An HTTP/1.1 request must have the header Host.")
+_HOSTS: Final = _bad("The header Host must occur exactly once.")
 _UNFIT_HOST: Final = _bad("The header Host is neither a name nor an address, with or without a port.")
 _OLD_CHUNKS: Final = _bad("Transfer-Encoding cannot be used with HTTP/1.0.")
-_NO_END: Final = _bad("The last Transfer-Encoding is not `chunked`: nobody can tell where the body ends.")
+_NO_END: Final = _bad("The last Transfer-Encoding is not `chunked`: the end of the body cannot be determined.")
 _CODING: Final = Fault(
-    HTTPStatus.NOT_IMPLEMENTED, "Not implemented", "The only Transfer-Encoding that is understood is `chunked`."
+    HTTPStatus.NOT_IMPLEMENTED, "Not implemented", "The only supported Transfer-Encoding is `chunked`."
 )
 _VERSION: Final = Fault(
     HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "HTTP version not supported", "Use HTTP/1.1, or HTTP/1.0."

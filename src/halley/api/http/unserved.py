@@ -17,9 +17,9 @@ class Unserved(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
-_MODELS: Final = "The models of this server are folders that its configuration names; they are not changed over HTTP."
-_README: Final = "This server keeps no readme files of its models."
-_TRAININGS: Final = "This server runs no trainings."
+_MODELS: Final = "The models of this server are folders that its configuration names; they cannot be changed over HTTP."
+_README: Final = "This server does not store readme files of models."
+_TRAININGS: Final = "This server does not run trainings."
 _DEPLOYMENTS: Final = (
     "This server has no deployments; run the model itself with POST /v1/models/{owner}/{name}/predictions."
 )

@@ -47,7 +47,7 @@ def read_cursor(query: Mapping[str, str]) -> Cursor | None:
         if not equals or not mark or side not in _SIDES:
             raise ValueError
     except (ValueError, binascii.Error) as error:
-        raise BadRequest("The cursor is not one of ours: follow `next` or `previous` of a list.") from error
+        raise BadRequest("The cursor is not valid: use the `next` or `previous` URL of a list.") from error
     return Cursor(_SIDES[side], mark)
 
 

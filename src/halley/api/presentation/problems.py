@@ -104,13 +104,13 @@ def internal_problem(request_id: str, *, is_create: bool) -> Response:
 
 def unknown_path(request_id: str, why: str = "") -> Response:
     """404 for a path that has no route; `why` says it where the contract has one."""
-    detail = why or "There is nothing at this path. The API lives under /v1, its description at /v1/openapi.json."
+    detail = why or "There is nothing at this path. The API is under /v1; its description is at /v1/openapi.json."
     return _answer(Problem(title="Not found", detail=detail, status=404, instance=_instance(request_id)), [])
 
 
 def method_not_allowed(request_id: str, allow: bytes, why: str = "") -> Response:
     """405 with `Allow`, for every method that a known path does not serve; `why` says it where the contract has it."""
-    detail = f"{why} This path takes {allow.decode()}.".lstrip()
+    detail = f"{why} This path allows {allow.decode()}.".lstrip()
     problem = Problem(title="Method not allowed", detail=detail, status=405, instance=_instance(request_id))
     return _answer(problem, [(b"allow", allow)])
 

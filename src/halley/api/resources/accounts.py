@@ -55,7 +55,7 @@ async def change_key(call: Call, parts: ApiContext) -> Response:
     """Change some of a key's options, from now on."""
     members = await read_small_object(call, parts)
     if "options" not in members:
-        raise invalid("required", "options", f"name the options to change: {_OPTION_NAMES}")
+        raise invalid("required", "options", f"give the options to change: {_OPTION_NAMES}")
     key, account = await parts.keys.change_options(call.params[0], _option_changes(members["options"]))
     return json_response(encode(present.key(key, account)))
 
@@ -79,7 +79,9 @@ def _option_changes(value: object) -> dict[str, object]:
 def _option_fault(name: str, value: object) -> InvalidField | None:
     field = f"options.{name[:100]}"
     if name not in KeyOptions.__struct_fields__:
-        return InvalidField(type="unknown", field=field, description=f"there is no such option; known: {_OPTION_NAMES}")
+        return InvalidField(
+            type="unknown", field=field, description=f"unknown option; the options are: {_OPTION_NAMES}"
+        )
     try:
         KeyOptions().changed({name: value})
     except msgspec.ValidationError as error:

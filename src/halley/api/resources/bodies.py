@@ -51,7 +51,7 @@ async def read_body(call: Call, held: HeldBody, limit_bytes: int) -> bytes:
     if message.get("more_body", False):
         body = await _rest(call, held, body, limit_bytes)
     elif message["type"] == "http.disconnect":
-        raise BadRequest("The connection ended before the body did.")
+        raise BadRequest("The connection ended before the whole body arrived.")
     return body
 
 
@@ -61,7 +61,7 @@ async def _rest(call: Call, held: HeldBody, first: bytes, limit_bytes: int) -> b
     while True:
         message = await call.receive()
         if message["type"] == "http.disconnect":
-            raise BadRequest("The connection ended before the body did.")
+            raise BadRequest("The connection ended before the whole body arrived.")
         piece = message.get("body", b"")
         if body.tell() + len(piece) > limit_bytes:
             raise strict_json.too_large(limit_bytes)

@@ -53,12 +53,12 @@ async def create_for_model(call: Call, parts: ApiContext) -> Response:
     try:
         return await _create(call, parts, f"{owner}/{name}")
     except VersionUnknown as error:
-        raise NotFound(f"There is no model {owner[:100]}/{name[:100]} that can run here.") from error
+        raise NotFound(f"There is no model {owner[:100]}/{name[:100]} on this server.") from error
 
 
 async def _create(call: Call, parts: ApiContext, reference: str | None) -> Response:
     if parts.is_draining:
-        raise Overloaded("The server is stopping and takes no new predictions.")
+        raise Overloaded("The server is stopping and accepts no new predictions.")
     body = await read_create(call, parts, partial(_digest_head, call, reference))
     prefer = call.joined(b"prefer")
     wait, abandoned = wait_seconds(prefer, parts.limits.wait_create_max_seconds), cancel_abandoned(prefer)

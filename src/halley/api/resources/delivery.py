@@ -19,7 +19,7 @@ from halley.assets.ports import StoredFile
 from halley.errors import Forbidden, NotFound
 from halley.predictions.records import OutputFile
 
-_GONE: Final = "This file does not exist, or not any more. Read the prediction again to get a fresh link."
+_GONE: Final = "This file does not exist, or was removed. Read the prediction again to get a fresh link."
 
 _NO_CHUNKS: Final[tuple[bytes, ...]] = ()
 

@@ -35,7 +35,7 @@ async def list_all(call: Call, parts: ApiContext) -> Response:
     query = call.query()
     cursor, limit = read_cursor(query), read_limit(query, _PAGE)
     if cursor is not None and (cursor.side != "older" or not is_id(cursor.mark)):
-        raise BadRequest("The cursor is not one of ours: follow `next` of a list.")
+        raise BadRequest("The cursor is not valid: use the `next` URL of a list.")
     found = list(await parts.files.list(call.account_id, cursor.mark if cursor else None, limit + 1))
     body = PageBody(parts.limits.page_bytes)
     for file in found[:limit]:

@@ -30,7 +30,7 @@ async def ready(call: Call, parts: ApiContext) -> Response:
     """200 if predictions can be made; 503 with the reasons while starting, stopping, broken, full or locked."""
     reasons = dict(parts.health())
     if parts.is_draining:
-        reasons["server"] = "stopping: finishing what runs, taking nothing new"
+        reasons["server"] = "stopping: running predictions are finished, new ones are not accepted"
     elif "store" not in reasons and (fault := await parts.check_store()) is not None:
         reasons["store"] = fault
     shown = wire.HealthBody(status="not ready" if reasons else "ready", reasons=reasons)

@@ -114,7 +114,7 @@ def _window(marks: Sequence[str], cursor: Cursor | None, limit: int) -> _Window:
     if cursor is None:
         return _Window(0, min(limit, len(marks)))
     if cursor.mark not in marks:
-        raise BadRequest("The cursor leads nowhere (any more): begin the list anew.")
+        raise BadRequest("The cursor is not valid any more: start again with the first page of the list.")
     at = marks.index(cursor.mark)
     if cursor.side == "older":
         return _Window(at + 1, min(at + 1 + limit, len(marks)))

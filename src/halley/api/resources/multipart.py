@@ -75,7 +75,7 @@ class Upload:
         for name, value in self.fields.items():
             if name.startswith("metadata["):
                 if b"\0" in value or "\0" in name:
-                    raise invalid("format", "metadata", "must not hold the character NUL, which cannot be stored")
+                    raise invalid("format", "metadata", "must not contain the character NUL, which cannot be stored")
                 names = _BRACKETS.findall(name)
                 if len(names) > limits.json_depth:
                     fault = f"is nested deeper than {limits.json_depth} levels (setting limits.json_depth)"
@@ -145,7 +145,7 @@ async def read_upload(call: Call, limits: LimitSettings, folder: Path | None = N
         while True:
             message = await call.receive()
             if message["type"] == "http.disconnect":
-                raise BadRequest("The connection ended before the upload did.")
+                raise BadRequest("The connection ended before the whole upload arrived.")
             reader.feed(message.get("body", b""))
             await upload.settle()
             if not message.get("more_body", False):

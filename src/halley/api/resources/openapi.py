@@ -14,7 +14,7 @@ from halley.api.presentation import wire
 
 _TEMPLATE: Final = "#/components/schemas/{name}"
 _PROBLEM: Final = {
-    "description": "A refusal (RFC 9457)",
+    "description": "An error (RFC 9457)",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
 # a name of a component: as a key, as a title, or at the end of a reference
@@ -58,7 +58,7 @@ def document(routes: tuple[Route, ...], server: str = "/") -> dict[str, Any]:
                 "key": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "An API key, `hly_...` if no other prefix was asked for.",
+                    "description": "An API key, `hly_...` unless another prefix was requested.",
                 }
             },
         },

@@ -44,7 +44,7 @@ async def list_all(call: Call, parts: ApiContext) -> Response:
     query = call.query()
     cursor = read_cursor(query)
     if cursor is not None and not is_id(cursor.mark):
-        raise BadRequest("The cursor is not one of ours: follow `next` or `previous` of a list.")
+        raise BadRequest("The cursor is not valid: use the `next` or `previous` URL of a list.")
     found: dict[str, Any] = _filters(query, parts)
     if cursor is not None:
         found[f"{cursor.side}_than"] = cursor.mark

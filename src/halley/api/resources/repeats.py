@@ -221,7 +221,7 @@ class Repeats:
         if place in self._keys:
             raise CreateInFlight(
                 "A create with this Idempotency-Key is still being answered on another connection. "
-                "Wait for that answer, or ask again when it is through: then the same prediction is the answer."
+                "Wait for that answer, or repeat the request afterwards: it then returns the same prediction."
             )
         used = self._keys[place] = KeyInUse(self._keys, place)
         return used

@@ -26,7 +26,7 @@ async def read_log(call: Call, parts: ApiContext) -> Response:
 
 
 async def clear_setup(call: Call, parts: ApiContext) -> Response:
-    """Forget what setups of the model left: its next process is set up from nothing."""
+    """Forget what setups of the model left: its next process runs the whole setup."""
     owner, name = call.params
     model = await parts.catalog.model(owner, name)
     if model is None:

@@ -56,7 +56,7 @@ async def list_deliveries(call: Call, parts: ApiContext) -> Response:
     query = call.query()
     cursor, limit = read_cursor(query), read_limit(query, _PAGE)
     if cursor is not None and (cursor.side != "older" or not is_id(cursor.mark)):
-        raise BadRequest("The cursor is not one of ours: follow `next` of a list.")
+        raise BadRequest("The cursor is not valid: use the `next` URL of a list.")
     found = await parts.webhooks.page(
         call.account_id,
         limit=limit + 1,
@@ -130,7 +130,7 @@ def _events(text: str) -> frozenset[WebhookEvent]:
     try:
         return frozenset(WebhookEvent(word) for word in words)
     except ValueError as error:
-        raise invalid("enum", "events", f"must be some of {', '.join(WebhookEvent)}") from error
+        raise invalid("enum", "events", f"must be a list with some of {', '.join(WebhookEvent)}") from error
 
 
 def _copy(copy: Copy) -> wire.WebhookCopy:

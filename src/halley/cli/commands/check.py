@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 def check(
     path: Annotated[Path, typer.Argument(metavar="[PATH]", help="A model folder, or a single Python file.")] = Path(),
-    build: Annotated[bool, typer.Option("--build", help="Build the environment that it asks for.")] = False,
+    build: Annotated[bool, typer.Option("--build", help="Build the environment that the model requires.")] = False,
     env: EnvOption = None,
     strict_python: StrictPythonOption = None,
     data: DataOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what a model takes and gives, which environment it gets, and what it misses; without a server.
+    """Show the inputs and output of a model, its environment, and what is missing; without a server.
 
-    The model is imported in a process of its own; setup() does not run.
+    The model is imported in a separate process; setup() does not run.
 
     \b
     Examples:
@@ -142,7 +142,7 @@ async def _look(
             found = await inspect(plain, environ=environ, places=places)
         except Unusable as error:
             raise Unusable(
-                f"{error}\nThe environment that it asks for is not built yet, so this was Halley's own Python:"
+                f"{error}\nThe environment that it requires is not built yet, so Halley's own Python was used:"
                 " try again with --build."
             ) from error
         return (

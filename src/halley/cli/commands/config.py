@@ -15,7 +15,7 @@ app = typer.Typer(help="Show and check the settings of the server.", no_args_is_
 @app.command("show")
 def show(
     config: ConfigOption = None,
-    changed: Annotated[bool, typer.Option("--changed", help="Only what is not a default.")] = False,
+    changed: Annotated[bool, typer.Option("--changed", help="Only settings that differ from their defaults.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Print every setting with its value and its origin; secrets are masked.

@@ -24,7 +24,9 @@ def demo(
     config: ConfigOption = None,
     output: Annotated[
         str | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Where the first picture goes (into the data folder)."),
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="Where the first picture is saved (default: in the data folder)."
+        ),
     ] = None,
     tls: TlsOption = None,
     browser: Annotated[bool, typer.Option("--open/--no-open", help="Show the picture in a browser.")] = True,
@@ -60,7 +62,7 @@ def demo(
     settings = settings_from(config, flags, environ)
     running = running_url(settings.data)
     if running is not None:
-        screen.note(f"Halley already runs on {settings.data}:")
+        screen.note(f"Halley is already using {settings.data}:")
         screen.out(running)
         return 0
     if port is None:
@@ -94,8 +96,8 @@ def _first_prediction(screen: Screen, target: ServerTarget, output: Path, *, bro
 
     if target.token is None:
         screen.note(
-            "  No key for this data folder is kept on this machine, so no first prediction is run. Give it with"
-            " HALLEY_ADMIN_KEY, or begin anew with another --data."
+            "  No key for this data folder is stored on this machine, so no first prediction is run. Give it with"
+            " HALLEY_ADMIN_KEY, or start with another --data."
         )
         return
     try:

@@ -25,7 +25,7 @@ def env(
     token: TokenOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Print the lines that make existing code use a server.
+    """Print the lines that make existing programs use a server.
 
     \b
     Examples:
@@ -40,7 +40,7 @@ def env(
     target = choose_target(server, token, profile)
     screen = Screen()
     if target.token is None:
-        screen.note(f"No token is known for {target.root}; `halley keys create` makes one, --token names one.")
+        screen.note(f"No token is known for {target.root}; `halley keys create` creates one, --token gives one.")
     screen.out("\n".join(lines_for(lang, target.root, target.token, trust_variables(target.ca))))
 
 

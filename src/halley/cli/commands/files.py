@@ -11,7 +11,7 @@ import typer
 from halley.cli.options import JsonOption, LimitOption, ProfileOption, ServerOption, TokenOption
 from halley.cli.screen import Screen, human_bytes
 
-app = typer.Typer(help="Upload files once, use them in many inputs.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Upload files once and use them in many inputs.", no_args_is_help=True, rich_markup_mode=None)
 IdArgument = Annotated[str, typer.Argument(metavar="FILE", help="The file's id, or the URL that its upload printed.")]
 
 
@@ -82,13 +82,13 @@ def download(
     file: IdArgument,
     output: Annotated[
         str | None,
-        typer.Option("-o", "--output", metavar="PATH", help="Where to, - is stdout; its own name if left out."),
+        typer.Option("-o", "--output", metavar="PATH", help="The file to write; - is stdout. Default: its own name."),
     ] = None,
     server: ServerOption = None,
     token: TokenOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Fetch an uploaded file; broken off and run again, it goes on.
+    """Download an uploaded file. After an interruption, run it again to continue.
 
     \b
     Examples:
@@ -115,7 +115,7 @@ def download(
         name = safe_name(str(record.get("name") or ""), fallback=str(record.get("id")))
         target = place / name if place is not None and place.is_dir() else place or Path(name)
         if place is None and target.exists():
-            raise UsageProblem(f"{target} is there already.", hint="Name another place with -o.")
+            raise UsageProblem(f"{target} already exists.", hint="Choose another place with -o.")
         with told(target):
             put_file(screen, downloads_of(client), link, target, key=f"file {record.get('id')}")
 
@@ -123,7 +123,7 @@ def download(
 @app.command("delete")
 def delete(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Ids, or URLs that uploads printed.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     server: ServerOption = None,
     token: TokenOption = None,
     profile: ProfileOption = None,

@@ -40,10 +40,10 @@ run: "run.py:Runner"
 
 def init(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="The folder to make the model in; its name becomes the model's.")
+        Path, typer.Argument(metavar="FOLDER", help="The folder for the new model; its name becomes the model's name.")
     ],
 ) -> None:
-    """Begin a model: run.py and cog.yaml, ready to be served.
+    """Create a new model: run.py and cog.yaml, ready to be served.
 
     \b
     Examples:
@@ -52,11 +52,11 @@ def init(
     files = {"run.py": _RUN, "cog.yaml": _COG}
     name = folder.resolve().name
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise UsageProblem(f"{name!r} cannot be a model's name.", hint="Use letters, digits, dots, - and _.")
+        raise UsageProblem(f"{name!r} is not a valid name for a model.", hint="Use letters, digits, dots, - and _.")
     there = [file for file in files if (folder / file).exists()]
     if there:
         raise UsageProblem(
-            f"{folder} already has {', '.join(there)}; nothing was written.", hint="Name another folder."
+            f"{folder} already has {', '.join(there)}; nothing was written.", hint="Choose another folder."
         )
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in files.items():

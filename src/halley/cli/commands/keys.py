@@ -14,12 +14,16 @@ app = typer.Typer(help="Make, list, change and revoke API keys (admin).", no_arg
 
 HoldOption = Annotated[
     bool | None,
-    typer.Option("--hold/--no-hold", help="Whether polls of official clients may be held until something changes."),
+    typer.Option(
+        "--hold/--no-hold",
+        help="Whether the answers to polls of official clients may be delayed until something changes.",
+    ),
 ]
 AbandonedOption = Annotated[
     bool | None,
     typer.Option(
-        "--cancel-abandoned/--keep-abandoned", help="Whether a prediction that nobody waits for any more is canceled."
+        "--cancel-abandoned/--keep-abandoned",
+        help="Whether a prediction is canceled when no client waits for it any more.",
     ),
 ]
 RetentionOption = Annotated[
@@ -27,7 +31,8 @@ RetentionOption = Annotated[
     typer.Option(
         "--retention",
         metavar="PERIOD",
-        help="How long the key's predictions keep their data: 1h, 30d, never; or default, as the model or server says.",
+        help="How long the data of the key's predictions is kept: 1h, 30d, never;"
+        " or default (the model's or server's setting).",
     ),
 ]
 
@@ -35,11 +40,16 @@ RetentionOption = Annotated[
 @app.command("create")
 def create(
     name: Annotated[str, typer.Option("--name", help="What the key is for.")] = "",
-    account: Annotated[str | None, typer.Option("--account", help="Whose key; made if new. Yours if left out.")] = None,
-    scope: Annotated[list[str] | None, typer.Option("--scope", help="read, write or admin; may be repeated.")] = None,
+    account: Annotated[
+        str | None,
+        typer.Option("--account", help="The account of the key; created if it is new. Default: your account."),
+    ] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option("--scope", help="read, write or admin; can be given several times.")
+    ] = None,
     prefix: Annotated[
         str | None,
-        typer.Option("--prefix", metavar="WORD", help="How the key begins; r8 for libraries that look for r8_."),
+        typer.Option("--prefix", metavar="WORD", help="The prefix of the key; r8 for libraries that expect r8_."),
     ] = None,
     hold: HoldOption = None,
     cancel_abandoned: AbandonedOption = None,
@@ -49,7 +59,7 @@ def create(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a key and print it: this once, on stdout alone.
+    """Create a key and print it to stdout. It cannot be shown again.
 
     \b
     Examples:
@@ -69,7 +79,7 @@ def create(
     if as_json:
         screen.out_json(made)
         return
-    screen.note(f"Made key {made['id']}{f' ({name})' if name else ''}. It is shown this once:")
+    screen.note(f"Made key {made['id']}{f' ({name})' if name else ''}. It is shown only once:")
     screen.out(str(made["token"]))
 
 
@@ -77,7 +87,7 @@ def create(
 def list_(
     server: ServerOption = None, token: TokenOption = None, profile: ProfileOption = None, as_json: JsonOption = False
 ) -> None:
-    """List all keys; the keys themselves are not known to anybody but their owners."""
+    """List all keys; the secret keys themselves are not stored and cannot be shown."""
     from halley.cli.session import connect
 
     screen = Screen(json_only=as_json)
@@ -112,7 +122,7 @@ def set_(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Change options of a key; what is not named stays as it is.
+    """Change options of a key; other options are unchanged.
 
     \b
     Examples:
@@ -125,7 +135,7 @@ def set_(
 
     changes = _given(hold=hold, cancel_abandoned=cancel_abandoned, retention=retention)
     if not changes:
-        raise UsageProblem("Nothing to change.", hint="Name an option, for example --no-hold.")
+        raise UsageProblem("Nothing to change.", hint="Give an option, for example --no-hold.")
     screen = Screen(json_only=as_json)
     with connect(server, token, profile) as client:
         changed = client.call("PATCH", f"/keys/{quote(id, safe='')}", json={"options": changes})
@@ -138,7 +148,7 @@ def set_(
 @app.command("revoke")
 def revoke(
     id: Annotated[str, typer.Argument(help="The key's id, from `halley keys list`.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     server: ServerOption = None,
     token: TokenOption = None,
     profile: ProfileOption = None,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 FOLLOW_SECONDS: Final = 1.0
 
-app = typer.Typer(help="See what a server can run.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="See which models a server can run.", no_args_is_help=True, rich_markup_mode=None)
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="owner/name, or owner/name:version.")]
 
 
@@ -97,8 +97,10 @@ def schema(
 @app.command("logs")
 def logs(
     model: ModelArgument,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until you press Ctrl+C.")] = False,
-    lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="At most so many of the last lines.")] = 200,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Continue until you press Ctrl+C.")] = False,
+    lines: Annotated[
+        int, typer.Option("-n", "--lines", min=0, help="The maximum number of lines, counted from the end.")
+    ] = 200,
     server: ServerOption = None,
     token: TokenOption = None,
     profile: ProfileOption = None,
@@ -117,9 +119,9 @@ def logs(
 
     ref = parse_model_ref(model)
     if ref.model is None:
-        raise UsageProblem(f"{model!r} names a version only.", hint="Write owner/name or owner/name:version.")
+        raise UsageProblem(f"{model!r} is only a version.", hint="Write owner/name or owner/name:version.")
     if follow and as_json:
-        raise UsageProblem("--json gives one document, and -f has no end.", hint="Leave one of them out.")
+        raise UsageProblem("--json prints one document, but -f does not end.", hint="Leave one of them out.")
     screen = Screen(json_only=as_json)
     with connect(server, token, profile) as client:
         found = _own_log(client, ref)
@@ -145,7 +147,7 @@ def clear_setup(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Forget the files that a model's setup() left, so that its next process is set up from nothing (admin).
+    """Delete the files that a model's setup() left, so that its next process runs the whole setup (admin).
 
     Processes that run keep their files.
 
@@ -172,11 +174,9 @@ def clear_setup(
     if as_json:
         screen.out_json({"model": model, "cleared_bytes": size})
     elif size is None:
-        screen.note(f"Setup of {model} has left no files.")
+        screen.note(f"Setup of {model} left no files.")
     else:
-        screen.note(
-            f"Cleared {size / 1e6:,.1f} MB that setup of {model} left; its next process is set up from nothing."
-        )
+        screen.note(f"Cleared {size / 1e6:,.1f} MB that setup of {model} left; its next process runs the whole setup.")
 
 
 def _own_log(client: Client, ref: ModelRef) -> list[dict[str, Any]]:
@@ -190,7 +190,7 @@ def _own_log(client: Client, ref: ModelRef) -> list[dict[str, Any]]:
             raise
         if client.model(ref) is not None:
             hint = "Only Halley's own servers do."
-            raise ServerRefused(404, f"{client.target.root} keeps no logs of models.", hint=hint) from refused
+            raise ServerRefused(404, f"{client.target.root} does not keep logs of models.", hint=hint) from refused
         raise no_such_model(client, ref) from refused
 
 
@@ -206,7 +206,7 @@ def _find(client: Client, text: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
     ref = parse_model_ref(text)
     if ref.model is None:
-        raise UsageProblem(f"{text!r} names a version only.", hint="Write owner/name:version.")
+        raise UsageProblem(f"{text!r} is only a version.", hint="Write owner/name:version.")
     found = client.model(ref)
     if found is None:
         raise no_such_model(client, ref)

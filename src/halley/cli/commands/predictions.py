@@ -21,26 +21,31 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 app = typer.Typer(
-    help="Look at, follow, keep, cancel and clear predictions.", no_args_is_help=True, rich_markup_mode=None
+    help="Show, follow, save and cancel predictions, and remove their data.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 _STATUSES: Final = ("starting", "processing", "succeeded", "failed", "canceled", "aborted")
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The prediction's id.")]
 SaveOption = Annotated[
     str | None,
-    typer.Option("--save", metavar="DIR", help="Keep all files of the output here, with prediction.json beside them."),
+    typer.Option(
+        "--save", metavar="DIR", help="Save all files of the output in this folder, together with prediction.json."
+    ),
 ]
 
 
 @app.command("list")
 def list_(
     limit: LimitOption = 20,
-    status: Annotated[str | None, typer.Option("--status", help="Only those with this status.")] = None,
+    status: Annotated[str | None, typer.Option("--status", help="Only predictions with this status.")] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", metavar="OWNER/NAME", help="Only those of this model; * is any text."),
+        typer.Option("--model", metavar="OWNER/NAME", help="Only predictions of this model; * matches any text."),
     ] = None,
     since: Annotated[
-        str | None, typer.Option("--since", metavar="TIME", help="Only those since a date, or of the last 30m, 2h, 7d.")
+        str | None,
+        typer.Option("--since", metavar="TIME", help="Only predictions since a date, or of the last 30m, 2h, 7d."),
     ] = None,
     server: ServerOption = None,
     token: TokenOption = None,
@@ -124,7 +129,7 @@ def show(
 @app.command("logs")
 def logs(
     id: IdArgument,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the prediction is over.")] = False,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Continue until the prediction ends.")] = False,
     server: ServerOption = None,
     token: TokenOption = None,
     profile: ProfileOption = None,
@@ -158,14 +163,14 @@ def watch_(
     save: SaveOption = None,
     timeout: TimeoutOption = None,
     cancel_on_interrupt: Annotated[
-        bool, typer.Option("--cancel-on-interrupt", help="Ctrl+C cancels the prediction instead of leaving it.")
+        bool, typer.Option("--cancel-on-interrupt", help="Ctrl+C cancels the prediction instead of leaving it running.")
     ] = False,
     server: ServerOption = None,
     token: TokenOption = None,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Follow a prediction until it is over, then keep its files. Run it again to go on after an interruption.
+    """Follow a prediction until it ends, then save its files. After an interruption, run it again to continue.
 
     \b
     Examples:
@@ -225,7 +230,7 @@ def cancel(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Cancel a prediction; one that is over stays as it is."""
+    """Cancel a prediction; one that has ended is unchanged."""
     from halley.cli.session import connect
     from halley.cli.watching import is_terminal
 
@@ -242,14 +247,14 @@ def cancel(
 @app.command("delete-data")
 def delete_data(
     id: IdArgument,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     server: ServerOption = None,
     token: TokenOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Remove a prediction's input, output, files and logs from a Halley server, at once and for good.
+    """Remove a prediction's input, output, files and logs from a Halley server, at once. This cannot be undone.
 
-    That it ran, when, how it ended and its metrics stay.
+    The record that it ran, its times, how it ended and its metrics stay.
 
     \b
     Examples:

@@ -33,13 +33,19 @@ def run(
         typer.Option("-o", "--output", metavar="PATH", help="Write the output to this file or folder; - is stdout."),
     ] = None,
     save: Annotated[
-        str | None, typer.Option("--save", metavar="DIR", help="Keep all files here, with prediction.json.")
+        str | None,
+        typer.Option("--save", metavar="DIR", help="Save all files in this folder, together with prediction.json."),
     ] = None,
     stream: Annotated[
         bool | None,
-        typer.Option("--stream/--no-stream", help="Print the output as it comes, or at the end (text: as it comes)."),
+        typer.Option(
+            "--stream/--no-stream",
+            help="Print the output as it arrives, or at the end (default for text: as it arrives).",
+        ),
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the end, or only create.")] = True,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Wait for the end, or only create the prediction.")
+    ] = True,
     timeout: TimeoutOption = None,
     cancel_after: Annotated[
         str | None, typer.Option("--cancel-after", metavar="TIME", help="The server ends it after 30s, 5m, ...")
@@ -52,7 +58,7 @@ def run(
         typer.Option(
             "--idempotency-key",
             metavar="KEY",
-            help="Sent as Idempotency-Key: a server that knows it makes no second prediction.",
+            help="Sent as Idempotency-Key: a server that has seen it creates no second prediction.",
         ),
     ] = None,
     server: ServerOption = None,
@@ -93,9 +99,11 @@ def run(
         if is_private:
             path = Path(model).expanduser()
             if not path.exists():
-                raise UsageProblem(f"There is no model at {path}.", hint="`halley init FOLDER` begins one.")
+                raise UsageProblem(f"There is no model at {path}.", hint="`halley init FOLDER` creates one.")
             if not wait:
-                raise UsageProblem("--no-wait needs a server that stays.", hint="Start one: halley serve " + model)
+                raise UsageProblem(
+                    "--no-wait needs a server that keeps running.", hint="Start one: halley serve " + model
+                )
             screen.status("starting the model ...")
             started = stack.enter_context(private_server(path))
             client = stack.enter_context(Client(started.target))

@@ -27,14 +27,14 @@ def serve(
     data: DataOption = None,
     config: ConfigOption = None,
     reload: Annotated[bool, typer.Option("--reload", help="Reload a model when its files change.")] = False,
-    demo: Annotated[bool | None, typer.Option("--demo/--no-demo", help="With or without the demo models.")] = None,
+    demo: Annotated[bool | None, typer.Option("--demo/--no-demo", help="Serve the demo models, or not.")] = None,
     env: EnvOption = None,
     strict_python: StrictPythonOption = None,
     tls: TlsOption = None,
     tls_cert: TlsCertOption = None,
     tls_key: TlsKeyOption = None,
 ) -> None:
-    """Serve models behind the Replicate HTTP API.
+    """Serve models through the Replicate HTTP API.
 
     \b
     Examples:

@@ -12,7 +12,7 @@ from halley.cli.options import JsonOption, LimitOption, ProfileOption, ServerOpt
 from halley.cli.screen import Screen
 
 app = typer.Typer(
-    help="See what receivers were told, send it again, verify it, listen without a tunnel.",
+    help="List webhook deliveries, send one again, verify a message, listen without a tunnel.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -20,8 +20,8 @@ app = typer.Typer(
 
 @app.command("secret")
 def secret(
-    rotate: Annotated[bool, typer.Option("--rotate", help="Replace it; the old one signs, too, for a day.")] = False,
-    now: Annotated[bool, typer.Option("--now", help="With --rotate: the old one ends at once.")] = False,
+    rotate: Annotated[bool, typer.Option("--rotate", help="Replace it; the old one also signs for one day.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="With --rotate: the old one becomes invalid at once.")] = False,
     server: ServerOption = None,
     token: TokenOption = None,
     profile: ProfileOption = None,
@@ -38,7 +38,7 @@ def secret(
     from halley.cli.session import connect
 
     if now and not rotate:
-        raise UsageProblem("--now goes with --rotate.", hint="It ends the old secret at once.")
+        raise UsageProblem("--now needs --rotate.", hint="It makes the old secret invalid at once.")
     screen = Screen(json_only=as_json)
     path = "/webhooks/default/secret"
     with connect(server, token, profile) as client:
@@ -56,7 +56,9 @@ def secret(
 
 @app.command("deliveries")
 def deliveries(
-    prediction: Annotated[str | None, typer.Option("--prediction", metavar="ID", help="Only of this one.")] = None,
+    prediction: Annotated[
+        str | None, typer.Option("--prediction", metavar="ID", help="Only deliveries of this prediction.")
+    ] = None,
     limit: LimitOption = 20,
     server: ServerOption = None,
     token: TokenOption = None,
@@ -89,7 +91,10 @@ def deliveries(
 
 @app.command("resend")
 def resend(
-    id: Annotated[str, typer.Argument(metavar="ID", help="A delivery, or a prediction whose end shall be told again.")],
+    id: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="A delivery, or a prediction whose `completed` message is to be sent again."),
+    ],
     server: ServerOption = None,
     token: TokenOption = None,
     profile: ProfileOption = None,
@@ -127,7 +132,7 @@ def verify(
     header: Annotated[
         list[str], typer.Option("-H", "--header", metavar="'NAME: VALUE'", help="The three webhook-... headers.")
     ],
-    secret: Annotated[str | None, typer.Option("--secret", help="whsec_...; asked of the server if left out.")] = None,
+    secret: Annotated[str | None, typer.Option("--secret", help="whsec_...; read from the server if left out.")] = None,
     server: ServerOption = None,
     token: TokenOption = None,
     profile: ProfileOption = None,
@@ -150,19 +155,19 @@ def verify(
 
 @app.command("listen")
 def listen(
-    forward: Annotated[str, typer.Option("--forward", metavar="URL", help="Where to post what comes.")],
+    forward: Annotated[str, typer.Option("--forward", metavar="URL", help="The URL to post the messages to.")],
     events: Annotated[str, typer.Option("--events", help="Some of start,output,logs,completed.")] = "output,completed",
     since: Annotated[
-        str | None, typer.Option("--since", metavar="TIME", help="Begin with predictions of the last 10m, 2h, ...")
+        str | None, typer.Option("--since", metavar="TIME", help="Start with predictions of the last 10m, 2h, ...")
     ] = None,
     own_key: Annotated[bool, typer.Option("--own-key", help="Only predictions that were made with this key.")] = False,
     server: ServerOption = None,
     token: TokenOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Bring webhooks to a program on this machine: signed, as a receiver gets them, without a tunnel.
+    """Post webhook messages to a program on this machine: signed, as a receiver gets them, without a tunnel.
 
-    Predictions need not name a webhook for it; those that do are told there as well. Ctrl+C ends it.
+    Works also for predictions without a webhook; those with one also send to it. Press Ctrl+C to stop.
 
     \b
     Examples:
@@ -180,7 +185,7 @@ def listen(
     with connect(server, token, profile) as client, Forwarder(forward, screen) as forwarder:
         # a first look: a wrong wish is refused in words, and the position is known that a broken stream goes on from
         first = client.call("GET", f"/webhooks/listen?{urlencode(query)}")
-        screen.note(f"Listening at {client.target.root}, posting to {forward}. Ctrl+C ends it.")
+        screen.note(f"Listening at {client.target.root}, posting to {forward}. Press Ctrl+C to stop.")
         screen.note("The secret: halley webhooks secret")
         try:
             forwarder.begin(first)

@@ -63,7 +63,7 @@ def use_up_memory() -> None:
         time.sleep(STEP_SECONDS)  # a real model grows slowly too
     time.sleep(2)  # full now: a watcher that looks once a second sees it
     raise MemoryError(
-        f"took {CEILING_BYTES // MIB} MiB and nobody stopped it: the model's memory limit of 256 MB is not in force"
+        f"took {CEILING_BYTES // MIB} MiB and was not stopped: the model's memory limit of 256 MB is not in force"
     )
 
 

@@ -241,7 +241,7 @@ class EnvironmentBuilder:
         lock = self._path(plan.key, "lock.txt")
         text = f"The environment of {plan.model} cannot be built: {what}\nThe whole log: {self.log_of(plan.key)}"
         if lock.exists():
-            text += f"\nIt was built before; delete {lock} to let the versions be chosen anew."
+            text += f"\nIt was built before; delete {lock} so that the versions are chosen again."
         return text
 
     @contextlib.asynccontextmanager
@@ -272,7 +272,7 @@ class EnvironmentBuilder:
             try:
                 await self._sweep(path)
             except OSError as error:  # one that cannot be deleted keeps neither the others nor the start
-                _log.warning("%s is left of an earlier process and cannot be deleted: %s", path, error)
+                _log.warning("%s was left by an earlier process and cannot be deleted: %s", path, error)
 
     async def _sweep(self, path: Path) -> None:
         lock = self._lock_file(path.stem, "busy")

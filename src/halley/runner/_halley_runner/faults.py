@@ -29,7 +29,7 @@ def _message(error: BaseException) -> str:
     try:
         return str(error)
     except BaseException as worse:  # a model's own class may do anything
-        return "its text cannot be had: %s" % type(worse).__name__
+        return "its text cannot be read: %s" % type(worse).__name__
 
 
 def user_traceback(error: BaseException) -> str:
