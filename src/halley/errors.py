@@ -210,7 +210,7 @@ class DutyLost(HalleyError):
 
 
 class OutcomeUnknown(HalleyError):
-    """The provider may have begun the prediction, and nobody can tell: it is never submitted again by itself."""
+    """The provider may have begun the prediction, but this is unknown: it is never submitted again automatically."""
 
     code = "upstream_outcome_unknown"
 

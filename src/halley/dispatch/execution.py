@@ -241,7 +241,7 @@ class Execution:
         except asyncio.CancelledError:
             if (ours := asyncio.current_task()) is not None and ours.cancelling():
                 raise
-            raise LeaseLost(f"{self.prediction_id} goes on elsewhere, and is somebody else's to follow") from None
+            raise LeaseLost(f"{self.prediction_id} runs elsewhere, and another worker follows it") from None
         finally:
             self._following = None
         if outcome.reason == UNKNOWN_REASON:
