@@ -11,6 +11,7 @@ Numbers are in base 36, the MAC is HMAC-SHA256 cut to 128 bits. Source: contract
 import base64
 import hmac
 import re
+from binascii import b2a_base64
 from datetime import datetime
 from typing import Final
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
@@ -22,6 +23,9 @@ from halley.errors import Forbidden, NotFound
 from halley.mac import Mac
 
 DEFAULT_LINK_SECONDS: Final = 86_400.0
+_MAC_BYTES: Final = 16
+_MAC_CHARACTERS: Final = 22
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _DELIVERY: Final = re.compile(r"([0-9a-z]{26})-([0-9a-z]{1,6})-([0-9a-z]{1,8})-([A-Za-z0-9_-]{22})", re.ASCII)
 _STREAM: Final = re.compile(r"([0-9a-z]{26})-([A-Za-z0-9_-]{22})", re.ASCII)
@@ -171,7 +175,8 @@ class LinkSigner:
     def _mac(self, purpose: str, text: str) -> str:
         # the purpose is part of what is signed: a right to one thing is never a right to another
         digest = self._signer.digest(f"{purpose}\n{text}".encode())
-        return base64.urlsafe_b64encode(digest[:16]).decode().rstrip("=")
+        # each prediction that is shown has two: as base64.urlsafe_b64encode without padding, at a quarter of its time
+        return b2a_base64(digest[:_MAC_BYTES]).translate(_URL_SAFE)[:_MAC_CHARACTERS].decode()
 
 
 def download_signature(secret: bytes, *, owner: str, file_id: str, expiry: int) -> str:
