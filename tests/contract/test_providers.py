@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from halley.clock import SystemClock
 from halley.dispatch.ports import Emit, LogText, Outcome, OutputPart, Work
@@ -14,6 +15,7 @@ from halley.providers.echo import EchoProvider
 from halley.providers.local import LocalProvider
 from halley.replicas.loading import load_source
 from halley.testing.providers import BROKEN, ECHO, FAIL, STREAM, WAIT, ListeningProvider, ProviderContract
+from halley.testing.upstream import RemoteProvider, Upstream
 
 MODELS = {
     ECHO: """
@@ -77,6 +79,26 @@ class TestEchoProvider(ProviderContract):
 
     def open(self, tmp_path: Path) -> AbstractAsyncContextManager[ListeningProvider]:
         return self.echo()
+
+
+class TestRemoteProvider(ProviderContract):
+    can_tell = True
+
+    @pytest.fixture(autouse=True)
+    def upstream(self) -> None:
+        self.elsewhere = Upstream({ECHO: say, STREAM: spell, FAIL: fail, WAIT: wait}, can_tell=self.can_tell)
+
+    @asynccontextmanager
+    async def remote(self) -> AsyncIterator[ListeningProvider]:
+        slots = {ECHO: 2, STREAM: 1, FAIL: 1, WAIT: 1, BROKEN: 1}
+        yield RemoteProvider(self.elsewhere, slots, broken={BROKEN: "no weights"})
+
+    def open(self, tmp_path: Path) -> AbstractAsyncContextManager[ListeningProvider]:
+        return self.remote()
+
+
+class TestRemoteProviderThatCannotTell(TestRemoteProvider):
+    can_tell = False
 
 
 def text_of(work: Work) -> str:

@@ -2,6 +2,8 @@
 
 class TestMine(ProviderContract):
     def open(self, tmp_path): return my_provider(...)
+
+A second `open` in the same test is a restart of ours: a place elsewhere must be the same one.
 """
 
 import asyncio
@@ -14,7 +16,8 @@ import msgspec
 import pytest
 
 from halley.dispatch.ports import LogText, Outcome, OutputPart, Progress, Provider, Work
-from halley.errors import HalleyError
+from halley.errors import HalleyError, OutcomeUnknown
+from halley.predictions.submits import UNKNOWN_REASON
 
 ECHO: Final = "echo"  # prints `saying <text>`, outputs the input's `text`; two slots
 STREAM: Final = "stream"  # an iterator: outputs each letter of `text`, printing the letter before it
@@ -48,9 +51,13 @@ class Probe:
     async def begin(self, version: str, text: str = "abc", prediction_id: str = "p1") -> str:
         """Take a slot and submit."""
         assert self.provider.take_slot(version)
-        given = msgspec.json.encode({"text": text})
-        work = Work(prediction_id=prediction_id, attempt=1, version=version, model="test/model", input=given)
-        return await self.provider.submit(work)
+        return await self.provider.submit(work_of(version, text, prediction_id))
+
+    async def adopt(self, version: str, handle: str | None, text: str = "abc") -> str | None:
+        """As the next process does, which has a slot for it."""
+        await self.load(version)
+        assert self.provider.take_slot(version)
+        return await self.provider.adopt(work_of(version, text, "p1"), handle)
 
     async def follow(self, handle: str) -> tuple[list[Progress], Outcome]:
         """Everything it said, and how it ended."""
@@ -62,6 +69,12 @@ class Probe:
         if not self.provider.free_slots(version):
             await self.load(version)
         return await self.follow(await self.begin(version, text, prediction_id))
+
+
+def work_of(version: str, text: str, prediction_id: str) -> Work:
+    """What is submitted."""
+    given = msgspec.json.encode({"text": text})
+    return Work(prediction_id=prediction_id, attempt=1, version=version, model="test/model", input=given)
 
 
 def outputs(said: list[Progress]) -> list[Any]:
@@ -209,7 +222,8 @@ class ProviderContract:
     async def test_an_unknown_handle_was_lost(self, tmp_path: Path) -> None:
         async with self.probe(tmp_path) as probe:
             said, outcome = await probe.follow("unheard of")
-            assert (said, outcome.status, outcome.reason) == ([], "failed", "worker_lost")
+            reason = "worker_lost" if probe.provider.is_local else UNKNOWN_REASON
+            assert (said, outcome.status, outcome.reason) == ([], "failed", reason)
 
     async def test_a_broken_version_says_why(self, tmp_path: Path) -> None:
         async with self.probe(tmp_path) as probe:
@@ -225,10 +239,9 @@ class ProviderContract:
             version, error, _ = await within(probe.broken.get())
             assert version == "unheard of"
             assert error
-            with pytest.raises(HalleyError):
-                await probe.provider.submit(
-                    Work(prediction_id="p", attempt=1, version="unheard of", model="test/model", input=b"{}")
-                )
+            with pytest.raises(HalleyError) as caught:
+                await probe.provider.submit(work_of("unheard of", "", "p"))
+            assert not isinstance(caught.value, OutcomeUnknown)
 
     async def test_a_follower_that_leaves_leaves_no_trace(self, tmp_path: Path) -> None:
         async with self.probe(tmp_path) as probe:
@@ -239,3 +252,66 @@ class ProviderContract:
             following.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await following
+
+    # a place that outlives us
+
+    async def test_a_run_can_be_adopted_and_is_reported_from_its_beginning(self, tmp_path: Path) -> None:
+        async with self.probe(tmp_path) as probe:
+            if probe.provider.is_local:
+                assert await probe.adopt(ECHO, "of an earlier process") is None  # its runs ended with it
+                return
+            await probe.load(STREAM)
+            handle = await probe.begin(STREAM, "abcd")
+            told = await probe.follow(handle)
+        async with self.probe(tmp_path) as probe:
+            adopted = await probe.adopt(STREAM, handle, "abcd")
+            assert adopted is not None
+            again = await probe.follow(adopted)
+            assert (outputs(again[0]), logs(again[0])) == (outputs(told[0]), logs(told[0]))
+            assert again[1] == told[1]
+
+    async def test_a_run_whose_handle_was_lost_is_found_or_unknown(self, tmp_path: Path) -> None:
+        async with self.probe(tmp_path) as probe:
+            if probe.provider.is_local:
+                pytest.skip("its runs end with the process")
+            await probe.load(STREAM)
+            handle = await probe.begin(STREAM, "abcd")
+        async with self.probe(tmp_path) as probe:
+            try:
+                adopted = await probe.adopt(STREAM, None, "abcd")
+            except OutcomeUnknown:
+                return
+            assert adopted is not None  # it was begun: nobody may say that it was not
+            assert adopted == handle
+            said, _ = await probe.follow(adopted)
+            assert outputs(said) == ["a", "b", "c", "d"]
+
+    async def test_what_was_never_begun_is_not_found(self, tmp_path: Path) -> None:
+        async with self.probe(tmp_path) as probe:
+            if probe.provider.is_local:
+                pytest.skip("its runs end with the process")
+            for handle in (None, "unheard of"):
+                try:
+                    assert await probe.provider.adopt(work_of(ECHO, "a", "p1"), handle) is None
+                except OutcomeUnknown:
+                    continue
+
+    async def test_a_run_goes_on_when_its_follower_leaves(self, tmp_path: Path) -> None:
+        async with self.probe(tmp_path) as probe:
+            if probe.provider.is_local:
+                pytest.skip("its runs end with the process")
+            await probe.load(WAIT)
+            handle = await probe.begin(WAIT)
+            following = asyncio.ensure_future(probe.follow(handle))
+            await asyncio.sleep(0)
+            following.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await following
+        async with self.probe(tmp_path) as probe:
+            adopted = await probe.adopt(WAIT, handle)
+            assert adopted is not None
+            following = asyncio.ensure_future(probe.follow(adopted))
+            await asyncio.sleep(0)
+            assert not following.done()
+            probe.provider.cancel(adopted)
+            assert (await following)[1].status == "canceled"

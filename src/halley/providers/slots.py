@@ -1,0 +1,59 @@
+"""Slots of versions that need no loading: the part of a provider that is the same for most places elsewhere."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
+
+OnRoom = Callable[[str], None]
+OnBroken = Callable[[str, str, str], None]
+
+
+class CountedSlots:
+    """Fulfils the part of `dispatch.ports.Provider` that is about slots: a number of them for each version."""
+
+    def __init__(self, slots: Mapping[str, int], *, broken: Mapping[str, str] | None = None) -> None:
+        """`slots` by version; `broken` maps versions that cannot run to the reason, in words."""
+        self._slots: Final = slots
+        self._broken: Final = broken or {}
+        self._free = dict.fromkeys(slots, 0)  # there are none before somebody wants them
+        self._wanted: set[str] = set()
+        self._on_room: OnRoom | None = None
+        self._on_broken: OnBroken | None = None
+
+    def listen(self, *, on_room: OnRoom, on_broken: OnBroken) -> None:
+        """Who is told about room and about versions that cannot run; before the first `want`."""
+        self._on_room = on_room
+        self._on_broken = on_broken
+
+    def serves(self, version: str) -> bool:
+        """Whether it can run here."""
+        return version in self._slots and version not in self._broken
+
+    def free_slots(self, version: str) -> int:
+        return self._free.get(version, 0)
+
+    def want(self, version: str, *, alone: bool = False) -> None:
+        del alone  # each run is
+        loop = asyncio.get_running_loop()
+        if not self.serves(version):
+            text = self._broken.get(version, f"There is no version {version}.")
+            if self._on_broken is not None:
+                loop.call_soon(self._on_broken, version, text, "setup_failed")
+            return
+        if version not in self._wanted:
+            self._wanted.add(version)
+            self._free[version] = self._slots[version]
+        if self._on_room is not None and self._free[version]:
+            loop.call_soon(self._on_room, version)
+
+    def take_slot(self, version: str, *, alone: bool = False) -> bool:
+        del alone
+        if not self.free_slots(version):
+            return False
+        self._free[version] -= 1
+        return True
+
+    def drop_slot(self, version: str, *, alone: bool = False) -> None:
+        del alone
+        if version in self._free:
+            self._free[version] += 1

@@ -1,0 +1,399 @@
+"""A process of ours dies between any two steps of handing a prediction elsewhere; the next one finishes it, once."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from halley.bus.local import LocalBus
+from halley.dispatch.dispatcher import Dispatcher
+from halley.dispatch.ports import Emit, LogText, MetricValue, Outcome, OutputPart, Work
+from halley.dispatch.routing import CatalogRouter
+from halley.dispatch.rules import DispatchRules
+from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
+from halley.events.hub import Hub
+from halley.ids import TimeOrderedIds
+from halley.models.catalog import Catalog
+from halley.models.records import Model, Version
+from halley.predictions.records import Prediction
+from halley.predictions.service import CreateRequest, Predictions
+from halley.predictions.status import EventKind, Status, SubmitState
+from halley.predictions.submits import UNKNOWN_REASON
+from halley.retention.periods import Periods
+from halley.settings import RetentionSettings
+from halley.store.memory import MemoryStore
+from halley.store.sqlite import open_sqlite
+from halley.testing.clock import T0, FakeClock
+from halley.testing.dispatch import NamingKeeper, NoFolders, ScriptedProvider, ScriptedStaging
+from halley.testing.upstream import RemoteProvider, Upstream
+
+pytestmark = pytest.mark.anyio
+
+V = "1" * 64
+LOCAL = "2" * 64
+SCHEMA = b'{"components":{"schemas":{"Input":{"type":"object","properties":{}},"Output":{"type":"string"}}}}'
+
+CERTAIN = ["before:record_intent", "after:record_handle", "while_followed", "before:finish", "after:finish"]
+DOUBTFUL = ["after:record_intent", "before_first_byte", "after_first_byte", "after_answer", "before:record_handle"]
+"""Where the process dies: an upstream that cannot be asked leaves these open."""
+
+
+class Crash:
+    """A process that dies at one step: from then on nothing that it began comes back, and it writes nothing."""
+
+    def __init__(self, point: str = "never", ready: Callable[[], Awaitable[None]] | None = None) -> None:
+        self.happened = asyncio.Event()
+        self._point = point
+        self._ready = ready  # what must be so before it dies
+
+    async def step(self, name: str) -> None:
+        if name == self._point and not self.happened.is_set():
+            if self._ready is not None:
+                await self._ready()
+            self.happened.set()
+        if self.happened.is_set():
+            await asyncio.Event().wait()
+
+
+class CrashingQueue:
+    """The store as one process sees it."""
+
+    def __init__(self, store: Any, crash: Crash, *, forgets: bool = False) -> None:
+        self._store = store
+        self._crash = crash
+        self._forgets = forgets
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+
+        async def call(*args: Any, **named: Any) -> Any:
+            await self._crash.step(f"before:{name}")
+            result = await method(*args, **named)
+            await self._crash.step(f"after:{name}")
+            return result
+
+        return call
+
+    async def claim(self, *args: Any, **named: Any) -> Any:
+        """With the planted bug what may have been submitted looks like a fresh attempt."""
+        claimed = await self._store.claim(*args, **named)
+        if not self._forgets:
+            return claimed
+        rows = [msgspec.structs.replace(item.prediction, submit_state=None, handle=None) for item in claimed]
+        return [
+            msgspec.structs.replace(item, prediction=row, recorded=None)
+            for item, row in zip(claimed, rows, strict=True)
+        ]
+
+
+class OurProcess:
+    """A dispatcher with its side of the upstream."""
+
+    def __init__(self, house: "House", crash: Crash | None = None, *, queue: Any = None) -> None:
+        self.crash = crash or Crash()
+        self.provider = RemoteProvider(house.upstream, {V: 1}, step=self.crash.step)
+        self.local = ScriptedProvider()
+        self.stager = ScriptedStaging()
+        bus, self.hub = LocalBus(), Hub()
+        self.dispatcher = Dispatcher(
+            queue=queue or CrashingQueue(house.store, self.crash),
+            providers=CatalogRouter(house.catalog, local=self.local, others={"upstream": self.provider}),
+            stager=self.stager,
+            keeper=NamingKeeper(),
+            workspace=NoFolders(),
+            catalog=house.catalog,
+            bus=bus,
+            clock=house.clock,
+            new_id=house.new_id,
+            rules=DispatchRules(),
+        )
+        self.provider.listen(on_room=self.dispatcher.room, on_broken=self.dispatcher.broken)
+        bus.subscribe(self.hub.receive)
+        bus.subscribe(self.dispatcher.receive)
+        self.predictions = Predictions(
+            store=house.store,
+            catalog=house.catalog,
+            placement=self.dispatcher,
+            bus=bus,
+            wakeups=self.hub,
+            data_ends=Periods(settings=RetentionSettings(), model_settings={}, keys=house.store, models=house.store),
+            clock=house.clock,
+            new_id=house.new_id,
+        )
+        self._service: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        await self.dispatcher.open()
+        self._service = asyncio.ensure_future(self.dispatcher.run())
+
+    async def create(self, model: str = "demo/up") -> Prediction:
+        request = CreateRequest(reference=model, input={}, input_json=b"{}")
+        return (await self.predictions.create(request, "ada", None)).prediction
+
+    async def die(self) -> None:
+        self.crash.happened.set()
+        if self._service is not None:
+            self._service.cancel()
+            await asyncio.gather(self._service, return_exceptions=True)
+
+
+class House:
+    """What outlives our processes: the store, the upstream, time."""
+
+    def __init__(self, store: Any) -> None:
+        self.store = store
+        self.clock = FakeClock()
+        self.new_id = TimeOrderedIds(self.clock)
+        self.catalog = Catalog(store)
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+        self.upstream = Upstream({V: self.run})
+        self._processes: list[OurProcess] = []
+
+    async def run(self, work: Work, emit: Emit) -> Outcome:
+        """What a run says there, in two halves."""
+        for number, letter in enumerate("ab"):
+            if number:
+                await self.go_on.wait()
+            emit(LogText(f"saying {letter}\n"))
+            emit(OutputPart(value=msgspec.Raw(msgspec.json.encode(letter))))
+            emit(MetricValue(name="said", value=1, mode="incr"))
+        return Outcome(status="succeeded", predict_time=1.0)
+
+    async def start(self, crash: Crash | None = None, **more: Any) -> OurProcess:
+        made = OurProcess(self, crash, **more)
+        self._processes.append(made)
+        await made.start()
+        return made
+
+    async def stop(self) -> None:
+        for process in self._processes:
+            await process.die()
+
+    async def until(self, reached: Callable[[], Awaitable[bool]]) -> None:
+        """Let time pass until it is so; the test's time limit is the bound."""
+        while not await reached():
+            self.clock.advance(0.1)
+            await asyncio.sleep(0.002)
+
+    async def ended(self, prediction_id: str) -> Prediction:
+        async def has_ended() -> bool:
+            self._processes[-1].dispatcher.room(V)  # whoever waits behind a backoff need not wait for a poll
+            return (await self.store.get(prediction_id)).is_terminal
+
+        await self.until(has_ended)
+        row: Prediction = await self.store.get(prediction_id)
+        return row
+
+    async def has_output(self) -> bool:
+        return any(event.kind is EventKind.OUTPUT_ADDED for event in await self.store.read_log())
+
+    async def check(self, made: Prediction) -> Prediction:
+        """It ends; it was submitted at most once; what it said is there once."""
+        row = await self.ended(made.id)
+        assert self.upstream.submits[made.id] <= 1, "submitted twice"
+        assert await self.store.waiting() == {}
+        if row.status is Status.SUCCEEDED:
+            logs = [line for line in row.logs.splitlines() if line and not line.startswith("[halley]")]
+            assert (row.output, logs) == (b'["a","b"]', ["saying a", "saying b"])
+            assert row.metrics["said"] == 2
+            kinds = [event.kind for event in await self.store.read_events(row.id)]
+            assert (kinds.count(EventKind.STARTED), kinds.count(EventKind.FINISHED)) == (1, 1)
+        return row
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
+    if request.param == "memory":
+        made = await furnished(MemoryStore())
+        yield made
+        await made.stop()
+        return
+    async with open_sqlite(tmp_path / "halley.db") as store:
+        made = await furnished(store)
+        yield made
+        await made.stop()
+
+
+async def furnished(store: Any) -> House:
+    made = House(store)
+    for name, version, provider in (("up", V, "upstream"), ("here", LOCAL, "local")):
+        await made.catalog.register(
+            Model(owner="demo", name=name, created_at=T0),
+            Version(id=version, model=f"demo/{name}", created_at=T0, openapi_schema=SCHEMA, provider=provider),
+        )
+    return made
+
+
+async def crashed(house: House, point: str, **more: Any) -> Prediction:
+    """A prediction whose process has died at the point."""
+
+    async def output_is_stored() -> None:
+        while not await house.has_output():
+            await asyncio.sleep(0.002)
+
+    crash = Crash(point, ready=output_is_stored if point == "while_followed" else None)
+    goes_on = house.go_on.is_set()
+    if point == "while_followed":
+        house.go_on.clear()
+    process = await house.start(crash, **more)
+    made = await process.create()
+    await house.until(lambda: _is_set(crash.happened))
+    await process.die()
+    if goes_on:
+        house.go_on.set()
+    return made
+
+
+async def _is_set(event: asyncio.Event) -> bool:
+    return event.is_set()
+
+
+@pytest.mark.parametrize("point", CERTAIN + DOUBTFUL)
+async def test_an_upstream_that_can_be_asked_finishes_it(house: House, point: str) -> None:
+    made = await crashed(house, point)
+    await house.start()
+    row = await house.check(made)
+    assert (row.status, house.upstream.submits[made.id]) == (Status.SUCCEEDED, 1)
+    assert row.submit_state is SubmitState.SUBMITTED
+    assert row.handle == "up-1"
+
+
+@pytest.mark.parametrize("point", CERTAIN + DOUBTFUL)
+async def test_an_upstream_that_cannot_be_asked_is_never_asked_twice(house: House, point: str) -> None:
+    house.upstream.can_tell = False
+    made = await crashed(house, point)
+    await house.start()
+    row = await house.check(made)
+    if point in CERTAIN:
+        assert row.status is Status.SUCCEEDED
+        return
+    assert (row.status, row.termination_reason, row.submit_state) == (
+        Status.FAILED,
+        UNKNOWN_REASON,
+        SubmitState.UNKNOWN,
+    )
+    assert "not known" in (row.error or "")
+
+
+async def test_a_second_crash_at_every_step_changes_nothing(house: House) -> None:
+    made = await crashed(house, "after_first_byte")
+    for point in ("before:record_handle", "after:record_handle", "while_followed", "before:finish"):
+        crash = Crash(point)
+        process = await house.start(crash)
+        await house.until(lambda event=crash.happened: _is_set(event))
+        await process.die()
+    await house.start()
+    row = await house.check(made)
+    assert (row.status, row.attempts) == (Status.SUCCEEDED, 1)
+
+
+async def test_planted_bug_what_was_intended_is_submitted_again_is_found(house: House) -> None:
+    async def nothing(lease: Any, handle: str = "") -> None:
+        del lease, handle
+
+    made = await crashed(house, "after_first_byte")
+    forgetful = CrashingQueue(house.store, Crash(), forgets=True)
+    forgetful.__dict__.update(record_intent=nothing, record_handle=nothing)
+    await house.start(queue=forgetful)
+    with pytest.raises(AssertionError, match="submitted twice"):
+        await house.check(made)
+
+
+async def test_the_store_alone_refuses_a_second_intent(house: House) -> None:
+    made = await crashed(house, "after_first_byte")
+    await house.start(queue=CrashingQueue(house.store, Crash(), forgets=True))
+    await house.check(made)
+
+
+async def test_who_lost_the_lease_leaves_the_run_to_who_has_it(house: House) -> None:
+    house.go_on.clear()
+    first = await house.start()
+    made = await first.create()
+    await house.until(house.has_output)
+    second = await house.start()  # takes everything back, as from a process that was paused too long
+    await house.until(lambda: _runs(second))
+    house.go_on.set()
+    row = await house.check(made)
+    assert (row.status, row.fence) == (Status.SUCCEEDED, 2)
+    assert not house.upstream.runs["up-1"].was_canceled
+    while first.dispatcher.running:
+        await asyncio.sleep(0.002)
+    assert first.provider.free_slots(V) == 1
+
+
+async def _runs(process: OurProcess) -> bool:
+    return process.dispatcher.running == 1
+
+
+async def test_a_stopping_server_leaves_the_run_to_the_next(house: House) -> None:
+    house.go_on.clear()
+    first = await house.start()
+    made = await first.create()
+    await house.until(house.has_output)
+    await first.dispatcher.drain(0.0)
+    await first.die()
+    assert (await house.store.get(made.id)).status is Status.PROCESSING
+    house.go_on.set()
+    await house.start()
+    row = await house.check(made)
+    assert (row.status, row.attempts) == (Status.SUCCEEDED, 1)
+
+
+async def test_a_cancel_reaches_an_adopted_run(house: House) -> None:
+    house.go_on.clear()
+    made = await crashed(house, "after_answer")
+    second = await house.start()
+    await house.until(house.has_output)
+    await second.predictions.cancel(made.id, "ada")
+    assert (await house.check(made)).status is Status.CANCELED
+    while second.dispatcher.running:
+        await asyncio.sleep(0.002)
+    assert house.upstream.runs["up-1"].was_canceled
+
+
+async def test_a_busy_upstream_is_asked_again_and_a_refusal_is_final(house: House) -> None:
+    house.upstream.refuses = ProviderBusy("429")
+    process = await house.start()
+    made = await process.create()
+    await house.until(lambda: _waits(house))
+    assert (await house.store.get(made.id)).submit_state is None
+    house.upstream.refuses = None
+    assert (await house.check(made)).status is Status.SUCCEEDED
+    house.upstream.refuses = SubmitRefused("no such model there")
+    row = await house.check(await process.create())
+    assert (row.status, row.termination_reason, row.submit_state) == (Status.FAILED, "submit_refused", None)
+    assert "no such model there" in (row.error or "")
+
+
+async def _waits(house: House) -> bool:
+    return await house.store.waiting() == {V: 1}
+
+
+@pytest.mark.parametrize("error", [OutcomeUnknown("reset"), TimeoutError("no answer"), ValueError("no JSON")])
+async def test_an_answer_that_is_not_clear_is_final(house: House, error: Exception) -> None:
+    house.upstream.refuses = error  # type: ignore[assignment]
+    process = await house.start()
+    row = await house.check(await process.create())
+    assert (row.termination_reason, row.submit_state) == (UNKNOWN_REASON, SubmitState.UNKNOWN)
+    assert process.provider.free_slots(V) == 1
+
+
+async def test_a_local_run_stores_nothing_about_submitting(house: House) -> None:
+    house.store.record_intent = house.store.record_handle = None  # not there to be called
+    process = await house.start()
+    process.stager.has = True
+    made = await process.create("demo/here")
+    (await process.local.next_run()).end()
+    row = await house.ended(made.id)
+    assert (row.status, row.submit_state, row.handle) == (Status.SUCCEEDED, None, None)
+
+
+async def test_an_upstream_takes_links_and_nobody_stages_files(house: House) -> None:
+    process = await house.start()
+    process.stager.has = True
+    await house.check(await process.create())
+    assert process.stager.calls == 0
