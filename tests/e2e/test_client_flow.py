@@ -21,7 +21,7 @@ from halley.cli.failures import ExitCode, NotSaved, ServerRefused, Unreachable, 
 from halley.cli.main import run_command
 from halley.cli.saving import save_prediction
 from halley.cli.target import ServerTarget, normalise
-from halley.cli.watching import watch
+from halley.cli.watching import WatchTimes, watch
 
 PICTURE = bytes(range(256)) * 1200  # 300 KB: more than one chunk, and every byte value
 SHA256 = hashlib.sha256(PICTURE).hexdigest()
@@ -409,7 +409,9 @@ def test_an_answer_that_never_comes_is_asked_for_again(comet):
         first = client.look(ID).prediction
     with client_for(comet, "/replicate", read_seconds=0.2) as client:
         comet.stalls = 1
-        final = watch(client, ID, timing=client.timing, on_look=lambda _: None, created=first, hold_seconds=0.1)
+        final = watch(
+            client, ID, timing=client.timing, on_look=lambda _: None, created=first, times=WatchTimes(hold_seconds=0.1)
+        )
     assert final["status"] == "succeeded"
 
 

@@ -3,7 +3,7 @@
 import logging
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from anyio import to_thread
 
@@ -12,7 +12,7 @@ from halley.app.foundation import Foundation
 from halley.app.models import ModelLoader, SourceTools
 from halley.app.replicas import clear_setup, log_lines, replica_rows
 from halley.dispatch.dispatcher import Dispatcher
-from halley.providers.local import LocalProvider
+from halley.providers.local import LocalProvider, MemoryRules
 from halley.replicas.digest import DigestCache
 from halley.replicas.environments.environments import EnvironmentBuilder, open_environments
 from halley.replicas.host import Boundaries, ReplicaRules
@@ -55,7 +55,7 @@ async def open_local_runtime(stack: AsyncExitStack, base: Foundation) -> LocalRu
             environ=base.environ,
             own_log=own_logs,
             rules=_replica_rules(settings),
-            **_memory_budget(settings),
+            memory=_memory_rules(settings),
             environments=environments,
             places=places,
             boundaries=_boundaries(settings),
@@ -125,14 +125,14 @@ def _boundaries(settings: Settings) -> Boundaries:
     )
 
 
-def _memory_budget(settings: Settings) -> dict[str, Any]:
+def _memory_rules(settings: Settings) -> MemoryRules:
     """What all models may use together: as the operator says, or a share of what there is."""
     if settings.memory.budget_bytes is not None:
-        return {"budget_bytes": settings.memory.budget_bytes}
+        return MemoryRules(budget_bytes=settings.memory.budget_bytes)
     total = total_bytes()
     if not total:
-        return {}
-    return {
-        "budget_bytes": int(total * MEMORY_SHARE),
-        "is_short": lambda: free_bytes() < total * MEMORY_SHORT_SHARE,
-    }
+        return MemoryRules()
+    return MemoryRules(
+        budget_bytes=int(total * MEMORY_SHARE),
+        is_short=lambda: free_bytes() < total * MEMORY_SHORT_SHARE,
+    )

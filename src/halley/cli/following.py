@@ -10,7 +10,7 @@ from halley.cli.client import Json
 from halley.cli.failures import NoEventLog, ServerRefused, Unreachable
 from halley.cli.outputs import lacks_output
 from halley.cli.timing import Backoff, Timing
-from halley.cli.watching import HOLD_SECONDS, PATIENCE, TERMINAL, Looks, is_terminal, watch
+from halley.cli.watching import HOLD_SECONDS, PATIENCE, TERMINAL, Looks, WatchTimes, is_terminal, watch
 
 EVENTS_LOOKED_AT: Final = 100_000  # for its end; a log that is longer counts as not ended
 REASON_SECONDS: Final = 0.5  # between two readings of what it waits for
@@ -85,9 +85,9 @@ class Following:
             self._id,
             timing=self._client.timing,
             on_look=self._audience.show,
-            timeout_seconds=self._timeout_seconds,
-            started=self._started,
-            hold_seconds=self._hold_seconds,
+            times=WatchTimes(
+                timeout_seconds=self._timeout_seconds, started=self._started, hold_seconds=self._hold_seconds
+            ),
             created=known,
             on_trouble=self._on_trouble,
             is_settled=self._is_settled,

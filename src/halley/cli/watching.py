@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
+import msgspec
+
 from halley.cli.client import Json, PollResult
 from halley.cli.failures import ServerRefused, StillRunning, Unreachable
 from halley.cli.outputs import lacks_output
@@ -32,16 +34,22 @@ def is_terminal(prediction: Json) -> bool:
     return prediction.get("status") in TERMINAL
 
 
+class WatchTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """How long to watch, from `started` on (else from now; monotonic clock), and how long a reading may be held."""
+
+    timeout_seconds: float | None = None
+    hold_seconds: float = HOLD_SECONDS
+    started: float | None = None
+
+
 def watch(
     client: Looks,
     id: str,
     *,
     timing: Timing,
     on_look: Callable[[Json], None],
-    timeout_seconds: float | None = None,
-    hold_seconds: float = HOLD_SECONDS,
+    times: WatchTimes = WatchTimes(),  # noqa: B008 - frozen
     created: Json | None = None,
-    started: float | None = None,
     on_trouble: Callable[[str], None] | None = None,
     is_settled: Callable[[], bool] | None = None,
 ) -> Json:
@@ -51,17 +59,17 @@ def watch(
     it says by `Preference-Applied` or shows by taking the time, is asked again at once; any other one is polled with
     growing pauses and jitter that begin anew when something changed. `on_look` gets every reading. A connection that
     breaks is tried again for a while; `on_trouble` hears of the first of such readings in a row. `created` is what is
-    known already: the answer to the create. The time counts from
-    `started` (the monotonic clock), or else from now. One that succeeded without output is read on for
+    known already: the answer to the create. One that succeeded without output is read on for
     `OUTPUT_SECONDS`, unless `is_settled` says that this server never gives the output later. A status that the API
     does not know is told through `on_trouble`, and read on.
 
     Raises:
-        StillRunning: `timeout_seconds` are over.
+        StillRunning: `times.timeout_seconds` are over.
         Unreachable: the server stayed away.
         ServerRefused: it answers no.
     """
-    started = timing.monotonic() if started is None else started
+    started = timing.monotonic() if times.started is None else times.started
+    timeout_seconds = times.timeout_seconds
     backoff = Backoff(timing, start=FIRST_PAUSE_SECONDS, factor=1.5, top=LONGEST_PAUSE_SECONDS)
     trouble = Backoff(timing, start=1.0)
     broken = 0
@@ -101,7 +109,7 @@ def watch(
             pause = max(backoff.next_seconds(), look.elapsed_seconds * 0.1)
             why = "It succeeded, but its output has not arrived." if is_terminal(look.prediction) else ""
             _pause(timing, pause, started, timeout_seconds, id, why)
-        wait_seconds = _hold(timing, hold_seconds, started, timeout_seconds, id)
+        wait_seconds = _hold(timing, times.hold_seconds, started, timeout_seconds, id)
 
 
 class _Ends:

@@ -30,6 +30,17 @@ _LOST: Final = Outcome(
 )
 
 
+class MemoryRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What all replicas may use together (no limit if `budget_bytes` is None), and how it is measured: `is_short` as
+    `MemoryScheduler` says; `measure` and `find_devices` are this machine's, if not given.
+    """
+
+    budget_bytes: int | None = None
+    is_short: Callable[[], bool] | None = None
+    measure: Measure = used_of
+    find_devices: FindDevices | None = None
+
+
 class LocalProvider:
     """Pools of replicas by version. An async context: at its end every process that it started is gone.
 
@@ -47,25 +58,22 @@ class LocalProvider:
         environ: Mapping[str, str],
         rules: ReplicaRules | None = None,
         own_log: OwnLog | None = None,
-        budget_bytes: int | None = None,
-        is_short: Callable[[], bool] | None = None,
-        measure: Measure = used_of,
-        find_devices: FindDevices | None = None,
+        memory: MemoryRules | None = None,
         environments: EnvironmentBuilder | None = None,
         places: Places | None = None,
         boundaries: Boundaries | None = None,
     ) -> None:
         """`environ` is the server's; only an allow-list of it is passed on.
 
-        `budget_bytes` is for all replicas together, `is_short` as `Residence` says. `measure` and `find_devices` are
-        this machine's, if not given.
+        `memory` is for all replicas together; without it nothing limits them.
         """
         self._host = Host(
             clock=clock, environ=environ, rules=rules, own_log=own_log, places=places, boundaries=boundaries
         )
-        devices = Devices(find_devices or nvidia_smi(environ))
+        memory = memory or MemoryRules()
+        devices = Devices(memory.find_devices or nvidia_smi(environ))
         self._residence = MemoryScheduler(
-            self._host, devices, budget_bytes=budget_bytes, is_short=is_short, measure=measure
+            self._host, devices, budget_bytes=memory.budget_bytes, is_short=memory.is_short, measure=memory.measure
         )
         self._pools: dict[str, Pool] = {}
         self._same_as: dict[str, str] = {}  # earlier versions, by the one that runs for them

@@ -5,11 +5,11 @@ import io
 import pytest
 
 from halley.cli.client import PollResult
-from halley.cli.commands.run import how_to_stream
 from halley.cli.failures import NoEventLog, ServerRefused, StillRunning, Unreachable
 from halley.cli.following import Following
 from halley.cli.logs import LogPrinter
 from halley.cli.progress import ProgressDisplay
+from halley.cli.running import how_to_stream
 from halley.cli.screen import Screen
 from halley.cli.sse import read_data
 

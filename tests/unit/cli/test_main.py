@@ -11,9 +11,9 @@ import pytest
 
 from halley import __version__, errors
 from halley.cli import credentials, failures
-from halley.cli.commands.run import is_local_path
 from halley.cli.failures import CommandError, ExitCode, exit_code_of, exit_code_of_status
 from halley.cli.main import app, run_command
+from halley.cli.running import is_local_path
 from halley.settings import SettingsError
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from halley.cli.client import PollResult
 from halley.cli.failures import ServerRefused, StillRunning, Unreachable
-from halley.cli.watching import PATIENCE, watch
+from halley.cli.watching import PATIENCE, WatchTimes, watch
 
 
 class Timing:
@@ -118,11 +118,11 @@ def test_every_terminal_status_ends_it(status):
 def test_the_time_to_wait_ends_without_touching_the_prediction():
     timing = Timing()
     with pytest.raises(StillRunning, match="30 s"):
-        follow(Server(timing, ends_at=1e9), timeout_seconds=30)
+        follow(Server(timing, ends_at=1e9), times=WatchTimes(timeout_seconds=30))
     assert timing.at <= 30
     timing = Timing()
     with pytest.raises(StillRunning):
-        follow(Server(timing, ends_at=1e9, holds=True), timeout_seconds=30)
+        follow(Server(timing, ends_at=1e9, holds=True), times=WatchTimes(timeout_seconds=30))
     assert timing.at <= 31  # a hold is asked for in whole seconds
 
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from halley.clock import Clock, SystemClock
-from halley.providers.local import LocalProvider
+from halley.providers.local import LocalProvider, MemoryRules
 from halley.replicas.devices import Device
 from halley.replicas.host import ReplicaRules
 from halley.replicas.loading import ModelSource, load_source
@@ -110,10 +110,12 @@ def machine(tmp_path: Path) -> Any:
     async def opened(clock: Clock | None = None, **options: Any) -> AsyncIterator[Machine]:
         names = {field.name for field in msgspec.structs.fields(ReplicaRules)}
         rules = {name: options.pop(name) for name in list(options) if name in names}
+        memory = {field.name for field in msgspec.structs.fields(MemoryRules)}
         provider = LocalProvider(
             clock=clock or SystemClock(),
             environ=process_environ(),
             rules=ReplicaRules(**{"look_seconds": 0.02, "backoff_first_seconds": 0.05} | rules),
+            memory=MemoryRules(**{name: options.pop(name) for name in list(options) if name in memory}),
             **options,
         )
         async with provider:
