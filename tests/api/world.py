@@ -19,6 +19,7 @@ from halley.assets.links import LinkSigner
 from halley.blobs.files import FileBlobs
 from halley.blobs.memory import MemoryBlobs
 from halley.bus.local import LocalBus
+from halley.clock import Clock
 from halley.egress import AddressRules, Egress
 from halley.events.hub import Hub
 from halley.ids import TimeOrderedIds
@@ -58,8 +59,8 @@ class CountingStore(MemoryStore):
 
     reads = 0
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, clock: Clock | None = None) -> None:
+        super().__init__(clock=clock)
         self.events_read: list[int] = []  # how many each time
 
     async def get(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
@@ -229,7 +230,7 @@ class World(Asker):
         )
         self.settings = Settings(data=Path("/nowhere"), **groups)
         self.clock = FakeClock()
-        self.store = self.counting = store or CountingStore()
+        self.store = self.counting = store or CountingStore(self.clock)
         self.blobs: Any = MemoryBlobs() if blobs_at is None else FileBlobs(blobs_at)
         self.hub = Hub()
         self.bus = LocalBus()

@@ -1,6 +1,7 @@
 """Every store keeps the promises of its ports."""
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,20 +30,35 @@ from halley.testing.stores.maker import SMALL, Maker
 from halley.testing.stores.queue import ClaimContract
 from halley.testing.stores.rescue import RescueContract
 from halley.testing.stores.two_nodes import alternating
+from halley.testing.stores.wall_clock import Restart
 
 
 class OnSqlite:
     """Fixtures: a fresh file for each test."""
 
     @pytest.fixture
-    async def store(self, tmp_path: Path) -> AsyncIterator[SqliteStore]:
-        async with open_sqlite(tmp_path / "halley.db") as store:
+    def maker(self) -> Maker:
+        return Maker()
+
+    @pytest.fixture
+    async def store(self, tmp_path: Path, maker: Maker) -> AsyncIterator[SqliteStore]:
+        async with open_sqlite(tmp_path / "halley.db", clock=maker.clock) as store:
             yield store
 
     @pytest.fixture
-    async def small_store(self, tmp_path: Path) -> AsyncIterator[SqliteStore]:
-        async with open_sqlite(tmp_path / "small.db", limits=SMALL) as store:
+    async def small_store(self, tmp_path: Path, maker: Maker) -> AsyncIterator[SqliteStore]:
+        async with open_sqlite(tmp_path / "small.db", limits=SMALL, clock=maker.clock) as store:
             yield store
+
+    @pytest.fixture
+    async def restart(self, tmp_path: Path, maker: Maker) -> AsyncIterator[Restart]:
+        async with AsyncExitStack() as stack:
+
+            async def restart(store: Store) -> Store:
+                del store
+                return await stack.enter_async_context(open_sqlite(tmp_path / "halley.db", clock=maker.clock))
+
+            yield restart
 
     @pytest.fixture
     def files(self, store: SqliteStore) -> FileStore:
@@ -65,17 +81,20 @@ class OnSharedSqlite(OnSqlite):
     """Two stores on one file, called by turns."""
 
     @pytest.fixture
-    async def store(self, tmp_path: Path) -> AsyncIterator[Store]:  # type: ignore[override]
+    async def store(self, tmp_path: Path, maker: Maker) -> AsyncIterator[Store]:  # type: ignore[override]
         path = tmp_path / "halley.db"
-        async with open_sqlite(path, is_shared=True) as first, open_sqlite(path, is_shared=True) as second:
+        async with (
+            open_sqlite(path, clock=maker.clock, is_shared=True) as first,
+            open_sqlite(path, clock=maker.clock, is_shared=True) as second,
+        ):
             yield alternating(first, second)
 
     @pytest.fixture
-    async def small_store(self, tmp_path: Path) -> AsyncIterator[Store]:  # type: ignore[override]
+    async def small_store(self, tmp_path: Path, maker: Maker) -> AsyncIterator[Store]:  # type: ignore[override]
         path = tmp_path / "small.db"
         async with (
-            open_sqlite(path, limits=SMALL, is_shared=True) as first,
-            open_sqlite(path, limits=SMALL, is_shared=True) as second,
+            open_sqlite(path, limits=SMALL, clock=maker.clock, is_shared=True) as first,
+            open_sqlite(path, limits=SMALL, clock=maker.clock, is_shared=True) as second,
         ):
             yield alternating(first, second)
 
@@ -92,12 +111,24 @@ class InMemory:
     """Fixtures: the double."""
 
     @pytest.fixture
-    def store(self) -> MemoryStore:
-        return MemoryStore()
+    def maker(self) -> Maker:
+        return Maker()
 
     @pytest.fixture
-    def small_store(self) -> MemoryStore:
-        return MemoryStore(SMALL)
+    def store(self, maker: Maker) -> MemoryStore:
+        return MemoryStore(clock=maker.clock)
+
+    @pytest.fixture
+    def small_store(self, maker: Maker) -> MemoryStore:
+        return MemoryStore(SMALL, clock=maker.clock)
+
+    @pytest.fixture
+    def restart(self) -> Restart:
+        async def restart(store: Any) -> Store:
+            store._clock.open()
+            return store
+
+        return restart
 
     @pytest.fixture
     def files(self, store: MemoryStore) -> FileStore:

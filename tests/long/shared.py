@@ -12,6 +12,7 @@ from halley.testing.stores import (
     LifecycleContract,
     ModelStoreContract,
     PredictionStoreContract,
+    WallClockContract,
 )
 
 
@@ -34,6 +35,9 @@ class TestSharedData(OnSharedSqlite, DataStoreContract): ...
 
 
 class TestSharedDeliveries(OnSharedSqlite, DeliveryStoreContract): ...
+
+
+class TestSharedWallClock(OnSharedSqlite, WallClockContract): ...
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@ async def _open_data(stack: AsyncExitStack, settings: Settings, open_store: Open
     limits = settings.limits
     queue_limits = QueueLimits(per_account=limits.queued_per_account, total=limits.queued_total)
     store = await stack.enter_async_context(
-        open_store(database, limits=queue_limits, keep_backups=settings.upgrades.kept)
+        open_store(database, clock=clock, limits=queue_limits, keep_backups=settings.upgrades.kept)
     )
     blobs = FileBlobs(settings.data / "blobs")
     blobs.prepare()

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Coroutine
 from contextlib import suppress
-from datetime import datetime
 from math import inf
 from typing import Any, Final
 
@@ -14,7 +13,6 @@ from halley.dispatch.ports import InputStager, Outcome, OutputKeeper, ProviderRo
 from halley.dispatch.recorder import Recorder
 from halley.dispatch.rules import DispatchRules
 from halley.dispatch.slot_queue import SlotQueue
-from halley.dispatch.spans import Ages, Jump, WallClock
 from halley.dispatch.submit_errors import GONE
 from halley.errors import Busy, DutyLost, HalleyError, LeaseLost
 from halley.ids import NewId
@@ -74,8 +72,6 @@ class Dispatcher:
         self._session_id = ""  # until the store has taken one
         self._renewed_at = -inf  # when the renewal began that the store took last, in time that passed
         self._renewing = asyncio.Lock()
-        self._wall = WallClock(clock, new_id)
-        self._ages = Ages(clock, new_id, rules.max_queue_seconds)
         self._runs: dict[str, Execution] = {}
         self._slots = SlotQueue(providers, room=self.room, freed=self._look_if_awaited)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -181,7 +177,6 @@ class Dispatcher:
                     run_forever(self._claim_all, self._clock, "no predictions can be taken from the queue")
                 )
                 group.create_task(run_forever(self._beat, self._clock, "leases cannot be renewed"))
-                group.create_task(run_forever(self._watch_wall, self._clock, "the wall clock"))
                 group.create_task(run_forever(self._tick, self._clock, "timers are paused"))
         finally:
             for task in self._tasks:
@@ -210,9 +205,6 @@ class Dispatcher:
     async def _take_over(self) -> None:
         """Become the holder of a session, in whatever state the queue was left. Repeating it is harmless."""
         session_id, began, now = self._new_id(), self._clock.elapsed(), self._clock.now()
-        self._wall = WallClock(self._clock, self._new_id)  # what was set until now is believed
-        await self._queue.move_clock(0, now)
-        self._ages.learn(await self._queue.clock_moves())
         await self._queue.open_session(session_id, now, self._rules.lease_seconds)
         duty = await self._on_duty()
         for item in await self._queue.reap(duty, now, all_but=session_id, max_attempts=self._rules.max_attempts):
@@ -311,18 +303,18 @@ class Dispatcher:
     async def _tick(self) -> None:
         await self._clock.sleep(CLOCKS_SECONDS)
         self._time_out_runs()  # whatever the store takes
-        now = await self._now()
         if self._clock.elapsed() - self._renewed_at > self._rules.lease_seconds / 2:
             # this process was paused, or nothing could be written: it must not take its own work for lost
             await self._renew()
         try:
-            await self._maintain(now)
+            await self._maintain()
         except DutyLost:
             self._duty = None
             raise
 
-    async def _maintain(self, now: datetime) -> None:
-        await self._expire(now)
+    async def _maintain(self) -> None:
+        await self._expire()
+        now = self._clock.now()
         for item in await self._queue.reap(await self._on_duty(), now, max_attempts=self._rules.max_attempts):
             self._tell_reaped(item)
 
@@ -338,16 +330,16 @@ class Dispatcher:
         return self._duty
 
     def _time_out_runs(self) -> None:
-        now, bound = self._clock.monotonic(), self._ages.bound()
+        now, waited_since = self._clock.monotonic(), self._clock.elapsed() - self._rules.max_queue_seconds
         for run in list(self._runs.values()):
             if run.ends_at <= now:
                 run.time_out()
-            elif run.prediction_id < bound:
+            elif run.waits_since <= waited_since:
                 run.put_back(Fact.QUEUE_TIME_PASSED)
 
-    async def _expire(self, now: datetime) -> None:
-        limit = self._rules.max_queue_seconds
-        for item in await self._queue.expire(await self._on_duty(), now, limit, queued_before=self._ages.bound()):
+    async def _expire(self) -> None:
+        duty, limit = await self._on_duty(), self._rules.max_queue_seconds
+        for item in await self._queue.expire(duty, self._clock.now(), limit):
             self._bus.publish(Changed(item.prediction.id))
             if item.was_leased:
                 self._bus.publish(StopRequested(item.prediction.id))
@@ -356,27 +348,6 @@ class Dispatcher:
         self._bus.publish(Changed(item.prediction.id))
         if item.requeued:
             self.room(item.prediction.version)
-
-    async def _watch_wall(self) -> None:
-        await self._clock.sleep(CLOCKS_SECONDS)
-        self._wall.look()
-        self._ages.mark()
-
-    async def _now(self) -> datetime:
-        """The wall time. Whenever the clock was set until then, all that is written about the future has followed."""
-        while True:
-            now = self._wall.look()
-            if not self._wall.jumps:
-                return now
-            await self._follow(self._wall.jumps[0])
-
-    async def _follow(self, jump: Jump) -> None:
-        await self._queue.move_clock(jump.by_seconds, jump.at, since_id=jump.since_id, until_id=jump.until_id)
-        self._wall.jumps.popleft()  # at once: whatever fails below must not move anything again
-        _log.warning("the clock of this machine was set by %+.0f s: deadlines have moved with it", jump.by_seconds)
-        self._renewed_at = -inf  # no lease is what it was
-        self._waiting.update(await self._queue.waiting())  # a claim may have found nobody ready
-        self._wake.set()
 
     async def _fail_waiting(self, version: str, error: str, reason: str) -> None:
         self._put_back(version, Outcome(status="failed", error=error, reason=reason))

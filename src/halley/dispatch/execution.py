@@ -81,6 +81,7 @@ class Execution:
         version = self._runnable.version if self._runnable is not None else None
         self._timeout = (version and version.run_timeout_seconds) or run_timeout_seconds
         self.ends_at = clock.monotonic() + self._timeout
+        self.waits_since = clock.elapsed() - claimed.waited_seconds  # when it was created, in time that passed
         self.has_begun = False  # submitted, or about to be: from then on its time counts
         self._handle: str | None = None
         self._submission: Submission | None = None  # of a place that outlives us

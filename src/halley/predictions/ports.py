@@ -52,6 +52,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     context: bytes | None = None
     alone: bool = False  # it must run with nothing else in its process: see `WorkQueue.run_again_alone`
     recorded: Recorded | None = None  # of one that has a `submit_state`: what an earlier holder recorded
+    waited_seconds: float = 0.0  # the time that has passed since it was created
 
 
 class InputFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,14 +131,6 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     items: tuple[Prediction, ...]
     has_older: bool
     has_newer: bool
-
-
-class ClockMove(msgspec.Struct, frozen=True, kw_only=True):
-    """The wall clock was set by so many seconds, and showed `at` then; `since_id` was made shortly before."""
-
-    at: datetime
-    by_seconds: float
-    since_id: str = ""
 
 
 class QueueLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -314,7 +307,14 @@ class SubmitLedger(Protocol):
 
 
 class WorkQueue(SubmitLedger, Protocol):
-    """Who may run what. The fence in each call is compared inside the transaction that writes."""
+    """Who may run what. The fence in each call is compared inside the transaction that writes.
+
+    The store owns its clock. `at` is what the caller's clock shows at the call. When the wall clock of the machine is
+    set, callers do nothing: deadlines of open predictions keep their distance (and the deadline that is shown moves),
+    so do leases, duties and backoffs, and who has waited has waited for the time that passed. A change of less than 2 s
+    is not followed. Of a change while no process had the store open only this is known: no prediction can have been
+    created in the future, so `reap` with `all_but` gives such ones their time from then on.
+    """
 
     def open_session(
         self, session_id: str, at: datetime, lease_seconds: float, *, offers: Collection[str] = ()
@@ -434,35 +434,11 @@ class WorkQueue(SubmitLedger, Protocol):
         """
         ...
 
-    def expire(
-        self, duty: Duty, at: datetime, max_queue_seconds: float, *, queued_before: str | None = None
-    ) -> Awaitable[list[Expired]]:
-        """Apply the clocks: deadlines that passed, and waiting longer than `max_queue_seconds`.
+    def expire(self, duty: Duty, at: datetime, max_queue_seconds: float) -> Awaitable[list[Expired]]:
+        """End predictions whose deadline has passed, and those that have waited longer than `max_queue_seconds`.
 
         One that waited that long with a `submit_state` ends as with `fail_waiting`.
-
-        `queued_before` is an id: those that wait with smaller ones have waited that long, whatever the clock shows.
         """
-        ...
-
-    def move_clock(
-        self, by_seconds: float, at: datetime, *, since_id: str = "", until_id: str | None = None
-    ) -> Awaitable[None]:
-        """The wall clock was set by so many seconds: move what was written before.
-
-        That was noticed when it showed `at`. `since_id` and `until_id` are ids that were made shortly before it was set
-        and when it was noticed: what was created before the one is old, from the other on it is new, and of what came
-        between the time of its creation tells, which is nearer to `at` or to what the clock would have shown then.
-
-        Deadlines of open predictions keep their distance, and so does their shown value; who waits and is ready stays
-        ready. What was created since the clock was set is left alone. That it happened is remembered. With 0 nothing is
-        moved. In any case nothing is left waiting for a time that no rule can have meant, as after a clock that was set
-        while nobody ran.
-        """
-        ...
-
-    async def clock_moves(self) -> list[ClockMove]:
-        """The last few times that the clock was set while somebody ran, the oldest first."""
         ...
 
     def fail_waiting(

@@ -76,4 +76,6 @@ class Store(
 
 
 OpenStore = Callable[..., AbstractAsyncContextManager[Store]]
-"""Opens a store at a path, with the keywords `limits` (QueueLimits) and `keep_backups`; closes it behind the block."""
+"""Opens a store at a path, with the keywords `clock`, `limits` (QueueLimits) and `keep_backups`; closes it behind the
+block.
+"""

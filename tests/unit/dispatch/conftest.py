@@ -52,7 +52,7 @@ class Bottle:
 
     def __init__(self, slots: int) -> None:
         self.clock = FakeClock()
-        self.store = MemoryStore()
+        self.store = MemoryStore(clock=self.clock)
         self.provider = ScriptedProvider(slots)
         self.keeper = NamingKeeper()
         self.folders = NoFolders()

@@ -19,13 +19,11 @@ from halley.dispatch.dispatcher import Dispatcher
 from halley.dispatch.ports import Work
 from halley.dispatch.routing import OneProvider
 from halley.dispatch.rules import DispatchRules
-from halley.dispatch.spans import Ages, WallClock
 from halley.events.hub import Hub
-from halley.ids import TimeOrderedIds, first_id_at
+from halley.ids import TimeOrderedIds
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
 from halley.predictions.inputs import InputCheck
-from halley.predictions.ports import ClockMove
 from halley.predictions.service import Admission, CreateRequest, Predictions
 from halley.predictions.status import EventKind
 from halley.retention.periods import Periods
@@ -54,11 +52,14 @@ class Story(msgspec.Struct):
 
 
 class Machine:
-    """A store that stays, and servers that come and go."""
+    """A database that stays, and servers that come and go."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    store: SqliteStore
+
+    def __init__(self, path: Path) -> None:
         self.clock = FakeClock()
-        self.store = store
+        self._path = path
+        self._opened = AsyncExitStack()
         self.stories: dict[str, Story] = {}
         self.starts: defaultdict[str, list[float]] = defaultdict(list)  # it may begin before its story does
         self.restarted_at = 0.0
@@ -72,7 +73,8 @@ class Machine:
         return self.clock.elapsed() - self._begun
 
     async def start(self) -> None:
-        """Start a server: everything but the store is new."""
+        """Start a server: everything but the database is new."""
+        self.store = await self._opened.enter_async_context(open_sqlite(self._path, clock=self.clock))
         bus, hub, new_id = LocalBus(), Hub(), TimeOrderedIds(self.clock)
         new_id.follow(await self.store.newest_id())
         self.provider = NotingProvider(self)
@@ -111,6 +113,7 @@ class Machine:
         assert self._service is not None
         self._service.cancel()
         await asyncio.gather(self._service, return_exceptions=True)
+        await self._opened.aclose()
 
     async def create(self, deadline: float | None) -> None:
         request = CreateRequest(reference="demo/a", input={}, input_json=b"{}", cancel_after_seconds=deadline)
@@ -128,7 +131,7 @@ class Machine:
     async def _settle(self) -> None:
         """Until everybody has done what there was to do, and was seen to."""
         for _ in range(5):
-            while self.clock.sleepers < 3:  # heartbeat, wall clock and clocks
+            while self.clock.sleepers < 2:  # heartbeat and clocks
                 await asyncio.sleep(0.001)
             await self.store.waiting()  # behind all writes
             await asyncio.sleep(0.001)
@@ -152,11 +155,10 @@ class NotingProvider(ScriptedProvider):
 
 @pytest.fixture
 async def machine(tmp_path: Path) -> AsyncIterator[Machine]:
-    async with AsyncExitStack() as stack:
-        made = Machine(await stack.enter_async_context(open_sqlite(tmp_path / "halley.db")))
-        await made.start()
-        yield made
-        await made.kill()
+    made = Machine(tmp_path / "halley.db")
+    await made.start()
+    yield made
+    await made.kill()
 
 
 @pytest.mark.timeout(120)
@@ -255,56 +257,3 @@ async def test_a_leap_takes_no_lease(machine: Machine, by: float) -> None:
     row = await machine.store.get(prediction_id)
     assert row is not None
     assert (row.status, row.attempts) == ("succeeded", 1)
-
-
-# the parts --------------------------------------------------------------------------------------------------------
-
-
-async def test_the_wall_clock_is_followed_in_small_steps_and_noticed_in_large_ones() -> None:
-    clock = FakeClock()
-    new_id = TimeOrderedIds(clock)
-    wall = WallClock(clock, new_id)
-    for _ in range(10):
-        clock.advance(60)
-        clock.jump(1.9)
-        assert wall.look() == clock.now()
-    assert not wall.jumps
-    for by in (-5, DAY, -DAY):
-        before = new_id()
-        clock.jump(by)
-        assert wall.look() == clock.now()
-        jump = wall.jumps[-1]
-        assert (jump.at, round(jump.by_seconds, 3)) == (clock.now(), by)
-        assert jump.since_id < before < jump.until_id < new_id()
-    clock.suspend(1000)
-    wall.look()
-    assert len(wall.jumps) == 3, "each once, and all until they have followed"
-
-
-async def test_ages_are_told_in_time_that_passed() -> None:
-    clock = FakeClock()
-    new_id = TimeOrderedIds(clock)
-    ages = Ages(clock, new_id, 100.0)
-    made: list[tuple[float, str]] = []
-    for _ in range(400):
-        clock.advance(1)
-        if clock.elapsed() % 97 == 0:
-            clock.jump(random.Random(clock.elapsed()).uniform(-500, 500))
-        made.append((clock.elapsed(), new_id()))
-        ages.mark()
-        bound = ages.bound()
-        assert [one for at, one in made if at < clock.elapsed() - 101 and one >= bound] == [], "all that are older"
-        assert [one for at, one in made if at > clock.elapsed() - 99 and one < bound] == [], "none that are younger"
-
-
-@pytest.mark.parametrize(("by", "expected_before"), [(DAY, 500.0), (-DAY, 500.0)])
-async def test_what_is_known_of_the_past_tells_ages_from_before_the_start(by: float, expected_before: float) -> None:
-    clock = FakeClock()
-    old = clock.now()
-    clock.advance(expected_before)
-    clock.jump(by)
-    moved = ClockMove(at=clock.now(), by_seconds=by)
-    clock.advance(100)
-    ages = Ages(clock, TimeOrderedIds(clock), 600.0)
-    ages.learn([moved])
-    assert ages.bound() == first_id_at(old)

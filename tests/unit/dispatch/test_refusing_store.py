@@ -26,7 +26,6 @@ WRITES: Final = (
     "release",
     "reap",
     "expire",
-    "move_clock",
     "fail_waiting",
     "waiting",
 )
@@ -118,7 +117,7 @@ async def test_deadlines_follow_a_clock_that_was_set_however_late_the_store_take
     await bottle.pass_time(2)
     old = await bottle.create(cancel_after_seconds=300.0)
     fresh = []
-    with shut(bottle, Overloaded("the database is locked"), "move_clock", "expire", "reap", "renew"):
+    with shut(bottle, Overloaded("the database is locked"), "expire", "reap", "renew"):
         bottle.clock.jump(by)
         fresh.append(await bottle.create(cancel_after_seconds=300.0))  # before anybody could notice
         for _ in range(4):

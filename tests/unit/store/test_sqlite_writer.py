@@ -22,10 +22,16 @@ class Remembered:
 
     def __init__(self) -> None:
         self.reloads = 0
-        self.settled = 0
+        self.settled = self.begun = self.committed = 0
 
     def reload(self, connection: sqlite3.Connection) -> None:
         self.reloads += 1
+
+    def begin(self, connection: sqlite3.Connection) -> None:
+        self.begun += 1
+
+    def commit(self) -> None:
+        self.committed += 1
 
     def settle(self, connection: sqlite3.Connection) -> None:
         self.settled += 1

@@ -109,7 +109,7 @@ class Room:
     def __init__(self, store: MemoryStore | SqliteStore | None = None, **rules: Any) -> None:
         self.maker = Maker()
         self.clock = self.maker.clock
-        self.store: Any = store or MemoryStore()
+        self.store: Any = store or MemoryStore(clock=self.clock)
         self.bus = LocalBus()
         self.receiver = Receiver(self.clock)
         self.rules = WebhookRules(**rules)

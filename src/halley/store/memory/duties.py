@@ -4,11 +4,14 @@ from datetime import datetime, timedelta
 
 from halley.errors import DutyLost
 from halley.predictions.ports import Duty
+from halley.store.memory.clock import MemoryClock
 from halley.store.memory.entries import at_once
 
 
 class MemoryDuties:
     """Fulfils DutyStore. `unfenced` is a planted bug: whoever held a duty once may write for ever."""
+
+    _clock: MemoryClock
 
     def __init__(self, *, unfenced: bool = False) -> None:
         super().__init__()
@@ -19,6 +22,7 @@ class MemoryDuties:
     def hold_duty(
         self, name: str, session_id: str, at: datetime, lease_seconds: float, *, alone: bool = False
     ) -> Duty | None:
+        at = self._clock.look(at)
         fence = 1
         if name in self._duties:
             held, until = self._duties[name]
@@ -34,6 +38,7 @@ class MemoryDuties:
 
     @at_once
     def renew_duty(self, duty: Duty, at: datetime, lease_seconds: float) -> None:
+        at = self._clock.look(at)
         self._check_duty(duty)
         self._duties[duty.name] = duty, at + timedelta(seconds=lease_seconds)
 

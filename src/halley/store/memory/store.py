@@ -9,14 +9,13 @@ from typing import Final
 
 import msgspec
 
+from halley.clock import Clock, SystemClock
 from halley.errors import Conflict, LeaseLost
-from halley.ids import first_id_at
 from halley.predictions.lifecycle import TRANSITIONS
 from halley.predictions.ports import (
     Appended,
     Canceled,
     Claimed,
-    ClockMove,
     Created,
     Duty,
     Expired,
@@ -30,16 +29,16 @@ from halley.predictions.ports import (
 from halley.predictions.records import Event, NewEvent, Prediction, outline_of
 from halley.predictions.status import LASTING, EventKind, Fact, Source, Status
 from halley.predictions.submits import recorded_in
+from halley.store.deadlines import in_current_time
+from halley.store.memory.clock import MemoryClock
 from halley.store.memory.duties import MemoryDuties
-from halley.store.memory.entries import DISTANT_PAST, Entry, QueueEntry, at_once, fitting
+from halley.store.memory.entries import Entry, QueueEntry, at_once, fitting
 from halley.store.memory.health import MemoryHealth
 from halley.store.memory.retention import MemoryData
 from halley.store.memory.shelves import MemoryKeys, MemoryModels
 from halley.store.memory.submits import MemorySubmits
 
 _NO_LIMITS: Final = QueueLimits()
-_MOVES_KEPT: Final = 20
-_LONGEST_BACKOFF: Final = timedelta(seconds=60)
 
 
 class MemoryStore(MemoryHealth, MemoryDuties, MemorySubmits, MemoryModels, MemoryKeys, MemoryData):
@@ -47,11 +46,11 @@ class MemoryStore(MemoryHealth, MemoryDuties, MemorySubmits, MemoryModels, Memor
     and DataStore; `files` fulfils FileStore, `deliveries` DeliveryStore and SecretStore.
     """
 
-    def __init__(self, limits: QueueLimits = _NO_LIMITS, *, unfenced: bool = False) -> None:
+    def __init__(self, limits: QueueLimits = _NO_LIMITS, *, clock: Clock | None = None, unfenced: bool = False) -> None:
         super().__init__(limits, unfenced=unfenced)
         self._sessions: dict[str, datetime] = {}
         self._offers: dict[str, frozenset[str]] = {}
-        self._moves: list[ClockMove] = []
+        self._clock = MemoryClock(clock or SystemClock(), self._entries, self._sessions, self._duties)
         self._awaited: set[str] = set()
         self._turns: dict[str, dict[str, Fraction]] = {}  # version -> account -> turns by weight
         self._level: dict[str, Fraction] = {}  # version -> where the last turn was given
@@ -60,7 +59,8 @@ class MemoryStore(MemoryHealth, MemoryDuties, MemorySubmits, MemoryModels, Memor
 
     @at_once
     def create(self, new: NewPrediction) -> Created:
-        prediction = new.prediction
+        self._clock.look()
+        prediction = in_current_time(new.prediction, self._clock)
         if (earlier := self._made_before(new)) is not None:
             return Created(prediction=earlier, replayed=True)
         known = self._entries.get(prediction.id)
@@ -187,13 +187,14 @@ class MemoryStore(MemoryHealth, MemoryDuties, MemorySubmits, MemoryModels, Memor
     def open_session(
         self, session_id: str, at: datetime, lease_seconds: float, *, offers: Collection[str] = ()
     ) -> None:
-        self._sessions[session_id] = at + timedelta(seconds=lease_seconds)
+        self._sessions[session_id] = self._clock.look(at) + timedelta(seconds=lease_seconds)
         self._offers[session_id] = frozenset(offers)
 
     @at_once
     def renew(
         self, session_id: str, at: datetime, lease_seconds: float, *, offers: Collection[str] | None = None
     ) -> list[Lease]:
+        at = self._clock.look(at)
         self._check_session(session_id)
         if offers is not None:
             self._offers[session_id] = frozenset(offers)
@@ -205,6 +206,7 @@ class MemoryStore(MemoryHealth, MemoryDuties, MemorySubmits, MemoryModels, Memor
     def claim(
         self, session_id: str, credits: Mapping[str, int], at: datetime, *, but_of: frozenset[str] = frozenset()
     ) -> list[Claimed]:
+        at = self._clock.look(at)
         self._check_session(session_id)
         claimed: list[Claimed] = []
         for version, most in credits.items():
@@ -215,7 +217,7 @@ class MemoryStore(MemoryHealth, MemoryDuties, MemorySubmits, MemoryModels, Memor
                 account_id = min(lines, key=lambda name: (self._turn_of(version, name), name))
                 entry = min(lines[account_id], key=lambda entry: (-entry.prediction.priority, entry.prediction.id))
                 self._take_turn(entry.prediction)
-                claimed.append(_claimed(entry, session_id))
+                claimed.append(_claimed(entry, session_id, self._clock))
         return claimed
 
     @at_once
@@ -260,11 +262,13 @@ class MemoryStore(MemoryHealth, MemoryDuties, MemorySubmits, MemoryModels, Memor
 
     @at_once
     def run_again_alone(self, lease: Lease, at: datetime, *, events: Sequence[NewEvent] = (), mark: str) -> Reaped:
+        at = self._clock.look(at)
         entry = self._held(lease)
         return Reaped(requeued=entry.run_again_alone(at, events, mark, self._log), prediction=entry.prediction)
 
     @at_once
     def release(self, lease: Lease, at: datetime, *, backoff_seconds: float = 0.0) -> None:
+        at = self._clock.look(at)
         entry = self._entries.get(lease.prediction_id)
         if entry is None or entry.place is None or entry.lease != lease:
             return
@@ -277,10 +281,12 @@ class MemoryStore(MemoryHealth, MemoryDuties, MemorySubmits, MemoryModels, Memor
 
     @at_once
     def reap(self, duty: Duty, at: datetime, *, all_but: str | None = None, max_attempts: int = 2) -> list[Reaped]:
+        at = self._clock.look(at)
         self._check_duty(duty)
         if all_but is None:
             lost = {name for name, expires_at in self._sessions.items() if expires_at <= at}
         else:
+            self._clock.bring_near(at)
             lost = {*self._sessions, *(e.place.holder for e in self._entries.values() if e.place and e.place.holder)}
             lost.discard(all_but)
         reaped: list[Reaped] = []
@@ -298,11 +304,10 @@ class MemoryStore(MemoryHealth, MemoryDuties, MemorySubmits, MemoryModels, Memor
         return reaped
 
     @at_once
-    def expire(
-        self, duty: Duty, at: datetime, max_queue_seconds: float, *, queued_before: str | None = None
-    ) -> list[Expired]:
+    def expire(self, duty: Duty, at: datetime, max_queue_seconds: float) -> list[Expired]:
+        at = self._clock.look(at)
         self._check_duty(duty)
-        bound = queued_before or first_id_at(at - timedelta(seconds=max_queue_seconds))
+        bound = self._clock.older_than(max_queue_seconds)
         expired: list[Expired] = []
         for entry in list(self._entries.values()):
             row = entry.prediction
@@ -314,29 +319,6 @@ class MemoryStore(MemoryHealth, MemoryDuties, MemorySubmits, MemoryModels, Memor
                 error = f"Nothing could run this prediction within {max_queue_seconds:g} s (runs.max_queue_seconds)."
                 expired.append(self._expire(entry, Fact.QUEUE_TIME_PASSED, at, error))
         return expired
-
-    @at_once
-    def move_clock(self, by_seconds: float, at: datetime, *, since_id: str = "", until_id: str | None = None) -> None:
-        by = timedelta(seconds=by_seconds)
-        if by:
-            self._moves = [*self._moves[1 - _MOVES_KEPT :], ClockMove(at=at, by_seconds=by_seconds, since_id=since_id)]
-        for entry in self._entries.values():
-            row, place = entry.prediction, entry.place
-            is_new = until_id is not None and row.id >= until_id
-            is_old = row.id < since_id or (not is_new and abs(row.created_at - at) > abs(by) / 2)
-            if row.deadline_at is not None and not row.is_terminal:
-                if by and is_old:
-                    entry.move_deadline(row.deadline_at + by)
-                elif not by and at < row.created_at < row.deadline_at:
-                    entry.move_deadline(at + (row.deadline_at - row.created_at))
-            if place is not None and place.ready_at != DISTANT_PAST:
-                if by and is_old:
-                    place.ready_at += by
-                if place.ready_at > at + _LONGEST_BACKOFF:
-                    place.ready_at = at
-
-    async def clock_moves(self) -> list[ClockMove]:
-        return list(self._moves)
 
     @at_once
     def fail_waiting(self, duty: Duty, version: str, at: datetime, error: str, reason: str) -> list[Prediction]:
@@ -421,7 +403,7 @@ class MemoryStore(MemoryHealth, MemoryDuties, MemorySubmits, MemoryModels, Memor
         return Expired(prediction=entry.prediction, was_leased=was_leased)
 
 
-def _claimed(entry: Entry, session_id: str) -> Claimed:
+def _claimed(entry: Entry, session_id: str, clock: MemoryClock) -> Claimed:
     place = entry.place
     if place is None:
         raise AssertionError("only what waits is claimed")
@@ -440,4 +422,5 @@ def _claimed(entry: Entry, session_id: str) -> Claimed:
         context=place.context,
         alone=place.alone,
         recorded=None if row.submit_state is None else recorded_in(entry.events),
+        waited_seconds=clock.age(row.id, row.created_at),
     )

@@ -41,6 +41,7 @@ def _hold(
     lease_seconds: float,
     alone: bool,
 ) -> Duty | None:
+    at = book.clock.current(at)
     held = book.duties.get(name)
     fence = 1 if held is None else held.fence
     if held is not None and held.session_id != session_id:
@@ -56,7 +57,7 @@ def _renew(
 ) -> HalleyError | None:
     if not book.is_on_duty(duty):
         return duty_lost(duty)
-    expires_at = to_micros(at + timedelta(seconds=lease_seconds))
+    expires_at = to_micros(book.clock.current(at) + timedelta(seconds=lease_seconds))
     _put(connection, book, duty.name, HeldDuty(duty.session_id, duty.fence, expires_at))
     return None
 

@@ -15,6 +15,7 @@ from halley.errors import Conflict, HalleyError
 from halley.predictions.ports import Canceled, Created, Lease, NewPrediction, Page
 from halley.predictions.records import Event, NewEvent, Prediction, outline_of
 from halley.predictions.status import EventKind, Fact, Source
+from halley.store.deadlines import in_current_time
 from halley.store.sqlite import changes, paging, queue, repeats
 from halley.store.sqlite.deliveries import PUT_LINK_BASE
 from halley.store.sqlite.files import hold_inputs
@@ -125,9 +126,9 @@ def _create(connection: sqlite3.Connection, book: QueueCounters, new: NewPredict
         prediction = msgspec.structs.replace(prediction, fence=1, attempts=1)
     elif (refusal := book.refusal(account_id)) is not None:
         return _stored(connection, prediction) or refusal
+    prediction = in_current_time(prediction, book.clock)
     if connection.execute(INSERT_PREDICTION, new_prediction_row(prediction)).rowcount == 0:
         return _stored(connection, prediction) or Conflict(f"The id {prediction.id} is taken.")
-    created_at = to_micros(prediction.created_at)
     connection.execute(
         _INSERT_QUEUE,
         (
@@ -138,7 +139,7 @@ def _create(connection: sqlite3.Connection, book: QueueCounters, new: NewPredict
             session_id,
             prediction.fence,
             prediction.attempts,
-            created_at,
+            to_micros(book.clock.current(prediction.created_at)),
             None if prediction.deadline_at is None else to_micros(prediction.deadline_at),
             new.work_input,
             new.context,

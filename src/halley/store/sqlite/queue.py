@@ -47,14 +47,13 @@ class QueueRows(SqlitePart):
     def open_session(
         self, session_id: str, at: datetime, lease_seconds: float, *, offers: Collection[str] = ()
     ) -> Awaitable[None]:
-        until = _end_of(at, lease_seconds)
-        return self._writer.submit(_open_session, self._book, session_id, until, _offers(offers))
+        return self._writer.submit(_open_session, self._book, session_id, at, lease_seconds, _offers(offers))
 
     def renew(
         self, session_id: str, at: datetime, lease_seconds: float, *, offers: Collection[str] | None = None
     ) -> Awaitable[list[Lease]]:
-        until = _end_of(at, lease_seconds)
-        return self._writer.submit(_renew, self._book, session_id, until, None if offers is None else _offers(offers))
+        new = None if offers is None else _offers(offers)
+        return self._writer.submit(_renew, self._book, session_id, at, lease_seconds, new)
 
     def claim(
         self, session_id: str, credits: Mapping[str, int], at: datetime, *, but_of: frozenset[str] = frozenset()
@@ -123,8 +122,8 @@ class QueueRows(SqlitePart):
         return None if row is None else str(row[0])
 
 
-def _end_of(at: datetime, lease_seconds: float) -> int:
-    return to_micros(at + timedelta(seconds=lease_seconds))
+def _end_of(book: QueueCounters, at: datetime, seconds: float) -> int:
+    return to_micros(book.clock.current(at) + timedelta(seconds=seconds))
 
 
 def _offers(versions: Collection[str]) -> bytes:
@@ -132,18 +131,29 @@ def _offers(versions: Collection[str]) -> bytes:
 
 
 def _open_session(
-    connection: sqlite3.Connection, book: QueueCounters, session_id: str, expires_at: int, offers: bytes | None
+    connection: sqlite3.Connection,
+    book: QueueCounters,
+    session_id: str,
+    at: datetime,
+    lease_seconds: float,
+    offers: bytes | None,
 ) -> None:
+    expires_at = _end_of(book, at, lease_seconds)
     connection.execute(_PUT_SESSION, (session_id, expires_at, offers))
     book.sessions[session_id] = expires_at
 
 
 def _renew(
-    connection: sqlite3.Connection, book: QueueCounters, session_id: str, expires_at: int, offers: bytes | None
+    connection: sqlite3.Connection,
+    book: QueueCounters,
+    session_id: str,
+    at: datetime,
+    lease_seconds: float,
+    offers: bytes | None,
 ) -> list[Lease] | HalleyError:
     if session_id not in book.sessions:
         return _no_session(session_id)
-    _open_session(connection, book, session_id, expires_at, offers)
+    _open_session(connection, book, session_id, at, lease_seconds, offers)
     rows = connection.execute(_ENDED_LEASES, (session_id,)).fetchall()
     return [Lease(prediction_id=row[0], session_id=row[1], fence=row[2], attempt=row[3]) for row in rows]
 
@@ -160,7 +170,7 @@ def _claim(
         return _no_session(session_id)
     claimed: list[Claimed] = []
     for version, most in credits.items():
-        for prediction_id in _choose(connection, book, version, most, to_micros(at), but_of):
+        for prediction_id in _choose(connection, book, version, most, to_micros(book.clock.current(at)), but_of):
             taken = connection.execute(_TAKE, (session_id, prediction_id)).fetchone()
             claimed.append(_taken(connection, book, prediction_id, *taken))
     return claimed
@@ -208,6 +218,7 @@ def _taken(
         context=context,
         alone=alone == 1,
         recorded=None if prediction.submit_state is None else read_recorded(connection, prediction_id),
+        waited_seconds=book.clock.age(prediction.id, prediction.created_at),
     )
 
 
@@ -293,7 +304,7 @@ def _run_again_alone(
         live.prediction, revision=live.prediction.revision + 1, fence=lease.fence, attempts=lease.attempt
     )
     changes.record(connection, book, live, (*kept, lost))
-    connection.execute(_REQUEUE_ALONE, (to_micros(at), lease.prediction_id))
+    connection.execute(_REQUEUE_ALONE, (_end_of(book, at, 0.0), lease.prediction_id))
     book.add_waiting(live.prediction.version, live.prediction.account_id)
     return Reaped(prediction=live.prediction, requeued=True)
 
@@ -308,7 +319,7 @@ def release(
     if live.prediction.is_terminal:
         connection.execute(DELETE_FROM_QUEUE, (lease.prediction_id,))
         return
-    connection.execute(GIVE_BACK, (_end_of(at, backoff_seconds), lease.prediction_id))
+    connection.execute(GIVE_BACK, (_end_of(book, at, backoff_seconds), lease.prediction_id))
     book.add_waiting(live.prediction.version, live.prediction.account_id)
 
 

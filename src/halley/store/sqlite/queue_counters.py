@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from halley.errors import HalleyError, Overloaded, QueueFull
 from halley.predictions.ports import Duty, QueueLimits
+from halley.store.sqlite.clock import SqliteClock
 from halley.store.sqlite.stride_scheduler import StrideScheduler
 
 _BUSY_SECONDS: Final = 5
@@ -36,7 +37,8 @@ class QueueCounters:
     `unfenced_duties` is a planted bug, for the test that must find it: whoever held a duty once may write for ever.
     """
 
-    def __init__(self, limits: QueueLimits, *, unfenced_duties: bool = False) -> None:
+    def __init__(self, limits: QueueLimits, clock: SqliteClock, *, unfenced_duties: bool = False) -> None:
+        self.clock = clock
         self._unfenced_duties = unfenced_duties
         self.sessions: dict[str, int] = {}  # id -> expires_at in microseconds
         self.duties: dict[str, HeldDuty] = {}
@@ -55,12 +57,17 @@ class QueueCounters:
         self._total = 0
         for version, account_id, count in connection.execute(_COUNT_WAITING):
             self.add_waiting(version, account_id, count)
-        self.sessions = dict(connection.execute("SELECT id, expires_at FROM sessions").fetchall())
-        duties = connection.execute("SELECT name, session_id, fence, expires_at FROM duties").fetchall()
-        self.duties = {name: HeldDuty(*held) for name, *held in duties}
+        self._read_leases(connection)
         self._weights = dict(connection.execute("SELECT id, weight FROM accounts").fetchall())
         (self._next_offset,) = connection.execute(_NEXT_OFFSET).fetchone()
         self._runs.clear()
+
+    def begin(self, connection: sqlite3.Connection) -> None:
+        if self.clock.begin(connection):
+            self._read_leases(connection)
+
+    def commit(self) -> None:
+        self.clock.commit()
 
     def settle(self, connection: sqlite3.Connection) -> None:
         if self._runs:
@@ -73,6 +80,11 @@ class QueueCounters:
         held = self.duties.get(duty.name)
         is_held = held is not None and (held.session_id, held.fence) == (duty.session_id, duty.fence)
         return is_held or self._unfenced_duties
+
+    def _read_leases(self, connection: sqlite3.Connection) -> None:
+        self.sessions = dict(connection.execute("SELECT id, expires_at FROM sessions").fetchall())
+        duties = connection.execute("SELECT name, session_id, fence, expires_at FROM duties").fetchall()
+        self.duties = {name: HeldDuty(*held) for name, *held in duties}
 
     def refusal(self, account_id: str) -> HalleyError | None:
         """Why one more may not wait, or None."""

@@ -3,25 +3,23 @@
 Each of these may concern the whole queue, so they work in portions: one transaction each, with others between them.
 """
 
-# ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
-
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 import msgspec
 
-from halley.clock import from_micros, to_micros
+from halley.clock import to_micros
 from halley.errors import HalleyError
-from halley.ids import LAST_ID, first_id_at
 from halley.predictions.lifecycle import TRANSITIONS
-from halley.predictions.ports import ClockMove, Duty, Expired, Reaped
+from halley.predictions.ports import Duty, Expired, Reaped
 from halley.predictions.records import NewEvent, Prediction
 from halley.predictions.status import EventKind, Fact, Status, SubmitState
 from halley.predictions.submits import UNKNOWN_ERROR, UNKNOWN_REASON
 from halley.store.sqlite import changes
 from halley.store.sqlite.changes import DELETE_FROM_QUEUE, GIVE_BACK
+from halley.store.sqlite.clock import bring_near
 from halley.store.sqlite.duties import duty_lost
 from halley.store.sqlite.parts import SqlitePart
 from halley.store.sqlite.queue_counters import QueueCounters
@@ -43,28 +41,6 @@ _PAST_DEADLINE: Final = (
 _WAITING_SINCE_BEFORE: Final = (
     "SELECT prediction_id FROM queue WHERE prediction_id < ? AND session_id IS NULL ORDER BY prediction_id LIMIT ?"
 )
-_OPEN_DEADLINE: Final = "deadline_at IS NOT NULL AND completed_at IS NULL"
-_MOVE_DEADLINES: Final = (
-    f"UPDATE predictions SET deadline_at = deadline_at + ?, revision = revision + 1 WHERE {_OPEN_DEADLINE}"
-    " AND (id < ? OR (id < ? AND abs(created_at - ?) > ?))"
-)
-_MOVE_READY: Final = (
-    "UPDATE queue SET ready_at = ready_at + ? WHERE prediction_id < ? OR (prediction_id < ? AND abs(ready_at - ?) > ?)"
-)
-_NEAR_DEADLINES: Final = (
-    "UPDATE predictions SET deadline_at = ?1 + deadline_at - created_at, revision = revision + 1"
-    f" WHERE {_OPEN_DEADLINE} AND created_at > ?1 AND deadline_at > created_at"
-)
-_COPY_DEADLINES: Final = (
-    "UPDATE queue SET deadline_at = (SELECT p.deadline_at FROM predictions AS p WHERE p.id = prediction_id)"
-    " WHERE deadline_at IS NOT NULL"
-)
-_NOTE_MOVE: Final = "INSERT INTO clock_moves (at, by, since_id) VALUES (?, ?, ?)"
-_FORGET_MOVES: Final = "DELETE FROM clock_moves WHERE number <= (SELECT max(number) FROM clock_moves) - ?"
-_LIST_MOVES: Final = "SELECT at, by, since_id FROM clock_moves ORDER BY number"
-_MOVES_KEPT: Final = 20
-_NEAR_READY: Final = "UPDATE queue SET ready_at = ? WHERE ready_at > ?"
-_LONGEST_BACKOFF: Final = 60_000_000
 _WAITING_FOR: Final = "SELECT prediction_id FROM queue WHERE version = ? AND session_id IS NULL LIMIT ?"
 
 
@@ -74,27 +50,15 @@ class Reaper(SqlitePart):
     async def reap(
         self, duty: Duty, at: datetime, *, all_but: str | None = None, max_attempts: int = 2
     ) -> list[Reaped]:
+        if all_but is not None:
+            await self._in_portions(duty, _bring_near, at)
         return await self._in_portions(duty, _reap, at, all_but, max_attempts)
 
-    async def expire(
-        self, duty: Duty, at: datetime, max_queue_seconds: float, *, queued_before: str | None = None
-    ) -> list[Expired]:
-        # ids are ordered by time, so the longest waiting are the first of the queue and no index of times is needed
-        bound = queued_before or first_id_at(at - timedelta(seconds=max_queue_seconds))
+    async def expire(self, duty: Duty, at: datetime, max_queue_seconds: float) -> list[Expired]:
         return [
             *await self._in_portions(duty, _expire_deadlines, at),
-            *await self._in_portions(duty, _expire_queued, at, bound, max_queue_seconds),
+            *await self._in_portions(duty, _expire_queued, at, max_queue_seconds),
         ]
-
-    def move_clock(
-        self, by_seconds: float, at: datetime, *, since_id: str = "", until_id: str | None = None
-    ) -> Awaitable[None]:
-        by = round(by_seconds * 1e6)
-        return self._writer.submit(_move_clock, by, to_micros(at), since_id, until_id or LAST_ID)
-
-    async def clock_moves(self) -> list[ClockMove]:
-        rows = self._reads.all(_LIST_MOVES)
-        return [ClockMove(at=from_micros(at), by_seconds=by / 1e6, since_id=since_id) for at, by, since_id in rows]
 
     async def fail_waiting(self, duty: Duty, version: str, at: datetime, error: str, reason: str) -> list[Prediction]:
         return await self._in_portions(duty, _fail_waiting, version, at, error, reason)
@@ -120,9 +84,15 @@ def _on_duty(
     return operation(connection, book, *args) if book.is_on_duty(duty) else duty_lost(duty)
 
 
+def _bring_near(connection: sqlite3.Connection, book: QueueCounters, at: datetime) -> tuple[list[Reaped], bool]:
+    bring_near(connection, book.clock.current(at))
+    return [], False
+
+
 def _reap(
     connection: sqlite3.Connection, book: QueueCounters, at: datetime, all_but: str | None, max_attempts: int
 ) -> tuple[list[Reaped], bool]:
+    at = book.clock.current(at)
     now = to_micros(at)
     if all_but is None:
         lost = [session for session, expires_at in book.sessions.items() if expires_at <= now]
@@ -183,13 +153,16 @@ def _to_adopt(connection: sqlite3.Connection, book: QueueCounters, live: Live, a
 
 
 def _expire_deadlines(connection: sqlite3.Connection, book: QueueCounters, at: datetime) -> tuple[list[Expired], bool]:
+    at = book.clock.current(at)
     found = connection.execute(_PAST_DEADLINE, (to_micros(at), PORTION)).fetchall()
     return _expire(connection, book, found, Fact.DEADLINE_PASSED, at, None), len(found) == PORTION
 
 
 def _expire_queued(
-    connection: sqlite3.Connection, book: QueueCounters, at: datetime, bound: str, max_queue_seconds: float
+    connection: sqlite3.Connection, book: QueueCounters, at: datetime, max_queue_seconds: float
 ) -> tuple[list[Expired], bool]:
+    # ids are ordered by time, so the longest waiting are the first of the queue and no index of times is needed
+    bound = book.clock.older_than(max_queue_seconds)
     found = connection.execute(_WAITING_SINCE_BEFORE, (bound, PORTION)).fetchall()
     error = f"Nothing could run this prediction within {max_queue_seconds:g} s (runs.max_queue_seconds)."
     return _expire(connection, book, found, Fact.QUEUE_TIME_PASSED, at, error), len(found) == PORTION
@@ -215,19 +188,6 @@ def _expire(
         changes.leave_queue(connection, book, live)
         expired.append(Expired(prediction=ended, was_leased=live.session_id is not None))
     return expired
-
-
-def _move_clock(connection: sqlite3.Connection, by: int, at: int, since_id: str, until_id: str) -> None:
-    if by:
-        connection.execute(_NOTE_MOVE, (at, by, since_id))
-        connection.execute(_FORGET_MOVES, (_MOVES_KEPT,))
-        old = (since_id, until_id, at, abs(by) // 2)
-        connection.execute(_MOVE_DEADLINES, (by, *old))
-        connection.execute(_MOVE_READY, (by, *old))
-    else:  # created in what is the future now: the clock was set back while nobody ran
-        connection.execute(_NEAR_DEADLINES, (at,))
-    connection.execute(_COPY_DEADLINES)
-    connection.execute(_NEAR_READY, (at, at + _LONGEST_BACKOFF))
 
 
 def _fail_waiting(

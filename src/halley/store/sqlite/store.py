@@ -12,6 +12,7 @@ from halley.errors import Unusable
 from halley.predictions.ports import QueueLimits
 from halley.store.sqlite.attendance import AttendanceRows
 from halley.store.sqlite.changes import LeaseGuard
+from halley.store.sqlite.clock import SqliteClock
 from halley.store.sqlite.deliveries import DeliveryRows
 from halley.store.sqlite.duties import DutyRows
 from halley.store.sqlite.files import FileRows, LedgerRows
@@ -86,6 +87,9 @@ async def open_sqlite(
     `is_shared`: other processes, or other stores of this one, write to the same file. What is remembered is then read
     again behind each of their commits, which takes time with the length of the queue: for tests of several nodes.
 
+    `clock` is compared with time that passes in every transaction: when it was set, deadlines, backoffs and leases move
+    with it (`store.wall_clock`).
+
     `failpoint` is called in the writer's thread with "before_commit" and "after_commit" of every batch. `planted` names
     bugs to switch on: "ack_before_commit", "no_fence", "no_duty_fence". They are for tests that kill the server.
 
@@ -93,11 +97,15 @@ async def open_sqlite(
         Unusable: it is damaged, foreign, newer than this Halley, or on a disk that cannot hold it.
     """
     path = Path(path)
-    at = (clock or SystemClock()).now()
+    clock = clock or SystemClock()
     connection = connect(path, read_only=False, cache_kib=_WRITER_CACHE_KIB)
-    book = QueueCounters(limits, unfenced_duties="no_duty_fence" in planted)
     try:
-        await to_thread.run_sync(prepare, connection, path, at, keep_backups)
+        await to_thread.run_sync(prepare, connection, path, clock.now(), keep_backups)
+        book = QueueCounters(
+            limits,
+            await to_thread.run_sync(SqliteClock, connection, clock),
+            unfenced_duties="no_duty_fence" in planted,
+        )
         await to_thread.run_sync(book.reload, connection)
         reads = Reads(path)
     except BaseException:

@@ -33,8 +33,16 @@ class WriterState(Protocol):
         """Read it again: what was remembered belongs to a transaction that is gone."""
         ...
 
+    def begin(self, connection: sqlite3.Connection) -> None:
+        """A transaction has begun; its operations come next."""
+        ...
+
     def settle(self, connection: sqlite3.Connection) -> None:
         """Write down what operations left to the end of their transaction."""
+        ...
+
+    def commit(self) -> None:
+        """The transaction was committed."""
         ...
 
 
@@ -226,6 +234,7 @@ class GroupWriter:
             raise
         if self._is_shared:
             self._follow_others()
+        self._recollection.begin(self._connection)
 
     def _follow_others(self) -> None:
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()
@@ -242,6 +251,7 @@ class GroupWriter:
             if error.sqlite_errorcode in _BROKEN_CODES:
                 self._break(error)
             raise
+        self._recollection.commit()
         if self._failpoint is not None:
             self._failpoint("after_commit")
 

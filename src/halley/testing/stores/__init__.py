@@ -18,9 +18,12 @@ from halley.testing.stores.repeats import RepeatStoreContract
 from halley.testing.stores.rescue import RescueContract
 from halley.testing.stores.retention import DataStoreContract
 from halley.testing.stores.submits import SubmitContract
+from halley.testing.stores.wall_clock import WallClockContract
 
 
-class WorkQueueContract(ClaimContract, LeaseContract, SubmitContract, RescueContract, LifecycleContract):
+class WorkQueueContract(
+    ClaimContract, LeaseContract, SubmitContract, RescueContract, LifecycleContract, WallClockContract
+):
     """Everything that `predictions.ports.WorkQueue` promises."""
 
 
@@ -39,5 +42,6 @@ __all__ = [
     "RepeatStoreContract",
     "Store",
     "StoreSuite",
+    "WallClockContract",
     "WorkQueueContract",
 ]

@@ -63,7 +63,8 @@ async def let_happen(store: Store, maker: Maker, lease: Lease, fact: Fact) -> No
             await store.expire(await on_duty(store), now + timedelta(seconds=61), _DAY)
         elif fact is Fact.QUEUE_TIME_PASSED:
             await store.release(lease, now)
-            await store.expire(await on_duty(store), now + timedelta(seconds=30), 10)
+            maker.clock.advance(30)
+            await store.expire(await on_duty(store), maker.clock.now(), 10)
         else:
             await store.finish(lease, fact, now)
     except HalleyError:

@@ -78,7 +78,10 @@ class Maker:
 
 
 class StoreSuite:
-    """The fixtures of every suite. Give `store`, and `small_store` with the limits SMALL."""
+    """The fixtures of every suite. Give `store`, and `small_store` with the limits SMALL.
+
+    Their clock is that of `maker`.
+    """
 
     @pytest.fixture
     def store(self) -> Store:

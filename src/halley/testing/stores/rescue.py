@@ -4,10 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from halley.predictions.ports import ClockMove
 from halley.predictions.status import EventKind, Fact, Status
 from halley.store.ports import Store
-from halley.testing.clock import T0
 from halley.testing.stores.maker import (
     LEASE_SECONDS,
     OTHER_VERSION,
@@ -177,119 +175,6 @@ class RescueContract(StoreSuite):
         assert expired.prediction.id == lease.prediction_id
         assert expired.prediction.status is Status.FAILED
         assert "max_queue_seconds" in (expired.prediction.error or "")
-
-    async def test_waiting_is_told_by_ids_where_the_clock_cannot_tell(self, store: Store, maker: Maker) -> None:
-        old, young = [(await store.create(maker.new())).prediction for _ in range(2)]
-        maker.clock.advance(1000)
-        assert await store.expire(await on_duty(store), maker.clock.now(), 60, queued_before=old.id) == []
-        (expired,) = await store.expire(await on_duty(store), maker.clock.now(), 60, queued_before=young.id)
-        assert (expired.prediction.id, expired.prediction.termination_reason) == (old.id, "queue_time")
-
-    @pytest.mark.parametrize("by", [86_400.0, -86_400.0, 100.0, -100.0])
-    async def test_deadlines_follow_a_clock_that_was_set(self, store: Store, maker: Maker, by: float) -> None:
-        lease = await running(store, maker, deadline_at=maker.clock.now() + timedelta(seconds=300))
-        before = (await store.create(maker.new(deadline_at=maker.clock.now() + timedelta(seconds=300)))).prediction
-        free = (await store.create(maker.new())).prediction
-        maker.clock.advance(100)
-        since_id = maker.new_id()
-        late = (await store.create(maker.new(deadline_at=maker.clock.now() + timedelta(seconds=200)))).prediction
-        maker.clock.jump(by)
-        since = (await store.create(maker.new(deadline_at=maker.clock.now() + timedelta(seconds=200)))).prediction
-        maker.clock.advance(0.4)
-        await store.move_clock(by, maker.clock.now(), since_id=since_id)
-        moved = await row_of(store, before.id)
-        assert moved.deadline_at == (before.deadline_at or T0) + timedelta(seconds=by)
-        assert moved.revision > before.revision, "it is shown"
-        assert (await row_of(store, since.id)).deadline_at == since.deadline_at
-        assert await store.get(free.id) == free
-        maker.clock.advance(199)
-        assert await store.expire(await on_duty(store), maker.clock.now(), 10 * DAY) == []
-        maker.clock.advance(1)
-        expired = await store.expire(await on_duty(store), maker.clock.now(), 10 * DAY)
-        assert {item.prediction.id for item in expired} == {lease.prediction_id, before.id, late.id, since.id}
-
-    @pytest.mark.parametrize("late_seconds", [0.4, 1.5, 30.0])
-    @pytest.mark.parametrize("by", [86_400.0, -86_400.0, 100.0, -100.0])
-    async def test_what_was_created_behind_a_clock_that_was_set_tells_so_itself(
-        self, store: Store, maker: Maker, by: float, late_seconds: float
-    ) -> None:
-        await store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
-        since_id = maker.new_id()
-        soon = timedelta(seconds=200)
-        old = (await store.create(maker.new(deadline_at=maker.clock.now() + soon))).prediction
-        maker.clock.jump(by)
-        new = (await store.create(maker.new(deadline_at=maker.clock.now() + soon))).prediction
-        maker.clock.advance(late_seconds)
-        await store.move_clock(by, maker.clock.now(), since_id=since_id, until_id=maker.new_id())
-        assert (await row_of(store, old.id)).deadline_at == (old.deadline_at or T0) + timedelta(seconds=by)
-        assert (await row_of(store, new.id)).deadline_at == new.deadline_at
-        assert await store.expire(await on_duty(store), maker.clock.now(), 10 * DAY) == []
-
-    @pytest.mark.parametrize("by", [86_400.0, 3.0, -3.0, -86_400.0])
-    async def test_a_move_that_comes_late_leaves_alone_what_was_created_since_it_was_noticed(
-        self, store: Store, maker: Maker, by: float
-    ) -> None:
-        soon = timedelta(seconds=200)
-        old = (await store.create(maker.new(deadline_at=maker.clock.now() + soon))).prediction
-        since_id = maker.new_id()
-        maker.clock.jump(by)
-        noticed_at, until_id = maker.clock.now(), maker.new_id()
-        maker.clock.advance(60)
-        new = (await store.create(maker.new(deadline_at=maker.clock.now() + soon))).prediction
-        await store.move_clock(by, noticed_at, since_id=since_id, until_id=until_id)
-        assert (await row_of(store, old.id)).deadline_at == (old.deadline_at or T0) + timedelta(seconds=by)
-        assert (await row_of(store, new.id)).deadline_at == new.deadline_at
-
-    @pytest.mark.parametrize("by", [86_400.0, -86_400.0, 100.0, -100.0])
-    async def test_who_is_ready_stays_ready_when_the_clock_is_set(self, store: Store, maker: Maker, by: float) -> None:
-        lease = await running(store, maker)
-        await store.release(lease, maker.clock.now(), backoff_seconds=5)
-        await store.create(maker.new())
-        maker.clock.advance(10)
-        maker.clock.jump(by)
-        await store.create(maker.new())
-        await store.move_clock(by, maker.clock.now())
-        await store.renew("s1", maker.clock.now(), LEASE_SECONDS)
-        assert len(await store.claim("s1", {VERSION: 9}, maker.clock.now())) == 3
-
-    @pytest.mark.parametrize("by", [86_400.0, -86_400.0])
-    async def test_who_is_in_backoff_stays_in_backoff_when_the_clock_is_set(
-        self, store: Store, maker: Maker, by: float
-    ) -> None:
-        lease = await running(store, maker)
-        await store.release(lease, maker.clock.now(), backoff_seconds=5)
-        maker.clock.advance(1)
-        maker.clock.jump(by)
-        await store.move_clock(by, maker.clock.now())
-        await store.renew("s1", maker.clock.now(), LEASE_SECONDS)
-        assert await store.claim("s1", {VERSION: 9}, maker.clock.now()) == []
-        maker.clock.advance(4)
-        assert len(await store.claim("s1", {VERSION: 9}, maker.clock.now())) == 1
-
-    async def test_a_clock_that_was_set_back_while_nobody_ran_keeps_nobody_waiting(
-        self, store: Store, maker: Maker
-    ) -> None:
-        lease = await running(store, maker, deadline_at=maker.clock.now() + timedelta(seconds=300))
-        await store.release(lease, maker.clock.now(), backoff_seconds=5)
-        maker.clock.advance(100)
-        maker.clock.jump(-DAY)
-        await store.move_clock(0, maker.clock.now())
-        await store.open_session("s2", maker.clock.now(), LEASE_SECONDS)
-        assert len(await store.claim("s2", {VERSION: 9}, maker.clock.now())) == 1
-        maker.clock.advance(299)
-        assert await store.expire(await on_duty(store), maker.clock.now(), DAY) == []
-        maker.clock.advance(1)
-        assert len(await store.expire(await on_duty(store), maker.clock.now(), DAY)) == 1
-
-    async def test_when_the_clock_was_set_is_remembered(self, store: Store, maker: Maker) -> None:
-        await store.move_clock(0, maker.clock.now())
-        assert await store.clock_moves() == []
-        moves = []
-        for number in range(1, 26):
-            maker.clock.advance(60)
-            moves.append(ClockMove(at=maker.clock.now(), by_seconds=number * 2.5, since_id=maker.new_id()))
-            await store.move_clock(number * 2.5, maker.clock.now(), since_id=moves[-1].since_id)
-        assert await store.clock_moves() == moves[-20:]
 
     async def test_many_can_expire(self, store: Store, maker: Maker) -> None:
         for _ in range(450):

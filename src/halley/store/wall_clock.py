@@ -1,0 +1,106 @@
+"""The clock of a store, on a machine whose wall clock may be set.
+
+A deadline of five minutes and a day in the queue mean time that passes, not what a clock shows. Rows hold wall time,
+though, because only that survives a restart. So a store compares the wall clock with time that passes at the start of
+each transaction. When the wall clock was set since the transaction before, all times in the rows that lie in the future
+move by the same amount, in this transaction. Time during which the machine slept has passed.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from halley.clock import Clock
+from halley.store.ages import Ages, ClockMove
+
+SET_SECONDS: Final = 2.0  # less is correction in ordinary service, and too little to matter
+MOVES_KEPT: Final = 20
+LONGEST_BACKOFF: Final = timedelta(seconds=60)  # a row that is ready later than that was written before a clock change
+_READING_SECONDS: Final = 0.1  # two clocks read further apart than this cannot be compared
+_UNDER_WAY_SECONDS: Final = 30.0  # the longest time between a caller's reading of the clock and its transaction
+
+
+class _Reading(NamedTuple):
+    now: datetime
+    elapsed: float
+    offset: float | None  # wall time minus time that passed; None: the two were read too far apart
+
+
+class WallClock:
+    """Notices that the wall clock was set, and tells ages in time that passed.
+
+    `look` comes at the start of each transaction and `keep` behind its commit: what a transaction noticed that was
+    rolled back, the next one notices again. Every row that exists at a look was created before it, so whatever moves,
+    moves for all rows alike.
+    """
+
+    def __init__(self, clock: Clock, newest_id: str, moves: Sequence[ClockMove] = ()) -> None:
+        """`newest_id` is the greatest of all predictions, or empty; `moves` are those known so far, oldest first."""
+        self._clock = clock
+        self._last = self._read()
+        self._offset = self._last.offset  # as of the last transaction that was committed
+        self._set_by = 0.0
+        self._set_at = 0.0  # in time that passed
+        self._ages = Ages(self._last.now, self._last.elapsed, newest_id, moves)
+
+    @property
+    def now(self) -> datetime:
+        """What the wall clock showed at the last look."""
+        return self._last.now
+
+    def look(self) -> float:
+        """By how many seconds the wall clock and time that passed differ more than at the last committed transaction.
+
+        Less than `SET_SECONDS` is ordinary service: nothing follows it, and the next look begins anew.
+        """
+        self._last = self._read()
+        if self._offset is None or self._last.offset is None:
+            return 0.0
+        return self._last.offset - self._offset
+
+    @property
+    def is_sharp(self) -> bool:
+        """Whether the last look could compare the clocks."""
+        return self._last.offset is not None
+
+    def note_move(self, by_seconds: float) -> None:
+        """The rows have moved, in the transaction of the last look."""
+        self._set_by, self._set_at = by_seconds, self._last.elapsed
+
+    def keep(self) -> None:
+        """The transaction of the last look was committed."""
+        if self._last.offset is not None:
+            self._offset = self._last.offset
+
+    def current(self, at: datetime) -> datetime:
+        """A time that a caller read from the clock just now: as the clock shows it since it was set."""
+        if not self._set_by or self._last.elapsed - self._set_at > _UNDER_WAY_SECONDS:
+            return at
+        moved = at + timedelta(seconds=self._set_by)
+        return moved if abs(moved - self._last.now) < abs(at - self._last.now) else at
+
+    # ages, in time that passed
+
+    @property
+    def wants_mark(self) -> bool:
+        """Whether `mark` should be called now."""
+        return self._ages.wants_mark(self._last.elapsed)
+
+    def mark(self, newest_id: str) -> None:
+        """Remember which id is the greatest at the last look."""
+        self._ages.mark(self._last.now, self._last.elapsed, newest_id)
+
+    def older_than(self, seconds: float) -> str:
+        """An id: predictions with smaller ones are at least that old."""
+        return self._ages.older_than(seconds, self._last.elapsed)
+
+    def age(self, prediction_id: str, created_at: datetime) -> float:
+        """How many seconds have passed since this prediction was created."""
+        return self._ages.age(prediction_id, created_at, self._last.elapsed)
+
+    def _read(self) -> _Reading:
+        before = self._clock.elapsed()
+        now = self._clock.now()
+        after = self._clock.elapsed()
+        is_sharp = after - before <= _READING_SECONDS
+        return _Reading(now, after, now.timestamp() - after if is_sharp else None)
