@@ -18,8 +18,9 @@ from halley.events.hub import Hub
 from halley.ids import TimeOrderedIds
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
+from halley.predictions.inputs import InputCheck
 from halley.predictions.records import Prediction
-from halley.predictions.service import CreateRequest, Predictions
+from halley.predictions.service import Admission, CreateRequest, Predictions
 from halley.predictions.status import EventKind, Status, SubmitState
 from halley.predictions.submits import UNKNOWN_REASON
 from halley.retention.periods import Periods
@@ -115,8 +116,7 @@ class OurProcess:
         bus.subscribe(self.dispatcher.receive)
         self.predictions = Predictions(
             store=house.store,
-            catalog=house.catalog,
-            placement=self.dispatcher,
+            admission=Admission(catalog=house.catalog, placement=self.dispatcher, inputs=InputCheck()),
             bus=bus,
             wakeups=self.hub,
             data_ends=Periods(settings=RetentionSettings(), model_settings={}, keys=house.store, models=house.store),
@@ -132,6 +132,11 @@ class OurProcess:
     async def create(self, model: str = "demo/up") -> Prediction:
         request = CreateRequest(reference=model, input={}, input_json=b"{}")
         return (await self.predictions.create(request, "ada", None)).prediction
+
+    async def rest(self) -> None:
+        """Return when nothing runs here any more."""
+        while self.dispatcher.running:
+            await asyncio.sleep(0.002)
 
     async def die(self) -> None:
         self.crash.happened.set()
@@ -320,8 +325,7 @@ async def test_who_lost_the_lease_leaves_the_run_to_who_has_it(house: House) -> 
     row = await house.check(made)
     assert (row.status, row.fence) == (Status.SUCCEEDED, 2)
     assert not house.upstream.runs["up-1"].was_canceled
-    while first.dispatcher.running:
-        await asyncio.sleep(0.002)
+    await first.rest()
     assert first.provider.free_slots(V) == 1
 
 
@@ -350,8 +354,7 @@ async def test_a_cancel_reaches_an_adopted_run(house: House) -> None:
     await house.until(house.has_output)
     await second.predictions.cancel(made.id, "ada")
     assert (await house.check(made)).status is Status.CANCELED
-    while second.dispatcher.running:
-        await asyncio.sleep(0.002)
+    await second.rest()
     assert house.upstream.runs["up-1"].was_canceled
 
 
@@ -379,6 +382,7 @@ async def test_an_answer_that_is_not_clear_is_final(house: House, error: Excepti
     process = await house.start()
     row = await house.check(await process.create())
     assert (row.termination_reason, row.submit_state) == (UNKNOWN_REASON, SubmitState.UNKNOWN)
+    await process.rest()
     assert process.provider.free_slots(V) == 1
 
 
