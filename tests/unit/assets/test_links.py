@@ -1,5 +1,7 @@
 """Links as rights: made, checked, recognised, ended."""
 
+import base64
+import hmac
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -96,6 +98,14 @@ def test_another_key_makes_other_links(links: LinkSigner, clock: FakeClock) -> N
 def test_a_short_key_is_refused(clock: FakeClock) -> None:
     with pytest.raises(ValueError, match="16 bytes"):
         LinkSigner(b"short", clock)
+
+
+def test_links_end_in_the_standard_text_of_their_mac(links: LinkSigner) -> None:
+    for number in range(200):
+        prediction_id = f"{ID[:-3]}{number:03}"
+        mac = hmac.digest(KEY, f"stream\n{prediction_id}".encode(), "sha256")[:16]
+        text = base64.urlsafe_b64encode(mac).decode().rstrip("=")
+        assert links.stream(prediction_id) == f"{prediction_id}-{text}"
 
 
 def test_a_stream_link_does_not_expire_and_has_its_own_purpose(links: LinkSigner, clock: FakeClock) -> None:
