@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from api.world import Connection, CountingStore, Reply, World, settled
+from halley.api.repeats import COUNTED_SECONDS, DROPPED_SECONDS
 from halley.api.resources.bodies import read_create
-from halley.api.resources.repeats import COUNTED_SECONDS, DROPPED_SECONDS
 from halley.predictions.ports import Created, NewPrediction
 from halley.predictions.status import EventKind
 from halley.settings import QuirkSettings
@@ -541,8 +541,8 @@ async def test_ordinary_creates_leave_nothing_behind(world: World) -> None:
 
 
 async def test_many_drops_and_tries_are_forgotten_in_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("halley.api.resources.repeats._MOST_DROPPED", 10)
-    monkeypatch.setattr("halley.api.resources.repeats._MOST_TRIES", 10)
+    monkeypatch.setattr("halley.api.repeats._MOST_DROPPED", 10)
+    monkeypatch.setattr("halley.api.repeats._MOST_TRIES", 10)
     repeats = world.api.parts.repeats
     for number in range(30):
         await dropped(world, body={"version": "acme/echo", "input": {"prompt": str(number)}})

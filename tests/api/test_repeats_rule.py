@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from api.test_repeats import GatedStore
 from api.world import Connection, Reply, World, settled
-from halley.api.resources.repeats import ATTEMPT_KEY, COUNTED_SECONDS, DROPPED_SECONDS
+from halley.api.repeats import ATTEMPT_KEY, COUNTED_SECONDS, DROPPED_SECONDS
 
 Fate = Literal["dropped", "stuck", "lost"]
 """What becomes of a try that fails.

@@ -8,9 +8,9 @@ from halley.api.http.budget import BodyBudget
 from halley.api.http.routing import Route
 from halley.api.presentation.cache import AnswerCache, DeliveredFiles
 from halley.api.presentation.encoded import EncodedAnswers
+from halley.api.presentation.ignored import IgnoredMembers
 from halley.api.presentation.present import Presenter
-from halley.api.resources.ignored import IgnoredMembers
-from halley.api.resources.repeats import Repeats
+from halley.api.repeats import Repeats
 from halley.api.waiting.holds import Holds
 from halley.api.waiting.last_seen import Polls
 from halley.api.waiting.revocation import RevocationWatch

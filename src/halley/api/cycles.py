@@ -5,7 +5,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from halley.api.http.cork import CorkedTransport
-from halley.api.resources.repeats import ATTEMPT_KEY, Answering
+from halley.api.repeats import ATTEMPT_KEY, Answering
 from halley.api.waiting.holds import GONE_KEY, MAY_READ, SCOPE_KEY
 
 

@@ -11,9 +11,9 @@ from halley.api.context import ApiContext
 from halley.api.http.asgi import Call, Headers, Response, Variant, json_response
 from halley.api.presentation.preferences import applied, cancel_abandoned, cancel_after_seconds, wait_seconds
 from halley.api.presentation.present import encode
+from halley.api.repeats import ATTEMPT_KEY, COUNTED_SECONDS, CreateAttempt, may_answer
 from halley.api.resources.bodies import create_request, read_create
 from halley.api.resources.idempotency import HEADER, REPLAYED, digest_head, read_key
-from halley.api.resources.repeats import ATTEMPT_KEY, COUNTED_SECONDS, CreateAttempt, may_answer
 from halley.api.waiting.holds import GONE_KEY
 from halley.api.waiting.waiters import Snapshot, Until, later
 from halley.errors import HalleyError, NotAuthenticated, NotFound, Overloaded, VersionUnknown

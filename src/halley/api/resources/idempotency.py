@@ -9,8 +9,8 @@ import msgspec
 
 from halley.api.context import ApiContext
 from halley.api.http.asgi import Call
+from halley.api.repeats import Asked
 from halley.api.resources.bodies import CreateBody
-from halley.api.resources.repeats import Asked
 from halley.errors import BadRequest
 from halley.predictions.repeats import IdempotencyKey
 
