@@ -21,7 +21,7 @@ class Clock(Protocol):
         ...
 
     def elapsed(self) -> float:
-        """Seconds that never go back and count on while the machine sleeps, where it can tell: what people feel."""
+        """Seconds that never go back and also count while the machine sleeps, if the system supports it."""
         ...
 
     async def sleep(self, seconds: float) -> None:

@@ -1,14 +1,14 @@
 """The error tree. No HTTP words, no exit codes: `api.presentation.problems` and `cli` map these, each in one place.
 
 HalleyError
-├── Refused            the caller asked for something that cannot be: asking again unchanged will not help
+├── Refused            the request cannot succeed: repeating it unchanged will not help
 │   ├── BadRequest         malformed beyond understanding
 │   ├── EncodingUnsupported    compressed, or encoded in another way
 │   ├── InputInvalid       understood, but violates the schema; carries every fault
 │   ├── VersionUnknown     names a version or model that cannot run here
 │   ├── NotAuthenticated   no key, or one that is not valid
 │   ├── Forbidden          the key lacks the scope
-│   ├── NotFound           absent, or somebody else's: nobody can tell which
+│   ├── NotFound           absent, or of another account: the caller cannot tell which
 │   ├── Conflict           clashes with what is already there
 │   │   └── CreateInFlight     a create with the same idempotency key is still being answered
 │   ├── KeyReused          an idempotency key that belongs to another request
@@ -23,7 +23,7 @@ HalleyError
 │   ├── ProviderBusy       a provider cannot take it now; nothing was begun
 │   └── StorageFull        no room on the disk
 ├── ModelBroken        the model is configured here, but cannot run until somebody repairs it
-├── LeaseLost          somebody else owns this prediction now: stop and write nothing
+├── LeaseLost          another holder owns this prediction now: stop and write nothing
 ├── DutyLost           another process does this duty now: stop it and write nothing
 ├── OutcomeUnknown     a provider may have begun it: it must not be submitted again
 ├── FetchFailed        a foreign host did not give what was asked
@@ -62,7 +62,7 @@ class BadRequest(Refused):
 
 
 class EncodingUnsupported(Refused):
-    """The body is compressed or encoded in another way; it is taken as it is only."""
+    """The body is compressed or encoded in another way; send it without encoding."""
 
     code = "encoding_unsupported"
 
@@ -78,7 +78,7 @@ class InputInvalid(Refused):
 
 
 class VersionUnknown(Refused):
-    """The model or version does not exist here, or may not be run by the caller."""
+    """The model or version does not exist on this server, or the caller may not run it."""
 
     code = "version_unknown"
 
@@ -102,7 +102,7 @@ class NotFound(Refused):
 
 
 class Conflict(Refused):
-    """The request clashes with what is already there."""
+    """The request conflicts with the current state."""
 
     code = "conflict"
 
@@ -114,7 +114,7 @@ class CreateInFlight(Conflict):
 
 
 class KeyReused(Refused):
-    """The idempotency key was used before, for a request that asked for something else."""
+    """The idempotency key was used before, for a different request."""
 
     code = "idempotency_key_reused"
 
@@ -128,7 +128,7 @@ class KeyReused(Refused):
 
 
 class WrongState(Refused):
-    """The lifecycle has no such step from the present state."""
+    """The lifecycle does not allow this step from the current state."""
 
     code = "wrong_state"
 
@@ -140,7 +140,7 @@ class TooLarge(Refused):
 
 
 class SubmitRefused(Refused):
-    """The provider that would run the prediction refuses it for good; nothing was begun."""
+    """The provider refuses the prediction finally; nothing was begun."""
 
     code = "submit_refused"
 
@@ -162,25 +162,25 @@ class Busy(HalleyError):
 
 
 class QueueFull(Busy):
-    """The account has as many waiting predictions as it may have."""
+    """The account has the maximum number of waiting predictions."""
 
     code = "queue_full"
 
 
 class BodiesFull(Busy):
-    """The key has request bodies on their way that are as large as they may be together."""
+    """The request bodies of this key that are being received have reached their limit."""
 
     code = "bodies_full"
 
 
 class Overloaded(Busy):
-    """The server as a whole cannot take more, or is draining."""
+    """The server cannot accept more work, or is stopping."""
 
     code = "overloaded"
 
 
 class ProviderBusy(Busy):
-    """The provider that would run the prediction cannot take it now; nothing was begun."""
+    """The provider cannot accept the prediction now; nothing was begun."""
 
     code = "provider_busy"
 
@@ -216,7 +216,7 @@ class OutcomeUnknown(HalleyError):
 
 
 class FetchFailed(HalleyError):
-    """A foreign host did not give what was asked for."""
+    """Another host did not return the requested data."""
 
     code = "fetch_failed"
 

@@ -1,4 +1,4 @@
-"""Fresh ids: 26 characters `[a-z0-9]`, ordered by time of making.
+"""New ids: 26 characters `[a-z0-9]`, ordered by time of making.
 
 128 bits in Crockford's base32, lower case: 48 bits of milliseconds, then 80 random bits. Time-ordered keys double the
 insert rate of the store. Two ids of one process in the same millisecond keep their order as well.
@@ -41,7 +41,7 @@ class PooledBits:
 
 
 class TimeOrderedIds:
-    """Makes ids; call the instance. `random_bits` is injected so that tests can repeat themselves."""
+    """Makes ids; call the instance. `random_bits` is injected so that tests are repeatable."""
 
     def __init__(self, clock: Clock, random_bits: Callable[[int], int] | None = None) -> None:
         self._clock = clock
@@ -56,7 +56,7 @@ class TimeOrderedIds:
         return _encode(value)
 
     def follow(self, newest: str | None) -> None:
-        """Go on behind this id of an earlier process, also if the clock was set back since."""
+        """Continue after this id of an earlier process, also if the clock was set back since then."""
         if newest is not None and is_id(newest):
             self._last = max(self._last, _decode(newest))
 

@@ -1,4 +1,4 @@
-"""What runs beside the server goes on for ever: no full disk, no locked database and no odd file ends it.
+"""Background services run forever: no full disk, locked database or unusual file ends them.
 
 The one rule for that. A service goes on, turn by turn; a write that must not be given up is tried until it is taken;
 what only tidies up never ends the process, whatever it meets: it says so, waits longer each time, and shows.
@@ -20,21 +20,21 @@ LONGEST_RETRY_SECONDS: Final = 60.0
 
 
 class HousekeepingFaults:
-    """What housekeeping could not do, by who: until it can. Whoever asks how the server is sees it."""
+    """What housekeeping could not do, by service, until it succeeds. Shown by the health endpoint."""
 
     def __init__(self) -> None:
         self._told: dict[str, str] = {}
 
     def note(self, what: str, error: Exception) -> None:
-        """It could not be done now. Paths stay in the log: everybody may see this."""
+        """It failed now. Paths are only in the log, because any client may read this."""
         self._told[what] = _without_paths(error)
 
     def clear(self, what: str) -> None:
-        """It could be done."""
+        """It succeeded."""
         self._told.pop(what, None)
 
     def told(self) -> Mapping[str, str]:
-        """All that could not be done, in words."""
+        """All failures, as text."""
         return dict(self._told)
 
 
@@ -70,7 +70,7 @@ async def run_housekeeping(
 
 
 async def retry_until_accepted(write: Callable[[], Awaitable[T]], clock: Clock, what: str) -> T:
-    """What `write` gives, once the store takes it; `what` tells the log who waits."""
+    """The result of `write`, once the store accepts it; `what` names the waiting part in the log."""
     while True:
         try:
             return await write()

@@ -1,4 +1,4 @@
-"""Limits on what is under way at once, shared fairly between accounts."""
+"""Limits on concurrent work, shared fairly between accounts."""
 
 import asyncio
 from collections import OrderedDict, deque
@@ -33,7 +33,7 @@ class Slots:
 
     @property
     def is_unused(self) -> bool:
-        """Whether nobody has any, or waits for some."""
+        """Whether no unit is held and no caller waits."""
         return self.used == 0 and not self._urgent and not self._others
 
     @asynccontextmanager
@@ -75,7 +75,7 @@ class Slots:
                 return  # nobody overtakes: a large one would never get its turn
 
     def _serve(self, line: OrderedDict[str, deque[_Wish]]) -> bool:
-        """Hand out by turns. False if somebody waits for more than is free."""
+        """Hand out by turns. False if a caller waits for more than is free."""
         passed = 0  # accounts in a row that have their share
         while line and passed < len(line):
             account, wishes = next(iter(line.items()))

@@ -1,4 +1,4 @@
-"""JSON at the door: what two parsers could read in two ways, and what could not be written out again, is refused.
+"""Strict JSON input: text that parsers may read differently, or that cannot be written again, is refused.
 
 The decoder itself refuses NaN, other encodings, bad UTF-8, lone surrogates and raw control characters. What it lets
 pass is looked for here in the text without its strings: number of values, depth, duplicate names, NUL, huge integers.
@@ -112,7 +112,7 @@ def unfit(text: bytes) -> str | None:
 
 
 def beginning(text: bytes) -> str:
-    """What people are shown of a heavy text, which is not decoded for that."""
+    """The shown part of a large text, which is not decoded for that."""
     if len(text) <= _SHOWN_BYTES:
         return text.decode()
     return f"{text[:_SHOWN_BYTES].decode('utf-8', 'ignore')}\n... ({len(text)} bytes in all)"

@@ -180,7 +180,7 @@ def test_a_bad_link_is_recorded_for_its_asset(gateway, tmp_path, id, broken):
 def test_a_long_pause_is_capped_and_told(gateway, quick, tmp_path, capsys):
     assert watch(gateway, "throttled-long", tmp_path / "kept") == 0
     assert 60 <= quick.skipped < 70
-    assert "asks for 999999 s: trying again in 60 s" in capsys.readouterr().err
+    assert "asks to wait 999999 s: trying again in 60 s" in capsys.readouterr().err
 
 
 def test_a_timeout_counts_while_a_server_asks_for_a_pause(gateway, quick, tmp_path, capsys):

@@ -82,7 +82,7 @@ class PageRenderer(Protocol):
         ...
 
     def closed(self) -> bytes:
-        """The page for whoever has no right to see one: it tells nothing."""
+        """The page for a caller without access: it reveals nothing."""
         ...
 
 

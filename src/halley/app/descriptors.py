@@ -10,7 +10,7 @@ _MOST: Final = 2**20  # a limit without end is refused by some systems
 
 
 def raise_limit() -> int:
-    """Let this process open as many files as it may, and warn if that is little. Returns how many."""
+    """Raise the limit of open files as far as allowed, and warn if it is low. Returns the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST if hard == resource.RLIM_INFINITY else min(hard, _MOST)
     if soft == resource.RLIM_INFINITY or soft >= wanted:

@@ -1,4 +1,4 @@
-"""What all parts of a server stand on: its data, its secrets, its clock, and the hints between its parts."""
+"""What all parts of a server need: its data, its secrets, its clock, and the hints between its parts."""
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -31,7 +31,7 @@ DATABASE_NAME: Final = "halley.db"
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """What is kept on the disk, and what says how long and for whom."""
+    """The stored data, and the rules for how long and for whom it is kept."""
 
     store: Store
     secrets: Secrets
@@ -45,7 +45,7 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True)
 class Signals:
-    """How a change reaches those who wait for it."""
+    """How waiting readers learn of a change."""
 
     bus: LocalBus
     hub: Hub
@@ -55,7 +55,7 @@ class Signals:
 
 @dataclass(frozen=True, kw_only=True)
 class Foundation:
-    """What every other part is built on. `environ` is what model processes get theirs from."""
+    """What every other part is built on. The environment of model processes comes from `environ`."""
 
     settings: Settings
     environ: Mapping[str, str]
@@ -67,7 +67,7 @@ class Foundation:
     running: ProgressCache
 
     def reader(self) -> PredictionReader:
-        """Reads predictions as they may be seen now."""
+        """Reads predictions without the data that may no longer be shown."""
         return PredictionReader(
             store=self.data.store, data_ends=self.data.periods, clock=self.clock, running=self.running
         )
@@ -104,7 +104,7 @@ async def open_foundation(
 
 
 async def open_json_process(stack: AsyncExitStack, base: Foundation) -> JsonProcess:
-    """The process that reads and changes what is too large for the loop's thread."""
+    """The process that reads and changes JSON that is too large for the loop's thread."""
     return await stack.enter_async_context(JsonProcess(base.environ, base.settings.limits.inline_data_bytes))
 
 

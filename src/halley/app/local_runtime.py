@@ -1,4 +1,4 @@
-"""Builds what runs models on this machine: environments, places, processes, and what loads models into them."""
+"""Builds the parts that run models on this machine: environments, places, processes, and the loader."""
 
 import logging
 from contextlib import AsyncExitStack
@@ -39,7 +39,7 @@ class LocalRuntime:
 
 
 async def open_local_runtime(stack: AsyncExitStack, base: Foundation) -> LocalRuntime:
-    """Nothing is started yet; at the end of the stack every process that was is gone."""
+    """Nothing is started yet. When the stack ends, all started processes have ended."""
     settings = base.settings
     places = await _open_places(base)
     environments = open_environments(settings, clock=base.clock, environ=base.environ)
@@ -65,7 +65,7 @@ async def open_local_runtime(stack: AsyncExitStack, base: Foundation) -> LocalRu
 
 
 def make_loader(base: Foundation, runtime: LocalRuntime, dispatcher: Dispatcher) -> ModelLoader:
-    """What brings the configured models into the catalog."""
+    """Brings the configured models into the catalog."""
     return ModelLoader(
         catalog=base.catalog,
         store=base.data.store,
@@ -83,7 +83,7 @@ def make_loader(base: Foundation, runtime: LocalRuntime, dispatcher: Dispatcher)
 
 
 def local_models(base: Foundation, runtime: LocalRuntime) -> LocalModels:
-    """What the API tells of the model processes."""
+    """What the API shows of the model processes."""
     provider = runtime.provider
     return LocalModels(
         replicas=lambda: replica_rows(provider, base.catalog),
@@ -126,7 +126,7 @@ def _boundaries(settings: Settings) -> Boundaries:
 
 
 def _memory_rules(settings: Settings) -> MemoryRules:
-    """What all models may use together: as the operator says, or a share of what there is."""
+    """The memory that all models may use together: as configured, or a share of the machine's."""
     if settings.memory.budget_bytes is not None:
         return MemoryRules(budget_bytes=settings.memory.budget_bytes)
     total = total_bytes()

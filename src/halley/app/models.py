@@ -1,6 +1,6 @@
 """Brings the wanted models into the catalog: read, described once, runnable from then on.
 
-Whatever is wrong with one of them concerns it alone.
+A broken model affects only itself.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ _INTERNAL: Final = "It could not be loaded because of an internal error of Halle
 
 @dataclass(frozen=True, kw_only=True)
 class SourceTools:
-    """What turns the files of a model into a version that can run. `environ` is what its processes get theirs from."""
+    """What turns the files of a model into a runnable version. Its processes' environment comes from `environ`."""
 
     environ: Mapping[str, str]
     digests: DigestCache
@@ -46,7 +46,7 @@ class SourceTools:
 
 
 class ModelLoader:
-    """Registers models with catalog and provider. A model that cannot be used is named, and the others go on."""
+    """Registers models with catalog and provider. A model that cannot be used is reported; the others are served."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class ModelLoader:
         self._unread: dict[str, str] = {}  # models whose files could not be read at the last look, and why
 
     async def load_all(self, wanted: Sequence[WantedModel]) -> None:
-        """Load what the store knows at once, describe the others side by side.
+        """Load models that the store knows at once, and describe the others concurrently.
 
         What needs an environment that is not there, or a store that takes something, is left to `prepare`.
         """
@@ -94,7 +94,7 @@ class ModelLoader:
                 group.create_task(self._load(item, may_build=False))
 
     async def prepare(self) -> None:
-        """Load what `load_all` left, side by side: the environments are built as long as it takes."""
+        """Load the models that `load_all` left, concurrently; waits until their environments are built."""
         left, self._unprepared = self._unprepared, []
         async with asyncio.TaskGroup() as group:
             for item in left:
@@ -102,7 +102,7 @@ class ModelLoader:
         self.is_late = False
 
     async def watch(self, wanted: Sequence[WantedModel]) -> None:
-        """Load a model anew when its files change. Runs until cancelled; what runs may end."""
+        """Reload a model when its files change. Runs until cancelled. Running predictions may end."""
         async with asyncio.TaskGroup() as group:
             while True:
                 await self._clock.sleep(WATCH_SECONDS)
@@ -113,14 +113,14 @@ class ModelLoader:
                         group.create_task(self._load(item))
 
     async def look_again(self, wanted: Sequence[WantedModel]) -> None:
-        """Load anew, once, what has changed or is broken; what runs may end."""
+        """Reload, once, the models that changed or are broken. Running predictions may end."""
         async with asyncio.TaskGroup() as group:
             for item in wanted:
                 if await self._has_changed(item) or item.name in self._catalog.faults:
                     group.create_task(self._load(item))
 
     async def _has_changed(self, item: WantedModel) -> bool:
-        """Whether its files are others than at the last look."""
+        """Whether its files changed since the last check."""
         try:
             digest = await self._digest(await anyio.to_thread.run_sync(item.read))
         except HalleyError as error:
@@ -132,7 +132,7 @@ class ModelLoader:
         return digest != known
 
     def _note_unread(self, item: WantedModel, reason: str) -> None:
-        """A file may be half-saved: what is wrong is only believed when it is so at two looks."""
+        """A file may be half-saved: a fault counts only if two checks find it."""
         if self._unread.get(item.name) == reason:
             self._report(item, reason)
             self._digest_of.pop(item.name, None)  # also when it becomes again what it was
@@ -241,7 +241,7 @@ class ModelLoader:
             )
 
     async def _forget_setups(self, current: Version) -> None:
-        """What setups of other versions left is of no use any more."""
+        """Files that setups of other versions left are not needed any more."""
         if self._places is None:
             return
         layers, versions = self._places.layers, await self._store.list_versions(current.model)
@@ -249,7 +249,7 @@ class ModelLoader:
         await anyio.to_thread.run_sync(lambda: [layers.clear(other, in_use=False) for other in others])
 
     async def _fail(self, item: WantedModel, error: str, reason: str) -> None:
-        """The model cannot be used as it is; what waits for a version that was expected fails with it."""
+        """The model cannot be used; predictions that wait for an expected version of it fail."""
         self._report(item, error)
         expected = self._expected.pop(item.name, None)
         if expected is not None:
@@ -258,7 +258,7 @@ class ModelLoader:
             self._on_broken(expected, error, reason)
 
     async def _forget(self, version: str) -> None:
-        """A version that was expected will not come: the files became others."""
+        """An expected version will not be available: the files were changed."""
         self._catalog.drop(version)
         await self._provider.remove(version)
 

@@ -1,4 +1,4 @@
-"""Whether this server may be given work: what a create needs, tried when somebody asks."""
+"""Whether this server can accept work: a small write is tried when a client asks."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ _SLOW: Final = "A write takes longer than 3 seconds: another process may hold th
 
 
 class StoreCheck:
-    """Tries a write when somebody asks, once for all who ask within a few seconds. `turn` must be going."""
+    """Tries a write on request, once for all requests within a few seconds. `turn` must be running."""
 
     def __init__(
         self, try_write: Callable[[], Awaitable[None]], clock: Clock, *, refusals: Callable[[], int] = lambda: 0
@@ -45,7 +45,7 @@ class StoreCheck:
         return self._fault
 
     async def turn(self) -> None:
-        """Wait until somebody asks, and try."""
+        """Wait for a request, and try."""
         await self._asked.wait()
         self._fault = await self._try()
         self._refusals_seen = self._refusals()

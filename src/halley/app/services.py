@@ -1,4 +1,4 @@
-"""Builds the parts and connects them. No part looks for another: each is handed what it needs."""
+"""Builds the parts and connects them. No part searches for another: each gets what it needs as an argument."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -101,9 +101,9 @@ async def build(
     *,
     clock: Clock | None = None,
 ) -> AsyncIterator[Services]:
-    """Open what needs opening, in order; at the end of the block it is closed in reverse.
+    """Open all parts in order; at the end of the block they are closed in reverse order.
 
-    A test hands in a clock of its own.
+    A test can pass its own clock.
 
     Raises:
         Unusable: the data cannot be used as it is.
@@ -225,7 +225,7 @@ def _connect(base: Foundation, api: Api, webhook_parts: WebhookParts, webhooks: 
 
 
 def _faults(base: Foundation, work: WorkParts) -> dict[str, str]:
-    """What keeps this server from taking work now, for /readyz."""
+    """The reasons why this server cannot accept work now, for /readyz."""
     faults = {"models": "being loaded"} if base.catalog.is_loading else {}
     if work.dispatcher.fault is not None:
         faults["session"] = work.dispatcher.fault

@@ -65,7 +65,7 @@ def run_server(
 
     `patiently` announces only when all models are there, environments that must be built included.
 
-    A broken model does not keep the others from being served. But what `paths` name must be there and fit, unless
+    A broken model does not prevent the others from being served. But what `paths` name must be there and fit, unless
     `reload` will notice its repair; only an environment may turn out later to be one that cannot be built.
 
     Raises:
@@ -161,8 +161,8 @@ async def _serve(
 def _services(parts: Services, server: UvicornServer, tls: ServerCertificate | None) -> list[Coroutine[Any, Any, None]]:
     """What runs beside the server.
 
-    The process ends if what it is there for breaks: dispatching, webhooks, the store, the way to stop. Whatever only
-    looks after something is tried again instead.
+    The process ends if an essential service breaks: dispatching, webhooks, the store, stopping.
+    Housekeeping is retried instead.
     """
     looking_after = {
         "checking the store": parts.store_check.turn,
@@ -195,14 +195,14 @@ def _started(parts: Services, url: str, key: str | None, trust: LocalTrust | Non
 
 
 async def _prepare(parts: Services) -> None:
-    """Bring the models that need an environment first; then what waits for them can be claimed."""
+    """Load the models that need an environment first; then their waiting predictions can be claimed."""
     await parts.loader.prepare()
     parts.catalog.is_loading = False
     parts.dispatcher.look()
 
 
 async def _stop_on_signal(parts: Services, server: UvicornServer) -> None:
-    """First signal: refuse new work, let what runs end, then stop. Second signal: stop at once."""
+    """First signal: refuse new work, let running predictions end, then stop. Second signal: stop at once."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
@@ -229,9 +229,9 @@ async def _stop_on_signal(parts: Services, server: UvicornServer) -> None:
 async def _look_again_on_hangup(
     parts: Services, wanted: Sequence[WantedModel], admin_key: str | None, reread: Callable[[], Settings] | None
 ) -> None:
-    """SIGHUP: load anew what was repaired or changed, and take another admin key from its file.
+    """SIGHUP: reload models that were repaired or changed, and read the admin key from its file again.
 
-    From a terminal it still means that the terminal is gone.
+    In a terminal it still means that the terminal was closed.
     """
     if (sys.stdin is not None and sys.stdin.isatty()) or signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL:
         return
@@ -250,7 +250,7 @@ async def _look_again_on_hangup(
 
 
 async def _change_admin_key(parts: Services, known: str | None, reread: Callable[[], Settings]) -> str | None:
-    """Take the configured admin key if it is another one; gives the one that counts now."""
+    """Use the configured admin key if it has changed; returns the valid one."""
     try:
         key = (await asyncio.to_thread(reread)).admin_key
         if key is not None and key != known:
@@ -263,7 +263,7 @@ async def _change_admin_key(parts: Services, known: str | None, reread: Callable
 
 
 async def _watch_store(parts: Services) -> None:
-    """End the process when nothing can be written any more: a restart reads back what is really on the disk."""
+    """End the process when nothing can be written any more: a restart reads what is really on the disk."""
     while True:
         await parts.clock.sleep(WATCH_SECONDS)
         if parts.store.broken is not None:

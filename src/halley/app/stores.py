@@ -1,4 +1,4 @@
-"""Which store this server opens. Another one is another line here, and nothing else changes."""
+"""Which store this server opens. To add a store, add a line here; nothing else changes."""
 
 from typing import Final
 

@@ -39,12 +39,12 @@ class ServerCertificate:
         return self._certificate.context
 
     def refresh(self) -> None:
-        """Show renewed files to new connections, renew what we made ourselves, warn of what ends."""
+        """Use renewed files for new connections, renew Halley's own certificate, warn before one expires."""
         self._certificate.refresh(self._clock.now())
 
 
 def open_tls(settings: Settings, clock: Clock) -> ServerCertificate | None:
-    """Make what the settings ask for; None for plain HTTP. Call it as holder of the data folder.
+    """Make the certificate that the settings ask for; None for plain HTTP. Call it as holder of the data folder.
 
     Raises:
         Unusable: the certificate or its key cannot be used.

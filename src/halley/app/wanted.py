@@ -1,4 +1,4 @@
-"""Which models this server shall serve. None of their files is read here: what is wrong with one concerns it alone."""
+"""Which models this server must serve. None of their files is read here: a broken model affects only itself."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,14 +25,14 @@ class WantedModel(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def folder(self) -> Path:
-        """Where its files are; a folder if nobody can say."""
+        """The path of its files; a folder if this is unknown."""
         try:
             return self.path.parent if self.path.is_file() else self.path
         except OSError:
             return self.path
 
     def read(self) -> ModelSource:
-        """The model as it lies on the disk now. Blocks for a few small files.
+        """The model as it is on the disk now. Blocks for a few small files.
 
         Raises:
             Unusable: there is no model, or its files contradict themselves; see `load_source`.
@@ -44,7 +44,7 @@ class WantedModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def wanted_models(settings: Settings, paths: Sequence[Path], *, demo: bool) -> list[WantedModel]:
-    """The models of the configuration, of the command line and the demos; a model that comes twice counts once.
+    """The models of the configuration, of the command line and the demos; a model that is named twice counts once.
 
     The command line may name a model of the configuration by its path: then its settings count. A model of the
     configuration takes the place of a demo of its name.

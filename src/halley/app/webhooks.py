@@ -71,7 +71,7 @@ class WebhookParts:
     def service(
         self, pictures: PayloadRenderer, housekeeping_faults: HousekeepingFaults | None = None
     ) -> WebhookService:
-        """The half that runs."""
+        """The half that runs in the background."""
         rules = _rules(self._settings)
         return WebhookService(
             store=self._store.deliveries,
@@ -101,7 +101,7 @@ class WebhookParts:
 def is_loopback_open(settings: Settings) -> bool:
     """Whether callers can only be on this machine: then its own ports are no secret from them.
 
-    A server on loopback that a proxy or a public name leads to has callers from elsewhere, whom a webhook would let
+    A server on loopback behind a proxy or with a public name has callers from elsewhere, whom a webhook would let
     reach what listens here; a host that it answers to is such a name. Source: design section 7.
     """
     server = settings.server

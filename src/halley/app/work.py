@@ -1,4 +1,4 @@
-"""Builds what takes predictions in and has them run: input checks, dispatch, the use cases around them."""
+"""Builds the parts that accept predictions and run them: input checks, dispatch, the use cases around them."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
-"""Bytes and the need for them, changed together: the one place where bytes are kept and let go.
+"""Stored bytes and the references to them, changed together: the only place that stores and deletes bytes.
 
-What must not happen: somebody stores bytes that are there already, while the last earlier need ends and the bytes are
-deleted under him. So noting a need and deleting exclude each other for each digest, and after noting a need the shelf
+This race must not happen: a caller stores bytes that exist already, while the last earlier reference ends and the
+bytes are deleted. So noting a need and deleting exclude each other for each digest, and after noting a need the shelf
 looks whether the bytes are still there. This holds within one process, which is all that may write to a data folder.
 """
 
@@ -43,7 +43,7 @@ class BlobReferences:
     ) -> BlobInfo:
         """Store a local file for the owner; when this returns, bytes and need are durable.
 
-        With `take` the caller promises that nobody will write to the file any more, and with `source` he has it open
+        With `take` the caller promises that the file will not be written any more, and with `source` it is open
         already, see `Blobs.adopt`.
 
         Raises:
@@ -74,7 +74,7 @@ class BlobReferences:
         return info
 
     async def needs(self, sha256: str, owner_kind: str) -> list[Reference]:
-        """Who of a kind needs these bytes, by the names that they have for them."""
+        """The owners of a kind that need these bytes, and the names that they use for them."""
         return await self._ledger.needs(sha256, owner_kind)
 
     async def references(self, owner_kind: str, owner_id: str) -> list[Reference]:
@@ -82,16 +82,16 @@ class BlobReferences:
         return await self._ledger.references(owner_kind, owner_id)
 
     async def release(self, owner_kind: str, owner_id: str) -> int:
-        """End all needs of an owner and delete what nobody else needs; gives the number of deleted contents."""
+        """Remove all references of an owner and delete contents without any; returns the number of deleted contents."""
         return await self.let_go(await self._ledger.drop_references(owner_kind, owner_id))
 
     async def let_go(self, digests: Iterable[str]) -> int:
-        """Delete those contents that nobody needs; gives their number. One that cannot be deleted keeps no other."""
+        """Delete those contents that are not needed any more; returns their number. Failures do not stop it."""
         return sum([await self._let_one_go(sha256) for sha256 in digests])
 
     @property
     def stuck(self) -> Mapping[str, OSError]:
-        """Contents that nobody needs and that could not be deleted when it was tried last, and why."""
+        """Contents that are not needed any more but could not be deleted at the last try, and why."""
         return self._stuck
 
     async def let_stuck_go(self) -> int:
@@ -99,13 +99,13 @@ class BlobReferences:
         return await self.let_go(tuple(self._stuck))
 
     async def is_stored(self, sha256: str) -> bool:
-        """Whether the bytes are there: those of who is about to go may be gone before, see `make_room`."""
+        """Whether the bytes exist: those of owners that will be removed may be deleted earlier, see `make_room`."""
         return await self._blobs.exists(sha256)
 
     async def make_room(self, owners: Set[Owner]) -> int:
-        """Delete the bytes that nobody but these needs, and write nothing: on a full disk notes cannot be changed.
+        """Delete the bytes that only these need, and write nothing: on a full disk references cannot be changed.
 
-        For owners that are about to go and that nobody can read any more. Gives the number of deleted contents.
+        For owners that will be removed and cannot be read any more. Returns the number of deleted contents.
         """
         count = 0
         for owner in owners:
@@ -114,7 +114,7 @@ class BlobReferences:
         return count
 
     async def make_room_of_unneeded(self) -> int:
-        """Delete the bytes that are noted and that nobody needs, and write nothing; gives their number."""
+        """Delete noted bytes that are not needed any more, and write nothing; returns their number."""
         count, after = 0, ""
         while found := await self._ledger.unreferenced(_PORTION, after):
             count, after = count + sum([await self._empty(sha256, set()) for sha256 in found]), found[-1]

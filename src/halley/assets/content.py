@@ -1,7 +1,7 @@
-"""How stored bytes are handed out: headers, ranges, conditions. Pure; the entrance sends what this says.
+"""How stored bytes are served: headers, ranges, conditions. Pure functions; `api` sends the result.
 
-Anybody may have written these bytes, and they come from the server's own origin: only pictures, sound, film and plain
-text are shown in place, everything else is a download, and nothing may run.
+These bytes are not trusted, but they come from the server's own origin: only pictures, sound, film and plain
+text are displayed, everything else is a download, and no script may run.
 
 Source: contract section 14; RFC 9110 sections 13 and 14; RFC 6266; RFC 8187.
 """
@@ -74,9 +74,9 @@ def plan(
     attachment: bool = False,
     conditions: Conditions = _NO_CONDITIONS,
 ) -> ContentPlan:
-    """Plan the answer to a GET of stored bytes. `attachment` makes it a download whatever it is.
+    """Plan the answer to a GET of stored bytes. `attachment` makes it a download in all cases.
 
-    Caches may give the bytes again for `max_age_seconds`; None: only after they have asked, with the key that it takes.
+    Caches may serve the bytes again for `max_age_seconds`; None: only after revalidation with the needed key.
 
     Conditions count in the order of RFC 9110, section 13.2.2.
     """

@@ -1,4 +1,4 @@
-"""Copying on disk, and a full disk told in our words."""
+"""Copying on disk, and the error for a full disk."""
 
 import errno
 import os

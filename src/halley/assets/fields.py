@@ -38,7 +38,7 @@ def file_name(parameters: dict[str, str]) -> str | None:
 
 
 def last_part(path: str) -> str:
-    """What stands behind the last slash or backslash: the folders are those of the other side, or an attack."""
+    """The text after the last slash or backslash: the folders are those of the client, or an attack."""
     return path.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
@@ -49,7 +49,7 @@ def _plain(value: str) -> str:
 
 
 def _extended(value: str) -> str | None:
-    """The text of an extended value; None where it is none, or in a charset that nobody must know."""
+    """The text of an extended value; None if it is not one, or its charset need not be supported."""
     charset, first, rest = value.partition("'")
     _, second, text = rest.partition("'")
     codec = _CHARSETS.get(charset.strip().lower())

@@ -19,7 +19,7 @@ SWEEP_AT_ONCE: Final = 100
 
 
 class Files:
-    """The use cases of the files API. Nobody learns of another account's files: they are absent."""
+    """The use cases of the files API. Files of another account are treated as absent."""
 
     def __init__(
         self,
@@ -56,9 +56,9 @@ class Files:
         content_type: str,
         metadata: Mapping[str, str] | None = None,
     ) -> StoredFile:
-        """Store an upload, from a stream or from a file that nobody writes to any more; then it is durable.
+        """Store an upload, from a stream or from a file that is not written to any more; then it is durable.
 
-        Whoever wrote a file has counted its bytes; those of a stream are counted here.
+        The writer of a file has counted its bytes; those of a stream are counted here.
 
         Raises:
             InputInvalid: the name is too long.
@@ -148,7 +148,7 @@ class Files:
         return self._blobs.path(file.sha256)
 
     async def expire(self, at: datetime) -> int:
-        """Look at some files whose time was over at `at`, and remove those that no prediction needs.
+        """Check some files that had expired at `at`, and remove those that no prediction needs.
 
         Gives the number of removed ones; 0 means done.
         """

@@ -66,7 +66,7 @@ class StagingRules(msgspec.Struct, frozen=True, kw_only=True):
     """What an input's files may be, and how long fetching one may take.
 
     With `links_need_account`, a link to an output file is good for the account whose prediction it is, only. A path
-    inside one of `allow_folders` is passed on as it is; the runner looks where it really leads.
+    inside one of `allow_folders` is passed on unchanged; the runner checks where it really leads.
     """
 
     inline_limit_bytes: int
@@ -163,8 +163,8 @@ class InputFileStager:
         """Replace links in file positions by paths of new files inside `folder`/inputs.
 
         A link to an output of this server needs nothing but its signature, unless `links_need_account`; an uploaded
-        file must be the account's own, or its link signed. Neither goes over the network. Other http(s) URLs are
-        fetched through the door out.
+        file must be the account's own, or its link signed. Neither uses the network. Other http(s) URLs are
+        fetched through `egress`.
 
         Raises:
             InputInvalid: a value is no link, or leads nowhere; the message names the member.
@@ -253,7 +253,7 @@ class InputFileStager:
         return upload(own.file_id) if isinstance(own, FileLink) else output(self._links.leads_to(own.capability))
 
     async def _own_file(self, own: OwnLink, account_id: str) -> OutputFile | StoredFile | None:
-        """The file behind a link of ours; None for one that may be another server's upload.
+        """The file of a link of this server; None for one that may be another server's upload.
 
         Raises:
             NotFound, Forbidden: it is ours, and is gone or not for this account.
@@ -371,7 +371,7 @@ def _named(error: Exception, pointer: Pointer) -> Exception:
 
 
 def _member(pointer: Pointer) -> str:
-    """The name of the innermost member on the way: list indexes tell nobody what a file is."""
+    """The name of the innermost object member: list indexes say nothing about a file."""
     return next((step for step in reversed(pointer) if isinstance(step, str)), "input")
 
 

@@ -1,4 +1,4 @@
-"""Links that are rights: who holds one may read one thing, without a key, until it ends.
+"""Links that grant access: its holder may read one thing, without a key, until the link expires.
 
     /d/{id}-{index}-{expiry}-{mac}/{name}      one output file of a prediction
     /v1/streams/{id}-{mac}                     the event stream of a prediction, for the life of its data
@@ -78,7 +78,7 @@ class LinkSigner:
 
     @property
     def files_secret(self) -> bytes:
-        """The secret of signed file downloads: made from the key, which it does not tell, so it may be handed out."""
+        """The secret of signed file downloads: derived from the key and does not reveal it, so it may be given out."""
         return hmac.digest(self._key, b"files-secret", "sha256")
 
     def expiry(self, now: datetime, data_ends_at: datetime | None = None) -> int:
@@ -122,7 +122,7 @@ class LinkSigner:
         """Give what a delivery capability is for.
 
         Raises:
-            NotFound: forged, damaged or expired: the answer does not tell which.
+            NotFound: forged, damaged or expired: the answer does not say which.
         """
         delivery = self.leads_to(capability)
         if delivery.expires_at <= self._clock.now().timestamp():
@@ -194,7 +194,7 @@ def check_download(secret: bytes, *, owner: str, file_id: str, expiry: int, sign
     """Accept a signed download.
 
     Raises:
-        Forbidden: wrong or expired: the answer does not tell which (contract 13.3).
+        Forbidden: wrong or expired: the answer does not say which (contract 13.3).
     """
     right = download_signature(secret, owner=owner, file_id=file_id, expiry=expiry)
     # bytes: compare_digest refuses text beyond ASCII, and the signature comes from outside
@@ -206,8 +206,8 @@ def check_download(secret: bytes, *, owner: str, file_id: str, expiry: int, sign
 def own_link(url: str) -> OwnLink | None:
     """Recognise the form of this server's own links, under any origin, any path before it, any spelling of the prefix.
 
-    The origin tells nothing: behind proxies and tunnels this server has many. The form alone tells nothing either; the
-    signature or the file's record does.
+    The origin proves nothing: behind proxies and tunnels this server has many. The form alone proves nothing either;
+    only the signature or the file's record does.
     """
     if len(url) > _LONGEST:  # before it is taken apart: what is not ours may be megabytes
         return None

@@ -1,4 +1,4 @@
-"""What a file is: by its first bytes where they tell, else by its name."""
+"""The type of a file: by its first bytes if they are known, else by its name."""
 
 from typing import Final
 

@@ -80,7 +80,7 @@ def split_suffix(name: str) -> tuple[str, str]:
 
 
 def distinct(name: str, taken: set[str]) -> str:
-    """Give the name, or `name-2`, `name-3` and so on when it is taken, whatever the case; and note it as taken."""
+    """Give the name, or `name-2`, `name-3` and so on when it is taken, ignoring case; and note it as taken."""
     stem, suffix = split_suffix(name)
     fresh = name
     number = 2
@@ -110,7 +110,7 @@ def suffix_for(content_type: str) -> str:
 
 
 def type_for(name: str) -> str:
-    """Guess a media type by the extension; `application/octet-stream` where it tells nothing."""
+    """Guess a media type by the extension; `application/octet-stream` if it is unknown."""
     suffix = split_suffix(name)[1].lower()
     if suffix in _TYPES:
         return _TYPES[suffix]

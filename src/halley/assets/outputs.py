@@ -1,4 +1,4 @@
-"""Keeps the files of an output, before anybody hears that the output exists."""
+"""Stores the files of an output before the output becomes visible."""
 
 import errno
 import os
@@ -32,7 +32,7 @@ class StoredOutput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutputFileStore:
-    """Copies output files to the shelf. It fills `dispatch.ports.OutputKeeper`.
+    """Copies output files to the blob store. It fills `dispatch.ports.OutputKeeper`.
 
     It takes files of the prediction's own run folder and no others, and follows no link on the way to them. What else a
     model may give out, its runner has looked at and copied there, see `_halley_runner.allowed`.
@@ -91,7 +91,7 @@ class OutputFileStore:
         return msgspec.json.encode(decoded)
 
     async def release(self, prediction_id: str) -> None:
-        """Let go of all files of a prediction, and delete what nobody else needs."""
+        """Remove the references of a prediction, and delete files that are not needed any more."""
         await self._shelf.release(OWNER_KIND, prediction_id)
 
     async def _keep(self, prediction_id: str, index: int, path_text: str, folder: Path | None) -> OutputFile:
@@ -154,7 +154,7 @@ def _inside(path_text: str, folder: Path | None) -> Path:
 
 
 def _open_below(path: Path, folder: Path | None) -> int:
-    """Open it step by step, so that no link on the way is followed, whoever puts one there meanwhile."""
+    """Open it step by step, so that no link is followed, even one that is created meanwhile."""
     *between, last = path.relative_to(folder or "/").parts
     here = os.open(folder or "/", os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
     try:

@@ -1,7 +1,8 @@
-"""What the room of files needs of others: bytes, references to bytes, uploaded files, the door out.
+"""The ports of `assets`: bytes, references to bytes, uploaded files, outbound fetches.
 
 Bytes and references are apart. `Blobs` holds each content once, by its SHA-256. `BlobLedger` knows who needs it.
-`shelf.Shelf` is the only place that changes both, because their order decides whether a needed byte can be lost.
+`blob_references.BlobReferences` is the only place that changes both, because their order decides whether a needed byte
+can be lost.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -49,7 +50,8 @@ class Blobs(Protocol):
     async def adopt(self, path: Path, *, take: bool = False, source: int | None = None) -> BlobInfo:
         """Store a finished local file, with the promises of `put`; the file itself stays where it is.
 
-        With `source`, an open descriptor of this file, its bytes are read there, whatever the path leads to by now.
+        With `source`, an open descriptor of this file, its bytes are read from it, even if the path now leads
+        elsewhere.
 
         The bytes are copied, since whoever wrote the file may write again. With `take` the caller promises that nobody
         will: then the file may share its inode with the blob, and its mode becomes read-only.
@@ -115,14 +117,14 @@ class BlobLedger(Protocol):
         ...
 
     async def drop_references(self, owner_kind: str, owner_id: str) -> list[str]:
-        """Forget all needs of this owner; gives those SHA-256 that nobody needs any more.
+        """Remove all references of this owner; returns those SHA-256 that are not needed any more.
 
         They stay listed by `unreferenced` until `forget_blob`, so a crash before the bytes go leaves a trace.
         """
         ...
 
     async def is_referenced(self, sha256: str) -> bool:
-        """Whether anybody needs these bytes."""
+        """Whether these bytes are needed."""
         ...
 
     async def owners(self, sha256: str) -> set[Owner]:
@@ -138,7 +140,7 @@ class BlobLedger(Protocol):
         ...
 
     async def unreferenced(self, limit: int, after: str = "") -> list[str]:
-        """Give up to `limit` noted SHA-256 above `after`, in order, that nobody needs: left behind by a crash."""
+        """Give up to `limit` noted SHA-256 above `after`, in order, that are not needed: a crash left them."""
         ...
 
     async def known(self, digests: Sequence[str]) -> set[str]:
@@ -146,7 +148,7 @@ class BlobLedger(Protocol):
         ...
 
     async def forget_blob(self, sha256: str) -> None:
-        """Remove the note of these bytes, after the bytes; does nothing while somebody needs them."""
+        """Remove the record of these bytes, after the bytes; does nothing while they are needed."""
         ...
 
 
@@ -163,7 +165,7 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fetch(Protocol):
-    """The door out, for inputs. The egress machine fills it."""
+    """Outbound fetches for inputs. `egress` fulfils it."""
 
     def check_url(self, url: str) -> None:
         """Refuse, without any network, what can never be fetched: for the moment of creating.

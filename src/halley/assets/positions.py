@@ -89,7 +89,7 @@ def replaced(value: Any, pointer: Pointer, new: Any) -> Any:
 
 
 def at(value: Any, pointer: Pointer) -> Any:
-    """Give what stands at the pointer.
+    """Give the value at the pointer.
 
     Raises:
         LookupError, TypeError: the pointer leads nowhere.

@@ -1,4 +1,4 @@
-"""Looks at many links of one input without keeping the event loop from others."""
+"""Checks many links of one input without blocking the event loop."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable

@@ -42,10 +42,10 @@ class FileBlobs:
         self._tmp = folder / "tmp"
 
     def prepare(self) -> int:
-        """Make the folder and sweep what a crash left half written; gives the number of swept files.
+        """Make the folder and delete files that a crash left unfinished; returns their number.
 
-        What cannot be swept stays, and is named in the log. Call it once at start, before the first `put`, by the
-        holder of the data folder's lock.
+        Files that cannot be deleted stay, and are named in the log. Call it once at start, before the first `put`, by
+        the holder of the data folder's lock.
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._tmp.mkdir(exist_ok=True)
@@ -119,7 +119,7 @@ class FileBlobs:
         return list(islice(old, limit))
 
     def _above(self, after: str) -> Iterator[Path]:
-        """All blobs whose names come behind this one, in order."""
+        """All blobs whose names come after this one, in order."""
         for shard in sorted(self._folder.iterdir()):
             if len(shard.name) == 2 and shard.name >= after[:2]:
                 yield from (path for path in _sorted(shard) if path.name > after and self._is_blob(path))
@@ -201,7 +201,7 @@ class _Draft:
         self.size_bytes += len(data)
 
     def copy(self, source: int, size_bytes: int) -> None:
-        """Copy `size_bytes` at most: a file that grows meanwhile must not hold us for ever."""
+        """Copy `size_bytes` at most: a file that grows meanwhile must not block this forever."""
         copy_bytes(source, self._fd, size_bytes)
         self._hash_own()
 
@@ -250,7 +250,7 @@ class _Draft:
 
 
 def _sorted(folder: Path) -> list[Path]:
-    """What is in it; nothing if it cannot be read, as that must not keep the other folders."""
+    """Its entries; none if it cannot be read, because that must not block the other folders."""
     try:
         return sorted(folder.iterdir())
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Blobs in memory: for tests, and for nothing that must outlive the process."""
+"""Blobs in memory, for tests: they are lost when the process ends."""
 
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator

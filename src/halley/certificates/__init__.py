@@ -1,1 +1,1 @@
-"""What this server shows of itself when it speaks TLS: an operator's files, or a local certificate of our making."""
+"""The certificate of this server: an operator's files, or a local certificate that Halley makes."""

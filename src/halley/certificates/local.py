@@ -1,11 +1,11 @@
-"""A certificate of our own making, for a server without a name that an official authority would vouch for.
+"""A certificate that Halley makes, for a server without a name that a public authority would certify.
 
     FOLDER/ca.pem        the local authority: what clients trust, made once and kept
     FOLDER/ca.key        its key; mode 0600
     FOLDER/server.pem    certificate and key, renewed when time or names run out; mode 0600
     FOLDER/bundle.pem    this system's authorities and ours, for clients that take one file instead of their own list
 
-Whoever has `ca.key` can pretend to be any host towards clients that trust `ca.pem`: it stays in the data folder.
+A program that has `ca.key` can pretend to be any host towards clients that trust `ca.pem`: it stays in the data folder.
 """
 
 import os

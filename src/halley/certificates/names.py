@@ -1,4 +1,4 @@
-"""Under which names this machine's server may be reached."""
+"""The names under which clients may reach this machine's server."""
 
 import re
 import socket
@@ -18,7 +18,7 @@ _FAR_AWAY: Final = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::
 def certificate_names(host: str, more: Iterable[str] = ()) -> tuple[str, ...]:
     """Give the names that a certificate for a server at `host` needs, each once: this machine's and `more`.
 
-    `more` are hosts, with or without a port; what is no host name is left out.
+    `more` are hosts, with or without a port; values that are not host names are left out.
     """
     own = [*_addresses()] if host in _EVERYWHERE else [host]
     wanted = (*_ALWAYS, socket.gethostname(), *own, *more)

@@ -27,7 +27,7 @@ def load_context(cert: Path, key: Path | None) -> ssl.SSLContext:
     """Make the context of a server that shows this certificate. `key` None: it is in the same file.
 
     Raises:
-        Unusable: a file is missing or is not what it should be, or they do not belong together.
+        Unusable: a file is missing or has the wrong content, or key and certificate do not match.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -65,8 +65,8 @@ def load_into(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:
 def details_of(context: ssl.SSLContext, trusted: Path) -> Details | None:
     """Read what a client that trusts the certificates in a file will see; None where it would take nothing.
 
-    The standard library parses certificates of peers only, so we are our own peer for a moment, in memory. The time of
-    the certificate is told, not judged.
+    The standard library parses certificates of peers only, so we are our own peer for a moment, in memory. The period
+    of the certificate is returned, not checked.
     """
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False

@@ -1,4 +1,4 @@
-"""The certificate that a running server shows, kept fresh without a restart."""
+"""The certificate of a running server, renewed without a restart."""
 
 import logging
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _Mark = tuple[tuple[int, int, int], ...]
 
 
 class ServedCertificate:
-    """Holds the one `context` of a server. Call `refresh` now and then: a renewed file is shown from then on."""
+    """Holds the one `context` of a server. Call `refresh` now and then: a renewed file is used from then on."""
 
     def __init__(
         self, *, cert: Path, key: Path | None, now: datetime, prepare: Callable[[datetime], None] | None = None
@@ -40,7 +40,7 @@ class ServedCertificate:
         self._warn(now)
 
     def refresh(self, now: datetime) -> None:
-        """Renew what ends soon, take over what has changed, warn of what is over. Faults are told in the log."""
+        """Renew a certificate that ends soon, use changed files, warn of expired ones. Faults are logged."""
         try:
             if self._prepare is not None and self._ends_soon(now):
                 self._prepare(now)

@@ -89,7 +89,7 @@ class Client:
 
     @contextmanager
     def within(self, seconds: float | None) -> Iterator[None]:
-        """Let no request, and no pause that a server asks for, go on much longer than this."""
+        """Limit each request, and each pause that a server asks for, to about this time."""
         self._deadline = None if seconds is None else self.timing.monotonic() + seconds
         try:
             yield
@@ -100,7 +100,7 @@ class Client:
         return float("inf") if self._deadline is None else self._deadline - self.timing.monotonic()
 
     def authorization(self, url: str) -> dict[str, str]:
-        """Give the header for this URL: the token for our own server, nothing for any other host."""
+        """Give the header for this URL: the token for the target server, nothing for any other host."""
         if self.target.token and same_origin(url, self.target.root):
             return {"authorization": f"Bearer {self.target.token}"}
         return {}
@@ -115,7 +115,8 @@ class Client:
         return PollResult(prediction=prediction, held=held, elapsed_seconds=self.timing.monotonic() - started)
 
     def events(self, id: str, *, after: int = 0, silence_seconds: float = SILENCE_SECONDS) -> Iterator[Json | None]:
-        """Follow the log of a prediction; None whenever something came that is no event, so that clocks are looked at.
+        """Follow the log of a prediction; None when something arrives that is not an event, so that the caller can
+        check its time limits.
 
         It ends where the server ends it, which may be before the prediction does.
 
@@ -128,7 +129,7 @@ class Client:
         return self._listen(url, str(after), missing, ("seq", "data"), silence_seconds)
 
     def webhook_messages(self, query: Mapping[str, str], *, after: str = "") -> Iterator[Json | None]:
-        """Hear what the account's receivers are told; as `events`.
+        """Follow the webhook messages of the account; as `events`.
 
         Raises:
             NoEventLog: the server has no such route, or not for us.

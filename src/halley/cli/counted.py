@@ -1,4 +1,4 @@
-"""A file that tells how far it was read, for the progress of an upload."""
+"""A file that reports how far it was read, for the progress of an upload."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def credentials_path() -> Path:
-    """Say where the file lies."""
+    """Give the path of the file."""
     import platformdirs
 
     return platformdirs.user_config_path("halley") / "credentials.toml"

@@ -48,7 +48,7 @@ class _Meta(msgspec.Struct, kw_only=True):
 
 
 class _Broken(Exception):
-    """The transfer stopped; the next attempt goes on from there."""
+    """The transfer stopped; the next attempt continues from there."""
 
     def __init__(self, reason: str, *, again_in_seconds: float | None = None) -> None:
         super().__init__(reason)
@@ -78,7 +78,7 @@ class Downloads:
         self._timing = timing
 
     def fetch(self, url: str, path: Path, *, key: str) -> Stored:
-        """Store the bytes behind `url` at `path`, going on with what an earlier try for the same `key` has left.
+        """Store the bytes of `url` at `path`, continuing what an earlier try for the same `key` has left.
 
         Afterwards the file is complete and synced; `forget` removes the notes about it.
 

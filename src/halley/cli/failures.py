@@ -10,7 +10,7 @@ from halley.settings import SettingsError
 
 
 class ExitCode(IntEnum):
-    """What the command tells the shell. Source: the manual's table of exit codes."""
+    """The exit codes of the commands. Source: the manual's table of exit codes."""
 
     SUCCEEDED = 0
     BUG = 1
@@ -42,7 +42,7 @@ class UsageProblem(CommandError):
 
 
 class Unreachable(CommandError):
-    """No usable answer: nobody listens, the connection broke, or it is not a prediction API that answers."""
+    """No usable answer: no server listens, the connection broke, or the server is not a prediction API."""
 
     code = "unreachable"
 
@@ -54,7 +54,7 @@ class NoEventLog(CommandError):
 
 
 class StillRunning(CommandError):
-    """The time to wait is over; the prediction goes on without us."""
+    """The time to wait is over; the prediction keeps running."""
 
     code = "still_running"
 
@@ -130,7 +130,7 @@ _BY_STATUS: Final = {
 
 
 def exit_code_of(error: BaseException) -> ExitCode:
-    """Give the exit code that stands for this error; anything unexpected is a bug of ours."""
+    """Give the exit code for this error; an unexpected error is a bug in Halley."""
     if isinstance(error, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
     if isinstance(error, ServerRefused):

@@ -28,7 +28,7 @@ class Follows(Looks, Protocol):
 
 
 class Audience(Protocol):
-    """Who is told what happens."""
+    """Receives what happens to the prediction."""
 
     def hear(self, event: Json) -> None:
         """Take the next event of the log."""
@@ -94,7 +94,7 @@ class Following:
         )
 
     def _until_it_begins(self, known: Json | None) -> None:
-        """What it waits for is no event: read it as long as there is something to tell."""
+        """It does not wait for events: read while there is something to report."""
         while known is not None and known.get("status") == "starting" and not self._is_short():
             try:
                 known = self._client.look(self._id).prediction
@@ -129,7 +129,7 @@ class Following:
         return self._has_ended
 
     def _over_the_log(self) -> None:
-        """Listen until it has ended, or until time is short. A connection that breaks is taken up again, silently."""
+        """Listen until it has ended, or until time is short. A broken connection is resumed silently."""
         timing = self._client.timing
         pause = Backoff(timing, start=0.2, top=10.0)
         broken = 0

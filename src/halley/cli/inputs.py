@@ -140,7 +140,7 @@ class _Values:
         return text if is_text and schema.get("format") != "password" else _plain(pair.name, text.strip(), schema)
 
     def _look_for_file(self, pair: Pair, schema: Any) -> None:
-        """Help who forgot the @."""
+        """Give a hint if the @ was forgotten."""
         inner = _as_list(schema).get("items") if "array" in kinds_of(schema) else schema
         if kinds_of(schema) and not takes_files(inner):
             return

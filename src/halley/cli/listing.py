@@ -21,7 +21,7 @@ def first(rows: Iterable[Json], limit: int) -> tuple[list[Json], bool]:
 
 
 def say_more(screen: Screen, shown: int, *, has_more: bool) -> None:
-    """Say on stderr that a list goes on."""
+    """Say on stderr that a list has more entries."""
     if has_more:
         screen.note(f"Only the first {shown} are shown; use --limit to show more.")
 

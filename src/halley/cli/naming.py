@@ -29,7 +29,7 @@ def name_for(url: str, index: int) -> str:
 
 
 def safe_name(text: str, *, fallback: str) -> str:
-    """Make any text a plain file name: no separators, controls, leading dots, device names or our own endings."""
+    """Make any text a plain file name: no separators, controls, leading dots, device names or Halley's own endings."""
     text = unicodedata.normalize("NFC", text)
     text = "".join("_" if unicodedata.category(c)[0] == "C" or c in '/\\:*?"<>|' else c for c in text)
     text = text.strip(" .")

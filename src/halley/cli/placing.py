@@ -63,7 +63,7 @@ def check_place(path: Path | None, *, is_folder: bool) -> None:
 
 
 def is_stream(path: Path) -> bool:
-    """True for what takes bytes and is no file of its own: standard output, a device, a pipe, a socket."""
+    """True for a target that is not a regular file: standard output, a device, a pipe, a socket."""
     if path == STDOUT or str(path.absolute()).startswith(_STREAM_FOLDERS):
         return True
     try:
@@ -91,10 +91,10 @@ def put_bytes(screen: Screen, data: bytes, path: Path) -> None:
 
 
 def put_file(screen: Screen, downloads: Downloads, url: str, path: Path, *, key: str) -> Stored:
-    """Fetch the file behind `url` to `path`, and say so; `key` tells it from other files, for going on later.
+    """Fetch the file at `url` to `path`, and report it; `key` identifies it, to continue later.
 
     Raises:
-        NotSaved: it could not be had, or not be written.
+        NotSaved: it could not be fetched or written.
     """
     if is_stream(path):
         with tempfile.TemporaryDirectory(prefix="halley-") as folder:

@@ -1,4 +1,4 @@
-"""A server of our own for the length of one command: `halley run ./folder` needs none to be running."""
+"""A private server for one command: `halley run ./folder` needs no running server."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class PrivateServer(msgspec.Struct, frozen=True, kw_only=True):
 def private_server(model: Path) -> Iterator[PrivateServer]:
     """Start a server for one model folder or file, on a free loopback port and a temporary data folder; stop it after.
 
-    It ends with us however we end: it watches its stdin, which closes with our process. Then it deletes its data.
+    It always ends with this process: it watches its stdin, which this process closes at its end. Then it deletes its
+    data.
 
     Raises:
         UsageProblem: the model cannot be used; the message is the server's.

@@ -9,7 +9,7 @@ from halley.settings import SettingsError
 
 
 def explain(error: Exception, screen: Screen) -> int:
-    """Say what went wrong and what to do; what nobody expected goes into a report, whose place is told."""
+    """Say what went wrong and what to do; an unexpected error goes into a report, whose path is printed."""
     if isinstance(error, HalleyError | SettingsError):
         screen.error(str(error), error.hint if isinstance(error, CommandError) else "")
     elif isinstance(error, OSError):

@@ -1,6 +1,6 @@
 """Keeping a prediction: every file of its output in a folder, and `prediction.json` that says what each one is.
 
-Interrupted at any moment and run again, it goes on; when all is there, it does nothing.
+Interrupted at any moment and run again, it continues; when everything is saved, it does nothing.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def save_prediction(
 ) -> Record:
     """Store every file of a terminal prediction's output in `folder`, and the record beside them.
 
-    A link that is dead is looked up once more through `refresh`, because servers renew links. One file that cannot be
-    had does not keep the others from being stored. `outputs` tells files from text.
+    A link that is dead is looked up once more through `refresh`, because servers renew links. One file that cannot
+    be fetched does not stop the others. `outputs` tells files from text.
 
     Raises:
         UsageProblem: the folder belongs to another prediction, or another command works in it.

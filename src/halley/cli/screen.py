@@ -87,7 +87,7 @@ class Screen:
         """Ask before what cannot be undone.
 
         Raises:
-            UsageProblem: nobody can be asked.
+            UsageProblem: stdin is not a terminal, so there is no one to ask.
             typer.Abort: the answer is no.
         """
         if not (sys.stdin.isatty() and self.err_is_terminal):
@@ -99,7 +99,7 @@ class Screen:
         typer.confirm(question, abort=True, err=True)
 
     def status(self, text: str) -> None:
-        """Show a line that the next one replaces; nothing where nobody watches."""
+        """Show a line that the next one replaces; nothing if stderr is not a terminal."""
         if self._live:
             width = max(20, shutil.get_terminal_size().columns - 1)
             self._stderr.write(f"\r\x1b[2K{clean(text)[:width]}")

@@ -44,7 +44,7 @@ _decode: Final = msgspec.json.Decoder(Wish).decode
 
 
 def become_server(wish: Wish) -> NoReturn:
-    """Replace this process by the server's; nothing of it goes on."""
+    """Replace this process by the server's; it does not return."""
     arguments, environ, _ = server_command(wish, take_environ())
     os.execve(arguments[0], arguments, environ)  # noqa: S606 - our own interpreter and module
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 
 
 def read_data(pieces: Iterable[bytes]) -> Iterator[str | None]:
-    """Give the data of each whole event, and None whenever something came that is no event yet.
+    """Give the data of each whole event, and None when something arrived that is not yet a whole event.
 
     Lines are split as bytes: what JSON may hold as it is (U+2028 and others) breaks lines in text. An event that the
-    end cuts off is dropped: whoever comes back gets it again.
+    end cuts off is dropped: a client that reconnects gets it again.
     """
     data: list[str] = []
     for lines in _lines(pieces):

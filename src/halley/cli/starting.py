@@ -63,10 +63,10 @@ def settings_from(config: Path | None, flags: Mapping[str, Any], environ: Mappin
 
 
 def free_port(host: str, port: int) -> int:
-    """Give `port` if nobody has it, else the next free one.
+    """Give `port` if it is free, else the next free one.
 
     Raises:
-        UsageProblem: the address is not ours, or all of the next ports are taken.
+        UsageProblem: the address is not one of this machine, or all of the next ports are taken.
     """
     if port == 0:
         return 0
@@ -100,7 +100,7 @@ def running_url(data: Path) -> str | None:
 
 
 def remember_or_say(screen: Screen, settings: Settings, started: Started) -> str | None:
-    """Do what `remember` does; if that fails say so and go on: the server runs, and there is a way to get a key."""
+    """Do what `remember` does; if that fails, say so and continue: the server runs, and a key can still be made."""
     try:
         return remember(settings, started)
     except (CommandError, OSError) as error:

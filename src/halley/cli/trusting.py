@@ -1,4 +1,4 @@
-"""Trusting a server's local certificate: the context of our own client, and the words for other people's."""
+"""Trusting a server's local certificate: the context of this client, and instructions for other clients."""
 
 from __future__ import annotations
 

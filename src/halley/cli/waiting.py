@@ -48,7 +48,7 @@ def wait_for(
     The first Ctrl+C cancels (if asked to) and waits for the end, a second one leaves at once.
 
     Raises:
-        Interrupted: the user left; the prediction may go on.
+        Interrupted: the user left; the prediction may keep running.
         StillRunning: the time is over.
         Unreachable: the server stayed away.
         OutputMissing: it succeeded, and no output came for a while.

@@ -53,11 +53,11 @@ def watch(
     on_trouble: Callable[[str], None] | None = None,
     is_settled: Callable[[], bool] | None = None,
 ) -> Json:
-    """Read a prediction again and again until it is terminal, and give it.
+    """Read a prediction repeatedly until it is terminal, and give it.
 
     The first reading is plain, the next ask the server to hold them (`Prefer: wait`). A server that honours this, which
     it says by `Preference-Applied` or shows by taking the time, is asked again at once; any other one is polled with
-    growing pauses and jitter that begin anew when something changed. `on_look` gets every reading. A connection that
+    growing pauses and jitter that start again when something changed. `on_look` gets every reading. A connection that
     breaks is tried again for a while; `on_trouble` hears of the first of such readings in a row. `created` is what is
     known already: the answer to the create. One that succeeded without output is read on for
     `OUTPUT_SECONDS`, unless `is_settled` says that this server never gives the output later. A status that the API

@@ -86,17 +86,17 @@ class Forwarder:
         self._http.close()
 
     def begin(self, first: Json) -> None:
-        """Post what there is already, and go on behind it."""
+        """Post the existing messages, and continue after them."""
         for message in first["results"]:
             self.post(message)
         self._after = str(first["position"])
 
     def follow(self, client: Tells, query: Mapping[str, str]) -> None:
-        """Post what comes, for ever. A connection that breaks resumes where it stopped.
+        """Post new messages, forever. A broken connection resumes where it stopped.
 
         Raises:
             Unreachable: the server stayed away.
-            NoEventLog: it lets nobody listen.
+            NoEventLog: it does not allow listening.
         """
         pause = Backoff(client.timing, start=0.2, top=10.0)
         broken = 0

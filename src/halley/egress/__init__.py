@@ -1,4 +1,4 @@
-"""The only door out: every request to an address that a user can influence goes through here."""
+"""Outbound HTTP: every request to an address that a user can influence goes through this package."""
 
 from halley.egress.addresses import AddressRules, Allowed, parse_allowed, rules_from
 from halley.egress.client import Egress, EgressResponse

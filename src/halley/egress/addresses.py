@@ -1,8 +1,8 @@
 """Which addresses may be connected to. One table, our own, canonical forms only.
 
 `ipaddress.is_global` is not used: its answer differs between Python versions, and it calls NAT64, 6to4, fec0::/10,
-::127.0.0.1 and multicast addresses global (measured on 3.11.7). For IPv6 the table is turned round: only global unicast
-space is open, minus what is carved out of it.
+::127.0.0.1 and multicast addresses global (measured on 3.11.7). For IPv6 the table is inverted: only global unicast
+space is allowed, minus reserved parts of it.
 
 Source: IANA special-purpose address registries (RFC 6890 and successors).
 """
@@ -107,7 +107,7 @@ def parse_allowed(text: str) -> Allowed:
 
 
 class AddressRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What the operator lets through: public addresses on the web's ports, and the allow-list."""
+    """What the operator allows: public addresses on ports 80 and 443, and the allow-list."""
 
     allowed: tuple[Allowed, ...] = ()
     schemes: frozenset[str] = frozenset({"http", "https"})
@@ -131,7 +131,7 @@ class AddressRules(msgspec.Struct, frozen=True, kw_only=True):
         """Refuse a port that is open at no address, so that a name need not be looked up.
 
         Raises:
-            AddressRefused: whatever the name leads to, it will be refused.
+            AddressRefused: the port is refused for every address.
         """
         if port not in WEB_PORTS and not any(line.port in (None, port) for line in self.allowed):
             raise _closed_port(port)

@@ -9,7 +9,7 @@ from halley.threads import to_its_end
 
 
 class MemorySink:
-    """Collects a body that is known to be small."""
+    """Collects a small body in memory."""
 
     def __init__(self) -> None:
         self._held = bytearray()
@@ -34,7 +34,7 @@ class FileSink:
         """Make the file.
 
         Raises:
-            FileExistsError: something is there already, a link included.
+            FileExistsError: the path already exists, also as a link.
         """
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         return cls(path, await to_its_end(os.open, path, flags, 0o600, undo=os.close))

@@ -41,9 +41,9 @@ class EgressResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Egress:
-    """The door out. It keeps no connection between requests, adds no credential and reads no proxy variable.
+    """Sends outbound requests. It keeps no connection between requests, adds no credential and reads no proxy variable.
 
-    The HTTP client is imported at the first request, not before: a server that never goes out does not pay for it.
+    The HTTP client is imported at the first request: a server that sends none does not pay for it.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Egress:
         self._turns: anyio.CapacityLimiter | None = None
 
     def check_url(self, url: str) -> None:
-        """Refuse, without any network, what can never be fetched. See `assets.ports.Fetch`."""
+        """Refuse, without network access, URLs that can never be fetched. See `assets.ports.Fetch`."""
         parse_target(url, self._rules)
 
     async def fetch(self, url: str, *, to: Path, limit_bytes: int, deadline_seconds: float) -> Fetched:
@@ -98,7 +98,7 @@ class Egress:
         Raises:
             AddressRefused: the URL or a resolved address is not allowed.
             TooLarge: the answer is longer than `limit_bytes`.
-            FetchFailed: there was no whole answer in time. The request may have arrived all the same.
+            FetchFailed: there was no whole answer in time. The request may still have arrived.
         """
         target = parse_target(url, self._rules)
         async with self._turn():
@@ -144,7 +144,7 @@ class Egress:
             return Posted(status=response.status, headers=_headers(response), body=body)
 
     def _turn(self) -> anyio.CapacityLimiter:
-        """To be held for one request; waiting for it is no part of the request's time."""
+        """Held during one request; the wait for it does not count as the request's time."""
         if self._turns is None:
             self._turns = anyio.CapacityLimiter(self._max_concurrent)
         return self._turns
@@ -257,7 +257,7 @@ _LAST_WORD_SECONDS: Final = 0.05  # before the deadline: then an answer counts t
 
 
 async def _beginning(response: "httpcore2.Response", keep_bytes: int, end: float) -> bytes:
-    """The first bytes of a body, as they come over the wire; whatever goes wrong after the status ends it there."""
+    """The first bytes of a body, as they come over the wire; any error after the status ends it there."""
     import httpcore2
 
     kept = bytearray()

@@ -1,4 +1,4 @@
-"""The errors of the door out, under one roof. They live in `halley.errors`, since rooms below catch them too."""
+"""The errors of outbound requests. They are defined in `halley.errors`, because lower layers catch them too."""
 
 from halley.errors import AddressRefused, FetchFailed, TooLarge
 

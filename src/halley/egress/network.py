@@ -1,6 +1,6 @@
 """Connections that can only be made to checked addresses.
 
-The check sits inside the connecting itself, below the HTTP client, so no way of using the client leads around it: a
+The check is part of connecting, below the HTTP client, so no use of the client can avoid it: a
 name is looked up once, every address that came back is checked, and one of these very addresses is connected to. TLS
 still verifies the name, because only this layer knows the address.
 """

@@ -1,4 +1,4 @@
-"""What went wrong on the way, in words for people: no names of exceptions, and nothing that the other side sent."""
+"""Descriptions of network errors for users: no exception names, and no text that the other side sent."""
 
 import re
 from typing import Final
@@ -39,6 +39,6 @@ def reason(error: Exception) -> str:
 
 
 def broke_off(shown: str, size_bytes: int, total_bytes: int | None) -> str:
-    """A download that ended before its end, without a full stop. `total_bytes` None: nobody said how many there are."""
+    """An incomplete download, without a full stop. `total_bytes` None: the size is unknown."""
     of = "" if total_bytes is None else f" of {total_bytes}"
     return f"the download of {shown} broke off after {size_bytes}{of} bytes"

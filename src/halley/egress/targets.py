@@ -1,4 +1,4 @@
-"""A URL taken apart strictly, before anything is looked up."""
+"""Strict parsing of a URL, before any name is resolved."""
 
 import re
 from typing import Final
@@ -19,7 +19,7 @@ _LOOPBACK: Final = ("127.0.0.1", "::1")
 
 
 class EgressTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a URL leads. `host` is lower case and canonical; `address` is set when the host is a written address."""
+    """The target of a URL. `host` is lower case and canonical; `address` is set when the host is a written address."""
 
     scheme: str
     host: str
@@ -39,7 +39,7 @@ class EgressTarget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_target(url: str, rules: AddressRules) -> EgressTarget:
-    """Take an absolute URL apart, and refuse what needs no look-up to be refused.
+    """Parse an absolute URL, and refuse everything that can be refused without resolving a name.
 
     Raises:
         AddressRefused: the message says what is wrong, and never holds userinfo or query.
@@ -109,7 +109,7 @@ def _check_any(addresses: list[Address], port: int, rules: AddressRules) -> None
 
 
 def _host(host: str, *, bracketed: bool) -> tuple[str, Address | None]:
-    """Give the host in its one spelling, with its address if it is one."""
+    """Give the host in canonical form, and its address if the host is an address."""
     if not host:
         raise AddressRefused("The URL has no host.")
     if len(host) > _LONGEST_HOST:

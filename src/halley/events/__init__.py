@@ -1,1 +1,1 @@
-"""The log of facts that the rooms read, and the hub that wakes waiting readers."""
+"""The log of facts that other packages read, and the hub that wakes waiting readers."""

@@ -1,7 +1,8 @@
-"""Changes whose hint was lost: found by looking, so that nobody waits longer for one than between two looks.
+"""Changes whose hint was lost: found by polling, so that the delay is at most one poll interval.
 
-One look for all who wait: what the log of facts has got since the last look, and who waits for that. It costs a step of
-an index while nothing happens, however many wait, and is counted from the last look, whatever hints came meanwhile.
+One poll serves all waiters: it reads which facts were logged since the last poll, and wakes the waiters for them. It
+costs one index lookup if nothing happened, for any number of waiters. The interval counts from the last poll, with or
+without hints in between.
 """
 
 from collections.abc import Callable, Collection
@@ -29,7 +30,7 @@ Look = Callable[[Collection[str]], None]
 
 
 class ChangePoller:
-    """Tells those who wait for hints of what changed between two looks, whether a hint came or not."""
+    """Reports changes between two polls to those who wait for hints, also if the hint was lost."""
 
     def __init__(self, *, log: ChangeLog, clock: Clock, poll_seconds: float = POLL_SECONDS) -> None:
         self._log = log
@@ -39,20 +40,20 @@ class ChangePoller:
         self._listeners: list[tuple[Callable[[], bool], Look]] = []
 
     def tell(self, look: Look, *, is_wanted: Callable[[], bool]) -> None:
-        """Call `look` after each look that found something, as long as `is_wanted`."""
+        """Call `look` after each poll that found something, while `is_wanted`."""
         self._listeners.append((is_wanted, look))
 
     async def open(self) -> None:
-        """What is there now is known. Before anybody waits."""
+        """Take the current end of the log as known. Call it before there are waiters."""
         self._seen = await self._log.newest_offset()
 
     async def turn(self) -> None:
-        """Wait for the time of the next look, and look."""
+        """Wait for the time of the next poll, and poll."""
         await self._clock.sleep(self._poll_seconds)
         await self.look()
 
     async def look(self) -> None:
-        """Tell of all that has changed since the last look."""
+        """Report all changes since the last poll."""
         newest = await self._log.newest_offset()
         if newest <= self._seen:
             return

@@ -25,7 +25,7 @@ class Hub:
         return bool(self._waiting)
 
     def receive(self, hint: Hint) -> None:
-        """Wake the readers of a changed prediction. Other hints are not for readers."""
+        """Wake the readers of a changed prediction. Other hints do not concern readers."""
         if type(hint) is Changed:
             callbacks = self._waiting.get(hint.prediction_id)
             if callbacks:
@@ -33,7 +33,7 @@ class Hub:
                     wake()
 
     def look(self, changed: Collection[str]) -> None:
-        """Wake the readers of predictions that may have changed, as far as somebody found by looking."""
+        """Wake the readers of predictions that a poll found changed."""
         for prediction_id in changed:
             if prediction_id in self._waiting:
                 self.receive(Changed(prediction_id))
@@ -47,7 +47,7 @@ class Hub:
         self._waiting.setdefault(prediction_id, set()).add(wake)
 
     def unlisten(self, prediction_id: str, wake: Callable[[], None]) -> None:
-        """Call it no more; harmless if it was never called."""
+        """Stop calling it; harmless if it was not registered."""
         callbacks = self._waiting.get(prediction_id)
         if callbacks is not None:
             callbacks.discard(wake)
@@ -79,7 +79,7 @@ class Watch:
         self._end()
 
     async def wait(self, seconds: float) -> bool:
-        """True as soon as something changed since the last call; False if nothing did for so many seconds."""
+        """True as soon as something changed since the last call; False if nothing changed for so many seconds."""
         if not self._woken and seconds > 0:
             loop = asyncio.get_running_loop()
             self._future = loop.create_future()

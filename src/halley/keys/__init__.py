@@ -1,1 +1,1 @@
-"""Who may ask: accounts, API keys, scopes."""
+"""Authentication and authorization: accounts, API keys, scopes."""

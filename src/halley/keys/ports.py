@@ -41,7 +41,7 @@ class KeyStore(Protocol):
         ...
 
     def set_configured(self, key_id: str, at: datetime) -> Awaitable[list[Key]]:
-        """Make it the one key that the configuration names: it is valid, also if it was revoked; any other that was
+        """Make it the configured key: it is valid, also if it was revoked; any other that was
         named before is revoked. One transaction. Gives those that were revoked by this.
         """
         ...

@@ -1,4 +1,4 @@
-"""Accounts and keys as values. The secret itself is never a member of anything."""
+"""Accounts and keys as values. The secret itself is never stored in them."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -33,7 +33,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeyOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How requests with one key are met. Only what differs from the default is stored, so a default may change."""
+    """How requests with one key are handled. Only what differs from the default is stored, so a default may change."""
 
     hold: bool = True  # polls of an official client may be held unasked
     cancel_abandoned: bool = False  # a prediction that nobody waits for any more is canceled

@@ -18,7 +18,7 @@ _RECHECK_SECONDS: Final = 5.0  # a key revoked by another process is refused thi
 
 
 class Identity:
-    """A verified key: whose it is and what it may do."""
+    """A verified key: its account and what it may do."""
 
     __slots__ = ("account", "checked_at", "key")
 
@@ -32,7 +32,7 @@ class Identity:
 
 
 class Keys:
-    """The use-cases of keys. Plain tokens pass through and are never kept."""
+    """The use-cases of keys. Plain tokens are never stored."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Keys:
         random_below: Callable[[int], int] = secrets.randbelow,
         on_options: Callable[[Key], None] = lambda _: None,
     ) -> None:
-        """`on_options` is told of each key that is new or whose options have changed."""
+        """`on_options` is called for each key that is new or whose options have changed."""
         self._store = store
         self._clock = clock
         self._new_id = new_id
@@ -65,7 +65,7 @@ class Keys:
         return identity
 
     def known(self, token: str) -> Identity | None:
-        """The identity if it was verified a moment ago; no I/O (for the short cut of hot reads)."""
+        """The identity if it was verified a moment ago; no I/O (for the fast path of reads)."""
         identity = self._known.get(tokens.digest(self._pepper, token))
         if identity is None or self._clock.monotonic() - identity.checked_at > _RECHECK_SECONDS:
             return None
@@ -81,9 +81,10 @@ class Keys:
         prefix: str = tokens.DEFAULT_PREFIX,
         token: str | None = None,
     ) -> tuple[str, Key]:
-        """Make a key for an account (made if it is new). Returns the token, which is shown this once, and the record.
+        """Create a key for an account (created if it is new). Returns the token, which is shown only once, and the
+        record.
 
-        `prefix` is how the token begins, without the underscore; `token` sets a key of the operator's own making.
+        `prefix` is how the token begins, without the underscore; `token` sets a key that the operator chose.
 
         Raises:
             InputInvalid: no usable username or prefix, or no scope.

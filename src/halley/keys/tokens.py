@@ -3,8 +3,8 @@
 Some libraries refuse a key of the hosted service that does not begin `r8_` before they send anything. Keys with that
 prefix have its length, too: 40 characters, one random character less.
 
-The checksum lets junk be refused without a look at the database and lets secret scanners know the form. Only tokens
-that begin `hly_` are checked; an operator's own first admin key may have any form of 32 or more characters.
+The checksum lets the server refuse invalid tokens without reading the database and lets secret scanners know the form.
+Only tokens that begin `hly_` are checked; an operator's own first admin key may have any form of 32 or more characters.
 """
 
 import re

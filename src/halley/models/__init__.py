@@ -1,1 +1,1 @@
-"""What can run: models, their versions, and what a version accepts as input."""
+"""Models, their versions, and the input that a version accepts."""

@@ -41,7 +41,7 @@ class Runnable:
 
     @property
     def is_described(self) -> bool:
-        """Whether it can be run already, and not only be asked for."""
+        """Whether it can run now; False: it is only accepted in requests."""
         return self.version.is_described
 
 
@@ -59,7 +59,7 @@ class Catalog:
     async def register(self, model: Model, version: Version) -> Version:
         """Store a model and its newest version, and make both runnable. What is stored already is not written again.
 
-        So a server can start, and serve what it has, while its store takes nothing.
+        So a server can start and serve stored models while its store refuses writes.
         """
         runnable = Runnable(version)  # an unusable schema is refused before anything is stored
         stored = await self._stored(model, version)
@@ -84,7 +84,7 @@ class Catalog:
         return stored
 
     def expect(self, model: Model, version: Version) -> None:
-        """The model's newest version will be registered once its schema is known; until then it can be asked for."""
+        """The model's newest version is registered once its schema is known; requests for it are accepted before."""
         self._runnable[version.id] = Runnable(version)
         self._latest[model.full_name] = version.id
         self._unstored[model.full_name] = model
@@ -95,7 +95,7 @@ class Catalog:
         self._runnable.setdefault(version.id, Runnable(version))
 
     def report_fault(self, model: Model, reason: str) -> None:
-        """The model's files cannot be used. If an older version of it runs here, that one goes on."""
+        """The model's files cannot be used. If an older version of it runs here, it stays in service."""
         self.faults[model.full_name] = reason
         self._unstored[model.full_name] = model
 
@@ -106,7 +106,7 @@ class Catalog:
             del self._runnable[version_id]
 
     def drop(self, version_id: str) -> None:
-        """This version can be run no longer; one that is its model's latest stays."""
+        """This version cannot run any more; the latest version of a model stays."""
         if version_id not in self._latest.values():
             self._runnable.pop(version_id, None)
 
@@ -133,11 +133,11 @@ class Catalog:
 
     @property
     def broken(self) -> dict[str, str]:
-        """The models that cannot run until somebody repairs them, by name, with the reason."""
+        """The models that cannot run until they are repaired, by name, with the reason."""
         return {name: reason for name, reason in sorted(self.faults.items()) if self.is_broken(name)}
 
     def is_broken(self, model: str) -> bool:
-        """Whether the model could run if somebody repaired its files."""
+        """Whether the model could run if its files were repaired."""
         return self.standing(model).state == "broken"
 
     def names(self) -> list[str]:

@@ -1,8 +1,8 @@
 """What is wrong with an input: the first faults in words, the rest as a number.
 
 A validator makes all errors of a value at once, each with its message: a list of a million wrong items took seconds and
-gigabytes. So the schema is taken apart where a value can have many members, and each member is asked on its own. What
-cannot be taken apart gives its first error alone.
+gigabytes. So the schema is taken apart where a value can have many members, and each member is asked on its own. A rule
+that cannot be split gives only its first error.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +37,7 @@ Path = tuple[str | int, ...]
 
 
 class _Said(NamedTuple):
-    """An error in our words, where the validator's own would hold one for each member of a large value."""
+    """An error with our own text, where the validator's text would contain each member of a large value."""
 
     kind: str
     message: str
@@ -71,7 +71,7 @@ class Faults:
             self._kept.append(fault)
 
     def count(self, number: int = 1) -> None:
-        """There are so many more, which nobody will read."""
+        """There are so many more, which are not listed."""
         self._others += number
 
     def all(self) -> tuple[InvalidField, ...]:
@@ -83,7 +83,7 @@ class Faults:
 
 
 class FaultFinder:
-    """Looks for the faults of values that a schema refuses."""
+    """Finds the faults of values that a schema refuses."""
 
     def __init__(self, schemas: Mapping[str, Any], make: MakeValidator, secret_names: frozenset[str]) -> None:
         """`make` compiles a rule that may refer to `schemas`; a message about a secret does not quote its value."""

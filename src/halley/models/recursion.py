@@ -1,4 +1,4 @@
-"""Takes out of a model's schemas what would be tried twice at every level of a deep value.
+"""Removes rules from a model's schemas that would be tried twice at every level of a deep value.
 
 A union of two classes that both hold the union again is such a rule: a value that fits neither is tried in both ways at
 each of its levels, which doubles the work with every level; with 64 levels it never ends. So a rule with two ways back

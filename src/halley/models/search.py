@@ -1,4 +1,4 @@
-"""Which models fit some words: by name first, then by owner and description. Ours: the contract says nothing of it."""
+"""Which models fit some words: by name first, then by owner and description. Not part of the contract."""
 
 from collections.abc import Iterable
 from typing import Final

@@ -1,6 +1,6 @@
 """Input against a version's schema: its faults all at once, in the words of the contract (section 4).
 
-The schema comes from a model, so it is not trusted to be kind: references stay inside the document and patterns run
+The schema comes from a model, so it is not trusted: references stay inside the document and patterns run
 on an engine without backtracking.
 """
 
@@ -67,14 +67,14 @@ class InputSchema:
         return found.all()
 
     def redacted(self, value: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The input as everybody may see it, or None if it holds no secret."""
+        """The input with its secrets removed, or None if it holds no secret."""
         if not any(name in value for name in self.secret_names):
             return None
         return {name: REDACTED if name in self.secret_names else member for name, member in value.items()}
 
 
 class AnyInput:
-    """Stands for the input schema of a version that is not described yet: everything passes, to be looked at later.
+    """Used in place of the schema of a version that is not described yet: all inputs pass, and are checked later.
 
     Which texts are secrets is not known either, so none is shown.
     """

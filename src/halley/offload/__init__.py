@@ -1,4 +1,4 @@
-"""Large JSON is decoded, checked and changed in a process of its own: here it would hold up every other request.
+"""Large JSON is decoded, checked and changed in a separate process: in this one it would delay all other requests.
 
-A thread would not help: the decoder and the validator keep the interpreter to themselves until they are done.
+A thread would not help: the decoder and the validator hold the interpreter lock until they are done.
 """

@@ -1,6 +1,6 @@
 """What the server asks its JSON process, and the answers: one MessagePack value after its length.
 
-Behind a question comes its large value, as it is, after its own length: the server does not copy it to send it. The
+The large value of a question follows it, unchanged, after its own length: the server does not copy it to send it. The
 member for it is empty until it has arrived.
 """
 

@@ -176,6 +176,6 @@ class JsonProcess:
 
 
 def _look_at_fault(asked: asyncio.Future[Any]) -> None:
-    """Nobody may be left to hear of it."""
+    """The caller may be gone."""
     if not asked.cancelled():
         asked.exception()

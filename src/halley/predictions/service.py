@@ -219,7 +219,7 @@ class Predictions(PredictionReader):
         """The prediction as it is now, output and logs so far included.
 
         Raises:
-            NotFound: absent, or somebody else's.
+            NotFound: absent, or of another account.
         """
         return await self.filled(await self.row(prediction_id, account_id))
 
@@ -237,7 +237,7 @@ class Predictions(PredictionReader):
         Source: contract section 8.3.
 
         Raises:
-            NotFound: absent, or somebody else's.
+            NotFound: absent, or of another account.
         """
         canceled = await self._store.cancel(prediction_id, account_id, self._clock.now(), reason=reason)
         if canceled is None:
@@ -277,7 +277,7 @@ class Predictions(PredictionReader):
         """The row alone: of a running one `output` and `logs` are not filled in.
 
         Raises:
-            NotFound: absent, or somebody else's.
+            NotFound: absent, or of another account.
         """
         row = await self._store.get(prediction_id, account_id)
         if row is None:

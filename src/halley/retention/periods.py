@@ -1,6 +1,6 @@
 """Which period counts: that of the key, else that of the model, else that of who made the prediction.
 
-It is worked out anew each time, from what is set now: a period that is made shorter counts for old predictions, too.
+It is computed each time from the current settings: a period that is made shorter counts for old predictions, too.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from halley.settings import ModelSettings, RetentionSettings, parse_period
 
 
 class Endless:
-    """Fulfils `predictions.ports.DataEnds` for whoever tells what was, in a copy of his own, also when it is late."""
+    """Fulfils `predictions.ports.DataEnds` for parts that report past events from their own copy, also late."""
 
     def ends_at(self, prediction: Prediction) -> datetime | None:
         del prediction

@@ -1,4 +1,4 @@
-"""What the removal of data needs of a store and of the shelf with the bytes."""
+"""What the removal of data needs from a store and from the blob references."""
 
 from collections.abc import Awaitable, Iterable, Mapping, Sequence, Set
 from datetime import datetime
@@ -23,7 +23,7 @@ class DataGroup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Removed(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose data was removed, the SHA-256 of contents that nobody needs since, and whether events stayed behind."""
+    """Whose data was removed, the SHA-256 of contents not needed any more, and whether events are left."""
 
     prediction_ids: tuple[str, ...] = ()
     freed: tuple[str, ...] = ()
@@ -82,12 +82,12 @@ class Bytes(Protocol):
     """The contents of files (assets fills it)."""
 
     async def let_go(self, digests: Iterable[str]) -> int:
-        """Delete those contents that nobody needs; gives their number."""
+        """Delete those contents that are not needed any more; returns their number."""
         ...
 
     @property
     def stuck(self) -> Mapping[str, OSError]:
-        """Contents that nobody needs and that could not be deleted when it was tried last, and why."""
+        """Contents that are not needed any more but could not be deleted at the last try, and why."""
         ...
 
     async def let_stuck_go(self) -> int:
@@ -95,19 +95,19 @@ class Bytes(Protocol):
         ...
 
     async def release(self, owner_kind: str, owner_id: str) -> int:
-        """End all needs of an owner and delete what nobody else needs; gives the number of deleted contents."""
+        """Remove all references of an owner and delete contents without any; returns the number of deleted contents."""
         ...
 
     async def make_room(self, owners: Set[tuple[str, str]]) -> int:
-        """Delete what only these (kind, id) need, and write nothing; gives the number of deleted contents."""
+        """Delete what only these (kind, id) refer to, and write nothing; returns the number of deleted contents."""
         ...
 
     async def make_room_of_unneeded(self) -> int:
-        """Delete what is noted and nobody needs, and write nothing; gives the number of deleted contents."""
+        """Delete noted contents that are not needed, and write nothing; returns the number of deleted contents."""
         ...
 
     async def sweep(self) -> int:
-        """Delete all contents that are noted and that nobody needs; gives their number."""
+        """Delete all noted contents that are not needed; returns their number."""
         ...
 
     async def sweep_unknown(self, older_than_seconds: float) -> int:

@@ -1,8 +1,9 @@
-"""The time by which data is destroyed: it never trusts a leap of the wall clock at once.
+"""The clock for the removal of data: it never trusts a jump of the wall clock at once.
 
-A wall clock may be set a day ahead by mistake and set back an hour later. What is only withheld meanwhile comes back;
-what was deleted does not. So this time goes on evenly through a leap forward, and takes it over once the wall clock has
-stood by it for SETTLE_SECONDS. Going back, or being corrected by a little, is followed at once: later is never wrong.
+A wall clock may be set a day ahead by mistake and set back an hour later. Data that is only withheld meanwhile is shown
+again; deleted data is lost. So this clock runs on evenly through a jump forward, and follows it once the wall clock has
+kept the new time for SETTLE_SECONDS. Going back, or being corrected by a little, is followed at once: later is never
+wrong.
 
 The same rule holds at start, where the last recorded time stands for the time before: a server that was down catches
 up after the same while. A machine that slept looks like a leap as well.

@@ -1,7 +1,7 @@
-"""Removes the data of finished predictions when its time is over or somebody wants it, and what crashes left behind.
+"""Removes the data of finished predictions when its period is over or on request, and what crashes left behind.
 
-Everything is found again by looking: what is due, half removed or without an owner says so by itself. So it does not
-matter where a crash comes, or how long nobody looked.
+Everything is found again by reading the store: data that is due, half removed or without an owner. So it does not
+matter where a crash happens, or how long this did not run.
 """
 
 import logging
@@ -35,7 +35,7 @@ _TRY_SECONDS: Final = 0.1
 
 
 class RetentionService:
-    """`run` must be going. Everything happens in the loop's thread."""
+    """`run` must be running. Everything happens in the loop's thread."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class RetentionService:
         self._retry_seconds = RETRY_SECONDS
 
     async def run(self) -> None:
-        """Look, remove, sweep, until cancelled. A full disk, a busy store, an odd file: all is waited out."""
+        """Check, remove, sweep, until cancelled. A full disk, a busy store or an unusual file does not end it."""
         await run_housekeeping(self._turn, self._clock, "removing old data", self._troubles)
 
     async def _turn(self) -> None:
@@ -87,7 +87,7 @@ class RetentionService:
             self._retry_at, self._retry_seconds = 0.0, RETRY_SECONDS
 
     async def _look_where_there_is_room(self) -> None:
-        """A full disk takes no write, and so no removal: then the files of what is due go first."""
+        """On a full disk no row can be removed: then the files of due predictions are deleted first."""
         try:
             await self.look()
         except StorageFull:
@@ -96,7 +96,7 @@ class RetentionService:
             await self.look()
 
     async def _make_room(self) -> int:
-        """Delete files of what is due, which nobody can read any more, before their rows; gives their number."""
+        """Delete files of due predictions, which clients cannot read any more, before their rows; returns the count."""
         count = await self._shelf.make_room(await self._due_owners()) + await self._shelf.make_room_of_unneeded()
         _log.warning("the disk is full: deleted %d files whose retention period is over", count)
         return count
@@ -137,8 +137,8 @@ class RetentionService:
         """Remove a prediction's data at once; harmless if it is removed already.
 
         Raises:
-            NotFound: absent, or somebody else's.
-            WrongState: it is not over.
+            NotFound: absent, or of another account.
+            WrongState: it has not ended.
             Overloaded: its webhook's message could not be made in all the time that was waited.
         """
         row = await self._store.get(prediction_id, account_id)
@@ -213,7 +213,7 @@ class RetentionService:
                 await self._shelf.release(kind, owner_id)
 
     async def _rest(self, began: float) -> None:
-        """Leave the writer to others for as long as it was ours."""
+        """Leave the writer to others for as long as this used it."""
         if (took := self._clock.monotonic() - began) > 0:
             await self._clock.sleep(took)
 

@@ -1,6 +1,6 @@
 """Every setting of a Halley server: one frozen value, read once, each part knowing where it came from.
 
-Nobody else reads the environment. Order: flag > `HALLEY_*` > `--config` file > `./halley.toml` > the user's file >
+No other part reads the environment. Order: flag > `HALLEY_*` > `--config` file > `./halley.toml` > the user's file >
 default. `shapes` says what there is, `sources` where it comes from, `reading` makes the one value of it.
 """
 

@@ -87,7 +87,7 @@ def is_secret(name: str, value: str) -> bool:
 
 
 def open_to_debuggers() -> None:
-    """Take back that this process is closed to others of the same user; what was overwritten stays so."""
+    """Open this process to others of the same user again; what was overwritten stays so."""
     if sys.platform == "linux":
         _set_dumpable(1)
 

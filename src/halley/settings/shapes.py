@@ -42,7 +42,7 @@ class SettingsTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class ServerSettings(SettingsTable, frozen=True, kw_only=True):
-    """Where Halley listens, and what it believes about the way to it."""
+    """Where Halley listens, and which proxies and names it trusts."""
 
     host: str = "127.0.0.1"
     port: Port = DEFAULT_PORT  # 0 takes any free one
@@ -170,7 +170,7 @@ class IsolationSettings(SettingsTable, frozen=True, kw_only=True):
 
 
 class EgressSettings(SettingsTable, frozen=True, kw_only=True):
-    """The only door out: which private addresses are open, and how far a request may go."""
+    """Outbound HTTP: which private addresses are allowed, and the limits of a request."""
 
     allow: tuple[str, ...] = ()  # "10.0.0.5:8080", "10.1.0.0/16:443", "[::1]:80"
     http: bool = True  # plain http: URLs, too
@@ -193,7 +193,7 @@ class RetentionSettings(SettingsTable, frozen=True, kw_only=True):
 
 
 class WebhookSettings(SettingsTable, frozen=True, kw_only=True):
-    """How receivers are told what happens. Source: contract section 11."""
+    """How webhooks are sent. Source: contract section 11."""
 
     http: bool = False  # plain http: URLs, too; to the own machine they are always taken where it may be reached at all
     retry_first_seconds: Seconds = 2.0  # the pause before the second attempt; each further one is twice as long
@@ -204,7 +204,7 @@ class WebhookSettings(SettingsTable, frozen=True, kw_only=True):
 
 
 class QuirkSettings(SettingsTable, frozen=True, kw_only=True):
-    """Switches for what is done to meet particular clients. Source: contract section 17, D3, D6, D10, D21, D34."""
+    """Switches for the special treatment of particular clients. Source: contract section 17, D3, D6, D10, D21, D34."""
 
     expose_aborted: bool = False
     data_urls: bool = True
@@ -227,7 +227,7 @@ class UpgradeSettings(SettingsTable, frozen=True, kw_only=True):
 
 
 class Settings(SettingsTable, frozen=True, kw_only=True):
-    """All of them. `origins` tells for each dotted name that was set where its value came from."""
+    """All of them. `origins` says where the value of each dotted name came from."""
 
     data: Path
     server: ServerSettings = ServerSettings()

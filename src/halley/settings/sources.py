@@ -21,7 +21,7 @@ CLIENT_NAMES: Final = frozenset({"HALLEY_SERVER", "HALLEY_TOKEN", "HALLEY_PROFIL
 
 
 class Given(msgspec.Struct, frozen=True):
-    """One value of one source, not yet looked at."""
+    """One value of one source, not yet checked."""
 
     name: str
     value: Any

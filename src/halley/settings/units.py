@@ -32,10 +32,10 @@ def parse_period(text: str) -> float | None:
 
 
 def read_period(raw: Any) -> str:
-    """Bring what somebody wrote for a period to its one form: `30d`, `1h30m`, `never`; numbers are seconds.
+    """Bring a period to its canonical form: `30d`, `1h30m`, `never`; numbers are seconds.
 
     Raises:
-        ValueError: it is no period.
+        ValueError: it is not a period.
     """
     text = "".join(str(raw).split()).lower()
     if isinstance(raw, int | float) or text.isdecimal():

@@ -1,6 +1,6 @@
 """The data folder: who holds it.
 
-One server at a time: it may reap every session at start, because nobody else can be running work from this folder.
+One server at a time: it may reap every session at start, because no other process can be running work from this folder.
 """
 
 import fcntl

@@ -28,7 +28,7 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def webhook_root(self) -> bytes:
-        """What the signing secrets of all accounts are made from. It tells nothing of the link key, nor they of it."""
+        """What the signing secrets of all accounts are made from. Independent of the link key."""
         return hmac.digest(self.link_key, b"webhook-secrets", "sha256")
 
     def __repr__(self) -> str:

@@ -1,1 +1,1 @@
-"""Pages for people. No scripts: what they show was written by models and strangers."""
+"""Web pages. No scripts: their content comes from models and other users."""

@@ -77,7 +77,7 @@ class HtmlPages:
         return self._environment.get_template("removed.html").render(id=prediction_id).encode()
 
     def closed(self) -> bytes:
-        """The page for whoever has no right to see one: it tells nothing."""
+        """The page for a caller without access: it reveals nothing."""
         return self._closed
 
 

@@ -1,4 +1,4 @@
-"""A webhook's URL taken apart: where to send, what to show in a log, what proves us to the receiver."""
+"""A parsed webhook URL: where to send, what to show in a log, and the credentials for the receiver."""
 
 import base64
 import re
@@ -85,7 +85,7 @@ class Receivers:
         return None
 
     def _is_own_machine(self, address: Address) -> bool:
-        """On loopback nobody listens in. Whether the address may be used at all is the door's business."""
+        """Loopback traffic cannot be intercepted. Whether the address is allowed is checked by `egress`."""
         host = address.endpoint.rpartition(":")[0].rstrip(".")
         is_loopback = host == "[::1]" or host.startswith("127.") or host.rpartition(".")[2] == "localhost"
         return self._is_loopback_open and is_loopback

@@ -1,4 +1,4 @@
-"""What an entrance may do with webhooks: look at the log, send again, get and replace the secret."""
+"""What the API may do with webhooks: read the log, send again, get and replace the secret."""
 
 from collections.abc import Collection
 from datetime import UTC, datetime
@@ -50,7 +50,7 @@ class WebhookAdmin:
         self._overlap_seconds = overlap_seconds
 
     def receive(self, hint: Hint) -> None:
-        """Hints from the bus, for who listens."""
+        """Hints from the bus, for listeners."""
         if self._ears and type(hint) is Changed:
             for alarm in self._ears:
                 alarm.ring()
@@ -60,7 +60,7 @@ class WebhookAdmin:
         return bool(self._ears)
 
     def look(self, changed: Collection[str]) -> None:
-        """As `receive`, for what somebody found by looking."""
+        """As `receive`, for changes that a poll found."""
         for prediction_id in list(changed)[:1]:
             self.receive(Changed(prediction_id))
 
@@ -88,7 +88,7 @@ class WebhookAdmin:
         """One delivery.
 
         Raises:
-            NotFound: absent, or somebody else's.
+            NotFound: absent, or of another account.
         """
         found = await self._store.delivery(delivery_id)
         if found is None or found.account_id != account_id:
@@ -103,11 +103,11 @@ class WebhookAdmin:
     async def resend(self, delivery_id: str, account_id: str) -> Message:
         """Send the message of a delivery again, now, with the schedule of a fresh one and the same id.
 
-        If it is on its way just now, it is sent once more afterwards, whatever comes of that.
+        If an attempt is under way, it is sent once more afterwards, with any result of that attempt.
 
         Raises:
-            NotFound: absent, or somebody else's.
-            Conflict: it told of a passing state, or its body is no longer stored.
+            NotFound: absent, or of another account.
+            Conflict: it reported an intermediate state, or its body is no longer stored.
         """
         found = await self.delivery(delivery_id, account_id)
         if found.event is not WebhookEvent.COMPLETED:
@@ -124,7 +124,7 @@ class WebhookAdmin:
     async def listener(
         self, wanted: MessageFilter, draw: Draw, *, after: int | None = None, created_after: datetime | None = None
     ) -> MessageListener:
-        """One who hears what the account's receivers would be told.
+        """A listener that gets the messages for the account's receivers.
 
         From `after` on, as an earlier one came; else from the first prediction created at that time; else from now on.
         """

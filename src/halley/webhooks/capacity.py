@@ -18,9 +18,10 @@ class Capacity:
     `_prompt` is for endpoints whose last attempt was over quickly. `_unknown` is for those that none has ended to yet,
     one attempt each. `_rest` is for all others: endpoints that were slow, and what else goes to an unknown one.
 
-    So who answers waits for no one who does not, once that is known; to find it out takes one attempt. Within a part
-    the first attempt to an endpoint goes before a second to another: nobody waits for more than one of each. And within
-    a part accounts take turns: thousands of endpoints that do not answer delay another account by one attempt at most.
+    So an endpoint that answers does not wait for one that does not, once that is known; this takes one attempt. Within
+    a part the first attempt to an endpoint goes before a second to another: nobody waits for more than one of each. And
+    within a part accounts take turns: thousands of endpoints that do not answer delay another account by one attempt at
+    most.
     """
 
     def __init__(self, units: int = CAPACITY) -> None:

@@ -66,7 +66,7 @@ class EndpointQueue:
 
 
 class Lanes:
-    """All lanes. `is_held` says that a prediction's end must wait for what is told before it."""
+    """All queues. `is_held` says that a prediction's end must wait for earlier messages."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Reads the log of facts behind a position, and makes messages of it.
 
 A `completed` message, its body and the position that is behind it commit together: a crash before it reads the fact
-again, a crash after it finds the message. Hints only make it look sooner.
+again, a crash after it finds the message. Hints only make it read sooner.
 """
 
 import logging
@@ -72,7 +72,7 @@ class Feed:
             await self._clock.sleep(PACE_SECONDS)
 
     async def is_behind(self) -> bool:
-        """Whether something is recorded that was not taken in yet."""
+        """Whether there are recorded facts that were not read yet."""
         return bool(await self._store.read_notices(self._position or 0, 1))
 
     async def _take(self, notices: Sequence[Notice]) -> int:

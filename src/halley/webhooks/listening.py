@@ -1,6 +1,7 @@
-"""What a receiver would be told, for somebody who listens: an account's messages at the pace of a receiver, signed.
+"""The messages of an account for a listener, signed, at the rate at which a receiver would get them.
 
-Nothing is stored about it. It hears of predictions with and without a webhook, under the ids that a receiver would see.
+Nothing is stored about it. It gets messages of predictions with and without a webhook, with the ids that a receiver
+would see.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -29,7 +30,7 @@ _PACE_SECONDS: Final = 0.02  # between two looks at the log
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
-    """A message as a receiver would get it. `position` is where to go on listening behind it."""
+    """A message as a receiver would get it. Continue listening after `position`."""
 
     position: int
     id: str
@@ -89,7 +90,7 @@ class MessageListener:
         self._ears.discard(self._alarm)
 
     async def hear(self, seconds: float) -> list[Copy]:
-        """What there is to tell, as soon as there is something; nothing after so many seconds."""
+        """The next messages, as soon as there are any; none after so many seconds."""
         end = self._clock.monotonic() + seconds
         while True:
             copies = await self._look()
@@ -134,7 +135,7 @@ class MessageListener:
         return copies
 
     async def _ended(self, prediction_id: str) -> list[Copy]:
-        """Its start, if that was not told yet, and its end: nothing that came between."""
+        """Its start, if that was not sent yet, and its end, without the states between."""
         copies: list[Copy] = []
         row = await self._reader.find(prediction_id)
         pace = self._paces.pop(prediction_id, None)

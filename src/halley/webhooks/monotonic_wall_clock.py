@@ -9,7 +9,7 @@ class MonotonicWallClock:
     """What the wall clock showed at the start of this process, and all that has passed since.
 
     A pause between two attempts means time that passes. If every time that ends one is told and compared by this, none
-    has to follow when somebody sets the wall clock. What other processes wrote is compared with it once, at the start
+    has to be corrected when the wall clock is set. What other processes wrote is compared with it once, at the start
     (`DeliveryStore.take_over`). One for all of webhooks.
     """
 

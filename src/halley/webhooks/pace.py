@@ -1,4 +1,4 @@
-"""Which passing states of one prediction are told, and when. Pure: no clock, no I/O. Source: contract section 11.1."""
+"""Which intermediate states of a prediction are sent, and when. No clock, no I/O. Source: contract section 11.1."""
 
 from typing import Final
 
@@ -9,10 +9,10 @@ THROTTLE_SECONDS: Final = 0.5
 
 
 class Pace:
-    """What of one prediction is still to be told.
+    """The messages of one prediction that are still to be sent.
 
-    Each kind is told at most once in THROTTLE_SECONDS; what comes in between waits, and then the latest state is told.
-    All messages hold the whole prediction, so one message tells of all kinds that may be told at its time.
+    Each kind is sent at most once in THROTTLE_SECONDS; changes in between wait, and then the latest state is sent.
+    All messages hold the whole prediction, so one message covers all kinds that may be sent at its time.
     """
 
     __slots__ = ("_pending", "_told_at")
@@ -28,11 +28,11 @@ class Pace:
         self._pending.add(event)
 
     def end(self) -> None:
-        """It is over: outputs and logs are told with the end. Its start is told before, all the same."""
+        """It has ended: outputs and logs are sent with the end. Its start is still sent before it."""
         self._pending &= {WebhookEvent.START}
 
     def stop(self) -> None:
-        """Nobody wants to know any more."""
+        """Nothing needs to be sent any more."""
         self._pending.clear()
 
     @property
@@ -40,11 +40,11 @@ class Pace:
         return not self._pending
 
     def wait_seconds(self, now: float) -> float | None:
-        """How long until something may be told; None if there is nothing. `now` is monotonic, in seconds."""
+        """How long until something may be sent; None if there is nothing. `now` is monotonic, in seconds."""
         return min((max(self._free_at(event) - now, 0.0) for event in self._pending), default=None)
 
     def take(self, now: float) -> WebhookEvent | None:
-        """What may be told now, by its first name; it counts as told."""
+        """What may be sent now, by its first name; it counts as sent."""
         free = [event for event in PASSING if event in self._pending and self._free_at(event) <= now]
         for event in free:
             self._pending.discard(event)

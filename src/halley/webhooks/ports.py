@@ -1,4 +1,4 @@
-"""What webhooks need of others: a store for messages and the delivery log, the door out, pictures of predictions."""
+"""The ports of webhooks: a store for messages and the delivery log, outbound HTTP, rendered predictions."""
 
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime
@@ -34,7 +34,7 @@ class DeliveryStore(Protocol):
     async def read_account(
         self, account_id: str, after: int, limit: int, key_id: str | None = None
     ) -> tuple[list[Notice], int]:
-        """Facts about all predictions of an account (or of one key of it), with webhook or without, and a position.
+        """Facts about all predictions of an account (or of one key of it), with or without a webhook, and a position.
 
         The position is the offset up to which the log was looked through: it grows also where nothing was found, and
         there may be more behind it unless it equals the `after` that was asked.
@@ -46,7 +46,7 @@ class DeliveryStore(Protocol):
         ...
 
     async def link_base(self, prediction_id: str) -> str | None:
-        """What links to us begin with for the caller of its create (NewPrediction.link_base), until the end is told."""
+        """The start of links for the caller of its create (NewPrediction.link_base), until the end is sent."""
         ...
 
     def record(self, messages: Sequence[Message], position: int, ended: Sequence[str] = ()) -> Awaitable[None]:
@@ -96,7 +96,7 @@ class DeliveryStore(Protocol):
         ...
 
     async def was_told(self, prediction_id: str, event: WebhookEvent) -> bool:
-        """Whether there was an attempt to tell this about the prediction, however it ended."""
+        """Whether there was an attempt to send this about the prediction, with any result."""
         ...
 
     def end(self, delivery: Delivery, ending: Ending, fate: Fate | None) -> Awaitable[None]:
@@ -154,7 +154,7 @@ class Posted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HttpSender(Protocol):
-    """The door out, for messages. The egress machine fills it."""
+    """Outbound HTTP for messages. `egress` fulfils it."""
 
     def check_url(self, url: str) -> None:
         """Refuse, without any network, what can never be reached.

@@ -94,7 +94,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fate(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of a message after an attempt, unless somebody asked meanwhile that it is sent again."""
+    """The state of a message after an attempt, unless a resend was requested meanwhile."""
 
     message_id: str
     found_at: datetime | None  # its `next_at` as the attempt found it: after a resend it is another

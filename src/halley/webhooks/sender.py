@@ -52,7 +52,7 @@ Decide = Callable[[Ending, float], Fate | None]
 
 
 def no_fate(_ending: Ending, _asked_seconds: float) -> None:
-    """Passing states are told once, whatever comes of it."""
+    """Intermediate states are sent once, with any result."""
 
 
 class Sender:
@@ -92,7 +92,7 @@ class Sender:
         return ending
 
     async def retry_until_accepted(self, write: Callable[[], Awaitable[T]]) -> T:
-        """What was sent must not look as if it had never been."""
+        """A sent message must not look as if it had never been sent."""
         return await retry_until_accepted(write, self._clock, "the delivery log cannot be written yet")
 
     def _delivery(self, parcel: Attempt, headers: dict[str, str]) -> Delivery:

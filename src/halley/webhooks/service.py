@@ -1,4 +1,4 @@
-"""The part of webhooks that runs beside the server: reads, tells, delivers, tidies up."""
+"""The part of webhooks that runs in the background: reads, reports, delivers, cleans up."""
 
 import asyncio
 import logging
@@ -46,7 +46,7 @@ class WebhookRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WebhookService:
-    """Everything that leaves because somebody gave a webhook. `run` must be going."""
+    """Sends all webhook messages. `run` must be running."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class WebhookService:
             self._feed.receive(hint)
 
     async def run(self) -> None:
-        """Go on from where the last process stopped, until cancelled."""
+        """Continue where the last process stopped, until cancelled."""
         # before anything is sent: until the store takes a word nothing could be
         interrupted = await retry_until_accepted(
             lambda: self._store.take_over(_INTERRUPTED, self._steady.now()), self._clock, "webhooks wait"
@@ -122,9 +122,9 @@ class WebhookService:
                 group.create_task(run_housekeeping(turn, self._clock, what, self._troubles))
 
     async def drain(self) -> None:
-        """Tell what ended just now, let the attempts end that are under way, and begin nothing more.
+        """Send what ended just now, let running attempts end, and begin nothing more.
 
-        Whatever is left comes after the next start.
+        The rest is sent after the next start.
         """
         now = self._clock.monotonic()
         await self._until(self._is_quiet, now + _LAST_WORDS_SECONDS)
@@ -143,7 +143,7 @@ class WebhookService:
         return self._lanes.is_idle
 
     async def _look(self) -> None:
-        """Look for messages whose hint was lost."""
+        """Find messages whose hint was lost."""
         await self._clock.sleep(POLL_SECONDS)
         await self._lanes.look_at_new()
 

@@ -2,7 +2,7 @@
 
 A secret is made from key material of the data folder (`DATA/secrets.json`), the account and a generation number; only
 the number is stored. So a rotation is one row, an old backup of the file cannot silently bring other secrets, and
-the database alone gives nobody the power to sign.
+the database alone is not enough to sign.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""Passing states: told once, in order, and never after the end. Source: contract section 11.1; reliability note P6."""
+"""Intermediate states: sent once, in order, never after the end. Source: contract section 11.1, reliability note P6."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ PATIENCE_SECONDS: Final = 10.0  # a state that found no way out for so long is n
 
 
 class _Told:
-    """A live prediction, and what its receiver is still to be told."""
+    """A live prediction, and what must still be sent to its receiver."""
 
     __slots__ = ("endpoint", "is_busy", "is_over", "pace", "scope", "wanted")
 
@@ -49,7 +49,7 @@ class _Told:
 
 
 class Updates:
-    """Tells passing states. At most one attempt per prediction is under way; while `is_busy`, its end must wait."""
+    """Sends intermediate states. At most one attempt per prediction is running; while `is_busy`, its end must wait."""
 
     def __init__(
         self,
@@ -81,12 +81,12 @@ class Updates:
         self._group = group
 
     def is_busy(self, prediction_id: str) -> bool:
-        """True while a passing state is told, or must be told before the end."""
+        """True while an intermediate state is being sent, or must be sent before the end."""
         told = self._told.get(prediction_id)
         return told is not None and told.is_busy
 
     async def note(self, prediction_id: str, event: WebhookEvent) -> None:
-        """Something happened; tell it if its receiver wants to know, when its time has come."""
+        """Something happened; send it if its receiver wants it, when it is time."""
         told = self._told.get(prediction_id)
         if told is None:
             told = self._told[prediction_id] = await self._meet(prediction_id)
@@ -191,7 +191,7 @@ class Updates:
 
 
 def as_started(row: Prediction) -> Prediction:
-    """The row as it was when it began: a prediction may be over before anybody could be told."""
+    """The row as it was when it began: a prediction may have ended before it could be sent."""
     return msgspec.structs.replace(
         row,
         status=Status.PROCESSING,

@@ -8,7 +8,7 @@ _LONG_SECONDS = 3600.0
 
 
 class WakeableSleep:
-    """One sleeper. A ring that comes before the sleep counts: the sleeper does not lie down."""
+    """One sleeper. A wake-up before the sleep counts: the sleep then returns at once."""
 
     __slots__ = ("_clock", "_is_rung", "_scope")
 
@@ -23,14 +23,14 @@ class WakeableSleep:
         return self._is_rung
 
     def ring(self) -> None:
-        """Wake the sleeper, now or when it lies down. Cheap: it may be rung for each change of any prediction."""
+        """Wake the sleeper, now or at its next sleep. Cheap: it may be called for each change of any prediction."""
         if not self._is_rung:
             self._is_rung = True
             if self._scope is not None:
                 self._scope.cancel()
 
     async def sleep(self, seconds: float | None = None) -> None:
-        """Return when it rings, or after so many seconds; nobody may rely on an endless one to be endless."""
+        """Return when woken, or after so many seconds; an infinite sleep may return earlier."""
         if not self._is_rung:
             with CancelScope() as scope:
                 self._scope = scope

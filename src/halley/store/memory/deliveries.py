@@ -13,7 +13,7 @@ from halley.webhooks.records import Delivery, DeliveryOutcome, Ending, Fate, Mes
 
 
 class MemoryDeliveries:
-    """Fulfils `webhooks.ports.DeliveryStore` and `SecretStore`, beside the predictions that it tells of."""
+    """Fulfils `webhooks.ports.DeliveryStore` and `SecretStore`, next to the predictions concerned."""
 
     def __init__(self, entries: Mapping[str, Entry], log: Sequence[Event]) -> None:
         self._entries = entries

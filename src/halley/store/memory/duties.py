@@ -9,7 +9,7 @@ from halley.store.memory.entries import at_once
 
 
 class MemoryDuties:
-    """Fulfils DutyStore. `unfenced` is a planted bug: whoever held a duty once may write for ever."""
+    """Fulfils DutyStore. `unfenced` is a planted bug: a process that held a duty once may write forever."""
 
     _clock: MemoryClock
 

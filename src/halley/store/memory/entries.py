@@ -38,7 +38,7 @@ def at_once(method: Callable[P, T]) -> Callable[P, Awaitable[T]]:
 
 
 class QueueEntry:
-    """A prediction's place in the queue: waiting if nobody holds it."""
+    """A prediction's place in the queue: waiting if it has no holder."""
 
     def __init__(self, work_input: bytes | None, context: bytes | None) -> None:
         self.work_input = work_input
@@ -109,7 +109,7 @@ class Entry:
         self.record(events, log)
 
     def add_late_logs(self, events: Sequence[NewEvent]) -> None:
-        """What it prints after its end comes behind its logs, unless its data is removed."""
+        """Text that it prints after its end is appended to its logs, unless its data is removed."""
         row, text = self.prediction, late_logs(events)
         if text and row.data_removed_at is None:
             self.prediction = msgspec.structs.replace(row, logs=row.logs + text, revision=row.revision + 1)

@@ -158,14 +158,14 @@ class MemoryLedger:
         return self.drop(owner_kind, owner_id)
 
     def drop(self, owner_kind: str, owner_id: str) -> list[str]:
-        """End all needs of an owner; gives those contents that nobody needs any more."""
+        """Remove all references of an owner; returns those contents that are not needed any more."""
         dropped = {item for item in self.owned if item[:2] == (owner_kind, owner_id)}
         self.owned -= dropped
         needed = {item[2] for item in self.owned}
         return sorted({item[2] for item in dropped} - needed)
 
     def hold(self, prediction_id: str, files: Sequence[InputFile]) -> None:
-        """Note that a prediction needs these bytes until it is over, if somebody else needs them now."""
+        """Note that a prediction needs these bytes until it ends, if another owner needs them now."""
         needed = {item[2] for item in self.owned}
         self.owned |= {("input", prediction_id, file.sha256, file.name) for file in files if file.sha256 in needed}
 

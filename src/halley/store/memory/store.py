@@ -1,4 +1,4 @@
-"""All ports of the store over one dictionary of entries: slow, as it looks through everything, and easy to trust."""
+"""All ports of the store over one dictionary of entries: slow, because it scans everything, and simple to verify."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Who is waited for: `AttendanceStore` in SQL."""
+"""Which predictions have waiting clients: `AttendanceStore` in SQL."""
 
 import sqlite3
 from collections.abc import Awaitable, Sequence

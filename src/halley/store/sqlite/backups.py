@@ -69,7 +69,7 @@ def backups(database: Path) -> Iterator[Backup]:
 
 
 def way_back(database: Path, known: int) -> str:
-    """How to go on with a Halley that knows the schema only up to `known`, with the backup if there is one."""
+    """How to continue with a Halley that knows the schema only up to `known`, with the backup if there is one."""
     fit = [backup for backup in backups(database) if backup.version <= known]
     if not fit:
         return "Start the newer Halley again, or choose another folder with --data."

@@ -52,7 +52,7 @@ _encode: Final = msgspec.json.Encoder().encode
 class LeaseGuard:
     """Whether a lease still holds a prediction.
 
-    `unfenced` is a planted bug, for the test that must find it: everybody may write, and nobody looks whether the
+    `unfenced` is a planted bug, for the test that must find it: every holder may write, without a check whether the
     prediction has ended meanwhile.
     """
 
@@ -68,7 +68,7 @@ class LeaseGuard:
 
 
 def read_progress(connection: sqlite3.Connection, live: Live) -> Progress:
-    """What its stored events tell."""
+    """Its state according to the stored events."""
     progress = Progress()
     if live.has_progress:
         rows = connection.execute(SELECT_EVENTS, (live.prediction.id, 0, -1))
@@ -83,7 +83,7 @@ def is_alone(connection: sqlite3.Connection, live: Live) -> bool:
 
 
 def add_late_logs(connection: sqlite3.Connection, live: Live, events: Sequence[NewEvent]) -> None:
-    """Put log text of a prediction that has ended behind its logs, unless its data is removed."""
+    """Append log text of a prediction that has ended to its logs, unless its data is removed."""
     text = late_logs(events)
     row = live.prediction
     if text and row.data_removed_at is None:
@@ -132,7 +132,7 @@ def end(
 
 
 def record(connection: sqlite3.Connection, book: QueueCounters, live: Live, events: Sequence[NewEvent]) -> None:
-    """Write events behind the last one, and the row as it is now."""
+    """Append events after the last one, and write the current row."""
     rows = event_rows(
         live.prediction,
         events,

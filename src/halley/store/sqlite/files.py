@@ -113,7 +113,7 @@ def _add_reference(
 
 
 def drop_references(connection: sqlite3.Connection, owner_kind: str, owner_id: str) -> list[str]:
-    """End all needs of an owner; gives those contents that nobody needs any more."""
+    """Remove all references of an owner; returns those contents that are not needed any more."""
     dropped = dict.fromkeys(sha256 for (sha256,) in connection.execute(_DROP_REFERENCES, (owner_kind, owner_id)))
     return [sha256 for sha256 in dropped if not connection.execute(_IS_REFERENCED, (sha256,)).fetchone()[0]]
 

@@ -111,7 +111,7 @@ class PredictionRows(SqlitePart):
         return await self._reads.elsewhere(_changed, after, up_to)
 
     def _give_back(self, created: Created) -> None:
-        """The caller of a create went away: nobody would run what it leased."""
+        """The caller of a create disconnected: the leased prediction would not be run."""
         if created.lease is not None:
             self._writer.submit(queue.release, self._book, created.lease, created.prediction.created_at, 0.0)
 

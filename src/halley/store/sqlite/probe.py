@@ -11,11 +11,11 @@ _CLEAR: Final = "DELETE FROM probe"
 
 
 class ProbeRows(SqlitePart):
-    """Asked by who wants to know whether this server may be given work."""
+    """Asked to find out whether this server can accept work."""
 
     @property
     def fullness(self) -> str | None:
-        """Why nobody may wait here any more, or None."""
+        """Why no more predictions may wait here, or None."""
         refusal = self._book.refusal("")  # of an account that has nothing: only what counts for all is left
         return None if refusal is None else str(refusal)
 

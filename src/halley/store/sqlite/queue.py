@@ -179,7 +179,7 @@ def _claim(
 def _choose(
     connection: sqlite3.Connection, book: QueueCounters, version: str, most: int, now: int, but_of: frozenset[str]
 ) -> list[str]:
-    """Whom the turns name, at most so many, without taking them yet."""
+    """The next accounts by their turns, at most so many, without taking the turns yet."""
     turns = book.turns(version)
     lines: dict[str, list[str]] = {}  # account -> its next ones, the last is first in line
     chosen: list[str] = []

@@ -1,7 +1,7 @@
 """What the writer remembers of the queue between transactions, so that a create need not count and a claim not search.
 
 Only the writer's thread reads and changes it. It is read again from the database whenever a transaction failed; turns
-are kept all the same, because at worst somebody goes one turn early.
+are kept anyway, because at worst an account gets one turn too early.
 """
 
 import sqlite3
@@ -24,7 +24,7 @@ _ADD_RUNS: Final = "UPDATE models SET run_count = run_count + ? WHERE owner = ? 
 
 
 class HeldDuty(NamedTuple):
-    """Who does a duty until when, in microseconds; nobody if the session is None."""
+    """Which session holds a duty until when, in microseconds; none if the session is None."""
 
     session_id: str | None
     fence: int
@@ -34,7 +34,8 @@ class HeldDuty(NamedTuple):
 class QueueCounters:
     """Counts, sessions, duties, weights and turns. Fulfils `writer.WriterState`.
 
-    `unfenced_duties` is a planted bug, for the test that must find it: whoever held a duty once may write for ever.
+    `unfenced_duties` is a planted bug, for the test that must find it: a process that held a duty once may write
+    forever.
     """
 
     def __init__(self, limits: QueueLimits, clock: SqliteClock, *, unfenced_duties: bool = False) -> None:
@@ -138,7 +139,7 @@ class QueueCounters:
         self._runs[model] = self._runs.get(model, 0) + 1
 
     def take_offsets(self, count: int) -> int:
-        """The first of so many fresh offsets. Rolled back ones are given out again: nobody saw them."""
+        """The first of so many fresh offsets. Rolled back ones are used again: they were never visible."""
         first = self._next_offset
         self._next_offset += count
         return first

@@ -67,7 +67,7 @@ class Reads:
         return await to_its_end(self._on_one_snapshot, read, args, limiter=self._one_at_a_time)
 
     async def close(self) -> None:
-        """Close both, the second when a read that nobody waits for any more is done with it."""
+        """Close both, the second after a read whose caller is gone has ended."""
         self._here.close()
         async with self._one_at_a_time:
             self._other.close()
@@ -106,7 +106,7 @@ def _all(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...]
 
 
 def _told(error: sqlite3.OperationalError) -> Exception:
-    """The error in our words where the reason is the disk: whoever waits for it to pass can."""
+    """Halley's own error if the disk is the reason, so that callers can wait until it has passed."""
     if is_disk_fault(error):
         return Overloaded(f"The disk with the database has a fault, nothing could be read: {error}.")
     return error

@@ -45,7 +45,7 @@ _WAITING_FOR: Final = "SELECT prediction_id FROM queue WHERE version = ? AND ses
 
 
 class Reaper(SqlitePart):
-    """Fulfils the part of `predictions.ports.WorkQueue` that ends what nobody else can end."""
+    """Fulfils the part of `predictions.ports.WorkQueue` that ends predictions that no holder can end."""
 
     async def reap(
         self, duty: Duty, at: datetime, *, all_but: str | None = None, max_attempts: int = 2

@@ -1,4 +1,4 @@
-"""Predictions that ended here a moment ago: whoever waited for one reads it without asking SQLite.
+"""Predictions that ended here a moment ago: waiters read them without a SQLite query.
 
 Only terminal rows come in, and only once their commit is acknowledged: such a row changes no more, except that its data
 is removed, and then it must be forgotten here.
@@ -17,7 +17,7 @@ _OVERHEAD_BYTES: Final = 1024
 class RecentRows:
     """The newest rows up to a number of bytes; the oldest go first.
 
-    None are kept if the database `is_shared`: another process may remove their data, and nobody here would know.
+    None are kept if the database `is_shared`: another process may remove their data without this process knowing.
     """
 
     def __init__(self, *, is_shared: bool = False) -> None:

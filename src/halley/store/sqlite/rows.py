@@ -201,7 +201,7 @@ def read_prediction(row: Row) -> Prediction:
 
 
 def select_live(connection: sqlite3.Connection, prediction_id: str, *, with_input: bool = True) -> Live | None:
-    """The prediction with its queue entry; None if absent. Nobody may see the row if it comes without its input."""
+    """The prediction with its queue entry; None if absent. A row without its input must not be shown."""
     statement = SELECT_LIVE if with_input else _SELECT_LIVE_WITHOUT_INPUT
     row = connection.execute(statement, (prediction_id,)).fetchone()
     if row is None:

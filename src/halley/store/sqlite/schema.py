@@ -69,7 +69,7 @@ def prepare(connection: sqlite3.Connection, path: Path, at: datetime, keep_backu
 
     Raises:
         Unusable: the file is damaged, foreign, or newer than this Halley, or cannot be copied. It is never repaired or
-            made anew.
+            replaced.
     """
     try:
         _check_integrity(connection, path)

@@ -1,7 +1,8 @@
-"""Whose turn it is: a fair share of claims for each account, however long its queue.
+"""Whose turn it is: a fair share of claims for each account, for any length of its queue.
 
-Stride scheduling. Each account has a place on an endless road and moves by 1/weight when it gets a turn; whoever is
-furthest behind goes next. Who comes back after a pause starts where the others are now: nobody saves up turns.
+Stride scheduling. Each account has a pass value, which grows by 1/weight when it gets a turn; the account with the
+smallest value is next. An account that returns after a pause starts at the value of the others: turns cannot be saved
+up.
 """
 
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ _KEPT: Final = 1_000
 
 
 class StrideScheduler:
-    """The turns of one version. Held in memory: after a restart everybody starts level, which is fair as well."""
+    """The turns of one version. Held in memory: after a restart all accounts start equal, which is fair as well."""
 
     __slots__ = ("_front", "_places", "_room")
 

@@ -77,8 +77,8 @@ class GroupWriter:
     """Runs operations on one connection, in order of `submit`, many to a commit.
 
     An operation gets the connection and its arguments, and may run more than once: a batch that fails is rolled back
-    and done again. A refusal that it *returns* (a HalleyError made before anything was written) reaches the caller as
-    a raised error and disturbs nobody; one that it raises costs its batch a second run.
+    and done again. A refusal that it *returns* (a HalleyError made before anything was written) reaches the caller as a
+    raised error and does not affect others; one that it raises costs its batch a second run.
     """
 
     def __init__(
@@ -124,8 +124,8 @@ class GroupWriter:
         """Queue an operation; the future is done after its commit. Only from the event loop's thread.
 
         Cancelling the future does not take the operation back. If it was cancelled when the operation is committed,
-        `orphaned` gets the result that nobody waits for. `committed` gets the result before anybody else, whether
-        somebody waits or not.
+        `orphaned` gets the result that has no waiter. `committed` gets the result first, with
+        or without a waiter.
 
         Raises:
             Unusable: the writer was closed.
@@ -256,7 +256,7 @@ class GroupWriter:
             self._failpoint("after_commit")
 
     def _undo(self) -> bool:
-        """Roll back, remember anew; False if the writer is broken."""
+        """Roll back, read the remembered state again; False if the writer is broken."""
         try:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
