@@ -21,8 +21,6 @@ LEFT = {
     "dispatch/worker.py",
     "dispatch/recorder.py",
     "app/serving.py",
-    "store/sqlite/queue.py",
-    "store/sqlite/changes.py",
 }
 
 

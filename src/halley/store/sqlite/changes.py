@@ -103,28 +103,37 @@ def note_start(live: Live, events: Sequence[NewEvent]) -> None:
             return
 
 
-def end(
-    connection: sqlite3.Connection,
-    book: QueueCounters,
-    live: Live,
-    fact: Fact,
-    at: datetime,
-    *,
-    events: Sequence[NewEvent] = (),
-    error: str | None = None,
-    reason: str | None = None,
-    predict_time: float | None = None,
-) -> Prediction:
+class Conclusion(msgspec.Struct, frozen=True):
+    """How a prediction ends: by what fact, when, with what last events. `predict_time` is in seconds."""
+
+    fact: Fact
+    at: datetime
+    events: Sequence[NewEvent] = ()
+    error: str | None = None
+    reason: str | None = None
+    predict_time: float | None = None
+
+
+def end(connection: sqlite3.Connection, book: QueueCounters, live: Live, conclusion: Conclusion) -> Prediction:
     """Write the last events, FINISHED and the terminal row. The queue entry is the caller's business.
 
     Raises:
         WrongState: the fact does not end it; nothing was written.
     """
+    at, events = conclusion.at, conclusion.events
     note_start(live, events)
     progress = read_progress(connection, live).add(events)
     if live.fence is not None:
         live.prediction = msgspec.structs.replace(live.prediction, fence=live.fence, attempts=live.attempt)
-    ended = conclude(live.prediction, fact, at, progress, error=error, reason=reason, predict_time=predict_time)
+    ended = conclude(
+        live.prediction,
+        conclusion.fact,
+        at,
+        progress,
+        error=conclusion.error,
+        reason=conclusion.reason,
+        predict_time=conclusion.predict_time,
+    )
     live.prediction = ended
     finish = Finish(status=ended.status, error=ended.error, reason=ended.termination_reason)
     record(connection, book, live, (*events, NewEvent(kind=EventKind.FINISHED, at=at, data=_encode(finish))))

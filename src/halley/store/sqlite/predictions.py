@@ -187,7 +187,9 @@ def _cancel(
     if live.prediction.is_terminal:
         return Canceled(prediction=live.prediction, changed=False, was_leased=was_leased)
     wish = NewEvent(kind=EventKind.CANCEL_REQUESTED, at=at)
-    canceled = changes.end(connection, book, live, Fact.CANCEL_REQUESTED, at, events=(wish,), reason=reason)
+    canceled = changes.end(
+        connection, book, live, changes.Conclusion(Fact.CANCEL_REQUESTED, at, events=(wish,), reason=reason)
+    )
     changes.leave_queue(connection, book, live)
     return Canceled(prediction=canceled, changed=True, was_leased=was_leased)
 

@@ -90,12 +90,7 @@ class QueueRows(SqlitePart):
             self._book,
             self._guard,
             lease,
-            fact,
-            at,
-            tuple(events),
-            error,
-            reason,
-            predict_time,
+            changes.Conclusion(fact, at, tuple(events), error, reason, predict_time),
             committed=self._learn,
         )
 
@@ -253,12 +248,7 @@ def _finish(
     book: QueueCounters,
     guard: LeaseGuard,
     lease: Lease,
-    fact: Fact,
-    at: datetime,
-    events: Sequence[NewEvent],
-    error: str | None,
-    reason: str | None,
-    predict_time: float | None,
+    conclusion: changes.Conclusion,
 ) -> Finished | HalleyError:
     live = select_live(connection, lease.prediction_id)
     if live is None:
@@ -268,13 +258,11 @@ def _finish(
             return Finished(prediction=live.prediction, applied=False)  # finished before: a repeat
         return _lost(lease)
     if live.prediction.is_terminal:
-        changes.add_late_logs(connection, live, events)
+        changes.add_late_logs(connection, live, conclusion.events)
         connection.execute(DELETE_FROM_QUEUE, (lease.prediction_id,))
         return Finished(prediction=live.prediction, applied=False)
     try:
-        ended = changes.end(
-            connection, book, live, fact, at, events=events, error=error, reason=reason, predict_time=predict_time
-        )
+        ended = changes.end(connection, book, live, conclusion)
     except WrongState as refusal:  # decided before anything was written
         return refusal
     connection.execute(DELETE_FROM_QUEUE, (lease.prediction_id,))

@@ -125,7 +125,9 @@ def _take_back(
     if has_output or live.attempt >= max_attempts:
         why = "it had published output already" if has_output else f"that was attempt {live.attempt} of {max_attempts}"
         error = f"The worker that ran this prediction was lost, and it is not run again: {why}."
-        ended = changes.end(connection, book, live, Fact.FAILED, at, error=error, reason="worker_lost")
+        ended = changes.end(
+            connection, book, live, changes.Conclusion(Fact.FAILED, at, error=error, reason="worker_lost")
+        )
         connection.execute(DELETE_FROM_QUEUE, (ended.id,))
         return Reaped(prediction=ended, requeued=False)
     mark = f"\n[halley] the server stopped while this ran; attempt {live.attempt + 1} begins\n"
@@ -144,7 +146,9 @@ def _to_adopt(connection: sqlite3.Connection, book: QueueCounters, live: Live, a
     """It may run elsewhere: no fresh attempt."""
     prediction = live.prediction
     if prediction.submit_state is SubmitState.UNKNOWN:
-        ended = changes.end(connection, book, live, Fact.FAILED, at, error=UNKNOWN_ERROR, reason=UNKNOWN_REASON)
+        ended = changes.end(
+            connection, book, live, changes.Conclusion(Fact.FAILED, at, error=UNKNOWN_ERROR, reason=UNKNOWN_REASON)
+        )
         connection.execute(DELETE_FROM_QUEUE, (ended.id,))
         return Reaped(prediction=ended, requeued=False)
     connection.execute(GIVE_BACK, (to_micros(at), prediction.id))
@@ -184,7 +188,7 @@ def _expire(
             continue
         fails = TRANSITIONS[live.prediction.status, fact] is Status.FAILED
         # what ends without having failed has a reason, and no error (contract D3)
-        ended = changes.end(connection, book, live, fact, at, error=error if fails else None)
+        ended = changes.end(connection, book, live, changes.Conclusion(fact, at, error=error if fails else None))
         changes.leave_queue(connection, book, live)
         expired.append(Expired(prediction=ended, was_leased=live.session_id is not None))
     return expired
@@ -209,6 +213,6 @@ def _fail(
         error, reason = UNKNOWN_ERROR, UNKNOWN_REASON
         live.prediction = msgspec.structs.replace(live.prediction, submit_state=SubmitState.UNKNOWN)
         put_state(connection, live, SubmitState.UNKNOWN, live.prediction.handle)
-    ended = changes.end(connection, book, live, Fact.FAILED, at, error=error, reason=reason)
+    ended = changes.end(connection, book, live, changes.Conclusion(Fact.FAILED, at, error=error, reason=reason))
     changes.leave_queue(connection, book, live)
     return ended
