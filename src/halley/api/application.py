@@ -45,7 +45,7 @@ _access: Final = logging.getLogger("halley.access")
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _CAPABILITY: Final = re.compile(r"[0-9a-z]{26}-[A-Za-z0-9_-]{22,}")  # also where a wrong prefix leads nowhere
 REQUEST_ID_HEADER: Final = b"x-request-id"
-_NO_STORE: Final = (b"cache-control", b"no-store")  # frameworks and proxies have kept a status for ever
+_NO_STORE: Final = (b"cache-control", b"no-store")  # frameworks and proxies have cached a status forever
 _EXPOSED: Final = (
     b"access-control-expose-headers",
     b"etag, idempotency-replayed, location, preference-applied, retry-after, x-request-id",
@@ -108,7 +108,7 @@ class Api:
             self.parts.batches.forget(hint.prediction_id)
 
     def look(self, changed: Collection[str]) -> None:
-        """Forget what streams were told of predictions that may have changed, as somebody found by looking."""
+        """Drop the cached stream state of predictions that a poll found changed."""
         for prediction_id in changed:
             self.parts.batches.forget(prediction_id)
 
@@ -135,7 +135,7 @@ class Api:
             exchange.pattern = found.place.secret_pattern
             call.family, call.params = found.family, found.params
             return exchange, await self._routed(call, found.place, _route(found.place, call.method))
-        except Exception as error:  # noqa: BLE001  # the last resort: whatever is left becomes a 500 with an id
+        except Exception as error:  # noqa: BLE001  # the last resort: any other error becomes a 500 with an id
             return exchange, _refusal(error, exchange)
         finally:
             if call.held_body is not None:

@@ -1,4 +1,4 @@
-"""What can be told of a request that uvicorn's protocol has under way: it calls that a cycle."""
+"""Information about a request that uvicorn's protocol is handling; uvicorn calls that a cycle."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from halley.api.waiting.holds import GONE_KEY, MAY_READ, SCOPE_KEY
 
 
 def leave(cycle: RequestResponseCycle | None, *, by_peer: bool, was_unsent: bool, may_read: bool = False) -> None:
-    """The connection of this request is lost: tell whoever still works for it.
+    """The connection of this request is lost: notify the code that still works for it.
 
-    `may_read`: the client has closed its own side only, or so it seems; a file that is being sent goes on.
+    `may_read`: the client has closed its own side only, or so it seems; a file that is being sent continues.
     """
     if cycle is None:
         return
@@ -34,5 +34,5 @@ def cork_of(cycle: RequestResponseCycle | None) -> CorkedTransport | None:
 
 
 def is_open(cycle: RequestResponseCycle | None) -> bool:
-    """Whether a request is being answered. There is none on a fresh connection, whatever uvicorn's types say."""
+    """Whether a request is being answered. There is none on a fresh connection, despite uvicorn's types."""
     return cycle is not None and not cycle.response_complete

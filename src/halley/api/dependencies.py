@@ -61,7 +61,7 @@ async def no_fault() -> None:
 
 
 def no_housekeeping_faults() -> Mapping[str, str]:
-    """Where nobody tidies up."""
+    """For servers without housekeeping."""
     return {}
 
 
@@ -88,7 +88,7 @@ class PageRenderer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class UseCases:
-    """What clients may ask for; each checks who asks."""
+    """The operations for clients; each checks the caller."""
 
     predictions: Predictions
     attendance: AbandonmentTracker

@@ -104,7 +104,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._fault: Fault | None = None
         self._has_body = False  # the newest chunk brought some of a body
         self._body_head: bytes | None = None  # of a request whose body the parser left out
-        self._is_repeating = False  # the parser is told of a request whose headers are known
+        self._is_repeating = False  # the parser is given a request whose headers are known
         self._parked: DeferredResponse | None = None  # the request that is being answered waits, without a task
 
     # what comes in
@@ -120,12 +120,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self._chunk_bytes = len(data)
         self._feed(data)
         if self.phase is HEADERS:
-            # the parser tells of a header line only when it is whole: a huge one would sit in memory unseen
+            # the parser reports a header line only when it is whole: a huge one would sit in memory unseen
             self._raw_bytes += len(data)
             if self._raw_bytes > self.limits.header_bytes:
                 self._refuse_headers()
         elif self.phase is BODY:
-            # trailer fields and what stands beside the size of a chunk: nobody reads them, the parser keeps them
+            # trailer fields and chunk extensions: they are never read, but the parser keeps them
             self._raw_bytes = 0 if self._has_body else self._raw_bytes + len(data)
             self._has_body = False
             if self._raw_bytes > self.limits.header_bytes:
@@ -169,7 +169,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.headers = []
         self.expect_100_continue = False
         self._header_bytes = 0
-        # the chunk may hold the end of the request before: it cannot be told how much of it is ours
+        # the chunk may hold the end of the request before: it is unknown how much of it belongs here
         self._raw_bytes = 0 if self.phase is IDLE else -self._chunk_bytes
         self.phase = HEADERS
         self.deadline = self.loop.time() + self.limits.header_seconds
@@ -186,7 +186,7 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         self._count(len(name) + len(value) + 4)
         if self.phase is not HEADERS:
-            return  # a trailer field is no header: it comes too late to say who asks, or for what
+            return  # a trailer field is not a header: it comes too late to change the request
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
@@ -382,7 +382,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """The client sends no more. If it is owed an answer, the connection stays open for that.
 
-        It may only have closed its side, or be gone: nobody can tell before something was written to it. So nothing
+        It may only have closed its side, or be gone: this is unknown until something is written to it. So nothing
         waits for it any longer, and a create that waited is answered with what is known now. Whoever only listens
         (streams, held reads) has nothing to gain from that.
         """
@@ -482,7 +482,7 @@ class GuardedProtocol(HttpToolsProtocol):
         Lingering(self.transport, self, limit_bytes(self.limits.upload_bytes)).begin()
 
     def _throw_away(self, size: int) -> None:
-        """The connection stays, but not for any length of a body that nobody wants."""
+        """The connection stays open, but only for a limited length of an unwanted body."""
         self._thrown_bytes += size
         if self._thrown_bytes > limit_bytes(self.limits.upload_bytes):
             self.transport.close()

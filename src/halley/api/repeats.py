@@ -1,4 +1,4 @@
-"""Which creates repeat an earlier one, although nobody says so: the rule for clients that send a create again.
+"""Which creates repeat an earlier one without saying so: the rule for clients that send a create again.
 
 Two official clients send a create again when its connection broke, without an idempotency key. What can be known:
 
@@ -227,7 +227,7 @@ class Repeats:
         return used
 
     def begin(self, *, asked: Asked, body: bytes, count: int | None, begun_at: float) -> CreateAttempt:
-        """A create whose body is here. `asked` says who asks for what; `count` is the client's own, if it counts."""
+        """A create whose body has arrived. `asked` identifies the caller and the request; `count` is the client's."""
         return CreateAttempt(self, asked, body, count, begun_at)
 
     async def dropped(self, attempt: CreateAttempt) -> str | None:
@@ -328,5 +328,5 @@ class Repeats:
 
 
 def may_answer(row: Prediction) -> bool:
-    """Whether a repeat may be answered with it: nobody asks again for what was canceled or removed."""
+    """Whether a repeat may be answered with it: not if it was canceled or removed."""
     return row.status not in _GONE and row.data_removed_at is None

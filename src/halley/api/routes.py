@@ -450,7 +450,7 @@ _WEBHOOKS: Final = (
         method="GET",
         pattern="/webhooks/default/secret",
         handler=webhooks.get_secret,
-        scope=Scope.WRITE,  # who has it can forge messages: more than reading
+        scope=Scope.WRITE,  # its holder can forge messages: more than reading
         response=wire.WebhookSecret,
         summary="Get the secret that webhooks are signed with",
     ),

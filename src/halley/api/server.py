@@ -130,7 +130,7 @@ def listen(host: str, port: int) -> socket.socket:
     """A listening socket.
 
     Raises:
-        Unusable: it cannot be had; the message says why.
+        Unusable: it cannot be opened; the message says why.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

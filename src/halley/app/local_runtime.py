@@ -25,7 +25,7 @@ from halley.settings import Settings
 _log = logging.getLogger(__name__)
 
 MEMORY_SHARE: Final = 0.9  # of what there is, for all models, where no budget is set
-MEMORY_SHORT_SHARE: Final = 0.25  # with more than this free nobody needs to measure
+MEMORY_SHORT_SHARE: Final = 0.25  # with more than this free, measuring is not needed
 
 
 @dataclass(frozen=True, kw_only=True)

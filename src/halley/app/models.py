@@ -82,7 +82,7 @@ class ModelLoader:
         self._taken: dict[str, str] = {}  # which model a version's id belongs to
         self._turns: dict[str, int] = {}  # how often each was begun to be loaded: only the last time counts
         self._digest_of: dict[str, str] = {}  # of the files that were looked at last
-        self._unread: dict[str, str] = {}  # models whose files could not be read at the last look, and why
+        self._unread: dict[str, str] = {}  # models whose files could not be read at the last check, and why
 
     async def load_all(self, wanted: Sequence[WantedModel]) -> None:
         """Load models that the store knows at once, and describe the others concurrently.
@@ -165,7 +165,7 @@ class ModelLoader:
             digest = await self._digest(source)
             self._digest_of[item.name] = digest
             if await self._must_build(source, digest):
-                if item.name not in self._versions:  # else what is served goes on until the new one is there
+                if item.name not in self._versions:  # else the served version stays until the new one is ready
                     await self._expect(item, source, digest)
                 if not may_build:
                     self._unprepared.append(item)
@@ -182,7 +182,7 @@ class ModelLoader:
         except HalleyError as error:
             if self._turns[item.name] == turn:
                 await self._fail(item, str(error), failure)
-        except Exception:  # noqa: BLE001 - whatever it is, the other models are served
+        except Exception:  # noqa: BLE001 - for any error, the other models are served
             _log.exception("%s could not be loaded", item.name)
             await self._fail(item, _INTERNAL, "internal")
 
@@ -311,7 +311,7 @@ class ModelLoader:
     async def _id(self, source: ModelSource, digest: str, schema: bytes) -> str:
         """The version's id; one made from it and the name if a model of another name has equal files."""
         identity = self._environments.identity_of(source)
-        # an environment of its own must be built before it tells a schema, and the id is needed before that
+        # its own environment must be built before its schema is known, and the id is needed before that
         known = schema if identity is None else source.openapi_schema
         version = version_id(digest, known, identity)
         stored = await self._store.get_version(version)

@@ -60,7 +60,7 @@ class StoreCheck:
             await self._try_write()
         except HalleyError as error:
             return str(error)
-        except Exception:  # noqa: BLE001 - whatever it is, nothing can be written
+        except Exception:  # noqa: BLE001 - for any error, nothing can be written
             _log.exception("the store cannot be written")
             return "The database cannot be written; the server's log has the details."
         return None

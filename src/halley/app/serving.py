@@ -142,7 +142,7 @@ async def _serve(
             else:
                 if patiently:
                     await asyncio.wait([preparing, serving], return_when=asyncio.FIRST_COMPLETED)
-                # not before all that may still end the start: a key that nobody was shown would be lost
+                # not before all that may still end the start: a key that was not shown would be lost
                 key = await parts.keys.ensure_admin(settings.admin_key)
                 announce(_started(parts, url, key, None if tls is None else tls.trust))
             if reload:
@@ -245,7 +245,7 @@ async def _look_again_on_hangup(
             admin_key = await _change_admin_key(parts, admin_key, reread)
         try:
             await parts.loader.look_again(wanted)
-        except Exception:  # noqa: BLE001 - what is served goes on; another signal tries again
+        except Exception:  # noqa: BLE001 - the served models stay; another signal tries again
             _log.exception("SIGHUP: some models could not be checked again")
 
 

@@ -75,7 +75,7 @@ class WebhookParts:
         rules = _rules(self._settings)
         return WebhookService(
             store=self._store.deliveries,
-            # a message that is late tells what it would have told in time
+            # a late message has the same content as one in time
             source=MessageSource(
                 reader=PredictionReader(
                     store=self._store, data_ends=Endless(), clock=self._clock, running=self._running
@@ -120,7 +120,7 @@ def _is_loopback(host: str) -> bool:
 
 def _door(settings: Settings) -> Egress:
     own = _OWN_MACHINE if is_loopback_open(settings) else ()
-    # the room of webhooks counts its attempts itself: none may wait at the door, where its time is running
+    # `webhooks` limits its attempts itself: none may wait in `egress`, where its time is running
     return Egress(rules_from([*settings.egress.allow, *own]), max_redirects=0, max_concurrent=2 * CAPACITY)
 
 

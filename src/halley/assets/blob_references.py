@@ -29,7 +29,7 @@ class BlobReferences:
         self._blobs = blobs
         self._ledger = ledger
         self._locks: dict[str, tuple[anyio.Lock, int]] = {}  # with the number of those who hold or await it
-        self._stuck: dict[str, OSError] = {}  # contents that nobody needs and that could not be deleted
+        self._stuck: dict[str, OSError] = {}  # contents that are not needed but could not be deleted
 
     async def keep_file(
         self,
@@ -54,7 +54,7 @@ class BlobReferences:
             info = await self._blobs.adopt(path, take=take, source=source)
             if await self._need(info, owner_kind, owner_id, name):
                 return info
-        # cannot be reached by two racing owners: once the need is noted, nobody deletes
+        # cannot be reached by two racing owners: once the reference is stored, it is not deleted
         raise Overloaded(f"The bytes of {name!r} were removed repeatedly while they were stored.")
 
     async def keep_stream(

@@ -20,7 +20,7 @@ _PREFIX: Final = re.compile(r"\s{0,16}data:", re.IGNORECASE)
 _TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}", re.ASCII)
 _NO_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _SLICE: Final = 2**17  # characters; a multiple of 4
-_PADDING: Final = 3  # characters by which base64 may be longer than its bytes tell
+_PADDING: Final = 3  # characters by which base64 may be longer than its bytes need
 _BAD_BASE64: Final = "the data: URL is not valid base64"
 _SPACES: Final = b" \t\r\n\f\v"
 _PLAIN_LETTERS: Final = bytes.maketrans(b"-_", b"+/")  # the URL-safe letters appear in the wild
@@ -59,7 +59,7 @@ def decode_data_url(text: str, limit_bytes: int) -> DataUrl:
         data += piece
     return DataUrl(
         data=bytes(data),
-        # clients that do not know the type write `None` there: the bytes tell it
+        # clients that do not know the type write `None` there: the bytes show it
         content_type=parts.content_type or media_type(parts.name, bytes(data[:HEAD_BYTES])),
         name=parts.name,
     )

@@ -217,7 +217,7 @@ class _Draft:
         except OSError:
             linked.unlink()
             return False
-        if not os.path.samestat(os.fstat(fd), found):  # somebody put another file in its place
+        if not os.path.samestat(os.fstat(fd), found):  # another file was put in its place
             os.close(fd)
             linked.unlink()
             return False

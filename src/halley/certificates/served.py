@@ -65,7 +65,7 @@ class ServedCertificate:
         for path in (self._cert, self._key or self._cert):
             try:
                 known = path.stat()
-            except OSError:  # told, in words, by those who read it
+            except OSError:  # for users: the reader of it puts it into a message
                 found.append((0, 0, 0))
             else:
                 found.append((known.st_ino, known.st_mtime_ns, known.st_size))

@@ -13,7 +13,7 @@ from halley.strict_json import is_deeper
 if TYPE_CHECKING:
     import httpx2
 
-MAX_WAIT_SECONDS: Final = 60.0  # a longer Retry-After is the user's business, not ours to sleep through
+MAX_WAIT_SECONDS: Final = 60.0  # a longer Retry-After is for the user to decide
 DEPTH_LIMIT: Final = 100  # of an answer; Halley's own have some levels around 64 of an output
 DIGITS: Final = 12  # of a Retry-After that is read
 _WRONG_BASE: Final = "Check the server URL; some gateways need a path, such as https://host/replicate/v1."

@@ -67,7 +67,7 @@ class Client:
     ) -> None:
         self.target = target
         self.timing = timing or SystemTiming()
-        self.on_pause: Callable[[str], None] = lambda _: None  # told when the server asks for a long pause
+        self.on_pause: Callable[[str], None] = lambda _: None  # called when the server asks for a long pause
         self._read_seconds = read_seconds
         self._deadline: float | None = None  # of the monotonic clock
         self.http = httpx2.Client(
@@ -333,7 +333,7 @@ class Client:
 _TRUST: Final = (
     "If it is Halley's local certificate: set SSL_CERT_FILE to its bundle.pem, or `ca` in the profile to its ca.pem."
 )
-# Nobody listens there, or a slow answer has used up the patience already.
+# No server listens there, or a slow answer has already used up the time limit.
 _NOT_AGAIN: Final = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,

@@ -335,7 +335,7 @@ def _load_meta(path: Path, key: str) -> _Meta:
         meta = msgspec.json.decode(_meta(path).read_bytes(), type=_Meta)
     except (OSError, msgspec.MsgspecError):
         meta = _Meta()
-    return meta if meta.key == key else _Meta(key=key)  # a part of unknown origin is begun anew
+    return meta if meta.key == key else _Meta(key=key)  # a part of unknown origin is started again
 
 
 def _save_meta(path: Path, meta: _Meta) -> None:

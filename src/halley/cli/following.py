@@ -150,7 +150,7 @@ class Following:
                     return  # nothing ever comes through: something in between keeps it back
                 self._on_trouble(reason)
             if broken >= PATIENCE:
-                return  # a reading tells best what is wrong
+                return  # a read shows best what is wrong
             timing.sleep(pause.next_seconds())
 
     def _hear(self) -> bool:

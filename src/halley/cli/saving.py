@@ -148,7 +148,7 @@ def _keep(
             stored = downloads.fetch(renewed, folder / asset.file, key=key)
             asset.url = _short(renewed)
         _note(asset, folder, stored)
-    except CommandError as error:  # of this file, or of the reading that was to renew its link: the others go on
+    except CommandError as error:  # of this file, or of the reading that was to renew its link: the others continue
         asset.error = str(error)
 
 

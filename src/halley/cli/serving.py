@@ -138,7 +138,7 @@ def _private_flags(config: Path | None, environ: Mapping[str, str]) -> dict[str,
 
 
 def _serve_privately(settings: Settings, paths: list[Path], environ: Mapping[str, str]) -> int:
-    # For `halley run ./folder`: it hears of us by one line of JSON, and tells the user what there is to tell.
+    # For `halley run ./folder`: it reads one line of JSON from here, and informs the user itself.
     import logging
     import shutil
 
@@ -159,7 +159,7 @@ def _serve_privately(settings: Settings, paths: list[Path], environ: Mapping[str
         say({"fault": str(error)})
         return ExitCode.USAGE
     finally:
-        if settings.data.name.startswith(PREFIX):  # never somebody's data, however we were started
+        if settings.data.name.startswith(PREFIX):  # never a user's data, for any way of starting
             shutil.rmtree(settings.data, ignore_errors=True)
 
 
@@ -172,7 +172,7 @@ def _end_with_stdin() -> None:
     def wait() -> None:
         while os.read(0, 4096):  # below Python's own stdin, whose lock must be free when the interpreter ends
             pass
-        for name in (signal.SIGTERM, signal.SIGINT):  # two: nobody is left who would wait for what runs
+        for name in (signal.SIGTERM, signal.SIGINT):  # two: no one is left to wait for running predictions
             os.kill(os.getpid(), name)
 
     threading.Thread(target=wait, name="stdin", daemon=True).start()

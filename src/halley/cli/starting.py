@@ -105,7 +105,7 @@ def remember_or_say(screen: Screen, settings: Settings, started: Started) -> str
         return remember(settings, started)
     except (CommandError, OSError) as error:
         hint = getattr(error, "hint", "")
-        if started.key and not screen.err_is_terminal:  # then nobody has seen it
+        if started.key and not screen.err_is_terminal:  # then it was never shown
             hint = f"{hint} Start with HALLEY_ADMIN_KEY or HALLEY_ADMIN_KEY_FILE to set an admin key.".strip()
         screen.error(f"the key could not be kept for the command line: {error}", hint)
         return started.key or settings.admin_key
@@ -147,7 +147,7 @@ def show_banner(screen: Screen, settings: Settings, started: Started, *, hint: b
         screen.note(f"  Network     {'  '.join(others)}  (the server listens on all addresses of this machine)")
     if started.key and screen.err_is_terminal:
         screen.note(f"  Token       {started.key}  (shown once; kept in {credentials.credentials_path()})")
-    elif started.key:  # what is read by a program is kept by it, for anybody who reads logs
+    elif started.key:  # what is read by a program is kept by it, for all readers of the logs
         screen.note(f"  Token       a new admin key, kept in {credentials.credentials_path()}")
         screen.note("              `halley keys create` creates more keys.")
     if started.trust is not None:

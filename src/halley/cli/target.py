@@ -52,7 +52,7 @@ def find_target(
         raise UsageProblem(f"There is no profile {profile!r} in the credentials file.", hint=f"Profiles: {known}.")
     default = credentials.profiles.get(credentials.default or "")
     home = environ.get("REPLICATE_BASE_URL") or HOSTED_SERVER
-    pairs = [  # (server, token) in order; None as server: whatever server is chosen
+    pairs = [  # (server, token) in order; None as server: for any server
         (named.server, named.token) if named else None,
         (environ.get("HALLEY_SERVER"), environ.get("HALLEY_TOKEN")),
         (home, environ.get("REPLICATE_API_TOKEN")),

@@ -12,7 +12,7 @@ from halley.cli.progress import ProgressDisplay, Stream
 from halley.cli.screen import Screen
 from halley.cli.watching import HOLD_SECONDS, is_terminal
 
-LIVE_HOLD_SECONDS = 1.0  # somebody watches: what is new is shown this soon, also where the server holds answers
+LIVE_HOLD_SECONDS = 1.0  # at a terminal: news are shown this soon, also if the server holds answers
 
 
 class Cancels(Follows, Protocol):

@@ -22,7 +22,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 WEB_PORTS: Final = frozenset({80, 443})
 PUBLIC: Final = "public"
 
-# network: what it is, as the message tells it
+# network: its description in the message
 _CLOSED_V4: Final = {
     "0.0.0.0/8": "this host",
     "10.0.0.0/8": "private",

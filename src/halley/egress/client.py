@@ -226,7 +226,7 @@ async def _read(response: "httpcore2.Response", sink: _Sink, target: EgressTarge
     import httpcore2
 
     headers = _headers(response)
-    # we asked for identity; unpacking what comes all the same would open the door to decompression bombs
+    # we asked for identity; unpacking it anyway would allow decompression bombs
     if headers.get("content-encoding", "identity").lower() not in ("", "identity"):
         raise FetchFailed(f"{target.shown} sent a compressed answer although the request did not allow compression.")
     length = headers.get("content-length", "")

@@ -57,7 +57,7 @@ class ChangePoller:
         newest = await self._log.newest_offset()
         if newest <= self._seen:
             return
-        if any(is_wanted() for is_wanted, _ in self._listeners):  # asked after reading: who comes now reads more
+        if any(is_wanted() for is_wanted, _ in self._listeners):  # asked after reading: a new waiter reads more
             changed = await self._log.changed_between(self._seen, newest)
             for is_wanted, look in self._listeners:
                 if is_wanted():

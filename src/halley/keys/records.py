@@ -35,8 +35,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 class KeyOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How requests with one key are handled. Only what differs from the default is stored, so a default may change."""
 
-    hold: bool = True  # polls of an official client may be held unasked
-    cancel_abandoned: bool = False  # a prediction that nobody waits for any more is canceled
+    hold: bool = True  # polls of an official client may be held
+    cancel_abandoned: bool = False  # an abandoned prediction is canceled
     retention: Period | None = None  # how long its predictions keep their data; None: as the model or the server says
 
     def changed(self, changes: Mapping[str, object]) -> "KeyOptions":

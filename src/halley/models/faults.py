@@ -14,7 +14,7 @@ import jsonschema_rs
 from halley.errors import InvalidField
 
 LISTED: Final = 100  # limits.listed_faults
-SHOWN_CHARACTERS: Final = 300  # of a message or a field's name: a data: URL of megabytes helps nobody
+SHOWN_CHARACTERS: Final = 300  # of a message or a field's name: a data: URL of megabytes is useless in it
 _REFERENCE: Final = "#/components/schemas/"
 _MANY: Final = frozenset(  # words that can find any number of errors in one value
     {

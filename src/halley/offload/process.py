@@ -42,7 +42,7 @@ class JsonProcess:
         self._waiting = 0
         self._running: tuple[subprocess.Popen[bytes], socket.socket] | None = None
         self._idle: asyncio.TimerHandle | None = None
-        self._asked: asyncio.Future[Any] | None = None  # who has the turn, when nobody waits for it any more
+        self._asked: asyncio.Future[Any] | None = None  # the holder of the turn, when its caller is gone
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""Abandoned work: a prediction that wants it is canceled when the last who waits for it is gone.
+"""Abandoned work: a prediction with this option is canceled when its last waiter is gone.
 
 Who waits is a create that waits, a read that is held, a stream. To be told and go is no leaving; to lose the
 connection is. Clients that lose theirs come back within seconds, so a grace passes first, and any read by somebody who
@@ -32,7 +32,7 @@ class AbandonmentTracker:
         self._clock = clock
         self._grace_seconds = grace_seconds
         self._present: dict[str, int] = {}  # how many wait
-        self._left: dict[str, float] = {}  # nobody waits any more: when the grace ends
+        self._left: dict[str, float] = {}  # no waiter is left: when the grace period ends
         self._accounts: dict[str, str] = {}
         self._stored: set[str] = set()
         self._is_closed = False
@@ -47,11 +47,11 @@ class AbandonmentTracker:
                 self._leave(row.id)
 
     def close(self) -> None:
-        """From now on nobody leaves: it is the server that goes. Who waits now is found by the next start."""
+        """From now on no departure counts: the server is stopping. The next start finds the current waiters."""
         self._is_closed = True
 
     def arrive(self, row: Prediction) -> bool:
-        """Somebody waits for it. True if that counts: then `depart` must follow."""
+        """A client waits for it. True if that counts: then `depart` must follow."""
         if not row.cancel_abandoned or row.is_terminal:
             return False
         self._present[row.id] = self._present.get(row.id, 0) + 1
@@ -60,7 +60,7 @@ class AbandonmentTracker:
         return True
 
     def depart(self, prediction_id: str, *, is_told: bool) -> None:
-        """Somebody waits no more, because of an answer or because the connection is lost."""
+        """A client waits no more, because of an answer or because the connection is lost."""
         count = self._present.get(prediction_id)
         if count is None or self._is_closed:
             return
@@ -75,7 +75,7 @@ class AbandonmentTracker:
 
     @contextmanager
     def waiting(self, row: Prediction, is_told: Callable[[], bool]) -> Iterator[None]:
-        """Somebody waits for it during the block; behind it `is_told` says how that ended."""
+        """A client waits for it during the block; after it `is_told` says how that ended."""
         is_counted = self.arrive(row)
         try:
             yield
@@ -84,12 +84,12 @@ class AbandonmentTracker:
                 self.depart(row.id, is_told=is_told())
 
     def seen(self, prediction_id: str) -> None:
-        """Somebody who may read it has asked for it: it is not abandoned."""
+        """A client that may read it has asked for it: it is not abandoned."""
         if self._left.pop(prediction_id, None) is not None:
             del self._accounts[prediction_id]
 
     async def run(self) -> None:
-        """Cancel what is abandoned, and store who is waited for; until cancelled."""
+        """Cancel abandoned predictions, and store which have waiters; until cancelled."""
         while True:
             await self._clock.sleep(_TICK_SECONDS)
             try:
@@ -101,7 +101,7 @@ class AbandonmentTracker:
         """One turn of `run`."""
         now = self._clock.monotonic()
         for prediction_id in [one for one in self._left if self._is_abandoned(one, now)]:
-            if self._is_abandoned(prediction_id, now):  # not if somebody came while another one was canceled
+            if self._is_abandoned(prediction_id, now):  # not if a waiter came while another one was canceled
                 await self._cancel(prediction_id)
         waited_for = self._accounts.keys()
         added = sorted(waited_for - self._stored)

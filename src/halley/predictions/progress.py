@@ -1,7 +1,7 @@
 """What a prediction has said so far: its events, folded into output, logs and metrics.
 
 Both stores and every reader of a running prediction use this one fold, so that a GET in the middle, the final row and
-a replayed stream can never tell different stories.
+a replayed stream can never differ.
 """
 
 from collections.abc import Iterable
@@ -49,7 +49,7 @@ class Progress:
             elif kind is EventKind.METRIC_RECORDED:
                 record_metric(self.metrics, _decode_metric(event.data))
             elif kind is EventKind.STARTED:
-                self.metrics = {}  # each attempt counts anew; what a lost one counted would be there twice
+                self.metrics = {}  # each attempt counts from zero; values of a lost one would count twice
         return self
 
     @property
@@ -74,7 +74,7 @@ def late_logs(events: Iterable[NewEvent]) -> str:
 
 
 def fold(events: Iterable[Event | NewEvent]) -> Progress:
-    """The progress that these events tell."""
+    """The progress in these events."""
     return Progress().add(events)
 
 

@@ -66,7 +66,7 @@ class SoFar:
 class ProgressCache:
     """What is kept about predictions that run; the least recently read first out, bounded by bytes.
 
-    Nobody says here that one has ended or that its data is removed, so all that is not read again goes soon: `run`.
+    It gets no notice of ends or removed data, so entries that are not read again are dropped soon: `run`.
     """
 
     def __init__(self, clock: Clock, limit_bytes: int = LIMIT_BYTES) -> None:
@@ -97,7 +97,7 @@ class ProgressCache:
             self._size -= kept[1]
 
     async def run(self) -> None:
-        """Forget what nobody has read for KEPT_SECONDS. Never ends by itself."""
+        """Drop entries that were not read for KEPT_SECONDS. Never ends by itself."""
         while True:
             await self._clock.sleep(KEPT_SECONDS / 2)
             before = self._clock.monotonic() - KEPT_SECONDS

@@ -40,7 +40,7 @@ class PredictionReader:
         return (await self.filled_to(row))[0]
 
     async def filled_to(self, row: Prediction) -> tuple[Prediction, int]:
-        """The same, and the last event that it tells of; 0 if no events had to be read."""
+        """The same, and the last event in it; 0 if no events had to be read."""
         if row.is_terminal or row.status is Status.STARTING:
             if self._running is not None:
                 self._running.forget(row.id)
@@ -63,7 +63,7 @@ class PredictionReader:
         return await self._store.read_events(row.id, after_seq, limit, limit_bytes, with_data=has_data)
 
     async def find(self, prediction_id: str) -> Prediction | None:
-        """The row whoever owns it: for capability links, which carry their right in themselves."""
+        """The row of any owner: for capability links, which grant access by themselves."""
         row = await self._store.get(prediction_id)
         return None if row is None else self.kept(row)
 

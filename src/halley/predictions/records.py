@@ -12,10 +12,11 @@ _PLACE: Final = msgspec.Raw(b"0")
 
 
 class OutputFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of an output, kept in our blobs.
+    """One file of an output, stored as a blob.
 
     `ref` is the string that stands for it inside `output` (`asset:{prediction}/{index}/{name}`). A string is a file
-    only if this prediction's own list holds its ref: a model that prints somebody else's ref gets text, not a link.
+    only if this prediction's own list holds its ref: a model that prints another prediction's ref gets text, not a
+    link.
     """
 
     ref: str
@@ -73,7 +74,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def has_webhook(self) -> bool:
-        """Whether somebody shall be told about it; an empty filter asks for nothing."""
+        """Whether a message is to be sent about it; an empty filter asks for none."""
         return self.webhook is not None and self.webhook_events_filter != ()
 
 
@@ -142,7 +143,7 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks: an account through one of its keys."""
+    """The caller: an account through one of its keys."""
 
     account_id: str
     username: str

@@ -124,7 +124,7 @@ class Predictions(PredictionReader):
     ) -> Created:
         """Make a prediction. When this returns it is durable: the caller may be answered.
 
-        `prediction_id` comes from `reserve_id`, if somebody wants to watch it from the first moment.
+        `prediction_id` comes from `reserve_id`, if the caller wants to watch it from the first moment.
 
         If a slot is free it is born leased and begins at once; else it waits for its turn. Under an idempotency key
         that was used before, what it made then is `replayed`, and nothing is made.
@@ -161,7 +161,7 @@ class Predictions(PredictionReader):
         return msgspec.structs.replace(created, prediction=self.kept(created.prediction))
 
     async def made_under(self, account_id: str, idempotency: IdempotencyKey) -> Prediction | None:
-        """What this idempotency key made, whatever became of its version since; None if the key is free.
+        """The prediction of this idempotency key, also if its version is gone; None if the key is free.
 
         Raises:
             KeyReused: it belongs to another request.

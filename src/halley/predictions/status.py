@@ -36,9 +36,9 @@ class Fact(StrEnum):
 class SubmitState(StrEnum):
     """How far handing it to a place that outlives us has come; None on a prediction: nothing was begun there."""
 
-    INTENDED = "intended"  # it may have been submitted: nobody submits it again before the place was asked
+    INTENDED = "intended"  # it may have been submitted: the provider is asked before another submit
     SUBMITTED = "submitted"  # the place gave a handle, which is stored
-    UNKNOWN = "unknown"  # nobody can tell: it is never submitted again
+    UNKNOWN = "unknown"  # unknown for good: it is never submitted again
 
 
 class Kind(StrEnum):
@@ -69,7 +69,7 @@ class EventKind(StrEnum):
     METRIC_RECORDED = "metric_recorded"  # data: MetricItem
     PROGRESSED = "progressed"  # data: Step, read from a progress bar in the logs; at most a few a second
     ATTEMPT_LOST = "attempt_lost"  # the holder of the lease died; data: JSON string with the mark line
-    CANCEL_REQUESTED = "cancel_requested"  # somebody wished it; FINISHED follows in the same transaction
+    CANCEL_REQUESTED = "cancel_requested"  # a cancel was requested; FINISHED follows in the same transaction
     FINISHED = "finished"  # data: Finish
     DATA_REMOVED = "data_removed"
     REPEATED = (

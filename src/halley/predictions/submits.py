@@ -21,7 +21,7 @@ _decode_output: Final = msgspec.json.Decoder(OutputItem).decode
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of what a run reports is in the log of events already: whoever adopts it leaves that out."""
+    """How much of what a run reports is already in the log of events: an adopter skips that part."""
 
     has_started: bool = False
     log_chars: int = 0

@@ -1,6 +1,6 @@
 """Progress bars in log text: tqdm-shaped lines, as the official clients read them from `logs`.
 
-Nothing new is invented: a model that shows a bar has said how far it is, and everybody reads the same line.
+Nothing new is invented: a model that shows a bar has said how far it is, and all clients read the same line.
 Source: contract section 15.1, progress.
 """
 
@@ -9,7 +9,7 @@ from typing import Final
 
 from halley.predictions.records import Step
 
-LINE_CHARS: Final = 500  # kept of a line that nobody has ended yet; a bar is shorter
+LINE_CHARS: Final = 500  # kept of an unfinished line; a bar is shorter
 HEAD_CHARS: Final = 40  # before the percent sign: indentation or the end of a description, and the number
 MOST_TRIED: Final = 32  # candidates in one text: what looks like a bar nearly always is one
 
@@ -35,7 +35,7 @@ class TqdmParser:
         return _last(whole)
 
     def rest(self) -> Step | None:
-        """The step of a line that nobody has ended, once no more text comes."""
+        """The step of an unfinished line, once no more text comes."""
         line, self._line = self._line, ""
         return last_step(line)
 

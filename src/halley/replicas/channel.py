@@ -1,6 +1,6 @@
 """One of the two sockets to a replica: length-prefixed frames both ways, without a task of its own.
 
-All small frames of one turn of the loop leave in one write; whatever one read brings is handed on at once. Large frames
+All small frames of one turn of the loop leave in one write; all data of one read is passed on at once. Large frames
 are copied from the socket to their place and from their place to the socket, and nowhere else.
 """
 
@@ -169,7 +169,7 @@ class Channel:
                 sent = self._sock.send(piece)
             except (BlockingIOError, InterruptedError):
                 sent = 0
-            except OSError:  # whoever watches the process says why it is gone
+            except OSError:  # the watcher of the process says why it is gone
                 self._unsent.clear()
                 self._waiting.clear()
                 return

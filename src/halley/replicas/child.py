@@ -37,7 +37,7 @@ _HANGING_SECONDS: Final = 1.0  # between the end of the data and the end of the 
 
 
 def _ignore(_: object) -> None:
-    """What nobody asked for."""
+    """Frames that are not answers to a request."""
 
 
 class ChildListener(Protocol):
@@ -70,7 +70,7 @@ def inherited(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def child_environment(environ: Mapping[str, str], source: ModelSource) -> dict[str, str]:
-    """The model's environment: an allow-list of ours, then what the model declares, then what we insist on."""
+    """The model's environment: an allow-list, then the model's own variables, then those that Halley always sets."""
     return inherited(environ) | source.environment | {"PYTHONUNBUFFERED": "1"}
 
 
@@ -179,14 +179,14 @@ class Child:
             self._signal_group(signal.SIGKILL)
 
     def _signal_group(self, number: signal.Signals) -> None:
-        if not self.gone.done():  # afterwards the number may be somebody else's
+        if not self.gone.done():  # afterwards the number may belong to another process
             try:
                 os.killpg(self.pid, number)
             except ProcessLookupError:
                 pass
 
     def _control_ended(self, fault: str | None) -> None:
-        if fault is not None:  # an end without a fault is told by DATA as well
+        if fault is not None:  # an end without a fault is reported by DATA as well
             self._data_ended(fault)
 
     def _data_ended(self, fault: str | None) -> None:
@@ -207,8 +207,8 @@ class Child:
         return bool(piece)
 
     def _on_exit(self) -> None:
-        # The group goes before the process is reaped (until then nobody else can get its number), and before the
-        # last frames are read, lest somebody go on writing them.
+        # The group goes before the process is reaped (until then no other process can get its number), and before the
+        # last frames are read, so that no process still writes them.
         self._signal_group(signal.SIGKILL)
         self._data.drain()
         while self._read_words():
@@ -233,7 +233,7 @@ class Child:
         self._slate.close()
         self._data.close()
         self._control.close()
-        # in a thread: nobody knows how much a model has left there
+        # in a thread: it is unknown how much a model has left there
         self._loop.run_in_executor(None, delete_folder, self._scratch)
         self.gone.set_result(None)
 

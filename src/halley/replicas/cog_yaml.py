@@ -62,7 +62,7 @@ class Installs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CogFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What a `cog.yaml` says, as far as it matters without Docker. `lines` tells where the references stand."""
+    """What a `cog.yaml` says, as far as it matters without Docker. `lines` says where the references are."""
 
     ref: str | None = None
     train_ref: str | None = None

@@ -111,7 +111,7 @@ def _allowed(table: str, visible: str | None) -> tuple[Device, ...]:
     found = []
     for row in csv.reader(table.splitlines(), skipinitialspace=True):
         if len(row) != 4 or not row[3].strip().isdigit():
-            continue  # a message, or a device whose memory is not its own to tell
+            continue  # a message, or a device that does not report its memory
         index, uuid, name, mebibytes = (cell.strip() for cell in row)
         if names is None or index in names or any(word and uuid.startswith(word) for word in names):
             found.append(Device(id=uuid, name=name, memory_bytes=int(mebibytes) * 2**20))

@@ -23,7 +23,7 @@ _SKIPPED: Final = frozenset({
 })  # fmt: skip
 _RESULTS: Final = "outputs"  # at the top of the folder only: deeper it may be a package of that name
 _PROJECT: Final = ("pyproject.toml", "setup.py")  # a folder with one of these may be built in place by pip
-_ENVIRONMENT_MARK: Final = "pyvenv.cfg"  # a folder that holds this is a virtual environment, whatever its name
+_ENVIRONMENT_MARK: Final = "pyvenv.cfg"  # a folder that holds this is a virtual environment, with any name
 
 
 class HashedFile(msgspec.Struct, frozen=True):
@@ -110,7 +110,7 @@ def environment_tag() -> str:
 def version_id(source_digest: str, schema: bytes | None, environment: str | None = None) -> str:
     """64 hex digits: SHA-256 over the source, the schema (order of members does not count) and the environment.
 
-    The schema is None where only the environment, once it is built, can tell it: then the others say it all.
+    The schema is None where only the environment, once it is built, shows it: then the other two are enough.
     """
     known = b"" if schema is None else msgspec.json.encode(msgspec.json.decode(schema), order="sorted")
     parts = [source_digest, hashlib.sha256(known).hexdigest(), environment or environment_tag()]
@@ -141,7 +141,7 @@ def _walk(folder: Path) -> Iterator[Path]:
         ]
         for child in [*files, *linked]:
             path = here / child
-            # a socket or a pipe is no source; reading one would wait for ever
+            # a socket or a pipe is no source; reading one would wait forever
             if child not in _SKIPPED and path.suffix != ".pyc" and (path.is_symlink() or path.is_file()):
                 yield path
 

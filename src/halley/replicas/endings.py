@@ -37,7 +37,7 @@ _LINE_CHARS: Final = 200
 
 
 class Exit(msgspec.Struct, frozen=True, kw_only=True):
-    """How a process ended: by `code` or by `signal`. `peak_bytes` is None where it cannot be told."""
+    """How a process ended: by `code` or by `signal`. `peak_bytes` is None if it is unknown."""
 
     code: int | None = None
     signal: int | None = None

@@ -59,7 +59,7 @@ class ExclusiveReplica:
         self._saved, self.is_taken, self._has_begun = None, False, False
 
     def let_go_if_unwanted(self) -> None:
-        """Whoever wanted it may have been canceled."""
+        """Its caller may have been canceled."""
         if not self.is_taken and not self.is_wanted:
             self.let_go()
 
@@ -71,4 +71,4 @@ class ExclusiveReplica:
         if self._has_begun and not saved.runs:
             self.let_go()
         elif saved.state is not State.READY:
-            saved.is_saved, self._saved = False, None  # who has taken it hears when it begins
+            saved.is_saved, self._saved = False, None  # its taker is notified when it begins

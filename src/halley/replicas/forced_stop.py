@@ -1,7 +1,7 @@
 """A process in which one run must end by force lets the others finish first.
 
-Killing is the only way to end a run that ignores its cancel, and it ends all runs of the process. So those that told
-some of their output and cannot run again are waited for as long as they may run; the others, which can, for a while.
+Killing is the only way to end a run that ignores its cancel, and it ends all runs of the process. So those that
+showed some output and cannot run again are waited for as long as they may run; the others, which can, for a while.
 The wait ends at once when the process cannot make progress any more: the run that must end may block the others.
 """
 

@@ -1,4 +1,4 @@
-"""The words of runner protocol v1: what a replica says, and what it is told. One frame is one JSON object.
+"""The words of runner protocol v1: the frames from and to a replica. One frame is one JSON object.
 
 `n` numbers the frames of one prediction; they arrive in order, so only the runner needs it.
 """
@@ -136,11 +136,11 @@ class PredictFrame(Frame):
 
 
 class TrainFrame(PredictFrame):
-    """Begin this training now, in a process that was started with mode `train`; it is told of as a prediction is."""
+    """Begin this training now, in a process that was started with mode `train`; it is reported as a prediction is."""
 
 
 class HealthcheckFrame(Frame):
-    """Ask the model how it is, whatever it runs; on the control socket. No answer before `Ready`."""
+    """Ask the model for its health, also while it runs something; on the control socket. No answer before `Ready`."""
 
     n: int = 0
 

@@ -29,7 +29,7 @@ class ReplicaRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Boundaries(msgspec.Struct, frozen=True, kw_only=True):
-    """What of this machine a model is told to keep its hands off, and what is open to its inputs."""
+    """The paths of this machine that a model must not use, and those that its inputs may use."""
 
     data: Path | None = None  # the server's folder; only what is a replica's own in it is open
     secrets: tuple[Path, ...] = ()  # further files that are never given out
@@ -87,7 +87,7 @@ class Host:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def runner_config(self, version: str) -> dict[str, object]:
-        """What the runner of a replica must know beside its model. Old spellings are told of once for each version."""
+        """What the runner of a replica needs besides its model. Old spellings are reported once for each version."""
         known, bounds = version in self._noticed, self._boundaries
         self._noticed.add(version)
         return {

@@ -24,7 +24,7 @@ DEADLINE_SECONDS: Final = 120.0  # importing a large framework from a cold disk 
 
 
 class Inspected(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model accepts and gives. With a ready schema `is_async` is False: only `setup()` will tell."""
+    """What a model accepts and gives. With a ready schema `is_async` is False: it is known only after `setup()`."""
 
     openapi_schema: bytes  # the document
     ref: str

@@ -25,12 +25,12 @@ _NAME: Final = re.compile(r"[\w.\-]{1,100}/[\w.\-]{1,100}", re.ASCII)
 
 
 class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as it lies on the disk. `folder` is absolute and becomes the process's working directory."""
+    """A model as it is on the disk. `folder` is absolute and becomes the process's working directory."""
 
     name: str  # owner/name
     folder: Path
     ref: str  # "predict.py:Predictor"; the class may be missing
-    file: Path | None = None  # set if the model is this single file; then its neighbours are not its source
+    file: Path | None = None  # set if the model is this single file; other files are not its source
     train_ref: str | None = None
     max_concurrency: int | None = None  # None: what the code says
     environment: dict[str, str] = {}
@@ -44,7 +44,7 @@ class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
     build: dict[str, Any] = {}  # as written
     installs: Installs = Installs()
     env: Literal["own", "current"] | None = None  # None: what the server does with all models
-    environment_key: str | None = None  # of the environment that `python` belongs to; None: not one of ours
+    environment_key: str | None = None  # of the environment that `python` belongs to; None: not one that Halley built
     openapi_schema: bytes | None = None  # a ready one that came with the model
     python: str = sys.executable  # the interpreter that runs it
     warnings: tuple[str, ...] = ()

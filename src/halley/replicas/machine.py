@@ -13,7 +13,7 @@ _V1: Final = ("sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_
 
 
 def total_bytes(root: Path = _ROOT) -> int:
-    """What we may use at most; 0 if it cannot be told."""
+    """The most that may be used; 0 if it is unknown."""
     limits = [limit for limit, _ in _groups(root)]
     return min([total for total in (_meminfo(root, "MemTotal"), *limits) if total > 0], default=0)
 

@@ -1,7 +1,7 @@
-"""Which models may be in memory: the budget, the devices, and who goes when somebody else needs the room.
+"""Which models may be in memory: the budget, the devices, and which model is unloaded for another.
 
-Only measured bytes count: PSS of everything that a replica started. What runs is never ended for room; of the idle, the
-one that was used least recently goes first.
+Only measured bytes count: PSS of everything that a replica started. Running predictions are never ended to free memory;
+of the idle models, the least recently used is unloaded first.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ class LoadedModel(Protocol):
         ...
 
     def resume(self) -> None:
-        """Nobody waits: no need to give way."""
+        """No model waits: no need to unload."""
         ...
 
     def give_up(self, error: str) -> None:
@@ -68,7 +68,7 @@ class LoadedModel(Protocol):
 
 
 class MemoryScheduler:
-    """One for all pools. Without a budget and devices it lets everybody in and costs nothing."""
+    """One for all pools. Without a budget and devices it admits all models and costs nothing."""
 
     def __init__(
         self,
@@ -79,8 +79,8 @@ class MemoryScheduler:
         is_short: Callable[[], bool] | None = None,
         measure: Measure = used_of,
     ) -> None:
-        """With `is_short` (is the machine short of memory?) the budget is one that nobody has set: idle models make
-        room for others, but nobody waits for what runs, and nothing that loads is stopped.
+        """With `is_short` (is the machine short of memory?) the budget was not configured: idle models are unloaded
+        for others, but no model waits for running ones, and no loading one is stopped.
         """
         self._host = host
         self._devices = devices
@@ -104,12 +104,12 @@ class MemoryScheduler:
         self._residents.pop(resident.version, None)
         self._waiting.pop(resident.version, None)
 
-    # what residents ask and tell
+    # calls from the loaded models
 
     def admit(self, who: LoadedModel) -> Grant | Wait | Never:
         """Whether it may start a replica now. If not, room is made if that is possible without ending what runs.
 
-        Who waits is served in order. A second replica of the same model is a luxury: nobody goes for it.
+        Waiting models are served in order. A second replica of the same model is optional: no model is unloaded for it.
         """
         answer = self._place(who)
         if isinstance(answer, Wait) and not who.replicas:
@@ -126,13 +126,13 @@ class MemoryScheduler:
         self._waiting.pop(who.version, None)
 
     def loaded(self, who: LoadedModel, replica: Replica) -> None:
-        """A replica is ready: now its size can be told."""
+        """A replica is ready: now its size is known."""
         if self._budget is not None:
             self._unweighed.add(replica)
             self._host.start(self._weigh(who, replica))
 
     def left(self) -> None:
-        """A replica is gone: somebody may have room now."""
+        """A replica is gone: a waiting model may fit now."""
         for version in list(self._waiting):
             if version in self._residents:
                 self._residents[version].load()
@@ -145,7 +145,7 @@ class MemoryScheduler:
             replicas[pid].measured(used_bytes)
 
     async def look_around(self) -> None:
-        """What is due now and then: unload what nobody uses, and what grew over the budget."""
+        """Periodic work: unload unused models, and those that grew over the budget."""
         seconds = self._host.rules.idle_unload_seconds
         if seconds is not None:
             for resident in self._idle(longer_than=seconds):
@@ -226,7 +226,7 @@ class MemoryScheduler:
         return Wait(why=why)
 
     def _memory_of_idle(self, who: LoadedModel, budget: int) -> Wait | None:
-        """Where nobody has set a budget: idle models go for one that would not fit, and no more is asked."""
+        """Without a configured budget: only idle models are unloaded for one that would not fit."""
         need = self._sizes.get(who.version, 0)
         over = self._used(staying=True) + need - budget
         for resident in self._idle(self._host.rules.look_seconds):
@@ -240,7 +240,7 @@ class MemoryScheduler:
         return None
 
     def _take_turns(self, who: LoadedModel, holders: Iterable[LoadedModel]) -> None:
-        """Whoever waited for a whole turn makes the one that has been ready longest finish.
+        """A model that waited for a whole turn makes the one that has been ready longest finish.
 
         A turn begins when the model is ready: else models that load longer than a turn would end each other unused.
         """

@@ -1,4 +1,4 @@
-"""What a model's process wrote and had not told us when it ended. `_halley_runner.slate` says how it lies there.
+"""Text that a model's process wrote and had not sent when it ended. The format is in `_halley_runner.journal`.
 
 Two things outlive a process: the memory in which it notes log text until that is sent, and the pipe behind its
 descriptors 1 and 2, of which we hold the reading end as well and read nothing while it lives.
@@ -27,7 +27,7 @@ _RECORD: Final = Struct("<IQH")
 class Left(msgspec.Struct, frozen=True, kw_only=True):
     """Log text that was not sent, or not whole. `before` is how many characters its owner had said before it.
 
-    `prediction_id` is None for the replica itself. Where `before` is None nobody knows the owner.
+    `prediction_id` is None for the replica itself. If `before` is None, the owner is unknown.
     """
 
     text: str
@@ -60,7 +60,7 @@ class OutputJournal:
         return self._pipe, self._writing, self._memory
 
     def handed_over(self) -> None:
-        """The child has them: the pipe ends when nobody of its side is left."""
+        """The child has them: the pipe ends when no process on its side is left."""
         os.close(self._writing)
 
     def close(self) -> None:
@@ -71,7 +71,7 @@ class OutputJournal:
     def left(self) -> list[Left]:
         """What was left in the order in which it was written, as far as that is known. The process is gone.
 
-        A model may have written into the memory, too: whatever lies there, this returns.
+        A model may have written into the memory, too: this returns for any content.
         """
         (state,) = _STATE.unpack(os.pread(self._memory, _STATE.size, 0))
         raw_is_noted, end = divmod(state, RAW_IS_NOTED)

@@ -1,6 +1,6 @@
 """A place of its own for each replica: what it is given, and in which way the system lets it be kept apart.
 
-The runner fills the place, see `_halley_runner/places.py`; here is what it is told.
+The runner fills the place, see `_halley_runner/places.py`; this module makes its instructions.
 """
 
 import json

@@ -24,7 +24,7 @@ OnRoom = Callable[[str], None]
 OnBroken = Callable[[str, str, str], None]
 """Gets the version, an error text for people, and a reason word."""
 
-IDLE_DEATHS: Final = 5  # in a row; then it is loaded again when somebody wants it
+IDLE_DEATHS: Final = 5  # in a row; then it is loaded again on request
 
 
 class Pool:
@@ -68,7 +68,7 @@ class Pool:
 
     @property
     def free_slots(self) -> int:
-        """Slots that nobody runs in or holds."""
+        """Slots that are neither used nor held."""
         free = -self._held
         for replica in self._replicas:
             free += replica.free
@@ -257,7 +257,7 @@ class Pool:
             if replica.state is State.STARTING:
                 replica.kill(End(reason="out_of_memory", error=error))
 
-    # what the replica tells (replica.Keeper)
+    # calls from the replica (replica.Keeper)
 
     def replica_ready(self, replica: Replica) -> None:
         self._last_end = None
@@ -291,12 +291,12 @@ class Pool:
             self._last_end = end
             if not ran:  # a process that dies of itself again and again must not be started as often
                 self._back_off()
-        # whoever waits comes before whoever was unloaded for it
+        # a waiting model comes before the one that was unloaded for it
         self._residence.left()
         if was is State.STARTING and not postponed:
             return
         has_siblings = any(replica.state is State.READY for replica in self._replicas)
-        # one that was in memory comes back, unless it dies again and again although nobody uses it
+        # one that was in memory comes back, unless it dies repeatedly while unused
         died = was is State.READY and self._failures <= IDLE_DEATHS
         is_missed = died or has_siblings or self.source.pinned or end.reason in {"unresponsive", "unhealthy"}
         if self._is_wanted or postponed or (is_missed and end.reason != "unloaded"):
@@ -313,7 +313,7 @@ class Pool:
         return 1 if self._waits_for_first else wanted
 
     def _start_one(self) -> bool:
-        """Whether it makes sense to go on with the next."""
+        """Whether it makes sense to continue with the next."""
         answer = self._residence.admit(self)
         if isinstance(answer, Wait):
             if self._waits is None and not self._replicas:

@@ -175,7 +175,7 @@ class Replica:
     def check_health(self) -> None:
         """Ask an idle process whether it lives; end it if it has not answered the last question for too long.
 
-        A busy one may be in C code that lets nobody else run: predictions have limits of their own.
+        A busy one may be in C code that holds the interpreter lock: predictions have limits of their own.
         """
         if self.state is not State.READY or self.runs:
             self._ping = None
@@ -204,7 +204,7 @@ class Replica:
         await self._child.gone
 
     def measured(self, used_bytes: int) -> None:
-        """Somebody measured its memory."""
+        """Its memory was measured."""
         self.used_bytes = used_bytes
         self.peak_bytes = max(self.peak_bytes, used_bytes)
 
@@ -214,7 +214,7 @@ class Replica:
             self._end = self._end or end
             self._child.kill()
 
-    # what its child tells (child.Listener)
+    # calls from its child (child.Listener)
 
     def heard(self, body: Body) -> None:
         """A frame. Hot: one decode, one look-up, one call."""
@@ -356,7 +356,7 @@ class Replica:
         if all(each.must_go for each in self.runs.values()):
             self._part(must_go=True)
             return
-        run.end(_FORCED)  # nobody waits for it any more, but it keeps its slot
+        run.end(_FORCED)  # its caller is gone, but it keeps its slot
         if self._forced_stop is None:
             self._forced_stop = ForcedStop(
                 self.runs, self._host, ask=lambda: self._child.command(_PULSE), over=self._part
@@ -365,7 +365,7 @@ class Replica:
             self._keeper.replica_parts()
 
     def _part(self, *, must_go: bool) -> None:
-        """Nobody is waited for any more."""
+        """No prediction is waited for any more."""
         self._forced_stop = None
         if must_go:
             grace = self._host.rules.cancel_grace_seconds

@@ -7,7 +7,7 @@ from halley.dispatch.ports import Emit, Outcome, Progress
 
 
 class ReplicaCall:
-    """Buffers progress until somebody follows. `end` is called at least once."""
+    """Buffers progress until there is a follower. `end` is called at least once."""
 
     __slots__ = (
         "_backlog",
@@ -28,7 +28,7 @@ class ReplicaCall:
         self.attempt: Final = attempt
         self.canceling = False
         self.must_go = False  # its grace period is over
-        self.has_output = False  # some of it was told
+        self.has_output = False  # some of it was reported
         self.said = 0  # characters of log text
         self.grace: asyncio.Task[None] | None = None  # its end means force
         self.outcome: Outcome | None = None
@@ -37,7 +37,7 @@ class ReplicaCall:
         self._over: asyncio.Future[Outcome] = loop.create_future()
 
     def say(self, progress: Progress) -> None:
-        """Pass on, or keep until somebody listens."""
+        """Pass on, or keep until there is a listener."""
         self._emit(progress)
 
     def end(self, outcome: Outcome) -> None:
@@ -57,7 +57,7 @@ class ReplicaCall:
         try:
             return await self._over
         finally:
-            self._emit = _drop  # nobody listens any more; the process may still talk
+            self._emit = _drop  # the listener is gone; the process may still send
 
 
 def _drop(_: Progress) -> None:

@@ -18,7 +18,7 @@ from halley.replicas.host import Origin
 _log = logging.getLogger(__name__)
 
 LINE_CHARS: Final = 2000  # a longer line is cut
-UNFINISHED_SECONDS: Final = 1.0  # a line that nobody ends for so long is shown as it is
+UNFINISHED_SECONDS: Final = 1.0  # a line that is unfinished for so long is shown as it is
 WINDOW_SECONDS: Final = 60.0
 _CONTROLS: Final = dict.fromkeys((*range(32), *range(127, 160), 0x2028, 0x2029), " ") | {ord("\t"): "\t"}
 

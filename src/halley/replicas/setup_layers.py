@@ -25,7 +25,7 @@ class SetupLayers:
         self._limit_bytes = limit_bytes
 
     def wanted(self, version: str) -> dict[str, Any]:
-        """What the runner is told: the layer to begin with, and where to publish one."""
+        """Instructions for the runner: the layer to begin with, and where to publish one."""
         link = self.folder / version
         told: dict[str, Any] = {"publish": str(link), "limit_bytes": self._limit_bytes}
         if link.is_dir():

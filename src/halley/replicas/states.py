@@ -10,7 +10,7 @@ Doing = Literal["unloaded", "building", "loading", "ready", "busy", "stopping", 
 
 
 class ReplicaState(msgspec.Struct, frozen=True, kw_only=True):
-    """One process. `memory_bytes` is 0 until somebody has measured it."""
+    """One process. `memory_bytes` is 0 until it was measured."""
 
     doing: Doing
     pid: int
@@ -27,7 +27,7 @@ class ReplicaState(msgspec.Struct, frozen=True, kw_only=True):
 class PoolState(msgspec.Struct, frozen=True, kw_only=True):
     """What a pool is doing. `error` is why the last replica failed, until one works again; `why` is what it waits for.
 
-    `exit_reason` and `exit_text` tell of the last process that went, whatever became of the model afterwards.
+    `exit_reason` and `exit_text` describe the last process that ended, also if the model runs again.
     """
 
     version: str

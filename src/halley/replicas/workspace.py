@@ -42,7 +42,7 @@ class RunFolders:
 
     async def remove(self, folder: Path) -> None:
         """Delete the folder, if it is there, and all that is in it; never raises."""
-        if _is_there(folder):  # cheaper than a trip to a thread, for those that nobody needed
+        if _is_there(folder):  # cheaper than a trip to a thread, for folders that were not used
             await anyio.to_thread.run_sync(delete_folder, folder)
 
     def sweep(self) -> None:
@@ -70,11 +70,11 @@ def scratch_folder(path: Path) -> Iterator[Path]:
 
 
 def delete_folder(folder: Path) -> None:
-    """Delete a folder, or whatever a model has put in the place of one."""
+    """Delete a folder, or anything that a model has put in its place."""
 
     def insist(_function: object, path: str, error: tuple[type[BaseException], BaseException, object]) -> None:
         if isinstance(error[1], FileNotFoundError):
-            return  # somebody else deletes it as well
+            return  # it is being deleted elsewhere as well
         try:
             Path(path).parent.chmod(0o700)  # a folder that a model has closed
             if Path(path).is_dir() and not Path(path).is_symlink():

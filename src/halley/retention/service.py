@@ -23,7 +23,7 @@ BATCH: Final = 20  # predictions in one transaction: a create that comes meanwhi
 EVENTS: Final = 500  # and events
 SHORTEST_LOOK_SECONDS: Final = 1.0
 LONGEST_LOOK_SECONDS: Final = 60.0
-SWEEP_SECONDS: Final = 6 * 3600.0  # between looks at all that is stored, for what a crash left
+SWEEP_SECONDS: Final = 6 * 3600.0  # between scans of the whole store, for what a crash left
 UNKNOWN_SECONDS: Final = 3600.0  # contents younger than this may have an owner in a moment
 UNSTORED: Final = timedelta(days=1)  # an upload that takes longer than this is broken off long before
 RETRY_SECONDS: Final = 1.0  # before what could not be deleted is tried again; then twice as long each time
@@ -158,7 +158,7 @@ class RetentionService:
             row = await self._store.get(prediction_id)
             if row is None or row.data_removed_at is not None:
                 return
-            await self._clock.sleep(_TRY_SECONDS)  # its end is about to be told to its webhook
+            await self._clock.sleep(_TRY_SECONDS)  # its end is about to be sent to its webhook
         raise Overloaded(f"The webhook of prediction {prediction_id} has not been sent its end yet. Try again.")
 
     async def _due_groups(self) -> list[tuple[DataGroup, datetime]]:
@@ -183,7 +183,7 @@ class RetentionService:
                 began = self._clock.monotonic()
                 removed = await self._remove(due)
                 if not removed.prediction_ids:
-                    break  # somebody else did, or will have to: never the same ones again and again
+                    break  # done elsewhere, or not possible now: never try the same ones in a loop
                 count += len(removed.prediction_ids)
                 await self._rest(began)
         if count:

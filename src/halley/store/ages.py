@@ -16,7 +16,7 @@ import msgspec
 from halley.ids import LAST_ID, first_id_at
 
 _MARK_SECONDS: Final = 0.5
-_FINENESS: Final = 200  # an age is told to half a percent
+_FINENESS: Final = 200  # an age is accurate to half a percent
 _MANY: Final = 4000  # marks after which those of the distant past are thinned
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from halley.slots import Slots
 
 CAPACITY: Final = 256  # attempts, or MiB of their bodies
-PROMPT_SECONDS: Final = 2.0  # an attempt that is over sooner, however it ended, keeps nobody waiting
+PROMPT_SECONDS: Final = 2.0  # a shorter attempt, with any result, does not delay others
 _REMEMBERED: Final = 4096  # endpoints; what is forgotten is an endpoint that nothing is known about
 
 

@@ -21,7 +21,7 @@ from halley.webhooks.wakeable_sleep import WakeableSleep
 _log: Final = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 60.0  # a sleep of the machine costs at most this
-_LATELY: Final = timedelta(seconds=10)  # longer than between two looks: a commit may come later than its time
+_LATELY: Final = timedelta(seconds=10)  # longer than between two polls: a commit may come later than its time
 _PORTION: Final = 16
 
 
@@ -48,7 +48,7 @@ class EndpointQueue:
                 continue
             due_at = await self._lanes.store.next_due_at(self._endpoint, now)
             if due_at is None and not self.under_way and not self.alarm.is_rung:
-                break  # whoever brings the next message begins a new one
+                break  # the next message begins a new one
             await self.alarm.sleep(_LOOK_SECONDS if due_at is None else _seconds(due_at - now))
         self.is_running = False
 
@@ -152,7 +152,7 @@ class Lanes:
     async def _run(self, lane: EndpointQueue, endpoint: str) -> None:
         try:
             await lane.run()
-        except Exception as error:  # noqa: BLE001 - one receiver's lane ends nobody else's; the next look begins it anew
+        except Exception as error:  # noqa: BLE001 - a failing queue does not end the others; the next poll restarts it
             _log.warning("messages to %s: %s", endpoint, error, exc_info=not isinstance(error, HalleyError))
             lane.is_running = False
         if not lane.is_running and lane.slots.is_unused:

@@ -25,7 +25,7 @@ from halley.webhooks.wakeable_sleep import WakeableSleep
 _log: Final = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 2.0  # a lost hint costs at most this
-PACE_SECONDS: Final = 0.02  # between two looks: a busy server without webhooks pays for fifty empty looks a second
+PACE_SECONDS: Final = 0.02  # between two polls: a busy server without webhooks pays for fifty empty polls a second
 _NOTICES_AT_ONCE: Final = 500
 _BODIES_AT_ONCE: Final = 8 * 2**20  # then they are stored, before more are made
 
@@ -105,7 +105,7 @@ class Feed:
             return await self._made(prediction_id)
         except HalleyError:
             raise
-        except Exception:  # noqa: BLE001 - one that cannot be drawn must not keep all others back, at every start anew
+        except Exception:  # noqa: BLE001 - one that cannot be rendered must not block all others, again at every start
             _log.exception("the end of %s cannot be reported: this is a fault of Halley", prediction_id)
             return None
 

@@ -26,7 +26,7 @@ Draw = Callable[[Prediction], Awaitable[bytes]]
 
 _NOTICES_AT_ONCE: Final = 200
 _COPIES_BYTES: Final = 2**21  # of one turn: what else there is comes with the next; one copy may be larger
-_PACE_SECONDS: Final = 0.02  # between two looks at the log
+_PACE_SECONDS: Final = 0.02  # between two reads of the log
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +104,7 @@ class MessageListener:
     async def _look(self) -> list[Copy]:
         before = self.position
         copies = await self._found()
-        # the last one says how far it came: whoever is cut off before it hears all of this turn again
+        # the last one has the position: a listener cut off before it gets this whole turn again
         return [
             msgspec.structs.replace(copy, position=self.position if copy is copies[-1] else before) for copy in copies
         ]
@@ -156,7 +156,7 @@ class MessageListener:
                 continue
             row = await self._reader.find(prediction_id)
             if row is None or row.is_terminal:
-                continue  # its end is told next
+                continue  # its end is sent next
             event = pace.take(self._clock.monotonic())
             if event is not None:
                 copies.append(await self._copy(await self._reader.filled(row), event))

@@ -129,7 +129,7 @@ class Sender:
                 error = "Redirects are not followed: use the address that it redirects to."
         except HalleyError as refusal:
             error = str(refusal)
-        except Exception:  # noqa: BLE001 - whatever a stranger's answer broke, it may not end this server
+        except Exception:  # noqa: BLE001 - an error caused by a receiver's answer must not end this server
             _log.exception("an attempt for %s failed with an unexpected error", address.shown)
             error = _INTERNAL
         latency = self._clock.monotonic() - began

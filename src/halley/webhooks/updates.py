@@ -99,7 +99,7 @@ class Updates:
 
     async def _meet(self, prediction_id: str) -> _Told:
         row = await self._reader.find(prediction_id)
-        # an earlier process may have told of its first attempt
+        # an earlier process may have reported its first attempt
         is_second = row is not None and row.attempts > 1
         return _Told(row, is_started=is_second and await self._store.was_told(prediction_id, WebhookEvent.START))
 
@@ -147,7 +147,7 @@ class Updates:
                 slots = wanted
         told.scope = None
         if slots is None:
-            if not scope.cancelled_caught:  # else its end came in between: look what is left to tell
+            if not scope.cancelled_caught:  # else its end came in between: check what is left to send
                 told.pace.stop()
             return
         try:
@@ -170,7 +170,7 @@ class Updates:
         elif event is WebhookEvent.START:
             row = as_started(row)
         else:
-            return  # its end is told next, and once
+            return  # its end is sent next, and once
         body = await self._pictures.encoded(row, await self._store.link_base(prediction_id))
         parcel = Attempt(
             account_id=row.account_id,
@@ -197,7 +197,7 @@ def as_started(row: Prediction) -> Prediction:
         status=Status.PROCESSING,
         output=None,
         files=(),
-        logs=row.logs if row.attempts > 1 else "",  # those of a lost attempt may have been told
+        logs=row.logs if row.attempts > 1 else "",  # those of a lost attempt may have been sent
         error=None,
         metrics={},
         completed_at=None,

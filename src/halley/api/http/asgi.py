@@ -129,7 +129,7 @@ class Call:
 
     @property
     def identity(self) -> Identity:
-        """Who asks. Routes without a scope have nobody."""
+        """The caller. Routes without a scope have none."""
         if self._identity is None:
             raise NotAuthenticated(KEY_MISSING)
         return self._identity

@@ -10,10 +10,10 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 LIMIT_BYTES: Final = 4 * 2**20
-LARGE_BYTES: Final = 2**19  # kept only as long as somebody sends it: slow readers of a large output share one copy
+LARGE_BYTES: Final = 2**19  # kept only while it is being sent: slow readers of a large output share one copy
 _OVERHEAD_BYTES: Final = 300
 
-BatchKey = tuple[Hashable, int]  # how it is told, and the event before it
+BatchKey = tuple[Hashable, int]  # how it is encoded, and the event before it
 Turn = dict[BatchKey, "Batch"]  # what is kept about a prediction until it changes
 
 
@@ -26,7 +26,7 @@ class Batch:
         self.body = body
         self.after = after
         self.has_more = has_more
-        self.is_last = is_last  # nothing is told after it
+        self.is_last = is_last  # nothing is sent after it
 
 
 class Batches:
@@ -39,7 +39,7 @@ class Batches:
         self._large: WeakValueDictionary[tuple[str, BatchKey], Batch] = WeakValueDictionary()
 
     def get(self, prediction_id: str, key: BatchKey) -> Batch | None:
-        """The batch, if nothing has changed since it was made, as far as the hints tell."""
+        """The batch, if nothing has changed since it was made, as far as the hints show."""
         kept = self._kept.get(prediction_id)
         found = None if kept is None else kept.get(key)
         return found if found is not None else self._large.get((prediction_id, key))

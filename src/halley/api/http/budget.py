@@ -111,7 +111,7 @@ class HeldBody:
         self._has_turn = True
 
     def end_turn(self) -> None:
-        """The store has it, or nobody wants it. Harmless if repeated, or if there was no turn."""
+        """The body is stored, or not needed any more. Harmless if repeated, or if there was no turn."""
         if self._has_turn:
             self._has_turn = False
             self._budget.end_turn()

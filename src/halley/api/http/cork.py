@@ -79,7 +79,7 @@ class CorkedTransport:
 def unread_bytes(transport: asyncio.Transport) -> int:
     """Bytes that the peer has not acknowledged; asked when it has closed its side, they are those that it never got.
 
-    Its FIN acknowledges everything that came before. 0 where the system cannot tell.
+    Its FIN acknowledges everything that came before. 0 if the system does not say.
     """
     waiting = transport.get_write_buffer_size()
     connection = transport.get_extra_info("socket")

@@ -89,7 +89,7 @@ def as_asked(url: bytes, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes
 
 
 def body_head(method: bytes, version: str, headers: Sequence[tuple[bytes, bytes]], *, keeps: bool) -> bytes | None:
-    """The head of a request that has a body of the same length as that of these headers; None if they tell of none.
+    """The head of a request that has a body of the same length as that of these headers; None if they announce none.
 
     `keeps`: the connection stays open after it.
     """
@@ -102,7 +102,7 @@ def body_head(method: bytes, version: str, headers: Sequence[tuple[bytes, bytes]
 
 
 class AnyLength(int):
-    """A length of an answer that nobody knows before: uvicorn counts it down, and it is never used up."""
+    """The length of an answer whose length is unknown beforehand: uvicorn counts it down, and it is never used up."""
 
     def __lt__(self, other: object) -> bool:
         return False

@@ -1,6 +1,6 @@
 """The end of a connection whose client still sends: read on for a while and throw it away.
 
-Closing a socket with bytes in it that nobody has read resets the connection, and a reset takes the answer away from a
+Closing a socket with unread bytes resets the connection, and a reset takes the answer away from a
 client that looks for it only after it has sent everything. So an early refusal would be seen as ECONNRESET.
 """
 

@@ -81,7 +81,7 @@ class Variants:
         )
 
     def of_base(self, link_base: str | None) -> Variant:
-        """The variant for what is told to somebody who did not ask now: `link_base` is that of an earlier caller.
+        """The variant for messages without a current request: `link_base` is that of an earlier caller.
 
         Without one links lead to the public URL, or to where this server listens.
         """

@@ -14,7 +14,7 @@ class QuirkProfile(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     agents: tuple[str, ...]  # the user agent begins with one of these
     data_urls: bool = False  # over plain http its run() makes files of data: URLs only
-    hold_seconds: float = 0.0  # how long it bears that a poll is held; 0: never held unasked
+    hold_seconds: float = 0.0  # how long a poll may be held; 0: held only on request
     tried: tuple[str, ...] = ()  # beginnings of the versions whose patience was measured; others are held less long
     poll_seconds: float = 0.5  # its habit between two polls
     why: str

@@ -90,7 +90,7 @@ class FileSlice:
         connection: int = transport.get_extra_info("socket").fileno()
         with ExitStack() as stack:
             is_own = False
-            # once it is closed, somebody else may have the number of the connection
+            # once it is closed, its number may belong to another connection
             while (head or self.is_unsent) and not self._is_stopped and not transport.is_closing():
                 try:
                     if self.is_unsent and self._at >= self._looked_at:
@@ -108,7 +108,7 @@ class FileSlice:
                     await self._writable(connection)
                     reader.resume_writing()
                 except (BrokenPipeError, ConnectionResetError):
-                    return  # the transport hears of it by itself
+                    return  # the transport notices it by itself
                 except OSError as error:
                     _log.error("a stored file cannot be read: %s", error)
                     return
@@ -165,7 +165,7 @@ class FileSlice:
         except BlockingIOError:
             return False
         except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # else nobody can tell: most are
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # else it is unknown: most are
                 raise
         return True
 

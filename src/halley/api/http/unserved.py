@@ -1,4 +1,4 @@
-"""Operations of the contract that this server does not have, and why: whoever tries one is told so.
+"""Operations of the contract that this server does not have, and the reason, which callers get.
 
 Without a key it is 401, as everywhere; then 405 where the path has other methods, else 404. Never 501: several clients
 repeat every 5xx.

@@ -1,4 +1,4 @@
-"""What creates said that Halley has no use for: counted by name, so that whoever runs it can see what a client misses.
+"""Members of creates that Halley ignores: counted by name, so that the operator can see what a client misses.
 
 Source: contract section 17, D9.
 """
@@ -16,7 +16,7 @@ OTHERS: Final = "(others)"
 
 
 class IgnoredMembers:
-    """Counts by name. The names are the clients', so only some are told apart, and none is kept whole if it is long."""
+    """Counts by name. The names are the clients', so only some are counted separately, and long ones are shortened."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
@@ -28,7 +28,7 @@ class IgnoredMembers:
             self._count(members.keys() - known)
 
     def counts(self) -> dict[str, int]:
-        """How many creates had each of them; what came too late to be told apart is in `OTHERS`."""
+        """How many creates had each of them; later names are counted in `OTHERS`."""
         return dict(self._counts)
 
     def _count(self, names: Iterable[str]) -> None:

@@ -34,7 +34,7 @@ def read_cursor(query: Mapping[str, str]) -> Cursor | None:
     """The cursor of a query. It carries no right: a list only ever holds what the caller may see.
 
     Raises:
-        BadRequest: it is not one of ours.
+        BadRequest: this server did not make it.
     """
     text = query.get("cursor")
     if not text:
@@ -52,7 +52,7 @@ def read_cursor(query: Mapping[str, str]) -> Cursor | None:
 
 
 def page_link(variant: Variant, path: str, query: Mapping[str, str], side: Side, mark: str | None) -> str | None:
-    """The URL of the neighbouring page, with all other members of the query; None where there is none."""
+    """The URL of the next or previous page, with all other members of the query; None if there is none."""
     if mark is None:
         return None
     members = {name: value for name, value in query.items() if name != "cursor"}

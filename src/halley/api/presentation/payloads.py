@@ -1,4 +1,4 @@
-"""Predictions as messages show them: what a GET would answer now, for somebody who did not ask now."""
+"""Predictions as messages show them: the answer to a GET now, without a request."""
 
 from halley.api.http.origins import Variants
 from halley.api.presentation.present import Presenter

@@ -39,7 +39,7 @@ def wait_seconds(prefer: str, max_seconds: float) -> float | None:
 
 
 def cancel_abandoned(prefer: str) -> bool | None:
-    """Whether the prediction is to be canceled when everybody has left; None if the caller does not say."""
+    """Whether the prediction is to be canceled when all waiters have left; None if the caller does not say."""
     for value in _values(prefer, "cancel-abandoned"):
         if value.lower() in _YES + _NO:
             return value.lower() in _YES
@@ -58,7 +58,7 @@ def _values(prefer: str, name: str) -> Iterator[str]:
 
 
 def applied(seconds: float | None, *, abandoned: bool | None = None) -> tuple[bytes, bytes]:
-    """The header that tells which preferences were honoured, and how long a wait could be at most."""
+    """The header that says which preferences were applied, and how long a wait could be at most."""
     told = [] if seconds is None else [f"wait={seconds:g}"]
     if abandoned is not None:
         told.append("cancel-abandoned" if abandoned else "cancel-abandoned=false")

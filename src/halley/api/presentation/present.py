@@ -102,7 +102,7 @@ class Presenter:
         if (why := self.starting_reason(row)) is not None:
             shown.starting_reason = why
         if row.status is Status.ABORTED and not variant.expose_aborted:
-            # one client raises on `aborted`, the others poll for ever (contract D3)
+            # one client raises on `aborted`, the others poll forever (contract D3)
             shown.status = "canceled"
             shown.error = None
         if variant.own_key is not None:

@@ -88,7 +88,7 @@ def problem_of(error: HalleyError, request_id: str) -> Response:
         problem.retry_after = max(1, error.retry_after_seconds)
         headers.append((b"retry-after", str(problem.retry_after).encode()))
     if isinstance(error, ModelBroken):
-        headers.append(_FINAL)  # somebody must repair it first, and nobody can say when
+        headers.append(_FINAL)  # it must be repaired first, at an unknown time
     if status is HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
         headers.append((b"accept-encoding", b"identity"))
     if status is HTTPStatus.UNAUTHORIZED:
@@ -97,7 +97,7 @@ def problem_of(error: HalleyError, request_id: str) -> Response:
 
 
 def internal_problem(request_id: str, *, is_create: bool) -> Response:
-    """The answer for a fault of ours. After a create it says not to retry: it may have been stored."""
+    """The answer for an internal error. After a create it says not to retry: it may have been stored."""
     problem = Problem(title="Internal server error", detail=_INTERNAL, status=500, instance=_instance(request_id))
     return _answer(problem, [_FINAL] if is_create else [])
 

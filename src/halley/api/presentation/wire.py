@@ -439,7 +439,7 @@ class WebhookCopy(msgspec.Struct, kw_only=True):
 
 
 class WebhookCopies(msgspec.Struct, kw_only=True):
-    """What there is to hear now; go on with `after` and this position."""
+    """The current messages; continue with `after` and this position."""
 
     position: int
     results: list[WebhookCopy]
@@ -499,7 +499,7 @@ class HealthBody(msgspec.Struct, kw_only=True):
 class Counts(msgspec.Struct, kw_only=True):
     """What this server process has counted since it started.
 
-    `replayed_creates` by what told that they were repeats, `ignored_members` of creates by name.
+    `replayed_creates` by how the repeats were recognized, `ignored_members` of creates by name.
     """
 
     since: Time

@@ -1,4 +1,4 @@
-"""What a key that may write but not read is shown: what it gave itself, and what it needs to cancel or to tell others.
+"""What a key that may write but not read is shown: what it gave itself, and what it needs to cancel or to pass on.
 
 A key's scopes hold for every answer, so also for those to a create or a cancel. The links to the stream and to the page
 are there, as clients need them, but without the right that they carry otherwise.

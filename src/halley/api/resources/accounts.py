@@ -1,4 +1,4 @@
-"""The account behind a key, keys, hardware. Source: contract section 10.5; keys are an extension of ours."""
+"""The account behind a key, keys, hardware. Source: contract section 10.5; keys are an extension."""
 
 from typing import Final
 

@@ -187,7 +187,7 @@ def _given_input(
 
 
 def _context(members: dict[str, Any], faults: list[InvalidField]) -> dict[str, str] | None:
-    """Text for the model beside its input, as Cog's server takes it: an extension of ours."""
+    """Text for the model beside its input, as in Cog's server: an extension."""
     context = members.get("context")
     if context is None:
         return None
@@ -198,7 +198,7 @@ def _context(members: dict[str, Any], faults: list[InvalidField]) -> dict[str, s
         if not isinstance(value, str):
             text = "must be a string: write other values as JSON text"
             faults.append(InvalidField(type="type", field=f"context.{name[:100]}", description=text))
-            return None  # one is enough to go on: there may be thousands
+            return None  # one is enough to continue: there may be thousands
     return context
 
 

@@ -38,7 +38,7 @@ class _Wish(NamedTuple):
     abandoned: bool | None
 
     def applied(self) -> Headers:
-        """Tells which of its preferences are honoured."""
+        """Says which of its preferences are applied."""
         return [] if self.wait is None and self.abandoned is None else [applied(self.wait, abandoned=self.abandoned)]
 
 
@@ -205,7 +205,7 @@ async def _later_answer(call: Call, parts: ApiContext, earlier: Prediction, wish
 async def _waited(
     call: Call, parts: ApiContext, created: Prediction, wait: float, watching: Watching, headers: Headers
 ) -> Response:
-    # a large input is not kept in memory for as long as somebody waits: it is read again for the answer
+    # a large input is not kept in memory during a wait: it is read again for the answer
     is_whole = len(created.input) <= _KEPT_INPUT_BYTES
     created = created if is_whole else msgspec.structs.replace(created, input=b"{}")
     tell = partial(_in_time, parts, created, call.variant, headers, is_whole=is_whole)
@@ -221,7 +221,7 @@ async def _waited(
             waiter = parts.waiters.enter(created.id).keep(created, Until.END, tell, seconds=left)
             return later(waiter.lean(parts.revocations, call.identity.key.id, Scope.WRITE))
         return await tell(Snapshot(created if row is None else row, 0))
-    except Exception as error:  # noqa: BLE001  # the create stands, whatever happened to the wait
+    except Exception as error:  # noqa: BLE001  # the create is stored, with any result of the wait
         return await tell(error)
 
 
@@ -257,7 +257,7 @@ async def _read_again(parts: ApiContext, created: Prediction) -> Prediction:
 
 
 def _as_created(row: Prediction) -> Prediction:
-    """As it was when it was made, whatever it is by now: so it is shown in the answer to a create until it has ended.
+    """As it was when it was created, not as it is now: the answer to a create shows this until it has ended.
 
     Clients take any other status for the end, and an output that is there for delivered (contract 0.1 and 0.2).
     """

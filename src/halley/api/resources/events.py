@@ -61,7 +61,7 @@ async def _stream(call: Call, parts: ApiContext, row: Prediction, after: int, *,
     if sent.isascii() and sent.isdigit() and len(sent) < 13:
         after = int(sent)
     if after and not await parts.predictions.events(row, after - 1, 1):
-        after = 0  # not of this prediction: to go on behind it would leave a gap that nobody sees
+        after = 0  # not of this prediction: continuing after it would leave an unnoticed gap
     if row.is_terminal and not await parts.predictions.events(row, after, 1):
         return Response(status=204)  # a reader that comes back by itself stops at this
     carrier = call.identity.key.id, Scope.READ
@@ -81,7 +81,7 @@ async def _page(call: Call, parts: ApiContext, row: Prediction, query: Mapping[s
 
 
 class OwnVoice:
-    """Tells everything, under names that say what it is."""
+    """Sends everything, under names that say what it is."""
 
     __slots__ = ("_presenter", "_variant", "key")
 
@@ -95,7 +95,7 @@ class OwnVoice:
         return [frame(told.event, str(event.seq), encode(told).decode())]
 
     def ending(self, row: Prediction, after: int) -> bytes:  # noqa: ARG002
-        """Nothing: the last status was told, and its reader knows the end by it."""
+        """Nothing: the last status was sent, and its reader knows the end by it."""
         return b""
 
     def told(self, row: Prediction, event: Event) -> wire.EventBody:

@@ -28,7 +28,7 @@ def read_key(call: Call, parts: ApiContext, asked: Asked, body: CreateBody) -> I
     """The key that the caller gave, with the digest of the request; None without the header.
 
     `asked` says what beside the body makes requests differ. Bodies are compared as JSON values: the order of names and
-    the white space make no difference, because a client may write the same value anew for its second try.
+    the white space make no difference, because a client may encode the same value again for its second try.
 
     Raises:
         BadRequest: it is no key.

@@ -125,7 +125,7 @@ async def read_upload(call: Call, limits: LimitSettings, folder: Path | None = N
 
     Raises:
         BadRequest: it is not multipart, or broken.
-        TooLarge: the content or a field is over its limit; told as soon as it is clear.
+        TooLarge: the content or a field is over its limit; raised as soon as it is known.
         InputInvalid: there is no part `content`.
     """
     refuse_encoded(call)

@@ -25,7 +25,7 @@ _OPERATION_LETTERS: Final = re.compile(r"[^A-Za-z0-9]+")
 
 
 async def get(call: Call, parts: ApiContext) -> Response:
-    """The document for everybody; made when first asked for."""
+    """The document, the same for all callers; made at the first request."""
     server = call.variant.prefix or "/"
     if parts.description is None or parts.description[0] != server:
         parts.description = server, msgspec.json.encode(document(parts.routes, server))

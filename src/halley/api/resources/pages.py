@@ -21,7 +21,7 @@ _UNSEEN: Final = "application/octet-stream"
 
 
 async def prediction(call: Call, parts: ApiContext) -> Response:
-    """The page, or one that looks the same for everybody who may not see it."""
+    """The page, or the same page for all callers who may not see it."""
     prediction_id = call.params[0]
     if not is_page_token(parts.links, prediction_id, call.query().get("t", "")):
         return _answer(parts, parts.pages.closed(), 403)

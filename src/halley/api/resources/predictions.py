@@ -25,14 +25,14 @@ async def get(call: Call, parts: ApiContext) -> Response:
 
 
 async def cancel(call: Call, parts: ApiContext) -> Response:
-    """Row 4: 200 with the whole prediction, whatever its state. The body is not looked at."""
+    """Row 4: 200 with the whole prediction, in any state. The body is ignored."""
     row = await parts.predictions.cancel(path_id(call.params[0], "prediction"), call.account_id)
     parts.cache.forget(row.id)
     return json_response(await parts.presenter.encoded(row, call.variant))
 
 
 async def delete_data(call: Call, parts: ApiContext) -> Response:
-    """Remove what a prediction took, gave and said; what happened to it stays. An extension of ours."""
+    """Remove input, output and logs of a prediction; its history stays. An extension."""
     prediction_id = path_id(call.params[0], "prediction")
     await parts.retention.remove_now(prediction_id, call.account_id)
     parts.cache.forget(prediction_id)

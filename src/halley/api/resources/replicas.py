@@ -1,4 +1,4 @@
-"""The model processes of this server; an extension of ours, for whoever runs it."""
+"""The model processes of this server; an extension, for operators."""
 
 from halley.api.context import ApiContext
 from halley.api.http.asgi import Call, Response, json_response

@@ -1,6 +1,6 @@
 """Webhooks as their owner sees them: the secret, the delivery log, sending again.
 
-Source: contract sections 10.5 and 11; all but the secret is an extension of ours.
+Source: contract sections 10.5 and 11; all but the secret is an extension.
 """
 
 from collections.abc import AsyncGenerator
@@ -89,7 +89,7 @@ async def resend(call: Call, parts: ApiContext) -> Response:
 
 
 async def listen(call: Call, parts: ApiContext) -> Response:
-    """What receivers would be told: what there is now, or with `Accept: text/event-stream` as it comes."""
+    """The messages for receivers: those of now, or with `Accept: text/event-stream` as it comes."""
     query = call.query()
     sent = (call.header(b"last-event-id") or "").strip() or query.get("after", "")
     after = read_whole_number({"after": sent}, "after", 0) if sent else None

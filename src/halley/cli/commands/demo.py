@@ -76,7 +76,7 @@ def demo(
     def announce(started: Started) -> None:
         token = remember_or_say(screen, settings, started)
         show_banner(screen, settings, started)
-        # The server's loop must go on to serve the very request that follows.
+        # The server's loop must keep running to serve the request that follows.
         first = threading.Thread(
             target=_first_prediction,
             args=(screen, local_target(started, token), place or settings.data / "first-picture.png"),

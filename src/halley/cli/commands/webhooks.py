@@ -183,7 +183,7 @@ def listen(
     if (seconds := read_duration(since, "--since")) is not None:
         query["since"] = since_text(seconds)
     with connect(server, token, profile) as client, Forwarder(forward, screen) as forwarder:
-        # a first look: a wrong wish is refused in words, and the position is known that a broken stream goes on from
+        # a first request: a wrong option is refused with a message, and the position is known for a broken stream
         first = client.call("GET", f"/webhooks/listen?{urlencode(query)}")
         screen.note(f"Listening at {client.target.root}, posting to {forward}. Press Ctrl+C to stop.")
         screen.note("The secret: halley webhooks secret")

@@ -54,7 +54,7 @@ async def run_logged(
     finally:
         loop.remove_reader(pidfd)
         os.close(pidfd)
-        _kill_group(process.pid)  # before it is reaped: until then nobody else can get its number
+        _kill_group(process.pid)  # before it is reaped: until then no other process can get its number
         process.wait()
     return process.returncode
 

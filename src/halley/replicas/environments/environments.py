@@ -110,7 +110,7 @@ class EnvironmentBuilder:
         """Build the environment of a settled source if it is not there. Any number may wait for the same build.
 
         Raises:
-            Unusable: it cannot be built, with the last lines of whoever said no.
+            Unusable: it cannot be built, with the last lines of the failed program.
         """
         plan = self.plan_of(source)
         if plan is None:
@@ -129,7 +129,7 @@ class EnvironmentBuilder:
         await asyncio.shield(self._builds[plan.key])
 
     def building(self, source: ModelSource) -> str | None:
-        """The last line of the build that goes on for this model; None if none does."""
+        """The last line of the running build for this model; None if there is none."""
         if source.environment_key not in self._builds:
             return None
         return _last_line(self.log_of(source.environment_key))
@@ -159,7 +159,7 @@ class EnvironmentBuilder:
                 self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._hold(plan.key)
                 async with self._locked(plan.key) as lock:
-                    if self._note(self._folder / plan.key) is None:  # somebody else may have built it meanwhile
+                    if self._note(self._folder / plan.key) is None:  # another process may have built it meanwhile
                         await self._build_locked(plan, uv, lock)
         except building.BuildFailed as error:
             said = _CREDENTIALS.sub("***@", error.said)
@@ -304,7 +304,7 @@ class EnvironmentBuilder:
         try:
             if not (_try_lock(busy) and _try_lock(used)):
                 return  # another server builds or uses it
-            (self._folder / key).rename(aside)  # at once, so that nobody starts in half of it
+            (self._folder / key).rename(aside)  # at once, so that no model starts in half of it
         finally:
             os.close(used)
             os.close(busy)

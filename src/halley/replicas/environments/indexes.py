@@ -1,4 +1,4 @@
-"""Where packages come from: uv is told what pip is configured to do, so that both fetch from the same places.
+"""Where packages come from: uv gets the configuration of pip, so that both fetch from the same places.
 
 Source: the documentation of pip's configuration files and of uv's environment variables.
 """
@@ -30,7 +30,7 @@ _LISTS: Final = {"find-links": ","}  # what uv puts between several; a space whe
 
 
 def build_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a build: an allow-list of ours, pip's and uv's own settings, no questions, no colours."""
+    """The environment of a build: an allow-list, pip's and uv's own settings, no questions, no colours."""
     passed = {
         name: value
         for name, value in environ.items()
@@ -42,7 +42,7 @@ def build_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def for_uv(environ: Mapping[str, str]) -> dict[str, str]:
-    """What pip is configured to do, in uv's words; nothing that uv has been told itself. Blocks for small files."""
+    """What pip is configured to do, as settings of uv; without settings that uv has itself. Blocks for small files."""
     said = _configured(environ)
     found = {}
     for word, variable in _TO_UV.items():

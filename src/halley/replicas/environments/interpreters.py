@@ -69,7 +69,7 @@ class Interpreters:
         search = self._environ.get("PATH", os.defpath)
         for folder in search.split(os.pathsep):
             path = Path(folder, f"python{minor}")
-            # not where the caller happens to stand: what lies there is not installed
+            # not the caller's working directory: modules there are not installed
             if path.is_absolute() and path.is_file() and os.access(path, os.X_OK):
                 yield str(path)
         uv = shutil.which("uv", path=search)

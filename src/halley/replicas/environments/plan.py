@@ -17,7 +17,7 @@ LAYOUT: Final = 1  # raised when environments are built in another way, so that 
 
 
 class EnvironmentRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What an operator may set. `max_bytes` None keeps every environment for ever."""
+    """What an operator may set. `max_bytes` None keeps every environment forever."""
 
     env: Literal["own", "current"] = "own"
     tool: Literal["auto", "uv", "pip"] = "auto"

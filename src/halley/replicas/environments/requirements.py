@@ -20,8 +20,8 @@ _COMMENT: Final = re.compile(r"(^|\s+)#.*")
 
 
 class Requirements(msgspec.Struct, frozen=True, kw_only=True):
-    """`text` is a requirements file for pip or uv; `identity` says the same without comments, and with the content of
-    whatever lies on this machine. Both are empty if the model asks for nothing.
+    """`text` is a requirements file for pip or uv; `identity` says the same without comments, and with the content
+    of local files. Both are empty if the model has no requirements.
     """
 
     text: str = ""
@@ -69,7 +69,7 @@ def _lines_of(path: Path, folder: Path, *, seen: tuple[Path, ...], named_by: str
 
 
 def _identified(line: str, folder: Path) -> str:
-    """The line; what it means on this machine is told by its content, so that a change makes another environment."""
+    """The line; a local path in it gets a digest of its content, so that a change makes another environment."""
     found = _LOCAL.match(line)
     named = next((part for part in found.groups() if part), None) if found else None
     if named is None and line.partition(";")[0].strip().endswith(_FILES) and "://" not in line:

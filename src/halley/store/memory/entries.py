@@ -30,7 +30,7 @@ def at_once(method: Callable[P, T]) -> Callable[P, Awaitable[T]]:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         try:
             future.set_result(method(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets it where it awaits
+        except Exception as error:  # noqa: BLE001 - any error reaches the caller where it awaits
             future.set_exception(error)
         return future
 

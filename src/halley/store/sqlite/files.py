@@ -28,7 +28,7 @@ _UNREFERENCED: Final = (
 _REFERENCES: Final = "SELECT sha256, name FROM blob_references WHERE owner_kind = ? AND owner_id = ?"
 _NEEDS: Final = "SELECT sha256, name FROM blob_references WHERE sha256 = ? AND owner_kind = ?"
 _KNOWN: Final = "SELECT sha256 FROM blobs WHERE sha256 IN (SELECT value FROM json_each(?))"
-# Only beside another need: whoever deletes these bytes would not see this one come (see assets.shelf).
+# Only if there is another reference: a concurrent delete would not see this one (see assets.blob_references).
 _HOLD: Final = (
     "INSERT INTO blob_references (owner_kind, owner_id, sha256, name) SELECT 'input', ?1, ?2, ?3"
     " WHERE EXISTS (SELECT 1 FROM blob_references WHERE sha256 = ?2) ON CONFLICT DO NOTHING"

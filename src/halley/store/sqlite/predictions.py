@@ -158,7 +158,7 @@ def _create(connection: sqlite3.Connection, book: QueueCounters, new: NewPredict
     if session_id is None:
         book.add_waiting(version, account_id)
         return Created(prediction=prediction)
-    if version in book.waiting:  # where nobody waits, a turn takes nothing from anybody
+    if version in book.waiting:  # if no account waits, a turn costs the others nothing
         book.turns(version).take(account_id, book.weight(account_id), out_of_turn=True)
     lease = Lease(prediction_id=prediction.id, session_id=session_id, fence=1, attempt=1)
     return Created(prediction=prediction, lease=lease)

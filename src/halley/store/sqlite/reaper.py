@@ -178,7 +178,7 @@ def _expire(
     expired: list[Expired] = []
     for (prediction_id,) in found:
         live = select_live(connection, prediction_id)
-        if live is None or live.prediction.is_terminal:  # only if somebody changed the file by hand
+        if live is None or live.prediction.is_terminal:  # only if the file was changed by hand
             connection.execute(DELETE_FROM_QUEUE, (prediction_id,))
             book.reload(connection)
             continue

@@ -22,7 +22,7 @@ from halley.store.sqlite.rows import COLUMNS_WITHOUT_DATA, INSERT_EVENT
 # In the words of the index `predictions_with_data`: otherwise it is not used.
 _HAS_DATA: Final = "data_removed_at IS NULL AND completed_at IS NOT NULL"
 _KEY: Final = "ifnull(key_id, '')"
-# Its end is not told to its webhook yet: the message, which is a copy of its own, must be made first.
+# Its end was not sent to its webhook yet: the message, which is a copy of its own, must be made first.
 _UNTOLD: Final = (
     "(webhook IS NOT NULL AND EXISTS (SELECT 1 FROM events AS e WHERE e.prediction_id = predictions.id"
     f' AND e.for_webhook AND e."offset" > coalesce(({TOLD_UP_TO}), 0)))'

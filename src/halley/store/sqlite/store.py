@@ -117,6 +117,6 @@ async def open_sqlite(
             writer, reads, book, LeaseGuard(unfenced="no_fence" in planted), RecentRows(is_shared=is_shared)
         )
     finally:
-        with CancelScope(shield=True):  # what is queued is written, whoever is in a hurry
+        with CancelScope(shield=True):  # queued writes are always written
             await reads.close()
             await to_thread.run_sync(writer.close)

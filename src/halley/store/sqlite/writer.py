@@ -20,7 +20,8 @@ BATCH_LIMIT: Final = 512  # bounds how long the first of a batch waits for the l
 _FULL_CODES: Final = frozenset(
     {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMMAP}  # ENOSPC in database, log or index
 )
-# After a failed sync the kernel may have dropped what we wrote: only a restart, which reads the log, tells the truth.
+# After a failed sync the kernel may have dropped what we wrote: only a restart, which reads the log, shows the real
+# state.
 _BROKEN_CODES: Final = frozenset(
     {sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 )
@@ -167,7 +168,7 @@ class GroupWriter:
                 except _Locked as locked:
                     self._turn_away(batch, locked)
                     break
-                except Exception:  # noqa: BLE001 - whatever broke it, the next way finds the one operation that did
+                except Exception:  # noqa: BLE001 - for any error, the next step finds the operation that failed
                     if not self._undo():
                         break
         if self._broken is not None:
@@ -193,7 +194,7 @@ class GroupWriter:
             try:
                 write.outcome = write.operation(connection, *write.args)
                 self._recollection.settle(connection)
-            except Exception as error:  # it belongs to whoever waits for this operation
+            except Exception as error:  # it belongs to the caller of this operation
                 if not connection.in_transaction:  # some errors end the whole transaction: the others are gone, too
                     raise
                 connection.execute("ROLLBACK TO one")
