@@ -16,7 +16,7 @@ from halley.events.hub import Hub
 from halley.ids import TimeOrderedIds
 from halley.models.catalog import Catalog
 from halley.offload.process import JsonProcess
-from halley.predictions.ports import QueueLimits
+from halley.predictions.ports import Bus, QueueLimits
 from halley.predictions.progress_cache import ProgressCache
 from halley.predictions.reading import PredictionReader
 from halley.replicas.workspace import RunFolders, scratch_folder
@@ -47,7 +47,7 @@ class Data:
 class Signals:
     """How waiting readers learn of a change."""
 
-    bus: LocalBus
+    bus: Bus
     hub: Hub
     change_poller: ChangePoller
     housekeeping_faults: HousekeepingFaults

@@ -9,17 +9,26 @@ _log = logging.getLogger(__name__)
 
 
 class LocalBus:
-    """Fulfils `predictions.ports.Bus`. `subscribe` and `publish` belong to the loop's thread."""
+    """Fulfils `predictions.ports.Bus`: every hint arrives once and at once, in the order of subscription."""
 
     def __init__(self) -> None:
-        self._receivers: list[Callable[[Hint], None]] = []
+        self._receivers: dict[int, Callable[[Hint], None]] = {}  # by number of subscription
+        self._count = 0
 
-    def subscribe(self, receive: Callable[[Hint], None]) -> None:
-        """Call `receive` for every hint from now on, in the order of subscription."""
-        self._receivers.append(receive)
+    def subscribe(self, receive: Callable[[Hint], None]) -> Callable[[], None]:
+        self._count += 1
+        number = self._count
+        self._receivers[number] = receive
+
+        def unsubscribe() -> None:
+            self._receivers.pop(number, None)
+
+        return unsubscribe
 
     def publish(self, hint: Hint) -> None:
-        for receive in self._receivers:
+        for number, receive in tuple(self._receivers.items()):
+            if number not in self._receivers:
+                continue  # one before it has ended its subscription
             try:
                 receive(hint)
             except Exception:  # noqa: BLE001 - one broken receiver must not silence the others

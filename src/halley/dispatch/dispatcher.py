@@ -274,8 +274,10 @@ class Dispatcher:
             self.begin(version, item)
 
     async def _beat(self) -> None:
-        await self._clock.sleep(self._rules.heartbeat_seconds)
-        await self._renew()
+        # a renewal also tells which runs have ended elsewhere, if the hint about that was lost
+        await self._clock.sleep(min(self._rules.heartbeat_seconds, POLL_SECONDS))
+        if self._runs or self._clock.elapsed() - self._renewed_at >= self._rules.heartbeat_seconds:
+            await self._renew()
 
     async def _renew(self) -> None:
         # after a pause heartbeat and clocks renew at the same time: a session must not be lost twice

@@ -8,7 +8,7 @@ Durability: when the awaitable of a writing method is done, the change survives 
 database's full synchronous mode) a power cut. If the awaiting side is cancelled, the write still happens.
 """
 
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -495,10 +495,21 @@ Hint = Changed | WorkWaits | StopRequested | MessageWaits
 
 
 class Bus(Protocol):
-    """Hints between parts and processes. It may drop, repeat and reorder: nothing may depend on a hint arriving."""
+    """Hints between parts and processes. It may drop, repeat, delay and reorder them: nothing may depend on a hint.
+
+    Whoever waits for a hint also looks at the store, at times counted from its own last look and not from the last
+    hint. So a bus that drops everything costs one poll interval. Both methods belong to the loop's thread.
+    """
 
     def publish(self, hint: Hint) -> None:
-        """Tell whoever listens. Never blocks, never raises."""
+        """Tell all subscribers, in this process and in others. Never blocks, never raises."""
+        ...
+
+    def subscribe(self, receive: Callable[[Hint], None]) -> Callable[[], None]:
+        """Call `receive` for hints from now on. Calling what is returned ends that; repeating it is harmless.
+
+        `receive` runs in the loop's thread and must be short. If it raises, that is logged, and nobody else notices.
+        """
         ...
 
 

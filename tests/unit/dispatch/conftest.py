@@ -16,6 +16,7 @@ from halley.ids import TimeOrderedIds
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
 from halley.predictions.inputs import InputCheck
+from halley.predictions.ports import Bus
 from halley.predictions.records import Prediction
 from halley.predictions.service import Admission, CreateRequest, Predictions
 from halley.retention.periods import Periods
@@ -50,7 +51,7 @@ class Bottle:
 
     service: "asyncio.Task[None]"
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, bus: Bus | None = None) -> None:
         self.clock = FakeClock()
         self.store = MemoryStore(clock=self.clock)
         self.provider = ScriptedProvider(slots)
@@ -60,7 +61,7 @@ class Bottle:
         self.catalog = Catalog(self.store)
         self.model = Model(owner="demo", name="a", created_at=T0)
         self.version = Version(id="1" * 64, model="demo/a", created_at=T0, openapi_schema=SCHEMA)
-        bus, self.hub, new_id = LocalBus(), Hub(), TimeOrderedIds(self.clock)
+        bus, self.hub, new_id = bus or LocalBus(), Hub(), TimeOrderedIds(self.clock)
         self.dispatcher = Dispatcher(
             queue=self.store,
             providers=OneProvider(self.provider),
@@ -121,9 +122,14 @@ def slots() -> int:
 
 
 @pytest.fixture
-async def stopped(slots: int) -> Bottle:
+def bus() -> Bus:
+    return LocalBus()
+
+
+@pytest.fixture
+async def stopped(slots: int, bus: Bus) -> Bottle:
     """One whose dispatcher was not opened yet."""
-    made = Bottle(slots)
+    made = Bottle(slots, bus)
     await made.catalog.register(made.model, made.version)
     return made
 

@@ -1,0 +1,42 @@
+"""A dispatcher whose bus drops every hint: each costs at most one poll interval."""
+
+import msgspec
+import pytest
+
+from halley.dispatch import dispatcher as module
+from halley.predictions.ports import NewPrediction, StopRequested, WorkWaits
+from halley.predictions.status import Status
+from halley.testing.bus import LossyBus
+from unit.dispatch.conftest import RULES
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def bus() -> LossyBus:
+    return LossyBus()
+
+
+async def test_a_canceled_run_is_stopped_one_poll_later(bottle, bus: LossyBus) -> None:
+    assert RULES.heartbeat_seconds > module.POLL_SECONDS, "else the heartbeat would do"
+    made = await bottle.create()
+    run = await bottle.provider.next_run()
+    await bottle.predictions.cancel(made.id, "ada")
+    assert StopRequested(made.id) in bus.dropped
+    assert not run.canceled.is_set()
+    await bottle.pass_time(module.POLL_SECONDS + 0.5)
+    assert run.canceled.is_set()
+
+
+async def test_what_another_process_put_into_the_queue_is_claimed_one_poll_later(
+    bottle, bus: LossyBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.05)  # in real time
+    made = await bottle.create()
+    (await bottle.provider.next_run()).end()
+    await bottle.ended(made.id)
+    other = msgspec.structs.replace(made, id="z" * 26, attempts=0, fence=0)
+    await bottle.store.create(NewPrediction(prediction=other))
+    bus.publish(WorkWaits(other.version))
+    (await bottle.provider.next_run(1)).end()
+    assert (await bottle.ended(other.id)).status is Status.SUCCEEDED
