@@ -11,7 +11,7 @@ from api.world import World
 @pytest.fixture
 async def world(anyio_backend: str) -> AsyncIterator[World]:
     world = await World().fill()
-    waiters = asyncio.ensure_future(world.api.parts.waiters.run())
+    waiters = asyncio.ensure_future(world.hub.run())
     yield world
     waiters.cancel()
     await asyncio.wait([waiters])

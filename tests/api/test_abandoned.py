@@ -288,7 +288,7 @@ async def test_a_create_that_waits_and_loses_its_connection_is_a_leaving(patienc
             await waits(world, made.id)
             world.clock.advance(patience)
             world.changed(made.id)
-            while patience and not len(world.api.parts.waiters):
+            while patience and not world.hub.parked:
                 await asyncio.sleep(0)
         await closed(server)
         await passes(world, GRACE)

@@ -162,8 +162,7 @@ async def test_a_large_input_is_not_kept_while_somebody_waits_and_is_in_the_answ
     given = {"version": "acme/free", "input": {"a": "x" * 200_000}}
     asked = asyncio.ensure_future(world.post("/v1/predictions", given, headers={"Prefer": "wait=5"}))
     await settled()
-    world.api.parts.holds.release_all()
-    world.api.parts.waiters.release_all()
+    world.hub.release_all()
     reply = await asked
     assert reply.status == 202
     assert reply.json()["input"] == given["input"]

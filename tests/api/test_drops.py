@@ -91,7 +91,7 @@ ways = pytest.mark.parametrize("leave", [Peer.close, Peer.reset], ids=["close", 
 @asynccontextmanager
 async def serving() -> AsyncIterator[tuple[World, UvicornServer]]:
     world = await world_on_a_port()
-    waiters = asyncio.ensure_future(world.api.parts.waiters.run())
+    waiters = asyncio.ensure_future(world.hub.run())
     async with running(world) as server:
         yield world, server
     waiters.cancel()

@@ -191,13 +191,13 @@ async def test_a_half_closed_wait_is_answered_with_what_is_known(*, is_parked: b
         wire.writer.write_eof()
         answer = await wire.rest()
     assert answer.startswith(b"HTTP/1.1 202")
-    assert len(world.api.parts.waiters) == len(world.hub) == 0
+    assert len(world.hub) == 0
 
 
 async def held(world: World, server: UvicornServer, *, is_parked: bool) -> None:
     while not len(world.hub):
         await asyncio.sleep(0)
-    while is_parked and (not len(world.api.parts.waiters) or server.server_state.tasks):
+    while is_parked and (not world.hub.parked or server.server_state.tasks):
         world.clock.advance(0.5)
         await asyncio.sleep(0.05)
 

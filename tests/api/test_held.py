@@ -7,8 +7,9 @@ import pytest
 
 from api.world import Reply, World, settled
 from halley.api.http.quirks import hold_seconds
-from halley.api.waiting.waiters import Until
+from halley.api.waiting.conditions import Until
 from halley.errors import Overloaded
+from halley.keys.records import Scope
 from halley.predictions.status import Fact
 from halley.settings import LimitSettings, QuirkSettings
 
@@ -89,7 +90,7 @@ async def test_output_is_told_at_once_and_logs_after_a_while(world: World) -> No
 
 
 async def test_logs_that_came_while_it_was_held_are_told_without_another_change(world: World) -> None:
-    world.api.parts.waiters.calm_seconds = 0.02
+    world.hub.coalesce_seconds = 0.02
     prediction_id, poller = await polling(world)
     await world.start(prediction_id)
     await poller.ask()
@@ -202,7 +203,7 @@ async def test_holding_can_be_switched_off_for_all() -> None:
 
 async def test_the_longest_hold_is_a_setting(world: World) -> None:
     world.api.parts.limits = LimitSettings(hold_seconds=12)
-    world.api.parts.waiters.calm_seconds = 5.0
+    world.hub.coalesce_seconds = 5.0
     prediction_id, poller = await polling(world)
     await world.start(prediction_id)
     await poller.ask()
@@ -285,7 +286,7 @@ async def test_a_wait_rings_by_itself(world: World) -> None:
     world.clock.advance(1)  # nothing else wakes it
     assert poller.asked is not None
     assert (await poller.asked).json()["status"] == "starting"
-    assert (len(world.api.parts.waiters), len(world.hub)) == (0, 0)
+    assert len(world.hub) == 0
 
 
 async def test_who_waits_with_a_validator_waits_for_any_change(world: World) -> None:
@@ -351,7 +352,7 @@ async def test_somebody_elses_is_absent_also_to_those_who_would_wait(world: Worl
     for headers in ({"prefer": "wait=9"}, PY1):
         path = f"/v1/predictions/{made['id']}"
         assert (await world.get(path, token=world.other_token, headers=headers)).status == 404
-    assert (len(world.api.parts.waiters), len(world.hub)) == (0, 0)
+    assert len(world.hub) == 0
 
 
 @pytest.mark.parametrize(
@@ -381,21 +382,22 @@ async def test_all_who_wait_for_one_prediction_cost_one_look(world: World) -> No
 
 async def test_a_change_between_reading_and_parking_is_not_missed(world: World) -> None:
     made = await world.create("acme/free")
-    waiters = world.api.parts.waiters
     given: list[Any] = []
 
     async def tell(found: Any) -> Any:
         return found.row.status
 
-    waiter = waiters.enter(made["id"])
-    waiter.keep(await world.row(made["id"]), Until.END, tell, seconds=30)
+    with world.hub.enter(made["id"], {}) as hold:
+        row = await world.row(made["id"])
+        later = hold.expect(row, Until.END, tell, seconds=30, carrier=("key", Scope.READ)).later()
     await world.run(made["id"])
     await settled(60)
     assert given == [], "it is not ready to be told"
-    waiter.park(given.append)
+    assert later.later is hold
+    hold.park(given.append)
     await settled(60)
     assert given == ["succeeded"]
-    assert (len(waiters), len(world.hub)) == (0, 0)
+    assert len(world.hub) == 0
 
 
 async def test_letting_go_answers_all_and_holds_nobody_any_more(world: World) -> None:
@@ -409,7 +411,7 @@ async def test_letting_go_answers_all_and_holds_nobody_any_more(world: World) ->
         assert told is not None
         assert (told.status, told.json()["status"]) == (200, "starting")
         assert await one.ask() is not None
-    assert (len(world.api.parts.waiters), len(world.hub)) == (0, 0)
+    assert len(world.hub) == 0
 
 
 async def test_a_store_that_fails_is_told_to_each_who_waits(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -460,7 +462,7 @@ async def waiting_create(world: World) -> tuple[asyncio.Future[Reply], str]:
     world.clock.advance(1)
     world.changed(made.id)
     await settled()
-    assert len(world.api.parts.waiters) >= 1
+    assert world.hub.parked >= 1
     return asked, made.id
 
 

@@ -293,7 +293,7 @@ async def test_a_lost_connection_ends_the_wait_but_not_the_prediction(world: Wor
     asked = asyncio.ensure_future(world.post("/v1/predictions", {"version": "acme/free"}, headers={"Prefer": "wait"}))
     await settled()
     assert len(world.hub) == 1
-    world.api.parts.holds.release_all()
+    world.hub.release_all()
     reply = await asked
     assert reply.status == 202
     assert len(world.hub) == 0

@@ -291,9 +291,9 @@ async def test_a_taken_port_is_told_by_its_name() -> None:
 
 async def held(world: World, server: UvicornServer, wire: Wire, prediction_id: str, *extra: str) -> None:
     """Send a question that is held, and wait until it costs no task any more."""
-    before = len(world.api.parts.waiters)
+    before = world.hub.parked
     await wire.send(get(f"/v1/predictions/{prediction_id}", world.token, "Prefer: wait=30", *extra))
-    while len(world.api.parts.waiters) == before or server.server_state.tasks:
+    while world.hub.parked == before or server.server_state.tasks:
         await asyncio.sleep(0)
 
 
@@ -319,7 +319,7 @@ async def test_a_held_head_has_no_body() -> None:
     async with running(world) as server, connected(server) as wire:
         request = get(f"/v1/predictions/{made['id']}", world.token, "Prefer: wait=30", "Connection: close")
         await wire.send(request.replace(b"GET", b"HEAD"))
-        while not len(world.api.parts.waiters):
+        while not world.hub.parked:
             await asyncio.sleep(0)
         await world.run(made["id"], 42)
         answer = await wire.rest()
@@ -342,7 +342,7 @@ async def test_what_is_sent_behind_a_held_request_is_answered_behind_it() -> Non
         assert b"ok" in bodies[2]
         await held(world, server, wire, (await world.create("acme/free"))["id"])
         await wire.send(get("/healthz", world.token))
-    while len(world.api.parts.waiters):
+    while world.hub.parked:
         await asyncio.sleep(0)
 
 
@@ -365,7 +365,7 @@ async def test_a_client_that_leaves_while_it_is_held_leaves_nothing_behind() -> 
         async with connected(server) as wire:
             await held(world, server, wire, made["id"])
             assert len(world.hub) == 1
-        while len(world.api.parts.waiters):
+        while world.hub.parked:
             await asyncio.sleep(0)
         assert (len(world.hub), len(server.server_state.connections)) == (0, 0)
         await world.run(made["id"], 42)  # nobody is told
@@ -389,7 +389,7 @@ async def test_an_old_http_client_may_wait_too() -> None:
     async with running(world) as server, connected(server) as wire:
         request = get(f"/v1/predictions/{made['id']}", world.token, "Prefer: wait=30")
         await wire.send(request.replace(b"HTTP/1.1", b"HTTP/1.0"))
-        while not len(world.api.parts.waiters):
+        while not world.hub.parked:
             await asyncio.sleep(0)
         await world.run(made["id"], 42)
         assert b'"succeeded"' in await wire.rest()

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from api.world import World, settled
-from halley.api.waiting.following import EVENTS_AT_ONCE, frame
+from halley.api.waiting import streams
+from halley.api.waiting.streams import EVENTS_AT_ONCE, frame
 from halley.predictions.ports import Changed
 from halley.predictions.status import EventKind, Fact
 from halley.testing.stores.maker import on_duty
@@ -152,7 +153,7 @@ async def self_closing(world: World, stream: str, last: str = "") -> bytes:
     await settled(40)
     world.api.let_go()
     await reading
-    world.api.parts.is_closing = False
+    world.hub.is_closed = False
     return b"".join(told)
 
 
@@ -321,28 +322,26 @@ async def test_what_was_read_before_the_end_is_told_to_nobody_as_the_end(
         assert (body.count(b"event: output"), body.count(b"event: done")) == (1, 1)
 
 
-class Silent:
-    """A hub in which the time of a wait passes at once."""
-
-    def __init__(self, rounds: int) -> None:
-        self.left = rounds
-
-    @contextmanager
-    def watch(self, prediction_id: str):
-        yield self
-
-    async def wait(self, seconds: float) -> bool:
-        assert seconds == 15.0
-        self.left -= 1
-        await asyncio.sleep(0)
-        if self.left < 0:
-            await asyncio.Event().wait()
-        return False
-
-
-async def test_silence_is_filled_with_comments(world: World) -> None:
+async def test_silence_is_filled_with_comments(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "KEEP_ALIVE_SECONDS", 0.01)
     made = await world.create("acme/tokens")
-    world.predictions._wakeups = Silent(2)
+    seen: list[bytes] = []
+
+    async def keep(chunk: bytes) -> None:
+        seen.append(chunk)
+        if len(seen) == 3:
+            world.api.let_go()
+
+    await asyncio.wait_for(world.get(path(made["urls"]["stream"]), token=None, on_chunk=keep), 30)
+    assert seen[0] == b": hi\n\n"
+    assert [chunk[:1] for chunk in seen[1:3]] == [b":", b":"]
+    assert all(chunk.endswith(b"\n\n") for chunk in seen)
+
+
+async def test_changes_that_a_reader_is_not_told_of_do_not_keep_the_stream_silent(world: World) -> None:
+    # one client gives up after 30 s without a byte
+    made = await world.create("acme/tokens")
+    await world.start(made["id"])
     seen: list[bytes] = []
 
     async def keep(chunk: bytes) -> None:
@@ -350,9 +349,11 @@ async def test_silence_is_filled_with_comments(world: World) -> None:
 
     reading = asyncio.ensure_future(world.get(path(made["urls"]["stream"]), token=None, on_chunk=keep))
     await settled()
-    assert seen[0] == b": hi\n\n"
-    assert [chunk[:1] for chunk in seen[1:]] == [b":", b":"]
-    assert all(chunk.endswith(b"\n\n") for chunk in seen)
+    for _ in range(6):
+        world.clock.advance(8)
+        await world.log(made["id"], "a line\n")
+        await settled()
+    assert seen == [b": hi\n\n"] + 3 * [streams.KEEP_ALIVE]
     world.api.let_go()
     await reading
 
@@ -426,10 +427,10 @@ async def test_callers_under_another_name_get_links_of_their_own(world: World) -
     assert b"data: http://127.0.0.1:1986/d/" in there
 
 
-async def test_a_lost_hint_costs_one_keep_alive(world: World) -> None:
+async def test_a_lost_hint_costs_one_keep_alive(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "KEEP_ALIVE_SECONDS", 0.01)
     made = await world.create("acme/tokens")
     await world.start(made["id"])
-    world.predictions._wakeups = Silent(3)
     world.bus._receivers.clear()  # nobody hears anything
     seen: list[bytes] = []
 

@@ -8,7 +8,7 @@ import pytest
 from api.test_server import connected, connections, running, world_on_a_port
 from api.world import World
 from halley.api.server import UvicornServer
-from halley.api.waiting.following import PORTION_BYTES
+from halley.api.waiting.streams import PORTION_BYTES
 
 pytestmark = pytest.mark.anyio
 MEGABYTE = 2**20

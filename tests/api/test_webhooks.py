@@ -228,7 +228,7 @@ async def test_listening_is_a_stream_that_can_be_gone_on_with(world: World) -> N
     made = await world.create("acme/free")
     await world.run(made["id"], "hello")
     for last, found in (("0", True), ("", False)):
-        world.api.parts.is_closing = False
+        world.hub.is_closed = False
         heard.clear()
         stream = asyncio.ensure_future(
             world.get(

@@ -21,7 +21,6 @@ from halley.blobs.memory import MemoryBlobs
 from halley.bus.local import LocalBus
 from halley.clock import Clock
 from halley.egress import AddressRules, Egress
-from halley.events.hub import Hub
 from halley.ids import TimeOrderedIds
 from halley.keys.records import DEFAULT_SCOPES
 from halley.keys.service import Keys
@@ -232,9 +231,7 @@ class World(Asker):
         self.clock = FakeClock()
         self.store = self.counting = store or CountingStore(self.clock)
         self.blobs: Any = MemoryBlobs() if blobs_at is None else FileBlobs(blobs_at)
-        self.hub = Hub()
         self.bus = LocalBus()
-        self.bus.subscribe(self.hub.receive)
         new_id = TimeOrderedIds(self.clock)
         self.catalog = Catalog(self.store)
         self.links = LinkSigner(b"k" * 32, self.clock)
@@ -290,7 +287,6 @@ class World(Asker):
                 catalog=self.catalog, placement=NoPlacement(), inputs=InputCheck(file_links=self.stager)
             ),
             bus=self.bus,
-            wakeups=self.hub,
             data_ends=self.periods,
             running=ProgressCache(self.clock),
             clock=self.clock,
@@ -309,7 +305,6 @@ class World(Asker):
         self.attendance = AbandonmentTracker(
             store=self.store, predictions=self.predictions, clock=self.clock, grace_seconds=10.0
         )
-        self.bus.subscribe(self.desk.receive)
         self.reasons: dict[str, str] = {}
         self.why_starting: str | None = None  # of all models
         self.api = build_api(
@@ -337,6 +332,7 @@ class World(Asker):
             new_id=new_id,
         )
         self.bus.subscribe(self.api.receive)
+        self.hub = self.api.parts.hub
         self.versions: dict[str, str] = {}
         self.token = ""
         self.other_token = ""

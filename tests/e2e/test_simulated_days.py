@@ -124,7 +124,7 @@ class Days(Asker):
                 self.api = parts.api
                 async with asyncio.TaskGroup() as tasks:
                     await parts.dispatcher.open()
-                    services = [parts.dispatcher.run(), parts.webhooks.run(), parts.api.parts.waiters.run()]
+                    services = [parts.dispatcher.run(), parts.webhooks.run(), parts.api.parts.hub.run()]
                     running = [tasks.create_task(service) for service in services]
                     await parts.loader.load_all(wanted)
                     assert parts.catalog.broken == {}

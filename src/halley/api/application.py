@@ -31,7 +31,7 @@ from halley.api.presentation.payloads import PredictionPayloads
 from halley.api.presentation.problems import internal_problem, method_not_allowed, problem_of, unknown_path
 from halley.api.presentation.withheld import withholding
 from halley.api.routes import routes_of
-from halley.api.waiting.holds import GONE_KEY, MAY_READ
+from halley.api.waiting.hold import GONE_KEY, MAY_READ
 from halley.clock import Clock
 from halley.errors import Forbidden, HalleyError
 from halley.ids import NewId
@@ -91,10 +91,8 @@ class Api:
 
     def let_go(self) -> None:
         """Answer all waiting requests with what is known now: nothing will change any more."""
-        self.parts.is_closing = True
         self.parts.attendance.close()
-        self.parts.holds.release_all()
-        self.parts.waiters.release_all()
+        self.parts.hub.release_all()
 
     @property
     def has_cors(self) -> bool:
@@ -106,11 +104,18 @@ class Api:
             self.parts.cache.forget(hint.prediction_id)
             self.parts.delivered.forget(hint.prediction_id)
             self.parts.batches.forget(hint.prediction_id)
+            self.parts.hub.receive(hint)
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether a poll of the store has anybody to tell."""
+        return self.parts.hub.has_holds
 
     def look(self, changed: Collection[str]) -> None:
-        """Drop the cached stream state of predictions that a poll found changed."""
+        """Take what a poll of the store found: predictions that may have changed, whether a hint came or not."""
         for prediction_id in changed:
-            self.parts.batches.forget(prediction_id)
+            self.parts.batches.forget(prediction_id)  # before anybody is woken: streams read anew
+        self.parts.hub.poll_found(changed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request. Our own server calls the two halves apart, so that a request that waits costs no task."""

@@ -11,10 +11,9 @@ from halley.api.presentation.encoded import EncodedAnswers
 from halley.api.presentation.ignored import IgnoredMembers
 from halley.api.presentation.present import Presenter
 from halley.api.repeats import Repeats
-from halley.api.waiting.holds import Holds
+from halley.api.waiting.hub import Hub
 from halley.api.waiting.last_seen import Polls
 from halley.api.waiting.revocation import RevocationWatch
-from halley.api.waiting.waiters import Waiters
 from halley.clock import Clock
 from halley.ids import NewId
 from halley.predictions.repeats import How
@@ -59,7 +58,6 @@ class ApiContext:
         self.routes: tuple[Route, ...] = ()  # all that are served: `build_api` sets them
         self.description: tuple[str, bytes] | None = None  # the OpenAPI document, once asked for, and its server
         self.is_draining = False
-        self.is_closing = False
 
     def _take_use_cases(self, use_cases: UseCases) -> None:
         self.predictions = use_cases.predictions
@@ -101,12 +99,12 @@ class ApiContext:
         self.encoded = EncodedAnswers(cache=self.cache, presenter=self.presenter, links=content.links, clock=self.clock)
 
     def _make_waiting(self) -> None:
-        self.holds = Holds()
-        self.waiters = Waiters(
+        self.revocations = RevocationWatch(keys=self.keys, clock=self.clock)
+        self.hub = Hub(
             predictions=self.predictions,
             attendance=self.attendance,
+            revocations=self.revocations,
             clock=self.clock,
-            calm_seconds=self.limits.hold_progress_seconds,
+            coalesce_seconds=self.limits.hold_progress_seconds,
         )
-        self.revocations = RevocationWatch(keys=self.keys, clock=self.clock)
         self.polls = Polls()

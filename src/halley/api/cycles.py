@@ -6,7 +6,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from halley.api.http.cork import CorkedTransport
 from halley.api.repeats import ATTEMPT_KEY, Answering
-from halley.api.waiting.holds import GONE_KEY, MAY_READ, SCOPE_KEY
+from halley.api.waiting.hold import GONE_KEY, HOLD_KEY, MAY_READ, Hold
 
 
 def leave(cycle: RequestResponseCycle | None, *, by_peer: bool, was_unsent: bool, may_read: bool = False) -> None:
@@ -23,9 +23,9 @@ def leave(cycle: RequestResponseCycle | None, *, by_peer: bool, was_unsent: bool
         create.drop()
     if was_open:
         scope[GONE_KEY] = MAY_READ if may_read else True
-        hold = scope.get(SCOPE_KEY)
+        hold: Hold | None = scope.get(HOLD_KEY)
         if hold is not None:
-            hold.release()
+            (hold.hurry if may_read else hold.leave)()
 
 
 def cork_of(cycle: RequestResponseCycle | None) -> CorkedTransport | None:

@@ -26,7 +26,7 @@ from halley.api.http.lingering import Lingering, limit_bytes
 from halley.api.http.sendfile import FileSlice, head_of
 from halley.api.presentation.problems import broken_request
 from halley.api.shortcut import ShortCut
-from halley.api.waiting.holds import STREAM_KEY
+from halley.api.waiting.hold import GONE_KEY, STREAM_KEY
 from halley.settings import LimitSettings
 
 HEADERS: Final = "headers"  # a request has begun
@@ -298,8 +298,10 @@ class GuardedProtocol(HttpToolsProtocol):
         if answer.later is None:
             if self._is_stream:
                 self._lighten(cycle)
-                scope.clear()  # it lives as long as the stream, and all that is still asked for is the method
-                scope["method"] = exchange.method
+                # it lives as long as the stream, and all that is still asked for is this
+                left: dict[str, Any] = {name: scope[name] for name in ("method", GONE_KEY) if name in scope}
+                scope.clear()
+                scope.update(left)
             if answer.file is not None and exchange.method == "GET" and self._can_send_files():
                 await cycle.run_asgi(partial(self._send_file, cycle, exchange, answer, answer.file))
             else:

@@ -54,9 +54,9 @@ class UvicornServer(uvicorn.Server):
         bound = sockets or [listen(self.config.host, self.config.port)]
         self.addresses = [one.getsockname()[:2] for one in bound]
         async with asyncio.TaskGroup() as tasks:
-            waiters = tasks.create_task(self._api.parts.waiters.run())
+            waiting = tasks.create_task(self._api.parts.hub.run())
             await super().serve(bound)
-            waiters.cancel()
+            waiting.cancel()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         # as uvicorn does, but with a limit for the handshake: it is over before any protocol hears of the connection

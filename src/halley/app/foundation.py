@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from halley.api.waiting.change_poller import ChangePoller
 from halley.assets.blob_references import BlobReferences
 from halley.assets.links import LinkSigner
 from halley.blobs.files import FileBlobs
 from halley.bus.local import LocalBus
 from halley.clock import Clock
-from halley.events.change_poller import ChangePoller
-from halley.events.hub import Hub
 from halley.ids import TimeOrderedIds
 from halley.models.catalog import Catalog
 from halley.offload.process import JsonProcess
@@ -48,7 +47,6 @@ class Signals:
     """How waiting readers learn of a change."""
 
     bus: Bus
-    hub: Hub
     change_poller: ChangePoller
     housekeeping_faults: HousekeepingFaults
 
@@ -86,7 +84,6 @@ async def open_foundation(
     new_id.follow(await data.store.newest_id())
     signals = Signals(
         bus=LocalBus(),
-        hub=Hub(),
         change_poller=ChangePoller(log=data.store, clock=clock),
         housekeeping_faults=HousekeepingFaults(),
     )

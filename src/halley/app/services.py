@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from halley.api.application import Api, build_api
 from halley.api.dependencies import Content, HealthChecks, UseCases
+from halley.api.waiting.change_poller import ChangePoller
 from halley.app.foundation import Foundation, open_foundation, open_json_process
 from halley.app.local_runtime import LocalRuntime, local_models, make_loader, open_local_runtime
 from halley.app.models import ModelLoader
@@ -15,7 +16,6 @@ from halley.app.work import WorkParts, build_work
 from halley.assets.files import Files
 from halley.clock import Clock, SystemClock
 from halley.dispatch.dispatcher import Dispatcher
-from halley.events.change_poller import ChangePoller
 from halley.keys.service import Keys
 from halley.models.catalog import Catalog
 from halley.offload.process import JsonProcess
@@ -123,7 +123,7 @@ async def build(
         )
         api = _api(base, runtime, use_cases, checks, large)
         webhooks = webhook_parts.service(api.pictures, base.signals.housekeeping_faults)
-        _connect(base, api, webhook_parts, webhooks)
+        _connect(base, api, webhooks)
         yield Services(
             base=base,
             runtime=runtime,
@@ -212,16 +212,11 @@ def _api(base: Foundation, runtime: LocalRuntime, use_cases: UseCases, checks: H
     )
 
 
-def _connect(base: Foundation, api: Api, webhook_parts: WebhookParts, webhooks: WebhookService) -> None:
-    """Who hears of changes, by a hint and by a look. The API comes first: it forgets what it kept before anybody is
-    woken, so that streams read anew.
-    """
-    desk, hub, poller = webhook_parts.desk, base.signals.hub, base.signals.change_poller
-    for receive in (api.receive, webhooks.receive, desk.receive):
+def _connect(base: Foundation, api: Api, webhooks: WebhookService) -> None:
+    """Who is told of changes: by hints, which may be lost, and those who wait by a poll of the store as well."""
+    for receive in (api.receive, webhooks.receive):
         base.signals.bus.subscribe(receive)
-    poller.tell(api.look, is_wanted=lambda: hub.has_readers)
-    poller.tell(hub.look, is_wanted=lambda: hub.has_readers)
-    poller.tell(desk.look, is_wanted=lambda: desk.has_listeners)
+    base.signals.change_poller.tell(api.look, is_wanted=lambda: api.has_waiting)
 
 
 def _faults(base: Foundation, work: WorkParts) -> dict[str, str]:

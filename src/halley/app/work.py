@@ -33,13 +33,11 @@ def build_work(base: Foundation, provider: LocalProvider, large: JsonProcess) ->
     quirks, limits = base.settings.quirks, base.settings.limits
     inputs = InputCheck(file_links=stager, strict=quirks.strict_inputs, most=limits.listed_faults, large=large)
     dispatcher = _dispatcher(base, provider, stager, inputs, large)
-    base.signals.bus.subscribe(base.signals.hub.receive)
     base.signals.bus.subscribe(dispatcher.receive)
     predictions = Predictions(
         store=base.data.store,
         admission=Admission(catalog=base.catalog, placement=dispatcher, inputs=inputs),
         bus=base.signals.bus,
-        wakeups=base.signals.hub,
         data_ends=base.data.periods,
         clock=base.clock,
         new_id=base.new_id,

@@ -1,8 +1,7 @@
-"""The use-cases: create, read, wait, cancel."""
+"""The use-cases: create, read, cancel."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, Protocol
@@ -61,22 +60,6 @@ class CreateStore(PredictionStore, RepeatStore, Protocol):
     """Predictions, and which creates were there before."""
 
 
-class Wakeups(Protocol):
-    """Where a reader can wait for changes (events.hub fills it)."""
-
-    def watch(self, prediction_id: str) -> AbstractContextManager["Watching"]: ...
-
-    def listen(self, prediction_id: str, wake: Callable[[], None]) -> None: ...
-
-    def unlisten(self, prediction_id: str, wake: Callable[[], None]) -> None: ...
-
-
-class Watching(Protocol):
-    """One waiting reader."""
-
-    async def wait(self, seconds: float) -> bool: ...
-
-
 class Admission(msgspec.Struct, frozen=True, kw_only=True):
     """What decides whether a create is accepted, and whether it begins at once."""
 
@@ -94,7 +77,6 @@ class Predictions(PredictionReader):
         store: CreateStore,
         admission: Admission,
         bus: Bus,
-        wakeups: Wakeups,
         data_ends: ExpiryPolicy,
         clock: Clock,
         new_id: NewId,
@@ -105,12 +87,11 @@ class Predictions(PredictionReader):
         self._catalog = admission.catalog
         self._placement = admission.placement
         self._bus = bus
-        self._wakeups = wakeups
         self._new_id = new_id
         self._inputs = admission.inputs
 
     def reserve_id(self) -> str:
-        """An id for a prediction that will be created: its watch can begin before the create."""
+        """An id for a prediction that will be created: whoever waits for it can begin before that."""
         return self._new_id()
 
     async def create(
@@ -124,7 +105,7 @@ class Predictions(PredictionReader):
     ) -> Created:
         """Make a prediction. When this returns it is durable: the caller may be answered.
 
-        `prediction_id` comes from `reserve_id`, if the caller wants to watch it from the first moment.
+        `prediction_id` comes from `reserve_id`, if somebody waits for it from the first moment.
 
         If a slot is free it is born leased and begins at once; else it waits for its turn. Under an idempotency key
         that was used before, what it made then is `replayed`, and nothing is made.
@@ -247,31 +228,6 @@ class Predictions(PredictionReader):
             if canceled.was_leased:
                 self._bus.publish(StopRequested(prediction_id))
         return self.kept(canceled.prediction)
-
-    async def wait_watched(self, created: Prediction, watching: Watching, seconds: float) -> Prediction:
-        """The row once it is terminal, or as it was read last when the time is over.
-
-        `watching` was opened before the create, so nothing is read before something changes.
-        """
-        row, end = created, self._clock.monotonic() + seconds
-        while (left := end - self._clock.monotonic()) > 0:
-            if await watching.wait(left):
-                row = await self.row(row.id, row.account_id)
-                if row.is_terminal:
-                    break
-        return row
-
-    def watch(self, prediction_id: str) -> AbstractContextManager[Watching]:
-        """Wake-ups on changes of this prediction; register before reading."""
-        return self._wakeups.watch(prediction_id)
-
-    def listen(self, prediction_id: str, wake: Callable[[], None]) -> None:
-        """Call this on changes of this prediction, until `unlisten`; register before reading."""
-        self._wakeups.listen(prediction_id, wake)
-
-    def unlisten(self, prediction_id: str, wake: Callable[[], None]) -> None:
-        """Call it no more."""
-        self._wakeups.unlisten(prediction_id, wake)
 
     async def row(self, prediction_id: str, account_id: str) -> Prediction:
         """The row alone: of a running one `output` and `logs` are not filled in.

@@ -9,9 +9,9 @@ from typing import Protocol
 
 from halley.assets.ports import BlobLedger, FileStore
 from halley.errors import Unusable
-from halley.events.change_poller import ChangeLog
 from halley.keys.ports import KeyStore
 from halley.models.ports import ModelStore
+from halley.predictions.change_log import ChangeLog
 from halley.predictions.ports import AttendanceStore, MaintainedQueue, PredictionStore
 from halley.predictions.repeats import RepeatStore
 from halley.retention.ports import DataStore

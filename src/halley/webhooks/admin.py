@@ -1,6 +1,5 @@
 """What the API may do with webhooks: read the log, send again, get and replace the secret."""
 
-from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Final
 
@@ -8,7 +7,7 @@ import msgspec
 
 from halley.errors import Conflict, NotFound
 from halley.ids import NewId
-from halley.predictions.ports import Bus, Changed, Hint, MessageWaits
+from halley.predictions.ports import Bus, MessageWaits
 from halley.predictions.reading import PredictionReader
 from halley.webhooks.address import Receivers
 from halley.webhooks.events import WebhookEvent
@@ -17,7 +16,6 @@ from halley.webhooks.monotonic_wall_clock import MonotonicWallClock
 from halley.webhooks.ports import DeliveryStore
 from halley.webhooks.records import Delivery, Message
 from halley.webhooks.signing import Rotated, Signer
-from halley.webhooks.wakeable_sleep import WakeableSleep
 
 _NEVER: Final = datetime(9000, 1, 1, tzinfo=UTC)  # nothing was made so late: the position is the newest
 _KEPT_WITH: Final = "its body was removed with the data of the prediction, or with old log entries"
@@ -46,23 +44,7 @@ class WebhookAdmin:
         self._clock = steady.clock
         self._steady = steady
         self._new_id = new_id
-        self._ears: set[WakeableSleep] = set()
         self._overlap_seconds = overlap_seconds
-
-    def receive(self, hint: Hint) -> None:
-        """Hints from the bus, for listeners."""
-        if self._ears and type(hint) is Changed:
-            for alarm in self._ears:
-                alarm.ring()
-
-    @property
-    def has_listeners(self) -> bool:
-        return bool(self._ears)
-
-    def look(self, changed: Collection[str]) -> None:
-        """As `receive`, for changes that a poll found."""
-        for prediction_id in list(changed)[:1]:
-            self.receive(Changed(prediction_id))
 
     def fault(self, url: object) -> str | None:
         """Why a create may not name this webhook, or None."""
@@ -137,5 +119,4 @@ class WebhookAdmin:
             signer=self._signer,
             clock=self._clock,
             new_id=self._new_id,
-            ears=self._ears,
         )

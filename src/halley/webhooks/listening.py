@@ -4,8 +4,9 @@ Nothing is stored about it. It gets messages of predictions with and without a w
 would see.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Self
+from typing import Final
 
 import msgspec
 
@@ -19,14 +20,12 @@ from halley.webhooks.ports import DeliveryStore
 from halley.webhooks.records import MESSAGE_PREFIX, Notice, completed_id
 from halley.webhooks.signing import Signer
 from halley.webhooks.updates import as_started
-from halley.webhooks.wakeable_sleep import WakeableSleep
 
 Draw = Callable[[Prediction], Awaitable[bytes]]
 """The prediction as it is shown to who listens."""
 
 _NOTICES_AT_ONCE: Final = 200
 _COPIES_BYTES: Final = 2**21  # of one turn: what else there is comes with the next; one copy may be larger
-_PACE_SECONDS: Final = 0.02  # between two reads of the log
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +56,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MessageListener:
-    """One who listens, from a position on. A context manager: rung for each change while its block runs."""
+    """One who listens, from a position on."""
 
     def __init__(
         self,
@@ -68,7 +67,6 @@ class MessageListener:
         signer: Signer,
         clock: Clock,
         new_id: NewId,
-        ears: set[WakeableSleep],
     ) -> None:
         self._wanted = subscription.wanted
         self._draw = subscription.draw
@@ -77,31 +75,16 @@ class MessageListener:
         self._signer = signer
         self._clock = clock
         self._new_id = new_id
-        self._ears = ears
-        self._alarm = WakeableSleep(clock)
         self._paces: dict[str, Pace] = {}
         self.position = subscription.position
 
-    def __enter__(self) -> Self:
-        self._ears.add(self._alarm)
-        return self
+    @property
+    def due_seconds(self) -> float:
+        """When there will be something to tell though nothing changes: the pace lets a passing state be told then."""
+        return min((wait for pace in self._paces.values() if (wait := self._wait(pace)) is not None), default=math.inf)
 
-    def __exit__(self, *_: object) -> None:
-        self._ears.discard(self._alarm)
-
-    async def hear(self, seconds: float) -> list[Copy]:
-        """The next messages, as soon as there are any; none after so many seconds."""
-        end = self._clock.monotonic() + seconds
-        while True:
-            copies = await self._look()
-            left = end - self._clock.monotonic()
-            if copies or left <= 0:
-                return copies
-            waits = [wait for pace in self._paces.values() if (wait := self._wait(pace)) is not None]
-            await self._alarm.sleep(min([left, *waits]))
-            await self._clock.sleep(_PACE_SECONDS)
-
-    async def _look(self) -> list[Copy]:
+    async def hear(self) -> list[Copy]:
+        """What there is to tell now."""
         before = self.position
         copies = await self._found()
         # the last one has the position: a listener cut off before it gets this whole turn again

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 
 import msgspec
 import pytest
@@ -11,7 +12,6 @@ from halley.dispatch.dispatcher import Dispatcher
 from halley.dispatch.recorder import OutputCaps
 from halley.dispatch.routing import OneProvider
 from halley.dispatch.rules import DispatchRules
-from halley.events.hub import Hub
 from halley.ids import TimeOrderedIds
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
@@ -61,7 +61,7 @@ class Bottle:
         self.catalog = Catalog(self.store)
         self.model = Model(owner="demo", name="a", created_at=T0)
         self.version = Version(id="1" * 64, model="demo/a", created_at=T0, openapi_schema=SCHEMA)
-        bus, self.hub, new_id = bus or LocalBus(), Hub(), TimeOrderedIds(self.clock)
+        bus, self.hinted, new_id = bus or LocalBus(), asyncio.Event(), TimeOrderedIds(self.clock)
         self.dispatcher = Dispatcher(
             queue=self.store,
             providers=OneProvider(self.provider),
@@ -74,13 +74,12 @@ class Bottle:
             new_id=new_id,
             rules=RULES,
         )
-        bus.subscribe(self.hub.receive)
+        bus.subscribe(lambda _: self.hinted.set())
         bus.subscribe(self.dispatcher.receive)
         self.predictions = Predictions(
             store=self.store,
             admission=Admission(catalog=self.catalog, placement=self.dispatcher, inputs=InputCheck()),
             bus=bus,
-            wakeups=self.hub,
             data_ends=Periods(settings=RetentionSettings(), model_settings={}, keys=self.store, models=self.store),
             clock=self.clock,
             new_id=new_id,
@@ -94,12 +93,13 @@ class Bottle:
         self, prediction_id: str, reached: Callable[[Prediction], bool], account: str = "ada"
     ) -> Prediction:
         """The prediction once it is so; the test's time limit is the bound."""
-        with self.hub.watch(prediction_id) as watching:
-            while True:
-                row = await self.predictions.filled(await self.predictions.row(prediction_id, account))
-                if reached(row):
-                    return row
-                await watching.wait(0.05)
+        while True:
+            self.hinted.clear()
+            row = await self.predictions.filled(await self.predictions.row(prediction_id, account))
+            if reached(row):
+                return row
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.hinted.wait(), 0.05)
 
     async def ended(self, prediction_id: str, account: str = "ada") -> Prediction:
         return await self.until(prediction_id, lambda row: row.is_terminal, account)

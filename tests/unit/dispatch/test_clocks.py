@@ -19,7 +19,6 @@ from halley.dispatch.dispatcher import Dispatcher
 from halley.dispatch.ports import Work
 from halley.dispatch.routing import OneProvider
 from halley.dispatch.rules import DispatchRules
-from halley.events.hub import Hub
 from halley.ids import TimeOrderedIds
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
@@ -75,7 +74,7 @@ class Machine:
     async def start(self) -> None:
         """Start a server: everything but the database is new."""
         self.store = await self._opened.enter_async_context(open_sqlite(self._path, clock=self.clock))
-        bus, hub, new_id = LocalBus(), Hub(), TimeOrderedIds(self.clock)
+        bus, new_id = LocalBus(), TimeOrderedIds(self.clock)
         new_id.follow(await self.store.newest_id())
         self.provider = NotingProvider(self)
         catalog = Catalog(self.store)
@@ -93,13 +92,11 @@ class Machine:
             new_id=new_id,
             rules=RULES,
         )
-        bus.subscribe(hub.receive)
         bus.subscribe(self.dispatcher.receive)
         self.predictions = Predictions(
             store=self.store,
             admission=Admission(catalog=catalog, placement=self.dispatcher, inputs=InputCheck()),
             bus=bus,
-            wakeups=hub,
             data_ends=Periods(settings=RetentionSettings(), model_settings={}, keys=self.store, models=self.store),
             clock=self.clock,
             new_id=new_id,

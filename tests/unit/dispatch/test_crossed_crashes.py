@@ -14,7 +14,6 @@ from halley.dispatch.ports import Emit, LogText, MetricValue, Outcome, OutputPar
 from halley.dispatch.routing import CatalogRouter
 from halley.dispatch.rules import DispatchRules
 from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
-from halley.events.hub import Hub
 from halley.ids import TimeOrderedIds
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
@@ -98,7 +97,7 @@ class OurProcess:
         self.provider = RemoteProvider(house.upstream, {V: 1}, step=self.crash.step)
         self.local = ScriptedProvider()
         self.stager = ScriptedStaging()
-        bus, self.hub = LocalBus(), Hub()
+        bus = LocalBus()
         self.dispatcher = Dispatcher(
             queue=queue or CrashingQueue(house.store, self.crash),
             providers=CatalogRouter(house.catalog, local=self.local, others={"upstream": self.provider}),
@@ -112,13 +111,11 @@ class OurProcess:
             rules=DispatchRules(),
         )
         self.provider.listen(on_room=self.dispatcher.room, on_broken=self.dispatcher.broken)
-        bus.subscribe(self.hub.receive)
         bus.subscribe(self.dispatcher.receive)
         self.predictions = Predictions(
             store=house.store,
             admission=Admission(catalog=house.catalog, placement=self.dispatcher, inputs=InputCheck()),
             bus=bus,
-            wakeups=self.hub,
             data_ends=Periods(settings=RetentionSettings(), model_settings={}, keys=house.store, models=house.store),
             clock=house.clock,
             new_id=house.new_id,

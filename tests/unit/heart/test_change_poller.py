@@ -1,13 +1,13 @@
 """Changes whose hint was lost: one look for all who wait, counted from the last look."""
 
 import asyncio
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 import pytest
 
-from halley.events.change_poller import POLL_SECONDS, ChangePoller
-from halley.events.hub import Hub
-from halley.predictions.ports import Changed
+from halley.api.waiting.change_poller import POLL_SECONDS, ChangePoller
 from halley.testing.clock import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -30,13 +30,24 @@ class Log:
         return sorted(set(self.facts[after:up_to]))
 
 
+class Hub:
+    """Who waits for which prediction."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[str, list[Callable[[], None]]] = {}
+
+    def look(self, changed: Collection[str]) -> None:
+        for wake in [wake for name in changed for wake in self.waiting.get(name, ())]:
+            wake()
+
+
 class Woken:
     """Who was woken, how often."""
 
     def __init__(self, hub: Hub, *names: str) -> None:
         self.counts = dict.fromkeys(names, 0)
         for name in names:
-            hub.listen(name, lambda name=name: self._wake(name))  # type: ignore[misc]
+            hub.waiting.setdefault(name, []).append(partial(self._wake, name))
 
     def _wake(self, name: str) -> None:
         self.counts[name] += 1
@@ -45,7 +56,7 @@ class Woken:
 async def opened(log: Log, hub: Hub) -> tuple[ChangePoller, FakeClock]:
     clock = FakeClock()
     change_poller = ChangePoller(log=log, clock=clock)
-    change_poller.tell(hub.look, is_wanted=lambda: hub.has_readers)
+    change_poller.tell(hub.look, is_wanted=lambda: bool(hub.waiting))
     await change_poller.open()
     return change_poller, clock
 
@@ -117,7 +128,7 @@ async def test_the_time_counts_from_the_last_look_whatever_hints_come(anyio_back
     for _ in range(int(POLL_SECONDS / 0.1)):
         await asyncio.sleep(0)
         assert not turn.done()
-        hub.receive(Changed("b"))
+        hub.look(["b"])  # a hint
         clock.advance(0.1 + 1e-9)
     await asyncio.wait_for(turn, 5)
     assert woken.counts["a"] == 1

@@ -164,7 +164,6 @@ class Room:
         self.bus._receivers.clear()
         self._open()
         self.bus.subscribe(self.webhooks.receive)
-        self.bus.subscribe(self.desk.receive)
         self._running = asyncio.create_task(self.webhooks.run())
         await self.settle()
 

@@ -1,5 +1,7 @@
 """Listening: what receivers would be told, webhook or not."""
 
+import math
+
 import pytest
 from standardwebhooks import Webhook
 
@@ -27,7 +29,7 @@ def told(copies: list[Copy]) -> list[str]:
 async def test_predictions_without_webhook_are_heard(room: Room) -> None:
     ear = await listener(room)
     made = await room.done(None)
-    copies = await ear.hear(0)
+    copies = await ear.hear()
     assert told(copies) == ["start", "completed"]
     assert copies[1].id == completed_id(made)
     assert copies[1].headers["webhook-id"] == completed_id(made)
@@ -39,7 +41,7 @@ async def test_copies_are_signed_as_for_a_receiver(room: Room, monkeypatch: pyte
     monkeypatch.setattr(Webhook, "_Webhook__verify_timestamp", lambda self, stamp: room.clock.now())
     ear = await listener(room)
     await room.done(None)
-    for copy in await ear.hear(0):
+    for copy in await ear.hear():
         Webhook(await room.desk.secret("anna")).verify(copy.body, copy.headers, json_parse=False)
 
 
@@ -47,34 +49,34 @@ async def test_the_same_end_has_the_same_id_for_a_receiver(room: Room) -> None:
     ear = await listener(room, frozenset({WebhookEvent.COMPLETED}))
     await room.done()
     await room.pass_time(0.5)
-    (copy,) = await ear.hear(0)
+    (copy,) = await ear.hear()
     assert [one.id for one in room.told] == [copy.id]
 
 
 async def test_others_are_not_heard(room: Room) -> None:
     ear, own = await listener(room), await listener(room, key_id="k1")
     await room.done(None, account_id="bert")
-    assert await ear.hear(0) == []
+    assert await ear.hear() == []
     await room.done(None, key_id="k2")
-    assert await own.hear(0) == []
-    assert told(await ear.hear(0)) == ["start", "completed"]
+    assert await own.hear() == []
+    assert told(await ear.hear()) == ["start", "completed"]
 
 
 async def test_passing_states_have_the_pace_of_a_receiver(room: Room) -> None:
     ear = await listener(room)
     made = await room.create(None)
     await room.start(made)
-    assert told(await ear.hear(0)) == ["start"]
+    assert told(await ear.hear()) == ["start"]
     await room.say(made, room.maker.part(1))
-    assert told(await ear.hear(0)) == ["output"]
+    assert told(await ear.hear()) == ["output"]
     await room.say(made, room.maker.part(2))
-    assert await ear.hear(0) == []
+    assert await ear.hear() == []
     room.clock.advance(0.5)
-    (copy,) = await ear.hear(0)
+    (copy,) = await ear.hear()
     assert b"[1, 2]" in copy.body
     await room.say(made, room.maker.part(3))
     await room.finish(made)
-    assert told(await ear.hear(0)) == ["completed"]
+    assert told(await ear.hear()) == ["completed"]
 
 
 async def test_it_begins_now_or_at_a_time_or_where_it_was(room: Room) -> None:
@@ -84,13 +86,13 @@ async def test_it_begins_now_or_at_a_time_or_where_it_was(room: Room) -> None:
     late = await room.done(None)
     room.clock.advance(60)
     ends = frozenset({WebhookEvent.COMPLETED})
-    assert await (await listener(room, ends)).hear(0) == []
-    from_then = await (await listener(room, ends, created_after=since)).hear(0)
+    assert await (await listener(room, ends)).hear() == []
+    from_then = await (await listener(room, ends, created_after=since)).hear()
     assert [copy.prediction_id for copy in from_then] == [late]
     everything = await listener(room, ends, after=0)
-    assert [copy.prediction_id for copy in await everything.hear(0)] == [early, late]
+    assert [copy.prediction_id for copy in await everything.hear()] == [early, late]
     again = await listener(room, ends, after=everything.position)
-    assert await again.hear(0) == []
+    assert await again.hear() == []
 
 
 async def test_who_is_cut_off_in_the_middle_of_a_turn_hears_it_again(room: Room) -> None:
@@ -98,22 +100,19 @@ async def test_who_is_cut_off_in_the_middle_of_a_turn_hears_it_again(room: Room)
         await room.done(None)
     ends = frozenset({WebhookEvent.COMPLETED})
     ear = await listener(room, ends, after=0)
-    copies = await ear.hear(0)
+    copies = await ear.hear()
     assert [copy.position for copy in copies] == [0, 0, ear.position]
 
 
-async def test_a_change_wakes_who_waits(room: Room) -> None:
-    import asyncio
-
-    ear = await listener(room, frozenset({WebhookEvent.COMPLETED}))
-    with ear:
-        waiting = asyncio.create_task(ear.hear(60))
-        await room.pass_time(5)
-        assert not waiting.done()
-        await room.done(None)
-        await room.pass_time(0.1)
-        assert told(await waiting) == ["completed"]
-        silent = asyncio.create_task(ear.hear(15))
-        await room.pass_time(15.1)
-        assert await silent == []
-    assert room.desk._ears == set()
+async def test_what_the_pace_holds_back_is_due_without_another_change(room: Room) -> None:
+    ear = await listener(room)
+    assert ear.due_seconds == math.inf
+    made = await room.create(None)
+    await room.start(made)
+    for part in (1, 2):
+        await room.say(made, room.maker.part(part))
+        await ear.hear()
+    assert 0 < ear.due_seconds <= 0.5
+    room.clock.advance(ear.due_seconds)
+    assert told(await ear.hear()) == ["output"]
+    assert ear.due_seconds == math.inf

@@ -14,20 +14,20 @@ from halley.api.presentation.present import encode
 from halley.api.repeats import ATTEMPT_KEY, COUNTED_SECONDS, CreateAttempt, may_answer
 from halley.api.resources.bodies import create_request, read_create
 from halley.api.resources.idempotency import HEADER, REPLAYED, digest_head, read_key
-from halley.api.waiting.holds import GONE_KEY
-from halley.api.waiting.waiters import Snapshot, Until, later
+from halley.api.waiting.conditions import Until
+from halley.api.waiting.hold import Hold, Snapshot
 from halley.errors import HalleyError, NotAuthenticated, NotFound, Overloaded, VersionUnknown
 from halley.keys.records import Scope
 from halley.predictions.records import Prediction
 from halley.predictions.repeats import How, IdempotencyKey
-from halley.predictions.service import CreateRequest, Watching
+from halley.predictions.service import CreateRequest
 from halley.predictions.status import Status
 
 _log: Final = logging.getLogger(__name__)
 _COUNT: Final = b"x-stainless-retry-count"
 _IN_TASK_SECONDS: Final = 1.0
 _KEPT_INPUT_BYTES: Final = 64 * 1024
-_UNWATCHED: Final = nullcontext[Watching | None]()
+_NO_HOLD: Final = nullcontext[Hold | None]()
 
 
 class _Wish(NamedTuple):
@@ -101,13 +101,13 @@ async def _under_key(call: Call, parts: ApiContext, wish: _Wish, idempotency: Id
     earlier = await predictions.made_under(identity.account.id, idempotency)
     if earlier is None:
         prediction_id = predictions.reserve_id()
-        with _watch(parts, prediction_id, wish) as watching:
+        with _hold(call, parts, prediction_id, wish) as hold:
             created = await predictions.create(
                 wish.request, identity.account.id, identity.key.id, idempotency=idempotency, prediction_id=prediction_id
             )
             _end_turn(call)
             if not created.replayed:
-                return await _first_answer(call, parts, created.prediction, wish, watching)
+                return await _first_answer(call, parts, created.prediction, wish, hold)
         earlier = created.prediction
     parts.replayed["idempotency_key"] += 1
     return await _later_answer(call, parts, earlier, wish)
@@ -121,13 +121,13 @@ async def _new_or_repeated(call: Call, parts: ApiContext, wish: _Wish, attempt: 
             return await _later_answer(call, parts, await _noted(call, parts, earlier, attempt), wish)
     prediction_id = predictions.reserve_id()
     attempt.claim(prediction_id)
-    with _watch(parts, prediction_id, wish) as watching:
+    with _hold(call, parts, prediction_id, wish) as hold:
         created = await predictions.create(
             wish.request, identity.account.id, identity.key.id, prediction_id=prediction_id
         )
         _end_turn(call)
         attempt.settle(prediction_id)
-        return await _first_answer(call, parts, created.prediction, wish, watching)
+        return await _first_answer(call, parts, created.prediction, wish, hold)
 
 
 def _end_turn(call: Call) -> None:
@@ -174,54 +174,45 @@ async def _noted(call: Call, parts: ApiContext, earlier: Prediction, attempt: Cr
         return earlier
 
 
-def _watch(parts: ApiContext, prediction_id: str, wish: _Wish) -> AbstractContextManager[Watching | None]:
-    """Watch it for a create that waits; before it is read, so that no change can be missed."""
-    return _UNWATCHED if wish.wait is None else parts.predictions.watch(prediction_id)
+def _hold(call: Call, parts: ApiContext, prediction_id: str, wish: _Wish) -> AbstractContextManager[Hold | None]:
+    """The hold of a create that waits; entered before it is stored or read, so that no change can be missed."""
+    return _NO_HOLD if wish.wait is None else parts.hub.enter(prediction_id, call.scope)
 
 
-async def _first_answer(
-    call: Call, parts: ApiContext, created: Prediction, wish: _Wish, watching: Watching | None
-) -> Response:
+async def _first_answer(call: Call, parts: ApiContext, created: Prediction, wish: _Wish, hold: Hold | None) -> Response:
     """The answer to a create that is stored already: from here on nothing may look like a failed create."""
     headers = [_location(call, created), *wish.applied()]
-    if wish.wait is None or watching is None:
+    if wish.wait is None or hold is None:
         return json_response(encode(parts.presenter.prediction(created, call.variant)), 201, headers)
-    with parts.attendance.waiting(created, lambda: GONE_KEY not in call.scope):
-        return await _waited(call, parts, created, wish.wait, watching, headers)
+    return await _waited(call, parts, created, wish.wait, hold, headers)
 
 
 async def _later_answer(call: Call, parts: ApiContext, earlier: Prediction, wish: _Wish) -> Response:
     """The answer to a create that came again: what the first would get if it were answered now."""
     headers = [_location(call, earlier), *wish.applied(), REPLAYED]
     shown = _as_created(earlier)
-    with _watch(parts, earlier.id, wish) as watching:
+    with _hold(call, parts, earlier.id, wish) as hold:
         row = await parts.predictions.row(earlier.id, earlier.account_id)
-        if row.is_terminal or wish.wait is None or watching is None:
+        if row.is_terminal or wish.wait is None or hold is None:
             return await _in_time(parts, shown, call.variant, headers, Snapshot(row, 0), unfinished=201)
-        with parts.attendance.waiting(row, lambda: GONE_KEY not in call.scope):
-            return await _waited(call, parts, shown, wish.wait, watching, headers)
+        return await _waited(call, parts, shown, wish.wait, hold, headers)
 
 
 async def _waited(
-    call: Call, parts: ApiContext, created: Prediction, wait: float, watching: Watching, headers: Headers
+    call: Call, parts: ApiContext, created: Prediction, wait: float, hold: Hold, headers: Headers
 ) -> Response:
     # a large input is not kept in memory during a wait: it is read again for the answer
     is_whole = len(created.input) <= _KEPT_INPUT_BYTES
     created = created if is_whole else msgspec.structs.replace(created, input=b"{}")
     tell = partial(_in_time, parts, created, call.variant, headers, is_whole=is_whole)
-    if GONE_KEY in call.scope:
-        return await tell(Snapshot(created, 0))
     try:
+        hold.expect(created, Until.END, tell, seconds=wait, carrier=(call.identity.key.id, Scope.WRITE))
         # most are over soon: then a task that waits costs less than to let it go and have another one answer
-        end = parts.clock.monotonic() + wait
-        waiting = parts.predictions.wait_watched(created, watching, min(wait, _IN_TASK_SECONDS))
-        row = await parts.holds.wait(call.scope, waiting)
-        left = end - parts.clock.monotonic()
-        if row is not None and not row.is_terminal and left > 0 and GONE_KEY not in call.scope:
-            waiter = parts.waiters.enter(created.id).keep(created, Until.END, tell, seconds=left)
-            return later(waiter.lean(parts.revocations, call.identity.key.id, Scope.WRITE))
-        return await tell(Snapshot(created if row is None else row, 0))
-    except Exception as error:  # noqa: BLE001  # the create is stored, with any result of the wait
+        found = await hold.found_within(_IN_TASK_SECONDS)
+        if found is None and not hold.is_gone:
+            return hold.later()
+        return await tell(found or Snapshot(created, 0))
+    except Exception as error:  # noqa: BLE001  # the create stands, whatever happened to the wait
         return await tell(error)
 
 

@@ -12,7 +12,7 @@ from halley.api.presentation import wire
 from halley.api.presentation.paging import read_whole_number
 from halley.api.presentation.present import Presenter, encode
 from halley.api.resources.predictions import path_id
-from halley.api.waiting.following import Position, frame, stream_answer, wants_stream
+from halley.api.waiting.streams import Position, frame, stream_answer, wants_stream
 from halley.clock import rfc3339
 from halley.errors import NotFound
 from halley.keys.records import Scope

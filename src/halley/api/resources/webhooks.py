@@ -16,8 +16,8 @@ from halley.api.presentation.present import encode
 from halley.api.presentation.problems import invalid
 from halley.api.presentation.withheld import require_read
 from halley.api.resources.bodies import read_small_object
-from halley.api.waiting.following import HELLO, KEEP_ALIVE, KEEP_ALIVE_SECONDS, frame, open_stream, wants_stream
-from halley.api.waiting.holds import GONE_KEY
+from halley.api.waiting.hub import EVERY
+from halley.api.waiting.streams import HELLO, KEEP_ALIVE, KEEP_ALIVE_SECONDS, frame, open_stream, wants_stream
 from halley.clock import rfc3339
 from halley.errors import BadRequest, NotFound
 from halley.ids import is_id
@@ -28,6 +28,7 @@ from halley.webhooks.listening import Copy, MessageFilter, MessageListener
 from halley.webhooks.records import Delivery, Message
 
 _PAGE: Final = 100
+_PACE_SECONDS: Final = 0.02  # between two looks at the log for who listens
 _NO_STORE: Final = (b"cache-control", b"no-store")
 
 
@@ -108,19 +109,26 @@ async def listen(call: Call, parts: ApiContext) -> Response:
     listener = await parts.webhooks.listener(wanted, draw, after=after, created_after=created_after)
     if wants_stream(call.joined(b"accept")):
         return open_stream(call, _follow(call, parts, listener))
-    copies = [_copy(copy) for copy in await listener.hear(0)]
+    copies = [_copy(copy) for copy in await listener.hear()]
     return json_response(encode(wire.WebhookCopies(position=listener.position, results=copies)), headers=[_NO_STORE])
 
 
 async def _follow(call: Call, parts: ApiContext, listener: MessageListener) -> AsyncGenerator[bytes, None]:
-    yield HELLO
-    with listener, parts.revocations.streaming(call.scope, (call.identity.key.id, Scope.READ)) as right:
-        while GONE_KEY not in call.scope and not right.is_over:
-            copies = await parts.holds.wait(call.scope, listener.hear(KEEP_ALIVE_SECONDS))
-            if copies is None:  # the client is gone, or the server stops; it may come back with the last id
-                return
+    monotonic = parts.clock.monotonic
+    with parts.hub.enter(EVERY, call.scope) as hold:
+        hold.lean((call.identity.key.id, Scope.READ))
+        yield HELLO
+        silent_until = monotonic() + KEEP_ALIVE_SECONDS
+        while not hold.is_over:  # else the client or its key is gone, or the server stops; it may come back with its id
+            copies = await listener.hear()
+            left = silent_until - monotonic()
+            if not copies and left > 0:
+                if await hold.changed(min(left, listener.due_seconds)) is not None:
+                    await parts.clock.sleep(_PACE_SECONDS)
+                continue
             frames = [frame("message", str(copy.position), encode(_copy(copy)).decode()) for copy in copies]
             yield b"".join(frames) or KEEP_ALIVE
+            silent_until = monotonic() + KEEP_ALIVE_SECONDS
 
 
 def _events(text: str) -> frozenset[WebhookEvent]:

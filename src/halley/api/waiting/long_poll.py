@@ -16,22 +16,23 @@ from halley.api.http.quirks import hold_seconds
 from halley.api.presentation.cache import CachedResponse
 from halley.api.presentation.encoded import is_match
 from halley.api.presentation.preferences import applied, wait_seconds
+from halley.api.waiting.conditions import Until, urgent_and_last
+from halley.api.waiting.hold import Carrier, Snapshot, Tell
 from halley.api.waiting.last_seen import LastSeen
-from halley.api.waiting.waiters import Snapshot, Tell, Until, Waiter, later, loud_and_last
 from halley.keys.records import Scope
 from halley.predictions.records import Prediction
 
 
 async def get(call: Call, parts: ApiContext, prediction_id: str) -> Response:
     """The prediction, or that its answer comes later."""
-    if parts.is_closing:
+    if parts.hub.is_closed:
         return await _now(call, parts, prediction_id, [])
     wait = wait_seconds(call.joined(b"prefer"), parts.limits.wait_get_max_seconds)
     if wait is not None:
         return await _asked(call, parts, prediction_id, wait)
-    hold = _habit_seconds(call, parts)
-    if hold > 0:
-        return await _polled(call, parts, prediction_id, hold)
+    seconds = _habit_seconds(call, parts)
+    if seconds > 0:
+        return await _polled(call, parts, prediction_id, seconds)
     return await _now(call, parts, prediction_id, [])
 
 
@@ -48,34 +49,34 @@ async def _now(call: Call, parts: ApiContext, prediction_id: str, headers: Heade
 async def _asked(call: Call, parts: ApiContext, prediction_id: str, wait: float) -> Response:
     headers, if_none_match = [applied(wait)], call.joined(b"if-none-match")
     tell = partial(_tell, parts, call.variant, if_none_match, headers)
-    with parts.waiters.entered(prediction_id) as waiter:  # before reading: no change is missed
+    with parts.hub.enter(prediction_id, call.scope) as hold:  # before reading: no change is missed
         row = await parts.predictions.row(prediction_id, call.account_id)
         until = Until.CHANGE if if_none_match else Until.END
         is_old = until is Until.CHANGE and not is_match(if_none_match, parts.encoded.etag(row, call.variant))
         if not row.is_terminal and not is_old:
-            return _later(call, parts, waiter.keep(row, until, tell, seconds=wait))
+            return hold.expect(row, until, tell, seconds=wait, carrier=_carrier(call)).later()
     return await tell(await _look(parts, row))
 
 
-async def _polled(call: Call, parts: ApiContext, prediction_id: str, hold: float) -> Response:
+async def _polled(call: Call, parts: ApiContext, prediction_id: str, seconds: float) -> Response:
     key_id, if_none_match = call.identity.key.id, call.joined(b"if-none-match")
     told = parts.polls.take(key_id, prediction_id, parts.clock.monotonic())
     tell = partial(_tell_again, parts, key_id, partial(_tell, parts, call.variant, if_none_match, []))
-    with parts.waiters.entered(prediction_id) as waiter:
+    with parts.hub.enter(prediction_id, call.scope) as hold:
         row = await parts.predictions.row(prediction_id, call.account_id)
         if told is not None and not row.is_terminal:
-            loud, last = await loud_and_last(parts.predictions, row, told.seq)
-            if not loud:
-                return _later(call, parts, _kept(waiter, tell, hold, told, row, last))
+            urgent, last = await urgent_and_last(parts.predictions, row, told.seq)
+            if not urgent:
+                has_unseen = row.revision != told.revision
+                expected = hold.expect(
+                    row, Until.NEWS, tell, seconds=seconds, carrier=_carrier(call), seq=last, has_unseen=has_unseen
+                )
+                return expected.later()
     return await tell(await _look(parts, row))
 
 
-def _later(call: Call, parts: ApiContext, waiter: Waiter) -> Response:
-    return later(waiter.lean(parts.revocations, call.identity.key.id, Scope.READ))
-
-
-def _kept(waiter: Waiter, tell: Tell, hold: float, told: LastSeen, row: Prediction, last: int) -> Waiter:
-    return waiter.keep(row, Until.NEWS, tell, seconds=hold, seq=last, is_stale=row.revision != told.revision)
+def _carrier(call: Call) -> Carrier:
+    return call.identity.key.id, Scope.READ
 
 
 def _habit_seconds(call: Call, parts: ApiContext) -> float:

@@ -14,8 +14,8 @@ import msgspec
 from halley.api.context import ApiContext
 from halley.api.http.asgi import Call, Response, read_token
 from halley.api.presentation.present import encode, with_links_in_text
-from halley.api.waiting.following import Position, frame, stream_answer
-from halley.api.waiting.revocation import Carrier
+from halley.api.waiting.hold import Carrier
+from halley.api.waiting.streams import Position, frame, stream_answer
 from halley.errors import NotAuthenticated, NotFound
 from halley.keys.records import Scope
 from halley.predictions.records import Event, Finish, OutputItem, Prediction

@@ -6,23 +6,12 @@ without hints in between.
 """
 
 from collections.abc import Callable, Collection
-from typing import Final, Protocol
+from typing import Final
 
 from halley.clock import Clock
+from halley.predictions.change_log import ChangeLog
 
 POLL_SECONDS: Final = 2.0
-
-
-class ChangeLog(Protocol):
-    """The log of facts, as far as the change_poller needs it (a store fills it)."""
-
-    async def newest_offset(self) -> int:
-        """The offset of the newest fact, 0 if there is none. Offsets follow the order of commits."""
-        ...
-
-    async def changed_between(self, after: int, up_to: int) -> list[str]:
-        """The predictions that facts behind `after` and up to `up_to` are about, each once."""
-        ...
 
 
 Look = Callable[[Collection[str]], None]

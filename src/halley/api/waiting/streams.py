@@ -9,14 +9,12 @@ Source: contract section 12; the HTML standard on server-sent events.
 
 import asyncio
 from collections.abc import AsyncGenerator, Hashable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Final, NamedTuple, Protocol
 
 from halley.api.context import ApiContext
 from halley.api.http.asgi import Call, Headers, Response, Scope
 from halley.api.http.batches import Batch
-from halley.api.waiting.holds import GONE_KEY, STREAM_KEY
-from halley.api.waiting.revocation import Carrier
+from halley.api.waiting.hold import STREAM_KEY, Carrier
 from halley.predictions.records import Event, Prediction
 from halley.predictions.status import EventKind
 
@@ -25,7 +23,6 @@ HELLO: Final = b": hi\n\n"
 KEEP_ALIVE: Final = b": still here\n\n"
 EVENTS_AT_ONCE: Final = 1000
 PORTION_BYTES: Final = 64 * 2**10  # of events read at once, and of one write: a slow reader holds about two of them
-_UNCOUNTED: Final = nullcontext()
 _HEADERS: Final[Headers] = [
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store"),
@@ -114,18 +111,20 @@ async def _follow(
     stays: bool,
 ) -> AsyncGenerator[bytes, None]:
     opening, began_after = HELLO, position.after
-    with (
-        _attending(scope, parts, row, stays),
-        parts.revocations.streaming(scope, carrier) as right,
-        parts.predictions.watch(row.id) as watching,
-    ):  # listen first, read afterwards: no event is missed
+    with parts.hub.enter(row.id, scope) as hold:  # before reading: no event is missed
+        hold.lean(carrier)
+        if stays:
+            hold.attend(row)
+        monotonic = parts.clock.monotonic
+        silent_until = monotonic() + KEEP_ALIVE_SECONDS
         while True:
             batch = await _batch(parts, row, voice, position)
             position = Position(batch.after)
             for piece in _pieces(opening, batch.body):
                 yield piece
+                silent_until = monotonic() + KEEP_ALIVE_SECONDS
             opening = b""
-            if batch.is_last or GONE_KEY in scope or right.is_over:
+            if batch.is_last or hold.is_over:
                 return
             if batch.has_more:
                 await asyncio.sleep(0)  # a long log must not keep everybody else waiting
@@ -134,23 +133,17 @@ async def _follow(
                 if row.is_terminal and not await _is_removed(parts, row):
                     yield voice.ending(row, began_after)
                 return
-            woken = await parts.holds.wait(scope, watching.wait(KEEP_ALIVE_SECONDS))
-            if woken is None:  # the client is gone, or its key, or the server stops; it may come back with the last id
+            is_changed = await hold.changed(silent_until - monotonic())
+            if is_changed is None:  # the client or its key is gone, or the server stops; it may come back with its id
                 return
-            if not woken:
+            if not is_changed or monotonic() >= silent_until:  # changes may have nothing to tell to this reader
                 opening = KEEP_ALIVE
+            if not is_changed:
                 parts.batches.forget(row.id)  # a hint may have been lost
                 now = await parts.predictions.outline(row.id)
                 if now is None or now.data_removed_at is not None:
                     return
                 row = now
-
-
-def _attending(scope: Scope, parts: ApiContext, row: Prediction, stays: bool) -> AbstractContextManager[None]:
-    """Count this reader as one who waits, where that means something."""
-    if not (stays and row.cancel_abandoned):
-        return _UNCOUNTED
-    return parts.attendance.waiting(row, lambda: GONE_KEY not in scope)
 
 
 async def _batch(parts: ApiContext, row: Prediction, voice: EventFormatter, position: Position) -> Batch:

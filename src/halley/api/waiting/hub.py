@@ -1,0 +1,224 @@
+"""All requests that wait. See the package for how waiting works."""
+
+import asyncio
+from collections.abc import Collection
+from typing import Final
+
+from halley.api.http.asgi import Outcome, Scope
+from halley.api.waiting.conditions import Until, urgent_and_last
+from halley.api.waiting.hold import EARLY_SECONDS, Hold, HoldGroup, Snapshot, Tell
+from halley.api.waiting.revocation import RevocationWatch, refusal
+from halley.clock import Clock
+from halley.errors import NotFound
+from halley.predictions.abandonment import AbandonmentTracker
+from halley.predictions.ports import Changed, Hint
+from halley.predictions.records import Prediction
+from halley.predictions.service import Predictions
+
+EVERY: Final = ""  # in place of a prediction's id: woken by the changes of all predictions
+_AT_ONCE: Final = 50  # answers; then other tasks get their turn
+
+
+class Hub:
+    """All holds, by prediction. `run` must be running, and `poll_found` must be called by a poll of the store."""
+
+    def __init__(
+        self,
+        *,
+        predictions: Predictions,
+        attendance: AbandonmentTracker,
+        revocations: RevocationWatch,
+        clock: Clock,
+        coalesce_seconds: float = 0.5,
+    ) -> None:
+        """`coalesce_seconds`: how late holds until NEWS are told of logs and progress at most."""
+        self.clock = clock
+        self.attendance = attendance
+        self.revocations = revocations
+        self.coalesce_seconds = coalesce_seconds
+        self.is_closed = False  # the server stops: nobody is to wait from now on
+        self._predictions = predictions
+        self._groups: dict[str, HoldGroup] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+
+    def __len__(self) -> int:
+        return sum(len(group.members) for group in self._groups.values())
+
+    @property
+    def parked(self) -> int:
+        """How many holds cost no task any more."""
+        return sum(hold.is_deferred for group in self._groups.values() for hold in group.members)
+
+    @property
+    def has_holds(self) -> bool:
+        return bool(self._groups)
+
+    async def run(self) -> None:
+        """Look at predictions when they change; until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self._tasks = None
+
+    def enter(self, prediction_id: str, scope: Scope) -> Hold:
+        """Begin to notice changes, before the store is read. Use the hold as a context manager."""
+        group = self._groups.get(prediction_id)
+        if group is None:
+            group = self._groups[prediction_id] = HoldGroup(prediction_id)
+        hold = Hold(self, group, scope)
+        group.members[hold] = None
+        return hold
+
+    def receive(self, hint: Hint) -> None:
+        """Take a hint from the bus."""
+        if type(hint) is Changed and self._groups:
+            self._changed(hint.prediction_id)
+            self._changed(EVERY)
+
+    def poll_found(self, changed: Collection[str]) -> None:
+        """Take what a poll of the store found: predictions that may have changed, whether a hint came or not."""
+        for prediction_id in changed:
+            self._changed(prediction_id)
+        if changed:
+            self._changed(EVERY)
+
+    def release_all(self) -> None:
+        """The server stops: answer all holds with what is known now, and those that are about to wait as well."""
+        self.is_closed = True
+        for group in tuple(self._groups.values()):
+            for hold in tuple(group.members):
+                hold.release()
+            self.wake(group)
+
+    # for holds
+
+    def wake(self, group: HoldGroup) -> None:
+        """Look at the prediction of this group, as soon as possible."""
+        group.wakes += 1
+        if not group.is_looking:
+            self.assign(group)
+
+    def assign(self, group: HoldGroup) -> None:
+        """Have somebody look: the task of a hold that waits in it anyway, else a new task, if anybody is parked."""
+        for hold in group.in_task:
+            hold.is_asked = True
+            hold.wake()
+            return
+        if self._tasks is not None and any(hold.give is not None for hold in group.members):
+            group.is_looking = True
+            self._tasks.create_task(self.look(group))
+
+    async def look(self, group: HoldGroup) -> None:
+        """Read the prediction once and answer all holds that are ready."""
+        group.is_looking = True
+        wakes = group.wakes
+        try:
+            await self._answer(group)
+            group.seen = wakes
+        finally:
+            group.is_looking = False
+            if group.seen != wakes or group.wakes != wakes:
+                self.assign(group)
+
+    def take_over(self, hold: Hold) -> None:
+        """Its own task is over: from now on the hub answers it."""
+        self.lean(hold)
+        if hold.wakes != hold.group.wakes or hold.is_over:
+            self.wake(hold.group)
+        self._wind(hold)
+
+    def lean(self, hold: Hold) -> None:
+        """End it when its key is not valid any more, if it has one."""
+        if hold.carrier is not None:
+            self.revocations.add(hold, *hold.carrier)
+
+    def rung(self, hold: Hold) -> None:
+        """The timer of a parked hold has rung."""
+        now = self.clock.monotonic()
+        if now < hold.due_at - EARLY_SECONDS:
+            self._wind(hold)
+            if not hold.has_unseen or now < hold.coalesced_until - EARLY_SECONDS:
+                return
+        self.wake(hold.group)
+
+    def left(self, hold: Hold) -> None:
+        """It waits no more, because it is answered or because its client is gone. Harmless if it left before."""
+        group = hold.group
+        if hold not in group.members:
+            return
+        del group.members[hold]
+        if hold.is_counted:
+            self.attendance.depart(group.prediction_id, is_told=not hold.is_gone)
+        if hold.carrier is not None:
+            self.revocations.discard(hold, hold.carrier[0])
+        hold.stop_timer()
+        if not group.members and self._groups.get(group.prediction_id) is group:
+            del self._groups[group.prediction_id]
+
+    def _wind(self, hold: Hold) -> None:
+        now = self.clock.monotonic()
+        is_coalescing = hold.until is Until.NEWS and now < hold.coalesced_until < hold.due_at
+        hold.stop_timer()
+        hold.ring_at(hold.coalesced_until if is_coalescing else hold.due_at, now)
+
+    def _changed(self, prediction_id: str) -> None:
+        group = self._groups.get(prediction_id)
+        if group is not None:
+            group.changes += 1
+            for reader in group.readers:
+                reader.wake()
+            self.wake(group)
+
+    # looking
+
+    async def _answer(self, group: HoldGroup) -> None:
+        try:
+            found, ready = await self._find(group)
+        except Exception as error:  # noqa: BLE001  # each gets its answer: an error, or what it knew before
+            found, ready = error, _waiting(group)
+        for number, hold in enumerate(ready, 1):
+            if hold in group.members:
+                self.left(hold)
+                outcome = refusal() if hold.is_revoked else found
+                if hold.give is None:
+                    hold.found = outcome
+                    hold.wake()
+                else:
+                    hold.give(await _outcome(hold.tell, outcome))
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    async def _find(self, group: HoldGroup) -> tuple[Snapshot | Exception, list[Hold]]:
+        row = await self._predictions.find(group.prediction_id)
+        if row is None:
+            raise NotFound(f"There is no prediction {group.prediction_id}")
+        waiting = _waiting(group)
+        if not row.is_terminal and any(hold.until is Until.NEWS for hold in waiting):
+            await self._note_events(group, row, waiting)
+        now = self.clock.monotonic()
+        ready = [hold for hold in waiting if hold.is_ready(row, group.urgent_seq, now)]
+        return (Snapshot(*await self._predictions.filled_to(row)) if ready else Snapshot(row, 0)), ready
+
+    async def _note_events(self, group: HoldGroup, row: Prediction, waiting: list[Hold]) -> None:
+        """Learn whether an urgent event has come, and note for each hold until NEWS whether anything has."""
+        first = min(hold.seq for hold in waiting if hold.until is Until.NEWS)
+        after = group.last_seq if first >= group.first_seq else first
+        group.first_seq = min(group.first_seq, first)
+        urgent, last = await urgent_and_last(self._predictions, row, after)
+        group.last_seq, group.urgent_seq = last, max(group.urgent_seq, urgent)
+        for hold in waiting:
+            hold.has_unseen = hold.has_unseen or last > hold.seq
+
+
+def _waiting(group: HoldGroup) -> list[Hold]:
+    """Those that can be told now: not those that are about to wait, and no streams."""
+    return [hold for hold in group.members if hold.give is not None or hold in group.in_task]
+
+
+async def _outcome(tell: Tell, found: Snapshot | Exception) -> Outcome:
+    try:
+        return await tell(found)
+    except Exception as error:  # noqa: BLE001  # it becomes this one's answer
+        return error
