@@ -123,15 +123,21 @@ class Days(Asker):
                 self.parts: Services = parts
                 self.api = parts.api
                 async with asyncio.TaskGroup() as tasks:
-                    await parts.dispatcher.open()
-                    services = [parts.dispatcher.run(), parts.webhooks.run(), parts.api.parts.hub.run()]
+                    await parts.maintainer.open()
+                    await parts.worker.open()
+                    services = [
+                        parts.worker.run(),
+                        parts.maintainer.run(),
+                        parts.webhooks.run(),
+                        parts.api.parts.hub.run(),
+                    ]
                     running = [tasks.create_task(service) for service in services]
                     await parts.loader.load_all(wanted)
                     assert parts.catalog.broken == {}
                     await self._keys()
                     await parts.retention.look()
                     yield self
-                    await parts.dispatcher.drain(5)
+                    await parts.worker.drain(5)
                     for task in running:
                         task.cancel()
 

@@ -11,7 +11,7 @@ from halley.api.dependencies import LocalModels
 from halley.app.foundation import Foundation
 from halley.app.models import ModelLoader, SourceTools
 from halley.app.replicas import clear_setup, log_lines, replica_rows
-from halley.dispatch.dispatcher import Dispatcher
+from halley.dispatch.worker import Worker
 from halley.providers.local import LocalProvider, MemoryRules
 from halley.replicas.digest import DigestCache
 from halley.replicas.environments.environments import EnvironmentBuilder, open_environments
@@ -64,7 +64,7 @@ async def open_local_runtime(stack: AsyncExitStack, base: Foundation) -> LocalRu
     return LocalRuntime(provider=provider, environments=environments, places=places, own_logs=own_logs)
 
 
-def make_loader(base: Foundation, runtime: LocalRuntime, dispatcher: Dispatcher) -> ModelLoader:
+def make_loader(base: Foundation, runtime: LocalRuntime, worker: Worker) -> ModelLoader:
     """Brings the configured models into the catalog."""
     return ModelLoader(
         catalog=base.catalog,
@@ -77,8 +77,8 @@ def make_loader(base: Foundation, runtime: LocalRuntime, dispatcher: Dispatcher)
             environments=runtime.environments,
             places=runtime.places,
         ),
-        on_ready=dispatcher.look,
-        on_broken=dispatcher.broken,
+        on_ready=worker.look,
+        on_broken=worker.broken,
     )
 
 

@@ -15,8 +15,9 @@ from halley.app.webhooks import WebhookParts
 from halley.app.work import WorkParts, build_work
 from halley.assets.files import Files
 from halley.clock import Clock, SystemClock
-from halley.dispatch.dispatcher import Dispatcher
+from halley.dispatch.worker import Worker
 from halley.keys.service import Keys
+from halley.maintenance.maintainer import Maintainer
 from halley.models.catalog import Catalog
 from halley.offload.process import JsonProcess
 from halley.predictions.abandonment import AbandonmentTracker
@@ -45,8 +46,12 @@ class Services:
     store_check: StoreCheck
 
     @property
-    def dispatcher(self) -> Dispatcher:
-        return self.work.dispatcher
+    def worker(self) -> Worker:
+        return self.work.worker
+
+    @property
+    def maintainer(self) -> Maintainer:
+        return self.work.maintainer
 
     @property
     def predictions(self) -> Predictions:
@@ -130,7 +135,7 @@ async def build(
             work=work,
             use_cases=use_cases,
             api=api,
-            loader=make_loader(base, runtime, work.dispatcher),
+            loader=make_loader(base, runtime, work.worker),
             webhooks=webhooks,
             store_check=store_check,
         )
@@ -222,8 +227,8 @@ def _connect(base: Foundation, api: Api, webhooks: WebhookService) -> None:
 def _faults(base: Foundation, work: WorkParts) -> dict[str, str]:
     """The reasons why this server cannot accept work now, for /readyz."""
     faults = {"models": "being loaded"} if base.catalog.is_loading else {}
-    if work.dispatcher.fault is not None:
-        faults["session"] = work.dispatcher.fault
+    if work.worker.fault is not None:
+        faults["session"] = work.worker.fault
     if base.data.store.fullness is not None:
         faults["queue"] = base.data.store.fullness
     if base.data.store.broken is not None:

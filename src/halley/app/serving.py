@@ -120,7 +120,8 @@ async def _serve(
         if settings.admin_key is not None:
             await parts.keys.ensure_admin(settings.admin_key)
         parts.catalog.is_loading = True
-        await parts.dispatcher.open()
+        await parts.maintainer.open()
+        await parts.worker.open()
         await parts.attendance.open()
         server = make_server(settings, parts.api, None if tls is None else tls.context)
         async with asyncio.TaskGroup() as tasks:
@@ -130,14 +131,14 @@ async def _serve(
             folder.announce(url)
             await parts.loader.load_all(wanted)
             parts.catalog.is_loading = parts.loader.is_late
-            parts.dispatcher.look()
+            parts.worker.look()
             preparing = tasks.create_task(_prepare(parts))
             # not before the models have said how long they keep their data
             services += [preparing, tasks.create_task(parts.retention.run())]
             broken = parts.catalog.broken
             refused = [] if reload else [broken[item.name] for item in wanted if item.is_named and item.name in broken]
             if refused:
-                await parts.dispatcher.drain(DRAIN_SECONDS)
+                await parts.worker.drain(DRAIN_SECONDS)
                 server.stop()
             else:
                 if patiently:
@@ -175,7 +176,8 @@ def _services(parts: Services, server: UvicornServer, tls: ServerCertificate | N
     if tls is not None:
         looking_after["renewing the certificate"] = lambda: _renew_certificate(parts, tls)
     return [
-        parts.dispatcher.run(),
+        parts.worker.run(),
+        parts.maintainer.run(),
         parts.webhooks.run(),
         _watch_store(parts),
         _stop_on_signal(parts, server),
@@ -198,7 +200,7 @@ async def _prepare(parts: Services) -> None:
     """Load the models that need an environment first; then their waiting predictions can be claimed."""
     await parts.loader.prepare()
     parts.catalog.is_loading = False
-    parts.dispatcher.look()
+    parts.worker.look()
 
 
 async def _stop_on_signal(parts: Services, server: UvicornServer) -> None:
@@ -215,13 +217,13 @@ async def _stop_on_signal(parts: Services, server: UvicornServer) -> None:
         loop.add_signal_handler(name, heard)
     await stop.wait()
     parts.api.draining = True
-    if parts.dispatcher.running:
+    if parts.worker.running:
         _log.info(
             "stopping: waiting up to %d s for %d running predictions; a second signal stops at once",
             DRAIN_SECONDS,
-            parts.dispatcher.running,
+            parts.worker.running,
         )
-    await parts.dispatcher.drain(DRAIN_SECONDS)
+    await parts.worker.drain(DRAIN_SECONDS)
     await parts.webhooks.drain()
     server.stop()
 

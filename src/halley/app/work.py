@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from halley.app.foundation import Foundation
 from halley.assets.inputs import InputFileStager, OwnFiles, StagingRules
 from halley.assets.outputs import OutputFileStore
-from halley.dispatch.dispatcher import Dispatcher
 from halley.dispatch.recorder import OutputCaps
 from halley.dispatch.routing import CatalogRouter
 from halley.dispatch.rules import DispatchRules
+from halley.dispatch.worker import Worker
 from halley.egress import Egress, rules_from
+from halley.maintenance.maintainer import Maintainer
+from halley.maintenance.rules import MaintenanceRules
 from halley.offload.process import JsonProcess
 from halley.predictions.abandonment import AbandonmentTracker
 from halley.predictions.inputs import InputCheck
@@ -22,7 +24,8 @@ from halley.settings import Settings
 class WorkParts:
     """Predictions, and what runs them."""
 
-    dispatcher: Dispatcher
+    worker: Worker
+    maintainer: Maintainer
     predictions: Predictions
     attendance: AbandonmentTracker
 
@@ -32,11 +35,13 @@ def build_work(base: Foundation, provider: LocalProvider, large: JsonProcess) ->
     stager = _stager(base, large)
     quirks, limits = base.settings.quirks, base.settings.limits
     inputs = InputCheck(file_links=stager, strict=quirks.strict_inputs, most=limits.listed_faults, large=large)
-    dispatcher = _dispatcher(base, provider, stager, inputs, large)
-    base.signals.bus.subscribe(dispatcher.receive)
+    session_id = base.new_id()
+    maintainer = _maintainer(base, session_id)
+    worker = _worker(base, provider, stager, inputs, large, session_id=session_id, maintainer=maintainer)
+    base.signals.bus.subscribe(worker.receive)
     predictions = Predictions(
         store=base.data.store,
-        admission=Admission(catalog=base.catalog, placement=dispatcher, inputs=inputs),
+        admission=Admission(catalog=base.catalog, placement=worker, inputs=inputs),
         bus=base.signals.bus,
         data_ends=base.data.periods,
         clock=base.clock,
@@ -49,7 +54,7 @@ def build_work(base: Foundation, provider: LocalProvider, large: JsonProcess) ->
         clock=base.clock,
         grace_seconds=base.settings.runs.abandoned_grace_seconds,
     )
-    return WorkParts(dispatcher=dispatcher, predictions=predictions, attendance=attendance)
+    return WorkParts(worker=worker, maintainer=maintainer, predictions=predictions, attendance=attendance)
 
 
 def _stager(base: Foundation, large: JsonProcess) -> InputFileStager:
@@ -77,10 +82,32 @@ def _stager(base: Foundation, large: JsonProcess) -> InputFileStager:
     )
 
 
-def _dispatcher(
-    base: Foundation, provider: LocalProvider, stager: InputFileStager, inputs: InputCheck, large: JsonProcess
-) -> Dispatcher:
-    dispatcher = Dispatcher(
+def _maintainer(base: Foundation, session_id: str) -> Maintainer:
+    runs = base.settings.runs
+    return Maintainer(
+        queue=base.data.store,
+        catalog=base.catalog,
+        bus=base.signals.bus,
+        clock=base.clock,
+        session_id=session_id,
+        rules=MaintenanceRules(
+            lease_seconds=runs.lease_seconds, max_attempts=runs.max_attempts, max_queue_seconds=runs.max_queue_seconds
+        ),
+        is_alone=True,  # the lock of the data folder
+    )
+
+
+def _worker(
+    base: Foundation,
+    provider: LocalProvider,
+    stager: InputFileStager,
+    inputs: InputCheck,
+    large: JsonProcess,
+    *,
+    session_id: str,
+    maintainer: Maintainer,
+) -> Worker:
+    worker = Worker(
         queue=base.data.store,
         providers=CatalogRouter(base.catalog, local=provider, others={}),
         stager=stager,
@@ -91,10 +118,13 @@ def _dispatcher(
         clock=base.clock,
         new_id=base.new_id,
         rules=_dispatch_rules(base.settings),
+        session_id=session_id,
+        reports=maintainer,
         inputs=inputs,
     )
-    provider.listen(on_room=dispatcher.room, on_broken=dispatcher.broken)
-    return dispatcher
+    maintainer.keep_first(worker.renew_late)
+    provider.listen(on_room=worker.room, on_broken=worker.broken)
+    return worker
 
 
 def _dispatch_rules(settings: Settings) -> DispatchRules:
@@ -102,7 +132,6 @@ def _dispatch_rules(settings: Settings) -> DispatchRules:
     return DispatchRules(
         lease_seconds=runs.lease_seconds,
         heartbeat_seconds=runs.heartbeat_seconds,
-        max_attempts=runs.max_attempts,
         max_queue_seconds=runs.max_queue_seconds,
         run_timeout_seconds=runs.run_timeout_seconds,
         caps=OutputCaps(

@@ -40,7 +40,7 @@ class _Verdict(NamedTuple):
 
 
 class MakeRecorder(Protocol):
-    """Makes the recorder of a run (the dispatcher knows its parts)."""
+    """Makes the recorder of a run (the worker knows its parts)."""
 
     def __call__(self, run: "Execution") -> Recorder: ...
 

@@ -228,3 +228,15 @@ class Workspace(Protocol):
     async def remove(self, folder: Path) -> None:
         """Delete the folder, if it is there, and all that is in it; never raises."""
         ...
+
+
+class UnrunnableReports(Protocol):
+    """Takes what a worker cannot run (maintenance fills it). A worker itself ends nothing of which it has no lease."""
+
+    def unknown(self, version: str) -> None:
+        """Somebody waits for a version that this process does not know."""
+        ...
+
+    def broken(self, version: str, error: str, reason: str) -> None:
+        """This process cannot run the version, for this reason."""
+        ...

@@ -10,12 +10,6 @@ TRANSIENT: Final = (Busy, Conflict)
 """Room may come, a process may come up again, an earlier attempt may end. All else would be refused again."""
 
 
-GONE: Final = (
-    "The version of this prediction is not served here any more: its model was changed or removed.",
-    "version_unavailable",
-)
-
-
 def is_transient(error: HalleyError) -> bool:
     """Whether the same thing may work later, with nothing changed."""
     return isinstance(error, TRANSIENT)

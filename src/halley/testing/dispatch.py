@@ -1,4 +1,4 @@
-"""A provider that does what a test says, and a dispatcher around it."""
+"""A provider that does what a test says, and a worker around it."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A dispatcher in a bottle: memory store, fake clock, scripted provider."""
+"""A worker in a bottle: memory store, fake clock, scripted provider."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -8,11 +8,13 @@ import msgspec
 import pytest
 
 from halley.bus.local import LocalBus
-from halley.dispatch.dispatcher import Dispatcher
 from halley.dispatch.recorder import OutputCaps
 from halley.dispatch.routing import OneProvider
 from halley.dispatch.rules import DispatchRules
+from halley.dispatch.worker import Worker
 from halley.ids import TimeOrderedIds
+from halley.maintenance.maintainer import Maintainer
+from halley.maintenance.rules import MaintenanceRules
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
 from halley.predictions.inputs import InputCheck
@@ -49,7 +51,7 @@ RULES = DispatchRules(run_timeout_seconds=60.0, caps=CAPS)
 class Bottle:
     """The parts, and shorthands for what tests do with them."""
 
-    service: "asyncio.Task[None]"
+    service: "asyncio.Future[list[None]]"
 
     def __init__(self, slots: int, bus: Bus | None = None) -> None:
         self.clock = FakeClock()
@@ -62,7 +64,17 @@ class Bottle:
         self.model = Model(owner="demo", name="a", created_at=T0)
         self.version = Version(id="1" * 64, model="demo/a", created_at=T0, openapi_schema=SCHEMA)
         bus, self.hinted, new_id = bus or LocalBus(), asyncio.Event(), TimeOrderedIds(self.clock)
-        self.dispatcher = Dispatcher(
+        session_id = new_id()
+        self.maintainer = Maintainer(
+            queue=self.store,
+            catalog=self.catalog,
+            bus=bus,
+            clock=self.clock,
+            session_id=session_id,
+            rules=MaintenanceRules(),
+            is_alone=True,
+        )
+        self.worker = Worker(
             queue=self.store,
             providers=OneProvider(self.provider),
             stager=self.stager,
@@ -73,12 +85,15 @@ class Bottle:
             clock=self.clock,
             new_id=new_id,
             rules=RULES,
+            session_id=session_id,
+            reports=self.maintainer,
         )
+        self.maintainer.keep_first(self.worker.renew_late)
         bus.subscribe(lambda _: self.hinted.set())
-        bus.subscribe(self.dispatcher.receive)
+        bus.subscribe(self.worker.receive)
         self.predictions = Predictions(
             store=self.store,
-            admission=Admission(catalog=self.catalog, placement=self.dispatcher, inputs=InputCheck()),
+            admission=Admission(catalog=self.catalog, placement=self.worker, inputs=InputCheck()),
             bus=bus,
             data_ends=Periods(settings=RetentionSettings(), model_settings={}, keys=self.store, models=self.store),
             clock=self.clock,
@@ -128,7 +143,7 @@ def bus() -> Bus:
 
 @pytest.fixture
 async def stopped(slots: int, bus: Bus) -> Bottle:
-    """One whose dispatcher was not opened yet."""
+    """One whose worker was not opened yet."""
     made = Bottle(slots, bus)
     await made.catalog.register(made.model, made.version)
     return made
@@ -137,7 +152,8 @@ async def stopped(slots: int, bus: Bus) -> Bottle:
 @pytest.fixture
 async def bottle(stopped: Bottle) -> AsyncIterator[Bottle]:
     made = stopped
-    await made.dispatcher.open()
-    made.service = asyncio.get_running_loop().create_task(made.dispatcher.run())
+    await made.maintainer.open()
+    await made.worker.open()
+    made.service = asyncio.gather(made.worker.run(), made.maintainer.run())
     yield made
     await made.stop_hard()

@@ -15,11 +15,13 @@ import msgspec
 import pytest
 
 from halley.bus.local import LocalBus
-from halley.dispatch.dispatcher import Dispatcher
 from halley.dispatch.ports import Work
 from halley.dispatch.routing import OneProvider
 from halley.dispatch.rules import DispatchRules
+from halley.dispatch.worker import Worker
 from halley.ids import TimeOrderedIds
+from halley.maintenance.maintainer import Maintainer
+from halley.maintenance.rules import MaintenanceRules
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
 from halley.predictions.inputs import InputCheck
@@ -65,7 +67,7 @@ class Machine:
         self._offset = 0
         self._begun = self.clock.elapsed()
         self._random = random.Random(7)
-        self._service: asyncio.Task[None] | None = None
+        self._service: asyncio.Future[list[None]] | None = None
 
     @property
     def at(self) -> float:
@@ -80,7 +82,17 @@ class Machine:
         catalog = Catalog(self.store)
         version = Version(id="1" * 64, model="demo/a", created_at=T0, openapi_schema=SCHEMA)
         await catalog.register(Model(owner="demo", name="a", created_at=T0), version)
-        self.dispatcher = Dispatcher(
+        session_id = new_id()
+        self.maintainer = Maintainer(
+            queue=self.store,
+            catalog=catalog,
+            bus=bus,
+            clock=self.clock,
+            session_id=session_id,
+            rules=MaintenanceRules(max_queue_seconds=QUEUE_SECONDS),
+            is_alone=True,
+        )
+        self.worker = Worker(
             queue=self.store,
             providers=OneProvider(self.provider),
             stager=ScriptedStaging(),
@@ -91,18 +103,22 @@ class Machine:
             clock=self.clock,
             new_id=new_id,
             rules=RULES,
+            session_id=session_id,
+            reports=self.maintainer,
         )
-        bus.subscribe(self.dispatcher.receive)
+        self.maintainer.keep_first(self.worker.renew_late)
+        bus.subscribe(self.worker.receive)
         self.predictions = Predictions(
             store=self.store,
-            admission=Admission(catalog=catalog, placement=self.dispatcher, inputs=InputCheck()),
+            admission=Admission(catalog=catalog, placement=self.worker, inputs=InputCheck()),
             bus=bus,
             data_ends=Periods(settings=RetentionSettings(), model_settings={}, keys=self.store, models=self.store),
             clock=self.clock,
             new_id=new_id,
         )
-        await self.dispatcher.open()
-        self._service = asyncio.get_running_loop().create_task(self.dispatcher.run())
+        await self.maintainer.open()
+        await self.worker.open()
+        self._service = asyncio.gather(self.worker.run(), self.maintainer.run())
         await self._settle()
 
     async def kill(self) -> None:
@@ -128,7 +144,7 @@ class Machine:
     async def _settle(self) -> None:
         """Until everybody has done what there was to do, and was seen to."""
         for _ in range(5):
-            while self.clock.sleepers < 2:  # heartbeat and clocks
+            while self.clock.sleepers < 3:  # heartbeat, the clocks of the worker and of the maintainer
                 await asyncio.sleep(0.001)
             await self.store.waiting()  # behind all writes
             await asyncio.sleep(0.001)
@@ -182,7 +198,7 @@ async def test_each_ends_once_in_the_right_way_at_the_right_time(
     assert sum(ways.values()) == PREDICTIONS
     wanted = {"succeeded", "run_timeout", "deadline", "deadline_before_start", "queue_time"}
     assert {way for way, count in ways.items() if count >= 3} >= wanted, ways
-    assert machine.dispatcher.running == 0
+    assert machine.worker.running == 0
 
 
 async def way_of(machine: Machine, prediction_id: str, story: Story, *, is_blurred: bool) -> str:

@@ -9,12 +9,14 @@ import msgspec
 import pytest
 
 from halley.bus.local import LocalBus
-from halley.dispatch.dispatcher import Dispatcher
 from halley.dispatch.ports import Emit, LogText, MetricValue, Outcome, OutputPart, Work
 from halley.dispatch.routing import CatalogRouter
 from halley.dispatch.rules import DispatchRules
+from halley.dispatch.worker import Worker
 from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
 from halley.ids import TimeOrderedIds
+from halley.maintenance.maintainer import Maintainer
+from halley.maintenance.rules import MaintenanceRules
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
 from halley.predictions.inputs import InputCheck
@@ -90,7 +92,7 @@ class CrashingQueue:
 
 
 class OurProcess:
-    """A dispatcher with its side of the upstream."""
+    """A worker with its side of the upstream."""
 
     def __init__(self, house: "House", crash: Crash | None = None, *, queue: Any = None) -> None:
         self.crash = crash or Crash()
@@ -98,8 +100,18 @@ class OurProcess:
         self.local = ScriptedProvider()
         self.stager = ScriptedStaging()
         bus = LocalBus()
-        self.dispatcher = Dispatcher(
-            queue=queue or CrashingQueue(house.store, self.crash),
+        queue, session_id = queue or CrashingQueue(house.store, self.crash), house.new_id()
+        self.maintainer = Maintainer(
+            queue=queue,
+            catalog=house.catalog,
+            bus=bus,
+            clock=house.clock,
+            session_id=session_id,
+            rules=MaintenanceRules(),
+            is_alone=True,
+        )
+        self.worker = Worker(
+            queue=queue,
             providers=CatalogRouter(house.catalog, local=self.local, others={"upstream": self.provider}),
             stager=self.stager,
             keeper=NamingKeeper(),
@@ -109,22 +121,26 @@ class OurProcess:
             clock=house.clock,
             new_id=house.new_id,
             rules=DispatchRules(),
+            session_id=session_id,
+            reports=self.maintainer,
         )
-        self.provider.listen(on_room=self.dispatcher.room, on_broken=self.dispatcher.broken)
-        bus.subscribe(self.dispatcher.receive)
+        self.maintainer.keep_first(self.worker.renew_late)
+        self.provider.listen(on_room=self.worker.room, on_broken=self.worker.broken)
+        bus.subscribe(self.worker.receive)
         self.predictions = Predictions(
             store=house.store,
-            admission=Admission(catalog=house.catalog, placement=self.dispatcher, inputs=InputCheck()),
+            admission=Admission(catalog=house.catalog, placement=self.worker, inputs=InputCheck()),
             bus=bus,
             data_ends=Periods(settings=RetentionSettings(), model_settings={}, keys=house.store, models=house.store),
             clock=house.clock,
             new_id=house.new_id,
         )
-        self._service: asyncio.Task[None] | None = None
+        self._service: asyncio.Future[list[None]] | None = None
 
     async def start(self) -> None:
-        await self.dispatcher.open()
-        self._service = asyncio.ensure_future(self.dispatcher.run())
+        await self.maintainer.open()
+        await self.worker.open()
+        self._service = asyncio.gather(self.worker.run(), self.maintainer.run())
 
     async def create(self, model: str = "demo/up") -> Prediction:
         request = CreateRequest(reference=model, input={}, input_json=b"{}")
@@ -132,7 +148,7 @@ class OurProcess:
 
     async def rest(self) -> None:
         """Return when nothing runs here any more, and the slot is free (a look for work holds it for a moment)."""
-        while self.dispatcher.running or not self.provider.free_slots(V):
+        while self.worker.running or not self.provider.free_slots(V):
             await asyncio.sleep(0.002)
 
     async def die(self) -> None:
@@ -183,7 +199,7 @@ class House:
 
     async def ended(self, prediction_id: str) -> Prediction:
         async def has_ended() -> bool:
-            self._processes[-1].dispatcher.room(V)  # whoever waits behind a backoff need not wait for a poll
+            self._processes[-1].worker.room(V)  # whoever waits behind a backoff need not wait for a poll
             return (await self.store.get(prediction_id)).is_terminal
 
         await self.until(has_ended)
@@ -326,7 +342,7 @@ async def test_who_lost_the_lease_leaves_the_run_to_who_has_it(house: House) -> 
 
 
 async def _runs(process: OurProcess) -> bool:
-    return process.dispatcher.running == 1
+    return process.worker.running == 1
 
 
 async def test_a_stopping_server_leaves_the_run_to_the_next(house: House) -> None:
@@ -334,7 +350,7 @@ async def test_a_stopping_server_leaves_the_run_to_the_next(house: House) -> Non
     first = await house.start()
     made = await first.create()
     await house.until(house.has_output)
-    await first.dispatcher.drain(0.0)
+    await first.worker.drain(0.0)
     await first.die()
     assert (await house.store.get(made.id)).status is Status.PROCESSING
     house.go_on.set()

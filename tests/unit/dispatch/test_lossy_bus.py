@@ -1,9 +1,9 @@
-"""A dispatcher whose bus drops every hint: each costs at most one poll interval."""
+"""A worker whose bus drops every hint: each costs at most one poll interval."""
 
 import msgspec
 import pytest
 
-from halley.dispatch import dispatcher as module
+from halley.dispatch import worker as module
 from halley.predictions.ports import NewPrediction, StopRequested, WorkWaits
 from halley.predictions.status import Status
 from halley.testing.bus import LossyBus

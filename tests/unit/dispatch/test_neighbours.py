@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from halley.dispatch import dispatcher
+from halley.dispatch import worker
 from halley.dispatch.ports import Outcome
 from halley.predictions.status import EventKind, Status
 
@@ -20,7 +20,7 @@ def slots() -> int:
 
 
 async def test_nobody_pays_for_a_neighbour(bottle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatcher, "POLL_SECONDS", 0.1)  # no hint tells that a place has become empty
+    monkeypatch.setattr(worker, "POLL_SECONDS", 0.1)  # no hint tells that a place has become empty
     first, second = await bottle.create(), await bottle.create()
     runs = [await bottle.provider.next_run(0), await bottle.provider.next_run(1)]
     runs[0].log("one\n")
@@ -37,7 +37,7 @@ async def test_nobody_pays_for_a_neighbour(bottle, monkeypatch: pytest.MonkeyPat
     rows = {made.id: await bottle.ended(made.id) for made in (first, second)}
     assert {row.status for row in rows.values()} == {Status.SUCCEEDED, Status.FAILED}
     assert "one\n\n[halley] The process died. It runs again, alone" in rows[first.id].logs
-    while bottle.dispatcher.running:
+    while bottle.worker.running:
         await asyncio.sleep(0.001)
     assert bottle.provider.held == 0
 
@@ -71,7 +71,7 @@ async def test_a_canceled_one_is_not_run_again(bottle) -> None:
     await run.canceled.wait()
     run.log("bye\n")
     run.end(DIED)
-    while bottle.dispatcher.running:
+    while bottle.worker.running:
         await asyncio.sleep(0.001)
     row = await bottle.predictions.get(made.id, "ada")
     assert (row.status, row.logs, len(bottle.provider.runs)) == (Status.CANCELED, "bye\n", 1)
@@ -84,7 +84,7 @@ async def test_who_waits_to_be_alone_can_be_canceled(bottle) -> None:
     run = await bottle.provider.next_run(1)
     await bottle.pass_time(1)
     assert (await bottle.predictions.cancel(made.id, "ada")).status is Status.CANCELED
-    while bottle.dispatcher.running > 1:
+    while bottle.worker.running > 1:
         await asyncio.sleep(0.001)
     run.end()
     await bottle.ended(other.id)
@@ -109,7 +109,7 @@ async def test_what_it_prints_after_a_cancel_is_kept(bottle) -> None:
     assert shown.revision > canceled.revision
     run.log("cleaned\n")
     run.end(Outcome(status="canceled"))
-    while bottle.dispatcher.running:
+    while bottle.worker.running:
         await asyncio.sleep(0.001)
     row = await bottle.predictions.get(made.id, "ada")
     assert (row.status, row.logs) == (Status.CANCELED, shown.logs + "cleaned\n")

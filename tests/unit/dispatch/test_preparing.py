@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from halley import errors
-from halley.dispatch import dispatcher, slot_queue
+from halley.dispatch import slot_queue, worker
 from halley.dispatch.ports import Outcome
 from halley.errors import Busy, FetchFailed, HalleyError, Overloaded, TooLarge
 from halley.predictions.status import Status
@@ -17,7 +17,7 @@ V = "1" * 64
 
 
 async def settled(bottle) -> None:
-    while bottle.dispatcher.running:
+    while bottle.worker.running:
         await asyncio.sleep(0.001)
 
 
@@ -68,7 +68,7 @@ async def test_files_that_arrive_during_a_claim_get_the_slot_after_it(bottle, mo
         return await claim(*args, **more)
 
     monkeypatch.setattr(bottle.store, "claim", slow_claim)
-    bottle.dispatcher.room(V)
+    bottle.worker.room(V)
     run = await asyncio.wait_for(bottle.provider.next_run(), 20)
     assert run.work.prediction_id == slow.id
     run.end()
@@ -87,9 +87,9 @@ async def test_a_cancel_before_the_begin_is_at_once(bottle, staged: bool) -> Non
         bottle.stager.let_go()
         await bottle.pass_time(0.5)
     assert (await bottle.predictions.cancel(slow.id, "ada")).status is Status.CANCELED
-    while bottle.dispatcher.running > 1:
+    while bottle.worker.running > 1:
         await asyncio.sleep(0.001)
-    assert await bottle.store.renew(bottle.dispatcher._session_id, bottle.clock.now(), 20) == []
+    assert await bottle.store.renew(bottle.worker._session_id, bottle.clock.now(), 20) == []
     run.end()
     await bottle.ended(other.id, "bob")
     await settled(bottle)
@@ -129,7 +129,7 @@ async def test_a_stop_gives_back_what_has_not_begun(bottle) -> None:
     bottle.stager.hold()
     made = await bottle.create()
     await bottle.stager.asked(1)
-    await bottle.dispatcher.drain(60)  # of the clock that stands still: it must not be waited for
+    await bottle.worker.drain(60)  # of the clock that stands still: it must not be waited for
     row = await bottle.predictions.get(made.id, "ada")
     assert (row.status, await bottle.store.waiting()) == (Status.STARTING, {V: 1})
 
@@ -141,7 +141,7 @@ async def test_a_version_that_breaks_fails_also_whose_files_are_there(bottle) ->
     bottle.provider.slots = 0
     bottle.stager.let_go()
     await bottle.pass_time(1)
-    bottle.dispatcher.broken(V, "no weights", "setup_failed")
+    bottle.worker.broken(V, "no weights", "setup_failed")
     ended = await bottle.ended(made.id)
     assert (ended.status, ended.error, ended.termination_reason) == (Status.FAILED, "no weights", "setup_failed")
 
@@ -164,14 +164,14 @@ async def test_what_waits_too_long_for_a_slot_is_aborted(bottle) -> None:
 async def test_released_work_is_found_within_a_poll_while_others_wake_us(
     bottle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatcher, "POLL_SECONDS", 0.2)
+    monkeypatch.setattr(worker, "POLL_SECONDS", 0.2)
     bottle.provider.refuses = Overloaded("the process is just gone")
     await bottle.create()
     await settled(bottle)
     bottle.provider.refuses = None
     for _ in range(200):  # wakes far more often than a poll comes, for as long as ten of them
         bottle.clock.advance(0.1)
-        bottle.dispatcher.look()
+        bottle.worker.look()
         await asyncio.sleep(0.01)
         if bottle.provider.runs:
             break
@@ -212,7 +212,7 @@ async def test_each_error_is_final_or_tried_again(bottle, kind: type[HalleyError
         bottle.stager.has, bottle.stager.refuses = True, made_of(kind)
     made = await bottle.create()
     if issubclass(kind, TRANSIENT) or kind is errors.LeaseLost:
-        while not bottle.dispatcher.running:
+        while not bottle.worker.running:
             await asyncio.sleep(0)
         await settled(bottle)
         assert (await bottle.predictions.get(made.id, "ada")).status is Status.STARTING
@@ -230,7 +230,7 @@ async def test_the_next_lease_of_an_attempt_is_apart_from_the_last(bottle) -> No
     made = await bottle.create()
     run = await bottle.provider.next_run()
     run.end(Outcome(status="failed", error="gone", reason="worker_lost"))
-    bottle.dispatcher.room(V)
+    bottle.worker.room(V)
     again = await bottle.provider.next_run(1)  # the folder of the first is still being removed
     assert again.work.attempt == run.work.attempt
     assert again.work.folder != run.work.folder

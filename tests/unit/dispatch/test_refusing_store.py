@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from halley.dispatch import dispatcher as module
+from halley.dispatch import worker as module
 from halley.errors import HalleyError, Overloaded, StorageFull
 from halley.predictions.status import EventKind, Status
 from halley.testing.clock import T0
@@ -27,6 +27,8 @@ WRITES: Final = (
     "reap",
     "expire",
     "fail_waiting",
+    "hold_duty",
+    "renew_duty",
     "waiting",
 )
 LONG: Final = 2.5 * RULES.lease_seconds
@@ -168,7 +170,7 @@ async def test_what_waits_for_a_broken_version_fails_once_the_store_takes_it(bot
     bottle.provider.slots = 0
     waiting = await bottle.create()
     with shut(bottle):
-        bottle.dispatcher.broken("1" * 64, "it cannot be loaded", "setup_failed")
+        bottle.worker.broken("1" * 64, "it cannot be loaded", "setup_failed")
         await bottle.pass_time(3)
     await bottle.pass_time(3)
     assert (await bottle.ended(waiting.id)).termination_reason == "setup_failed"
@@ -179,7 +181,7 @@ async def test_a_stop_ends_also_while_nothing_can_be_given_back(bottle, monkeypa
     await bottle.create()
     await bottle.provider.next_run()
     with shut(bottle):
-        await asyncio.wait_for(bottle.dispatcher.drain(0.1), 30)
+        await asyncio.wait_for(bottle.worker.drain(0.1), 30)
 
 
 async def test_a_server_begins_on_a_shut_store_and_works_when_it_opens(stopped) -> None:
@@ -190,11 +192,12 @@ async def test_a_server_begins_on_a_shut_store_and_works_when_it_opens(stopped) 
     assert await bottle.store.claim("an earlier server's", {"1" * 64: 1}, bottle.clock.now())
     bottle.provider.slots = 1
     with shut(bottle):
-        await bottle.dispatcher.open()
-        service = asyncio.get_running_loop().create_task(bottle.dispatcher.run())
+        await bottle.maintainer.open()
+        await bottle.worker.open()
+        service = asyncio.gather(bottle.worker.run(), bottle.maintainer.run())
         await bottle.pass_time(LONG)
         assert (await bottle.predictions.get(left.id, "ada")).status is Status.STARTING
-        assert bottle.dispatcher.running == 0
+        assert bottle.worker.running == 0
         assert not service.done()
     await bottle.pass_time(6)
     (await bottle.provider.next_run()).end()

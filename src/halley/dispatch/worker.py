@@ -1,4 +1,4 @@
-"""Claims work for this process's free slots, keeps the leases alive and applies the clocks."""
+"""Claims work for this process's free slots, runs it, and keeps its leases alive."""
 
 import asyncio
 import logging
@@ -9,25 +9,20 @@ from typing import Any, Final
 
 from halley.clock import Clock
 from halley.dispatch.execution import Execution
-from halley.dispatch.ports import InputStager, Outcome, OutputKeeper, ProviderRouter, Workspace
+from halley.dispatch.ports import InputStager, Outcome, OutputKeeper, ProviderRouter, UnrunnableReports, Workspace
 from halley.dispatch.recorder import Recorder
 from halley.dispatch.rules import DispatchRules
 from halley.dispatch.slot_queue import SlotQueue
-from halley.dispatch.submit_errors import GONE
-from halley.errors import Busy, DutyLost, HalleyError, LeaseLost
+from halley.errors import Busy, HalleyError, LeaseLost
 from halley.ids import NewId
 from halley.models.catalog import Catalog
 from halley.predictions.inputs import InputCheck
 from halley.predictions.ports import (
-    MAINTENANCE,
     Bus,
-    Changed,
     Claimed,
-    Duty,
     Hint,
-    MaintainedQueue,
-    Reaped,
     StopRequested,
+    WorkQueue,
     WorkWaits,
 )
 from halley.predictions.status import Fact
@@ -40,13 +35,17 @@ POLL_SECONDS: Final = 2.0  # a lost hint costs at most this
 SETTLE_SECONDS: Final = 5.0  # for giving back what still runs at a stop; on a full disk it is left to the next start
 
 
-class Dispatcher:
-    """Fulfils `predictions.ports.Placement`. `run` must be going; everything happens in the loop's thread."""
+class Worker:
+    """Fulfils `predictions.ports.Placement`. `run` must be going; everything happens in the loop's thread.
+
+    It ends only what it holds a lease of. What waits for a version that it does not know it leaves to others, and
+    reports it: whether anybody can run it is for the maintainer to say.
+    """
 
     def __init__(
         self,
         *,
-        queue: MaintainedQueue,
+        queue: WorkQueue,
         providers: ProviderRouter,
         stager: InputStager,
         keeper: OutputKeeper,
@@ -56,8 +55,11 @@ class Dispatcher:
         clock: Clock,
         new_id: NewId,
         rules: DispatchRules,
+        session_id: str,
+        reports: UnrunnableReports,
         inputs: InputCheck | None = None,
     ) -> None:
+        """`session_id` is the first one; a lost one is followed by another."""
         self._queue = queue
         self._providers = providers
         self._stager = stager
@@ -69,13 +71,15 @@ class Dispatcher:
         self._new_id = new_id
         self._rules = rules
         self._inputs = inputs or InputCheck()
+        self._reports = reports
+        self._first_session_id = session_id
         self._session_id = ""  # until the store has taken one
+        self._offers: frozenset[str] = frozenset()  # as the store knows them
         self._renewed_at = -inf  # when the renewal began that the store took last, in time that passed
         self._renewing = asyncio.Lock()
         self._runs: dict[str, Execution] = {}
         self._slots = SlotQueue(providers, room=self.room, freed=self._look_if_awaited)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._duty: Duty | None = None  # to maintain the queue
         self._waiting: set[str] = set()  # versions that may have waiting work
         self._parked: set[str] = set()  # those of broken models, until something was loaded
         self._wake = asyncio.Event()
@@ -150,28 +154,29 @@ class Dispatcher:
         self._wake.set()
 
     def broken(self, version: str, error: str, reason: str) -> None:
-        """This version cannot run here: what waits for it fails with the reason."""
-        self._waiting.discard(version)  # nobody waits for it any more: do not load it again for nothing
-        self._start_soon(self._fail_waiting(version, error, reason))
+        """This version cannot run here: what waits for it fails with the reason, unless another worker can run it."""
+        self._waiting.discard(version)  # do not load it again for nothing
+        self._put_back(version, Outcome(status="failed", error=error, reason=reason))
+        self._reports.broken(version, error, reason)
 
     # the services
 
     async def open(self) -> None:
-        """Open a session and take back what earlier processes left; the caller alone holds the data.
+        """Open a session.
 
         A store that takes nothing now keeps nobody from reading, and what is due must be able to make room: then `run`
         goes on trying, and until it has come through nothing is claimed.
         """
         try:
-            await self._take_over()
+            await self._open()
         except Busy as error:
             _log.warning("nothing runs until the database accepts writes again: %s", error)
 
     async def run(self) -> None:
-        """Claim, renew and expire until cancelled. `open` comes first."""
+        """Claim and renew until cancelled. `open` comes first."""
         try:
             if not self._session_id:
-                await retry_until_accepted(self._take_over, self._clock, "nothing runs yet")
+                await retry_until_accepted(self._open, self._clock, "nothing runs yet")
             async with asyncio.TaskGroup() as group:
                 group.create_task(
                     run_forever(self._claim_all, self._clock, "no predictions can be taken from the queue")
@@ -202,21 +207,16 @@ class Dispatcher:
         except TimeoutError:
             _log.warning("what still runs cannot be given back now: the next start takes it back")
 
-    async def _take_over(self) -> None:
-        """Become the holder of a session, in whatever state the queue was left. Repeating it is harmless."""
-        session_id, began, now = self._new_id(), self._clock.elapsed(), self._clock.now()
-        await self._queue.open_session(session_id, now, self._rules.lease_seconds)
-        duty = await self._on_duty()
-        for item in await self._queue.reap(duty, now, all_but=session_id, max_attempts=self._rules.max_attempts):
-            self._tell_reaped(item)
-            _log.warning(
-                "%s was running when the server stopped: %s",
-                item.prediction.id,
-                "it will be tried again" if item.requeued else f"it ended {item.prediction.status}",
-            )
+    async def _open(self) -> None:
+        """Become the holder of the first session. Repeating it is harmless."""
+        await self._open_session(self._first_session_id)
         self._waiting.update(await self._queue.waiting())
-        self._session_id, self._renewed_at = session_id, began
         self._wake.set()
+
+    async def _open_session(self, session_id: str) -> None:
+        began, offers = self._clock.elapsed(), self._catalog.described()
+        await self._queue.open_session(session_id, self._clock.now(), self._rules.lease_seconds, offers=offers)
+        self._session_id, self._renewed_at, self._offers = session_id, began, offers
 
     async def _claim_all(self) -> None:
         await self._wake_or_poll()
@@ -248,9 +248,9 @@ class Dispatcher:
             self._waiting.discard(version)
             if model is not None and self._catalog.is_broken(model):
                 self._parked.add(version)  # it waits for the repair, at most `max_queue_seconds`
-                self._put_back(version)
             else:
-                await self._fail_waiting(version, *GONE)
+                await self._leave_alone(version)
+            self._put_back(version)
             return
         if self._slots.serve(version):
             return
@@ -273,6 +273,10 @@ class Dispatcher:
         for item in claimed:
             self.begin(version, item)
 
+    async def _leave_alone(self, version: str) -> None:
+        """Somebody waits for a version that is not known here."""
+        self._reports.unknown(version)
+
     async def _beat(self) -> None:
         # a renewal also tells which runs have ended elsewhere, if the hint about that was lost
         await self._clock.sleep(min(self._rules.heartbeat_seconds, POLL_SECONDS))
@@ -285,18 +289,19 @@ class Dispatcher:
             await self._renew_alone()
 
     async def _renew_alone(self) -> None:
-        began = self._clock.elapsed()
+        began, offers = self._clock.elapsed(), self._catalog.described()
+        changed = None if offers == self._offers else offers
         try:
-            ended = await self._queue.renew(self._session_id, self._clock.now(), self._rules.lease_seconds)
+            ended = await self._queue.renew(
+                self._session_id, self._clock.now(), self._rules.lease_seconds, offers=changed
+            )
         except LeaseLost:
             _log.error("this server's session was lost (a long pause?): everything that runs is stopped")
             for run in list(self._runs.values()):
-                run.let_go()
-            session_id = self._new_id()
-            await self._queue.open_session(session_id, self._clock.now(), self._rules.lease_seconds)
-            self._session_id, self._renewed_at = session_id, began
+                run.stop()
+            await self._open_session(self._new_id())
             return
-        self._renewed_at = began
+        self._renewed_at, self._offers = began, offers
         for lease in ended:
             held = self._runs.get(lease.prediction_id)
             if held is not None and held.lease == lease:
@@ -305,31 +310,12 @@ class Dispatcher:
     async def _tick(self) -> None:
         await self._clock.sleep(CLOCKS_SECONDS)
         self._time_out_runs()  # whatever the store takes
-        if self._clock.elapsed() - self._renewed_at > self._rules.lease_seconds / 2:
-            # this process was paused, or nothing could be written: it must not take its own work for lost
+        await self.renew_late()
+
+    async def renew_late(self) -> None:
+        """Renew after a pause of this process, or when nothing could be written: before anybody takes it for lost."""
+        if self._session_id and self._clock.elapsed() - self._renewed_at > self._rules.lease_seconds / 2:
             await self._renew()
-        try:
-            await self._maintain()
-        except DutyLost:
-            self._duty = None
-            raise
-
-    async def _maintain(self) -> None:
-        await self._expire()
-        now = self._clock.now()
-        for item in await self._queue.reap(await self._on_duty(), now, max_attempts=self._rules.max_attempts):
-            self._tell_reaped(item)
-
-    async def _on_duty(self) -> Duty:
-        """The duty to maintain the queue. This process holds the data alone: nobody alive can have it."""
-        if self._duty is None:
-            seconds = self._rules.lease_seconds
-            self._duty = await self._queue.hold_duty(
-                MAINTENANCE, self._session_id, self._clock.now(), seconds, alone=True
-            )
-        if self._duty is None:
-            raise DutyLost("The duty to maintain the queue was refused to the process that holds its data alone.")
-        return self._duty
 
     def _time_out_runs(self) -> None:
         now, waited_since = self._clock.monotonic(), self._clock.elapsed() - self._rules.max_queue_seconds
@@ -338,29 +324,6 @@ class Dispatcher:
                 run.time_out()
             elif run.waits_since <= waited_since:
                 run.put_back(Fact.QUEUE_TIME_PASSED)
-
-    async def _expire(self) -> None:
-        duty, limit = await self._on_duty(), self._rules.max_queue_seconds
-        for item in await self._queue.expire(duty, self._clock.now(), limit):
-            self._bus.publish(Changed(item.prediction.id))
-            if item.was_leased:
-                self._bus.publish(StopRequested(item.prediction.id))
-
-    def _tell_reaped(self, item: Reaped) -> None:
-        self._bus.publish(Changed(item.prediction.id))
-        if item.requeued:
-            self.room(item.prediction.version)
-
-    async def _fail_waiting(self, version: str, error: str, reason: str) -> None:
-        self._put_back(version, Outcome(status="failed", error=error, reason=reason))
-        duty = await retry_until_accepted(self._on_duty, self._clock, "the queue is not maintained")
-        failed = await retry_until_accepted(
-            lambda: self._queue.fail_waiting(duty, version, self._clock.now(), error, reason),
-            self._clock,
-            f"what waits for version {version[:12]} cannot be ended yet",
-        )
-        for prediction in failed:
-            self._bus.publish(Changed(prediction.id))
 
     # runs and their tasks
 
@@ -407,7 +370,7 @@ class Dispatcher:
         )
 
     def _start_soon(self, work: Coroutine[Any, Any, None]) -> None:
-        # the dispatcher owns these tasks: `run` cancels and awaits what is left of them
+        # the worker owns these tasks: `run` cancels and awaits what is left of them
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

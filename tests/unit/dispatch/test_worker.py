@@ -59,7 +59,7 @@ async def test_a_new_one_does_not_overtake_those_who_wait(bottle) -> None:
     await asyncio.sleep(0)  # the hint that it waits comes with the next turn of the loop
     bottle.provider.slots = 1
     late = await bottle.create()
-    bottle.dispatcher.room("1" * 64)
+    bottle.worker.room("1" * 64)
     first = await bottle.provider.next_run(0)
     assert first.work.prediction_id == waiting.id
     first.end()
@@ -132,7 +132,7 @@ async def test_a_cancel_shows_at_once_and_late_output_is_dropped(bottle) -> None
     await run.canceled.wait()
     run.put_out("b")
     run.end()
-    while bottle.dispatcher.running:
+    while bottle.worker.running:
         await asyncio.sleep(0.001)
     after = await bottle.predictions.get(made.id, "ada")
     assert (after.status, after.output) == (Status.CANCELED, b'["a"]')
@@ -181,11 +181,11 @@ async def test_a_deadline_ends_what_runs_and_what_waits(bottle) -> None:
 async def test_what_could_not_begin_waits_again_and_does_not_lose_an_attempt(bottle) -> None:
     bottle.provider.refuses = Overloaded("the process is just gone")
     made = await bottle.create()
-    while bottle.dispatcher.running:
+    while bottle.worker.running:
         await asyncio.sleep(0.001)
     bottle.provider.refuses = None
     await bottle.pass_time(4)
-    bottle.dispatcher.room("1" * 64)
+    bottle.worker.room("1" * 64)
     run = await bottle.provider.next_run()
     assert run.work.attempt == 1
     run.end()
@@ -197,7 +197,7 @@ async def test_what_was_cut_off_by_stopping_its_replica_runs_again(bottle) -> No
     made = await bottle.create()
     (await bottle.provider.next_run()).end(Outcome(status="failed", error="gone", reason="worker_lost"))
     await bottle.pass_time(4)
-    bottle.dispatcher.room("1" * 64)
+    bottle.worker.room("1" * 64)
     (await bottle.provider.next_run(1)).end()
     ended = await bottle.ended(made.id)
     assert (ended.status, ended.attempts) == (Status.SUCCEEDED, 1)
@@ -208,7 +208,7 @@ async def test_a_version_that_cannot_run_fails_what_waits_for_it(bottle) -> None
     made = await bottle.create()
     while not bottle.provider.wanted:
         await asyncio.sleep(0.001)
-    bottle.dispatcher.broken("1" * 64, "setup failed: no weights", "setup_failed")
+    bottle.worker.broken("1" * 64, "setup failed: no weights", "setup_failed")
     ended = await bottle.ended(made.id)
     assert (ended.status, ended.error) == (Status.FAILED, "setup failed: no weights")
     wanted = len(bottle.provider.wanted)
@@ -220,7 +220,7 @@ async def test_work_for_a_version_that_is_gone_fails_with_a_reason(bottle) -> No
     bottle.provider.slots = 0
     made = await bottle.create()
     bottle.catalog.withdraw("demo/a")
-    bottle.dispatcher.room("1" * 64)
+    bottle.worker.room("1" * 64)
     assert (await bottle.ended(made.id)).termination_reason == "version_unavailable"
     with pytest.raises(VersionUnknown):
         await bottle.create()
@@ -241,7 +241,7 @@ async def asked_early(bottle, **given: object) -> Prediction:
 async def described(bottle) -> None:
     version = msgspec.structs.replace(bottle.version, id=NEW, created_at=bottle.clock.now())
     await bottle.catalog.register(bottle.model, version)
-    bottle.dispatcher.look()
+    bottle.worker.look()
 
 
 async def test_what_is_asked_early_shows_its_secrets_at_no_time(bottle) -> None:
@@ -273,7 +273,7 @@ async def test_what_is_asked_early_in_vain_fails_with_the_reason(bottle) -> None
     made = await asked_early(bottle, prompt="hi")
     bottle.catalog.report_fault(bottle.model, "no such package")
     bottle.catalog.withdraw("demo/a")
-    bottle.dispatcher.broken(NEW, "no such package", "environment_failed")
+    bottle.worker.broken(NEW, "no such package", "environment_failed")
     ended = await bottle.ended(made.id)
     assert (ended.status, ended.error) == (Status.FAILED, "no such package")
     assert (ended.termination_reason, ended.input) == ("environment_failed", b'{"prompt":"[REDACTED]"}')
@@ -285,14 +285,14 @@ async def test_work_for_a_broken_model_waits_for_its_repair(bottle) -> None:
     model, version = bottle.model, bottle.version
     bottle.catalog.withdraw("demo/a")
     bottle.catalog.report_fault(model, "cog.yaml, line 1: no")
-    bottle.dispatcher.room(version.id)
+    bottle.worker.room(version.id)
     await bottle.pass_time(10)
     assert (await bottle.predictions.get(made.id, "ada")).status is Status.STARTING
     with pytest.raises(ModelBroken, match=r"The model demo/a is broken: cog\.yaml, line 1: no"):
         await bottle.create()
     bottle.provider.slots = 1
     await bottle.catalog.register(model, version)
-    bottle.dispatcher.look()
+    bottle.worker.look()
     (await bottle.provider.next_run()).end()
     assert (await bottle.ended(made.id)).status is Status.SUCCEEDED
 
@@ -440,11 +440,11 @@ async def test_draining_waits_and_then_gives_back(bottle) -> None:
     await bottle.until(talking.id, lambda row: row.output is not None)
     runs[0].end()
     await bottle.ended(quick.id)
-    await bottle.dispatcher.drain(0.01)
+    await bottle.worker.drain(0.01)
     assert (await bottle.predictions.get(talking.id, "ada")).termination_reason == "server_stopped"
     assert await bottle.store.waiting() == {"1" * 64: 1}
     assert not (await bottle.predictions.get(silent.id, "ada")).is_terminal
-    assert bottle.dispatcher.reserve("1" * 64, "ada") is None
+    assert bottle.worker.reserve("1" * 64, "ada") is None
 
 
 async def test_a_lost_session_stops_everything_and_writes_nothing(bottle) -> None:
@@ -471,15 +471,15 @@ async def test_a_lost_session_is_noticed_once_and_what_the_next_one_runs_goes_on
     await bottle.store.reap(await on_duty(bottle.store), bottle.clock.now() + timedelta(hours=1), max_attempts=2)
     renew, may_answer, asked = bottle.store.renew, asyncio.Event(), []
 
-    async def answers_late(session_id: str, *given: object) -> object:
+    async def answers_late(session_id: str, *given: object, **more: object) -> object:
         asked.append(session_id)
         if len(asked) == 2:
             await may_answer.wait()
         await asyncio.sleep(0)  # as a store on disk does
-        return await renew(session_id, *given)
+        return await renew(session_id, *given, **more)
 
     monkeypatch.setattr(bottle.store, "renew", answers_late)
-    both = asyncio.gather(bottle.dispatcher._renew(), bottle.dispatcher._renew())
+    both = asyncio.gather(bottle.worker._renew(), bottle.worker._renew())
     await lost.canceled.wait()
     new = await bottle.create()
     run = await bottle.provider.next_run(1)
@@ -534,7 +534,7 @@ async def test_a_busy_store_delays_the_giving_back(bottle, monkeypatch: pytest.M
     run.end(Outcome(status="failed", error="gone", reason="worker_lost"))
     await bottle.pass_time(4)
     assert tries == [1, 2, 3]
-    bottle.dispatcher.room("1" * 64)
+    bottle.worker.room("1" * 64)
     (await bottle.provider.next_run(1)).end()
 
 
