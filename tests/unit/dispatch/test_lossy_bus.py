@@ -40,3 +40,13 @@ async def test_what_another_process_put_into_the_queue_is_claimed_one_poll_later
     bus.publish(WorkWaits(other.version))
     (await bottle.provider.next_run(1)).end()
     assert (await bottle.ended(other.id)).status is Status.SUCCEEDED
+
+
+async def test_planted_bug_a_dispatcher_without_a_poll_is_found(bottle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "POLL_SECONDS", 1e6)
+    made = await bottle.create()
+    run = await bottle.provider.next_run()
+    await bottle.pass_time(3)  # the sleep that had begun with a poll
+    await bottle.predictions.cancel(made.id, "ada")
+    await bottle.pass_time(2.5)
+    assert not run.canceled.is_set(), "nothing but the heartbeat can tell, and it comes later"
