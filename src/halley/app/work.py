@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from halley.app.foundation import Foundation
 from halley.assets.inputs import InputFileStager, OwnFiles, StagingRules
+from halley.assets.output_links import OutputLinks
 from halley.assets.outputs import OutputFileStore
 from halley.dispatch.recorder import OutputCaps
 from halley.dispatch.routing import CatalogRouter
@@ -32,12 +33,16 @@ class WorkParts:
 
 def build_work(base: Foundation, provider: LocalProvider, large: JsonProcess) -> WorkParts:
     """`large` reads and changes what is too large for the loop's thread."""
-    stager = _stager(base, large)
+    egress = base.settings.egress
+    fetch = Egress(rules_from(egress.allow, http=egress.http), max_redirects=egress.max_redirects)
+    stager = _stager(base, fetch, large)
+    output_links = OutputLinks(fetch=fetch, limit_bytes=egress.max_bytes, deadline_seconds=egress.timeout_seconds)
+    keeper = OutputFileStore(shelf=base.data.shelf, large=large, links=output_links)
     quirks, limits = base.settings.quirks, base.settings.limits
     inputs = InputCheck(file_links=stager, strict=quirks.strict_inputs, most=limits.listed_faults, large=large)
     session_id = base.new_id()
     maintainer = _maintainer(base, session_id)
-    worker = _worker(base, provider, stager, inputs, large, session_id=session_id, maintainer=maintainer)
+    worker = _worker(base, provider, stager, inputs, keeper, session_id=session_id, maintainer=maintainer)
     base.signals.bus.subscribe(worker.receive)
     predictions = Predictions(
         store=base.data.store,
@@ -57,11 +62,11 @@ def build_work(base: Foundation, provider: LocalProvider, large: JsonProcess) ->
     return WorkParts(worker=worker, maintainer=maintainer, predictions=predictions, attendance=attendance)
 
 
-def _stager(base: Foundation, large: JsonProcess) -> InputFileStager:
+def _stager(base: Foundation, fetch: Egress, large: JsonProcess) -> InputFileStager:
     settings, data = base.settings, base.data
     egress = settings.egress
     return InputFileStager(
-        fetch=Egress(rules_from(egress.allow, http=egress.http), max_redirects=egress.max_redirects),
+        fetch=fetch,
         own=OwnFiles(
             links=data.links,
             files=data.store.files,
@@ -102,7 +107,7 @@ def _worker(
     provider: LocalProvider,
     stager: InputFileStager,
     inputs: InputCheck,
-    large: JsonProcess,
+    keeper: OutputFileStore,
     *,
     session_id: str,
     maintainer: Maintainer,
@@ -111,7 +116,7 @@ def _worker(
         queue=base.data.store,
         providers=CatalogRouter(base.catalog, local=provider, others={}),
         stager=stager,
-        keeper=OutputFileStore(shelf=base.data.shelf, large=large),
+        keeper=keeper,
         workspace=base.data.workspace,
         catalog=base.catalog,
         bus=base.signals.bus,

@@ -13,6 +13,7 @@ from anyio import to_thread
 from halley.assets.blob_references import BlobReferences
 from halley.assets.media import HEAD_BYTES, media_type
 from halley.assets.names import safe_name
+from halley.assets.output_links import OutputLinks
 from halley.assets.positions import Pointer, at, replaced
 from halley.errors import Forbidden, HalleyError, NotFound, Refused, TooLarge
 from halley.predictions.large import Json, LargeValues, Link
@@ -39,19 +40,33 @@ class OutputFileStore:
     """
 
     def __init__(
-        self, *, shelf: BlobReferences, limit_bytes: int = FILE_LIMIT_BYTES, large: LargeValues | None = None
+        self,
+        *,
+        shelf: BlobReferences,
+        limit_bytes: int = FILE_LIMIT_BYTES,
+        large: LargeValues | None = None,
+        links: OutputLinks | None = None,
     ) -> None:
+        """Without `links` an output that names some is refused."""
         self._shelf = shelf
+        self._links = links
         self._large = large
         self._limit_bytes = limit_bytes
 
     async def keep(
-        self, *, prediction_id: str, first_index: int, value: Json, paths: Sequence[Pointer], folder: Path | None
+        self,
+        *,
+        prediction_id: str,
+        first_index: int,
+        value: Json,
+        paths: Sequence[Pointer],
+        folder: Path | None,
+        links: Sequence[Pointer] = (),
     ) -> StoredOutput:
-        """Copy the files at `paths` into the blobs; when this returns they are synced and readable.
+        """Copy the files at `paths` and behind `links` into the blobs; on return they are synced and readable.
 
-        Files are numbered from `first_index` in the order of `paths`. Relative paths begin at `folder`. Links and
-        `data:` URLs that a model gives out are text here and stay as they are.
+        Files are numbered from `first_index` in the order of `paths`, then of `links`. Relative paths begin at
+        `folder`. Other links and `data:` URLs that a model gives out are text here and stay as they are.
 
         Raises:
             StorageFull: no room; may be tried again.
@@ -60,13 +75,21 @@ class OutputFileStore:
         fault = await self._fault(value)
         if fault is not None:
             raise Refused(f"the output {fault}")
-        if not paths:
+        pointers = [*paths, *links]
+        if not pointers:
             return StoredOutput(value=value, files=())
         files: list[OutputFile] = []
-        for index, text in enumerate(await self._texts(value, paths), first_index):
-            files.append(await self._keep(prediction_id, index, text, folder))
-        refs = [(pointer, file.ref) for pointer, file in zip(paths, files, strict=True)]
+        for number, text in enumerate(await self._texts(value, pointers)):
+            index = first_index + number
+            path = text if number < len(paths) else await self._brought(text, index, folder)
+            files.append(await self._keep(prediction_id, index, path, folder))
+        refs = [(pointer, file.ref) for pointer, file in zip(pointers, files, strict=True)]
         return StoredOutput(value=await self._filled(value, refs), files=tuple(files))
+
+    async def _brought(self, url: str, index: int, folder: Path | None) -> str:
+        if self._links is None:
+            raise Refused("The output names a link, and this server fetches none.")
+        return str(await self._links.bring(url, index, folder))
 
     async def _fault(self, value: Json) -> str | None:
         if self._large is not None and _is_heavy(value):

@@ -35,10 +35,15 @@ class LogText(msgspec.Struct, frozen=True):
 
 
 class OutputPart(msgspec.Struct, frozen=True, kw_only=True):
-    """One item of an iterator (`more`), or the whole output; `paths` point at strings that are local files."""
+    """One item of an iterator (`more`), or the whole output.
+
+    `paths` point at strings that are local files, `links` at URLs of files elsewhere: both are stored here before
+    anybody sees the output.
+    """
 
     value: msgspec.Raw
     paths: tuple[Pointer, ...] = ()
+    links: tuple[Pointer, ...] = ()
     more: bool = True
 
 
@@ -199,13 +204,20 @@ class OutputKeeper(Protocol):
     """Stores the files of an output (assets fills it)."""
 
     async def keep(
-        self, *, prediction_id: str, first_index: int, value: Json, paths: Sequence[Pointer], folder: Path | None
+        self,
+        *,
+        prediction_id: str,
+        first_index: int,
+        value: Json,
+        paths: Sequence[Pointer],
+        folder: Path | None,
+        links: Sequence[Pointer] = (),
     ) -> KeptOutput:
-        """Copy the files into the blobs; when this returns they are synced and readable.
+        """Copy the files into the blobs; when this returns they are synced and readable. Links are fetched first.
 
         Raises:
             StorageFull: no room; may be tried again.
-            HalleyError: a file is missing or may not be read; the message names it.
+            HalleyError: a file is missing or may not be read, or a link leads to none; the message names it.
         """
         ...
 

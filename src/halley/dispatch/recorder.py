@@ -173,7 +173,7 @@ class Recorder:
         self._log_text(text)
 
     def _add_output(self, part: OutputPart) -> None:
-        if part.paths or len(part.value) > HEAVY_BYTES or is_heavy(value := bytes(part.value)):
+        if part.paths or part.links or len(part.value) > HEAVY_BYTES or is_heavy(value := bytes(part.value)):
             self.may_have_files = True
             self._items.append(part)  # the keeper looks at it
         elif (fault := unfit(value)) is not None:
@@ -274,6 +274,7 @@ class Recorder:
                     first_index=self._files_before + len(self._files),
                     value=part.value,
                     paths=part.paths,
+                    links=part.links,
                     folder=self.folder,
                 ),
                 self._clock,

@@ -185,7 +185,14 @@ class NamingKeeper:
         self.calls = 0
 
     async def keep(
-        self, *, prediction_id: str, first_index: int, value: bytes, paths: Sequence[Pointer], folder: Path | None
+        self,
+        *,
+        prediction_id: str,
+        first_index: int,
+        value: bytes,
+        paths: Sequence[Pointer],
+        folder: Path | None,
+        links: Sequence[Pointer] = (),
     ) -> FakeKeptOutput:
         del folder
         self.calls += 1
@@ -205,7 +212,7 @@ class NamingKeeper:
                 size_bytes=1,
                 content_type="image/png",
             )
-            for index, _ in enumerate(paths, first_index)
+            for index, _ in enumerate([*paths, *links], first_index)
         )
         return FakeKeptOutput(value=msgspec.json.encode(files[0].ref) if files else value, files=files)
 

@@ -7,12 +7,14 @@ import msgspec
 import pytest
 
 from halley.assets.blob_references import BlobReferences
+from halley.assets.output_links import OutputLinks
 from halley.assets.outputs import OutputFileStore, StoredOutput
 from halley.assets.positions import Pointer
 from halley.blobs.files import FileBlobs
 from halley.blobs.memory import MemoryBlobs
-from halley.errors import Forbidden, HalleyError, NotFound, Refused, StorageFull, TooLarge
+from halley.errors import AddressRefused, FetchFailed, Forbidden, HalleyError, NotFound, Refused, StorageFull, TooLarge
 from halley.testing.blobs import FullBlobs, InspectableLedger, read_all
+from halley.testing.files import FakeFetch
 
 pytestmark = pytest.mark.anyio
 ID = "01jb3kt7vfx9n8m2c4d6e8f0gh"
@@ -196,3 +198,51 @@ async def test_the_end_of_a_prediction_lets_its_files_go(bench: Bench) -> None:
     (file,) = (await bench.keep("out.txt", ())).files
     await bench.keeper.release(ID)
     assert not await bench.blobs.exists(file.sha256)
+
+
+@pytest.fixture
+def linked(bench: Bench) -> FakeFetch:
+    """The bench fetches links."""
+    fetch = FakeFetch()
+    links = OutputLinks(fetch=fetch, limit_bytes=1000, deadline_seconds=5.0)
+    shelf = BlobReferences(blobs=bench.blobs, ledger=bench.ledger)
+    bench.keeper = OutputFileStore(shelf=shelf, limit_bytes=1000, links=links)
+    return fetch
+
+
+async def keep_linked(bench: Bench, value: Any, paths: list[Pointer], links: list[Pointer]) -> StoredOutput:
+    given = msgspec.json.encode(value)
+    return await bench.keeper.keep(
+        prediction_id=ID, first_index=2, value=given, paths=paths, links=links, folder=bench.run
+    )
+
+
+async def test_what_a_link_leads_to_is_stored_here(bench: Bench, linked: FakeFetch) -> None:
+    linked.behind = {"https://up.test/a.png?x=1": PNG, "https://up.test/b/a.png": b"b"}
+    (bench.run / "own.txt").write_bytes(b"own")
+    value = {
+        "own": "own.txt",
+        "all": ["https://up.test/a.png?x=1", "https://up.test/b/a.png"],
+        "text": "https://x.test",
+    }
+    kept = await keep_linked(bench, value, [("own",)], [("all", 0), ("all", 1)])
+    assert [(file.index, file.name) for file in kept.files] == [(2, "own.txt"), (3, "a.png"), (4, "a.png")]
+    assert [await read_all(bench.blobs, file.sha256) for file in kept.files] == [b"own", PNG, b"b"]
+    refs = [file.ref for file in kept.files]
+    assert msgspec.json.decode(kept.value) == {"own": refs[0], "all": refs[1:], "text": "https://x.test"}
+
+
+async def test_a_link_that_leads_nowhere_refuses_the_output(bench: Bench, linked: FakeFetch) -> None:
+    linked.behind = {"https://up.test/big": b"x" * 2000}
+    for url, error in (
+        ("https://up.test/gone", FetchFailed),
+        ("https://up.test/big", TooLarge),
+        ("http://127.0.0.1/x", AddressRefused),
+    ):
+        with pytest.raises(error):
+            await keep_linked(bench, url, [], [()])
+
+
+async def test_without_a_way_out_a_link_is_refused(bench: Bench) -> None:
+    with pytest.raises(Refused):
+        await keep_linked(bench, "https://up.test/a.png", [], [()])
