@@ -298,7 +298,7 @@ class Worker:
         except LeaseLost:
             _log.error("this server's session was lost (a long pause?): everything that runs is stopped")
             for run in list(self._runs.values()):
-                run.stop()
+                run.let_go()
             await self._open_session(self._new_id())
             return
         self._renewed_at, self._offers = began, offers

@@ -334,11 +334,16 @@ async def test_who_lost_the_lease_leaves_the_run_to_who_has_it(house: House) -> 
     await house.until(house.has_output)
     second = await house.start()  # takes everything back, as from a process that was paused too long
     await house.until(lambda: _runs(second))
+    await house.until(lambda: _rests(first))  # it learns that when it renews
     house.go_on.set()
     row = await house.check(made)
     assert (row.status, row.fence) == (Status.SUCCEEDED, 2)
     assert not house.upstream.runs["up-1"].was_canceled
     await first.rest()
+
+
+async def _rests(process: OurProcess) -> bool:
+    return process.worker.running == 0
 
 
 async def _runs(process: OurProcess) -> bool:
