@@ -4,6 +4,7 @@ Counted are calls of Python and C functions, so it does not matter how busy the 
 function shows in the processor's time alone: there the bound is wide, and far below what grows with the square.
 """
 
+import gc
 import sys
 import time
 from collections.abc import Callable
@@ -50,11 +51,14 @@ def steps(work: Callable[[], Any]) -> int:
         nonlocal count
         count += event in ("call", "c_call")
 
+    gc.collect()
+    gc.disable()  # what is freed by the way, of tests before, would count as well
     sys.setprofile(note)
     try:
         quietly(work)
     finally:
         sys.setprofile(None)
+        gc.enable()
     return count
 
 

@@ -160,7 +160,7 @@ def test_a_folder_is_made_and_takes_the_outputs_of_several_runs(server, capsys):
         (["--save", "kept"], "already holds another prediction"),
         (["image=@nofile"], "no file"),
         (["image=@."], "is a folder"),
-        (["image=@-", "either=@-"], "one input only"),
+        (["image=@-", "either=@-"], "only one input"),
         (["width:={"], "not JSON"),
     ],
 )

@@ -108,7 +108,8 @@ def test_a_server_that_dies_and_starts_while_the_store_is_shut_reads_and_then_go
         check_refused(server)
     siege.lift()
     until(server, lambda: create(server, seconds=0.0)[0] == 201, "creates are taken again")
-    assert ended(server, made(server, seconds=0.0))["status"] == "succeeded"
+    fresh = ended(server, made(server, seconds=0.0))
+    assert fresh["status"] == "succeeded", f"{fresh}\n{server.log()}"
     lost, again = ended(server, loud), ended(server, quiet)
     assert (lost["status"], lost["termination_reason"]) == ("failed", "worker_lost")
     assert (again["status"], again["output"]) == ("succeeded", ["awake"])

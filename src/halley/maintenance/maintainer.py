@@ -64,7 +64,9 @@ class Maintainer:
         self._held_at = -inf  # when the duty was taken or renewed last, in time that passed
         self._turned_at = clock.elapsed()
         self._reap_from = -inf  # nobody is taken for lost before
-        self._has_begun = not is_alone  # whoever is alone takes back everything first
+        self._begun = asyncio.Event()
+        if not is_alone:  # whoever is alone takes back everything first
+            self._begun.set()
         self._unoffered: dict[str, float] = {}  # versions that nobody can run, and since when
         self._reports: dict[str, tuple[str, str]] = {}  # versions to look at now, with error and reason if they failed
         self._reported = asyncio.Event()
@@ -104,10 +106,11 @@ class Maintainer:
 
     async def run(self) -> None:
         """Maintain whenever it is this one's duty, until cancelled. `open` comes first."""
-        await retry_until_accepted(self._begin, self._clock, "nothing is taken back yet")
         async with asyncio.TaskGroup() as group:
-            group.create_task(run_forever(self._turn, self._clock, "timers are paused"))
+            # a report about a version for which nothing waits must not wait itself: it may not be true any more later
             group.create_task(run_forever(self._answer_reports, self._clock, "what cannot run is not ended yet"))
+            await retry_until_accepted(self._begin, self._clock, "nothing is taken back yet")
+            group.create_task(run_forever(self._turn, self._clock, "timers are paused"))
 
     async def release(self) -> None:
         """Let another one take over at once. Harmless if it is not this one's duty."""
@@ -116,7 +119,7 @@ class Maintainer:
             self._duty = None
 
     async def _begin(self) -> None:
-        if self._has_begun or (duty := await self._hold()) is None:
+        if self._begun.is_set() or (duty := await self._hold()) is None:
             return
         now = self._clock.now()
         for item in await self._queue.reap(duty, now, all_but=self._session_id, max_attempts=self._rules.max_attempts):
@@ -126,7 +129,7 @@ class Maintainer:
                 item.prediction.id,
                 "it will be tried again" if item.requeued else f"it ended {item.prediction.status}",
             )
-        self._has_begun = True
+        self._begun.set()
 
     async def _turn(self) -> None:
         await self._clock.sleep(TURN_SECONDS)
@@ -210,6 +213,9 @@ class Maintainer:
             self._reported.clear()
 
     async def _answer(self, version: str, error: str, reason: str) -> None:
+        if version not in await self._queue.waiting():
+            return
+        await self._begun.wait()
         duty = await self._hold()
         if duty is None or version in await self._queue.offered(but_of=self._session_id):
             return  # whoever maintains ends it when nobody offers it, or another one runs it
