@@ -98,7 +98,7 @@ async def serving() -> AsyncIterator[tuple[World, UvicornServer]]:
 
 
 async def first_of(world: World, peer: Peer, *extra: str, body: Any = BODY) -> str:
-    """Send a create and give its prediction, as soon as itis at this place."""
+    """Send a create and give its prediction, as soon as it is stored."""
     await peer.send(post(world, *extra, body=body))
     while not (made := await ids(world)):
         await asyncio.sleep(0.001)

@@ -35,7 +35,7 @@ class Poller:
         return await self.news()
 
     async def news(self) -> Reply | None:
-        """The answer to the last question, if itis at this place."""
+        """The answer to the last question, if it has come."""
         await settled(60)
         assert self.asked is not None
         return self.asked.result() if self.asked.done() else None

@@ -78,7 +78,7 @@ def passed(exchange: Exchange) -> None:
 
 
 def closed_when_stored(exchange: Exchange) -> None:
-    """The connections end as soon as the predictionis at this place."""
+    """The connections end as soon as the prediction is stored."""
     _when_stored(exchange)
     exchange.break_off()
 

@@ -21,6 +21,6 @@ def no_such_model(client: Client, ref: ModelRef) -> ServerRefused:
     except CommandError:
         names = []  # a server that lists no models may run them all the same
     close = get_close_matches(ref.model or "", names, n=1)
-    otherwise = "`halley models list` shows whatis at this place." if names else "Check its name, and the server."
+    otherwise = "`halley models list` shows what is served." if names else "Check its name, and the server."
     hint = f"Did you mean {close[0]}?" if close else otherwise
     return ServerRefused(404, f"There is no model {ref.model} on {client.target.root}.", hint=hint)

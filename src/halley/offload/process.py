@@ -113,7 +113,7 @@ class JsonProcess:
         return reply
 
     async def _in_turn(self, request: messages.Request, large: Json) -> Any:
-        """Ask, and end the turn when the answeris at this place."""
+        """Ask, and end the turn when the answer has come."""
         try:
             if self._idle is not None:
                 self._idle.cancel()

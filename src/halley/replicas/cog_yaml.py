@@ -266,7 +266,7 @@ class _Reader:
         return found
 
     def weights(self) -> str | None:
-        """The one path that `setup(weights)` gets: the first thatis at this place."""
+        """The one path that `setup(weights)` gets: the first one that exists."""
         value = self.top.get("weights")
         if isinstance(value, str):
             return value.strip() or None
