@@ -11,7 +11,7 @@ import pytest
 from api.world import World, settled
 from halley.api.waiting import streams
 from halley.api.waiting.streams import EVENTS_AT_ONCE, frame
-from halley.predictions.ports import Changed
+from halley.predictions.hints import Changed
 from halley.predictions.status import EventKind, Fact
 from halley.testing.stores.maker import on_duty
 

@@ -27,9 +27,10 @@ from halley.keys.service import Keys
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
 from halley.predictions.abandonment import AbandonmentTracker
+from halley.predictions.hints import Changed
 from halley.predictions.inputs import InputCheck
-from halley.predictions.ports import Changed, Lease
 from halley.predictions.progress_cache import ProgressCache
+from halley.predictions.queue import Lease
 from halley.predictions.reading import PredictionReader
 from halley.predictions.records import Event, NewEvent, OutputFile, OutputItem, Prediction
 from halley.predictions.service import Admission, Predictions

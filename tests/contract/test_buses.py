@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from halley.bus.local import LocalBus
-from halley.predictions.ports import Bus, Changed, Hint
+from halley.predictions.hints import Bus, Changed, Hint
 from halley.testing.bus import BusContract, LossyBus
 
 

@@ -12,7 +12,7 @@ from halley.bus.local import LocalBus
 from halley.clock import SystemClock
 from halley.egress import network
 from halley.ids import TimeOrderedIds
-from halley.predictions.ports import Changed
+from halley.predictions.hints import Changed
 from halley.predictions.progress_cache import ProgressCache
 from halley.predictions.status import Fact
 from halley.retention.periods import Endless

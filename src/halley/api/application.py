@@ -37,7 +37,7 @@ from halley.errors import Forbidden, HalleyError
 from halley.ids import NewId
 from halley.keys.records import Scope as KeyScope
 from halley.keys.service import Identity
-from halley.predictions.ports import Changed, Hint
+from halley.predictions.hints import Changed, Hint
 from halley.settings import Settings
 
 _log: Final = logging.getLogger(__name__)

@@ -15,8 +15,9 @@ from halley.clock import Clock
 from halley.ids import TimeOrderedIds
 from halley.models.catalog import Catalog
 from halley.offload.process import JsonProcess
-from halley.predictions.ports import Bus, QueueLimits
+from halley.predictions.hints import Bus
 from halley.predictions.progress_cache import ProgressCache
+from halley.predictions.queue import QueueLimits
 from halley.predictions.reading import PredictionReader
 from halley.replicas.workspace import RunFolders, scratch_folder
 from halley.retention.periods import Periods

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 from halley.clock import Clock
 from halley.egress import Egress, rules_from
 from halley.ids import NewId
-from halley.predictions.ports import Bus, ExpiryPolicy
+from halley.predictions.hints import Bus
+from halley.predictions.ports import ExpiryPolicy
 from halley.predictions.progress_cache import ProgressCache
 from halley.predictions.reading import PredictionReader
 from halley.retention.periods import Endless

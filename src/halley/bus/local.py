@@ -3,13 +3,13 @@
 import logging
 from collections.abc import Callable
 
-from halley.predictions.ports import Hint
+from halley.predictions.hints import Hint
 
 _log = logging.getLogger(__name__)
 
 
 class LocalBus:
-    """Fulfils `predictions.ports.Bus`: every hint arrives once and at once, in the order of subscription."""
+    """Fulfils `predictions.hints.Bus`: every hint arrives once and at once, in the order of subscription."""
 
     def __init__(self) -> None:
         self._receivers: dict[int, Callable[[Hint], None]] = {}  # by number of subscription

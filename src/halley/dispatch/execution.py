@@ -18,8 +18,9 @@ from halley.dispatch.submission import Submission
 from halley.dispatch.submit_errors import is_transient, refused, unusable_input
 from halley.errors import HalleyError, InputInvalid, LeaseLost
 from halley.models.catalog import Catalog
+from halley.predictions.hints import Bus, Changed, WorkWaits
 from halley.predictions.inputs import InputCheck
-from halley.predictions.ports import Bus, Changed, Claimed, WorkQueue, WorkWaits
+from halley.predictions.queue import Claimed, WorkQueue
 from halley.predictions.records import NewEvent
 from halley.predictions.status import Fact, Status
 from halley.predictions.submits import UNKNOWN_REASON

@@ -13,8 +13,9 @@ from halley.dispatch.pacing import StepPace
 from halley.dispatch.ports import LogText, MetricValue, OutputKeeper, OutputPart, Progress
 from halley.dispatch.repetition import Repetition
 from halley.errors import HalleyError, LeaseLost
+from halley.predictions.hints import Bus, Changed
 from halley.predictions.large import Json
-from halley.predictions.ports import Bus, Changed, Lease, WorkQueue
+from halley.predictions.queue import Lease, WorkQueue
 from halley.predictions.records import MetricItem, NewEvent, OutputFile, Step, encode_output
 from halley.predictions.status import OUTPUT_KINDS, EventKind
 from halley.predictions.submits import Recorded

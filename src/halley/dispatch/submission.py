@@ -6,7 +6,7 @@ from typing import Final, Protocol, TypeVar
 
 from halley.dispatch.ports import Provider, Work
 from halley.errors import LeaseLost, OutcomeUnknown, ProviderBusy, SubmitRefused, WrongState
-from halley.predictions.ports import Claimed, SubmitLedger
+from halley.predictions.queue import Claimed, SubmitLedger
 from halley.predictions.status import SubmitState
 
 _log: Final = logging.getLogger(__name__)

@@ -16,15 +16,9 @@ from halley.dispatch.slot_queue import SlotQueue
 from halley.errors import Busy, HalleyError, LeaseLost
 from halley.ids import NewId
 from halley.models.catalog import Catalog
+from halley.predictions.hints import Bus, Hint, StopRequested, WorkWaits
 from halley.predictions.inputs import InputCheck
-from halley.predictions.ports import (
-    Bus,
-    Claimed,
-    Hint,
-    StopRequested,
-    WorkQueue,
-    WorkWaits,
-)
+from halley.predictions.queue import Claimed, WorkQueue
 from halley.predictions.status import Fact
 from halley.retry import retry_until_accepted, run_forever
 

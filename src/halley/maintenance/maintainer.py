@@ -14,16 +14,9 @@ from halley.clock import Clock
 from halley.errors import Busy, DutyLost
 from halley.maintenance.rules import MaintenanceRules
 from halley.models.catalog import Catalog
-from halley.predictions.ports import (
-    MAINTENANCE,
-    Bus,
-    Changed,
-    Duty,
-    MaintainedQueue,
-    Reaped,
-    StopRequested,
-    WorkWaits,
-)
+from halley.predictions.duties import MAINTENANCE, Duty
+from halley.predictions.hints import Bus, Changed, StopRequested, WorkWaits
+from halley.predictions.queue import MaintainedQueue, Reaped
 from halley.retry import retry_until_accepted, run_forever
 
 _log: Final = logging.getLogger(__name__)

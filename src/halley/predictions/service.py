@@ -12,21 +12,11 @@ from halley.clock import Clock
 from halley.errors import KeyReused, NotFound
 from halley.ids import NewId
 from halley.models.catalog import Catalog, Runnable
+from halley.predictions.hints import Bus, Changed, StopRequested, WorkWaits
 from halley.predictions.inputs import InputCheck
-from halley.predictions.ports import (
-    Bus,
-    Changed,
-    Claimed,
-    Created,
-    ExpiryPolicy,
-    NewPrediction,
-    Page,
-    Placement,
-    PredictionStore,
-    StopRequested,
-    WorkWaits,
-)
+from halley.predictions.ports import Created, ExpiryPolicy, NewPrediction, Page, Placement, PredictionStore
 from halley.predictions.progress_cache import ProgressCache
+from halley.predictions.queue import Claimed
 from halley.predictions.reading import PredictionReader
 from halley.predictions.records import Prediction
 from halley.predictions.repeats import How, IdempotencyKey, RepeatStore

@@ -15,7 +15,7 @@ from halley.settings import ModelSettings, RetentionSettings, parse_period
 
 
 class Endless:
-    """Fulfils `predictions.ports.DataEnds` for parts that report past events from their own copy, also late."""
+    """Fulfils `predictions.ports.ExpiryPolicy` for parts that report past events from their own copy, also late."""
 
     def ends_at(self, prediction: Prediction) -> datetime | None:
         del prediction
@@ -23,7 +23,7 @@ class Endless:
 
 
 class Periods:
-    """Fulfils `predictions.ports.DataEnds`. None is a period without end.
+    """Fulfils `predictions.ports.ExpiryPolicy`. None is a period without end.
 
     Keys and models are looked at with `refresh`. What a model said about itself counts as long as its predictions are
     there, also while it is not served, or cannot be: a broken `cog.yaml` must not shorten anything.

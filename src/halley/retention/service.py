@@ -11,7 +11,7 @@ from typing import Final, get_args
 
 from halley.clock import Clock
 from halley.errors import HalleyError, NotFound, Overloaded, StorageFull, WrongState
-from halley.predictions.ports import Bus, Changed
+from halley.predictions.hints import Bus, Changed
 from halley.retention.periods import Periods
 from halley.retention.ports import Bytes, DataGroup, DataStore, OwnerKind, Removed, Uploads
 from halley.retention.retention_clock import RetentionClock

@@ -12,7 +12,8 @@ from halley.errors import Unusable
 from halley.keys.ports import KeyStore
 from halley.models.ports import ModelStore
 from halley.predictions.change_log import ChangeLog
-from halley.predictions.ports import AttendanceStore, MaintainedQueue, PredictionStore
+from halley.predictions.ports import AttendanceStore, PredictionStore
+from halley.predictions.queue import MaintainedQueue
 from halley.predictions.repeats import RepeatStore
 from halley.retention.ports import DataStore
 from halley.webhooks.ports import DeliveryStore, SecretStore

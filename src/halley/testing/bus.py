@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pytest
 
-from halley.predictions.ports import Bus, Changed, Hint, MessageWaits, StopRequested, WorkWaits
+from halley.predictions.hints import Bus, Changed, Hint, MessageWaits, StopRequested, WorkWaits
 
 _TRIES = 200  # hints may be dropped and may be late
 _HINTS: tuple[Hint, ...] = (
@@ -18,7 +18,7 @@ _HINTS: tuple[Hint, ...] = (
 
 
 class LossyBus:
-    """Fulfils `predictions.ports.Bus`, and drops every hint: whoever waits must find out by looking."""
+    """Fulfils `predictions.hints.Bus`, and drops every hint: whoever waits must find out by looking."""
 
     def __init__(self) -> None:
         self.dropped: list[Hint] = []

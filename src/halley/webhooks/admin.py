@@ -7,7 +7,7 @@ import msgspec
 
 from halley.errors import Conflict, NotFound
 from halley.ids import NewId
-from halley.predictions.ports import Bus, MessageWaits
+from halley.predictions.hints import Bus, MessageWaits
 from halley.predictions.reading import PredictionReader
 from halley.webhooks.address import Receivers
 from halley.webhooks.events import WebhookEvent

@@ -10,7 +10,7 @@ from typing import Final
 
 from halley.clock import Clock
 from halley.errors import HalleyError
-from halley.predictions.ports import Changed, Hint
+from halley.predictions.hints import Changed, Hint
 from halley.webhooks.address import read_address
 from halley.webhooks.endpoint_queues import Lanes
 from halley.webhooks.events import TOLD_BY, WebhookEvent, wanted_by

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from halley.ids import NewId
-from halley.predictions.ports import Hint, MessageWaits
+from halley.predictions.hints import Hint, MessageWaits
 from halley.retry import HousekeepingFaults, retry_until_accepted, run_forever, run_housekeeping
 from halley.webhooks.endpoint_queues import Lanes
 from halley.webhooks.feed import POLL_SECONDS, Feed

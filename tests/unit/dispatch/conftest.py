@@ -17,8 +17,8 @@ from halley.maintenance.maintainer import Maintainer
 from halley.maintenance.rules import MaintenanceRules
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
+from halley.predictions.hints import Bus
 from halley.predictions.inputs import InputCheck
-from halley.predictions.ports import Bus
 from halley.predictions.records import Prediction
 from halley.predictions.service import Admission, CreateRequest, Predictions
 from halley.retention.periods import Periods

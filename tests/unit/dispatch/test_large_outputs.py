@@ -14,7 +14,7 @@ import pytest
 from halley.assets.outputs import OutputFileStore
 from halley.dispatch.ports import OutputPart
 from halley.dispatch.recorder import OutputCaps, Recorder
-from halley.predictions.ports import Appended, Lease
+from halley.predictions.queue import Appended, Lease
 from halley.predictions.records import OutputFile, OutputItem, encode_output
 from halley.replicas import frames
 from halley.replicas.channel import Channel

@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from halley.dispatch import worker as module
-from halley.predictions.ports import NewPrediction, StopRequested, WorkWaits
+from halley.predictions.hints import StopRequested, WorkWaits
+from halley.predictions.ports import NewPrediction
 from halley.predictions.status import Status
 from halley.testing.bus import LossyBus
 from unit.dispatch.conftest import RULES

@@ -28,7 +28,8 @@ from halley.blobs.memory import MemoryBlobs
 from halley.bus.local import LocalBus
 from halley.errors import HalleyError, NotFound, StorageFull
 from halley.ids import TimeOrderedIds
-from halley.predictions.ports import Lease, NewPrediction
+from halley.predictions.ports import NewPrediction
+from halley.predictions.queue import Lease
 from halley.predictions.records import Prediction
 from halley.predictions.status import Fact, Status
 from halley.retention.periods import Periods

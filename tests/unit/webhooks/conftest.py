@@ -11,7 +11,8 @@ import pytest
 from halley.bus.local import LocalBus
 from halley.errors import AddressRefused
 from halley.ids import TimeOrderedIds
-from halley.predictions.ports import Changed, Lease
+from halley.predictions.hints import Changed
+from halley.predictions.queue import Lease
 from halley.predictions.reading import PredictionReader
 from halley.predictions.records import Prediction
 from halley.predictions.status import Fact

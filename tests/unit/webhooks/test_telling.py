@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from halley.predictions.ports import Changed
+from halley.predictions.hints import Changed
 from halley.predictions.status import Fact
 from halley.testing.stores.maker import on_duty
 from halley.webhooks.updates import Updates

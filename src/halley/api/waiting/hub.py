@@ -11,7 +11,7 @@ from halley.api.waiting.revocation import RevocationWatch, refusal
 from halley.clock import Clock
 from halley.errors import NotFound
 from halley.predictions.abandonment import AbandonmentTracker
-from halley.predictions.ports import Changed, Hint
+from halley.predictions.hints import Changed, Hint
 from halley.predictions.records import Prediction
 from halley.predictions.service import Predictions
 

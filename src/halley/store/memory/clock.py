@@ -4,7 +4,7 @@ from collections.abc import Mapping, MutableMapping
 from datetime import datetime, timedelta
 
 from halley.clock import Clock
-from halley.predictions.ports import Duty
+from halley.predictions.duties import Duty
 from halley.store.ages import ClockMove, behind
 from halley.store.memory.entries import DISTANT_PAST, Entry
 from halley.store.wall_clock import LONGEST_BACKOFF, MOVES_KEPT, SET_SECONDS, WallClock

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from halley.errors import DutyLost
-from halley.predictions.ports import Duty
+from halley.predictions.duties import Duty
 from halley.store.memory.clock import MemoryClock
 from halley.store.memory.entries import at_once
 

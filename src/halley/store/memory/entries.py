@@ -10,8 +10,8 @@ from typing import Final, ParamSpec, TypeVar
 import msgspec
 
 from halley.predictions.lifecycle import advance, conclude
-from halley.predictions.ports import Lease
 from halley.predictions.progress import Progress, fold, late_logs
+from halley.predictions.queue import Lease
 from halley.predictions.records import Event, Finish, NewEvent, Prediction
 from halley.predictions.status import OUTPUT_KINDS, EventKind, Fact, Status, SubmitState
 from halley.predictions.submits import UNKNOWN_ERROR, UNKNOWN_REASON

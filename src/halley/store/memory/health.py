@@ -3,7 +3,7 @@
 from typing import Any
 
 from halley.errors import Overloaded, QueueFull, Unusable
-from halley.predictions.ports import QueueLimits
+from halley.predictions.queue import QueueLimits
 from halley.store.memory.entries import Entry
 
 

@@ -11,21 +11,10 @@ import msgspec
 
 from halley.clock import Clock, SystemClock
 from halley.errors import Conflict, LeaseLost
+from halley.predictions.duties import Duty
 from halley.predictions.lifecycle import TRANSITIONS
-from halley.predictions.ports import (
-    Appended,
-    Canceled,
-    Claimed,
-    Created,
-    Duty,
-    Expired,
-    Finished,
-    Lease,
-    NewPrediction,
-    Page,
-    QueueLimits,
-    Reaped,
-)
+from halley.predictions.ports import Canceled, Created, NewPrediction, Page
+from halley.predictions.queue import Appended, Claimed, Expired, Finished, Lease, QueueLimits, Reaped
 from halley.predictions.records import Event, NewEvent, Prediction, outline_of
 from halley.predictions.status import LASTING, EventKind, Fact, Source, Status
 from halley.predictions.submits import recorded_in

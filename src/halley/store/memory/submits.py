@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from halley.errors import WrongState
-from halley.predictions.ports import Lease
+from halley.predictions.queue import Lease
 from halley.predictions.status import SubmitState
 from halley.store.memory.entries import Entry, at_once
 

@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 
 from halley.predictions.lifecycle import TRANSITIONS, conclude
-from halley.predictions.ports import Lease
 from halley.predictions.progress import Progress, late_logs
+from halley.predictions.queue import Lease
 from halley.predictions.records import Event, Finish, NewEvent, Prediction
 from halley.predictions.status import LASTING, EventKind, Fact, Status
 from halley.store.sqlite.queue_counters import QueueCounters

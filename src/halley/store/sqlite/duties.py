@@ -7,7 +7,7 @@ from typing import Final
 
 from halley.clock import to_micros
 from halley.errors import DutyLost, HalleyError
-from halley.predictions.ports import Duty
+from halley.predictions.duties import Duty
 from halley.store.sqlite.parts import SqlitePart
 from halley.store.sqlite.queue_counters import HeldDuty, QueueCounters
 
@@ -18,7 +18,7 @@ _PUT: Final = (
 
 
 class DutyRows(SqlitePart):
-    """Fulfils `predictions.ports.DutyStore`."""
+    """Fulfils `predictions.duties.DutyStore`."""
 
     def hold_duty(
         self, name: str, session_id: str, at: datetime, lease_seconds: float, *, alone: bool = False

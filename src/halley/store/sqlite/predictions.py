@@ -12,7 +12,8 @@ import msgspec
 
 from halley.clock import to_micros
 from halley.errors import Conflict, HalleyError
-from halley.predictions.ports import Canceled, Created, Lease, NewPrediction, Page
+from halley.predictions.ports import Canceled, Created, NewPrediction, Page
+from halley.predictions.queue import Lease
 from halley.predictions.records import Event, NewEvent, Prediction, outline_of
 from halley.predictions.status import EventKind, Fact, Source
 from halley.store.deadlines import in_current_time

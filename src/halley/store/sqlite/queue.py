@@ -9,7 +9,7 @@ import msgspec
 
 from halley.clock import to_micros
 from halley.errors import HalleyError, LeaseLost, WrongState
-from halley.predictions.ports import Appended, Claimed, Finished, Lease, Reaped
+from halley.predictions.queue import Appended, Claimed, Finished, Lease, Reaped
 from halley.predictions.records import NewEvent
 from halley.predictions.status import OUTPUT_KINDS, EventKind, Fact
 from halley.store.sqlite import changes
@@ -42,7 +42,7 @@ _MODEL_WAITED_FOR: Final = (
 
 
 class QueueRows(SqlitePart):
-    """Fulfils the part of `predictions.ports.WorkQueue` that holders of leases use."""
+    """Fulfils the part of `predictions.queue.WorkQueue` that holders of leases use."""
 
     def open_session(
         self, session_id: str, at: datetime, lease_seconds: float, *, offers: Collection[str] = ()

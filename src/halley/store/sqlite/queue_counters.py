@@ -8,7 +8,8 @@ import sqlite3
 from typing import Final, NamedTuple
 
 from halley.errors import HalleyError, Overloaded, QueueFull
-from halley.predictions.ports import Duty, QueueLimits
+from halley.predictions.duties import Duty
+from halley.predictions.queue import QueueLimits
 from halley.store.sqlite.clock import SqliteClock
 from halley.store.sqlite.stride_scheduler import StrideScheduler
 

@@ -12,8 +12,9 @@ import msgspec
 
 from halley.clock import to_micros
 from halley.errors import HalleyError
+from halley.predictions.duties import Duty
 from halley.predictions.lifecycle import TRANSITIONS
-from halley.predictions.ports import Duty, Expired, Reaped
+from halley.predictions.queue import Expired, Reaped
 from halley.predictions.records import NewEvent, Prediction
 from halley.predictions.status import EventKind, Fact, Status, SubmitState
 from halley.predictions.submits import UNKNOWN_ERROR, UNKNOWN_REASON
@@ -45,7 +46,7 @@ _WAITING_FOR: Final = "SELECT prediction_id FROM queue WHERE version = ? AND ses
 
 
 class Reaper(SqlitePart):
-    """Fulfils the part of `predictions.ports.WorkQueue` that ends predictions that no holder can end."""
+    """Fulfils the part of `predictions.queue.WorkQueue` that ends predictions that no holder can end."""
 
     async def reap(
         self, duty: Duty, at: datetime, *, all_but: str | None = None, max_attempts: int = 2

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from halley.clock import from_micros, to_micros
-from halley.predictions.ports import Lease
+from halley.predictions.queue import Lease
 from halley.predictions.records import Event, NewEvent, OutputFile, Prediction
 from halley.predictions.status import EventKind, Kind, Source, Status, SubmitState
 from halley.webhooks.events import TOLD_BY

@@ -9,7 +9,7 @@ from anyio import CancelScope, to_thread
 
 from halley.clock import Clock, SystemClock
 from halley.errors import Unusable
-from halley.predictions.ports import QueueLimits
+from halley.predictions.queue import QueueLimits
 from halley.store.sqlite.attendance import AttendanceRows
 from halley.store.sqlite.changes import LeaseGuard
 from halley.store.sqlite.clock import SqliteClock

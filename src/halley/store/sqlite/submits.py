@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import Final
 
 from halley.errors import HalleyError, LeaseLost, WrongState
-from halley.predictions.ports import Lease
+from halley.predictions.queue import Lease
 from halley.predictions.status import SubmitState
 from halley.predictions.submits import Recorded, recorded_in
 from halley.store.sqlite.changes import SELECT_EVENTS, LeaseGuard
@@ -18,7 +18,7 @@ _EVERY_STATE: Final = frozenset({None, *SubmitState})
 
 
 class SubmitRows(SqlitePart):
-    """Fulfils `predictions.ports.SubmitLedger`."""
+    """Fulfils `predictions.queue.SubmitLedger`."""
 
     def record_intent(self, lease: Lease) -> Awaitable[None]:
         return self._put_state(lease, {None}, SubmitState.INTENDED)

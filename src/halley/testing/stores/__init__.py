@@ -24,7 +24,7 @@ from halley.testing.stores.wall_clock import WallClockContract
 class WorkQueueContract(
     ClaimContract, LeaseContract, SubmitContract, RescueContract, LifecycleContract, WallClockContract
 ):
-    """Everything that `predictions.ports.WorkQueue` promises."""
+    """Everything that `predictions.queue.WorkQueue` promises."""
 
 
 __all__ = [

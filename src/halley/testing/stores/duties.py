@@ -1,4 +1,4 @@
-"""The promises of `predictions.ports.DutyStore`, and of the writes that carry a duty."""
+"""The promises of `predictions.duties.DutyStore`, and of the writes that carry a duty."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 
 from halley.errors import DutyLost
-from halley.predictions.ports import MAINTENANCE, Duty
+from halley.predictions.duties import MAINTENANCE, Duty
 from halley.store.ports import Store
 from halley.testing.stores.maker import LEASE_SECONDS, VERSION, Maker, StoreSuite, running
 

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from halley.errors import LeaseLost, WrongState
-from halley.predictions.ports import Lease
+from halley.predictions.queue import Lease
 from halley.predictions.records import Finish
 from halley.predictions.status import EventKind, Fact, Status
 from halley.store.ports import Store

@@ -6,7 +6,7 @@ import pytest
 
 from halley.errors import HalleyError
 from halley.predictions.lifecycle import TRANSITIONS
-from halley.predictions.ports import Lease
+from halley.predictions.queue import Lease
 from halley.predictions.status import EventKind, Fact, Status
 from halley.store.ports import Store
 from halley.testing.stores.maker import Maker, StoreSuite, kinds_of, leased, on_duty, row_of

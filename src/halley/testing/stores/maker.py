@@ -8,17 +8,9 @@ import msgspec
 import pytest
 
 from halley.ids import TimeOrderedIds
-from halley.predictions.ports import (
-    MAINTENANCE,
-    Claimed,
-    Duty,
-    DutyStore,
-    Lease,
-    NewPrediction,
-    PredictionStore,
-    QueueLimits,
-    WorkQueue,
-)
+from halley.predictions.duties import MAINTENANCE, Duty, DutyStore
+from halley.predictions.ports import NewPrediction, PredictionStore
+from halley.predictions.queue import Claimed, Lease, QueueLimits, WorkQueue
 from halley.predictions.records import Event, MetricItem, NewEvent, OutputFile, OutputItem, Prediction
 from halley.predictions.status import EventKind
 from halley.store.ports import Store

@@ -8,7 +8,8 @@ import pytest
 
 from halley.errors import LeaseLost
 from halley.keys.records import Account
-from halley.predictions.ports import Claimed, NewPrediction
+from halley.predictions.ports import NewPrediction
+from halley.predictions.queue import Claimed
 from halley.predictions.status import Fact
 from halley.store.ports import Store
 from halley.testing.stores.maker import (

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from halley.errors import LeaseLost, WrongState
-from halley.predictions.ports import Lease
+from halley.predictions.queue import Lease
 from halley.predictions.status import EventKind, Fact, Status, SubmitState
 from halley.predictions.submits import UNKNOWN_REASON, Recorded
 from halley.store.ports import Store

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from halley.predictions.ports import Claimed, NewPrediction
+from halley.predictions.ports import NewPrediction
+from halley.predictions.queue import Claimed
 from halley.store.ports import Store
 from halley.testing.clock import T0
 from halley.testing.stores.maker import LEASE_SECONDS, VERSION, Maker, StoreSuite, on_duty, row_of, running

@@ -1,0 +1,52 @@
+"""Hints that something changed, and the bus that carries them between parts and processes."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+
+class Changed(msgspec.Struct, frozen=True, tag=True):
+    """Something about this prediction was committed: read it again."""
+
+    prediction_id: str
+
+
+class WorkWaits(msgspec.Struct, frozen=True, tag=True):
+    """A prediction of this version waits in the queue."""
+
+    version: str
+
+
+class StopRequested(msgspec.Struct, frozen=True, tag=True):
+    """This running prediction has ended: whoever runs it should stop."""
+
+    prediction_id: str
+
+
+class MessageWaits(msgspec.Struct, frozen=True, tag=True):
+    """A webhook message to this endpoint (host:port) is due."""
+
+    endpoint: str
+
+
+Hint = Changed | WorkWaits | StopRequested | MessageWaits
+
+
+class Bus(Protocol):
+    """Hints between parts and processes. It may drop, repeat, delay and reorder them: nothing may depend on a hint.
+
+    Whoever waits for a hint also looks at the store, at times counted from its own last look and not from the last
+    hint. So a bus that drops everything costs one poll interval. Both methods belong to the loop's thread.
+    """
+
+    def publish(self, hint: Hint) -> None:
+        """Tell all subscribers, in this process and in others. Never blocks, never raises."""
+        ...
+
+    def subscribe(self, receive: Callable[[Hint], None]) -> Callable[[], None]:
+        """Call `receive` for hints from now on. Calling what is returned ends that; repeating it is harmless.
+
+        `receive` runs in the loop's thread and must be short. If it raises, that is logged, and nobody else notices.
+        """
+        ...
