@@ -6,9 +6,9 @@ from halley.app.foundation import Foundation
 from halley.assets.inputs import InputFileStager, OwnFiles, StagingRules
 from halley.assets.output_links import OutputLinks
 from halley.assets.outputs import OutputFileStore
-from halley.dispatch.recorder import OutputCaps
+from halley.dispatch.parts import RunFiles, RunParts
 from halley.dispatch.routing import CatalogRouter
-from halley.dispatch.rules import DispatchRules
+from halley.dispatch.rules import DispatchRules, OutputCaps
 from halley.dispatch.worker import Worker
 from halley.egress import Egress, rules_from
 from halley.maintenance.maintainer import Maintainer
@@ -42,7 +42,8 @@ def build_work(base: Foundation, provider: LocalProvider, large: JsonProcess) ->
     inputs = InputCheck(file_links=stager, strict=quirks.strict_inputs, most=limits.listed_faults, large=large)
     session_id = base.new_id()
     maintainer = _maintainer(base, session_id)
-    worker = _worker(base, provider, stager, inputs, keeper, session_id=session_id, maintainer=maintainer)
+    files = RunFiles(stager=stager, workspace=base.data.workspace, keeper=keeper)
+    worker = _worker(base, provider, files, inputs, session_id=session_id, maintainer=maintainer)
     base.signals.bus.subscribe(worker.receive)
     predictions = Predictions(
         store=base.data.store,
@@ -105,28 +106,23 @@ def _maintainer(base: Foundation, session_id: str) -> Maintainer:
 def _worker(
     base: Foundation,
     provider: LocalProvider,
-    stager: InputFileStager,
+    files: RunFiles,
     inputs: InputCheck,
-    keeper: OutputFileStore,
     *,
     session_id: str,
     maintainer: Maintainer,
 ) -> Worker:
-    worker = Worker(
+    parts = RunParts(
         queue=base.data.store,
-        providers=CatalogRouter(base.catalog, local=provider, others={}),
-        stager=stager,
-        keeper=keeper,
-        workspace=base.data.workspace,
-        catalog=base.catalog,
         bus=base.signals.bus,
         clock=base.clock,
-        new_id=base.new_id,
+        catalog=base.catalog,
+        files=files,
         rules=_dispatch_rules(base.settings),
-        session_id=session_id,
-        reports=maintainer,
         inputs=inputs,
     )
+    providers = CatalogRouter(base.catalog, local=provider, others={})
+    worker = Worker(parts, providers=providers, reports=maintainer, session_id=session_id, new_id=base.new_id)
     maintainer.keep_first(worker.renew_late)
     provider.listen(on_room=worker.room, on_broken=worker.broken)
     return worker

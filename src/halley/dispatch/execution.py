@@ -6,21 +6,19 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
 from math import inf
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from halley.clock import Clock
-from halley.dispatch.ports import InputStager, Outcome, Provider, Work, Workspace
-from halley.dispatch.recorder import Recorder
+from halley.dispatch.parts import RunParts
+from halley.dispatch.ports import Outcome, Provider, Work
+from halley.dispatch.recorder import Recorder, StartSoon
 from halley.dispatch.slot_queue import SlotQueue
 from halley.dispatch.submission import Submission
 from halley.dispatch.submit_errors import is_transient, refused, unusable_input
 from halley.errors import HalleyError, InputInvalid, LeaseLost
-from halley.models.catalog import Catalog
-from halley.predictions.hints import Bus, Changed, WorkWaits
-from halley.predictions.inputs import InputCheck
-from halley.predictions.queue import Claimed, WorkQueue
+from halley.predictions.hints import Changed, WorkWaits
+from halley.predictions.queue import Claimed
 from halley.predictions.records import NewEvent
 from halley.predictions.status import Fact, Status
 from halley.predictions.submits import UNKNOWN_REASON
@@ -40,12 +38,6 @@ class _Verdict(NamedTuple):
     predict_time: float | None = None
 
 
-class MakeRecorder(Protocol):
-    """Makes the recorder of a run (the worker knows its parts)."""
-
-    def __call__(self, run: "Execution") -> Recorder: ...
-
-
 class Execution:
     """The life of one lease. `stop` may come at any moment; `go` always ends with the lease settled or lost."""
 
@@ -53,41 +45,30 @@ class Execution:
         self,
         claimed: Claimed,
         *,
-        queue: WorkQueue,
+        parts: RunParts,
         provider: Provider,
-        stager: InputStager,
-        workspace: Workspace,
-        catalog: Catalog,
-        inputs: InputCheck,
-        bus: Bus,
-        clock: Clock,
         slots: SlotQueue,
-        run_timeout_seconds: float,
-        make_recorder: MakeRecorder,
+        start_soon: StartSoon,
     ) -> None:
-        """The slot is held already."""
+        """The slot is held already. `start_soon` runs tasks that end with the worker."""
         self.claimed = claimed
         self.lease = claimed.lease
         self.prediction_id = claimed.prediction.id
         self.version = claimed.prediction.version
-        self._queue = queue
+        self._parts = parts
+        self._clock = clock = parts.clock
         self._provider = provider
-        self._stager = stager
-        self._workspace = workspace
-        self._runnable = catalog.by_id(self.version)
-        self._inputs = inputs
-        self._bus = bus
-        self._clock = clock
         self._slots = slots
+        self._runnable = parts.catalog.by_id(self.version)
         version = self._runnable.version if self._runnable is not None else None
-        self._timeout = (version and version.run_timeout_seconds) or run_timeout_seconds
+        self._timeout = (version and version.run_timeout_seconds) or parts.rules.run_timeout_seconds
         self.ends_at = clock.monotonic() + self._timeout
         self.waits_since = clock.elapsed() - claimed.waited_seconds  # when it was created, in time that passed
         self.has_begun = False  # submitted, or about to be: from then on its time counts
         self._handle: str | None = None
         self._submission: Submission | None = None  # of a place that outlives us
         if not provider.is_local:
-            self._submission = Submission(claimed, provider=provider, ledger=queue, keep_trying=self._patiently)
+            self._submission = Submission(claimed, provider=provider, ledger=parts.queue, keep_trying=self._patiently)
         self._following: asyncio.Future[Outcome] | None = None
         self._is_let_go = False
         self._preparing: asyncio.Task[Work] | None = None
@@ -98,7 +79,7 @@ class Execution:
         self._is_alone = False  # the slot that is held
         self._folder: Path | None = None
         self._is_folder_made = False
-        self._recorder = make_recorder(self)
+        self._recorder = Recorder(self, parts=parts, start_soon=start_soon)
 
     def was_stopped(self) -> bool:
         """True once `stop` came."""
@@ -142,7 +123,7 @@ class Execution:
         finally:
             self._drop_slot()
             if self._folder is not None:
-                await self._workspace.remove(self._folder)
+                await self._parts.files.workspace.remove(self._folder)
 
     async def _end(self, outcome: Outcome | Fact | float) -> None:
         if isinstance(outcome, float):
@@ -264,13 +245,13 @@ class Execution:
             return None  # it may have been submitted
         if runnable is None or prediction.created_at > runnable.version.created_at:
             return None
-        found = await self._patiently(lambda: self._inputs.look(runnable, self.claimed.work_input))
+        found = await self._patiently(lambda: self._parts.inputs.look(runnable, self.claimed.work_input))
         shown = self.claimed.work_input if found.shown is None else found.shown
         if shown != prediction.input:
-            await self._patiently(lambda: self._queue.show_input(self.lease, shown))
-            self._bus.publish(Changed(self.prediction_id))
+            await self._patiently(lambda: self._parts.queue.show_input(self.lease, shown))
+            self._parts.bus.publish(Changed(self.prediction_id))
         try:
-            self._inputs.refuse(runnable, found)
+            self._parts.inputs.refuse(runnable, found)
         except InputInvalid as error:
             return Outcome(status="failed", error=str(error), reason="input_invalid")
         return None
@@ -293,13 +274,14 @@ class Execution:
         uses_files = brings_files and runnable is not None and runnable.uses_files
         # a model may return a file though its schema names none: then its process makes the folder
         self._is_folder_made = uses_files
-        place = self._workspace.make if uses_files else self._workspace.name
+        workspace = self._parts.files.workspace
+        place = workspace.make if uses_files else workspace.name
         folder = self._folder = self._recorder.folder = place(prediction.id, self.lease.fence)
         work = msgspec.structs.replace(work, folder=folder)
         if runnable is None or not uses_files:
             return await self._prepared(self._with_slot(work)) if is_alone else work
         document = runnable.version.openapi_schema
-        if not self._stager.has_files(self.version, document):
+        if not self._parts.files.stager.has_files(self.version, document):
             return await self._prepared(self._with_slot(work)) if is_alone else work
         return await self._prepared(self._staged(work, folder, document))
 
@@ -320,7 +302,7 @@ class Execution:
     async def _staged(self, work: Work, folder: Path, document: bytes) -> Work:
         """Bring the files, then take a slot: a host that is slow must not keep one from others."""
         prediction = self.claimed.prediction
-        staged = await self._stager.stage(
+        staged = await self._parts.files.stager.stage(
             prediction_id=prediction.id,
             version=self.version,
             openapi_schema=document,
@@ -346,20 +328,20 @@ class Execution:
             f"\n[halley] {outcome.error} It runs again, alone in a process: attempt {self.lease.attempt + 1} begins\n"
         )
         again = await self._patiently(
-            lambda: self._queue.run_again_alone(self.lease, self._clock.now(), events=events, mark=mark)
+            lambda: self._parts.queue.run_again_alone(self.lease, self._clock.now(), events=events, mark=mark)
         )
         if not again.requeued:
             await self._finish(outcome, events)
             return
         _log.warning("%s is run again, alone: %s", self.prediction_id, outcome.error)
-        self._bus.publish(Changed(self.prediction_id))
-        self._bus.publish(WorkWaits(self.version))
+        self._parts.bus.publish(Changed(self.prediction_id))
+        self._parts.bus.publish(WorkWaits(self.version))
 
     async def _finish(self, outcome: Outcome | Fact, events: Sequence[NewEvent] = ()) -> None:
         events = [*events, *await self._recorder.rest()]
         fact, error, reason, predict_time = self._verdict(outcome)
         finished = await self._patiently(
-            lambda: self._queue.finish(
+            lambda: self._parts.queue.finish(
                 self.lease,
                 fact,
                 self._clock.now(),
@@ -370,14 +352,14 @@ class Execution:
             )
         )
         if finished.applied or events:  # of one that had ended, log text is kept
-            self._bus.publish(Changed(self.prediction_id))
+            self._parts.bus.publish(Changed(self.prediction_id))
 
     async def _give_back(self, backoff_seconds: float = 0.0) -> None:
         await self._patiently(
-            lambda: self._queue.release(self.lease, self._clock.now(), backoff_seconds=backoff_seconds)
+            lambda: self._parts.queue.release(self.lease, self._clock.now(), backoff_seconds=backoff_seconds)
         )
         if not backoff_seconds:
-            self._bus.publish(WorkWaits(self.version))
+            self._parts.bus.publish(WorkWaits(self.version))
 
     async def _patiently(self, write: Callable[[], Awaitable[T]]) -> T:
         """Giving up would leave the prediction where it is for ever."""

@@ -4,18 +4,18 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
-from halley.clock import Clock
 from halley.dispatch.pacing import StepPace
-from halley.dispatch.ports import LogText, MetricValue, OutputKeeper, OutputPart, Progress
+from halley.dispatch.parts import RunParts
+from halley.dispatch.ports import LogText, MetricValue, OutputPart, Progress
 from halley.dispatch.repetition import Repetition
 from halley.errors import HalleyError, LeaseLost
-from halley.predictions.hints import Bus, Changed
+from halley.predictions.hints import Changed
 from halley.predictions.large import Json
-from halley.predictions.queue import Lease, WorkQueue
+from halley.predictions.queue import Lease
 from halley.predictions.records import MetricItem, NewEvent, OutputFile, Step, encode_output
 from halley.predictions.status import OUTPUT_KINDS, EventKind
 from halley.predictions.submits import Recorded
@@ -31,13 +31,18 @@ FLUSH_SECONDS: Final = 0.025  # what a reader may lag behind; well under the 150
 StartSoon = Callable[[Coroutine[Any, Any, None]], object]
 
 
-class OutputCaps(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits on what one attempt may say."""
+class RecordedRun(Protocol):
+    """The run whose events are recorded."""
 
-    log_bytes: int = 16 * 2**20
-    metric_bytes: int = 16 * 2**20  # of JSON
-    output_items: int = 100_000
-    output_bytes: int = 64 * 2**20  # of JSON; files are counted by the disk
+    @property
+    def lease(self) -> Lease: ...
+    def stop(self) -> None:
+        """It has ended elsewhere, or its output cannot be kept."""
+        ...
+
+    def let_go(self) -> None:
+        """Its lease is lost: whoever holds it now may have adopted the run."""
+        ...
 
 
 class Recorder:
@@ -48,30 +53,14 @@ class Recorder:
     as long after it, because each commit wakes all who follow: a fast disk would have them woken for every few words.
     """
 
-    def __init__(
-        self,
-        *,
-        lease: Lease,
-        queue: WorkQueue,
-        bus: Bus,
-        keeper: OutputKeeper,
-        clock: Clock,
-        caps: OutputCaps,
-        start_soon: StartSoon,
-        stop_run: Callable[[], None],
-        let_go: Callable[[], None],
-        folder: Path | None = None,
-    ) -> None:
-        self._lease = lease
-        self._queue = queue
-        self._bus = bus
-        self._keeper = keeper
-        self._clock = clock
-        self._caps = caps
+    def __init__(self, run: RecordedRun, *, parts: RunParts, start_soon: StartSoon) -> None:
+        self._run = run
+        self._lease = run.lease
+        self._parts = parts
+        self._clock = parts.clock
+        self._caps = parts.rules.caps
         self._start_soon = start_soon
-        self._stop_run = stop_run
-        self._let_go = let_go  # the lease is lost: whoever holds it now may have adopted the run
-        self.folder = folder
+        self.folder: Path | None = None  # what the run puts out may lie in it
         self._items: list[NewEvent | OutputPart] = []
         self._log_bytes = 0
         self._log_full = False
@@ -208,7 +197,7 @@ class Recorder:
     def _refuse(self, error: str) -> None:
         self.error = error
         self.may_have_files = True
-        self._stop_run()
+        self._run.stop()
 
     def _pump_soon(self) -> None:
         self._timer = None
@@ -223,7 +212,7 @@ class Recorder:
                 await self._commit(events)
         except LeaseLost:
             self._lose()
-            self._let_go()
+            self._run.let_go()
         except asyncio.CancelledError:  # these are lost with the run; what came behind them must not be stored alone
             self._lose()
             raise
@@ -238,18 +227,18 @@ class Recorder:
 
     async def _commit(self, events: list[NewEvent]) -> None:
         appended = await retry_until_accepted(
-            lambda: self._queue.append_events(self._lease, events),
+            lambda: self._parts.queue.append_events(self._lease, events),
             self._clock,
             f"the events of {self._lease.prediction_id} wait",
         )
         if appended.is_terminal:
             if not self.ended_elsewhere:
                 self.ended_elsewhere = True
-                self._stop_run()
-            self._bus.publish(Changed(self._lease.prediction_id))
+                self._run.stop()
+            self._parts.bus.publish(Changed(self._lease.prediction_id))
             return
         self.has_published_output |= any(event.kind in OUTPUT_KINDS for event in events)
-        self._bus.publish(Changed(self._lease.prediction_id))
+        self._parts.bus.publish(Changed(self._lease.prediction_id))
 
     def _lose(self) -> None:
         self.ended_elsewhere = self._is_lost = True
@@ -270,7 +259,7 @@ class Recorder:
     async def _keep(self, part: OutputPart) -> NewEvent | None:
         try:
             kept = await retry_until_accepted(
-                lambda: self._keeper.keep(
+                lambda: self._parts.files.keeper.keep(
                     prediction_id=self._lease.prediction_id,
                     first_index=self._files_before + len(self._files),
                     value=part.value,

@@ -7,18 +7,14 @@ from contextlib import suppress
 from math import inf
 from typing import Any, Final
 
-from halley.clock import Clock
 from halley.dispatch.execution import Execution
-from halley.dispatch.ports import InputStager, Outcome, OutputKeeper, ProviderRouter, UnrunnableReports, Workspace
-from halley.dispatch.recorder import Recorder
-from halley.dispatch.rules import DispatchRules
+from halley.dispatch.parts import RunParts
+from halley.dispatch.ports import Outcome, ProviderRouter, UnrunnableReports
 from halley.dispatch.slot_queue import SlotQueue
 from halley.errors import Busy, HalleyError, LeaseLost
 from halley.ids import NewId
-from halley.models.catalog import Catalog
-from halley.predictions.hints import Bus, Hint, StopRequested, WorkWaits
-from halley.predictions.inputs import InputCheck
-from halley.predictions.queue import Claimed, WorkQueue
+from halley.predictions.hints import Hint, StopRequested, WorkWaits
+from halley.predictions.queue import Claimed
 from halley.predictions.status import Fact
 from halley.retry import retry_until_accepted, run_forever
 
@@ -38,34 +34,22 @@ class Worker:
 
     def __init__(
         self,
+        parts: RunParts,
         *,
-        queue: WorkQueue,
         providers: ProviderRouter,
-        stager: InputStager,
-        keeper: OutputKeeper,
-        workspace: Workspace,
-        catalog: Catalog,
-        bus: Bus,
-        clock: Clock,
-        new_id: NewId,
-        rules: DispatchRules,
-        session_id: str,
         reports: UnrunnableReports,
-        inputs: InputCheck | None = None,
+        session_id: str,
+        new_id: NewId,
     ) -> None:
-        """`session_id` is the first one; a lost one is followed by another."""
-        self._queue = queue
+        """`session_id` is the first one; a lost one is followed by another, which `new_id` names."""
+        self._parts = parts
+        self._queue = parts.queue
+        self._catalog = parts.catalog
+        self._clock = parts.clock
+        self._rules = parts.rules
         self._providers = providers
-        self._stager = stager
-        self._keeper = keeper
-        self._workspace = workspace
-        self._catalog = catalog
-        self._bus = bus
-        self._clock = clock
-        self._new_id = new_id
-        self._rules = rules
-        self._inputs = inputs or InputCheck()
         self._reports = reports
+        self._new_id = new_id
         self._first_session_id = session_id
         self._session_id = ""  # until the store has taken one
         self._offers: frozenset[str] = frozenset()  # as the store knows them
@@ -108,17 +92,10 @@ class Worker:
     def begin(self, version: str, claimed: Claimed) -> None:
         run = Execution(
             claimed,
-            queue=self._queue,
+            parts=self._parts,
             provider=self._providers.of(version),
-            stager=self._stager,
-            workspace=self._workspace,
-            catalog=self._catalog,
-            inputs=self._inputs,
-            bus=self._bus,
-            clock=self._clock,
             slots=self._slots,
-            run_timeout_seconds=self._rules.run_timeout_seconds,
-            make_recorder=self._recorder_of,
+            start_soon=self._start_soon,
         )
         self._runs[run.prediction_id] = run
         self._idle.clear()
@@ -349,19 +326,6 @@ class Worker:
             await work
         except HalleyError as error:
             _log.warning("%s could not be settled: %s", run.prediction_id, error)
-
-    def _recorder_of(self, run: Execution) -> Recorder:
-        return Recorder(
-            lease=run.lease,
-            queue=self._queue,
-            bus=self._bus,
-            keeper=self._keeper,
-            clock=self._clock,
-            caps=self._rules.caps,
-            start_soon=self._start_soon,
-            stop_run=run.stop,
-            let_go=run.let_go,
-        )
 
     def _start_soon(self, work: Coroutine[Any, Any, None]) -> None:
         # the worker owns these tasks: `run` cancels and awaits what is left of them

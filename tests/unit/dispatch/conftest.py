@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from halley.bus.local import LocalBus
-from halley.dispatch.recorder import OutputCaps
+from halley.dispatch.parts import RunFiles, RunParts
 from halley.dispatch.routing import OneProvider
-from halley.dispatch.rules import DispatchRules
+from halley.dispatch.rules import DispatchRules, OutputCaps
 from halley.dispatch.worker import Worker
 from halley.ids import TimeOrderedIds
 from halley.maintenance.maintainer import Maintainer
@@ -74,19 +74,20 @@ class Bottle:
             rules=MaintenanceRules(),
             is_alone=True,
         )
-        self.worker = Worker(
+        parts = RunParts(
             queue=self.store,
-            providers=OneProvider(self.provider),
-            stager=self.stager,
-            keeper=self.keeper,
-            workspace=self.folders,
-            catalog=self.catalog,
             bus=bus,
             clock=self.clock,
-            new_id=new_id,
+            catalog=self.catalog,
+            files=RunFiles(stager=self.stager, workspace=self.folders, keeper=self.keeper),
             rules=RULES,
-            session_id=session_id,
+        )
+        self.worker = Worker(
+            parts,
+            providers=OneProvider(self.provider),
             reports=self.maintainer,
+            session_id=session_id,
+            new_id=new_id,
         )
         self.maintainer.keep_first(self.worker.renew_late)
         bus.subscribe(lambda _: self.hinted.set())

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from halley.bus.local import LocalBus
+from halley.dispatch.parts import RunFiles, RunParts
 from halley.dispatch.ports import Work
 from halley.dispatch.routing import OneProvider
 from halley.dispatch.rules import DispatchRules
@@ -92,19 +93,20 @@ class Machine:
             rules=MaintenanceRules(max_queue_seconds=QUEUE_SECONDS),
             is_alone=True,
         )
-        self.worker = Worker(
+        parts = RunParts(
             queue=self.store,
-            providers=OneProvider(self.provider),
-            stager=ScriptedStaging(),
-            keeper=NamingKeeper(),
-            workspace=NoFolders(),
-            catalog=catalog,
             bus=bus,
             clock=self.clock,
-            new_id=new_id,
+            catalog=catalog,
+            files=RunFiles(stager=ScriptedStaging(), workspace=NoFolders(), keeper=NamingKeeper()),
             rules=RULES,
-            session_id=session_id,
+        )
+        self.worker = Worker(
+            parts,
+            providers=OneProvider(self.provider),
             reports=self.maintainer,
+            session_id=session_id,
+            new_id=new_id,
         )
         self.maintainer.keep_first(self.worker.renew_late)
         bus.subscribe(self.worker.receive)

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from halley.bus.local import LocalBus
+from halley.dispatch.parts import RunFiles, RunParts
 from halley.dispatch.ports import Emit, LogText, MetricValue, Outcome, OutputPart, Work
 from halley.dispatch.routing import CatalogRouter
 from halley.dispatch.rules import DispatchRules
@@ -110,19 +111,20 @@ class OurProcess:
             rules=MaintenanceRules(),
             is_alone=True,
         )
-        self.worker = Worker(
+        parts = RunParts(
             queue=queue,
-            providers=CatalogRouter(house.catalog, local=self.local, others={"upstream": self.provider}),
-            stager=self.stager,
-            keeper=NamingKeeper(),
-            workspace=NoFolders(),
-            catalog=house.catalog,
             bus=bus,
             clock=house.clock,
-            new_id=house.new_id,
+            catalog=house.catalog,
+            files=RunFiles(stager=self.stager, workspace=NoFolders(), keeper=NamingKeeper()),
             rules=DispatchRules(),
-            session_id=session_id,
+        )
+        self.worker = Worker(
+            parts,
+            providers=CatalogRouter(house.catalog, local=self.local, others={"upstream": self.provider}),
             reports=self.maintainer,
+            session_id=session_id,
+            new_id=house.new_id,
         )
         self.maintainer.keep_first(self.worker.renew_late)
         self.provider.listen(on_room=self.worker.room, on_broken=self.worker.broken)

@@ -12,13 +12,19 @@ import msgspec
 import pytest
 
 from halley.assets.outputs import OutputFileStore
+from halley.bus.local import LocalBus
+from halley.dispatch.parts import RunFiles, RunParts
 from halley.dispatch.ports import OutputPart
-from halley.dispatch.recorder import OutputCaps, Recorder
+from halley.dispatch.recorder import Recorder
+from halley.dispatch.rules import DispatchRules
+from halley.models.catalog import Catalog
 from halley.predictions.queue import Appended, Lease
 from halley.predictions.records import OutputFile, OutputItem, encode_output
 from halley.replicas import frames
 from halley.replicas.channel import Channel
+from halley.store.memory import MemoryStore
 from halley.testing.clock import FakeClock
+from halley.testing.dispatch import NoFolders, ScriptedStaging
 from unit.replicas.processes import until
 
 pytestmark = pytest.mark.anyio
@@ -30,6 +36,18 @@ class Fit:
 
     async def unfit(self, value: object) -> None:
         """Nothing is wrong with it."""
+
+
+class Run:
+    """A run that nobody has to stop."""
+
+    lease = Lease(prediction_id="p", session_id="s", fence=1, attempt=1)
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+    def let_go(self) -> None:
+        """Nothing runs."""
 
 
 class Queue:
@@ -53,18 +71,21 @@ async def test_its_bytes_are_copied_once_between_the_socket_and_the_store() -> N
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    recorder = Recorder(
-        lease=Lease(prediction_id="p", session_id="s", fence=1, attempt=1),
+    clock = FakeClock()
+    parts = RunParts(
         queue=queue,  # type: ignore[arg-type]
-        bus=type("Bus", (), {"publish": lambda *_: None})(),
-        keeper=OutputFileStore(shelf=None, large=Fit()),  # type: ignore[arg-type]
-        clock=FakeClock(),
-        caps=OutputCaps(),
-        start_soon=start_soon,
-        stop_run=lambda: None,
-        let_go=lambda: None,
-        folder=Path(),
+        bus=LocalBus(),
+        clock=clock,
+        catalog=Catalog(MemoryStore(clock=clock)),
+        files=RunFiles(
+            stager=ScriptedStaging(),
+            workspace=NoFolders(),
+            keeper=OutputFileStore(shelf=None, large=Fit()),  # type: ignore[arg-type]
+        ),
+        rules=DispatchRules(),
     )
+    recorder = Recorder(Run(), parts=parts, start_soon=start_soon)
+    recorder.folder = Path()
 
     def take(body: bytes | bytearray) -> None:
         frame = frames.decode(body)
