@@ -8,7 +8,8 @@ from typing import get_args
 import pytest
 
 from halley.api import repeats
-from halley.api.presentation import wire
+from halley.api.presentation.wire.events import StatusData
+from halley.api.presentation.wire.predictions import PredictionBody
 from halley.api.waiting import sse
 from halley.cli import failures, screen, watching
 from halley.cli.commands import predictions as commands
@@ -18,7 +19,7 @@ WORDS = {status.value for status in Status}
 ENDS = {status.value for status in TERMINAL}
 
 
-@pytest.mark.parametrize("body", [wire.PredictionBody, wire.StatusData])
+@pytest.mark.parametrize("body", [PredictionBody, StatusData])
 def test_the_wire_knows_every_status(body: type) -> None:
     assert set(get_args(body.__annotations__["status"])) == WORDS
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from halley.api.presentation.wire import LogLine, ReplicaBody
+from halley.api.presentation.wire.replicas import LogLine, ReplicaBody
 from halley.assets.files import Files
 from halley.assets.links import LinkSigner
 from halley.assets.ports import Blobs

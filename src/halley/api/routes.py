@@ -5,7 +5,28 @@ from typing import Final
 from msgspec.structs import replace
 
 from halley.api.http.routing import Param, Route
-from halley.api.presentation import wire
+from halley.api.presentation.wire.accounts import AccountBody, ChangeKey, CreateKey, Hardware, KeyBody, KeyPage, NewKey
+from halley.api.presentation.wire.events import EventPage
+from halley.api.presentation.wire.files import FileBody, FilePage
+from halley.api.presentation.wire.finding import CollectionPage, EmptyPage, FullCollection, SearchResult
+from halley.api.presentation.wire.health import Counts, HealthBody
+from halley.api.presentation.wire.models import ModelBody, ModelPage, VersionBody, VersionPage
+from halley.api.presentation.wire.predictions import (
+    CreateModelPrediction,
+    CreatePrediction,
+    PredictionBody,
+    PredictionPage,
+)
+from halley.api.presentation.wire.replicas import ClearedSetup, LogPage, ReplicaPage
+from halley.api.presentation.wire.webhooks import (
+    DeliveryBody,
+    DeliveryPage,
+    NewWebhookSecret,
+    RotateWebhookSecret,
+    WebhookCopies,
+    WebhookMessage,
+    WebhookSecret,
+)
 from halley.api.resources import (
     accounts,
     creates,
@@ -75,8 +96,8 @@ _PREDICTIONS: Final = (
         scope=Scope.WRITE,
         rate="create",
         body="json",
-        request=wire.CreatePrediction,
-        response=wire.PredictionBody,
+        request=CreatePrediction,
+        response=PredictionBody,
         success=(201, 202),
         summary="Create a prediction",
         params=(_PREFER_CREATE, _CANCEL_AFTER, _IDEMPOTENCY_KEY),
@@ -87,7 +108,7 @@ _PREDICTIONS: Final = (
         pattern="/predictions",
         handler=predictions.list_all,
         scope=Scope.READ,
-        response=wire.PredictionPage,
+        response=PredictionPage,
         summary="List predictions, newest first",
         params=(
             *_PAGE,
@@ -104,7 +125,7 @@ _PREDICTIONS: Final = (
         handler=predictions.get,
         scope=Scope.READ,
         rate="poll",
-        response=wire.PredictionBody,
+        response=PredictionBody,
         summary="Get a prediction",
         params=(_PREFER,),
     ),
@@ -114,7 +135,7 @@ _PREDICTIONS: Final = (
         pattern="/predictions/{prediction_id}/events",
         handler=events.events,
         scope=Scope.READ,
-        response=wire.EventPage,
+        response=EventPage,
         streams=True,
         success=(200, 204),
         summary="Read or follow the log of a prediction",
@@ -127,7 +148,7 @@ _PREDICTIONS: Final = (
         handler=predictions.cancel,
         scope=Scope.WRITE,
         rate="write",
-        response=wire.PredictionBody,
+        response=PredictionBody,
         summary="Cancel a prediction",
     ),
     Route(
@@ -148,8 +169,8 @@ _PREDICTIONS: Final = (
         scope=Scope.WRITE,
         rate="create",
         body="json",
-        request=wire.CreateModelPrediction,
-        response=wire.PredictionBody,
+        request=CreateModelPrediction,
+        response=PredictionBody,
         success=(201, 202),
         summary="Create a prediction of a model's latest version",
         params=(_PREFER_CREATE, _CANCEL_AFTER, _IDEMPOTENCY_KEY),
@@ -163,7 +184,7 @@ _MODELS: Final = (
         pattern="/models",
         handler=models.list_models,
         scope=Scope.READ,
-        response=wire.ModelPage,
+        response=ModelPage,
         summary="List models",
         params=(
             *_PAGE,
@@ -182,7 +203,7 @@ _MODELS: Final = (
         handler=finding.query_models,
         scope=Scope.READ,
         body="text",
-        response=wire.ModelPage,
+        response=ModelPage,
         summary="Search models by words in the body, best matches first",
     ),
     Route(
@@ -191,7 +212,7 @@ _MODELS: Final = (
         pattern="/models/{model_owner}/{model_name}",
         handler=models.get_model,
         scope=Scope.READ,
-        response=wire.ModelBody,
+        response=ModelBody,
         summary="Get a model",
     ),
     Route(
@@ -200,7 +221,7 @@ _MODELS: Final = (
         pattern="/models/{model_owner}/{model_name}/versions",
         handler=models.list_versions,
         scope=Scope.READ,
-        response=wire.VersionPage,
+        response=VersionPage,
         summary="List a model's versions, newest first",
         params=_PAGE,
     ),
@@ -210,7 +231,7 @@ _MODELS: Final = (
         pattern="/models/{model_owner}/{model_name}/versions/{version_id}",
         handler=models.get_version,
         scope=Scope.READ,
-        response=wire.VersionBody,
+        response=VersionBody,
         summary="Get a model's version",
     ),
 )
@@ -222,7 +243,7 @@ _FINDING: Final = (
         pattern="/models/{model_owner}/{model_name}/examples",
         handler=finding.model_examples,
         scope=Scope.READ,
-        response=wire.EmptyPage,
+        response=EmptyPage,
         summary="List examples of a model: there are none",
     ),
     Route(
@@ -231,7 +252,7 @@ _FINDING: Final = (
         pattern="/collections",
         handler=finding.list_collections,
         scope=Scope.READ,
-        response=wire.CollectionPage,
+        response=CollectionPage,
         summary="List the collections of models in the configuration",
     ),
     Route(
@@ -240,7 +261,7 @@ _FINDING: Final = (
         pattern="/collections/{collection_slug}",
         handler=finding.get_collection,
         scope=Scope.READ,
-        response=wire.FullCollection,
+        response=FullCollection,
         summary="Get a collection with its models",
     ),
     Route(
@@ -249,7 +270,7 @@ _FINDING: Final = (
         pattern="/search",
         handler=finding.search,
         scope=Scope.READ,
-        response=wire.SearchResult,
+        response=SearchResult,
         summary="Search models and collections by words, best matches first",
         params=(
             Param(name="query", description="The search words. Required."),
@@ -264,7 +285,7 @@ _FINDING: Final = (
         pattern="/trainings",
         handler=finding.empty_page,
         scope=Scope.READ,
-        response=wire.EmptyPage,
+        response=EmptyPage,
         summary="List trainings: there are none",
     ),
     Route(
@@ -273,7 +294,7 @@ _FINDING: Final = (
         pattern="/deployments",
         handler=finding.empty_page,
         scope=Scope.READ,
-        response=wire.EmptyPage,
+        response=EmptyPage,
         summary="List deployments: there are none",
     ),
 )
@@ -285,7 +306,7 @@ _ACCOUNT: Final = (
         pattern="/account",
         handler=accounts.get_account,
         scope=Scope.READ,
-        response=wire.AccountBody,
+        response=AccountBody,
         summary="Get the account of the key",
     ),
     Route(
@@ -294,7 +315,7 @@ _ACCOUNT: Final = (
         pattern="/hardware",
         handler=accounts.list_hardware,
         scope=Scope.READ,
-        response=list[wire.Hardware],
+        response=list[Hardware],
         summary="List kinds of hardware",
     ),
     Route(
@@ -303,7 +324,7 @@ _ACCOUNT: Final = (
         pattern="/keys",
         handler=accounts.list_keys,
         scope=Scope.ADMIN,
-        response=wire.KeyPage,
+        response=KeyPage,
         summary="List all API keys",
     ),
     Route(
@@ -314,8 +335,8 @@ _ACCOUNT: Final = (
         scope=Scope.ADMIN,
         rate="write",
         body="json",
-        request=wire.CreateKey,
-        response=wire.NewKey,
+        request=CreateKey,
+        response=NewKey,
         success=(201,),
         summary="Create an API key; its token is shown only once",
     ),
@@ -327,8 +348,8 @@ _ACCOUNT: Final = (
         scope=Scope.ADMIN,
         rate="write",
         body="json",
-        request=wire.ChangeKey,
-        response=wire.KeyBody,
+        request=ChangeKey,
+        response=KeyBody,
         summary="Change options of an API key",
     ),
     Route(
@@ -350,7 +371,7 @@ _OPERATION: Final = (
         pattern="/replicas",
         handler=replicas.list_replicas,
         scope=Scope.ADMIN,
-        response=wire.ReplicaPage,
+        response=ReplicaPage,
         summary="List model processes: state, memory, device, slots",
     ),
     Route(
@@ -359,7 +380,7 @@ _OPERATION: Final = (
         pattern="/replicas/{model_owner}/{model_name}/logs",
         handler=replicas.read_log,
         scope=Scope.ADMIN,
-        response=wire.LogPage,
+        response=LogPage,
         summary="Read what a model's processes printed outside of predictions, the oldest line first",
         params=(Param(name="after", type="integer", description="Only lines with higher numbers."),),
     ),
@@ -370,7 +391,7 @@ _OPERATION: Final = (
         handler=replicas.clear_setup,
         scope=Scope.ADMIN,
         rate="write",
-        response=wire.ClearedSetup,
+        response=ClearedSetup,
         summary="Delete the files that a model's setup left for its next processes",
     ),
     Route(
@@ -379,7 +400,7 @@ _OPERATION: Final = (
         pattern="/counts",
         handler=health.counts,
         scope=Scope.ADMIN,
-        response=wire.Counts,
+        response=Counts,
         summary="Get the counters of this server since its start",
     ),
 )
@@ -393,7 +414,7 @@ _FILES: Final = (
         scope=Scope.WRITE,
         rate="write",
         body="multipart",
-        response=wire.FileBody,
+        response=FileBody,
         success=(201,),
         summary="Upload a file",
     ),
@@ -403,7 +424,7 @@ _FILES: Final = (
         pattern="/files",
         handler=files.list_all,
         scope=Scope.READ,
-        response=wire.FilePage,
+        response=FilePage,
         summary="List uploaded files, newest first",
         params=_PAGE,
     ),
@@ -413,7 +434,7 @@ _FILES: Final = (
         pattern="/files/{file_id}",
         handler=files.get,
         scope=Scope.READ,
-        response=wire.FileBody,
+        response=FileBody,
         summary="Get the record of an uploaded file",
     ),
     Route(
@@ -451,7 +472,7 @@ _WEBHOOKS: Final = (
         pattern="/webhooks/default/secret",
         handler=webhooks.get_secret,
         scope=Scope.WRITE,  # its holder can forge messages: more than reading
-        response=wire.WebhookSecret,
+        response=WebhookSecret,
         summary="Get the secret that webhooks are signed with",
     ),
     Route(
@@ -462,8 +483,8 @@ _WEBHOOKS: Final = (
         scope=Scope.WRITE,
         rate="write",
         body="json",
-        request=wire.RotateWebhookSecret,
-        response=wire.NewWebhookSecret,
+        request=RotateWebhookSecret,
+        response=NewWebhookSecret,
         summary="Replace the secret; for some time both secrets sign",
     ),
     Route(
@@ -472,7 +493,7 @@ _WEBHOOKS: Final = (
         pattern="/webhooks/deliveries",
         handler=webhooks.list_deliveries,
         scope=Scope.READ,
-        response=wire.DeliveryPage,
+        response=DeliveryPage,
         summary="List attempts to deliver webhooks, newest first",
         params=(*_PAGE, Param(name="prediction", description="Only those about this prediction.")),
     ),
@@ -482,7 +503,7 @@ _WEBHOOKS: Final = (
         pattern="/webhooks/deliveries/{delivery_id}",
         handler=webhooks.get_delivery,
         scope=Scope.READ,
-        response=wire.DeliveryBody,
+        response=DeliveryBody,
         summary="Get one attempt, with the request that was sent",
     ),
     Route(
@@ -492,7 +513,7 @@ _WEBHOOKS: Final = (
         handler=webhooks.resend,
         scope=Scope.WRITE,
         rate="write",
-        response=wire.WebhookMessage,
+        response=WebhookMessage,
         success=(202,),
         summary="Send the message of a delivery again",
     ),
@@ -502,7 +523,7 @@ _WEBHOOKS: Final = (
         pattern="/webhooks/listen",
         handler=webhooks.listen,
         scope=Scope.READ,
-        response=wire.WebhookCopies,
+        response=WebhookCopies,
         streams=True,
         summary="Follow the webhook messages of the account as a stream, also those of predictions without a webhook",
         params=(
@@ -582,7 +603,7 @@ _OPEN: Final = (
         pattern="/healthz",
         handler=health.live,
         rate="open",
-        response=wire.HealthBody,
+        response=HealthBody,
         summary="Whether the process is running",
         at_root=True,
     ),
@@ -592,7 +613,7 @@ _OPEN: Final = (
         pattern="/readyz",
         handler=health.ready,
         rate="open",
-        response=wire.HealthBody,
+        response=HealthBody,
         success=(200, 503),
         summary="Whether predictions can be made",
         params=(Param(name="verbose", description="The result of each check, and the cleanup work that failed."),),

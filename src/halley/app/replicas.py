@@ -5,7 +5,7 @@ from typing import Literal
 
 from anyio import to_thread
 
-from halley.api.presentation import wire
+from halley.api.presentation.wire.replicas import LogLine, ReplicaBody
 from halley.clock import rfc3339
 from halley.models.catalog import Catalog
 from halley.models.ports import ModelStore
@@ -15,7 +15,7 @@ from halley.replicas.replica_log import OwnLogs
 from halley.replicas.states import Doing, PoolState
 
 
-async def replica_rows(provider: LocalProvider, catalog: Catalog) -> Sequence[wire.ReplicaBody]:
+async def replica_rows(provider: LocalProvider, catalog: Catalog) -> Sequence[ReplicaBody]:
     """A row for each process, and one for each model that has none; by name of the model."""
     states = await provider.measured_states()
     rows = [row for state in states for row in _rows(state, catalog.faults.get(state.model))]
@@ -23,10 +23,10 @@ async def replica_rows(provider: LocalProvider, catalog: Catalog) -> Sequence[wi
     return sorted(rows, key=lambda row: row.model)
 
 
-def log_lines(logs: OwnLogs, model: str, after: int) -> Sequence[wire.LogLine]:
+def log_lines(logs: OwnLogs, model: str, after: int) -> Sequence[LogLine]:
     """What processes of the model printed outside of predictions, the oldest first."""
     return [
-        wire.LogLine(number=line.number, ended_at=rfc3339(line.at), version=line.version, pid=line.pid, text=line.text)
+        LogLine(number=line.number, ended_at=rfc3339(line.at), version=line.version, pid=line.pid, text=line.text)
         for line in logs.lines(model, after)
     ]
 
@@ -41,10 +41,10 @@ async def clear_setup(places: Places, provider: LocalProvider, store: ModelStore
     return sum(sizes) if sizes else None
 
 
-def _rows(state: PoolState, fault: str | None) -> Iterator[wire.ReplicaBody]:
+def _rows(state: PoolState, fault: str | None) -> Iterator[ReplicaBody]:
     warning = None if fault is None else f"its files were changed and cannot be reloaded: {fault}"
     for replica in state.replicas:
-        yield wire.ReplicaBody(
+        yield ReplicaBody(
             model=state.model,
             version=state.version,
             state=replica.doing,
@@ -83,8 +83,8 @@ def _without_process(
     pinned: bool = False,
     last_exit_reason: str | None = None,
     last_exit: str | None = None,
-) -> wire.ReplicaBody:
-    return wire.ReplicaBody(
+) -> ReplicaBody:
+    return ReplicaBody(
         model=model,
         version=version,
         state=state,

@@ -6,10 +6,10 @@ Source: contract section 17, D9.
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from halley.api.presentation import wire
+from halley.api.presentation.wire.predictions import CreateModelPrediction, CreatePrediction
 
-_KNOWN: Final = frozenset(wire.CreatePrediction.__struct_fields__)
-_KNOWN_BESIDE_A_PATH: Final = frozenset(wire.CreateModelPrediction.__struct_fields__)
+_KNOWN: Final = frozenset(CreatePrediction.__struct_fields__)
+_KNOWN_BESIDE_A_PATH: Final = frozenset(CreateModelPrediction.__struct_fields__)
 _MOST_NAMES: Final = 64
 _NAME_CHARACTERS: Final = 64
 OTHERS: Final = "(others)"

@@ -12,7 +12,10 @@ from msgspec import UNSET, Raw
 
 from halley.api.http.asgi import Variant
 from halley.api.http.capabilities import page_token
-from halley.api.presentation import wire
+from halley.api.presentation.wire.accounts import AccountBody, KeyBody, KeyOptionsBody, NewKey
+from halley.api.presentation.wire.files import Checksums, FileBody, FileUrls
+from halley.api.presentation.wire.models import ModelBody, VersionBody
+from halley.api.presentation.wire.predictions import PredictionBody, Urls
 from halley.api.presentation.withheld import withheld
 from halley.assets.links import LinkSigner
 from halley.assets.ports import Blobs, StoredFile
@@ -79,10 +82,10 @@ class Presenter:
         *,
         with_logs: bool = True,
         instead: Mapping[str, str] = _NO_LINKS,
-    ) -> wire.PredictionBody:
+    ) -> PredictionBody:
         """The prediction as this caller may see it. `instead` holds `data:` URLs for some of its files' refs."""
         removed = row.data_removed_at is not None
-        shown = wire.PredictionBody(
+        shown = PredictionBody(
             id=row.id,
             model=row.model,
             version=row.version,
@@ -174,19 +177,19 @@ class Presenter:
             return Raw(with_links_in_text(output, links))
         return Raw(encode(self.with_links(msgspec.json.decode(output), links)))
 
-    def _urls(self, row: Prediction, variant: Variant) -> wire.Urls:
+    def _urls(self, row: Prediction, variant: Variant) -> Urls:
         get = f"{variant.base}/predictions/{row.id}"
         files = self.gives_files(row.version)
         # a client tells file streams by a path that begins /v1/files/: those never get the family in front
         root = variant.origin if files else variant.origin + variant.family
-        return wire.Urls(
+        return Urls(
             get=get,
             cancel=f"{get}/cancel",
             web=f"{variant.origin}/p/{row.id}?t={page_token(self._links, row.id)}",
             stream=root + self._links.stream_path(row.id, files=files),
         )
 
-    def _fill_times(self, shown: wire.PredictionBody, row: Prediction, variant: Variant) -> None:
+    def _fill_times(self, shown: PredictionBody, row: Prediction, variant: Variant) -> None:
         # absent until known; the other family lists them as null from the start (contract D14b)
         unknown = None if variant.family else UNSET
         shown.started_at = unknown if row.started_at is None else rfc3339(row.started_at)
@@ -216,10 +219,10 @@ class Presenter:
 
     # everything else --------------------------------------------------------------------------------------------
 
-    def model(self, model: Model, latest: Version | None, variant: Variant) -> wire.ModelBody:
+    def model(self, model: Model, latest: Version | None, variant: Variant) -> ModelBody:
         """A model and its newest version."""
         standing = self._catalog.standing(model.full_name)
-        return wire.ModelBody(
+        return ModelBody(
             url=f"{variant.base}/models/{model.owner}/{model.name}",
             owner=model.owner,
             name=model.name,
@@ -237,26 +240,26 @@ class Presenter:
             reason=standing.reason and standing.reason.splitlines()[0],
         )
 
-    def file(self, file: StoredFile, download_query: str, variant: Variant) -> wire.FileBody:
+    def file(self, file: StoredFile, download_query: str, variant: Variant) -> FileBody:
         """An uploaded file; `download_query` is what makes its download link valid."""
         url = f"{variant.base}/files/{file.id}"
-        return wire.FileBody(
+        return FileBody(
             id=file.id,
             name=file.name,
             content_type=file.content_type,
             size=file.size_bytes,
             etag=file.sha256,
-            checksums=wire.Checksums(sha256=file.sha256),
+            checksums=Checksums(sha256=file.sha256),
             metadata=dict(file.metadata),
             created_at=rfc3339(file.created_at),
             expires_at=rfc3339(file.expires_at),
-            urls=wire.FileUrls(get=url, download=f"{url}/download?{download_query}"),
+            urls=FileUrls(get=url, download=f"{url}/download?{download_query}"),
         )
 
 
-def version(found: Version) -> wire.VersionBody:
+def version(found: Version) -> VersionBody:
     """A version, its schema as it is."""
-    return wire.VersionBody(
+    return VersionBody(
         id=found.id,
         created_at=rfc3339(found.created_at),
         cog_version=found.cog_version,
@@ -264,19 +267,19 @@ def version(found: Version) -> wire.VersionBody:
     )
 
 
-def account(found: Account) -> wire.AccountBody:
+def account(found: Account) -> AccountBody:
     """Whose key it is."""
-    return wire.AccountBody(type=found.type, username=found.username, name=found.name or found.username)
+    return AccountBody(type=found.type, username=found.username, name=found.name or found.username)
 
 
-def key(found: Key, owner: Account) -> wire.KeyBody:
+def key(found: Key, owner: Account) -> KeyBody:
     """A key without its secret."""
-    return wire.KeyBody(**_key_members(found, owner))
+    return KeyBody(**_key_members(found, owner))
 
 
-def new_key(found: Key, owner_username: str, token: str) -> wire.NewKey:
+def new_key(found: Key, owner_username: str, token: str) -> NewKey:
     """A key just made, with its secret this once."""
-    return wire.NewKey(**_key_members(found, None) | {"username": owner_username}, token=token)
+    return NewKey(**_key_members(found, None) | {"username": owner_username}, token=token)
 
 
 def _key_members(found: Key, owner: Account | None) -> dict[str, Any]:
@@ -286,13 +289,13 @@ def _key_members(found: Key, owner: Account | None) -> dict[str, Any]:
         "name": found.name,
         "hint": found.hint,
         "scopes": sorted(found.scopes),
-        "options": msgspec.convert(msgspec.to_builtins(found.options), wire.KeyOptionsBody),
+        "options": msgspec.convert(msgspec.to_builtins(found.options), KeyOptionsBody),
         "created_at": rfc3339(found.created_at),
         "revoked_at": None if found.revoked_at is None else rfc3339(found.revoked_at),
     }
 
 
-def _fill_given(shown: wire.PredictionBody, row: Prediction) -> None:
+def _fill_given(shown: PredictionBody, row: Prediction) -> None:
     """Members that are there only if the caller, the deadline or a repeat put them there."""
     if row.webhook is not None:
         shown.webhook = row.webhook

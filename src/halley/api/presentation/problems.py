@@ -8,9 +8,9 @@ from http import HTTPStatus
 from typing import Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from halley.api.http.asgi import Headers, Response
-from halley.api.presentation.wire import Problem
 from halley.errors import (
     AddressRefused,
     BadRequest,
@@ -42,6 +42,18 @@ from halley.errors import (
     VersionUnknown,
     WrongState,
 )
+
+
+class Problem(msgspec.Struct, kw_only=True):
+    """A refusal in RFC 9457's form; `detail` is always text."""
+
+    title: str
+    detail: str
+    status: int
+    instance: str | UnsetType = UNSET
+    invalid_fields: list[InvalidField] | UnsetType = UNSET
+    retry_after: int | UnsetType = UNSET
+
 
 PROBLEM: Final = (b"content-type", b"application/problem+json")
 

@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw
 from msgspec.structs import replace
 
 from halley.api.http.asgi import Call, Variant
-from halley.api.presentation import wire
+from halley.api.presentation.wire.predictions import PredictionBody
 from halley.errors import Forbidden
 from halley.keys.records import Scope
 
@@ -22,7 +22,7 @@ def withholding(variant: Variant, key_id: str) -> Variant:
     return replace(variant, number=-1, data_urls=False, own_key=key_id)
 
 
-def withheld(shown: wire.PredictionBody, *, is_own: bool) -> wire.PredictionBody:
+def withheld(shown: PredictionBody, *, is_own: bool) -> PredictionBody:
     """Less of a prediction; `is_own` says whether the key that asks has made it."""
     origin = shown.urls.stream.partition("/v1/")[0]
     less = replace(

@@ -6,15 +6,16 @@ import msgspec
 
 from halley.api.context import ApiContext
 from halley.api.http.asgi import Call, Response, json_response
-from halley.api.presentation import present, wire
+from halley.api.presentation import present
 from halley.api.presentation.present import encode
 from halley.api.presentation.problems import all_invalid, invalid
+from halley.api.presentation.wire.accounts import Hardware, KeyPage
 from halley.api.resources.bodies import read_small_object, text_member
 from halley.errors import InvalidField
 from halley.keys.records import DEFAULT_SCOPES, KeyOptions, Scope
 from halley.keys.tokens import DEFAULT_PREFIX
 
-_HARDWARE: Final = encode([wire.Hardware(name="CPU", sku="cpu")])
+_HARDWARE: Final = encode([Hardware(name="CPU", sku="cpu")])
 _NAME_LIMIT: Final = 200
 _FORMS: Final = {"retention": "must be a period as text, such as 1h or 30d, or never"}  # plainer than the pattern
 _OPTION_NAMES: Final = ", ".join(KeyOptions.__struct_fields__)
@@ -33,7 +34,7 @@ async def list_hardware(call: Call, parts: ApiContext) -> Response:  # noqa: ARG
 async def list_keys(call: Call, parts: ApiContext) -> Response:  # noqa: ARG001
     """All keys of all accounts, without their secrets."""
     shown = [present.key(key, account) for key, account in await parts.keys.list()]
-    return json_response(encode(wire.KeyPage(next=None, previous=None, results=shown)))
+    return json_response(encode(KeyPage(next=None, previous=None, results=shown)))
 
 
 async def create_key(call: Call, parts: ApiContext) -> Response:

@@ -8,9 +8,17 @@ import msgspec
 
 from halley.api.context import ApiContext
 from halley.api.http.asgi import Call, Response, json_response
-from halley.api.presentation import wire
 from halley.api.presentation.paging import read_whole_number
 from halley.api.presentation.present import Presenter, encode
+from halley.api.presentation.wire.events import (
+    EventBody,
+    EventName,
+    EventPage,
+    OutputData,
+    RepeatedData,
+    StatusData,
+    TextData,
+)
 from halley.api.resources.predictions import path_id
 from halley.api.waiting.streams import Position, frame, stream_answer, wants_stream
 from halley.clock import rfc3339
@@ -24,7 +32,7 @@ PAGE: Final = 100
 MOST: Final = 1000
 PAGE_BYTES: Final = 2**20  # of event data: a page of large outputs has fewer items
 
-NAMES: Final[Mapping[EventKind, wire.EventName]] = {
+NAMES: Final[Mapping[EventKind, EventName]] = {
     EventKind.CREATED: "status",
     EventKind.STARTED: "status",
     EventKind.LOGGED: "logs",
@@ -76,7 +84,7 @@ async def _page(call: Call, parts: ApiContext, row: Prediction, query: Mapping[s
         members = {**query, "after": found[-1].seq}
         following = f"{call.variant.base}/predictions/{row.id}/events?{urlencode(members)}"
     voice = OwnVoice(call, parts, row)
-    page = wire.EventPage(next=following, previous=None, results=[voice.told(row, event) for event in found])
+    page = EventPage(next=following, previous=None, results=[voice.told(row, event) for event in found])
     return json_response(encode(page))
 
 
@@ -98,9 +106,9 @@ class OwnVoice:
         """Nothing: the last status was sent, and its reader knows the end by it."""
         return b""
 
-    def told(self, row: Prediction, event: Event) -> wire.EventBody:
+    def told(self, row: Prediction, event: Event) -> EventBody:
         """The event as it is shown."""
-        return wire.EventBody(
+        return EventBody(
             seq=event.seq,
             event=NAMES[event.kind],
             attempt=event.attempt,
@@ -111,27 +119,27 @@ class OwnVoice:
     def _data(self, row: Prediction, event: Event) -> Any:
         match event.kind:
             case EventKind.CREATED:
-                return wire.StatusData(status="starting")
+                return StatusData(status="starting")
             case EventKind.STARTED:
-                return wire.StatusData(status="processing")
+                return StatusData(status="processing")
             case EventKind.FINISHED:
                 return self._end(_decode_finish(event.data))
             case EventKind.OUTPUT_ADDED | EventKind.OUTPUT_SET:
                 value = self._presenter.item(row, _decode_output(event.data), self._variant)
-                return wire.OutputData(value=value, is_item=event.kind is EventKind.OUTPUT_ADDED)
+                return OutputData(value=value, is_item=event.kind is EventKind.OUTPUT_ADDED)
             case EventKind.LOGGED | EventKind.ATTEMPT_LOST:
-                return wire.TextData(text=msgspec.Raw(event.data))
+                return TextData(text=msgspec.Raw(event.data))
             case EventKind.METRIC_RECORDED | EventKind.PROGRESSED:
                 return msgspec.Raw(event.data)
             case EventKind.REPEATED:
-                return wire.RepeatedData(how=_decode_how(event.data))
+                return RepeatedData(how=_decode_how(event.data))
             case EventKind.CANCEL_REQUESTED | EventKind.DATA_REMOVED:
                 return {}
 
-    def _end(self, finish: Finish) -> wire.StatusData:
+    def _end(self, finish: Finish) -> StatusData:
         status, error = finish.status, finish.error
         if status is Status.ABORTED and not self._variant.expose_aborted:
             status, error = Status.CANCELED, None  # as the prediction itself is shown (contract D3)
-        return wire.StatusData(
+        return StatusData(
             status=status.value, error=error or msgspec.UNSET, termination_reason=finish.reason or msgspec.UNSET
         )

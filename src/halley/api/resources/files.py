@@ -4,9 +4,9 @@ from typing import Final
 
 from halley.api.context import ApiContext
 from halley.api.http.asgi import Call, Response, json_response
-from halley.api.presentation import wire
 from halley.api.presentation.paging import PageBody, page_link, read_cursor, read_limit
 from halley.api.presentation.present import encode
+from halley.api.presentation.wire.files import FileBody
 from halley.api.resources.multipart import read_upload
 from halley.assets.links import download_query
 from halley.assets.ports import StoredFile
@@ -58,7 +58,7 @@ async def delete(call: Call, parts: ApiContext) -> Response:
     return Response(status=204)
 
 
-def _shown(file: StoredFile, call: Call, parts: ApiContext) -> wire.FileBody:
+def _shown(file: StoredFile, call: Call, parts: ApiContext) -> FileBody:
     query = download_query(
         parts.download_secret,
         owner=call.identity.account.username,

@@ -7,10 +7,18 @@ import msgspec
 
 from halley.api.context import ApiContext
 from halley.api.http.asgi import Call, Response, json_response
-from halley.api.presentation import wire
 from halley.api.presentation.paging import PageBody, read_whole_number
 from halley.api.presentation.present import encode
 from halley.api.presentation.problems import invalid
+from halley.api.presentation.wire.finding import (
+    CollectionBody,
+    CollectionPage,
+    EmptyPage,
+    FoundMetadata,
+    FoundModel,
+    FullCollection,
+    SearchResult,
+)
 from halley.api.resources.bodies import read_body
 from halley.api.resources.models import shown_model
 from halley.errors import BadRequest, NotFound, TooLarge
@@ -26,8 +34,8 @@ _QUERY_BYTES: Final = 8192
 async def list_collections(call: Call, parts: ApiContext) -> Response:  # noqa: ARG001
     """Row 27: all of them, in the order of the configuration; there are few."""
     collections = parts.settings.collections
-    results = [wire.CollectionBody(**_members(slug, one)) for slug, one in collections.items()]
-    return json_response(encode(wire.CollectionPage(next=None, previous=None, results=results)))
+    results = [CollectionBody(**_members(slug, one)) for slug, one in collections.items()]
+    return json_response(encode(CollectionPage(next=None, previous=None, results=results)))
 
 
 async def get_collection(call: Call, parts: ApiContext) -> Response:
@@ -38,7 +46,7 @@ async def get_collection(call: Call, parts: ApiContext) -> Response:
         raise NotFound(f"There is no collection {slug[:100]!r}")
     found = [await parts.catalog.model(*name.split("/", 1)) for name in collection.models if "/" in name]
     models = await _as_many_as_fit(call, parts, [model for model in found if model is not None])
-    return json_response(encode(wire.FullCollection(**_members(slug, collection), models=models)))
+    return json_response(encode(FullCollection(**_members(slug, collection), models=models)))
 
 
 async def query_models(call: Call, parts: ApiContext) -> Response:
@@ -61,24 +69,24 @@ async def search(call: Call, parts: ApiContext) -> Response:
     found = ranked(await parts.catalog.models(), text)[:limit]
     models = await _as_many_as_fit(call, parts, [model for model, _ in found])
     hits = [
-        wire.FoundModel(
+        FoundModel(
             model=shown,
-            metadata=wire.FoundMetadata(generated_description=model.description or "", score=score, tags=[]),
+            metadata=FoundMetadata(generated_description=model.description or "", score=score, tags=[]),
         )
         for shown, (model, score) in zip(models, found, strict=False)
     ]
     words = text.casefold().split()
     collections = [
-        wire.CollectionBody(**_members(slug, one))
+        CollectionBody(**_members(slug, one))
         for slug, one in parts.settings.collections.items()
         if any(word in f"{slug} {one.name or ''} {one.description}".casefold() for word in words[:_FOUND])
     ]
-    return json_response(encode(wire.SearchResult(query=text, models=hits, collections=collections, pages=[])))
+    return json_response(encode(SearchResult(query=text, models=hits, collections=collections, pages=[])))
 
 
 async def empty_page(call: Call, parts: ApiContext) -> Response:  # noqa: ARG001
     """Rows 14, 19 and 22: lists of what this server does not have. Tools ask for them to see what there is."""
-    return json_response(encode(wire.EmptyPage(next=None, previous=None, results=[])))
+    return json_response(encode(EmptyPage(next=None, previous=None, results=[])))
 
 
 async def model_examples(call: Call, parts: ApiContext) -> Response:

@@ -4,8 +4,8 @@ from typing import Final
 
 from halley.api.context import ApiContext
 from halley.api.http.asgi import Call, Response, json_response
-from halley.api.presentation import wire
 from halley.api.presentation.present import encode
+from halley.api.presentation.wire.health import Counts, HealthBody
 from halley.clock import rfc3339
 
 _CHECKS: Final = ("models", "queue", "server", "session", "store")
@@ -13,12 +13,12 @@ _CHECKS: Final = ("models", "queue", "server", "session", "store")
 
 async def live(call: Call, parts: ApiContext) -> Response:  # noqa: ARG001
     """200 as long as the process answers at all."""
-    return json_response(encode(wire.HealthBody(status="ok")))
+    return json_response(encode(HealthBody(status="ok")))
 
 
 async def counts(call: Call, parts: ApiContext) -> Response:  # noqa: ARG001
     """What this process has counted since it started."""
-    shown = wire.Counts(
+    shown = Counts(
         since=rfc3339(parts.started_at),
         replayed_creates=dict(parts.replayed),
         ignored_members=parts.ignored_members.counts(),
@@ -33,7 +33,7 @@ async def ready(call: Call, parts: ApiContext) -> Response:
         reasons["server"] = "stopping: running predictions are finished, new ones are not accepted"
     elif "store" not in reasons and (fault := await parts.check_store()) is not None:
         reasons["store"] = fault
-    shown = wire.HealthBody(status="not ready" if reasons else "ready", reasons=reasons)
+    shown = HealthBody(status="not ready" if reasons else "ready", reasons=reasons)
     if "verbose" in call.query():
         shown.checks = dict.fromkeys(_CHECKS, "ok") | reasons
         shown.housekeeping = dict(parts.housekeeping_faults())

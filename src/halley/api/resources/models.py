@@ -5,10 +5,11 @@ from typing import Any, Final, NamedTuple
 
 from halley.api.context import ApiContext
 from halley.api.http.asgi import Call, Response, json_response
-from halley.api.presentation import present, wire
+from halley.api.presentation import present
 from halley.api.presentation.paging import Cursor, PageBody, page_link, read_cursor, read_limit
 from halley.api.presentation.present import encode
 from halley.api.presentation.problems import invalid
+from halley.api.presentation.wire.models import ModelBody, VersionBody
 from halley.errors import BadRequest, NotFound
 from halley.models.records import Model
 
@@ -49,7 +50,7 @@ async def list_versions(call: Call, parts: ApiContext) -> Response:
     model = await _model(call, parts)
     marks = await parts.models.version_ids(model.full_name)
 
-    async def shown(at: int) -> wire.VersionBody | None:
+    async def shown(at: int) -> VersionBody | None:
         found = await parts.models.get_version(marks[at])
         return None if found is None else present.version(found)
 
@@ -97,7 +98,7 @@ async def _model(call: Call, parts: ApiContext) -> Model:
     return model
 
 
-async def shown_model(call: Call, parts: ApiContext, model: Model) -> wire.ModelBody:
+async def shown_model(call: Call, parts: ApiContext, model: Model) -> ModelBody:
     """The model with its newest version, as this caller sees it."""
     latest = None
     if model.latest_version_id is not None:

@@ -10,7 +10,7 @@ from halley import __version__
 from halley.api.context import ApiContext
 from halley.api.http.asgi import NO_BODY, Call, Response, json_response
 from halley.api.http.routing import Param, Route
-from halley.api.presentation import wire
+from halley.api.presentation.problems import Problem
 
 _TEMPLATE: Final = "#/components/schemas/{name}"
 _PROBLEM: Final = {
@@ -34,7 +34,7 @@ async def get(call: Call, parts: ApiContext) -> Response:
 
 def document(routes: tuple[Route, ...], server: str = "/") -> dict[str, Any]:
     """Describe these routes. `server` is the path under which the caller sees this server."""
-    types = [wire.Problem, *(route.response for route in routes), *(route.request for route in routes)]
+    types = [Problem, *(route.response for route in routes), *(route.request for route in routes)]
     structs = [kind for kind in types if kind is not None and not isinstance(kind, str)]
     schemas, components = _plainly_named(msgspec.json.schema_components(structs, ref_template=_TEMPLATE))
     schema_of = dict(zip([str(kind) for kind in structs], schemas, strict=True))

@@ -2,16 +2,16 @@
 
 from halley.api.context import ApiContext
 from halley.api.http.asgi import Call, Response, json_response
-from halley.api.presentation import wire
 from halley.api.presentation.paging import read_whole_number
 from halley.api.presentation.present import encode
+from halley.api.presentation.wire.replicas import ClearedSetup, LogPage, ReplicaPage
 from halley.errors import NotFound
 
 
 async def list_replicas(call: Call, parts: ApiContext) -> Response:  # noqa: ARG001
     """All of them on one page: their memory is measured for this answer."""
     found = list(await parts.replicas())
-    return json_response(encode(wire.ReplicaPage(next=None, previous=None, results=found)))
+    return json_response(encode(ReplicaPage(next=None, previous=None, results=found)))
 
 
 async def read_log(call: Call, parts: ApiContext) -> Response:
@@ -22,7 +22,7 @@ async def read_log(call: Call, parts: ApiContext) -> Response:
     if model is None:
         raise NotFound(f"There is no model {owner[:100]}/{name[:100]}")
     lines = list(parts.own_log(model.full_name, after))
-    return json_response(encode(wire.LogPage(next=None, previous=None, results=lines)))
+    return json_response(encode(LogPage(next=None, previous=None, results=lines)))
 
 
 async def clear_setup(call: Call, parts: ApiContext) -> Response:
@@ -32,4 +32,4 @@ async def clear_setup(call: Call, parts: ApiContext) -> Response:
     if model is None:
         raise NotFound(f"There is no model {owner[:100]}/{name[:100]}")
     size = await parts.clear_setup(model.full_name)
-    return json_response(encode(wire.ClearedSetup(model=model.full_name, cleared_bytes=size)))
+    return json_response(encode(ClearedSetup(model=model.full_name, cleared_bytes=size)))

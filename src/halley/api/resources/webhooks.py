@@ -10,10 +10,20 @@ import msgspec
 
 from halley.api.context import ApiContext
 from halley.api.http.asgi import Call, Response, json_response
-from halley.api.presentation import wire
 from halley.api.presentation.paging import PageBody, page_link, read_cursor, read_limit, read_time, read_whole_number
 from halley.api.presentation.present import encode
 from halley.api.presentation.problems import invalid
+from halley.api.presentation.wire.webhooks import (
+    DeliveryAnswer,
+    DeliveryBody,
+    DeliveryRequest,
+    NewWebhookSecret,
+    RotateWebhookSecret,
+    WebhookCopies,
+    WebhookCopy,
+    WebhookMessage,
+    WebhookSecret,
+)
 from halley.api.presentation.withheld import require_read
 from halley.api.resources.bodies import read_small_object
 from halley.api.waiting.hub import EVERY
@@ -36,7 +46,7 @@ async def get_secret(call: Call, parts: ApiContext) -> Response:
     """Row 31."""
     require_read(call)
     secret = await parts.webhooks.secret(call.account_id)
-    return json_response(encode(wire.WebhookSecret(key=secret)), headers=[_NO_STORE])
+    return json_response(encode(WebhookSecret(key=secret)), headers=[_NO_STORE])
 
 
 async def rotate_secret(call: Call, parts: ApiContext) -> Response:
@@ -44,11 +54,11 @@ async def rotate_secret(call: Call, parts: ApiContext) -> Response:
     require_read(call)
     members = await read_small_object(call, parts)
     try:
-        wanted = msgspec.convert(members, wire.RotateWebhookSecret)
+        wanted = msgspec.convert(members, RotateWebhookSecret)
     except msgspec.ValidationError as error:
         raise invalid("type", "overlap_seconds", "must be a number of seconds, 0 to 2592000") from error
     rotated = await parts.webhooks.rotate(call.account_id, wanted.overlap_seconds)
-    shown = wire.NewWebhookSecret(key=rotated.secret, previous_ends_at=rfc3339(rotated.previous_ends_at))
+    shown = NewWebhookSecret(key=rotated.secret, previous_ends_at=rfc3339(rotated.previous_ends_at))
     return json_response(encode(shown), headers=[_NO_STORE])
 
 
@@ -110,7 +120,7 @@ async def listen(call: Call, parts: ApiContext) -> Response:
     if wants_stream(call.joined(b"accept")):
         return open_stream(call, _follow(call, parts, listener))
     copies = [_copy(copy) for copy in await listener.hear()]
-    return json_response(encode(wire.WebhookCopies(position=listener.position, results=copies)), headers=[_NO_STORE])
+    return json_response(encode(WebhookCopies(position=listener.position, results=copies)), headers=[_NO_STORE])
 
 
 async def _follow(call: Call, parts: ApiContext, listener: MessageListener) -> AsyncGenerator[bytes, None]:
@@ -141,8 +151,8 @@ def _events(text: str) -> frozenset[WebhookEvent]:
         raise invalid("enum", "events", f"must be a list with some of {', '.join(WebhookEvent)}") from error
 
 
-def _copy(copy: Copy) -> wire.WebhookCopy:
-    return wire.WebhookCopy(
+def _copy(copy: Copy) -> WebhookCopy:
+    return WebhookCopy(
         position=copy.position,
         id=copy.id,
         prediction=copy.prediction_id,
@@ -158,12 +168,12 @@ def _id(call: Call) -> str:
     return call.params[0]
 
 
-def _shown(delivery: Delivery) -> wire.DeliveryBody:
-    answer: wire.DeliveryAnswer | None = None
+def _shown(delivery: Delivery) -> DeliveryBody:
+    answer: DeliveryAnswer | None = None
     if delivery.status is not None:
-        answer = wire.DeliveryAnswer(status=delivery.status, body=delivery.answer.decode("utf-8", "replace"))
+        answer = DeliveryAnswer(status=delivery.status, body=delivery.answer.decode("utf-8", "replace"))
     state: Any = "sending" if delivery.outcome is None else delivery.outcome.value
-    return wire.DeliveryBody(
+    return DeliveryBody(
         id=delivery.id,
         message=delivery.message_id,
         prediction=delivery.prediction_id,
@@ -173,7 +183,7 @@ def _shown(delivery: Delivery) -> wire.DeliveryBody:
         state=state,
         started_at=rfc3339(delivery.started_at),
         latency_seconds=None if delivery.latency_seconds is None else round(delivery.latency_seconds, 6),
-        request=wire.DeliveryRequest(
+        request=DeliveryRequest(
             headers=dict(delivery.headers), body_sha256=delivery.body_sha256, body_bytes=delivery.body_bytes
         ),
         response=answer,
@@ -182,8 +192,8 @@ def _shown(delivery: Delivery) -> wire.DeliveryBody:
     )
 
 
-def _message(message: Message) -> wire.WebhookMessage:
-    return wire.WebhookMessage(
+def _message(message: Message) -> WebhookMessage:
+    return WebhookMessage(
         id=message.id,
         prediction=message.prediction_id,
         event=message.event.value,

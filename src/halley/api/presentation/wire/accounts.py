@@ -1,0 +1,68 @@
+"""Accounts and their keys; keys are an extension."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from halley.api.presentation.wire.values import Page, Time
+from halley.keys import records as key_records
+
+
+class AccountBody(msgspec.Struct, kw_only=True):
+    """Whose key it is."""
+
+    type: Literal["user", "organization"]
+    username: str
+    name: str
+
+
+class Hardware(msgspec.Struct, kw_only=True):
+    """A kind of machine."""
+
+    name: str
+    sku: str
+
+
+class KeyOptionsBody(key_records.KeyOptions, frozen=True, kw_only=True, omit_defaults=False):
+    """How requests with a key are met. In a request, what is left out stays as it is."""
+
+
+class KeyBody(msgspec.Struct, kw_only=True):
+    """An API key, without its secret; `hint` is how it begins."""
+
+    id: str
+    username: str
+    name: str
+    hint: str
+    scopes: list[str]
+    options: KeyOptionsBody
+    created_at: Time
+    revoked_at: Time | None
+
+
+class NewKey(KeyBody, kw_only=True):
+    """A key just made. `token` is shown this once."""
+
+    token: str
+
+
+class KeyPage(Page, kw_only=True):
+    """All keys, newest first."""
+
+    results: list[KeyBody]
+
+
+class CreateKey(msgspec.Struct, kw_only=True):
+    """A key for an account, which is made if it is new; for the caller's own if no username is given."""
+
+    username: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9](?:-?[A-Za-z0-9]){0,59}$", max_length=60)] | None = None
+    name: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    scopes: Annotated[list[Literal["read", "write", "admin"]], msgspec.Meta(min_length=1)] | None = None  # read, write
+    options: KeyOptionsBody | None = None
+    prefix: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9]{0,15}_?$")] | None = None  # how it begins; hly
+
+
+class ChangeKey(msgspec.Struct, kw_only=True):
+    """Options to change; null sets one back to its default."""
+
+    options: KeyOptionsBody

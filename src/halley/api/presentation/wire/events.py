@@ -1,0 +1,56 @@
+"""What is recorded about a prediction: an extension."""
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from halley.api.presentation.wire.values import Page, StatusWord, Time
+from halley.predictions.repeats import How
+
+EventName = Literal[
+    "status", "output", "logs", "progress", "metric", "cancel_requested", "attempt_lost", "data_removed", "repeated"
+]
+
+
+class EventBody(msgspec.Struct, kw_only=True):
+    """A recorded fact about a prediction. What `data` holds depends on `event`: the manual has the table."""
+
+    seq: int
+    event: EventName
+    attempt: int
+    at: Time
+    data: Any
+
+
+class StatusData(msgspec.Struct, kw_only=True):
+    """The data of `status`."""
+
+    status: StatusWord
+    error: str | UnsetType = UNSET
+    termination_reason: str | UnsetType = UNSET
+
+
+class OutputData(msgspec.Struct, kw_only=True):
+    """The data of `output`: one more item of a list (`is_item`), or the whole output."""
+
+    value: Any
+    is_item: bool
+
+
+class TextData(msgspec.Struct, kw_only=True):
+    """The data of `logs` and `attempt_lost`; the text is JSON already."""
+
+    text: Raw
+
+
+class RepeatedData(msgspec.Struct, kw_only=True):
+    """The data of `repeated`."""
+
+    how: How
+
+
+class EventPage(Page, kw_only=True):
+    """A page of events, oldest first; there is no way back."""
+
+    results: list[EventBody]

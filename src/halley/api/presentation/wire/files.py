@@ -1,0 +1,39 @@
+"""Uploaded files. Source: contract section 13."""
+
+import msgspec
+
+from halley.api.presentation.wire.values import Page, Time
+
+
+class FileUrls(msgspec.Struct, kw_only=True):
+    """One client reads `get` and puts it into inputs. `download` is ours: a link to the bytes that needs no key."""
+
+    get: str
+    download: str
+
+
+class Checksums(msgspec.Struct, kw_only=True):
+    """Of the file's bytes."""
+
+    sha256: str
+
+
+class FileBody(msgspec.Struct, kw_only=True):
+    """An uploaded file; all members are always there (contract 13.2)."""
+
+    id: str
+    name: str
+    content_type: str
+    size: int
+    etag: str
+    checksums: Checksums
+    metadata: dict[str, str]
+    created_at: Time
+    expires_at: Time
+    urls: FileUrls
+
+
+class FilePage(Page, kw_only=True):
+    """A page of files, newest first."""
+
+    results: list[FileBody]

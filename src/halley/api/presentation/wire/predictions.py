@@ -1,0 +1,73 @@
+"""Predictions, and wishes for them. Source: contract sections 7 and 9."""
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from halley.api.presentation.wire.values import NonEmpty, Page, StatusWord, Time, Url, WebhookEvent
+
+
+class Urls(msgspec.Struct, kw_only=True):
+    """Always all four, never null: two clients require them as strings (contract 0.4)."""
+
+    get: str
+    cancel: str
+    web: str
+    stream: str
+
+
+class PredictionBody(msgspec.Struct, kw_only=True):
+    """One run of one version on one input."""
+
+    id: str
+    model: str
+    version: str
+    input: Raw
+    logs: str | UnsetType = UNSET  # left out in lists
+    output: Raw
+    data_removed: bool
+    error: str | None
+    source: Literal["api", "web"]
+    status: StatusWord
+    created_at: Time
+    started_at: Time | UnsetType | None = UNSET
+    completed_at: Time | UnsetType | None = UNSET
+    metrics: dict[str, Any] | UnsetType = UNSET
+    urls: Urls
+    webhook: str | UnsetType = UNSET
+    webhook_events_filter: list[str] | UnsetType = UNSET
+    deployment: str | UnsetType = UNSET
+    deadline: Time | UnsetType = UNSET
+    termination_reason: str | UnsetType = UNSET
+    starting_reason: str | UnsetType = UNSET  # an extension: what it waits for, if it is more than its turn
+    repeated_creates: int | UnsetType = UNSET
+
+
+class PredictionPage(Page, kw_only=True):
+    """A page of predictions; `next` and `previous` are absolute URLs or null (contract 0.9)."""
+
+    results: list[PredictionBody]
+
+
+class CreatePrediction(msgspec.Struct, kw_only=True):
+    """A wish to run a version. Unknown members are ignored."""
+
+    version: NonEmpty
+    input: dict[str, Any] = {}
+    context: dict[str, str] | None = None
+    webhook: Url | None = None
+    webhook_events_filter: list[WebhookEvent] | None = None
+    webhook_completed: Url | None = None
+    stream: bool | None = None
+
+
+class CreateModelPrediction(msgspec.Struct, kw_only=True):
+    """A wish to run the model that the path names."""
+
+    input: dict[str, Any] = {}
+    context: dict[str, str] | None = None
+    webhook: Url | None = None
+    webhook_events_filter: list[WebhookEvent] | None = None
+    webhook_completed: Url | None = None
+    stream: bool | None = None

@@ -1,0 +1,59 @@
+"""Model processes and what they print: an extension."""
+
+from typing import Literal
+
+import msgspec
+
+from halley.api.presentation.wire.values import Page, Time
+
+
+class ReplicaBody(msgspec.Struct, kw_only=True):
+    """A model process of this server; or a model that has none, with what it waits for. A broken one has no version."""
+
+    model: str
+    version: str
+    state: Literal[
+        "unloaded", "building", "loading", "ready", "busy", "stopping", "waiting_for_room", "waiting_to_retry", "broken"
+    ]
+    reason: str | None
+    pinned: bool
+    pid: int | None
+    memory_bytes: int
+    peak_memory_bytes: int
+    device: str | None
+    slots: int
+    busy_slots: int
+    uptime_seconds: float | None
+    isolation: Literal["isolated", "plain", "off"] | None
+    isolation_reason: str | None
+    last_exit_reason: str | None
+    last_exit: str | None
+
+
+class ReplicaPage(Page, kw_only=True):
+    """All of them, by model."""
+
+    results: list[ReplicaBody]
+
+
+class LogLine(msgspec.Struct, kw_only=True):
+    """A line that a model's process printed outside of any prediction. Numbers are those of the model's lines."""
+
+    number: int
+    ended_at: Time
+    version: str
+    pid: int
+    text: str
+
+
+class LogPage(Page, kw_only=True):
+    """The last lines, the oldest first."""
+
+    results: list[LogLine]
+
+
+class ClearedSetup(msgspec.Struct, kw_only=True):
+    """What setups of a model had left; null if there was nothing."""
+
+    model: str
+    cleared_bytes: int | None
