@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from halley.api.presentation.wire.values import Page, Time
+from halley.api.presentation.wire.values import ListPage, Time
 from halley.keys import records as key_records
 
 
@@ -46,7 +46,7 @@ class NewKey(KeyBody, kw_only=True):
     token: str
 
 
-class KeyPage(Page, kw_only=True):
+class KeyPage(ListPage, kw_only=True):
     """All keys, newest first."""
 
     results: list[KeyBody]

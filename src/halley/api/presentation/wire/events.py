@@ -5,7 +5,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from halley.api.presentation.wire.values import Page, StatusWord, Time
+from halley.api.presentation.wire.values import ListPage, StatusWord, Time
 from halley.predictions.repeats import How
 
 EventName = Literal[
@@ -50,7 +50,7 @@ class RepeatedData(msgspec.Struct, kw_only=True):
     how: How
 
 
-class EventPage(Page, kw_only=True):
+class EventPage(ListPage, kw_only=True):
     """A page of events, oldest first; there is no way back."""
 
     results: list[EventBody]

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from halley.api.presentation.wire.values import Page, Time
+from halley.api.presentation.wire.values import ListPage, Time
 
 
 class FileUrls(msgspec.Struct, kw_only=True):
@@ -33,7 +33,7 @@ class FileBody(msgspec.Struct, kw_only=True):
     urls: FileUrls
 
 
-class FilePage(Page, kw_only=True):
+class FilePage(ListPage, kw_only=True):
     """A page of files, newest first."""
 
     results: list[FileBody]

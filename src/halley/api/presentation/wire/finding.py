@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from halley.api.presentation.wire.values import Page
+from halley.api.presentation.wire.values import ListPage
 
 
 class CollectionBody(msgspec.Struct, kw_only=True):
@@ -23,7 +23,7 @@ class FullCollection(CollectionBody, kw_only=True):
     models: list[Raw]
 
 
-class CollectionPage(Page, kw_only=True):
+class CollectionPage(ListPage, kw_only=True):
     """All collections."""
 
     results: list[CollectionBody]
@@ -60,7 +60,7 @@ class SearchResult(msgspec.Struct, kw_only=True):
     pages: list[FoundPage]
 
 
-class EmptyPage(Page, kw_only=True):
+class EmptyPage(ListPage, kw_only=True):
     """A page of a list of what this server never has."""
 
     results: list[dict[str, Any]]

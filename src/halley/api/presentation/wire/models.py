@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 from msgspec import Raw
 
-from halley.api.presentation.wire.values import Page, Time
+from halley.api.presentation.wire.values import ListPage, Time
 
 
 class VersionBody(msgspec.Struct, kw_only=True):
@@ -37,13 +37,13 @@ class ModelBody(msgspec.Struct, kw_only=True):
     reason: str | None
 
 
-class ModelPage(Page, kw_only=True):
+class ModelPage(ListPage, kw_only=True):
     """A page of models."""
 
     results: list[ModelBody]
 
 
-class VersionPage(Page, kw_only=True):
+class VersionPage(ListPage, kw_only=True):
     """A page of versions, newest first."""
 
     results: list[VersionBody]

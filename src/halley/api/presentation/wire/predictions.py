@@ -5,7 +5,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from halley.api.presentation.wire.values import NonEmpty, Page, StatusWord, Time, Url, WebhookEvent
+from halley.api.presentation.wire.values import ListPage, NonEmpty, StatusWord, Time, Url, WebhookEvent
 
 
 class Urls(msgspec.Struct, kw_only=True):
@@ -44,7 +44,7 @@ class PredictionBody(msgspec.Struct, kw_only=True):
     repeated_creates: int | UnsetType = UNSET
 
 
-class PredictionPage(Page, kw_only=True):
+class PredictionPage(ListPage, kw_only=True):
     """A page of predictions; `next` and `previous` are absolute URLs or null (contract 0.9)."""
 
     results: list[PredictionBody]

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from halley.api.presentation.wire.values import Page, Time
+from halley.api.presentation.wire.values import ListPage, Time
 
 
 class ReplicaBody(msgspec.Struct, kw_only=True):
@@ -30,7 +30,7 @@ class ReplicaBody(msgspec.Struct, kw_only=True):
     last_exit: str | None
 
 
-class ReplicaPage(Page, kw_only=True):
+class ReplicaPage(ListPage, kw_only=True):
     """All of them, by model."""
 
     results: list[ReplicaBody]
@@ -46,7 +46,7 @@ class LogLine(msgspec.Struct, kw_only=True):
     text: str
 
 
-class LogPage(Page, kw_only=True):
+class LogPage(ListPage, kw_only=True):
     """The last lines, the oldest first."""
 
     results: list[LogLine]

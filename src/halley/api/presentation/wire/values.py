@@ -11,7 +11,7 @@ StatusWord = Literal["starting", "processing", "succeeded", "failed", "canceled"
 WebhookEvent = Literal["start", "output", "logs", "completed"]
 
 
-class Page(msgspec.Struct, kw_only=True):
+class ListPage(msgspec.Struct, kw_only=True):
     """A part of a list; `next` and `previous` are absolute URLs or null (contract 0.9)."""
 
     next: str | None

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from halley.api.presentation.wire.values import Page, Time, WebhookEvent
+from halley.api.presentation.wire.values import ListPage, Time, WebhookEvent
 
 
 class WebhookSecret(msgspec.Struct, kw_only=True):
@@ -60,7 +60,7 @@ class DeliveryBody(msgspec.Struct, kw_only=True):
     next_attempt_at: Time | None
 
 
-class DeliveryPage(Page, kw_only=True):
+class DeliveryPage(ListPage, kw_only=True):
     """A page of deliveries, newest first."""
 
     results: list[DeliveryBody]

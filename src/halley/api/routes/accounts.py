@@ -1,0 +1,73 @@
+"""Routes: the account and its keys."""
+
+from typing import Final
+
+from halley.api.http.routing import Route
+from halley.api.presentation.wire.accounts import AccountBody, ChangeKey, CreateKey, Hardware, KeyBody, KeyPage, NewKey
+from halley.api.resources import accounts
+from halley.keys.records import Scope
+
+ROUTES: Final = (
+    Route(
+        name="account.get",
+        method="GET",
+        pattern="/account",
+        handler=accounts.get_account,
+        scope=Scope.READ,
+        response=AccountBody,
+        summary="Get the account of the key",
+    ),
+    Route(
+        name="hardware.list",
+        method="GET",
+        pattern="/hardware",
+        handler=accounts.list_hardware,
+        scope=Scope.READ,
+        response=list[Hardware],
+        summary="List kinds of hardware",
+    ),
+    Route(
+        name="keys.list",
+        method="GET",
+        pattern="/keys",
+        handler=accounts.list_keys,
+        scope=Scope.ADMIN,
+        response=KeyPage,
+        summary="List all API keys",
+    ),
+    Route(
+        name="keys.create",
+        method="POST",
+        pattern="/keys",
+        handler=accounts.create_key,
+        scope=Scope.ADMIN,
+        rate="write",
+        body="json",
+        request=CreateKey,
+        response=NewKey,
+        success=(201,),
+        summary="Create an API key; its token is shown only once",
+    ),
+    Route(
+        name="keys.change",
+        method="PATCH",
+        pattern="/keys/{key_id}",
+        handler=accounts.change_key,
+        scope=Scope.ADMIN,
+        rate="write",
+        body="json",
+        request=ChangeKey,
+        response=KeyBody,
+        summary="Change options of an API key",
+    ),
+    Route(
+        name="keys.delete",
+        method="DELETE",
+        pattern="/keys/{key_id}",
+        handler=accounts.delete_key,
+        scope=Scope.ADMIN,
+        rate="write",
+        success=(204,),
+        summary="Revoke an API key",
+    ),
+)
