@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 from e2e.standins import TOKEN, CometStandIn, Delivered, ReplicateStandIn, StandIn
-from halley.cli.client import Client, parse_model_ref
+from halley.cli.client import Client
 from halley.cli.downloading import Downloads
 from halley.cli.failures import ExitCode, NotSaved, ServerRefused, Unreachable, UsageProblem
 from halley.cli.main import run_command
+from halley.cli.model_ref import parse_model_ref
 from halley.cli.saving import save_prediction
 from halley.cli.target import ServerTarget, normalise
 from halley.cli.watching import WatchTimes, watch

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from halley.cli.client import Json, ModelRef
+from halley.cli.client import Json
+from halley.cli.model_ref import ModelRef
 from halley.cli.target import same_origin
 
 _LINK: Final = re.compile(r"[a-z][a-z0-9+.-]*:\S*", re.IGNORECASE)

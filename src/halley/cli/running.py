@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from halley.cli.client import Client, Json, ModelRef, parse_model_ref
+from halley.cli.client import Client, Json
 from halley.cli.failures import CommandError, ExitCode, OutputMissing, ServerRefused, UsageProblem
 from halley.cli.inputs import Pair, build_input, input_properties
+from halley.cli.model_ref import ModelRef, parse_model_ref
 from halley.cli.outputs import Outputs
 from halley.cli.placing import is_standard_output
 from halley.cli.private import private_server

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 from halley.cli.failures import CommandError, ServerRefused
 
 if TYPE_CHECKING:
-    from halley.cli.client import Client, ModelRef
+    from halley.cli.client import Client
+    from halley.cli.model_ref import ModelRef
 
 _LOOKED_AT: Final = 200
 

@@ -89,8 +89,9 @@ def demo(
 
 
 def _first_prediction(screen: Screen, target: ServerTarget, output: Path, *, browser: bool) -> None:
-    from halley.cli.client import Client, ModelRef
+    from halley.cli.client import Client
     from halley.cli.failures import CommandError
+    from halley.cli.model_ref import ModelRef
     from halley.cli.results import report_end, write_output
     from halley.cli.waiting import wait_for
 

@@ -10,7 +10,8 @@ from halley.cli.options import JsonOption, LimitOption, ProfileOption, ServerOpt
 from halley.cli.screen import Screen
 
 if TYPE_CHECKING:
-    from halley.cli.client import Client, ModelRef
+    from halley.cli.client import Client
+    from halley.cli.model_ref import ModelRef
 
 FOLLOW_SECONDS: Final = 1.0
 
@@ -113,8 +114,8 @@ def logs(
       halley models logs demo/text
       halley models logs -f acme/greeter
     """
-    from halley.cli.client import parse_model_ref
     from halley.cli.failures import UsageProblem
+    from halley.cli.model_ref import parse_model_ref
     from halley.cli.session import connect
 
     ref = parse_model_ref(model)
@@ -155,8 +156,8 @@ def clear_setup(
     Example:
       halley models clear-setup acme/painter
     """
-    from halley.cli.client import parse_model_ref
     from halley.cli.failures import ServerRefused, UsageProblem
+    from halley.cli.model_ref import parse_model_ref
     from halley.cli.session import connect
     from halley.cli.suggesting import no_such_model
 
@@ -200,8 +201,8 @@ def _print(screen: Screen, lines: list[dict[str, Any]]) -> None:
 
 
 def _find(client: Client, text: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    from halley.cli.client import parse_model_ref
     from halley.cli.failures import UsageProblem
+    from halley.cli.model_ref import parse_model_ref
     from halley.cli.suggesting import no_such_model
 
     ref = parse_model_ref(text)
