@@ -1,7 +1,8 @@
-"""Tries the whole chain that an isolated replica needs: `python probe.py JSON`. Ends with 0, or says what is missing.
+"""Checks that isolation of a replica works on this system: `python probe.py JSON`. Exits with 0, or prints what is
+missing.
 
-It writes beside a pretended model and to `/tmp`, and runs a program in there; its parent then looks whether anything
-came through.
+It writes beside a pretended model and to `/tmp`, and starts a program in the isolated view; the parent process then
+checks that none of these files is visible outside.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def _try() -> None:
     for name in ("predict.py", "output.png"):
         with open(os.path.join(wanted["folder"], name), "w") as file:
             file.write("written")
-    shared = "/tmp/halley-probe-%d" % os.getpid()  # noqa: S108 - this very folder is what is tried
+    shared = "/tmp/halley-probe-%d" % os.getpid()  # noqa: S108 - this very folder is tested
     with open(shared, "w") as file:
         file.write("written")
     for part, name in (("files", "output.png"), ("tmp0", os.path.basename(shared))):
@@ -41,5 +42,5 @@ def _reason(error: Exception) -> str:
 if __name__ == "__main__":
     try:
         _try()
-    except Exception as error:  # any fault means that the other way must do
+    except Exception as error:  # after any error, replicas run without isolation
         sys.exit(_reason(error))

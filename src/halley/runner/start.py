@@ -1,9 +1,9 @@
-"""The first lines that a model's interpreter executes for us.
+"""The first code of ours that a model's interpreter executes.
 
 `python -X utf8 start.py --data FD --control FD [--output FD,FD,FD] --mode serve|train|inspect --config JSON`
 
-Does what must happen first, then hands over. A process that the model spawns with `multiprocessing` reads
-this file again under another name than `__main__`, and must find nothing to do in it.
+Does what must happen first, then calls the runner's `main`. A process that the model spawns with `multiprocessing`
+reads this file again under another name than `__main__`; then nothing here may run.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import sys
 
 
 def _set_aside() -> list[str]:
-    """Take what a model's PYTHONPATH names out of the search path, so that its `json.py` is not ours; gives it.
+    """Remove the entries of the model's PYTHONPATH from the search path, so that its `json.py` does not replace
+    Python's. Returns them.
 
-    As it is named: a relative one counts from the folder in which the model works in the end.
+    They are returned unchanged: a relative entry is relative to the folder in which the model will work.
     """
     named = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
     absolute = {os.path.abspath(place): place for place in named}
@@ -41,16 +42,16 @@ def _start() -> None:
 
     import importlib
 
-    # Our own folder, which is sys.path[0] here, is needed for one import and then gone: `start` and `path` are
-    # words that a model may use itself. What stays is the folder that holds `cog` and nothing else.
+    # Our own folder, which is sys.path[0] here, is needed for one import and then removed: `start` and `path` are names
+    # that a model may use itself. Only the folder that holds `cog` stays.
     own = sys.path[0]
     importlib.import_module("_halley_runner.keeper").keep(config.get("parent_pid"), control, [data, *output])
-    # before any thread, and before a file of the model is looked at
+    # before any thread starts, and before any file of the model is read
     place = importlib.import_module("_halley_runner.places").enter(config)
     sys.path.insert(1, own + "/path")
     main = importlib.import_module("_halley_runner.main")
     sys.path.remove(own)
-    sys.path[1:1] = [os.path.abspath(place) for place in theirs]  # behind the folder that holds `cog`
+    sys.path[1:1] = [os.path.abspath(place) for place in theirs]  # after the folder that holds `cog`
     sys.argv = [sys.argv[0]]
     sys.exit(main.main(own, data, control, output, options["--mode"], config, place))
 

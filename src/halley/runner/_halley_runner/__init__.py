@@ -1,1 +1,1 @@
-"""Halley's runner, one process per replica. Private: a model cannot collide with this name by chance."""
+"""Halley's runner, one process per replica. The private name keeps it apart from a model's own modules."""

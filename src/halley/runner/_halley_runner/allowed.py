@@ -1,7 +1,7 @@
-"""Which files a model may hand out, and which paths it may be handed.
+"""Which files a model may return, and which paths it may receive.
 
-A file is judged when it is open, by what the kernel says about the descriptor: a name can be exchanged in between,
-what was opened cannot. All folders are seen from inside the replica's own namespace.
+A file is checked after it was opened, by what the kernel says about the descriptor: a name may be replaced between
+check and use, an open file may not. All folders are those in the replica's own mount namespace.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ import stat
 import time
 from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
-COARSE_NS = 20_000_000  # file systems stamp with a clock that is behind by up to one tick
+COARSE_NS = 20_000_000  # file timestamps come from a clock that may be behind by one tick
 READ_BYTES = 2**20
 SYSTEM = ("/proc", "/sys", "/dev")
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - only compared
 GONE = " (deleted)"
 
-_wall_ns = time.time_ns  # taken before a model can put something else in its place
+_wall_ns = time.time_ns  # imported before a model can replace it
 
 
 class Device(OSError):
-    """It is one; to open it may do something."""
+    """The path is a device; opening a device may have effects."""
 
 
 class Opened(NamedTuple):
-    """An open file, and where it lies: links resolved."""
+    """An open file and its real path (links resolved)."""
 
     descriptor: int
     found: os.stat_result
@@ -35,10 +35,10 @@ class Opened(NamedTuple):
 class Bounds:
     """The folders of one replica.
 
-    `source` is the model's folder or single file; `own` are others that it may give files from, and `shared` are what
-    lies in them and belongs to the whole machine. `data` is the server's folder, of which only what is named as own is
-    open; `secrets` are further files that are never given out; `input_folders` are open to inputs, by the operator's
-    word.
+    `source` is the model's folder or single file. `own` are other folders whose files it may return; `shared` are
+    folders inside these that belong to the whole machine. `data` is the server's data folder: only its parts listed in
+    `own` are readable. `secrets` are further files that are never returned. `input_folders` may be named in inputs,
+    because the operator allowed it.
     """
 
     def __init__(
@@ -64,15 +64,15 @@ class Bounds:
         self._set_up: Optional[int] = None
 
     def setup_ended(self) -> None:
-        """What comes later belongs to a prediction."""
+        """Note that setup has ended: files made later belong to a prediction."""
         self._set_up = _wall_ns()
 
     def also_own(self, folder: str) -> None:
-        """What lies in there is its own from now on."""
+        """Count this folder among the model's own folders from now on."""
         self._own += (os.path.realpath(folder),)
 
     def why_not(self, opened: Opened, folder: str, began: int) -> Optional[str]:
-        """Why this file is not given out; None if it may be. `folder` is the run folder of the prediction."""
+        """Why this file may not be returned; None if it may. `folder` is the run folder of the prediction."""
         real, found = opened.real, opened.found
         if _is_system(real) or found.st_dev in self._devices:
             return "files of the system are not given out"
@@ -91,12 +91,12 @@ class Bounds:
         return "it was there before this prediction, and outside of the model's own folders"
 
     def opens_to_inputs(self, path: str) -> bool:
-        """Whether the operator opened a folder with this file or folder to inputs."""
+        """Whether the operator allows this path in inputs."""
         real = os.path.realpath(path)
         return any(real == place or _is_inside(real, place) for place in self._input_folders)
 
     def is_own(self, path: str) -> bool:
-        """Whether it lies in the model's own folders."""
+        """Whether the path is in one of the model's own folders."""
         real = os.path.realpath(path)
         own = self._nearest(real, "")
         if not own or self._is_a_neighbours(real, own):
@@ -104,19 +104,21 @@ class Bounds:
         return not (self._data and _is_inside(real, self._data) and len(own) < len(self._data))
 
     def was_made_since(self, path: str, began: int) -> bool:
-        """Whether it is a file that was made or changed since this moment, and not one of the system or the server."""
+        """Whether this file was made or changed since `began` (ns), and does not belong to the system or the server."""
         try:
             found = os.stat(path)
         except OSError:
             return False
         real = os.path.realpath(path)
         if self._data and _is_inside(real, self._data):
-            return False  # what is its own there is known without its time
+            return False  # own files there are recognised without their times
         return not _is_system(real) and found.st_dev not in self._devices and self.is_since(found, began)
 
     @staticmethod
     def is_since(found: os.stat_result, began: int) -> bool:
-        """Whether its status changed since: when it was made, written, linked or renamed. A copy keeps older times."""
+        """Whether the status changed since `began`: when the file was made, written, linked or renamed. A copy keeps
+        older times.
+        """
         return found.st_ctime_ns >= began - COARSE_NS
 
     def _is_of_setup(self, found: os.stat_result) -> bool:
@@ -125,20 +127,22 @@ class Bounds:
         return self._set_up is None or found.st_ctime_ns <= self._set_up
 
     def _nearest(self, real: str, run: str) -> str:
-        """The innermost of its own places around it; empty if it is in none, or further inside in a shared one."""
+        """The innermost own folder that contains the path; empty if there is none, or if a shared folder lies
+        between.
+        """
         places = (run, *self._own, *self._shared) if run else (*self._own, *self._shared)
         around = [place for place in places if real == place or _is_inside(real, place)]
         nearest = max(around, key=len) if around else ""
         return nearest if nearest == run or nearest in self._own else ""
 
     def _is_a_neighbours(self, real: str, own: str) -> bool:
-        """Whether it only happens to lie beside a model that is a single file, such as a person's own settings."""
+        """Whether the file only shares the folder of a single-file model, such as a person's own settings."""
         if self._single is None or own != self._source:
             return False
         return any(part.startswith(".") for part in real[len(own) :].split(os.sep))
 
     def _is_the_servers(self, opened: Opened, run: str) -> bool:
-        """Whether it is one of the server's files under whatever name: a hard link shows by its number alone."""
+        """Whether this is one of the server's files under any name: a hard link is recognised by its inode number."""
         for path in self._secrets:
             if _is_same(path, opened.found):
                 return True
@@ -150,7 +154,7 @@ class Bounds:
         return opened.found.st_nlink > 1 and not _is_inside(opened.real, run) and self._is_kept(opened)
 
     def _is_kept(self, opened: Opened) -> bool:
-        """Whether the server keeps these bytes, in this very file: in another run folder, or as a blob."""
+        """Whether the server itself stores this very file: in another run folder, or as a blob."""
         try:
             if os.stat(self._data or "").st_dev != opened.found.st_dev:
                 return False
@@ -165,16 +169,16 @@ class Bounds:
 
 
 def open_file(path: str) -> Opened:
-    """Open a file to read, and see where it really lies.
+    """Open a file to read, and find its real path.
 
     Raises:
-        Device: it is one.
+        the path is a device.
         OSError: it cannot be opened.
     """
     kind = os.stat(path).st_mode
     if stat.S_ISCHR(kind) or stat.S_ISBLK(kind):
         raise Device
-    # O_NONBLOCK: a pipe in the place of a file must not hold us
+    # O_NONBLOCK: opening a pipe must not block
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         return look_at(descriptor)
@@ -184,7 +188,7 @@ def open_file(path: str) -> Opened:
 
 
 def look_at(descriptor: int) -> Opened:
-    """What is known of an open descriptor. The text of a pipe or a socket is no path.
+    """What is known of an open descriptor. The path is empty for a pipe or a socket.
 
     Raises:
         OSError: it is not open.
@@ -235,7 +239,7 @@ def _names(folder: str) -> List[str]:
 
 
 def _digest(descriptor: int) -> str:
-    import hashlib  # few need it, and it costs a megabyte
+    import hashlib  # rarely needed, and it costs a megabyte
 
     digest, at = hashlib.sha256(), 0
     while True:

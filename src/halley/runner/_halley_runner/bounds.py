@@ -1,11 +1,13 @@
-"""What JSON may hold, so that everybody can read it later: depth, and integers of 64 bits."""
+"""Limits of the JSON that a model may return: depth, and integers of 64 bits. Every client can read what is within
+them.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import Optional
 
-DEPTH_LIMIT = 64  # as the server takes from clients
+DEPTH_LIMIT = 64  # the limit of the server for JSON from clients
 
 _STRING = re.compile(r'"[^"]*"')
 _BRACKETS = re.compile(r"[^\[\]{}]+")
@@ -15,7 +17,7 @@ _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**64 - 1
 
 
 def fault(text: str) -> Optional[str]:
-    """Why this JSON text cannot be kept, as the rest of a sentence; None if it can. Time grows as the text does."""
+    """Why this JSON text cannot be stored, as the second half of a sentence; None if it can. Takes linear time."""
     may_be_deep = text.count("[") + text.count("{") > DEPTH_LIMIT
     if not may_be_deep and _DIGITS.search(text) is None:
         return None
@@ -30,7 +32,7 @@ def fault(text: str) -> Optional[str]:
 
 def _is_deep(bare: str) -> bool:
     rest = _BRACKETS.sub("", bare).replace("{", "[").replace("}", "]")
-    for _ in range(DEPTH_LIMIT):  # each round takes off the innermost level
+    for _ in range(DEPTH_LIMIT):  # each pass removes the innermost level
         shorter = rest.replace("[]", "")
         if len(shorter) == len(rest):
             break

@@ -1,4 +1,4 @@
-"""The control thread: answers pings, passes cancels on, ends the process. Runs whatever predict does."""
+"""The control thread: answers pings, forwards cancels, ends the process. It runs independently of the model's code."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ HANGUP = select.POLLHUP | select.POLLERR
 
 
 class Control:
-    """The CONTROL socket, with a look at DATA for the parent's end."""
+    """Reads the CONTROL socket, and watches DATA for the parent's end."""
 
     def __init__(self, control: socket.socket, data: socket.socket, cancel: Callable[[str], None]) -> None:
         self.cancel = cancel
         self.serving = False
-        """False while the model is imported and set up: then a stop need not wait for anything."""
+        """False while the model is imported and set up; a stop then ends the process at once."""
         self.beat: Optional[Callable[[Callable[[], None]], object]] = None
-        """Calls something in the loop that runs the predictions, if there is one."""
+        """Schedules a call in the event loop that runs the predictions, if there is one."""
         self.health: Optional[Health] = None
-        """Set when `setup` is done."""
+        """Set when `setup` has ended."""
         self._control = control
         self._data = data
         self._lock = threading.Lock()
 
     def watch(self) -> None:
-        """Run in a thread of its own until the parent goes away, which ends the process."""
+        """Run in its own thread. When the parent is gone, end the process."""
         inbox = Inbox(self._control)
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
@@ -46,7 +46,7 @@ class Control:
                 self._take(frame)
 
     def close(self) -> None:
-        """In a forked child: it has no parent to talk to."""
+        """Close both sockets, in a forked child: the parent process belongs to the replica alone."""
         self._control.close()
 
     def _take(self, frame: Frame) -> None:
@@ -59,12 +59,12 @@ class Control:
             if self.beat is not None:
                 self.beat(lambda: self._tell(pack('{"t":"beat","n":%d}' % frame.get("n", 0))))
         elif kind == "healthcheck":
-            if self.health is not None:  # while it is set up, it has no health yet and the answer would be none
+            if self.health is not None:  # during setup there is no health check to ask
                 self.health.ask(frame.get("n", 0), self._tell)
         elif kind == "stop":
             if not self.serving:
                 os._exit(0)
-            # the main thread's read of DATA ends when it has finished what runs
+            # the main thread ends when it has read the end of DATA and finished the running prediction
             self._data.shutdown(socket.SHUT_RD)
 
     def _tell(self, frame: bytes) -> None:

@@ -1,4 +1,4 @@
-"""From a JSON value to what the annotation says, worked out once for each shape."""
+"""Converts JSON values to what the annotation says. The conversion is chosen once for each shape."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Convert = Callable[[Any], Any]
 
 
 def converter(shape: Shape) -> Optional[Convert]:
-    """What to do with a JSON value of this shape; None for nothing."""
+    """The function that converts a JSON value of this shape; None if there is nothing to convert."""
     convert: Optional[Convert] = None
     if shape.kind == "choice" and shape.python is not None:
         convert = _chooser(shape.python)
@@ -38,7 +38,7 @@ def _unless_none(convert: Convert) -> Convert:
 
 
 def _chooser(python: Any) -> Convert:
-    """A member of an enumeration by its value, or a path; a default may be one already."""
+    """For an enumeration: its member for this value. A path becomes a path. A default may be a member already."""
     if not (isinstance(python, type) and issubclass(python, enum.Enum)):
         return cast("Convert", python)
     by_text = {
@@ -52,7 +52,7 @@ def _chooser(python: Any) -> Convert:
 
 
 def _collector(convert: Optional[Convert], into: Any) -> Optional[Convert]:
-    """For lists: each element converted, then all of them made a tuple or a set, where that is wanted."""
+    """For lists: convert each element, then make a tuple or a set of them if the annotation asks for one."""
     if convert is None:
         return cast("Optional[Convert]", into)
     each = convert
@@ -69,7 +69,7 @@ def _for_values(convert: Optional[Convert]) -> Optional[Convert]:
 
 
 def _by_kind(shape: Shape) -> Convert:
-    """A named tuple, out of an object or a list."""
+    """Makes a named tuple from an object or a list."""
     cls, build = shape.python, _builder(shape.parts[0])
     members = [converter(part) for part in shape.parts[1].parts]
 
@@ -89,8 +89,8 @@ def _rooted(cls: Any) -> Convert:
 
 
 def _builder(shape: Shape) -> Convert:
-    """An instance of the author's class, out of an object. Members that a dataclass does not have are left out; a dict
-    keeps them.
+    """Makes an instance of the author's class from an object. Members that a dataclass does not have are left out; a
+    dict keeps them.
     """
     members = {name: converter(member) for name, (member, _) in shape.members.items()}
     absent = {name: None for name, (member, is_required) in shape.members.items() if is_required and member.nullable}
@@ -100,7 +100,7 @@ def _builder(shape: Shape) -> Convert:
             name: value if members.get(name) is None else members[name](value)  # type: ignore[misc]
             for name, value in given.items()
         }
-    converts = is_pydantic(author_class)  # it converts, and checks, by itself
+    converts = is_pydantic(author_class)  # pydantic converts and checks by itself
 
     def build(given: Any) -> Any:
         if not isinstance(given, dict):
@@ -117,7 +117,7 @@ def _builder(shape: Shape) -> Convert:
 
 
 def _integer(value: Any) -> Any:
-    # JSON knows one kind of number: 3.0 passes as an integer
+    # JSON has one kind of number: 3.0 passes as an integer
     return int(value) if type(value) is float and value.is_integer() else value
 
 
@@ -139,7 +139,7 @@ _CONVERTERS: Dict[str, Convert] = {
 
 
 def is_made_by_author(shape: Shape) -> bool:
-    """Whether code of the model's, or of a library, takes part in making a value of this shape."""
+    """Whether code of the model or of a library takes part in making a value of this shape."""
     below: List[Shape] = [*shape.parts, *(member for member, _ in shape.members.values())]
     if shape.item is not None:
         below.append(shape.item)

@@ -1,4 +1,4 @@
-"""The process's file descriptors: the protocol's out of a model's reach, 1 and 2 into a pipe."""
+"""The process's file descriptors: those of the protocol get high numbers, 1 and 2 become a pipe."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 from typing import Optional, Tuple
 
 HIGH = 200
-"""Protocol descriptors live from here on: models that close or reuse small numbers do not meet them."""
+"""The protocol's descriptors start at this number: models that close or reuse small numbers do not hit them."""
 
 
 def move_high(descriptor: int) -> int:
@@ -23,11 +23,11 @@ def move_high(descriptor: int) -> int:
 
 
 def capture_output(pipe: Optional[Tuple[int, int]] = None) -> Tuple[int, int]:
-    """Send descriptors 1 and 2 into one pipe (the server's, which outlives us, or a new one), and make 0 empty.
+    """Redirect descriptors 1 and 2 into one pipe (the server's, which outlives this process, or a new one), and empty
+    0.
 
-    Returns the pipe's reading end, and a writing end that is only held open, so that the pipe does not end
-    when a model closes its own two. The old standard error stays for the last words of a crash: who
-    reads it must not take it for a model's print.
+    Returns the pipe's reading end, and a writing end that stays open, so that the pipe does not end when a model closes
+    its own two. The old standard error stays for messages of a crash, which must not look like output of the model.
     """
     last_words = move_high(os.dup(2))
     faulthandler.enable(last_words, all_threads=False)

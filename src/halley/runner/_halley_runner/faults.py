@@ -1,4 +1,4 @@
-"""A model's exception, told to the client in one line and to the log in full."""
+"""Describes a model's exception: in one line for the client, in full for the log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, List, Optional, Tuple
 
 OWN = dirname(dirname(realpath(__file__)))
 _shown: List[Tuple[str, str]] = []
-MESSAGE_LIMIT_CHARS = 4000  # the whole of it is in the log
+MESSAGE_LIMIT_CHARS = 4000  # the log holds the full text
 
 
 def one_line(error: BaseException, folder: str) -> str:
@@ -28,7 +28,7 @@ def one_line(error: BaseException, folder: str) -> str:
 def _message(error: BaseException) -> str:
     try:
         return str(error)
-    except BaseException as worse:  # a model's own class may do anything
+    except BaseException as worse:  # str() of a model's own class may raise anything
         return "its text cannot be read: %s" % type(worse).__name__
 
 
@@ -40,7 +40,7 @@ def user_traceback(error: BaseException) -> str:
 
 
 def shown_as(folder: str, original: str) -> None:
-    """The model runs in a copy of its folder: people are told the file that they know."""
+    """Show paths of `folder`, the copy in which the model runs, as paths of `original`, which the author knows."""
     _shown.append((folder + sep, original + sep))
 
 
@@ -55,7 +55,7 @@ def _innermost(error: BaseException, folder: str) -> Optional[str]:
     place, step = None, error.__traceback__
     while step is not None:
         name = realpath(step.tb_frame.f_code.co_filename)
-        # an environment may lie inside the folder; its packages are not the model's own lines
+        # an environment may be inside the folder; its packages are not the model's own code
         if name.startswith(inside) and "site-packages" not in name:
             place = "%s:%d" % (name[len(inside) :], step.tb_lineno)
         step = step.tb_next

@@ -1,4 +1,4 @@
-"""The members of a class of data, whoever made it: dataclasses, named tuples, and both lines of pydantic."""
+"""The members of data classes of every kind: dataclasses, named tuples, pydantic 1 and 2."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ABSENT = object()
 
 
 class Field(NamedTuple):
-    """One member. `names` says under what it comes in JSON: each is a name, or a way into a value deeper down."""
+    """One member. `names` are its names in JSON: each is a key, or a path of keys and indexes into a nested value."""
 
     names: Tuple[Steps, ...]
     annotation: Any
@@ -27,7 +27,7 @@ class Field(NamedTuple):
 
 
 def fields_of(cls: Any, warn: Warn) -> Optional[List[Field]]:
-    """The members in order; None if this is no class of data."""
+    """The members in order; None if this is not a data class."""
     hints = None
     if is_pydantic(cls):
         return _of_pydantic(cls, warn)
@@ -50,7 +50,7 @@ def is_named_tuple(cls: Any) -> bool:
 
 
 def is_pydantic(cls: Any) -> bool:
-    """Whether pydantic makes the instances, and so reads the members itself: a model, or a dataclass of its own."""
+    """Whether pydantic makes the instances and reads the members itself: a model, or a pydantic dataclass."""
     if not isinstance(cls, type):
         return False
     named = any(base.__module__.split(".")[0] == "pydantic" for base in cls.__mro__)
@@ -59,7 +59,7 @@ def is_pydantic(cls: Any) -> bool:
 
 
 def root_of(cls: Any) -> Optional[str]:
-    """The name of the only member of a model that stands for a bare value, such as a list."""
+    """The name of the only member of a root model, which stands for a bare value such as a list."""
     if not is_pydantic(cls):
         return None
     if "__root__" in (getattr(cls, "__fields__", None) or {}):
@@ -68,7 +68,7 @@ def root_of(cls: Any) -> Optional[str]:
 
 
 def from_json(cls: Any) -> Callable[[Any], Any]:
-    """How pydantic makes an instance of a value that is no object."""
+    """The function of pydantic that makes an instance from a value that is not an object."""
     return getattr(cls, "model_validate", None) or cls.parse_obj  # type: ignore[no-any-return]
 
 
@@ -104,7 +104,7 @@ def _of_pydantic_1(cls: Any, name: str, field: Any, hints: Dict[str, Any]) -> Fi
 
 def _of_pydantic_2(cls: Any, name: str, field: Any, hints: Dict[str, Any]) -> Field:
     annotation = hints.get(name, field.annotation)
-    if _is_open(annotation):  # a generic class that was given its types
+    if _is_open(annotation):  # a generic class with its type arguments
         annotation = field.annotation
         if any(mark is cog.Opaque for mark in field.metadata) and sys.version_info >= (3, 9):
             annotation = typing.Annotated[annotation, cog.Opaque]

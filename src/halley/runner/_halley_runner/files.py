@@ -1,8 +1,8 @@
-"""Output files: each is put into the prediction's run folder, where nobody writes to it any more.
+"""Output files: each is put into the prediction's run folder, where it does not change any more.
 
-A model may write the same `/tmp/out.png` for every item it yields, and for the next prediction; the parent
-would find the newer picture under the older name. So a file outside the run folder is copied at once. The parent takes
-nothing but what lies in the run folder; which files may come there is settled here, see `allowed`.
+A model may write the same `/tmp/out.png` for every item it yields, and for the next prediction; the parent would find
+the newer picture under the older name. So a file outside the run folder is copied at once. The parent reads files of
+the run folder only; `allowed` decides which files may be put there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ COPY_BYTES = 2**20
 
 
 class BadOutput(Exception):
-    """The output cannot be sent; the text says which part and what to return instead."""
+    """The output cannot be sent; the text says which part, and what to return instead."""
 
 
 def is_file_like(value: Any) -> bool:
@@ -30,10 +30,10 @@ def is_file_like(value: Any) -> bool:
 
 
 def keep(value: Any, prediction: Prediction) -> str:
-    """The absolute name of a file in the run folder with this path's or open file's content.
+    """The absolute path of a file in the run folder with the content of this path or open file.
 
     Raises:
-        BadOutput: there is no such file, it is no ordinary file or may not be given out, or its name is not UTF-8.
+        BadOutput: the file does not exist, is not a regular file, may not be returned, or its name is not UTF-8.
     """
     if isinstance(value, pathlib.PurePath):
         return _keep_path(abspath(str(value)), prediction)
@@ -75,7 +75,7 @@ def _keep_content(value: Any, prediction: Prediction) -> str:
     if getattr(value, "closed", False):
         raise BadOutput("an output file is closed and has no name; return a cog.Path")
     opened = _behind(value)
-    # a pipe, a socket, a file without a name: made by this process, for this output
+    # a pipe, a socket, or a file without a name: made by this process for this output
     if opened is not None and (stat.S_ISREG(opened.found.st_mode) or not opened.real.startswith(("pipe:", "socket:"))):
         _check(str(getattr(value, "name", opened.real)), opened, prediction)
     _folder(prediction)
@@ -87,14 +87,14 @@ def _keep_content(value: Any, prediction: Prediction) -> str:
 
 
 def _is_in_memory(value: Any) -> bool:
-    """Whether its name is only a label, such as an upload wants one; a file of that name is another."""
+    """Whether the file's name is only a label, as for an upload; a file of that name on disk is another file."""
     return isinstance(value, (io.BytesIO, io.StringIO)) and not value.closed
 
 
 def _behind(value: Any) -> Optional[Opened]:
     try:
         return look_at(value.fileno())
-    except (AttributeError, OSError, ValueError):  # it lives in memory
+    except (AttributeError, OSError, ValueError):  # it exists in memory only
         return None
 
 

@@ -1,4 +1,4 @@
-"""From a reference such as `predict.py:Predictor` to the class or function that it means."""
+"""Finds the class or function that a reference such as `predict.py:Predictor` names."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def load(config: Frame) -> Predictor:
     """Import the model's file and inspect its predictor.
 
     Raises:
-        CannotLoad: there is no such file or no predictor in it.
-        BaseException: whatever the model's file raises when it is imported.
+        CannotLoad: the file or the predictor in it does not exist.
+        BaseException: the import of the model's file may raise anything.
     """
     file_name, _, wanted = config["ref"].partition(":")
     module = _import_file(config["folder"], file_name, config["ref"])
@@ -30,7 +30,7 @@ def load(config: Frame) -> Predictor:
 
 
 def load_trainer(config: Frame) -> Optional[Predictor]:
-    """The same for what makes weights; None if the model has nothing of the kind.
+    """The same for the training function; None if the model has none.
 
     Raises:
         CannotLoad: see `load`.
@@ -52,7 +52,7 @@ def _import_file(folder: str, file_name: str, ref: str) -> Any:
     known = sys.modules.get(name)
     if known is not None and getattr(known, "__file__", None) == path:
         return known  # predict and train in one file
-    # a name that is taken (`code.py`, `types.py`) or not importable (`my-model.py`) gets one of its own
+    # a name that is taken (`code.py`, `types.py`) or cannot be imported (`my-model.py`) gets another module name
     if name.split(".")[0] in sys.modules or not all(part.isidentifier() for part in name.split(".")):
         name = "_model_" + re.sub(r"\W", "_", name)
     spec = importlib.util.spec_from_file_location(name, path)
@@ -75,7 +75,7 @@ def _named(module: Any, file_name: str, wanted: str) -> Any:
 
 def _unnamed(module: Any, file_name: str, notices: List[str]) -> Any:
     found = [name for name in CLASS_NAMES + FUNCTION_NAMES if callable(getattr(module, name, None))]
-    # a class that cannot predict (an imported library's `Runner`) steps back where there is another candidate
+    # a class that cannot predict (an imported library's `Runner`) is used only if there is no other candidate
     for name in [name for name in found if _can_predict(getattr(module, name))] or found:
         if name == "Predictor":
             notices.append("the name Predictor is deprecated, call the class Runner")

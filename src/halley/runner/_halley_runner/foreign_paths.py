@@ -1,6 +1,6 @@
-"""Texts of a caller that would become paths: found before the conversion by the shapes, and after it by looking.
+"""Refuses text from a caller that would become a path: by the shapes before the conversion, by its result after it.
 
-A file comes to a model only by way of staging. Everything else that a caller writes is text, and stays text.
+Only staged files reach a model as paths. All other text from a caller must stay text.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ TEXTS_LIMIT = 100_000
 
 
 class ForeignPath(Exception):
-    """A caller's text would have become a path; the text says where it stood."""
+    """Text from a caller would have become a path; the message says at which place."""
 
 
 def declared_in(shape: Shape, default: Any) -> FrozenSet[str]:
-    """The paths that the model itself names as defaults and choices."""
+    """The paths that the model itself gives as defaults and choices."""
     found: Set[str] = set()
     _collect(default, found, texts=_is_for_files(shape))
     _declare(shape, found)
@@ -36,7 +36,9 @@ def declared_in(shape: Shape, default: Any) -> FrozenSet[str]:
 
 
 def unstaged(shape: Shape, value: Any, admits: Callable[[str], bool]) -> Optional[List[Any]]:
-    """The way to the first text at the place of a file, which is none; staged ones are paths already."""
+    """The place of the first text where the shape wants a file; None if there is none. Staged files are paths
+    already.
+    """
     kind = shape.kind
     if isinstance(value, str):
         return [] if _is_for_file(shape) and not admits(value) else None
@@ -62,7 +64,7 @@ def unstaged(shape: Shape, value: Any, admits: Callable[[str], bool]) -> Optiona
 
 
 class Known:
-    """What may come as a path in one input of one prediction."""
+    """The paths that are allowed in one input of one prediction."""
 
     def __init__(self, bounds: Bounds, folder: str, began: int, staged: Set[str], declared: FrozenSet[str]) -> None:
         self._bounds = bounds
@@ -74,17 +76,19 @@ class Known:
         self._texts: Optional[Set[str]] = None
 
     def admits(self, text: str) -> bool:
-        """Whether this text of a caller may become a path: a default or choice, or in a folder open to inputs."""
+        """Whether this text may become a path: it is a default or choice, or in a folder that the operator opened to
+        inputs.
+        """
         try:
             return text in self._declared or self._bounds.opens_to_inputs(text)
-        except ValueError:  # a NUL
+        except ValueError:  # a NUL character
             return False
 
     def look(self, value: Any, given: Any) -> None:
-        """Look for paths in an argument that was made of this JSON value.
+        """Check the paths in an argument that was made from this JSON value.
 
         Raises:
-            ForeignPath: there is one that the caller named.
+            ForeignPath: an argument holds a path that the caller named.
         """
         self._given, self._texts = given, None
         for path in paths_in(value):
@@ -105,7 +109,7 @@ class Known:
             return True
         if self._is_verbatim(text, absolute):
             return False
-        # made by the model's own code: of its own files, of what it is about to write, or has just written
+        # made by the model's own code: one of its own files, or a file that it writes
         return (
             self._bounds.is_own(absolute)
             or not os.path.lexists(absolute)
@@ -123,12 +127,12 @@ class Known:
 
 
 def where(name: str, way: List[Any]) -> str:
-    """`job.images.0`, as the server names members."""
+    """The place in the input, such as `job.images.0`; the server names members in the same way."""
     return ".".join([name, *map(str, way)])
 
 
 def text_at(value: Any, way: List[Any]) -> str:
-    """The text that stands there, shortened for a message."""
+    """The text at this place, shortened for a message."""
     for step in way:
         value = value[step]
     return _short(str(value))
@@ -146,7 +150,7 @@ def _is_for_files(shape: Shape) -> bool:
 
 
 def _is_for_file(shape: Shape) -> bool:
-    """Whether text here could only be a path. In `Union[Path, str]` it is text."""
+    """Whether text here could only mean a path. In `Union[Path, str]` it is text."""
     if shape.kind == "union":
         return any(_is_for_file(part) for part in shape.parts) and not any(_takes_text(part) for part in shape.parts)
     return shape.kind in ("path", "file") or (shape.kind == "choice" and _is_path(shape.python))
@@ -163,7 +167,7 @@ def _is_path(python: Any) -> bool:
 
 
 def _in_union(shape: Shape, value: Any, admits: Callable[[str], bool]) -> Optional[List[Any]]:
-    """Any part that takes the value as it is will do."""
+    """The value is accepted if any member of the union accepts it unchanged."""
     first: Optional[List[Any]] = None
     for part in shape.parts:
         if _fits_kind(part, value):
@@ -199,7 +203,7 @@ def _declare(shape: Shape, found: Set[str]) -> None:
 def _made(factory: Callable[[], Any]) -> Any:
     try:
         return factory()
-    except Exception:  # it needs what is not there yet; then it is judged when it comes
+    except Exception:  # it needs an object that does not exist yet; it is checked later
         return None
 
 

@@ -7,7 +7,7 @@ import socket
 import struct
 from typing import Any, Dict, List, Optional
 
-FRAME_LIMIT_BYTES = 64 * 2**20  # both sides refuse more: a broken length must not ask for gigabytes
+FRAME_LIMIT_BYTES = 64 * 2**20  # both sides refuse larger frames, so that a corrupt length does not allocate gigabytes
 READ_BYTES = 64 * 2**10
 
 _LENGTH = struct.Struct("<I")
@@ -15,7 +15,7 @@ _LENGTH = struct.Struct("<I")
 Frame = Dict[str, Any]
 
 to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-"""Compact JSON. Raises ValueError for NaN, infinity and cycles, TypeError for what JSON cannot say."""
+"""Compact JSON. Raises ValueError for NaN, infinity and cycles, TypeError for what JSON cannot express."""
 
 
 class FrameTooLarge(Exception):
@@ -23,7 +23,7 @@ class FrameTooLarge(Exception):
 
 
 def pack(text: str) -> bytes:
-    """One frame around JSON text. Half a surrogate pair, which is no text, becomes U+FFFD.
+    """One frame around JSON text. An unpaired surrogate becomes U+FFFD.
 
     Raises:
         FrameTooLarge: the frame would be over 64 MiB.
@@ -38,7 +38,7 @@ def pack(text: str) -> bytes:
 
 
 class Inbox:
-    """Reads frames from one socket; keeps the incomplete rest between reads."""
+    """Reads frames from one socket; keeps an incomplete frame between reads."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._receive_bytes = sock.recv
@@ -46,14 +46,14 @@ class Inbox:
         self._ready: List[Frame] = []
 
     def read(self) -> Optional[Frame]:
-        """The next frame; waits for it. None at the end of the stream."""
+        """The next frame; blocks until it is there. None at the end of the stream."""
         while not self._ready:
             if not self._receive():
                 return None
         return self._ready.pop(0)
 
     def read_ready(self) -> Optional[List[Frame]]:
-        """All whole frames of one read, perhaps none; to be called when the socket is readable.
+        """All complete frames of one read, perhaps none; call it when the socket is readable.
 
         None at the end of the stream.
         """
@@ -77,7 +77,7 @@ class Inbox:
         while end - start >= 4:
             (size,) = _LENGTH.unpack_from(piece, start)
             if size > FRAME_LIMIT_BYTES:
-                return False  # not our protocol; the caller leaves as at the end of the stream
+                return False  # not our protocol; the caller exits as at the end of the stream
             if end - start - 4 < size:
                 break
             self._ready.append(json.loads(piece[start + 4 : start + 4 + size]))
@@ -86,7 +86,7 @@ class Inbox:
         return True
 
     def _complete(self, piece: bytes) -> bytes:
-        """Read on until the first frame is whole, in one growing buffer: a large frame comes in many pieces."""
+        """Read until the first frame is complete, into one growing buffer: a large frame arrives in many pieces."""
         buffer = bytearray(piece)
         while len(buffer) >= 4:
             (size,) = _LENGTH.unpack_from(buffer)

@@ -1,9 +1,9 @@
-"""Stops a sync `predict` from outside: a signal whose handler raises, but only inside the model's own code.
+"""Cancels a sync `predict`: a signal whose handler raises an exception, but only inside the model's own code.
 
-The main thread runs predict. The control thread names the prediction to stop and sends a signal to the main
-thread. The handler raises only while the door is open, that is while the model's code runs and not one of
-our functions that it called; and only if the prediction named is the one that runs. So a late signal hits
-neither the next prediction nor a frame half written.
+The main thread runs predict. The control thread names the prediction to stop and sends a signal to the main thread. The
+handler raises only while raising is allowed, that is while the model's code runs and not a function of ours that it
+called; and only if the named prediction is the running one. So a late signal interrupts neither the next prediction nor
+a half-written frame.
 """
 
 from __future__ import annotations
@@ -15,38 +15,38 @@ from typing import Any, Callable, Deque, Dict, Optional
 
 from cog.scope import CancelationException
 
-REMEMBERED = 256  # ids that ended, or were cancelled before they came; both are exceptions within milliseconds
+REMEMBERED = 256  # ids of predictions that have ended, or were cancelled early; both are needed for milliseconds only
 
 
-_get_ident = threading.get_ident  # taken before a model can put something else in its place
+_get_ident = threading.get_ident  # imported before a model can replace it
 
 
 class EarlyCancels:
-    """Cancels that overtook their prediction: the two travel on different sockets."""
+    """Cancels that arrived before their prediction: the two use different sockets."""
 
     def __init__(self) -> None:
         self._asked: Deque[str] = deque(maxlen=REMEMBERED)
         self._ended: Deque[str] = deque(maxlen=REMEMBERED)
 
     def note(self, prediction_id: str) -> None:
-        """Keep a cancel for a prediction that does not run; forget it if that one has ended."""
+        """Keep a cancel for a prediction that does not run yet; ignore it if the prediction has ended."""
         if prediction_id not in self._ended:
             self._asked.append(prediction_id)
 
     def take(self, prediction_id: str) -> bool:
-        """Whether this prediction, which begins now, is already cancelled."""
+        """Whether this prediction, which begins now, has been cancelled already."""
         if prediction_id not in self._asked:
             return False
         self._asked.remove(prediction_id)
         return True
 
     def ended(self, prediction_id: str) -> None:
-        """A cancel that comes from now on is late."""
+        """Note the end: a cancel that comes later is ignored."""
         self._ended.append(prediction_id)
 
 
 class Guard:
-    """The door. All methods but `ask` belong to the main thread."""
+    """Decides when the exception may be raised. All methods but `ask` belong to the main thread."""
 
     def __init__(self) -> None:
         self.open = False
@@ -59,7 +59,7 @@ class Guard:
         signal.signal(signal.SIGUSR1, self._on_signal)
 
     def ask(self, prediction_id: str) -> None:
-        """Stop this prediction (control thread). Only the first call for one has an effect."""
+        """Stop this prediction (control thread). Only the first call for a prediction has an effect."""
         with self._lock:
             if self._running != prediction_id:
                 self._early.note(prediction_id)
@@ -68,7 +68,7 @@ class Guard:
         signal.pthread_kill(self.thread, signal.SIGUSR1)
 
     def begin(self, prediction_id: str) -> None:
-        """A prediction runs from now on."""
+        """Note that a prediction runs from now on."""
         with self._lock:
             self.open = False
             self._delivered = False
@@ -76,7 +76,7 @@ class Guard:
             self._wanted = prediction_id if self._early.take(prediction_id) else None
 
     def end(self) -> None:
-        """No prediction runs; a cancel that comes from now on is late."""
+        """Note that no prediction runs; a cancel that comes later is ignored."""
         with self._lock:
             self.open = False
             if self._running is not None:
@@ -85,21 +85,21 @@ class Guard:
 
     @property
     def asked(self) -> bool:
-        """Whether the running prediction is to stop, delivered or not."""
+        """Whether the running prediction is to stop; the exception may have been raised already."""
         return self._running is not None and self._wanted == self._running
 
     @property
     def pending(self) -> bool:
-        """Whether the exception has yet to be raised."""
+        """Whether the exception must still be raised."""
         return self.asked and not self._delivered
 
     def deliver(self) -> CancelationException:
-        """The exception to raise, which is thereby raised once and for all."""
+        """The exception to raise. It is raised once for a prediction."""
         self._delivered = True
         return CancelationException("the prediction was canceled")
 
     def call(self, function: Callable[..., Any], arguments: Dict[str, Any]) -> Any:
-        """Call the model's code with the door open.
+        """Call the model's code; the exception may be raised in it.
 
         Raises:
             CancelationException: the prediction is to stop.
@@ -113,7 +113,7 @@ class Guard:
             self.open = False
 
     def resume(self, generator: Any) -> Any:
-        """Let a generator run to its next value; a pending cancel is raised inside it."""
+        """Run a generator to its next value; a pending cancel is raised inside it."""
         self.open = True
         try:
             if self.pending and hasattr(generator, "throw"):
@@ -123,7 +123,7 @@ class Guard:
             self.open = False
 
     def shielded(self, function: Callable[..., None], *arguments: Any) -> None:
-        """Call ours from the model's code: nothing is raised in it, but at once after it.
+        """Call a function of ours from the model's code: the exception is not raised in it, but directly after it.
 
         Raises:
             CancelationException: the prediction is to stop.

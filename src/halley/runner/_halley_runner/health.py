@@ -1,4 +1,4 @@
-"""The model's own answer to "how are you", asked beside whatever predictions run."""
+"""Calls the model's own health check, beside running predictions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Tell = Callable[[bytes], None]
 
 
 class Health:
-    """One check at a time, in a thread of its own; an async check runs in the predictions' loop."""
+    """One check at a time, in its own thread; an async check runs in the event loop of the predictions."""
 
     def __init__(self, check: Any, loop: Any, folder: str) -> None:
         self._check = check
@@ -24,7 +24,9 @@ class Health:
         self._running: Optional[threading.Thread] = None
 
     def ask(self, number: int, tell: Tell) -> None:
-        """Answer with a `health` frame, at the latest after the limit (control thread; returns at once)."""
+        """Run the check and send a `health` frame, at the latest after the time limit (control thread; returns at
+        once).
+        """
         if self._check is None:
             tell(_answer(number, None))
         elif self._running is not None and self._running.is_alive():
@@ -44,12 +46,12 @@ class Health:
         tell(_answer(number, said[0] or None))
 
     def _fault(self) -> str:
-        """What is wrong; empty if nothing is. Only False is a bad answer: a check that just returns has passed."""
+        """What is wrong; empty if nothing is. Only False fails: a check that returns nothing has passed."""
         try:
             result = self._check()
             if hasattr(result, "__await__"):
                 result = self._awaited(result)
-        except BaseException as error:  # a check that leaves by sys.exit is ill, and the replica lives on
+        except BaseException as error:  # a check that calls sys.exit has failed; the process continues
             return one_line(error, self._folder)
         return "healthcheck returned False" if result is False else ""
 

@@ -13,10 +13,10 @@ Warn = Callable[[str], None]
 def hints_of(thing: Any, warn: Warn) -> Dict[str, Any]:
     """Annotations with names resolved. One that cannot be resolved is left out, with a warning."""
     try:
-        # 3.8 has neither the argument nor, in typing, the `Annotated` that it is about
+        # Python 3.8 has neither this argument nor `typing.Annotated`, which it concerns
         extras: Dict[str, Any] = {"include_extras": True} if sys.version_info >= (3, 9) else {}
         return typing.get_type_hints(thing, **extras)
-    except Exception:  # one bad name must not cost the others
+    except Exception:  # one bad name must not hide the other annotations
         pass
     found: Dict[str, Any] = {}
     for name, annotation in getattr(inspect.unwrap(thing), "__annotations__", {}).items():

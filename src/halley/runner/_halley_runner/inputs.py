@@ -1,4 +1,4 @@
-"""A request's `input` as keyword arguments. Everything that can be known beforehand is worked out once."""
+"""Turns a request's `input` into keyword arguments. Everything that does not depend on the request is computed once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .shapes import Shape, holds_file
 
 
 class BadInput(Exception):
-    """The input does not fit. The server validates first, so this is seen when it could not."""
+    """The input does not fit. The server validates first; this is raised for what the server cannot check."""
 
 
 class _Row(NamedTuple):
@@ -30,12 +30,12 @@ class _Row(NamedTuple):
     required: bool
     default: Any
     mutable: bool
-    """Whether the default must be copied for each prediction."""
+    """Whether the default must be copied for each prediction (it is mutable)."""
     shape: Shape
     pattern: Optional[Pattern]
     holds_files: bool
     is_made: bool
-    """Whether the author's code takes part, so that paths may come out where none went in."""
+    """Whether the author's code makes the value, so that it may hold paths that the input did not name."""
     declared: FrozenSet[str]
 
 
@@ -49,11 +49,11 @@ class Inputs:
         self._takes_anything = predictor.takes_anything
 
     def arguments(self, prediction: Prediction, warn: Callable[[str], None]) -> Dict[str, Any]:
-        """Arguments for predict: converted, with defaults. Unknown names are left out and told to `warn`.
+        """Arguments for predict: converted, with defaults. Unknown names are left out and reported by `warn`.
 
         Raises:
-            BadInput: a required input is missing, has a value that cannot be converted, or names a file that is not its
-                own.
+            BadInput: a required input is missing, a value cannot be converted, or it names a file that the caller may
+                not use.
         """
         given = prediction.input
         staged: Set[str] = set()
@@ -133,7 +133,7 @@ def _converted(name: str, convert: Convert, value: Any) -> Any:
 
 
 def _wrap_path(given: Dict[str, Any], pointer: List[Any], staged: Set[str]) -> None:
-    """Make a path of the text at this place, whether the annotation asks for one or not (`Any`, `dict`, ...)."""
+    """Make a path of the text at this place, for any annotation (`Any`, `dict`, ...)."""
     holder: Any = given
     for step in pointer[:-1]:
         holder = _inside(holder, step)

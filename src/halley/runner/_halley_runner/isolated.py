@@ -1,9 +1,9 @@
-"""A private view of the file system for one replica: its model's folder and `/tmp` take what it writes for itself.
+"""A private view of the file system for one replica: what it writes to its model's folder and `/tmp` stays its own.
 
-The model's folder keeps its own path: an overlay lies over it, so that what is written beside `__file__` goes to the
-replica's place as well as what is written to the working directory. What must be seen through is bound through:
-the data folder, environments, caches, what is mounted inside, and what the operator shares. A model that is one file
-runs in a copy instead: the folder that it lies in, perhaps the user's home, is not the model's.
+The model's folder keeps its path: an overlay is mounted over it, so that files written beside `__file__` go to the
+replica's folder, as files in the working directory do. Bind mounts show the rest unchanged: the data folder,
+environments, caches, mounts inside the folder, and what the operator shares. A single-file model runs in a copy
+instead: the folder around the file, perhaps the user's home, does not belong to the model.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any, Dict, Iterable, List, Set, Tuple
 from . import mounts
 from .plain import ENVIRONMENT_MARK, LINKED
 
-MOST_LOOKED_AT = 100_000  # in the model's folder, for links
+MOST_LOOKED_AT = 100_000  # entries of the model's folder that are searched for links
 
 
 def enter(place: Dict[str, Any], folder: str) -> None:
-    """Change this process's view. Before any thread, and before the model is imported.
+    """Change this process's view. Call it before any thread starts and before the model is imported.
 
     Raises:
-        OSError: this system or this folder does not allow it; then nothing has changed.
+        OSError: this system or this folder does not allow it; nothing has changed.
     """
     if realpath(folder) == "/":
         raise OSError("the model's folder is the root of the file system")
@@ -52,14 +52,14 @@ def enter(place: Dict[str, Any], folder: str) -> None:
 
 
 def _kept(place: Dict[str, Any]) -> List[str]:
-    """Absolute paths that are to be seen as they are."""
-    # the folder of our own modules is on the path, and an environment may lie anywhere
+    """Absolute paths that stay visible unchanged."""
+    # the folder of our own modules is on the path, and an environment may be anywhere
     python = [sys.prefix, sys.base_prefix, sys.exec_prefix, *(path for path in sys.path if isdir(path))]
     return [path for path in (*place.get("keep", ()), *python) if path.startswith("/") and exists(path)]
 
 
 def _linked(folder: str, *, deep: bool) -> List[str]:
-    """Where links in the model's folder lead out of it: weights may lie in a folder that is going to be replaced."""
+    """Where links in the model's folder point outside it: weights may be in a folder that an overlay will replace."""
     found: Set[str] = set()
     inside, looked_at, waiting = realpath(folder) + os.sep, 0, [folder]
     while waiting and looked_at < MOST_LOOKED_AT:
@@ -71,7 +71,7 @@ def _linked(folder: str, *, deep: bool) -> List[str]:
                     waiting.append(entry.path)
             elif exists(entry.path):
                 real = realpath(entry.path)
-                if not (real + os.sep).startswith(inside):  # else it would be seen without its overlay
+                if not (real + os.sep).startswith(inside):  # otherwise it would be visible without its overlay
                     found.add(real)
     return sorted(found)
 
@@ -80,7 +80,7 @@ def _entries(folder: str) -> List[Any]:
     try:
         with os.scandir(folder) as entries:
             return list(entries)
-    except OSError:  # not for us to look into
+    except OSError:  # not readable for us
         return []
 
 
@@ -97,7 +97,7 @@ def _replace(target: str, lowers: List[str], own: str, kept: List[str], done: Li
     through = _open_inside(target, kept)
     upper = join(own, "upper")
     os.makedirs(upper, exist_ok=True)
-    os.chmod(upper, 0o1777)  # noqa: S103 - as /tmp is; the folder above belongs to the replica's user alone
+    os.chmod(upper, 0o1777)  # noqa: S103 - the mode of /tmp; the folder above belongs to the replica's user alone
     try:
         if lowers:
             _overlay(lowers, own, target, done, in_user)
@@ -118,14 +118,16 @@ def _overlay(lowers: List[str], own: str, target: str, done: List[str], in_user:
 
 
 def _open_inside(target: str, kept: Iterable[str]) -> List[Tuple[str, int]]:
-    """What is mounted or kept below `target`, each with a descriptor; the outermost only: a bind takes all along."""
+    """What is mounted or kept below `target`, each with a descriptor; only the outermost, since a bind includes what is
+    inside.
+    """
     inside = realpath(target) + "/"
     found: List[Tuple[str, int]] = []
     for path in sorted({realpath(path) for path in (*kept, *mounts.mounted())}):
         if path.startswith(inside) and not any(path.startswith(outer + "/") for outer, _ in found):
             try:
                 found.append((path, mounts.open_path(path)))
-            except OSError:  # gone meanwhile, or not for us to see
+            except OSError:  # removed meanwhile, or not readable for us
                 continue
     return found
 

@@ -1,8 +1,8 @@
-"""Everything that goes to the parent on DATA, in order: log text, outputs, metrics, ends.
+"""Sends everything that goes to the parent on DATA, in order: log text, outputs, metrics, ends.
 
-One lock guards the waiting log text, the waiting frames and the socket. Log text is gathered: it goes out
-when much of it waits, before any other frame of its prediction, or after a short time by the drain thread. Until
-then it is noted on the slate, where it outlives us.
+One lock guards the buffered log text, the deferred frames and the socket. Log text is sent when much is buffered,
+before any other frame of its prediction, or after a short time by the drain thread. Until then it is also in the output
+journal, memory that survives the death of this process.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from .frames import pack, to_json
 from .prediction import Prediction, current
 from .slate import Slate
 
-GATHER_MS = 50  # a person does not see the difference; a flood of prints becomes 20 frames a second
+GATHER_MS = 50  # too short for a person to notice; frequent prints become at most 20 frames a second
 LOG_FRAME_CHARS = 64 * 2**10
 EXIT_CUT_OFF = 213
-"""The exit status when a model has closed or broken the connection. The server knows it, see its `endings`."""
+"""The exit status when a model has closed or broken the connection. The server's `endings` module knows it."""
 
-DRAIN_ROUNDS = 64  # a background process that never stops writing must not hold up the end of a prediction
+DRAIN_ROUNDS = 64  # a background process that never stops writing must not delay the end of a prediction
 
-# Taken before a model is imported: what it puts in their place is its own affair.
+# Imported before the model, which may replace these names in their modules.
 _read, _write, _exit, _close, _monotonic = os.read, os.write, os._exit, os.close, time.monotonic
 
 
 class Journal:
-    """The one writer of DATA."""
+    """The only writer of DATA."""
 
     def __init__(self, sock: socket.socket, pipe: int, slate: Slate) -> None:
         self.running: Dict[Optional[str], Prediction] = {}
         self.replica = Prediction()
         self.defer: Optional[Callable[[], bool]] = None
-        """Asked after frames were added; True means that `send` will be called soon (async predictors)."""
+        """Called after frames were added; True means that `send` will be called soon (async predictors)."""
         self.forked = False
         self._sock = sock
         self._send_bytes = sock.send
         self._pipe = pipe
         self._slate = slate
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        # re-entrant: a finaliser may print while this thread is in here, see `_inside`
+        # re-entrant: a finaliser may print while this thread holds the lock, see `_inside`
         self._lock = threading.RLock()
         self._inside = False
         self._frames: List[bytes] = []
@@ -58,7 +58,7 @@ class Journal:
     # ---- log text -------------------------------------------------------------------------------
 
     def log(self, text: str) -> None:
-        """Add log text to the prediction in whose context the caller runs, or to the likeliest one."""
+        """Add log text to the prediction in whose context the caller runs, or to the most likely one."""
         if self.forked:
             _write_raw(text)
             return
@@ -69,13 +69,13 @@ class Journal:
             self._gather(target, text)
 
     def log_own(self, text: str) -> None:
-        """Add text to the replica's own log, whatever runs."""
+        """Add text to the replica's own log, even while predictions run."""
         if not self.forked:
             with self._lock:
                 self._gather(self.replica, text)
 
     def likeliest(self) -> Prediction:
-        """The owner of what nobody signed: the only running prediction, else the replica."""
+        """The owner of text without a context: the only running prediction, otherwise the replica."""
         if len(self.running) == 1:
             for prediction in self.running.values():
                 return prediction
@@ -100,7 +100,7 @@ class Journal:
     def _wake(self) -> None:
         try:
             _write(self._wake_writing, b"x")
-        except OSError:  # full, so it is awake; or closed by the model: the next frame takes the text along
+        except OSError:  # full, so its reader is awake; or closed by the model: the next frame sends the text
             pass
 
     def _put_logs(self, target: Prediction) -> None:
@@ -117,7 +117,7 @@ class Journal:
                 self._frames.append(pack('{"t":"log","id":%s,"n":%d,"text":%s}' % (target.key, target.n, piece)))
 
     def _drain(self) -> None:
-        """Take what lies in the pipe of descriptors 1 and 2. The caller holds the lock."""
+        """Read what is in the pipe of descriptors 1 and 2. The caller holds the lock."""
         for _ in range(DRAIN_ROUNDS):
             try:
                 piece = self._slate.read(self._pipe)
@@ -133,7 +133,7 @@ class Journal:
     # ---- frames ---------------------------------------------------------------------------------
 
     def begin(self, prediction: Prediction) -> None:
-        """From now on unsigned log text may belong to this prediction."""
+        """Note that log text without a context may belong to this prediction from now on."""
         with self._lock:
             if self._waiting:
                 self._flush()
@@ -170,10 +170,10 @@ class Journal:
         """Send `done`, and give this prediction no more log text.
 
         Raises:
-            FrameTooLarge: it is still running; finish it with less.
+            FrameTooLarge: the prediction is still running; call again with less.
         """
         if self.forked:
-            _exit(0)  # a model forked and let the child return into us
+            _exit(0)  # a model forked, and its child returned into our code
         with self._lock:
             self._emit(prediction, "done", rest)
             self.running.pop(prediction.id, None)
@@ -187,7 +187,7 @@ class Journal:
             self._send_now()
 
     def flush(self) -> None:
-        """Send everything that waits."""
+        """Send all buffered text and frames."""
         if self.forked:
             return
         with self._lock:
@@ -217,7 +217,7 @@ class Journal:
             return
         self._inside = True
         try:
-            # what is left over by a signal handler that raises here is sent first by the next call
+            # if a signal handler raises here, the next call sends the rest first
             self._unsent += frames[0] if len(frames) == 1 else b"".join(frames)
             frames.clear()
             while self._unsent:
@@ -226,8 +226,8 @@ class Journal:
             if not self._waiting:
                 self._slate.clear()
         except (BrokenPipeError, ConnectionResetError):
-            _exit(0)  # the parent is gone, and with it everybody who wanted to know
-        except OSError:  # the model closed the socket, and nobody can be told
+            _exit(0)  # the parent is gone; there is no reader left
+        except OSError:  # the model closed the socket; the error cannot be reported
             _exit(EXIT_CUT_OFF)
         finally:
             self._inside = False
@@ -235,7 +235,7 @@ class Journal:
     # ---- the drain thread, and forks --------------------------------------------------------------
 
     def watch(self) -> None:
-        """Run in a thread of its own: read the pipe when it fills, send log text when it has waited enough."""
+        """Run in its own thread: read the pipe when it fills, send log text that has been buffered long enough."""
         poll = select.poll()
         poll.register(self._pipe, select.POLLIN)
         poll.register(self._wake_reading, select.POLLIN)
@@ -246,7 +246,7 @@ class Journal:
                 if descriptor == self._wake_reading:
                     _read(descriptor, 16)
             with self._lock:
-                self._armed = True  # no need to wake us for what the pipe holds
+                self._armed = True  # the pipe need not wake this thread again
                 self._drain()
                 if deadline is None:
                     deadline = _monotonic() + GATHER_MS / 1000
@@ -255,7 +255,7 @@ class Journal:
                     self._armed, deadline = False, None
 
     def forget_parent(self) -> None:
-        """In a forked child: its prints go to descriptor 1, and the protocol is no longer its business."""
+        """In a forked child: send prints to descriptor 1 and stop using the protocol."""
         self.forked = True
         self._lock = threading.RLock()
         self._sock.close()

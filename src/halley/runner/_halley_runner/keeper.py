@@ -1,7 +1,7 @@
-"""The process between the server and the model: whatever the model starts goes with it, also what left its group.
+"""The process between the server and the model's process: it ends all processes that the model starts, daemons too.
 
-It adopts what loses its parent below it, so nothing can get away by becoming a daemon. When the model's process ends it
-kills the rest and ends in the same way; when the server goes, however it goes, it kills everything.
+It adopts processes whose parent has died, so none can escape by becoming a daemon. When the model's process ends, it
+kills the rest and ends with the same status; when the server ends in any way, it kills everything.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _HANGUP = select.POLLHUP | select.POLLERR
 
 
 def keep(parent_pid: Optional[int], control: int, others: List[int]) -> None:
-    """Fork. Returns in the child, which becomes the model's process; the parent keeps watch until its end.
+    """Fork. Returns in the child, which becomes the model's process; the parent supervises it until its end.
 
-    `control` is a socket that hangs up when the server is gone; `others` are for the child only. Comes before any
-    thread, and while this process is small.
+    `control` is a socket that hangs up when the server is gone; `others` are for the child only. Call it before any
+    thread starts, and while this process is small.
     """
     if sys.platform != "linux":
         return
@@ -43,11 +43,11 @@ def keep(parent_pid: Optional[int], control: int, others: List[int]) -> None:
         os.close(reading)
         os.close(writing)
         prctl(_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-        if os.getppid() != keeper:  # it died before the kernel knew
+        if os.getppid() != keeper:  # the parent died before the kernel registered the death signal
             os._exit(0)
         return
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)  # sent to the group: for the model to answer
+        signal.signal(number, signal.SIG_IGN)  # sent to the whole group: the model handles it
     for descriptor in others:
         os.close(descriptor)
     status = _watch(reading, control)
@@ -56,7 +56,7 @@ def keep(parent_pid: Optional[int], control: int, others: List[int]) -> None:
 
 
 def _watch(reading: int, control: int) -> int:
-    """The status in which the model's process ended; 0 if the server went first."""
+    """The status with which the model's process ended; 0 if the server ended first."""
     model = next(_children(os.getpid()), None)
     poll = select.poll()
     poll.register(reading, select.POLLIN)
@@ -79,7 +79,7 @@ def _watch(reading: int, control: int) -> int:
 
 
 def _sweep() -> None:
-    """Kill all that is left, until there is nothing: what is killed may just have started something."""
+    """Kill all remaining processes, until there are none: a process may start another just before it dies."""
     while True:
         for pid in _below(os.getpid()):
             try:
@@ -102,7 +102,7 @@ def _below(pid: int) -> List[int]:
 def _children(pid: int) -> Iterator[int]:
     try:
         tasks = os.listdir("/proc/%d/task" % pid)
-    except OSError:  # gone meanwhile
+    except OSError:  # ended meanwhile
         return
     for task in tasks:
         try:
@@ -117,7 +117,7 @@ def _children(pid: int) -> Iterator[int]:
 def _end_like(status: int) -> None:
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the model's own dump is the one to read
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # only the model's own core dump is wanted
         if number not in (signal.SIGKILL, signal.SIGSTOP):
             signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
@@ -125,4 +125,4 @@ def _end_like(status: int) -> None:
 
 
 def _wake(_number: int, _frame: object) -> None:
-    """The wake-up descriptor tells."""
+    """Do nothing: the signal wakes the poll through its descriptor."""

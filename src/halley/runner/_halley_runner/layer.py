@@ -1,8 +1,8 @@
-"""What a successful setup wrote, kept for the next replicas of the version: nothing is downloaded twice.
+"""Files that a successful setup wrote, kept for later replicas of the version, so that nothing is downloaded twice.
 
-A layer is written beside the others under a name of its own, and becomes the version's by one symbolic link: the first
-one wins, and one that was cut off halfway is nobody's. Deletions are not kept, nor empty folders: setup runs again in
-every replica, and only finds its files there already.
+A layer is written under its own name beside the others, and one symbolic link makes it the version's layer. The first
+replica sets the link; a layer that was not completed has none. Deletions and empty folders are not kept: setup runs
+again in every replica, and finds its files there.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from .places import Place
 from .plain import too_large
 
 LIMIT_NAMES = 200_000
-WATCH_SECONDS = 0.5  # how long files that are open to write are watched; a database is open, too, but rests
+WATCH_SECONDS = 0.5  # how long files open for writing are watched for growth; a database is open too, but does not grow
 
 
 class NotKept(Exception):
-    """What setup wrote is not kept; the text says why."""
+    """The files of setup are not kept; the text says why."""
 
 
 def publish(place: Place, wanted: Dict[str, Any]) -> None:
-    """Keep what setup wrote, if nobody has done so for this version. Blocks while it copies.
+    """Keep the files of setup, unless another replica of the version did so before. Blocks while it copies.
 
     Raises:
         NotKept: it is too large, or there is no room for it.
@@ -57,7 +57,7 @@ def publish(place: Place, wanted: Dict[str, Any]) -> None:
 
 
 def _complete(place: Place) -> List[Tuple[str, str, str]]:
-    """What was written, but for files that grow while we look: a download in the background is not all there."""
+    """What was written, without files that are growing now: a download in the background is not complete."""
     written = place.written()
     open_now, folder = written_now(), realpath(place.folder)
     open_files = [path for part, name, path in written if part == "files" and join(folder, name) in open_now]
@@ -83,7 +83,7 @@ def _check(written: List[Tuple[str, str, str]], limit_bytes: int) -> None:
 
 
 def _fill(made: str, written: List[Tuple[str, str, str]], place: Place) -> List[Tuple[str, str]]:
-    """Copy everything. A large file gets a second name instead, where its first is going to be a link to that."""
+    """Copy everything. A large file is hard-linked instead, where its original becomes a link to the layer."""
     moved: List[Tuple[str, str]] = []
     linked = too_large(path for _, _, path in written if isfile(path) and not islink(path)) if place.is_copy else set()
     for part, name, path in written:
@@ -98,13 +98,13 @@ def _fill(made: str, written: List[Tuple[str, str, str]], place: Place) -> List[
                 moved.append((path, target))
             else:
                 _copy(path, target)
-        except FileNotFoundError:  # a file that came and went
+        except FileNotFoundError:  # a temporary file that was removed
             continue
     return moved
 
 
 def _lasting(path: str, part: str, place: Place) -> Optional[str]:
-    """The text of a link that means the same in the next replica; None if it leads to what goes with this one."""
+    """The text of a link that is valid in the next replica too; None if it leads into this replica's own folder."""
     text = os.readlink(path)
     if not isabs(text):
         return text
@@ -134,7 +134,7 @@ def _leave_links(moved: List[Tuple[str, str]]) -> None:
 
 def _copy(path: str, target: str) -> None:
     copy_file(path, target)
-    if not path.endswith(".pyc"):  # one that is damaged is made again
+    if not path.endswith(".pyc"):  # a damaged .pyc is written again by Python
         _sync(target)
 
 

@@ -1,7 +1,7 @@
 """Removes what predictions leave in the replica's temporary folder, and the files that they returned.
 
-What was there when setup ended stays, and so does what this process still has open. Where several predictions run at
-once, what changed since the oldest of them began may be its own and waits.
+Files from before the end of setup stay, and so do files that this process has open. Where several predictions run at
+once, files that changed since the oldest of them began may belong to it, and are removed later.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from .places import Place
 from .prediction import Prediction
 from .trash import Trash
 
-PAUSE_SECONDS = 1.0  # between two looks while predictions run all the time
-COARSE_NS = 20_000_000  # by so much the time of a file may lie before the time when it was written
+PAUSE_SECONDS = 1.0  # between two checks while predictions run all the time
+COARSE_NS = 20_000_000  # by so much a file's time may be earlier than the moment when it was written
 
 Stamp = Tuple[int, int]
-"""The inode of a file and the time of its last change: another file, or newer content, has another."""
+"""The inode of a file and the time of its last change: another file or newer content has another stamp."""
 
 
 class Leftovers:
-    """Made once per process, when setup is done; used by the thread that runs predictions."""
+    """Made once per process, after setup; used by the thread that runs predictions."""
 
     def __init__(self, place: Place) -> None:
-        self._temporary = os.path.realpath(place.temporary)  # as the system names what is open
+        self._temporary = os.path.realpath(place.temporary)  # the path that the system reports for open files
         self._own = (place.temporary + os.sep, place.folder + os.sep)
         self._trash = Trash(join(place.own, "trash"))
         self._stays: Set[str] = set(names_in(self._temporary))
         self._looked_at = 0.0
 
     def end(self, prediction: Prediction, running: Collection[Prediction]) -> None:
-        """It is over, and what it returned has been copied; `running` are the others."""
+        """Clean up after a prediction; what it returned has been copied. `running` are the other predictions."""
         for path, stamp in prediction.returned.items():
             is_its_own = path.startswith(self._own) and stamp[1] >= prediction.began - COARSE_NS
             if is_its_own and stamp_of(path) == stamp:
@@ -43,7 +43,7 @@ class Leftovers:
             self._sweep([other.began for other in running])
 
     def _may_look(self, running: Collection[Prediction]) -> bool:
-        """Whether it is time to list the folder: beside others only now and then, for each end would pay for it."""
+        """Whether to list the folder now. While others run this is done seldom: it would delay each end."""
         if running:
             now = time.monotonic()
             if now - self._looked_at < PAUSE_SECONDS:
@@ -84,6 +84,6 @@ def _changed_at(path: str) -> int:
         for folder, _, files in os.walk(path):
             for name in (folder, *(join(folder, file) for file in files)):
                 latest = max(latest, os.lstat(name).st_ctime_ns)
-    except OSError:  # it changes right now
+    except OSError:  # it is being changed right now
         return time.time_ns()
     return latest

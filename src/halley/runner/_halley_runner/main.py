@@ -1,4 +1,4 @@
-"""The life of a replica: say hello, load, describe, set up, serve."""
+"""The stages of a replica: say hello, load, describe, set up, serve."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Replica:
         self.has_served = False
 
     def start(self) -> None:
-        """Say hello; from here on pings are answered and everything printed is caught."""
+        """Say hello. From here on pings are answered and everything printed is captured."""
         journal = self._journal
         journal.tell(
             to_json(
@@ -88,12 +88,14 @@ class Replica:
             threading.Thread(target=watch, daemon=True, name="halley").start()
 
     def run(self, mode: str) -> int:
-        """Load, describe and, in the modes `serve` and `train`, set up and work. The exit status of the process."""
+        """Load and describe; in the modes `serve` and `train` also set up and work. Returns the exit status of the
+        process.
+        """
         try:
             predictor = self._load(mode)
             trainer = self._trainer(predictor) if mode == "inspect" else None
             described = _described(predictor, trainer)
-        except BaseException as error:  # SystemExit at import time is a refusal like any other
+        except BaseException as error:  # SystemExit at import time refuses the model, as any exception does
             self._tell_failure("refused", error)
             return EXIT_REFUSED
         self._journal.tell(described)
@@ -105,7 +107,7 @@ class Replica:
         except BaseException as error:
             self._tell_failure("setup_failed", error)
             return EXIT_SETUP_FAILED
-        # after setup, so that they do not stand in the way of what a failing one printed
+        # logged after setup, so that they do not hide the output of a failing setup
         notices = ["; ".join(predictor.notices)] if predictor.notices and self._config.get("notices", True) else []
         for text in [*notices, *predictor.warnings]:
             self._journal.log("warning: %s\n" % text)
@@ -121,7 +123,9 @@ class Replica:
         return trainer
 
     def _trainer(self, predictor: Predictor) -> Optional[Predictor]:
-        """To be described beside the predictor. What cannot be imported only costs the description of it."""
+        """Load the training function, to be described beside the predictor. If it cannot be imported, its description
+        is left out.
+        """
         try:
             return load_trainer(self._config)
         except Exception as error:
@@ -157,7 +161,7 @@ class Replica:
         place = self._config.get("place") or {}
         try:
             publish(self._place, place)
-            if place.get("publish"):  # its large files are there now
+            if place.get("publish"):  # its large files are in the layer now
                 self._bounds.also_own(place["publish"])
         except NotKept as error:
             self._journal.log("warning: what setup() wrote is not kept for other processes: %s\n" % error)
@@ -227,7 +231,7 @@ class Replica:
         return record
 
     def _forget_parent(self) -> None:
-        """In a forked child: the sockets are the replica's alone, or its death would go unnoticed."""
+        """Close the sockets in a forked child: otherwise the server would not notice the replica's death."""
         self._journal.forget_parent()
         self._control.close()
 
@@ -235,7 +239,7 @@ class Replica:
 def main(own: str, data: int, control: int, output: Tuple[int, ...], mode: str, config: Frame, place: Place) -> int:
     """Run the replica. `own` is the folder of `start.py`; the numbers are descriptors.
 
-    `output` are both ends of a pipe for descriptors 1 and 2, and memory that outlives us; it may be empty.
+    `output` are both ends of a pipe for descriptors 1 and 2, and memory that outlives this process; it may be empty.
 
     Returns the exit status: 0, 2 (the model was refused) or 3 (its setup failed).
     """
@@ -257,15 +261,16 @@ def main(own: str, data: int, control: int, output: Tuple[int, ...], mode: str, 
     _prepare_imports(os.path.join(own, "path"), config["folder"])
     status = replica.run(mode)
     if not replica.has_served:
-        os._exit(status)  # everything is told; threads of a model that did not come up must not hold up the end
+        # everything has been reported; threads of a model that failed to start must not delay the exit
+        os._exit(status)
     return status
 
 
 def _prepare_imports(cog_folder: str, folder: str) -> None:
-    """Let the model, and the Python processes that it starts, find its own modules first, then our `cog`."""
+    """Make the model, and the Python processes that it starts, find its own modules first, then our `cog`."""
     sys.path.insert(0, folder)
     inherited = os.environ.get("PYTHONPATH")
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")  # a killed pool worker would take its last prints along
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")  # otherwise a killed pool worker would lose its last prints
     os.environ["PYTHONPATH"] = cog_folder + (os.pathsep + inherited if inherited else "")
 
 
@@ -273,7 +278,8 @@ def _bounds(config: Frame, place: Place) -> Bounds:
     wanted = config.get("place") or {}
     private = wanted.get("private") or () if place.way == "isolated" else ()
     packages = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
-    source = config.get("origin") or config.get("source") or config["folder"]  # the author's, where we run in a copy
+    # the author's path, where we run in a copy
+    source = config.get("origin") or config.get("source") or config["folder"]
     return Bounds(
         source=source,
         own=(place.folder, place.own, os.getcwd(), os.environ.get("TMPDIR"), wanted.get("layer"), *private, *packages),
@@ -301,7 +307,9 @@ def _described(predictor: Predictor, trainer: Optional[Predictor]) -> str:
 
 
 def _setup_arguments(setup: Any, folder: str) -> Frame:
-    """`weights`, where setup asks for it: what COG_WEIGHTS names, else the folder `weights`, else its default."""
+    """The argument `weights`, if setup has it: what COG_WEIGHTS names, otherwise the folder `weights`, otherwise its
+    default.
+    """
     parameter = inspect.signature(setup).parameters.get("weights")
     if parameter is None:
         return {}

@@ -19,11 +19,11 @@ _PART = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 
 
 def report(journal: Journal, prediction: Prediction, name: str, value: Any, mode: Optional[str]) -> None:
-    """Check a metric and send it; nothing after the end of its prediction. The value None takes it back.
+    """Check a metric and send it, unless its prediction has ended. The value None removes the metric.
 
     Raises:
         ValueError: the name is not allowed.
-        TypeError: there is no such mode, or the value is not JSON, or of another kind than this metric had before.
+        TypeError: the mode does not exist, or the value is not JSON or of another kind than before.
     """
     _check_name(name)
     mode = mode or "replace"
@@ -50,7 +50,9 @@ def report(journal: Journal, prediction: Prediction, name: str, value: Any, mode
 
 
 def _json(name: str, value: Any, mode: str) -> str:
-    """JSON text of the value. NaN and infinity, which JSON cannot say, become null, as in Cog; added up, nothing."""
+    """JSON text of the value. NaN and infinity, which JSON cannot express, become null, as in Cog; in a sum
+    they add 0.
+    """
     try:
         return to_json(value)
     except (TypeError, ValueError, RecursionError):

@@ -1,7 +1,7 @@
-"""Linux's own calls for a private view of the file system, by way of ctypes: no helper program is needed.
+"""Linux system calls for a private view of the file system, through ctypes: no external program is needed.
 
 Folders are named by descriptors (`/proc/self/fd/N`), so that commas and colons in a name need no quoting, and a folder
-can still be named when something else has been mounted above it.
+can be named even if another mount covers it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def unshare() -> bool:
-    """Give this process, which has one thread yet, its own view of the mounts. True: in a user namespace of its own.
+    """Give this process its own view of the mounts; it must have one thread only. Returns True if it needed its own
+    user namespace.
 
     Raises:
         OSError: the system refuses it.
@@ -40,7 +41,7 @@ def unshare() -> bool:
 
 
 def keep_to_ourselves() -> None:
-    """What is mounted from now on is seen by this process and its children only."""
+    """Make later mounts visible to this process and its children only."""
     _check(_libc.mount(b"none", b"/", None, _REC | _PRIVATE, None), "a private tree of mounts")
 
 
@@ -48,7 +49,7 @@ def overlay(lowers: List[str], upper: str, work: str, target: str, *, in_user_na
     """Show `lowers`, the first on top, at `target`; what is written there goes to `upper`.
 
     Raises:
-        OSError: this file system cannot be used so.
+        OSError: an overlay is not possible on this file system.
     """
     opened: List[int] = []
     try:
@@ -66,7 +67,7 @@ def overlay(lowers: List[str], upper: str, work: str, target: str, *, in_user_na
 
 
 def bind(source: str, target: str) -> None:
-    """Show the folder or file `source`, and what is mounted in it, at `target`, which must be there."""
+    """Show the folder or file `source`, and what is mounted in it, at `target`, which must exist."""
     status = _libc.mount(os.fsencode(source), os.fsencode(target), None, _BIND | _REC, None)
     _check(status, "%s at %s" % (source, target))
 
@@ -77,17 +78,17 @@ def unmount(target: str) -> None:
 
 
 def open_path(path: str) -> int:
-    """A descriptor that only names the place."""
+    """A descriptor that only names the path (O_PATH)."""
     return os.open(path, os.O_PATH | os.O_CLOEXEC)
 
 
 def by_descriptor(number: int) -> str:
-    """The name of what a descriptor has open."""
+    """The `/proc` name of what a descriptor has open."""
     return "/proc/self/fd/%d" % number
 
 
 def mounted() -> List[str]:
-    """Where something is mounted, in the order in which it was."""
+    """All mount points, in the order of mounting."""
     places = []
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
         for line in table:
@@ -99,7 +100,7 @@ def mounted() -> List[str]:
 
 
 def drop_capabilities() -> None:
-    """Be again the user that we were: in a user namespace of its own a process has all rights over it at first."""
+    """Give up the rights of root that a process has in its own user namespace."""
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
     nothing = (ctypes.c_uint32 * 6)()
     _check(_libc.capset(header, nothing), "giving up rights")

@@ -7,7 +7,9 @@ from typing import Iterable, List, Set
 
 
 def open_files() -> Set[str]:
-    """What this process and its children have open, mapped, or as their working directory, and all folders above."""
+    """All paths that this process and its children have open, mapped, or as working directory, and all folders above
+    them.
+    """
     found = _sockets()
     for pid in _family():
         found.update(_open_files_of(pid))
@@ -20,7 +22,7 @@ def open_files() -> Set[str]:
 
 
 def _family() -> List[str]:
-    """The numbers of this process and of those that it started, as far as they can be seen."""
+    """The process ids of this process and its descendants, as far as they are visible."""
     family = [str(os.getpid())]
     for pid in family:
         for task in names_in("/proc/%s/task" % pid):
@@ -56,7 +58,7 @@ def _sockets() -> Set[str]:
 
 
 def written_now() -> Set[str]:
-    """What any of them has open to write, and not only to append to, as a log."""
+    """The paths that any of them has open for writing, and not only for appending, as a log."""
     found: Set[str] = set()
     for pid in _family():
         for name in names_in("/proc/%s/fd" % pid):
@@ -72,8 +74,8 @@ def written_now() -> Set[str]:
 
 
 def names_in(folder: str) -> Iterable[str]:
-    """Nothing if it cannot be looked into."""
+    """The names in the folder; none if it is not readable."""
     try:
         return os.listdir(folder)
-    except OSError:  # it is gone
+    except OSError:  # the process has ended
         return ()

@@ -1,4 +1,4 @@
-"""How a prediction ends, as the members of its `done` frame."""
+"""Reports how a prediction ends, as the members of its `done` frame."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .path_conflicts import PathConflicts
 from .prediction import Prediction
 from .values import encode
 
-_exit, _clock = os._exit, time.perf_counter  # taken before a model can put something else in their place
+_exit, _clock = os._exit, time.perf_counter  # imported before a model can replace them
 
 
 class Endings:
@@ -53,7 +53,9 @@ class Endings:
     def succeeded(
         self, prediction: Prediction, started: float, value: str = "null", paths: str = "[]", *, in_pieces: bool
     ) -> None:
-        """End with success and, unless the output came in pieces, its value. No piece at all is an empty list."""
+        """End with success. `value` is the output, unless it was sent in pieces; no pieces at all give an empty
+        list.
+        """
         if in_pieces:
             has_value = prediction.items == 0
             value = "[]" if has_value else "null"
@@ -75,7 +77,7 @@ class Endings:
         self._finish(prediction, started, rest)
 
     def failed(self, prediction: Prediction, started: float, error: BaseException) -> None:
-        """End as failed. The traceback goes to the log too, so that it is seen where people look."""
+        """End as failed. The traceback also goes to the prediction's log."""
         if isinstance(error, (BadInput, BadOutput)):
             self._fail(prediction, started, str(error), None)
             return
@@ -84,21 +86,21 @@ class Endings:
         self._fail(prediction, started, one_line(error, self._folder), told)
 
     def over(self, prediction: Prediction) -> None:
-        """Remove what it left behind, now that its end is told."""
+        """Remove the files that it left behind, now that its end has been sent."""
         if self._leftovers is not None:
             self._leftovers.end(prediction, self._journal.running.values())
 
     def left(self, prediction: Prediction, started: float, error: BaseException) -> None:
-        """End as failed, because the model wanted to leave: the process has others to serve, and lives on."""
+        """End as failed because the model called for an exit. The process serves other predictions, and continues."""
         code = getattr(error, "code", None)
-        if self._journal.forked:  # a child that the model forked may leave
+        if self._journal.forked:  # a forked child of the model may exit
             self._leave(code)
         if isinstance(code, str):
             self._journal.log("%s\n" % code)  # as Python prints it
         self._fail(prediction, started, one_line(error, self._folder), user_traceback(error))
 
     def strayed(self, error: BaseException) -> None:
-        """Something that the model started and no prediction owns wanted to leave."""
+        """Log that code which belongs to no prediction called for an exit."""
         if self._journal.forked:
             self._leave(getattr(error, "code", None))
         self._journal.log("%s in the background was ignored\n" % one_line(error, self._folder))

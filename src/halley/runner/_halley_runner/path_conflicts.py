@@ -1,7 +1,7 @@
-"""Notices when two processes return the same file at the same time: where `/tmp` is shared, it may be the other's.
+"""Warns when two processes return the same path at the same time: where `/tmp` is shared, one may get the other's file.
 
-Each process notes in a folder of the server when it used which path. Nothing is prevented: the path is named, so that
-the author can have the model write somewhere else.
+Each process records in a folder of the server when it used which path. Nothing is prevented: the warning names the
+path, so that the author can make the model write somewhere else.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Iterator, List, Optional
 from .places import Place
 from .prediction import Prediction
 
-LINES = 1000  # of the newest uses; one file notes those of many paths, which may be new for each prediction
+LINES = 1000  # newest uses that are kept; one file records many paths, which may be different for each prediction
 
 
 class PathConflicts:
@@ -26,7 +26,7 @@ class PathConflicts:
         self._folder = folder if place.way == "plain" else None
 
     def look(self, prediction: Prediction) -> Iterator[str]:
-        """A warning for each file that it returned and that another process used meanwhile."""
+        """A warning for each returned file that another process used at the same time."""
         if self._folder is None:
             return
         for path in prediction.returned:
@@ -38,14 +38,14 @@ class PathConflicts:
                     )
 
     def _others(self, folder: str, path: str, began: int) -> List[int]:
-        """Note the use, and give the processes whose use of the path fell into the same time."""
-        import hashlib  # few models give out such a file
+        """Record the use, and return the processes that used the path at the same time."""
+        import hashlib  # few models return such a file
 
         key = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
         name = join(folder, "uses-" + key[:1])
         try:
             descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError:  # a full disk: nothing is lost but the warning
+        except OSError:  # a full disk: only the warning is lost
             return []
         with open(descriptor, "r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,6 +1,6 @@
-"""Looks for paths and open files in a value: in containers, in classes of data, in the model's own objects.
+"""Finds paths and open files in a value: in containers, in data classes, in objects of the model's own classes.
 
-What a library made is looked at but not into: a logger, a lock or a network hang on half of the process.
+The members of a library's object are not searched: a logger, a lock or a network would lead to half of the process.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Dict, Iterator, List, Tuple, Union
 from .fields import is_named_tuple, is_pydantic
 
 OBJECTS_LIMIT = 1_000_000
-ITEMS_LIMIT = 100_000  # of an iterator that has to be drawn to be looked at
+ITEMS_LIMIT = 100_000  # items that are read from an iterator to search it
 
 _PLAIN = (str, int, float, bool, bytes, type(None))
 _LISTS = (list, tuple, set, frozenset, collections.deque)
@@ -33,16 +33,16 @@ _CLOSED = (
 
 
 class TooMuch(ValueError):
-    """A value of the model's own is larger than anything that is looked through."""
+    """A value that the model made is larger than the search limit."""
 
 
 def paths_in(value: Any, *, exhaust: bool = True) -> Iterator[Union[pathlib.PurePath, str]]:
-    """Each path, and the name of each open file. An iterator is drawn, and put back as one over the same items.
+    """Each path, and the name of each open file. An iterator is read, and replaced by one over the same items.
 
     Raises:
-        TooMuch: it has no end that can be reached.
+        TooMuch: more than the limit of items.
     """
-    seen: Dict[int, Any] = {}  # the objects too, so that no number is used twice
+    seen: Dict[int, Any] = {}  # keeps the objects too, so that no id is reused
     left: List[Tuple[Any, bool]] = [(value, True)]
     while left:
         item, goes_on = left.pop()
@@ -75,7 +75,7 @@ def paths_in(value: Any, *, exhaust: bool = True) -> Iterator[Union[pathlib.Pure
 
 
 def _draw(holder: Any, items: List[Tuple[Any, Any]]) -> None:
-    """Put in the place of each iterator one over a list, which can be looked at."""
+    """Replace each iterator by one over a list, which can be searched."""
     for key, item in items:
         drawn = _drawn(item)
         if drawn is not item:
@@ -83,7 +83,7 @@ def _draw(holder: Any, items: List[Tuple[Any, Any]]) -> None:
 
 
 def _drawn(item: Any) -> Any:
-    """The same, but for iterators, also in tuples and sets, which can only be made anew."""
+    """Replace iterators in tuples and sets too; these must be built again."""
     if isinstance(item, (tuple, set, frozenset)):
         parts = [part if type(part) in _PLAIN else _drawn(part) for part in item]
         if all(part is before for part, before in zip(parts, item)):
@@ -99,7 +99,7 @@ def _drawn(item: Any) -> Any:
 
 
 class _Drawn:
-    """An iterator over what another gave."""
+    """An iterator over the items of another iterator."""
 
     def __init__(self, items: List[Any]) -> None:
         self.items = items
@@ -144,7 +144,7 @@ _known: Dict[type, bool] = {}
 
 
 def _is_data(cls: type) -> bool:
-    """Whether objects of this class are looked into: classes of data, and what the model defines itself."""
+    """Whether members of this class's objects are searched: data classes, and classes that the model defines itself."""
     if cls not in _known:
         _known[cls] = (
             dataclasses.is_dataclass(cls)

@@ -1,7 +1,7 @@
 """`Input(regex=...)`, as Python reads it.
 
-The server tries patterns too, before a prediction is made, but on an engine in which every pattern takes linear time:
-it knows no looking around, no back references and no end of the text. So what it cannot say is said here.
+The server checks patterns too, before a prediction is made, but with an engine that guarantees linear time: it has no
+look-around, no back references and no end anchor. What it cannot check is checked here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _ONLY_HERE = re.compile(r"\(\?(?:[=!(>]|<[=!]|P=)|\\[1-9AZ]")
 
 
 class Pattern:
-    """A compiled one."""
+    """A compiled pattern."""
 
     def __init__(self, text: str, compiled: Any) -> None:
         self._text = text
@@ -23,18 +23,18 @@ class Pattern:
 
     @classmethod
     def of(cls, text: Optional[str]) -> Optional[Pattern]:
-        """None where there is none, or where only the server can read it."""
+        """None without a pattern, and for a pattern that only the server's engine can read."""
         try:
             return None if text is None else cls(text, re.compile(text))
         except (re.error, TypeError, RecursionError):
             return None
 
     def fault(self, value: Any) -> Optional[str]:
-        """What is wrong with a value; None for a fitting one, and for what is no text."""
+        """What is wrong with a value; None if it matches, or is not text."""
         if not isinstance(value, str):
             return None
         if len(value) > LENGTH_LIMIT_CHARS:
-            # this engine may take longer than anybody waits
+            # this engine may take very long
             limit = "is longer than %d characters, the most that a pattern is tried on" % LENGTH_LIMIT_CHARS
             return limit if self._is_only_here else None
         if self._compiled.search(value) is None:

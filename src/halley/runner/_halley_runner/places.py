@@ -1,8 +1,8 @@
-"""Where a replica works: the view or the copy of its model's folder, its temporary folder, and what setup leaves.
+"""Where a replica works: the view or copy of its model's folder, its temporary folder, and the files that setup left.
 
-`place` in the configuration says what the server wants: `way` (`isolated`, `plain` or `off`), `folder` (the replica's
-own, on the data's disk), `keep` (paths to be seen as they are), `private` (shared temporary folders to be replaced),
-`layer` (what an earlier setup left) and `publish` (where to put what this one leaves).
+`place` in the configuration is the server's request: `way` (`isolated`, `plain` or `off`), `folder` (the replica's own,
+on the data's disk), `keep` (paths that stay visible unchanged), `private` (shared temporary folders to be replaced),
+`layer` (what an earlier setup left) and `publish` (where to put what this setup leaves).
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ MARK = "begun"
 
 
 class Place:
-    """The way in which this process works, and `why`, where it is another than was wanted."""
+    """How this process works, and in `why` the reason, where this is not what was requested."""
 
     def __init__(self, way: str, folder: str, own: str, why: str, *, is_copy: bool) -> None:
         self.way = way
         self.is_copy = is_copy
-        """Whether `folder` is a copy of the model's, and not an overlay over it."""
+        """Whether `folder` is a copy of the model's folder, and not an overlay."""
         self.folder = folder
-        """The model is imported from here, and this is the working directory at first."""
+        """The model is imported from here; at first this is the working directory."""
         self.own = own
         self.why = why
         self.temporary = join(own, "tmp") if own else ""
         self._since = _mark(own) if own else 0
 
     def written(self) -> List[Tuple[str, str, str]]:
-        """Everything that was written since the replica began, as (part of a layer, relative name, path to read)."""
+        """Everything written since the replica began, as (part of a layer, relative name, path to read)."""
         if self.way == "off":
             return []
         upper = join(self.own, "files", "upper")
@@ -46,10 +46,11 @@ class Place:
 
 
 def enter(config: Dict[str, Any]) -> Place:
-    """Go to the place that the server prepared. Before any thread; changes `config["folder"]` where it is a copy.
+    """Change to the place that the server prepared. Call it before any thread starts; changes `config["folder"]` for a
+    copy.
 
     Raises:
-        OSError: the place cannot be filled.
+        OSError: a file of the place cannot be written.
     """
     wanted: Optional[Dict[str, Any]] = config.get("place")
     folder = config["folder"]
@@ -70,7 +71,7 @@ def enter(config: Dict[str, Any]) -> Place:
 
 
 def _mark(own: str) -> int:
-    """The file system's own time, in ns: its clock may be coarser than ours."""
+    """The file system's current time, in ns: its clock may be coarser than ours."""
     path = join(own, MARK)
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     return os.stat(path).st_ctime_ns
@@ -81,7 +82,7 @@ def _changed(folder: str, since: int) -> List[str]:
 
 
 def _names(folder: str) -> List[str]:
-    """Files and links below, as relative names. Sockets, pipes and what stands for a deleted file are left out."""
+    """Files and links below a folder, as relative names, without sockets, pipes and markers of deleted files."""
     found: List[str] = []
     waiting = [""]
     while waiting:

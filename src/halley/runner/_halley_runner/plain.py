@@ -1,7 +1,7 @@
-"""Where mounts of its own are refused: a working directory with copies of the model's files.
+"""Used where mounts are not allowed: a working directory with copies of the model's files.
 
-The model is imported from there, so that what it writes beside `__file__` lands there too. Large files,
-usually weights, are links; a model that writes into one of those writes into the file itself.
+The model is imported from there, so that what it writes beside `__file__` goes there too. Large files, usually weights,
+are links; a model that writes into one of those changes the original file.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any, Dict, Iterable, Set
 from .copying import copy_file, keep_stat, remove_tree
 
 COPY_BYTES = 8 * 2**20
-LAYER_COPY_BYTES = 256 * 2**20  # of what setup left: a warm-up writes what predictions write again
-MOST_FILES, MOST_BYTES = 20_000, 2**30  # what is copied in all; the rest are links
-LINKED = frozenset((".git", ".hg", ".svn", "node_modules"))  # large, and nothing that a model writes into
+LAYER_COPY_BYTES = 256 * 2**20  # of what setup left; a warm-up writes files that predictions write again
+MOST_FILES, MOST_BYTES = 20_000, 2**30  # copied in all; further files are links
+LINKED = frozenset((".git", ".hg", ".svn", "node_modules"))  # large, and models do not write into them
 ENVIRONMENT_MARK = "pyvenv.cfg"
 
 
 def lay_out(place: Dict[str, Any], folder: str) -> str:
-    """Fill the replica's working directory from the model's folder and what an earlier setup left. Returns it.
+    """Fill the replica's working directory from the model's folder and from an earlier setup. Returns the directory.
 
     Raises:
         OSError: the directory cannot be filled, as on a full disk.
@@ -31,7 +31,7 @@ def lay_out(place: Dict[str, Any], folder: str) -> str:
     own = [realpath(path) for path in place.get("keep", ())]
     filling = _Filling(realpath(folder), work, own)
     single = place.get("single")
-    if single:  # what lies beside a single file is not the model's own
+    if single:  # other files beside a single-file model do not belong to it
         filling.link_all_but(single)
     else:
         filling.fill("")
@@ -42,11 +42,11 @@ def lay_out(place: Dict[str, Any], folder: str) -> str:
 
 
 def lay_over(source: str, target: str) -> None:
-    """Put what an earlier setup left over the files: small ones as copies, large ones as links."""
+    """Add the files that an earlier setup left: small ones as copies, large ones as links."""
     files_below: Dict[str, str] = {}
     for name, folders, files in os.walk(source):
         into = join(target, relpath(name, source))
-        if islink(into) or isfile(into):  # setup put a folder in its place
+        if islink(into) or isfile(into):  # setup replaced it by a folder
             os.unlink(into)
         os.makedirs(into, exist_ok=True)
         for child in (*files, *(one for one in folders if islink(join(name, one)))):
@@ -66,7 +66,7 @@ def lay_over(source: str, target: str) -> None:
 
 
 def too_large(paths: Iterable[str]) -> Set[str]:
-    """Which of these files, left by a setup, are not copied: the largest."""
+    """Which of these files, left by a setup, are too large to copy: the largest."""
     linked: Set[str] = set()
     total = 0
     for size, path in sorted((os.lstat(path).st_size, path) for path in paths):
@@ -87,7 +87,7 @@ class _Filling:
         self._files = self._bytes = 0
 
     def link_all_but(self, single: str) -> None:
-        """For a model that is one file: a copy of it, and links to its neighbours."""
+        """For a single-file model: copy the file, and link the other files of its folder."""
         for entry in os.scandir(self._source):
             if entry.name == single:
                 self._take_file(entry, join(self._work, entry.name))
@@ -95,23 +95,23 @@ class _Filling:
                 os.symlink(entry.path, join(self._work, entry.name))
 
     def fill(self, relative: str) -> None:
-        """Copy what lies in this folder of the source."""
+        """Copy what is in this folder of the source."""
         for entry in os.scandir(join(self._source, relative)):
             below = join(relative, entry.name)
             target = join(self._work, below)
             try:
                 self._take(entry, below, target)
             except PermissionError:
-                if isdir(target):  # made before it was found that nobody may look into it
+                if isdir(target):  # made before its source was found unreadable
                     os.rmdir(target)
-                os.symlink(entry.path, target)  # the model then hears of it as it always did
+                os.symlink(entry.path, target)  # the model gets the same error as always
 
     def _take(self, entry: Any, below: str, target: str) -> None:
         if entry.is_symlink():
             os.symlink(self._link_of(entry.path, target), target)
         elif entry.is_dir():
             if self._holds_work(entry.path):
-                return  # the data folder lies inside the model's: nothing of it is the model's
+                return  # the data folder is inside the model's folder; it does not belong to the model
             if entry.name in LINKED or entry.path in self._kept or lexists(join(entry.path, ENVIRONMENT_MARK)):
                 os.symlink(entry.path, target)
                 return
@@ -132,7 +132,7 @@ class _Filling:
         copy_file(entry.path, target)
 
     def _link_of(self, path: str, target: str) -> str:
-        """The text of a link: one that leads to another file of the model leads to its copy."""
+        """The text of a link: a link to another file of the model leads to the copy of that file."""
         real = realpath(path)
         if real.startswith(self._source + os.sep):
             inside = join(self._work, real[len(self._source) + 1 :])

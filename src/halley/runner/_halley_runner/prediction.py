@@ -1,4 +1,4 @@
-"""One prediction as the runner sees it."""
+"""One prediction in the runner."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .allowed import Bounds
 from .frames import Frame, to_json
 
 WORK = ("predict", "train")
-"""The frames that begin one. Which of the two the process does was settled when it started."""
+"""The frames that begin a prediction. The mode of the process decides which one it accepts."""
 
 
 class Prediction:
-    """What is kept while it runs. `id` is None for the replica itself, which owns unattributed log text."""
+    """State of a running prediction. `id` is None for the replica itself, which owns unattributed log text."""
 
     __slots__ = (
         "began",
@@ -45,7 +45,7 @@ class Prediction:
         self.bounds: Any = bounds
         self.input: Dict[str, Any] = frame.get("input") or {}
         self.paths: List[List[Any]] = frame.get("paths") or []
-        """Where in the input the path of a file stands that was brought here for this prediction."""
+        """Places in the input that hold the path of a file staged for this prediction."""
         self.id: Optional[str] = frame.get("id")
         self.key = to_json(self.id)
         self.folder: str = frame.get("folder") or ""
@@ -53,22 +53,22 @@ class Prediction:
         self.n = 0
         """The number of the last frame sent about this prediction."""
         self.said = 0
-        """How many characters of log text there were in all, sent or not."""
+        """How many characters of log text it has printed, sent or not."""
         self.texts: List[str] = []
         self.size = 0
-        """Log text that is waiting to be sent, and its length."""
+        """Log text that is not sent yet, and its length."""
         self.files = 0
         self.began = _time_ns()
-        """On the wall, as the times of files are; in ns."""
+        """Wall-clock time, as the times of files are; in ns."""
         self.returned: Dict[str, Tuple[int, int]] = {}
-        """Files that were copied because it returned them, each with its inode and time of change."""
+        """Files that were copied because the model returned them, each with its inode and time of change."""
         self.items = 0
         """How many items of an iterator were sent."""
         self.kinds: Dict[str, str] = {}
         """Metric names reported so far, each with the kind of its value."""
         self.canceled = False
         self.left: Optional[BaseException] = None
-        """What a task of its own raised to leave the process."""
+        """What one of its tasks raised to exit the process."""
         self.ended = False
         self.has_begun = False
         self.task: Any = None

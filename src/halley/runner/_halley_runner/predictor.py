@@ -1,4 +1,4 @@
-"""What every prediction needs to know about the model's predictor, said once."""
+"""What every prediction needs to know about the model's predictor, found out once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FUNCTION_NAMES = ("run", "predict")
 
 
 class CannotLoad(Exception):
-    """The model folder does not hold what its reference promises; the text says what and what to do."""
+    """The model folder does not match its configuration; the text says what is wrong and what to do."""
 
 
 class Parameter:
@@ -28,7 +28,7 @@ class Parameter:
 
     @property
     def has_default(self) -> bool:
-        """Whether it may be left out. `Optional` without a default may: it is None then, as in Cog."""
+        """Whether it may be left out. `Optional` without a default may: its value is None then, as in Cog."""
         return self.info.default is not MISSING or self.shape.nullable
 
     @property
@@ -37,16 +37,16 @@ class Parameter:
 
 
 class Predictor:
-    """A class or a function, inspected but neither made nor called."""
+    """A class or a function, inspected but not yet called."""
 
     def __init__(self, target: Any, max_concurrency: Optional[int], notices: List[str], *, trains: bool) -> None:
         self.target = target
         self.trains = trains
-        """Whether it makes weights instead of predictions."""
+        """Whether it produces weights instead of predictions (a training function)."""
         self.warnings: List[str] = []
-        """What could not be understood; it is told to who inspects the model, and logged."""
+        """What could not be understood; shown when the model is inspected, and logged."""
         self.notices = notices
-        """Old spellings, which work like the new ones; they are only logged."""
+        """Old names, which work like the new ones; they are only logged."""
         self.is_class = inspect.isclass(target)
         self.handler_name = self._find_handler_name() if self.is_class else ""
         self.handler = getattr(target, self.handler_name) if self.is_class else target
@@ -56,7 +56,7 @@ class Predictor:
         generates = inspect.isgeneratorfunction(plain) or inspect.isasyncgenfunction(plain)
         self.is_async = inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain)
         self.takes_anything = False
-        """Whether it has `**kwargs`: then inputs of any name are passed on."""
+        """Whether it has `**kwargs`: inputs of any name are then passed on."""
         hints = hints_of(self.handler, self._warn)
         self.parameters = self._find_parameters(hints)
         self._find_output(hints.get("return", inspect.Parameter.empty), generates)
@@ -70,11 +70,11 @@ class Predictor:
 
     @property
     def has_healthcheck(self) -> bool:
-        """Whether the model can be asked how it is."""
+        """Whether the model defines a health check."""
         return self.is_class and callable(getattr(self.target, "healthcheck", None))
 
     def make(self) -> Any:
-        """The callable for predictions, and where there are such the methods: (handler, setup, healthcheck)."""
+        """The callables (handler, setup, healthcheck); the last two may be None."""
         if not self.is_class:
             return self.target, None, None
         instance = self.target()
@@ -135,8 +135,8 @@ class Predictor:
         if info.choices is not None:
             shape = _with_choices(shape, info.choices)
         if info.default is None:
-            # `seed: int = Input(default=None)`: models in the field mean "may be left out", and newer Cog
-            # versions, which read it as "required", would only refuse what works here
+            # `seed: int = Input(default=None)`: published models mean "may be left out". Newer Cog versions read it as
+            # "required", which would only refuse what works here.
             shape.nullable = True
         return Parameter(name, shape, info)
 
@@ -178,7 +178,7 @@ def _with_choices(shape: Shape, choices: List[Any]) -> Shape:
 
 
 def own_method(cls: type, names: Any) -> Optional[str]:
-    """The first of these names that the author's class has as a method, beside what our base classes bring."""
+    """The first of these names that the author's class has as a method; methods of our base classes do not count."""
     for name in names:
         method = getattr(cls, name, None)
         if callable(method) and method is not getattr(cog.BaseRunner, name, None):

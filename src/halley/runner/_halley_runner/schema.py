@@ -1,7 +1,7 @@
 """The model's OpenAPI 3.0.2 document in Cog's shape, which clients and forms read.
 
-Source: Cog's published schemas; `components.schemas.Input` and `.Output` are what everyone looks at. References
-point exactly one level under `#/components/schemas/` and never in a circle (contract 10.2).
+Source: Cog's published schemas; clients read `components.schemas.Input` and `.Output`. References point exactly one
+level under `#/components/schemas/` and are never circular (contract 10.2).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _RESERVED = frozenset(
 
 
 def describe(predictor: Predictor, trainer: Optional[Predictor] = None) -> Schema:
-    """The whole document. Equal sources give equal documents: it is part of a version's id."""
+    """The whole document. Equal sources give equal documents, because it is part of a version's id."""
     components: Schema = {}
     paths: Schema = {}
     for described in (predictor, trainer):
@@ -93,7 +93,7 @@ def _bare(shape: Shape, components: Schema, name: str) -> Schema:
     if kind == "secret":
         return {"type": "string", "format": "password", "writeOnly": True, "x-cog-secret": True}
     if kind == "array":
-        # the elements of a named tuple differ, which OpenAPI 3.0 has no words for
+        # the elements of a named tuple have different types, which OpenAPI 3.0 cannot express
         listed: Schema = {"type": "array", "items": _schema(shape.item, components, name) if shape.item else {}}
         return listed if shape.length is None else {**listed, "minItems": shape.length, "maxItems": shape.length}
     if kind == "object":
@@ -130,7 +130,8 @@ def _model(shape: Shape, components: Schema) -> Schema:
         properties[name] = _schema(member, components, "%s_%s" % (shape.title, name))
         properties[name].setdefault("title", _words(name))
     schema: Schema = {"type": "object", "title": shape.title, "properties": properties}
-    # an Optional member may be left out, default or not, as an Optional input may; a TypedDict says itself what may
+    # an Optional member may be left out, with or without a default, as an Optional input may; a TypedDict says by
+    # itself which members may
     strict = shape.python is dict
     required = [
         name for name, (member, is_required) in shape.members.items() if is_required and (strict or not member.nullable)
@@ -154,7 +155,7 @@ def _constraints(shape: Shape, info: FieldInfo) -> Schema:
 
 
 def _default(value: Any) -> Any:
-    """The default as JSON; None when there is none, or when JSON cannot say it."""
+    """The default as JSON; None if there is none, or if JSON cannot express it."""
     if value is MISSING or isinstance(value, cog.Secret):
         return None
     if isinstance(value, enum.Enum):
@@ -190,7 +191,9 @@ def _ref(name: str) -> Schema:
 
 
 def _envelopes(noun: str, kind: str) -> Schema:
-    """Request and answer of what is done (`Prediction` or `Training`); `kind` begins the names of input and output."""
+    """Schemas of the request and its answer (`Prediction` or `Training`); `kind` begins the names of input and
+    output.
+    """
     text: Schema = {"type": "string"}
     when: Schema = {"type": "string", "format": "date-time"}
     members: Schema = {"id": {"title": "Id", **text}, "created_at": {"title": "Created At", **when}}

@@ -1,6 +1,6 @@
 """Serves an async predictor: an event loop in the main thread, one task for each prediction.
 
-All requests that one read brings are begun together, and all answers of one turn of the loop leave in one write.
+All requests of one read begin together, and all answers of one loop cycle are sent in one write.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ class AsyncServer:
         self._is_reading = True
 
     def serve(self, inbox: Inbox, descriptor: int) -> None:
-        """Work until the stream ends and what runs then has finished."""
+        """Work until the stream ends and the running predictions have finished."""
         self._journal.defer = self._defer
         self._loop.add_reader(descriptor, self._read, inbox, descriptor)
         while self._is_reading or self._running:
             try:
                 self._loop.run_forever()
-            except (SystemExit, KeyboardInterrupt) as error:  # of a task or callback that the model made itself
+            except (SystemExit, KeyboardInterrupt) as error:  # raised by a task or callback that the model made itself
                 self._fail_owner(error)
 
     def cancel(self, prediction_id: str) -> None:
@@ -94,7 +94,7 @@ class AsyncServer:
             self._early.note(prediction_id)
         elif not prediction.canceled:
             prediction.canceled = True
-            # a task that is cancelled before its first step never runs, not even to say so
+            # asyncio never runs a task that is cancelled before its first step, so it cannot report its end
             if prediction.has_begun:
                 prediction.task.cancel()
 
@@ -105,11 +105,11 @@ class AsyncServer:
         try:
             arguments = self._inputs.arguments(prediction, self._journal.log)
             value, paths = await self._call(prediction, arguments)
-            if prediction.canceled:  # the model swallowed it
+            if prediction.canceled:  # the model caught the exception and returned
                 self._endings.canceled(prediction, started)
             else:
                 self._endings.succeeded(prediction, started, value, paths, in_pieces=self._streams)
-        except BaseException as error:  # whatever it is, the replica lives on
+        except BaseException as error:  # after any exception the replica continues
             left = prediction.left or (error if isinstance(error, SystemExit) else None)
             if prediction.canceled:
                 self._note_odd_end(error)
@@ -119,14 +119,14 @@ class AsyncServer:
             else:
                 self._endings.failed(prediction, started, error)
         finally:
-            prediction.task = None  # a circle otherwise, kept until the next garbage collection
+            prediction.task = None  # breaks a reference cycle
             self._running.pop(frame["id"], None)
             self._early.ended(frame["id"])
             self._endings.over(prediction)
             self._stop_when_done()
 
     def _fail_owner(self, error: BaseException) -> None:
-        """Asyncio lets these two end the loop, whoever waits for the task: they must end one prediction only."""
+        """Asyncio ends the loop on these two exceptions in any task; they must end one prediction only."""
         owner = _owner(error)
         if owner is None or owner.ended or owner.task is None:
             self._endings.strayed(error)
@@ -153,7 +153,7 @@ class AsyncServer:
         try:
             async for item in items:
                 if prediction.canceled:
-                    return  # it went on after being cancelled; what it says now nobody wants
+                    return  # the model continued after the cancel; its output is dropped
                 self._endings.output(prediction, item)
         finally:
             close = getattr(items, "aclose", None)
@@ -171,7 +171,7 @@ class AsyncServer:
 
 
 def _owner(error: BaseException) -> Optional[Prediction]:
-    """The prediction in whose context the loop ran what raised this, if the loop is asyncio's own."""
+    """The prediction in whose context the loop ran the code that raised this, if the loop is asyncio's own."""
     step = error.__traceback__
     while step is not None:
         handle = step.tb_frame.f_locals.get("self")

@@ -58,11 +58,11 @@ class SyncServer:
                 value, paths = "null", "[]"
             else:
                 value, paths = encode(self._guard.call(self._handler, arguments), prediction)
-            if self._guard.asked:  # the model swallowed it, or it came too late to be raised
+            if self._guard.asked:  # the model caught the exception, or the cancel came too late to raise it
                 self._endings.canceled(prediction, started)
             else:
                 self._endings.succeeded(prediction, started, value, paths, in_pieces=self._streams)
-        except BaseException as error:  # whatever it is, the replica lives on
+        except BaseException as error:  # after any exception the replica continues
             if self._guard.asked:
                 self._note_odd_end(error)
                 self._endings.canceled(prediction, started)
@@ -85,7 +85,7 @@ class SyncServer:
                 except StopIteration:
                     return
                 if guard.asked and not guard.pending:
-                    return  # it went on after the exception; what it says now nobody wants
+                    return  # the model continued after the exception; its output is dropped
                 self._endings.output(prediction, item)
         finally:
             close = getattr(items, "close", None)

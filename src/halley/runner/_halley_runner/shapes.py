@@ -1,4 +1,4 @@
-"""Annotations, understood: one `Shape` tree from which schema and conversions are made."""
+"""Parses annotations into one `Shape` tree, from which schema and conversions are made."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ITERATORS = (
     collections.abc.AsyncGenerator,
 )
 COLLECTED = (tuple, set, frozenset, collections.deque)
-"""What an input's list is turned into, where the annotation says so."""
+"""Types that an input's list is converted to, if the annotation asks for them."""
 LISTS = (
     collections.deque,
     collections.abc.Collection,
@@ -41,17 +41,17 @@ LISTS = (
     collections.abc.Set,
     collections.abc.MutableSet,
 )
-"""What else is a list in JSON."""
+"""Further types that are a list in JSON."""
 CONCATENATED = (cog.ConcatenateIterator, cog.AsyncConcatenateIterator)
 
 Warn = Callable[[str], None]
 
 
 class Shape:
-    """An annotation, understood.
+    """A parsed annotation.
 
-    `kind` is string, integer, number, boolean, path, file, secret, any, none, object, array, choice, union or
-    model; the other members are filled where the kind has a use for them.
+    `kind` is string, integer, number, boolean, path, file, secret, any, none, object, array, choice, union or model;
+    the other members are set for the kinds that use them.
     """
 
     def __init__(self, kind: str, **members: Any) -> None:
@@ -60,25 +60,25 @@ class Shape:
         self.item: Optional[Shape] = None
         """The element of an array or the value of an object; None means any."""
         self.parts: List[Shape] = []
-        """What a union may be; of an array, its elements one by one."""
+        """The members of a union; of an array with a fixed form, its elements."""
         self.options: List[Any] = []
         """The values of a choice, as JSON."""
         self.python: Any = None
-        """The enum class of a choice, the class of a model; of an array, what is made of the list."""
+        """The enum class of a choice, the class of a model; of an array, the type that is made of the list."""
         self.length: Optional[int] = None
         """How many elements an array has, if that is fixed."""
         self.title = ""
         self.members: Dict[str, Tuple[Shape, bool]] = {}
         """Of a model: each member's shape, and whether it is required."""
         self.fields: List[Field] = []
-        """Of a model: the same as its class has them."""
+        """Of a model: the fields of its class."""
         self.root: Any = None
-        """The class of pydantic that stands for a bare value of this shape."""
+        """The pydantic root model that stands for a bare value of this shape."""
         vars(self).update(members)
 
 
 def shape_of(annotation: Any, warn: Warn, depth: int = 0) -> Shape:
-    """Understand one annotation. What is not known becomes `any`, with a warning: a model is not refused for it."""
+    """Parse one annotation. An unknown one becomes `any`, with a warning: the model is not refused."""
     if annotation is inspect.Parameter.empty or annotation is Any or annotation is object or depth > DEPTH_LIMIT:
         return Shape("any")
     if annotation is None or annotation is type(None):
@@ -100,7 +100,7 @@ def shape_of(annotation: Any, warn: Warn, depth: int = 0) -> Shape:
 
 
 def holds_file(shape: Shape) -> bool:
-    """Whether a value of this shape is a file or holds one."""
+    """Whether a value of this shape is a file or contains one."""
     below = [*shape.parts, *(member for member, _ in shape.members.values())]
     if shape.item is not None:
         below.append(shape.item)
@@ -119,7 +119,7 @@ def text_of_path(value: Any) -> Any:
 
 
 def iterated(annotation: Any) -> Optional[Tuple[Any, bool]]:
-    """The item's annotation and whether the items are pieces of one text; None when it is no iterator."""
+    """The item's annotation, and whether the items are pieces of one text; None if it is not an iterator."""
     origin = typing.get_origin(annotation) or annotation
     if origin not in ITERATORS + CONCATENATED if _hashable(origin) else True:
         return None
@@ -130,7 +130,8 @@ def iterated(annotation: Any) -> Optional[Tuple[Any, bool]]:
 
 
 def _generic(annotation: Any, origin: Any, arguments: Tuple[Any, ...], warn: Warn, depth: int) -> Shape:
-    if getattr(origin, "_name", None) in ("Required", "NotRequired", "ReadOnly"):  # in a TypedDict, as its keys say
+    # in a TypedDict, where the keys say which are required
+    if getattr(origin, "_name", None) in ("Required", "NotRequired", "ReadOnly"):
         return shape_of(arguments[0], warn, depth + 1)
     if hasattr(annotation, "__metadata__"):  # Annotated[T, ...]
         is_opaque = any(mark is cog.Opaque for mark in annotation.__metadata__)
@@ -156,7 +157,7 @@ def _generic(annotation: Any, origin: Any, arguments: Tuple[Any, ...], warn: War
 
 
 def _opaque(annotation: Any) -> Shape:
-    """Objects that are passed through unread, alone or in a list; Optional as everywhere."""
+    """Objects that are passed through unchanged, single or in a list; Optional as for other inputs."""
     inner = annotation
     origin, arguments = typing.get_origin(inner), typing.get_args(inner)
     parts = [part for part in arguments if part is not type(None)]
@@ -217,8 +218,8 @@ def _typed_dict(cls: Any, warn: Warn, depth: int) -> Shape:
 
 
 def as_input(shape: Shape) -> Shape:
-    """The same for an input: there a TypedDict is just an object, as in Cog, unless it holds files: then whoever brings
-    them must know where they are.
+    """The shape for an input: a TypedDict is just an object there, as in Cog, unless it contains files, whose places
+    must be known.
     """
     if shape.kind == "model" and shape.python is dict and not holds_file(shape):
         return Shape("object", nullable=shape.nullable)
@@ -250,7 +251,7 @@ def _model(cls: Any, fields: List[Field], warn: Warn, depth: int) -> Shape:
 
 
 def _put(shape: Shape, steps: Any, member: Shape, *, required: bool) -> None:
-    """Enter a member, which may lie deeper down; then what is around it is made up."""
+    """Add a member, which may be nested; the objects around it are added as needed."""
     first, rest = steps[0], steps[1:]
     if not rest:
         shape.members[str(first)] = (member, required)

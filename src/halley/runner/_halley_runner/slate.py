@@ -1,14 +1,13 @@
-"""Log text that is written and not yet sent, in memory that outlives this process.
+"""Log text that is not sent yet, in memory that outlives this process.
 
-The server made the memory and reads it when the process is gone, however it went: nothing that a model printed is lost
-because it waited to be sent together with more. What comes out of the pipe is read straight into it, for the same
-reason.
+The server made the memory and reads it after this process has ended in any way: no printed text is lost because it was
+buffered. What comes out of the pipe is read straight into it, for the same reason.
 
-Layout, which `halley.replicas.output_journal` reads: one native number, the end of the records, and above it
-RAW_IS_NOTED (one number, since we may be killed between any two writes); at RAW_AT what was read from the pipe last;
-from TEXT_AT on the records. A record is: the length of its text, how many characters its prediction had said before,
-the length of its prediction's id, that id (empty: the replica itself), the text. The last record's length is 0; it
-goes on to the end.
+Layout, which `halley.replicas.output_journal` reads: first one native number, the end of the records, with the flag
+RAW_IS_NOTED above it (one number, since the process may be killed between any two writes); at RAW_AT the bytes that
+were read from the pipe last; from TEXT_AT on the records. A record is: the length of its text, how many characters its
+prediction had printed before, the length of its prediction's id, that id (empty: the replica itself), the text. The
+last record's length is 0; its text extends to the end of the records.
 """
 
 from __future__ import annotations
@@ -21,21 +20,23 @@ from typing import Optional
 from .prediction import Prediction
 
 RAW_AT = 4096
-RAW_BYTES = 64 * 2**10  # what a pipe holds
+RAW_BYTES = 64 * 2**10  # the capacity of a pipe
 TEXT_AT = RAW_AT + RAW_BYTES
-SIZE_BYTES = 512 * 2**10  # room for the longest text that waits at all: LOG_FRAME_CHARS of four bytes each
+SIZE_BYTES = 512 * 2**10  # room for the longest buffered text: LOG_FRAME_CHARS of four bytes each
 
-RAW_IS_NOTED = 2**32  # what was read from the pipe last is among the records
+RAW_IS_NOTED = 2**32  # the bytes read from the pipe last are among the records
 
 _LENGTH = struct.Struct("<I")
 _RECORD = struct.Struct("<IQH")
 _EMPTY = bytes(RAW_BYTES)
 
-_readv = os.readv  # taken before a model can put something else in its place
+_readv = os.readv  # imported before a model can replace it
 
 
 class Slate:
-    """For one writer, who holds a lock. Without a descriptor it is plain memory, of use to nobody else."""
+    """For one writer at a time, which holds a lock. Without a descriptor it is ordinary memory that no other process
+    reads.
+    """
 
     def __init__(self, descriptor: Optional[int]) -> None:
         self._memory = mmap.mmap(-1 if descriptor is None else descriptor, SIZE_BYTES)
@@ -51,7 +52,7 @@ class Slate:
         self._last_text_at = 0
 
     def read(self, pipe: int) -> bytes:
-        """What lies in the pipe; nothing at its end. `forget` it when it is noted.
+        """Read the bytes in the pipe; empty at its end. Call `forget` after they were noted.
 
         Raises:
             OSError: the pipe is empty, or closed.
@@ -59,22 +60,23 @@ class Slate:
         return bytes(self._raw[: _readv(pipe, self._buffers)])
 
     def forget(self, size: int) -> None:
-        """So many bytes that were read last are noted, or nobody's."""
+        """Drop so many of the bytes that were read last: they are noted, or belong to no prediction."""
         self._raw[:size] = _EMPTY[:size]
         self._noted = 0
         self._state[0] = self._end
 
     def note(self, target: Prediction, text: str, is_raw: bool) -> bool:
-        """Note what `target` says, before that is counted as said. False: no room, send what waits and clear.
+        """Record text of `target`, before it is counted in `said`. False if there is no room: send the buffered text
+        and clear.
 
-        `is_raw`: it is what was read last.
+        `is_raw`: the text is what was read last.
         """
         data = text.encode("utf-8", "replace")
         if target is not self._last:
             if not self._begin(target, len(data)):
                 return False
         elif self._end + len(data) > SIZE_BYTES:
-            self._close()  # what is noted next does not follow on what is
+            self._close()  # the next record does not continue this one
             return False
         end = self._end + len(data)
         self._memory[self._end : end] = data
@@ -85,7 +87,7 @@ class Slate:
         return True
 
     def clear(self) -> None:
-        """Everything noted is sent."""
+        """Remove all records: their text has been sent."""
         if self._end != TEXT_AT:
             self._last = None
             self._end = TEXT_AT

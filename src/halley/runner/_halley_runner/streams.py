@@ -1,4 +1,4 @@
-"""What a model finds as `sys.stdout` and `sys.stderr`."""
+"""The objects that a model finds as `sys.stdout` and `sys.stderr`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Write = Callable[[str], None]
 
 
 class TaggedStream(io.TextIOBase):
-    """Text goes straight to the journal, which knows whose it is. Closing it has no effect."""
+    """Text goes straight to the journal, which finds its prediction by the context. Closing it has no effect."""
 
     def __init__(self, write: Write, descriptor: int, name: str) -> None:
         self._write = write
@@ -46,14 +46,14 @@ class TaggedStream(io.TextIOBase):
         return True
 
     def reconfigure(self, **_options: Any) -> None:
-        """Accepted, for models that ask for UTF-8 or line buffering: both are so already."""
+        """Do nothing. Models call it for UTF-8 or line buffering; both are set already."""
 
     def close(self) -> None:
         """Stay open: what a model prints after closing its output is still its log."""
 
 
 class TaggedBytes(io.BufferedIOBase):
-    """`sys.stdout.buffer`: bytes of UTF-8, perhaps cut in the middle of a character."""
+    """`sys.stdout.buffer`: bytes of UTF-8; a write may end inside a character."""
 
     def __init__(self, text: TaggedStream) -> None:
         self._text = text
@@ -77,7 +77,7 @@ class TaggedBytes(io.BufferedIOBase):
 
 
 def install(write: Write) -> List[TaggedStream]:
-    """Put tagged streams in the place of both standard ones."""
+    """Replace both standard streams by tagged ones."""
     sys.stdout = sys.__stdout__ = TaggedStream(write, 1, "<stdout>")  # type: ignore[misc,assignment]
     sys.stderr = sys.__stderr__ = TaggedStream(write, 2, "<stderr>")  # type: ignore[misc,assignment]
     return [sys.stdout, sys.stderr]

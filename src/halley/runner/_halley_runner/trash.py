@@ -1,4 +1,4 @@
-"""A folder for what is to be deleted: moving something there is quick, a thread then takes its time."""
+"""Deletes files in the background: moving a file to a folder is quick, a thread then deletes it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Callable
 
 from .copying import remove_tree
 
-# taken before a model can put something else in their place
+# imported before a model can replace them
 _rename, _unlink = os.rename, os.unlink
 _Thread: Callable[..., threading.Thread] = threading.Thread
 
@@ -22,7 +22,7 @@ class Trash:
         self._count = 0
 
     def take(self, path: str) -> None:
-        """The file or folder is gone from its place when this returns, unless it cannot be moved."""
+        """Move the file or folder away, to be deleted. It stays if it cannot be moved."""
         try:
             if not isdir(path) or islink(path):
                 _unlink(path)
@@ -31,7 +31,7 @@ class Trash:
             self._count += 1
             aside = join(self._folder, str(self._count))
             _rename(path, aside)
-        except OSError:  # it is gone already, or holds a mount
+        except OSError:  # it is already gone, or contains a mount
             return
         try:
             _Thread(target=remove_tree, args=(aside,), daemon=True).start()

@@ -1,4 +1,4 @@
-"""Outputs as JSON text, with the places where a file's path stands."""
+"""Outputs as JSON text, and the places in them that hold a file's path."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def encode(value: Any, prediction: Prediction) -> Tuple[str, str]:
     Files are put into the run folder.
 
     Raises:
-        BadOutput: some part cannot be sent.
+        BadOutput: a part of the value cannot be sent.
         Exception: what the model's own conversions (`model_dump`, `item`, ...) raise.
     """
     paths: List[Pointer] = []
     try:
-        text = to_json(value)  # most outputs are plain JSON already, and C is fast
-    except (TypeError, ValueError, RecursionError):  # files, classes, numbers that are none: walk and see which
+        text = to_json(value)  # most outputs are plain JSON already, and the C encoder is fast
+    except (TypeError, ValueError, RecursionError):  # files, classes, NaN: walk the value to convert them
         text = to_json(_Walk(prediction, paths).plain(value, []))
     unfit = fault(text)
     if unfit is not None:
@@ -68,7 +68,7 @@ class _Walk:
 
 
 def _unwrapped(value: Any, place: Pointer) -> Any:
-    """One layer less: a class of data as a dict, an array as a list, a scalar of a library as a number."""
+    """Remove one layer: a data class becomes a dict, an array a list, a library's scalar a number."""
     if isinstance(value, cog.Secret):
         raise BadOutput("%s is a Secret, which is never sent" % _where(place))
     if isinstance(value, type) or callable(value):
@@ -85,7 +85,7 @@ def _unwrapped(value: Any, place: Pointer) -> Any:
     item = getattr(value, "item", None)
     if callable(item):
         return _changed(value, item(), place)
-    if hasattr(value, "__next__"):  # a generator that nobody announced
+    if hasattr(value, "__next__"):  # a generator whose annotation does not say so
         return list(value)
     raise _cannot(value, place)
 
@@ -95,7 +95,7 @@ def _members(value: Any, names: List[str]) -> Dict[str, Any]:
 
 
 def _changed(before: Any, after: Any, place: Pointer) -> Any:
-    if type(after) is type(before):  # would be asked for ever
+    if type(after) is type(before):  # would be converted without end
         raise _cannot(before, place)
     return after
 

@@ -1,4 +1,4 @@
-"""Cog's authoring interface, written anew for Halley.
+"""Cog's authoring interface, reimplemented for Halley.
 
 A model folder written for Cog runs with this package in place of the real one: the names and their meaning
 are those of the version below. It needs nothing but the standard library and works alone, so that a
@@ -42,5 +42,5 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     found = retired(name)
-    globals()[name] = found  # Python asks no more: the notice is given once
+    globals()[name] = found  # Python does not call `__getattr__` again: the notice is printed once
     return found

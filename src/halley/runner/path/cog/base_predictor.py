@@ -1,4 +1,4 @@
-"""Where older models take `BasePredictor` from."""
+"""For older models, which import `BasePredictor` from here."""
 
 from .predictor import BasePredictor, BaseRunner
 

@@ -1,4 +1,4 @@
-"""Marks that an author puts on `predict` or `run`; the runner reads them when it inspects the model."""
+"""Marks that an author sets on `predict` or `run`; the runner reads them when it inspects the model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 def streaming(handler: Optional[Handler] = None) -> Any:
-    """Say that clients may follow the output as a stream. Used bare or with empty brackets."""
+    """Declare that clients may follow the output as a stream. Used bare or with empty brackets."""
     if handler is None:
         return streaming
     handler.__cog_streaming__ = True  # type: ignore[attr-defined]
@@ -17,12 +17,12 @@ def streaming(handler: Optional[Handler] = None) -> Any:
 
 
 def concurrent(handler: Optional[Handler] = None, *, max: int = 1) -> Any:
-    """Say how many predictions may run at once in one process; above 1 the handler must be async.
+    """Declare how many predictions may run at once in one process; above 1 the handler must be async.
 
     Used bare, which means 1, or with `max`.
 
     Raises:
-        TypeError: `max` is no whole number, or above 1 for a handler that is not async.
+        TypeError: `max` is not an integer, or is above 1 for a handler that is not async.
         ValueError: `max` is less than 1.
     """
     if type(max) is not int:

@@ -2,7 +2,7 @@
 
 
 class CogError(Exception):
-    """What the others are."""
+    """The base class of the others."""
 
 
 class ConfigDoesNotExist(CogError):
@@ -10,4 +10,4 @@ class ConfigDoesNotExist(CogError):
 
 
 class PredictorNotSet(CogError):
-    """The cog.yaml names no predictor."""
+    """The cog.yaml does not name a predictor."""

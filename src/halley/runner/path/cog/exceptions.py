@@ -1,4 +1,4 @@
-"""Where newer Cog keeps the exceptions that a model may meet."""
+"""For models that import exceptions from here, as in newer Cog."""
 
 from .scope import CancelationException
 

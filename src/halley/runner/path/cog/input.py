@@ -1,4 +1,4 @@
-"""`Input(...)`: the default of a parameter, together with what is known about it."""
+"""`Input(...)`: the default of a parameter, and what is known about the parameter."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, List, Optional, Sequence, Union
 
 
 class _Missing:
-    """The mark of an input that has no default: `None` is a default like any other."""
+    """Marks an input without a default: `None` is a valid default."""
 
     def __repr__(self) -> str:
         return "MISSING"
@@ -16,7 +16,7 @@ MISSING = _Missing()
 
 
 class FieldInfo:
-    """What `Input` was told. Plain attributes; nothing is checked before the model is inspected."""
+    """The arguments of `Input`, as plain attributes; nothing is checked before the model is inspected."""
 
     def __init__(
         self,
@@ -62,11 +62,11 @@ def Input(
 ) -> Any:
     """Describe one input of `predict`. Without `default` the input is required.
 
-    `ge` and `le` bound numbers, `min_length`, `max_length` and `regex` bound text, `choices` lists the only
-    values that are taken, `accept` says which files are meant, as the attribute of that name in HTML does.
+    `ge` and `le` bound numbers, `min_length`, `max_length` and `regex` bound text, `choices` lists the only allowed
+    values, `accept` says which files are meant, as the HTML attribute of that name does.
 
     Raises:
-        TypeError: `default_factory` was given: a default stands in the schema, so it must be a value.
+        TypeError: `default_factory` was given: a default is part of the schema, so it must be a value.
     """
     if default_factory is not None:
         raise TypeError("Input() takes no default_factory; give a value as default=, or build it in run()")

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class BaseModel:
-    """A subclass becomes a dataclass whose members are its annotations.
+    """A subclass becomes a dataclass with its annotations as members.
 
     A list, dict or set as a default is copied for each instance. Members without a default may follow ones
     with a default where the Python is new enough to allow it (3.10).
@@ -25,10 +25,10 @@ class BaseModel:
         try:
             dataclasses.dataclass(init=init)(cls)
         except TypeError:
-            # "non-default argument follows default argument": legal in the model classes that authors know
+            # "non-default argument follows default argument": allowed in the model classes that authors know
             if sys.version_info < (3, 10):
                 raise
-            _give_defaults(cls, defaults)  # the first try has taken some away
+            _give_defaults(cls, defaults)  # the failed attempt has removed some of them
             dataclasses.dataclass(init=init, kw_only=True)(cls)
 
 

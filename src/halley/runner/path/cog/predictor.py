@@ -1,4 +1,4 @@
-"""The classes that a model may inherit from. A class that does not is just as welcome."""
+"""The classes that a model may inherit from. Inheriting is optional."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class BaseRunner:
         """Load what `run` needs. Does nothing unless overridden; may be `async`."""
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
-        """Stands for `predict` where a model has only that.
+        """Used as `predict` by a model that has only `run`.
 
         Raises:
-            NotImplementedError: it has neither.
+            NotImplementedError: the model has neither.
         """
         if type(self).predict is not BaseRunner.predict:
             return self.predict(*args, **kwargs)
@@ -34,7 +34,7 @@ class BaseRunner:
 
     @property
     def scope(self) -> Scope:
-        """The prediction that this code runs for."""
+        """The prediction in which this code runs."""
         return current_scope()
 
     def record_metric(self, key: str, value: Any, mode: str = "replace") -> None:

@@ -1,4 +1,4 @@
-"""Names that Cog has given up but that models still import. Asking for one says so, once, where logs are read."""
+"""Names that Cog has removed but models still import. The first use prints a notice to the log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .scope import current_scope
 
 
 class ExperimentalFeatureWarning(FutureWarning):
-    """Nothing gives this warning any more; models name it to silence it."""
+    """Not used any more; models name it to silence it."""
 
 
 def emit_metric(name: str, value: Any) -> None:
@@ -27,10 +27,11 @@ _RETIRED = {
 
 
 def retired(name: str) -> Any:
-    """The object of this name. Written to standard error, not warned: a model's warning filter must not hide it.
+    """The object of this name. The notice goes to standard error, because a model's warning filter could hide a
+    warning.
 
     Raises:
-        AttributeError: there never was one.
+        AttributeError: Cog never had this name.
     """
     if name not in _RETIRED:
         raise AttributeError("module 'cog' has no attribute %r" % name)

@@ -1,11 +1,11 @@
-"""What code can say, and learn, about the prediction that it runs for."""
+"""How code reads and reports data about the prediction in which it runs."""
 
 from __future__ import annotations
 
 from typing import Any, Callable, Dict, Optional
 
 Recorder = Callable[[str, Any, Optional[str]], None]
-"""Takes name, value and mode; the value None means that the metric is taken back."""
+"""Takes name, value and mode; the value None removes the metric."""
 
 
 class CancelationException(BaseException):
@@ -16,7 +16,7 @@ class CancelationException(BaseException):
 
 
 class Metrics:
-    """A prediction's metrics, written as one writes to a dict: `metrics["tokens"] = 5`, `del metrics["tokens"]`."""
+    """A prediction's metrics, used like a dict: `metrics["tokens"] = 5`, `del metrics["tokens"]`."""
 
     def __init__(self, record: Optional[Recorder]) -> None:
         self._record = record
@@ -27,7 +27,7 @@ class Metrics:
             self._record(key, value, mode)
 
     def delete(self, key: str) -> None:
-        """Take a metric back; afterwards it may become one of another kind."""
+        """Remove a metric; afterwards it may be reported as another kind."""
         self.record(key, None)
 
     def __setitem__(self, key: str, value: Any) -> None:
@@ -38,23 +38,23 @@ class Metrics:
 
 
 class Scope:
-    """One prediction, seen from inside."""
+    """One prediction, as its own code sees it."""
 
     def __init__(self, context: Optional[Dict[str, str]] = None, record: Optional[Recorder] = None) -> None:
         self.context: Dict[str, str] = {} if context is None else context
-        """Free text pairs that the request carried."""
+        """Text pairs of the request's context."""
         self.metrics = Metrics(record)
 
     def record_metric(self, key: str, value: Any, mode: Optional[str] = "replace") -> None:
-        """Report a figure about this prediction; `predict_time` and names in `cog.` are taken.
+        """Report a figure about this prediction; `predict_time` and names that begin with `cog.` are reserved.
 
-        `mode` is `replace` (the last one counts), `incr` (numbers are added up) or `append` (a list grows);
-        None is the first of these. None as value takes the metric back.
-        Outside a prediction this does nothing, so that an author can call `predict` directly.
+        `mode` is `replace` (the last value counts), `incr` (numbers are added up) or `append` (a list grows); None
+        means `replace`. None as value removes the metric. Outside a prediction this does nothing, so that an author can
+        call `predict` directly.
 
         Raises:
             ValueError: the name is not allowed.
-            TypeError: there is no such mode, or the value is not JSON, or of another kind than this metric had before.
+            TypeError: the mode does not exist, or the value is not JSON or of another kind than before.
         """
         self.metrics.record(key, value, mode)
 
@@ -64,9 +64,9 @@ def _no_scope() -> Optional[Scope]:
 
 
 find_scope: Callable[[], Optional[Scope]] = _no_scope
-"""Filled by the runner. Without one, for example in a spawned process, there is no prediction."""
+"""Set by the runner. Without a runner, for example in a spawned process, there is no prediction."""
 
 
 def current_scope() -> Scope:
-    """The prediction that the calling code runs for; an inert one outside a prediction."""
+    """The prediction that the calling code runs for; outside a prediction, a scope without effect."""
     return find_scope() or Scope()

@@ -11,7 +11,7 @@ from typing import Any, AsyncIterator, Iterator, Optional, TypeVar
 Item = TypeVar("Item")
 
 converting = threading.local()
-"""While the runner converts an input in this thread, `admits` says which text of the caller's may become a path."""
+"""While the runner converts an input in this thread, `admits` says which text from the caller may become a path."""
 
 
 class Path(type(pathlib.Path())):  # type: ignore[misc]  # the concrete class of this system
@@ -21,10 +21,10 @@ class Path(type(pathlib.Path())):  # type: ignore[misc]  # the concrete class of
 
     @classmethod
     def validate(cls, value: Any) -> Path:
-        """Text or any other path as one of this class.
+        """Text or any other path as an instance of this class.
 
         Raises:
-            ValueError: an input is being converted, and this text is no file that was sent with it.
+            ValueError: an input is being converted, and this text is not a file that was sent with it.
         """
         admits = getattr(converting, "admits", None)
         if admits is not None and isinstance(value, str) and not admits(value):
@@ -33,12 +33,12 @@ class Path(type(pathlib.Path())):  # type: ignore[misc]  # the concrete class of
 
     @classmethod
     def __get_validators__(cls) -> Iterator[Any]:
-        """How pydantic 1 asks for `validate`."""
+        """Called by pydantic 1 to find `validate`."""
         yield cls.validate
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
-        """How pydantic 2 asks for it. In Python its dumps hold paths, not text, or an output file would be lost."""
+        """Called by pydantic 2. Its dumps contain paths, not text: as text an output file would be lost."""
         core_schema = importlib.import_module("pydantic_core").core_schema
         as_text = core_schema.plain_serializer_function_ser_schema(str, when_used="json")
         return core_schema.no_info_plain_validator_function(cls.validate, serialization=as_text)
@@ -49,7 +49,9 @@ class File(io.IOBase):
 
 
 class URLPath(Path):
-    """Older models name it in checks. What they get is a plain `Path`: inputs are local before the call."""
+    """For older models, which use it in type checks. Their inputs are plain `Path`s: files are local before the
+    call.
+    """
 
     __slots__ = ()
 
@@ -59,14 +61,14 @@ class URLFile(File):
 
 
 class _Opaque:
-    """The class of the one mark below."""
+    """The class of `Opaque`."""
 
     def __repr__(self) -> str:
         return "cog.Opaque"
 
 
 Opaque = _Opaque()
-"""`Annotated[T, Opaque]`: T is JSON objects to everyone outside, passed through as they are."""
+"""`Annotated[T, Opaque]`: in the schema T is a JSON object, passed through unchanged."""
 
 
 class Secret:
@@ -97,7 +99,7 @@ class ConcatenateIterator(Iterator[Item]):
 
 
 class AsyncConcatenateIterator(AsyncIterator[Item]):
-    """The async twin of `ConcatenateIterator`."""
+    """The async form of `ConcatenateIterator`."""
 
 
 def __getattr__(name: str) -> Any:

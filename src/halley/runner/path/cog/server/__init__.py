@@ -1,1 +1,1 @@
-"""Where older Cog kept what models import beside `cog` itself. The server is Halley."""
+"""For models that import names from `cog.server`, as in older Cog. The server is Halley."""

@@ -1,4 +1,4 @@
-"""Where Cog's documentation has taken `CancelationException` from for years."""
+"""For models that import `CancelationException` from here, as Cog's documentation long said."""
 
 from cog.exceptions import CancelationException
 
@@ -6,12 +6,12 @@ __all__ = ["CancelationException", "FatalWorkerException", "InvalidStateExceptio
 
 
 class FatalWorkerException(Exception):
-    """Of Cog's own server; never raised here."""
+    """Exists in Cog's own server; never raised here."""
 
 
 class InvalidStateException(Exception):
-    """Of Cog's own server; never raised here."""
+    """Exists in Cog's own server; never raised here."""
 
 
 class RunnerBusyError(Exception):
-    """Of Cog's own server; never raised here."""
+    """Exists in Cog's own server; never raised here."""

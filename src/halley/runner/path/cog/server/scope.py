@@ -1,4 +1,4 @@
-"""Where older models take `current_scope` from."""
+"""For older models, which import `current_scope` from here."""
 
 from cog.retired import emit_metric
 from cog.scope import Scope, current_scope
