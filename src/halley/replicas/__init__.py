@@ -1,1 +1,1 @@
-"""Local model processes: read a model's folder, look inside it, start it, feed it, watch it and end it."""
+"""Local model processes: read a model's folder, inspect the model, start it, send it work, watch it and end it."""

@@ -1,4 +1,4 @@
-"""The answer to a model that wants a process: it may start one, must wait, or can never have one here."""
+"""Answers to a model that wants to start a process: it may, it must wait, or it can never run here."""
 
 import msgspec
 
@@ -12,12 +12,12 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wait(msgspec.Struct, frozen=True, kw_only=True):
-    """Not now; `load` is called again when things have changed."""
+    """Not now; `load` is called again when this may have changed."""
 
     why: str
 
 
 class Never(msgspec.Struct, frozen=True, kw_only=True):
-    """Not on this machine."""
+    """Not possible on this machine."""
 
     error: str

@@ -1,7 +1,7 @@
-"""One of the two sockets to a replica: length-prefixed frames both ways, without a task of its own.
+"""One of the two sockets to a replica: length-prefixed frames in both directions, without its own task.
 
-All small frames of one turn of the loop leave in one write; all data of one read is passed on at once. Large frames
-are copied from the socket to their place and from their place to the socket, and nowhere else.
+All small frames of one loop cycle are sent in one write; all data of one read is processed at once. A large frame is
+read into and written from its own buffer, without further copies.
 """
 
 import asyncio
@@ -13,16 +13,17 @@ from typing import Final
 
 from halley.errors import TooLarge
 
-FRAME_LIMIT_BYTES: Final = 64 * 2**20  # both sides refuse more: a broken length must not ask for gigabytes
-READ_BYTES: Final = 256 * 2**10  # a frame above it is large
+# both sides refuse larger frames, so that a corrupt length does not allocate gigabytes
+FRAME_LIMIT_BYTES: Final = 64 * 2**20
+READ_BYTES: Final = 256 * 2**10  # larger frames get their own buffer
 
-Body = bytes | bytearray  # of a frame; a large one comes as the bytearray that it was read into
+Body = bytes | bytearray  # of a frame; a large one is the bytearray into which it was read
 
 _LENGTH: Final = Struct("<I")
 
 
 class Channel:
-    """Owns the socket. `take` gets each frame's body; `ended` is called once, with what was wrong if anything was."""
+    """Owns the socket. `take` gets each frame's body; `ended` is called once, with the error if there was one."""
 
     def __init__(
         self, sock: socket.socket, *, take: Callable[[Body], None], ended: Callable[[str | None], None]
@@ -34,18 +35,18 @@ class Channel:
         self._ended = ended
         self._open = True
         self._rest = bytearray()
-        self._needed = 0  # bytes of `_rest` that make the first frame whole
+        self._needed = 0  # length in `_rest` of the first incomplete frame
         self._large: bytearray | None = None  # the body of a large frame that is arriving
-        self._filled = 0  # bytes of it that are there
+        self._filled = 0  # bytes of it that have arrived
         self._waiting: list[bytes] = []
-        self._joins = True  # what waits is small
+        self._joins = True  # all queued frames are small
         self._unsent: deque[memoryview] = deque()
         self._loop.add_reader(sock.fileno(), self._read)
 
     def send(self, *pieces: bytes) -> None:
-        """Queue a frame, given in one or more pieces, for the end of this turn of the loop.
+        """Queue a frame, given in one or more pieces, to be sent at the end of this loop cycle.
 
-        A dead peer is not noticed here.
+        A dead peer does not raise an error here.
 
         Raises:
             TooLarge: nothing was queued.
@@ -60,12 +61,12 @@ class Channel:
         self._waiting += (_LENGTH.pack(size), *pieces)
 
     def drain(self) -> None:
-        """Take what has arrived and was not read yet: the last words of a process that is gone."""
+        """Read what has arrived and was not read yet: the last frames of a process that has ended."""
         while self._open and self._read():
             pass
 
     def close(self) -> None:
-        """Let go of the socket; `ended` is not called."""
+        """Close the socket; `ended` is not called."""
         if self._open:
             self._open = False
             self._loop.remove_reader(self._sock.fileno())
@@ -79,7 +80,7 @@ class Channel:
             piece = self._sock.recv(READ_BYTES)
         except (BlockingIOError, InterruptedError):
             return False
-        except OSError:  # reset: the process died with our words unread
+        except OSError:  # reset: the process died before it read what we sent
             piece = b""
         if not piece:
             self._end(None)
@@ -141,7 +142,7 @@ class Channel:
         self._large[: len(first)] = first
 
     def _hand_on(self, body: Body) -> bool:
-        """False if it broke the protocol."""
+        """False if the frame is not valid protocol."""
         try:
             self._take(body)
         except ValueError as error:
@@ -156,7 +157,7 @@ class Channel:
 
     def _flush(self) -> None:
         if not self._open or self._unsent:
-            return  # `_push` takes what waits when the socket has room again
+            return  # `_push` sends the queued frames when the socket has room again
         pieces = [b"".join(self._waiting)] if self._joins else self._waiting
         self._unsent.extend(map(memoryview, pieces))
         self._waiting, self._joins = [], True
@@ -169,7 +170,7 @@ class Channel:
                 sent = self._sock.send(piece)
             except (BlockingIOError, InterruptedError):
                 sent = 0
-            except OSError:  # the watcher of the process says why it is gone
+            except OSError:  # the watcher of the process reports why it ended
                 self._unsent.clear()
                 self._waiting.clear()
                 return

@@ -1,4 +1,4 @@
-"""One child process that runs our runner: started, listened to, and ended with everything that it started."""
+"""One child process that runs our runner: starts it, reads its frames, and ends it with everything that it started."""
 
 import asyncio
 import os
@@ -29,43 +29,43 @@ INHERITED: Final = frozenset({
     "XDG_CACHE_HOME", "HF_HOME", "TORCH_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR",
     "OMP_NUM_THREADS", "MKL_NUM_THREADS",
 })  # fmt: skip
-"""What a model may see of the server's environment, besides LC_*: nothing that can hold a secret."""
+"""Variables that a model gets from the server's environment, besides LC_*: none that can hold a secret."""
 
 LAST_WORDS_BYTES: Final = 16 * 2**10
-_SWEEPING_SECONDS: Final = 1.0  # what the keeper may take for the rest
-_HANGING_SECONDS: Final = 1.0  # between the end of the data and the end of the process: interpreters clean up
+_SWEEPING_SECONDS: Final = 1.0  # time for the supervising process to kill the rest
+_HANGING_SECONDS: Final = 1.0  # between the end of DATA and the end of the process, while the interpreter cleans up
 
 
 def _ignore(_: object) -> None:
-    """Frames that are not answers to a request."""
+    """Drop frames that do not answer a request."""
 
 
 class ChildListener(Protocol):
-    """Who owns a child and hears of it. All calls come in the loop's thread."""
+    """The owner of a child, notified of what it does. All calls come in the loop's thread."""
 
     def heard(self, body: Body) -> None:
         """A frame on DATA.
 
         Raises:
-            ValueError: it is not protocol.
+            ValueError: the frame is not valid protocol.
         """
         ...
 
     def broke_protocol(self, fault: str) -> None:
-        """It cannot be understood any more; the process is being killed."""
+        """The child sent invalid protocol; the process is being killed."""
         ...
 
     def left(self, pieces: Sequence[Left]) -> None:
-        """What it wrote and did not send; comes once, after everything that it sent."""
+        """The output that it wrote and did not send; called once, after all frames."""
         ...
 
     def exited(self, how: Exit) -> None:
-        """The process is gone, its group killed, and everything that it said has been heard."""
+        """The process has ended, its group is killed, and all its frames have been passed on."""
         ...
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:
-    """What models and other programs that we start may see of the server's environment."""
+    """The part of the server's environment that models and other programs may see."""
     return {name: value for name, value in environ.items() if name in INHERITED or name.startswith("LC_")}
 
 
@@ -75,7 +75,8 @@ def child_environment(environ: Mapping[str, str], source: ModelSource) -> dict[s
 
 
 class Child:
-    """A process that was started; `exited` of its listener is called exactly once.
+    """A process that was started; its listener's `exited` is called exactly once. It has its own folder for temporary
+    files, which is deleted with it.
 
     It has a folder of its own for temporary files, which goes with it.
     """
@@ -91,14 +92,14 @@ class Child:
         place: ReplicaPlace | None = None,
         config: Mapping[str, object] | None = None,
     ) -> None:
-        """Start it, in the place that is now its own; without one in the model's folder.
+        """Start the process in `place`, which it then owns; without one in the model's folder.
 
-        `answered` gets its frames on CONTROL, which are pongs. `config` is more for the runner to know.
+        `answered` gets its frames on CONTROL, which are pongs. `config` holds further settings for the runner.
 
-        The kernel kills it when the thread that starts it ends: call this in the main thread.
+        The kernel kills the process when the thread that started it ends: call this in the main thread.
 
         Raises:
-            OSError: it cannot be started; nothing is left behind.
+            OSError: the process cannot be started; nothing is left behind.
         """
         self._loop = asyncio.get_running_loop()
         self._listener = listener
@@ -145,7 +146,7 @@ class Child:
 
     @property
     def last_words(self) -> str:
-        """What went to the process's first standard error: crashes of the interpreter, never a model's prints."""
+        """Text on the process's first standard error: crashes of the interpreter, never output of the model."""
         return self._last_words.decode(errors="replace")
 
     def send(self, *pieces: bytes) -> None:
@@ -161,9 +162,9 @@ class Child:
         self._signal_group(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End the model and all that it started. Harmless if it is gone.
+        """End the model and all that it started. Does nothing if it has ended.
 
-        The first process is its keeper: it sees to the rest and goes last. If it cannot, the group is killed.
+        The first process supervises the others: it kills them and ends last. If it does not, the group is killed.
         """
         if self.gone.done():
             return
@@ -179,21 +180,21 @@ class Child:
             self._signal_group(signal.SIGKILL)
 
     def _signal_group(self, number: signal.Signals) -> None:
-        if not self.gone.done():  # afterwards the number may belong to another process
+        if not self.gone.done():  # afterwards another process may have this number
             try:
                 os.killpg(self.pid, number)
             except ProcessLookupError:
                 pass
 
     def _control_ended(self, fault: str | None) -> None:
-        if fault is not None:  # an end without a fault is reported by DATA as well
+        if fault is not None:  # an end without a fault is also reported on DATA
             self._data_ended(fault)
 
     def _data_ended(self, fault: str | None) -> None:
         if fault is not None:
             self._listener.broke_protocol(fault)
             self.kill()
-        else:  # it normally exits now; one that stays without its socket is of no use
+        else:  # it normally exits now; without its socket it is of no use
             self._loop.call_later(_HANGING_SECONDS, self.kill)
 
     def _read_words(self) -> bool:
@@ -207,14 +208,14 @@ class Child:
         return bool(piece)
 
     def _on_exit(self) -> None:
-        # The group goes before the process is reaped (until then no other process can get its number), and before the
-        # last frames are read, so that no process still writes them.
+        # The group is killed before the process is reaped (until then no other process can get its number), and before
+        # the last frames are read, so that no process still writes them.
         self._signal_group(signal.SIGKILL)
         self._data.drain()
         while self._read_words():
             pass
         _, status, usage = os.wait4(self.pid, 0)
-        self._process.returncode = os.waitstatus_to_exitcode(status)  # or Popen would miss its child
+        self._process.returncode = os.waitstatus_to_exitcode(status)  # otherwise Popen would try to wait for its child
         self._listener.left(self._slate.left())
         self._let_go()
         self._listener.exited(
@@ -233,7 +234,7 @@ class Child:
         self._slate.close()
         self._data.close()
         self._control.close()
-        # in a thread: it is unknown how much a model has left there
+        # in a thread: the model may have left many files there
         self._loop.run_in_executor(None, delete_folder, self._scratch)
         self.gone.set_result(None)
 
@@ -241,7 +242,7 @@ class Child:
 def _arguments(
     source: ModelSource, mode: str, more: Mapping[str, object], data: int, control: int, *output: int
 ) -> list[str]:
-    # `environment` goes by the process's environment: arguments are visible to every user of the machine
+    # `environment` is passed in the process's environment: arguments are visible to every user of the machine
     config: dict[str, object] = {
         "folder": str(source.folder),
         "origin": str(source.file or source.folder),
@@ -258,6 +259,6 @@ def _arguments(
 
 
 def _peak_bytes(usage: resource.struct_rusage) -> int | None:
-    # Linux counts from before exec, when the process was still a copy of us: our own peak is its least.
+    # Linux counts from before exec, when the process was still a copy of us: the value is at least our own peak.
     ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return usage.ru_maxrss * 1024 if usage.ru_maxrss > ours else None

@@ -1,4 +1,4 @@
-"""`cog.yaml`, read strictly where we use it and mildly where we do not: unknown keys only warn."""
+"""Reads `cog.yaml`: keys that we use are checked strictly, unknown keys only cause a warning."""
 
 import re
 from collections.abc import Callable
@@ -44,9 +44,9 @@ _OURS: Final[tuple[str, ...]] = (
     "gpu_memory",
     "retention",
 )
-CONCURRENCY: Final = "COG_MAX_CONCURRENCY"  # counts more than `concurrency` and the decorator, as with Cog
+CONCURRENCY: Final = "COG_MAX_CONCURRENCY"  # has priority over `concurrency` and the decorator, as in Cog
 SETUP_TIMEOUT: Final = "COG_SETUP_TIMEOUT"  # seconds
-_LIMIT_BYTES: Final = 2**20  # a cog.yaml is a page; more is a mistake
+_LIMIT_BYTES: Final = 2**20  # a normal cog.yaml has one page
 
 _PYTHON: Final = re.compile(r"\d+\.\d+(\.\d+)?")
 
@@ -54,7 +54,7 @@ N = TypeVar("N", int, float)
 
 
 class Installs(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model wants its Python to have; paths are relative to the model's folder."""
+    """The packages and Python that a model asks for; paths are relative to the model's folder."""
 
     python_version: str | None = None
     requirements_file: str | None = None
@@ -62,7 +62,7 @@ class Installs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CogFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What a `cog.yaml` says, as far as it matters without Docker. `lines` says where the references are."""
+    """The parts of a `cog.yaml` that matter without Docker. `lines` maps references to their line numbers."""
 
     ref: str | None = None
     train_ref: str | None = None
@@ -86,13 +86,13 @@ def read_cog_yaml(path: Path) -> CogFile:
     """Read the file.
 
     Raises:
-        Unusable: it is not YAML, or a value that we need is of the wrong kind; names the file and the line.
+        Unusable: it is not YAML, or a value that we need has the wrong type; names the file and the line.
     """
     return _Reader(path).read()
 
 
 class _Reader:
-    """One file being read: its values, and where they stand."""
+    """One file being read: its values, and their line numbers."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -106,7 +106,7 @@ class _Reader:
             raise Unusable(f"{path} cannot be read: {error.strerror}.") from error
         except yaml.YAMLError as error:
             raise Unusable(f"{path}{_at(error)} is not valid YAML: {_problem(error)}.") from error
-        except (ValueError, RecursionError) as error:  # an impossible date, a text that is nothing but brackets
+        except (ValueError, RecursionError) as error:  # an impossible date, or text of nothing but brackets
             raise Unusable(f"{path} is not valid YAML: {error}.") from error
         if self.top is None:
             self.top = {}
@@ -194,7 +194,7 @@ class _Reader:
             raise self.wrong(f"{name}.{key}", str(error).removeprefix("expected ")) from error
 
     def environment(self) -> dict[str, str]:
-        """Cog writes a list of `NAME=value`; a table is taken as well."""
+        """The variables. Cog writes a list of `NAME=value`; a mapping is accepted as well."""
         value = self.top.get("environment")
         if value is None:
             return {}
@@ -205,12 +205,12 @@ class _Reader:
         return {name: rest for name, _, rest in (item.partition("=") for item in value)}
 
     def variable(self, name: str) -> int | None:
-        """What a variable of Cog's own says to us; one that says no whole number from 1 is ignored, as Cog does."""
+        """The value of one of Cog's variables; anything but an integer from 1 is ignored, as in Cog."""
         text = self.environment().get(name, "").strip()
         return int(text) or None if text.isascii() and text.isdecimal() and len(text) < 10 else None
 
     def not_counted(self) -> list[str]:
-        """Variables of Cog's own that are ignored."""
+        """Cog's variables that are ignored."""
         given = self.environment()
         ignored = [name for name in (CONCURRENCY, SETUP_TIMEOUT) if name in given and self.variable(name) is None]
         return [
@@ -224,7 +224,7 @@ class _Reader:
         version = build.get("python_version")
         if version is not None and not isinstance(version, str | float | int):
             raise self.wrong("build.python_version", 'a version such as "3.11"')
-        if version is not None:  # as it is written: YAML takes 3.10 for the number 3.1
+        if version is not None:  # as text: YAML reads 3.10 as the number 3.1
             version = self.written.get("build.python_version", str(version)).strip()
             if _PYTHON.fullmatch(version) is None:
                 raise self.wrong("build.python_version", 'a version such as "3.11"')
@@ -248,7 +248,7 @@ class _Reader:
         return [item.strip() for item in value]
 
     def not_installed(self) -> list[str]:
-        """What an image would have and this machine may not: named, with the line that makes up for it."""
+        """What a Cog image would contain and this machine may lack: a warning for each, with a way to replace it."""
         found = []
         packages = self.words("build", "system_packages")
         if packages:
@@ -266,14 +266,14 @@ class _Reader:
         return found
 
     def weights(self) -> str | None:
-        """The one path that `setup(weights)` gets: the first one that exists."""
+        """The path that `setup(weights)` gets: the first one that exists."""
         value = self.top.get("weights")
         if isinstance(value, str):
             return value.strip() or None
         return next((path for path, _ in self.weight_paths() if path is not None), None)
 
     def weight_paths(self) -> list[tuple[str | None, str]]:
-        """Of each entry the path under which it is here, or None; and how it is named."""
+        """For each entry: its path on this machine, or None; and the entry as written."""
         value = self.top.get("weights")
         if value is None or isinstance(value, str):
             return []

@@ -1,4 +1,4 @@
-"""The GPUs of this machine, and which replica has which: a whole one, or a declared part of its memory."""
+"""The GPUs of this machine, and which replica uses which: a whole one, or a declared part of its memory."""
 
 import asyncio
 import csv
@@ -11,11 +11,11 @@ import msgspec
 from halley.replicas.child import inherited
 from halley.replicas.loading import ModelSource
 
-QUERY_SECONDS: Final = 20.0  # a driver that wakes up takes seconds
+QUERY_SECONDS: Final = 20.0  # a driver may need seconds to wake up
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
-    """A GPU. `id` is what CUDA_VISIBLE_DEVICES takes."""
+    """A GPU. `id` is its value in CUDA_VISIBLE_DEVICES."""
 
     id: str
     name: str
@@ -27,14 +27,14 @@ FindDevices = Callable[[], Awaitable[Sequence[Device]]]
 
 
 class Tenancy(msgspec.Struct, frozen=True, kw_only=True):
-    """A device, and what a replica has of it; None is all."""
+    """The part of a device that a replica uses, in bytes; None is all of it."""
 
     device: Device
     memory_bytes: int | None
 
 
 class Devices:
-    """Which device a replica may have. Lists them once, when a model that needs one is first loaded."""
+    """Assigns devices to replicas. Lists the devices once, when a model that needs one is first loaded."""
 
     def __init__(self, find: FindDevices) -> None:
         self._find = find
@@ -42,15 +42,15 @@ class Devices:
 
     @property
     def are_known(self) -> bool:
-        """False until `look` is done."""
+        """False until `look` has ended."""
         return self._found is not None
 
     async def look(self) -> None:
-        """Find out which there are."""
+        """List the devices."""
         self._found = tuple(await self._find())
 
     def place(self, source: ModelSource, tenants: Iterable[Tenancy]) -> Device | None:
-        """The emptiest device that has room; None if none has now, or ever."""
+        """The device with the most free memory that fits; None if none fits now."""
         taken = list(tenants)
         rooms = [(_room(device, taken), device) for device in self._found or ()]
         needed = source.gpu_memory_bytes
@@ -58,7 +58,7 @@ class Devices:
         return max(fit, key=lambda pair: pair[0])[1] if fit else None
 
     def fault(self, source: ModelSource) -> str | None:
-        """Why no device can ever hold it, if so."""
+        """Why no device can ever hold the model; None if one can."""
         largest = max((device.memory_bytes for device in self._found or ()), default=0)
         if (source.gpu_memory_bytes or 0) <= largest:
             return None
@@ -69,7 +69,7 @@ class Devices:
 
     @property
     def exist(self) -> bool:
-        """Whether there are any; without, models run as if none were wanted."""
+        """Whether there are any devices; without, models that ask for one run without it."""
         return bool(self._found)
 
 
@@ -82,7 +82,7 @@ def _room(device: Device, tenants: Sequence[Tenancy]) -> int:
 
 
 def nvidia_smi(environ: Mapping[str, str]) -> FindDevices:
-    """Ask NVIDIA's own tool. What CUDA_VISIBLE_DEVICES of the server leaves out stays out."""
+    """Ask nvidia-smi. Devices that the server's CUDA_VISIBLE_DEVICES leaves out are not used."""
 
     async def find() -> Sequence[Device]:
         tool = shutil.which("nvidia-smi", path=environ.get("PATH"))
@@ -106,7 +106,7 @@ def nvidia_smi(environ: Mapping[str, str]) -> FindDevices:
 
 
 def _allowed(table: str, visible: str | None) -> tuple[Device, ...]:
-    """The rows of the tool's table that the list of visible devices names, by index or UUID."""
+    """The rows of nvidia-smi's table whose index or UUID is in the list of visible devices."""
     names = None if visible is None else [word.strip() for word in visible.split(",") if word.strip()]
     found = []
     for row in csv.reader(table.splitlines(), skipinitialspace=True):

@@ -1,4 +1,4 @@
-"""What makes a version that version: the bytes of its source, its schema and its environment.
+"""Computes a version's id from the bytes of its source, its schema and its environment.
 
 Source: design section 5, last paragraph.
 """
@@ -16,18 +16,20 @@ import msgspec
 from halley.errors import Unusable
 from halley.replicas.loading import ModelSource
 
-BIG_BYTES: Final = 8 * 2**20  # weights: read once, then known by path, size, time and inode
+BIG_BYTES: Final = 8 * 2**20  # weights: hashed once, then recognised by path, size, time and inode
 _SKIPPED: Final = frozenset({
     ".git", ".hg", ".svn", "__pycache__", ".cog", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".ipynb_checkpoints",
     "node_modules", ".DS_Store",
 })  # fmt: skip
-_RESULTS: Final = "outputs"  # at the top of the folder only: deeper it may be a package of that name
-_PROJECT: Final = ("pyproject.toml", "setup.py")  # a folder with one of these may be built in place by pip
-_ENVIRONMENT_MARK: Final = "pyvenv.cfg"  # a folder that holds this is a virtual environment, with any name
+_RESULTS: Final = "outputs"  # at the top of the folder only; further down it may be a package of that name
+_PROJECT: Final = ("pyproject.toml", "setup.py")  # pip may build in a folder with one of these
+_ENVIRONMENT_MARK: Final = "pyvenv.cfg"  # a folder with this file is a virtual environment, under any name
 
 
 class HashedFile(msgspec.Struct, frozen=True):
-    """One file of a source. `changed_at` in seconds since 1970; `content` is the SHA-256 in hex, or says of a link."""
+    """One file of a source. `changed_at` in seconds since 1970; `content` is the SHA-256 in hex, or describes a
+    link.
+    """
 
     relative: str
     content: str
@@ -36,7 +38,8 @@ class HashedFile(msgspec.Struct, frozen=True):
 
 
 class DigestCache:
-    """Digests of big files, remembered between starts in one small JSON file; None remembers for this run only.
+    """Digests of big files, kept between starts in one small JSON file; with None, for this run only. Blocks; for one
+    thread at a time.
 
     Blocks; for one thread at a time.
     """
@@ -47,7 +50,7 @@ class DigestCache:
         if path is not None:
             try:
                 self._known = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
-            except (OSError, msgspec.DecodeError):  # absent or damaged: a cache may always be forgotten
+            except (OSError, msgspec.DecodeError):  # absent or damaged: a cache may start empty
                 self._known = {}
 
     def digest(self, path: Path) -> str:
@@ -65,7 +68,7 @@ class DigestCache:
         if self._path is None:
             return
         aside = self._path.with_name(f"{self._path.name}.tmp")
-        with suppress(OSError):  # a full disk: it is read again after the next start
+        with suppress(OSError):  # a full disk: the file is hashed again after the next start
             self._path.parent.mkdir(parents=True, exist_ok=True)
             aside.write_bytes(msgspec.json.encode(self._known))
             aside.replace(self._path)
@@ -74,7 +77,7 @@ class DigestCache:
 def source_digest(source: ModelSource, cache: DigestCache | None = None) -> str:
     """SHA-256 over the sorted list of (relative path, SHA-256 of the content). Blocks while it reads the folder.
 
-    Caches, version control, virtual environments and outputs do not count.
+    Caches, version control, virtual environments and outputs are excluded.
 
     Raises:
         Unusable: a file cannot be read; names it.
@@ -83,7 +86,7 @@ def source_digest(source: ModelSource, cache: DigestCache | None = None) -> str:
 
 
 def hashed_files(source: ModelSource, cache: DigestCache) -> list[HashedFile]:
-    """The files that `source_digest` counts, each with its own digest. Blocks while it reads the folder.
+    """The files that count for `source_digest`, each with its own digest. Blocks while it reads the folder.
 
     Raises:
         Unusable: a file cannot be read; names it.
@@ -103,14 +106,14 @@ def joint_digest(files: Iterable[HashedFile]) -> str:
 
 
 def environment_tag() -> str:
-    """The part of a version's id that its interpreter makes."""
+    """The part of a version's id that depends on the interpreter."""
     return str(sys.implementation.cache_tag)
 
 
 def version_id(source_digest: str, schema: bytes | None, environment: str | None = None) -> str:
-    """64 hex digits: SHA-256 over the source, the schema (order of members does not count) and the environment.
+    """64 hex digits: SHA-256 over the source, the schema (in any order of members) and the environment.
 
-    The schema is None where only the environment, once it is built, shows it: then the other two are enough.
+    The schema is None if it is known only after the environment is built; then the id does not depend on it.
     """
     known = b"" if schema is None else msgspec.json.encode(msgspec.json.decode(schema), order="sorted")
     parts = [source_digest, hashlib.sha256(known).hexdigest(), environment or environment_tag()]
@@ -141,13 +144,13 @@ def _walk(folder: Path) -> Iterator[Path]:
         ]
         for child in [*files, *linked]:
             path = here / child
-            # a socket or a pipe is no source; reading one would wait forever
+            # a socket or a pipe is not a source file; reading it would block forever
             if child not in _SKIPPED and path.suffix != ".pyc" and (path.is_symlink() or path.is_file()):
                 yield path
 
 
 def _is_left_by_pip(folder: str, beside: list[str]) -> bool:
-    # installing a local project must not make another version of the model that contains it
+    # installing a local project must not change the version of the model that contains it
     return folder.endswith(".egg-info") or (folder == "build" and any(name in beside for name in _PROJECT))
 
 

@@ -1,8 +1,8 @@
-"""Which earlier versions of a model are its present source: those that only counted what the model itself had written.
+"""Finds earlier versions of a model that differ from the present source only by files that the model itself wrote.
 
-Until places of their own, models wrote into their folders, and each such file made another version at the next start.
-Who wrote a file cannot be read from it. What can be shown is that the files of an earlier version are all still there,
-unchanged: then everything newer came after it.
+Before replicas had their own places, models wrote into their folders, and each such file made another version at the
+next start. A file does not show who wrote it. But if all files of an earlier version are still there unchanged,
+everything newer was added after it.
 """
 
 import os
@@ -13,14 +13,14 @@ from halley.models.records import Version
 from halley.replicas.digest import BIG_BYTES, DigestCache, HashedFile, hashed_files, joint_digest
 from halley.replicas.loading import ModelSource
 
-MOST_WRITTEN: Final = 256  # files that are tried as the model's own, the newest first
+MOST_WRITTEN: Final = 256  # files that may have been written by the model, the newest first
 _CODE: Final = frozenset({".py", ".pyx", ".so", ".yaml", ".yml", ".toml", ".cfg", ".ini"})
 
 
 def earlier_versions(
     source: ModelSource, current: Version, stored: Sequence[Version], cache: DigestCache
 ) -> list[Version]:
-    """Those of `stored` that `source`, now `current`, may be run for. Blocks: it reads the folder if there is a doubt.
+    """Those of `stored` that `source`, now version `current`, may run. Blocks: it reads the folder if it must compare.
 
     Raises:
         Unusable: a file cannot be read.
@@ -41,7 +41,7 @@ def earlier_versions(
 
 
 def _first_with_these_files(files: Sequence[HashedFile], doubtful: Sequence[Version]) -> Version | None:
-    """The oldest version that had the files of today but for some of the newest."""
+    """The oldest version that had today's files without some of the newest."""
     by_digest = {version.source_digest: version for version in sorted(doubtful, key=_age, reverse=True)}
     newest_last = sorted(files, key=lambda file: file.changed_at)
     found: Version | None = None
@@ -54,7 +54,7 @@ def _first_with_these_files(files: Sequence[HashedFile], doubtful: Sequence[Vers
 
 
 def _code_changed_at(files: Sequence[HashedFile]) -> float:
-    """When anything changed last that a model does not write: its code, and files as large as weights."""
+    """When a file last changed that a model does not write: code, and files as large as weights."""
     code = [file for file in files if os.path.splitext(file.relative)[1] in _CODE or file.size > BIG_BYTES]  # noqa: PTH122 - a name, not a path
     return max((file.changed_at for file in code), default=0.0)
 

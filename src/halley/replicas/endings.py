@@ -1,4 +1,4 @@
-"""Why a model process is gone, in words for people and in one stable word for machines."""
+"""Why a model process ended: a text for people, and a stable reason word for programs."""
 
 import signal
 from typing import Final, Literal
@@ -15,7 +15,7 @@ Reason = Literal[
     "unloaded",
     "worker_lost",
 ]
-"""`worker_lost`: we stopped it ourselves; the prediction may be tried again. `unloaded`: nothing ran in it."""
+"""`worker_lost`: the server stopped it; the prediction may be tried again. `unloaded`: no prediction ran in it."""
 
 _KIND: Final = {
     signal.SIGSEGV: "segmentation fault",
@@ -27,7 +27,7 @@ _KIND: Final = {
     signal.SIGTERM: "asked from outside to end",
 }
 SAID_CHARS: Final = 64 * 2**10
-"""How much of a process's output is kept, so that its end can be explained."""
+"""How much of a process's output is kept to explain its end."""
 
 _CUT_OFF: Final = 213  # EXIT_CUT_OFF of the runner
 _TAIL_LINES: Final = 20
@@ -45,15 +45,15 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a replica is gone; `error` is one or more sentences."""
+    """Why a replica ended; `error` is one or more sentences."""
 
     reason: Reason
     error: str
 
 
 def died(how: Exit, *, doing: str, last_words: str = "") -> str:
-    """`The model process was killed by signal 11 (SIGSEGV, segmentation fault) while ...`, with what it said last."""
-    # only where memory may be the cause: elsewhere the figure leads people astray
+    """`The model process was killed by signal 11 (SIGSEGV, segmentation fault) while ...`, with its last output."""
+    # only where memory may be the cause: elsewhere the figure misleads
     is_telling = how.signal == signal.SIGKILL and how.peak_bytes is not None
     peak = f" Its memory had reached {megabytes(how.peak_bytes or 0)}." if is_telling else ""
     return f"The model process {_manner(how)} while {doing}.{peak}{quoted(last_words)}"
@@ -68,9 +68,9 @@ def over_memory(used_bytes: int, limit_bytes: int) -> str:
 
 
 def quoted(text: str) -> str:
-    """The last lines of an output, as an appendix to a sentence; nothing if there are none.
+    """The last lines of an output, to be appended to a sentence; empty if there are none.
 
-    A crash dump lists our own frames as well: they say nothing about the model and are left out.
+    Frames of our own code in a crash dump say nothing about the model and are left out.
     """
     lines = [line for line in text.strip().splitlines() if not any(frame in line for frame in _OUR_FRAMES)]
     lines = lines[-_TAIL_LINES:]
@@ -79,7 +79,7 @@ def quoted(text: str) -> str:
 
 
 def last_line(text: str) -> str:
-    """The last line that a terminal would show of it, printable and cut: for a sentence."""
+    """The last line as a terminal would show it, printable and shortened: for a sentence."""
     lines = [line for line in text[-_TAIL_CHARS:].replace("\r", "\n").splitlines() if line.strip()]
     shown = "".join(letter if letter.isprintable() else " " for letter in lines[-1]) if lines else ""
     return shown.strip()[:_LINE_CHARS]

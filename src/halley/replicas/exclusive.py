@@ -1,4 +1,4 @@
-"""A whole replica for one prediction: where it cannot harm others, and where its death is its own."""
+"""Reserves a whole replica for one prediction, so that its crash can harm no other prediction."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from halley.replicas.replica_call import ReplicaCall
 
 
 class ExclusiveReplica:
-    """At most one replica of a pool at a time: it is saved, runs empty, is taken, and runs one prediction."""
+    """At most one replica of a pool at a time: it is reserved, runs empty, is taken, and runs one prediction."""
 
     def __init__(self) -> None:
         self.is_wanted = False
@@ -18,9 +18,9 @@ class ExclusiveReplica:
         self._saved: Replica | None = None
 
     def find(self, replicas: Sequence[Replica], held: int) -> bool:
-        """Whether a replica is empty and can be taken; if there is none, the next that runs empty is saved.
+        """Whether an empty replica can be taken; if there is none, the next one that becomes empty is reserved.
 
-        `held` slots of the others are promised.
+        `held` slots are promised to other callers.
         """
         if self.is_taken:
             return False
@@ -34,7 +34,7 @@ class ExclusiveReplica:
         return self._saved is not None and not self._saved.runs
 
     def take(self, replicas: Sequence[Replica], held: int) -> bool:
-        """Hold it."""
+        """Take the replica that `find` found; False if there is none."""
         if self.is_taken or not self.find(replicas, held):
             return False
         self.is_taken = True
@@ -53,22 +53,22 @@ class ExclusiveReplica:
         return run
 
     def let_go(self) -> None:
-        """It is free for all again."""
+        """Release the replica for all predictions."""
         if self._saved is not None:
             self._saved.is_saved = False
         self._saved, self.is_taken, self._has_begun = None, False, False
 
     def let_go_if_unwanted(self) -> None:
-        """Its caller may have been canceled."""
+        """Release it if no caller wants it: the caller may have been canceled."""
         if not self.is_taken and not self.is_wanted:
             self.let_go()
 
     def look(self) -> None:
-        """A run ended, or a replica: let go of one that is not needed or not there any more."""
+        """After the end of a run or a replica: release one that is not needed or has ended."""
         saved = self._saved
         if saved is None:
             return
         if self._has_begun and not saved.runs:
             self.let_go()
         elif saved.state is not State.READY:
-            saved.is_saved, self._saved = False, None  # its taker is notified when it begins
+            saved.is_saved, self._saved = False, None  # the caller that took it is notified when it begins

@@ -1,8 +1,8 @@
-"""A process in which one run must end by force lets the others finish first.
+"""Before a process is killed to end one run, gives its other runs time to finish.
 
-Killing is the only way to end a run that ignores its cancel, and it ends all runs of the process. So those that
-showed some output and cannot run again are waited for as long as they may run; the others, which can, for a while.
-The wait ends at once when the process cannot make progress any more: the run that must end may block the others.
+Killing the process is the only way to end a run that ignores its cancel, and it ends all runs of the process. Runs that
+produced output and cannot run again are waited for up to their own limits; the others, which can run again, for a
+shorter time. The wait ends at once when the process makes no progress: the run that must end may block the others.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,13 +13,13 @@ from halley.replicas.replica_call import ReplicaCall
 
 
 class Over(Protocol):
-    """Gets whether the process must still end; else what had to go has gone by itself."""
+    """The callback at the end of the wait: True if the process must still end, False if the run has ended by itself."""
 
     def __call__(self, *, must_go: bool) -> None: ...
 
 
 class ForcedStop:
-    """The wait. `ask` asks the process for a beat, which its event loop gives as long as it turns."""
+    """The wait. `ask` requests a beat from the process, which its event loop sends while it runs."""
 
     def __init__(self, runs: Mapping[str, ReplicaCall], host: Host, *, ask: Callable[[], None], over: Over) -> None:
         self._runs = runs
@@ -29,11 +29,11 @@ class ForcedStop:
         self._began = self._beat_at = host.clock.monotonic()
 
     def beat(self) -> None:
-        """The event loop of the process turns."""
+        """Note that the event loop of the process is running."""
         self._beat_at = self._host.clock.monotonic()
 
     async def wait(self) -> None:
-        """Return when it is over."""
+        """Return when the wait is over."""
         while self._is_worth_it():
             self._ask()
             await self._host.clock.sleep(self._host.rules.look_seconds)

@@ -1,4 +1,4 @@
-"""The words of runner protocol v1: the frames from and to a replica. One frame is one JSON object.
+"""The message types of runner protocol v1: the frames from and to a replica. One frame is one JSON object.
 
 `n` numbers the frames of one prediction; they arrive in order, so only the runner needs it.
 """
@@ -18,7 +18,7 @@ def _tag(name: str) -> str:
 
 
 class Frame(msgspec.Struct, tag_field="t", tag=_tag, gc=False):
-    """Base of all frames. No cycles among them, hence no work for the collector."""
+    """Base of all frames. They contain no reference cycles, so the garbage collector need not track them."""
 
 
 class HelloFrame(Frame):
@@ -28,12 +28,12 @@ class HelloFrame(Frame):
     python: str = ""
     pid: int = 0
     way: Literal["isolated", "plain", "off"] = "off"
-    """How the process is kept apart from others; `why` if it is not as the server wanted."""
+    """How the process is isolated; `why` if it differs from the server's request."""
     why: str = ""
 
 
 class DescribedFrame(Frame):
-    """What the model accepts and gives; comes before `setup()`."""
+    """What the model accepts and returns; sent before `setup()`."""
 
     schema: msgspec.Raw
     is_async: bool = msgspec.field(default=False, name="async")
@@ -41,21 +41,21 @@ class DescribedFrame(Frame):
     max_concurrency: int = 1
     file_inputs: bool = True
     healthcheck: bool = False
-    """Whether the model answers `Healthcheck` itself; one that does not is always healthy."""
+    """Whether the model defines a health check; without one it is always healthy."""
     trains: bool = False
     """Whether the schema has a TrainingInput and a TrainingOutput, and mode `train` can be started."""
     warnings: tuple[str, ...] = ()
 
 
 class RefusedFrame(Frame):
-    """The model cannot be imported or understood; the process ends."""
+    """The model cannot be imported or inspected; the process ends."""
 
     error: str
     traceback: str = ""
 
 
 class ReadyFrame(Frame):
-    """`setup()` is done: so many predictions may run at once."""
+    """`setup()` has ended; this many predictions may run at once."""
 
     slots: int = 1
 
@@ -68,7 +68,7 @@ class SetupFailedFrame(Frame, tag="setup_failed"):
 
 
 class LogFrame(Frame):
-    """Text that was printed; `id` is None when no prediction can be named."""
+    """Text that was printed; `id` is None if it belongs to no known prediction."""
 
     text: str
     id: str | None = None
@@ -92,7 +92,7 @@ class MetricFrame(Frame):
 
 
 class DoneFrame(Frame):
-    """The prediction is over and its slot free."""
+    """The prediction has ended and its slot is free."""
 
     id: str
     status: Literal["succeeded", "failed", "canceled"]
@@ -125,7 +125,7 @@ class BeatFrame(Frame):
 
 
 class PredictFrame(Frame):
-    """Begin this prediction now. `paths` point at the members of `input` that are local files."""
+    """Begin this prediction. `paths` point at the members of `input` that are local files."""
 
     id: str
     attempt: int
@@ -136,7 +136,7 @@ class PredictFrame(Frame):
 
 
 class TrainFrame(PredictFrame):
-    """Begin this training now, in a process that was started with mode `train`; it is reported as a prediction is."""
+    """Begin this training, in a process that was started in mode `train`; it is reported like a prediction."""
 
 
 class HealthcheckFrame(Frame):
@@ -146,19 +146,21 @@ class HealthcheckFrame(Frame):
 
 
 class CancelFrame(Frame):
-    """Stop this prediction; on the control socket, so it may overtake `Predict`."""
+    """Stop this prediction; on the control socket, so it may arrive before `Predict`."""
 
     id: str
 
 
 class PingFrame(Frame):
-    """Are you there? On the control socket, so that a prediction that runs does not hold up the answer."""
+    """Check that the process responds; on the control socket, so that a running prediction does not delay the
+    answer.
+    """
 
     n: int
 
 
 class PulseFrame(Frame):
-    """Does the loop that runs the predictions still turn? On the control socket; only an async model answers."""
+    """Check that the event loop of the predictions runs; on the control socket. Only an async model answers."""
 
     n: int = 0
 
@@ -181,7 +183,7 @@ FromReplica = (
 
 Answer = PongFrame | HealthFrame | BeatFrame
 
-INPUT_PLACE: Final = msgspec.Raw(b"0")  # stands for an input that is sent beside its frame
+INPUT_PLACE: Final = msgspec.Raw(b"0")  # placeholder for an input that is sent beside its frame
 
 _PIECE_BYTES: Final = 256 * 2**10
 _utf8: Final = codecs.getincrementaldecoder("utf-8")
@@ -205,7 +207,7 @@ def decode_answer(body: bytes | bytearray) -> Answer:
 
 
 def around_input(frame: PredictFrame, input_json: bytes) -> tuple[bytes, bytes, bytes]:
-    """The frame in three pieces, of which the second is the input as it is: a large one is not copied.
+    """The frame in three pieces; the second is the input unchanged, so that a large one is not copied.
 
     `frame.input` must be INPUT_PLACE.
     """
@@ -220,7 +222,7 @@ def decode(body: bytes | bytearray) -> FromReplica:
         ValueError: it is not protocol v1.
     """
     if not body.isascii():
-        _check_utf8(body)  # raw values are passed on unread: nothing but UTF-8 may get past here
+        _check_utf8(body)  # raw values are passed on undecoded, so invalid UTF-8 must be refused here
     try:
         return _decoder.decode(body)
     except RecursionError as error:
@@ -231,7 +233,7 @@ def _check_utf8(body: bytes | bytearray) -> None:
     if len(body) <= _PIECE_BYTES:
         body.decode()
         return
-    decoder = _utf8()  # piece by piece: the text of 30 MiB may take four times as much memory
+    decoder = _utf8()  # in pieces: the text of 30 MiB may take four times as much memory
     with memoryview(body) as view:
         for start in range(0, len(view), _PIECE_BYTES):
             decoder.decode(view[start : start + _PIECE_BYTES])

@@ -1,4 +1,4 @@
-"""What all replicas of this process share: time, the environment, their rules, and the tasks that belong to them."""
+"""What all replicas of this process share: clock, environment, rules, and their background tasks."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
@@ -15,15 +15,15 @@ class ReplicaRules(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers that an operator may set, and some that only tests change."""
 
     cancel_grace_seconds: float = 5.0
-    neighbour_seconds: float = 60.0  # how long a process that must end waits for those who can run again elsewhere
+    neighbour_seconds: float = 60.0  # how long a process that must end waits for runs that can run again elsewhere
     setup_timeout_seconds: float = 600.0
     memory_check_seconds: float = 0.2
-    health_check_seconds: float = 5.0  # how often an idle replica is asked whether it lives
-    health_timeout_seconds: float = 10.0  # how long it may take to answer
+    health_check_seconds: float = 5.0  # how often an idle replica is pinged
+    health_timeout_seconds: float = 10.0  # time for the answer
     idle_unload_seconds: float | None = None
-    turn_seconds: float = 10.0  # how long a busy model keeps its memory from one that waits for it
-    look_seconds: float = 0.1  # how often memory is looked at while a model loads or waits for room
-    stop_step_seconds: float = 1.0  # each of: finish what runs, SIGTERM; SIGKILL needs no patience
+    turn_seconds: float = 10.0  # how long a busy model keeps its memory while another waits for it
+    look_seconds: float = 0.1  # how often memory is measured while a model loads or waits for memory
+    stop_step_seconds: float = 1.0  # each of: finish what runs, SIGTERM; after SIGKILL there is no wait
     backoff_first_seconds: float = 1.0  # after a failed setup; doubles
     backoff_most_seconds: float = 30.0
 
@@ -31,13 +31,13 @@ class ReplicaRules(msgspec.Struct, frozen=True, kw_only=True):
 class Boundaries(msgspec.Struct, frozen=True, kw_only=True):
     """The paths of this machine that a model must not use, and those that its inputs may use."""
 
-    data: Path | None = None  # the server's folder; only what is a replica's own in it is open
-    secrets: tuple[Path, ...] = ()  # further files that are never given out
-    input_folders: tuple[Path, ...] = ()  # files in them may be named by callers
+    data: Path | None = None  # the server's data folder; only a replica's own folders in it are readable
+    secrets: tuple[Path, ...] = ()  # further files that are never returned
+    input_folders: tuple[Path, ...] = ()  # callers may name files in them
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """Which process printed something."""
+    """The process that printed something."""
 
     model: str
     version: str
@@ -45,14 +45,14 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OwnLog(Protocol):
-    """Who reads what replicas print outside of any prediction. All calls come in the loop's thread."""
+    """Receives what replicas print outside of predictions. All calls come in the loop's thread."""
 
     def hear(self, origin: Origin, text: str) -> None:
-        """Text as it was printed: parts of lines, or many of them."""
+        """Printed text: parts of lines, or many of them."""
         ...
 
     def ended(self, origin: Origin) -> None:
-        """The process is gone."""
+        """The process has ended."""
         ...
 
 
@@ -83,11 +83,11 @@ class Host:
         self.own_log: Final = own_log or _NobodyReads()
         self.places: Final = places  # None: models run in their own folders
         self._boundaries = boundaries or Boundaries()
-        self._noticed: set[str] = set()  # versions whose old spellings were logged
+        self._noticed: set[str] = set()  # versions whose use of old names was logged
         self._tasks: set[asyncio.Task[None]] = set()
 
     def runner_config(self, version: str) -> dict[str, object]:
-        """What the runner of a replica needs besides its model. Old spellings are reported once for each version."""
+        """Settings for the runner of a replica, besides its model. Old names are reported once for each version."""
         known, bounds = version in self._noticed, self._boundaries
         self._noticed.add(version)
         return {
@@ -98,7 +98,7 @@ class Host:
         }
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run it beside; it ends at the latest with `close`, or when its owner cancels it."""
+        """Run it as a task; it ends at the latest with `close`, or when its owner cancels it."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -114,7 +114,7 @@ class Host:
         return self.start(wait())
 
     async def close(self) -> None:
-        """End what is left, and wait until it has."""
+        """Cancel the remaining tasks, and wait until they have ended."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

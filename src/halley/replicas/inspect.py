@@ -1,6 +1,6 @@
-"""Look inside a model without running it: a child imports it, describes it and ends.
+"""Inspects a model without running it: a child process imports it, describes it and ends.
 
-A ready `.cog/openapi_schema.json` is believed, and nothing is started.
+If the model has a `.cog/openapi_schema.json`, that is used and no process is started.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ from halley.replicas.output_journal import Left
 from halley.replicas.places import Places
 from halley.settings import process_environ
 
-DEADLINE_SECONDS: Final = 120.0  # importing a large framework from a cold disk takes most of a minute
+DEADLINE_SECONDS: Final = 120.0  # importing a large framework from a cold disk takes almost a minute
 
 
 class Inspected(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model accepts and gives. With a ready schema `is_async` is False: it is known only after `setup()`."""
+    """What a model accepts and returns. With a ready schema `is_async` is False: it is known only after `setup()`."""
 
     openapi_schema: bytes  # the document
     ref: str
@@ -42,7 +42,8 @@ async def inspect(
     places: Places | None = None,
     deadline_seconds: float = DEADLINE_SECONDS,
 ) -> Inspected:
-    """Find the model's schema. Import time of the model, up to the deadline; the caller caches it by source digest.
+    """Find the model's schema. Takes as long as the model's import, up to the deadline; the caller caches it by source
+    digest.
 
     Raises:
         Unusable: it cannot be imported or described; the message has the reason and the traceback.
@@ -62,12 +63,12 @@ def inspect_folder(path: Path, *, environ: Mapping[str, str] | None = None) -> I
 
 
 class _Inspection:
-    """One child in inspect mode. Fulfils `child.Listener`."""
+    """One child in inspect mode. Implements `child.ChildListener`."""
 
     def __init__(self, source: ModelSource, environ: Mapping[str, str], places: Places | None) -> None:
         self._source = source
         self._said = ""
-        self._heard = 0  # characters of it, also those that are dropped
+        self._heard = 0  # characters of output, including dropped ones
         self._found: Inspected | None = None
         self._fault: str | None = None
         self._how = Exit(code=0)
@@ -105,7 +106,7 @@ class _Inspection:
             case frames.LogFrame():
                 self._say(frame.text)
             case _:
-                pass  # hello, and what only a serving process says
+                pass  # hello, and frames that only a serving process sends
 
     def broke_protocol(self, fault: str) -> None:
         self._fault = fault
@@ -147,7 +148,7 @@ def _from_document(source: ModelSource, document: bytes) -> Inspected:
 
 
 def _names_files(node: object) -> bool:
-    """Whether `format: uri` stands anywhere in a schema."""
+    """Whether `format: uri` occurs anywhere in a schema."""
     if isinstance(node, dict):
         return node.get("format") == "uri" or any(_names_files(member) for member in node.values())
     return isinstance(node, list) and any(_names_files(item) for item in node)

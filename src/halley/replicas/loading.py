@@ -1,9 +1,9 @@
-"""From a path to what must be known to start a model: `ModelSource`.
+"""Reads what is needed to start a model from its path: `ModelSource`.
 
-A model is a folder with `cog.yaml`, a folder with `run.py` or `predict.py`, or a single Python file. Nothing of it is
-executed here.
+A model is a folder with `cog.yaml`, a folder with `run.py` or `predict.py`, or a single Python file. No code of the
+model runs here.
 
-Source: notes on Cog's `cog.yaml` (the keys that matter without Docker); `x-halley` is our own.
+Source: notes on Cog's `cog.yaml` (the keys that matter without Docker); `x-halley` is our own key.
 """
 
 import re
@@ -25,33 +25,33 @@ _NAME: Final = re.compile(r"[\w.\-]{1,100}/[\w.\-]{1,100}", re.ASCII)
 
 
 class ModelSource(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as it is on the disk. `folder` is absolute and becomes the process's working directory."""
+    """A model on the disk. `folder` is absolute and becomes the process's working directory."""
 
     name: str  # owner/name
     folder: Path
     ref: str  # "predict.py:Predictor"; the class may be missing
-    file: Path | None = None  # set if the model is this single file; other files are not its source
+    file: Path | None = None  # set if the model is this single file; other files of the folder do not belong to it
     train_ref: str | None = None
-    max_concurrency: int | None = None  # None: what the code says
+    max_concurrency: int | None = None  # None: as declared in the code
     environment: dict[str, str] = {}
     memory_limit_bytes: int | None = None
     run_timeout_seconds: float | None = None
     setup_timeout_seconds: float | None = None
-    replicas: int = 1  # how many processes serve it, once it is loaded
+    replicas: int = 1  # processes that serve it, once it is loaded
     pinned: bool = False  # never unloaded to make room, or because it is idle
-    gpu_memory_bytes: int | None = None  # what it takes of a device; None takes a whole one, if it needs one
-    retention: str | None = None  # how long its predictions keep their data; None: as the server says
+    gpu_memory_bytes: int | None = None  # memory that it uses of a device; None takes a whole device, if it needs one
+    retention: str | None = None  # how long its predictions keep their data; None: the server's setting
     build: dict[str, Any] = {}  # as written
     installs: Installs = Installs()
-    env: Literal["own", "current"] | None = None  # None: what the server does with all models
-    environment_key: str | None = None  # of the environment that `python` belongs to; None: not one that Halley built
-    openapi_schema: bytes | None = None  # a ready one that came with the model
+    env: Literal["own", "current"] | None = None  # None: the server's setting
+    environment_key: str | None = None  # of the environment of `python`; None: not built by Halley
+    openapi_schema: bytes | None = None  # a schema that came with the model
     python: str = sys.executable  # the interpreter that runs it
     warnings: tuple[str, ...] = ()
 
     @property
     def needs_device(self) -> bool:
-        """Whether it is given a GPU, where there are any."""
+        """Whether it gets a GPU, if there is one."""
         return self.gpu_memory_bytes is not None or self.build.get("gpu") is True
 
 
@@ -59,7 +59,7 @@ def load_source(path: Path, *, name: str | None = None, owner: str = "local") ->
     """Read a model from a folder or a Python file. Blocks for a few small files. Without a `name` see `name_of`.
 
     Raises:
-        Unusable: there is no model there; the message names the file, and the line if it is inside `cog.yaml`.
+        Unusable: there is no model at the path; the message names the file, and the line if it is in `cog.yaml`.
     """
     path = path.expanduser().absolute()
     try:
@@ -69,16 +69,16 @@ def load_source(path: Path, *, name: str | None = None, owner: str = "local") ->
 
 
 def name_of(path: Path, *, owner: str = "local") -> str:
-    """`owner/<folder or file>`, the letters that a name cannot have replaced by `-`."""
+    """`owner/<folder or file>`; characters that a name cannot have are replaced by `-`."""
     path = path.expanduser().absolute()
     return f"{owner}/{_fit(path.stem if path.is_file() else path.name)}"
 
 
 def fit_name(name: str) -> str:
-    """The name, if it can be one.
+    """The name, if it is valid.
 
     Raises:
-        Unusable: it cannot.
+        Unusable: the name is not valid.
     """
     if _NAME.fullmatch(name) is None:
         raise Unusable(f"{name!r} cannot name a model: use owner/name of letters, digits, '.', '_' and '-'.")
@@ -86,7 +86,7 @@ def fit_name(name: str) -> str:
 
 
 def with_settings(source: ModelSource, settings: ModelSettings) -> ModelSource:
-    """What the operator's settings say about a model goes over what the model says about itself."""
+    """The operator's settings for a model override the model's own."""
     given: Mapping[str, Any] = {
         "max_concurrency": settings.concurrency,
         "run_timeout_seconds": settings.run_timeout_seconds,

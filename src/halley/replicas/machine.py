@@ -1,4 +1,4 @@
-"""How much memory there is for us: that of the machine, or less where a control group says so. Linux only.
+"""How much memory we may use: that of the machine, or less if a control group limits it. Linux only.
 
 Source: proc(5) for meminfo; the kernel's admin guide for cgroup v1 and v2 (files of the memory controller).
 """
@@ -13,19 +13,19 @@ _V1: Final = ("sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_
 
 
 def total_bytes(root: Path = _ROOT) -> int:
-    """The most that may be used; 0 if it is unknown."""
+    """The most memory that may be used; 0 if unknown."""
     limits = [limit for limit, _ in _groups(root)]
     return min([total for total in (_meminfo(root, "MemTotal"), *limits) if total > 0], default=0)
 
 
 def free_bytes(root: Path = _ROOT) -> int:
-    """What we may still use, page cache that can be dropped included as far as the machine counts it."""
+    """The memory that we may still use, with page cache that can be dropped, as far as the machine counts it."""
     free = [limit - used for limit, used in _groups(root)]
     return max(0, min([_meminfo(root, "MemAvailable"), *free]))
 
 
 def _groups(root: Path) -> Iterator[tuple[int, int]]:
-    """Limit and use of each control group that we are in; those without a limit are left out."""
+    """Limit and use of each control group of this process; those without a limit are left out."""
     for line in _text(root / "proc/self/cgroup").splitlines():
         number, controllers, path = line.split(":", 2)
         if number == "0" or "memory" in controllers.split(","):
@@ -49,5 +49,5 @@ def _meminfo(root: Path, name: str) -> int:
 def _text(path: Path) -> str:
     try:
         return path.read_text()
-    except OSError:  # not on this machine
+    except OSError:  # does not exist on this machine
         return ""

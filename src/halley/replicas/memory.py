@@ -1,4 +1,4 @@
-"""How much memory a replica really uses: PSS, so that pages shared with other processes count once."""
+"""Measures how much memory a replica uses: PSS, so that pages shared with other processes count once."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,7 +8,7 @@ _PROC: Final = Path("/proc")
 
 
 def descendants(pid: int) -> list[int]:
-    """The process and everything it started that is still its child, its own pid first. Linux only."""
+    """The process and its descendants, its own pid first. Linux only."""
     found = [pid]
     for parent in found:
         for task in _listed(_PROC / str(parent) / "task"):
@@ -17,12 +17,12 @@ def descendants(pid: int) -> list[int]:
 
 
 def used_of(pids: Iterable[int]) -> dict[int, int]:
-    """`used_bytes` of several replicas."""
+    """`used_bytes` of several replicas, by pid."""
     return {pid: used_bytes(pid) for pid in pids}
 
 
 def used_bytes(pid: int) -> int:
-    """PSS and swapped PSS of a process and its descendants. 0 if it is gone. Takes milliseconds per gigabyte."""
+    """PSS and swapped PSS of a process and its descendants. 0 if it has ended. Takes milliseconds per gigabyte."""
     return sum(_pss_bytes(each) for each in descendants(pid))
 
 
@@ -34,12 +34,12 @@ def _pss_bytes(pid: int) -> int:
 def _listed(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
-    except OSError:  # gone meanwhile
+    except OSError:  # ended meanwhile
         return []
 
 
 def _text(path: Path) -> str:
     try:
         return path.read_text()
-    except OSError:  # gone meanwhile, or a zombie
+    except OSError:  # ended meanwhile, or a zombie
         return ""

@@ -1,4 +1,4 @@
-"""Which models may be in memory: the budget, the devices, and which model is unloaded for another.
+"""Decides which models may be in memory: the budget, the devices, and which model is unloaded for another.
 
 Only measured bytes count: PSS of everything that a replica started. Running predictions are never ended to free memory;
 of the idle models, the least recently used is unloaded first.
@@ -21,7 +21,7 @@ from halley.replicas.replica import Replica, State
 _log = logging.getLogger(__name__)
 
 Measure = Callable[[Sequence[int]], Mapping[int, int]]
-"""Bytes by process id, of the process and all that it started. Called in a thread."""
+"""Bytes by process id, of the process and its descendants. Called in a thread."""
 
 
 class LoadedModel(Protocol):
@@ -34,7 +34,7 @@ class LoadedModel(Protocol):
     def replicas(self) -> Sequence[Replica]: ...
     @property
     def is_idle(self) -> bool:
-        """Nothing runs or is about to, and nothing loads."""
+        """Whether nothing runs, is about to run, or loads."""
         ...
 
     @property
@@ -43,7 +43,7 @@ class LoadedModel(Protocol):
         ...
 
     def load(self) -> None:
-        """Try to start what is missing."""
+        """Try to start the missing replicas."""
         ...
 
     def unload(self, why: str) -> None:
@@ -51,24 +51,24 @@ class LoadedModel(Protocol):
         ...
 
     def postpone(self, why: str) -> None:
-        """Stop what loads, and load it again when there is room."""
+        """Stop the loading replicas, and load them again when there is room."""
         ...
 
     def give_way(self) -> None:
-        """Let what runs end and begin nothing new, until it was unloaded."""
+        """Let running predictions end and begin no new ones, until the model was unloaded."""
         ...
 
     def resume(self) -> None:
-        """No model waits: no need to unload."""
+        """No model waits for memory any more: there is no need to unload."""
         ...
 
     def give_up(self, error: str) -> None:
-        """Stop what loads: it can never be loaded here."""
+        """Stop the loading replicas: the model can never be loaded here."""
         ...
 
 
 class MemoryScheduler:
-    """One for all pools. Without a budget and devices it admits all models and costs nothing."""
+    """One for all pools. Without a budget and devices it admits every model at once."""
 
     def __init__(
         self,
@@ -79,8 +79,8 @@ class MemoryScheduler:
         is_short: Callable[[], bool] | None = None,
         measure: Measure = used_of,
     ) -> None:
-        """With `is_short` (is the machine short of memory?) the budget was not configured: idle models are unloaded
-        for others, but no model waits for running ones, and no loading one is stopped.
+        """If `is_short` is given (whether the machine is short of memory), no budget was configured: idle models are
+        unloaded for others, but no model waits for running ones, and no loading one is stopped.
         """
         self._host = host
         self._devices = devices
@@ -88,26 +88,26 @@ class MemoryScheduler:
         self._is_short = is_short
         self._measure = measure
         self._residents: dict[str, LoadedModel] = {}
-        self._waiting: dict[str, float] = {}  # since when, by version; in order
+        self._waiting: dict[str, float] = {}  # monotonic seconds since when, by version; in order of arrival
         self._sizes: dict[str, int] = {}  # of one loaded replica, by version
-        self._unweighed: set[Replica] = set()  # ready, and measured last while they loaded, if at all
+        self._unweighed: set[Replica] = set()  # ready, but last measured while they loaded, or never
         self._attending: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         self._is_over = False
 
     def add(self, resident: LoadedModel) -> None:
-        """Count it in."""
+        """Add a model."""
         self._residents[resident.version] = resident
 
     def remove(self, resident: LoadedModel) -> None:
-        """It is gone for good."""
+        """Remove a model: it is not used any more."""
         self._residents.pop(resident.version, None)
         self._waiting.pop(resident.version, None)
 
     # calls from the loaded models
 
     def admit(self, who: LoadedModel) -> Grant | Wait | Never:
-        """Whether it may start a replica now. If not, room is made if that is possible without ending what runs.
+        """Whether the model may start a replica now. If not, memory is freed if that is possible without ending a run.
 
         Waiting models are served in order. A second replica of the same model is optional: no model is unloaded for it.
         """
@@ -122,17 +122,17 @@ class MemoryScheduler:
         return answer
 
     def forget(self, who: LoadedModel) -> None:
-        """It does not wait any more."""
+        """Note that the model does not wait any more."""
         self._waiting.pop(who.version, None)
 
     def loaded(self, who: LoadedModel, replica: Replica) -> None:
-        """A replica is ready: now its size is known."""
+        """A replica is ready: its size can be measured now."""
         if self._budget is not None:
             self._unweighed.add(replica)
             self._host.start(self._weigh(who, replica))
 
     def left(self) -> None:
-        """A replica is gone: a waiting model may fit now."""
+        """A replica has ended: a waiting model may fit now."""
         for version in list(self._waiting):
             if version in self._residents:
                 self._residents[version].load()
@@ -154,7 +154,7 @@ class MemoryScheduler:
             await self.measure()
             self._settle(self._budget)
 
-    # how it decides
+    # decisions
 
     def _must_look(self) -> bool:
         return self._is_short is None or self._is_short()
@@ -198,7 +198,7 @@ class MemoryScheduler:
     def _memory(self, who: LoadedModel, *, is_first: bool) -> Wait | Never | None:
         if self._is_short is not None:
             return self._memory_of_idle(who, self._budget or 0) if is_first else None
-        if is_first and self._unweighed:  # what is free is not known: it is in a moment
+        if is_first and self._unweighed:  # the free memory is not known yet; a measurement is under way
             return Wait(why="waits until a model that was just loaded is measured")
         budget, need = self._budget or 0, self._need(who)
         if self._used() + need <= budget:
@@ -226,7 +226,7 @@ class MemoryScheduler:
         return Wait(why=why)
 
     def _memory_of_idle(self, who: LoadedModel, budget: int) -> Wait | None:
-        """Without a configured budget: only idle models are unloaded for one that would not fit."""
+        """Without a configured budget: only idle models are unloaded for a model that would not fit."""
         need = self._sizes.get(who.version, 0)
         over = self._used(staying=True) + need - budget
         for resident in self._idle(self._host.rules.look_seconds):
@@ -240,9 +240,9 @@ class MemoryScheduler:
         return None
 
     def _take_turns(self, who: LoadedModel, holders: Iterable[LoadedModel]) -> None:
-        """A model that waited for a whole turn makes the one that has been ready longest finish.
+        """When a model has waited for a whole turn, unload the model that has been ready longest after its runs end.
 
-        A turn begins when the model is ready: else models that load longer than a turn would end each other unused.
+        A turn begins when the model is ready: otherwise models that load longer than a turn would be unloaded unused.
         """
         now, turn = self._host.clock.monotonic(), self._host.rules.turn_seconds
         if now - self._waiting.get(who.version, now) < turn:
@@ -256,7 +256,7 @@ class MemoryScheduler:
             min(over.values(), key=lambda pair: pair[0])[1].give_way()
 
     def _settle(self, budget: int) -> None:
-        """Come back under the budget: idle ones go, then what loads waits. What runs stays."""
+        """Reduce the use to the budget: unload idle models, then postpone loading ones. Running ones stay."""
         over = self._used(staying=True) - budget
         if over <= 0:
             self._is_over = False
@@ -279,7 +279,7 @@ class MemoryScheduler:
         size = max(replica.used_bytes for replica in resident.replicas if replica.state is State.STARTING)
         others = [each for each in self._residents.values() if each is not resident and _stays(each)]
         if others or any(replica.state is State.READY for replica in resident.replicas):
-            # it needs at least this; twice as much, lest it come in small steps
+            # it needs at least this much; twice as much is reserved, so that it does not grow in many small steps
             most = budget - self._pinned(beside=resident)
             self._sizes[resident.version] = max(self._sizes.get(resident.version, 0), min(2 * size, most))
             resident.postpone(f"{resident.source.name}: stopped while it loaded, until there is room for it.")
@@ -293,7 +293,7 @@ class MemoryScheduler:
         resident.unload(f"{resident.source.name}: unloaded to make room for {for_whom.source.name}.")
 
     def _idle(self, longer_than: float = 0.0) -> list[LoadedModel]:
-        """Those that may go, the least recently used first."""
+        """Models that may be unloaded, the least recently used first."""
         latest = self._host.clock.monotonic() - longer_than
         found = [
             each
@@ -304,7 +304,7 @@ class MemoryScheduler:
 
     def _need(self, who: LoadedModel) -> int:
         size = self._sizes.get(who.version)
-        if size is None:  # never measured: taken for as large as the largest, if that can be had at all
+        if size is None:  # never measured: assumed to be as large as the largest, or as the budget allows
             largest = max(self._sizes.values(), default=0)
             size = min(largest, max(0, (self._budget or 0) - self._pinned(beside=who)))
         return size
@@ -334,14 +334,14 @@ class MemoryScheduler:
             if replica.device is not None
         ]
 
-    # its tasks, which live only while there is something to wait for
+    # its tasks, which run only while a model waits or loads
 
     def _attend(self) -> None:
         if self._attending is None or self._attending.done():
             self._attending = self._host.start(self._while_busy())
 
     async def _while_busy(self) -> None:
-        """Look often while something waits or loads."""
+        """Check often while a model waits or loads."""
         while True:
             await self._host.clock.sleep(self._host.rules.look_seconds)
             if self._budget is not None and self._must_look():
@@ -378,7 +378,7 @@ def _stays(who: LoadedModel) -> bool:
 
 
 def _ready_since(who: LoadedModel) -> float:
-    """The clock's monotonic seconds since when it could run something; infinity if it cannot yet."""
+    """The clock's monotonic seconds since when it could run predictions; infinity if it cannot yet."""
     return min((each.ready_at for each in who.replicas if each.ready_at is not None), default=math.inf)
 
 

@@ -1,7 +1,7 @@
-"""Text that a model's process wrote and had not sent when it ended. The format is in `_halley_runner.journal`.
+"""Text that a model's process wrote and had not sent when it ended. The runner's writer defines the format.
 
-Two things outlive a process: the memory in which it notes log text until that is sent, and the pipe behind its
-descriptors 1 and 2, of which we hold the reading end as well and read nothing while it lives.
+Two things outlive a process: the memory in which it records log text until that is sent, and the pipe behind its
+descriptors 1 and 2. We hold the pipe's reading end too, and read nothing while the process lives.
 """
 
 import os
@@ -16,7 +16,7 @@ RAW_AT: Final = 4096
 RAW_BYTES: Final = 64 * 2**10
 TEXT_AT: Final = RAW_AT + RAW_BYTES
 SIZE_BYTES: Final = 512 * 2**10
-PIPE_LIMIT_BYTES: Final = 2**20  # the largest that a pipe can be made
+PIPE_LIMIT_BYTES: Final = 2**20  # the largest size of a pipe
 
 RAW_IS_NOTED: Final = 2**32
 
@@ -25,7 +25,7 @@ _RECORD: Final = Struct("<IQH")
 
 
 class Left(msgspec.Struct, frozen=True, kw_only=True):
-    """Log text that was not sent, or not whole. `before` is how many characters its owner had said before it.
+    """Log text that was not sent, or only in part. `before` is how many characters its owner had printed before it.
 
     `prediction_id` is None for the replica itself. If `before` is None, the owner is unknown.
     """
@@ -35,15 +35,15 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
     before: int | None = None
 
     def unheard(self, heard: int) -> str:
-        """What of it comes after so many characters of its owner."""
+        """The part of it that comes after the first `heard` characters of its owner."""
         return self.text if self.before is None else self.text[max(0, heard - self.before) :]
 
 
 class OutputJournal:
-    """Our side of it. The three `theirs` are for the child, and closed here by `handed_over`."""
+    """The server's side. The three descriptors in `theirs` are for the child, and closed here by `handed_over`."""
 
     def __init__(self) -> None:
-        """Raises OSError if there are no more descriptors; nothing is left open then."""
+        """Raises OSError if there are no more descriptors; then nothing is left open."""
         self._memory = os.memfd_create("halley-slate", os.MFD_CLOEXEC)
         try:
             os.ftruncate(self._memory, SIZE_BYTES)
@@ -51,27 +51,27 @@ class OutputJournal:
         except OSError:
             os.close(self._memory)
             raise
-        os.set_blocking(self._pipe, False)  # for both holders of the end
+        os.set_blocking(self._pipe, False)  # applies to both holders of the end
         self._writing = writing
 
     @property
     def theirs(self) -> tuple[int, int, int]:
-        """Both ends of the pipe, and the memory."""
+        """Both ends of the pipe, and the memory, as descriptors."""
         return self._pipe, self._writing, self._memory
 
     def handed_over(self) -> None:
-        """The child has them: the pipe ends when no process on its side is left."""
+        """The child has the descriptors; close ours, so that the pipe ends with the last process that holds it."""
         os.close(self._writing)
 
     def close(self) -> None:
-        """Let go; comes after `handed_over`."""
+        """Close everything else; call it after `handed_over`."""
         os.close(self._pipe)
         os.close(self._memory)
 
     def left(self) -> list[Left]:
-        """What was left in the order in which it was written, as far as that is known. The process is gone.
+        """The remaining text in the order of writing, as far as that is known. Call it after the process has ended.
 
-        A model may have written into the memory, too: this returns for any content.
+        A model may have written into the memory: this accepts any content.
         """
         (state,) = _STATE.unpack(os.pread(self._memory, _STATE.size, 0))
         raw_is_noted, end = divmod(state, RAW_IS_NOTED)

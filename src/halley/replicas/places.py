@@ -1,6 +1,6 @@
-"""A place of its own for each replica: what it is given, and in which way the system lets it be kept apart.
+"""A separate place for each replica: its files, and how the system lets it be isolated.
 
-The runner fills the place, see `_halley_runner/places.py`; this module makes its instructions.
+The runner fills the place, see `_halley_runner/places.py`; this module makes the instructions for it.
 """
 
 import json
@@ -23,41 +23,41 @@ Way = Literal["isolated", "plain", "off"]
 
 PROBE_SECONDS: Final = 20.0
 _PROBE: Final = Path(__file__).parent.parent / "runner" / "probe.py"
-_TEMPORARY: Final = ("/tmp", "/var/tmp")  # noqa: S108 - the folders that a replica gets its own of
+_TEMPORARY: Final = ("/tmp", "/var/tmp")  # noqa: S108 - the folders that are private to each replica
 _CACHES: Final = ("XDG_CACHE_HOME", "HF_HOME", "TORCH_HOME")
 
 _log = logging.getLogger(__name__)
 
 
 class IsolationWay(msgspec.Struct, frozen=True, kw_only=True):
-    """In which way replicas are kept apart here, and why not in a better one."""
+    """How replicas are isolated on this machine, and why not better."""
 
     way: Way
     why: str = ""
 
     def words(self) -> str:
-        """In one line."""
+        """The same in one line of text."""
         return f"{self.way}: {self.why}" if self.why else self.way
 
 
 class ReplicaPlace(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one process. `folder` is its own, on the data's disk, and goes with it."""
+    """The place of one process. `folder` is its own, on the data's disk, and is deleted with it."""
 
     folder: Path
     config: dict[str, Any]
 
     @property
     def temporary(self) -> Path:
-        """For `TMPDIR`."""
+        """The folder for `TMPDIR`."""
         return self.folder / "tmp"
 
     def remove(self) -> None:
-        """Delete it with all that is in it. Blocks."""
+        """Delete the folder and everything in it. Blocks."""
         delete_folder(self.folder)
 
 
 class Places:
-    """Makes the places of a server. `root` holds them; `keep` are folders that every model must see as they are."""
+    """Makes the places of a server. `root` contains them; `keep` are folders that every model sees unchanged."""
 
     def __init__(
         self,
@@ -76,10 +76,11 @@ class Places:
         self._keep = [str(path) for path in keep] + [str(path) for path in _caches(environ)]
 
     def make(self, source: ModelSource, version: str | None = None) -> ReplicaPlace:
-        """A fresh place for a process of this model; with a `version` what its setup left is found there and kept.
+        """A new place for a process of this model. With a `version`, files of an earlier setup are there, and new ones
+        are kept.
 
         Raises:
-            OSError: it cannot be made.
+            OSError: the folder cannot be made.
         """
         folder = Path(tempfile.mkdtemp(prefix="replica-", dir=self._root))
         (folder / "tmp").mkdir(mode=0o700)
@@ -97,12 +98,12 @@ class Places:
         return ReplicaPlace(folder=folder, config=config)
 
     def knows_setup(self, version: str) -> bool:
-        """Whether what the setup of this version writes is known, so that several of it may be set up at once."""
+        """Whether the files of this version's setup are known, so that several processes may be set up at once."""
         return self.found.way == "off" or self.layers.is_kept(version)
 
 
 def find_way(isolation: IsolationSettings, folder: Path) -> IsolationWay:
-    """Try whether a process of ours can have its own view of the files. `folder` is on the data's disk. Blocks."""
+    """Test whether a process can have its own view of the files. `folder` is on the data's disk. Blocks."""
     if isolation.mode != "auto":
         return IsolationWay(way=isolation.mode, why=f"isolation.mode is {isolation.mode}")
     if sys.platform != "linux":
@@ -116,12 +117,12 @@ def find_way(isolation: IsolationSettings, folder: Path) -> IsolationWay:
 
 
 def _probe(home: Path) -> str:
-    """Why it does not work; empty if the whole chain did."""
+    """Why it does not work; empty if it does."""
     model, own = home / "model", home / "own"
     for path in (model, own):
         path.mkdir()
     (model / "predict.py").write_text("")
-    # a server's environment may lie below /tmp, and with -S the trial does not know it by itself
+    # a server's environment may be below /tmp, which is why its path is given: with -S Python does not add it
     keep = [str(home), sys.prefix, sys.exec_prefix]
     place = {"folder": str(own), "keep": keep, "private": list(_TEMPORARY)}
     command = [sys.executable, "-I", "-S", str(_PROBE), json.dumps({"place": place, "folder": str(model)})]
@@ -141,13 +142,13 @@ def _probe(home: Path) -> str:
 
 
 def _caches(environ: Mapping[str, str]) -> list[Path]:
-    """Caches of the user, which all models share."""
+    """The user's cache folders, which all models share."""
     named = [Path(environ[name]) for name in _CACHES if environ.get(name)]
     home = environ.get("HOME", "/")
     return [*named, Path(home), Path(home, ".cache")] if home != "/" else named
 
 
 def _homes(source: ModelSource) -> list[str]:
-    """Of the interpreter that runs the model."""
+    """The installation folders of the interpreter that runs the model."""
     python = Path(source.python)
     return [str(python.parent.parent)] if python.parent.name == "bin" else []

@@ -1,4 +1,4 @@
-"""The replicas of one version: loaded when wanted, given out slot by slot, loaded again when they die."""
+"""The replicas of one version: loaded on request, assigned slot by slot, and loaded again when they die."""
 
 import asyncio
 import logging
@@ -20,15 +20,15 @@ from halley.replicas.states import Doing, PoolState, ReplicaState
 _log = logging.getLogger(__name__)
 
 OnRoom = Callable[[str], None]
-"""Gets the version."""
+"""Called with the version."""
 OnBroken = Callable[[str, str, str], None]
-"""Gets the version, an error text for people, and a reason word."""
+"""Called with the version, an error text for people, and a reason word."""
 
 IDLE_DEATHS: Final = 5  # in a row; then it is loaded again on request
 
 
 class Pool:
-    """Fulfils `replica.Keeper` and `residence.Resident`.
+    """Implements `replica.Keeper` and `memory_scheduler.LoadedModel`.
 
     `on_room` is called once after each `want` that had to wait; never from inside it.
     """
@@ -57,7 +57,7 @@ class Pool:
         self._closed = False
         self._retired = False
         self._gives_way = False
-        self._waits_for_first = False  # the others are set up after the first, with the files that it leaves
+        self._waits_for_first = False  # the others are set up after the first, with its files
         self._waits: str | None = None
         self._failures = 0  # in a row
         self._retry_at = 0.0
@@ -76,7 +76,7 @@ class Pool:
 
     @property
     def replicas(self) -> Sequence[Replica]:
-        """Its processes, also those that stop."""
+        """All its processes, including stopping ones."""
         return self._replicas
 
     @property
@@ -87,13 +87,13 @@ class Pool:
 
     @property
     def is_loading(self) -> bool:
-        """Its first process is on the way."""
+        """Whether its first process is loading."""
         states = {replica.state for replica in self._replicas}
         return State.STARTING in states and State.READY not in states
 
     @property
     def why_starting(self) -> str | None:
-        """What its first predictions wait for, with the last line that it printed as it loads."""
+        """Why its first predictions wait, with the last line that the loading process printed."""
         if any(replica.state is State.READY for replica in self._replicas):
             return None
         loading = [replica for replica in self._replicas if replica.state is State.STARTING]
@@ -118,7 +118,7 @@ class Pool:
             self.load()
 
     def load(self) -> None:
-        """Start the replicas that are missing: at once, or when there is room, or after the pause for failures."""
+        """Start the missing replicas: at once, when there is memory, or after the pause that follows a failure."""
         if self._closed or self._retired or self._gives_way or self._retry is not None:
             return
         present = sum(replica.state is not State.STOPPING and not replica.parts for replica in self._replicas)
@@ -132,7 +132,7 @@ class Pool:
                 return
 
     def take(self) -> bool:
-        """Hold a slot."""
+        """Hold a slot; False if there is none."""
         if not self.free_slots:
             self._alone.let_go_if_unwanted()
         if self.free_slots:
@@ -141,11 +141,11 @@ class Pool:
         return False
 
     def take_alone(self) -> bool:
-        """Hold a whole replica in which nothing runs."""
+        """Hold a whole replica in which nothing runs; False if there is none."""
         return not self._gives_way and self._alone.take(self._replicas, self._held)
 
     def drop(self, *, alone: bool = False) -> None:
-        """A held slot is free again."""
+        """Release a held slot."""
         if alone:
             self._alone.let_go()
         else:
@@ -155,7 +155,7 @@ class Pool:
             asyncio.get_running_loop().call_soon(self._tell_room)
 
     def begin(self, work: Work) -> ReplicaCall:
-        """Run in a held slot, in the replica that has most free. The slot stays held if this raises.
+        """Run in a held slot, in the replica with most free slots. The slot stays held if this raises.
 
         Raises:
             HalleyError: nothing was begun.
@@ -173,12 +173,12 @@ class Pool:
         return run
 
     def cancel(self, run: ReplicaCall) -> None:
-        """Ask the run to stop, then force it. Harmless if it is over."""
+        """Ask the run to stop, then force it. Does nothing if it has ended."""
         for replica in self._replicas:
             replica.cancel(run)
 
     async def close(self) -> None:
-        """Stop the replicas; nothing is loaded any more."""
+        """Stop the replicas; nothing is loaded after this."""
         self._closed = True
         self._residence.remove(self)
         if self._retry is not None:
@@ -186,7 +186,8 @@ class Pool:
         await asyncio.gather(*(replica.stop() for replica in list(self._replicas)))
 
     async def retire(self) -> bool:
-        """Load nothing any more; return when what is loaded has been unused for a moment.
+        """Load nothing any more; return when the loaded replicas have been unused for a moment. False if `revive` was
+        called meanwhile.
 
         False if it was revived meanwhile.
         """
@@ -203,16 +204,16 @@ class Pool:
         return self._retired
 
     def revive(self) -> None:
-        """Its files are again as they were."""
+        """Use the version again: its files are as they were."""
         self._retired = False
 
     def check_health(self) -> None:
-        """Ask every idle process whether it lives."""
+        """Ping every idle process."""
         for replica in list(self._replicas):
             replica.check_health()
 
     def state(self) -> PoolState:
-        """For people who look."""
+        """The state, as it is shown to people."""
         replicas = [self._state_of(replica) for replica in self._replicas]
         first = next((replica for replica in self._replicas if replica.state is not State.STOPPING), None)
         end = self._last_exit
@@ -232,7 +233,7 @@ class Pool:
             replicas=tuple(replicas),
         )
 
-    # what the residence asks (residence.Resident)
+    # calls from the memory scheduler (memory_scheduler.LoadedModel)
 
     def unload(self, why: str) -> None:
         for replica in self._replicas:
@@ -275,7 +276,7 @@ class Pool:
         self._tell_room()
 
     def replica_parts(self) -> None:
-        self.load()  # the next one, if there is room for both
+        self.load()  # the next one, if there is memory for both
 
     def replica_gone(self, replica: Replica, end: End, *, was: State, ran: bool) -> None:
         self._replicas.remove(replica)
@@ -289,20 +290,20 @@ class Pool:
             self._setup_failed(end)
         elif end.reason != "unloaded":
             self._last_end = end
-            if not ran:  # a process that dies of itself again and again must not be started as often
+            if not ran:  # a process that dies repeatedly by itself must not be restarted without limit
                 self._back_off()
         # a waiting model comes before the one that was unloaded for it
         self._residence.left()
         if was is State.STARTING and not postponed:
             return
         has_siblings = any(replica.state is State.READY for replica in self._replicas)
-        # one that was in memory comes back, unless it dies repeatedly while unused
+        # one that was in memory is loaded again, unless it dies repeatedly while unused
         died = was is State.READY and self._failures <= IDLE_DEATHS
         is_missed = died or has_siblings or self.source.pinned or end.reason in {"unresponsive", "unhealthy"}
         if self._is_wanted or postponed or (is_missed and end.reason != "unloaded"):
             self.load()
 
-    # what follows from it
+    # internal steps
 
     def _may_be_present(self) -> int:
         """How many processes there may be now: the first setup of a version runs alone."""
@@ -313,7 +314,7 @@ class Pool:
         return 1 if self._waits_for_first else wanted
 
     def _start_one(self) -> bool:
-        """Whether it makes sense to continue with the next."""
+        """Start one replica. True if another one may be started next."""
         answer = self._residence.admit(self)
         if isinstance(answer, Wait):
             if self._waits is None and not self._replicas:
@@ -333,15 +334,15 @@ class Pool:
         return True
 
     def _fail_soon(self, end: End) -> None:
-        # not from inside `want`: who asks is not ready to hear
+        # not from inside `request_capacity`: the caller is not ready for the callback
         asyncio.get_running_loop().call_soon(self._setup_failed, end)
 
     def _setup_failed(self, end: End) -> None:
         self._last_end = end
         self._back_off()
         if any(replica.state in {State.READY, State.STARTING} for replica in self._replicas):
-            return  # the others serve what waits
-        self._wanted = self._alone.is_wanted = False  # what waits now fails now
+            return  # the other replicas serve the waiting predictions
+        self._wanted = self._alone.is_wanted = False  # the waiting predictions fail now
         self._on_broken(self.version, end.error, end.reason)
 
     def _back_off(self) -> None:
@@ -366,7 +367,7 @@ class Pool:
 
     def _tell_room(self) -> None:
         if self._has_wanted_room():
-            self._wanted = self._alone.is_wanted = False  # who still waits says so again
+            self._wanted = self._alone.is_wanted = False  # callers that still wait ask again
             self._on_room(self.version)
 
     def _is_unused(self, seconds: float) -> bool:

@@ -1,4 +1,4 @@
-"""One replica: a process that has a model loaded, the predictions that run in it, and its end."""
+"""One replica: a process that has loaded a model, the predictions that run in it, and its end."""
 
 import asyncio
 import logging
@@ -35,7 +35,7 @@ _SERVER_STOPS: Final = End(
 
 
 class State(StrEnum):
-    """`starting` until `setup()` is done; `stopping` when we want it gone."""
+    """`starting` until `setup()` has ended; `stopping` when the server wants it to end."""
 
     STARTING = "starting"
     READY = "ready"
@@ -44,27 +44,27 @@ class State(StrEnum):
 
 
 class Keeper(Protocol):
-    """Who keeps a replica. All calls come in the loop's thread."""
+    """The owner of a replica. All calls come in the loop's thread."""
 
     def replica_ready(self, replica: "Replica") -> None:
-        """`setup()` is done."""
+        """`setup()` has ended."""
         ...
 
     def slot_freed(self) -> None:
-        """A prediction ended and the replica lives."""
+        """A prediction ended, and the replica continues."""
         ...
 
     def replica_parts(self) -> None:
-        """A replica begins nothing any more and ends as soon as its predictions have."""
+        """A replica begins nothing any more, and ends as soon as its predictions have ended."""
         ...
 
     def replica_gone(self, replica: "Replica", end: End, *, was: State, ran: bool) -> None:
-        """The process is gone. `was`: the state in which it died; `ran`: whether predictions died with it."""
+        """The process has ended. `was`: the state in which it died; `ran`: whether predictions died with it."""
         ...
 
 
 class Replica:
-    """Starts its process when made.
+    """Starts its process when constructed.
 
     Raises:
         OSError: the process cannot be started.
@@ -78,25 +78,25 @@ class Replica:
         self.device: Final = device
         self.started_at: Final = host.clock.monotonic()
         self.ready_at: float | None = None
-        self.used_bytes = 0  # when it was measured last
+        self.used_bytes = 0  # last measurement
         self.state = State.STARTING
         self.slots = 0
         self.runs: Final[dict[str, ReplicaCall]] = {}
-        self.ended_well = 0  # predictions that the process itself brought to an end
-        self.peak_bytes = 0  # as far as it was watched
+        self.ended_well = 0  # predictions whose end the process itself reported
+        self.peak_bytes = 0  # as far as it was measured
         self._forced_stop: ForcedStop | None = None
-        self.is_saved = False  # for a prediction that must be alone: nothing else begins in it
+        self.is_saved = False  # for a prediction that must run alone: nothing else begins in it
         self._keeper = keeper
         self._host = host
         self._loop = asyncio.get_running_loop()
         self._tail = ""
-        self._said = 0  # characters of log text that no prediction owns
-        self._end: End | None = None  # why it is going to be gone, if we know it before
+        self._said = 0  # characters of log text that belong to no prediction
+        self._end: End | None = None  # why it is ending, if that is known before its exit
         self._busy: asyncio.Event | None = asyncio.Event() if source.memory_limit_bytes else None
         self._has_healthcheck = False
-        self._ping: tuple[int, float] | None = None  # `ended_well` and the time when it was asked and did not answer
+        self._ping: tuple[int, float] | None = None  # `ended_well` and the time of an unanswered ping
         started = source if device is None else _on_device(source, device)
-        self.way: IsolationWay | None = None  # until it has said in which it works
+        self.way: IsolationWay | None = None  # None until the runner reports it
         self._child = Child(
             started,
             self,
@@ -114,13 +114,14 @@ class Replica:
 
     @property
     def pid(self) -> int:
-        """The process, which leads a group of the same number."""
+        """The process id, which is also the number of its process group."""
         return self._child.pid
 
     @property
     def can_begin(self) -> bool:
-        """Whether it takes predictions."""
-        return self.state is State.READY and not self.is_saved and self._forced_stop is None  # hot: no call of `parts`
+        """Whether it accepts predictions."""
+        # called often: avoids the property `parts`
+        return self.state is State.READY and not self.is_saved and self._forced_stop is None
 
     @property
     def free(self) -> int:
@@ -129,7 +130,7 @@ class Replica:
 
     @property
     def parts(self) -> bool:
-        """Whether it must end for the sake of a run that does not stop, and waits for the others."""
+        """Whether it must end because of a run that does not stop, and waits for the others."""
         return self._forced_stop is not None
 
     @property
@@ -137,7 +138,7 @@ class Replica:
         """The end of what it printed outside of predictions: mostly the output of `setup()`."""
         return self._tail
 
-    # what its keeper asks
+    # calls from its owner
 
     def begin(self, work: Work) -> ReplicaCall:
         """Send a prediction to the process.
@@ -165,7 +166,7 @@ class Replica:
         return run
 
     def cancel(self, run: ReplicaCall) -> None:
-        """Ask; after the grace period end the process. Harmless if the run is over."""
+        """Ask the run to stop; after the grace period end the process. Does nothing if the run has ended."""
         if run.canceling or self.runs.get(run.id) is not run:
             return
         run.canceling = True
@@ -173,15 +174,15 @@ class Replica:
         run.grace = self._host.later(self._host.rules.cancel_grace_seconds, lambda: self._cancel_by_force(run))
 
     def check_health(self) -> None:
-        """Ask an idle process whether it lives; end it if it has not answered the last question for too long.
+        """Ping an idle process; end it if it has not answered the last ping in time.
 
-        A busy one may be in C code that holds the interpreter lock: predictions have limits of their own.
+        A busy process may be in C code that holds the interpreter lock: predictions have their own limits.
         """
         if self.state is not State.READY or self.runs:
             self._ping = None
             return
         now, rules = self._host.clock.monotonic(), self._host.rules
-        if self._ping is None or self._ping[0] != self.ended_well:  # what ran meanwhile may have held up the answer
+        if self._ping is None or self._ping[0] != self.ended_well:  # a run in between may have delayed the answer
             self._ping = (self.ended_well, now)
             self._child.command(frames.encode(frames.PingFrame(n=self.ended_well)))
             if self._has_healthcheck:
@@ -191,12 +192,12 @@ class Replica:
             self._replace("unresponsive", f"its idle process did not answer for {seconds}")
 
     async def stop(self, end: End = _SERVER_STOPS) -> None:
-        """Finish what runs, if it is quick; else end by force. Returns when the process is gone."""
+        """Let short runs finish, then end by force. Returns when the process has ended."""
         if self.state is not State.GONE:
             self.state = State.STOPPING
             self._end = self._end or end
             self._child.command(frames.encode(frames.StopFrame()))
-            # The loop's own time: this waits for a process, and must end even where a test's clock stands still.
+            # The loop's own time: this waits for a process, and must end even if a test's clock does not move.
             for harder in (self._child.terminate, self._child.kill):
                 if await self._gone_within(self._host.rules.stop_step_seconds):
                     return
@@ -204,7 +205,7 @@ class Replica:
         await self._child.gone
 
     def measured(self, used_bytes: int) -> None:
-        """Its memory was measured."""
+        """Store a new measurement of its memory."""
         self.used_bytes = used_bytes
         self.peak_bytes = max(self.peak_bytes, used_bytes)
 
@@ -214,10 +215,10 @@ class Replica:
             self._end = self._end or end
             self._child.kill()
 
-    # calls from its child (child.Listener)
+    # calls from its child (child.ChildListener)
 
     def heard(self, body: Body) -> None:
-        """A frame. Hot: one decode, one look-up, one call."""
+        """Handle a frame. Called often: one decode, one look-up, one call."""
         frame = frames.decode(body)
         match frame:
             case frames.DoneFrame():
@@ -242,25 +243,25 @@ class Replica:
             case frames.HelloFrame():
                 self._learn_way(frame)
             case frames.OutputFrame() | frames.MetricFrame():
-                pass  # the rest is about a run that we gave up
+                pass  # the others belong to a run that was given up
             case _:
                 assert_never(frame)
 
     def broke_protocol(self, fault: str) -> None:
-        """Nothing it says can be believed any more."""
+        """Kill the process: its frames cannot be trusted any more."""
         self._end = self._end or End(reason="replica_died", error=f"The model process was stopped because {fault}.")
 
     def left(self, pieces: Sequence[Left]) -> None:
-        """The last that it wrote: as if it had been sent."""
+        """Handle its last output as if it had been sent."""
         only = next(iter(self.runs)) if len(self.runs) == 1 else None
         for piece in pieces:
             owner = piece.prediction_id if piece.before is not None else only
             run = self.runs.get(owner) if owner is not None else None
-            if owner is None or run is not None:  # else it ended, and everything of it was sent
+            if owner is None or run is not None:  # otherwise the prediction ended, and all its text was sent
                 self._logged(owner, piece.unheard(self._said if run is None else run.said))
 
     def exited(self, how: Exit) -> None:
-        """The process is gone: so are its predictions."""
+        """The process has ended, and with it its predictions."""
         was, self.state = self.state, State.GONE
         self._host.own_log.ended(self._origin)
         for task in self._own_tasks:
@@ -280,7 +281,7 @@ class Replica:
             _log.info("%s: stopped; %d predictions are given back", self.source.name, len(runs))
         self._keeper.replica_gone(self, end, was=was, ran=bool(runs))
 
-    # what follows from it
+    # internal steps
 
     def _answered(self, body: Body) -> None:
         answer = frames.decode_answer(body)
@@ -365,7 +366,7 @@ class Replica:
             self._keeper.replica_parts()
 
     def _part(self, *, must_go: bool) -> None:
-        """No prediction is waited for any more."""
+        """End the process now, without waiting for further predictions."""
         self._forced_stop = None
         if must_go:
             grace = self._host.rules.cancel_grace_seconds
@@ -388,9 +389,9 @@ class Replica:
         return End(reason="replica_died", error=error)
 
     async def _watch_memory(self, limit_bytes: int) -> None:
-        """Measure while the model loads or runs; stop the process when it is over its limit."""
+        """Measure while the model loads or runs; stop the process if it is over its limit."""
         while True:
-            # in a thread: the kernel counts for a while where there is much to count
+            # in a thread: the kernel needs time to count a large process
             used = await asyncio.to_thread(used_bytes, self.pid)
             self.measured(used)
             if used > limit_bytes:

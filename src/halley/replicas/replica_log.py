@@ -1,7 +1,6 @@
-"""What replicas print outside of predictions (setup, background threads, idle), for people who look for it.
+"""Lines that replicas print outside of predictions (in setup, in background threads, while idle).
 
-The last lines of each model are kept, whichever of its processes printed them, and repeated in the server's log as long
-as they are not too many.
+The last lines of each model are kept, from any of its processes, and repeated in the server's log up to a limit.
 """
 
 import logging
@@ -18,7 +17,7 @@ from halley.replicas.host import Origin
 _log = logging.getLogger(__name__)
 
 LINE_CHARS: Final = 2000  # a longer line is cut
-UNFINISHED_SECONDS: Final = 1.0  # a line that is unfinished for so long is shown as it is
+UNFINISHED_SECONDS: Final = 1.0  # an unfinished line is shown after this time
 WINDOW_SECONDS: Final = 60.0
 _CONTROLS: Final = dict.fromkeys((*range(32), *range(127, 160), 0x2028, 0x2029), " ") | {ord("\t"): "\t"}
 
@@ -27,7 +26,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     """One line. `number` counts the lines of the model, also those that are not kept any more."""
 
     number: int
-    at: datetime  # when it ended
+    at: datetime  # when the line ended
     version: str
     pid: int
     text: str
@@ -41,7 +40,7 @@ class LogRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OwnLogs:
-    """Fulfils `host.OwnLog`."""
+    """Implements `host.OwnLog`."""
 
     def __init__(self, clock: Clock, rules: LogRules | None = None) -> None:
         self._clock = clock
@@ -69,7 +68,7 @@ class _ModelLog:
         self._clock = clock
         self._lines: deque[Line] = deque(maxlen=rules.kept_lines)
         self._number = 0
-        self._unfinished: dict[int, tuple[Origin, str, float]] = {}  # by pid: text, and when it was heard
+        self._unfinished: dict[int, tuple[Origin, str, float]] = {}  # by pid: text, and when it was received
         self._repeat = _Repeat(model, rules.lines_per_minute)
 
     def hear(self, origin: Origin, text: str) -> None:
@@ -80,7 +79,7 @@ class _ModelLog:
         self._add(origin, whole)
 
     def close(self, pid: int) -> None:
-        """What this process has not ended is a line as it is."""
+        """End the process's unfinished line."""
         origin, text, _ = self._unfinished.pop(pid, (None, "", 0.0))
         if origin is not None:
             self._add(origin, [text])
@@ -92,7 +91,7 @@ class _ModelLog:
         return [line for line in self._lines if line.number > after]
 
     def _add(self, origin: Origin, texts: Sequence[str]) -> None:
-        kept = texts[-(self._lines.maxlen or 0) :]  # a flood must not cost more than what is left of it
+        kept = texts[-(self._lines.maxlen or 0) :]  # many lines at once must not cost more than those that are kept
         self._number += len(texts) - len(kept)
         now = self._clock.now()
         for text in kept:
@@ -103,7 +102,7 @@ class _ModelLog:
 
 
 class _Repeat:
-    """The server's log: so many lines of a model in each minute, and a word about the rest."""
+    """Repeats lines in the server's log: a limited number for each model and minute, and a note about the rest."""
 
     def __init__(self, model: str, most: int) -> None:
         self._model = model
@@ -134,17 +133,19 @@ class _Repeat:
 
 
 def _shown(line: str) -> str:
-    """What a terminal would show of it: progress bars write over themselves."""
+    """What a terminal would show of the line: progress bars overwrite themselves."""
     return line.rstrip("\r").rpartition("\r")[2][:LINE_CHARS]
 
 
 def _unfinished(rest: str) -> str:
-    """As much of it as `_shown` will want with what may follow."""
+    """The part of an unfinished line that `_shown` will need later."""
     return _shown(rest) + ("\r" if rest.endswith("\r") else "")
 
 
 def _printable(texts: Sequence[str]) -> Iterator[str]:
-    """Lines that can neither look like others nor move a terminal's cursor; empty ones are left out."""
+    """Lines without control characters, which could imitate other lines or move a terminal's cursor; without empty
+    ones.
+    """
     for text in texts:
         shown = _shown(text).translate(_CONTROLS).rstrip()
         if shown:

@@ -1,7 +1,7 @@
-"""What setups left behind, by version: kept in the data folder, so that the next processes find it.
+"""Files that setups left, by version: kept in the data folder for the next processes.
 
-`VERSION` is a symbolic link to the folder of the layer, `VERSION.xxxxxxxx`: making the link publishes it, for good and
-at once. A folder that no link names was cut off halfway, or has been cleared.
+`VERSION` is a symbolic link to the folder of the layer, `VERSION.xxxxxxxx`: making the link publishes the layer in one
+step. A folder without a link was not completed, or has been cleared.
 """
 
 import logging
@@ -12,20 +12,20 @@ from typing import Any, Final
 
 from halley.replicas.workspace import delete_folder
 
-UNNAMED_SECONDS: Final = 600.0  # another server that shares the folder may be writing it
+UNNAMED_SECONDS: Final = 600.0  # another server with the same folder may be writing it
 
 _log = logging.getLogger(__name__)
 
 
 class SetupLayers:
-    """The layers below one folder. All methods block for a look at the disk, `clear` and `sweep` for a deletion."""
+    """The layers in one folder. All methods block: for a check on the disk, `clear` and `sweep` for deletions."""
 
     def __init__(self, folder: Path, *, limit_bytes: int) -> None:
         self.folder: Final = folder
         self._limit_bytes = limit_bytes
 
     def wanted(self, version: str) -> dict[str, Any]:
-        """Instructions for the runner: the layer to begin with, and where to publish one."""
+        """Instructions for the runner: the layer to begin with, and where to publish a new one."""
         link = self.folder / version
         told: dict[str, Any] = {"publish": str(link), "limit_bytes": self._limit_bytes}
         if link.is_dir():
@@ -33,11 +33,11 @@ class SetupLayers:
         return told
 
     def is_kept(self, version: str) -> bool:
-        """Whether a setup of this version has left its files here, be it none."""
+        """Whether a setup of this version has published a layer; it may be empty."""
         return (self.folder / version).is_dir()
 
     def clear(self, version: str, *, in_use: bool) -> int | None:
-        """Forget what the setup of this version left; its files stay while processes use them, until the next start.
+        """Remove the link to the version's layer; its files stay until the next start if processes use them.
 
         Returns its size in bytes; None if there is none.
         """
@@ -55,7 +55,7 @@ class SetupLayers:
         return size
 
     def sweep(self, now: datetime) -> None:
-        """Delete what no link names. Nothing runs yet."""
+        """Delete folders without a link. Call it before anything runs."""
         newest = now.timestamp() - UNNAMED_SECONDS
         if not self.folder.is_dir():
             return

@@ -1,4 +1,4 @@
-"""What models and their processes are doing, for people who look."""
+"""The states of models and their processes, as they are shown to people."""
 
 from typing import Literal
 
@@ -25,9 +25,10 @@ class ReplicaState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PoolState(msgspec.Struct, frozen=True, kw_only=True):
-    """What a pool is doing. `error` is why the last replica failed, until one works again; `why` is what it waits for.
+    """The state of a pool. `error` is why the last replica failed, until one works again; `why` is what the pool waits
+    for.
 
-    `exit_reason` and `exit_text` describe the last process that ended, also if the model runs again.
+    `exit_reason` and `exit_text` describe the last process that ended, even if the model runs again.
     """
 
     version: str

@@ -1,4 +1,4 @@
-"""Run folders: one per lease, beside the blobs so that finished files can be linked instead of copied."""
+"""Run folders: one per lease, on the disk of the blobs, so that finished files can be linked instead of copied."""
 
 import errno
 import logging
@@ -17,14 +17,14 @@ _log = logging.getLogger(__name__)
 
 
 class RunFolders:
-    """Fulfils `dispatch.ports.Workspace`. What an earlier process left behind goes with `sweep`."""
+    """Implements `dispatch.ports.Workspace`. `sweep` deletes what an earlier process left."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def make(self, prediction_id: str, fence: int) -> Path:
-        """A fresh folder. One mkdir: cheaper in the loop's thread than a trip to another."""
+        """Make a new folder. One mkdir: cheaper in the loop's thread than a call in another."""
         folder = self.name(prediction_id, fence)
         try:
             folder.mkdir(mode=0o700)
@@ -37,16 +37,16 @@ class RunFolders:
         return folder
 
     def name(self, prediction_id: str, fence: int) -> Path:
-        """Where it is made. Nothing is looked up."""
+        """The path of the folder. Nothing is read from the disk."""
         return self._root / f"{prediction_id}.{fence}"
 
     async def remove(self, folder: Path) -> None:
-        """Delete the folder, if it is there, and all that is in it; never raises."""
-        if _is_there(folder):  # cheaper than a trip to a thread, for folders that were not used
+        """Delete the folder with its content, if it exists; never raises."""
+        if _is_there(folder):  # for unused folders, cheaper than a call in a thread
             await anyio.to_thread.run_sync(delete_folder, folder)
 
     def sweep(self) -> None:
-        """Delete what is there: nothing runs yet."""
+        """Delete all run folders. Call it before anything runs."""
         for folder in self._root.iterdir():
             delete_folder(folder)
 
@@ -57,11 +57,11 @@ def _is_there(folder: Path) -> bool:
 
 @contextmanager
 def scratch_folder(path: Path) -> Iterator[Path]:
-    """A folder for what models call temporary: empty at first, gone at the end; a crash leaves it to the next start."""
+    """The temporary folder of models: empty at first, deleted at the end; after a crash, at the next start."""
     delete_folder(path)
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)  # something in it may be such that it cannot be deleted
-    except FileExistsError:  # no folder, and cannot be deleted either
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)  # it may contain something that cannot be deleted
+    except FileExistsError:  # not a folder, and cannot be deleted either
         path = Path(tempfile.mkdtemp(prefix=f"{path.name}.", dir=path.parent))
     try:
         yield path
@@ -76,7 +76,7 @@ def delete_folder(folder: Path) -> None:
         if isinstance(error[1], FileNotFoundError):
             return  # it is being deleted elsewhere as well
         try:
-            Path(path).parent.chmod(0o700)  # a folder that a model has closed
+            Path(path).parent.chmod(0o700)  # a model has removed the folder's permissions
             if Path(path).is_dir() and not Path(path).is_symlink():
                 Path(path).chmod(0o700)
                 shutil.rmtree(path)

@@ -1,4 +1,4 @@
-"""Builds one environment in its folder `<key>.tmp`: make it, install into it, look at it."""
+"""Builds one environment in its folder `<key>.tmp`: create it, install packages, record their versions."""
 
 import importlib.util
 import os
@@ -16,9 +16,9 @@ from halley.replicas.environments.indexes import build_environment, for_uv
 from halley.replicas.environments.plan import EnvironmentPlan
 
 TAIL_LINES: Final = 15
-_SCRIPT_BYTES: Final = 2**20  # a larger file in bin/ is a program, not a script
-# Builds stand in the model's folder, where requirements may name files. Python's own modules and pip must not be found
-# there. Python before 3.11 has no -P; -I does more, and the environments of models need nothing of the rest.
+_SCRIPT_BYTES: Final = 2**20  # a larger file in bin/ is a binary, not a script
+# Builds run in the model's folder, where requirements may name files. Python's own modules and pip must not be imported
+# from there. Python before 3.11 has no -P; -I does more, which does no harm here.
 _ALONE: Final = ("-I", "-u")
 _LIST: Final = (
     "import importlib.metadata as m, sys\n"
@@ -28,7 +28,7 @@ _LIST: Final = (
 
 
 class BuildFailed(Exception):
-    """A step of a build did not work; `said` is the end of what it printed."""
+    """A step of a build failed; `said` is the end of its output."""
 
     def __init__(self, step: str, status: int, said: str) -> None:
         super().__init__(f"{step} ended with exit status {status}")
@@ -36,13 +36,13 @@ class BuildFailed(Exception):
 
 
 class Bench(msgspec.Struct, frozen=True, kw_only=True):
-    """Where one build happens, and with what."""
+    """The paths and tools of one build."""
 
     plan: EnvironmentPlan
     at: Path  # `<key>.tmp`
-    final: Path  # where it will be; never moved after that
+    final: Path  # its path once finished; it is never moved afterwards
     requirements: Path
-    lock: Path  # versions that an earlier build chose; may be absent
+    lock: Path  # versions that an earlier build chose; the file may be absent
     uv: str | None
     log: IO[bytes]
     environ: Mapping[str, str]
@@ -50,10 +50,10 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_uv(tool: Literal["auto", "uv", "pip"], environ: Mapping[str, str]) -> str | None:
-    """The uv to build with, or None for venv and pip.
+    """The path of uv, or None to build with venv and pip.
 
     Raises:
-        Unusable: uv is demanded and is not there.
+        Unusable: uv is required and not installed.
     """
     found = None if tool == "pip" else shutil.which("uv", path=environ.get("PATH", os.defpath))
     if tool == "uv" and found is None:
@@ -62,15 +62,15 @@ def find_uv(tool: Literal["auto", "uv", "pip"], environ: Mapping[str, str]) -> s
 
 
 async def build(bench: Bench) -> str:
-    """Build it; returns the lock: `name==version` of everything that is in it, a line each, sorted.
+    """Build it; returns the lock: one line `name==version` for each installed package, sorted.
 
     Raises:
-        BuildFailed: a program said no.
+        BuildFailed: a program failed.
         OSError: a program cannot be started, or the disk is full.
     """
     python = str(bench.at / "bin" / "python")
     if bench.uv is not None:
-        # --relocatable: its scripts survive the renaming
+        # --relocatable: its scripts still work after the folder is renamed
         make = [bench.uv, "venv", "--no-project", "--relocatable", "--python", bench.plan.interpreter.path]
         await _step(bench, "uv venv", [*make, str(bench.at)])
         install = [bench.uv, "pip", "install", "--python", python]
@@ -90,7 +90,7 @@ async def build(bench: Bench) -> str:
 
 
 async def _pip(bench: Bench, python: str) -> list[str]:
-    # the server's pip can install for another Python, which spares each environment one of its own
+    # the server's pip can install for another Python, so the environment needs no pip of its own
     if importlib.util.find_spec("pip") is not None:
         return [sys.executable, "-P", "-u", "-m", "pip", "--python", python, "install"]
     await _step(bench, "python -m ensurepip", [python, *_ALONE, "-m", "ensurepip"])
@@ -114,13 +114,13 @@ async def _step(bench: Bench, words: str, command: list[str]) -> None:
 
 
 def tail(text: str) -> str:
-    """The last lines that say something."""
+    """The last lines that are not empty."""
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     return "\n".join(lines[-TAIL_LINES:])
 
 
 def _settle_scripts(bench: Bench) -> None:
-    """Console scripts name their interpreter by its path: let it be the path that it will have."""
+    """Console scripts contain the path of their interpreter: replace it by the final path."""
     before, after = os.fsencode(bench.at), os.fsencode(bench.final)
     for script in (bench.at / "bin").iterdir():
         if script.is_symlink() or not script.is_file() or script.stat().st_size > _SCRIPT_BYTES:

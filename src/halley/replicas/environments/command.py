@@ -1,4 +1,4 @@
-"""One program of a build: its output into a log, its end within a time, and no life after ours."""
+"""Runs one program of a build: writes its output to a log, limits its time, and ends it with the server."""
 
 import asyncio
 import os
@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
-# Stays beside the program: when the thread that started it ends, however it ends, the kernel tells it, and it ends the
-# whole group. A program's own children would outlive a parent-death signal that only the program got.
+# Runs beside the program: when the thread that started it ends in any way, the kernel signals it, and it kills the
+# whole group. A parent-death signal to the program alone would leave the program's own children running.
 _LEASH: Final = """
 import ctypes, os, signal, sys
 signal.signal(signal.SIGTERM, lambda *_: os.killpg(0, signal.SIGKILL))
@@ -27,10 +27,10 @@ os._exit(status if status >= 0 else 128 - status)
 async def run_logged(
     command: Sequence[str], *, log: IO[bytes], folder: Path, environ: Mapping[str, str], keep_open: int
 ) -> int:
-    """Run to the end and give the exit status; for a signal 128 + its number. Cancelled, it ends the whole group.
+    """Run to the end and return the exit status; for a signal 128 + its number. If cancelled, it kills the whole group.
 
-    `keep_open` is a descriptor that the program inherits: a lock stays held as long as any part of the program lives.
-    Call it in the main thread.
+    `keep_open` is a descriptor that the program inherits: a lock is held as long as any part of the program runs. Call
+    it in the main thread.
 
     Raises:
         OSError: it cannot be started.

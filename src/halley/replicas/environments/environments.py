@@ -1,4 +1,4 @@
-"""All environments of a data folder: found, built one at a time per key, counted, thrown away."""
+"""All environments of a data folder: found, built one at a time per key, counted, deleted."""
 
 import asyncio
 import contextlib
@@ -26,13 +26,13 @@ from halley.settings import Settings
 _log = logging.getLogger(__name__)
 
 LOCK_POLL_SECONDS: Final = 0.2
-REMEMBER_SECONDS: Final = 30.0  # a build that failed is not tried again for every prediction
-_NOTE: Final = "halley.json"  # in a finished environment; its time is when it was used last
+REMEMBER_SECONDS: Final = 30.0  # a failed build is not repeated for every prediction
+_NOTE: Final = "halley.json"  # in a finished environment; its modification time is the last use
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 class Note(msgspec.Struct, kw_only=True):
-    """What is written down in a finished environment."""
+    """What a finished environment records about itself."""
 
     key: str
     model: str
@@ -42,7 +42,7 @@ class Note(msgspec.Struct, kw_only=True):
 
 
 class EnvironmentBuilder:
-    """The folder `DATA/envs`. Lives in one loop, in the main thread; other processes may use the same folder."""
+    """The folder `DATA/envs`. Used by one loop, in the main thread; other processes may use the same folder."""
 
     def __init__(self, folder: Path, *, rules: EnvironmentRules, clock: Clock, environ: Mapping[str, str]) -> None:
         self._folder = folder
@@ -50,15 +50,15 @@ class EnvironmentBuilder:
         self._clock = clock
         self._environ = environ
         self._interpreters = Interpreters(environ)
-        self._plans: dict[str, EnvironmentPlan] = {}  # by key; what is here is in use
+        self._plans: dict[str, EnvironmentPlan] = {}  # by key; environments in this dict are in use
         self._builds: dict[str, asyncio.Task[None]] = {}
         self._failed: dict[str, tuple[float, str]] = {}
-        self._held: dict[str, int] = {}  # descriptors that keep other servers from throwing away what we use
+        self._held: dict[str, int] = {}  # descriptors whose locks keep other servers from deleting what we use
 
     # what a model gets
 
     def settle(self, source: ModelSource) -> ModelSource:
-        """The source with the interpreter that will run it, whether it is built or not. Blocks.
+        """The source with the interpreter that will run it, built or not. Blocks.
 
         Raises:
             Unusable: see `make_plan`.
@@ -83,10 +83,11 @@ class EnvironmentBuilder:
         return self._plans.get(source.environment_key or "")
 
     def identity_of(self, source: ModelSource) -> str | None:
-        """What stands for the environment in the id of a version, before and after it is built; None: the server's own.
+        """The part of a version's id that stands for the environment, before and after it is built; None: the server's
+        own.
 
-        Requirements, interpreter and platform decide which packages are chosen, and the lock keeps the choice. Only who
-        deletes the lock has them chosen again: then it is another environment.
+        Requirements, interpreter and platform decide which packages are chosen, and the lock file keeps the choice. If
+        the lock file is deleted, packages are chosen again, and that is another environment.
         """
         if source.environment_key is None:
             return None
@@ -94,7 +95,7 @@ class EnvironmentBuilder:
         return source.environment_key if choice == 1 else f"{source.environment_key} {choice}"
 
     def log_of(self, key: str) -> Path:
-        """The output of the last build."""
+        """The path of the last build's output."""
         return self._path(key, "log")
 
     def size_of(self, key: str) -> int | None:
@@ -103,14 +104,14 @@ class EnvironmentBuilder:
         return note.size_bytes if note is not None else None
 
     def is_ready(self, source: ModelSource) -> bool:
-        """Whether the model could start now. One look at the disk."""
+        """Whether the model could start now. Reads one file."""
         return source.environment_key is None or (self._folder / source.environment_key / _NOTE).exists()
 
     async def prepare(self, source: ModelSource) -> None:
-        """Build the environment of a settled source if it is not there. Any number may wait for the same build.
+        """Build the environment of a settled source if it does not exist. Any number of callers may wait for one build.
 
         Raises:
-            Unusable: it cannot be built, with the last lines of the failed program.
+            Unusable: the build failed; with the last lines of the failed program.
         """
         plan = self.plan_of(source)
         if plan is None:
@@ -135,7 +136,7 @@ class EnvironmentBuilder:
         return _last_line(self.log_of(source.environment_key))
 
     async def close(self) -> None:
-        """End what is being built; half of it stays, and is thrown away by the next build."""
+        """End the running builds; a half-built folder stays and is deleted by the next build."""
         tasks = list(self._builds.values())
         for task in tasks:
             task.cancel()
@@ -176,14 +177,14 @@ class EnvironmentBuilder:
             raise Unusable(self._failure(plan, f"{error}.")) from error
         try:
             await self.evict()
-        except OSError as error:  # what was built is there all the same
+        except OSError as error:  # the environment was built; only the record of it failed
             _log.warning("environments could not be thrown away: %s", error)
 
     async def _build_locked(self, plan: EnvironmentPlan, uv: str | None, lock: int) -> None:
         final, at = self._folder / plan.key, self._path(plan.key, "tmp")
         _log.info("%s: its environment is being built; the log is %s", plan.model, self.log_of(plan.key))
         await anyio.to_thread.run_sync(_delete, at)
-        await anyio.to_thread.run_sync(_delete, final)  # one without a note is not whole
+        await anyio.to_thread.run_sync(_delete, final)  # without its note it is incomplete
         with self.log_of(plan.key).open("w+b", buffering=0) as log:
             bench = building.Bench(
                 plan=plan,
@@ -209,14 +210,14 @@ class EnvironmentBuilder:
         if not bench.lock.exists():
             bench.lock.write_text(packages, encoding="utf-8")
             self._note_choice(plan.key)
-        elif self._lock_digest(plan.key) not in self._chosen(plan.key):  # we were killed between the two
+        elif self._lock_digest(plan.key) not in self._chosen(plan.key):  # the process was killed between the two writes
             self._note_choice(plan.key)
         at.rename(final)
         self._failed.pop(plan.key, None)
         _log.info("%s: its environment is ready (%d MB, %s)", plan.model, size // 10**6, final)
 
     def _choice(self, key: str) -> int:
-        """How often the packages of this key were chosen; if there is no lock, the time that comes is counted."""
+        """How often the packages of this key were chosen; without a lock file, the next time is counted."""
         chosen, now = self._chosen(key), self._lock_digest(key)
         return len(chosen) - chosen[::-1].index(now) if now in chosen else len(chosen) + 1
 
@@ -225,7 +226,7 @@ class EnvironmentBuilder:
         self._path(key, "chosen").write_text("".join(f"{one}\n" for one in chosen), encoding="ascii")
 
     def _chosen(self, key: str) -> list[str]:
-        """The digests of all locks that there were, in order."""
+        """The digests of all locks so far, in order."""
         try:
             return self._path(key, "chosen").read_text(encoding="ascii").split()
         except OSError:
@@ -246,32 +247,34 @@ class EnvironmentBuilder:
 
     @contextlib.asynccontextmanager
     async def _locked(self, key: str) -> AsyncIterator[int]:
-        """Hold the key's lock against other processes, waiting for it; gives its descriptor."""
+        """Hold the key's lock against other processes, after waiting for it; yields its descriptor."""
         lock = self._lock_file(key, "busy")
         try:
-            while not _try_lock(lock):  # noqa: ASYNC110 - another process has it: nothing here can wake us
+            while not _try_lock(lock):  # noqa: ASYNC110 - another process has it, and nothing can wake us
                 await asyncio.sleep(LOCK_POLL_SECONDS)
             yield lock
         finally:
             os.close(lock)
 
-    # throwing away
+    # deleting
 
     async def evict(self) -> None:
-        """Throw away what no model of this server uses, least recently used first, until the rest fits."""
+        """Delete environments that no model of this server uses, least recently used first, until the rest fits."""
         if self._rules.max_bytes is not None:
             for key in await anyio.to_thread.run_sync(self._too_many, self._rules.max_bytes):
                 try:
                     await self._throw_away(key)
-                except OSError as error:  # the room is not had; the model that was built for is served all the same
+                except OSError as error:  # the space is not freed; the model that needed the build runs all the same
                     _log.warning("environment %s cannot be thrown away: %s", key, error)
 
     async def sweep(self) -> None:
-        """Delete what builds and evictions left when an earlier process was killed; not what others build now."""
+        """Delete what builds and evictions left when an earlier process was killed, except builds of running
+        processes.
+        """
         for path in [*self._folder.glob("*.tmp"), *self._folder.glob("*.gone")]:
             try:
                 await self._sweep(path)
-            except OSError as error:  # one that cannot be deleted keeps neither the others nor the start
+            except OSError as error:  # one that cannot be deleted must not stop the others or the start
                 _log.warning("%s was left by an earlier process and cannot be deleted: %s", path, error)
 
     async def _sweep(self, path: Path) -> None:
@@ -304,7 +307,7 @@ class EnvironmentBuilder:
         try:
             if not (_try_lock(busy) and _try_lock(used)):
                 return  # another server builds or uses it
-            (self._folder / key).rename(aside)  # at once, so that no model starts in half of it
+            (self._folder / key).rename(aside)  # at once, so that no model starts in a half-deleted one
         finally:
             os.close(used)
             os.close(busy)
@@ -314,7 +317,7 @@ class EnvironmentBuilder:
     def _hold(self, key: str) -> None:
         if key not in self._held and self._folder.is_dir():
             self._held[key] = self._lock_file(key, "used")
-            fcntl.flock(self._held[key], fcntl.LOCK_SH)  # waits for a renaming at most
+            fcntl.flock(self._held[key], fcntl.LOCK_SH)  # waits for a rename at most
 
     def _lock_file(self, key: str, kind: str) -> int:
         return os.open(self._path(key, kind), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -331,7 +334,7 @@ class EnvironmentBuilder:
 
 
 def open_environments(settings: Settings, *, clock: Clock, environ: Mapping[str, str]) -> EnvironmentBuilder:
-    """The environments of a server with these settings; nothing is read or made yet."""
+    """The environments of a server with these settings; does not read or write files yet."""
     wanted = settings.environments
     rules = EnvironmentRules(
         env=wanted.env,
@@ -359,7 +362,7 @@ def _delete(folder: Path) -> None:
 
 
 def _size_bytes(folder: Path) -> int:
-    """Bytes on the disk; a file that is linked twice counts twice."""
+    """Bytes on the disk; a file with two hard links counts twice."""
     return sum(
         os.lstat(os.path.join(here, name)).st_blocks * 512  # noqa: PTH118 - a large one has 50,000 files
         for here, _, files in os.walk(folder)

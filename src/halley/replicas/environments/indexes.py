@@ -1,4 +1,4 @@
-"""Where packages come from: uv gets the configuration of pip, so that both fetch from the same places.
+"""Package indexes: uv gets the configuration of pip, so that both download from the same places.
 
 Source: the documentation of pip's configuration files and of uv's environment variables.
 """
@@ -14,7 +14,7 @@ PASSED: Final = frozenset({
     "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
     "CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS", "PKG_CONFIG_PATH", "CMAKE_PREFIX_PATH", "CUDA_HOME", "MAX_JOBS",
 })  # fmt: skip
-"""What a build may see of the server's environment, besides LC_*, PIP_* and UV_*."""
+"""Variables of the server's environment that a build gets, besides LC_*, PIP_* and UV_*."""
 
 _ELSEWHERE: Final = frozenset({"PIP_PREFIX", "PIP_TARGET", "PIP_USER", "PIP_ROOT", "PIP_PYTHON", "UV_PYTHON"})
 _FILES: Final = ("/etc/xdg/pip/pip.conf", "/etc/pip.conf", "~/.pip/pip.conf", "{config}/pip/pip.conf")
@@ -26,11 +26,11 @@ _TO_UV: Final = {
     "trusted-host": "UV_INSECURE_HOST",
     "cert": "SSL_CERT_FILE",
 }
-_LISTS: Final = {"find-links": ","}  # what uv puts between several; a space where nothing is said
+_LISTS: Final = {"find-links": ","}  # uv's separator between several values; a space for all others
 
 
 def build_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a build: an allow-list, pip's and uv's own settings, no questions, no colours."""
+    """The environment of a build: an allow-list, settings of pip and uv, no prompts, no colours."""
     passed = {
         name: value
         for name, value in environ.items()
@@ -42,7 +42,7 @@ def build_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def for_uv(environ: Mapping[str, str]) -> dict[str, str]:
-    """What pip is configured to do, as settings of uv; without settings that uv has itself. Blocks for small files."""
+    """The configuration of pip as settings of uv, without those that are set for uv. Blocks for small files."""
     said = _configured(environ)
     found = {}
     for word, variable in _TO_UV.items():
@@ -61,7 +61,7 @@ def _configured(environ: Mapping[str, str]) -> dict[str, str]:
     try:
         parser.read(files, encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError):
-        return {}  # pip itself says what is wrong with it; uv goes its own way
+        return {}  # pip reports this error itself; uv runs without the settings
     return {
         word: value
         for part in ("global", "install")

@@ -1,4 +1,4 @@
-"""Which Pythons are there. Only installed ones are used; nothing is downloaded."""
+"""Finds the installed Python interpreters; nothing is downloaded."""
 
 import os
 import shutil
@@ -16,11 +16,13 @@ PROBE_SECONDS: Final = 20.0
 _PROBE: Final = "import sys; print('%d.%d.%d' % sys.version_info[:3], sys.implementation.name, sys.base_prefix)"
 
 
-OLDEST: Final = (3, 8)  # what the runner can be read by
+OLDEST: Final = (3, 8)  # the oldest that can run the runner
 
 
 class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
-    """A Python that runs. `version` is `3.11.7`; `home` is where it is installed, the same for all its environments."""
+    """A Python that runs. `version` is `3.11.7`; `home` is its installation folder, the same for all its
+    environments.
+    """
 
     path: str
     version: str
@@ -39,7 +41,7 @@ def is_too_old(version: str) -> bool:
 
 
 def servers_own() -> Interpreter:
-    """The one that runs this server."""
+    """The interpreter that runs this server."""
     version = ".".join(str(part) for part in sys.version_info[:3])
     return Interpreter(
         path=sys.executable, version=version, implementation=sys.implementation.name, home=sys.base_prefix
@@ -47,14 +49,14 @@ def servers_own() -> Interpreter:
 
 
 class Interpreters:
-    """Finds them by their version on the PATH of `environ`; each is asked once. Blocks."""
+    """Finds interpreters by version on the PATH of `environ`; runs each once. Blocks."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self._known: dict[str, Interpreter | None] = {}
 
     def find(self, version: str) -> Interpreter | None:
-        """The interpreter of a `3.11` or `3.11.7` (then the same minor version will do), or None."""
+        """The interpreter of a `3.11` or `3.11.7` (then any of the same minor version), or None."""
         minor = ".".join(version.split(".")[:2])
         own = servers_own()
         if own.minor == minor:
@@ -80,7 +82,7 @@ class Interpreters:
 
     def _probed(self, path: str) -> Interpreter | None:
         if path not in self._known:
-            # a shim of a version switcher is there for every version, installed or not: only running it tells
+            # a version switcher has a shim for every version, installed or not: only running it shows
             words = self._said([path, "-I", "-c", _PROBE]).split(maxsplit=2)
             self._known[path] = (
                 Interpreter(path=path, version=words[0], implementation=words[1], home=words[2])

@@ -1,4 +1,4 @@
-"""From a model to the environment that it should get, before anything is built."""
+"""Decides which environment a model needs, before anything is built."""
 
 import hashlib
 import sysconfig
@@ -12,12 +12,12 @@ from halley.replicas.environments.interpreters import OLDEST, Interpreter, Inter
 from halley.replicas.environments.requirements import read_requirements
 from halley.replicas.loading import ModelSource
 
-_OPTIONS: Final = ("--", "-r", "-c", "-i", "-f")  # lines that name places, not packages; places may hold passwords
-LAYOUT: Final = 1  # raised when environments are built in another way, so that old ones are not taken for new
+_OPTIONS: Final = ("--", "-r", "-c", "-i", "-f")  # lines that name places, not packages; they may contain passwords
+LAYOUT: Final = 1  # increased when environments are built in another way, so that old ones are not used
 
 
 class EnvironmentRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What an operator may set. `max_bytes` None keeps every environment forever."""
+    """What an operator may set. `max_bytes` None keeps every environment."""
 
     env: Literal["own", "current"] = "own"
     tool: Literal["auto", "uv", "pip"] = "auto"
@@ -27,10 +27,10 @@ class EnvironmentRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EnvironmentPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """An environment as it should be: `key` names it. Equal wishes have equal keys, so models share it."""
+    """A planned environment; `key` names it. Equal requirements have equal keys, so models share it."""
 
     key: str
-    model: str  # who asked
+    model: str  # the model that asked for it
     folder: Path  # of the model: relative paths in requirements start here
     interpreter: Interpreter
     requirements: str
@@ -48,7 +48,7 @@ def make_plan(source: ModelSource, rules: EnvironmentRules, interpreters: Interp
     """Decide which environment the model gets. Blocks: it reads files and may ask interpreters for their version.
 
     Raises:
-        Unusable: a requirements file cannot be read, the Python is too old for our runner, or it is not there and
+        Unusable: a requirements file cannot be read, the Python is too old for our runner, or it is not installed and
             `strict_python` is set.
     """
     if (source.env or rules.env) == "current":

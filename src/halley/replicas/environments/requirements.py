@@ -1,4 +1,4 @@
-"""What a model wants installed: read from its files, never executed."""
+"""A model's requirements: read from its files, never executed."""
 
 import re
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ _COMMENT: Final = re.compile(r"(^|\s+)#.*")
 
 
 class Requirements(msgspec.Struct, frozen=True, kw_only=True):
-    """`text` is a requirements file for pip or uv; `identity` says the same without comments, and with the content
-    of local files. Both are empty if the model has no requirements.
+    """`text` is a requirements file for pip or uv; `identity` is the same without comments, and with the content of
+    local files. Both are empty if the model has no requirements.
     """
 
     text: str = ""
@@ -29,7 +29,7 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_requirements(source: ModelSource) -> Requirements:
-    """Blocks for a few small files.
+    """Read the requirements. Blocks for a few small files.
 
     Raises:
         Unusable: a file cannot be read; names it, and the line that named it.
@@ -64,12 +64,12 @@ def _lines_of(path: Path, folder: Path, *, seen: tuple[Path, ...], named_by: str
             continue
         inner = (path.parent / included[1].strip()).resolve()
         yield "-c" if line.startswith(("-c", "--c")) else "-r"
-        if inner not in seen:  # a circle is for pip to refuse
+        if inner not in seen:  # pip refuses circular references
             yield from _lines_of(inner, folder, seen=(*seen, path.resolve(), inner), named_by=f"{path}, line {here}")
 
 
 def _identified(line: str, folder: Path) -> str:
-    """The line; a local path in it gets a digest of its content, so that a change makes another environment."""
+    """The line; a local path in it gets a digest of the content, so that a change makes another environment."""
     found = _LOCAL.match(line)
     named = next((part for part in found.groups() if part), None) if found else None
     if named is None and line.partition(";")[0].strip().endswith(_FILES) and "://" not in line:
@@ -78,7 +78,7 @@ def _identified(line: str, folder: Path) -> str:
         return line
     path = (folder / re.sub(r"\[[^\]]*\]$", "", named.partition(" ")[0])).resolve()
     if not path.exists():
-        return line  # pip will say so
+        return line  # pip reports this error
     local = ModelSource(name=line, folder=path.parent if path.is_file() else path, ref="")
     if path.is_file():
         local = msgspec.structs.replace(local, file=path)
