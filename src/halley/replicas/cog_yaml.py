@@ -216,7 +216,7 @@ class _Reader:
         return [
             self.note("environment", f"{name} is ignored: {given[name]!r} is no whole number from 1")
             for name in ignored
-            if (name, given[name].strip()) != (SETUP_TIMEOUT, "0")  # Cog's own word for no timeout
+            if (name, given[name].strip()) != (SETUP_TIMEOUT, "0")  # Cog's value for "no timeout"
         ]
 
     def installs(self) -> Installs:

@@ -24,7 +24,7 @@ OnRoom = Callable[[str], None]
 OnBroken = Callable[[str, str, str], None]
 """Called with the version, an error text for people, and a reason word."""
 
-IDLE_DEATHS: Final = 5  # in a row; then it is loaded again on request
+IDLE_DEATHS: Final = 5  # in a row; after that it is loaded on request only
 
 
 class Pool:

@@ -20,8 +20,8 @@ class ReplicaState(msgspec.Struct, frozen=True, kw_only=True):
     slots: int
     running: int
     uptime_seconds: float
-    why: str | None = None  # the last line that it printed, while it loads
-    way: IsolationWay | None = None  # how it is kept apart; None: it has not said so yet
+    why: str | None = None  # while it loads: the last line that it printed
+    way: IsolationWay | None = None  # how it is isolated; None until it is known
 
 
 class PoolState(msgspec.Struct, frozen=True, kw_only=True):

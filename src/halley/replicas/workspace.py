@@ -28,7 +28,7 @@ class RunFolders:
         folder = self.name(prediction_id, fence)
         try:
             folder.mkdir(mode=0o700)
-        except FileExistsError:  # left by an earlier process, and could not be swept
+        except FileExistsError:  # left by an earlier process, and could not be deleted
             return Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=self._root))
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
