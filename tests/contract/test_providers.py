@@ -14,7 +14,16 @@ from halley.dispatch.ports import Emit, LogText, Outcome, OutputPart, Work
 from halley.providers.echo import EchoProvider
 from halley.providers.local import LocalProvider
 from halley.replicas.loading import load_source
-from halley.testing.providers import BROKEN, ECHO, FAIL, STREAM, WAIT, ListeningProvider, ProviderContract
+from halley.testing.providers import (
+    BROKEN,
+    ECHO,
+    FAIL,
+    STREAM,
+    WAIT,
+    ListeningProvider,
+    OutlivingProviderContract,
+    ProviderContract,
+)
 from halley.testing.upstream import RemoteProvider, Upstream
 
 MODELS = {
@@ -81,7 +90,7 @@ class TestEchoProvider(ProviderContract):
         return self.echo()
 
 
-class TestRemoteProvider(ProviderContract):
+class TestRemoteProvider(OutlivingProviderContract):
     can_tell = True
 
     @pytest.fixture(autouse=True)

@@ -23,14 +23,15 @@ from halley.testing.stores import (
     ModelStoreContract,
     PredictionStoreContract,
     RepeatStoreContract,
+    SharedQueueContract,
+    SharedTurnContract,
     WorkQueueContract,
 )
-from halley.testing.stores.leases import LeaseContract
 from halley.testing.stores.maker import SMALL, Maker
-from halley.testing.stores.queue import ClaimContract
-from halley.testing.stores.rescue import RescueContract
 from halley.testing.stores.two_nodes import alternating
 from halley.testing.stores.wall_clock import Restart
+
+Nodes = tuple[Any, Any]
 
 
 class OnSqlite:
@@ -77,17 +78,33 @@ class OnSqlite:
         await store._writer.submit(lambda connection: connection.execute(statement, (prediction_id,)).rowcount)
 
 
-class OnSharedSqlite(OnSqlite):
+class OnShared:
+    """What goes through both nodes by turns, beside the store."""
+
+    @pytest.fixture
+    def files(self, nodes: Nodes) -> FileStore:
+        return cast("FileStore", alternating(nodes[0].files, nodes[1].files))
+
+    @pytest.fixture
+    def deliveries(self, nodes: Nodes) -> Deliveries:
+        return cast("Deliveries", alternating(nodes[0].deliveries, nodes[1].deliveries))
+
+
+class OnSharedSqlite(OnShared, OnSqlite):
     """Two stores on one file, called by turns."""
 
     @pytest.fixture
-    async def store(self, tmp_path: Path, maker: Maker) -> AsyncIterator[Store]:  # type: ignore[override]
+    async def nodes(self, tmp_path: Path, maker: Maker) -> AsyncIterator[Nodes]:
         path = tmp_path / "halley.db"
         async with (
             open_sqlite(path, clock=maker.clock, is_shared=True) as first,
             open_sqlite(path, clock=maker.clock, is_shared=True) as second,
         ):
-            yield alternating(first, second)
+            yield first, second
+
+    @pytest.fixture
+    def store(self, nodes: Nodes) -> Store:  # type: ignore[override]
+        return alternating(*nodes)
 
     @pytest.fixture
     async def small_store(self, tmp_path: Path, maker: Maker) -> AsyncIterator[Store]:  # type: ignore[override]
@@ -97,14 +114,6 @@ class OnSharedSqlite(OnSqlite):
             open_sqlite(path, limits=SMALL, clock=maker.clock, is_shared=True) as second,
         ):
             yield alternating(first, second)
-
-    @pytest.fixture
-    def files(self, store: Any) -> FileStore:
-        return cast("FileStore", alternating(store.files, store.files))
-
-    @pytest.fixture
-    def deliveries(self, store: Any) -> Deliveries:
-        return cast("Deliveries", alternating(store.deliveries, store.deliveries))
 
 
 class InMemory:
@@ -123,10 +132,9 @@ class InMemory:
         return MemoryStore(SMALL, clock=maker.clock)
 
     @pytest.fixture
-    def restart(self) -> Restart:
+    def restart(self, maker: Maker) -> Restart:
         async def restart(store: Any) -> Store:
-            store._clock.open()
-            return store
+            return MemoryStore(clock=maker.clock, tables=store.tables)
 
         return restart
 
@@ -145,6 +153,24 @@ class InMemory:
     async def remove_data(self, store: MemoryStore, maker: Maker, prediction_id: str) -> None:
         entry = store._entries[prediction_id]
         entry.prediction = msgspec.structs.replace(entry.prediction, data_removed_at=maker.clock.now())
+
+
+class OnSharedMemory(OnShared, InMemory):
+    """Two doubles with the same tables, called by turns."""
+
+    @pytest.fixture
+    def nodes(self, maker: Maker) -> Nodes:
+        first = MemoryStore(clock=maker.clock)
+        return first, MemoryStore(clock=maker.clock, tables=first.tables)
+
+    @pytest.fixture
+    def store(self, nodes: Nodes) -> Store:  # type: ignore[override]
+        return alternating(*nodes)
+
+    @pytest.fixture
+    def small_store(self, maker: Maker) -> Store:  # type: ignore[override]
+        first = MemoryStore(SMALL, clock=maker.clock)
+        return alternating(first, MemoryStore(SMALL, clock=maker.clock, tables=first.tables))
 
 
 class TestSqlitePredictions(OnSqlite, PredictionStoreContract): ...
@@ -177,18 +203,7 @@ class TestSqliteLedger(OnSqlite, BlobLedgerContract): ...
 class TestSqliteData(OnSqlite, DataStoreContract): ...
 
 
-class TestSharedRepeats(OnSharedSqlite, RepeatStoreContract): ...
-
-
-class TestSharedAttendance(OnSharedSqlite, AttendanceStoreContract): ...
-
-
-class TestSharedDuties(OnSharedSqlite, DutyStoreContract): ...
-
-
-class TestSharedQueue(OnSharedSqlite, ClaimContract, LeaseContract, RescueContract):
-    async def test_being_born_leased_is_a_turn_as_well(self, store: Store, maker: Maker) -> None:
-        pytest.skip("turns are counted per node: docs/why/roles.md")
+class TestSqliteDeliveries(OnSqlite, DeliveryStoreContract): ...
 
 
 class TestMemoryPredictions(InMemory, PredictionStoreContract): ...
@@ -221,7 +236,70 @@ class TestMemoryLedger(InMemory, BlobLedgerContract): ...
 class TestMemoryData(InMemory, DataStoreContract): ...
 
 
-class TestSqliteDeliveries(OnSqlite, DeliveryStoreContract): ...
-
-
 class TestMemoryDeliveries(InMemory, DeliveryStoreContract): ...
+
+
+class TestSharedSqlitePredictions(OnSharedSqlite, PredictionStoreContract): ...
+
+
+class TestSharedSqliteRepeats(OnSharedSqlite, RepeatStoreContract): ...
+
+
+class TestSharedSqliteAttendance(OnSharedSqlite, AttendanceStoreContract): ...
+
+
+class TestSharedSqliteDuties(OnSharedSqlite, DutyStoreContract): ...
+
+
+class TestSharedSqliteQueue(OnSharedSqlite, SharedQueueContract, SharedTurnContract): ...
+
+
+class TestSharedSqliteModels(OnSharedSqlite, ModelStoreContract): ...
+
+
+class TestSharedSqliteKeys(OnSharedSqlite, KeyStoreContract): ...
+
+
+class TestSharedSqliteFiles(OnSharedSqlite, FileStoreContract): ...
+
+
+class TestSharedSqliteLedger(OnSharedSqlite, BlobLedgerContract): ...
+
+
+class TestSharedSqliteData(OnSharedSqlite, DataStoreContract): ...
+
+
+class TestSharedSqliteDeliveries(OnSharedSqlite, DeliveryStoreContract): ...
+
+
+class TestSharedMemoryPredictions(OnSharedMemory, PredictionStoreContract): ...
+
+
+class TestSharedMemoryRepeats(OnSharedMemory, RepeatStoreContract): ...
+
+
+class TestSharedMemoryAttendance(OnSharedMemory, AttendanceStoreContract): ...
+
+
+class TestSharedMemoryDuties(OnSharedMemory, DutyStoreContract): ...
+
+
+class TestSharedMemoryQueue(OnSharedMemory, SharedQueueContract, SharedTurnContract): ...
+
+
+class TestSharedMemoryModels(OnSharedMemory, ModelStoreContract): ...
+
+
+class TestSharedMemoryKeys(OnSharedMemory, KeyStoreContract): ...
+
+
+class TestSharedMemoryFiles(OnSharedMemory, FileStoreContract): ...
+
+
+class TestSharedMemoryLedger(OnSharedMemory, BlobLedgerContract): ...
+
+
+class TestSharedMemoryData(OnSharedMemory, DataStoreContract): ...
+
+
+class TestSharedMemoryDeliveries(OnSharedMemory, DeliveryStoreContract): ...

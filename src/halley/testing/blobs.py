@@ -15,6 +15,7 @@ import pytest
 from halley.assets.ports import BlobInfo, Blobs
 from halley.errors import NotFound, StorageFull, TooLarge
 from halley.store.memory import shelves as memory
+from halley.store.memory.tables import MemoryTables
 
 ABSENT = "0" * 64
 
@@ -238,6 +239,9 @@ class FullBlobs:
 
 class InspectableLedger(memory.MemoryLedger):
     """The ledger of the store in memory, and a look into it."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryTables())
 
     def noted(self, sha256: str) -> Sequence[tuple[str, str, str]]:
         """Give (kind, id, name) of all who need these bytes."""

@@ -1,6 +1,6 @@
 """What every provider promises to dispatch. Subclass, open yours with the five versions named below, run.
 
-class TestMine(ProviderContract):
+class TestMine(ProviderContract):  # or OutlivingProviderContract, if its runs go on when our process ends
     def open(self, tmp_path): return my_provider(...)
 
 A second `open` in the same test is a restart of ours: a place elsewhere must be the same one.
@@ -253,13 +253,23 @@ class ProviderContract:
             with pytest.raises(asyncio.CancelledError):
                 await following
 
-    # a place that outlives us
+    async def test_what_was_never_begun_is_not_found(self, tmp_path: Path) -> None:
+        """Of a local provider that is all that an earlier process began: it ended with that process."""
+        async with self.probe(tmp_path) as probe:
+            await probe.load(ECHO)
+            for handle in (None, "unheard of"):
+                assert probe.provider.take_slot(ECHO)
+                try:
+                    assert await probe.provider.adopt(work_of(ECHO, "a", "p1"), handle) is None
+                except OutcomeUnknown:
+                    assert not probe.provider.is_local
+
+
+class OutlivingProviderContract(ProviderContract):
+    """What a provider promises besides whose runs go on when our process ends."""
 
     async def test_a_run_can_be_adopted_and_is_reported_from_its_beginning(self, tmp_path: Path) -> None:
         async with self.probe(tmp_path) as probe:
-            if probe.provider.is_local:
-                assert await probe.adopt(ECHO, "of an earlier process") is None  # its runs ended with it
-                return
             await probe.load(STREAM)
             handle = await probe.begin(STREAM, "abcd")
             told = await probe.follow(handle)
@@ -272,8 +282,6 @@ class ProviderContract:
 
     async def test_a_run_whose_handle_was_lost_is_found_or_unknown(self, tmp_path: Path) -> None:
         async with self.probe(tmp_path) as probe:
-            if probe.provider.is_local:
-                pytest.skip("its runs end with the process")
             await probe.load(STREAM)
             handle = await probe.begin(STREAM, "abcd")
         async with self.probe(tmp_path) as probe:
@@ -286,20 +294,8 @@ class ProviderContract:
             said, _ = await probe.follow(adopted)
             assert outputs(said) == ["a", "b", "c", "d"]
 
-    async def test_what_was_never_begun_is_not_found(self, tmp_path: Path) -> None:
-        async with self.probe(tmp_path) as probe:
-            if probe.provider.is_local:
-                pytest.skip("its runs end with the process")
-            for handle in (None, "unheard of"):
-                try:
-                    assert await probe.provider.adopt(work_of(ECHO, "a", "p1"), handle) is None
-                except OutcomeUnknown:
-                    continue
-
     async def test_a_run_goes_on_when_its_follower_leaves(self, tmp_path: Path) -> None:
         async with self.probe(tmp_path) as probe:
-            if probe.provider.is_local:
-                pytest.skip("its runs end with the process")
             await probe.load(WAIT)
             handle = await probe.begin(WAIT)
             following = asyncio.ensure_future(probe.follow(handle))

@@ -11,7 +11,7 @@ from halley.assets.holding import to_hold, upload
 from halley.blobs.files import FileBlobs
 from halley.blobs.memory import MemoryBlobs
 from halley.errors import InputInvalid, NotFound, StorageFull, TooLarge
-from halley.store.memory.shelves import MemoryFiles
+from halley.store.memory.files import MemoryFiles
 from halley.testing.blobs import FullBlobs, InspectableLedger, stream
 from halley.testing.clock import FakeClock
 

@@ -15,7 +15,7 @@ from halley.blobs.files import FileBlobs
 from halley.blobs.memory import MemoryBlobs
 from halley.errors import AddressRefused, FetchFailed, HalleyError, InputInvalid, StorageFull, TooLarge
 from halley.predictions.records import OutputFile
-from halley.store.memory.shelves import MemoryFiles
+from halley.store.memory.files import MemoryFiles
 from halley.testing.blobs import InspectableLedger, stream
 from halley.testing.clock import FakeClock
 from halley.testing.files import FakeFetch

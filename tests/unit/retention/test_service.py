@@ -23,7 +23,7 @@ from halley.retention.retention_clock import SETTLE_SECONDS
 from halley.retention.service import LONGEST_LOOK_SECONDS, SHORTEST_LOOK_SECONDS, RetentionService
 from halley.settings import RetentionSettings
 from halley.store.memory import MemoryStore
-from halley.store.memory.shelves import MemoryFiles
+from halley.store.memory.files import MemoryFiles
 from halley.testing.blobs import stream
 from halley.testing.clock import FakeClock
 

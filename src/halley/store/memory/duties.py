@@ -6,17 +6,18 @@ from halley.errors import DutyLost
 from halley.predictions.duties import Duty
 from halley.store.memory.clock import MemoryClock
 from halley.store.memory.entries import at_once
+from halley.store.memory.tables import MemoryPart, MemoryTables
 
 
-class MemoryDuties:
+class MemoryDuties(MemoryPart):
     """Fulfils DutyStore. `unfenced` is a planted bug: a process that held a duty once may write forever."""
 
     _clock: MemoryClock
+    _unfenced: bool
 
-    def __init__(self, *, unfenced: bool = False) -> None:
-        super().__init__()
-        self._unfenced = unfenced
-        self._duties: dict[str, tuple[Duty, datetime | None]] = {}  # until when; None: released
+    def __init__(self, tables: MemoryTables) -> None:
+        super().__init__(tables)
+        self._duties = tables.duties
 
     @at_once
     def hold_duty(

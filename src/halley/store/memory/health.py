@@ -1,20 +1,14 @@
 """Whether a store in memory takes writes: nothing but the limits of its queue refuses any."""
 
-from typing import Any
-
 from halley.errors import Overloaded, QueueFull, Unusable
 from halley.predictions.queue import QueueLimits
-from halley.store.memory.entries import Entry
+from halley.store.memory.tables import MemoryPart
 
 
-class MemoryHealth:
+class MemoryHealth(MemoryPart):
     """Fulfils `store.ports.StoreHealth`."""
 
-    _entries: dict[str, Entry]
-
-    def __init__(self, limits: QueueLimits, **others: Any) -> None:
-        super().__init__(**others)
-        self._limits = limits
+    _limits: QueueLimits
 
     @property
     def broken(self) -> Unusable | None:

@@ -6,20 +6,19 @@ import msgspec
 
 from halley.errors import KeyReused
 from halley.predictions.ports import NewPrediction
-from halley.predictions.records import Event, NewEvent, Prediction
-from halley.predictions.repeats import EQUALS_LOOKED_AT, Earlier, How, IdempotencyKey
+from halley.predictions.records import NewEvent, Prediction
+from halley.predictions.repeats import EQUALS_LOOKED_AT, Earlier, How
 from halley.predictions.status import EventKind
-from halley.store.memory.entries import Entry, at_once
+from halley.store.memory.entries import at_once
+from halley.store.memory.tables import MemoryPart, MemoryTables
 
 
-class MemoryRepeats:
-    """Fulfils `predictions.repeats.RepeatStore`; holds the entries that the whole store works on."""
+class MemoryRepeats(MemoryPart):
+    """Fulfils `predictions.repeats.RepeatStore`."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._entries: dict[str, Entry] = {}
-        self._log: list[Event] = []
-        self._keys_used: dict[tuple[str, str], tuple[IdempotencyKey, str]] = {}
+    def __init__(self, tables: MemoryTables) -> None:
+        super().__init__(tables)
+        self._keys_used = tables.keys_used
 
     async def made_under(self, account_id: str, key: str, at: datetime) -> Earlier | None:
         return self._made_under(account_id, key, at)

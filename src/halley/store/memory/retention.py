@@ -8,10 +8,10 @@ from halley.predictions.lifecycle import without_data
 from halley.predictions.records import NewEvent, Prediction
 from halley.predictions.status import LASTING, EventKind, Source
 from halley.retention.ports import DataGroup, OwnerKind, Removed
-from halley.store.memory.deliveries import MemoryDeliveries
 from halley.store.memory.entries import Entry, at_once
 from halley.store.memory.repeats import MemoryRepeats
-from halley.store.memory.shelves import MemoryFiles, MemoryLedger
+from halley.store.memory.shelves import MemoryLedger
+from halley.store.memory.tables import MemoryTables
 
 _Key = tuple[Source, str, str | None]
 
@@ -19,10 +19,10 @@ _Key = tuple[Source, str, str | None]
 class MemoryData(MemoryRepeats, MemoryLedger):
     """Fulfils `retention.ports.DataStore`, but `get`."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.files = MemoryFiles()
-        self.deliveries = MemoryDeliveries(self._entries, self._log)
+    def __init__(self, tables: MemoryTables) -> None:
+        super().__init__(tables)
+        self.files = tables.files
+        self.deliveries = tables.deliveries
 
     async def data_groups(self) -> list[DataGroup]:
         oldest: dict[_Key, datetime] = {}

@@ -1,25 +1,26 @@
-"""Models, keys, files and references in dictionaries."""
+"""Models, keys and references in dictionaries."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 
-from halley.assets.ports import Owner, Reference, StoredFile
+from halley.assets.ports import Owner, Reference
 from halley.errors import Conflict, NotFound
 from halley.keys.records import Account, Key, Scope
 from halley.models.records import Model, Version
 from halley.predictions.ports import InputFile
 from halley.store.memory.entries import at_once
+from halley.store.memory.tables import MemoryPart, MemoryTables
 
 
-class MemoryModels:
+class MemoryModels(MemoryPart):
     """Fulfils `models.ports.ModelStore`."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.models: dict[str, Model] = {}
-        self.versions: dict[str, Version] = {}
+    def __init__(self, tables: MemoryTables) -> None:
+        super().__init__(tables)
+        self.models = tables.models
+        self.versions = tables.versions
 
     @at_once
     def put_model(self, model: Model) -> None:
@@ -71,14 +72,14 @@ class MemoryModels:
             self.models[model] = msgspec.structs.replace(known, run_count=known.run_count + 1)
 
 
-class MemoryKeys:
+class MemoryKeys(MemoryPart):
     """Fulfils `keys.ports.KeyStore`."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.accounts: dict[str, Account] = {}
-        self.keys: dict[str, Key] = {}
-        self.configured: set[str] = set()
+    def __init__(self, tables: MemoryTables) -> None:
+        super().__init__(tables)
+        self.accounts = tables.accounts
+        self.keys = tables.keys
+        self.configured = tables.configured
 
     @at_once
     def put_account(self, account: Account) -> Account:
@@ -127,7 +128,9 @@ class MemoryKeys:
 
     @at_once
     def set_configured(self, key_id: str, at: datetime) -> list[Key]:
-        replaced, self.configured = self.configured - {key_id}, {key_id}
+        replaced = self.configured - {key_id}
+        self.configured.clear()
+        self.configured.add(key_id)
         self.keys[key_id] = msgspec.structs.replace(self.keys[key_id], revoked_at=None)
         revoked = [self.keys[other] for other in sorted(replaced) if self.keys[other].revoked_at is None]
         for key in revoked:
@@ -142,13 +145,13 @@ class MemoryKeys:
         return key
 
 
-class MemoryLedger:
+class MemoryLedger(MemoryPart):
     """Fulfils `assets.ports.BlobLedger`."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.blobs: dict[str, int] = {}
-        self.owned: set[tuple[str, str, str, str]] = set()
+    def __init__(self, tables: MemoryTables) -> None:
+        super().__init__(tables)
+        self.blobs = tables.blobs
+        self.owned = tables.owned
 
     async def add_reference(self, sha256: str, size_bytes: int, owner_kind: str, owner_id: str, name: str) -> None:
         self.blobs.setdefault(sha256, size_bytes)
@@ -192,35 +195,3 @@ class MemoryLedger:
     async def forget_blob(self, sha256: str) -> None:
         if not await self.is_referenced(sha256):
             self.blobs.pop(sha256, None)
-
-
-class MemoryFiles:
-    """Fulfils `assets.ports.FileStore`."""
-
-    def __init__(self) -> None:
-        self._files: dict[str, StoredFile] = {}
-
-    async def insert(self, file: StoredFile) -> None:
-        self._files[file.id] = file
-
-    async def get(self, file_id: str) -> StoredFile | None:
-        return self._files.get(file_id)
-
-    async def list(self, account_id: str, before: str | None, limit: int) -> Sequence[StoredFile]:
-        found = [
-            file
-            for file in self._files.values()
-            if file.account_id == account_id and (before is None or file.id < before)
-        ]
-        return sorted(found, key=lambda file: file.id, reverse=True)[:limit]
-
-    async def delete(self, file_id: str) -> bool:
-        return self._files.pop(file_id, None) is not None
-
-    async def prolong(self, file_id: str, until: datetime) -> None:
-        if (file := self._files.get(file_id)) is not None:
-            self._files[file_id] = msgspec.structs.replace(file, expires_at=max(file.expires_at, until))
-
-    async def expired(self, at: datetime, limit: int | None) -> Sequence[StoredFile]:
-        found = [file for file in self._files.values() if file.expires_at <= at]
-        return sorted(found, key=lambda file: (file.expires_at, file.id))[:limit]

@@ -1,415 +1,43 @@
-"""All ports of the store over one dictionary of entries: slow, because it scans everything, and simple to verify."""
+"""All ports of the store in dictionaries: slow, because it scans everything, and simple to verify."""
 
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
-from fractions import Fraction
-from itertools import accumulate
+from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-
 from halley.clock import Clock, SystemClock
-from halley.errors import Conflict, LeaseLost
-from halley.predictions.duties import Duty
-from halley.predictions.lifecycle import TRANSITIONS
-from halley.predictions.ports import Canceled, Created, NewPrediction, Page
-from halley.predictions.queue import Appended, Claimed, Expired, Finished, Lease, QueueLimits, Reaped
-from halley.predictions.records import Event, NewEvent, Prediction, outline_of
-from halley.predictions.status import LASTING, EventKind, Fact, Source, Status
-from halley.predictions.submits import recorded_in
-from halley.store.deadlines import in_current_time
+from halley.predictions.queue import QueueLimits
 from halley.store.memory.clock import MemoryClock
-from halley.store.memory.duties import MemoryDuties
-from halley.store.memory.entries import Entry, QueueEntry, at_once, fitting
-from halley.store.memory.health import MemoryHealth
-from halley.store.memory.retention import MemoryData
-from halley.store.memory.shelves import MemoryKeys, MemoryModels
-from halley.store.memory.submits import MemorySubmits
+from halley.store.memory.entries import at_once
+from halley.store.memory.queue import MemoryQueue
+from halley.store.memory.tables import MemoryTables
 
 _NO_LIMITS: Final = QueueLimits()
 
 
-class MemoryStore(MemoryHealth, MemoryDuties, MemorySubmits, MemoryModels, MemoryKeys, MemoryData):
+class MemoryStore(MemoryQueue):
     """Fulfils PredictionStore, RepeatStore, AttendanceStore, DutyStore, WorkQueue, ModelStore, KeyStore, BlobLedger
     and DataStore; `files` fulfils FileStore, `deliveries` DeliveryStore and SecretStore.
     """
 
-    def __init__(self, limits: QueueLimits = _NO_LIMITS, *, clock: Clock | None = None, unfenced: bool = False) -> None:
-        super().__init__(limits, unfenced=unfenced)
-        self._sessions: dict[str, datetime] = {}
-        self._offers: dict[str, frozenset[str]] = {}
-        self._clock = MemoryClock(clock or SystemClock(), self._entries, self._sessions, self._duties)
-        self._awaited: set[str] = set()
-        self._turns: dict[str, dict[str, Fraction]] = {}  # version -> account -> turns by weight
-        self._level: dict[str, Fraction] = {}  # version -> where the last turn was given
-
-    # PredictionStore
-
-    @at_once
-    def create(self, new: NewPrediction) -> Created:
-        self._clock.look()
-        prediction = in_current_time(new.prediction, self._clock)
-        if (earlier := self._made_before(new)) is not None:
-            return Created(prediction=earlier, replayed=True)
-        known = self._entries.get(prediction.id)
-        if known is not None:
-            if known.prediction.account_id != prediction.account_id:
-                raise Conflict(f"The id {prediction.id} is taken.")
-            return Created(prediction=known.prediction)
-        place = QueueEntry(new.work_input, new.context)
-        if new.session_id in self._sessions:
-            place.holder, place.fence, place.attempt = new.session_id, 1, 1
-            if self._lines(prediction.version):
-                self._take_turn(prediction, was_chosen=False)
-        else:
-            self.check_room(prediction.account_id)
-        entry = self._entries[prediction.id] = Entry(prediction, place)
-        entry.change(prediction)
-        self.hold(prediction.id, new.files)
-        entry.record([NewEvent(kind=EventKind.CREATED, at=prediction.created_at)], self._log)
-        if new.idempotency is not None:
-            self._keys_used[prediction.account_id, new.idempotency.key] = new.idempotency, prediction.id
-        self.count_run(prediction.model)
-        if new.link_base is not None and prediction.has_webhook:
-            self.deliveries.link_bases[prediction.id] = new.link_base
-        return Created(prediction=entry.prediction, lease=entry.lease)
-
-    async def get(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
-        entry = self._entries.get(prediction_id)
-        if entry is None or (account_id is not None and entry.prediction.account_id != account_id):
-            return None
-        return entry.prediction
-
-    async def outline(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
-        return outline_of(await self.get(prediction_id, account_id))
-
-    async def page(
+    def __init__(
         self,
-        account_id: str,
+        limits: QueueLimits = _NO_LIMITS,
         *,
-        limit: int,
-        older_than: str | None = None,
-        newer_than: str | None = None,
-        created_after: datetime | None = None,
-        created_before: datetime | None = None,
-        source: Source | None = None,
-        limit_bytes: int | None = None,
-    ) -> Page:
-        rows = [
-            row
-            for _, row in sorted(((key, entry.prediction) for key, entry in self._entries.items()), reverse=True)
-            if row.account_id == account_id
-            and (created_after is None or row.created_at >= created_after)
-            and (created_before is None or row.created_at < created_before)
-            and (source is None or row.source is source)
-        ]
-        if newer_than is not None:
-            newer = [row for row in rows if row.id > newer_than]
-            items = fitting(newer[-limit:][::-1], limit_bytes)[::-1]
-        else:
-            older = [row for row in rows if older_than is None or row.id < older_than]
-            items = fitting(older[:limit], limit_bytes)
-        if items:
-            first, last = rows.index(items[0]), rows.index(items[-1])
-            return Page(items=tuple(items), has_newer=first > 0, has_older=last < len(rows) - 1)
-        return Page(
-            items=(), has_newer=bool(rows) and older_than is not None, has_older=bool(rows) and newer_than is not None
-        )
-
-    @at_once
-    def cancel(
-        self, prediction_id: str, account_id: str | None, at: datetime, *, reason: str | None = None
-    ) -> Canceled | None:
-        entry = self._entries.get(prediction_id)
-        if entry is None or (account_id is not None and entry.prediction.account_id != account_id):
-            return None
-        was_leased = entry.lease is not None
-        changed = not entry.prediction.is_terminal
-        if changed:
-            wish = NewEvent(kind=EventKind.CANCEL_REQUESTED, at=at)
-            entry.end(Fact.CANCEL_REQUESTED, at, self._log, events=[wish], reason=reason)
-            self._leave(entry)
-        return Canceled(prediction=entry.prediction, changed=changed, was_leased=was_leased)
-
-    async def newest_id(self) -> str | None:
-        return max(self._entries, default=None)
-
-    async def read_events(
-        self,
-        prediction_id: str,
-        after_seq: int = 0,
-        limit: int = 1000,
-        limit_bytes: int | None = None,
-        *,
-        with_data: bool = True,
-    ) -> list[Event]:
-        entry = self._entries.get(prediction_id)
-        events = [] if entry is None else [event for event in entry.events if event.seq > after_seq]
-        found = [event for event in events if with_data or event.kind in LASTING][:limit]
-        if limit_bytes is not None:
-            sizes = accumulate(len(event.data) for event in found)
-            return found[: next((n for n, size in enumerate(sizes, 1) if size >= limit_bytes), len(found))]
-        return found
-
-    async def read_log(self, after_offset: int = 0, limit: int = 1000) -> list[Event]:
-        return [event for event in self._log if event.offset > after_offset][:limit]
-
-    async def newest_offset(self) -> int:
-        return self._log[-1].offset if self._log else 0
-
-    async def changed_between(self, after: int, up_to: int) -> list[str]:
-        return list({event.prediction_id: None for event in self._log if after < event.offset <= up_to})
+        clock: Clock | None = None,
+        tables: MemoryTables | None = None,
+        unfenced: bool = False,
+    ) -> None:
+        """`tables` are those of another store, if both are to be nodes on one database."""
+        super().__init__(tables or MemoryTables())
+        self._limits = limits
+        self._unfenced = unfenced
+        self._clock = MemoryClock(clock or SystemClock(), self.tables)
 
     # AttendanceStore
 
     @at_once
     def note_awaited(self, added: Sequence[str], dropped: Sequence[str]) -> None:
-        self._awaited = (self._awaited | set(added)) - set(dropped)
+        self.tables.awaited.update(added)
+        self.tables.awaited.difference_update(dropped)
 
     async def awaited(self) -> list[str]:
-        return sorted(self._awaited)
-
-    # WorkQueue
-
-    @at_once
-    def open_session(
-        self, session_id: str, at: datetime, lease_seconds: float, *, offers: Collection[str] = ()
-    ) -> None:
-        self._sessions[session_id] = self._clock.look(at) + timedelta(seconds=lease_seconds)
-        self._offers[session_id] = frozenset(offers)
-
-    @at_once
-    def renew(
-        self, session_id: str, at: datetime, lease_seconds: float, *, offers: Collection[str] | None = None
-    ) -> list[Lease]:
-        at = self._clock.look(at)
-        self._check_session(session_id)
-        if offers is not None:
-            self._offers[session_id] = frozenset(offers)
-        self._sessions[session_id] = at + timedelta(seconds=lease_seconds)
-        held = [entry for entry in self._entries.values() if entry.prediction.is_terminal]
-        return [lease for entry in held if (lease := entry.lease) is not None and lease.session_id == session_id]
-
-    @at_once
-    def claim(
-        self, session_id: str, credits: Mapping[str, int], at: datetime, *, but_of: frozenset[str] = frozenset()
-    ) -> list[Claimed]:
-        at = self._clock.look(at)
-        self._check_session(session_id)
-        claimed: list[Claimed] = []
-        for version, most in credits.items():
-            for _ in range(most):
-                lines = {name: line for name, line in self._lines(version, at).items() if name not in but_of}
-                if not lines:
-                    break
-                account_id = min(lines, key=lambda name: (self._turn_of(version, name), name))
-                entry = min(lines[account_id], key=lambda entry: (-entry.prediction.priority, entry.prediction.id))
-                self._take_turn(entry.prediction)
-                claimed.append(_claimed(entry, session_id, self._clock))
-        return claimed
-
-    @at_once
-    def append_events(self, lease: Lease, events: Sequence[NewEvent]) -> Appended:
-        entry = self._held(lease)
-        if not entry.prediction.is_terminal:
-            entry.say(events, self._log)
-            return Appended(revision=entry.prediction.revision, is_terminal=False)
-        entry.add_late_logs(events)
-        return Appended(revision=entry.prediction.revision, is_terminal=True)
-
-    @at_once
-    def show_input(self, lease: Lease, shown: bytes) -> None:
-        entry = self._held(lease)
-        row = entry.prediction
-        if not row.is_terminal:
-            entry.change(msgspec.structs.replace(row, input=shown, revision=row.revision + 1))
-
-    @at_once
-    def finish(
-        self,
-        lease: Lease,
-        fact: Fact,
-        at: datetime,
-        *,
-        events: Sequence[NewEvent] = (),
-        error: str | None = None,
-        reason: str | None = None,
-        predict_time: float | None = None,
-    ) -> Finished:
-        known = self._entries.get(lease.prediction_id)
-        if known is not None and known.place is None:
-            return Finished(prediction=known.prediction, applied=False)
-        entry = self._held(lease)
-        applied = not entry.prediction.is_terminal
-        if applied:
-            entry.end(fact, at, self._log, events=events, error=error, reason=reason, predict_time=predict_time)
-        else:
-            entry.add_late_logs(events)
-        entry.place = None
-        return Finished(prediction=entry.prediction, applied=applied)
-
-    @at_once
-    def run_again_alone(self, lease: Lease, at: datetime, *, events: Sequence[NewEvent] = (), mark: str) -> Reaped:
-        at = self._clock.look(at)
-        entry = self._held(lease)
-        return Reaped(requeued=entry.run_again_alone(at, events, mark, self._log), prediction=entry.prediction)
-
-    @at_once
-    def release(self, lease: Lease, at: datetime, *, backoff_seconds: float = 0.0) -> None:
-        at = self._clock.look(at)
-        entry = self._entries.get(lease.prediction_id)
-        if entry is None or entry.place is None or entry.lease != lease:
-            return
-        if entry.prediction.is_terminal:
-            entry.place = None
-            return
-        entry.place.holder = None
-        entry.place.attempt -= 1
-        entry.place.ready_at = at + timedelta(seconds=backoff_seconds)
-
-    @at_once
-    def reap(self, duty: Duty, at: datetime, *, all_but: str | None = None, max_attempts: int = 2) -> list[Reaped]:
-        at = self._clock.look(at)
-        self._check_duty(duty)
-        if all_but is None:
-            lost = {name for name, expires_at in self._sessions.items() if expires_at <= at}
-        else:
-            self._clock.bring_near(at)
-            lost = {*self._sessions, *(e.place.holder for e in self._entries.values() if e.place and e.place.holder)}
-            lost.discard(all_but)
-        reaped: list[Reaped] = []
-        for entry in self._entries.values():
-            place = entry.place
-            if place is None or place.holder not in lost:
-                continue
-            if entry.prediction.is_terminal:
-                entry.place = None
-            else:
-                reaped.append(self._take_back(entry, place, at, max_attempts))
-        for name in lost:
-            self._sessions.pop(name, None)
-            self._offers.pop(name, None)
-        return reaped
-
-    @at_once
-    def expire(self, duty: Duty, at: datetime, max_queue_seconds: float) -> list[Expired]:
-        at = self._clock.look(at)
-        self._check_duty(duty)
-        bound = self._clock.older_than(max_queue_seconds)
-        expired: list[Expired] = []
-        for entry in list(self._entries.values()):
-            row = entry.prediction
-            if row.is_terminal:
-                continue
-            if row.deadline_at is not None and row.deadline_at <= at:
-                expired.append(self._expire(entry, Fact.DEADLINE_PASSED, at, ""))
-            elif entry.waits and row.id < bound:
-                error = f"Nothing could run this prediction within {max_queue_seconds:g} s (runs.max_queue_seconds)."
-                expired.append(self._expire(entry, Fact.QUEUE_TIME_PASSED, at, error))
-        return expired
-
-    @at_once
-    def fail_waiting(self, duty: Duty, version: str, at: datetime, error: str, reason: str) -> list[Prediction]:
-        self._check_duty(duty)
-        failed: list[Prediction] = []
-        for line in self._lines(version).values():
-            failed += [entry.fail_waiting(at, self._log, error, reason) for entry in line]
-        return failed
-
-    async def offered(self, *, but_of: str | None = None) -> frozenset[str]:
-        return frozenset().union(*(offers for name, offers in self._offers.items() if name != but_of))
-
-    async def waiting(self) -> Mapping[str, int]:
-        return Counter(entry.prediction.version for entry in self._entries.values() if entry.waits)
-
-    async def model_waited_for(self, version: str) -> str | None:
-        waiting = (entry.prediction for entry in self._entries.values() if entry.waits)
-        return next((row.model for row in waiting if row.version == version), None)
-
-    # what the methods share
-
-    def _check_session(self, session_id: str) -> None:
-        if session_id not in self._sessions:
-            raise LeaseLost(f"The session {session_id} is not open.")
-
-    def _held(self, lease: Lease) -> Entry:
-        entry = self._entries.get(lease.prediction_id)
-        held = None if entry is None else entry.lease
-        if entry is None or held is None or (held.session_id, held.fence) != (lease.session_id, lease.fence):
-            raise LeaseLost(f"Session {lease.session_id} does not hold {lease.prediction_id} with {lease.fence}.")
-        return entry
-
-    def _leave(self, entry: Entry) -> None:
-        if entry.waits:
-            entry.place = None
-
-    def _lines(self, version: str, at: datetime | None = None) -> dict[str, list[Entry]]:
-        """Who waits for this version, by account; with `at` only those who may be given out then."""
-        lines: dict[str, list[Entry]] = {}
-        for entry in self._entries.values():
-            row, place = entry.prediction, entry.place
-            if row.version != version or place is None or not entry.waits:
-                continue
-            is_late = at is not None and row.deadline_at is not None and row.deadline_at <= at
-            if not is_late and (at is None or place.ready_at <= at):
-                lines.setdefault(row.account_id, []).append(entry)
-        return lines
-
-    def _turn_of(self, version: str, account_id: str) -> Fraction:
-        level = self._level.get(version, Fraction(0))
-        return max(self._turns.get(version, {}).get(account_id, level), level)
-
-    def _take_turn(self, row: Prediction, *, was_chosen: bool = True) -> None:
-        turn = self._turn_of(row.version, row.account_id)
-        if was_chosen:
-            self._level[row.version] = turn
-        account = self.accounts.get(row.account_id)
-        weight = 1 if account is None else account.weight
-        self._turns.setdefault(row.version, {})[row.account_id] = turn + Fraction(1, weight)
-
-    def _take_back(self, entry: Entry, place: QueueEntry, at: datetime, max_attempts: int) -> Reaped:
-        if entry.prediction.submit_state is not None:
-            return Reaped(requeued=entry.take_back_to_adopt(place, at, self._log), prediction=entry.prediction)
-        if entry.progress.has_output or place.attempt >= max_attempts + place.alone:
-            error = "The worker that ran this prediction was lost, and it is not run again."
-            entry.end(Fact.FAILED, at, self._log, error=error, reason="worker_lost")
-            entry.place = None
-            return Reaped(prediction=entry.prediction, requeued=False)
-        mark = f"\n[halley] the server stopped while this ran; attempt {place.attempt + 1} begins\n"
-        entry.say([NewEvent(kind=EventKind.ATTEMPT_LOST, at=at, data=msgspec.json.encode(mark))], self._log)
-        place.holder = None
-        place.ready_at = at + timedelta(seconds=place.attempt)
-        return Reaped(prediction=entry.prediction, requeued=True)
-
-    def _expire(self, entry: Entry, fact: Fact, at: datetime, error: str) -> Expired:
-        was_leased = entry.lease is not None
-        if fact is Fact.QUEUE_TIME_PASSED and entry.prediction.submit_state is not None:
-            return Expired(prediction=entry.fail_waiting(at, self._log, error, "queue_time"), was_leased=was_leased)
-        fails = TRANSITIONS[entry.prediction.status, fact] is Status.FAILED
-        entry.end(fact, at, self._log, error=error if fails else None)
-        self._leave(entry)
-        return Expired(prediction=entry.prediction, was_leased=was_leased)
-
-
-def _claimed(entry: Entry, session_id: str, clock: MemoryClock) -> Claimed:
-    place = entry.place
-    if place is None:
-        raise AssertionError("only what waits is claimed")
-    place.holder = session_id
-    place.fence += 1
-    place.attempt += 1
-    lease = entry.lease
-    if lease is None:
-        raise AssertionError("it was leased one line above")
-    row = msgspec.structs.replace(entry.prediction, fence=place.fence, attempts=place.attempt)
-    work_input = row.input if place.work_input is None else place.work_input
-    return Claimed(
-        lease=lease,
-        prediction=row,
-        work_input=work_input,
-        context=place.context,
-        alone=place.alone,
-        recorded=None if row.submit_state is None else recorded_in(entry.events),
-        waited_seconds=clock.age(row.id, row.created_at),
-    )
+        return sorted(self.tables.awaited)

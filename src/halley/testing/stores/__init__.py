@@ -13,7 +13,7 @@ from halley.testing.stores.lifecycle import LifecycleContract
 from halley.testing.stores.maker import Maker, StoreSuite
 from halley.testing.stores.models import ModelStoreContract
 from halley.testing.stores.predictions import AttendanceStoreContract, PredictionStoreContract
-from halley.testing.stores.queue import ClaimContract
+from halley.testing.stores.queue import ClaimContract, SharedTurnContract, TurnContract
 from halley.testing.stores.repeats import RepeatStoreContract
 from halley.testing.stores.rescue import RescueContract
 from halley.testing.stores.retention import DataStoreContract
@@ -21,10 +21,14 @@ from halley.testing.stores.submits import SubmitContract
 from halley.testing.stores.wall_clock import WallClockContract
 
 
-class WorkQueueContract(
+class SharedQueueContract(
     ClaimContract, LeaseContract, SubmitContract, RescueContract, LifecycleContract, WallClockContract
 ):
-    """Everything that `predictions.queue.WorkQueue` promises."""
+    """Everything that `predictions.queue.WorkQueue` promises, also where several stores share a database."""
+
+
+class WorkQueueContract(SharedQueueContract, TurnContract):
+    """What it promises where one store has the database."""
 
 
 __all__ = [
@@ -35,13 +39,13 @@ __all__ = [
     "DutyStoreContract",
     "FileStoreContract",
     "KeyStoreContract",
-    "LifecycleContract",
     "Maker",
     "ModelStoreContract",
     "PredictionStoreContract",
     "RepeatStoreContract",
+    "SharedQueueContract",
+    "SharedTurnContract",
     "Store",
     "StoreSuite",
-    "WallClockContract",
     "WorkQueueContract",
 ]

@@ -24,9 +24,8 @@ from halley.testing.stores.maker import (
 )
 
 
-@pytest.mark.anyio
-class ClaimContract(StoreSuite):
-    """Who may run what."""
+class ClaimSuite(StoreSuite):
+    """Claims, one or many, and many that wait."""
 
     async def claim(self, store: Store, maker: Maker, count: int, session_id: str = "s1") -> list[Claimed]:
         await store.open_session(session_id, maker.clock.now(), LEASE_SECONDS)
@@ -45,6 +44,11 @@ class ClaimContract(StoreSuite):
     async def weigh(self, store: Store, maker: Maker, account_id: str, weight: int) -> None:
         account = Account(id=account_id, username=account_id, weight=weight, created_at=maker.clock.now())
         await store.put_account(account)
+
+
+@pytest.mark.anyio
+class ClaimContract(ClaimSuite):
+    """Who may run what."""
 
     async def test_a_claim_hands_out_what_was_created(self, store: Store, maker: Maker) -> None:
         created = (await store.create(maker.new())).prediction
@@ -152,14 +156,6 @@ class ClaimContract(StoreSuite):
         counts = Counter(await self.claim_by_ones(store, maker, 8))
         assert abs(counts["anna"] - counts["bert"]) <= 1
 
-    async def test_being_born_leased_is_a_turn_as_well(self, store: Store, maker: Maker) -> None:
-        await self.fill(store, maker, anna=9, bert=9, carl=9)
-        await store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
-        for _ in range(3):
-            await store.create(NewPrediction(prediction=maker.prediction("anna"), session_id="s1"))
-        assert Counter(await self.claim_by_ones(store, maker, 6)) == {"bert": 3, "carl": 3}
-        assert Counter(await self.claim_by_ones(store, maker, 3)) == {"anna": 1, "bert": 1, "carl": 1}
-
     async def test_accounts_that_are_left_out_keep_their_turn(self, store: Store, maker: Maker) -> None:
         await self.fill(store, maker, ada=3, bob=1)
         await store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
@@ -230,3 +226,43 @@ class ClaimContract(StoreSuite):
         assert await store.waiting() == {}
         assert await self.claim(store, maker, 5) == []
         assert await store.renew("s1", maker.clock.now(), LEASE_SECONDS) == []
+
+
+@pytest.mark.anyio
+class TurnContract(ClaimSuite):
+    """Turns that a store counts without a claim. Each node counts those that were taken through it."""
+
+    async def test_being_born_leased_is_a_turn_as_well(self, store: Store, maker: Maker) -> None:
+        await self.fill(store, maker, anna=9, bert=9, carl=9)
+        await store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
+        for _ in range(3):
+            await store.create(NewPrediction(prediction=maker.prediction("anna"), session_id="s1"))
+        assert Counter(await self.claim_by_ones(store, maker, 6)) == {"bert": 3, "carl": 3}
+        assert Counter(await self.claim_by_ones(store, maker, 3)) == {"anna": 1, "bert": 1, "carl": 1}
+
+
+@pytest.mark.anyio
+class SharedTurnContract(ClaimSuite):
+    """What holds of turns where several stores share a database: each shares its own claims fairly."""
+
+    @pytest.fixture
+    def nodes(self) -> tuple[Store, Store]:
+        """Two stores on one database."""
+        raise NotImplementedError
+
+    async def test_a_turn_counts_at_the_node_where_it_was_taken(self, nodes: tuple[Store, Store], maker: Maker) -> None:
+        here, there = nodes
+        await self.fill(here, maker, anna=9, bert=9, carl=9)
+        await here.open_session("s1", maker.clock.now(), LEASE_SECONDS)
+        for _ in range(3):
+            await here.create(NewPrediction(prediction=maker.prediction("anna"), session_id="s1"))
+        assert Counter(await self.claim_by_ones(there, maker, 3)) == {"anna": 1, "bert": 1, "carl": 1}
+        assert Counter(await self.claim_by_ones(here, maker, 6)) == {"bert": 3, "carl": 3}
+        assert Counter(await self.claim_by_ones(here, maker, 3)) == {"anna": 1, "bert": 1, "carl": 1}
+
+    async def test_weights_hold_at_every_node(self, nodes: tuple[Store, Store], maker: Maker) -> None:
+        here, there = nodes
+        await self.weigh(here, maker, "carl", 2)
+        await self.fill(there, maker, anna=30, bert=30, carl=30)
+        for node in nodes:
+            assert Counter(await self.claim_by_ones(node, maker, 8)) == {"anna": 2, "bert": 2, "carl": 4}

@@ -203,7 +203,8 @@ class WallClockContract(StoreSuite):
         await store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
         for _ in range(5):
             maker.clock.jump(1.9)
-            await store.renew("s1", maker.clock.now(), LEASE_SECONDS)
+            for _ in range(2):  # two stores may share the database, and each must look between two steps
+                await store.renew("s1", maker.clock.now(), LEASE_SECONDS)
         assert await store.get(made.id) == made
 
     async def test_time_that_the_machine_slept_has_passed(self, store: Store, maker: Maker) -> None:

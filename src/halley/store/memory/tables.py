@@ -1,0 +1,46 @@
+"""What stores in memory keep. Stores with the same tables are nodes on one database."""
+
+from datetime import datetime
+
+from halley.keys.records import Account, Key
+from halley.models.records import Model, Version
+from halley.predictions.duties import Duty
+from halley.predictions.records import Event
+from halley.predictions.repeats import IdempotencyKey
+from halley.store.ages import ClockMove
+from halley.store.memory.deliveries import MemoryDeliveries
+from halley.store.memory.entries import Entry
+from halley.store.memory.files import MemoryFiles
+
+
+class MemoryTables:
+    """Nothing but what a database would hold."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.log: list[Event] = []
+        self.keys_used: dict[tuple[str, str], tuple[IdempotencyKey, str]] = {}
+        self.sessions: dict[str, datetime] = {}
+        self.offers: dict[str, frozenset[str]] = {}
+        self.duties: dict[str, tuple[Duty, datetime | None]] = {}  # until when; None: released
+        self.awaited: set[str] = set()
+        self.models: dict[str, Model] = {}
+        self.versions: dict[str, Version] = {}
+        self.accounts: dict[str, Account] = {}
+        self.keys: dict[str, Key] = {}
+        self.configured: set[str] = set()
+        self.blobs: dict[str, int] = {}
+        self.owned: set[tuple[str, str, str, str]] = set()
+        self.clock_moves: list[ClockMove] = []
+        self.clock_moves_made = 0  # some may be forgotten
+        self.files = MemoryFiles()
+        self.deliveries = MemoryDeliveries(self.entries, self.log)
+
+
+class MemoryPart:
+    """What every subject of the store in memory works with."""
+
+    def __init__(self, tables: MemoryTables) -> None:
+        self.tables = tables
+        self._entries = tables.entries
+        self._log = tables.log
