@@ -146,6 +146,7 @@ async def _serve(
                 # not before all that may still end the start: a key that was not shown would be lost
                 key = await parts.keys.ensure_admin(settings.admin_key)
                 announce(_started(parts, url, key, None if tls is None else tls.trust))
+                spare_what_stays()
             if reload:
                 watching = run_housekeeping(
                     lambda: parts.loader.watch(wanted), parts.clock, "watching models", parts.housekeeping_faults
