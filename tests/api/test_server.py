@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from api.world import World
+from halley.api.http.heads import head_of
 from halley.api.http.uvicorn_inside import missing_in_uvicorn
 from halley.api.protocol import GuardedProtocol
 from halley.api.server import UvicornServer, make_server
@@ -393,3 +394,29 @@ async def test_an_old_http_client_may_wait_too() -> None:
             await asyncio.sleep(0)
         await world.run(made["id"], 42)
         assert b'"succeeded"' in await wire.rest()
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "DELETE"])
+async def test_whole_answers_are_sent_as_uvicorn_sends_them(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    world = await world_on_a_port()
+    paths = ["/v1/account", "/v1/predictions", "/v1/none", f"/v1/predictions/{await finished(world)}", "/healthz"]
+    requests = [get(path, world.token, "X-Request-Id: same") for path in paths]
+    requests += [get(path, world.token, "X-Request-Id: same", "Connection: close") for path in paths[:1]]
+    request = b"".join(requests).replace(b"GET", method.encode())
+    async with running(world) as server:
+        async with connected(server) as wire:
+            await wire.send(request)
+            at_once = await wire.rest()
+        monkeypatch.setattr(GuardedProtocol, "_may_write", lambda *_: False)
+        async with connected(server) as wire:
+            await wire.send(request)
+            by_uvicorn = await wire.rest()
+    assert undated(at_once) == undated(by_uvicorn)
+    assert at_once.startswith(b"HTTP/1.1 ")
+
+
+@pytest.mark.parametrize("value", [b"a\r\nb: c", b"a\nb", b"a\rb", b"a\0", b"a\x7f"])
+def test_a_head_with_control_characters_is_refused(value: bytes) -> None:
+    assert head_of(b"HTTP/1.1 200 OK\r\n", [(b"x", "é\t!".encode())], keep_alive=True).endswith(b"!\r\n\r\n")
+    with pytest.raises(ValueError, match="control character"):
+        head_of(b"HTTP/1.1 200 OK\r\n", [(b"x", value)], keep_alive=True)

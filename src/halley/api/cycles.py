@@ -28,6 +28,17 @@ def leave(cycle: RequestResponseCycle | None, *, by_peer: bool, was_unsent: bool
             (hold.hurry if may_read else hold.leave)()
 
 
+def end(cycle: RequestResponseCycle) -> None:
+    """The answer is written: what uvicorn does behind the last byte that it sends."""
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    cycle.message_event.set()  # whoever still reads the body learns that it is over
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    on_response, cycle.on_response = cycle.on_response, _nothing
+    on_response()
+
+
 def cork_of(cycle: RequestResponseCycle | None) -> CorkedTransport | None:
     transport: object = None if cycle is None else cycle.transport
     return transport if isinstance(transport, CorkedTransport) else None
@@ -36,3 +47,7 @@ def cork_of(cycle: RequestResponseCycle | None) -> CorkedTransport | None:
 def is_open(cycle: RequestResponseCycle | None) -> bool:
     """Whether a request is being answered. There is none on a fresh connection, despite uvicorn's types."""
     return cycle is not None and not cycle.response_complete
+
+
+def _nothing() -> None:
+    pass

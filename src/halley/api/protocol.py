@@ -17,13 +17,14 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from halley.api.application import Api
-from halley.api.cycles import cork_of, is_open, leave
-from halley.api.http.asgi import DeferredResponse, Exchange, Outcome, Response
+from halley.api.cycles import cork_of, end, is_open, leave
+from halley.api.http.asgi import NO_BODY, DeferredResponse, Exchange, Outcome, Response
 from halley.api.http.cork import CorkedTransport, unread_bytes
 from halley.api.http.framing import ANY_LENGTH, Fault, as_asked, body_head
+from halley.api.http.heads import head_of
 from halley.api.http.lean import LeanFlowControl, Pipeline
 from halley.api.http.lingering import Lingering, limit_bytes
-from halley.api.http.sendfile import FileSlice, head_of
+from halley.api.http.sendfile import FileSlice
 from halley.api.presentation.problems import broken_request
 from halley.api.shortcut import ShortCut
 from halley.api.waiting.hold import GONE_KEY, STREAM_KEY
@@ -302,6 +303,8 @@ class GuardedProtocol(HttpToolsProtocol):
                 left: dict[str, Any] = {name: scope[name] for name in ("method", GONE_KEY) if name in scope}
                 scope.clear()
                 scope.update(left)
+            elif self._answer_at_once(cycle, exchange, answer):
+                return
             if answer.file is not None and exchange.method == "GET" and self._can_send_files():
                 await cycle.run_asgi(partial(self._send_file, cycle, exchange, answer, answer.file))
             else:
@@ -312,6 +315,28 @@ class GuardedProtocol(HttpToolsProtocol):
             self._park(cycle, exchange, answer.later)
             if self._has_eof:
                 answer.later.hurry()
+
+    def _answer_at_once(self, cycle: RequestResponseCycle, exchange: Exchange, answer: Response) -> bool:
+        """Send an answer that is whole, past the two steps of ASGI. False: it must go through them."""
+        if answer.chunks is not None or answer.file is not None or not self._may_write(cycle):
+            return False
+        headers = [*self.server_state.default_headers, *self.api.headers_of(exchange, answer)]
+        try:
+            head = head_of(STATUS_LINE[answer.status], headers, keep_alive=cycle.keep_alive)
+        except ValueError:
+            return False  # uvicorn refuses it, too, and says so in the log
+        cycle.transport.write(head)
+        if exchange.method != "HEAD":
+            cycle.transport.write(b"" if answer.status in NO_BODY else answer.body)
+        end(cycle)
+        self.api.note(exchange, answer)
+        return True
+
+    def _may_write(self, cycle: RequestResponseCycle) -> bool:
+        """Whether nothing has to be waited for, or has been sent, before the answer."""
+        return not (
+            self.flow.write_paused or cycle.disconnected or cycle.response_started or self.transport.is_closing()
+        )
 
     def _can_send_files(self) -> bool:
         """Whether a file may go past the transport: it is not to be encrypted, and nothing waits before it."""

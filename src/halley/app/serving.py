@@ -17,6 +17,7 @@ import uvloop
 from halley.api.http.origins import tidy
 from halley.api.server import UvicornServer, listen, make_server
 from halley.app.descriptors import raise_limit
+from halley.app.garbage import spare_what_stays
 from halley.app.services import Services, build
 from halley.app.stores import open_store as open_configured_store
 from halley.app.tls import LocalTrust, ServerCertificate, open_tls

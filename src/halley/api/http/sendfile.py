@@ -9,7 +9,7 @@ import asyncio
 import errno
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import ExitStack
 from typing import Final, Protocol, Self
 
@@ -175,18 +175,3 @@ class FileSlice:
         at, end = self._at, self._at + size
         while at < end and (read := os.preadv(self._file, room, at)):
             at += read
-
-
-def head_of(status_line: bytes, headers: Iterable[tuple[bytes, bytes]], *, keep_alive: bool) -> bytes:
-    """Join the head of an answer.
-
-    Raises:
-        ValueError: a line break in a header.
-    """
-    lines = [b"%b: %b\r\n" % pair for pair in headers]
-    if not keep_alive:
-        lines.append(b"connection: close\r\n")
-    head = b"".join([status_line, *lines])
-    if head.count(b"\n") != len(lines) + 1:
-        raise ValueError("a header holds a line break")
-    return head + b"\r\n"

@@ -44,6 +44,9 @@ _NEEDED_OF_CYCLE: Final = (
     "transport",
     "chunked_encoding",
     "expected_content_length",
+    "keep_alive",
+    "on_response",
+    "waiting_for_100_continue",
 )
 
 
