@@ -1,9 +1,10 @@
 """This checkout beside another commit of ours: python bench/against.py --against COMMIT [--rounds 5] [--rows NAME,...].
 
 Each round starts one server of each side with fresh data, and asks both for every row, the order of the sides turned
-from round to round. Figures are requests per CPU-second of the server and all its child processes. Exit code 1: a row
-is worse by more than 5 % and below all that the other commit showed; 2: nothing could be measured. Use a machine that
-does nothing else, and no fewer than three rounds: one has no spread.
+from round to round. Figures are requests per CPU-second of the server and all its child processes; the columns "of
+floor" compare them with those of bench/floor.py in the same rounds. Exit code 1: a row is worse by more than 5 % and
+below all that the other commit showed; 2: nothing could be measured. Use a machine that does nothing else, and no fewer
+than three rounds: one has no spread.
 """
 
 import argparse
@@ -19,10 +20,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from commits import ROOT, NoSuchCommit, checked_out, described, interpreter, resolve
-from halley_server import halley_environment, serve
+from halley_server import halley_environment, serve, serve_floor
 from machine import LOAD_CORE, free_port, running
-from rows import MODELS, ROWS, NotServed, Server
-from verdict import judge, order, table
+from rows import MODELS, ROWS, Floor, NotServed, Server
+from verdict import judge, median, order, table
 
 FAULTS = (NotServed, OSError, RuntimeError, KeyError, subprocess.SubprocessError)
 
@@ -48,6 +49,17 @@ def server(name, python, home):
         yield side
 
 
+@contextmanager
+def floor(home):
+    """The bare program, prepared as the servers are."""
+    home.mkdir()
+    port = free_port()
+    with running(serve_floor(port, home), port) as process:
+        bare = Floor(process, port)
+        bare.prepare()
+        yield bare
+
+
 def measure(row, side, options):
     """A figure, or the reason why there is none."""
     try:
@@ -57,35 +69,42 @@ def measure(row, side, options):
 
 
 def rounds(pythons, options, folder):
-    """For each row and side, one entry per round."""
+    """For each row and side, one entry per round; the third side is the floor, with the rows that others refer to."""
     found = {row: {"this": [], "other": []} for row in options.rows}
+    bare_rows = {ROWS[row].floor: [] for row in options.rows}
     for number in range(options.rounds):
         with ExitStack() as stack:
+            bare = stack.enter_context(floor(folder / f"{number}-floor"))
             sides = {
                 name: stack.enter_context(server(name, python, folder / f"{number}-{name}"))
                 for name, python in pythons.items()
             }
+            for row, figures in bare_rows.items():
+                figures.append(measure(row, bare, options))
+                say(f"round {number + 1} of {options.rounds}: floor: {ROWS[row].title}: {_figure(figures[-1])}")
             for row in options.rows:
                 for name in order(number):
                     found[row][name].append(measure(row, sides[name], options))
                 shown = ", ".join(f"{name} {_figure(found[row][name][-1])}" for name in ("this", "other"))
                 say(f"round {number + 1} of {options.rounds}: {ROWS[row].title}: {shown}")
-        for name in pythons:
+        for name in ("floor", *pythons):
             shutil.rmtree(folder / f"{number}-{name}")
-    return found
+    return found, bare_rows
 
 
 def _figure(figure):
     return figure if isinstance(figure, str) else f"{figure:.0f}"
 
 
-def report(found, options, commits):
+def report(found, bare_rows, options, commits):
     judged = {row: judge(found[row]["this"], found[row]["other"]) for row in options.rows}
+    floors = {row: median(bare_rows[ROWS[row].floor]) for row in options.rows}
     print(f"this:  {commits['this']}\nother: {commits['other']}")
-    print("\n".join(table({ROWS[row].title: one for row, one in judged.items()})))
+    titled = {ROWS[row].title: one for row, one in judged.items()}
+    print("\n".join(table(titled, {ROWS[row].title: one for row, one in floors.items()})))
     if options.json is not None:
         rows = {row: {"title": ROWS[row].title, "rounds": found[row], **asdict(judged[row])} for row in options.rows}
-        about = {"load": "wrk" if options.has_wrk else "bench/load.py", "seconds": options.seconds}
+        about = {"load": "wrk" if options.has_wrk else "bench/load.py", "seconds": options.seconds, "floor": bare_rows}
         options.json.write_text(json.dumps({"commits": commits, **about, "rows": rows}, indent=2) + "\n")
     return any(one.is_worse for one in judged.values())
 
@@ -122,7 +141,7 @@ def main():
         home = Path(folder)
         pythons = {"this": interpreter(ROOT, home / "this", say), "other": interpreter(tree, home / "other", say)}
         commits = {"this": described(), "other": described(tree)}
-        is_worse = report(rounds(pythons, options, home), options, commits)
+        is_worse = report(*rounds(pythons, options, home), options, commits)
     sys.exit(1 if is_worse else 0)
 
 

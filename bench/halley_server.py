@@ -47,7 +47,7 @@ def ask(url, body=None, headers=()):
         return json.load(answer)
 
 
-def until(call, seconds=60):
+def until(call, seconds=60, pause_seconds=0.05):
     end = time.monotonic() + seconds
     while True:
         try:
@@ -55,4 +55,25 @@ def until(call, seconds=60):
         except OSError:
             if time.monotonic() > end:
                 raise
-            time.sleep(0.05)
+            time.sleep(pause_seconds)
+
+
+def serve_floor(port, home):
+    """The command of the floor, the bare program that every rate is compared with."""
+    return [sys.executable, Path(__file__).with_name("floor.py"), port, home / "floor.db"]
+
+
+def settle(create_url):
+    """Return when everything that was created before is over: the queue keeps its order."""
+    made = ask(create_url, PROMPT, ("Prefer: wait=25",))
+    base = create_url.partition("/v1/")[0]
+    until_over(lambda: ask(f"{base}/v1/predictions/{made['id']}"), made)
+
+
+def until_over(look, made, seconds=60):
+    end = time.monotonic() + seconds
+    while made["status"] in {"starting", "processing"}:
+        if time.monotonic() > end:
+            raise TimeoutError(f"a prediction is still {made['status']} after {seconds} s")
+        time.sleep(0.05)
+        made = look()

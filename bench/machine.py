@@ -93,8 +93,11 @@ def pss_mb(process):
     return sum(info.pss for info in infos if info is not None) / 2**20
 
 
-def wrk(process, url, *, connections, seconds, headers=(), body=None, content_type="application/json"):
-    """One stretch of wrk on the other core; with a body, text or bytes, it posts. Rates count good answers only."""
+def wrk(process, url, *, connections, seconds, headers=(), body=None, content_type="application/json", settle=None):
+    """One stretch of wrk on the other core; with a body, text or bytes, it posts. Rates count good answers only.
+
+    `settle` waits until what was asked for is done: CPU time that is spent after the answers counts, too.
+    """
     script = None
     if body is not None:
         with tempfile.NamedTemporaryFile("w", suffix=".lua", delete=False) as file:
@@ -105,10 +108,12 @@ def wrk(process, url, *, connections, seconds, headers=(), body=None, content_ty
     command += ["-s", script] if script else []
     cpu, began = tree_cpu_seconds(process), time.monotonic()
     out = subprocess.run([*command, url], capture_output=True, text=True, check=True, timeout=seconds + 60).stdout
-    took = time.monotonic() - began
-    used = (tree_cpu_seconds(process) - cpu) / took
     if script:
         Path(script).unlink()
+    if settle is not None:
+        settle()
+    used = max(tree_cpu_seconds(process) - cpu, 0.01)
+    took = time.monotonic() - began
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
     total = int(re.search(r"(\d+) requests in", out)[1])
     refused = int(bad[1]) if bad else 0
@@ -120,8 +125,8 @@ def wrk(process, url, *, connections, seconds, headers=(), body=None, content_ty
         "rate": rate,
         "p50": _latency(out, "50"),
         "p99": _latency(out, "99"),
-        "cpu": used,
-        "per_cpu": rate / max(used, 0.01),
+        "cpu": used / took,
+        "per_cpu": (total - refused) / used,
         "bad": 1 - share,
     }
 

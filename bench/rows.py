@@ -7,7 +7,7 @@ from pathlib import Path
 
 import uvloop
 from fronts import HalleyFront
-from halley_server import AUTH, PROMPT, ask, noop_folder, until
+from halley_server import AUTH, PROMPT, ask, noop_folder, settle, until
 from load import Request, load
 from machine import tree_cpu_seconds, wrk
 from waiters import delivered
@@ -27,6 +27,18 @@ MAX_REFUSED = 0.01  # a stretch with more answers other than 2xx measures someth
 
 class NotServed(Exception):
     """This server does not do what the row asks for."""
+
+
+class Floor:
+    """The bare program that every rate is compared with; it knows one model, and can do the rows of its own name."""
+
+    def __init__(self, process, port):
+        self.process = process
+        self.base = f"http://127.0.0.1:{port}"
+        self.create_url = f"{self.base}/v1/models/demo/noop/predictions"
+
+    def prepare(self):
+        self.done = ask(self.create_url, PROMPT, ("Prefer: wait",))
 
 
 class Server:
@@ -69,12 +81,14 @@ class Row:
     """Requests per CPU-second of the server and all its child processes.
 
     `drains`: what was created is run to its end before the CPU time is read, so that both sides pay for the whole.
+    `floor`: the row of the floor that this one is compared with.
     """
 
     title: str
     connections: int
     request: Callable[[Server], Request]
     drains: bool = False
+    floor: str = "lifecycle"
 
     def measure(self, server, seconds, has_wrk):
         request = self.request(server)
@@ -91,8 +105,8 @@ class Row:
         return good / used
 
     def _settle(self, server):
-        if self.drains:  # the queue keeps its order: when this one is over, those before it are
-            server.create_and_wait("demo/noop", PROMPT)
+        if self.drains:
+            settle(server.create_url)
 
 
 def _load(server, request, connections, seconds, has_wrk):
@@ -116,6 +130,7 @@ class Events:
     """Events of one running prediction, delivered to many readers of its stream, per CPU-second."""
 
     title: str
+    floor: str = "lifecycle"
 
     def measure(self, server, seconds, has_wrk):
         del has_wrk  # it reads no streams
@@ -146,12 +161,16 @@ def _upload(server):
 
 
 ROWS = {
-    "get": Row("GET, terminal prediction, 64 conns", 64, _get(lambda s: f"/v1/predictions/{s.done['id']}")),
-    "get-running": Row("GET, running prediction, 64 conns", 64, _get(lambda s: f"/v1/predictions/{s.running['id']}")),
-    "list": Row("list of predictions, 16 conns", 16, _get(lambda _: "/v1/predictions")),
+    "get": Row(
+        "GET, terminal prediction, 64 conns", 64, _get(lambda s: f"/v1/predictions/{s.done['id']}"), floor="get"
+    ),
+    "get-running": Row(
+        "GET, running prediction, 64 conns", 64, _get(lambda s: f"/v1/predictions/{s.running['id']}"), floor="get"
+    ),
+    "list": Row("list of predictions, 16 conns", 16, _get(lambda _: "/v1/predictions"), floor="get"),
     "delivery": Row("delivery of a 2 MB output, 16 conns", 16, lambda server: Request(server.asset["output"])),
     "upload": Row("upload of 10 KB, 16 conns", 16, _upload),
     "events": Events(f"events to {FOLLOWERS} readers of a stream"),
     "lifecycle": Row("no-op lifecycle, Prefer: wait, 64 conns", 64, _create("Prefer: wait")),
-    "create": Row("create, run to its end, 64 conns", 64, _create(), drains=True),
+    "create": Row("create, run to its end, 64 conns", 64, _create(), drains=True, floor="create"),
 }

@@ -30,6 +30,11 @@ def spread(figures):
     return Spread(statistics.median(figures), min(figures), max(figures))
 
 
+def median(figures):
+    """None if one of them is missing: the median of the rest would hide it."""
+    return None if _failure(figures) else statistics.median(figures)
+
+
 def judge(this, other):
     """Both lists hold one entry per round: a figure, or as text why there is none.
 
@@ -64,13 +69,22 @@ def order(number):
     return ("this", "other") if number % 2 == 0 else ("other", "this")
 
 
-def table(judged):
-    """Lines of text; `judged` maps a row's title to what was found."""
-    lines = [f"{'per CPU-second':44}{'this':>26}{'other':>28}{'ratio':>8}  verdict"]
+def table(judged, floors):
+    """Lines of text; `judged` maps a row's title to what was found, `floors` to the floor's median or None."""
+    heads = f"{'this':>26}{'of floor':>9}{'other':>28}{'of floor':>9}{'ratio':>8}"
+    lines = [f"{'per CPU-second':44}{heads}  verdict"]
     for title, row in judged.items():
         ratio = "" if row.ratio is None else f"{row.ratio:.3f}"
-        lines.append(f"{title:44}{_shown(row.this):>26}{_shown(row.other):>28}{ratio:>8}  {row.verdict}")
+        sides = "".join(
+            f"{_shown(side):>{width}}{_of_floor(side, floors[title]):>9}"
+            for side, width in ((row.this, 26), (row.other, 28))
+        )
+        lines.append(f"{title:44}{sides}{ratio:>8}  {row.verdict}")
     return lines
+
+
+def _of_floor(side, floor):
+    return "" if side is None or floor is None else f"{side.median / floor:.2f}"
 
 
 def _shown(found):

@@ -1,7 +1,7 @@
 """A row is worse only if it is so by more than 5 % and below all that the other commit showed."""
 
 import pytest
-from verdict import judge, order, spread, table
+from verdict import judge, median, order, spread, table
 
 
 def test_a_spread_is_the_median_and_the_ends() -> None:
@@ -47,7 +47,14 @@ def test_the_sides_take_turns_in_being_first() -> None:
     assert [order(number)[0] for number in range(4)] == ["this", "other", "this", "other"]
 
 
-def test_the_table_shows_each_row_with_its_spread() -> None:
-    _, line, unserved = table({"GET": judge([90.0, 92.0], [100.0, 110.0]), "list": judge([1.0], ["HTTP 404"])})
-    assert line.split() == ["GET", "91", "(90..92)", "105", "(100..110)", "0.867", "worse"]
+def test_the_table_shows_each_row_with_its_spread_and_its_ratio_to_the_floor() -> None:
+    judged = {"GET": judge([90.0, 92.0], [100.0, 110.0]), "list": judge([1.0], ["HTTP 404"])}
+    _, line, unserved = table(judged, {"GET": 182.0, "list": None})
+    assert line.split() == ["GET", "91", "(90..92)", "0.50", "105", "(100..110)", "0.58", "0.867", "worse"]
     assert "the other does not serve it: HTTP 404" in unserved
+    assert unserved.split()[:4] == ["list", "1", "(1..1)", "-"]
+
+
+def test_a_floor_that_failed_once_has_no_median() -> None:
+    assert median([1.0, 3.0, 5.0]) == 3.0
+    assert median([1.0, "9 times HTTP 404"]) is None
