@@ -4,32 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from halley.cli.commands import (
-    check,
-    config,
-    demo,
-    env,
-    files,
-    init,
-    keys,
-    models,
-    predictions,
-    ps,
-    run,
-    serve,
-    version,
-    webhooks,
-)
-from halley.cli.failures import ExitCode
-from halley.cli.reporting import explain
 from halley.cli.screen import Screen, take_any_text
+from halley.cli.tree import Root
+
+INTERRUPTED: Final = 130  # ExitCode.INTERRUPTED; the errors beside it are loaded when there is one
 
 app = typer.Typer(
     name="halley",
+    cls=Root,
     help="Serve models through the Replicate HTTP API, and use any server that has this API.\n\n"
     "\b\nFirst steps:\n"
     "  halley demo\n"
@@ -43,31 +29,23 @@ app = typer.Typer(
 )
 
 
+def print_version(wanted: bool) -> None:
+    """Print the version and end, for the option of that name."""
+    if wanted:
+        from halley.cli.commands.version import version
+
+        version()
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     version_: Annotated[
         bool,
-        typer.Option("--version", "-V", callback=version.print_version, is_eager=True, help="Print the version."),
+        typer.Option("--version", "-V", callback=print_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
     """Take the options that stand before a command."""
-
-
-app.command("demo")(demo.demo)
-app.command("serve")(serve.serve)
-app.command("run")(run.run)
-app.add_typer(predictions.app, name="predictions")
-app.add_typer(models.app, name="models")
-app.add_typer(files.app, name="files")
-app.command("ps")(ps.ps)
-app.add_typer(keys.app, name="keys")
-app.add_typer(webhooks.app, name="webhooks")
-app.command("env")(env.env)
-app.command("init")(init.init)
-app.command("check")(check.check)
-app.add_typer(config.app, name="config")
-app.command("version")(version.version)
-app.command("help")(version.help_)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -81,17 +59,20 @@ def run_command(arguments: Sequence[str], screen: Screen | None = None) -> int:
         take_any_text(stream)
     try:
         code = app(args=list(arguments), prog_name="halley", standalone_mode=False)
-        return int(code) if isinstance(code, int) else ExitCode.SUCCEEDED
+        return int(code) if isinstance(code, int) else 0
     except KeyboardInterrupt:
-        return ExitCode.INTERRUPTED
+        return INTERRUPTED
     except SystemExit:
         # The parser's way to say that the reader of our output has gone (`| head`): it has what it wanted.
-        return ExitCode.SUCCEEDED
+        return 0
     except Exception as error:  # noqa: BLE001 - the last place: nothing may leave as a traceback
         return _explain(error, screen or Screen())
 
 
 def _explain(error: Exception, screen: Screen) -> int:
+    from halley.cli.failures import ExitCode
+    from halley.cli.reporting import explain
+
     if isinstance(error, typer.Abort):
         return ExitCode.INTERRUPTED
     show = getattr(error, "show", None)

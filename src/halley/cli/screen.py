@@ -11,8 +11,6 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from halley.settings import process_environ
-
 BAR_CELLS: Final = 30
 _COLORS: Final = {"succeeded": "32", "failed": "31", "canceled": "33", "aborted": "33", "error": "31", "dim": "2"}
 _MARKS: Final = {"succeeded": "✓", "failed": "✗", "canceled": "■", "aborted": "■", "processing": "▶", "starting": "…"}
@@ -34,7 +32,10 @@ class Screen:
         self._stderr = stderr or sys.stderr or _nowhere()
         for stream in (self._stdout, self._stderr):
             take_any_text(stream)
-        environ = process_environ() if environ is None else environ
+        if environ is None:
+            from halley.settings import process_environ  # half of what --help would load
+
+            environ = process_environ()
         plain = bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb" or bool(environ.get("CI"))
         self.json_only = json_only
         self.out_is_terminal = self._stdout.isatty()

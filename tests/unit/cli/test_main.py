@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from halley import __version__, errors
-from halley.cli import credentials, failures
+from halley.cli import credentials, failures, tree
 from halley.cli.failures import CommandError, ExitCode, exit_code_of, exit_code_of_status
 from halley.cli.main import app, run_command
 from halley.cli.running import is_local_path
@@ -272,3 +272,28 @@ def test_a_reader_that_goes_away_is_no_error():
 )
 def test_what_counts_as_a_path(text, local):
     assert is_local_path(text) is local
+
+
+def test_the_table_of_commands_says_what_the_commands_say():
+    import typer.core
+    import typer.main
+
+    root = typer.main.get_command(app)
+    built = {name: root.commands[name] for name in tree.ENTRIES}
+    context = typer.Context(root, info_name="halley", max_content_width=110)
+    plain = typer.core.TyperGroup(commands=built, rich_markup_mode=None)
+    shown, expected = (context.make_formatter() for _ in range(2))
+    root.format_commands(context, shown)
+    plain.format_commands(context, expected)
+    assert shown.getvalue() == expected.getvalue()
+    for name, entry in tree.ENTRIES.items():
+        assert entry.summary == " ".join(built[name].help.partition("\n\n")[0].split())
+
+
+def test_a_command_loads_only_its_own_module():
+    code = (
+        "import sys; from halley.cli.main import run_command; run_command(['version']);"
+        "print([m for m in sys.modules if m.startswith('halley.cli.commands.')], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "['halley.cli.commands.version']"

@@ -20,13 +20,6 @@ def version(as_json: JsonOption = False) -> None:
         screen.out(f"halley {__version__}")
 
 
-def print_version(wanted: bool) -> None:
-    """Print the version and end, for the option of that name."""
-    if wanted:
-        version()
-        raise typer.Exit
-
-
 def help_(
     context: typer.Context,
     command: Annotated[

@@ -1,0 +1,92 @@
+"""The commands below `halley`, each imported and built when it is named.
+
+Building all of them takes longer than Python's own start, and one run needs one of them. So `halley --help` shows their
+summaries from a table; a test holds the table to what the commands say of themselves.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+
+class Entry(NamedTuple):
+    """Where a command is: the function, or the group of commands, that this name has in a module of `commands`."""
+
+    module: str
+    name: str
+    summary: str
+
+
+ENTRIES: Final = {
+    "demo": Entry("demo", "demo", "Serve the demo models and run a first prediction."),
+    "serve": Entry("serve", "serve", "Serve models through the Replicate HTTP API."),
+    "run": Entry("run", "run", "Run a model and show its output."),
+    "ps": Entry("ps", "ps", "List model processes: state, memory, device, busy slots, uptime (admin)."),
+    "env": Entry("env", "env", "Print the lines that make existing programs use a server."),
+    "init": Entry("init", "init", "Create a new model: run.py and cog.yaml, ready to be served."),
+    "check": Entry(
+        "check",
+        "check",
+        "Show the inputs and output of a model, its environment, and what is missing; without a server.",
+    ),
+    "version": Entry("version", "version", "Print the version."),
+    "help": Entry("version", "help_", "Show the help of a command."),
+    "predictions": Entry("predictions", "app", "Show, follow, save and cancel predictions, and remove their data."),
+    "models": Entry("models", "app", "See which models a server can run."),
+    "files": Entry("files", "app", "Upload files once and use them in many inputs."),
+    "keys": Entry("keys", "app", "Make, list, change and revoke API keys (admin)."),
+    "webhooks": Entry("webhooks", "app", "List webhook deliveries, send one again, verify a message, show the secret."),
+    "config": Entry("config", "app", "Show and check the settings of the server."),
+}
+
+
+class Commands(Mapping[str, Any]):
+    """The commands by name."""
+
+    def __init__(self) -> None:
+        self._built: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._built:
+            self._built[name] = _build(name, ENTRIES[name])
+        return self._built[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(ENTRIES)
+
+    def __len__(self) -> int:
+        return len(ENTRIES)
+
+
+def _build(name: str, entry: Entry) -> Any:
+    found = getattr(importlib.import_module(f"halley.cli.commands.{entry.module}"), entry.name)
+    parent = typer.Typer(rich_markup_mode=None)
+    if isinstance(found, typer.Typer):
+        parent.add_typer(found, name=name)
+    else:
+        parent.command(name)(found)
+    return typer.main.get_group(parent).commands[name]
+
+
+class Root(TyperGroup):
+    """The group of all commands."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.commands = Commands()  # type: ignore[assignment]  # nothing is ever added to it
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        del ctx
+        return list(ENTRIES)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list of commands without building them."""
+        stand_ins: dict[str, Any] = {
+            name: TyperCommand(name=name, help=entry.summary) for name, entry in ENTRIES.items()
+        }
+        TyperGroup(commands=stand_ins).format_commands(ctx, formatter)
