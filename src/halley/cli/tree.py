@@ -40,7 +40,9 @@ ENTRIES: Final = {
     "models": Entry("models", "app", "See which models a server can run."),
     "files": Entry("files", "app", "Upload files once and use them in many inputs."),
     "keys": Entry("keys", "app", "Make, list, change and revoke API keys (admin)."),
-    "webhooks": Entry("webhooks", "app", "List webhook deliveries, send one again, verify a message, show the secret."),
+    "webhooks": Entry(
+        "webhooks", "app", "List webhook deliveries, send one again, verify a message, listen without a tunnel."
+    ),
     "config": Entry("config", "app", "Show and check the settings of the server."),
 }
 
