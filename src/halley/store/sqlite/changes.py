@@ -123,7 +123,7 @@ def end(connection: sqlite3.Connection, book: QueueCounters, live: Live, conclus
     at, events = conclusion.at, conclusion.events
     note_start(live, events)
     progress = read_progress(connection, live).add(events)
-    if live.fence is not None:
+    if live.fence is not None and (live.fence, live.attempt) != (live.prediction.fence, live.prediction.attempts):
         live.prediction = msgspec.structs.replace(live.prediction, fence=live.fence, attempts=live.attempt)
     ended = conclude(
         live.prediction,

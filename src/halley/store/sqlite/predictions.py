@@ -27,6 +27,7 @@ from halley.store.sqlite.rows import (
     EVENT_COLUMNS,
     INSERT_EVENT,
     INSERT_PREDICTION,
+    Live,
     event_rows,
     new_prediction_row,
     read_event,
@@ -128,7 +129,8 @@ def _create(connection: sqlite3.Connection, book: QueueCounters, new: NewPredict
     elif (refusal := book.refusal(account_id)) is not None:
         return _stored(connection, prediction) or refusal
     prediction = in_current_time(prediction, book.clock)
-    if connection.execute(INSERT_PREDICTION, new_prediction_row(prediction)).rowcount == 0:
+    inserted = connection.execute(INSERT_PREDICTION, new_prediction_row(prediction))
+    if inserted.rowcount == 0:
         return _stored(connection, prediction) or Conflict(f"The id {prediction.id} is taken.")
     connection.execute(
         _INSERT_QUEUE,
@@ -161,6 +163,8 @@ def _create(connection: sqlite3.Connection, book: QueueCounters, new: NewPredict
         return Created(prediction=prediction)
     if version in book.waiting:  # if no account waits, a turn costs the others nothing
         book.turns(version).take(account_id, book.weight(account_id), out_of_turn=True)
+    if inserted.lastrowid is not None:
+        book.known.keep(Live(prediction, inserted.lastrowid, 1, False, session_id, 1, 1))
     lease = Lease(prediction_id=prediction.id, session_id=session_id, fence=1, attempt=1)
     return Created(prediction=prediction, lease=lease)
 

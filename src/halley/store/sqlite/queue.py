@@ -204,6 +204,7 @@ def _taken(
     live = select_live(connection, prediction_id)
     if live is None or (lease := live.lease) is None:
         raise AssertionError(f"queue and predictions disagree about {prediction_id}")
+    book.known.keep(live)
     prediction = msgspec.structs.replace(live.prediction, fence=lease.fence, attempts=lease.attempt)
     book.add_waiting(prediction.version, prediction.account_id, -1)
     return Claimed(
@@ -220,7 +221,8 @@ def _taken(
 def _append(
     connection: sqlite3.Connection, book: QueueCounters, guard: LeaseGuard, lease: Lease, events: Sequence[NewEvent]
 ) -> Appended | HalleyError:
-    live = select_live(connection, lease.prediction_id, with_input=False)
+    known = book.known.take(connection, lease.prediction_id)
+    live = known or select_live(connection, lease.prediction_id, with_input=False)
     if live is None or not guard.holds(live, lease):
         return _lost(lease)
     if live.prediction.is_terminal:
@@ -231,6 +233,8 @@ def _append(
         live.prediction, revision=live.prediction.revision + 1, fence=lease.fence, attempts=lease.attempt
     )
     changes.record(connection, book, live, events)
+    if known is not None:  # what was read has no input
+        book.known.keep(known)
     return Appended(revision=live.prediction.revision, is_terminal=False)
 
 
@@ -250,7 +254,7 @@ def _finish(
     lease: Lease,
     conclusion: changes.Conclusion,
 ) -> Finished | HalleyError:
-    live = select_live(connection, lease.prediction_id)
+    live = book.known.take(connection, lease.prediction_id) or select_live(connection, lease.prediction_id)
     if live is None:
         return _lost(lease)
     if not guard.holds(live, lease):

@@ -11,6 +11,7 @@ from halley.errors import HalleyError, Overloaded, QueueFull
 from halley.predictions.duties import Duty
 from halley.predictions.queue import QueueLimits
 from halley.store.sqlite.clock import SqliteClock
+from halley.store.sqlite.known_rows import KnownRows
 from halley.store.sqlite.stride_scheduler import StrideScheduler
 
 _BUSY_SECONDS: Final = 5
@@ -41,6 +42,7 @@ class QueueCounters:
 
     def __init__(self, limits: QueueLimits, clock: SqliteClock, *, unfenced_duties: bool = False) -> None:
         self.clock = clock
+        self.known = KnownRows()
         self._unfenced_duties = unfenced_duties
         self.sessions: dict[str, int] = {}  # id -> expires_at in microseconds
         self.duties: dict[str, HeldDuty] = {}
@@ -54,6 +56,7 @@ class QueueCounters:
         self._next_offset = 1
 
     def reload(self, connection: sqlite3.Connection) -> None:
+        self.known.clear()
         self.waiting.clear()
         self._of_account.clear()
         self._total = 0

@@ -110,13 +110,13 @@ def new_prediction_row(prediction: Prediction) -> Row:
         prediction.id,
         prediction.account_id,
         prediction.key_id,
-        prediction.kind.value,
-        prediction.status.value,
+        prediction.kind._value_,  # `value` is a property written in Python
+        prediction.status._value_,
         prediction.revision,
         prediction.model,
         prediction.version,
         prediction.deployment,
-        prediction.source.value,
+        prediction.source._value_,
         prediction.priority,
         prediction.provider,
         prediction.handle,
@@ -139,7 +139,7 @@ def changed_prediction_row(live: Live) -> Row:
     prediction = live.prediction
     started, completed, asked = prediction.started_at, prediction.completed_at, prediction.cancel_requested_at
     return (
-        prediction.status.value,
+        prediction.status._value_,
         prediction.revision,
         prediction.attempts,
         prediction.fence,
@@ -222,7 +222,7 @@ def event_rows(
             prediction.id,
             first_seq + n,
             attempt,
-            event.kind.value,
+            event.kind._value_,
             to_micros(event.at),
             event.data,
             event.kind in told_by,

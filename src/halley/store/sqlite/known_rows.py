@@ -1,0 +1,51 @@
+"""Rows that the writer wrote a moment ago: most are changed once more, by their end, and need not be read whole again.
+
+Each is compared with the database first. Every change of a row raises its revision, except what is recorded about a
+submit: a row that has such a record is read.
+"""
+
+import sqlite3
+from typing import Final
+
+from halley.store.sqlite.rows import Live
+
+MOST_ROWS: Final = 512
+MOST_INPUT_BYTES: Final = 4096  # a larger one costs more to keep than to read
+
+_STATE: Final = (
+    "SELECT p.revision, p.submit_state, p.last_seq, p.has_progress, q.session_id, q.fence, q.attempt"
+    " FROM predictions AS p LEFT JOIN queue AS q ON q.prediction_id = p.id WHERE p.number = ? AND p.id = ?"
+)
+
+
+class KnownRows:
+    """The newest rows; the oldest go first. For the writer's thread."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Live] = {}
+
+    def keep(self, live: Live) -> None:
+        """Remember a row as it is now in the open transaction, with its input."""
+        prediction = live.prediction
+        if len(prediction.input) > MOST_INPUT_BYTES or prediction.submit_state is not None:
+            return
+        self._rows[prediction.id] = live
+        if len(self._rows) > MOST_ROWS:
+            del self._rows[next(iter(self._rows))]
+
+    def take(self, connection: sqlite3.Connection, prediction_id: str) -> Live | None:
+        """The row with its queue entry, as `rows.select_live` reads it; None if it is not known any more."""
+        live = self._rows.pop(prediction_id, None)
+        if live is None:
+            return None
+        row = connection.execute(_STATE, (live.number, prediction_id)).fetchone()
+        if row is None or row[0] != live.prediction.revision or row[1] is not None:
+            return None
+        _, _, live.last_seq, has_progress, live.session_id, live.fence, attempt = row
+        live.has_progress = has_progress == 1
+        live.attempt = attempt or live.prediction.attempts
+        return live
+
+    def clear(self) -> None:
+        """A transaction has failed: what it wrote is gone."""
+        self._rows.clear()
