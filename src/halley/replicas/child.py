@@ -75,10 +75,9 @@ def child_environment(environ: Mapping[str, str], source: ModelSource) -> dict[s
 
 
 class Child:
-    """A process that was started; its listener's `exited` is called exactly once. It has its own folder for temporary
-    files, which is deleted with it.
+    """A process that was started; its listener's `exited` is called exactly once.
 
-    It has a folder of its own for temporary files, which goes with it.
+    It has its own folder for temporary files, which is deleted with it.
     """
 
     def __init__(
@@ -137,12 +136,8 @@ class Child:
             self._slate.handed_over()
             for sock in theirs:
                 sock.close()
-        os.set_blocking(self._words, False)
-        self._data = Channel(ours[0], take=listener.heard, ended=self._data_ended)
-        self._control = Channel(ours[1], take=answered, ended=self._control_ended)
-        self._loop.add_reader(self._words, self._read_words)
-        self._loop.add_reader(self._pidfd, self._on_exit)
         self.gone: Final[asyncio.Future[None]] = self._loop.create_future()
+        self._listen(*ours, answered)
 
     @property
     def last_words(self) -> str:
@@ -178,6 +173,13 @@ class Child:
             self._loop.call_later(_SWEEPING_SECONDS, self._signal_group, signal.SIGKILL)
         else:
             self._signal_group(signal.SIGKILL)
+
+    def _listen(self, data: socket.socket, control: socket.socket, answered: Callable[[Body], None]) -> None:
+        os.set_blocking(self._words, False)
+        self._data = Channel(data, take=self._listener.heard, ended=self._data_ended)
+        self._control = Channel(control, take=answered, ended=self._control_ended)
+        self._loop.add_reader(self._words, self._read_words)
+        self._loop.add_reader(self._pidfd, self._on_exit)
 
     def _signal_group(self, number: signal.Signals) -> None:
         if not self.gone.done():  # afterwards another process may have this number

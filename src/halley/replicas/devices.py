@@ -22,6 +22,12 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int
 
 
+def on_device(source: ModelSource, device: Device) -> ModelSource:
+    """The source as it is started on this device: its process sees no other one."""
+    seen = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": device.id}
+    return msgspec.structs.replace(source, environment=source.environment | seen)
+
+
 FindDevices = Callable[[], Awaitable[Sequence[Device]]]
 """Lists the devices that replicas may use; empty where there are none. Never raises."""
 

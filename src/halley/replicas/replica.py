@@ -13,9 +13,10 @@ from halley.errors import Conflict, Overloaded
 from halley.replicas import endings, frames
 from halley.replicas.channel import Body
 from halley.replicas.child import Child
-from halley.replicas.devices import Device
+from halley.replicas.devices import Device, on_device
 from halley.replicas.endings import End, Exit
 from halley.replicas.forced_stop import ForcedStop
+from halley.replicas.health import HealthCheck
 from halley.replicas.host import Host, Origin
 from halley.replicas.loading import ModelSource
 from halley.replicas.memory import used_bytes
@@ -93,9 +94,7 @@ class Replica:
         self._said = 0  # characters of log text that belong to no prediction
         self._end: End | None = None  # why it is ending, if that is known before its exit
         self._busy: asyncio.Event | None = asyncio.Event() if source.memory_limit_bytes else None
-        self._has_healthcheck = False
-        self._ping: tuple[int, float] | None = None  # `ended_well` and the time of an unanswered ping
-        started = source if device is None else _on_device(source, device)
+        started = source if device is None else on_device(source, device)
         self.way: IsolationWay | None = None  # None until the runner reports it
         self._child = Child(
             started,
@@ -106,6 +105,7 @@ class Replica:
             place=None if host.places is None else host.places.make(started, version),
             config=host.runner_config(version),
         )
+        self._health = HealthCheck(host, send=self._child.command)
         self._origin: Final = Origin(model=source.name, version=version, pid=self._child.pid)
         timeout = source.setup_timeout_seconds or host.rules.setup_timeout_seconds
         self._own_tasks = [host.later(timeout, lambda: self._setup_too_long(timeout))]
@@ -174,22 +174,11 @@ class Replica:
         run.grace = self._host.later(self._host.rules.cancel_grace_seconds, lambda: self._cancel_by_force(run))
 
     def check_health(self) -> None:
-        """Ping an idle process; end it if it has not answered the last ping in time.
-
-        A busy process may be in C code that holds the interpreter lock: predictions have their own limits.
-        """
+        """Ping an idle process; end it if it has not answered the last ping in time."""
         if self.state is not State.READY or self.runs:
-            self._ping = None
-            return
-        now, rules = self._host.clock.monotonic(), self._host.rules
-        if self._ping is None or self._ping[0] != self.ended_well:  # a run in between may have delayed the answer
-            self._ping = (self.ended_well, now)
-            self._child.command(frames.encode(frames.PingFrame(n=self.ended_well)))
-            if self._has_healthcheck:
-                self._child.command(frames.encode(frames.HealthcheckFrame(n=self.ended_well)))
-        elif now - self._ping[1] >= rules.health_timeout_seconds:
-            seconds = f"{rules.health_timeout_seconds:g} s (runs.health_timeout_seconds)"
-            self._replace("unresponsive", f"its idle process did not answer for {seconds}")
+            self._health.reset()
+        elif (fault := self._health.ping(self.ended_well)) is not None:
+            self._replace("unresponsive", fault)
 
     async def stop(self, end: End = _SERVER_STOPS) -> None:
         """Let short runs finish, then end by force. Returns when the process has ended."""
@@ -239,7 +228,7 @@ class Replica:
             case frames.HelloFrame(v=version) if version != frames.PROTOCOL:
                 raise ValueError(f"it speaks version {version}, we speak {frames.PROTOCOL}")
             case frames.DescribedFrame():
-                self._has_healthcheck = frame.healthcheck
+                self._health.model_has_check = frame.healthcheck
             case frames.HelloFrame():
                 self._learn_way(frame)
             case frames.OutputFrame() | frames.MetricFrame():
@@ -286,7 +275,7 @@ class Replica:
     def _answered(self, body: Body) -> None:
         answer = frames.decode_answer(body)
         if type(answer) is frames.PongFrame:
-            self._ping = None
+            self._health.reset()
         elif type(answer) is frames.BeatFrame and self._forced_stop is not None:
             self._forced_stop.beat()
         elif type(answer) is frames.HealthFrame and answer.status == "unhealthy" and not self.runs:
@@ -404,8 +393,3 @@ class Replica:
     async def _gone_within(self, seconds: float) -> bool:
         done, _ = await asyncio.wait([self._child.gone], timeout=seconds)
         return bool(done)
-
-
-def _on_device(source: ModelSource, device: Device) -> ModelSource:
-    seen = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": device.id}
-    return msgspec.structs.replace(source, environment=source.environment | seen)
