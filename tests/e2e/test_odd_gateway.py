@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from e2e.odd_gateway import ANSWERS, OddGateway
-from halley.cli import client
+from halley.cli import connection
 from halley.cli.main import run_command
 
 NO_TRUST = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -106,8 +106,10 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> QuickTiming:
     for name in [name for name in os.environ if name.startswith(("HALLEY_", "REPLICATE_"))]:
         monkeypatch.delenv(name)
     timing = QuickTiming()
-    monkeypatch.setattr(client, "SystemTiming", lambda: timing)
-    monkeypatch.setattr(client, "trusting_context", lambda _: NO_TRUST)  # reading the system's takes most of the time
+    monkeypatch.setattr(connection, "SystemTiming", lambda: timing)
+    monkeypatch.setattr(
+        connection, "trusting_context", lambda _: NO_TRUST
+    )  # reading the system's takes most of the time
     return timing
 
 

@@ -68,48 +68,95 @@ def watch(
         Unreachable: the server stayed away.
         ServerRefused: it answers no.
     """
-    started = timing.monotonic() if times.started is None else times.started
-    timeout_seconds = times.timeout_seconds
-    backoff = Backoff(timing, start=FIRST_PAUSE_SECONDS, factor=1.5, top=LONGEST_PAUSE_SECONDS)
-    trouble = Backoff(timing, start=1.0)
-    broken = 0
-    wait_seconds = 0.0
-    last = created
+    limit = _TimeLimit(id, timing, times)
+    reader = _Reader(client, id, limit, on_trouble or (lambda _: None))
     ends = _Ends(timing, is_settled or (lambda: False))
-    strange: str | None = None
+    backoff = Backoff(timing, start=FIRST_PAUSE_SECONDS, factor=1.5, top=LONGEST_PAUSE_SECONDS)
+    wait_seconds, last = 0.0, created
     if created is not None and ends.is_over(created):
         return created
     while True:
-        try:
-            look = client.look(id, wait_seconds=wait_seconds)
-        except (Unreachable, ServerRefused) as error:
-            if _may_pass(error):
-                _left(timing, started, timeout_seconds, id, str(error))
-            broken += 1
-            if broken >= PATIENCE or last is None or not _may_pass(error):
-                raise
-            if broken == 1 and on_trouble is not None:
-                on_trouble(str(error))
-            _pause(timing, trouble.next_seconds(), started, timeout_seconds, id, str(error))
-            continue
-        broken = 0
-        trouble.reset()
+        look = reader.read(wait_seconds, is_known=last is not None)
         on_look(look.prediction)
         if ends.is_over(look.prediction):
             return look.prediction
-        status = str(look.prediction.get("status"))
-        if status not in STATUSES and status != strange and on_trouble is not None:
-            on_trouble(f"The server sent a status that is not in the API: {status!r}.")
-        strange = status
+        reader.check_status(look.prediction)
         if last is None or _changed(last, look.prediction):
             backoff.reset()
         last = look.prediction
         if not _was_held(look, wait_seconds):
             # A server that needs long for an answer is not asked more often than that.
             pause = max(backoff.next_seconds(), look.elapsed_seconds * 0.1)
-            why = "It succeeded, but its output has not arrived." if is_terminal(look.prediction) else ""
-            _pause(timing, pause, started, timeout_seconds, id, why)
-        wait_seconds = _hold(timing, times.hold_seconds, started, timeout_seconds, id)
+            limit.sleep(pause, "It succeeded, but its output has not arrived." if is_terminal(look.prediction) else "")
+        wait_seconds = max(1.0, min(times.hold_seconds, limit.left()))
+
+
+class _TimeLimit:
+    """How long a prediction is watched."""
+
+    def __init__(self, id: str, timing: Timing, times: WatchTimes) -> None:
+        self._id = id
+        self.timing = timing
+        self._started = timing.monotonic() if times.started is None else times.started
+        self._seconds = times.timeout_seconds
+
+    def left(self, why: str = "") -> float:
+        """The seconds that are left.
+
+        Raises:
+            StillRunning: none; `why` goes into the message.
+        """
+        if self._seconds is None:
+            return float("inf")
+        left = self._started + self._seconds - self.timing.monotonic()
+        if left <= 0:
+            raise StillRunning(
+                f"Prediction {self._id} has not ended after {self._seconds:g} s.{f' {why}' if why else ''}",
+                hint=f"It keeps running; `halley predictions watch {self._id}` follows it again.",
+            )
+        return left
+
+    def sleep(self, seconds: float, why: str = "") -> None:
+        """Sleep, but not beyond the limit. Raises as `left` does."""
+        self.timing.sleep(min(seconds, self.left(why)))
+        self.left(why)
+
+
+class _Reader:
+    """Reads a prediction; a connection that breaks is tried again for a while."""
+
+    def __init__(self, client: Looks, id: str, limit: _TimeLimit, on_trouble: Callable[[str], None]) -> None:
+        self._client = client
+        self._id = id
+        self._limit = limit
+        self._on_trouble = on_trouble
+        self._pause = Backoff(limit.timing, start=1.0)
+        self._strange: str | None = None  # the last status, if the API does not know it
+
+    def read(self, wait_seconds: float, *, is_known: bool) -> PollResult:
+        """Read once. `is_known`: the prediction exists, so that an error may pass."""
+        for broken in range(1, PATIENCE + 1):
+            try:
+                look = self._client.look(self._id, wait_seconds=wait_seconds)
+            except (Unreachable, ServerRefused) as error:
+                if _may_pass(error):
+                    self._limit.left(str(error))
+                if broken == PATIENCE or not is_known or not _may_pass(error):
+                    raise
+                if broken == 1:
+                    self._on_trouble(str(error))
+                self._limit.sleep(self._pause.next_seconds(), str(error))
+            else:
+                self._pause.reset()
+                return look
+        raise AssertionError("the loop returns or raises")  # pragma: no cover
+
+    def check_status(self, prediction: Json) -> None:
+        """Report a status that the API does not have, once in a row."""
+        status = str(prediction.get("status"))
+        if status not in STATUSES and status != self._strange:
+            self._on_trouble(f"The server sent a status that is not in the API: {status!r}.")
+        self._strange = status
 
 
 class _Ends:
@@ -140,26 +187,3 @@ def _was_held(look: PollResult, wait_seconds: float) -> bool:
 
 def _changed(last: Json, now: Json) -> bool:
     return any(last.get(key) != now.get(key) for key in ("status", "logs", "output"))
-
-
-def _left(timing: Timing, started: float, timeout_seconds: float | None, id: str, why: str = "") -> float:
-    if timeout_seconds is None:
-        return float("inf")
-    left = started + timeout_seconds - timing.monotonic()
-    if left <= 0:
-        raise StillRunning(
-            f"Prediction {id} has not ended after {timeout_seconds:g} s.{f' {why}' if why else ''}",
-            hint=f"It keeps running; `halley predictions watch {id}` follows it again.",
-        )
-    return left
-
-
-def _pause(
-    timing: Timing, seconds: float, started: float, timeout_seconds: float | None, id: str, why: str = ""
-) -> None:
-    timing.sleep(min(seconds, _left(timing, started, timeout_seconds, id, why)))
-    _left(timing, started, timeout_seconds, id, why)
-
-
-def _hold(timing: Timing, hold_seconds: float, started: float, timeout_seconds: float | None, id: str) -> float:
-    return max(1.0, min(hold_seconds, _left(timing, started, timeout_seconds, id)))

@@ -13,6 +13,7 @@ from halley.cli.screen import Screen
 if TYPE_CHECKING:
     from halley.cli.starting import Started
     from halley.cli.target import ServerTarget
+    from halley.settings import Settings
 
 _PROMPT: Final = "green hills under a morning sun"
 
@@ -37,19 +38,9 @@ def demo(
     Examples:
       halley demo -o hills.png
     """
-    import threading
-
     from halley.app import run_server
     from halley.cli.placing import check_place, read_place
-    from halley.cli.starting import (
-        free_port,
-        local_target,
-        remember_or_say,
-        require_port,
-        running_url,
-        settings_from,
-        show_banner,
-    )
+    from halley.cli.starting import free_port, require_port, running_url, settings_from
     from halley.settings import take_environ
 
     screen = Screen()
@@ -73,19 +64,28 @@ def demo(
     else:
         require_port(settings.server.host, port)
 
+    picture = place or settings.data / "first-picture.png"
+
     def announce(started: Started) -> None:
-        token = remember_or_say(screen, settings, started)
-        show_banner(screen, settings, started)
-        # The server's loop must keep running to serve the request that follows.
-        first = threading.Thread(
-            target=_first_prediction,
-            args=(screen, local_target(started, token), place or settings.data / "first-picture.png"),
-            kwargs={"browser": browser},
-            daemon=True,
-        )
-        first.start()
+        _announce(screen, settings, started, picture, browser=browser)
 
     return run_server(settings, environ=environ, paths=[], demo=True, reload=False, announce=announce)
+
+
+def _announce(screen: Screen, settings: Settings, started: Started, picture: Path, *, browser: bool) -> None:
+    """Show where the server listens, and run the first prediction while it serves."""
+    import threading
+
+    from halley.cli.starting import local_target, remember_or_say, show_banner
+
+    token = remember_or_say(screen, settings, started)
+    show_banner(screen, settings, started)
+    threading.Thread(
+        target=_first_prediction,
+        args=(screen, local_target(started, token), picture),
+        kwargs={"browser": browser},
+        daemon=True,
+    ).start()
 
 
 def _first_prediction(screen: Screen, target: ServerTarget, output: Path, *, browser: bool) -> None:

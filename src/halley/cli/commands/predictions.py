@@ -19,6 +19,10 @@ from halley.cli.screen import Screen
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
+
+    from halley.cli.client import Client
+    from halley.cli.failures import CommandError
 
 app = typer.Typer(
     help="Show, follow, save and cancel predictions, and remove their data.",
@@ -177,10 +181,9 @@ def watch_(
       halley predictions watch ID --save kept
       halley predictions watch ID --save kept --server https://api.cometapi.com/replicate/v1
     """
-    from halley.cli.failures import CommandError, ExitCode, OutputMissing
-    from halley.cli.outputs import outputs_of
+    from halley.cli.failures import ExitCode, OutputMissing
     from halley.cli.placing import check_place, read_place
-    from halley.cli.results import report_end, save_all, show_output
+    from halley.cli.results import report_end, show_output
     from halley.cli.saving import saved_already
     from halley.cli.session import connect
     from halley.cli.waiting import Interrupted, wait_for
@@ -211,15 +214,25 @@ def watch_(
         except Interrupted:
             return ExitCode.INTERRUPTED
         if folder:
-            try:
-                save_all(client, screen, final, folder, outputs_of(client, final, client.target.root))
-            except CommandError as error:
-                lost = error
+            lost = _save(client, screen, final, folder) or lost
     show_output(screen, final, text_stream=False)
     code = report_end(screen, final, logs_shown=True)
     if lost is not None:
         raise lost
     return code
+
+
+def _save(client: Client, screen: Screen, final: dict[str, Any], folder: Path) -> CommandError | None:
+    """Save what the prediction put out; the error if something of it is lost."""
+    from halley.cli.failures import CommandError
+    from halley.cli.outputs import outputs_of
+    from halley.cli.results import save_all
+
+    try:
+        save_all(client, screen, final, folder, outputs_of(client, final, client.target.root))
+    except CommandError as error:
+        return error
+    return None
 
 
 @app.command("cancel")

@@ -10,6 +10,30 @@ import typer
 from halley.cli.options import JsonOption, ProfileOption, ServerOption, TimeoutOption, TokenOption, read_duration
 from halley.cli.screen import Screen
 
+OutputOption = Annotated[
+    str | None,
+    typer.Option("-o", "--output", metavar="PATH", help="Write the output to this file or folder; - is stdout."),
+]
+SaveOption = Annotated[
+    str | None,
+    typer.Option("--save", metavar="DIR", help="Save all files in this folder, together with prediction.json."),
+]
+StreamOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--stream/--no-stream",
+        help="Print the output as it arrives, or at the end (default for text: as it arrives).",
+    ),
+]
+IdempotencyKeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--idempotency-key",
+        metavar="KEY",
+        help="Sent as Idempotency-Key: a server that has seen it creates no second prediction.",
+    ),
+]
+
 
 def run(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="owner/name[:version], or a folder: ./my-model")],
@@ -20,21 +44,9 @@ def run(
             help="NAME=TEXT, NAME=@FILE (@- is standard input) or NAME:=JSON; a repeated NAME makes a list.",
         ),
     ] = None,
-    output: Annotated[
-        str | None,
-        typer.Option("-o", "--output", metavar="PATH", help="Write the output to this file or folder; - is stdout."),
-    ] = None,
-    save: Annotated[
-        str | None,
-        typer.Option("--save", metavar="DIR", help="Save all files in this folder, together with prediction.json."),
-    ] = None,
-    stream: Annotated[
-        bool | None,
-        typer.Option(
-            "--stream/--no-stream",
-            help="Print the output as it arrives, or at the end (default for text: as it arrives).",
-        ),
-    ] = None,
+    output: OutputOption = None,
+    save: SaveOption = None,
+    stream: StreamOption = None,
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Wait for the end, or only create the prediction.")
     ] = True,
@@ -45,14 +57,7 @@ def run(
     detach: Annotated[
         bool, typer.Option("--detach-on-interrupt", help="Ctrl+C leaves the prediction running.")
     ] = False,
-    idempotency_key: Annotated[
-        str | None,
-        typer.Option(
-            "--idempotency-key",
-            metavar="KEY",
-            help="Sent as Idempotency-Key: a server that has seen it creates no second prediction.",
-        ),
-    ] = None,
+    idempotency_key: IdempotencyKeyOption = None,
     server: ServerOption = None,
     token: TokenOption = None,
     profile: ProfileOption = None,

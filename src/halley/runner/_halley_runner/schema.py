@@ -235,6 +235,13 @@ def _envelopes(noun: str, kind: str) -> Schema:
             "type": "string",
             "enum": ["starting", "processing", "succeeded", "canceled", "failed"],
         },
+        **_validation_errors(),
+    }
+
+
+def _validation_errors() -> Schema:
+    text: Schema = {"type": "string"}
+    return {
         "ValidationError": {
             "title": "ValidationError",
             "type": "object",
