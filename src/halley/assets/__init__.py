@@ -1,1 +1,1 @@
-"""Files that belong to predictions: what comes in, what is kept, and how it is handed out again."""
+"""Files of predictions: inputs, stored outputs, and their delivery."""

@@ -1,8 +1,8 @@
-"""Stored bytes and the references to them, changed together: the only place that stores and deletes bytes.
+"""Changes stored bytes and the references to them together: the only place that stores and deletes bytes.
 
-This race must not happen: a caller stores bytes that exist already, while the last earlier reference ends and the
-bytes are deleted. So noting a need and deleting exclude each other for each digest, and after noting a need the shelf
-looks whether the bytes are still there. This holds within one process, which is all that may write to a data folder.
+This race is prevented: a caller stores bytes that exist already, while the last earlier reference ends and the bytes
+are deleted. For each digest, adding a reference and deleting exclude each other, and after adding a reference the code
+checks that the bytes still exist. This holds within one process, and only one process may write to a data folder.
 """
 
 import logging
@@ -19,16 +19,18 @@ from halley.errors import Busy, Overloaded
 _log: Final = logging.getLogger(__name__)
 
 _TRIES: Final = 3
-_PORTION: Final = 500  # digests looked at together
+_PORTION: Final = 500  # digests checked together
 
 
 class BlobReferences:
-    """Keeps bytes for owners, such as ("prediction", id) or ("file", id), and lets them go with their last owner."""
+    """Keeps bytes for owners, such as ("prediction", id) or ("file", id), and deletes them with their last
+    reference.
+    """
 
     def __init__(self, *, blobs: Blobs, ledger: BlobLedger) -> None:
         self._blobs = blobs
         self._ledger = ledger
-        self._locks: dict[str, tuple[anyio.Lock, int]] = {}  # with the number of those who hold or await it
+        self._locks: dict[str, tuple[anyio.Lock, int]] = {}  # with the number of tasks that hold it or wait for it
         self._stuck: dict[str, OSError] = {}  # contents that are not needed but could not be deleted
 
     async def keep_file(
@@ -41,10 +43,10 @@ class BlobReferences:
         take: bool = False,
         source: int | None = None,
     ) -> BlobInfo:
-        """Store a local file for the owner; when this returns, bytes and need are durable.
+        """Store a local file for the owner; when this returns, bytes and reference are durable.
 
-        With `take` the caller promises that the file will not be written any more, and with `source` it is open
-        already, see `Blobs.adopt`.
+        With `take` the caller promises that the file will not be written any more; `source` is its open descriptor, if
+        there is one, see `Blobs.adopt`.
 
         Raises:
             StorageFull: no room.
@@ -54,18 +56,18 @@ class BlobReferences:
             info = await self._blobs.adopt(path, take=take, source=source)
             if await self._need(info, owner_kind, owner_id, name):
                 return info
-        # cannot be reached by two racing owners: once the reference is stored, it is not deleted
+        # owners cannot delete each other's bytes here: a stored reference prevents it
         raise Overloaded(f"The bytes of {name!r} were removed repeatedly while they were stored.")
 
     async def keep_stream(
         self, chunks: AsyncIterator[bytes], limit_bytes: int, *, owner_kind: str, owner_id: str, name: str
     ) -> BlobInfo:
-        """Store a stream for an owner that is new; when this returns, bytes and need are durable.
+        """Store a stream for a new owner; when this returns, bytes and reference are durable.
 
         Raises:
             TooLarge: the stream is longer than `limit_bytes`.
             StorageFull: no room.
-            Overloaded: the same bytes were being deleted at that very moment; sending them again works.
+            Overloaded: the same bytes were being deleted at that moment; sending them again works.
         """
         info = await self._blobs.put(chunks, limit_bytes)
         if not await self._need(info, owner_kind, owner_id, name):
@@ -74,11 +76,11 @@ class BlobReferences:
         return info
 
     async def needs(self, sha256: str, owner_kind: str) -> list[Reference]:
-        """The owners of a kind that need these bytes, and the names that they use for them."""
+        """The references to these bytes by owners of a kind, with the names that the owners use."""
         return await self._ledger.needs(sha256, owner_kind)
 
     async def references(self, owner_kind: str, owner_id: str) -> list[Reference]:
-        """What an owner needs."""
+        """All references of an owner."""
         return await self._ledger.references(owner_kind, owner_id)
 
     async def release(self, owner_kind: str, owner_id: str) -> int:
@@ -86,16 +88,16 @@ class BlobReferences:
         return await self.let_go(await self._ledger.drop_references(owner_kind, owner_id))
 
     async def let_go(self, digests: Iterable[str]) -> int:
-        """Delete those contents that are not needed any more; returns their number. Failures do not stop it."""
+        """Delete the contents among these that have no reference; returns their number. Errors do not stop it."""
         return sum([await self._let_one_go(sha256) for sha256 in digests])
 
     @property
     def stuck(self) -> Mapping[str, OSError]:
-        """Contents that are not needed any more but could not be deleted at the last try, and why."""
+        """Contents without a reference that could not be deleted at the last try, and the error of each."""
         return self._stuck
 
     async def let_stuck_go(self) -> int:
-        """Try again to delete what could not be deleted; gives the number of what could now."""
+        """Try again to delete these contents; returns how many were deleted."""
         return await self.let_go(tuple(self._stuck))
 
     async def is_stored(self, sha256: str) -> bool:
@@ -103,7 +105,8 @@ class BlobReferences:
         return await self._blobs.exists(sha256)
 
     async def make_room(self, owners: Set[Owner]) -> int:
-        """Delete the bytes that only these need, and write nothing: on a full disk references cannot be changed.
+        """Delete bytes that only these owners reference, without any write: on a full disk references cannot be
+        changed.
 
         For owners that will be removed and cannot be read any more. Returns the number of deleted contents.
         """
@@ -114,24 +117,24 @@ class BlobReferences:
         return count
 
     async def make_room_of_unneeded(self) -> int:
-        """Delete noted bytes that are not needed any more, and write nothing; returns their number."""
+        """Delete recorded bytes without a reference, without any write; returns their number."""
         count, after = 0, ""
         while found := await self._ledger.unreferenced(_PORTION, after):
             count, after = count + sum([await self._empty(sha256, set()) for sha256 in found]), found[-1]
         return count
 
     async def sweep(self) -> int:
-        """Delete contents that a crash left without owner; gives their number."""
+        """Delete contents that a crash left without a reference; returns their number."""
         count, after = 0, ""
         while found := await self._ledger.unreferenced(_PORTION, after):
             count, after = count + await self.let_go(found), found[-1]
         return count
 
     async def sweep_unknown(self, older_than_seconds: float) -> int:
-        """Delete contents that no owner was ever noted for, because of a crash; gives their number.
+        """Delete contents that were never recorded, because of a crash; returns their number.
 
-        Younger ones are left alone: their owner may be about to be noted. If he is late all the same he finds them
-        gone, and stores them again.
+        Younger contents are kept: their reference may be about to be added. If it comes too late, its owner finds the
+        bytes deleted and stores them again.
         """
         count, after = 0, ""
         while found := await self._blobs.stored(after, _PORTION, older_than_seconds):
@@ -144,9 +147,9 @@ class BlobReferences:
         async with self._alone(info.sha256):
             try:
                 await self._ledger.add_reference(info.sha256, info.size_bytes, owner_kind, owner_id, name)
-            except Busy:  # nothing was noted: on a full disk, bytes without an owner would be the last straw
+            except Busy:  # no reference was added: on a full disk, bytes without an owner would take the last space
                 if not await self._ledger.is_referenced(info.sha256):
-                    with suppress(OSError):  # a sweep finds it
+                    with suppress(OSError):  # a sweep will delete it
                         await self._blobs.delete(info.sha256)
                 raise
             return await self._blobs.exists(info.sha256)
@@ -179,7 +182,7 @@ class BlobReferences:
     async def _remove(self, sha256: str) -> bool:
         async with self._alone(sha256):
             if await self._ledger.is_referenced(sha256):
-                return False  # needed again meanwhile
+                return False  # referenced again meanwhile
             await self._blobs.delete(sha256)
             await self._ledger.forget_blob(sha256)
             return True

@@ -1,7 +1,7 @@
-"""How stored bytes are served: headers, ranges, conditions. Pure functions; `api` sends the result.
+"""Decides how stored bytes are served: headers, ranges, conditions. Pure functions; `api` sends the result.
 
-These bytes are not trusted, but they come from the server's own origin: only pictures, sound, film and plain
-text are displayed, everything else is a download, and no script may run.
+These bytes are not trusted, but the server sends them from its own origin: only images, audio, video and plain text are
+displayed, everything else is a download, and no script may run.
 
 Source: contract section 14; RFC 9110 sections 13 and 14; RFC 6266; RFC 8187.
 """
@@ -27,20 +27,20 @@ _SHOWN: Final = frozenset(
     }
 )
 _TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}", re.ASCII)
-_LONGEST_RANGE: Final = 256  # characters; a longer one makes no sense, and means nothing
+_LONGEST_RANGE: Final = 256  # characters; a longer header is ignored
 _TAG: Final = re.compile(r'(W/)?"([^"]*)"', re.ASCII)
 _UNQUOTED: Final = re.compile(r"[^ !#$&+.^_`|~0-9A-Za-z()\[\]{},;=@\'-]", re.ASCII)
-# sandbox takes scripts, forms and the origin away; the page that a browser builds around a film may still play it
+# sandbox forbids scripts, forms and the origin; the page that a browser builds around a video may still play it
 _POLICY: Final = "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'"
 _EXPOSED: Final = "accept-ranges, content-disposition, content-length, content-range, etag"
 _STRICT_POLICY: Final = "sandbox; default-src 'none'"
 
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True):
-    """What the request says about which bytes it wants, and when: the values of these headers.
+    """The headers of a request that say which bytes it wants, and under which conditions.
 
-    A date is no condition here: these bytes never change, and their tag says more. So no `Last-Modified` is sent, and
-    `If-Modified-Since` and `If-Unmodified-Since` are not looked at, as without one (RFC 9110, 13.1.3 and 13.1.4).
+    Dates are ignored: these bytes never change, and their tag is more exact. So no `Last-Modified` is sent, and
+    `If-Modified-Since` and `If-Unmodified-Since` have no effect (RFC 9110, 13.1.3 and 13.1.4).
     """
 
     range_header: str | None = None
@@ -50,7 +50,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ContentPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What to answer: status, headers, and the bytes from `start` up to, not including, `end`.
+    """The answer: status, headers, and the bytes from `start` up to, not including, `end`.
 
     For 304, 412 and 416 there are no bytes. A HEAD gets the same headers.
     """
@@ -76,9 +76,9 @@ def plan(
 ) -> ContentPlan:
     """Plan the answer to a GET of stored bytes. `attachment` makes it a download in all cases.
 
-    Caches may serve the bytes again for `max_age_seconds`; None: only after revalidation with the needed key.
+    Caches may reuse the bytes for `max_age_seconds`; None: only after revalidation with the key.
 
-    Conditions count in the order of RFC 9110, section 13.2.2.
+    Conditions are evaluated in the order of RFC 9110, section 13.2.2.
     """
     tag = etag(sha256)
     shared = (
@@ -109,25 +109,27 @@ def plan(
 
 
 def etag(sha256: str) -> str:
-    """The strong entity tag of bytes: they are what their digest says."""
+    """The strong entity tag of bytes: their digest."""
     return f'"{sha256}"'
 
 
 def is_shown(content_type: str) -> bool:
-    """Whether a browser may show this type in place."""
-    # browsers take any type that ends in +xml for a document
+    """Whether a browser may display this type instead of downloading it."""
+    # browsers treat any type that ends in +xml as a document
     is_media = content_type.startswith(("audio/", "video/")) and not content_type.endswith("+xml")
     return content_type in _SHOWN or is_media
 
 
 def safe_type(content_type: str) -> str:
-    """Give a media type that is fit for a header, without parameters; `application/octet-stream` for anything else."""
+    """Return a media type that is valid in a header, without parameters; `application/octet-stream` for
+    anything else.
+    """
     bare = content_type.partition(";")[0].strip().lower()
     return bare if _TYPE.fullmatch(bare) else "application/octet-stream"
 
 
 def disposition(name: str, *, attachment: bool) -> str:
-    """Make a Content-Disposition that no file name can break out of. Source: RFC 6266, RFC 8187."""
+    """Make a Content-Disposition; no file name can inject further parameters or headers. Source: RFC 6266, RFC 8187."""
     kind = "attachment" if attachment else "inline"
     plain = _UNQUOTED.sub("_", name)
     value = f'{kind}; filename="{plain}"'
@@ -156,7 +158,7 @@ def _are_digits(*texts: str) -> bool:
 
 
 def _span(header: str | None, size_bytes: int) -> tuple[Literal[200, 206, 416], int, int]:
-    """Give the wanted bytes: all (also when the header makes no sense), a part, or 416 when there are none."""
+    """Return the wanted bytes: all (also if the header is invalid), a part, or 416 if there are none."""
     whole: Final = 200, 0, size_bytes
     unmet: Final = 416, 0, 0
     if header is None or len(header) > _LONGEST_RANGE:
@@ -165,7 +167,7 @@ def _span(header: str | None, size_bytes: int) -> tuple[Literal[200, 206, 416], 
     if unit.strip().lower() != "bytes":
         return whole
     if "," in wanted:
-        return unmet  # one at a time: overlapping ranges multiply work and traffic
+        return unmet  # one range at a time: overlapping ranges multiply work and traffic
     first_digits, dash, last_digits = map(str.strip, wanted.partition("-"))
     if not dash or not (first_digits or last_digits) or not _are_digits(first_digits, last_digits):
         return whole

@@ -1,4 +1,4 @@
-"""Local copies: bytes out of the store into a folder where a model may do as it likes with them."""
+"""Local copies of stored bytes, in a folder where a model may change them."""
 
 import os
 from contextlib import aclosing
@@ -12,7 +12,7 @@ from halley.threads import to_its_end
 
 
 async def copy_out(blobs: Blobs, sha256: str, to: Path) -> None:
-    """Copy stored bytes into the new file `to`. Never a link: the model may write to it, and the store must not notice.
+    """Copy stored bytes into the new file `to`. Never a link: the model may write to it, and must not change the store.
 
     Raises:
         NotFound: the bytes are not stored.
@@ -32,7 +32,7 @@ async def copy_out(blobs: Blobs, sha256: str, to: Path) -> None:
 
 
 def write_new(path: Path, data: bytes) -> None:
-    """Write a file that must not exist yet.
+    """Write a new file.
 
     Raises:
         StorageFull: no room.

@@ -1,6 +1,6 @@
-"""`data:` URLs: bytes inside a string. Source: RFC 2397, and what Python's urllib takes beyond it.
+"""Reads `data:` URLs: bytes inside a string. Source: RFC 2397, and what Python's urllib accepts beyond it.
 
-Everything is decoded in slices: one call on the whole text would hold the interpreter for its full time.
+Decodes in slices: one call for the whole text would block the interpreter for its whole duration.
 """
 
 import binascii
@@ -20,14 +20,14 @@ _PREFIX: Final = re.compile(r"\s{0,16}data:", re.IGNORECASE)
 _TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}", re.ASCII)
 _NO_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _SLICE: Final = 2**17  # characters; a multiple of 4
-_PADDING: Final = 3  # characters by which base64 may be longer than its bytes need
+_PADDING: Final = 3  # base64 may have so many characters more than its bytes need
 _BAD_BASE64: Final = "the data: URL is not valid base64"
 _SPACES: Final = b" \t\r\n\f\v"
-_PLAIN_LETTERS: Final = bytes.maketrans(b"-_", b"+/")  # the URL-safe letters appear in the wild
+_PLAIN_LETTERS: Final = bytes.maketrans(b"-_", b"+/")  # URL-safe letters are common in practice
 
 
 class DataUrl(msgspec.Struct, frozen=True, kw_only=True):
-    """The bytes of a `data:` URL. `content_type` is lower case without parameters; `name` is "" mostly."""
+    """The bytes of a `data:` URL. `content_type` is lower case without parameters; `name` is usually ""."""
 
     data: bytes
     content_type: str
@@ -35,23 +35,23 @@ class DataUrl(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Parts(msgspec.Struct, frozen=True):
-    content_type: str  # "" for one that is none, such as `None`
+    content_type: str  # "" for an invalid one, such as `None`
     name: str
     is_base64: bool
     body: str
 
 
 def is_data_url(text: str) -> bool:
-    """Whether the text begins like a `data:` URL, in any case of letters."""
+    """Whether the text begins like a `data:` URL, in upper or lower case."""
     return _PREFIX.match(text) is not None
 
 
 def decode_data_url(text: str, limit_bytes: int) -> DataUrl:
-    """Read a `data:` URL; a size that is over the limit in any case is refused before anything is decoded.
+    """Decode a `data:` URL. If its size is certainly over the limit, it is refused before decoding.
 
     Raises:
         TooLarge: more than `limit_bytes` when decoded.
-        Refused: it is malformed; the message says where.
+        Refused: it is malformed; the message says at which place.
     """
     parts = _parts(text)
     data = bytearray()
@@ -59,7 +59,7 @@ def decode_data_url(text: str, limit_bytes: int) -> DataUrl:
         data += piece
     return DataUrl(
         data=bytes(data),
-        # clients that do not know the type write `None` there: the bytes show it
+        # clients that do not know the type write `None` there; the type is then found from the bytes
         content_type=parts.content_type or media_type(parts.name, bytes(data[:HEAD_BYTES])),
         name=parts.name,
     )
@@ -76,20 +76,22 @@ def check_data_url(text: str, limit_bytes: int) -> None:
 
 
 def least_size(text: str) -> int:
-    """How many bytes a `data:` URL holds at least, without decoding it."""
+    """The smallest number of bytes that a `data:` URL can contain, without decoding it."""
     comma = text.find(",", 0, HEAD_LIMIT)
     if comma < 0:
         return 0
     if not text[:comma].rstrip().lower().endswith("base64"):
         return max(0, len(text) - comma - 1 - 2 * text.count("%"))
     fragment = text.find("#", comma)
-    size = (len(text) if fragment < 0 else fragment) - comma - 1 - 3 * text.count("%")  # an escape may be a space
+    # a percent escape may stand for a space, which does not count
+    size = (len(text) if fragment < 0 else fragment) - comma - 1 - 3 * text.count("%")
     skipped = sum(text.count(sign, comma) for sign in "\n\r \t\f\v=")
-    return 0 if "%23" in text else max(0, (size - skipped) * 3 // 4 - _PADDING)  # that fragment is seen later
+    # a fragment of that form is found later
+    return 0 if "%23" in text else max(0, (size - skipped) * 3 // 4 - _PADDING)
 
 
 def too_large(limit_bytes: int) -> TooLarge:
-    """The refusal of a `data:` URL over the limit."""
+    """The error for a `data:` URL over the limit."""
     return TooLarge(
         f"the data: URL holds more than {limit_bytes} bytes (setting limits.inline_data_bytes); "
         "upload the file with POST /v1/files and pass its URL"
@@ -112,7 +114,7 @@ def _parts(text: str) -> _Parts:
 
 
 def _pieces(parts: _Parts, limit_bytes: int) -> Iterator[bytes]:
-    """The decoded bytes; never more than one slice beyond the limit."""
+    """The decoded bytes; at most one slice beyond the limit."""
     escapes = parts.body.count("%")
     least = len(parts.body) - 2 * escapes
     if not parts.is_base64 and least > limit_bytes:
@@ -132,7 +134,7 @@ def _encoded(text: str) -> Iterator[bytes]:
 
 
 def _unescaped(text: str) -> Iterator[bytes]:
-    """Percent-decoding as urllib does it; an escape is never cut in two."""
+    """Percent-decoding as in urllib; an escape is never split between two slices."""
     start = 0
     while start < len(text):
         piece = text[start : start + _SLICE]
@@ -145,27 +147,27 @@ def _unescaped(text: str) -> Iterator[bytes]:
 def _unquoted(piece: bytes) -> bytes:
     if _NO_ESCAPE.search(piece):
         return unquote_to_bytes(piece)
-    # the same as unquote_to_bytes and 20 times faster: quoted-printable differs in the sign alone
+    # the same result as unquote_to_bytes, 20 times faster: quoted-printable differs only in its escape character
     return binascii.a2b_qp(piece.replace(b"=", b"%3D").replace(b"%", b"="))
 
 
 def _from_base64(raw: Iterator[bytes]) -> Iterator[bytes]:
-    """Spaces and line breaks mean nothing, a missing padding loses nothing, and a fragment is no part of it."""
+    """Spaces and line breaks are ignored, padding may be missing, and a fragment is not part of the data."""
     rest = b""
-    ending = b""  # what came since the first sign of padding
+    ending = b""  # what came after the first padding character
     for piece in raw:
         letters, mark, _ = piece.translate(_PLAIN_LETTERS, _SPACES).partition(b"#")
         plain, padding, after = (rest, ending, letters) if ending else (rest + letters).partition(b"=")
         ending = padding + after.strip(b"=")
         if len(ending) > 1:
-            raise Refused(_BAD_BASE64)  # there is more behind its padding
+            raise Refused(_BAD_BASE64)  # there is data after its padding
         whole = len(plain) // 4 * 4
         rest = plain[whole:]
         yield _strict(plain[:whole])
         if mark:
             break
     if len(rest) == 1:
-        raise Refused(_BAD_BASE64)  # it ends in the middle of a byte
+        raise Refused(_BAD_BASE64)  # it ends inside a byte
     yield _strict(rest + b"=" * (-len(rest) % 4))
 
 
@@ -177,7 +179,7 @@ def _strict(groups: bytes) -> bytes:
 
 
 def _name(parameters: list[str]) -> str:
-    # not in the RFC; some clients add it, and a model likes a true name
+    # not in the RFC; some clients add it, and a model may use the real name
     for parameter in parameters:
         key, _, value = parameter.partition("=")
         if key.strip().lower() in ("name", "filename"):

@@ -1,4 +1,4 @@
-"""Copying on disk, and the error for a full disk."""
+"""Copies bytes on disk, and reports a full disk."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ _NO_KERNEL_COPY: Final = frozenset(
 
 @contextmanager
 def full_disk_told() -> Iterator[None]:
-    """Raise StorageFull where the system says that there is no room; other errors pass unchanged."""
+    """Raise StorageFull if the system reports that there is no room; other errors pass unchanged."""
     try:
         yield
     except OSError as error:
@@ -29,9 +29,9 @@ def full_disk_told() -> Iterator[None]:
 
 
 def copy_bytes(source: int, target: int, size_bytes: int) -> None:
-    """Copy the first `size_bytes` of one open file into another, empty one; the source may turn out shorter.
+    """Copy the first `size_bytes` of an open file into another, empty one; the source may be shorter.
 
-    Inside the kernel where it can, which shares the blocks on file systems that know how.
+    Uses the kernel's own copy where possible; some file systems then share the blocks.
 
     Raises:
         StorageFull: no room.
@@ -45,7 +45,7 @@ def copy_bytes(source: int, target: int, size_bytes: int) -> None:
 
 
 def write_all(fd: int, data: bytes | bytearray) -> None:
-    """Write all of it.
+    """Write all of the data.
 
     Raises:
         StorageFull: no room.
@@ -57,7 +57,7 @@ def write_all(fd: int, data: bytes | bytearray) -> None:
 
 
 def pieces(fd: int, size_bytes: int | None = None) -> Iterator[bytes]:
-    """Give an open file's bytes from the beginning, `size_bytes` at most."""
+    """Yield an open file's bytes from the beginning, at most `size_bytes`."""
     at = 0
     while size_bytes is None or at < size_bytes:
         piece = os.pread(fd, PIECE_BYTES if size_bytes is None else min(PIECE_BYTES, size_bytes - at), at)

@@ -1,4 +1,4 @@
-"""Header fields with parameters: `Content-Type`, `Content-Disposition`. One pass, and bounded.
+"""Parses header fields with parameters: `Content-Type`, `Content-Disposition`. One pass, with a length limit.
 
 Source: RFC 9110 section 5.6.6; RFC 6266; RFC 8187 for `name*`.
 """
@@ -7,9 +7,9 @@ import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-LONGEST: Final = 16_384  # characters of a field that are looked at
+LONGEST: Final = 16_384  # characters of a field that are read
 _PARAMETERS: Final = 64
-# a quoted string without its end is taken as plain text, up to the next semicolon
+# a quoted string without its end is read as plain text, up to the next semicolon
 _PARAMETER: Final = re.compile(
     r";\s*+([!#$%&'*+.^_`|~0-9A-Za-z-]++)\s*+=\s*+(\"(?:[^\"\\]++|\\.)*+\"|[^;]*+)", re.DOTALL
 )
@@ -18,7 +18,9 @@ _CHARSETS: Final = {"utf-8": "utf-8", "iso-8859-1": "latin-1"}
 
 
 def read_field(value: str) -> tuple[str, dict[str, str]]:
-    """The word in front, in lower case, and the parameters by lower-case name; of equal names the first counts."""
+    """The value before the parameters, in lower case, and the parameters by lower-case name; the first of equal names
+    counts.
+    """
     value = value[:LONGEST]
     found: dict[str, str] = {}
     for match in _PARAMETER.finditer(value):
@@ -28,9 +30,9 @@ def read_field(value: str) -> tuple[str, dict[str, str]]:
 
 
 def file_name(parameters: dict[str, str]) -> str | None:
-    """The file name that `filename*` gives, else `filename`; its last part if it is a path. None if there is none.
+    """The file name in `filename*`, otherwise in `filename`; the last part if it is a path. None if there is none.
 
-    Senders do use `filename*` in forms, though RFC 7578 wants them not to.
+    Some senders use `filename*` in forms, although RFC 7578 forbids it.
     """
     extended = _extended(parameters.get("filename*", ""))
     name = parameters.get("filename") if extended is None else extended
@@ -49,7 +51,7 @@ def _plain(value: str) -> str:
 
 
 def _extended(value: str) -> str | None:
-    """The text of an extended value; None if it is not one, or its charset need not be supported."""
+    """The text of an extended value; None if it is not valid, or its charset need not be supported."""
     charset, first, rest = value.partition("'")
     _, second, text = rest.partition("'")
     codec = _CHARSETS.get(charset.strip().lower())

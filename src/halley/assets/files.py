@@ -44,7 +44,7 @@ class Files:
 
     @property
     def drafts(self) -> Path | None:
-        """Where an upload may be written before it is given to `create`; None for the usual temporary folder."""
+        """The folder in which an upload may be written before `create`; None for the usual temporary folder."""
         return self._blobs.drafts()
 
     async def create(
@@ -56,14 +56,14 @@ class Files:
         content_type: str,
         metadata: Mapping[str, str] | None = None,
     ) -> StoredFile:
-        """Store an upload, from a stream or from a file that is not written to any more; then it is durable.
+        """Store an upload durably, from a stream or from a file that is not written to any more.
 
-        The writer of a file has counted its bytes; those of a stream are counted here.
+        The size of a stream is checked here; that of a file was checked while it was written.
 
         Raises:
             InputInvalid: the name is too long.
             TooLarge: the content is longer than the limit; it is counted while it comes in.
-            StorageFull: no room; nothing was stored.
+            TooLarge: the content is longer than the limit; it is counted while it arrives.
         """
         if len(name.encode("utf-8", "replace")) > self._name_limit_bytes:
             raise InputInvalid(
@@ -93,12 +93,12 @@ class Files:
         try:
             await self._store.insert(file)
         except Busy:
-            await self._shelf.make_room({(OWNER_KIND, file_id)})  # what is noted goes with a sweep
+            await self._shelf.make_room({(OWNER_KIND, file_id)})  # the record of the bytes is removed by a sweep
             raise
         return file
 
     async def get(self, account_id: str, file_id: str) -> StoredFile:
-        """Give the account's file.
+        """Return the account's file.
 
         Raises:
             NotFound: absent, expired, or another account's.
@@ -109,7 +109,7 @@ class Files:
         return await self._alive(file)
 
     async def get_signed(self, file_id: str) -> StoredFile:
-        """Give the file of a signed download, whose signature the caller has checked already.
+        """Return the file of a signed download, whose signature the caller has already checked.
 
         Raises:
             NotFound: absent or expired.
@@ -120,9 +120,9 @@ class Files:
         return await self._alive(file)
 
     async def list(self, account_id: str, before: str | None, limit: int) -> Sequence[StoredFile]:
-        """Give at most `limit` of the account's files with ids below `before`, newest first, without expired ones."""
+        """Return at most `limit` of the account's files with ids below `before`, newest first, without expired ones."""
         found: list[StoredFile] = []
-        while len(found) < limit:  # those that are expired and not yet removed must not hide the older ones
+        while len(found) < limit:  # expired files that are not removed yet must not hide older ones
             stored = await self._store.list(account_id, before, limit)
             found += [file for one in stored if (file := await self._still_there(one)) is not None]
             if len(stored) < limit:
@@ -140,17 +140,17 @@ class Files:
         await self._remove(file_id)
 
     def open(self, file: StoredFile, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """Give the bytes, or a part of them; see `Blobs.open`."""
+        """The bytes, or a part of them; see `Blobs.open`."""
         return self._blobs.open(file.sha256, start, end)
 
     def path(self, file: StoredFile) -> Path | None:
-        """Give a local file with the bytes where there is one; see `Blobs.path`."""
+        """A local file with the bytes, if there is one; see `Blobs.path`."""
         return self._blobs.path(file.sha256)
 
     async def expire(self, at: datetime) -> int:
         """Check some files that had expired at `at`, and remove those that no prediction needs.
 
-        Gives the number of removed ones; 0 means done.
+        Returns the number of removed files; 0 means that none is left.
         """
         over = await self._store.expired(at, SWEEP_AT_ONCE)
         gone = [file.id for file in over if await self._still_there(file) is None]
@@ -159,7 +159,7 @@ class Files:
         return len(gone)
 
     async def overdue(self, at: datetime) -> Sequence[str]:
-        """The ids of all files whose time was over at `at`, also of those that a prediction needs."""
+        """The ids of all files that had expired at `at`, including those that a prediction needs."""
         return [file.id for file in await self._store.expired(at, None)]
 
     async def _keep(self, content: AsyncIterator[bytes] | Path, file_id: str, name: str) -> BlobInfo:
@@ -170,7 +170,7 @@ class Files:
         return await self._shelf.keep_file(content, owner_kind=OWNER_KIND, owner_id=file_id, name=name, take=True)
 
     async def _remove(self, file_id: str) -> None:
-        # the record first: a crash in between leaves a need without a file, never a file without its bytes
+        # the record first: a crash in between leaves a reference without a file, never a file without its bytes
         await self._store.delete(file_id)
         await self._shelf.release(OWNER_KIND, file_id)
 

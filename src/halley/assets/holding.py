@@ -1,7 +1,8 @@
-"""This server's own files as inputs: held from the create until the prediction is over.
+"""Keeps this server's own files while they are inputs: from the create until the prediction has ended.
 
-A prediction may wait for a day, and the upload or the output that it names may end meanwhile. So the create notes a
-need for the bytes in its own transaction, under a name that says which link it was for; the stager finds them by it.
+A prediction may wait for a day, and the upload or output that it names may expire meanwhile. So the create adds a
+reference to the bytes in its own transaction, under a name that says which link it was for; the stager finds the bytes
+by this name.
 """
 
 from collections.abc import Sequence
@@ -18,36 +19,36 @@ from halley.predictions.ports import InputFile
 from halley.predictions.records import OutputFile
 
 OWNER_KIND: Final = "input"
-MORE: Final = timedelta(minutes=10)  # what an upload gets beyond its time, again and again, while it is needed
+MORE: Final = timedelta(minutes=10)  # an upload that is needed after its time is kept for this time, repeatedly
 
 
 class HeldFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a file that is held as an input."""
+    """A file that is held as an input."""
 
-    of: str  # which link it was: `upload/ID` or `output/PREDICTION/INDEX`
+    of: str  # the link's name: `upload/ID` or `output/PREDICTION/INDEX`
     name: str
     content_type: str
     sha256: str = ""
 
 
 def upload(file_id: str) -> str:
-    """An uploaded file, in a word."""
+    """The name of an uploaded file."""
     return f"upload/{file_id}"
 
 
 def output(delivery: DeliveryRight) -> str:
-    """An output file, in a word."""
+    """The name of an output file."""
     return f"output/{delivery.prediction_id}/{delivery.index}"
 
 
 def to_hold(of: str, file: OutputFile | StoredFile) -> InputFile:
-    """What the store shall note with the create."""
+    """The reference that the store adds with the create."""
     held = HeldFile(of=of, name=file.name, content_type=file.content_type)
     return InputFile(sha256=file.sha256, name=msgspec.json.encode(held).decode())
 
 
 def held(references: Sequence[Reference]) -> dict[str, HeldFile]:
-    """What was noted, by what it was the link of."""
+    """The held files, by the names of their links."""
     found = [
         msgspec.structs.replace(msgspec.json.decode(reference.name, type=HeldFile), sha256=reference.sha256)
         for reference in references
@@ -56,7 +57,7 @@ def held(references: Sequence[Reference]) -> dict[str, HeldFile]:
 
 
 async def still_there(file: StoredFile, *, store: FileStore, shelf: BlobReferences, clock: Clock) -> StoredFile | None:
-    """The upload if it may be used: before its time is over, and beyond that while a prediction needs it.
+    """The upload if it may be used: before it expires, and after that while a prediction needs it.
 
     Source: contract D28.
     """

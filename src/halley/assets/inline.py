@@ -1,4 +1,4 @@
-"""Files that come inside the input, as `data:` URLs: their least size shows without decoding them."""
+"""Checks files inside the input, as `data:` URLs: their minimum size is known without decoding."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ from halley.assets.data_urls import is_data_url, least_size, too_large
 
 
 def check_data_urls(value: Any, size: int, limit_bytes: int) -> None:
-    """Refuse an input, `size` bytes of JSON, that holds a file over the limit.
+    """Refuse an input, of `size` bytes of JSON, that holds a file over the limit.
 
     Raises:
-        TooLarge: it does.
+        TooLarge: it holds one.
     """
     if size <= limit_bytes:
-        return  # no string inside can be over it
+        return  # no string in it can be over the limit
     waiting: list[Any] = [value]
     while waiting:
         node = waiting.pop()

@@ -1,4 +1,4 @@
-"""Brings the files of an input to this machine, so that a model only ever sees local paths."""
+"""Copies the files of an input to this machine, so that a model receives local paths only."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,14 +39,16 @@ from halley.predictions.records import OutputFile
 from halley.slots import Slots
 from halley.strict_json import is_heavy
 
-AT_ONCE: Final = 4  # fetches of one input side by side
-FETCHES_AT_ONCE: Final = 32  # of all; accounts take turns, and none may have them all
-_CHECKED_HERE: Final = 2**17  # characters of `data:` URLs; more are looked at in a thread
+AT_ONCE: Final = 4  # parallel fetches of one input
+FETCHES_AT_ONCE: Final = 32  # parallel fetches in all; accounts take turns, and one account cannot use them all
+_CHECKED_HERE: Final = 2**17  # characters of `data:` URLs; more are checked in a thread
 _SHOWN: Final = 60
 
 
 class StagedInput(msgspec.Struct, frozen=True, kw_only=True):
-    """An input whose files are local: `paths` says where in `input` (a JSON object) a string is a local path."""
+    """An input whose files are local: `paths` are the places in `input` (a JSON object) where a string is a
+    local path.
+    """
 
     input: bytes
     paths: tuple[Pointer, ...] = ()
@@ -54,7 +56,7 @@ class StagedInput(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class OwnFiles:
-    """Where links to files of this server lead, and what proves that they are its own."""
+    """Finds the files behind links to this server, and checks that the links are its own."""
 
     links: LinkSigner
     files: FileStore
@@ -63,10 +65,10 @@ class OwnFiles:
 
 
 class StagingRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What an input's files may be, and how long fetching one may take.
+    """Which files an input may name, and how long fetching one may take.
 
-    With `links_need_account`, a link to an output file is good for the account whose prediction it is, only. A path
-    inside one of `allow_folders` is passed on unchanged; the runner checks where it really leads.
+    With `links_need_account`, a link to an output file is valid only for the account of that prediction. A path inside
+    one of `allow_folders` is passed on unchanged; the runner checks its real path.
     """
 
     inline_limit_bytes: int
@@ -78,7 +80,7 @@ class StagingRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InputFileStager:
-    """Replaces links in file positions by paths of local copies. It fills `dispatch.ports.InputStager`."""
+    """Replaces links in file positions by paths of local copies. Implements `dispatch.ports.InputStager`."""
 
     def __init__(
         self,
@@ -91,7 +93,7 @@ class InputFileStager:
         rules: StagingRules,
         large: LargeValues | None = None,
     ) -> None:
-        """`large` reads and changes large inputs elsewhere; without it, all is done here."""
+        """`large` reads and changes large inputs in another process; without it, everything is done in this one."""
         self._fetch = fetch
         self._blobs = blobs
         self._links = own.links
@@ -110,18 +112,18 @@ class InputFileStager:
         self._places: dict[str, FilePosition | None] = {}  # by version
 
     def has_files(self, version: str, openapi_schema: bytes) -> bool:
-        """True if the version's input can name files at all."""
+        """Whether the version's input can name files at all."""
         return self._places_of(version, openapi_schema) is not None
 
     # predictions.ports.FileLinks: what is refused here never becomes a prediction
 
     def links(self, version: str, openapi_schema: bytes, value: Mapping[str, Any]) -> Sequence[Link]:
-        """What stands in the positions of files; one more than LINKS_LIMIT at most."""
+        """The strings in file positions; at most one more than LINKS_LIMIT."""
         where = self._places_of(version, openapi_schema)
         return [] if where is None else list(islice(self._closed(places(where, dict(value))), LINKS_LIMIT + 1))
 
     async def faults(self, links: Sequence[Link], most: int) -> tuple[InvalidField, ...]:
-        """Those that can never be used, as far as that shows without any network or store."""
+        """The links that can never be used, as far as this is known without network or store."""
         found = Faults(most)
         async for pointer, link in by_turns(self._closed(links)):
             try:
@@ -131,9 +133,9 @@ class InputFileStager:
         return found.all()
 
     async def own_files(self, links: Sequence[Link], account_id: str) -> tuple[InputFile, ...]:
-        """Files of this server among them, for the store to hold them until the prediction is over.
+        """Files of this server among them; the store keeps these until the prediction has ended.
 
-        A link that leads nowhere holds nothing; staging will say so.
+        A link to a file that does not exist adds nothing; staging reports it.
 
         Raises:
             InputInvalid, TooLarge: a `data:` URL that cannot be decoded, or is over the limit.
@@ -162,13 +164,13 @@ class InputFileStager:
     ) -> StagedInput:
         """Replace links in file positions by paths of new files inside `folder`/inputs.
 
-        A link to an output of this server needs nothing but its signature, unless `links_need_account`; an uploaded
-        file must be the account's own, or its link signed. Neither uses the network. Other http(s) URLs are
-        fetched through `egress`.
+        A link to an output of this server needs only its signature, unless `links_need_account`; an uploaded file must
+        belong to the account, or its link must be signed. Neither uses the network. Other http(s) URLs are fetched
+        through `egress`.
 
         Raises:
-            InputInvalid: a value is no link, or leads nowhere; the message names the member.
-            AddressRefused, FetchFailed, TooLarge: as the door out says, with the member's name before.
+            InputInvalid: a value is not a link, or its file does not exist; the message names the member.
+            AddressRefused, FetchFailed, TooLarge: raised by `egress`, with the member's name added.
             StorageFull: no room for the copies.
         """
         if self._large is not None and is_heavy(work_input):
@@ -201,7 +203,7 @@ class InputFileStager:
             await to_thread.run_sync(check_all, found, self._inline_limit_bytes)
 
     def _closed(self, links: Iterable[Link]) -> Iterable[Link]:
-        """Without the paths in folders that the operator opened."""
+        """The links without paths in folders that the operator opened."""
         return (link for link in links if not (link[1].startswith("/") and self._is_open(link[1])))
 
     def _is_open(self, text: str) -> bool:
@@ -243,7 +245,7 @@ class InputFileStager:
         return await self._from_elsewhere(own, link, room, account_id) if file is None else await self._copy(file, room)
 
     def _own_link(self, link: str) -> OwnLink | None:
-        """The link, if it is this server's own; one to a file may be another server's, too."""
+        """The link, if it has the form of this server's own; a link to an upload may be another server's."""
         own = None if is_data_url(link) else own_link(link)
         if isinstance(own, DeliveryLink) and not self._links.is_authentic(own.capability):
             return None
@@ -256,7 +258,7 @@ class InputFileStager:
         """The file of a link of this server; None for one that may be another server's upload.
 
         Raises:
-            NotFound, Forbidden: it is ours, and is gone or not for this account.
+            NotFound, Forbidden: the link is ours, and its file is removed or not for this account.
         """
         if isinstance(own, DeliveryLink):
             return await self._delivered(own, account_id if self._links_need_account else None)
@@ -297,7 +299,7 @@ class InputFileStager:
         )
 
     async def _from_elsewhere(self, own: OwnLink, url: str, room: "_Room", account_id: str) -> Path:
-        # another server's file may have a URL of the same form; a refused address means that it was ours, and is gone
+        # another server's file may have a URL of the same form; a refused address shows that it was ours and is removed
         try:
             return await self._from_outside(url, room, account_id)
         except AddressRefused as error:
@@ -317,7 +319,7 @@ class InputFileStager:
     async def _from_outside(self, url: str, room: "_Room", account_id: str) -> Path:
         self._check_outside(url)
         draft = room.draft()
-        async with self._fetches.hold(account=account_id):  # before its time begins
+        async with self._fetches.hold(account=account_id):  # before its deadline starts
             fetched = await self._fetch.fetch(
                 url, to=draft, limit_bytes=self._fetch_limit_bytes, deadline_seconds=self._fetch_seconds
             )
@@ -332,7 +334,7 @@ class InputFileStager:
 
 
 class _Room:
-    """Names for the files of one input: true to their origin, and each only once; and what was held for it."""
+    """File names of one input: close to their origin, and unique; and the files that are held for it."""
 
     def __init__(self, folder: Path, held_files: Mapping[str, HeldFile]) -> None:
         self.held = held_files
@@ -361,7 +363,7 @@ def check_all(found: list[tuple[Pointer, str]], limit_bytes: int) -> None:
 
 
 def _named(error: Exception, pointer: Pointer) -> Exception:
-    """Put the member's name before the reason. What the caller can mend in the input becomes a fault of the input."""
+    """Put the member's name before the reason. Faults that the caller can correct in the input become InputInvalid."""
     field = ".".join(["input", *map(str, pointer)])
     if isinstance(error, AddressRefused | FetchFailed | TooLarge):
         return type(error)(f"{field}: {error}")
@@ -371,7 +373,7 @@ def _named(error: Exception, pointer: Pointer) -> Exception:
 
 
 def _member(pointer: Pointer) -> str:
-    """The name of the innermost object member: list indexes say nothing about a file."""
+    """The name of the innermost object member; list indexes are left out."""
     return next((step for step in reversed(pointer) if isinstance(step, str)), "input")
 
 

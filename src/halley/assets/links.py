@@ -1,4 +1,4 @@
-"""Links that grant access: its holder may read one thing, without a key, until the link expires.
+"""Links that grant access: their holder may read one thing, without a key, until the link expires.
 
     /d/{id}-{index}-{expiry}-{mac}/{name}      one output file of a prediction
     /v1/streams/{id}-{mac}                     the event stream of a prediction, for the life of its data
@@ -29,17 +29,17 @@ _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _DELIVERY: Final = re.compile(r"([0-9a-z]{26})-([0-9a-z]{1,6})-([0-9a-z]{1,8})-([A-Za-z0-9_-]{22})", re.ASCII)
 _STREAM: Final = re.compile(r"([0-9a-z]{26})-([A-Za-z0-9_-]{22})", re.ASCII)
-# behind a proxy any path may stand in front; what we give out for files always has /v1 there
+# a proxy may add any path in front; our links to files always contain /v1
 _DELIVERED: Final = re.compile(r"/d/([0-9a-z]{26}-[0-9a-z]{1,6}-[0-9a-z]{1,8}-[A-Za-z0-9_-]{22})(?:/|\Z)", re.ASCII)
 _FILE: Final = re.compile(r"(?:(?:/replicate)?(?:/v1)*|(?:/[^/]+)*?/v1)/files/([0-9a-z]{26})(/download)?/?", re.ASCII)
 _SLASHES: Final = re.compile("//+")
 _LONGEST_PATH: Final = 2048  # characters; a file's name in it has 765 at most
-_LONGEST: Final = 8192  # characters; our own have at most about 1,200 behind their origin
+_LONGEST: Final = 8192  # characters; our own have at most about 1,200 after their origin
 _GONE: Final = "This link is not valid or has expired. Read the prediction again to get a fresh one."
 
 
 class DeliveryRight(msgspec.Struct, frozen=True, kw_only=True):
-    """What a delivery link gives a right to. `expires_at` is in Unix seconds."""
+    """What a delivery link grants access to. `expires_at` is in Unix seconds."""
 
     prediction_id: str
     index: int
@@ -47,13 +47,13 @@ class DeliveryRight(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryLink(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A URL that leads to `/d/` of this server, or looks so: only `LinkSigner.verify` knows."""
+    """A URL of the form of this server's delivery links; only `LinkSigner.verify` checks that it is one."""
 
     capability: str
 
 
 class FileLink(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A URL that leads to an uploaded file. `signature` is set for a download link."""
+    """A URL of an uploaded file. `signature` is set for a download link."""
 
     file_id: str
     owner: str | None = None
@@ -65,10 +65,12 @@ OwnLink = DeliveryLink | FileLink
 
 
 class LinkSigner:
-    """Makes and checks links. The key is secret, 32 bytes or more, and the same for ever: a new one ends all links."""
+    """Makes and checks links. The key is secret, 32 bytes or more, and must not change: a new one invalidates all
+    links.
+    """
 
     def __init__(self, key: bytes, clock: Clock, link_seconds: float = DEFAULT_LINK_SECONDS) -> None:
-        """Links live between half of `link_seconds` and the whole, see `expiry`."""
+        """Links are valid for at least half of `link_seconds`, at most the whole, see `expiry`."""
         if len(key) < 16:
             raise ValueError("a link key has at least 16 bytes")
         self._key = key
@@ -78,20 +80,22 @@ class LinkSigner:
 
     @property
     def files_secret(self) -> bytes:
-        """The secret of signed file downloads: derived from the key and does not reveal it, so it may be given out."""
+        """The secret of signed file downloads: derived from the key, which it does not reveal, so it may be
+        given out.
+        """
         return hmac.digest(self._key, b"files-secret", "sha256")
 
     def expiry(self, now: datetime, data_ends_at: datetime | None = None) -> int:
-        """When links that are made now end, in Unix seconds; never past the end of the data.
+        """When links that are made now expire, in Unix seconds; never after the end of the data.
 
-        It changes only once in half the life of a link. So all links that are made meanwhile are equal, an encoded
-        answer may be kept for as long, and any answer holds links that are valid for at least half of their life.
+        The time changes only once in half the life of a link. So all links made meanwhile are equal, an encoded answer
+        may be kept that long, and the links in it are valid for at least half of their life.
         """
         expiry = self._renewed_at(now) + self._half_seconds
         return expiry if data_ends_at is None else max(0, min(expiry, int(data_ends_at.timestamp())))
 
     def seconds_until_renewed(self, now: datetime) -> float:
-        """How long links that are made now stay equal."""
+        """How many seconds links that are made now stay equal."""
         return self._renewed_at(now) - now.timestamp()
 
     def _renewed_at(self, now: datetime) -> int:
@@ -100,7 +104,7 @@ class LinkSigner:
     def delivery(
         self, prediction_id: str, index: int, *, now: datetime | None = None, data_ends_at: datetime | None = None
     ) -> str:
-        """Make the capability for one output file; never valid past the end of the data."""
+        """Make the capability for one output file; never valid after the end of the data."""
         expiry = self.expiry(now or self._clock.now(), data_ends_at)
         text = f"{prediction_id}-{_base36(index)}-{_base36(expiry)}"
         return f"{text}-{self._mac('delivery', text)}"
@@ -119,10 +123,10 @@ class LinkSigner:
         return f"/d/{capability}/{quote(name, safe='')}"
 
     def verify(self, capability: str) -> DeliveryRight:
-        """Give what a delivery capability is for.
+        """Return what a delivery capability grants access to.
 
         Raises:
-            NotFound: forged, damaged or expired: the answer does not say which.
+            NotFound: forged, damaged or expired; the error does not say which.
         """
         delivery = self.leads_to(capability)
         if delivery.expires_at <= self._clock.now().timestamp():
@@ -130,7 +134,7 @@ class LinkSigner:
         return delivery
 
     def leads_to(self, capability: str) -> DeliveryRight:
-        """What an authentic delivery capability is for, expired or not.
+        """What an authentic delivery capability grants access to, expired or not.
 
         Raises:
             NotFound: forged or damaged.
@@ -141,20 +145,20 @@ class LinkSigner:
         return delivery
 
     def is_authentic(self, capability: str) -> bool:
-        """Whether this server made the capability, expired or not. For telling our links from foreign ones."""
+        """Whether this server made the capability, expired or not. Distinguishes our links from foreign ones."""
         return self._authentic(capability) is not None
 
     def stream(self, prediction_id: str) -> str:
-        """Make the capability for a prediction's event stream. It does not expire: its data does."""
+        """Make the capability for a prediction's event stream. It is valid as long as the data exists."""
         return f"{prediction_id}-{self._mac('stream', prediction_id)}"
 
     def stream_path(self, prediction_id: str, *, files: bool = False) -> str:
-        """Make the path of a stream link; `files` where the output is files (contract 12.1: a client looks at it)."""
+        """Make the path of a stream link; `files` if the output is files (contract 12.1: a client checks it)."""
         capability = self.stream(prediction_id)
         return f"/v1/files/stream-{capability}" if files else f"/v1/streams/{capability}"
 
     def verify_stream(self, capability: str) -> str:
-        """Give the prediction id of a stream capability, without the `stream-` before it.
+        """Return the prediction id of a stream capability, which is given without `stream-`.
 
         Raises:
             NotFound: forged or damaged.
@@ -173,9 +177,9 @@ class LinkSigner:
         return DeliveryRight(prediction_id=match[1], index=int(match[2], 36), expires_at=int(match[3], 36))
 
     def _mac(self, purpose: str, text: str) -> str:
-        # the purpose is part of what is signed: a right to one thing is never a right to another
+        # the purpose is signed too, so that a capability for one thing grants nothing else
         digest = self._signer.digest(f"{purpose}\n{text}".encode())
-        # each prediction that is shown has two: as base64.urlsafe_b64encode without padding, at a quarter of its time
+        # each shown prediction has two: as base64.urlsafe_b64encode without padding, at a quarter of its time
         return b2a_base64(digest[:_MAC_BYTES]).translate(_URL_SAFE)[:_MAC_CHARACTERS].decode()
 
 
@@ -194,22 +198,23 @@ def check_download(secret: bytes, *, owner: str, file_id: str, expiry: int, sign
     """Accept a signed download.
 
     Raises:
-        Forbidden: wrong or expired: the answer does not say which (contract 13.3).
+        Forbidden: wrong or expired; the error does not say which (contract 13.3).
     """
     right = download_signature(secret, owner=owner, file_id=file_id, expiry=expiry)
-    # bytes: compare_digest refuses text beyond ASCII, and the signature comes from outside
+    # bytes: compare_digest refuses text beyond ASCII, and the signature comes from a client
     is_right = bool(secret) and hmac.compare_digest(signature.encode("utf-8", "replace"), right.encode())
     if not is_right or expiry <= now.timestamp():
         raise Forbidden(f"The download link of file {file_id} is not valid or has expired.")
 
 
 def own_link(url: str) -> OwnLink | None:
-    """Recognise the form of this server's own links, under any origin, any path before it, any spelling of the prefix.
+    """Recognise the form of this server's own links, with any origin, any path before it, and any encoding of the
+    prefix.
 
     The origin proves nothing: behind proxies and tunnels this server has many. The form alone proves nothing either;
     only the signature or the file's record does.
     """
-    if len(url) > _LONGEST:  # before it is taken apart: what is not ours may be megabytes
+    if len(url) > _LONGEST:  # checked first: a foreign link may have megabytes
         return None
     try:
         parts = urlsplit(url)

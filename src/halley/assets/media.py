@@ -1,4 +1,4 @@
-"""The type of a file: by its first bytes if they are known, else by its name."""
+"""The type of a file: by its first bytes if they are known, otherwise by its name."""
 
 from typing import Final
 
@@ -25,7 +25,7 @@ _SIGNATURES: Final = (
 _RIFF: Final = {b"WEBP": "image/webp", b"WAVE": "audio/wav", b"AVI ": "video/x-msvideo"}
 _BRANDS: Final = {b"avif": "image/avif", b"avis": "image/avif", b"qt  ": "video/quicktime", b"M4A ": "audio/mp4"}
 _CONTAINERS: Final = {
-    # a container holds several kinds: the name may choose among them
+    # a container format has several types: the name may decide between them
     "application/ogg": ("audio/ogg", frozenset({"audio/ogg", "video/ogg", "application/ogg", "audio/opus"})),
     "video/mp4": ("video/mp4", frozenset({"video/mp4", "audio/mp4", "audio/x-m4a", "video/x-m4v"})),
     "video/webm": ("video/webm", frozenset({"video/webm", "audio/webm", "video/x-matroska", "audio/x-matroska"})),
@@ -34,10 +34,10 @@ _SHORT: Final = frozenset({"image/bmp", "application/zip", "application/gzip"})
 
 
 def media_type(name: str, head: bytes) -> str:
-    """Give the media type of a file from its name and its first `HEAD_BYTES` bytes.
+    """Return the media type of a file from its name and its first `HEAD_BYTES` bytes.
 
-    A picture, sound or film is called so only if its bytes agree, because a browser may show these in place. Of other
-    files the name decides, and plain text without a telling name is `text/plain`.
+    Images, audio and video are recognised by their bytes only, because a browser may display them. For other files the
+    name decides, and plain text without a known extension is `text/plain`.
     """
     by_name = type_for(name)
     by_head = _by_head(head)
@@ -47,7 +47,7 @@ def media_type(name: str, head: bytes) -> str:
     is_shown = by_name.startswith(("image/", "audio/", "video/")) and by_name != "image/svg+xml"
     if by_head is None:
         return OCTETS if is_shown or (by_name == OCTETS and not _is_text(head)) else _text_or(by_name)
-    # two letters or an archive prove little: .docx is a zip, and a text may begin with BM
+    # short signatures and archives prove little: .docx is a zip, and a text may begin with BM
     return by_head if by_head not in _SHORT or is_shown or by_name == OCTETS else by_name
 
 
@@ -75,7 +75,7 @@ def _is_text(head: bytes) -> bool:
     try:
         text = head.decode()
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 3:  # the cut may have gone through a character
+        if error.start < len(head) - 3:  # the end of `head` may have split a character
             return False
         text = head[: error.start].decode()
     return all(c in "\t\r\n\f" or c >= " " for c in text)

@@ -1,4 +1,4 @@
-"""File names that came from outside, made fit for a folder, a URL and a header."""
+"""Makes file names from outside safe for a folder, a URL and a header."""
 
 import mimetypes
 import re
@@ -12,10 +12,11 @@ from halley.assets.fields import file_name, read_field
 NAME_LIMIT_BYTES: Final = 255
 _UNFIT: Final = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]')
 _SPACES: Final = re.compile(r"\s+")
-_INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # Cf holds the marks that turn text round
+# Cf contains the characters that reverse the direction of text
+_INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _SUFFIX: Final = re.compile(r"\.[A-Za-z0-9]{1,10}", re.ASCII)
 
-# what mimetypes does not know or spells oddly
+# types that mimetypes does not know or names unusually
 _SUFFIXES: Final = {
     "application/json": ".json",
     "application/octet-stream": "",
@@ -55,9 +56,10 @@ _TYPES: Final = {
 
 
 def safe_name(text: str, default: str = "file") -> str:
-    """Give a name that is one path segment, without separators, controls or turning marks, of at most 255 bytes.
+    """Return a name that is one path segment, without separators, control or direction characters, of at most 255
+    bytes.
 
-    Never empty, never hidden, never `.` or `..`. The extension survives shortening.
+    Never empty, never hidden, never `.` or `..`. Shortening keeps the extension.
     """
     text = unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode())
     visible = "".join(c for c in text if unicodedata.category(c) not in _INVISIBLE)
@@ -74,13 +76,13 @@ def shortened(name: str, limit_bytes: int) -> str:
 
 
 def split_suffix(name: str) -> tuple[str, str]:
-    """Split `a.tar.gz` into `a.tar` and `.gz`; the second is empty where the name has no plain extension."""
+    """Split `a.tar.gz` into `a.tar` and `.gz`; the second is empty if the name has no simple extension."""
     stem, dot, suffix = name.rpartition(".")
     return (stem, dot + suffix) if stem and _SUFFIX.fullmatch(dot + suffix) else (name, "")
 
 
 def distinct(name: str, taken: set[str]) -> str:
-    """Give the name, or `name-2`, `name-3` and so on when it is taken, ignoring case; and note it as taken."""
+    """Return the name, or `name-2`, `name-3` and so on if it is taken, ignoring case; and add it to `taken`."""
     stem, suffix = split_suffix(name)
     fresh = name
     number = 2
@@ -92,19 +94,19 @@ def distinct(name: str, taken: set[str]) -> str:
 
 
 def name_from_url(path: str, default: str = "file") -> str:
-    """Give the last segment of a URL's path, decoded and made safe."""
+    """Return the last segment of a URL's path, decoded and made safe."""
     return safe_name(unquote(urlsplit(path).path.rpartition("/")[2], errors="replace"), default)
 
 
 def name_from_answer(disposition: str, path: str) -> str:
-    """Give the name that an answer has by its Content-Disposition, else by its URL. Source: RFC 6266, section 4.3."""
-    # some servers leave the word in front out
+    """Return the name of an answer by its Content-Disposition, otherwise by its URL. Source: RFC 6266, section 4.3."""
+    # some servers omit the disposition type
     given = file_name(read_field(";" + disposition)[1]) or ""
     return safe_name(given, "") or name_from_url(path)
 
 
 def suffix_for(content_type: str) -> str:
-    """Give the usual extension of a media type with its dot, or "" for an unknown one."""
+    """Return the usual extension of a media type with its dot, or "" for an unknown type."""
     known = _SUFFIXES.get(content_type)
     return known if known is not None else (_table().guess_extension(content_type, strict=False) or "")
 
@@ -115,11 +117,11 @@ def type_for(name: str) -> str:
     if suffix in _TYPES:
         return _TYPES[suffix]
     content_type, encoding = _table().guess_type(f"x{suffix}", strict=False)
-    # x.svgz is not an SVG as far as a browser is concerned
+    # a browser does not treat x.svgz as an SVG
     return content_type if content_type and not encoding else "application/octet-stream"
 
 
 @cache
 def _table() -> mimetypes.MimeTypes:
-    # the language's own table, not the machine's files: the same name means the same type everywhere
+    # Python's own table, not the machine's files: the same name has the same type everywhere
     return mimetypes.MimeTypes()

@@ -1,4 +1,4 @@
-"""Brings the files that an output names by links: a place elsewhere keeps them for a while only."""
+"""Fetches the files that an output names by links: an upstream server keeps them for a limited time."""
 
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ _FOLDER: Final = "links"
 
 
 class OutputLinks:
-    """Fetches links through the door out, into the folder of the prediction."""
+    """Fetches links through `egress`, into the folder of the prediction."""
 
     def __init__(self, *, fetch: Fetch, limit_bytes: int, deadline_seconds: float) -> None:
         self._fetch = fetch
@@ -21,18 +21,19 @@ class OutputLinks:
         self._deadline_seconds = deadline_seconds
 
     async def bring(self, url: str, index: int, folder: Path | None) -> Path:
-        """The file behind the link, in a place that nothing else writes to.
+        """The path of the fetched file, to which nothing else writes.
 
         Raises:
-            Refused: there is no folder to put it into.
-            AddressRefused, FetchFailed, TooLarge: as the fetch says.
+            Refused: there is no folder for it.
+            AddressRefused, FetchFailed, TooLarge: raised by the fetch.
         """
         if folder is None:
             raise Refused("The output names a link, and this prediction has no folder for its file.")
         inside = folder / _FOLDER / str(index)
         await to_thread.run_sync(lambda: inside.mkdir(parents=True, exist_ok=True))
         draft = inside / "fetched.part"
-        await to_thread.run_sync(lambda: draft.unlink(missing_ok=True))  # of a try that found no room to store it
+        # left by an attempt that found no room to store it
+        await to_thread.run_sync(lambda: draft.unlink(missing_ok=True))
         fetched = await self._fetch.fetch(
             url, to=draft, limit_bytes=self._limit_bytes, deadline_seconds=self._deadline_seconds
         )

@@ -21,22 +21,22 @@ from halley.predictions.records import OutputFile
 from halley.strict_json import HEAVY_BYTES, is_heavy, unfit
 
 OWNER_KIND: Final = "prediction"
-COPIES: Final = "outputs"  # where in a run folder the runner puts its copies of output files
+COPIES: Final = "outputs"  # the folder in a run folder where the runner puts its copies of output files
 FILE_LIMIT_BYTES: Final = 10 * 2**30
 
 
 class StoredOutput(msgspec.Struct, frozen=True, kw_only=True):
-    """An output whose files are stored for good: in `value` (JSON) each path is replaced by the ref of its file."""
+    """An output whose files are stored durably: in `value` (JSON) each path is replaced by the ref of its file."""
 
     value: Json
     files: tuple[OutputFile, ...]
 
 
 class OutputFileStore:
-    """Copies output files to the blob store. It fills `dispatch.ports.OutputKeeper`.
+    """Copies output files to the blob store. Implements `dispatch.ports.OutputKeeper`.
 
-    It takes files of the prediction's own run folder and no others, and follows no link on the way to them. What else a
-    model may give out, its runner has looked at and copied there, see `_halley_runner.allowed`.
+    It accepts only files of the prediction's own run folder, and follows no symbolic link on the way. The runner has
+    checked other files that a model may return and copied them there, see `_halley_runner.allowed`.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class OutputFileStore:
         large: LargeValues | None = None,
         links: OutputLinks | None = None,
     ) -> None:
-        """Without `links` an output that names some is refused."""
+        """Without `links` an output with links is refused."""
         self._shelf = shelf
         self._links = links
         self._large = large
@@ -66,7 +66,7 @@ class OutputFileStore:
         """Copy the files at `paths` and behind `links` into the blobs; on return they are synced and readable.
 
         Files are numbered from `first_index` in the order of `paths`, then of `links`. Relative paths begin at
-        `folder`. Other links and `data:` URLs that a model gives out are text here and stay as they are.
+        `folder`. Links elsewhere in the output, and `data:` URLs, stay unchanged as text.
 
         Raises:
             StorageFull: no room; may be tried again.
@@ -114,7 +114,7 @@ class OutputFileStore:
         return msgspec.json.encode(decoded)
 
     async def release(self, prediction_id: str) -> None:
-        """Remove the references of a prediction, and delete files that are not needed any more."""
+        """Remove the references of a prediction, and delete files without a reference."""
         await self._shelf.release(OWNER_KIND, prediction_id)
 
     async def _keep(self, prediction_id: str, index: int, path_text: str, folder: Path | None) -> OutputFile:
@@ -124,10 +124,10 @@ class OutputFileStore:
             opened, head = await to_thread.run_sync(self._open, path_text, path, folder)
         except OSError as error:
             raise _told(error, path_text) from error
-        except ValueError as error:  # a NUL, or text that no file system can write
+        except ValueError as error:  # a NUL, or text that is not valid in a file name
             raise Refused(f"The model returned the file {path_text!r}: that is no path.") from error
         try:
-            # the runner's own copies are written once; what a model wrote itself may be written again
+            # the runner's own copies are not written again; files that the model wrote may be
             take = folder is not None and path.is_relative_to(folder / COPIES)
             info = await self._shelf.keep_file(
                 path, owner_kind=OWNER_KIND, owner_id=prediction_id, name=name, take=take, source=opened
@@ -146,7 +146,7 @@ class OutputFileStore:
         )
 
     def _open(self, path_text: str, path: Path, folder: Path | None) -> tuple[int, bytes]:
-        """Give an open descriptor of the file, and its first bytes."""
+        """Return an open descriptor of the file, and its first bytes."""
         opened = _open_below(path, folder)
         try:
             found = os.fstat(opened)
@@ -168,7 +168,7 @@ def _is_heavy(value: Json) -> bool:
 
 
 def _inside(path_text: str, folder: Path | None) -> Path:
-    """The path, if its text leads to somewhere below the run folder."""
+    """The path, if its text names a place below the run folder."""
     if folder is not None:
         path = folder / path_text
         if path != folder and path.is_relative_to(folder) and ".." not in path.parts:
@@ -177,7 +177,7 @@ def _inside(path_text: str, folder: Path | None) -> Path:
 
 
 def _open_below(path: Path, folder: Path | None) -> int:
-    """Open it step by step, so that no link is followed, even one that is created meanwhile."""
+    """Open it directory by directory, so that no symbolic link is followed, even one that is created meanwhile."""
     *between, last = path.relative_to(folder or "/").parts
     here = os.open(folder or "/", os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
     try:
@@ -185,7 +185,7 @@ def _open_below(path: Path, folder: Path | None) -> int:
             below = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
             os.close(here)
             here = below
-        # O_NONBLOCK: a pipe in the place of a file must not hold the thread
+        # O_NONBLOCK: opening a pipe must not block the thread
         return os.open(last, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=here)
     finally:
         os.close(here)

@@ -1,8 +1,7 @@
 """The ports of `assets`: bytes, references to bytes, uploaded files, outbound fetches.
 
-Bytes and references are apart. `Blobs` holds each content once, by its SHA-256. `BlobLedger` knows who needs it.
-`blob_references.BlobReferences` is the only place that changes both, because their order decides whether a needed byte
-can be lost.
+Bytes and references are separate. `Blobs` stores each content once, by its SHA-256. `BlobLedger` records who needs it.
+Only `blob_references.BlobReferences` changes both, because a wrong order could lose bytes that are needed.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -23,11 +22,11 @@ class BlobInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Owner = tuple[str, str]
-"""Who needs bytes: a kind and an id, such as ("prediction", id) or ("file", id)."""
+"""The owner of a reference to bytes: a kind and an id, such as ("prediction", id) or ("file", id)."""
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
-    """A need for bytes, under the name that its owner has for them."""
+    """A reference to bytes, with the name that its owner uses for them."""
 
     sha256: str
     name: str
@@ -37,7 +36,7 @@ class Blobs(Protocol):
     """Bytes, each content once, named by its SHA-256."""
 
     async def put(self, chunks: AsyncIterator[bytes], limit_bytes: int) -> BlobInfo:
-        """Store a stream and give its name; when this returns the bytes survive a power cut.
+        """Store a stream and return its name; when this returns the bytes survive a power failure.
 
         Storing the same bytes twice is harmless and keeps one copy. On any error nothing is visible.
 
@@ -50,11 +49,11 @@ class Blobs(Protocol):
     async def adopt(self, path: Path, *, take: bool = False, source: int | None = None) -> BlobInfo:
         """Store a finished local file, with the promises of `put`; the file itself stays where it is.
 
-        With `source`, an open descriptor of this file, its bytes are read from it, even if the path now leads
-        elsewhere.
+        If `source` is given, an open descriptor of this file, the bytes are read from it, even if the path now names
+        another file.
 
-        The bytes are copied, since whoever wrote the file may write again. With `take` the caller promises that nobody
-        will: then the file may share its inode with the blob, and its mode becomes read-only.
+        The bytes are copied, since the writer of the file may write again. With `take` the caller promises that this
+        will not happen: then the file may share its inode with the blob, and its mode becomes read-only.
 
         Raises:
             StorageFull: no room; nothing was stored.
@@ -63,14 +62,14 @@ class Blobs(Protocol):
         ...
 
     def drafts(self) -> Path | None:
-        """A folder for unfinished files that `adopt` can take without copying; None where there is no such place.
+        """A folder for unfinished files that `adopt` can use without copying; None if there is none.
 
-        What a crash leaves there is removed at the next start.
+        Files that a crash leaves there are removed at the next start.
         """
         ...
 
     def open(self, sha256: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
-        """Give the bytes from `start` up to, not including, `end`, in chunks of at most 1 MiB.
+        """Yield the bytes from `start` up to, not including, `end`, in chunks of at most 1 MiB.
 
         A file may stay open until the generator ends: read it under `contextlib.aclosing`.
 
@@ -80,82 +79,82 @@ class Blobs(Protocol):
         ...
 
     def path(self, sha256: str) -> Path | None:
-        """Give a local file with these bytes, or None where they are absent or not on this machine. Read it only."""
+        """A local file with these bytes, or None if they are absent or not on this machine. For reading only."""
         ...
 
     def descriptor(self, sha256: str) -> int | None:
-        """Open a local file with these bytes, or give None where they are absent or not on this machine.
+        """Open a local file with these bytes; None if they are absent or not on this machine.
 
-        The caller closes it, and may read it until then, also when the bytes are deleted meanwhile. Never write to it.
+        The caller closes it, and may read it until then, even if the bytes are deleted meanwhile. Never write to it.
         """
         ...
 
     async def delete(self, sha256: str) -> None:
-        """Remove the bytes; an absent name is no error. Readers that have them open may finish."""
+        """Remove the bytes; an absent name is not an error. Readers that have them open may finish."""
         ...
 
     async def exists(self, sha256: str) -> bool:
-        """Whether the bytes are stored whole."""
+        """Whether the bytes are stored completely."""
         ...
 
     async def stored(self, after: str, limit: int, older_than_seconds: float) -> list[str]:
         """Up to `limit` names above `after`, in order, of bytes that were stored at least so long ago.
 
-        Ages are by the store's own clock, which no leap of this machine's clock touches.
+        The age is measured by the store's own clock, which does not follow jumps of this machine's clock.
         """
         ...
 
 
 class BlobLedger(Protocol):
-    """Who needs which bytes.
+    """Records who needs which bytes.
 
     Each method is one durable transaction.
     """
 
     async def add_reference(self, sha256: str, size_bytes: int, owner_kind: str, owner_id: str, name: str) -> None:
-        """Note that the owner needs these bytes under this name; repeating it changes nothing."""
+        """Record that the owner needs these bytes under this name; a repetition changes nothing."""
         ...
 
     async def drop_references(self, owner_kind: str, owner_id: str) -> list[str]:
         """Remove all references of this owner; returns those SHA-256 that are not needed any more.
 
-        They stay listed by `unreferenced` until `forget_blob`, so a crash before the bytes go leaves a trace.
+        `unreferenced` lists them until `forget_blob`, so that they are found after a crash.
         """
         ...
 
     async def is_referenced(self, sha256: str) -> bool:
-        """Whether these bytes are needed."""
+        """Whether these bytes have a reference."""
         ...
 
     async def owners(self, sha256: str) -> set[Owner]:
-        """Give all who need these bytes."""
+        """All owners of references to these bytes."""
         ...
 
     async def references(self, owner_kind: str, owner_id: str) -> list[Reference]:
-        """Give all needs of an owner."""
+        """All references of an owner."""
         ...
 
     async def needs(self, sha256: str, owner_kind: str) -> list[Reference]:
-        """Give the needs for these bytes of all owners of a kind."""
+        """All references to these bytes by owners of a kind."""
         ...
 
     async def unreferenced(self, limit: int, after: str = "") -> list[str]:
-        """Give up to `limit` noted SHA-256 above `after`, in order, that are not needed: a crash left them."""
+        """Up to `limit` recorded SHA-256 above `after`, in order, without a reference: a crash left them."""
         ...
 
     async def known(self, digests: Sequence[str]) -> set[str]:
-        """Those of a few SHA-256 that are noted, needed or not."""
+        """Those of a few SHA-256 that are recorded, with or without a reference."""
         ...
 
     async def forget_blob(self, sha256: str) -> None:
-        """Remove the record of these bytes, after the bytes; does nothing while they are needed."""
+        """Remove the record of these bytes, after the bytes; does nothing while they have a reference."""
         ...
 
 
 class Fetched(msgspec.Struct, frozen=True, kw_only=True):
-    """A fetched file. `content_type` is what the host said, lower case without parameters, "" if nothing.
+    """A fetched file. `content_type` is the host's, in lower case without parameters, "" if there was none.
 
-    `file_name` is safe to use as a name in a folder, taken from the answer or the last URL.
+    `file_name` is a safe file name, taken from the answer or the last URL.
     """
 
     path: Path
@@ -165,23 +164,23 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fetch(Protocol):
-    """Outbound fetches for inputs. `egress` fulfils it."""
+    """Outbound fetches for inputs. Implemented by `egress`."""
 
     def check_url(self, url: str) -> None:
-        """Refuse, without any network, what can never be fetched: for the moment of creating.
+        """Refuse, without any network, what can never be fetched; called at the create.
 
         Raises:
-            AddressRefused: scheme, port, userinfo, control character, or a written address that is not allowed.
+            AddressRefused: scheme, port, userinfo, a control character, or an IP address that is not allowed.
         """
         ...
 
     async def fetch(self, url: str, *, to: Path, limit_bytes: int, deadline_seconds: float) -> Fetched:
-        """Get the body into the new file `to`. No credential is ever sent; on any error the file is gone.
+        """Write the body to the new file `to`. No credential is sent; on any error the file is removed.
 
         Raises:
             AddressRefused: the URL, a redirect or a resolved address is not allowed.
             TooLarge: the body is longer than `limit_bytes`.
-            FetchFailed: the host did not answer 200 in time; the message never holds what it answered.
+            FetchFailed: the host did not answer 200 in time; the message never contains its answer.
         """
         ...
 
@@ -204,36 +203,36 @@ class FileStore(Protocol):
     """Records of uploaded files. Each method is one transaction."""
 
     async def insert(self, file: StoredFile) -> None:
-        """Keep the record durably; the id is new."""
+        """Store the record durably; the id is new."""
         ...
 
     async def get(self, file_id: str) -> StoredFile | None:
-        """Give the record of any account, expired or not; None where there is none. Callers check the account."""
+        """The record for any account, expired or not; None if there is none. Callers check the account."""
         ...
 
     async def list(self, account_id: str, before: str | None, limit: int) -> Sequence[StoredFile]:
-        """Give at most `limit` files of the account, newest first (by id, descending), all with ids below `before`."""
+        """At most `limit` files of the account, newest first (by id, descending), all with ids below `before`."""
         ...
 
     async def delete(self, file_id: str) -> bool:
-        """Remove the record; False where there was none."""
+        """Remove the record; False if there was none."""
         ...
 
     async def prolong(self, file_id: str, until: datetime) -> None:
-        """Let the file live until then, if it would not live as long anyway."""
+        """Move the file's expiry to `until`, if it is earlier."""
         ...
 
     async def expired(self, at: datetime, limit: int | None) -> Sequence[StoredFile]:
-        """Give files whose `expires_at` is `at` or earlier, oldest first: up to `limit`, or all."""
+        """Files whose `expires_at` is `at` or earlier, oldest first: up to `limit`, or all."""
         ...
 
 
 class OutputFiles(Protocol):
-    """Where a delivery link leads."""
+    """Finds the file of a delivery link."""
 
     async def output_file(self, prediction_id: str, index: int, *, account_id: str | None = None) -> OutputFile | None:
-        """Give the prediction's output file with this index; None when either is absent or its data was removed.
+        """The prediction's output file with this index; None if either is absent or its data was removed.
 
-        With an account, only if the prediction is its own.
+        With an account, only if the prediction belongs to it.
         """
         ...

@@ -1,4 +1,4 @@
-"""Where files can be in an input, read from a version's schema once."""
+"""Finds the places of files in an input, read from a version's schema once."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,9 +7,9 @@ from typing import Any, Final
 import msgspec
 
 Pointer = tuple[str | int, ...]
-"""Where a value sits inside a JSON value: member names and list indexes from the top."""
+"""The place of a value inside a JSON value: member names and list indexes from the top."""
 
-RULES_LIMIT: Final = 10_000  # of one input's schema; written by hand it has some dozens
+RULES_LIMIT: Final = 10_000  # of one input's schema; one written by hand has some dozens
 _REFERENCE: Final = "#/components/schemas/"
 _UNIONS: Final = ("anyOf", "oneOf", "allOf")
 _SHAPED: Final = frozenset({"type", "properties", "items", "enum", "$ref", *_UNIONS})
@@ -17,11 +17,11 @@ _LINK: Final = re.compile(r"https?://|data:[\w.+-]*/?[\w.+-]*(?:;[^,;\s]*)*,", r
 
 
 class FilePosition(msgspec.Struct):
-    """What a value of some rule can hold: itself a file, or files below it. A rule that can hold none has no place."""
+    """What a value can contain under a rule: itself a file, or files below it. A rule without files has no position."""
 
     is_file: bool = False
-    any_text: bool = False  # beside a file also any other text, as in `Union[Path, str]`
-    texts: frozenset[str] = frozenset()  # texts that are none of a caller's files: defaults and choices
+    any_text: bool = False  # besides a file also any other text, as in `Union[Path, str]`
+    texts: frozenset[str] = frozenset()  # texts that are not files of a caller: defaults and choices
     members: dict[str, "FilePosition | None"] = {}
     others: "FilePosition | None" = (
         None  # the members of an object that are not named; then all named ones are in `members`
@@ -30,10 +30,10 @@ class FilePosition(msgspec.Struct):
 
 
 def file_places(schema: Mapping[str, Any]) -> FilePosition | None:
-    """Read from an OpenAPI document where its Input can hold files, at every level that it names.
+    """Find from an OpenAPI document where its Input can contain files, at every level that it describes.
 
-    A file is a string with `format: uri`. A URL in any other string is text, and so is all that an object holds whose
-    members the schema does not know.
+    A file is a string with `format: uri`. A URL in any other string is text, and so is everything in an object whose
+    members the schema does not describe.
     """
     try:
         schemas = schema["components"]["schemas"]
@@ -43,7 +43,7 @@ def file_places(schema: Mapping[str, Any]) -> FilePosition | None:
 
 
 def read_places(openapi_schema: bytes) -> FilePosition | None:
-    """The same from an encoded document; nothing from one that cannot be read."""
+    """The same from an encoded document; None for one that cannot be read."""
     try:
         schema = msgspec.json.decode(openapi_schema)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -52,7 +52,7 @@ def read_places(openapi_schema: bytes) -> FilePosition | None:
 
 
 def places(where: FilePosition, value: Any, at: Pointer = ()) -> Iterator[tuple[Pointer, str]]:
-    """Give each string that stands in the position of a file, with its exact place."""
+    """Yield each string in the position of a file, with its place."""
     if isinstance(value, str):
         if where.is_file and not ((where.any_text or value in where.texts) and not is_link(value)):
             yield at, value
@@ -67,7 +67,7 @@ def places(where: FilePosition, value: Any, at: Pointer = ()) -> Iterator[tuple[
 
 
 def is_link(text: str) -> bool:
-    """Whether text that may be text is a link all the same: one word that begins as one."""
+    """Whether a text that may be plain text is a link: one word that begins like a link."""
     begins = _LINK.match(text)
     if begins is None:
         return False
@@ -76,10 +76,10 @@ def is_link(text: str) -> bool:
 
 
 def replaced(value: Any, pointer: Pointer, new: Any) -> Any:
-    """Give the value with another one at the pointer; lists and objects on the way are changed in place.
+    """Return the value with another one at the pointer; lists and objects on the way are changed in place.
 
     Raises:
-        LookupError, TypeError: the pointer leads nowhere.
+        LookupError, TypeError: there is nothing at the pointer.
     """
     if not pointer:
         return new
@@ -89,10 +89,10 @@ def replaced(value: Any, pointer: Pointer, new: Any) -> Any:
 
 
 def at(value: Any, pointer: Pointer) -> Any:
-    """Give the value at the pointer.
+    """Return the value at the pointer.
 
     Raises:
-        LookupError, TypeError: the pointer leads nowhere.
+        LookupError, TypeError: there is nothing at the pointer.
     """
     for step in pointer:
         value = value[_step(value, step)]
@@ -105,8 +105,8 @@ def _step(holder: Any, step: str | int) -> Any:
 
 
 class _Reader:
-    """Reads one document. A schema comes from a model, so it may be anything: references are followed, but not into
-    themselves, and only so many rules are read.
+    """Reads one document. A schema comes from a model, so it may be anything: circular references are not followed, and
+    the number of rules is limited.
     """
 
     def __init__(self, schemas: Mapping[str, Any]) -> None:
@@ -114,7 +114,7 @@ class _Reader:
         self._left = RULES_LIMIT
 
     def read(self, rule: Any, seen: frozenset[str] = frozenset()) -> FilePosition | None:
-        """`seen` are the references on the way here."""
+        """`seen` are the references that led here."""
         found = self._whole(rule, seen)
         return found if found.is_file or found.members or found.others or found.items else None
 
@@ -147,7 +147,7 @@ class _Reader:
 
 
 def _joined(one: FilePosition, other: FilePosition) -> FilePosition:
-    """What a value can hold that may be either."""
+    """What a value can contain if either rule may apply."""
     names = one.members | other.members
     return FilePosition(
         is_file=one.is_file or other.is_file,
@@ -164,7 +164,7 @@ def _either(one: FilePosition | None, other: FilePosition | None) -> FilePositio
 
 
 def _takes_text(rule: Mapping[str, Any]) -> bool:
-    """Whether any text fits: a rule that says nothing takes everything."""
+    """Whether any text is valid: a rule without conditions accepts everything."""
     return rule.get("type") == "string" and "enum" not in rule if "type" in rule else not _SHAPED & rule.keys()
 
 

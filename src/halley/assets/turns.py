@@ -6,12 +6,12 @@ from typing import Final
 
 from halley.predictions.large import Link
 
-_AT_ONCE: Final = 10_000  # characters: taking them apart takes some milliseconds at worst
-_EACH: Final = 500  # characters that take as long as what any link costs, also a short one
+_AT_ONCE: Final = 10_000  # characters: checking them takes some milliseconds at most
+_EACH: Final = 500  # cost of any link, even a short one, in characters
 
 
 async def by_turns(links: Iterable[Link]) -> AsyncIterator[Link]:
-    """Give the links one by one; others have their turn after some of them."""
+    """Yield the links one by one; other tasks run after some of them."""
     looked_at = 0
     for link in links:
         yield link
