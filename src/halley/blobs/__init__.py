@@ -1,1 +1,1 @@
-"""Bytes by their SHA-256: the adapters of `assets.ports.Blobs`."""
+"""Stores bytes by their SHA-256: the adapters of `assets.ports.Blobs`."""

@@ -1,9 +1,9 @@
-"""Blobs as files: written beside, synced, renamed into place, and only then mentioned.
+"""Blobs as files: written as a draft, synced, renamed into place, and only then recorded.
 
     FOLDER/tmp/            unfinished files, swept by `prepare`
     FOLDER/3f/3f2a...      finished blobs, named by their SHA-256, in 256 folders
 
-The order is the promise: data sync, rename, folder sync. A name that exists is therefore whole, also after a power cut.
+This order (data sync, rename, folder sync) guarantees that a blob with a name is complete, even after a power failure.
 """
 
 import errno
@@ -42,7 +42,7 @@ class FileBlobs:
         self._tmp = folder / "tmp"
 
     def prepare(self) -> int:
-        """Make the folder and delete files that a crash left unfinished; returns their number.
+        """Make the folder and delete unfinished files that a crash left; returns their number.
 
         Files that cannot be deleted stay, and are named in the log. Call it once at start, before the first `put`, by
         the holder of the data folder's lock.
@@ -94,7 +94,7 @@ class FileBlobs:
         return place if place is not None and place.is_file() else None
 
     def descriptor(self, sha256: str) -> int | None:
-        # as text: making paths costs more than opening the file does
+        # as text: making Path objects costs more than opening the file
         try:
             return os.open(f"{self._text}/{sha256[:2]}/{sha256}", _READING) if _is_digest(sha256) else None
         except FileNotFoundError:
@@ -103,7 +103,7 @@ class FileBlobs:
     async def delete(self, sha256: str) -> None:
         place = self._place(sha256)
         if place is not None:
-            # in a thread: removing a big file may take the file system a while
+            # in a thread: the file system may need long to remove a big file
             await to_thread.run_sync(lambda: place.unlink(missing_ok=True))
 
     async def exists(self, sha256: str) -> bool:
@@ -113,13 +113,13 @@ class FileBlobs:
         return await to_thread.run_sync(self._stored, after, limit, older_than_seconds)
 
     def _stored(self, after: str, limit: int, older_than_seconds: float) -> list[str]:
-        os.utime(self._tmp)  # its change time is now, by the clock that stamps the blobs
+        os.utime(self._tmp)  # sets its change time to now, by the clock that stamps the blobs
         born_by = self._tmp.stat().st_ctime - older_than_seconds
         old = (path.name for path in self._above(after) if _born(path) <= born_by)
         return list(islice(old, limit))
 
     def _above(self, after: str) -> Iterator[Path]:
-        """All blobs whose names come after this one, in order."""
+        """All blobs with names above this one, in order."""
         for shard in sorted(self._folder.iterdir()):
             if len(shard.name) == 2 and shard.name >= after[:2]:
                 yield from (path for path in _sorted(shard) if path.name > after and self._is_blob(path))
@@ -128,7 +128,7 @@ class FileBlobs:
         return self._place(path.name) == path
 
     def _place(self, sha256: str) -> Path | None:
-        # anything but a digest is the name of nothing: no text from outside may become a path
+        # only a digest can be a name: no other text from outside may become a path
         if not _is_digest(sha256):
             return None
         return self._folder / sha256[:2] / sha256
@@ -147,7 +147,7 @@ class FileBlobs:
         return self._publish(draft)
 
     def _adopt(self, path: Path, take: bool, opened: int | None) -> BlobInfo:
-        # O_NONBLOCK: a pipe in the place of a file must not hold the thread
+        # O_NONBLOCK: opening a pipe must not block the thread
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
         source = os.open(path, flags) if opened is None else os.dup(opened)
         try:
@@ -171,7 +171,7 @@ class FileBlobs:
             if not shard.is_dir():
                 shard.mkdir(exist_ok=True)
                 _sync_folder(self._folder)
-            # always renamed over: equal bytes make it harmless, and a file that was damaged on disk is made good
+            # always replaces an existing file: equal bytes make it harmless, and a file damaged on disk is repaired
             draft.path.replace(shard / info.sha256)
             _sync_folder(shard)
         return info
@@ -182,7 +182,7 @@ def _is_digest(sha256: str) -> bool:
 
 
 class _Draft:
-    """An unfinished file that hashes what it is given."""
+    """An unfinished file that hashes what is written to it."""
 
     def __init__(self, folder: Path) -> None:
         with full_disk_told():
@@ -201,23 +201,23 @@ class _Draft:
         self.size_bytes += len(data)
 
     def copy(self, source: int, size_bytes: int) -> None:
-        """Copy `size_bytes` at most: a file that grows meanwhile must not block this forever."""
+        """Copy at most `size_bytes`: a file that grows meanwhile must not block this forever."""
         copy_bytes(source, self._fd, size_bytes)
         self._hash_own()
 
     def link(self, path: Path, found: os.stat_result) -> bool:
-        """Share the file's inode instead of copying; False where that is not possible."""
+        """Share the file's inode instead of copying; False if that is not possible."""
         linked = self.path.with_name(self.path.name + ".link")
         try:
             os.link(path, linked, follow_symlinks=False)
         except OSError:
-            return False  # another file system, or links are not allowed: the caller copies
+            return False  # another file system, or hard links are not allowed: the caller copies
         try:
             fd = os.open(linked, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
             linked.unlink()
             return False
-        if not os.path.samestat(os.fstat(fd), found):  # another file was put in its place
+        if not os.path.samestat(os.fstat(fd), found):  # the path now names another file
             os.close(fd)
             linked.unlink()
             return False
@@ -228,14 +228,14 @@ class _Draft:
         return True
 
     def seal(self) -> BlobInfo:
-        """Bring the bytes to the disk and give their name. An error of the sync itself is not retried, it rises."""
+        """Sync the bytes to the disk and return their name. An error of the sync is not retried, but raised."""
         with full_disk_told():
             os.fchmod(self._fd, 0o400)
             os.fsync(self._fd)
         return BlobInfo(sha256=self._hash.hexdigest(), size_bytes=self.size_bytes)
 
     def discard(self) -> None:
-        """Close it, and remove what was not published."""
+        """Close the file, and remove it if it was not published."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -243,14 +243,14 @@ class _Draft:
             self.path.unlink()
 
     def _hash_own(self) -> None:
-        # the copy is hashed, not the source: the name must fit what is stored, whatever a writer does meanwhile
+        # the copy is hashed, not the source: the name must match the stored bytes, even if the source changes meanwhile
         for piece in pieces(self._fd):
             self._hash.update(piece)
             self.size_bytes += len(piece)
 
 
 def _sorted(folder: Path) -> list[Path]:
-    """Its entries; none if it cannot be read, because that must not block the other folders."""
+    """The folder's entries; none if it cannot be read, because that must not block the other folders."""
     try:
         return sorted(folder.iterdir())
     except OSError as error:
@@ -271,10 +271,10 @@ def _is_swept(path: Path) -> bool:
 
 
 def _born(path: Path) -> float:
-    """When it was put into its place: the change time, as a draft that was linked may have been written long before."""
+    """When it was put into its place: the change time, since a linked draft may have been written long before."""
     try:
         return path.stat().st_ctime
-    except OSError:  # deleted this moment, or it cannot be looked at
+    except OSError:  # just deleted, or not readable
         return inf
 
 

@@ -14,7 +14,7 @@ _CHUNK_BYTES = 2**20
 
 
 class MemoryBlobs:
-    """`Blobs` in a dictionary. Nothing survives; `path` and `descriptor` are always None."""
+    """`Blobs` in a dictionary. Nothing is stored durably; `path` and `descriptor` are always None."""
 
     def __init__(self) -> None:
         self._bytes: dict[str, bytes] = {}
@@ -28,7 +28,7 @@ class MemoryBlobs:
         return self._keep(bytes(held))
 
     async def adopt(self, path: Path, *, take: bool = False, source: int | None = None) -> BlobInfo:  # noqa: ARG002
-        if source is not None:  # `take` changes nothing: there is nothing to share
+        if source is not None:  # `take` has no effect: there is no file to share
             return self._keep(await to_thread.run_sync(lambda: b"".join(pieces(source))))
         return self._keep(await to_thread.run_sync(_read, path))
 
@@ -57,7 +57,7 @@ class MemoryBlobs:
 
     async def stored(self, after: str, limit: int, older_than_seconds: float) -> list[str]:
         if older_than_seconds > 0:
-            return []  # nothing here is older than this process
+            return []  # no blob here is older than this process
         return [name for name in sorted(self._bytes) if name > after][:limit]
 
     def _keep(self, data: bytes) -> BlobInfo:
