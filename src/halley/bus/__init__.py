@@ -1,1 +1,1 @@
-"""Hints between parts and processes."""
+"""Sends hints between the parts of one process, and between processes."""

@@ -1,4 +1,4 @@
-"""The bus inside one process: a list of receivers, called at once."""
+"""The bus inside one process: a list of receivers, called directly."""
 
 import logging
 from collections.abc import Callable
@@ -9,10 +9,10 @@ _log = logging.getLogger(__name__)
 
 
 class LocalBus:
-    """Fulfils `predictions.hints.Bus`: every hint arrives once and at once, in the order of subscription."""
+    """Implements `predictions.ports.Bus`: every hint is delivered once and at once, in the order of subscription."""
 
     def __init__(self) -> None:
-        self._receivers: dict[int, Callable[[Hint], None]] = {}  # by number of subscription
+        self._receivers: dict[int, Callable[[Hint], None]] = {}  # by number of the subscription
         self._count = 0
 
     def subscribe(self, receive: Callable[[Hint], None]) -> Callable[[], None]:
@@ -28,8 +28,8 @@ class LocalBus:
     def publish(self, hint: Hint) -> None:
         for number, receive in tuple(self._receivers.items()):
             if number not in self._receivers:
-                continue  # one before it has ended its subscription
+                continue  # an earlier receiver has ended this subscription
             try:
                 receive(hint)
-            except Exception:  # noqa: BLE001 - one broken receiver must not silence the others
+            except Exception:  # noqa: BLE001 - an error in one receiver must not stop the others
                 _log.exception("a receiver of hints failed on %r", hint)
