@@ -1,11 +1,12 @@
-"""A certificate that Halley makes, for a server without a name that a public authority would certify.
+"""A certificate that Halley makes, for a server whose name a public authority would not certify.
 
     FOLDER/ca.pem        the local authority: what clients trust, made once and kept
     FOLDER/ca.key        its key; mode 0600
     FOLDER/server.pem    certificate and key, renewed when time or names run out; mode 0600
     FOLDER/bundle.pem    this system's authorities and ours, for clients that take one file instead of their own list
 
-A program that has `ca.key` can pretend to be any host towards clients that trust `ca.pem`: it stays in the data folder.
+A program that has `ca.key` can pretend to be any host towards clients that trust `ca.pem`: the key stays in the data
+folder.
 """
 
 import os
@@ -23,7 +24,7 @@ from halley.errors import Unusable
 if TYPE_CHECKING:
     import trustme
 
-LIFE: Final = timedelta(days=397)  # browsers take no more
+LIFE: Final = timedelta(days=397)  # browsers accept no more
 RENEWED_BEFORE_END: Final = timedelta(days=30)
 _ORGANIZATION: Final = "Halley"
 _SYSTEM_BUNDLES: Final = (
@@ -35,10 +36,12 @@ _SYSTEM_BUNDLES: Final = (
 
 
 class LocalAuthority:
-    """Makes and renews the files in a folder. One process at a time uses it: the holder of the data folder."""
+    """Makes and renews the files in a folder. Used by one process at a time: the holder of the data folder."""
 
     def __init__(self, folder: Path, names: Sequence[str], *, system_bundle: Path | None = None) -> None:
-        """`names` as `certificates.names` gives them. `system_bundle` holds what this system trusts, if named."""
+        """`names` come from `certificates.names`. `system_bundle` is the file of certificates that this system trusts;
+        None finds it.
+        """
         self.ca: Final = folder / "ca.pem"
         self.bundle: Final = folder / "bundle.pem"
         self.cert: Final = folder / "server.pem"
@@ -48,7 +51,7 @@ class LocalAuthority:
         self._system_bundle = system_bundle
 
     def prepare(self, now: datetime) -> None:
-        """Make what is missing, and renew what ends soon or is for other names.
+        """Make missing files, and renew a certificate that expires soon or has other names.
 
         Raises:
             Unusable: the library for it is not installed, or the authority's files cannot be used.
@@ -59,7 +62,7 @@ class LocalAuthority:
                 *self._names,
                 organization_name=_ORGANIZATION,
                 organization_unit_name="Local server",
-                not_before=now - timedelta(days=1),  # clocks differ
+                not_before=now - timedelta(days=1),  # clocks of clients differ
                 not_after=now + LIFE,
             )
             _write(self.cert, made.private_key_and_cert_chain_pem.bytes(), mode=0o600)
@@ -89,7 +92,7 @@ class LocalAuthority:
         except Unusable:
             return False
         return (
-            found is not None  # also where another authority has signed it
+            found is not None  # also if another authority has signed it
             and found.names == frozenset(self._names)
             and found.begins_at <= now
             and found.ends_at - now > RENEWED_BEFORE_END
@@ -98,7 +101,7 @@ class LocalAuthority:
     def _system_authorities(self) -> bytes:
         usual = (self._system_bundle, ssl.get_default_verify_paths().cafile, *_SYSTEM_BUNDLES)
         paths = (Path(path) for path in usual if path)
-        # never our own: a shell that `halley env` has set up starts servers, too
+        # never our own: a shell that `halley env` has set up may start servers, too
         found = next((path for path in paths if path.is_file() and path.resolve() != self.bundle.resolve()), None)
         return b"\n" + found.read_bytes() if found else b""
 

@@ -11,12 +11,12 @@ import idna
 _ALWAYS: Final = ("localhost", "127.0.0.1", "::1")
 _EVERYWHERE: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared, not bound
 _PORT: Final = re.compile(r":\d+$")
-# addresses for documentation: a datagram socket that is connected there sends nothing, but knows its own side
+# addresses for documentation: a datagram socket that is connected to one sends nothing, but knows its own address
 _FAR_AWAY: Final = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
 
 
 def certificate_names(host: str, more: Iterable[str] = ()) -> tuple[str, ...]:
-    """Give the names that a certificate for a server at `host` needs, each once: this machine's and `more`.
+    """Return the names in a certificate for a server at `host`, each once: those of this machine, and `more`.
 
     `more` are hosts, with or without a port; values that are not host names are left out.
     """
@@ -46,4 +46,4 @@ def _addresses() -> Iterator[str]:
                 probe.connect((far, 9))
                 yield str(probe.getsockname()[0])
         except OSError:
-            continue  # no way out by this family
+            continue  # no route with this address family

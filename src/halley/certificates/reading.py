@@ -1,4 +1,4 @@
-"""Certificate files as an SSL context, and what the certificate says."""
+"""Loads certificate files as an SSL context, and reads the certificate's details."""
 
 import re
 import ssl
@@ -12,11 +12,11 @@ import msgspec
 from halley.errors import Unusable
 
 _PRIVATE: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
-_NO_CHECK_TIME: Final = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, which ssl has no name for
+_NO_CHECK_TIME: Final = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, which Python's ssl does not define
 
 
 class Details(msgspec.Struct, frozen=True, kw_only=True):
-    """What a certificate says: the hosts that it is for, and its time."""
+    """The hosts of a certificate, and its period."""
 
     names: frozenset[str]
     begins_at: datetime
@@ -24,7 +24,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_context(cert: Path, key: Path | None) -> ssl.SSLContext:
-    """Make the context of a server that shows this certificate. `key` None: it is in the same file.
+    """Make the context of a server that presents this certificate. `key` None: it is in the same file.
 
     Raises:
         Unusable: a file is missing or has the wrong content, or key and certificate do not match.
@@ -37,10 +37,10 @@ def load_context(cert: Path, key: Path | None) -> ssl.SSLContext:
 
 
 def load_into(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:
-    """Let a context show this certificate from now on; connections that are open keep theirs.
+    """Let a context present this certificate from now on; open connections keep the earlier one.
 
     Raises:
-        Unusable: as `load_context`; the context may have half of it, so try it on a fresh one first.
+        Unusable: as `load_context`; the context may be half changed, so try it on a new one first.
     """
     _check_certificate(cert)
     _check_key(cert, key)
@@ -63,10 +63,10 @@ def load_into(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:
 
 
 def details_of(context: ssl.SSLContext, trusted: Path) -> Details | None:
-    """Read what a client that trusts the certificates in a file will see; None where it would take nothing.
+    """Read what a client that trusts the certificates in a file will see; None if it would trust none.
 
-    The standard library parses certificates of peers only, so we are our own peer for a moment, in memory. The period
-    of the certificate is returned, not checked.
+    The standard library parses certificates of peers only, so this connects to itself in memory. The certificate's
+    period is returned, not checked.
     """
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
@@ -106,7 +106,7 @@ def _read(path: Path, what: str) -> str:
 
 
 def _certificates(text: str) -> str:
-    # a file may hold more, a key for example, which must not be taken for one
+    # a file may contain more, a key for example, which must not be parsed as a certificate
     found = re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", text, re.DOTALL)
     if not found:
         raise ValueError("it has no such part")
@@ -116,7 +116,7 @@ def _certificates(text: str) -> str:
 def _handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> dict[str, Any]:
     there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = [server.wrap_bio(there, back, server_side=True), client.wrap_bio(back, there)]
-    for _ in range(10):  # more flights than any version of the protocol has
+    for _ in range(10):  # more rounds than any version of the protocol has
         waiting = False
         for end in ends:
             try:

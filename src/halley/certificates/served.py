@@ -18,7 +18,7 @@ _Mark = tuple[tuple[int, int, int], ...]
 
 
 class ServedCertificate:
-    """Holds the one `context` of a server. Call `refresh` now and then: a renewed file is used from then on."""
+    """Owns the `context` of a server. Call `refresh` regularly: a renewed file is then used."""
 
     def __init__(
         self, *, cert: Path, key: Path | None, now: datetime, prepare: Callable[[datetime], None] | None = None
@@ -40,13 +40,13 @@ class ServedCertificate:
         self._warn(now)
 
     def refresh(self, now: datetime) -> None:
-        """Renew a certificate that ends soon, use changed files, warn of expired ones. Faults are logged."""
+        """Renew a certificate that expires soon, load changed files, warn of expired ones. Errors are logged."""
         try:
             if self._prepare is not None and self._ends_soon(now):
                 self._prepare(now)
             mark = self._look()
             if mark != self._mark:
-                details = details_of(load_context(self._cert, self._key), self._cert)  # tried before it counts
+                details = details_of(load_context(self._cert, self._key), self._cert)  # tested before it is used
                 load_into(self.context, self._cert, self._key)
                 self._mark, self.details, self._warned_at = mark, details, None
                 _log.info("the certificate %s was renewed: new connections get it", self._cert)
@@ -65,7 +65,7 @@ class ServedCertificate:
         for path in (self._cert, self._key or self._cert):
             try:
                 known = path.stat()
-            except OSError:  # for users: the reader of it puts it into a message
+            except OSError:  # for users: the caller puts the reason into a message
                 found.append((0, 0, 0))
             else:
                 found.append((known.st_ino, known.st_mtime_ns, known.st_size))
