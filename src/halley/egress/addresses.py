@@ -1,8 +1,8 @@
-"""Which addresses may be connected to. One table, our own, canonical forms only.
+"""Decides which addresses may be connected to, by one table of our own.
 
 `ipaddress.is_global` is not used: its answer differs between Python versions, and it calls NAT64, 6to4, fec0::/10,
-::127.0.0.1 and multicast addresses global (measured on 3.11.7). For IPv6 the table is inverted: only global unicast
-space is allowed, minus reserved parts of it.
+::127.0.0.1 and multicast addresses global (measured on 3.11.7). For IPv6 the table works the other way: only global
+unicast space is allowed, without its reserved parts.
 
 Source: IANA special-purpose address registries (RFC 6890 and successors).
 """
@@ -22,7 +22,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 WEB_PORTS: Final = frozenset({80, 443})
 PUBLIC: Final = "public"
 
-# network: its description in the message
+# each network with its description in messages
 _CLOSED_V4: Final = {
     "0.0.0.0/8": "this host",
     "10.0.0.0/8": "private",
@@ -52,7 +52,7 @@ _CLOSED_V6: Final = {
     "2620:4f:8000::/48": "AS112 sink",
     "3fff::/20": "documentation",
 }
-# outside 2000::/3 everything is closed; these only make the message plainer
+# outside 2000::/3 everything is refused; these entries only give a clearer message
 _NAMED_V6: Final = {
     "::1/128": "loopback",
     "::/128": "this host",
@@ -84,11 +84,11 @@ class Allowed(msgspec.Struct, frozen=True, kw_only=True):
 def parse_allowed(text: str) -> Allowed:
     """Read `10.0.0.5:8080`, `10.1.0.0/16:443`, `[::1]:80`, `[fd00::/8]:*` or `public:8443`.
 
-    A network opens every address in it, also the private ones that `0.0.0.0/0` holds; `public:PORT` opens one more port
-    for public addresses only.
+    A network allows every address in it, including the private ones inside `0.0.0.0/0`; `public:PORT` allows one more
+    port for public addresses only.
 
     Raises:
-        ValueError: it is none of these; the message says what would be right.
+        ValueError: it is none of these; the message gives the valid forms.
     """
     host, colon, port_text = text.strip().rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
@@ -128,7 +128,7 @@ class AddressRules(msgspec.Struct, frozen=True, kw_only=True):
             raise _closed_port(port)
 
     def check_port(self, port: int) -> None:
-        """Refuse a port that is open at no address, so that a name need not be looked up.
+        """Refuse a port that is allowed at no address, so that no name must be resolved.
 
         Raises:
             AddressRefused: the port is refused for every address.
@@ -151,7 +151,7 @@ def rules_from(allow: Iterable[str], *, http: bool = True) -> AddressRules:
 
 
 def closed_because(address: Address) -> str | None:
-    """Say in a few words why an address is not public; None for a public one."""
+    """Why an address is not public, in a few words; None for a public one."""
     closed_v4, open_v6, closed_v6, named_v6 = _tables()
     if isinstance(address, ipaddress.IPv4Address):
         return next((why for network, why in closed_v4 if address in network), None)
@@ -161,13 +161,13 @@ def closed_because(address: Address) -> str | None:
 
 
 def canonical(text: str) -> Address | None:
-    """Give the address that a resolver would take this text for, in every spelling; None for a name.
+    """Return the address that a resolver would read from this text, in any spelling; None for a name.
 
-    IPv4 comes in one to four parts, each decimal, octal or hexadecimal: `2130706433`, `0177.0.0.1`, `0x7f.1`.
-    An IPv4 address inside IPv6 stays IPv6, and is refused as such.
+    IPv4 may have one to four parts, each decimal, octal or hexadecimal: `2130706433`, `0177.0.0.1`, `0x7f.1`. An IPv4
+    address inside IPv6 stays IPv6, and is refused as such.
 
     Raises:
-        ValueError: it looks like a number but is no address.
+        ValueError: it looks like a number but is not an address.
     """
     if ":" in text:
         if "%" in text:
@@ -223,7 +223,7 @@ _Table = tuple[tuple[Network, str], ...]
 
 @cache
 def _tables() -> tuple[_Table, ipaddress.IPv6Network, _Table, _Table]:
-    # parsed at first use: parsing forty networks is not worth doing for commands that never go out
+    # parsed at first use: commands without outbound requests do not need the forty networks
     return (_parsed(_CLOSED_V4), ipaddress.IPv6Network(_OPEN_V6), _parsed(_CLOSED_V6), _parsed(_NAMED_V6))
 
 

@@ -1,4 +1,4 @@
-"""Where the body of an answer goes."""
+"""Receivers for the body of an answer."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,7 @@ class MemorySink:
 
 
 class FileSink:
-    """Writes a body to a new file, in big pieces, off the loop."""
+    """Writes a body to a new file, in big pieces, in a thread."""
 
     def __init__(self, path: Path, fd: int) -> None:
         self._path = path
@@ -34,7 +34,7 @@ class FileSink:
         """Make the file.
 
         Raises:
-            FileExistsError: the path already exists, also as a link.
+            FileExistsError: the path already exists, perhaps as a link.
         """
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         return cls(path, await to_its_end(os.open, path, flags, 0o600, undo=os.close))
@@ -45,12 +45,12 @@ class FileSink:
             await self._flush()
 
     async def finish(self) -> None:
-        """Write the rest and close. Not synced: an input that is lost with the machine is fetched again."""
+        """Write the rest and close. Not synced: an input that is lost in a power failure is fetched again."""
         await self._flush()
         self._close()
 
     def discard(self) -> None:
-        """Close and remove it."""
+        """Close and remove the file."""
         self._close()
         self._path.unlink(missing_ok=True)
 

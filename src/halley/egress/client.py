@@ -1,4 +1,4 @@
-"""Requests to foreign hosts, within limits of addresses, bytes, time and number."""
+"""Requests to other hosts, with limits for addresses, bytes, time and number."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 MAX_REDIRECTS: Final = 3
 CONNECT_SECONDS: Final = 10.0
-SILENCE_SECONDS: Final = 15.0  # no byte for so long ends a request, however far its deadline is
+SILENCE_SECONDS: Final = 15.0  # without any byte for this time a request ends, even before its deadline
 MAX_CONCURRENT: Final = 32
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _AGENT: Final = "halley"
 
 
 class EgressResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What a foreign host answered. Header names are lower case; of repeated ones the last counts."""
+    """The answer of another host. Header names are lower case; of repeated ones the last counts."""
 
     status: int
     headers: Mapping[str, str]
@@ -43,7 +43,7 @@ class EgressResponse(msgspec.Struct, frozen=True, kw_only=True):
 class Egress:
     """Sends outbound requests. It keeps no connection between requests, adds no credential and reads no proxy variable.
 
-    The HTTP client is imported at the first request: a server that sends none does not pay for it.
+    The HTTP client is imported at the first request: a server that sends none does not need the memory.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Egress:
         parse_target(url, self._rules)
 
     async def fetch(self, url: str, *, to: Path, limit_bytes: int, deadline_seconds: float) -> Fetched:
-        """Get the body into the new file `to`. See `assets.ports.Fetch` for the promises."""
+        """Write the body to the new file `to`. See `assets.ports.Fetch` for the guarantees."""
         target = parse_target(url, self._rules)
         async with self._turn():
             return await self._fetch(target, to, limit_bytes, deadline_seconds)
@@ -93,12 +93,12 @@ class Egress:
         limit_bytes: int,
         deadline_seconds: float,
     ) -> EgressResponse:
-        """Send one request and read its whole answer. Redirects are not followed, since headers may hold secrets.
+        """Send one request and read its whole answer. Redirects are not followed, since headers may contain secrets.
 
         Raises:
             AddressRefused: the URL or a resolved address is not allowed.
             TooLarge: the answer is longer than `limit_bytes`.
-            FetchFailed: there was no whole answer in time. The request may still have arrived.
+            FetchFailed: there was no complete answer in time. The request may still have arrived.
         """
         target = parse_target(url, self._rules)
         async with self._turn():
@@ -144,7 +144,7 @@ class Egress:
             return Posted(status=response.status, headers=_headers(response), body=body)
 
     def _turn(self) -> anyio.CapacityLimiter:
-        """Held during one request; the wait for it does not count as the request's time."""
+        """Limits the requests at once; waiting for it does not count as the request's time."""
         if self._turns is None:
             self._turns = anyio.CapacityLimiter(self._max_concurrent)
         return self._turns
@@ -226,7 +226,7 @@ async def _read(response: "httpcore2.Response", sink: _Sink, target: EgressTarge
     import httpcore2
 
     headers = _headers(response)
-    # we asked for identity; unpacking it anyway would allow decompression bombs
+    # we asked for identity; decompressing anyway would allow decompression bombs
     if headers.get("content-encoding", "identity").lower() not in ("", "identity"):
         raise FetchFailed(f"{target.shown} sent a compressed answer although the request did not allow compression.")
     length = headers.get("content-length", "")
@@ -253,11 +253,11 @@ def _begun(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-_LAST_WORD_SECONDS: Final = 0.05  # before the deadline: then an answer counts that has only begun
+_LAST_WORD_SECONDS: Final = 0.05  # before the deadline: then an answer that has only begun is accepted
 
 
 async def _beginning(response: "httpcore2.Response", keep_bytes: int, end: float) -> bytes:
-    """The first bytes of a body, as they come over the wire; any error after the status ends it there."""
+    """The first bytes of a body, as they arrive; any error after the status ends it there."""
     import httpcore2
 
     kept = bytearray()
@@ -268,7 +268,7 @@ async def _beginning(response: "httpcore2.Response", keep_bytes: int, end: float
                 if len(kept) >= keep_bytes:
                     break
     except (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError):
-        pass  # the receiver has answered: that is what counts
+        pass  # the receiver's status is enough
     return bytes(kept[:keep_bytes])
 
 

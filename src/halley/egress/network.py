@@ -1,8 +1,7 @@
 """Connections that can only be made to checked addresses.
 
-The check is part of connecting, below the HTTP client, so no use of the client can avoid it: a
-name is looked up once, every address that came back is checked, and one of these very addresses is connected to. TLS
-still verifies the name, because only this layer knows the address.
+The check is part of connecting, below the HTTP client, so no use of the client can bypass it: a name is resolved once,
+every resulting address is checked, and the connection goes to one of these addresses. TLS still verifies the name.
 """
 
 import socket
@@ -19,21 +18,21 @@ from halley.errors import AddressRefused
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
-_TRIES: Final = 3  # a name with thirty addresses must not become thirty waits
+_TRIES: Final = 3  # a name with thirty addresses must not cause thirty timeouts
 
 
 async def system_resolve(host: str, port: int) -> Sequence[str]:
-    """Ask the system's resolver; gives addresses as text, best first."""
+    """Ask the system's resolver; returns addresses as text, best first."""
     look_up = partial(socket.getaddrinfo, host.encode("ascii"), port, type=socket.SOCK_STREAM)
-    # a thread each, given up with the request: the event loop has few of its own for this, and all of them would soon
-    # wait for names whose servers do not answer
+    # each in its own thread, which ends with the request: the event loop has few threads for this, and unresponsive
+    # name servers would soon block all of them
     answers = await anyio.to_thread.run_sync(look_up, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
-    # where this Python has no IPv6, its addresses are no text
+    # on a Python without IPv6, such addresses are not text
     return list(dict.fromkeys(sockaddr[0] for *_, sockaddr in answers if isinstance(sockaddr[0], str)))
 
 
 class GuardedNetwork(httpcore2.AsyncNetworkBackend):
-    """A network in which only allowed addresses exist."""
+    """A network on which only allowed addresses can be reached."""
 
     def __init__(self, rules: AddressRules, resolve: Resolve) -> None:
         self._rules = rules
@@ -51,7 +50,7 @@ class GuardedNetwork(httpcore2.AsyncNetworkBackend):
         """Connect to a checked address of the host.
 
         Raises:
-            AddressRefused: one of the addresses is not allowed. One is enough: a mixed answer is an attack or an error.
+            AddressRefused: one of the addresses is not allowed. One is enough: a mixed result is an attack or an error.
             httpcore2.ConnectError: no address, or none that answered.
         """
         addresses = await self._checked(host, port)

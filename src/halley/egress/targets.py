@@ -9,9 +9,9 @@ import msgspec
 from halley.egress.addresses import Address, AddressRules, canonical
 from halley.errors import AddressRefused
 
-URL_LIMIT_BYTES: Final = 8192  # longer ones are no addresses but data
+URL_LIMIT_BYTES: Final = 8192  # a longer text is data, not an address
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]+")
-_LONGEST_HOST: Final = 253  # characters, as in DNS; a written address is shorter
+_LONGEST_HOST: Final = 253  # characters, as in DNS; IP addresses are shorter
 _PORTS: Final = {"http": 80, "https": 443}
 _FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f-\x9f\\\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _NAME: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*\.?", re.ASCII)
@@ -19,7 +19,7 @@ _LOOPBACK: Final = ("127.0.0.1", "::1")
 
 
 class EgressTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """The target of a URL. `host` is lower case and canonical; `address` is set when the host is a written address."""
+    """The target of a URL. `host` is lower case and canonical; `address` is set if the host is an IP address."""
 
     scheme: str
     host: str
@@ -42,7 +42,7 @@ def parse_target(url: str, rules: AddressRules) -> EgressTarget:
     """Parse an absolute URL, and refuse everything that can be refused without resolving a name.
 
     Raises:
-        AddressRefused: the message says what is wrong, and never holds userinfo or query.
+        AddressRefused: the message says what is wrong, and never contains userinfo or query.
     """
     if len(url) > URL_LIMIT_BYTES:
         raise AddressRefused(f"The URL is longer than {URL_LIMIT_BYTES} characters.")
@@ -73,7 +73,7 @@ def parse_target(url: str, rules: AddressRules) -> EgressTarget:
 
 
 def follow(target: EgressTarget, location: str, rules: AddressRules) -> EgressTarget:
-    """Give the target of a redirect, relative ones included; it is checked like the first.
+    """Return the target of a redirect, which may be relative; it is checked like the first.
 
     Raises:
         AddressRefused: as `parse_target`.
@@ -89,7 +89,7 @@ def _check_written(target: EgressTarget, rules: AddressRules) -> None:
     if target.address is not None:
         rules.check(target.address, target.port)
     elif target.host.rstrip(".").rpartition(".")[2] == "localhost":
-        # RFC 6761: such names always mean this machine, so there is nothing to look up
+        # RFC 6761: such names always mean this machine, so they are not resolved
         _check_any([address for text in _LOOPBACK if (address := canonical(text))], target.port, rules)
     else:
         rules.check_port(target.port)
@@ -109,7 +109,7 @@ def _check_any(addresses: list[Address], port: int, rules: AddressRules) -> None
 
 
 def _host(host: str, *, bracketed: bool) -> tuple[str, Address | None]:
-    """Give the host in canonical form, and its address if the host is an address."""
+    """Return the host in canonical form, and its address if the host is an IP address."""
     if not host:
         raise AddressRefused("The URL has no host.")
     if len(host) > _LONGEST_HOST:
@@ -142,5 +142,5 @@ def _punycode(host: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    # what is escaped stays so; only what may not stand in a request line is escaped
+    # existing escapes stay; only characters that a request line must not contain are escaped
     return _NOT_ASCII.sub(lambda run: quote(run[0], safe="", errors="replace"), text)
