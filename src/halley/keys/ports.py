@@ -1,4 +1,4 @@
-"""What keys need from a store."""
+"""The store's interface for keys."""
 
 from collections.abc import Awaitable, Collection, Mapping
 from datetime import datetime
@@ -25,30 +25,30 @@ class KeyStore(Protocol):
         ...
 
     async def find_key(self, digest: bytes) -> Key | None:
-        """By digest, revoked ones as well."""
+        """Find a key by its digest, even a revoked one."""
         ...
 
     async def list_keys(self, account_id: str | None = None) -> list[Key]:
-        """Newest first; of one account or of all."""
+        """The keys of one account or of all, newest first."""
         ...
 
     async def valid_scopes(self, key_ids: Collection[str]) -> dict[str, frozenset[Scope]]:
-        """What these keys may do; those that are absent, revoked or without an account are left out."""
+        """The scopes of these keys; those that are absent, revoked or without an account are left out."""
         ...
 
     def revoke_key(self, key_id: str, at: datetime) -> Awaitable[Key | None]:
-        """Mark as revoked (once); None if absent."""
+        """Mark the key as revoked (once); None if absent."""
         ...
 
     def set_configured(self, key_id: str, at: datetime) -> Awaitable[list[Key]]:
-        """Make it the configured key: it is valid, also if it was revoked; any other that was
-        named before is revoked. One transaction. Gives those that were revoked by this.
+        """Make this the configured key: it becomes valid, even if it was revoked; the previous configured key is
+        revoked. One transaction. Returns the keys that this revoked.
         """
         ...
 
     def change_options(self, key_id: str, changes: Mapping[str, object]) -> Awaitable[Key | None]:
         """Change some options and leave the others as they are, in one transaction; None if absent.
 
-        `changes` are fit already (KeyOptions.changed).
+        `changes` are validated already (KeyOptions.changed).
         """
         ...

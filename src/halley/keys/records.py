@@ -22,35 +22,38 @@ DEFAULT_SCOPES: Final = frozenset({Scope.READ, Scope.WRITE})
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """Who predictions belong to."""
+    """The owner of predictions, files and keys."""
 
     id: str
     username: str  # unique, [a-z0-9-]
     type: Literal["user", "organization"] = "user"
     name: str = ""
-    weight: int = 1  # share of turns when several accounts wait
+    weight: int = 1  # share of the queue when several accounts wait
     created_at: datetime
 
 
 class KeyOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How requests with one key are handled. Only what differs from the default is stored, so a default may change."""
+    """How requests with one key are handled. Only values that differ from the default are stored, so a default may
+    change.
+    """
 
     hold: bool = True  # polls of an official client may be held
     cancel_abandoned: bool = False  # an abandoned prediction is canceled
-    retention: Period | None = None  # how long its predictions keep their data; None: as the model or the server says
+    # how long its predictions keep their data; None: the setting of the model or the server
+    retention: Period | None = None
 
     def changed(self, changes: Mapping[str, object]) -> "KeyOptions":
-        """With some members changed; None sets a member back to its default.
+        """A copy with some members changed; None resets a member to its default.
 
         Raises:
-            msgspec.ValidationError: a value does not fit.
+            msgspec.ValidationError: a value is not valid.
         """
         merged = {**msgspec.to_builtins(self), **changes}
         return msgspec.convert({name: value for name, value in merged.items() if value is not None}, KeyOptions)
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """One API key, known by its HMAC. `hint` is what may be shown: the first characters."""
+    """One API key, recognised by its HMAC. `hint` is the part that may be shown: the first characters."""
 
     id: str
     account_id: str

@@ -14,7 +14,7 @@ from halley.keys.records import DEFAULT_SCOPES, Account, Key, KeyOptions, Scope
 from halley.mac import Mac
 
 _log: Final = logging.getLogger(__name__)
-_RECHECK_SECONDS: Final = 5.0  # a key revoked by another process is refused this soon
+_RECHECK_SECONDS: Final = 5.0  # a key revoked by another process is refused after at most this time
 
 
 class Identity:
@@ -32,7 +32,7 @@ class Identity:
 
 
 class Keys:
-    """The use-cases of keys. Plain tokens are never stored."""
+    """The use cases of keys. Plain tokens are never stored."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Keys:
         self._known: dict[bytes, Identity] = {}
 
     async def verify(self, token: str) -> Identity:
-        """Who this token is.
+        """Return the identity behind this token.
 
         Raises:
             NotAuthenticated: malformed, unknown or revoked; the message is the same for all.
@@ -65,7 +65,7 @@ class Keys:
         return identity
 
     def known(self, token: str) -> Identity | None:
-        """The identity if it was verified a moment ago; no I/O (for the fast path of reads)."""
+        """The identity if it was verified recently; no I/O (for the fast path of reads)."""
         identity = self._known.get(tokens.digest(self._pepper, token))
         if identity is None or self._clock.monotonic() - identity.checked_at > _RECHECK_SECONDS:
             return None
@@ -84,11 +84,11 @@ class Keys:
         """Create a key for an account (created if it is new). Returns the token, which is shown only once, and the
         record.
 
-        `prefix` is how the token begins, without the underscore; `token` sets a key that the operator chose.
+        `prefix` is how the token begins, without the underscore; `token` is a key that the operator chose.
 
         Raises:
-            InputInvalid: no usable username or prefix, or no scope.
-            Conflict: that token exists already.
+            InputInvalid: the username or prefix is not valid, or there is no scope.
+            Conflict: the token already exists.
         """
         _check_username(username)
         wanted = frozenset(scopes)
@@ -126,7 +126,7 @@ class Keys:
         return [(key, accounts[key.account_id]) for key in await self._store.list_keys()]
 
     async def valid_scopes(self, key_ids: Collection[str]) -> dict[str, frozenset[Scope]]:
-        """What these keys may do now, by id; those that are not valid any more are left out."""
+        """The scopes of these keys now, by id; keys that are not valid any more are left out."""
         return await self._store.valid_scopes(key_ids)
 
     async def revoke(self, key_id: str) -> Key:
@@ -142,7 +142,7 @@ class Keys:
         return key
 
     async def change_options(self, key_id: str, changes: Mapping[str, object]) -> tuple[Key, Account]:
-        """Change some options of a key, from now on; `changes` are fit already.
+        """Change some options of a key from now on; `changes` are validated already.
 
         Raises:
             NotFound: there is no such key.
@@ -156,12 +156,12 @@ class Keys:
         return key, account
 
     async def ensure_admin(self, token: str | None) -> str | None:
-        """At start: set the operator's admin key, or make the first one. Returns a token only if one was made.
+        """At start: set the operator's admin key, or create the first one. Returns a token only if one was created.
 
-        The operator's key is valid from then on, also if it was revoked, and the one that was set before is not.
+        The operator's key becomes valid, even if it was revoked, and the previously configured one is revoked.
 
         Raises:
-            Unusable: it has no form of a key, or is one that may not administer.
+            Unusable: it does not have the form of a key, or its scopes do not include `admin`.
         """
         if token is not None:
             await self._set_admin(token)

@@ -1,10 +1,11 @@
-"""The form of API keys: `hly_`, 32 random characters, 6 characters of checksum. Another prefix may be asked for.
+"""The form of API keys: `hly_`, 32 random characters, 6 characters of checksum. Another prefix may be requested.
 
-Some libraries refuse a key of the hosted service that does not begin `r8_` before they send anything. Keys with that
-prefix have its length, too: 40 characters, one random character less.
+Some libraries accept only keys that begin with `r8_`, as those of the hosted service. Keys with that prefix also have
+the same length: 40 characters, one random character less.
 
-The checksum lets the server refuse invalid tokens without reading the database and lets secret scanners know the form.
-Only tokens that begin `hly_` are checked; an operator's own first admin key may have any form of 32 or more characters.
+With the checksum the server refuses invalid tokens without reading the database, and secret scanners recognise the
+form. Only tokens that begin with `hly_` are checked; an operator's first admin key may be any text of 32 or more
+characters.
 """
 
 import re
@@ -27,18 +28,18 @@ _HOSTED_LENGTHS: Final = {"r8": 31}  # 185 bits
 
 
 def make_token(random_below: Callable[[int], int], prefix: str = DEFAULT_PREFIX) -> str:
-    """A fresh token; `random_below(n)` must be a cryptographic source (secrets.randbelow)."""
+    """A new token; `random_below(n)` must be a cryptographic source (secrets.randbelow)."""
     body = "".join(_ALPHABET[random_below(62)] for _ in range(_HOSTED_LENGTHS.get(prefix, _RANDOM_LENGTH)))
     return f"{prefix}_{body}{_checksum(body)}"
 
 
 def is_prefix(text: str) -> bool:
-    """Whether keys may begin with it, and an underscore."""
+    """Whether keys may begin with this prefix and an underscore."""
     return _PREFIX_FORM.fullmatch(text) is not None
 
 
 def is_plausible(token: str) -> bool:
-    """False for text that cannot be a key: no need to look it up."""
+    """False for text that cannot be a key, so that it is not looked up."""
     if not token.startswith(_PREFIX):
         return MIN_FOREIGN_LENGTH <= len(token) <= 512 and token.isascii() and token.isprintable()
     body, check = token[len(_PREFIX) : -_CHECK_LENGTH], token[-_CHECK_LENGTH:]
@@ -51,7 +52,7 @@ def digest(pepper: Mac, token: str) -> bytes:
 
 
 def hint(token: str) -> str:
-    """What may be shown of a key."""
+    """The part of a key that may be shown."""
     return token[:8] + "..."
 
 
