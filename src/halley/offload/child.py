@@ -11,14 +11,15 @@ from halley.errors import HalleyError, TooLarge
 from halley.offload import messages
 from halley.offload.work import answer
 
-MEMORY_BYTES: Final = 2 * 2**30  # of addresses; what a legal body needs is a small part of it
+MEMORY_BYTES: Final = 2 * 2**30  # of address space; valid bodies need a small part of it
 
 
 def main() -> None:
-    """Serve one request after the other."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the server says when it is over
+    """Answer one request after the other."""
+    # a terminal sends SIGINT to all processes: the server decides when this one ends
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    gc.disable()  # JSON has no cycles, and looking for them among a million values takes long
+    gc.disable()  # JSON has no cycles, and searching a million values for them takes long
     sock = socket.socket(fileno=int(sys.argv[1]))
     while (head := receive(sock)) is not None and (value := receive(sock)) is not None:
         reply = messages.encode(_reply(head, value))
@@ -29,7 +30,7 @@ def main() -> None:
 
 
 def receive(sock: socket.socket) -> bytearray | None:
-    """One message; None when the other side has closed.
+    """One message; None if the other side has closed.
 
     Raises:
         OSError: the connection broke, or a time limit of the socket passed.

@@ -1,6 +1,6 @@
-"""What the server asks its JSON process, and the answers: one MessagePack value after its length.
+"""Requests to the JSON process, and its replies: one MessagePack value after its length.
 
-The large value of a question follows it, unchanged, after its own length: the server does not copy it to send it. The
+The large value of a request follows unchanged, after its own length, so that the server does not copy it. The request's
 member for it is empty until it has arrived.
 """
 
@@ -20,42 +20,42 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Parse(_Message, frozen=True, kw_only=True):
-    """Read the body of a create; its members come back without what is large."""
+    """Parse the body of a create; the reply has its members without the large ones."""
 
     body: bytes = b""
     json_body_bytes: int
     json_depth: int
     json_values: int
     inline_data_bytes: int
-    digest_head: bytes | None = None  # what an idempotency key's digest begins with; None: there is no key
+    digest_head: bytes | None = None  # the beginning of an idempotency key's digest; None: there is no key
 
 
 class Examine(_Message, frozen=True, kw_only=True):
-    """Look at an input as a version's schema wants it."""
+    """Check an input against a version's schema."""
 
     input_json: bytes = b""
     version: str
-    document: bytes  # empty: the version is not described yet
+    document: bytes  # empty: the version has no schema yet
     strict: bool
     most: int
     inline_data_bytes: int
 
 
 class Unfit(_Message, frozen=True, kw_only=True):
-    """Whether a value of a model can be kept."""
+    """Whether a value of a model can be stored."""
 
     value: bytes = b""
 
 
 class Texts(_Message, frozen=True, kw_only=True):
-    """The texts at some places of a value; None where there is none."""
+    """The texts at some places of a value; None where there is no text."""
 
     value: bytes = b""
     pointers: tuple[Pointer, ...]
 
 
 class Links(_Message, frozen=True, kw_only=True):
-    """The texts in the positions of files of an input, whole."""
+    """The texts in file positions of an input, in full."""
 
     input_json: bytes = b""
     version: str
@@ -94,7 +94,7 @@ class Filled(_Message, frozen=True, kw_only=True):
 
 
 class Failed(_Message, frozen=True, kw_only=True):
-    """The caller's fault, as an error of ours."""
+    """An error of ours that the caller caused."""
 
     code: str
     message: str
@@ -121,7 +121,7 @@ _ERRORS: Final[dict[str, type[HalleyError]]] = {kind.code: kind for kind in (Bad
 
 
 def joined(head: bytearray, value: bytearray) -> Request:
-    """The question with its large value."""
+    """The request with its large value."""
     request: Request = decode_request(head)
     whole: Request = msgspec.structs.replace(request, **{_LARGE[type(request)]: bytes(value)})
     return whole
@@ -134,7 +134,7 @@ def failed(error: HalleyError) -> Failed:
 
 
 def error_of(reply: Failed) -> HalleyError:
-    """The error that a reply tells."""
+    """The error in a reply."""
     if reply.code == InputInvalid.code:
         return InputInvalid(reply.fields)
     return _ERRORS.get(reply.code, Refused)(reply.message)

@@ -1,4 +1,4 @@
-"""The server's side of its JSON process: started when it is needed, ended when it is idle, replaced when it breaks."""
+"""The server's side of the JSON process: starts it when needed, ends it when idle, replaces it when it fails."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ from halley.strict_json import JsonLimits
 
 _log = logging.getLogger(__name__)
 
-REPLY_SECONDS: Final = 20.0  # a legal body takes one or two
+REPLY_SECONDS: Final = 20.0  # a valid body takes one or two
 IDLE_SECONDS: Final = 30.0
 WAITING: Final = 64
 _PASSED_ON: Final = ("HOME", "LANG", "PATH")
@@ -28,21 +28,23 @@ R = TypeVar("R")
 
 
 class JsonProcess:
-    """Does one piece of work after the other. An async context: at its end the process is gone.
+    """Does one request after the other. An async context manager; on exit the process has ended.
 
-    It fills the protocols of `predictions.large`. Every method
-    raises Overloaded where too many wait, or the process broke or took too long.
+    Implements the protocols of `predictions.large`. Every method raises Overloaded if too many requests wait, or if the
+    process failed or took too long.
     """
 
     def __init__(self, environ: Mapping[str, str], inline_data_bytes: int) -> None:
-        """`environ` is the server's; the process gets little of it. A `data:` URL holds so many bytes at most."""
+        """`environ` is the server's; the process gets a small part. `inline_data_bytes` is the most that a `data:` URL
+        contains.
+        """
         self._inline_data_bytes = inline_data_bytes
         self._environ = {name: environ[name] for name in _PASSED_ON if name in environ}
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._running: tuple[subprocess.Popen[bytes], socket.socket] | None = None
         self._idle: asyncio.TimerHandle | None = None
-        self._asked: asyncio.Future[Any] | None = None  # the holder of the turn, when its caller is gone
+        self._asked: asyncio.Future[Any] | None = None  # the running request whose caller has gone
 
     async def __aenter__(self) -> Self:
         return self
@@ -56,7 +58,7 @@ class JsonProcess:
             self._end()
 
     async def parse(self, body: bytes, limits: JsonLimits, *, digest_head: bytes | None) -> BodyOutline:
-        """Read the body of a create. Raises as `strict_json.parse` does, and TooLarge for a `data:` URL."""
+        """Parse the body of a create. Raises as `strict_json.parse` does, and TooLarge for a `data:` URL."""
         request = messages.Parse(
             json_body_bytes=limits.json_body_bytes,
             json_depth=limits.json_depth,
@@ -67,7 +69,7 @@ class JsonProcess:
         return (await self._ask(request, body, messages.Parsed)).outline
 
     async def examine(self, version: str, document: bytes, input_json: bytes, *, strict: bool, most: int) -> Findings:
-        """What `predictions.inputs.look` finds; `document` is empty for a version that is not described yet."""
+        """The result of `predictions.inputs.look`; `document` is empty for a version without a schema yet."""
         request = messages.Examine(
             version=version,
             document=document,
@@ -78,7 +80,7 @@ class JsonProcess:
         return (await self._ask(request, input_json, messages.Examined)).findings
 
     async def links(self, version: str, document: bytes, input_json: bytes) -> Sequence[Link]:
-        """What stands in the positions of files; one more than LINKS_LIMIT at most."""
+        """The strings in file positions; at most one more than LINKS_LIMIT."""
         request = messages.Links(version=version, document=document)
         return (await self._ask(request, input_json, messages.Linked)).links
 
@@ -87,11 +89,11 @@ class JsonProcess:
         return (await self._ask(messages.Unfit(), value, messages.Judged)).fault
 
     async def texts(self, value: Json, pointers: Sequence[Pointer]) -> Sequence[str | None]:
-        """The texts at these places; None where there is none."""
+        """The texts at these places; None where there is no text."""
         return (await self._ask(messages.Texts(pointers=tuple(pointers)), value, messages.FoundTexts)).texts
 
     async def fill(self, value: Json, texts: Sequence[Link]) -> bytes:
-        """The value with other texts at these places."""
+        """The value with these texts at their places."""
         return (await self._ask(messages.Fill(texts=tuple(texts)), value, messages.Filled)).value
 
     async def _ask(self, request: messages.Request, large: Json, wanted: type[R]) -> R:
@@ -100,7 +102,7 @@ class JsonProcess:
         self._waiting += 1
         try:
             await self._turn.acquire()
-            # a task of its own: who asked may be cancelled, and the answer must not be taken for that of the next
+            # a separate task: the caller may be cancelled, and the next request must not get this reply
             self._asked = asyncio.ensure_future(self._in_turn(request, large))
             self._asked.add_done_callback(_look_at_fault)
             reply = await asyncio.shield(self._asked)
@@ -113,7 +115,7 @@ class JsonProcess:
         return reply
 
     async def _in_turn(self, request: messages.Request, large: Json) -> Any:
-        """Ask, and end the turn when the answer has come."""
+        """Send the request, and let the next one begin when the reply has come."""
         try:
             if self._idle is not None:
                 self._idle.cancel()
@@ -130,7 +132,7 @@ class JsonProcess:
                 sock.sendall(messages.LENGTH.pack(len(sent)))
                 sock.sendall(sent)
             reply = receive(sock)
-        except OSError as error:  # a time limit is one, too
+        except OSError as error:  # a time limit, too, is an OSError
             self._end()
             _log.warning("the process that reads large JSON was stopped: %s", error)
             raise Overloaded("The large JSON body could not be read in time. Try again in a moment.") from error
@@ -144,7 +146,7 @@ class JsonProcess:
         ours, theirs = socket.socketpair()
         try:
             process = subprocess.Popen(
-                # -P: what lies in the folder where the server was started is not ours
+                # -P: modules in the folder where the server was started are not ours
                 [sys.executable, "-P", "-m", "halley.offload.child", str(theirs.fileno())],
                 env=self._environ,
                 stdin=subprocess.DEVNULL,
@@ -165,7 +167,7 @@ class JsonProcess:
             self._end()
 
     def _end(self) -> int | None:
-        """End the process; gives its status."""
+        """End the process; returns its exit status."""
         if self._running is None:
             return None
         process, sock = self._running
@@ -176,6 +178,6 @@ class JsonProcess:
 
 
 def _look_at_fault(asked: asyncio.Future[Any]) -> None:
-    """The caller may be gone."""
+    """Retrieve the exception, since the caller may have gone."""
     if not asked.cancelled():
         asked.exception()

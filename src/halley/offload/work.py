@@ -1,4 +1,4 @@
-"""What the JSON process does: bytes in, a small answer out. It remembers compiled schemas and nothing else."""
+"""The work of the JSON process: bytes in, a small reply out. It keeps compiled schemas only."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -19,7 +19,7 @@ from halley.predictions.inputs import look
 from halley.predictions.large import LINKS_LIMIT, BodyOutline, Link
 
 _SCHEMAS: Final = 8
-_TEXT_CHARACTERS: Final = 64 * 1024  # of a member that should be short: what is longer is refused by its own limit
+_TEXT_CHARACTERS: Final = 64 * 1024  # of a member that should be short: a longer one is refused by its own limit
 _NAMES: Final = 1000  # of unknown members
 _NAME_CHARACTERS: Final = 256
 _ITEMS: Final = 1000
@@ -34,10 +34,10 @@ _envelope: Final = msgspec.json.Decoder(_Envelope).decode
 
 
 def answer(request: messages.Request) -> messages.Reply:
-    """Do what is asked.
+    """Do what the request asks for.
 
     Raises:
-        HalleyError: it is the caller's fault.
+        HalleyError: the caller's input is at fault.
     """
     return _WORK[type(request)](request)
 
@@ -54,7 +54,7 @@ def _parse(request: messages.Parse) -> messages.Parsed:
     if kind == "object":
         raw = bytes(_envelope(body).input)  # type: ignore[arg-type]
         check_data_urls(given, len(raw), request.inline_data_bytes)
-        start = body.find(raw)  # wherever these bytes stand first, they are the same
+        start = body.find(raw)  # wherever these bytes occur first, they are the same
         end = start + len(raw)
     outline = BodyOutline(
         members=msgspec.json.encode(_short_members(members)),
@@ -68,7 +68,7 @@ def _parse(request: messages.Parse) -> messages.Parsed:
 
 
 def _short_members(members: dict[str, Any]) -> dict[str, Any]:
-    """What the server looks at itself; of unknown members only the names."""
+    """The members that the server itself uses; of unknown members only the names."""
     short: dict[str, Any] = {name[:_NAME_CHARACTERS]: None for name in list(members)[:_NAMES]}
     for name in ("version", "webhook", "webhook_completed"):
         if name in members:
@@ -91,7 +91,7 @@ def _short_members(members: dict[str, Any]) -> dict[str, Any]:
 
 
 def _kind_of(value: Any) -> Any:
-    """A small value of the same kind."""
+    """A small value of the same type."""
     return value if value is None or isinstance(value, bool | int | float) else {}
 
 
@@ -101,7 +101,7 @@ def _examine(request: messages.Examine) -> messages.Examined:
     found = _links(where, value)
     if not (faults := schema.faults(value, request.most)):
         check_all([link for link in found if is_data_url(link[1])], request.inline_data_bytes)
-    # the server looks at the others itself: it knows which addresses are open
+    # the server checks the others itself: it knows which addresses are allowed
     links = [(pointer, link[:_TEXT_CHARACTERS]) for pointer, link in found if not is_data_url(link)]
     findings = look(schema, links, value, faults, strict=request.strict, most=request.most)
     return messages.Examined(findings=findings)
