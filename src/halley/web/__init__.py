@@ -1,1 +1,1 @@
-"""Web pages. No scripts: their content comes from models and other users."""
+"""Web pages. They contain no scripts, because their content comes from models and other users."""

@@ -1,4 +1,4 @@
-"""Draws the page of a prediction. It fills `api.parts.Pages`."""
+"""Renders the page of a prediction. Implements `api.parts.Pages`."""
 
 import base64
 import hashlib
@@ -21,7 +21,7 @@ _TEXT_LIMIT: Final = 200_000  # characters of one block; the API has the rest
 
 
 class Media(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of an output: where it is, and how to show it."""
+    """One file of an output: its URL, and how to show it."""
 
     url: str
     name: str
@@ -29,7 +29,7 @@ class Media(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HtmlPages:
-    """Templates, loaded when the first page is asked for: most servers never show one, and Jinja takes 2 MB."""
+    """Templates, loaded at the first page: most servers never show one, and Jinja takes 2 MB."""
 
     @cached_property
     def _environment(self) -> "jinja2.Environment":
@@ -53,11 +53,13 @@ class HtmlPages:
 
     @cached_property
     def style_source(self) -> str:
-        """What a content security policy must allow as style: exactly ours, by its digest."""
+        """The style source for a content security policy: exactly our style sheet, by its digest."""
         return _digest_of_style(self._closed)
 
     def prediction(self, row: Prediction, *, output: Any, links: Mapping[str, str]) -> bytes:
-        """The page of a prediction. `links` maps links to its files to media types; `output` is what else it has."""
+        """The page of a prediction. `links` maps links to its files to media types; `output` is the rest of its
+        output.
+        """
         media = [Media(url=url, name=unquote(url.rpartition("/")[2]), kind=_kind(kind)) for url, kind in links.items()]
         return self._prediction.render(
             row=row,
@@ -73,7 +75,7 @@ class HtmlPages:
         ).encode("utf-8", "replace")
 
     def removed(self, prediction_id: str) -> bytes:
-        """The page of a prediction whose data is gone."""
+        """The page of a prediction whose data was removed."""
         return self._environment.get_template("removed.html").render(id=prediction_id).encode()
 
     def closed(self) -> bytes:
@@ -88,7 +90,7 @@ def _digest_of_style(page: bytes) -> str:
 
 def _kind(content_type: str) -> str:
     kind = content_type.partition("/")[0]
-    # an SVG is a document: it is a download here
+    # an SVG may contain scripts: here it is a download
     return kind if kind in {"image", "audio", "video"} and content_type != "image/svg+xml" else "other"
 
 
