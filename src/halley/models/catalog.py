@@ -1,4 +1,4 @@
-"""Which version a request means. Kept in memory, because every create asks; written through to the store."""
+"""Finds the version that a request names. Kept in memory, because every create needs it; changes are also stored."""
 
 import re
 from typing import Final, Literal
@@ -12,7 +12,7 @@ from halley.models.records import Model, Version
 from halley.models.validation import AnyInput, InputSchema, uses_files
 
 PREPARING: Final = "its environment is being built"
-REASON_CHARS: Final = 1500  # of a broken model's reason in a refusal: the last lines of pip, not a whole log
+REASON_CHARS: Final = 1500  # of a broken model's reason in an error: the last lines of pip, not a whole log
 _REFERENCE: Final = re.compile(
     r"(?:(?P<owner>[\w.\-]{1,100})/(?P<name>[\w.\-]{1,100})(?::(?P<tag>[\w.\-]{1,100}))?|(?P<hex>[0-9a-f]{64}))",
     re.ASCII,
@@ -20,48 +20,50 @@ _REFERENCE: Final = re.compile(
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a model can run here; `reason` says why not, or what is wrong with its files while an older one runs."""
+    """Whether a model can run here; `reason` says why not, or what is wrong with its files while an older
+    version runs.
+    """
 
     state: Literal["ready", "preparing", "broken", "not_served"]
     reason: str | None = None
 
 
 class Runnable:
-    """A version and its compiled schema; one that is not described yet takes any input."""
+    """A version and its compiled schema; a version without a schema yet accepts any input."""
 
     __slots__ = ("schema", "uses_files", "version")
 
     def __init__(self, version: Version) -> None:
         self.version = version
         self.schema: InputSchema | AnyInput = AnyInput()
-        self.uses_files = False  # others never need a run folder
+        self.uses_files = False  # a version without files needs no run folder
         if version.is_described:
             self.schema = InputSchema(version.openapi_schema)
             self.uses_files = uses_files(version.openapi_schema)
 
     @property
     def is_described(self) -> bool:
-        """Whether it can run now; False: it is only accepted in requests."""
+        """Whether it can run now; False: requests for it are only accepted."""
         return self.version.is_described
 
 
 class Catalog:
-    """Models that can be run here. `load` first; `register` adds and survives restarts."""
+    """The models that can run here. Call `load` first; `register` adds a model durably."""
 
     def __init__(self, store: ModelStore) -> None:
         self._store = store
         self._runnable: dict[str, Runnable] = {}
         self._latest: dict[str, str] = {}
-        self.is_loading = False  # while it is, what is unknown may only be late
-        self.faults: dict[str, str] = {}  # models whose files cannot be used as they are now, and why
-        self._unstored: dict[str, Model] = {}  # those that may never have had a version
+        self.is_loading = False  # while True, an unknown model may only be loading
+        self.faults: dict[str, str] = {}  # models whose present files cannot be used, and why
+        self._unstored: dict[str, Model] = {}  # models that may never have had a version
 
     async def register(self, model: Model, version: Version) -> Version:
-        """Store a model and its newest version, and make both runnable. What is stored already is not written again.
+        """Store a model and its newest version, and make both runnable. If they are stored already, nothing is written.
 
         So a server can start and serve stored models while its store refuses writes.
         """
-        runnable = Runnable(version)  # an unusable schema is refused before anything is stored
+        runnable = Runnable(version)  # an invalid schema is refused before anything is stored
         stored = await self._stored(model, version)
         if stored is None:
             await self._store.put_model(model)
@@ -74,7 +76,7 @@ class Catalog:
         return stored
 
     async def _stored(self, model: Model, version: Version) -> Version | None:
-        """The stored version, if storing both would change nothing."""
+        """The stored version, if storing model and version would change nothing."""
         known = await self._store.get_model(model.owner, model.name)
         if known is None or known.latest_version_id != version.id or _without_history(known) != _without_history(model):
             return None
@@ -84,34 +86,34 @@ class Catalog:
         return stored
 
     def expect(self, model: Model, version: Version) -> None:
-        """The model's newest version is registered once its schema is known; requests for it are accepted before."""
+        """Accept requests for the model before its newest version is registered, which needs its schema."""
         self._runnable[version.id] = Runnable(version)
         self._latest[model.full_name] = version.id
         self._unstored[model.full_name] = model
         self.faults.pop(model.full_name, None)
 
     def also(self, version: Version) -> None:
-        """An earlier version of a model can be asked for by its id: it is the source that runs."""
+        """Accept requests for an earlier version of a model by its id: the present source is the same."""
         self._runnable.setdefault(version.id, Runnable(version))
 
     def report_fault(self, model: Model, reason: str) -> None:
-        """The model's files cannot be used. If an older version of it runs here, it stays in service."""
+        """Record that the model's files cannot be used. An older version that runs here stays in service."""
         self.faults[model.full_name] = reason
         self._unstored[model.full_name] = model
 
     def withdraw(self, model: str) -> None:
-        """The model is no longer served: creates for it are refused, its history stays readable."""
+        """Serve the model no longer: creates for it are refused, its history stays readable."""
         self._latest.pop(model, None)
         for version_id in [vid for vid, runnable in self._runnable.items() if runnable.version.model == model]:
             del self._runnable[version_id]
 
     def drop(self, version_id: str) -> None:
-        """This version cannot run any more; the latest version of a model stays."""
+        """Forget this version, which cannot run any more; the latest version of a model stays."""
         if version_id not in self._latest.values():
             self._runnable.pop(version_id, None)
 
     async def models(self) -> list[Model]:
-        """All models that are known here: those of the store, and those that wait for their first version."""
+        """All known models: those of the store, and those that wait for their first version."""
         stored = await self._store.list_models()
         known = {model.full_name for model in stored}
         return [*stored, *(model for name, model in self._unstored.items() if name not in known)]
@@ -137,33 +139,33 @@ class Catalog:
         return {name: reason for name, reason in sorted(self.faults.items()) if self.is_broken(name)}
 
     def is_broken(self, model: str) -> bool:
-        """Whether the model could run if its files were repaired."""
+        """Whether the model is served but cannot run until its files are repaired."""
         return self.standing(model).state == "broken"
 
     def names(self) -> list[str]:
-        """`owner/name` of all models that can be asked for."""
+        """`owner/name` of all models that requests can name."""
         return sorted(self._latest)
 
     @property
     def preparing(self) -> list[str]:
-        """Those of `names` that can be asked for, but not run yet."""
+        """Those of `names` that cannot run yet."""
         return [name for name in self.names() if not self._runnable[self._latest[name]].is_described]
 
     def described(self) -> frozenset[str]:
-        """The ids of all versions that can be run."""
+        """The ids of all versions that can run."""
         return frozenset(version_id for version_id, runnable in self._runnable.items() if runnable.is_described)
 
     def by_id(self, version_id: str) -> Runnable | None:
         return self._runnable.get(version_id)
 
     def resolve(self, reference: str) -> Runnable:
-        """The version that `owner/name`, `owner/name:version`, `owner/name:latest` or 64 hex digits mean.
+        """The version for `owner/name`, `owner/name:version`, `owner/name:latest` or 64 hex digits.
 
         Source: contract sections 6.2 and 6.5.
 
         Raises:
-            VersionUnknown: there is none, or it cannot run here.
-            ModelBroken: its model is configured, but cannot run as it is.
+            VersionUnknown: it does not exist, or cannot run here.
+            ModelBroken: its model is configured, but cannot run with its present files.
             Overloaded: not known yet; the models of this server are still being loaded.
         """
         found = _REFERENCE.fullmatch(reference)
@@ -192,7 +194,7 @@ class Catalog:
 
 
 def _without_history(model: Model) -> Model:
-    """What its folder says about it."""
+    """The parts of a model that come from its folder."""
     return msgspec.structs.replace(model, latest_version_id=None, latest_version_at=None, run_count=0, created_at=EPOCH)
 
 

@@ -1,8 +1,8 @@
-"""What is wrong with an input: the first faults in words, the rest as a number.
+"""Describes what is wrong with an input: the first faults as text, the others as a number.
 
-A validator makes all errors of a value at once, each with its message: a list of a million wrong items took seconds and
-gigabytes. So the schema is taken apart where a value can have many members, and each member is asked on its own. A rule
-that cannot be split gives only its first error.
+A validator makes all errors of a value at once, each with its message: for a list of a million wrong items that took
+seconds and gigabytes. So where a value can have many members, the schema is split, and each member is validated
+separately. A rule that cannot be split gives only its first error.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +14,9 @@ import jsonschema_rs
 from halley.errors import InvalidField
 
 LISTED: Final = 100  # limits.listed_faults
-SHOWN_CHARACTERS: Final = 300  # of a message or a field's name: a data: URL of megabytes is useless in it
+SHOWN_CHARACTERS: Final = 300  # of a message or a field's name; a long data: URL must not fill them
 _REFERENCE: Final = "#/components/schemas/"
-_MANY: Final = frozenset(  # words that can find any number of errors in one value
+_MANY: Final = frozenset(  # keywords that can find any number of errors in one value
     {
         "patternProperties",
         "propertyNames",
@@ -30,14 +30,14 @@ _MANY: Final = frozenset(  # words that can find any number of errors in one val
         "$dynamicRef",
     }
 )
-_COLLECTING: Final = ("anyOf", "oneOf")  # one error that holds all those of each part
+_COLLECTING: Final = ("anyOf", "oneOf")  # their single error contains the errors of each part
 _LARGE: Final = 200
 MakeValidator = Callable[[dict[str, Any]], jsonschema_rs.Draft202012Validator]
 Path = tuple[str | int, ...]
 
 
 class _Said(NamedTuple):
-    """An error with our own text, where the validator's text would contain each member of a large value."""
+    """An error with our own text, because the validator's text would contain each member of a large value."""
 
     kind: str
     message: str
@@ -48,7 +48,7 @@ Error = jsonschema_rs.ValidationError | _Said
 
 
 class Faults:
-    """Collects faults: `most` are kept, the others are counted."""
+    """Collects faults: at most `most` are kept, the others are counted."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -57,25 +57,25 @@ class Faults:
 
     @property
     def is_full(self) -> bool:
-        """Whether one more would only be counted."""
+        """Whether further faults are only counted."""
         return len(self._kept) >= self._most
 
     def __bool__(self) -> bool:
         return bool(self._kept)
 
     def add(self, fault: InvalidField) -> None:
-        """Keep it, if there is room."""
+        """Keep the fault if there is room, otherwise count it."""
         if self.is_full:
             self._others += 1
         else:
             self._kept.append(fault)
 
     def count(self, number: int = 1) -> None:
-        """There are so many more, which are not listed."""
+        """Count faults that are not listed."""
         self._others += number
 
     def all(self) -> tuple[InvalidField, ...]:
-        """What was kept; then, if there is more, one that says how much."""
+        """The kept faults; then, if there are more, one that says how many."""
         if not self._others:
             return tuple(self._kept)
         text = f"{self._others} more faults; the first {self._most} are listed (setting limits.listed_faults)"
@@ -83,7 +83,7 @@ class Faults:
 
 
 class FaultFinder:
-    """Finds the faults of values that a schema refuses."""
+    """Finds the faults of values that a schema rejects."""
 
     def __init__(self, schemas: Mapping[str, Any], make: MakeValidator, secret_names: frozenset[str]) -> None:
         """`make` compiles a rule that may refer to `schemas`; a message about a secret does not quote its value."""
@@ -93,7 +93,7 @@ class FaultFinder:
         self._rules: dict[str, _Rule] = {}
 
     def find(self, value: Mapping[str, Any], most: int = LISTED) -> tuple[InvalidField, ...]:
-        """The faults of a value that `Input` refuses; at least one."""
+        """The faults of a value that `Input` rejects; at least one."""
         found = Faults(most)
         whole = self._named("Input")
         self._look(whole, value, (), found, frozenset())
@@ -141,7 +141,7 @@ class FaultFinder:
 
 
 class _Rule:
-    """One rule of a schema, taken apart. Validators are compiled when they are needed first."""
+    """One rule of a schema, split into its parts. Validators are compiled at first use."""
 
     def __init__(self, rule: Any, make: MakeValidator, schemas: Mapping[str, Any]) -> None:
         self._make = make
@@ -170,7 +170,7 @@ class _Rule:
         members = own.get("properties")
         if isinstance(members, dict):
             self.members = {key: self._below(member, schemas) for key, member in members.items()}
-            own["properties"] = dict.fromkeys(members, True)  # `additionalProperties` asks which are there
+            own["properties"] = dict.fromkeys(members, True)  # `additionalProperties` must know the declared names
         if isinstance(own.get("additionalProperties"), dict):
             self.others = self._below(own.pop("additionalProperties"), schemas)
 
@@ -179,7 +179,7 @@ class _Rule:
 
     @cached_property
     def whole(self) -> jsonschema_rs.Draft202012Validator:
-        """Validates all of it."""
+        """Validates the whole rule."""
         return self._make(self._rule)
 
     @cached_property
@@ -187,7 +187,7 @@ class _Rule:
         return self._make(self._own)
 
     def own_errors(self, value: Any) -> Sequence[Error]:
-        """What is wrong with the value itself, not with its members."""
+        """Errors of the value itself, without those of its members."""
         if self._own_validator.is_valid(value):
             return ()
         if self._collects and _is_large(value):
@@ -199,7 +199,7 @@ class _Rule:
         return list(self._own_validator.iter_errors(value))
 
     def first_error(self, value: Any) -> jsonschema_rs.ValidationError | None:
-        """The first error of all of it; None if there is none."""
+        """The first error of the whole rule; None if there is none."""
         try:
             self.whole.validate(value)
         except jsonschema_rs.ValidationError as error:
@@ -208,7 +208,7 @@ class _Rule:
 
 
 def _is_large(value: Any) -> bool:
-    """Whether the value has more than some members, at all levels."""
+    """Whether the value has more than a few members, at all levels."""
     seen, waiting = 0, [value]
     while waiting:
         node = waiting.pop()
@@ -221,12 +221,12 @@ def _is_large(value: Any) -> bool:
 
 
 def short(message: str, limit: int = SHOWN_CHARACTERS) -> str:
-    """The message without its middle, if it is long."""
+    """The message without its middle if it is long."""
     return message if len(message) <= limit else f"{message[: limit // 2]} ... {message[-limit // 2 :]}"
 
 
 def field_at(path: Sequence[str | int]) -> str:
-    """The name of a place in the input, as faults give it."""
+    """The name of a place in the input, as used in faults."""
     return short(".".join(["input", *map(str, path)]))
 
 

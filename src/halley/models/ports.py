@@ -1,4 +1,4 @@
-"""What models need from a store."""
+"""The store's interface for models."""
 
 from collections.abc import Awaitable
 from typing import Protocol
@@ -7,23 +7,24 @@ from halley.models.records import Model, Version
 
 
 class ModelStore(Protocol):
-    """Models and versions that this server has seen. Writing methods are durable when their awaitable is done."""
+    """Stored models and versions. Writing methods are durable when their awaitable is done."""
 
     def put_model(self, model: Model) -> Awaitable[None]:
         """Insert or replace by owner and name; `run_count` and `created_at` of a stored one are kept."""
         ...
 
     def put_version(self, version: Version) -> Awaitable[Version]:
-        """Insert the version and make it the model's latest; a known id keeps its `created_at`. Returns what is stored.
+        """Insert the version and make it the model's latest; an existing id keeps its `created_at`. Returns the stored
+        version.
 
-        The model must be stored before.
+        The model must be stored first.
         """
         ...
 
     async def get_model(self, owner: str, name: str) -> Model | None: ...
 
     async def list_models(self) -> list[Model]:
-        """All models, the one with the newest version first."""
+        """All models; the model with the newest version comes first."""
         ...
 
     async def get_version(self, version_id: str) -> Version | None: ...

@@ -7,7 +7,7 @@ import msgspec
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """The named thing. Source: contract section 10.1."""
+    """A named model. Source: contract section 10.1."""
 
     owner: str
     name: str
@@ -20,7 +20,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     cover_image_url: str | None = None
     default_example_id: str | None = None
     latest_version_id: str | None = None
-    retention: str | None = None  # how long its predictions keep their data; None: as the server says
+    retention: str | None = None  # how long its predictions keep their data; None: the server's setting
     run_count: int = 0
     created_at: datetime
     latest_version_at: datetime | None = None
@@ -33,15 +33,15 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 class Version(msgspec.Struct, frozen=True, kw_only=True):
     """A fixed build of a model. Source: contract section 10.2; the id as D29."""
 
-    id: str  # 64 hex: sha256 over source files, schema (where it can be known at once) and environment
+    id: str  # 64 hex: sha256 over source files, schema (if it is known at once) and environment
     model: str  # owner/name
     created_at: datetime
     cog_version: str = "0.23.1"
-    openapi_schema: bytes  # the JSON document; components.schemas.Input and .Output are what readers want; b"": later
-    source_digest: str = ""  # finds the version again when the folder did not change
+    openapi_schema: bytes  # the JSON document; readers use components.schemas.Input and .Output; b"" until it is known
+    source_digest: str = ""  # finds the version again if the folder has not changed
     provider: str = "local"
     run_timeout_seconds: float | None = None  # None: the server's default
-    counts_written: bool = False  # the source digest may count what the model itself wrote into its folder
+    counts_written: bool = False  # the source digest may include files that the model itself wrote into its folder
 
     @property
     def is_described(self) -> bool:

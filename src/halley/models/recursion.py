@@ -1,8 +1,8 @@
-"""Removes rules from a model's schemas that would be tried twice at every level of a deep value.
+"""Removes rules from a model's schemas that would be tried twice at every level of a nested value.
 
-A union of two classes that both hold the union again is such a rule: a value that fits neither is tried in both ways at
-each of its levels, which doubles the work with every level; with 64 levels it never ends. So a rule with two ways back
-to the schema that it stands in takes everything here: the model itself looks at its inputs, too, and in its own time.
+A union of two classes that both contain the union again is such a rule: a value that matches neither is tried in both
+ways at each of its levels, so that every level doubles the work; with 64 levels it never ends. So a rule with two ways
+back to its own schema accepts everything here: the model's process checks its inputs, too, within its own time limit.
 """
 
 from collections import Counter
@@ -14,12 +14,12 @@ _UNIONS: Final = ("anyOf", "oneOf")
 _SINGLE: Final = ("not", "if", "then", "else", "contains", "propertyNames", "unevaluatedItems", "unevaluatedProperties")
 _MAPS: Final = ("patternProperties", "dependentSchemas")
 _REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
-_ELSEWHERE: Final = ""  # stands for a reference that is not one to a schema by its name
+_ELSEWHERE: Final = ""  # stands for a reference that does not name a schema
 _ANY_TYPE: Final = ""
 
 
 def without_double_ways(schemas: Mapping[str, Any]) -> dict[str, Any]:
-    """The same schemas, but every rule that leads back to its own schema in two ways takes everything."""
+    """The same schemas, but every rule that leads back to its own schema in two ways accepts everything."""
     reached = _reached(schemas)
     cut = {}
     for name, rule in schemas.items():
@@ -29,7 +29,7 @@ def without_double_ways(schemas: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Cutter:
-    """Works on one schema; `back` are the names that lead back to it."""
+    """Works on one schema; `back` are the names of schemas that lead back to it."""
 
     def __init__(self, schemas: Mapping[str, Any], back: frozenset[str]) -> None:
         self._schemas = schemas
@@ -49,10 +49,10 @@ class _Cutter:
         return {name: self.cut(rule) for name, rule in members.items()} if isinstance(members, dict) else members
 
     def _ways(self, rule: Mapping[str, Any]) -> int:
-        """In how many ways one value, or one member of it, may lead back."""
+        """The number of ways in which one value, or one member of it, may lead back."""
         by_type = Counter(self._type(part) for word in _UNIONS for part in _list(rule, word) if self._leads_back(part))
         anyhow = by_type.pop(_ANY_TYPE, 0)
-        # a value has one type only: the parts of a union for others refuse it at once
+        # a value has one type only: the parts of a union for other types reject it at once
         return anyhow + max(by_type.values(), default=0) + sum(map(self._leads_back, _parts(rule)))
 
     def _type(self, part: Any) -> str:
@@ -66,7 +66,7 @@ class _Cutter:
 
 
 def _parts(rule: Mapping[str, Any]) -> Iterator[Any]:
-    """What beside unions is tried with the same value, or the same members of it, one after the other."""
+    """The rules besides unions that are applied to the same value, or to the same members of it."""
     rest = {word: item for word, item in rule.items() if word not in _UNIONS}
     yield from _list(rest, "allOf")
     rest.pop("allOf", None)
@@ -85,7 +85,7 @@ def _list(rule: Mapping[str, Any], word: str) -> list[Any]:
 
 
 def _reached(schemas: Mapping[str, Any]) -> dict[str, set[str]]:
-    """To which names each schema leads, in any number of steps."""
+    """The names of schemas that each schema leads to, in any number of steps."""
     direct = {name: _names(rule) for name, rule in schemas.items()}
     reached = {}
     for name in schemas:
@@ -100,7 +100,7 @@ def _reached(schemas: Mapping[str, Any]) -> dict[str, set[str]]:
 
 
 def _names(node: Any) -> set[str]:
-    """The names of the schemas to which a rule refers."""
+    """The names of the schemas that a rule refers to."""
     found: set[str] = set()
     waiting = [node]
     while waiting:

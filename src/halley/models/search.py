@@ -1,16 +1,18 @@
-"""Which models fit some words: by name first, then by owner and description. Not part of the contract."""
+"""Finds models by words: by name first, then by owner and description. Not part of the contract."""
 
 from collections.abc import Iterable
 from typing import Final
 
 from halley.models.records import Model
 
-_LONGEST: Final = 500  # characters of a query; the rest is not looked at
+_LONGEST: Final = 500  # characters of a query; the rest is ignored
 _MOST_WORDS: Final = 20
 
 
 def ranked(models: Iterable[Model], text: str) -> list[tuple[Model, float]]:
-    """The models that fit at least one word of the text, best first, with a score from 0 to 1; all if it has none."""
+    """The models that match at least one word, best first, with a score from 0 to 1; all models if the text has no
+    word.
+    """
     words = text[:_LONGEST].casefold().replace("/", " ").split()[:_MOST_WORDS]
     scored = [(model, _score(model, words)) for model in models]
     fitting = [one for one in scored if one[1] > 0]

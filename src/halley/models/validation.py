@@ -1,7 +1,7 @@
-"""Input against a version's schema: its faults all at once, in the words of the contract (section 4).
+"""Checks an input against a version's schema and reports all faults, in the contract's wording (section 4).
 
-The schema comes from a model, so it is not trusted: references stay inside the document and patterns run
-on an engine without backtracking.
+The schema comes from a model, so it is not trusted: references stay inside the document, and patterns run on an engine
+without backtracking.
 """
 
 import re
@@ -18,7 +18,7 @@ from halley.models.faults import LISTED, FaultFinder, Faults, field_at, short
 from halley.models.recursion import without_double_ways
 from halley.strict_json import is_deeper
 
-SCHEMA_DEPTH: Final = 100  # each level of an input takes two or three
+SCHEMA_DEPTH: Final = 100  # each level of an input takes two or three levels
 REDACTED: Final = "[REDACTED]"  # contract section 6.2, secret inputs
 
 
@@ -42,23 +42,23 @@ class InputSchema:
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise Unusable(f"the model's OpenAPI document has no usable Input schema: {error}") from error
         self.names: Final = frozenset(properties)
-        # a list of secrets is a secret, too, and so is an object that holds one
+        # a list of secrets is a secret, too, and so is an object that contains one
         self.secret_names: Final = frozenset(
             name for name, rule in properties.items() if _holds(rule, schemas, set(), _is_secret)
         )
         self._finder = FaultFinder(rules, make, self.secret_names)
 
     def faults(self, value: Mapping[str, Any], most: int = LISTED) -> tuple[InvalidField, ...]:
-        """The ways in which the input breaks the schema: at most so many, and how many more; empty if it is valid."""
+        """What is wrong with the input: at most `most` faults, and how many more; empty if it is valid."""
         return () if self._validator.is_valid(value) else self._finder.find(value, most)
 
     def unknown_names(self, value: Mapping[str, Any]) -> list[str]:
-        """Members that the schema does not know. They are ignored by default (contract D21)."""
+        """Members that are not in the schema. They are ignored by default (contract D21)."""
         return [name for name in value if name not in self.names]
 
     @staticmethod
     def unknown_faults(names: list[str], most: int = LISTED) -> tuple[InvalidField, ...]:
-        """Unknown members as faults, for servers that are strict about them."""
+        """Unknown members as faults, for servers that refuse them."""
         found = Faults(most)
         for name in names[:most]:
             text = f"there is no input {short(name)}"
@@ -67,16 +67,16 @@ class InputSchema:
         return found.all()
 
     def redacted(self, value: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The input with its secrets removed, or None if it holds no secret."""
+        """The input with its secrets replaced, or None if it contains no secret."""
         if not any(name in value for name in self.secret_names):
             return None
         return {name: REDACTED if name in self.secret_names else member for name, member in value.items()}
 
 
 class AnyInput:
-    """Used in place of the schema of a version that is not described yet: all inputs pass, and are checked later.
+    """Replaces the schema of a version without a schema yet: all inputs are accepted, and checked later.
 
-    Which texts are secrets is not known either, so none is shown.
+    It is not known which texts are secrets either, so none is shown.
     """
 
     def faults(self, value: Mapping[str, Any], most: int = LISTED) -> tuple[InvalidField, ...]:  # noqa: ARG002
@@ -94,7 +94,7 @@ class AnyInput:
 
 
 def uses_files(document: bytes) -> bool:
-    """True if input or output of a version can be files (`format: uri`), or if the output could be anything."""
+    """Whether input or output of a version can be files (`format: uri`), or the output could be anything."""
     schemas = msgspec.json.decode(document).get("components", {}).get("schemas", {})
     output = schemas.get("Output", {})
     if not output.keys() & {"type", "allOf", "anyOf", "$ref"}:
@@ -121,7 +121,7 @@ def _compiled(schemas: Any, rule: dict[str, Any]) -> jsonschema_rs.Draft202012Va
 
 
 def _no_retrieval(reference: str) -> Any:
-    # the library would fetch it: a schema must not make this server call an address
+    # the library would fetch it: a schema must not make this server send requests
     raise ValueError(f"the reference {reference} leaves the document")
 
 
@@ -134,7 +134,7 @@ def _is_file(rule: Mapping[str, Any]) -> bool:
 
 
 def _holds(rule: Any, schemas: Mapping[str, Any], seen: set[str], is_it: Callable[[Mapping[str, Any]], bool]) -> bool:
-    """Whether a value of this rule can be or hold such a one; references are followed, each once."""
+    """Whether a value of this rule can be or contain one that `is_it` accepts; references are followed, each once."""
     if isinstance(rule, list):
         return any(_holds(item, schemas, seen, is_it) for item in rule)
     if not isinstance(rule, dict):
@@ -151,28 +151,28 @@ def _holds(rule: Any, schemas: Mapping[str, Any], seen: set[str], is_it: Callabl
 
 @lru_cache(maxsize=1000)
 def _is_for_runner(pattern: str) -> bool:
-    """Whether Python knows it, and our engine, in which every pattern takes linear time, does not."""
+    """Whether Python accepts the pattern, and our linear-time engine does not."""
     try:
         jsonschema_rs.Draft202012Validator({"pattern": pattern}, pattern_options=jsonschema_rs.RegexOptions())
     except ValueError:
         with suppress(re.error, RecursionError, OverflowError):
-            re.compile(pattern)  # it is only read here, and tried in the model's process
+            re.compile(pattern)  # only compiled here; it is applied in the model's process
             return True
     return False
 
 
 def _json_schema(node: Any) -> Any:
-    """OpenAPI 3.0's `nullable` in JSON Schema's words; `default: null` members need it to be valid."""
+    """Translate OpenAPI 3.0's `nullable` to JSON Schema; members with `default: null` need it to be valid."""
     if isinstance(node, list):
         return [_json_schema(item) for item in node]
     if not isinstance(node, dict):
         return node
-    # what only describes stays out of the validator: an `example` may look like a schema
+    # descriptions are left out: an `example` may look like a schema
     schema = {key: _json_schema(item) for key, item in node.items() if key not in {"example", "examples", "default"}}
     if isinstance(schema.get("pattern"), str) and _is_for_runner(schema["pattern"]):
         del schema["pattern"]
     if schema.pop("nullable", False) is not True:
         return schema
     if isinstance(schema.get("type"), str) and "enum" not in schema:
-        return {**schema, "type": [schema["type"], "null"]}  # its message is plainer than that of anyOf
+        return {**schema, "type": [schema["type"], "null"]}  # its message is clearer than that of anyOf
     return {"anyOf": [schema, {"type": "null"}]}
