@@ -1,7 +1,7 @@
-"""Every setting of a Halley server: one frozen value, read once, each part knowing where it came from.
+"""Every setting of a Halley server: one frozen value, read once, with the origin of each part.
 
 No other part reads the environment. Order: flag > `HALLEY_*` > `--config` file > `./halley.toml` > the user's file >
-default. `shapes` says what there is, `sources` where it comes from, `reading` makes the one value of it.
+default. `shapes` defines the settings, `sources` reads the sources, `reading` combines them.
 """
 
 from halley.settings.names import MASK, shown

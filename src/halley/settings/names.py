@@ -1,4 +1,4 @@
-"""The dotted names of all settings: what there is, what is set, and what a wrong name may have meant."""
+"""The dotted names of all settings: lists them, and suggests the right name for a wrong one."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ MASK: Final = "********"
 
 
 def shown(settings: Settings) -> list[tuple[str, str, str]]:
-    """List every setting as (dotted name, value as TOML would have it, origin), secrets masked."""
+    """List every setting as (dotted name, value in TOML, origin), with secrets masked."""
     return [(name, _shown_value(name, value), settings.origins.get(name, "default")) for name, value in _walk(settings)]
 
 
 def unknown(name: str, origin: str) -> SettingsError:
-    """Make the refusal of a name that is no setting, with the one that was probably meant."""
-    from difflib import get_close_matches  # needed for a refusal only
+    """Make the error for a name that is not a setting, with the most similar name."""
+    from difflib import get_close_matches  # needed for errors only
 
     if name.startswith("models.") and name.count("/") != 1:
         text = f"There is no model {name.removeprefix('models.')} ({origin}): a model is named by owner and name,"
@@ -39,7 +39,7 @@ def unknown(name: str, origin: str) -> SettingsError:
 
 
 def is_collection(group: str) -> bool:
-    """Whether it is `collections.slug`."""
+    """Whether the group is `collections.slug`."""
     return group.startswith("collections.") and group.count(".") == 1
 
 
@@ -50,7 +50,7 @@ def collection_fields() -> dict[str, Any]:
 
 
 def is_model(group: str) -> bool:
-    """Whether it is `models.owner/name`."""
+    """Whether the group is `models.owner/name`."""
     return group.startswith("models.") and group.count("/") == 1
 
 
@@ -60,7 +60,7 @@ def _fields(kind: type[msgspec.Struct]) -> dict[str, Any]:
 
 @cache
 def groups() -> dict[str, type[SettingsTable]]:
-    """The tables, but those of models."""
+    """The tables, without those of models."""
     return {
         name: kind
         for name, kind in _fields(Settings).items()
@@ -76,7 +76,7 @@ def model_fields() -> dict[str, Any]:
 
 @cache
 def leaves() -> dict[str, Any]:
-    """All settings but those of models and collections, with their types."""
+    """All settings with their types, without those of models and collections."""
     top = {
         n: k
         for n, k in _fields(Settings).items()

@@ -1,8 +1,8 @@
-"""The process as the home of secrets: its environment is read once, and nothing of it stays where others can read it.
+"""Protects secrets in the process's environment: it is read once, then removed from where other processes can read it.
 
-Linux shows the environment that a process was started with in `/proc/PID/environ`, to every process of the same user:
-to models, too. So it is overwritten there. What secrets there are then lives in memory, which is closed to other
-processes of the same user once the process is not dumpable. Nothing of this stops root.
+Linux shows the environment that a process was started with in `/proc/PID/environ`, to every process of the same user,
+models included. So it is overwritten there. The secrets then exist in memory only, which other processes of the same
+user cannot read if the process is not dumpable. None of this protects against root.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 _SET_DUMPABLE: Final = 4  # PR_SET_DUMPABLE of linux/prctl.h
-_FIRST_FIELD: Final = 3  # of /proc/self/stat behind the name, which may hold anything
+_FIRST_FIELD: Final = 3  # of /proc/self/stat after the name, which may contain any text
 _ENV_START: Final = 50 - _FIRST_FIELD
 _OURS: Final = ("HALLEY_", "REPLICATE_")
 _SECRET_WORDS: Final = re.compile(
@@ -27,15 +27,15 @@ _CREDENTIALS_IN_URL: Final = re.compile(r"://[^/\s@]*@")
 
 
 def process_environ() -> Mapping[str, str]:
-    """Give this process's environment, of which `take_environ` may have left only a part."""
+    """Return this process's environment; after `take_environ` it may be only a part."""
     return os.environ
 
 
 def take_environ(handed_over: int | None = None) -> dict[str, str]:
-    """Give the whole environment, and leave nothing secret of it where a child or another process finds it.
+    """Return the whole environment, and remove secrets from where a child or another process could find them.
 
-    `handed_over` is what `hand_over` gave to the program that started this one. From here on the process is closed to
-    others of the same user: they can neither read its memory nor what it was started with.
+    `handed_over` is the descriptor from `hand_over` of the program that started this one. From here on other processes
+    of the same user can read neither this process's memory nor its start environment.
     """
     hide_environ()
     held = dict(os.environ)
@@ -49,19 +49,19 @@ def take_environ(handed_over: int | None = None) -> dict[str, str]:
 
 
 def hide_environ() -> None:
-    """Close this process to others of the same user, its environment included; it goes on having it."""
+    """Hide this process, with its environment, from others of the same user; `os.environ` stays complete."""
     if sys.platform != "linux":
         return
     _set_dumpable(0)
     for name, value in os.environ.items():
-        os.environ[name] = value  # the C library now has it in a place of its own
+        os.environ[name] = value  # the C library now has its own copy
     _overwrite_start()
 
 
 def hand_over(environ: Mapping[str, str]) -> tuple[dict[str, str], int | None]:
-    """Prepare the start of another program in this one's place: its environment, and where it finds the secrets.
+    """Prepare to replace this process by another program: returns its environment, and a descriptor for the secrets.
 
-    The second is a descriptor of memory without a name, None where there is nothing to hide.
+    The descriptor is of memory without a name; None if there are no secrets.
     """
     secret = {name: value for name, value in environ.items() if is_secret(name, value)}
     if not secret or sys.platform != "linux":
@@ -73,12 +73,12 @@ def hand_over(environ: Mapping[str, str]) -> tuple[dict[str, str], int | None]:
 
 
 def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
-    """Give what programs that we start may see, where they need more than a few known names."""
+    """The environment for programs that need more than a few known variables, without secrets."""
     return {name: value for name, value in environ.items() if not is_secret(name, value)}
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Whether a variable may hold what no model should read. All of our own settings count: any may name a password."""
+    """Whether a variable may contain a secret. All of our own settings count: any may contain a password."""
     return (
         name.startswith(_OURS)
         or _SECRET_WORDS.search(name.upper()) is not None
@@ -87,20 +87,21 @@ def is_secret(name: str, value: str) -> bool:
 
 
 def open_to_debuggers() -> None:
-    """Open this process to others of the same user again; what was overwritten stays so."""
+    """Make this process readable again for others of the same user; overwritten values stay overwritten."""
     if sys.platform == "linux":
         _set_dumpable(1)
 
 
 def _set_dumpable(value: int) -> None:
-    # What 0 costs: no core dumps, and a debugger or profiler needs root. A program started from here is open again.
+    # With 0 there are no core dumps, and a debugger or profiler needs root. A program started from here is readable
+    # again.
     import ctypes
 
     ctypes.CDLL(None).prctl(_SET_DUMPABLE, value, 0, 0, 0)
 
 
 def _overwrite_start() -> None:
-    """Overwrite the area in which the kernel put the environment; nothing may point into it any more."""
+    """Overwrite the memory in which the kernel put the environment; no pointer may lead there any more."""
     import ctypes
 
     fields = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()

@@ -1,4 +1,4 @@
-"""One value from all sources: later ones win, each value is checked, and all of them together."""
+"""Combines all sources: later ones win, each value is checked, and then all values together."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def read_settings(
     folder: Path | None = None,
     user_file: Path | None = None,
 ) -> Settings:
-    """Read every source once and give the one value.
+    """Read every source once and return the settings.
 
-    `flags` maps dotted names (`server.port`) to values; None means not given. `folder` is where `halley.toml` is
-    looked for (the working directory); `user_file` is the user's own file.
+    `flags` maps dotted names (`server.port`) to values; None means not given. `folder` is searched for `halley.toml`
+    (the working directory); `user_file` is the user's own file.
 
     Raises:
-        SettingsError: an unknown name, an unfit value, an unreadable file.
+        SettingsError: an unknown name, an invalid value, or an unreadable file.
     """
     found: dict[str, Given] = {}
     for source in (
@@ -72,7 +72,7 @@ def _build(found: Mapping[str, Given]) -> Settings:
     }
     collections = {name: _collection(name, fields, found) for name, fields in tables.items() if is_collection(name)}
     parts: dict[str, Any] = {name: groups()[name](**fields) for name, fields in tables.items() if name in groups()}
-    # one spelling for each folder: commands know a server again by it
+    # one form for each folder: commands recognise a server by it
     top["data"] = (top.get("data") or user_folder("data")).resolve()
     settings = Settings(
         **top,
@@ -129,7 +129,8 @@ def _check_server(settings: Settings) -> None:
                 " a scheme and a host without a path, as in https://halley.example.com."
             )
     for text in server.trusted_proxies:
-        from ipaddress import ip_network  # most servers trust no proxy, and every command reads the settings
+        # imported late: most servers trust no proxy, and every command reads the settings
+        from ipaddress import ip_network
 
         try:
             ip_network(text, strict=False)

@@ -1,4 +1,4 @@
-"""Where values come from: files, the environment, flags."""
+"""Reads values from their sources: files, the environment, flags."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FLAGS: Final = {"tls.cert": "tls-cert", "tls.key": "tls-key", "tls.local": "tls
 _SHORT: Final = {
     "isolation": "isolation.mode",
     "retention": "retention.api",
-}  # a table that may be given as one value, and what that one means
+}  # tables that may be given as one value, and the member that it sets
 CLIENT_NAMES: Final = frozenset({"HALLEY_SERVER", "HALLEY_TOKEN", "HALLEY_PROFILE", "HALLEY_CONFIG"})
 
 
@@ -30,7 +30,7 @@ class Given(msgspec.Struct, frozen=True):
 
 
 def from_files(config: Path | None, folder: Path, user_file: Path) -> Iterable[Given]:
-    """Read the user's file, the folder's `halley.toml` and the named one, in this order."""
+    """Read the user's file, the folder's `halley.toml` and the `--config` file, in this order."""
     if config is not None and not config.is_file():
         raise SettingsError(
             f"The configuration file {config} does not exist; give the path of a TOML file to --config."
@@ -64,7 +64,7 @@ def _from_table(prefix: str, table: Mapping[str, Any], origin: str, base: Path) 
 
 
 def from_environ(environ: Mapping[str, str]) -> Iterable[Given]:
-    """Read `HALLEY_*`; two underscores stand for a dot, and `_FILE` names a file that holds the secret."""
+    """Read `HALLEY_*`; two underscores stand for a dot, and `_FILE` names a file that contains the secret."""
     for variable in sorted(environ):
         if not variable.startswith("HALLEY_") or variable in CLIENT_NAMES:
             continue
@@ -99,7 +99,7 @@ def _secret_from_file(name: str, path: Path, origin: str) -> Given:
 
 
 def user_folder(what: Literal["data", "config"]) -> Path:
-    """Give the folder where this user's programs keep theirs."""
-    import platformdirs  # only when no file or flag says it
+    """Return the folder where this user's programs keep data or configuration."""
+    import platformdirs  # needed only if no file or flag gives the folder
 
     return platformdirs.user_data_path("halley") if what == "data" else platformdirs.user_config_path("halley")

@@ -1,4 +1,4 @@
-"""Durations, periods and sizes as people write them."""
+"""Parses durations, periods and sizes as people write them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 from halley.settings.shapes import DAY_SECONDS, NEVER, Period
 
-LONGEST_SECONDS: Final = 1000 * 365 * DAY_SECONDS  # calendars end before durations do
+LONGEST_SECONDS: Final = 1000 * 365 * DAY_SECONDS  # longer ones would exceed the calendar
 
 
 def parse_seconds(text: str) -> float:
@@ -32,7 +32,7 @@ def parse_period(text: str) -> float | None:
 
 
 def read_period(raw: Any) -> str:
-    """Bring a period to its canonical form: `30d`, `1h30m`, `never`; numbers are seconds.
+    """Convert a period to its canonical form: `30d`, `1h30m`, `never`; numbers are seconds.
 
     Raises:
         ValueError: it is not a period.
