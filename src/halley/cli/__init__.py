@@ -1,1 +1,1 @@
-"""The `halley` command. Heavy imports stay inside the commands: `--help` answers in a fraction of a second."""
+"""The `halley` command. Heavy imports are inside the commands, so that `--help` answers quickly."""

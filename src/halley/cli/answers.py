@@ -1,4 +1,4 @@
-"""Reading what servers answer: JSON, problem documents, CometAPI's envelope, and pages that are no API at all."""
+"""Reads the answers of servers: JSON, problem documents, CometAPI's envelope, and pages that are not from an API."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from halley.strict_json import is_deeper
 if TYPE_CHECKING:
     import httpx2
 
-MAX_WAIT_SECONDS: Final = 60.0  # a longer Retry-After is for the user to decide
-DEPTH_LIMIT: Final = 100  # of an answer; Halley's own have some levels around 64 of an output
+MAX_WAIT_SECONDS: Final = 60.0  # for a longer Retry-After the user decides
+DEPTH_LIMIT: Final = 100  # of an answer; Halley's own answers nest a few levels more than an output, which may have 64
 DIGITS: Final = 12  # of a Retry-After that is read
 _WRONG_BASE: Final = "Check the server URL; some gateways need a path, such as https://host/replicate/v1."
 _HINTS: Final = {
@@ -29,8 +29,8 @@ def read_answer(response: httpx2.Response) -> Any:
     """Give the decoded JSON of a successful answer (None where there is no body).
 
     Raises:
-        ServerRefused: the server says no, in any of the documented shapes.
-        Unreachable: a redirect, a page, or something else that is no answer of a prediction API.
+        ServerRefused: the server refuses, in any of the documented forms.
+        Unreachable: a redirect, a page, or another answer that does not come from a prediction API.
     """
     body = _decode(response)
     if response.is_redirect:
@@ -46,7 +46,7 @@ def read_answer(response: httpx2.Response) -> Any:
 
 
 def refusal(response: httpx2.Response, body: Any) -> CommandError:
-    """Turn an error answer into the error it means."""
+    """Return the error that an error answer stands for."""
     status = response.status_code
     if _is_envelope(body):
         status, message = _read_envelope(status, body["error"])
@@ -70,7 +70,9 @@ def _hint(status: int, path: str) -> str:
 
 
 def asked_seconds(response: httpx2.Response) -> float | None:
-    """Give what the server asks us to wait: the header (seconds or a date), else the body's `retry_after`."""
+    """Return how long the server asks us to wait: the header (seconds or a date), otherwise the body's
+    `retry_after`.
+    """
     text = response.headers.get("retry-after", "").strip()
     if text.isdecimal() and len(text) <= DIGITS:
         return float(text)
@@ -95,7 +97,7 @@ def _until(date: str) -> float | None:
 
 def _decode(response: httpx2.Response) -> Any:
     if is_deeper(response.content, DEPTH_LIMIT):
-        return None  # nothing that shows or saves it would get to its end
+        return None  # too deep: code that shows or saves it would exceed the recursion limit
     try:
         return msgspec.json.decode(response.content) if response.content.strip() else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -103,7 +105,7 @@ def _decode(response: httpx2.Response) -> Any:
 
 
 def _decode_loosely(response: httpx2.Response) -> Any:
-    # Other servers send a byte order mark, another charset, NaN: Python's own reader takes all of these.
+    # Other servers send a byte order mark, another charset, NaN: Python's own parser accepts all of these.
     import json
 
     try:
@@ -113,12 +115,12 @@ def _decode_loosely(response: httpx2.Response) -> Any:
 
 
 def _is_envelope(body: Any) -> bool:
-    # A prediction carries `error`, too: as text or null, and beside an id.
+    # A prediction has `error`, too: as text or null, and beside an id.
     return isinstance(body, dict) and isinstance(body.get("error"), dict) and "id" not in body
 
 
 def _read_envelope(status: int, error: dict[str, Any]) -> tuple[int, str]:
-    # CometAPI says 500 with code invalid_request for what is a bad request (contract section 4).
+    # CometAPI answers 500 with code invalid_request for a bad request (contract section 4).
     code = str(error.get("code") or "")
     if code == "invalid_request" and (status >= 500 or status < 400):
         status = 400

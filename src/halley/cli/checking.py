@@ -1,4 +1,4 @@
-"""What `halley serve` would refuse or name as broken, found without starting anything."""
+"""Finds what `halley serve` would refuse or report as broken, without starting anything."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from halley.settings import Settings
 
 
 def faults_of(settings: Settings) -> list[str]:
-    """Give what keeps a server with these settings from starting, in the server's own words."""
+    """Return what prevents a server with these settings from starting, in the server's own messages."""
     checks = (_check_egress, _check_certificate, _check_address, _check_data)
     return [fault for check in checks for fault in _said_by(check, settings)]
 
 
 def broken_models(settings: Settings) -> list[str]:
-    """Give the models that such a server would start without, each with its reason."""
+    """Return the models that such a server would start without, each with its reason."""
     from halley.app.wanted import wanted_models
 
     found = []

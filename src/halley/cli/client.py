@@ -25,7 +25,7 @@ SILENCE_SECONDS: Final = 45.0  # of an event stream; a comment comes every 15 s
 
 
 class PollResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One reading of a prediction; `held` is True if the server says that it honoured `Prefer: wait`."""
+    """One answer to a read of a prediction; `held` is True if the server reports that it applied `Prefer: wait`."""
 
     prediction: Json
     held: bool
@@ -45,13 +45,13 @@ class Client(Connection):
         return PollResult(prediction=prediction, held=held, elapsed_seconds=self.timing.monotonic() - started)
 
     def events(self, id: str, *, after: int = 0, silence_seconds: float = SILENCE_SECONDS) -> Iterator[Json | None]:
-        """Follow the log of a prediction; None when something arrives that is not an event, so that the caller can
-        check its time limits.
+        """Follow the log of a prediction; yields None when something arrives that is not an event, so that the caller
+        can check its time limits.
 
-        It ends where the server ends it, which may be before the prediction does.
+        It ends when the server ends the stream, which may be before the prediction ends.
 
         Raises:
-            NoEventLog: the server has none, or not for us.
+            NoEventLog: the server has no log, or refuses access to it.
             Unreachable: the connection could not be made, or broke, or was silent for too long.
         """
         url = f"{self.target.api}/predictions/{_segment(id)}/events"
@@ -60,10 +60,10 @@ class Client(Connection):
             yield None if data is None else _event(data, "seq", "data")
 
     def webhook_messages(self, query: Mapping[str, str], *, after: str = "") -> Iterator[Json | None]:
-        """Follow the webhook messages of the account; as `events`.
+        """Follow the webhook messages of the account; see `events`.
 
         Raises:
-            NoEventLog: the server has no such route, or not for us.
+            NoEventLog: the server has no such route, or refuses access to it.
             Unreachable: the connection could not be made, or broke, or was silent for too long.
         """
         url = str(httpx2.URL(f"{self.target.api}/webhooks/listen", params=dict(query)))
@@ -76,7 +76,7 @@ class Client(Connection):
     def create(self, ref: ModelRef, input: Json, *, idempotency_key: str, cancel_after: str | None = None) -> Json:
         """Create a prediction, without waiting for it.
 
-        A model that the server runs by version only (404 on its own path) is asked for its latest version.
+        For a model that the server runs by version only (404 on its own path), its latest version is used.
         """
         headers = {"idempotency-key": idempotency_key} | ({"cancel-after": cancel_after} if cancel_after else {})
         if ref.model and not ref.version:
@@ -98,15 +98,15 @@ class Client(Connection):
         return _prediction(read_answer(self.send("POST", f"/predictions/{_segment(id)}/cancel")))
 
     def predictions(self) -> Iterator[Json]:
-        """Go through the predictions, newest first, page by page."""
+        """Iterate over the predictions, newest first, page by page."""
         return self.pages("/predictions")
 
     def models(self) -> Iterator[Json]:
-        """Go through the models, page by page."""
+        """Iterate over the models, page by page."""
         return self.pages("/models")
 
     def model(self, ref: ModelRef) -> Json | None:
-        """Read a model; None where the server has none of this name, or no such route."""
+        """Read a model; None if the server has none of this name, or no such route."""
         path = f"/models/{_segment(ref.owner or '')}/{_segment(ref.name or '')}"
         try:
             found = read_answer(self.send("GET", path))
@@ -115,11 +115,11 @@ class Client(Connection):
                 return None
             raise
         except Unreachable:
-            return None  # gateways answer unknown paths with pages; running the model may work all the same
+            return None  # gateways answer unknown paths with pages; running the model may still work
         return found if isinstance(found, dict) else None
 
     def version(self, ref: ModelRef) -> Json | None:
-        """Read a version of a model; None where there is none."""
+        """Read a version of a model; None if there is none."""
         path = f"/models/{_segment(ref.owner or '')}/{_segment(ref.name or '')}/versions/{_segment(ref.version or '')}"
         try:
             found = read_answer(self.send("GET", path))
@@ -134,20 +134,22 @@ class Client(Connection):
         return [line for line in lines if str(line.get("version", "")).startswith(ref.version or "")]
 
     def clear_setup(self, ref: ModelRef) -> int | None:
-        """Have a server forget what a model's setup left: an extension of Halley, for admin keys. The bytes."""
+        """Delete what a model's setup left on the server: an extension of Halley, for admin keys. Returns its size in
+        bytes.
+        """
         path = f"/replicas/{_segment(ref.owner or '')}/{_segment(ref.name or '')}/setup"
         answer = self.call("DELETE", path)
         return answer.get("cleared_bytes") if isinstance(answer, dict) else None
 
     def upload(self, path: Path) -> str:
-        """Upload a file and give its URL; as `upload_file`."""
+        """Upload a file and return its URL; see `upload_file`."""
         return str(self.upload_file(path)["urls"]["get"])
 
     def upload_file(self, path: Path, *, on_sent: Callable[[int], None] | None = None) -> Json:
-        """Upload a file and give the server's record of it. `on_sent` hears how many bytes have gone out.
+        """Upload a file and return the server's record of it. `on_sent` is called with the number of bytes sent so far.
 
         Raises:
-            ServerRefused: the server takes no files (404, 405, 501), or not this one.
+            ServerRefused: the server accepts no files (404, 405, 501), or not this one.
         """
         with path.open("rb") as file:
             content = file if on_sent is None else Counted(file, on_sent)
@@ -162,7 +164,7 @@ class Client(Connection):
         return read_answer(self.send(method, path, json=json))
 
     def pages(self, path: str) -> Iterator[Json]:
-        """Go through a list. `next` is followed only on this server: the token goes with it."""
+        """Iterate over a list. `next` is followed only on this server, because the token is sent with it."""
         url: str | None = path
         while url:
             page = read_answer(self.send("GET", url))
@@ -194,19 +196,21 @@ def _event(data: str, number: str, content: str) -> Json:
 
 
 def _segment(text: str) -> str:
-    # "." and ".." would be taken out of the path on the way
+    # "." and ".." would be removed from the path by the HTTP client
     return quote(text, safe="") if text.strip(".") else quote(text, safe="").replace(".", "%2E")
 
 
 def _next_url(following: Any, target: ServerTarget) -> str | None:
-    if not isinstance(following, str) or following in {"", "null"}:  # "null" as text: a slip in Replicate's docs
+    # "null" as text: an error in Replicate's documentation
+    if not isinstance(following, str) or following in {"", "null"}:
         return None
     if following.startswith("/"):
         parts = httpx2.URL(target.root)
         return f"{parts.scheme}://{parts.netloc.decode('ascii')}{following}"
     if same_origin(following, target.root):
         return following
-    # A server behind a proxy may name itself otherwise; the token must not leave. Keep the query, not the host.
+    # A server behind a proxy may use another host name for itself; the token must not go there. Keep the query, not the
+    # host.
     query = httpx2.URL(following).query.decode("ascii")
     _, api = normalise(target.root)
     path = re.sub(r"^.*?/v1(?=/)", "", httpx2.URL(following).path)

@@ -20,13 +20,14 @@ from halley.cli.trusting import trusting_context
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 120.0  # CometAPI reports more than 45 s for a plain query (contract section 7)
 ATTEMPTS: Final = 4
-PAUSE_TOLD_SECONDS: Final = 2.0  # a shorter pause that a server asks for is made without a word
+PAUSE_TOLD_SECONDS: Final = 2.0  # a shorter pause that a server asks for is not reported
 _RETRY_GET: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-_RETRY_POST: Final = frozenset({429})  # nothing was made; after anything else a second POST might pay twice
+# no prediction was created; after any other status, a second POST might create a second one
+_RETRY_POST: Final = frozenset({429})
 _TRUST: Final = (
     "If it is Halley's local certificate: set SSL_CERT_FILE to its bundle.pem, or `ca` in the profile to its ca.pem."
 )
-# No server listens there, or a slow answer has already used up the time limit.
+# No server listens there, or an earlier slow answer has used up the time limit.
 _NOT_AGAIN: Final = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
@@ -37,7 +38,7 @@ _NOT_AGAIN: Final = (
 
 
 class Connection:
-    """Requests to one server. The token goes to this server's origin and nowhere else; redirects are not followed."""
+    """Requests to one server. The token is sent only to this server's origin; redirects are not followed."""
 
     def __init__(
         self,
@@ -58,7 +59,7 @@ class Connection:
             follow_redirects=False,
             transport=transport,
             verify=trusting_context(target.ca),
-            trust_env=not is_loopback(target.root),  # a proxy of the environment has no business on loopback
+            trust_env=not is_loopback(target.root),  # loopback addresses are never reached through a proxy
         )
 
     def __enter__(self) -> Self:
@@ -71,7 +72,7 @@ class Connection:
 
     @contextmanager
     def within(self, seconds: float | None) -> Iterator[None]:
-        """Limit each request, and each pause that a server asks for, to about this time."""
+        """Limit each request, and each pause that a server asks for, to approximately this time."""
         self._deadline = None if seconds is None else self.timing.monotonic() + seconds
         try:
             yield
@@ -82,7 +83,7 @@ class Connection:
         return float("inf") if self._deadline is None else self._deadline - self.timing.monotonic()
 
     def authorization(self, url: str) -> dict[str, str]:
-        """Give the header for this URL: the token for the target server, nothing for any other host."""
+        """Return the header for this URL: the token for the target server, nothing for any other host."""
         if self.target.token and same_origin(url, self.target.root):
             return {"authorization": f"Bearer {self.target.token}"}
         return {}
@@ -156,7 +157,7 @@ class Connection:
         return httpx2.Timeout(min(self._read_seconds + more_seconds, left), connect=min(CONNECT_SECONDS, left))
 
     def _pause(self, seconds: float, response: httpx2.Response) -> bool:
-        """Wait as the server asks, or else for `seconds`; False if the time of `within` is over then."""
+        """Wait as the server asks, otherwise for `seconds`; False if the time limit of `within` has then passed."""
         asked = asked_seconds(response)
         if asked is not None:
             seconds = min(max(asked, 0.1), MAX_WAIT_SECONDS)
@@ -186,5 +187,5 @@ class Connection:
 
 
 def _meant_for_us(response: httpx2.Response) -> bool:
-    # A 500 that really says "bad request" (CometAPI) would say so again.
+    # a 500 that means "bad request" (CometAPI) would be repeated
     return response.status_code == 500 and b"invalid_request" in response.content

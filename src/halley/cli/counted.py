@@ -1,4 +1,4 @@
-"""A file that reports how far it was read, for the progress of an upload."""
+"""A file that counts the bytes read from it, for the progress of an upload."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import BinaryIO
 
 
 class Counted:
-    """As much of a binary file as an HTTP client uses."""
+    """The part of a binary file's interface that an HTTP client uses."""
 
     def __init__(self, file: BinaryIO, on_read: Callable[[int], None]) -> None:
-        """`on_read` gets the position after each read."""
+        """`on_read` is called with the position after each read."""
         self._file = file
         self._on_read = on_read
 

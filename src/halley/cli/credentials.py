@@ -1,6 +1,6 @@
-"""The client's own file of servers and tokens: `credentials.toml` in the user's configuration folder, mode 0600.
+"""The client's file of servers and tokens: `credentials.toml` in the user's configuration folder, mode 0600.
 
-A token is only ever used for the server it was stored with.
+A token is used only for the server with which it was stored.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DEFAULT_PROFILE: Final = "local"
 class CredentialProfile(msgspec.Struct, frozen=True, kw_only=True):
     """A server, its token, and for a server of this machine its data folder.
 
-    `ca` names a file with the authority that vouches for it, where the system knows none that does.
+    `ca` is a file with the certificate authority of the server, if the system does not know it.
     """
 
     server: str
@@ -33,7 +33,7 @@ class CredentialProfile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
-    """All profiles; `default` names the one that is used unasked."""
+    """All profiles; `default` is the name of the one used without `--profile`."""
 
     profiles: dict[str, CredentialProfile] = {}
     default: str | None = None
@@ -53,7 +53,7 @@ def credentials_path() -> Path:
 
 
 def load(path: Path | None = None) -> Credentials:
-    """Read the file; an absent one holds nothing.
+    """Read the file; an absent file is empty.
 
     Raises:
         UsageProblem: it cannot be read or understood.
@@ -70,11 +70,11 @@ def load(path: Path | None = None) -> Credentials:
 
 
 def save(profile: CredentialProfile, *, name: str | None = None, path: Path | None = None) -> str:
-    """Store a profile under `name` and give the name used; the first one becomes the default.
+    """Store a profile under `name` and return the name used; the first one becomes the default.
 
-    Without a name, a profile of the same data folder (else of the same server) is replaced, else a free name is taken.
-    Of profiles with one server, as when data folders took turns at one port, the one stored last is used.
-    The file is complete at any moment, and readable by its user only.
+    Without a name, the profile of the same data folder (otherwise of the same server) is replaced, or a free name is
+    used. If several profiles have one server, for example data folders that used one port in turn, the one stored last
+    is used. The file is complete at any moment, and readable by its user only.
     """
     path = path or credentials_path()
     found = load(path)
@@ -116,7 +116,7 @@ def _write(path: Path, credentials: Credentials) -> None:
 
 
 def _toml_lines(values: Mapping[str, str | None]) -> list[str]:
-    # A JSON string is a TOML basic string, DEL aside, which JSON leaves raw.
+    # A JSON string is a TOML basic string, except for DEL, which JSON does not escape.
     return [
         f"{key} = {json.dumps(value)}".replace("\x7f", "\\u007f") for key, value in values.items() if value is not None
     ]

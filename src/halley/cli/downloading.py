@@ -1,7 +1,7 @@
-"""One file from a URL to the disk: resumed where it broke off, complete or not there at all.
+"""Downloads one URL to a file: resumed after an interruption, and visible only when complete.
 
-`NAME.part` holds what has come, `NAME.meta` what is known about it. `NAME` appears only when size and hash are
-right.
+`NAME.part` contains the received bytes, `NAME.meta` their description. `NAME` appears only after size and hash were
+checked.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Meta(msgspec.Struct, kw_only=True):
-    """What is known about a partial file. `done` is written before the file gets its name."""
+    """The description of a partial file. `done` is set before the file is renamed."""
 
-    key: str = ""  # which file of which prediction: notes of another one are worth nothing
+    key: str = ""  # which file of which prediction: a description for another one is ignored
     validator: str | None = None
     total: int | None = None
     content_type: str | None = None
@@ -56,7 +56,7 @@ class _Broken(Exception):
 
 
 class Authorization(Protocol):
-    """Gives the headers that a URL may get: a token for its own server only."""
+    """Returns the headers for a URL: a token for its own server only."""
 
     def __call__(self, url: str) -> dict[str, str]: ...
 
@@ -78,13 +78,13 @@ class Downloads:
         self._timing = timing
 
     def fetch(self, url: str, path: Path, *, key: str) -> Stored:
-        """Store the bytes of `url` at `path`, continuing what an earlier try for the same `key` has left.
+        """Store the bytes of `url` at `path`, continuing an earlier partial download for the same `key`.
 
-        Afterwards the file is complete and synced; `forget` removes the notes about it.
+        Afterwards the file is complete and synced; `forget` removes its description.
 
         Raises:
             LinkGone: 401, 403, 404 or 410.
-            NotSaved: the server did not give all of it.
+            NotSaved: the server did not send all of it.
         """
         stored = _finished(path, key)
         if stored is not None:
@@ -168,7 +168,7 @@ class Downloads:
 
     @contextmanager
     def _open(self, url: str, headers: Mapping[str, str]) -> Iterator[httpx2.Response]:
-        # Redirects by hand: each hop gets the token only if it is our own server.
+        # Redirects are handled here: the token is sent only if the next host is our own server.
         for _ in range(REDIRECTS + 1):
             response = self._ask(url, headers)
             try:
@@ -208,15 +208,15 @@ def _redirected(response: httpx2.Response) -> str:
 
 
 def _broken_off(response: httpx2.Response, size: int, total: int | None) -> _Broken:
-    from halley.egress.reasons import broke_off  # needed for what breaks only
+    from halley.egress.reasons import broke_off  # imported late: needed for errors only
 
-    # without what may be a right to it: query, user and password
+    # without query, user and password, which may grant access
     shown = response.url.copy_with(query=None, fragment=None, username="", password="")
     return _Broken(broke_off(str(shown)[:200], size, total))
 
 
 def _finished(path: Path, key: str) -> Stored | None:
-    # Between the notes saying "done" and our caller's record there may have been a kill: make the rename good.
+    # The process may have been killed between "done" and the caller's record: complete the rename.
     done = _load_meta(path, key).done
     if done is None:
         return None
@@ -227,7 +227,7 @@ def _finished(path: Path, key: str) -> Stored | None:
 
 
 def matches(path: Path, size: int, sha256: str) -> bool:
-    """True if the file is there with this size and this content."""
+    """Whether the file exists with this size and content."""
     try:
         return path.is_file() and path.stat().st_size == size and _digest_of(path, size)[0].hexdigest() == sha256
     except OSError:
@@ -235,12 +235,12 @@ def matches(path: Path, size: int, sha256: str) -> bool:
 
 
 def forget(path: Path) -> None:
-    """Remove the notes of a file that is recorded elsewhere."""
+    """Remove the description of a file that is recorded elsewhere."""
     _meta(path).unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make names in this folder durable."""
+    """Make changed names in this folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -249,7 +249,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Replace a file so that a reader, or a crash, sees the old or the new one."""
+    """Replace a file so that a reader, or a crash, finds the old or the new content."""
     part = _part(path)
     with part.open("wb") as file:
         file.write(data)
@@ -263,7 +263,7 @@ def _complete(path: Path, meta: _Meta, stored: Stored, promised: str | None) -> 
     if promised is not None and promised != stored.sha256:
         _discard(path)
         raise _Broken("the bytes do not match the checksum that the server gave")
-    if not matches(_part(path), stored.size, stored.sha256):  # what the disk holds, not what we believe we wrote
+    if not matches(_part(path), stored.size, stored.sha256):  # check what is on the disk
         _discard(path)
         raise _Broken("the file on the disk differs from the received bytes")
     meta.done = stored
@@ -335,7 +335,7 @@ def _load_meta(path: Path, key: str) -> _Meta:
         meta = msgspec.json.decode(_meta(path).read_bytes(), type=_Meta)
     except (OSError, msgspec.MsgspecError):
         meta = _Meta()
-    return meta if meta.key == key else _Meta(key=key)  # a part of unknown origin is started again
+    return meta if meta.key == key else _Meta(key=key)  # a partial file of unknown origin is started again
 
 
 def _save_meta(path: Path, meta: _Meta) -> None:

@@ -1,4 +1,4 @@
-"""What can go wrong on the user's side of the wire, and the one table from errors to exit codes."""
+"""The errors of commands, and the one table that maps errors to exit codes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ExitCode(IntEnum):
 
 
 class CommandError(errors.HalleyError):
-    """An expected failure of a command: the message says what happened, `hint` what to do."""
+    """An expected error of a command: the message says what happened, `hint` what to do."""
 
     code = "command"
 
@@ -36,7 +36,7 @@ class CommandError(errors.HalleyError):
 
 
 class UsageProblem(CommandError):
-    """The command line, or a file it names, cannot be used as it stands."""
+    """The command line, or a file that it names, is not valid."""
 
     code = "usage"
 
@@ -48,25 +48,25 @@ class Unreachable(CommandError):
 
 
 class NoEventLog(CommandError):
-    """The server has no log of events to follow: it is asked for the prediction again and again instead."""
+    """The server has no event log: the command polls the prediction instead."""
 
     code = "no_event_log"
 
 
 class StillRunning(CommandError):
-    """The time to wait is over; the prediction keeps running."""
+    """The time limit has passed; the prediction continues."""
 
     code = "still_running"
 
 
 class NotSaved(CommandError):
-    """At least one file of the output could not be stored; what was stored stays."""
+    """At least one file of the output could not be stored; stored files stay."""
 
     code = "not_saved"
 
 
 class OutputMissing(NotSaved):
-    """It succeeded, but the server has no output of it; `prediction` is what it answered last."""
+    """The prediction succeeded, but the server has no output for it; `prediction` is its last answer."""
 
     code = "output_missing"
 
@@ -80,7 +80,7 @@ class OutputMissing(NotSaved):
 
 
 class ServerRefused(CommandError):
-    """The server understood and said no. `status` is the HTTP status that its answer means."""
+    """The server refused the request. `status` is the HTTP status that its answer means."""
 
     code = "server_refused"
 
@@ -91,12 +91,12 @@ class ServerRefused(CommandError):
 
 
 class LinkGone(NotSaved):
-    """The link is expired or refused; a fresh one may exist."""
+    """The link has expired or is refused; a new one may exist."""
 
     code = "link_gone"
 
 
-# The first matching row wins; subclasses stand above their bases.
+# the first matching row is used; subclasses come before their bases
 _BY_ERROR: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
     (UsageProblem, ExitCode.USAGE),
     (Unreachable, ExitCode.UNREACHABLE),
@@ -130,7 +130,7 @@ _BY_STATUS: Final = {
 
 
 def exit_code_of(error: BaseException) -> ExitCode:
-    """Give the exit code for this error; an unexpected error is a bug in Halley."""
+    """Return the exit code for this error; an unexpected error is a bug in Halley."""
     if isinstance(error, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
     if isinstance(error, ServerRefused):
@@ -139,5 +139,5 @@ def exit_code_of(error: BaseException) -> ExitCode:
 
 
 def exit_code_of_status(status: str) -> ExitCode:
-    """Give the exit code that a prediction's status means; one that still runs counts as not waited for."""
+    """Return the exit code for a prediction's status; one that has not ended counts as a timeout."""
     return _BY_STATUS.get(status, ExitCode.STILL_RUNNING)

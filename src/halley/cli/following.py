@@ -1,4 +1,4 @@
-"""Seeing a prediction to its end: over the server's event log where it has one, else by reading it again and again."""
+"""Follows a prediction to its end: by the server's event log if it has one, otherwise by polling."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from halley.cli.outputs import lacks_output
 from halley.cli.timing import Backoff, Timing
 from halley.cli.watching import HOLD_SECONDS, PATIENCE, TERMINAL, Looks, WatchTimes, is_terminal, watch
 
-EVENTS_LOOKED_AT: Final = 100_000  # for its end; a log that is longer counts as not ended
-REASON_SECONDS: Final = 0.5  # between two readings of what it waits for
-LAST_SECONDS: Final = 16.0  # before a time limit: a stream may be silent for 15 s, a reading can be exact
+EVENTS_LOOKED_AT: Final = 100_000  # read to find its end; a longer log counts as not ended
+REASON_SECONDS: Final = 0.5  # between two reads of the reason why it waits
+LAST_SECONDS: Final = 16.0  # before a time limit: a stream may be silent for 15 s, a read shows the present state
 
 
 class Follows(Looks, Protocol):
-    """What following needs of a client."""
+    """The methods of a client that following needs."""
 
     timing: Timing
 
     def events(self, id: str, *, after: int = 0) -> Iterator[Json | None]:
-        """Follow its log; see the client."""
+        """Follow the event log; see the client."""
         ...
 
 
@@ -31,16 +31,16 @@ class Audience(Protocol):
     """Receives what happens to the prediction."""
 
     def hear(self, event: Json) -> None:
-        """Take the next event of the log."""
+        """Receive the next event of the log."""
         ...
 
     def show(self, prediction: Json) -> None:
-        """Take a whole reading."""
+        """Receive the whole prediction, as read."""
         ...
 
 
 class Following:
-    """One prediction on its way to the end. It may be broken off (Ctrl+C) and gone on with."""
+    """Follows one prediction to its end. It may be interrupted (Ctrl+C) and continued."""
 
     def __init__(
         self,
@@ -60,17 +60,17 @@ class Following:
         self._timeout_seconds = timeout_seconds
         self._started = client.timing.monotonic()
         self._after = 0
-        self._has_log = True  # as far as we know
-        self._heard = False  # at least something came over the log
-        self._has_ended = False  # as the log says
+        self._has_log = True  # as far as is known
+        self._heard = False  # at least one event came from the log
+        self._has_ended = False  # according to the log
 
     def to_the_end(self, known: Json | None) -> Json:
-        """Give the prediction once it is over. `known` is what was answered last.
+        """Return the prediction once it has ended. `known` is the last answer.
 
         Raises:
-            StillRunning: the time is over.
-            Unreachable: the server stayed away.
-            ServerRefused: it answers no.
+            StillRunning: the time limit has passed.
+            Unreachable: the server did not answer for too long.
+            ServerRefused: the server refuses the request.
         """
         if known is not None and is_terminal(known) and not lacks_output(known):
             return known
@@ -94,25 +94,25 @@ class Following:
         )
 
     def _until_it_begins(self, known: Json | None) -> None:
-        """It does not wait for events: read while there is something to report."""
+        """Poll while the prediction has not begun, to report why it waits; the log has no events for that."""
         while known is not None and known.get("status") == "starting" and not self._is_short():
             try:
                 known = self._client.look(self._id).prediction
             except (Unreachable, ServerRefused):
-                return  # the log is tried as often as is right
+                return  # the log is tried again as usual
             reason = known.get("starting_reason")
             if not reason or known.get("status") != "starting":
                 return
-            # only that: its logs, of a lost attempt for example, come over the log
+            # only the reason: its logs, of a lost attempt for example, come from the log
             self._audience.show({"id": self._id, "status": "starting", "starting_reason": reason})
             self._client.timing.sleep(REASON_SECONDS)
 
     def is_missing_output(self, final: Json) -> bool:
-        """True if it succeeded without an output, on a server that may still deliver one."""
+        """Whether it succeeded without an output, on a server that may still deliver one."""
         return lacks_output(final) and not self._is_settled()
 
     def _is_settled(self) -> bool:
-        """True if no output will come any more: a server with an event log stores it before it says "succeeded"."""
+        """Whether no output will come any more: a server with an event log stores it before "succeeded"."""
         if self._has_log and not self._has_ended:
             try:
                 for event in islice(self._client.events(self._id), EVENTS_LOOKED_AT):
@@ -129,7 +129,9 @@ class Following:
         return self._has_ended
 
     def _over_the_log(self) -> None:
-        """Listen until it has ended, or until time is short. A broken connection is resumed silently."""
+        """Follow the log until the prediction has ended, or the time limit is near. A broken connection is resumed
+        silently.
+        """
         timing = self._client.timing
         pause = Backoff(timing, start=0.2, top=10.0)
         broken = 0
@@ -147,14 +149,14 @@ class Following:
             broken += 1
             if broken == 2:
                 if not self._heard:
-                    return  # nothing ever comes through: something in between keeps it back
+                    return  # no event arrives at all: something between client and server holds them back
                 self._on_trouble(reason)
             if broken >= PATIENCE:
-                return  # a read shows best what is wrong
+                return  # the next read shows what is wrong
             timing.sleep(pause.next_seconds())
 
     def _hear(self) -> bool:
-        """True once it has ended."""
+        """Receive events; True once the prediction has ended."""
         for event in self._client.events(self._id, after=self._after):
             self._heard = True
             if event is not None:

@@ -1,4 +1,4 @@
-"""`k=v`, `k=@file` and `k:=json` become the input of a prediction."""
+"""Turns `k=v`, `k=@file` and `k:=json` into the input of a prediction."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from halley.cli.schemas import input_properties, is_text_stream, kinds_of, takes
 
 __all__ = ["Pair", "build_input", "input_properties", "is_text_stream", "read_pairs", "send_file"]
 
-DATA_URL_BYTES: Final = 10_000_000  # where the official JavaScript client stops, too (contract section 6.2)
+DATA_URL_BYTES: Final = 10_000_000  # the limit of the official JavaScript client (contract section 6.2)
 STDIN: Final = "-"
 _NO_FILES_API: Final = frozenset({404, 405, 501})
 _AT_HINT: Final = "Text that begins with @ is written as JSON: name:='\"@x\"'."
@@ -36,7 +36,7 @@ class Pair(msgspec.Struct, frozen=True):
 
 
 def read_pairs(words: Iterable[str]) -> list[Pair]:
-    """Read the inputs of a command line, and see that their files are there.
+    """Parse the inputs of a command line, and check that their files exist.
 
     Raises:
         UsageProblem: a word, its JSON or its file cannot be read.
@@ -53,9 +53,10 @@ def build_input(
     upload: Callable[[Path], str],
     on_hint: Callable[[str], None] = lambda _: None,
 ) -> Json:
-    """Give the input object. `properties` is the Input schema's, if known: it decides what `k=v` and `k=@file` mean.
+    """Return the input object. `properties` are those of the Input schema, if known: they decide what `k=v` and
+    `k=@file` mean.
 
-    A name that is given several times makes a list.
+    A name that is given several times becomes a list.
 
     Raises:
         UsageProblem: a pair, a file or a value that cannot be read.
@@ -71,7 +72,7 @@ def build_input(
 
 
 def send_file(path: Path, upload: Callable[[Path], str]) -> str:
-    """Upload a file; where the server has no files API, put it into a `data:` URL.
+    """Upload a file; if the server has no files API, put it into a `data:` URL.
 
     Raises:
         UsageProblem: it cannot be read, or is too large for a `data:` URL.
@@ -88,7 +89,7 @@ def send_file(path: Path, upload: Callable[[Path], str]) -> str:
         if refused.status not in _NO_FILES_API:
             raise
     except Unreachable as error:
-        if isinstance(error.__cause__, Exception):  # the connection broke: not the answer of a server without files
+        if isinstance(error.__cause__, Exception):  # the connection broke: the server may have a files API
             raise
     size = path.stat().st_size
     if size > DATA_URL_BYTES:
@@ -102,7 +103,7 @@ def send_file(path: Path, upload: Callable[[Path], str]) -> str:
 
 
 class _Values:
-    """Turns pairs into values, as the schema of their input says."""
+    """Turns pairs into values, by the schema of their input."""
 
     def __init__(self, upload: Callable[[Path], str], on_hint: Callable[[str], None]) -> None:
         self._upload = upload
@@ -136,11 +137,11 @@ class _Values:
             return [send_file(path, self._upload)]
         text = _text_of(path)
         is_text = "string" in kinds
-        # a line break at the end of a file is no part of a number or a secret
+        # a line break at the end of a file does not belong to a number or a secret
         return text if is_text and schema.get("format") != "password" else _plain(pair.name, text.strip(), schema)
 
     def _look_for_file(self, pair: Pair, schema: Any) -> None:
-        """Give a hint if the @ was forgotten."""
+        """Print a hint if the @ was forgotten."""
         inner = _as_list(schema).get("items") if "array" in kinds_of(schema) else schema
         if kinds_of(schema) and not takes_files(inner):
             return
@@ -199,7 +200,7 @@ def _is_file(text: str) -> bool:
 
 
 def _as_list(schema: Any) -> Any:
-    """Give the part of a schema that takes lists."""
+    """Return the part of a schema that accepts lists."""
     if not isinstance(schema, dict) or schema.get("type") == "array":
         return schema
     parts = [part for word in ("anyOf", "oneOf") for part in schema.get(word) or [] if isinstance(part, dict)]
@@ -210,7 +211,7 @@ def _plain(name: str, value: str, schema: Any) -> Any:
     kinds = kinds_of(schema)
     if "string" in kinds:
         return value
-    if not kinds:  # nothing known: what looks like a number or a truth value is one
+    if not kinds:  # unknown type: text that looks like a number or a boolean becomes one
         return json.loads(value) if re.fullmatch(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?|true|false", value) else value
     if "boolean" in kinds and value.lower() in {"true", "false", "yes", "no", "on", "off", "1", "0"}:
         return value.lower() in {"true", "yes", "on", "1"}
@@ -218,7 +219,7 @@ def _plain(name: str, value: str, schema: Any) -> Any:
         return int(value) if re.fullmatch(r"[+-]?\d+", value) else float(value)
     if kinds & {"array", "object"}:
         return _json(name, value) if value[:1] in {"[", "{"} else [_plain(name, value, schema.get("items"))]
-    return value  # the server says best what is wrong with it
+    return value  # the server reports best what is wrong with it
 
 
 def _json(name: str, text: str) -> Any:

@@ -1,4 +1,4 @@
-"""What lists share: how many rows, which of them, and that there are more."""
+"""Shared by lists: limits, filters, and the note that there are more entries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def first(rows: Iterable[Json], limit: int) -> tuple[list[Json], bool]:
 
 
 def say_more(screen: Screen, shown: int, *, has_more: bool) -> None:
-    """Say on stderr that a list has more entries."""
+    """Print a note on stderr that a list has more entries."""
     if has_more:
         screen.note(f"Only the first {shown} are shown; use --limit to show more.")
 
@@ -29,7 +29,7 @@ def say_more(screen: Screen, shown: int, *, has_more: bool) -> None:
 def chosen(
     predictions: Iterable[Json], *, status: str | None, model: str | None, since: datetime | None
 ) -> Iterator[Json]:
-    """Keep the predictions asked for, out of a list with the newest first."""
+    """Filter a list of predictions, newest first."""
     for one in predictions:
         created = read_instant(one.get("created_at"))
         if since is not None and created is not None and created < since:
@@ -41,7 +41,7 @@ def chosen(
 
 
 def read_since(text: str | None) -> datetime | None:
-    """Read `2h` as two hours ago, and a date or time as itself; without a zone it is this machine's.
+    """Read `2h` as two hours ago, or a date or time; without a time zone it is this machine's.
 
     Raises:
         UsageProblem: it is neither.
@@ -61,7 +61,7 @@ def read_since(text: str | None) -> datetime | None:
 
 
 def read_instant(text: Any) -> datetime | None:
-    """Read a time of the API; None where it cannot be read."""
+    """Read a time of the API; None if it is not valid."""
     try:
         found = datetime.fromisoformat(text)
     except (TypeError, ValueError):

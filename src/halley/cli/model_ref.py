@@ -10,7 +10,7 @@ from halley.cli.failures import UsageProblem
 
 
 class ModelRef(msgspec.Struct, frozen=True, kw_only=True):
-    """What to run: `owner/name`, `owner/name:version`, or a bare version id."""
+    """The model or version to run: `owner/name`, `owner/name:version`, or a version id alone."""
 
     owner: str | None = None
     name: str | None = None

@@ -1,4 +1,4 @@
-"""File names for what a server offers: never a path, never hidden, never two alike."""
+"""File names for outputs: never a path, never hidden, never equal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-NAME_BYTES: Final = 150  # file systems take 255; our own endings and numbers need room
+NAME_BYTES: Final = 150  # file systems allow 255; our own suffixes and numbers need room
 _RESERVED: Final = frozenset(
     {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 )
@@ -18,7 +18,7 @@ _SUFFIXES: Final = {"image/jpeg": ".jpg", "image/webp": ".webp", "text/plain": "
 
 
 def name_for(url: str, index: int) -> str:
-    """Give a safe file name for an output: the last part of its path, or `output-INDEX` with a fitting ending."""
+    """Return a safe file name for an output: the last part of its path, or `output-INDEX` with a suitable suffix."""
     if url.startswith("data:"):
         return f"output-{index}{suffix_for(url[5:].partition(',')[0])}"
     try:
@@ -29,7 +29,9 @@ def name_for(url: str, index: int) -> str:
 
 
 def safe_name(text: str, *, fallback: str) -> str:
-    """Make any text a plain file name: no separators, controls, leading dots, device names or Halley's own endings."""
+    """Turn any text into a plain file name: no separators, control characters, leading dots, device names or Halley's
+    own suffixes.
+    """
     text = unicodedata.normalize("NFC", text)
     text = "".join("_" if unicodedata.category(c)[0] == "C" or c in '/\\:*?"<>|' else c for c in text)
     text = text.strip(" .")
@@ -46,7 +48,7 @@ def safe_name(text: str, *, fallback: str) -> str:
 
 
 def distinct(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
-    """Number names that collide with an earlier or a taken one, also where only letter case differs."""
+    """Number names that are equal to an earlier or taken one, ignoring case."""
     used = {name.casefold() for name in taken}
     result = []
     for name in names:
@@ -60,7 +62,7 @@ def distinct(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
 
 
 def suffix_for(content_type: str | None) -> str:
-    """Give the usual ending of a media type; nothing for one that says nothing."""
+    """Return the usual suffix of a media type; "" for an unknown one."""
     kind = (content_type or "").split(";")[0].strip().lower()
     if kind in {"", "application/octet-stream", "binary/octet-stream"}:
         return ""

@@ -1,4 +1,4 @@
-"""Options that several commands share, spelled once."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def read_duration(text: str | None, option: str) -> float | None:
     """Read a duration option.
 
     Raises:
-        UsageProblem: it is none.
+        UsageProblem: it is not a duration.
     """
     try:
         return None if text is None else parse_seconds(text)

@@ -1,6 +1,6 @@
-"""Which parts of an output are files: what the version's schema says, else what stands in the output.
+"""Finds the files in an output: by the version's schema, otherwise by the output's values.
 
-A model may mention a URL in its text. Only what the model returned as a file is fetched.
+A model may mention a URL in its text. Only files that the model returned are fetched.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from halley.cli.target import same_origin
 
 _LINK: Final = re.compile(r"[a-z][a-z0-9+.-]*:\S*", re.IGNORECASE)
 _VARIANTS: Final = ("anyOf", "oneOf", "allOf")
-_DEPTH: Final = 64  # of references and unions in a schema; one that refers to itself ends here
+_DEPTH: Final = 64  # of references and unions in a schema; a circular one ends here
 
 
 class OutputUrl(msgspec.Struct, frozen=True):
@@ -31,8 +31,8 @@ class OutputUrl(msgspec.Struct, frozen=True):
 class Outputs:
     """Finds the files in the outputs of one version.
 
-    `document` is the version's OpenAPI document, where it is known. `root` is the server: its own delivery links are
-    files also between words.
+    `document` is the version's OpenAPI document, if known. `root` is the server: its own delivery links are files even
+    in a list with other text.
     """
 
     def __init__(self, document: Any = None, root: str = "") -> None:
@@ -43,12 +43,12 @@ class Outputs:
     def find(self, output: Any) -> list[OutputUrl]:
         """Find every file of an output, in order.
 
-        A string that is wholly a URL is one, unless its schema says that it is text (no `format: uri`). In a list, all
-        strings must be URLs: a list that mixes words and URLs is text. This server's own delivery links are files
+        A string that is entirely a URL is a file, unless its schema says that it is text (no `format: uri`). In a list,
+        all strings must be URLs: a list that mixes text and URLs is text. This server's own delivery links are files
         there, too.
         """
         found: list[OutputUrl] = []
-        # A stack instead of recursion: outputs may be nested deeper than the interpreter's own stack.
+        # a stack instead of recursion: outputs may be nested deeper than the interpreter's recursion limit
         left = [(output, self._variants({"$ref": "#/components/schemas/Output"}), "", True)]
         while left:
             value, variants, pointer, is_link = left.pop()
@@ -88,11 +88,13 @@ class Outputs:
         return is_link or self._is_delivered(text)
 
     def _is_delivered(self, url: str) -> bool:
-        """True for a link of this server to a file that it keeps: text that a model made up has no such one."""
+        """Whether the URL is a link of this server to a file that it stores; a model's text cannot contain a
+        valid one.
+        """
         return bool(self._root) and same_origin(url, self._root) and urlsplit(url).path.rpartition("/d/")[1] != ""
 
     def _variants(self, schema: Any) -> list[Json]:
-        """Give the schemas, free of references and unions, that a value may follow."""
+        """Return the schemas, without references and unions, that may apply to a value."""
         result: list[Json] = []
         left = [(schema, _DEPTH)]
         while left:
@@ -116,15 +118,15 @@ _Part = tuple[Any, list[Json], str, bool]
 
 
 class ReadsVersions(Protocol):
-    """What it takes to learn of a version."""
+    """The method of a client that reads a version."""
 
     def version(self, ref: ModelRef) -> Json | None:
-        """Read a version of a model; None where there is none."""
+        """Read a version of a model; None if there is none."""
         ...
 
 
 def outputs_of(client: ReadsVersions, prediction: Json, root: str) -> Outputs:
-    """Give what finds the files of this prediction; asks for the schema only where the output has a URL at all."""
+    """Return the finder for the files of this prediction; the schema is requested only if the output contains a URL."""
     plain = Outputs(None, root)
     owner, _, name = str(prediction.get("model") or "").partition("/")
     version = str(prediction.get("version") or "")
@@ -136,13 +138,13 @@ def outputs_of(client: ReadsVersions, prediction: Json, root: str) -> Outputs:
 
 
 def lacks_output(prediction: Json) -> bool:
-    """True if it says that it succeeded and has nothing to show for it. Some gateways deliver the output later."""
+    """Whether it succeeded and has no output. Some gateways deliver the output later."""
     has_none = prediction.get("output") is None and not prediction.get("data_removed")
     return prediction.get("status") == "succeeded" and has_none
 
 
 def looks_like_url(text: str) -> bool:
-    """True if the text is wholly what an output gives as a file: a URL without spaces, or a data: URL."""
+    """Whether the text is entirely a URL without spaces, or a data: URL."""
     if text.startswith(("http://", "https://")):
         return not any(character.isspace() for character in text)
     head, comma, _ = text[:200].partition(",")

@@ -1,4 +1,4 @@
-"""Where an output goes: a file, a folder, standard output, or a device, pipe or link that is written into."""
+"""Writes an output to its destination: a file, a folder, standard output, a device, a pipe or a link."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STREAM_FOLDERS: Final = ("/dev/", "/proc/")
 
 
 def read_place(text: str | None, option: str) -> Path | None:
-    """Read where an output shall go; a path that ends with a slash is a folder, and is made.
+    """Read the destination of an output; a path that ends with a slash is a folder, which is created.
 
     Raises:
         UsageProblem: the text is empty, or the folder cannot be made.
@@ -38,10 +38,10 @@ def read_place(text: str | None, option: str) -> Path | None:
 
 
 def check_place(path: Path | None, *, is_folder: bool) -> None:
-    """See that an output can go to `path`, before anything is run for it.
+    """Check that an output can be written to `path`, before anything is run.
 
     Raises:
-        UsageProblem: it cannot.
+        UsageProblem: it cannot be written.
     """
     if path is None or (path == STDOUT and not is_folder):
         return
@@ -63,7 +63,7 @@ def check_place(path: Path | None, *, is_folder: bool) -> None:
 
 
 def is_stream(path: Path) -> bool:
-    """True for a target that is not a regular file: standard output, a device, a pipe, a socket."""
+    """Whether a destination is not a regular file: standard output, a device, a pipe, a socket."""
     if path == STDOUT or str(path.absolute()).startswith(_STREAM_FOLDERS):
         return True
     try:
@@ -74,12 +74,12 @@ def is_stream(path: Path) -> bool:
 
 
 def is_standard_output(path: Path) -> bool:
-    """True if the output goes where else a command prints."""
+    """Whether the output goes to the command's standard output."""
     return path == STDOUT or str(path) in {"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
 
 
 def put_bytes(screen: Screen, data: bytes, path: Path) -> None:
-    """Store bytes at `path`, and say so."""
+    """Store bytes at `path`, and report it."""
     if is_stream(path):
         with _opened(screen, path) as write:
             write(data)
@@ -113,7 +113,7 @@ def put_file(screen: Screen, downloads: Downloads, url: str, path: Path, *, key:
 
 
 def say_misnamed(screen: Screen, path: Path, content_type: str | None) -> None:
-    """Say that a file is no picture, sound or film of the kind that its name says."""
+    """Report that a file's content is not of the type that its name suggests."""
     named = type_for(path.name)
     if not named.startswith(("image/", "audio/", "video/")) or named in {"image/svg+xml", "image/heic", "image/heif"}:
         return
@@ -131,7 +131,7 @@ def _say_saved(screen: Screen, path: Path, size: int, *, replaced: bool) -> None
 
 
 def _target_of(path: Path) -> Path:
-    # What a link points to is written; the link itself stays.
+    # the target of a link is written; the link itself stays
     path = path.resolve() if path.is_symlink() else path
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
@@ -139,7 +139,7 @@ def _target_of(path: Path) -> Path:
 
 @contextmanager
 def _kept_mode(path: Path) -> Iterator[bool]:
-    """Give whether a file is replaced; the new one has its permissions."""
+    """Yield whether a file is replaced; the new one gets its permissions."""
     mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
     yield mode is not None
     if mode is not None:

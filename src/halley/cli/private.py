@@ -24,7 +24,7 @@ PREFIX = "halley-run-"  # of the data folder's name
 
 
 class PrivateServer(msgspec.Struct, frozen=True, kw_only=True):
-    """Where it listens and what it runs."""
+    """The URL of the server and the model that it runs."""
 
     target: ServerTarget
     models: list[str]
@@ -32,18 +32,18 @@ class PrivateServer(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def private_server(model: Path) -> Iterator[PrivateServer]:
-    """Start a server for one model folder or file, on a free loopback port and a temporary data folder; stop it after.
+    """Start a server for one model folder or file, on a free loopback port and a temporary data folder; stop it
+    afterwards.
 
-    It always ends with this process: it watches its stdin, which this process closes at its end. Then it deletes its
-    data.
+    It always ends with this process: it reads its stdin, which closes when this process ends. Then it deletes its data.
 
     Raises:
         UsageProblem: the model cannot be used; the message is the server's.
-        Unreachable: it did not start; its own words are on stderr.
+        Unreachable: it did not start; its messages are on stderr.
     """
     data = Path(tempfile.mkdtemp(prefix=PREFIX))
     key = secrets.token_hex(24)
-    hide_environ()  # the model will run beside us, under the same user
+    hide_environ()  # the model will run under the same user
     wish = Wish(paths=[str(model.resolve())], flags={"data": str(data)}, private=True)
     command, environ, secret = server_command(
         wish, {**process_environ(), "HALLEY_ADMIN_KEY": key, "HALLEY_SERVER__ACCESS_LOG": "false"}
@@ -54,7 +54,7 @@ def private_server(model: Path) -> Iterator[PrivateServer]:
         pass_fds=() if secret is None else (secret,),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        start_new_session=True,  # Ctrl+C is ours to handle: the prediction is cancelled before the server goes
+        start_new_session=True,  # this process handles Ctrl+C: the prediction is cancelled before the server ends
     )
     if secret is not None:
         os.close(secret)

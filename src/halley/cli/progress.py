@@ -1,4 +1,4 @@
-"""Showing a prediction while it runs: new log lines, one live line with a bar, output as it is made."""
+"""Shows a prediction while it runs: new log lines, a progress line with a bar, and output as it is made."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from halley.cli.screen import Screen
 from halley.predictions.tqdm_parser import last_step
 
 Stream = Literal["text", "items"]
-"""Output as it comes: text in pieces that belong together, or one item after the other."""
+"""How output is printed: text in pieces that belong together, or one item after the other."""
 
-LOOKED_AT: Final = 4000  # characters at the end of the logs in which a bar is searched
+LOOKED_AT: Final = 4000  # characters at the end of the logs that are searched for a bar
 
 
 class ProgressDisplay:
-    """Turns what is known of one prediction into words: events of its log, or whole readings, or both by turns."""
+    """Shows one prediction's progress; receives events of its log, or whole predictions, or both in turn."""
 
     def __init__(self, screen: Screen, *, stream: Stream | None = None, logs: bool = True) -> None:
         self._screen = screen
         self._stream = stream
         self._logs = logs
-        self._logged = 0  # characters that were taken
-        self._line = ""  # of the logs, and not ended yet
-        self._items = 0  # of the output that were taken
+        self._logged = 0  # characters already shown
+        self._line = ""  # the logs' last, unfinished line
+        self._items = 0  # output items already shown
         self._status = "starting"
-        self._reason: str | None = None  # what it waits for
+        self._reason: str | None = None  # why it waits
         self._step: tuple[int, int] | None = None
         self.streamed = False
 
     def show(self, prediction: Json) -> None:
-        """Take a reading, and show what is new since the last one."""
+        """Receive a whole prediction, and show what is new."""
         self._status = str(prediction.get("status"))
         self._reason = prediction.get("starting_reason")  # an extension of ours
         logs = str(prediction.get("logs") or "")
@@ -44,7 +44,7 @@ class ProgressDisplay:
         self._show_rest()
 
     def hear(self, event: Json) -> None:
-        """Take an event of the log, and show it."""
+        """Receive an event of the log, and show it."""
         data = event["data"]
         match event["event"]:
             case "status":
@@ -63,7 +63,7 @@ class ProgressDisplay:
         if self._status not in {"starting", "processing"}:
             line, self._line = self._line, ""
             self._show_line(line)
-        if not self._items or self._stream is None:  # a live line would run through the output
+        if not self._items or self._stream is None:  # a progress line would interrupt the output
             self._show_live()
 
     def _take_logs(self, text: str) -> None:
@@ -98,6 +98,6 @@ class ProgressDisplay:
 
 
 def step_of(logs: str) -> tuple[int, int] | None:
-    """Give (done, total) of the last progress bar in the logs."""
+    """Return (done, total) of the last progress bar in the logs."""
     step = last_step(logs[-LOOKED_AT:])
     return None if step is None else (step.current, step.total)

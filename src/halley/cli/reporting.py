@@ -1,4 +1,4 @@
-"""How an error of a command becomes a few words on stderr and an exit code."""
+"""Turns an error of a command into a message on stderr and an exit code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from halley.settings import SettingsError
 
 
 def explain(error: Exception, screen: Screen) -> int:
-    """Say what went wrong and what to do; an unexpected error goes into a report, whose path is printed."""
+    """Print what went wrong and what to do; an unexpected error is written to a report file, whose path is printed."""
     if isinstance(error, HalleyError | SettingsError):
         screen.error(str(error), error.hint if isinstance(error, CommandError) else "")
     elif isinstance(error, OSError):

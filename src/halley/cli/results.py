@@ -1,4 +1,4 @@
-"""What a command says about a prediction that is over, and where its output goes."""
+"""Reports how a prediction ended, and writes its output."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ LAST_LOG_LINES: Final = 8
 
 
 def report_end(screen: Screen, prediction: Json, *, logs_shown: bool = False, is_kept: bool = True) -> ExitCode:
-    """Say on stderr how it ended, with status, error and metrics; give the exit code.
+    """Report on stderr how it ended, with status, error and metrics; returns the exit code.
 
-    `logs_shown`: the user has seen its logs. `is_kept`: the server will still know it later.
+    `logs_shown`: the user has seen its logs. `is_kept`: the server still has it later.
     """
     status = str(prediction.get("status"))
     code = exit_code_of_status(status)
@@ -64,7 +64,7 @@ def report_end(screen: Screen, prediction: Json, *, logs_shown: bool = False, is
 
 
 def metrics_line(prediction: Json) -> str:
-    """Name all metrics in one line, with three figures that count and no powers of ten."""
+    """All metrics in one line, with three significant digits and no exponents."""
     metrics = prediction.get("metrics")
     if not isinstance(metrics, dict):
         return ""
@@ -75,7 +75,7 @@ def metrics_line(prediction: Json) -> str:
 
 
 def show_output(screen: Screen, prediction: Json, *, text_stream: bool) -> None:
-    """Put the result on stdout: the whole prediction for programs, the output itself for people."""
+    """Write the result to stdout: the whole prediction as JSON for programs, the output itself for people."""
     if screen.json_only or (screen.wants_json and not text_stream):
         screen.out_json(prediction)
         return
@@ -89,7 +89,7 @@ def show_output(screen: Screen, prediction: Json, *, text_stream: bool) -> None:
 
 
 def downloads_of(client: Client) -> Downloads:
-    """Give what fetches files as this client does."""
+    """Return a downloader that uses this client's authorization."""
     return Downloads(
         client.http,
         authorization=client.authorization,
@@ -101,10 +101,10 @@ def downloads_of(client: Client) -> Downloads:
 def write_output(
     client: Client, screen: Screen, prediction: Json, target: Path, outputs: Outputs | None = None
 ) -> None:
-    """Store the output at the path that the user named; several files get numbers, or go into the folder it names.
+    """Store the output at the path that the user gave; several files get numbers, or go into the folder at that path.
 
     Raises:
-        NotSaved: some of it could not be stored.
+        NotSaved: a part could not be stored.
     """
     outputs = outputs or Outputs(None, client.target.root)
     found = outputs.find(prediction.get("output"))
@@ -124,7 +124,7 @@ def write_output(
 
 
 def _write_beside(client: Client, screen: Screen, prediction: Json, folder: Path, outputs: Outputs) -> None:
-    """Store the output under names that are free in a folder."""
+    """Store the output under free names in a folder."""
     found = outputs.find(prediction.get("output"))
     names = [name_for(asset.url, number) for number, asset in enumerate(found)] or ["output.txt"]
     with told(folder):
@@ -159,7 +159,7 @@ def _write_each(client: Client, screen: Screen, prediction: Json, paths: list[Pa
                 if url == asset.url:
                     raise
                 put_file(screen, downloads, url, path, key=key)
-        except CommandError as error:  # the other files are stored all the same
+        except CommandError as error:  # the other files are stored nevertheless
             lost.append(error)
     if len(lost) == 1 == len(found):
         raise lost[0]
@@ -168,10 +168,10 @@ def _write_each(client: Client, screen: Screen, prediction: Json, paths: list[Pa
 
 
 def save_all(client: Client, screen: Screen, prediction: Json, folder: Path, outputs: Outputs | None = None) -> None:
-    """Store every file of the output and the record in a folder, saying each.
+    """Store every file of the output and the record in a folder, and report each.
 
     Raises:
-        NotSaved: some file could not be stored, or there is no output yet.
+        NotSaved: a file could not be stored, or there is no output yet.
     """
 
     def saved(asset: Asset) -> None:
@@ -196,7 +196,7 @@ def save_all(client: Client, screen: Screen, prediction: Json, folder: Path, out
 
 
 def write_report(text: str) -> Path:
-    """Keep the trace of an unexpected error in a file of its own, and give its path."""
+    """Write the traceback of an unexpected error to its own file, and return the path."""
     with tempfile.NamedTemporaryFile(
         "w", prefix="halley-error-", suffix=".txt", delete=False, encoding="utf-8"
     ) as file:
@@ -205,7 +205,9 @@ def write_report(text: str) -> Path:
 
 
 def place_for_files(prediction: Json, outputs: Outputs | None = None) -> Path | None:
-    """Give a free name in the working directory for an output that has files: `output.png`, else `output2.png`, ..."""
+    """Return a free name in the working directory for an output with files: `output.png`, otherwise
+    `output2.png`, ...
+    """
     found = (outputs or Outputs()).find(prediction.get("output"))
     if not found:
         return None
@@ -219,7 +221,7 @@ def place_for_files(prediction: Json, outputs: Outputs | None = None) -> Path | 
 
 @contextmanager
 def told(path: Path) -> Iterator[None]:
-    """Turn what a file system refuses while an output is stored at `path` into words.
+    """Turn an OSError while an output is stored at `path` into a message.
 
     Raises:
         NotSaved: the block raised an OSError.

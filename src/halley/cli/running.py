@@ -1,4 +1,4 @@
-"""Running a prediction from the command line: where, with what input, and what becomes of its output."""
+"""Runs a prediction from the command line: chooses the server, builds the input, handles the output."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What shall become of the prediction, as the options of `halley run` say."""
+    """What is done with the prediction, from the options of `halley run`."""
 
     stream: bool | None
     wait: bool
@@ -41,7 +41,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where it runs: a server, and the model's name there. A private server ends with the command."""
+    """Where the prediction runs: a server, and the model's name there. A private server ends with the command."""
 
     client: Client
     model: str
@@ -51,7 +51,9 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 def run_prediction(
     screen: Screen, model: str, pairs: Sequence[Pair], options: RunOptions, connect: Callable[[], Client]
 ) -> int:
-    """Create it and, if that is wished, see it through; gives the exit code. `connect` is for models of a server."""
+    """Create the prediction and, if requested, wait for its end; returns the exit code. `connect` is for models of a
+    server.
+    """
     with _opened(screen, model, options, connect) as place:
         client = place.client
         ref = parse_model_ref(place.model)
@@ -100,7 +102,7 @@ def _created(client: Client, ref: ModelRef, values: Json, options: RunOptions) -
 
 
 def is_local_path(model: str) -> bool:
-    """True for `.`, `./x`, `/x`, `~/x` and names of existing Python files; a bare `owner/name` is always a model."""
+    """Whether the text is `.`, `./x`, `/x`, `~/x` or an existing Python file; `owner/name` is always a model."""
     return (
         model in {".", ".."}
         or model.startswith(("./", "../", "/", "~"))
@@ -109,7 +111,7 @@ def is_local_path(model: str) -> bool:
 
 
 def how_to_stream(wanted: bool | None, text_stream: bool, *, is_kept: bool, json_only: bool) -> Stream | None:
-    """Say how the output goes to stdout while it comes: unasked only text, and nothing that goes elsewhere."""
+    """Decide how output is streamed to stdout: by default only text, and only if it is not saved elsewhere."""
     if wanted is False or (wanted is None and (not text_stream or is_kept or json_only)):
         return None
     return "text" if text_stream and not json_only else "items"
@@ -162,7 +164,7 @@ def _see_through(
 def _keep(
     client: Client, screen: Screen, final: Json, options: RunOptions, outputs: Outputs, missing: OutputMissing | None
 ) -> CommandError | None:
-    """Store the output where it is wanted; give what went wrong, for after the end is told."""
+    """Store the output where requested; returns the error, which is reported after the prediction's end."""
     if final["status"] != "succeeded":
         return None
     if missing is not None and not (options.save or options.output):

@@ -1,6 +1,6 @@
-"""Keeping a prediction: every file of its output in a folder, and `prediction.json` that says what each one is.
+"""Saves a prediction: every file of its output in a folder, and `prediction.json` that describes them.
 
-Interrupted at any moment and run again, it continues; when everything is saved, it does nothing.
+After an interruption it continues; if everything is saved, it does nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Find = Callable[[Any], list[OutputUrl]]
 
 
 class Asset(msgspec.Struct, kw_only=True):
-    """One file of the output; without size and hash it is still to come."""
+    """One file of the output; without size and hash it is not stored yet."""
 
     pointer: str
     url: str
@@ -37,7 +37,7 @@ class Asset(msgspec.Struct, kw_only=True):
 
 
 class Record(msgspec.Struct, kw_only=True):
-    """What `prediction.json` holds."""
+    """The content of `prediction.json`."""
 
     server: str
     prediction: Json
@@ -45,9 +45,9 @@ class Record(msgspec.Struct, kw_only=True):
 
 
 def saved_already(folder: Path, id: str) -> Record | None:
-    """Give the record of this prediction if the folder holds all of it, each file checked by size and hash.
+    """Return the record of this prediction if the folder contains all of it, with each file checked by size and hash.
 
-    A record without output, or of data that the server had removed already, is not all of it.
+    A record without output, or made after the server had removed the data, is not complete.
     """
     record = _load(folder, id)
     if record is None or not all(_is_there(folder, asset) for asset in record.assets):
@@ -58,7 +58,7 @@ def saved_already(folder: Path, id: str) -> Record | None:
 
 
 def has_record(folder: Path, id: str | None = None) -> bool:
-    """True if the folder holds a saved prediction; with `id`, that one."""
+    """Whether the folder contains a saved prediction; with `id`, that one."""
     if not (folder / RECORD_NAME).is_file():
         return False
     try:
@@ -79,12 +79,12 @@ def save_prediction(
 ) -> Record:
     """Store every file of a terminal prediction's output in `folder`, and the record beside them.
 
-    A link that is dead is looked up once more through `refresh`, because servers renew links. One file that cannot
-    be fetched does not stop the others. `outputs` tells files from text.
+    If a link has expired, the prediction is read once more by `refresh`, because servers renew links. A file that
+    cannot be fetched does not stop the others. `outputs` distinguishes files from text.
 
     Raises:
-        UsageProblem: the folder belongs to another prediction, or another command works in it.
-        NotSaved: some file could not be stored; the record says which and why.
+        UsageProblem: the folder belongs to another prediction, or another command uses it.
+        NotSaved: a file could not be stored; the record says which and why.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _alone_in(folder):
@@ -111,7 +111,7 @@ def save_prediction(
 def _plan(prediction: Json, folder: Path, server: str, find: Find) -> Record:
     earlier = _load(folder, prediction["id"])
     if earlier is not None and prediction.get("data_removed") and not earlier.prediction.get("data_removed"):
-        return earlier  # the server has forgotten what we wrote down
+        return earlier  # the server has removed data that the record still has
     found = find(prediction.get("output"))
     known = {asset.pointer: asset for asset in earlier.assets} if earlier else {}
     mine = {asset.file for asset in known.values()}
@@ -148,7 +148,7 @@ def _keep(
             stored = downloads.fetch(renewed, folder / asset.file, key=key)
             asset.url = _short(renewed)
         _note(asset, folder, stored)
-    except CommandError as error:  # of this file, or of the reading that was to renew its link: the others continue
+    except CommandError as error:  # of this file, or of the read that was to renew its link: the others continue
         asset.error = str(error)
 
 
@@ -215,5 +215,5 @@ def _is_note_of(name: str, files: set[str]) -> bool:
 
 
 def _short(url: str) -> str:
-    # The bytes of a data: URL are in the file; the record keeps what kind it was.
+    # the bytes of a data: URL are in the file; the record keeps its beginning
     return f"{url.partition(',')[0]}," if url.startswith("data:") else url

@@ -1,4 +1,4 @@
-"""What a version's OpenAPI document says of its inputs and its output."""
+"""Reads the inputs and the output type from a version's OpenAPI document."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from halley.cli.client import Json
 
 
 def input_properties(schema: Any) -> Json | None:
-    """Find the properties of `Input` in a version's OpenAPI document; None where it says nothing usable."""
+    """Find the properties of `Input` in a version's OpenAPI document; None if there are none."""
     try:
         properties = schema["components"]["schemas"]["Input"]["properties"]
     except (KeyError, TypeError):
@@ -17,7 +17,7 @@ def input_properties(schema: Any) -> Json | None:
 
 
 def is_text_stream(schema: Any) -> bool:
-    """True if the output is text in pieces that belong together."""
+    """Whether the output is text in pieces that belong together."""
     try:
         return bool(schema["components"]["schemas"]["Output"].get("x-cog-array-display") == "concatenate")
     except (KeyError, TypeError, AttributeError):
@@ -25,7 +25,7 @@ def is_text_stream(schema: Any) -> bool:
 
 
 def kinds_of(schema: Any) -> set[str]:
-    """Give the JSON types that an input takes, null aside; nothing where nothing is known of it."""
+    """Return the JSON types that an input accepts, without null; empty if unknown."""
     if not isinstance(schema, dict):
         return set()
     found = schema.get("type")
@@ -34,14 +34,14 @@ def kinds_of(schema: Any) -> set[str]:
 
 
 def takes_files(schema: Any) -> bool:
-    """True if an input takes the URL of a file."""
+    """Whether an input accepts the URL of a file."""
     if not isinstance(schema, dict):
         return False
     return schema.get("format") == "uri" or any(map(takes_files, _variants(schema)))
 
 
 def takes_text(schema: Any) -> bool:
-    """True if an input takes any text, besides or instead of a file."""
+    """Whether an input accepts any text, besides or instead of a file."""
     if not isinstance(schema, dict):
         return False
     own = schema.get("type") == "string" and schema.get("format") != "uri"

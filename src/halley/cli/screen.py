@@ -1,4 +1,4 @@
-"""Where words go: data on stdout, everything else on stderr; colour, bars and questions only for a person."""
+"""Output of a command: data on stdout, everything else on stderr; colour, bars and questions only on a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CONTROLS: Final = {code: None for code in range(32) if code not in (9, 10)} | d
 
 
 class Screen:
-    """The two output streams of one command, and what they can show."""
+    """The two output streams of one command, and what they can display."""
 
     def __init__(
         self,
@@ -47,11 +47,11 @@ class Screen:
 
     @property
     def wants_json(self) -> bool:
-        """True where a prediction is shown as its whole JSON: asked for, or read by a program."""
+        """Whether a prediction is printed as its whole JSON: requested, or read by a program."""
         return self.json_only or not self.out_is_terminal
 
     def out(self, text: str = "", *, end: str = "\n") -> None:
-        """Write data."""
+        """Write data as text."""
         self.clear_status()
         self._stdout.write((clean(text) if self.out_is_terminal else text) + end)
         self._stdout.flush()
@@ -72,23 +72,23 @@ class Screen:
         self.out(json.dumps(value, indent=2 if self.out_is_terminal else None, ensure_ascii=False))
 
     def note(self, text: str = "") -> None:
-        """Say something that is not data."""
+        """Write a message that is not data."""
         self.clear_status()
         self._stderr.write(clean(text) + "\n")
         self._stderr.flush()
 
     def error(self, message: str, hint: str = "") -> None:
-        """Say what went wrong, and what to do."""
+        """Write an error message, and what to do."""
         label = self._paint("error:", "error", on=self._color_err)
         self.clear_status()
         self._stderr.write(f"{label} {clean(message)}\n" + (f"  {clean(hint)}\n" if hint else ""))
         self._stderr.flush()
 
     def confirm(self, question: str, *, warning: str) -> None:
-        """Ask before what cannot be undone.
+        """Ask for confirmation before something that cannot be undone.
 
         Raises:
-            UsageProblem: stdin is not a terminal, so there is no one to ask.
+            UsageProblem: stdin is not a terminal, so no person can answer.
             typer.Abort: the answer is no.
         """
         if not (sys.stdin.isatty() and self.err_is_terminal):
@@ -108,9 +108,9 @@ class Screen:
             self._status_shown = True
 
     def bar(self, words: str, done: int, total: int) -> None:
-        """Show a live line with a progress bar."""
+        """Show a progress line with a bar."""
         if self._live:
-            from rich.console import Console  # costs more than most commands: only where a bar is shown
+            from rich.console import Console  # imported late: it takes longer than most commands
             from rich.progress_bar import ProgressBar
 
             figures = f" {done}/{total}"
@@ -123,14 +123,14 @@ class Screen:
             self._status_shown = True
 
     def clear_status(self) -> None:
-        """Take the live line away before other words."""
+        """Remove the progress line before other output."""
         if self._status_shown:
             self._stderr.write("\r\x1b[2K")
             self._stderr.flush()
             self._status_shown = False
 
     def table(self, titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """Write aligned columns; the status column gets a mark beside its word."""
+        """Write aligned columns; the status column gets a symbol before its text."""
         cells = [list(titles), *([clean(cell) for cell in row] for row in rows)]
         widths = [max(len(row[column]) for row in cells) for column in range(len(titles))]
         for row in cells:
@@ -140,7 +140,7 @@ class Screen:
         self._stdout.flush()
 
     def mark(self, status: str) -> str:
-        """Put the sign of a status beside its word, where the terminal can show it."""
+        """Put the symbol of a status before its text, if the terminal can show it."""
         encoding = (getattr(self._stdout, "encoding", None) or "ascii").lower()
         return f"{_MARKS[status]} {status}" if "utf" in encoding and status in _MARKS else status
 
@@ -150,23 +150,23 @@ class Screen:
 
 
 def _nowhere() -> TextIO:
-    # a stream that was closed for us (`>&-`): what we say is lost, as asked for
+    # a closed stream (`>&-`): the text is dropped, as requested
     return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def take_any_text(stream: TextIO | None) -> None:
-    """Let a stream write what its encoding lacks (an ASCII terminal, lone surrogates) as escapes: never an error."""
+    """Let a stream write what its encoding lacks (an ASCII terminal, lone surrogates) as escapes, without errors."""
     if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
         stream.reconfigure(errors="backslashreplace")
 
 
 def clean(text: str) -> str:
-    """Take out control characters: a model's log must not move the cursor or retitle the window."""
+    """Remove control characters: a model's log must not move the cursor or change the window's title."""
     return text.translate(_CONTROLS)
 
 
 def human_bytes(size: int) -> str:
-    """Say a size in the largest unit that leaves a readable number."""
+    """Format a size in its largest suitable unit."""
     amount = float(size)
     for unit in ("B", "KB", "MB"):
         if amount < 1000:

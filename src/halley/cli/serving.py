@@ -1,7 +1,7 @@
-"""The server process of `halley serve`: it takes the place of the command that was typed.
+"""The server process of `halley serve`: it replaces the process of the command.
 
-The command-line library and what it brings cost some 10 MB, for as long as the server runs. So the command only reads
-its arguments, then `become_server` replaces the process, under the same number, by one that never loads that library.
+The command-line library and its imports use some 10 MB, for as long as the server runs. So the command only reads its
+arguments, then `become_server` replaces the process, with the same process id, by one that never loads that library.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line asks for. `flags` are settings by their dotted names."""
+    """The request of the command line. `flags` are settings by their dotted names."""
 
     paths: list[str] = []
     config: str | None = None
     flags: dict[str, Any] = {}
     reload: bool = False
     private: bool = False
-    handed_over: int | None = None  # where the secrets of the environment are; see settings.process
+    handed_over: int | None = None  # descriptor with the secrets of the environment; see settings.process
 
 
-# The C library takes freed blocks of many megabytes for a sign that it should keep such memory: the room of large
-# bodies would never be given back, and fills with small blocks. Source: mallopt(3), M_MMAP_THRESHOLD.
+# When blocks of many megabytes are freed, the C library raises its threshold and keeps such memory: the memory of large
+# bodies would not be returned to the system, and would fill with small blocks. Source: mallopt(3), M_MMAP_THRESHOLD.
 _OWN_MAPPING_BYTES: Final = str(2**20)
 _decode: Final = msgspec.json.Decoder(Wish).decode
 
@@ -50,24 +50,24 @@ def become_server(wish: Wish) -> NoReturn:
 
 
 def server_command(wish: Wish, environ: Mapping[str, str]) -> tuple[list[str], dict[str, str], int | None]:
-    """Give the server's command line, its environment, and the descriptor with the secrets that it must inherit."""
+    """Return the server's command line, its environment, and the descriptor with the secrets that it must inherit."""
     environ, memory = hand_over(environ)
     environ = {"MALLOC_MMAP_THRESHOLD_": _OWN_MAPPING_BYTES, **environ}
     wish = msgspec.structs.replace(wish, handed_over=memory)
-    # -P: a `json.py` in the folder where the user stands is not ours
+    # -P: modules such as a `json.py` in the working directory are not ours
     arguments = [sys.executable, "-P", "-m", "halley.cli.start", "serving", msgspec.json.encode(wish).decode()]
     return arguments, environ, memory
 
 
 def main() -> None:
-    """Serve what the one argument asks for, and end the process with its exit code."""
+    """Serve as the one argument requests, and end the process with its exit code."""
     wish = _decode(sys.argv[1])
     environ = take_environ(wish.handed_over)
     try:
         code = serve(wish, environ)
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the last place: nothing may leave as a traceback
+    except Exception as error:  # noqa: BLE001 - last resort: no error may end as a traceback
         code = explain(error, Screen())
     sys.exit(code)
 
@@ -77,7 +77,7 @@ def serve(wish: Wish, environ: Mapping[str, str] | None = None) -> int:
 
     Raises:
         UsageProblem: a path, the port or the data folder cannot be used; the message says which.
-        SettingsError: a setting is unknown or unfit.
+        SettingsError: a setting is unknown or invalid.
     """
     from halley.app import run_server
 
@@ -123,7 +123,7 @@ def _check(settings: Settings, paths: list[Path]) -> None:
 
 
 def _private_flags(config: Path | None, environ: Mapping[str, str]) -> dict[str, Any]:
-    kept = settings_from(config, {}, environ)  # environments outlive the command: the next one finds them
+    kept = settings_from(config, {}, environ)  # environments stay after the command: the next one finds them
     folder = kept.environments.folder or kept.data / "envs"
     plain = {"tls.local": False, "tls.cert": "none", "tls.key": "none"}
     setups = kept.isolation.folder or kept.data / "setup"
@@ -138,7 +138,7 @@ def _private_flags(config: Path | None, environ: Mapping[str, str]) -> dict[str,
 
 
 def _serve_privately(settings: Settings, paths: list[Path], environ: Mapping[str, str]) -> int:
-    # For `halley run ./folder`: it reads one line of JSON from here, and informs the user itself.
+    # for `halley run ./folder`: it reads one line of JSON from here, and informs the user itself
     import logging
     import shutil
 
@@ -152,19 +152,19 @@ def _serve_privately(settings: Settings, paths: list[Path], environ: Mapping[str
         say({"url": started.url, "models": list(started.models), "faults": list(started.broken.values())})
 
     logging.getLogger("halley").setLevel(logging.CRITICAL)
-    logging.getLogger("halley.replicas.environments").setLevel(logging.INFO)  # it takes long: say what is going on
+    logging.getLogger("halley.replicas.environments").setLevel(logging.INFO)  # it takes long: report its progress
     try:
         return run_server(settings, environ=environ, paths=paths, demo=False, announce=announce, patiently=True)
     except HalleyError as error:
         say({"fault": str(error)})
         return ExitCode.USAGE
     finally:
-        if settings.data.name.startswith(PREFIX):  # never a user's data, for any way of starting
+        if settings.data.name.startswith(PREFIX):  # never a user's data, however the server was started
             shutil.rmtree(settings.data, ignore_errors=True)
 
 
 def _end_with_stdin() -> None:
-    # The command that wants us holds our stdin; when it dies, even by SIGKILL, stdin ends and so do we.
+    # The starting command holds our stdin; when it dies, even by SIGKILL, stdin ends and so does the server.
     import os
     import signal
     import threading
@@ -172,7 +172,7 @@ def _end_with_stdin() -> None:
     def wait() -> None:
         while os.read(0, 4096):  # below Python's own stdin, whose lock must be free when the interpreter ends
             pass
-        for name in (signal.SIGTERM, signal.SIGINT):  # two: no one is left to wait for running predictions
+        for name in (signal.SIGTERM, signal.SIGINT):  # two signals: no client is left to wait for running predictions
             os.kill(os.getpid(), name)
 
     threading.Thread(target=wait, name="stdin", daemon=True).start()

@@ -1,4 +1,4 @@
-"""Opening a client as the command line, the environment and the credentials say."""
+"""Opens a client from the command line, the environment and the credentials."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def choose_target(server: str | None, token: str | None, profile: str | None) ->
     """Decide on server and token from all sources.
 
     Raises:
-        UsageProblem: an unknown profile, no usable URL, unreadable credentials.
+        UsageProblem: an unknown profile, an invalid URL, or unreadable credentials.
     """
     environ = process_environ()
     return find_target(
@@ -29,7 +29,7 @@ def choose_target(server: str | None, token: str | None, profile: str | None) ->
 
 
 def connect(server: str | None, token: str | None, profile: str | None) -> Client:
-    """Give a client; nothing is sent yet."""
+    """Return a client; nothing is sent yet."""
     from halley.cli.client import Client
 
     return Client(choose_target(server, token, profile))

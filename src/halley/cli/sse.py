@@ -1,4 +1,4 @@
-"""Reading server-sent events from pieces of bytes. Source: the HTML standard, section 9.2.6."""
+"""Parses server-sent events from chunks of bytes. Source: the HTML standard, section 9.2.6."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 
 
 def read_data(pieces: Iterable[bytes]) -> Iterator[str | None]:
-    """Give the data of each whole event, and None when something arrived that is not yet a whole event.
+    """Yield the data of each whole event, and None when something arrived that is not yet a whole event.
 
-    Lines are split as bytes: what JSON may hold as it is (U+2028 and others) breaks lines in text. An event that the
-    end cuts off is dropped: a client that reconnects gets it again.
+    Lines are split as bytes: characters that JSON may contain (U+2028 and others) are line breaks in text. An
+    incomplete event at the end is dropped: a client that reconnects gets it again.
     """
     data: list[str] = []
     for lines in _lines(pieces):
@@ -26,7 +26,7 @@ def read_data(pieces: Iterable[bytes]) -> Iterator[str | None]:
 
 
 def _lines(pieces: Iterable[bytes]) -> Iterator[list[bytes]]:
-    begun: list[bytes] = []  # of a line that has not ended: an output may be many pieces long
+    begun: list[bytes] = []  # of an unfinished line: an output may have many pieces
     for piece in pieces:
         begin, line_break, rest = piece.partition(b"\n")
         begun.append(begin)

@@ -1,4 +1,4 @@
-"""Where the command begins: Ctrl+C while its modules are loaded ends it silently, instead of with a traceback."""
+"""The entry point: Ctrl+C while its modules are loaded ends the command silently, without a traceback."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def main() -> None:
 
 
 def _run(module: str) -> None:
-    is_ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not under nohup, for example
+    is_ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # false under nohup, for example
     if is_ours:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     if module == "serving":

@@ -1,4 +1,4 @@
-"""What `serve` and `demo` share: settings from flags, the banner, the client's credentials."""
+"""Shared by `serve` and `demo`: settings from flags, the banner, the client's credentials."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TRIES: Final = 20
 
 
 class Trust(Protocol):
-    """What clients need to trust a local certificate: files in PEM form, and the names that it is for."""
+    """What clients need to trust a local certificate: files in PEM form, and the names in it."""
 
     @property
     def ca(self) -> Path: ...
@@ -32,9 +32,9 @@ class Trust(Protocol):
 
 
 class Started(Protocol):
-    """What the server says once it accepts requests.
+    """What the server reports once it accepts requests.
 
-    `key` is a newly made admin key, shown this once; `broken` says of each model that is not served why.
+    `key` is a newly made admin key, shown this once; `broken` gives the reason for each model that is not served.
     """
 
     @property
@@ -52,10 +52,10 @@ class Started(Protocol):
 
 
 def settings_from(config: Path | None, flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings with this command's flags on top. `environ` is the process's own if left out.
+    """Read the settings, with this command's flags. `environ` defaults to the process's own.
 
     Raises:
-        SettingsError: something is unknown or unfit.
+        SettingsError: a setting is unknown or invalid.
     """
     environ = process_environ() if environ is None else environ
     named = environ.get("HALLEY_CONFIG")
@@ -63,7 +63,7 @@ def settings_from(config: Path | None, flags: Mapping[str, Any], environ: Mappin
 
 
 def free_port(host: str, port: int) -> int:
-    """Give `port` if it is free, else the next free one.
+    """Return `port` if it is free, otherwise the next free one.
 
     Raises:
         UsageProblem: the address is not one of this machine, or all of the next ports are taken.
@@ -79,10 +79,10 @@ def free_port(host: str, port: int) -> int:
 
 
 def require_port(host: str, port: int) -> None:
-    """Say in plain words that a port is taken, before anything is opened.
+    """Check that a port is free, before anything is opened.
 
     Raises:
-        UsageProblem: it is.
+        UsageProblem: it is taken.
     """
     if port and _is_taken(host, port):
         raise UsageProblem(
@@ -92,7 +92,7 @@ def require_port(host: str, port: int) -> None:
 
 
 def running_url(data: Path) -> str | None:
-    """Give the URL of the Halley that holds this data folder now, or None."""
+    """Return the URL of the Halley server that holds this data folder now, or None."""
     from halley.store.folder import holder_of
 
     holder = holder_of(data)
@@ -100,7 +100,7 @@ def running_url(data: Path) -> str | None:
 
 
 def remember_or_say(screen: Screen, settings: Settings, started: Started) -> str | None:
-    """Do what `remember` does; if that fails, say so and continue: the server runs, and a key can still be made."""
+    """Call `remember`; if that fails, report it and continue: the server runs, and a key can still be made."""
     try:
         return remember(settings, started)
     except (CommandError, OSError) as error:
@@ -112,10 +112,11 @@ def remember_or_say(screen: Screen, settings: Settings, started: Started) -> str
 
 
 def remember(settings: Settings, started: Started) -> str | None:
-    """Keep the key for where we run; give the token that this machine's client will use, if it has one.
+    """Store the key for this server; returns the token that this machine's client will use, if it has one.
 
-    A new admin key is stored for this server. A known one follows its own data folder to another port. The authority of
-    a local certificate is stored with it, also without any key: so this machine's client trusts the server.
+    A new admin key is stored for this server. A known key stays with its data folder when the port changes. The
+    authority of a local certificate is stored with it, even without a key, so that this machine's client trusts the
+    server.
     """
     known = credentials.load().for_data(settings.data)
     name, profile = known or (None, None)
@@ -129,15 +130,15 @@ def remember(settings: Settings, started: Started) -> str | None:
 
 
 def local_target(started: Started, token: str | None) -> ServerTarget:
-    """Give the way of this machine's client to a server that has just started."""
+    """Return how this machine's client reaches a server that has just started."""
     root, api = normalise(started.url)
     return ServerTarget(root=root, api=api, token=token, ca=None if started.trust is None else started.trust.ca)
 
 
 def show_banner(screen: Screen, settings: Settings, started: Started, *, hint: bool = True) -> None:
-    """Say where everything is. A new key is shown here, to a terminal alone, and never again.
+    """Print the URLs and commands. A new key is printed here once, to a terminal only.
 
-    Call `remember_or_say` before: how commands reach this server depends on what is kept.
+    Call `remember_or_say` before: how commands reach this server depends on what is stored.
     """
     sources = {origin.split(",")[0] for origin in settings.origins.values() if not origin.startswith("flag ")}
     config = ", ".join(sorted(sources)) or "built-in defaults"
@@ -147,7 +148,7 @@ def show_banner(screen: Screen, settings: Settings, started: Started, *, hint: b
         screen.note(f"  Network     {'  '.join(others)}  (the server listens on all addresses of this machine)")
     if started.key and screen.err_is_terminal:
         screen.note(f"  Token       {started.key}  (shown once; kept in {credentials.credentials_path()})")
-    elif started.key:  # what is read by a program is kept by it, for all readers of the logs
+    elif started.key:  # a program that reads the output would store it, for all readers of its logs
         screen.note(f"  Token       a new admin key, kept in {credentials.credentials_path()}")
         screen.note("              `halley keys create` creates more keys.")
     if started.trust is not None:
@@ -166,7 +167,7 @@ def show_banner(screen: Screen, settings: Settings, started: Started, *, hint: b
 
 
 def _option_for(url: str) -> str:
-    """What commands need so that they reach this server: nothing, if they do without an option."""
+    """The option with which commands reach this server; "" if they need none."""
     try:
         known = credentials.load()
         found = find_target(server=None, token=None, profile=None, environ=process_environ(), credentials=known)
@@ -176,7 +177,7 @@ def _option_for(url: str) -> str:
 
 
 def reachable_urls(host: str, url: str) -> list[str]:
-    """Give the URLs by which other machines reach a server that listens on all addresses."""
+    """Return the URLs by which other machines reach a server that listens on all addresses."""
     if host not in {"0.0.0.0", "::", ""}:  # noqa: S104 - compared, not bound
         return []
     parts = urlsplit(url)
@@ -186,7 +187,7 @@ def reachable_urls(host: str, url: str) -> list[str]:
 
 
 def own_addresses() -> list[str]:
-    """Give the addresses of this machine that its routes to elsewhere begin at. Nothing is sent."""
+    """Return the addresses of this machine from which its routes start. Nothing is sent."""
     found = []
     # documentation addresses (RFC 5737, RFC 3849): a UDP socket only looks up the route
     for family, there in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
@@ -207,10 +208,10 @@ def _show_trust(screen: Screen, url: str, trust: Trust) -> None:
 
 
 def resolve_host(host: str, port: int) -> tuple[int, int, int, Any]:
-    """Give family, kind, protocol and address to listen on.
+    """Return family, kind, protocol and address to listen on.
 
     Raises:
-        UsageProblem: there is no such address.
+        UsageProblem: the address does not exist.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

@@ -1,4 +1,4 @@
-"""What the user may have meant."""
+"""Suggests what the user may have meant."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _LOOKED_AT: Final = 200
 
 
 def no_such_model(client: Client, ref: ModelRef) -> ServerRefused:
-    """Give the error for a model that the server does not have, with the nearest name that it has."""
+    """Return the error for a model that the server does not have, with the most similar name that it has."""
     try:
         names = [f"{item.get('owner')}/{item.get('name')}" for item in islice(client.models(), _LOOKED_AT)]
     except CommandError:
-        names = []  # a server that lists no models may run them all the same
+        names = []  # a server that lists no models may run them nevertheless
     close = get_close_matches(ref.model or "", names, n=1)
     otherwise = "`halley models list` shows what is served." if names else "Check its name, and the server."
     hint = f"Did you mean {close[0]}?" if close else otherwise

@@ -1,8 +1,8 @@
-"""Which server a command talks to, and with which token.
+"""Decides which server a command uses, and with which token.
 
 Order: `--server`/`--token` > `--profile` > `HALLEY_SERVER`/`HALLEY_TOKEN` > `REPLICATE_BASE_URL`/`REPLICATE_API_TOKEN`
-> the default of the credentials file > a server on this machine. A token follows its server: one that was stored or set
-together with another origin is never sent.
+> the default of the credentials file > a server on this machine. A token belongs to its server: one that was stored or
+set together with another origin is never sent.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from halley.cli.failures import UsageProblem
 from halley.settings import DEFAULT_PORT
 
 LOCAL_SERVER: Final = f"http://127.0.0.1:{DEFAULT_PORT}"
-HOSTED_SERVER: Final = "https://api.replicate.com"  # the home of REPLICATE_API_TOKEN where no base URL is set
+HOSTED_SERVER: Final = "https://api.replicate.com"  # the server of REPLICATE_API_TOKEN if no base URL is set
 _LOOPBACK: Final = re.compile(r"^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?(/|$)")
 
 
 class ServerTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """A server's root as the user gave it, the base of its API, the token for it, and an authority to trust for it."""
+    """A server's root as the user gave it, the base of its API, the token for it, and a certificate authority to trust
+    for it.
+    """
 
     root: str
     api: str
@@ -44,7 +46,7 @@ def find_target(
     """Decide on server and token.
 
     Raises:
-        UsageProblem: an unknown profile, no usable URL, or a token that can be none.
+        UsageProblem: an unknown profile, an invalid URL, or a text that cannot be a token.
     """
     named = credentials.profiles.get(profile) if profile else None
     if profile and named is None:
@@ -79,7 +81,7 @@ def find_target(
 
 def _checked(token: str | None) -> str | None:
     text = (token or "").strip()
-    if not re.fullmatch(r"[!-~]*", text):  # never shown: it may be a key with something stuck to it
+    if not re.fullmatch(r"[!-~]*", text):  # never printed: it may be a key with additional characters
         raise UsageProblem(
             "The token contains spaces, line breaks or characters that are not ASCII. A token has none of these.",
             hint="Copy it again.",
@@ -88,12 +90,12 @@ def _checked(token: str | None) -> str | None:
 
 
 def normalise(url: str) -> tuple[str, str]:
-    """Give (root, base of the API) for any spelling: with or without scheme, `/v1`, `/replicate`, trailing slashes.
+    """Return (root, base of the API) for any form: with or without scheme, `/v1`, `/replicate`, trailing slashes.
 
     Source: contract section 2.
 
     Raises:
-        UsageProblem: it is no HTTP URL, or carries a password, a query or a fragment.
+        UsageProblem: it is not an HTTP URL, or contains a password, a query or a fragment.
     """
     text = url.strip()
     if "://" not in text:
@@ -116,7 +118,7 @@ def normalise(url: str) -> tuple[str, str]:
 
 
 def same_origin(one: str, other: str) -> bool:
-    """True if scheme, host and port agree; what cannot be read agrees with nothing."""
+    """Whether scheme, host and port are equal; an invalid URL equals nothing."""
     try:
         return _origin(one) == _origin(other)
     except ValueError:
@@ -124,7 +126,7 @@ def same_origin(one: str, other: str) -> bool:
 
 
 def is_loopback(url: str) -> bool:
-    """True if the URL names this machine."""
+    """Whether the URL is of this machine."""
     host = urlsplit(url).hostname or ""
     return host in {"localhost", "::1"} or host.startswith("127.")
 

@@ -1,4 +1,4 @@
-"""Time and chance of the client side, as a value that tests replace."""
+"""Time and randomness of the client side, as a value that tests replace."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Protocol
 
 
 class Timing(Protocol):
-    """What waiting code may know about time and chance."""
+    """The operations on time and randomness that waiting code may use."""
 
     def monotonic(self) -> float:
-        """Seconds that never go back."""
+        """Seconds that never decrease."""
         ...
 
     def sleep(self, seconds: float) -> None:
@@ -24,7 +24,7 @@ class Timing(Protocol):
 
 
 class SystemTiming:
-    """The machine's own clock and chance."""
+    """The machine's own clock and random numbers."""
 
     def monotonic(self) -> float:
         return time.monotonic()
@@ -47,11 +47,11 @@ class Backoff:
         self._next = start
 
     def next_seconds(self) -> float:
-        """Give the next pause; the one after it is longer."""
+        """Return the next pause; the one after it is longer."""
         seconds = self._next * (0.8 + 0.4 * self._timing.random())
         self._next = min(self._next * self._factor, self._top)
         return seconds
 
     def reset(self) -> None:
-        """Begin again with the short pause: something moved."""
+        """Begin again with the short pause, after a change."""
         self._next = self._start

@@ -17,7 +17,7 @@ NODE: Final = "NODE_EXTRA_CA_CERTS"
 
 
 def trusting_context(ca: Path | None) -> ssl.SSLContext:
-    """Make the context of a client that trusts what this system trusts, and this authority too.
+    """Make the context of a client that trusts this authority besides those that the system trusts.
 
     Raises:
         UsageProblem: the authority's file cannot be used.
@@ -39,7 +39,7 @@ def trusting_context(ca: Path | None) -> ssl.SSLContext:
 
 
 def trust_lines(ca: Path, bundle: Path, url: str) -> list[tuple[str, str]]:
-    """Say for each kind of client what makes it trust this authority."""
+    """Return for each kind of client the setting that makes it trust this authority."""
     python = " ".join(f"{name}={shlex.quote(str(bundle))}" for name in (OPENSSL, REQUESTS))
     return [
         ("Python, Go", python),
@@ -55,7 +55,7 @@ def trust_lines(ca: Path, bundle: Path, url: str) -> list[tuple[str, str]]:
 
 
 def trust_variables(ca: Path | None) -> dict[str, str]:
-    """Give the variables by which clients take an authority; none where the system's own are enough."""
+    """Return the variables that make clients trust an authority; none if the system's own are enough."""
     if ca is None:
         return {}
     bundle = ca.with_name("bundle.pem")

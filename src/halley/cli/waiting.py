@@ -1,4 +1,4 @@
-"""Waiting for a prediction at the terminal: what Ctrl+C means, and what to say."""
+"""Waits for a prediction at the terminal: handles Ctrl+C, and reports problems."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from halley.cli.progress import ProgressDisplay, Stream
 from halley.cli.screen import Screen
 from halley.cli.watching import HOLD_SECONDS, is_terminal
 
-LIVE_HOLD_SECONDS = 1.0  # at a terminal: news are shown this soon, also if the server holds answers
+LIVE_HOLD_SECONDS = 1.0  # at a terminal: changes are shown at least this soon, even if the server holds answers
 
 
 class Cancels(Follows, Protocol):
-    """What waiting needs of a client."""
+    """The methods of a client that waiting needs."""
 
     def cancel(self, id: str) -> Json:
-        """Cancel it; what is over stays as it is."""
+        """Cancel it; a prediction that has ended is unchanged."""
         ...
 
 
@@ -28,7 +28,7 @@ class Interrupted(Exception):
 
 
 def trouble_teller(screen: Screen) -> Callable[[str], None]:
-    """Give what says on stderr that a connection broke and is tried again."""
+    """Return a function that reports on stderr that a connection broke and is retried."""
     return lambda reason: screen.note(f"  {reason} Trying again ...")
 
 
@@ -43,14 +43,14 @@ def wait_for(
     timeout_seconds: float | None = None,
     cancel_on_interrupt: bool,
 ) -> tuple[Json, bool]:
-    """Wait until the prediction is over; give it, and whether its output went to stdout already.
+    """Wait until the prediction has ended; returns it, and whether its output was already written to stdout.
 
-    The first Ctrl+C cancels (if asked to) and waits for the end, a second one leaves at once.
+    The first Ctrl+C cancels (if requested) and waits for the end, a second one ends the command at once.
 
     Raises:
-        Interrupted: the user left; the prediction may keep running.
-        StillRunning: the time is over.
-        Unreachable: the server stayed away.
+        Interrupted: the user pressed Ctrl+C; the prediction may continue.
+        StillRunning: the time limit has passed.
+        Unreachable: the server did not answer for too long.
         OutputMissing: it succeeded, and no output came for a while.
     """
     progress = ProgressDisplay(screen, stream=stream, logs=logs)

@@ -1,4 +1,4 @@
-"""Following a prediction on any server until it is over."""
+"""Polls a prediction on any server until it has ended."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ TERMINAL: Final = frozenset({"succeeded", "failed", "canceled", "aborted"})
 HOLD_SECONDS: Final = 20.0  # intermediaries cut silent answers at 60 s, some at 30
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 10.0
-OUTPUT_SECONDS: Final = 10.0  # some gateways say "succeeded" before they have the output
+OUTPUT_SECONDS: Final = 10.0  # some gateways report "succeeded" before they have the output
 STATUSES: Final = frozenset({"starting", "processing", *TERMINAL})
-PATIENCE: Final = 8  # broken readings in a row; with growing pauses about two minutes
+PATIENCE: Final = 8  # failed reads in a row; with growing pauses about two minutes
 
 
 class Looks(Protocol):
-    """What following needs of a client."""
+    """The method of a client that polling needs."""
 
     def look(self, id: str, *, wait_seconds: float = 0) -> PollResult:
         """Read the prediction once."""
@@ -30,12 +30,12 @@ class Looks(Protocol):
 
 
 def is_terminal(prediction: Json) -> bool:
-    """True if nothing will change any more."""
+    """Whether nothing will change any more."""
     return prediction.get("status") in TERMINAL
 
 
 class WatchTimes(msgspec.Struct, frozen=True, kw_only=True):
-    """How long to watch, from `started` on (else from now; monotonic clock), and how long a reading may be held."""
+    """How long to watch, from `started` (otherwise from now; monotonic clock), and how long a read may be held."""
 
     timeout_seconds: float | None = None
     hold_seconds: float = HOLD_SECONDS
@@ -53,20 +53,20 @@ def watch(
     on_trouble: Callable[[str], None] | None = None,
     is_settled: Callable[[], bool] | None = None,
 ) -> Json:
-    """Read a prediction repeatedly until it is terminal, and give it.
+    """Read a prediction repeatedly until it is terminal, and return it.
 
-    The first reading is plain, the next ask the server to hold them (`Prefer: wait`). A server that honours this, which
-    it says by `Preference-Applied` or shows by taking the time, is asked again at once; any other one is polled with
-    growing pauses and jitter that start again when something changed. `on_look` gets every reading. A connection that
-    breaks is tried again for a while; `on_trouble` hears of the first of such readings in a row. `created` is what is
-    known already: the answer to the create. One that succeeded without output is read on for
-    `OUTPUT_SECONDS`, unless `is_settled` says that this server never gives the output later. A status that the API
-    does not know is told through `on_trouble`, and read on.
+    The first read is plain; later ones ask the server to hold them (`Prefer: wait`). A server that does this, as shown
+    by `Preference-Applied` or by the time it took, is asked again at once; any other one is polled with growing pauses
+    and jitter, which start again after a change. `on_look` receives every read. A broken connection is retried for a
+    while; `on_trouble` is called for the first failed read in a row. `created` is the answer to the create, if known. A
+    prediction that succeeded without output is read for another `OUTPUT_SECONDS`, unless `is_settled` says that this
+    server never delivers the output later. A status that the API does not define is reported through `on_trouble`, and
+    polling continues.
 
     Raises:
-        StillRunning: `times.timeout_seconds` are over.
-        Unreachable: the server stayed away.
-        ServerRefused: it answers no.
+        StillRunning: `times.timeout_seconds` have passed.
+        Unreachable: the server did not answer for too long.
+        ServerRefused: the server refuses the request.
     """
     limit = _TimeLimit(id, timing, times)
     reader = _Reader(client, id, limit, on_trouble or (lambda _: None))
@@ -85,7 +85,7 @@ def watch(
             backoff.reset()
         last = look.prediction
         if not _was_held(look, wait_seconds):
-            # A server that needs long for an answer is not asked more often than that.
+            # a server that needs long for an answer is not asked more often than that
             pause = max(backoff.next_seconds(), look.elapsed_seconds * 0.1)
             limit.sleep(pause, "It succeeded, but its output has not arrived." if is_terminal(look.prediction) else "")
         wait_seconds = max(1.0, min(times.hold_seconds, limit.left()))
@@ -160,7 +160,7 @@ class _Reader:
 
 
 class _Ends:
-    """Knows when nothing more will come."""
+    """Decides when nothing more will come."""
 
     def __init__(self, timing: Timing, is_settled: Callable[[], bool]) -> None:
         self._timing = timing
@@ -168,7 +168,7 @@ class _Ends:
         self._since: float | None = None  # when it was first seen to have succeeded without output
 
     def is_over(self, prediction: Json) -> bool:
-        """True if nothing will change any more, or it was waited for long enough."""
+        """Whether nothing will change any more, or the wait for the output has been long enough."""
         if not is_terminal(prediction) or not lacks_output(prediction):
             return is_terminal(prediction)
         if self._since is None:
@@ -181,7 +181,7 @@ def _may_pass(error: Unreachable | ServerRefused) -> bool:
 
 
 def _was_held(look: PollResult, wait_seconds: float) -> bool:
-    # Header alone is not enough: a server that echoes it without waiting would be asked in a tight loop.
+    # The header alone is not enough: a server that echoes it without waiting would be polled in a tight loop.
     return wait_seconds > 0 and look.elapsed_seconds >= wait_seconds * (0.5 if look.held else 0.8)
 
 

@@ -1,4 +1,4 @@
-"""Messages of webhooks on the client's side: checking their signatures, bringing them to a local program."""
+"""Webhook messages on the client's side: checks signatures, forwards messages to a local program."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _NAMES: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
 def checked(body: bytes, lines: Sequence[str], secret: str) -> str:
-    """In words that the message is genuine, and how old.
+    """Describe a genuine message and its age.
 
     Raises:
-        UsageProblem: it is not, or cannot be checked.
+        UsageProblem: it is not genuine, or cannot be checked.
     """
     from standardwebhooks import Webhook
 
@@ -52,27 +52,27 @@ def checked(body: bytes, lines: Sequence[str], secret: str) -> str:
 
 
 def since_text(seconds: float) -> str:
-    """The time so long ago, as the server reads it."""
+    """The time `seconds` ago, in the server's format."""
     return (datetime.now(UTC) - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Tells(Protocol):
-    """What listening needs of a client."""
+    """The method of a client that listening needs."""
 
     timing: Timing
 
     def webhook_messages(self, query: Mapping[str, str], *, after: str = "") -> Iterator[Json | None]:
-        """Hear messages; see the client."""
+        """Receive messages; see the client."""
         ...
 
 
 class Forwarder:
-    """Posts messages to one URL, in order, and prints what became of each."""
+    """Posts messages to one URL, in order, and prints the result of each."""
 
     def __init__(self, url: str, screen: Screen) -> None:
         self._url = url
         self._screen = screen
-        # no proxy and no redirect: what is tried is a receiver on this machine
+        # no proxy and no redirect: the receiver is on this machine
         self._http = httpx2.Client(trust_env=False, follow_redirects=False, timeout=FORWARD_SECONDS)
         self.count = 0
         self._after = ""
@@ -92,11 +92,11 @@ class Forwarder:
         self._after = str(first["position"])
 
     def follow(self, client: Tells, query: Mapping[str, str]) -> None:
-        """Post new messages, forever. A broken connection resumes where it stopped.
+        """Post new messages, forever. A broken connection is resumed where it stopped.
 
         Raises:
-            Unreachable: the server stayed away.
-            NoEventLog: it does not allow listening.
+            Unreachable: the server did not answer for too long.
+            NoEventLog: the server does not allow listening.
         """
         pause = Backoff(client.timing, start=0.2, top=10.0)
         broken = 0
@@ -114,7 +114,7 @@ class Forwarder:
             client.timing.sleep(pause.next_seconds())
 
     def post(self, message: Json) -> None:
-        """Post one message as it is, and print a line about it."""
+        """Post one message unchanged, and print a line about it."""
         content = str(message["body"]).encode()
         headers = {"content-type": "application/json", **message["headers"]}
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""`halley check`: what a model folder offers, without a server."""
+"""`halley check`: shows what a model folder offers, without a server."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def check(
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """The Python that a model gets. `folder` is None if it is Halley's own."""
+    """The Python environment of a model. `folder` is None if it is Halley's own."""
 
     python: str
     folder: str | None = None
@@ -94,7 +94,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int | None = None
 
     def words(self) -> str:
-        """In one line."""
+        """Describe it in one line."""
         if self.folder is None:
             return f"the Python {self.python} that runs Halley"
         own = f"its own, Python {self.python}"
@@ -116,7 +116,7 @@ async def _look(
     from halley.replicas.workspace import delete_folder
     from halley.settings import hide_environ, process_environ
 
-    hide_environ()  # what is looked at runs beside us, under the same user
+    hide_environ()  # the inspected model runs under the same user
     environ = process_environ()
     home = Path(tempfile.mkdtemp(prefix="halley-check-", dir=_on_disk_of(settings.data)))
     way = find_way(settings.isolation, home)
@@ -156,7 +156,7 @@ async def _look(
 
 
 def _on_disk_of(data: Path) -> Path | None:
-    """A folder that is on the disk where the data is or will be, and can be written to; None: any."""
+    """A writable folder on the disk of the data folder; None: any."""
     nearest = next((folder for folder in (data, *data.parents) if folder.is_dir()), None)
     return nearest if nearest is not None and os.access(nearest, os.W_OK) else None
 
@@ -175,7 +175,7 @@ def _environment(environments: EnvironmentBuilder, source: ModelSource) -> Envir
 
 
 def describe(item: dict[str, Any]) -> str:
-    """Say a schema's type in a few words."""
+    """Describe a schema's type in a few words."""
     choices = next((part["enum"] for part in [item, *item.get("allOf", [])] if part.get("enum")), None)
     if choices is not None:
         return " | ".join(str(choice) for choice in choices)
@@ -188,5 +188,5 @@ def describe(item: dict[str, Any]) -> str:
 
 
 def shown_default(item: dict[str, Any]) -> str:
-    """Say what is used where an optional input is left out."""
+    """Describe the value of an optional input that is left out."""
     return "" if item.get("default") is None else str(item["default"])

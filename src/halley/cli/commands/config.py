@@ -1,4 +1,4 @@
-"""`halley config`: what is set, and where it was set."""
+"""`halley config`: shows the settings and their origins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`halley demo`: from nothing to a first picture."""
+"""`halley demo`: starts a server and makes a first picture."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def demo(
     place = read_place(output, "-o")
     check_place(place, is_folder=False)
     environ = take_environ()
-    # a first look is for pictures, not for a line about each request
+    # without a log line for each request
     flags = {"server.host": host, "server.port": port, "data": data, "demo": True, "server.access_log": False}
     flags["tls.local"] = tls
     settings = settings_from(config, flags, environ)

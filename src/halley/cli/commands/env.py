@@ -47,8 +47,8 @@ def env(
 def lines_for(lang: str, root: str, token: str | None, trust: Mapping[str, str] = _NO_TRUST) -> list[str]:
     """Give the lines for one language. Source: contract section 2 (what each client reads).
 
-    `trust` are the variables by which clients take a local certificate. Without a token, a shell forgets the one it
-    has: it belongs to another server.
+    `trust` are the variables that make clients trust a local certificate. Without a token, the shell's present token is
+    unset, because it belongs to another server.
     """
     key = json.dumps(token)
     variables = [*_variables(root, token), *trust.items()]

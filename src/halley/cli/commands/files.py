@@ -148,7 +148,7 @@ def delete(
 
 
 def _id(text: str) -> str:
-    """The id in a URL of a file, or the text itself. What the server does not know is its to say."""
+    """The id in a URL of a file, or the text itself. The server reports unknown ids."""
     return quote(text.rstrip("/").rpartition("/")[2] if "://" in text else text, safe="")
 
 

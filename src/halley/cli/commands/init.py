@@ -1,4 +1,4 @@
-"""`halley init`: the beginning of a model."""
+"""`halley init`: creates a new model."""
 
 from __future__ import annotations
 

@@ -170,12 +170,12 @@ def revoke(
 
 
 def _given(**options: Any) -> dict[str, Any]:
-    """What was named; the word `default` takes an option back."""
+    """The options that were given; the value `default` resets an option."""
     return {name: None if value == "default" else value for name, value in options.items() if value is not None}
 
 
 def _shown(options: object) -> str:
-    """The options that are not as by default, as the command line spells them."""
+    """The options that differ from the default, as on the command line."""
     if not isinstance(options, dict):
         return ""
     words = {("hold", False): "no-hold", ("cancel_abandoned", True): "cancel-abandoned"}

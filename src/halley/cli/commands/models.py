@@ -1,4 +1,4 @@
-"""`halley models`: what a server can run."""
+"""`halley models`: shows what a server can run."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def _find(client: Client, text: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _row(model: dict[str, Any]) -> list[str]:
-    state = str(model.get("state") or "-").replace("_", " ")  # an extension of ours: other servers do not say
+    state = str(model.get("state") or "-").replace("_", " ")  # an extension of ours: other servers do not send it
     return [_name_of(model), _version_of(model)[:12], state, str(model.get("description") or "")]
 
 

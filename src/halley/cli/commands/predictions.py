@@ -1,4 +1,4 @@
-"""`halley predictions`: look at, follow, keep, cancel and clear predictions on any compatible server."""
+"""`halley predictions`: lists, shows, follows, saves, cancels and clears predictions on any compatible server."""
 
 from __future__ import annotations
 

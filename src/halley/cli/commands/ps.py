@@ -56,7 +56,7 @@ def _row(replica: dict[str, Any]) -> list[str]:
 
 
 def uptime(seconds: float | None) -> str:
-    """`42s`, `5m`, `3h`, `12d`: one figure is enough."""
+    """`42s`, `5m`, `3h`, `12d`: the largest unit only."""
     if seconds is None:
         return "-"
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):

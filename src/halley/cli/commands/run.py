@@ -1,4 +1,4 @@
-"""`halley run`: create a prediction, follow it, keep its output; the exit code tells the truth."""
+"""`halley run`: creates a prediction, follows it, saves its output; the exit code is the prediction's result."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def run(
         save=_save_folder(save),
         idempotency_key=idempotency_key,
     )
-    pairs = read_pairs(inputs or [])  # before anything that takes long
+    pairs = read_pairs(inputs or [])  # before anything slow
     return run_prediction(screen, model, pairs, options, lambda: connect(server, token, profile))
 
 

@@ -183,7 +183,7 @@ def listen(
     if (seconds := read_duration(since, "--since")) is not None:
         query["since"] = since_text(seconds)
     with connect(server, token, profile) as client, Forwarder(forward, screen) as forwarder:
-        # a first request: a wrong option is refused with a message, and the position is known for a broken stream
+        # the first request reports wrong options, and gives the position from which to resume a broken stream
         first = client.call("GET", f"/webhooks/listen?{urlencode(query)}")
         screen.note(f"Listening at {client.target.root}, posting to {forward}. Press Ctrl+C to stop.")
         screen.note("The secret: halley webhooks secret")
@@ -195,7 +195,7 @@ def listen(
 
 
 def _end_of(client: Any, prediction: str) -> str | None:
-    """The latest delivery that told of a prediction's end."""
+    """The latest delivery about the end of a prediction."""
     for delivery in client.pages(f"/webhooks/deliveries?prediction={quote(prediction, safe='')}"):
         if delivery.get("event") == "completed":
             return str(delivery["id"])
