@@ -1,7 +1,7 @@
-"""New ids: 26 characters `[a-z0-9]`, ordered by time of making.
+"""New ids: 26 characters `[a-z0-9]`, ordered by creation time.
 
 128 bits in Crockford's base32, lower case: 48 bits of milliseconds, then 80 random bits. Time-ordered keys double the
-insert rate of the store. Two ids of one process in the same millisecond keep their order as well.
+insert rate of the store. Two ids of one process in the same millisecond are ordered, too.
 
 Source: contract section 7 (identifier).
 """
@@ -24,7 +24,7 @@ _POOL_BYTES: Final = 4096
 
 
 class PooledBits:
-    """Bits of the system's source of chance, fetched a page at a time: a system call for each id would cost more."""
+    """Random bits of the system, fetched in blocks: a system call for each id would cost more."""
 
     def __init__(self, fetch: Callable[[int], bytes] = os.urandom) -> None:
         self._fetch = fetch
@@ -50,13 +50,13 @@ class TimeOrderedIds:
 
     def __call__(self) -> str:
         value = (to_micros(self._clock.now()) // 1000) << _RANDOM_BITS | self._random_bits(_RANDOM_BITS)
-        if value <= self._last:  # the same millisecond, or a clock that went back: order still holds
+        if value <= self._last:  # the same millisecond, or a clock that was set back: the order is kept
             value = self._last + 1 + self._random_bits(32)
         self._last = value
         return _encode(value)
 
     def follow(self, newest: str | None) -> None:
-        """Continue after this id of an earlier process, also if the clock was set back since then."""
+        """Continue after this id of an earlier process, even if the clock was set back since."""
         if newest is not None and is_id(newest):
             self._last = max(self._last, _decode(newest))
 
@@ -67,12 +67,12 @@ def first_id_at(at: datetime) -> str:
 
 
 def is_id(text: str) -> bool:
-    """True for text that has the form of an id; says nothing about existence."""
+    """Whether the text has the form of an id; says nothing about existence."""
     return len(text) == _LENGTH and text.isascii() and text.isalnum() and text == text.lower()
 
 
 def _encode(value: int) -> str:
-    # ten bits a step: thirteen look-ups make the 26 characters
+    # ten bits at a time: thirteen table look-ups make the 26 characters
     return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
 
 

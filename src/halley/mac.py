@@ -1,8 +1,8 @@
-"""HMAC-SHA256 for hot paths.
+"""HMAC-SHA256 for code that runs very often.
 
 The standard library's one-shot function releases the interpreter lock for each call, and on a busy server the thread
-that lets it go waits for its turn to get it back: ten times the price of the digest. Two prepared hash states need
-neither that nor the key's expansion.
+then waits to get it back: ten times the cost of the digest. Two prepared hash states avoid this, and the expansion of
+the key.
 
 Source: RFC 2104.
 """
@@ -28,7 +28,7 @@ class Mac:
         self._outer = hashlib.sha256(padded.translate(_OUTER))
 
     def digest(self, message: bytes) -> bytes:
-        """The 32 bytes that prove the message to who has the key."""
+        """The 32 bytes of the MAC, which a holder of the key can verify."""
         inner = self._inner.copy()
         inner.update(message)
         outer = self._outer.copy()

@@ -1,7 +1,7 @@
-"""Background services run forever: no full disk, locked database or unusual file ends them.
+"""Keeps background services running: a full disk, a locked database or an unusual file does not end them.
 
-The one rule for that. A service goes on, turn by turn; a write that must not be given up is tried until it is taken;
-what only tidies up never ends the process, whatever it meets: it says so, waits longer each time, and shows.
+A service repeats its step forever; a write that must not be lost is retried until the store accepts it; housekeeping
+never ends the process: after any error it logs the error, waits longer each time, and the health endpoint shows it.
 """
 
 import logging
@@ -20,17 +20,17 @@ LONGEST_RETRY_SECONDS: Final = 60.0
 
 
 class HousekeepingFaults:
-    """What housekeeping could not do, by service, until it succeeds. Shown by the health endpoint."""
+    """Errors of housekeeping, by service, until it succeeds again. Shown by the health endpoint."""
 
     def __init__(self) -> None:
         self._told: dict[str, str] = {}
 
     def note(self, what: str, error: Exception) -> None:
-        """It failed now. Paths are only in the log, because any client may read this."""
+        """Record a failure. Paths are written to the log only, because any client may read this."""
         self._told[what] = _without_paths(error)
 
     def clear(self, what: str) -> None:
-        """It succeeded."""
+        """Record a success."""
         self._told.pop(what, None)
 
     def told(self) -> Mapping[str, str]:
@@ -39,9 +39,9 @@ class HousekeepingFaults:
 
 
 async def run_forever(turn: Callable[[], Awaitable[object]], clock: Clock, what: str) -> NoReturn:
-    """One turn after the other until cancelled; `turn` waits for its time itself. An expected error ends a turn only.
+    """Repeat `turn` until cancelled; `turn` itself waits for its time. An expected error ends one turn only.
 
-    Anything else is a fault of ours: it rises, and ends the process.
+    Any other error is a bug of ours: it is raised, and ends the process.
     """
     while True:
         try:
@@ -54,12 +54,12 @@ async def run_forever(turn: Callable[[], Awaitable[object]], clock: Clock, what:
 async def run_housekeeping(
     turn: Callable[[], Awaitable[object]], clock: Clock, what: str, housekeeping_faults: HousekeepingFaults
 ) -> NoReturn:
-    """As `forever`, for housekeeping: whatever a turn meets, it is tried again, later each time."""
+    """As `run_forever`, for housekeeping: after any error `turn` is repeated, with growing pauses."""
     pause = RETRY_SECONDS
     while True:
         try:
             await turn()
-        except Exception as error:  # noqa: BLE001 - what only tidies up must not end what it tidies for
+        except Exception as error:  # noqa: BLE001 - housekeeping must not end the server
             _log.warning("%s: %s", what, error, exc_info=not isinstance(error, HalleyError | OSError))
             housekeeping_faults.note(what, error)
             await clock.sleep(pause)

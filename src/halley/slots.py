@@ -6,24 +6,24 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-_SHARE: Final = 3  # an account may have three times what it leaves free: so something is left for who comes next
+_SHARE: Final = 3  # an account may hold three times what it leaves free, so that other accounts find free units
 
 _Wish = tuple[int, asyncio.Future[None]]
 
 
 class Slots:
-    """So many units, handed out by turns: each account that waits gets the next one in its turn, its first wish first.
+    """A number of units, assigned in turns: each waiting account gets one request served in its turn, its oldest first.
 
-    Who is `urgent` goes before all who are not. Whoever asks for more than there are gets all of them. With `shares`,
-    an account may hold no more than three times what is free then, beside its first: however much one asks for, others
-    find room at once, and not only when something of it ends.
+    Callers with `urgent` are served before all others. A request for more units than exist gets all of them. With
+    `shares`, an account may hold at most three times the units that are then free, besides its first request: so other
+    accounts find free units at once, and need not wait for the end of a long request.
     """
 
     def __init__(self, limit: int, *, shares: bool = False) -> None:
         self._limit = limit
         self._has_shares = shares
         self._free = limit
-        self._urgent: OrderedDict[str, deque[_Wish]] = OrderedDict()  # by account; whose turn is next is first
+        self._urgent: OrderedDict[str, deque[_Wish]] = OrderedDict()  # by account; the first account is next
         self._others: OrderedDict[str, deque[_Wish]] = OrderedDict()
         self._held: dict[str, int] = {}
 
@@ -47,7 +47,7 @@ class Slots:
             self.give(units, account=account)
 
     async def take(self, units: int = 1, *, urgent: bool = False, account: str = "") -> None:
-        """Wait for so many units; they are given back with `give`, for the same account."""
+        """Wait for so many units; return them with `give`, for the same account."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         line = self._urgent if urgent else self._others
         line.setdefault(account, deque()).append((units, future))
@@ -55,14 +55,14 @@ class Slots:
         try:
             await future
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled():  # handed out in the same moment
+            if future.done() and not future.cancelled():  # the units were assigned in the same moment
                 self.give(units, account=account)
             else:
-                self._hand_out()  # who stood behind may be served now
+                self._hand_out()  # the requests after it may be possible now
             raise
 
     def give(self, units: int = 1, *, account: str = "") -> None:
-        """Give units back."""
+        """Return units."""
         self._free += units
         self._held[account] -= units
         if not self._held[account]:
@@ -72,14 +72,14 @@ class Slots:
     def _hand_out(self) -> None:
         for line in (self._urgent, self._others):
             if not self._serve(line):
-                return  # nobody overtakes: a large one would never get its turn
+                return  # later requests do not overtake: a large one would never be served
 
     def _serve(self, line: OrderedDict[str, deque[_Wish]]) -> bool:
-        """Hand out by turns. False if a caller waits for more than is free."""
-        passed = 0  # accounts in a row that have their share
+        """Assign units in turns. False if a caller waits for more than is free."""
+        passed = 0  # accounts in a row that hold their share
         while line and passed < len(line):
             account, wishes = next(iter(line.items()))
-            while wishes and wishes[0][1].done():  # gave up
+            while wishes and wishes[0][1].done():  # cancelled
                 wishes.popleft()
             if not wishes:
                 del line[account]

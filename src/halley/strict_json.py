@@ -1,8 +1,8 @@
-"""Strict JSON input: text that parsers may read differently, or that cannot be written again, is refused.
+"""Strict JSON input: refuses text that parsers may read differently, or that cannot be written again.
 
-The decoder itself refuses NaN, other encodings, bad UTF-8, lone surrogates and raw control characters. What it lets
-pass is looked for here in the text without its strings: number of values, depth, duplicate names, NUL, huge integers.
-Each step takes time in proportion to the text, and the number of values is known before anything is decoded.
+The decoder itself refuses NaN, other encodings, bad UTF-8, lone surrogates and raw control characters. The rest is
+checked here in the text without its strings: number of values, depth, duplicate names, NUL, huge integers. Each step
+takes linear time, and the number of values is known before anything is decoded.
 
 Source: design section 7, limits; contract section 16, points 5 and 6.
 """
@@ -19,15 +19,15 @@ HEAVY_VALUES: Final = 4000  # decoded and checked in about 5 ms at worst
 _LIGHT_BYTES: Final = 2 * HEAVY_VALUES  # too short for so many values
 
 _SHOWN_BYTES: Final = 100_000
-DEPTH: Final = 64  # of what does not come from clients; for those limits.json_depth is the limit
+DEPTH: Final = 64  # of JSON that does not come from clients; for clients limits.json_depth is the limit
 
 _DIGITS: Final = re.compile(rb"\d{19}")
-# Escapes are taken away before, so that a string ends at the next quote. One that does not end at all must match as
-# well: else the search would begin again at each quote behind it.
+# Escapes are removed before, so that a string ends at the next quote. An unterminated string must match as well:
+# otherwise the search would start again at each later quote.
 _STRING: Final = re.compile(rb'"[^"]*"?')
 _LONG: Final = re.compile(rb"(?<![\d.eE+\-])-?\d{19,}(?![\d.eE])")
 _SPACE: Final = b" \t\r\n"
-_COMPRESSED: Final = {  # how such bytes begin
+_COMPRESSED: Final = {  # first bytes of compressed formats
     b"\x1f\x8b": "gzip",
     b"\x28\xb5\x2f\xfd": "zstd",
     b"\x78\x01": "deflate",
@@ -45,7 +45,7 @@ decode: Final = msgspec.json.Decoder().decode
 
 
 class JsonLimits(Protocol):
-    """What a JSON text may be; `settings.Limits` has these members."""
+    """The limits of a JSON text; `settings.LimitSettings` has these members."""
 
     @property
     def json_body_bytes(self) -> int: ...
@@ -62,13 +62,14 @@ def parse(body: bytes, limits: JsonLimits) -> Any:
 
     Raises:
         TooLarge: too long, or too many values.
-        BadRequest: not JSON, or JSON that is not safe to keep.
+        BadRequest: not JSON, or JSON that is not safe to store.
         InputInvalid: an integer that does not fit into 64 bits.
     """
     if len(body) > limits.json_body_bytes:
         raise too_large(limits.json_body_bytes)
     text = _without_escapes(body)
-    if text.count(b'"') > 4 * limits.json_values:  # that many strings cannot fit the limit; spare the search its list
+    # that many strings exceed the limit in any case; the search need not collect them
+    if text.count(b'"') > 4 * limits.json_values:
         raise _too_many(limits.json_values)
     bare = _STRING.sub(b'"', text)
     _check_counts(bare, limits)
@@ -84,12 +85,12 @@ def parse(body: bytes, limits: JsonLimits) -> Any:
 
 
 def too_large(limit_bytes: int) -> TooLarge:
-    """The refusal of a body over the limit."""
+    """The error for a body over the limit."""
     return TooLarge(f"The body is larger than {limit_bytes} bytes (setting limits.json_body_bytes).")
 
 
 def is_heavy(text: bytes) -> bool:
-    """Whether it may take more than a few milliseconds to decode and check this JSON text. Cheap for short ones.
+    """Whether decoding and checking this JSON text may take more than a few milliseconds. Cheap for short texts.
 
     A value that is not the first of its list or object has a comma before it; a comma inside a string counts as well.
     """
@@ -99,7 +100,7 @@ def is_heavy(text: bytes) -> bool:
 
 
 def unfit(text: bytes) -> str | None:
-    """Why a JSON text of a model cannot be kept, as the rest of a sentence; None if it can."""
+    """Why a JSON text of a model cannot be stored, as the second half of a sentence; None if it can."""
     may_be_deep = text.count(b"{") + text.count(b"[") > DEPTH
     if not may_be_deep and _DIGITS.search(text) is None:
         return None
@@ -112,7 +113,7 @@ def unfit(text: bytes) -> str | None:
 
 
 def beginning(text: bytes) -> str:
-    """The shown part of a large text, which is not decoded for that."""
+    """The part of a large text that is shown, without decoding the text."""
     if len(text) <= _SHOWN_BYTES:
         return text.decode()
     return f"{text[:_SHOWN_BYTES].decode('utf-8', 'ignore')}\n... ({len(text)} bytes in all)"
@@ -132,7 +133,7 @@ def _without_escapes(text: bytes) -> bytes:
 def _check_counts(bare: bytes, limits: JsonLimits) -> None:
     opened = bare.count(b"{") + bare.count(b"[")
     values = 1 + bare.count(b",") + opened
-    if values > limits.json_values:  # each list and object was taken for one with a member
+    if values > limits.json_values:  # each list and object was counted as if it had a member
         dense = bare.translate(None, _SPACE)
         if values - dense.count(b"[]") - dense.count(b"{}") > limits.json_values:
             raise _too_many(limits.json_values)
@@ -161,7 +162,7 @@ def _decoded(body: bytes) -> Any:
 
 
 def _fault_of(body: bytes, error: Exception) -> str:
-    """What is wrong with a text that the decoder refused, where the decoder's own words do not tell it."""
+    """What is wrong with a text that the decoder refused, if the decoder's message does not say it."""
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     if body.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in body[:2]:  # JSON begins with two ASCII characters
@@ -173,16 +174,16 @@ def _fault_of(body: bytes, error: Exception) -> str:
     if body[:64].lstrip().startswith(b"--"):
         return 'it looks like a form; send an object such as {"input": {}}'
     said = str(error)
-    # of a lone surrogate near the end the decoder says that the text was cut off
+    # for a lone surrogate near the end, the decoder reports that the text is truncated
     if "surrogate" in said or ("truncated" in said and _HALF_PAIR.search(body[-_PAIR_BYTES:])):
         return "a string holds a lone surrogate (half of a pair such as \\ud83d\\ude00), which is not a character"
     return said
 
 
 def _nests_deeper(bare: bytes, max_depth: int) -> bool:
-    """Whether the brackets nest deeper, or do not match (then it is no JSON either)."""
+    """Whether the brackets nest deeper, or do not match (then it is not JSON either)."""
     rest = bare.translate(_ONE_KIND, _NO_BRACKETS)
-    for _ in range(max_depth):  # each round takes off the innermost level
+    for _ in range(max_depth):  # each pass removes the innermost level
         shorter = rest.replace(b"[]", b"")
         if len(shorter) == len(rest):
             break
@@ -191,7 +192,7 @@ def _nests_deeper(bare: bytes, max_depth: int) -> bool:
 
 
 def _members(value: Any, objects: int) -> int:
-    """How many names the objects inside have in all; stops once it has seen that many objects."""
+    """The number of names in all objects inside; stops after `objects` objects."""
     count = 0
     waiting = [value]
     while waiting and objects:

@@ -1,4 +1,4 @@
-"""Work in a thread that uses what its caller gives back afterwards: a descriptor, a connection."""
+"""Runs work in a thread that uses something its caller releases afterwards: a descriptor, a connection."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,19 +15,19 @@ async def to_its_end(
     limiter: CapacityLimiter | None = None,
     undo: Callable[[R], object] | None = None,
 ) -> R:
-    """Run it in a thread. Who is cancelled meanwhile goes on only when the thread is done.
+    """Run `call` in a thread. A caller that is cancelled meanwhile continues only when the thread has finished.
 
-    A thread cannot be stopped: if its caller went on at once, the number of the descriptor that it closes could be
-    another file's when the thread writes to it. `undo` then gets what nobody else does, such as an open descriptor.
+    A thread cannot be stopped. If its caller continued at once and closed a descriptor, the thread could write to
+    another file that got the same number. After a cancel, `undo` gets the result, such as an open descriptor.
     """
-    import asyncio  # it brings ssl along, which a program that only looks at files need not have
+    import asyncio  # asyncio also imports ssl, which a program that only reads files does not need
 
     work = asyncio.ensure_future(to_thread.run_sync(call, *args, limiter=limiter))
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
         while not work.done():
-            with suppress(asyncio.CancelledError):  # we are cancelled already
+            with suppress(asyncio.CancelledError):  # the caller is being cancelled already
                 await asyncio.wait([work])
         if not work.cancelled() and work.exception() is None and undo is not None:
             undo(work.result())

@@ -343,7 +343,7 @@ class _Room:
         self._drafts = 0
 
     def place(self, name: str, content_type: str) -> Path:
-        """Give a free path. A name without extension gets that of the type: models look at it."""
+        """Return a free path. A name without extension gets that of the type, because models check it."""
         safe = safe_name(name)
         if not split_suffix(safe)[1]:
             safe = safe_name(safe + suffix_for(content_type))

@@ -9,7 +9,7 @@ _log = logging.getLogger(__name__)
 
 
 class LocalBus:
-    """Implements `predictions.ports.Bus`: every hint is delivered once and at once, in the order of subscription."""
+    """Implements `predictions.hints.Bus`: every hint is delivered once and at once, in the order of subscription."""
 
     def __init__(self) -> None:
         self._receivers: dict[int, Callable[[Hint], None]] = {}  # by number of the subscription

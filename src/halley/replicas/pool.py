@@ -334,7 +334,7 @@ class Pool:
         return True
 
     def _fail_soon(self, end: End) -> None:
-        # not from inside `request_capacity`: the caller is not ready for the callback
+        # not from inside `want`: the caller is not ready for the callback
         asyncio.get_running_loop().call_soon(self._setup_failed, end)
 
     def _setup_failed(self, end: End) -> None:
