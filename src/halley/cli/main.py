@@ -1,4 +1,4 @@
-"""The `halley` command: its tree of commands, and the one place where errors become words and exit codes."""
+"""The `halley` command: all commands, and the one place where errors become messages and exit codes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from halley.cli.screen import Screen, take_any_text
 from halley.cli.tree import Root
 
-INTERRUPTED: Final = 130  # ExitCode.INTERRUPTED; the errors beside it are loaded when there is one
+INTERRUPTED: Final = 130  # ExitCode.INTERRUPTED; the module of errors is loaded only after an error
 
 app = typer.Typer(
     name="halley",
@@ -23,7 +23,7 @@ app = typer.Typer(
     '  eval "$(halley env)"',
     no_args_is_help=True,
     add_completion=True,
-    rich_markup_mode=None,  # rich costs more than the whole rest of --help
+    rich_markup_mode=None,  # rich would take longer than the rest of --help
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
@@ -45,7 +45,7 @@ def options(
         typer.Option("--version", "-V", callback=print_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    """Take the options that stand before a command."""
+    """Read the options before a command."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run_command(arguments: Sequence[str], screen: Screen | None = None) -> int:
-    """Run one command and give its exit code; expected errors become a few words on stderr."""
+    """Run one command and return its exit code; expected errors become a short message on stderr."""
     for stream in (sys.stdout, sys.stderr):
         take_any_text(stream)
     try:
@@ -63,9 +63,9 @@ def run_command(arguments: Sequence[str], screen: Screen | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except SystemExit:
-        # The parser's way to say that the reader of our output has gone (`| head`): it has what it wanted.
+        # the parser reports a closed output in this way (`| head`): the reader has what it needs
         return 0
-    except Exception as error:  # noqa: BLE001 - the last place: nothing may leave as a traceback
+    except Exception as error:  # noqa: BLE001 - last resort: no error may end as a traceback
         return _explain(error, screen or Screen())
 
 
@@ -76,7 +76,7 @@ def _explain(error: Exception, screen: Screen) -> int:
     if isinstance(error, typer.Abort):
         return ExitCode.INTERRUPTED
     show = getattr(error, "show", None)
-    if callable(show):  # a wrong option or argument: the parser's own words, and its exit code 2
+    if callable(show):  # a wrong option or argument: the parser's message and its exit code 2
         show()
         return int(getattr(error, "exit_code", ExitCode.USAGE))
     return explain(error, screen)

@@ -1,4 +1,4 @@
-"""Renders the page of a prediction. Implements `api.parts.Pages`."""
+"""Renders the page of a prediction. Implements `api.dependencies.PageRenderer`."""
 
 import base64
 import hashlib
