@@ -197,7 +197,7 @@ async def test_a_sign_of_life_while_another_one_is_canceled_counts(
 
 async def restarted(world: World) -> AbandonmentTracker:
     attendance = AbandonmentTracker(
-        store=world.store, predictions=world.predictions, clock=world.clock, grace_seconds=GRACE
+        store=world.store, predictions=world.predictions, clock=world.clock, grace_seconds=GRACE, node_id="n2"
     )
     await attendance.open()
     return attendance

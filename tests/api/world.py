@@ -304,7 +304,7 @@ class World(Asker):
             overlap_seconds=86_400.0,
         )
         self.attendance = AbandonmentTracker(
-            store=self.store, predictions=self.predictions, clock=self.clock, grace_seconds=10.0
+            store=self.store, predictions=self.predictions, clock=self.clock, grace_seconds=10.0, node_id="n1"
         )
         self.reasons: dict[str, str] = {}
         self.why_starting: str | None = None  # of all models

@@ -59,6 +59,7 @@ def build_work(base: Foundation, provider: LocalProvider, large: JsonProcess) ->
         predictions=predictions,
         clock=base.clock,
         grace_seconds=base.settings.runs.abandoned_grace_seconds,
+        node_id=base.new_id(),
     )
     return WorkParts(worker=worker, maintainer=maintainer, predictions=predictions, attendance=attendance)
 

@@ -171,23 +171,6 @@ class PredictionStore(Protocol):
         ...
 
 
-class AttendanceStore(Protocol):
-    """Which predictions somebody waits for who may leave; it outlives the process that knew them.
-
-    Who waits is counted per node: a node does not know who waits at another one, and forgets an id here when the last
-    of its own clients leaves. With several API nodes on one store, a prediction that is to be canceled when abandoned
-    may therefore be canceled although a client waits for it at another node.
-    """
-
-    def note_awaited(self, added: Sequence[str], dropped: Sequence[str]) -> Awaitable[None]:
-        """Remember and forget ids. Repeating it is harmless."""
-        ...
-
-    async def awaited(self) -> list[str]:
-        """The ids that are remembered, in order."""
-        ...
-
-
 class ExpiryPolicy(Protocol):
     """How long predictions keep their data (retention fills it)."""
 

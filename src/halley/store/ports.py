@@ -11,8 +11,9 @@ from halley.assets.ports import BlobLedger, FileStore
 from halley.errors import Unusable
 from halley.keys.ports import KeyStore
 from halley.models.ports import ModelStore
+from halley.predictions.attendance import AttendanceStore
 from halley.predictions.change_log import ChangeLog
-from halley.predictions.ports import AttendanceStore, PredictionStore
+from halley.predictions.ports import PredictionStore
 from halley.predictions.queue import MaintainedQueue
 from halley.predictions.repeats import RepeatStore
 from halley.retention.ports import DataStore

@@ -41,7 +41,7 @@ async def _now(call: Call, parts: ApiContext, prediction_id: str, headers: Heade
     row = await parts.predictions.row(prediction_id, call.account_id)
     kept = parts.encoded.current(row, call.variant)
     if kept is not None:  # with all that its events say: they are not read again
-        parts.attendance.seen(row.id)
+        parts.attendance.seen(row)
         return _answer(kept, if_none_match, headers)
     return await _tell(parts, call.variant, if_none_match, headers, await _look(parts, row))
 
@@ -95,7 +95,7 @@ async def _tell(
 ) -> Response:
     if isinstance(found, Exception):
         raise found
-    parts.attendance.seen(found.row.id)
+    parts.attendance.seen(found.row)
     return _answer(await parts.encoded.of(found.row, variant, found.made), if_none_match, headers)
 
 

@@ -84,6 +84,8 @@ class MemoryClock:
                     place.ready_at = at
         for name, expires_at in self._tables.sessions.items():
             self._tables.sessions[name] = expires_at + by
+        for name, expires_at in self._tables.attending_nodes.items():
+            self._tables.attending_nodes[name] = expires_at + by
         for name, (duty, until) in self._tables.duties.items():
             self._tables.duties[name] = duty, None if until is None else until + by
 

@@ -1,19 +1,18 @@
 """All ports of the store in dictionaries: slow, because it scans everything, and simple to verify."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from halley.clock import Clock, SystemClock
 from halley.predictions.queue import QueueLimits
+from halley.store.memory.attendance import MemoryAttendance
 from halley.store.memory.clock import MemoryClock
-from halley.store.memory.entries import at_once
 from halley.store.memory.queue import MemoryQueue
 from halley.store.memory.tables import MemoryTables
 
 _NO_LIMITS: Final = QueueLimits()
 
 
-class MemoryStore(MemoryQueue):
+class MemoryStore(MemoryAttendance, MemoryQueue):
     """Fulfils PredictionStore, RepeatStore, AttendanceStore, DutyStore, WorkQueue, ModelStore, KeyStore, BlobLedger
     and DataStore; `files` fulfils FileStore, `deliveries` DeliveryStore and SecretStore.
     """
@@ -31,13 +30,3 @@ class MemoryStore(MemoryQueue):
         self._limits = limits
         self._unfenced = unfenced
         self._clock = MemoryClock(clock or SystemClock(), self.tables)
-
-    # AttendanceStore
-
-    @at_once
-    def note_awaited(self, added: Sequence[str], dropped: Sequence[str]) -> None:
-        self.tables.awaited.update(added)
-        self.tables.awaited.difference_update(dropped)
-
-    async def awaited(self) -> list[str]:
-        return sorted(self.tables.awaited)

@@ -23,7 +23,8 @@ class MemoryTables:
         self.sessions: dict[str, datetime] = {}
         self.offers: dict[str, frozenset[str]] = {}
         self.duties: dict[str, tuple[Duty, datetime | None]] = {}  # until when; None: released
-        self.awaited: set[str] = set()
+        self.attendance: set[tuple[str, str]] = set()  # prediction, node
+        self.attending_nodes: dict[str, datetime] = {}  # until when
         self.models: dict[str, Model] = {}
         self.versions: dict[str, Version] = {}
         self.accounts: dict[str, Account] = {}

@@ -4,6 +4,7 @@ A suite runs on anyio; `store` may be an async fixture.
 """
 
 from halley.store.ports import Store
+from halley.testing.stores.attendance import AttendanceStoreContract
 from halley.testing.stores.deliveries import DeliveryStoreContract
 from halley.testing.stores.duties import DutyStoreContract
 from halley.testing.stores.files import BlobLedgerContract, FileStoreContract
@@ -12,7 +13,7 @@ from halley.testing.stores.leases import LeaseContract
 from halley.testing.stores.lifecycle import LifecycleContract
 from halley.testing.stores.maker import Maker, StoreSuite
 from halley.testing.stores.models import ModelStoreContract
-from halley.testing.stores.predictions import AttendanceStoreContract, PredictionStoreContract
+from halley.testing.stores.predictions import PredictionStoreContract
 from halley.testing.stores.queue import ClaimContract, SharedTurnContract, TurnContract
 from halley.testing.stores.repeats import RepeatStoreContract
 from halley.testing.stores.rescue import RescueContract

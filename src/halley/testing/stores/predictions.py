@@ -18,7 +18,6 @@ from halley.testing.stores.maker import (
     SMALL,
     VERSION,
     Maker,
-    StoreSuite,
     claim_one,
     kinds_of,
     leased,
@@ -350,17 +349,3 @@ class PredictionStoreContract(PageContract, CancelContract):
         with pytest.raises(QueueFull):
             await small_store.create(refused)
         assert await small_store.references("input", refused.prediction.id) == []
-
-
-@pytest.mark.anyio
-class AttendanceStoreContract(StoreSuite):
-    """What every implementation of `AttendanceStore` must do."""
-
-    async def test_who_is_waited_for_is_remembered_and_forgotten(self, store: Store, maker: Maker) -> None:
-        first, second, third = maker.new_id(), maker.new_id(), maker.new_id()
-        assert await store.awaited() == []
-        await store.note_awaited([second, first], [])
-        await store.note_awaited([first, third], [second, second, maker.new_id()])
-        assert await store.awaited() == sorted([first, third])
-        await store.note_awaited([], [first, third])
-        assert await store.awaited() == []
