@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 
-class Entry(NamedTuple):
+class CommandEntry(NamedTuple):
     """Where a command is: the function, or the group of commands, that this name has in a module of `commands`."""
 
     module: str
@@ -23,27 +23,29 @@ class Entry(NamedTuple):
 
 
 ENTRIES: Final = {
-    "demo": Entry("demo", "demo", "Serve the demo models and run a first prediction."),
-    "serve": Entry("serve", "serve", "Serve models through the Replicate HTTP API."),
-    "run": Entry("run", "run", "Run a model and show its output."),
-    "ps": Entry("ps", "ps", "List model processes: state, memory, device, busy slots, uptime (admin)."),
-    "env": Entry("env", "env", "Print the lines that make existing programs use a server."),
-    "init": Entry("init", "init", "Create a new model: run.py and cog.yaml, ready to be served."),
-    "check": Entry(
+    "demo": CommandEntry("demo", "demo", "Serve the demo models and run a first prediction."),
+    "serve": CommandEntry("serve", "serve", "Serve models through the Replicate HTTP API."),
+    "run": CommandEntry("run", "run", "Run a model and show its output."),
+    "ps": CommandEntry("ps", "ps", "List model processes: state, memory, device, busy slots, uptime (admin)."),
+    "env": CommandEntry("env", "env", "Print the lines that make existing programs use a server."),
+    "init": CommandEntry("init", "init", "Create a new model: run.py and cog.yaml, ready to be served."),
+    "check": CommandEntry(
         "check",
         "check",
         "Show the inputs and output of a model, its environment, and what is missing; without a server.",
     ),
-    "version": Entry("version", "version", "Print the version."),
-    "help": Entry("version", "help_", "Show the help of a command."),
-    "predictions": Entry("predictions", "app", "Show, follow, save and cancel predictions, and remove their data."),
-    "models": Entry("models", "app", "See which models a server can run."),
-    "files": Entry("files", "app", "Upload files once and use them in many inputs."),
-    "keys": Entry("keys", "app", "Make, list, change and revoke API keys (admin)."),
-    "webhooks": Entry(
+    "version": CommandEntry("version", "version", "Print the version."),
+    "help": CommandEntry("version", "help_", "Show the help of a command."),
+    "predictions": CommandEntry(
+        "predictions", "app", "Show, follow, save and cancel predictions, and remove their data."
+    ),
+    "models": CommandEntry("models", "app", "See which models a server can run."),
+    "files": CommandEntry("files", "app", "Upload files once and use them in many inputs."),
+    "keys": CommandEntry("keys", "app", "Make, list, change and revoke API keys (admin)."),
+    "webhooks": CommandEntry(
         "webhooks", "app", "List webhook deliveries, send one again, verify a message, listen without a tunnel."
     ),
-    "config": Entry("config", "app", "Show and check the settings of the server."),
+    "config": CommandEntry("config", "app", "Show and check the settings of the server."),
 }
 
 
@@ -65,7 +67,7 @@ class Commands(Mapping[str, Any]):
         return len(ENTRIES)
 
 
-def _build(name: str, entry: Entry) -> Any:
+def _build(name: str, entry: CommandEntry) -> Any:
     found = getattr(importlib.import_module(f"halley.cli.commands.{entry.module}"), entry.name)
     parent = typer.Typer(rich_markup_mode=None)
     if isinstance(found, typer.Typer):
