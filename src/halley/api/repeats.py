@@ -23,7 +23,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, assert_never
 
 from halley.api.http.asgi import DeferredResponse, Outcome, Response
 from halley.clock import Clock
@@ -42,7 +42,19 @@ _MOST_DROPPED: Final = 2048
 _MOST_TRIES: Final = 8192
 _KEPT_BODY_BYTES: Final = 4096  # a larger body is not kept alive for its digest
 _FIRST: Final = (0, 0.0)
-_GONE: Final = frozenset({Status.CANCELED, Status.ABORTED})
+
+
+def _answers_a_repeat(status: Status) -> bool:
+    match status:
+        case Status.STARTING | Status.PROCESSING | Status.SUCCEEDED | Status.FAILED:
+            return True
+        case Status.CANCELED | Status.ABORTED:
+            return False  # whoever asks again wants it to run
+        case _:
+            assert_never(status)
+
+
+_ANSWERS: Final = frozenset(filter(_answers_a_repeat, Status))
 
 
 class Answering:
@@ -329,4 +341,4 @@ class Repeats:
 
 def may_answer(row: Prediction) -> bool:
     """Whether a repeat may be answered with it: not if it was canceled or removed."""
-    return row.status not in _GONE and row.data_removed_at is None
+    return row.status in _ANSWERS and row.data_removed_at is None

@@ -1,7 +1,7 @@
 """The words of the lifecycle."""
 
 from enum import StrEnum
-from typing import Final
+from typing import Final, assert_never
 
 
 class Status(StrEnum):
@@ -19,7 +19,32 @@ class Status(StrEnum):
         return self in TERMINAL
 
 
-TERMINAL: Final = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELED, Status.ABORTED})
+# Each question about a status is one `match` over all of them, so that mypy names every place that a new one concerns.
+
+
+def _is_terminal(status: Status) -> bool:
+    match status:
+        case Status.STARTING | Status.PROCESSING:
+            return False
+        case Status.SUCCEEDED | Status.FAILED | Status.CANCELED | Status.ABORTED:
+            return True
+        case _:
+            assert_never(status)
+
+
+def _has_error(status: Status) -> bool:
+    match status:
+        case Status.FAILED:
+            return True
+        case Status.STARTING | Status.PROCESSING | Status.SUCCEEDED | Status.CANCELED | Status.ABORTED:
+            return False
+        case _:
+            assert_never(status)
+
+
+TERMINAL: Final = frozenset(filter(_is_terminal, Status))
+WITH_ERROR: Final = frozenset(filter(_has_error, Status))
+"""The statuses that come with an error for people; the others have at most a reason (contract D3)."""
 
 
 class Fact(StrEnum):

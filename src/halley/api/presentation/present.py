@@ -12,6 +12,7 @@ from msgspec import UNSET, Raw
 
 from halley.api.http.asgi import Variant
 from halley.api.http.capabilities import page_token
+from halley.api.presentation.statuses import OFFICIAL
 from halley.api.presentation.wire.accounts import AccountBody, KeyBody, KeyOptionsBody, NewKey
 from halley.api.presentation.wire.files import Checksums, FileBody, FileUrls
 from halley.api.presentation.wire.models import ModelBody, VersionBody
@@ -104,10 +105,8 @@ class Presenter:
         _fill_given(shown, row)
         if (why := self.starting_reason(row)) is not None:
             shown.starting_reason = why
-        if row.status is Status.ABORTED and not variant.expose_aborted:
-            # one client raises on `aborted`, the others poll forever (contract D3)
-            shown.status = "canceled"
-            shown.error = None
+        if not variant.expose_aborted and (official := OFFICIAL[row.status]) is not row.status:
+            shown.status, shown.error = official.value, None
         if variant.own_key is not None:
             return withheld(shown, is_own=row.key_id == variant.own_key)
         return shown

@@ -10,6 +10,7 @@ from halley.api.context import ApiContext
 from halley.api.http.asgi import Call, Response, json_response
 from halley.api.presentation.paging import read_whole_number
 from halley.api.presentation.present import Presenter, encode
+from halley.api.presentation.statuses import OFFICIAL
 from halley.api.presentation.wire.events import (
     EventBody,
     EventName,
@@ -26,7 +27,7 @@ from halley.errors import NotFound
 from halley.keys.records import Scope
 from halley.predictions.records import Event, Finish, OutputItem, Prediction
 from halley.predictions.repeats import How
-from halley.predictions.status import EventKind, Status
+from halley.predictions.status import EventKind
 
 PAGE: Final = 100
 MOST: Final = 1000
@@ -138,8 +139,8 @@ class OwnVoice:
 
     def _end(self, finish: Finish) -> StatusData:
         status, error = finish.status, finish.error
-        if status is Status.ABORTED and not self._variant.expose_aborted:
-            status, error = Status.CANCELED, None  # as the prediction itself is shown (contract D3)
+        if not self._variant.expose_aborted and OFFICIAL[status] is not status:
+            status, error = OFFICIAL[status], None  # as the prediction itself is shown
         return StatusData(
             status=status.value, error=error or msgspec.UNSET, termination_reason=finish.reason or msgspec.UNSET
         )

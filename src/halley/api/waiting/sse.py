@@ -7,7 +7,7 @@ names. Source: contract sections 0.8 and 12.
 import re
 from collections.abc import Hashable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 import msgspec
 
@@ -19,19 +19,27 @@ from halley.api.waiting.streams import Position, frame, stream_answer
 from halley.errors import NotAuthenticated, NotFound
 from halley.keys.records import Scope
 from halley.predictions.records import Event, Finish, OutputItem, Prediction
-from halley.predictions.status import EventKind, Status
+from halley.predictions.status import WITH_ERROR, EventKind, Status
 from halley.strict_json import is_heavy
 
 _EVENT_ID: Final = re.compile(r"(\d{1,12}):(\d{1,12})(?:\.(\d{1,9}))?", re.ASCII)
-_DONE: Final = {
-    Status.SUCCEEDED: "{}",
-    Status.FAILED: '{"reason":"error"}',
-    Status.CANCELED: '{"reason":"canceled"}',
-    Status.ABORTED: '{"reason":"canceled"}',
-}
 _decode_output: Final = msgspec.json.Decoder(OutputItem).decode
 _decode_finish: Final = msgspec.json.Decoder(Finish).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
+
+
+def _done(status: Status) -> str:
+    match status:
+        case Status.SUCCEEDED:
+            return "{}"
+        case Status.FAILED:
+            return '{"reason":"error"}'
+        case Status.CANCELED | Status.ABORTED:
+            return '{"reason":"canceled"}'
+        case Status.STARTING | Status.PROCESSING:
+            raise AssertionError(f"a prediction does not end as {status}")
+        case _:
+            assert_never(status)
 
 
 async def stream(call: Call, parts: ApiContext) -> Response:
@@ -89,7 +97,7 @@ class ContractVoice:
     def ending(self, row: Prediction, after: int) -> bytes:
         """The end once more: held open, a client that comes back by itself would wait for ever."""
         at = row.completed_at or row.created_at
-        return frame("done", f"{int(at.timestamp())}:{after}", _DONE[row.status])
+        return frame("done", f"{int(at.timestamp())}:{after}", _done(row.status))
 
     def _told(self, row: Prediction, event: Event) -> list[tuple[str, str]]:
         kind = event.kind
@@ -101,8 +109,8 @@ class ContractVoice:
             return [("logs", text)] if text else []
         if kind is EventKind.FINISHED:
             finish = _decode_finish(event.data)
-            done = ("done", _DONE[finish.status])
-            if finish.status is not Status.FAILED:
+            done = ("done", _done(finish.status))
+            if finish.status not in WITH_ERROR:
                 return [done]
             return [("error", encode({"detail": finish.error or "The prediction failed."}).decode()), done]
         return []

@@ -30,6 +30,12 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _STATUSES: Final = ("starting", "processing", "succeeded", "failed", "canceled", "aborted")
+_ENDINGS: Final = {
+    "succeeded": "has already succeeded",
+    "failed": "has already failed",
+    "canceled": "was canceled",
+    "aborted": "was aborted",
+}
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The prediction's id.")]
 SaveOption = Annotated[
     str | None,
@@ -253,8 +259,8 @@ def cancel(
     if screen.wants_json:
         screen.out_json(prediction)
     status = prediction["status"]
-    words = f"was {status}" if status in {"canceled", "aborted"} else f"has already {status}"
-    screen.note(f"Prediction {id} {words if is_terminal(prediction) else 'is being canceled'}.")
+    words = _ENDINGS.get(status, f"has ended as {status}") if is_terminal(prediction) else "is being canceled"
+    screen.note(f"Prediction {id} {words}.")
 
 
 @app.command("delete-data")

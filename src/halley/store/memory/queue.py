@@ -11,7 +11,7 @@ from halley.predictions.duties import Duty
 from halley.predictions.lifecycle import TRANSITIONS
 from halley.predictions.queue import Appended, Claimed, Expired, Finished, Lease, Reaped
 from halley.predictions.records import NewEvent, Prediction
-from halley.predictions.status import EventKind, Fact, Status
+from halley.predictions.status import WITH_ERROR, EventKind, Fact
 from halley.predictions.submits import recorded_in
 from halley.store.memory.clock import MemoryClock
 from halley.store.memory.duties import MemoryDuties
@@ -213,8 +213,8 @@ class MemoryQueue(MemoryDuties, MemorySubmits, MemoryPredictions):
         was_leased = entry.lease is not None
         if fact is Fact.QUEUE_TIME_PASSED and entry.prediction.submit_state is not None:
             return Expired(prediction=entry.fail_waiting(at, self._log, error, "queue_time"), was_leased=was_leased)
-        fails = TRANSITIONS[entry.prediction.status, fact] is Status.FAILED
-        entry.end(fact, at, self._log, error=error if fails else None)
+        has_error = TRANSITIONS[entry.prediction.status, fact] in WITH_ERROR
+        entry.end(fact, at, self._log, error=error if has_error else None)
         self._leave(entry)
         return Expired(prediction=entry.prediction, was_leased=was_leased)
 

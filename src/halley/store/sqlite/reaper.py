@@ -16,7 +16,7 @@ from halley.predictions.duties import Duty
 from halley.predictions.lifecycle import TRANSITIONS
 from halley.predictions.queue import Expired, Reaped
 from halley.predictions.records import NewEvent, Prediction
-from halley.predictions.status import EventKind, Fact, Status, SubmitState
+from halley.predictions.status import WITH_ERROR, EventKind, Fact, SubmitState
 from halley.predictions.submits import UNKNOWN_ERROR, UNKNOWN_REASON
 from halley.store.sqlite import changes
 from halley.store.sqlite.changes import DELETE_FROM_QUEUE, GIVE_BACK
@@ -187,9 +187,8 @@ def _expire(
             ended = _fail(connection, book, live, at, UNKNOWN_ERROR, UNKNOWN_REASON)
             expired.append(Expired(prediction=ended, was_leased=False))
             continue
-        fails = TRANSITIONS[live.prediction.status, fact] is Status.FAILED
-        # what ends without having failed has a reason, and no error (contract D3)
-        ended = changes.end(connection, book, live, changes.Conclusion(fact, at, error=error if fails else None))
+        has_error = TRANSITIONS[live.prediction.status, fact] in WITH_ERROR
+        ended = changes.end(connection, book, live, changes.Conclusion(fact, at, error=error if has_error else None))
         changes.leave_queue(connection, book, live)
         expired.append(Expired(prediction=ended, was_leased=live.session_id is not None))
     return expired

@@ -1,6 +1,7 @@
 """Every status against every fact: the store does what the table says, and nothing else."""
 
 from datetime import timedelta
+from typing import assert_never
 
 import pytest
 
@@ -39,16 +40,21 @@ class LifecycleContract(StoreSuite):
 async def bring_to(store: Store, maker: Maker, lease: Lease, status: Status) -> None:
     """Lead a leased, unstarted prediction to this status; where it can, the lease stays."""
     now = maker.clock.now()
-    if status is Status.PROCESSING:
-        await store.append_events(lease, [maker.started()])
-    elif status is Status.SUCCEEDED:
-        await store.finish(lease, Fact.SUCCEEDED, now, events=[maker.started()])
-    elif status is Status.FAILED:
-        await store.finish(lease, Fact.FAILED, now)
-    elif status is Status.CANCELED:
-        await store.cancel(lease.prediction_id, None, now)
-    elif status is Status.ABORTED:
-        await store.expire(await on_duty(store), now + timedelta(seconds=61), _DAY)
+    match status:
+        case Status.STARTING:
+            pass
+        case Status.PROCESSING:
+            await store.append_events(lease, [maker.started()])
+        case Status.SUCCEEDED:
+            await store.finish(lease, Fact.SUCCEEDED, now, events=[maker.started()])
+        case Status.FAILED:
+            await store.finish(lease, Fact.FAILED, now)
+        case Status.CANCELED:
+            await store.cancel(lease.prediction_id, None, now)
+        case Status.ABORTED:
+            await store.expire(await on_duty(store), now + timedelta(seconds=61), _DAY)
+        case _:
+            assert_never(status)
 
 
 async def let_happen(store: Store, maker: Maker, lease: Lease, fact: Fact) -> None:
