@@ -1,4 +1,4 @@
-"""demo/echo: one input of each simple type; they come back as they arrived."""
+"""demo/echo: one input of each simple type; the values are returned unchanged."""
 
 import shutil
 import tempfile
@@ -19,7 +19,7 @@ class Output(BaseModel):
 
 class Predictor(BasePredictor):
     def setup(self) -> None:
-        # one folder for the life of the process: each output is copied when it is reported, so names may repeat
+        # one folder for the life of the process: each output is copied when it is reported, so names may be used again
         self.folder = tempfile.mkdtemp(prefix="demo-echo-")
 
     def predict(
@@ -33,8 +33,8 @@ class Predictor(BasePredictor):
         file: Path | None = Input(description="A file; its content comes back under the same name.", default=None),  # noqa: B008
         secret: Secret | None = Input(description="Something secret; only its length comes back.", default=None),  # noqa: B008
     ) -> Output:
-        """Return every value; a secret is answered by its length, in characters."""
-        print(f"secret: {secret}")  # stars, which is what a log may show
+        """Return every value; for the secret, its length in characters."""
+        print(f"secret: {secret}")  # printed as stars
         hidden = None if secret is None else secret.get_secret_value()
         return Output(
             text=text,

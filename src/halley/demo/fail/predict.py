@@ -1,4 +1,4 @@
-"""demo/fail: every way in which a model can go wrong, on demand; for seeing that only this prediction suffers."""
+"""demo/fail: fails in every way in which a model can fail, on demand; shows that other predictions are not affected."""
 
 import ctypes
 import os
@@ -11,12 +11,12 @@ from cog import BasePredictor, CancelationException, Input
 MIB = 2**20
 STEP_BYTES = 16 * MIB
 CEILING_BYTES = 1024 * MIB
-"""Where `oom` gives up on its own, so that a machine without any limit survives it."""
+"""`oom` stops at this size by itself, so that a machine without any limit survives it."""
 
 STEP_SECONDS = 0.02
 HANG_SECONDS = 600.0
 LAST_WORDS_SECONDS = 0.1
-"""Time for that line to leave the process, whose death would take it along."""
+"""Time for the server to receive the last line before the process dies."""
 
 EXIT_STATUS = 7
 
@@ -31,12 +31,12 @@ class Predictor(BasePredictor):
             choices=["raise", "exit", "segfault", "oom", "hang"],
         ),
     ) -> str:
-        """Fail in the way that was asked for; there is no output."""
+        """Fail in the requested way; there is no output."""
         print(f"about to fail: {mode}", flush=True)
         if mode in ("exit", "segfault"):
             time.sleep(LAST_WORDS_SECONDS)
         if mode == "exit":
-            os._exit(EXIT_STATUS)  # nothing of Python gets to see this, as with a C library that calls exit()
+            os._exit(EXIT_STATUS)  # skips all of Python's own cleanup, as a C library that calls exit() does
         if mode == "segfault":
             read_nothing()
         if mode == "oom":
@@ -53,7 +53,9 @@ def read_nothing() -> None:
 
 
 def use_up_memory() -> None:
-    """Take memory in steps, and touch every page of it, until somebody stops it or the ceiling is reached."""
+    """Allocate memory in steps, and write to every page of it, until the process is stopped or the ceiling is
+    reached.
+    """
     taken: list[bytearray] = []
     for _ in range(CEILING_BYTES // STEP_BYTES):
         block = bytearray(STEP_BYTES)
@@ -61,14 +63,14 @@ def use_up_memory() -> None:
         taken.append(block)
         print(f"holding {len(taken) * STEP_BYTES // MIB} MiB", file=sys.stderr, flush=True)
         time.sleep(STEP_SECONDS)  # a real model grows slowly too
-    time.sleep(2)  # full now: a watcher that looks once a second sees it
+    time.sleep(2)  # long enough for a watcher that measures once a second
     raise MemoryError(
         f"took {CEILING_BYTES // MIB} MiB and was not stopped: the model's memory limit of 256 MB is not in force"
     )
 
 
 def hang() -> str:
-    """Sleep for ten minutes and swallow every request to cancel, as badly written models do."""
+    """Sleep for ten minutes and ignore every cancel, as badly written models do."""
     end = time.monotonic() + HANG_SECONDS
     while time.monotonic() < end:
         try:

@@ -1,4 +1,4 @@
-"""demo/noop: gives the prompt back and does nothing else; what is left to measure is Halley."""
+"""demo/noop: returns the prompt and does nothing else, so that measurements show Halley's own cost."""
 
 from cog import BasePredictor
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageChops, ImageFilter
 
 
 def paint_life(picture: Picture) -> None:
-    """What the prompt names besides the land; birds may come unasked by day."""
+    """Paint what the prompt names besides the land; by day there may be birds that it does not name."""
     scene, rng = picture.scene, picture.rng
     unasked = rng.random() < 0.4 and not scene.is_night and scene.weather in ("clear", "clouds")
     unasked = unasked and "balloons" not in scene.extras

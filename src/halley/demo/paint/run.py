@@ -53,7 +53,7 @@ class Runner(BaseRunner):
 
 
 def seed_of(prompt: str) -> int:
-    """A seed that only depends on the prompt: who paints it again sees the same picture."""
+    """A seed that depends on the prompt only: the same prompt gives the same picture."""
     return int.from_bytes(hashlib.sha256(prompt.encode()).digest()[:4], "big")
 
 

@@ -1,4 +1,4 @@
-"""The sky: its gradient, the sun or moon with their glow, stars, clouds, and what burns or bends up there."""
+"""The sky: its gradient, the sun or moon with their glow, stars, clouds, aurora, comet, rainbow and lightning."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""demo/sleep: takes as long as it is told to, and says how far it is; for trying waits, progress and cancel."""
+"""demo/sleep: runs for the requested time and reports its progress; for trying waits, progress and cancel."""
 
 import sys
 import time
@@ -15,7 +15,7 @@ class Runner(BaseRunner):
         self,
         seconds: float = Input(description="How long to sleep.", default=1.0, ge=0.0, le=3600.0),
     ) -> str:
-        """Sleep, and tell how long."""
+        """Sleep, and return for how long."""
         began = time.monotonic()
         show_progress(0)
         for step in range(1, STEPS + 1):

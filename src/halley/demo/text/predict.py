@@ -60,7 +60,7 @@ class Predictor(BasePredictor):
                     self.record_metric("time_to_first_token", round(time.perf_counter() - began, 6))
                 written += 1
                 yield piece
-        finally:  # a canceled text has its figures too
+        finally:  # a canceled text reports its metrics, too
             took = max(time.perf_counter() - began, 1e-6)
             self.record_metric("output_token_count", written)
             self.record_metric("tokens_per_second", round(written / took, 3))

@@ -1,4 +1,4 @@
-"""demo/upscale: a picture at two or four times its size, with filters that were learned, not guessed."""
+"""demo/upscale: enlarges a picture two or four times, with learned filters."""
 
 import sys
 import tempfile

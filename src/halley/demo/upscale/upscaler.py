@@ -79,7 +79,9 @@ def enlarge(plane: Plane, factor: int = 2) -> Plane:
 
 
 def double(plane: Plane, weights: Weights, on_rows: Callable[[int], None] = lambda _: None) -> Plane:
-    """The learned enlargement to twice the size; `on_rows` is told how many rows were finished, strip by strip."""
+    """The learned enlargement to twice the size; `on_rows` is called with the number of finished rows, strip by
+    strip.
+    """
     soft = enlarge(plane)
     padded = np.pad(soft, REACH, mode="edge")
     classes = classify(soft, weights.strength_limits, weights.coherence_limits)
