@@ -23,8 +23,8 @@ BREAKS = (
 )
 HANGS = HEAD + (
     "    def run(self, marks: str) -> str:\n"
-    "        keeper = pathlib.Path(f'/proc/{os.getppid()}/status').read_text()\n"
-    "        pathlib.Path(marks).write_text(keeper.split('PPid:')[1].split()[0])\n"
+    "        supervisor = pathlib.Path(f'/proc/{os.getppid()}/status').read_text()\n"
+    "        pathlib.Path(marks).write_text(supervisor.split('PPid:')[1].split()[0])\n"
     "        time.sleep(600)\n"
     "        return marks\n"
 )

@@ -110,12 +110,12 @@ class World:
         return [each for each in psutil.process_iter() if each.pid != self.halley.process.pid and _has(each, mark)]
 
     def replicas(self, model: str) -> list[psutil.Process]:
-        """Processes that have this model loaded, each with its keeper before it."""
+        """Processes that have this model loaded, each with its supervisor before it."""
         found = [each for each in self.processes(f'"ref":"{model}.py') if _has(each, "serve")]
         return sorted(found, key=lambda each: each.pid)
 
     def check_replaced(self, model: str) -> None:
-        """The process is gone; there may be the next one, which comes only after it, with its keeper."""
+        """The process is gone; there may be the next one, which comes only after it, with its supervisor."""
         self.wait_until(f"one process at most has {model} loaded", lambda: len(self.replicas(model)) <= 2)
 
     def files(self) -> list[str]:
@@ -263,10 +263,10 @@ def test_children_live_as_long_as_their_process(world: World) -> None:
     mark = "kept-for-later"
     assert world.run("children", marker=mark)["output"] == 3
     world.wait_until("three of them live", lambda: len(world.processes(mark)) == 3)
-    keeper, replica = world.replicas("children")
+    supervisor, replica = world.replicas("children")
     children = world.processes(mark)
     replica.kill()
-    assert not left_of([keeper, replica, *children])
+    assert not left_of([supervisor, replica, *children])
 
 
 LAST_WORDS: Final = (
@@ -302,9 +302,9 @@ def test_what_is_written_beside_the_run_folder_is_swept(world: World) -> None:
     assert written["status"] == "succeeded"
     assert Path(written["output"]).is_relative_to(world.home / "data" / "scratch")
     world.wait_until("only what lies beside is left", lambda: len(world.files()) == 1)
-    keeper, replica = world.replicas("writes")
+    supervisor, replica = world.replicas("writes")
     replica.kill()
-    assert not left_of([keeper, replica])
+    assert not left_of([supervisor, replica])
     world.wait_until("its temporary files are gone", lambda: not Path(written["output"]).parent.exists())
     world.halley.stop()
     world.halley.start()
@@ -401,7 +401,7 @@ def test_forks_say_nothing_and_go_with_their_parent(world: World, how: str) -> N
     ended = world.run("forks", how=how)
     assert (ended["status"], ended["output"]) == ("succeeded", "parent")
     assert world.run("forks")["output"] == "parent"
-    world.wait_until("its keeper, one that serves and a fork sleep", lambda: len(world.replicas("forks")) == 3)
+    world.wait_until("its supervisor, one that serves and a fork sleep", lambda: len(world.replicas("forks")) == 3)
     replicas = world.replicas("forks")
     replicas[1].kill()
     assert not left_of(replicas)

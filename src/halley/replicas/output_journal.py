@@ -44,7 +44,7 @@ class OutputJournal:
 
     def __init__(self) -> None:
         """Raises OSError if there are no more descriptors; then nothing is left open."""
-        self._memory = os.memfd_create("halley-slate", os.MFD_CLOEXEC)
+        self._memory = os.memfd_create("halley-output", os.MFD_CLOEXEC)
         try:
             os.ftruncate(self._memory, SIZE_BYTES)
             self._pipe, writing = os.pipe()

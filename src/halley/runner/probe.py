@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 
 
-def _try() -> None:
+def _check() -> None:
     import importlib
     import json
     import os
@@ -41,6 +41,6 @@ def _reason(error: Exception) -> str:
 
 if __name__ == "__main__":
     try:
-        _try()
+        _check()
     except Exception as error:  # after any error, replicas run without isolation
         sys.exit(_reason(error))

@@ -12,7 +12,7 @@ import os
 import sys
 
 
-def _set_aside() -> list[str]:
+def _remove_model_paths() -> list[str]:
     """Remove the entries of the model's PYTHONPATH from the search path, so that its `json.py` does not replace
     Python's. Returns them.
 
@@ -28,7 +28,7 @@ def _set_aside() -> list[str]:
 
 
 def _start() -> None:
-    theirs = _set_aside()
+    theirs = _remove_model_paths()
     import json
 
     words = sys.argv[1:]
@@ -45,7 +45,7 @@ def _start() -> None:
     # Our own folder, which is sys.path[0] here, is needed for one import and then removed: `start` and `path` are names
     # that a model may use itself. Only the folder that holds `cog` stays.
     own = sys.path[0]
-    importlib.import_module("_halley_runner.keeper").keep(config.get("parent_pid"), control, [data, *output])
+    importlib.import_module("_halley_runner.supervisor").supervise(config.get("parent_pid"), control, [data, *output])
     # before any thread starts, and before any file of the model is read
     place = importlib.import_module("_halley_runner.places").enter(config)
     sys.path.insert(1, own + "/path")

@@ -60,7 +60,7 @@ async def test_a_flood_that_is_cut_off_is_whole_up_to_where_it_was_cut(model, se
             following = asyncio.ensure_future(served.follow(await served.begin(V, way, f"p{number}")))
             await until(lambda: counted.exists() and counted.stat().st_size > 0)  # noqa: B023
             await asyncio.sleep(chance.random() * 0.2)
-            os.kill(descendants(served.pid)[1], signal.SIGKILL)  # the first is its keeper
+            os.kill(descendants(served.pid)[1], signal.SIGKILL)  # the first is its supervisor
             said, outcome = await following
             assert outcome.status == "failed"
             whole, _, rest = logs(said).rpartition("\n")

@@ -281,8 +281,8 @@ async def test_a_replica_dies_with_a_server_that_is_killed(model) -> None:
     try:
         assert server.stdout is not None
         line = (await within(asyncio.to_thread(server.stdout.readline))).decode()
-        keeper, daemon = (int(word) for word in re.findall(r"\d+", line))
-        pids = {*descendants(keeper), daemon}
+        supervisor, daemon = (int(word) for word in re.findall(r"\d+", line))
+        pids = {*descendants(supervisor), daemon}
         assert len(pids) == 3
         assert all(map(alive, pids))
     finally:

@@ -10,7 +10,7 @@ import pytest
 
 from halley.runner._halley_runner.layer import publish
 from halley.runner._halley_runner.places import Place
-from halley.runner._halley_runner.plain import COPY_BYTES, lay_out
+from halley.runner._halley_runner.plain import COPY_BYTES, fill_working_directory
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ class Replica:
         self._wanted: dict[str, Any] = {"folder": str(own), "publish": str(link), "limit_bytes": 2**40}
         if link.exists():
             self._wanted["layer"] = str(link.resolve())
-        self.work = Path(lay_out(self._wanted, str(model)))
+        self.work = Path(fill_working_directory(self._wanted, str(model)))
         (own / "tmp").mkdir()
         self.temporary = own / "tmp"
         self._place = Place("plain", str(self.work), str(own), "", is_copy=True)

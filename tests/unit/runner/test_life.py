@@ -17,7 +17,7 @@ def test_says_hello_describes_and_is_ready(start):
     assert kinds(child.seen) == ["hello", "described", "ready"]
     hello, described, ready = child.seen
     assert hello["v"] == PROTOCOL_VERSION
-    assert hello["pid"] != child.process.pid  # the first process is the model's keeper
+    assert hello["pid"] != child.process.pid  # the first process is the model's supervisor
     assert hello["python"].count(".") == 2
     assert ready["slots"] == 1
     assert (described["async"], described["streams"], described["file_inputs"]) == (False, False, False)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from halley.runner._halley_runner.plain import COPY_BYTES, LAYER_COPY_BYTES, lay_out
+from halley.runner._halley_runner.plain import COPY_BYTES, LAYER_COPY_BYTES, fill_working_directory
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_small_files_are_copies_and_large_ones_links(tmp_path: Path, model: Path
     (model / "weights").mkdir()
     with (model / "weights" / "large.bin").open("wb") as file:
         file.truncate(COPY_BYTES + 1)
-    work = Path(lay_out(place(tmp_path), str(model)))
+    work = Path(fill_working_directory(place(tmp_path), str(model)))
     (work / "predict.py").write_text("changed")
     (work / "weights" / "new.bin").write_text("new")
     assert (model / "predict.py").read_text() == "code"
@@ -36,7 +36,7 @@ def test_small_files_are_copies_and_large_ones_links(tmp_path: Path, model: Path
 def test_times_and_modes_are_kept(tmp_path: Path, model: Path) -> None:
     os.utime(model / "predict.py", (1000, 1000))
     (model / "predict.py").chmod(0o755)
-    found = (Path(lay_out(place(tmp_path), str(model))) / "predict.py").stat()
+    found = (Path(fill_working_directory(place(tmp_path), str(model))) / "predict.py").stat()
     assert (found.st_mtime, found.st_mode & 0o777) == (1000, 0o755)
 
 
@@ -48,7 +48,7 @@ def test_links_inside_lead_to_the_copies_and_others_where_they_led(tmp_path: Pat
     (model / "absolute.py").symlink_to(model / "predict.py")
     (model / "away").symlink_to(outside)
     (model / "nowhere").symlink_to("none")
-    work = Path(lay_out(place(tmp_path), str(model)))
+    work = Path(fill_working_directory(place(tmp_path), str(model)))
     for name in ("sub/same.py", "absolute.py"):
         assert (work / name).resolve() == work / "predict.py"
     assert (work / "away").resolve() == outside
@@ -60,19 +60,19 @@ def test_what_is_never_written_is_a_link(tmp_path: Path, model: Path) -> None:
         (model / name).mkdir()
     (model / "venv" / "pyvenv.cfg").touch()
     os.mkfifo(model / "pipe")
-    work = Path(lay_out(place(tmp_path, keep=[str(model / "shared")]), str(model)))
+    work = Path(fill_working_directory(place(tmp_path, keep=[str(model / "shared")]), str(model)))
     assert {path.name for path in work.iterdir() if path.is_symlink()} == {".git", "venv", "shared"}
     assert not (work / "pipe").exists()
 
 
 def test_a_place_inside_the_models_folder_is_not_copied_into_itself(tmp_path: Path, model: Path) -> None:
-    work = Path(lay_out({"folder": str(model / "data" / "own")}, str(model)))
+    work = Path(fill_working_directory({"folder": str(model / "data" / "own")}, str(model)))
     assert [path.name for path in work.iterdir()] == ["predict.py"]
 
 
 def test_beside_a_single_file_everything_is_a_link(tmp_path: Path, model: Path) -> None:
     (model / "neighbour.txt").write_text("read")
-    work = Path(lay_out(place(tmp_path, single="predict.py"), str(model)))
+    work = Path(fill_working_directory(place(tmp_path, single="predict.py"), str(model)))
     assert not (work / "predict.py").is_symlink()
     assert (work / "neighbour.txt").read_text() == "read"
     assert (work / "neighbour.txt").is_symlink()
@@ -84,7 +84,7 @@ def test_what_setup_left_lies_over_the_files(tmp_path: Path, model: Path) -> Non
     (layer / "predict.py").write_text("written by setup")
     with (layer / "large.bin").open("wb") as file:
         file.truncate(LAYER_COPY_BYTES + 1)
-    work = Path(lay_out(place(tmp_path, layer=str(tmp_path / "layer")), str(model)))
+    work = Path(fill_working_directory(place(tmp_path, layer=str(tmp_path / "layer")), str(model)))
     assert (work / "predict.py").read_text() == "written by setup"
     assert (work / "large.bin").resolve() == layer / "large.bin"
 
@@ -93,7 +93,7 @@ def test_what_a_setup_wrote_is_not_shared_with_those_who_write_it_again(tmp_path
     layer = tmp_path / "layer" / "files"
     layer.mkdir(parents=True)
     (layer / "warm-up.mp4").write_bytes(bytes(COPY_BYTES + 1))
-    work = Path(lay_out(place(tmp_path, layer=str(tmp_path / "layer")), str(model)))
+    work = Path(fill_working_directory(place(tmp_path, layer=str(tmp_path / "layer")), str(model)))
     (work / "warm-up.mp4").write_text("of a prediction")
     assert (layer / "warm-up.mp4").stat().st_size == COPY_BYTES + 1
 
@@ -109,6 +109,6 @@ def test_a_folder_that_nobody_may_read_is_a_link(tmp_path: Path, model: Path, mo
         return scandir(folder)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    work = Path(lay_out(place(tmp_path), str(model)))
+    work = Path(fill_working_directory(place(tmp_path), str(model)))
     assert (work / "lost+found").resolve() == closed
     assert (work / "predict.py").read_text() == "code"

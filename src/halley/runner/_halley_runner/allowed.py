@@ -67,7 +67,7 @@ class Bounds:
         """Note that setup has ended: files made later belong to a prediction."""
         self._set_up = _wall_ns()
 
-    def also_own(self, folder: str) -> None:
+    def add_own(self, folder: str) -> None:
         """Count this folder among the model's own folders from now on."""
         self._own += (os.path.realpath(folder),)
 
@@ -84,7 +84,7 @@ class Bounds:
         own = self._nearest(real, run)
         if self._data and _is_inside(real, self._data) and len(own) < len(self._data):
             return "files of the server are not given out"
-        if own and not self._is_a_neighbours(real, own):
+        if own and not self._is_beside_source(real, own):
             return None
         if self.is_since(found, began) or self._is_of_setup(found):
             return None
@@ -99,7 +99,7 @@ class Bounds:
         """Whether the path is in one of the model's own folders."""
         real = os.path.realpath(path)
         own = self._nearest(real, "")
-        if not own or self._is_a_neighbours(real, own):
+        if not own or self._is_beside_source(real, own):
             return False
         return not (self._data and _is_inside(real, self._data) and len(own) < len(self._data))
 
@@ -135,7 +135,7 @@ class Bounds:
         nearest = max(around, key=len) if around else ""
         return nearest if nearest == run or nearest in self._own else ""
 
-    def _is_a_neighbours(self, real: str, own: str) -> bool:
+    def _is_beside_source(self, real: str, own: str) -> bool:
         """Whether the file only shares the folder of a single-file model, such as a person's own settings."""
         if self._single is None or own != self._source:
             return False
@@ -181,13 +181,13 @@ def open_file(path: str) -> Opened:
     # O_NONBLOCK: opening a pipe must not block
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        return look_at(descriptor)
+        return inspect_descriptor(descriptor)
     except BaseException:
         os.close(descriptor)
         raise
 
 
-def look_at(descriptor: int) -> Opened:
+def inspect_descriptor(descriptor: int) -> Opened:
     """What is known of an open descriptor. The path is empty for a pipe or a socket.
 
     Raises:

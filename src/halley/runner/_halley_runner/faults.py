@@ -36,15 +36,15 @@ def user_traceback(error: BaseException) -> str:
     """The traceback as Python prints it, without the runner's own frames."""
     told = traceback.TracebackException(type(error), error, error.__traceback__)
     _cut(told, set())
-    return _for_people("".join(told.format()))
+    return _with_original_paths("".join(told.format()))
 
 
-def shown_as(folder: str, original: str) -> None:
+def show_paths_as(folder: str, original: str) -> None:
     """Show paths of `folder`, the copy in which the model runs, as paths of `original`, which the author knows."""
     _shown.append((folder + sep, original + sep))
 
 
-def _for_people(text: str) -> str:
+def _with_original_paths(text: str) -> str:
     for copy, original in _shown:
         text = text.replace(copy, original)
     return text

@@ -14,7 +14,7 @@ import stat
 from os.path import abspath, basename, dirname, join, realpath
 from typing import Any, Optional
 
-from .allowed import Device, Opened, look_at, open_file
+from .allowed import Device, Opened, inspect_descriptor, open_file
 from .prediction import Prediction
 
 COPY_BYTES = 2**20
@@ -29,7 +29,7 @@ def is_file_like(value: Any) -> bool:
     return isinstance(value, (pathlib.PurePath, io.IOBase)) or (hasattr(value, "read") and hasattr(value, "name"))
 
 
-def keep(value: Any, prediction: Prediction) -> str:
+def put_into_run_folder(value: Any, prediction: Prediction) -> str:
     """The absolute path of a file in the run folder with the content of this path or open file.
 
     Raises:
@@ -93,7 +93,7 @@ def _is_in_memory(value: Any) -> bool:
 
 def _behind(value: Any) -> Optional[Opened]:
     try:
-        return look_at(value.fileno())
+        return inspect_descriptor(value.fileno())
     except (AttributeError, OSError, ValueError):  # it exists in memory only
         return None
 

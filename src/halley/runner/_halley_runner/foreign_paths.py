@@ -63,7 +63,7 @@ def unstaged(shape: Shape, value: Any, admits: Callable[[str], bool]) -> Optiona
     return None
 
 
-class Known:
+class AllowedPaths:
     """The paths that are allowed in one input of one prediction."""
 
     def __init__(self, bounds: Bounds, folder: str, began: int, staged: Set[str], declared: FrozenSet[str]) -> None:
@@ -84,7 +84,7 @@ class Known:
         except ValueError:  # a NUL character
             return False
 
-    def look(self, value: Any, given: Any) -> None:
+    def check(self, value: Any, given: Any) -> None:
         """Check the paths in an argument that was made from this JSON value.
 
         Raises:

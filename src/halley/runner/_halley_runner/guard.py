@@ -49,7 +49,7 @@ class Guard:
     """Decides when the exception may be raised. All methods but `ask` belong to the main thread."""
 
     def __init__(self) -> None:
-        self.open = False
+        self.may_raise = False
         self.thread = _get_ident()
         self._running: Optional[str] = None
         self._wanted: Optional[str] = None
@@ -58,7 +58,7 @@ class Guard:
         self._lock = threading.Lock()
         signal.signal(signal.SIGUSR1, self._on_signal)
 
-    def ask(self, prediction_id: str) -> None:
+    def request(self, prediction_id: str) -> None:
         """Stop this prediction (control thread). Only the first call for a prediction has an effect."""
         with self._lock:
             if self._running != prediction_id:
@@ -70,7 +70,7 @@ class Guard:
     def begin(self, prediction_id: str) -> None:
         """Note that a prediction runs from now on."""
         with self._lock:
-            self.open = False
+            self.may_raise = False
             self._delivered = False
             self._running = prediction_id
             self._wanted = prediction_id if self._early.take(prediction_id) else None
@@ -78,20 +78,20 @@ class Guard:
     def end(self) -> None:
         """Note that no prediction runs; a cancel that comes later is ignored."""
         with self._lock:
-            self.open = False
+            self.may_raise = False
             if self._running is not None:
                 self._early.ended(self._running)
             self._running = None
 
     @property
-    def asked(self) -> bool:
+    def requested(self) -> bool:
         """Whether the running prediction is to stop; the exception may have been raised already."""
         return self._running is not None and self._wanted == self._running
 
     @property
     def pending(self) -> bool:
         """Whether the exception must still be raised."""
-        return self.asked and not self._delivered
+        return self.requested and not self._delivered
 
     def deliver(self) -> CancelationException:
         """The exception to raise. It is raised once for a prediction."""
@@ -104,23 +104,23 @@ class Guard:
         Raises:
             CancelationException: the prediction is to stop.
         """
-        self.open = True
+        self.may_raise = True
         try:
             if self.pending:
                 raise self.deliver()
             return function(**arguments)
         finally:
-            self.open = False
+            self.may_raise = False
 
     def resume(self, generator: Any) -> Any:
         """Run a generator to its next value; a pending cancel is raised inside it."""
-        self.open = True
+        self.may_raise = True
         try:
             if self.pending and hasattr(generator, "throw"):
                 return generator.throw(self.deliver())
             return next(generator)
         finally:
-            self.open = False
+            self.may_raise = False
 
     def shielded(self, function: Callable[..., None], *arguments: Any) -> None:
         """Call a function of ours from the model's code: the exception is not raised in it, but directly after it.
@@ -128,17 +128,17 @@ class Guard:
         Raises:
             CancelationException: the prediction is to stop.
         """
-        if not self.open or _get_ident() != self.thread:
+        if not self.may_raise or _get_ident() != self.thread:
             function(*arguments)
             return
-        self.open = False
+        self.may_raise = False
         try:
             function(*arguments)
         finally:
-            self.open = True
+            self.may_raise = True
             if self.pending:
                 raise self.deliver()
 
     def _on_signal(self, _number: int, _frame: Any) -> None:
-        if self.open and self.pending:
+        if self.may_raise and self.pending:
             raise self.deliver()

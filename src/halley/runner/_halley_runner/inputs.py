@@ -11,7 +11,7 @@ from cog.input import MISSING
 
 from .allowed import Bounds
 from .converters import Convert, converter, is_made_by_author
-from .foreign_paths import REASON, ForeignPath, Known, declared_in, text_at, unstaged, where
+from .foreign_paths import REASON, AllowedPaths, ForeignPath, declared_in, text_at, unstaged, where
 from .patterns import Pattern
 from .prediction import Prediction
 from .predictor import Parameter, Predictor
@@ -84,7 +84,7 @@ class Inputs:
                 raise BadInput("input %s %s" % (row.name, fault))
         if not row.holds_files and not row.is_made:
             return value if row.convert is None else _converted(row.name, row.convert, value)
-        known = Known(self.bounds, prediction.folder, prediction.began, staged, row.declared)
+        known = AllowedPaths(self.bounds, prediction.folder, prediction.began, staged, row.declared)
         way = unstaged(row.shape, value, known.admits)
         if way is not None:
             raise BadInput("input %s: %s %s" % (where(row.name, way), text_at(value, way), REASON))
@@ -94,7 +94,7 @@ class Inputs:
         try:
             made = _converted(row.name, row.convert, value)
             if row.is_made:
-                known.look(made, value)
+                known.check(made, value)
         except ForeignPath as fault:
             raise BadInput("input %s: %s" % (row.name, fault)) from None
         except ValueError as error:  # TooMuch

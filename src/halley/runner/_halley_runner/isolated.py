@@ -29,7 +29,7 @@ def enter(place: Dict[str, Any], folder: str) -> None:
         raise OSError("the model's folder is the root of the file system")
     own = place["folder"]
     in_user_namespace = mounts.unshare()
-    mounts.keep_to_ourselves()
+    mounts.make_mounts_private()
     done: List[str] = []
     try:
         kept = [*_kept(place), *_linked(folder, deep=not place.get("single"))]

@@ -17,8 +17,8 @@ from typing import Callable, Dict, List, Optional
 
 from .descriptors import move_high
 from .frames import pack, to_json
+from .output_journal import OutputJournalWriter
 from .prediction import Prediction, current
-from .slate import Slate
 
 GATHER_MS = 50  # too short for a person to notice; frequent prints become at most 20 frames a second
 LOG_FRAME_CHARS = 64 * 2**10
@@ -34,7 +34,7 @@ _read, _write, _exit, _close, _monotonic = os.read, os.write, os._exit, os.close
 class Journal:
     """The only writer of DATA."""
 
-    def __init__(self, sock: socket.socket, pipe: int, slate: Slate) -> None:
+    def __init__(self, sock: socket.socket, pipe: int, written: OutputJournalWriter) -> None:
         self.running: Dict[Optional[str], Prediction] = {}
         self.replica = Prediction()
         self.defer: Optional[Callable[[], bool]] = None
@@ -43,7 +43,7 @@ class Journal:
         self._sock = sock
         self._send_bytes = sock.send
         self._pipe = pipe
-        self._slate = slate
+        self._written = written
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         # re-entrant: a finaliser may print while this thread holds the lock, see `_inside`
         self._lock = threading.RLock()
@@ -65,16 +65,16 @@ class Journal:
         with self._lock:
             target = current.get()
             if target is None or target.ended:
-                target = self.likeliest()
+                target = self.likely_owner()
             self._gather(target, text)
 
-    def log_own(self, text: str) -> None:
+    def log_replica(self, text: str) -> None:
         """Add text to the replica's own log, even while predictions run."""
         if not self.forked:
             with self._lock:
                 self._gather(self.replica, text)
 
-    def likeliest(self) -> Prediction:
+    def likely_owner(self) -> Prediction:
         """The owner of text without a context: the only running prediction, otherwise the replica."""
         if len(self.running) == 1:
             for prediction in self.running.values():
@@ -82,9 +82,9 @@ class Journal:
         return self.replica
 
     def _gather(self, target: Prediction, text: str, is_raw: bool = False) -> None:
-        if not self._slate.note(target, text, is_raw) and not self._inside:
+        if not self._written.note(target, text, is_raw) and not self._inside:
             self._send_waiting()
-            self._slate.note(target, text, is_raw)
+            self._written.note(target, text, is_raw)
         if not target.texts:
             self._waiting.append(target)
         target.texts.append(text)
@@ -120,15 +120,15 @@ class Journal:
         """Read what is in the pipe of descriptors 1 and 2. The caller holds the lock."""
         for _ in range(DRAIN_ROUNDS):
             try:
-                piece = self._slate.read(self._pipe)
+                piece = self._written.read(self._pipe)
             except OSError:  # empty; or closed by the model
                 return
             if not piece:
                 return
             text = self._decoder.decode(piece)
             if text:
-                self._gather(self.likeliest(), text, is_raw=True)
-            self._slate.forget(len(piece))
+                self._gather(self.likely_owner(), text, is_raw=True)
+            self._written.forget(len(piece))
 
     # ---- frames ---------------------------------------------------------------------------------
 
@@ -179,7 +179,7 @@ class Journal:
             self.running.pop(prediction.id, None)
             prediction.ended = True
 
-    def tell(self, text: str) -> None:
+    def send_replica_frame(self, text: str) -> None:
         """Send a frame about the replica itself, after its log text."""
         with self._lock:
             self._flush()
@@ -224,7 +224,7 @@ class Journal:
                 sent = self._send_bytes(self._unsent)
                 self._unsent = b"" if sent == len(self._unsent) else self._unsent[sent:]
             if not self._waiting:
-                self._slate.clear()
+                self._written.clear()
         except (BrokenPipeError, ConnectionResetError):
             _exit(0)  # the parent is gone; there is no reader left
         except OSError:  # the model closed the socket; the error cannot be reported
@@ -254,7 +254,7 @@ class Journal:
                     self._flush()
                     self._armed, deadline = False, None
 
-    def forget_parent(self) -> None:
+    def detach_from_parent(self) -> None:
         """In a forked child: send prints to descriptor 1 and stop using the protocol."""
         self.forked = True
         self._lock = threading.RLock()

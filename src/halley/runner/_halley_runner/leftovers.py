@@ -39,10 +39,10 @@ class Leftovers:
             is_its_own = path.startswith(self._own) and stamp[1] >= prediction.began - COARSE_NS
             if is_its_own and stamp_of(path) == stamp:
                 self._trash.take(path)
-        if self._may_look(running):
+        if self._is_time_to_list(running):
             self._sweep([other.began for other in running])
 
-    def _may_look(self, running: Collection[Prediction]) -> bool:
+    def _is_time_to_list(self, running: Collection[Prediction]) -> bool:
         """Whether to list the folder now. While others run this is done seldom: it would delay each end."""
         if running:
             now = time.monotonic()

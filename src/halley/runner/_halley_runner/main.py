@@ -26,14 +26,14 @@ from .layer import NotKept, publish
 from .leftovers import Leftovers
 from .library import load_asyncio
 from .metrics import report
-from .outcome import Endings
+from .outcome import ResultSender
+from .output_journal import OutputJournalWriter
 from .path_conflicts import PathConflicts
 from .places import Place
 from .prediction import Prediction, current
 from .predictor import CannotLoad, Predictor
 from .schema import describe
 from .serve_sync import SyncServer
-from .slate import Slate
 
 PROTOCOL_VERSION = 1
 
@@ -51,7 +51,7 @@ class Replica:
         data: socket.socket,
         control: socket.socket,
         pipe: int,
-        slate: Optional[int],
+        output_memory: Optional[int],
         config: Frame,
         place: Place,
     ) -> None:
@@ -59,16 +59,16 @@ class Replica:
         self._config = config
         self._place = place
         self._bounds = _bounds(config, place)
-        self._journal = Journal(data, pipe, Slate(slate))
+        self._journal = Journal(data, pipe, OutputJournalWriter(output_memory))
         self._guard = Guard()
-        self._control = Control(control, data, self._guard.ask)
+        self._control = Control(control, data, self._guard.request)
         self._loop: Any = None
         self.has_served = False
 
     def start(self) -> None:
         """Say hello. From here on pings are answered and everything printed is captured."""
         journal = self._journal
-        journal.tell(
+        journal.send_replica_frame(
             to_json(
                 {
                     "t": "hello",
@@ -83,7 +83,7 @@ class Replica:
         streams.install(self._log)
         cog.scope.find_scope = self._find_scope
         atexit.register(journal.flush)
-        os.register_at_fork(after_in_child=self._forget_parent)
+        os.register_at_fork(after_in_child=self._detach_from_parent)
         for watch in (journal.watch, self._control.watch):
             threading.Thread(target=watch, daemon=True, name="halley").start()
 
@@ -98,7 +98,7 @@ class Replica:
         except BaseException as error:  # SystemExit at import time refuses the model, as any exception does
             self._tell_failure("refused", error)
             return EXIT_REFUSED
-        self._journal.tell(described)
+        self._journal.send_replica_frame(described)
         if mode == "inspect":
             return EXIT_OK
         try:
@@ -135,7 +135,7 @@ class Replica:
 
     def _tell_failure(self, kind: str, error: BaseException) -> None:
         is_ours = isinstance(error, CannotLoad)
-        self._journal.tell(
+        self._journal.send_replica_frame(
             to_json(
                 {
                     "t": kind,
@@ -162,7 +162,7 @@ class Replica:
         try:
             publish(self._place, place)
             if place.get("publish"):  # its large files are in the layer now
-                self._bounds.also_own(place["publish"])
+                self._bounds.add_own(place["publish"])
         except NotKept as error:
             self._journal.log("warning: what setup() wrote is not kept for other processes: %s\n" % error)
 
@@ -175,7 +175,7 @@ class Replica:
 
     def _serve(self, predictor: Predictor, handler: Any) -> None:
         own = self._place.own
-        endings = Endings(
+        results = ResultSender(
             self._journal,
             self._config["folder"],
             returns_nothing=predictor.returns_nothing,
@@ -191,7 +191,7 @@ class Replica:
                 loop=self._loop,
                 handler=handler,
                 inputs=inputs,
-                endings=endings,
+                results=results,
                 journal=self._journal,
                 streams=predictor.streams,
             )
@@ -202,7 +202,7 @@ class Replica:
             calm = SyncServer(
                 handler=handler,
                 inputs=inputs,
-                endings=endings,
+                results=results,
                 journal=self._journal,
                 guard=self._guard,
                 streams=predictor.streams,
@@ -211,7 +211,7 @@ class Replica:
             calm.serve(inbox)
 
     def _tell_ready(self, predictor: Predictor) -> None:
-        self._journal.tell(to_json({"t": "ready", "slots": predictor.max_concurrency}))
+        self._journal.send_replica_frame(to_json({"t": "ready", "slots": predictor.max_concurrency}))
 
     def _log(self, text: str) -> None:
         self._guard.shielded(self._journal.log, text)
@@ -219,7 +219,7 @@ class Replica:
     def _find_scope(self) -> Optional[cog.scope.Scope]:
         prediction = current.get()
         if prediction is None:
-            prediction = self._journal.likeliest()
+            prediction = self._journal.likely_owner()
         if prediction.id is None:
             return None
         return cog.scope.Scope(prediction.context, self._recorder(prediction))
@@ -230,9 +230,9 @@ class Replica:
 
         return record
 
-    def _forget_parent(self) -> None:
+    def _detach_from_parent(self) -> None:
         """Close the sockets in a forked child: otherwise the server would not notice the replica's death."""
-        self._journal.forget_parent()
+        self._journal.detach_from_parent()
         self._control.close()
 
 
@@ -244,18 +244,18 @@ def main(own: str, data: int, control: int, output: Tuple[int, ...], mode: str, 
     Returns the exit status: 0, 2 (the model was refused) or 3 (its setup failed).
     """
     data, control = descriptors.move_high(data), descriptors.move_high(control)
-    reading, writing, slate = output or (-1, -1, None)
+    reading, writing, output_memory = output or (-1, -1, None)
     pipe, _kept_open = descriptors.capture_output((reading, writing) if output else None)
     replica = Replica(
         data=socket.socket(fileno=data),
         control=socket.socket(fileno=control),
         pipe=pipe,
-        slate=slate,
+        output_memory=output_memory,
         config=config,
         place=place,
     )
     if place.folder != config.get("source", place.folder):
-        faults.shown_as(place.folder, config["source"])
+        faults.show_paths_as(place.folder, config["source"])
     replica.start()
     os.environ.update(config.get("environment") or {})
     _prepare_imports(os.path.join(own, "path"), config["folder"])

@@ -40,7 +40,7 @@ def unshare() -> bool:
     return True
 
 
-def keep_to_ourselves() -> None:
+def make_mounts_private() -> None:
     """Make later mounts visible to this process and its children only."""
     _check(_libc.mount(b"none", b"/", None, _REC | _PRIVATE, None), "a private tree of mounts")
 

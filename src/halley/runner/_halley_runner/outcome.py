@@ -19,7 +19,7 @@ from .values import encode
 _exit, _clock = os._exit, time.perf_counter  # imported before a model can replace them
 
 
-class Endings:
+class ResultSender:
     """Sends what predictions produce and how they end; shared by the sync and the async server."""
 
     def __init__(
@@ -85,27 +85,27 @@ class Endings:
         self._journal.log(told)
         self._fail(prediction, started, one_line(error, self._folder), told)
 
-    def over(self, prediction: Prediction) -> None:
+    def clean_up(self, prediction: Prediction) -> None:
         """Remove the files that it left behind, now that its end has been sent."""
         if self._leftovers is not None:
             self._leftovers.end(prediction, self._journal.running.values())
 
-    def left(self, prediction: Prediction, started: float, error: BaseException) -> None:
+    def exited(self, prediction: Prediction, started: float, error: BaseException) -> None:
         """End as failed because the model called for an exit. The process serves other predictions, and continues."""
         code = getattr(error, "code", None)
         if self._journal.forked:  # a forked child of the model may exit
-            self._leave(code)
+            self._exit_child(code)
         if isinstance(code, str):
             self._journal.log("%s\n" % code)  # as Python prints it
         self._fail(prediction, started, one_line(error, self._folder), user_traceback(error))
 
-    def strayed(self, error: BaseException) -> None:
+    def exited_in_background(self, error: BaseException) -> None:
         """Log that code which belongs to no prediction called for an exit."""
         if self._journal.forked:
-            self._leave(getattr(error, "code", None))
+            self._exit_child(getattr(error, "code", None))
         self._journal.log("%s in the background was ignored\n" % one_line(error, self._folder))
 
-    def _leave(self, code: Any) -> NoReturn:
+    def _exit_child(self, code: Any) -> NoReturn:
         self._journal.flush()
         _exit(code if isinstance(code, int) else int(code is not None))
 
@@ -118,7 +118,7 @@ class Endings:
 
     def _finish(self, prediction: Prediction, started: float, rest: str) -> None:
         if self._path_conflicts is not None and prediction.returned:
-            for text in self._path_conflicts.look(prediction):
+            for text in self._path_conflicts.check(prediction):
                 self._journal.log(text)
-                self._journal.log_own(text)
+                self._journal.log_replica(text)
         self._journal.finish(prediction, '%s,"predict_time":%.6f' % (rest, _clock() - started))

@@ -25,7 +25,7 @@ class PathConflicts:
         self._own = (place.folder + os.sep, place.own + os.sep)
         self._folder = folder if place.way == "plain" else None
 
-    def look(self, prediction: Prediction) -> Iterator[str]:
+    def check(self, prediction: Prediction) -> Iterator[str]:
         """A warning for each returned file that another process used at the same time."""
         if self._folder is None:
             return

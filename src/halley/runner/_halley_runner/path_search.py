@@ -57,55 +57,55 @@ def paths_in(value: Any, *, exhaust: bool = True) -> Iterator[Union[pathlib.Pure
             name = getattr(item, "name", None)
             if isinstance(name, str):
                 yield name
-        elif isinstance(item, _Drawn):
+        elif isinstance(item, _ReplayedIterator):
             left.append((item.items, goes_on))
         elif isinstance(item, (dict, collections.UserDict, types.MappingProxyType)):
             if exhaust and isinstance(item, dict):
-                _draw(item, list(item.items()))
+                _replace_iterators(item, list(item.items()))
             left.extend((part, goes_on) for pair in list(item.items()) for part in pair if type(part) not in _PLAIN)
         elif isinstance(item, _LISTS):
             if exhaust and isinstance(item, (list, collections.deque)):
-                _draw(item, list(enumerate(item)))
+                _replace_iterators(item, list(enumerate(item)))
             left.extend((part, goes_on) for part in item if type(part) not in _PLAIN)
-        if not goes_on or isinstance(item, (pathlib.PurePath, io.IOBase, _Drawn)):
+        if not goes_on or isinstance(item, (pathlib.PurePath, io.IOBase, _ReplayedIterator)):
             continue
         held = _attributes(item, exhaust=exhaust)
         deeper = _is_data(type(item))
         left.extend((part, deeper) for part in held)
 
 
-def _draw(holder: Any, items: List[Tuple[Any, Any]]) -> None:
+def _replace_iterators(holder: Any, items: List[Tuple[Any, Any]]) -> None:
     """Replace each iterator by one over a list, which can be searched."""
     for key, item in items:
-        drawn = _drawn(item)
+        drawn = _without_iterators(item)
         if drawn is not item:
             holder[key] = drawn
 
 
-def _drawn(item: Any) -> Any:
+def _without_iterators(item: Any) -> Any:
     """Replace iterators in tuples and sets too; these must be built again."""
     if isinstance(item, (tuple, set, frozenset)):
-        parts = [part if type(part) in _PLAIN else _drawn(part) for part in item]
+        parts = [part if type(part) in _PLAIN else _without_iterators(part) for part in item]
         if all(part is before for part, before in zip(parts, item)):
             return item
         cls: Any = type(item)
         return cls._make(parts) if is_named_tuple(cls) else cls(parts)
-    if not hasattr(item, "__next__") or isinstance(item, (io.IOBase, _Drawn)):
+    if not hasattr(item, "__next__") or isinstance(item, (io.IOBase, _ReplayedIterator)):
         return item
     drawn = list(itertools.islice(item, ITEMS_LIMIT + 1))
     if len(drawn) > ITEMS_LIMIT:
         raise TooMuch("an iterator gives more than %d items" % ITEMS_LIMIT)
-    return _Drawn(drawn)
+    return _ReplayedIterator(drawn)
 
 
-class _Drawn:
+class _ReplayedIterator:
     """An iterator over the items of another iterator."""
 
     def __init__(self, items: List[Any]) -> None:
         self.items = items
         self._rest = iter(items)
 
-    def __iter__(self) -> _Drawn:
+    def __iter__(self) -> _ReplayedIterator:
         return self
 
     def __next__(self) -> Any:
@@ -117,7 +117,7 @@ def _attributes(item: Any, *, exhaust: bool) -> List[Any]:
     members = getattr(item, "__dict__", None)
     if isinstance(members, dict):
         if exhaust and _is_data(type(item)):
-            _draw(members, list(members.items()))
+            _replace_iterators(members, list(members.items()))
         found.extend(part for part in members.values() if type(part) not in _PLAIN)
     for cls in type(item).__mro__:
         slots = cls.__dict__.get("__slots__", ())
@@ -129,7 +129,7 @@ def _attributes(item: Any, *, exhaust: bool) -> List[Any]:
                 except AttributeError:
                     continue
                 if exhaust and _is_data(type(item)):
-                    before, part = part, _drawn(part)
+                    before, part = part, _without_iterators(part)
                     if part is not before:
                         object.__setattr__(item, own_name, part)  # it may be frozen
                 found.append(part)

@@ -65,7 +65,7 @@ def enter(config: Dict[str, Any]) -> Place:
     is_copy = way == "plain" or bool(wanted.get("single"))
     if is_copy:
         config["source"] = folder
-        config["folder"] = plain.lay_out(wanted, folder)
+        config["folder"] = plain.fill_working_directory(wanted, folder)
     os.chdir(config["folder"])
     return Place(way, config["folder"], wanted["folder"], why, is_copy=is_copy)
 

@@ -20,7 +20,7 @@ LINKED = frozenset((".git", ".hg", ".svn", "node_modules"))  # large, and models
 ENVIRONMENT_MARK = "pyvenv.cfg"
 
 
-def lay_out(place: Dict[str, Any], folder: str) -> str:
+def fill_working_directory(place: Dict[str, Any], folder: str) -> str:
     """Fill the replica's working directory from the model's folder and from an earlier setup. Returns the directory.
 
     Raises:
@@ -29,7 +29,7 @@ def lay_out(place: Dict[str, Any], folder: str) -> str:
     work = join(place["folder"], "files")
     os.makedirs(work, exist_ok=True)
     own = [realpath(path) for path in place.get("keep", ())]
-    filling = _Filling(realpath(folder), work, own)
+    filling = _FolderCopy(realpath(folder), work, own)
     single = place.get("single")
     if single:  # other files beside a single-file model do not belong to it
         filling.link_all_but(single)
@@ -37,11 +37,11 @@ def lay_out(place: Dict[str, Any], folder: str) -> str:
         filling.fill("")
     layer = place.get("layer") or ""
     if layer and isdir(join(layer, "files")):
-        lay_over(join(layer, "files"), work)
+        add_setup_files(join(layer, "files"), work)
     return work
 
 
-def lay_over(source: str, target: str) -> None:
+def add_setup_files(source: str, target: str) -> None:
     """Add the files that an earlier setup left: small ones as copies, large ones as links."""
     files_below: Dict[str, str] = {}
     for name, folders, files in os.walk(source):
@@ -77,7 +77,7 @@ def too_large(paths: Iterable[str]) -> Set[str]:
     return linked
 
 
-class _Filling:
+class _FolderCopy:
     """Copies one folder, within limits."""
 
     def __init__(self, source: str, work: str, kept: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ from .frames import Frame, Inbox
 from .guard import EarlyCancels
 from .inputs import Inputs
 from .journal import Journal
-from .outcome import Endings
+from .outcome import ResultSender
 from .prediction import WORK, Prediction, current
 from .values import encode
 
@@ -28,7 +28,7 @@ class AsyncServer:
         loop: asyncio.AbstractEventLoop,
         handler: Callable[..., Any],
         inputs: Inputs,
-        endings: Endings,
+        results: ResultSender,
         journal: Journal,
         streams: bool,
     ) -> None:
@@ -36,7 +36,7 @@ class AsyncServer:
         self._thread = get_ident()
         self._handler = handler
         self._inputs = inputs
-        self._endings = endings
+        self._results = results
         self._journal = journal
         self._streams = streams
         self._running: Dict[str, Prediction] = {}
@@ -106,30 +106,30 @@ class AsyncServer:
             arguments = self._inputs.arguments(prediction, self._journal.log)
             value, paths = await self._call(prediction, arguments)
             if prediction.canceled:  # the model caught the exception and returned
-                self._endings.canceled(prediction, started)
+                self._results.canceled(prediction, started)
             else:
-                self._endings.succeeded(prediction, started, value, paths, in_pieces=self._streams)
+                self._results.succeeded(prediction, started, value, paths, in_pieces=self._streams)
         except BaseException as error:  # after any exception the replica continues
             left = prediction.left or (error if isinstance(error, SystemExit) else None)
             if prediction.canceled:
-                self._note_odd_end(error)
-                self._endings.canceled(prediction, started)
+                self._log_other_error(error)
+                self._results.canceled(prediction, started)
             elif left is not None:
-                self._endings.left(prediction, started, left)
+                self._results.exited(prediction, started, left)
             else:
-                self._endings.failed(prediction, started, error)
+                self._results.failed(prediction, started, error)
         finally:
             prediction.task = None  # breaks a reference cycle
             self._running.pop(frame["id"], None)
             self._early.ended(frame["id"])
-            self._endings.over(prediction)
+            self._results.clean_up(prediction)
             self._stop_when_done()
 
     def _fail_owner(self, error: BaseException) -> None:
         """Asyncio ends the loop on these two exceptions in any task; they must end one prediction only."""
         owner = _owner(error)
         if owner is None or owner.ended or owner.task is None:
-            self._endings.strayed(error)
+            self._results.exited_in_background(error)
             return
         owner.left = error
         owner.task.cancel()
@@ -146,7 +146,7 @@ class AsyncServer:
             await self._run_in_pieces(prediction, result)
         else:
             for item in result:
-                self._endings.output(prediction, item)
+                self._results.output(prediction, item)
         return "null", "[]"
 
     async def _run_in_pieces(self, prediction: Prediction, items: Any) -> None:
@@ -154,13 +154,13 @@ class AsyncServer:
             async for item in items:
                 if prediction.canceled:
                     return  # the model continued after the cancel; its output is dropped
-                self._endings.output(prediction, item)
+                self._results.output(prediction, item)
         finally:
             close = getattr(items, "aclose", None)
             if close is not None:
                 await close()
 
-    def _note_odd_end(self, error: BaseException) -> None:
+    def _log_other_error(self, error: BaseException) -> None:
         if not isinstance(error, (asyncio.CancelledError, GeneratorExit)):
             self._journal.log("while being canceled: %s: %s\n" % (type(error).__name__, error))
 

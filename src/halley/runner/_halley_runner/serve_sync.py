@@ -11,7 +11,7 @@ from .frames import Frame, Inbox
 from .guard import Guard
 from .inputs import Inputs
 from .journal import Journal
-from .outcome import Endings
+from .outcome import ResultSender
 from .prediction import WORK, Prediction, current
 from .values import encode
 
@@ -24,14 +24,14 @@ class SyncServer:
         *,
         handler: Callable[..., Any],
         inputs: Inputs,
-        endings: Endings,
+        results: ResultSender,
         journal: Journal,
         guard: Guard,
         streams: bool,
     ) -> None:
         self._handler = handler
         self._inputs = inputs
-        self._endings = endings
+        self._results = results
         self._journal = journal
         self._guard = guard
         self._streams = streams
@@ -58,22 +58,22 @@ class SyncServer:
                 value, paths = "null", "[]"
             else:
                 value, paths = encode(self._guard.call(self._handler, arguments), prediction)
-            if self._guard.asked:  # the model caught the exception, or the cancel came too late to raise it
-                self._endings.canceled(prediction, started)
+            if self._guard.requested:  # the model caught the exception, or the cancel came too late to raise it
+                self._results.canceled(prediction, started)
             else:
-                self._endings.succeeded(prediction, started, value, paths, in_pieces=self._streams)
+                self._results.succeeded(prediction, started, value, paths, in_pieces=self._streams)
         except BaseException as error:  # after any exception the replica continues
-            if self._guard.asked:
-                self._note_odd_end(error)
-                self._endings.canceled(prediction, started)
+            if self._guard.requested:
+                self._log_other_error(error)
+                self._results.canceled(prediction, started)
             elif isinstance(error, SystemExit):
-                self._endings.left(prediction, started, error)
+                self._results.exited(prediction, started, error)
             else:
-                self._endings.failed(prediction, started, error)
+                self._results.failed(prediction, started, error)
         finally:
             self._guard.end()
             current.reset(token)
-            self._endings.over(prediction)
+            self._results.clean_up(prediction)
 
     def _run_in_pieces(self, prediction: Prediction, arguments: Any) -> None:
         guard = self._guard
@@ -84,14 +84,14 @@ class SyncServer:
                     item = guard.resume(items)
                 except StopIteration:
                     return
-                if guard.asked and not guard.pending:
+                if guard.requested and not guard.pending:
                     return  # the model continued after the exception; its output is dropped
-                self._endings.output(prediction, item)
+                self._results.output(prediction, item)
         finally:
             close = getattr(items, "close", None)
             if close is not None:
                 close()
 
-    def _note_odd_end(self, error: BaseException) -> None:
+    def _log_other_error(self, error: BaseException) -> None:
         if not isinstance(error, (CancelationException, GeneratorExit)):
             self._journal.log("while being canceled: %s: %s\n" % (type(error).__name__, error))

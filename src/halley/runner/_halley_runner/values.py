@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Tuple
 import cog
 
 from .bounds import DEPTH_LIMIT, fault
-from .files import BadOutput, is_file_like, keep
+from .files import BadOutput, is_file_like, put_into_run_folder
 from .frames import to_json
 from .prediction import Prediction
 
@@ -56,7 +56,7 @@ class _Walk:
         if isinstance(value, (list, tuple, set, frozenset)):
             return [self.plain(item, [*place, index]) for index, item in enumerate(value)]
         if is_file_like(value):
-            path = keep(value, self._prediction)
+            path = put_into_run_folder(value, self._prediction)
             self._paths.append(place)
             return path
         return self.plain(_unwrapped(value, place), place)
@@ -72,7 +72,7 @@ def _unwrapped(value: Any, place: Pointer) -> Any:
     if isinstance(value, cog.Secret):
         raise BadOutput("%s is a Secret, which is never sent" % _where(place))
     if isinstance(value, type) or callable(value):
-        raise _cannot(value, place)
+        raise _unsupported(value, place)
     if dataclasses.is_dataclass(value):
         return _members(value, [field.name for field in dataclasses.fields(value)])
     for name in ("model_dump", "tolist", "isoformat"):  # pydantic 2; NumPy, PyTorch; dates
@@ -87,7 +87,7 @@ def _unwrapped(value: Any, place: Pointer) -> Any:
         return _changed(value, item(), place)
     if hasattr(value, "__next__"):  # a generator whose annotation does not say so
         return list(value)
-    raise _cannot(value, place)
+    raise _unsupported(value, place)
 
 
 def _members(value: Any, names: List[str]) -> Dict[str, Any]:
@@ -96,7 +96,7 @@ def _members(value: Any, names: List[str]) -> Dict[str, Any]:
 
 def _changed(before: Any, after: Any, place: Pointer) -> Any:
     if type(after) is type(before):  # would be converted without end
-        raise _cannot(before, place)
+        raise _unsupported(before, place)
     return after
 
 
@@ -110,7 +110,7 @@ def _key(key: Any, place: Pointer) -> str:
     raise BadOutput("%s has a key of type %s; keys are text" % (_where(place), type(key).__name__))
 
 
-def _cannot(value: Any, place: Pointer) -> BadOutput:
+def _unsupported(value: Any, place: Pointer) -> BadOutput:
     hint = (
         "write it to a file and return its cog.Path"
         if isinstance(value, (bytes, bytearray))

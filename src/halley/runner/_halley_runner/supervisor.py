@@ -19,7 +19,7 @@ _SET_CHILD_SUBREAPER = 36
 _HANGUP = select.POLLHUP | select.POLLERR
 
 
-def keep(parent_pid: Optional[int], control: int, others: List[int]) -> None:
+def supervise(parent_pid: Optional[int], control: int, others: List[int]) -> None:
     """Fork. Returns in the child, which becomes the model's process; the parent supervises it until its end.
 
     `control` is a socket that hangs up when the server is gone; `others` are for the child only. Call it before any
@@ -34,7 +34,7 @@ def keep(parent_pid: Optional[int], control: int, others: List[int]) -> None:
     reading, writing = os.pipe()
     for end in (reading, writing):
         os.set_blocking(end, False)
-    keeper = os.getpid()
+    supervisor = os.getpid()
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, _wake)
     if os.fork() == 0:
@@ -43,7 +43,7 @@ def keep(parent_pid: Optional[int], control: int, others: List[int]) -> None:
         os.close(reading)
         os.close(writing)
         prctl(_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-        if os.getppid() != keeper:  # the parent died before the kernel registered the death signal
+        if os.getppid() != supervisor:  # the parent died before the kernel registered the death signal
             os._exit(0)
         return
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):

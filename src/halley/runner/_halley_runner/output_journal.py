@@ -33,7 +33,7 @@ _EMPTY = bytes(RAW_BYTES)
 _readv = os.readv  # imported before a model can replace it
 
 
-class Slate:
+class OutputJournalWriter:
     """For one writer at a time, which holds a lock. Without a descriptor it is ordinary memory that no other process
     reads.
     """
