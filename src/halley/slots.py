@@ -8,7 +8,7 @@ from typing import Final
 
 _SHARE: Final = 3  # an account may hold three times what it leaves free, so that other accounts find free units
 
-_Wish = tuple[int, asyncio.Future[None]]
+_Request = tuple[int, asyncio.Future[None]]
 
 
 class Slots:
@@ -23,8 +23,8 @@ class Slots:
         self._limit = limit
         self._has_shares = shares
         self._free = limit
-        self._urgent: OrderedDict[str, deque[_Wish]] = OrderedDict()  # by account; the first account is next
-        self._others: OrderedDict[str, deque[_Wish]] = OrderedDict()
+        self._urgent: OrderedDict[str, deque[_Request]] = OrderedDict()  # by account; the first account is next
+        self._others: OrderedDict[str, deque[_Request]] = OrderedDict()
         self._held: dict[str, int] = {}
 
     @property
@@ -74,24 +74,24 @@ class Slots:
             if not self._serve(line):
                 return  # later requests do not overtake: a large one would never be served
 
-    def _serve(self, line: OrderedDict[str, deque[_Wish]]) -> bool:
+    def _serve(self, line: OrderedDict[str, deque[_Request]]) -> bool:
         """Assign units in turns. False if a caller waits for more than is free."""
         passed = 0  # accounts in a row that hold their share
         while line and passed < len(line):
-            account, wishes = next(iter(line.items()))
-            while wishes and wishes[0][1].done():  # cancelled
-                wishes.popleft()
-            if not wishes:
+            account, requests = next(iter(line.items()))
+            while requests and requests[0][1].done():  # cancelled
+                requests.popleft()
+            if not requests:
                 del line[account]
                 continue
-            units, future = wishes[0]
+            units, future = requests[0]
             if not self._is_within_share(account, units):
                 line.move_to_end(account)
                 passed += 1
                 continue
             if units > self._free:
                 return False
-            wishes.popleft()
+            requests.popleft()
             self._free -= units
             self._held[account] = self._held.get(account, 0) + units
             future.set_result(None)

@@ -17,8 +17,8 @@ from halley.replicas.digest import DigestCache
 from halley.replicas.environments.environments import EnvironmentBuilder, open_environments
 from halley.replicas.host import Boundaries, ReplicaRules
 from halley.replicas.machine import free_bytes, total_bytes
-from halley.replicas.places import Places, find_way
-from halley.replicas.replica_log import LogRules, OwnLogs
+from halley.replicas.places import Places, choose_isolation
+from halley.replicas.replica_log import LogRules, ReplicaLogs
 from halley.replicas.setup_layers import SetupLayers
 from halley.settings import Settings
 
@@ -35,7 +35,7 @@ class LocalRuntime:
     provider: LocalProvider
     environments: EnvironmentBuilder
     places: Places
-    own_logs: OwnLogs
+    replica_logs: ReplicaLogs
 
 
 async def open_local_runtime(stack: AsyncExitStack, base: Foundation) -> LocalRuntime:
@@ -46,14 +46,14 @@ async def open_local_runtime(stack: AsyncExitStack, base: Foundation) -> LocalRu
     stack.push_async_callback(environments.close)
     await environments.sweep()
     limits = settings.limits
-    own_logs = OwnLogs(
+    replica_logs = ReplicaLogs(
         base.clock, LogRules(kept_lines=limits.own_log_lines, lines_per_minute=limits.own_log_lines_per_minute)
     )
     provider = await stack.enter_async_context(
         LocalProvider(
             clock=base.clock,
             environ=base.environ,
-            own_log=own_logs,
+            replica_log=replica_logs,
             rules=_replica_rules(settings),
             memory=_memory_rules(settings),
             environments=environments,
@@ -61,7 +61,7 @@ async def open_local_runtime(stack: AsyncExitStack, base: Foundation) -> LocalRu
             boundaries=_boundaries(settings),
         )
     )
-    return LocalRuntime(provider=provider, environments=environments, places=places, own_logs=own_logs)
+    return LocalRuntime(provider=provider, environments=environments, places=places, replica_logs=replica_logs)
 
 
 def make_loader(base: Foundation, runtime: LocalRuntime, worker: Worker) -> ModelLoader:
@@ -87,7 +87,7 @@ def local_models(base: Foundation, runtime: LocalRuntime) -> LocalModels:
     provider = runtime.provider
     return LocalModels(
         replicas=lambda: replica_rows(provider, base.catalog),
-        own_log=lambda model, after: log_lines(runtime.own_logs, model, after),
+        own_log=lambda model, after: log_lines(runtime.replica_logs, model, after),
         clear_setup=lambda model: clear_setup(runtime.places, provider, base.data.store, model),
         why_starting=provider.why_starting,
     )
@@ -96,7 +96,7 @@ def local_models(base: Foundation, runtime: LocalRuntime) -> LocalModels:
 async def _open_places(base: Foundation) -> Places:
     settings, scratch = base.settings, base.data.scratch
     isolation = settings.isolation
-    found = await to_thread.run_sync(find_way, isolation, scratch)
+    found = await to_thread.run_sync(choose_isolation, isolation, scratch)
     _log.info("model processes are kept apart: %s", found.words())
     layers = SetupLayers(isolation.folder or settings.data / "setup", limit_bytes=isolation.setup_bytes)
     await to_thread.run_sync(layers.sweep, base.clock.now())

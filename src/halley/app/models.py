@@ -161,7 +161,7 @@ class ModelLoader:
         failure = "setup_failed"
         try:
             source = await anyio.to_thread.run_sync(item.read)
-            source = await anyio.to_thread.run_sync(self._environments.settle, source)
+            source = await anyio.to_thread.run_sync(self._environments.resolve, source)
             digest = await self._digest(source)
             self._digest_of[item.name] = digest
             if await self._must_build(source, digest):

@@ -11,7 +11,7 @@ from halley.models.catalog import Catalog
 from halley.models.ports import ModelStore
 from halley.providers.local import LocalProvider
 from halley.replicas.places import Places
-from halley.replicas.replica_log import OwnLogs
+from halley.replicas.replica_log import ReplicaLogs
 from halley.replicas.states import Doing, PoolState
 
 
@@ -23,7 +23,7 @@ async def replica_rows(provider: LocalProvider, catalog: Catalog) -> Sequence[Re
     return sorted(rows, key=lambda row: row.model)
 
 
-def log_lines(logs: OwnLogs, model: str, after: int) -> Sequence[LogLine]:
+def log_lines(logs: ReplicaLogs, model: str, after: int) -> Sequence[LogLine]:
     """What processes of the model printed outside of predictions, the oldest first."""
     return [
         LogLine(number=line.number, ended_at=rfc3339(line.at), version=line.version, pid=line.pid, text=line.text)

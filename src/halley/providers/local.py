@@ -12,7 +12,7 @@ from halley.dispatch.ports import Emit, Outcome, Work
 from halley.errors import HalleyError, Overloaded
 from halley.replicas.devices import Devices, FindDevices, nvidia_smi
 from halley.replicas.environments.environments import EnvironmentBuilder
-from halley.replicas.host import Boundaries, Host, OwnLog, ReplicaRules
+from halley.replicas.host import Boundaries, Host, ReplicaLogListener, ReplicaRules
 from halley.replicas.loading import ModelSource
 from halley.replicas.memory import used_of
 from halley.replicas.memory_scheduler import Measure, MemoryScheduler
@@ -57,7 +57,7 @@ class LocalProvider:
         clock: Clock,
         environ: Mapping[str, str],
         rules: ReplicaRules | None = None,
-        own_log: OwnLog | None = None,
+        replica_log: ReplicaLogListener | None = None,
         memory: MemoryRules | None = None,
         environments: EnvironmentBuilder | None = None,
         places: Places | None = None,
@@ -68,11 +68,11 @@ class LocalProvider:
         `memory` is for all replicas together; without it nothing limits them.
         """
         self._host = Host(
-            clock=clock, environ=environ, rules=rules, own_log=own_log, places=places, boundaries=boundaries
+            clock=clock, environ=environ, rules=rules, replica_log=replica_log, places=places, boundaries=boundaries
         )
         memory = memory or MemoryRules()
         devices = Devices(memory.find_devices or nvidia_smi(environ))
-        self._residence = MemoryScheduler(
+        self._scheduler = MemoryScheduler(
             self._host, devices, budget_bytes=memory.budget_bytes, is_short=memory.is_short, measure=memory.measure
         )
         self._pools: dict[str, Pool] = {}
@@ -109,7 +109,7 @@ class LocalProvider:
             pool.revive()
         else:
             self._pools[version] = Pool(
-                version, source, self._host, self._residence, on_room=self._tell_room, on_broken=self._tell_broken
+                version, source, self._host, self._scheduler, on_room=self._tell_room, on_broken=self._tell_broken
             )
 
     def serve_also(self, earlier: str, version: str) -> None:
@@ -151,7 +151,7 @@ class LocalProvider:
 
     async def measured_states(self) -> list[PoolState]:
         """`states`, with the memory as it is now."""
-        await self._residence.measure()
+        await self._scheduler.measure()
         return self.states()
 
     def why_starting(self, version: str) -> str | None:
@@ -223,7 +223,7 @@ class LocalProvider:
     async def _look_around(self) -> None:
         while True:
             await self._host.clock.sleep(LOOK_AROUND_SECONDS)
-            await self._residence.look_around()
+            await self._scheduler.check()
 
     # environments: they come before the pool, so that a replica finds its interpreter
 

@@ -18,7 +18,7 @@ from halley.replicas.channel import Body, Channel
 from halley.replicas.endings import Exit
 from halley.replicas.loading import ModelSource
 from halley.replicas.memory import descendants
-from halley.replicas.output_journal import Left, OutputJournal
+from halley.replicas.output_journal import OutputJournal, UnsentOutput
 from halley.replicas.places import ReplicaPlace
 from halley.replicas.workspace import delete_folder
 
@@ -43,7 +43,7 @@ def _ignore(_: object) -> None:
 class ChildListener(Protocol):
     """The owner of a child, notified of what it does. All calls come in the loop's thread."""
 
-    def heard(self, body: Body) -> None:
+    def on_frame(self, body: Body) -> None:
         """A frame on DATA.
 
         Raises:
@@ -51,15 +51,15 @@ class ChildListener(Protocol):
         """
         ...
 
-    def broke_protocol(self, fault: str) -> None:
+    def on_protocol_error(self, fault: str) -> None:
         """The child sent invalid protocol; the process is being killed."""
         ...
 
-    def left(self, pieces: Sequence[Left]) -> None:
+    def on_unsent_output(self, pieces: Sequence[UnsentOutput]) -> None:
         """The output that it wrote and did not send; called once, after all frames."""
         ...
 
-    def exited(self, how: Exit) -> None:
+    def on_exit(self, how: Exit) -> None:
         """The process has ended, its group is killed, and all its frames have been passed on."""
         ...
 
@@ -75,7 +75,7 @@ def child_environment(environ: Mapping[str, str], source: ModelSource) -> dict[s
 
 
 class Child:
-    """A process that was started; its listener's `exited` is called exactly once.
+    """A process that was started; its listener's `on_exit` is called exactly once.
 
     It has its own folder for temporary files, which is deleted with it.
     """
@@ -107,10 +107,10 @@ class Child:
             Path(tempfile.mkdtemp(prefix="replica-", dir=environ.get("TMPDIR"))) if place is None else place.folder
         )
         temporary = {"TMPDIR": str(self._scratch if place is None else place.temporary)}
-        self._slate = OutputJournal()
+        self._output_journal = OutputJournal()
         ours, theirs = zip(socket.socketpair(), socket.socketpair(), strict=True)
         self._words, words = os.pipe()
-        passed = (*(sock.fileno() for sock in theirs), *self._slate.theirs)
+        passed = (*(sock.fileno() for sock in theirs), *self._output_journal.child_descriptors)
         try:
             self._process = subprocess.Popen(
                 _arguments(source, mode, {**(config or {}), "place": place and place.config}, *passed),
@@ -127,20 +127,20 @@ class Child:
         except OSError:
             os.close(self._words)
             delete_folder(self._scratch)
-            self._slate.close()
+            self._output_journal.close()
             for sock in ours:
                 sock.close()
             raise
         finally:
             os.close(words)
-            self._slate.handed_over()
+            self._output_journal.close_child_descriptors()
             for sock in theirs:
                 sock.close()
         self.gone: Final[asyncio.Future[None]] = self._loop.create_future()
         self._listen(*ours, answered)
 
     @property
-    def last_words(self) -> str:
+    def crash_output(self) -> str:
         """Text on the process's first standard error: crashes of the interpreter, never output of the model."""
         return self._last_words.decode(errors="replace")
 
@@ -176,7 +176,7 @@ class Child:
 
     def _listen(self, data: socket.socket, control: socket.socket, answered: Callable[[Body], None]) -> None:
         os.set_blocking(self._words, False)
-        self._data = Channel(data, take=self._listener.heard, ended=self._data_ended)
+        self._data = Channel(data, take=self._listener.on_frame, ended=self._data_ended)
         self._control = Channel(control, take=answered, ended=self._control_ended)
         self._loop.add_reader(self._words, self._read_words)
         self._loop.add_reader(self._pidfd, self._on_exit)
@@ -194,7 +194,7 @@ class Child:
 
     def _data_ended(self, fault: str | None) -> None:
         if fault is not None:
-            self._listener.broke_protocol(fault)
+            self._listener.on_protocol_error(fault)
             self.kill()
         else:  # it normally exits now; without its socket it is of no use
             self._loop.call_later(_HANGING_SECONDS, self.kill)
@@ -218,9 +218,9 @@ class Child:
             pass
         _, status, usage = os.wait4(self.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)  # otherwise Popen would try to wait for its child
-        self._listener.left(self._slate.left())
+        self._listener.on_unsent_output(self._output_journal.unsent())
         self._let_go()
-        self._listener.exited(
+        self._listener.on_exit(
             Exit(
                 code=os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
                 signal=os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
@@ -233,7 +233,7 @@ class Child:
         self._loop.remove_reader(self._words)
         os.close(self._pidfd)
         os.close(self._words)
-        self._slate.close()
+        self._output_journal.close()
         self._data.close()
         self._control.close()
         # in a thread: the model may have left many files there

@@ -32,7 +32,7 @@ FindDevices = Callable[[], Awaitable[Sequence[Device]]]
 """Lists the devices that replicas may use; empty where there are none. Never raises."""
 
 
-class Tenancy(msgspec.Struct, frozen=True, kw_only=True):
+class DeviceShare(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a device that a replica uses, in bytes; None is all of it."""
 
     device: Device
@@ -55,9 +55,9 @@ class Devices:
         """List the devices."""
         self._found = tuple(await self._find())
 
-    def place(self, source: ModelSource, tenants: Iterable[Tenancy]) -> Device | None:
+    def place(self, source: ModelSource, shares: Iterable[DeviceShare]) -> Device | None:
         """The device with the most free memory that fits; None if none fits now."""
-        taken = list(tenants)
+        taken = list(shares)
         rooms = [(_room(device, taken), device) for device in self._found or ()]
         needed = source.gpu_memory_bytes
         fit = [(room, device) for room, device in rooms if room >= (needed or device.memory_bytes)]
@@ -74,16 +74,16 @@ class Devices:
         )
 
     @property
-    def exist(self) -> bool:
+    def has_any(self) -> bool:
         """Whether there are any devices; without, models that ask for one run without it."""
         return bool(self._found)
 
 
-def _room(device: Device, tenants: Sequence[Tenancy]) -> int:
+def _room(device: Device, shares: Sequence[DeviceShare]) -> int:
     room = device.memory_bytes
-    for tenancy in tenants:
-        if tenancy.device.id == device.id:
-            room -= device.memory_bytes if tenancy.memory_bytes is None else tenancy.memory_bytes
+    for share in shares:
+        if share.device.id == device.id:
+            room -= device.memory_bytes if share.memory_bytes is None else share.memory_bytes
     return room
 
 

@@ -51,15 +51,15 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     error: str
 
 
-def died(how: Exit, *, doing: str, last_words: str = "") -> str:
+def exit_text(how: Exit, *, doing: str, last_output: str = "") -> str:
     """`The model process was killed by signal 11 (SIGSEGV, segmentation fault) while ...`, with its last output."""
     # only where memory may be the cause: elsewhere the figure misleads
     is_telling = how.signal == signal.SIGKILL and how.peak_bytes is not None
     peak = f" Its memory had reached {megabytes(how.peak_bytes or 0)}." if is_telling else ""
-    return f"The model process {_manner(how)} while {doing}.{peak}{quoted(last_words)}"
+    return f"The model process {_manner(how)} while {doing}.{peak}{quoted(last_output)}"
 
 
-def over_memory(used_bytes: int, limit_bytes: int) -> str:
+def memory_limit_text(used_bytes: int, limit_bytes: int) -> str:
     """The sentence for a process that was stopped because of its memory."""
     return (
         f"out of memory: used {megabytes(used_bytes)} of its {megabytes(limit_bytes)} limit. Give the model more "

@@ -15,7 +15,7 @@ class ExclusiveReplica:
         self.is_wanted = False
         self.is_taken = False
         self._has_begun = False
-        self._saved: Replica | None = None
+        self._reserved: Replica | None = None
 
     def find(self, replicas: Sequence[Replica], held: int) -> bool:
         """Whether an empty replica can be taken; if there is none, the next one that becomes empty is reserved.
@@ -24,14 +24,14 @@ class ExclusiveReplica:
         """
         if self.is_taken:
             return False
-        self.look()
-        if self._saved is None:
+        self.release_if_done()
+        if self._reserved is None:
             ready = [replica for replica in replicas if replica.can_begin]
             for replica in sorted(ready, key=lambda each: len(each.runs)):
                 if sum(other.free for other in ready if other is not replica) >= held:
-                    replica.is_saved, self._saved = True, replica
+                    replica.is_reserved, self._reserved = True, replica
                     break
-        return self._saved is not None and not self._saved.runs
+        return self._reserved is not None and not self._reserved.runs
 
     def take(self, replicas: Sequence[Replica], held: int) -> bool:
         """Take the replica that `find` found; False if there is none."""
@@ -46,29 +46,29 @@ class ExclusiveReplica:
         Raises:
             HalleyError: nothing was begun.
         """
-        if self._saved is None:
+        if self._reserved is None:
             raise Overloaded("The process that was kept for this prediction ended before it began; it can run again.")
-        run = self._saved.begin(work)
+        run = self._reserved.begin(work)
         self._has_begun = True
         return run
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Release the replica for all predictions."""
-        if self._saved is not None:
-            self._saved.is_saved = False
-        self._saved, self.is_taken, self._has_begun = None, False, False
+        if self._reserved is not None:
+            self._reserved.is_reserved = False
+        self._reserved, self.is_taken, self._has_begun = None, False, False
 
-    def let_go_if_unwanted(self) -> None:
+    def release_if_unwanted(self) -> None:
         """Release it if no caller wants it: the caller may have been canceled."""
         if not self.is_taken and not self.is_wanted:
-            self.let_go()
+            self.release()
 
-    def look(self) -> None:
-        """After the end of a run or a replica: release one that is not needed or has ended."""
-        saved = self._saved
-        if saved is None:
+    def release_if_done(self) -> None:
+        """Release the reserved replica if its run or the replica itself has ended."""
+        reserved = self._reserved
+        if reserved is None:
             return
-        if self._has_begun and not saved.runs:
-            self.let_go()
-        elif saved.state is not State.READY:
-            saved.is_saved, self._saved = False, None  # the caller that took it is notified when it begins
+        if self._has_begun and not reserved.runs:
+            self.release()
+        elif reserved.state is not State.READY:
+            reserved.is_reserved, self._reserved = False, None  # the caller that took it is notified when it begins

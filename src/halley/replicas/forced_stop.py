@@ -12,7 +12,7 @@ from halley.replicas.host import Host
 from halley.replicas.replica_call import ReplicaCall
 
 
-class Over(Protocol):
+class OnOver(Protocol):
     """The callback at the end of the wait: True if the process must still end, False if the run has ended by itself."""
 
     def __call__(self, *, must_go: bool) -> None: ...
@@ -21,7 +21,7 @@ class Over(Protocol):
 class ForcedStop:
     """The wait. `ask` requests a beat from the process, which its event loop sends while it runs."""
 
-    def __init__(self, runs: Mapping[str, ReplicaCall], host: Host, *, ask: Callable[[], None], over: Over) -> None:
+    def __init__(self, runs: Mapping[str, ReplicaCall], host: Host, *, ask: Callable[[], None], over: OnOver) -> None:
         self._runs = runs
         self._host = host
         self._ask = ask

@@ -44,23 +44,23 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
 
 
-class OwnLog(Protocol):
+class ReplicaLogListener(Protocol):
     """Receives what replicas print outside of predictions. All calls come in the loop's thread."""
 
-    def hear(self, origin: Origin, text: str) -> None:
+    def on_text(self, origin: Origin, text: str) -> None:
         """Printed text: parts of lines, or many of them."""
         ...
 
-    def ended(self, origin: Origin) -> None:
+    def on_exit(self, origin: Origin) -> None:
         """The process has ended."""
         ...
 
 
-class _NobodyReads:
-    def hear(self, origin: Origin, text: str) -> None:
+class _NoLog:
+    def on_text(self, origin: Origin, text: str) -> None:
         pass
 
-    def ended(self, origin: Origin) -> None:
+    def on_exit(self, origin: Origin) -> None:
         pass
 
 
@@ -73,14 +73,14 @@ class Host:
         clock: Clock,
         environ: Mapping[str, str],
         rules: ReplicaRules | None = None,
-        own_log: OwnLog | None = None,
+        replica_log: ReplicaLogListener | None = None,
         places: Places | None = None,
         boundaries: Boundaries | None = None,
     ) -> None:
         self.clock: Final = clock
         self.environ: Final = environ
         self.rules: Final = rules or ReplicaRules()
-        self.own_log: Final = own_log or _NobodyReads()
+        self.replica_log: Final = replica_log or _NoLog()
         self.places: Final = places  # None: models run in their own folders
         self._boundaries = boundaries or Boundaries()
         self._noticed: set[str] = set()  # versions whose use of old names was logged

@@ -16,7 +16,7 @@ from halley.replicas.channel import Body
 from halley.replicas.child import Child
 from halley.replicas.endings import Exit
 from halley.replicas.loading import ModelSource, load_source
-from halley.replicas.output_journal import Left
+from halley.replicas.output_journal import UnsentOutput
 from halley.replicas.places import Places
 from halley.settings import process_environ
 
@@ -89,11 +89,11 @@ class _Inspection:
             await self._child.gone
         if self._found is not None and self._fault is None:
             return self._found
-        words = self._said + self._child.last_words
-        fault = self._fault or endings.died(self._how, doing="importing it", last_words=words)
+        words = self._said + self._child.crash_output
+        fault = self._fault or endings.exit_text(self._how, doing="importing it", last_output=words)
         raise Unusable(f"The model {self._source.name} ({self._source.folder}) cannot be used: {fault}")
 
-    def heard(self, body: Body) -> None:
+    def on_frame(self, body: Body) -> None:
         frame = frames.decode(body)
         match frame:
             case frames.DescribedFrame():
@@ -108,14 +108,14 @@ class _Inspection:
             case _:
                 pass  # hello, and frames that only a serving process sends
 
-    def broke_protocol(self, fault: str) -> None:
+    def on_protocol_error(self, fault: str) -> None:
         self._fault = fault
 
-    def left(self, pieces: Sequence[Left]) -> None:
+    def on_unsent_output(self, pieces: Sequence[UnsentOutput]) -> None:
         for piece in pieces:
-            self._say(piece.unheard(self._heard))
+            self._say(piece.after(self._heard))
 
-    def exited(self, how: Exit) -> None:
+    def on_exit(self, how: Exit) -> None:
         self._how = how
 
     def _say(self, text: str) -> None:

@@ -24,7 +24,7 @@ _STATE: Final = Struct("=Q")
 _RECORD: Final = Struct("<IQH")
 
 
-class Left(msgspec.Struct, frozen=True, kw_only=True):
+class UnsentOutput(msgspec.Struct, frozen=True, kw_only=True):
     """Log text that was not sent, or only in part. `before` is how many characters its owner had printed before it.
 
     `prediction_id` is None for the replica itself. If `before` is None, the owner is unknown.
@@ -34,13 +34,13 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
     prediction_id: str | None = None
     before: int | None = None
 
-    def unheard(self, heard: int) -> str:
-        """The part of it that comes after the first `heard` characters of its owner."""
-        return self.text if self.before is None else self.text[max(0, heard - self.before) :]
+    def after(self, received: int) -> str:
+        """The part of it that comes after the first `received` characters of its owner."""
+        return self.text if self.before is None else self.text[max(0, received - self.before) :]
 
 
 class OutputJournal:
-    """The server's side. The three descriptors in `theirs` are for the child, and closed here by `handed_over`."""
+    """The server's side. The child gets the `child_descriptors`; then `close_child_descriptors` closes them here."""
 
     def __init__(self) -> None:
         """Raises OSError if there are no more descriptors; then nothing is left open."""
@@ -55,20 +55,20 @@ class OutputJournal:
         self._writing = writing
 
     @property
-    def theirs(self) -> tuple[int, int, int]:
+    def child_descriptors(self) -> tuple[int, int, int]:
         """Both ends of the pipe, and the memory, as descriptors."""
         return self._pipe, self._writing, self._memory
 
-    def handed_over(self) -> None:
+    def close_child_descriptors(self) -> None:
         """The child has the descriptors; close ours, so that the pipe ends with the last process that holds it."""
         os.close(self._writing)
 
     def close(self) -> None:
-        """Close everything else; call it after `handed_over`."""
+        """Close everything else; call it after `close_child_descriptors`."""
         os.close(self._pipe)
         os.close(self._memory)
 
-    def left(self) -> list[Left]:
+    def unsent(self) -> list[UnsentOutput]:
         """The remaining text in the order of writing, as far as that is known. Call it after the process has ended.
 
         A model may have written into the memory: this accepts any content.
@@ -79,7 +79,7 @@ class OutputJournal:
         raw = b"" if raw_is_noted else os.pread(self._memory, RAW_BYTES, RAW_AT).rstrip(b"\0")
         raw += self._rest_of_pipe()
         if raw:
-            found.append(Left(text=raw.decode(errors="replace")))
+            found.append(UnsentOutput(text=raw.decode(errors="replace")))
         return found
 
     def _rest_of_pipe(self) -> bytes:
@@ -90,12 +90,12 @@ class OutputJournal:
         return rest
 
 
-def _records(body: bytes) -> Iterator[Left]:
+def _records(body: bytes) -> Iterator[UnsentOutput]:
     at = 0
     while at + _RECORD.size <= len(body):
         length, before, name_length = _RECORD.unpack_from(body, at)
         text_at = at + _RECORD.size + name_length
         end = text_at + length if length else len(body)
         name = body[at + _RECORD.size : text_at].decode(errors="replace")
-        yield Left(text=body[text_at:end].decode(errors="replace"), prediction_id=name or None, before=before)
+        yield UnsentOutput(text=body[text_at:end].decode(errors="replace"), prediction_id=name or None, before=before)
         at = end

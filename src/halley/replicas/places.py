@@ -102,7 +102,7 @@ class Places:
         return self.found.way == "off" or self.layers.is_kept(version)
 
 
-def find_way(isolation: IsolationSettings, folder: Path) -> IsolationWay:
+def choose_isolation(isolation: IsolationSettings, folder: Path) -> IsolationWay:
     """Test whether a process can have its own view of the files. `folder` is on the data's disk. Blocks."""
     if isolation.mode != "auto":
         return IsolationWay(way=isolation.mode, why=f"isolation.mode is {isolation.mode}")

@@ -28,7 +28,7 @@ IDLE_DEATHS: Final = 5  # in a row; after that it is loaded on request only
 
 
 class Pool:
-    """Implements `replica.Keeper` and `memory_scheduler.LoadedModel`.
+    """Implements `replica.ReplicaOwner` and `memory_scheduler.LoadedModel`.
 
     `on_room` is called once after each `want` that had to wait; never from inside it.
     """
@@ -38,7 +38,7 @@ class Pool:
         version: str,
         source: ModelSource,
         host: Host,
-        residence: MemoryScheduler,
+        scheduler: MemoryScheduler,
         *,
         on_room: OnRoom,
         on_broken: OnBroken,
@@ -47,16 +47,16 @@ class Pool:
         self.source = source
         self.idle_since = 0.0
         self._host: Final = host
-        self._residence: Final = residence
+        self._scheduler: Final = scheduler
         self._on_room = on_room
         self._on_broken = on_broken
         self._replicas: list[Replica] = []
         self._held = 0
         self._wanted = False
-        self._alone = ExclusiveReplica()
+        self._exclusive = ExclusiveReplica()
         self._closed = False
         self._retired = False
-        self._gives_way = False
+        self._is_draining = False
         self._waits_for_first = False  # the others are set up after the first, with its files
         self._waits: str | None = None
         self._failures = 0  # in a row
@@ -64,7 +64,7 @@ class Pool:
         self._retry: asyncio.Task[None] | None = None
         self._last_end: End | None = None
         self._last_exit: End | None = None
-        residence.add(self)
+        scheduler.add(self)
 
     @property
     def free_slots(self) -> int:
@@ -72,7 +72,7 @@ class Pool:
         free = -self._held
         for replica in self._replicas:
             free += replica.free
-        return free if free > 0 and not self._gives_way else 0
+        return free if free > 0 and not self._is_draining else 0
 
     @property
     def replicas(self) -> Sequence[Replica]:
@@ -81,7 +81,7 @@ class Pool:
 
     @property
     def is_idle(self) -> bool:
-        if self._held or self._alone.is_taken or not self._replicas or (self._is_wanted and not self._gives_way):
+        if self._held or self._exclusive.is_taken or not self._replicas or (self._is_wanted and not self._is_draining):
             return False
         return all(replica.state is State.READY and not replica.runs for replica in self._replicas)
 
@@ -109,7 +109,7 @@ class Pool:
         if self._closed:
             return
         if alone:
-            self._alone.is_wanted = True
+            self._exclusive.is_wanted = True
         else:
             self._wanted = True
         if self._has_wanted_room():
@@ -119,13 +119,13 @@ class Pool:
 
     def load(self) -> None:
         """Start the missing replicas: at once, when there is memory, or after the pause that follows a failure."""
-        if self._closed or self._retired or self._gives_way or self._retry is not None:
+        if self._closed or self._retired or self._is_draining or self._retry is not None:
             return
-        present = sum(replica.state is not State.STOPPING and not replica.parts for replica in self._replicas)
+        present = sum(replica.state is not State.STOPPING and not replica.is_retiring for replica in self._replicas)
         for _ in range(self._may_be_present() - present):
             pause = self._retry_at - self._host.clock.monotonic()
             if pause > 0:
-                self._residence.forget(self)
+                self._scheduler.forget(self)
                 self._retry = self._host.later(pause, self._try_again)
                 return
             if not self._start_one():
@@ -134,7 +134,7 @@ class Pool:
     def take(self) -> bool:
         """Hold a slot; False if there is none."""
         if not self.free_slots:
-            self._alone.let_go_if_unwanted()
+            self._exclusive.release_if_unwanted()
         if self.free_slots:
             self._held += 1
             return True
@@ -142,12 +142,12 @@ class Pool:
 
     def take_alone(self) -> bool:
         """Hold a whole replica in which nothing runs; False if there is none."""
-        return not self._gives_way and self._alone.take(self._replicas, self._held)
+        return not self._is_draining and self._exclusive.take(self._replicas, self._held)
 
     def drop(self, *, alone: bool = False) -> None:
         """Release a held slot."""
         if alone:
-            self._alone.let_go()
+            self._exclusive.release()
         else:
             self._held = max(0, self._held - 1)
         self.idle_since = self._host.clock.monotonic()
@@ -161,7 +161,7 @@ class Pool:
             HalleyError: nothing was begun.
         """
         if work.alone:
-            return self._alone.begin(work)
+            return self._exclusive.begin(work)
         freest, most = None, 0
         for replica in self._replicas:
             if (free := replica.free) > most:
@@ -180,7 +180,7 @@ class Pool:
     async def close(self) -> None:
         """Stop the replicas; nothing is loaded after this."""
         self._closed = True
-        self._residence.remove(self)
+        self._scheduler.remove(self)
         if self._retry is not None:
             self._retry.cancel()
         await asyncio.gather(*(replica.stop() for replica in list(self._replicas)))
@@ -192,7 +192,7 @@ class Pool:
         False if it was revived meanwhile.
         """
         self._retired = True
-        self._residence.forget(self)
+        self._scheduler.forget(self)
         pause = self._host.rules.look_seconds
         while self._retired and self._replicas and not self._is_unused(pause):
             for replica in self._replicas:
@@ -245,25 +245,25 @@ class Pool:
             if replica.state is State.STARTING:
                 replica.kill(End(reason="unloaded", error=why))
 
-    def give_way(self) -> None:
-        self._gives_way = True
+    def drain(self) -> None:
+        self._is_draining = True
 
     def resume(self) -> None:
-        if self._gives_way:
-            self._gives_way = False
+        if self._is_draining:
+            self._is_draining = False
             self._tell_room()
 
-    def give_up(self, error: str) -> None:
+    def fail_loading(self, error: str) -> None:
         for replica in list(self._replicas):
             if replica.state is State.STARTING:
                 replica.kill(End(reason="out_of_memory", error=error))
 
-    # calls from the replica (replica.Keeper)
+    # calls from the replica (replica.ReplicaOwner)
 
     def replica_ready(self, replica: Replica) -> None:
         self._last_end = None
         self.idle_since = self._host.clock.monotonic()
-        self._residence.loaded(self, replica)
+        self._scheduler.loaded(self, replica)
         self._tell_room()
         if self._waits_for_first:
             self._waits_for_first = False
@@ -272,19 +272,19 @@ class Pool:
     def slot_freed(self) -> None:
         self._failures = 0
         self.idle_since = self._host.clock.monotonic()
-        self._alone.look()
+        self._exclusive.release_if_done()
         self._tell_room()
 
-    def replica_parts(self) -> None:
+    def replica_retires(self) -> None:
         self.load()  # the next one, if there is memory for both
 
     def replica_gone(self, replica: Replica, end: End, *, was: State, ran: bool) -> None:
         self._replicas.remove(replica)
-        self._alone.look()
+        self._exclusive.release_if_done()
         self._last_exit = end
         if self._closed:
             return
-        self._gives_way = self._gives_way and bool(self._replicas)
+        self._is_draining = self._is_draining and bool(self._replicas)
         postponed = was is State.STARTING and end.reason == "unloaded"
         if was is State.STARTING and not postponed:
             self._setup_failed(end)
@@ -293,7 +293,7 @@ class Pool:
             if not ran:  # a process that dies repeatedly by itself must not be restarted without limit
                 self._back_off()
         # a waiting model comes before the one that was unloaded for it
-        self._residence.left()
+        self._scheduler.replica_gone()
         if was is State.STARTING and not postponed:
             return
         has_siblings = any(replica.state is State.READY for replica in self._replicas)
@@ -315,7 +315,7 @@ class Pool:
 
     def _start_one(self) -> bool:
         """Start one replica. True if another one may be started next."""
-        answer = self._residence.admit(self)
+        answer = self._scheduler.admit(self)
         if isinstance(answer, Wait):
             if self._waits is None and not self._replicas:
                 _log.info("%s %s", self.source.name, answer.why)
@@ -342,7 +342,7 @@ class Pool:
         self._back_off()
         if any(replica.state in {State.READY, State.STARTING} for replica in self._replicas):
             return  # the other replicas serve the waiting predictions
-        self._wanted = self._alone.is_wanted = False  # the waiting predictions fail now
+        self._wanted = self._exclusive.is_wanted = False  # the waiting predictions fail now
         self._on_broken(self.version, end.error, end.reason)
 
     def _back_off(self) -> None:
@@ -358,16 +358,16 @@ class Pool:
 
     @property
     def _is_wanted(self) -> bool:
-        return self._wanted or self._alone.is_wanted
+        return self._wanted or self._exclusive.is_wanted
 
     def _has_wanted_room(self) -> bool:
         if self._wanted and self.free_slots:
             return True
-        return self._alone.is_wanted and not self._gives_way and self._alone.find(self._replicas, self._held)
+        return self._exclusive.is_wanted and not self._is_draining and self._exclusive.find(self._replicas, self._held)
 
     def _tell_room(self) -> None:
         if self._has_wanted_room():
-            self._wanted = self._alone.is_wanted = False  # callers that still wait ask again
+            self._wanted = self._exclusive.is_wanted = False  # callers that still wait ask again
             self._on_room(self.version)
 
     def _is_unused(self, seconds: float) -> bool:

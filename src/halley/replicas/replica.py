@@ -20,7 +20,7 @@ from halley.replicas.health import HealthCheck
 from halley.replicas.host import Host, Origin
 from halley.replicas.loading import ModelSource
 from halley.replicas.memory import used_bytes
-from halley.replicas.output_journal import Left
+from halley.replicas.output_journal import UnsentOutput
 from halley.replicas.places import IsolationWay
 from halley.replicas.replica_call import ReplicaCall
 
@@ -44,7 +44,7 @@ class State(StrEnum):
     GONE = "gone"
 
 
-class Keeper(Protocol):
+class ReplicaOwner(Protocol):
     """The owner of a replica. All calls come in the loop's thread."""
 
     def replica_ready(self, replica: "Replica") -> None:
@@ -55,7 +55,7 @@ class Keeper(Protocol):
         """A prediction ended, and the replica continues."""
         ...
 
-    def replica_parts(self) -> None:
+    def replica_retires(self) -> None:
         """A replica begins nothing any more, and ends as soon as its predictions have ended."""
         ...
 
@@ -72,7 +72,7 @@ class Replica:
     """
 
     def __init__(
-        self, version: str, source: ModelSource, keeper: Keeper, host: Host, device: Device | None = None
+        self, version: str, source: ModelSource, owner: ReplicaOwner, host: Host, device: Device | None = None
     ) -> None:
         self.version: Final = version
         self.source: Final = source
@@ -86,8 +86,8 @@ class Replica:
         self.ended_well = 0  # predictions whose end the process itself reported
         self.peak_bytes = 0  # as far as it was measured
         self._forced_stop: ForcedStop | None = None
-        self.is_saved = False  # for a prediction that must run alone: nothing else begins in it
-        self._keeper = keeper
+        self.is_reserved = False  # for a prediction that must run alone: nothing else begins in it
+        self._owner = owner
         self._host = host
         self._loop = asyncio.get_running_loop()
         self._tail = ""
@@ -120,8 +120,8 @@ class Replica:
     @property
     def can_begin(self) -> bool:
         """Whether it accepts predictions."""
-        # called often: avoids the property `parts`
-        return self.state is State.READY and not self.is_saved and self._forced_stop is None
+        # called often: avoids the property `is_retiring`
+        return self.state is State.READY and not self.is_reserved and self._forced_stop is None
 
     @property
     def free(self) -> int:
@@ -129,7 +129,7 @@ class Replica:
         return self.slots - len(self.runs) if self.can_begin else 0
 
     @property
-    def parts(self) -> bool:
+    def is_retiring(self) -> bool:
         """Whether it must end because of a run that does not stop, and waits for the others."""
         return self._forced_stop is not None
 
@@ -206,7 +206,7 @@ class Replica:
 
     # calls from its child (child.ChildListener)
 
-    def heard(self, body: Body) -> None:
+    def on_frame(self, body: Body) -> None:
         """Handle a frame. Called often: one decode, one look-up, one call."""
         frame = frames.decode(body)
         match frame:
@@ -236,23 +236,23 @@ class Replica:
             case _:
                 assert_never(frame)
 
-    def broke_protocol(self, fault: str) -> None:
+    def on_protocol_error(self, fault: str) -> None:
         """Kill the process: its frames cannot be trusted any more."""
         self._end = self._end or End(reason="replica_died", error=f"The model process was stopped because {fault}.")
 
-    def left(self, pieces: Sequence[Left]) -> None:
+    def on_unsent_output(self, pieces: Sequence[UnsentOutput]) -> None:
         """Handle its last output as if it had been sent."""
         only = next(iter(self.runs)) if len(self.runs) == 1 else None
         for piece in pieces:
             owner = piece.prediction_id if piece.before is not None else only
             run = self.runs.get(owner) if owner is not None else None
             if owner is None or run is not None:  # otherwise the prediction ended, and all its text was sent
-                self._logged(owner, piece.unheard(self._said if run is None else run.said))
+                self._logged(owner, piece.after(self._said if run is None else run.said))
 
-    def exited(self, how: Exit) -> None:
+    def on_exit(self, how: Exit) -> None:
         """The process has ended, and with it its predictions."""
         was, self.state = self.state, State.GONE
-        self._host.own_log.ended(self._origin)
+        self._host.replica_log.on_exit(self._origin)
         for task in self._own_tasks:
             task.cancel()
         end = self._end or self._ending(how, was)
@@ -268,7 +268,7 @@ class Replica:
             _log.warning("%s", end.error if end.error.startswith(name) else f"{name}: {end.error}")
         elif runs:
             _log.info("%s: stopped; %d predictions are given back", self.source.name, len(runs))
-        self._keeper.replica_gone(self, end, was=was, ran=bool(runs))
+        self._owner.replica_gone(self, end, was=was, ran=bool(runs))
 
     # internal steps
 
@@ -299,7 +299,7 @@ class Replica:
         self.ended_well += 1
         if self._busy is not None and not self.runs:
             self._busy.clear()
-        self._keeper.slot_freed()
+        self._owner.slot_freed()
 
     def _learn_way(self, hello: frames.HelloFrame) -> None:
         wanted = None if self._host.places is None else self._host.places.found
@@ -317,7 +317,7 @@ class Replica:
         if prediction_id is None:
             self._said += len(text)
         self._tail = (self._tail + text)[-endings.SAID_CHARS :]
-        self._host.own_log.hear(self._origin, text)
+        self._host.replica_log.on_text(self._origin, text)
 
     def _ready(self, slots: int) -> None:
         if self.state is State.STARTING:
@@ -325,7 +325,7 @@ class Replica:
             self.ready_at = self._host.clock.monotonic()
             self.slots = max(1, slots)
             self._own_tasks[0].cancel()
-            self._keeper.replica_ready(self)
+            self._owner.replica_ready(self)
 
     def _failed_setup(self, what: str, error: str, traceback: str) -> None:
         if self._end is None:
@@ -344,17 +344,17 @@ class Replica:
             return
         run.must_go = True
         if all(each.must_go for each in self.runs.values()):
-            self._part(must_go=True)
+            self._end_now(must_go=True)
             return
         run.end(_FORCED)  # its caller is gone, but it keeps its slot
         if self._forced_stop is None:
             self._forced_stop = ForcedStop(
-                self.runs, self._host, ask=lambda: self._child.command(_PULSE), over=self._part
+                self.runs, self._host, ask=lambda: self._child.command(_PULSE), over=self._end_now
             )
             self._own_tasks.append(self._host.start(self._forced_stop.wait()))
-            self._keeper.replica_parts()
+            self._owner.replica_retires()
 
-    def _part(self, *, must_go: bool) -> None:
+    def _end_now(self, *, must_go: bool) -> None:
         """End the process now, without waiting for further predictions."""
         self._forced_stop = None
         if must_go:
@@ -365,16 +365,18 @@ class Replica:
             )
             self.kill(End(reason="replica_died", error=error))
         else:
-            self._keeper.slot_freed()
+            self._owner.slot_freed()
 
     def _ending(self, how: Exit, was: State) -> End:
         if self.peak_bytes:
             how = msgspec.structs.replace(how, peak_bytes=max(self.peak_bytes, how.peak_bytes or 0))
         if was is State.STARTING:
-            words = self._tail + self._child.last_words
-            return End(reason="setup_failed", error=endings.died(how, doing="loading the model", last_words=words))
+            words = self._tail + self._child.crash_output
+            return End(
+                reason="setup_failed", error=endings.exit_text(how, doing="loading the model", last_output=words)
+            )
         doing = "running this prediction" if self.runs else "no prediction ran in it"
-        error = endings.died(how, doing=doing, last_words=self._child.last_words)
+        error = endings.exit_text(how, doing=doing, last_output=self._child.crash_output)
         return End(reason="replica_died", error=error)
 
     async def _watch_memory(self, limit_bytes: int) -> None:
@@ -384,7 +386,7 @@ class Replica:
             used = await asyncio.to_thread(used_bytes, self.pid)
             self.measured(used)
             if used > limit_bytes:
-                self.kill(End(reason="out_of_memory", error=endings.over_memory(used, limit_bytes)))
+                self.kill(End(reason="out_of_memory", error=endings.memory_limit_text(used, limit_bytes)))
                 return
             await self._host.clock.sleep(self._host.rules.memory_check_seconds)
             if self._busy is not None and self.state is State.READY:

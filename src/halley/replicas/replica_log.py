@@ -39,21 +39,21 @@ class LogRules(msgspec.Struct, frozen=True, kw_only=True):
     lines_per_minute: int = 300
 
 
-class OwnLogs:
-    """Implements `host.OwnLog`."""
+class ReplicaLogs:
+    """Implements `host.ReplicaLogListener`."""
 
     def __init__(self, clock: Clock, rules: LogRules | None = None) -> None:
         self._clock = clock
         self._rules = rules or LogRules()
         self._models: dict[str, _ModelLog] = {}
 
-    def hear(self, origin: Origin, text: str) -> None:
+    def on_text(self, origin: Origin, text: str) -> None:
         log = self._models.get(origin.model)
         if log is None:
             log = self._models[origin.model] = _ModelLog(origin.model, self._clock, self._rules)
-        log.hear(origin, text)
+        log.on_text(origin, text)
 
-    def ended(self, origin: Origin) -> None:
+    def on_exit(self, origin: Origin) -> None:
         if (log := self._models.get(origin.model)) is not None:
             log.close(origin.pid)
 
@@ -69,9 +69,9 @@ class _ModelLog:
         self._lines: deque[Line] = deque(maxlen=rules.kept_lines)
         self._number = 0
         self._unfinished: dict[int, tuple[Origin, str, float]] = {}  # by pid: text, and when it was received
-        self._repeat = _Repeat(model, rules.lines_per_minute)
+        self._repeat = _LogRepeater(model, rules.lines_per_minute)
 
-    def hear(self, origin: Origin, text: str) -> None:
+    def on_text(self, origin: Origin, text: str) -> None:
         _, before, _ = self._unfinished.pop(origin.pid, (None, "", 0.0))
         *whole, rest = (before + text).split("\n")
         if rest:
@@ -101,7 +101,7 @@ class _ModelLog:
         self._repeat.lines(origin.pid, texts, self._clock.monotonic())
 
 
-class _Repeat:
+class _LogRepeater:
     """Repeats lines in the server's log: a limited number for each model and minute, and a note about the rest."""
 
     def __init__(self, model: str, most: int) -> None:

@@ -72,7 +72,9 @@ def scratch_folder(path: Path) -> Iterator[Path]:
 def delete_folder(folder: Path) -> None:
     """Delete a folder, or anything that a model has put in its place."""
 
-    def insist(_function: object, path: str, error: tuple[type[BaseException], BaseException, object]) -> None:
+    def retry_after_chmod(
+        _function: object, path: str, error: tuple[type[BaseException], BaseException, object]
+    ) -> None:
         if isinstance(error[1], FileNotFoundError):
             return  # it is being deleted elsewhere as well
         try:
@@ -87,7 +89,7 @@ def delete_folder(folder: Path) -> None:
 
     try:
         if folder.is_dir() and not folder.is_symlink():
-            shutil.rmtree(folder, onerror=insist)
+            shutil.rmtree(folder, onerror=retry_after_chmod)
         else:
             folder.unlink(missing_ok=True)
     except OSError as error:

@@ -73,8 +73,8 @@ async def test_two_models_with_conflicting_packages_have_both(tmp_path, environ,
         environ["PATH"] = f"{Path(str(UV)).parent}:{environ['PATH']}"
         environ["UV_CACHE_DIR"] = str(tmp_path / "uv-cache")
     async with environments(tool=tool) as made:
-        old = made.settle(load_source(model(tmp_path / "old", "greeter", "picky", wheels=wheels)))
-        new = made.settle(load_source(model(tmp_path / "new", "greeter>=2  # newest", wheels=wheels)))
+        old = made.resolve(load_source(model(tmp_path / "old", "greeter", "picky", wheels=wheels)))
+        new = made.resolve(load_source(model(tmp_path / "new", "greeter>=2  # newest", wheels=wheels)))
         identities = made.identity_of(old), made.identity_of(new)
         assert len({*identities, None}) == 3
         assert not made.is_ready(old)
@@ -95,11 +95,11 @@ async def test_two_models_with_conflicting_packages_have_both(tmp_path, environ,
 
 async def test_equal_wishes_share_one_and_it_outlives_the_server(tmp_path, environments, wheels) -> None:
     async with environments(tool="pip") as made:
-        first = made.settle(load_source(model(tmp_path / "a", "greeter==1.0", wheels=wheels)))
+        first = made.resolve(load_source(model(tmp_path / "a", "greeter==1.0", wheels=wheels)))
         await made.prepare(first)
         log = made.log_of(str(first.environment_key)).stat().st_mtime_ns
     async with environments(tool="pip") as made:
-        second = made.settle(load_source(model(tmp_path / "b", "# the same", "greeter==1.0", wheels=wheels)))
+        second = made.resolve(load_source(model(tmp_path / "b", "# the same", "greeter==1.0", wheels=wheels)))
         assert second.python == first.python
         assert made.is_ready(second)
         await made.prepare(second)
@@ -109,14 +109,14 @@ async def test_equal_wishes_share_one_and_it_outlives_the_server(tmp_path, envir
 async def test_a_second_build_chooses_the_same_versions(tmp_path, environments, wheels) -> None:
     (wheels / "greeter-2.0-py3-none-any.whl").rename(tmp_path / "later.whl")
     async with environments(tool="pip", max_bytes=1) as made:
-        source = made.settle(load_source(model(tmp_path / "m", "greeter", wheels=wheels)))
+        source = made.resolve(load_source(model(tmp_path / "m", "greeter", wheels=wheels)))
         await made.prepare(source)
         identity = made.identity_of(source)
     (tmp_path / "later.whl").rename(wheels / "greeter-2.0-py3-none-any.whl")
     async with environments(tool="pip", max_bytes=1) as made:
         await made.evict()
         assert not (tmp_path / "envs" / str(source.environment_key)).exists()  # nobody used it yet
-        again = made.settle(load_source(tmp_path / "m"))
+        again = made.resolve(load_source(tmp_path / "m"))
         assert made.identity_of(again) == identity
         await made.prepare(again)
         assert said(again.python, "import greeter; print(greeter.WORD)") == "Hello"
@@ -128,7 +128,7 @@ async def test_whoever_deletes_the_lock_gets_another_environment(
     tmp_path, environments, wheels, *, is_newer: bool
 ) -> None:
     async with environments(tool="pip") as made:
-        source = made.settle(load_source(model(tmp_path / "m", "greeter<2", wheels=wheels)))
+        source = made.resolve(load_source(model(tmp_path / "m", "greeter<2", wheels=wheels)))
         first = made.identity_of(source)
         await made.prepare(source)
         assert made.identity_of(source) == first
@@ -139,7 +139,7 @@ async def test_whoever_deletes_the_lock_gets_another_environment(
         if is_newer:
             wheel(wheels, "greeter", f"1.{turn + 1}", f"WORD = {turn}\n")
         async with environments(tool="pip") as made:
-            again = made.settle(load_source(tmp_path / "m"))
+            again = made.resolve(load_source(tmp_path / "m"))
             before = made.identity_of(again)
             assert before == f"{first} {turn + 2}"
             await made.prepare(again)
@@ -148,7 +148,7 @@ async def test_whoever_deletes_the_lock_gets_another_environment(
 
 async def test_what_cannot_be_installed_says_why_and_is_not_tried_at_once_again(tmp_path, environments, wheels) -> None:
     async with environments(tool="pip") as made:
-        source = made.settle(load_source(model(tmp_path / "m", "greeter", "no-such-thing==7", wheels=wheels)))
+        source = made.resolve(load_source(model(tmp_path / "m", "greeter", "no-such-thing==7", wheels=wheels)))
         with pytest.raises(Unusable, match="No matching distribution found for no-such-thing==7") as refused:
             await made.prepare(source)
         assert "The environment of local/m cannot be built: pip install ended with exit status 1" in str(refused.value)
@@ -176,7 +176,7 @@ async def test_a_build_has_a_limit_and_leaves_nothing_running(tmp_path, environm
     os.set_blocking(reader, True)
     try:
         async with environments(tool="pip", build_timeout_seconds=2) as made:
-            source = made.settle(load_source(model(tmp_path / "m", str(slow), wheels=wheels)))
+            source = made.resolve(load_source(model(tmp_path / "m", str(slow), wheels=wheels)))
             with pytest.raises(Unusable, match=r"was not ready after 2 s \(environments\.build_timeout_seconds\)"):
                 await made.prepare(source)
             assert made.building(source) is None
@@ -198,16 +198,16 @@ async def test_a_local_project_counts_by_its_content(tmp_path, environments, whe
     (folder / "lib").mkdir()
     (folder / "lib" / "a.py").write_text("1")
     async with environments() as made:
-        key = made.settle(load_source(folder)).environment_key
+        key = made.resolve(load_source(folder)).environment_key
         (folder / "lib" / "a.py").write_text("2")
-        assert made.settle(load_source(folder)).environment_key != key
+        assert made.resolve(load_source(folder)).environment_key != key
 
 
 async def test_without_requirements_the_servers_python_runs_it(tmp_path, environments) -> None:
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "run.py").write_text("")
     async with environments() as made:
-        source = made.settle(load_source(tmp_path / "m"))
+        source = made.resolve(load_source(tmp_path / "m"))
         assert (source.python, source.environment_key, made.identity_of(source)) == (sys.executable, None, None)
         await made.prepare(source)
 
@@ -215,7 +215,7 @@ async def test_without_requirements_the_servers_python_runs_it(tmp_path, environ
 async def test_env_current_asks_for_nothing(tmp_path, environments, wheels) -> None:
     folder = model(tmp_path / "m", "greeter", wheels=wheels)
     async with environments(env="current") as made:
-        assert made.settle(load_source(folder)).python == sys.executable
+        assert made.resolve(load_source(folder)).python == sys.executable
 
 
 async def test_a_python_that_is_not_there_warns_or_is_refused(tmp_path, environments) -> None:
@@ -224,12 +224,12 @@ async def test_a_python_that_is_not_there_warns_or_is_refused(tmp_path, environm
     (folder / "run.py").write_text("")
     (folder / "cog.yaml").write_text("build:\n  python_version: 3.10\nrun: run.py\n")
     async with environments() as made:
-        source = made.settle(load_source(folder))
+        source = made.resolve(load_source(folder))
         assert source.python == sys.executable
         assert "asks for Python 3.10 (`build.python_version`), which is not installed" in source.warnings[-1]
     async with environments(strict_python=True) as made:
         with pytest.raises(Unusable, match=r"Python 3\.10 .* or serve without --strict-python"):
-            made.settle(load_source(folder))
+            made.resolve(load_source(folder))
 
 
 async def test_an_installed_python_is_used(tmp_path, environ, environments) -> None:
@@ -250,7 +250,7 @@ async def test_an_installed_python_is_used(tmp_path, environ, environments) -> N
     (folder / "run.py").write_text("")
     (folder / "cog.yaml").write_text("build:\n  python_version: '3.10'\nrun: run.py\n")
     async with environments(tool="pip") as made:
-        source = made.settle(load_source(folder))
+        source = made.resolve(load_source(folder))
         plan = made.plan_of(source)
         assert plan is not None
         assert (plan.interpreter.version, plan.interpreter.path) == ("3.10.9", str(tmp_path / "real" / "python3.10"))

@@ -60,7 +60,7 @@ async def environments(tmp_path: Path) -> AsyncIterator[EnvironmentBuilder]:
 
 async def test_room_comes_when_the_environment_is_there(tmp_path, environments) -> None:
     wheel(tmp_path / "wheels", "greeter", "1.0", "WORD = 'Hello'\n")
-    source = environments.settle(load_source(model(tmp_path / "m", "greeter", wheels=tmp_path / "wheels")))
+    source = environments.resolve(load_source(model(tmp_path / "m", "greeter", wheels=tmp_path / "wheels")))
     async with LocalProvider(clock=FakeClock(), environ={"PATH": "/usr/bin"}, environments=environments) as provider:
         told = Told(provider)
         provider.add(V, source)
@@ -79,7 +79,7 @@ async def test_a_failed_build_breaks_the_version_with_pips_last_lines(tmp_path, 
         '[build-system]\nrequires = []\nbuild-backend = "gated"\nbackend-path = ["."]\n'
     )
     (project / "gated.py").write_text(GATED.format(gate=str(gate)))
-    source = environments.settle(load_source(model(tmp_path / "m", str(project), wheels=tmp_path)))
+    source = environments.resolve(load_source(model(tmp_path / "m", str(project), wheels=tmp_path)))
     async with LocalProvider(clock=FakeClock(), environ={"PATH": "/usr/bin"}, environments=environments) as provider:
         told = Told(provider)
         provider.add(V, source)

@@ -48,7 +48,7 @@ def serve() -> Callable[..., AbstractAsyncContextManager[Served]]:
             clock=clock,
             environ=dict(process_environ()) | (environ or {}),
             rules=ReplicaRules(**{"stop_step_seconds": 0.2} | rules),
-            own_log=printed,
+            replica_log=printed,
         )
         async with provider:
             provider.add(V, source)

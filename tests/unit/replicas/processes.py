@@ -20,11 +20,11 @@ class Printed:
         self.text = ""
         self.is_there = asyncio.Event()
 
-    def hear(self, _origin: Origin, text: str) -> None:
+    def on_text(self, _origin: Origin, text: str) -> None:
         self.text += text
         self.is_there.set()
 
-    def ended(self, origin: Origin) -> None:
+    def on_exit(self, origin: Origin) -> None:
         pass
 
 

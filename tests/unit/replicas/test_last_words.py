@@ -10,7 +10,7 @@ import pytest
 
 from halley.clock import SystemClock
 from halley.replicas.memory import descendants
-from halley.replicas.output_journal import SIZE_BYTES, TEXT_AT, Left, OutputJournal
+from halley.replicas.output_journal import SIZE_BYTES, TEXT_AT, OutputJournal, UnsentOutput
 from halley.testing.providers import logs, within
 from unit.replicas.processes import V, until
 
@@ -144,16 +144,16 @@ async def test_the_output_of_a_setup_that_dies_is_in_its_reason(model, serve) ->
     assert "Its last output:\nso far so good\nand so on" in error
 
 
-def left(body: bytes, *, end: int | None = None, noted: int = 0) -> list[Left]:
-    """What is read of a slate on which this was written."""
-    slate = OutputJournal()
-    os.pwrite(slate.theirs[2], body, TEXT_AT)
-    os.pwrite(slate.theirs[2], struct.pack("<II", TEXT_AT + len(body) if end is None else end, noted), 0)
-    slate.handed_over()
+def left(body: bytes, *, end: int | None = None, noted: int = 0) -> list[UnsentOutput]:
+    """The output that the server reads from a journal with this content."""
+    journal = OutputJournal()
+    os.pwrite(journal.child_descriptors[2], body, TEXT_AT)
+    os.pwrite(journal.child_descriptors[2], struct.pack("<II", TEXT_AT + len(body) if end is None else end, noted), 0)
+    journal.close_child_descriptors()
     try:
-        return slate.left()
+        return journal.unsent()
     finally:
-        slate.close()
+        journal.close()
 
 
 def record(text: bytes, before: int = 0, name: bytes = b"p", length: int | None = None) -> bytes:
@@ -167,7 +167,7 @@ def test_records_are_read_one_after_the_other_and_what_was_heard_is_left_out() -
         (None, 0, "two\n"),
         ("p", 11, "dré"),
     ]
-    assert [found[0].unheard(heard) for heard in (7, 8, 11, 100)] == ["one\n", "ne\n", "", ""]
+    assert [found[0].after(heard) for heard in (7, 8, 11, 100)] == ["one\n", "ne\n", "", ""]
 
 
 @pytest.mark.parametrize(
@@ -185,4 +185,4 @@ def test_records_are_read_one_after_the_other_and_what_was_heard_is_left_out() -
 )
 def test_whatever_a_model_wrote_there_it_can_be_read(body: bytes, end: int | None) -> None:
     found = left(body, end=end)
-    assert sum(len(piece.unheard(0)) for piece in found) <= SIZE_BYTES
+    assert sum(len(piece.after(0)) for piece in found) <= SIZE_BYTES

@@ -10,22 +10,22 @@ from pathlib import Path
 import pytest
 
 from halley.replicas import places
-from halley.replicas.places import find_way
+from halley.replicas.places import choose_isolation
 from halley.settings import IsolationSettings
 
 ASK = """
 import sys
 from pathlib import Path
-from halley.replicas.places import find_way
+from halley.replicas.places import choose_isolation
 from halley.settings import IsolationSettings
-print(find_way(IsolationSettings(), Path(sys.argv[1])).words())
+print(choose_isolation(IsolationSettings(), Path(sys.argv[1])).words())
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has namespaces of mounts")
 def test_an_environment_below_tmp_does_not_decide_the_way(tmp_path: Path) -> None:
     # a private /tmp hides what lies in /tmp: the interpreter must be seen through it
-    here = find_way(IsolationSettings(), tmp_path)
+    here = choose_isolation(IsolationSettings(), tmp_path)
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="halley-test-") as home:
         venv.create(Path(home, "env"), with_pip=False, symlinks=True)
         packages = Path(home, "env", "lib", f"python3.{sys.version_info.minor}", "site-packages")
@@ -43,4 +43,6 @@ def test_a_probe_that_fails_names_the_path(tmp_path: Path, monkeypatch: pytest.M
     source = places._PROBE.read_text()
     probe.write_text(source.replace("    import importlib\n", f"    open({str(tmp_path / 'gone')!r})\n", 1))
     monkeypatch.setattr(places, "_PROBE", probe)
-    assert find_way(IsolationSettings(), tmp_path).why.endswith(f"No such file or directory: {tmp_path / 'gone'}")
+    assert choose_isolation(IsolationSettings(), tmp_path).why.endswith(
+        f"No such file or directory: {tmp_path / 'gone'}"
+    )

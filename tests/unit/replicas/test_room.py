@@ -98,7 +98,7 @@ class Machine:
 
     async def weighed(self, name: str) -> None:
         """Its size is known: it happens beside, soon after it is ready."""
-        await until(lambda: name in self.provider._residence._sizes)
+        await until(lambda: name in self.provider._scheduler._sizes)
 
     def loaded(self) -> str:
         return "".join(s.version for s in self.provider.states() if s.doing in {"ready", "busy", "loading"})

@@ -111,7 +111,7 @@ async def _look(
     from halley.replicas.environments.environments import open_environments
     from halley.replicas.inspect import inspect
     from halley.replicas.loading import load_source
-    from halley.replicas.places import Places, find_way
+    from halley.replicas.places import Places, choose_isolation
     from halley.replicas.setup_layers import SetupLayers
     from halley.replicas.workspace import delete_folder
     from halley.settings import hide_environ, process_environ
@@ -119,7 +119,7 @@ async def _look(
     hide_environ()  # the inspected model runs under the same user
     environ = process_environ()
     home = Path(tempfile.mkdtemp(prefix="halley-check-", dir=_on_disk_of(settings.data)))
-    way = find_way(settings.isolation, home)
+    way = choose_isolation(settings.isolation, home)
     places = Places(
         way,
         home,
@@ -131,7 +131,7 @@ async def _look(
     environments = open_environments(settings, clock=SystemClock(), environ=environ)
     try:
         plain = load_source(path)
-        source = environments.settle(plain)
+        source = environments.resolve(plain)
         if build and not environments.is_ready(source):
             screen.note(f"building the environment; the log is {environments.log_of(source.environment_key or '')}")
             await environments.prepare(source)

@@ -35,7 +35,7 @@ class BuildFailed(Exception):
         self.step, self.status, self.said = step, status, said
 
 
-class Bench(msgspec.Struct, frozen=True, kw_only=True):
+class BuildContext(msgspec.Struct, frozen=True, kw_only=True):
     """The paths and tools of one build."""
 
     plan: EnvironmentPlan
@@ -61,56 +61,56 @@ def find_uv(tool: Literal["auto", "uv", "pip"], environ: Mapping[str, str]) -> s
     return found
 
 
-async def build(bench: Bench) -> str:
+async def build(context: BuildContext) -> str:
     """Build it; returns the lock: one line `name==version` for each installed package, sorted.
 
     Raises:
         BuildFailed: a program failed.
         OSError: a program cannot be started, or the disk is full.
     """
-    python = str(bench.at / "bin" / "python")
-    if bench.uv is not None:
+    python = str(context.at / "bin" / "python")
+    if context.uv is not None:
         # --relocatable: its scripts still work after the folder is renamed
-        make = [bench.uv, "venv", "--no-project", "--relocatable", "--python", bench.plan.interpreter.path]
-        await _step(bench, "uv venv", [*make, str(bench.at)])
-        install = [bench.uv, "pip", "install", "--python", python]
+        make = [context.uv, "venv", "--no-project", "--relocatable", "--python", context.plan.interpreter.path]
+        await _step(context, "uv venv", [*make, str(context.at)])
+        install = [context.uv, "pip", "install", "--python", python]
     else:
-        make = [bench.plan.interpreter.path, *_ALONE, "-m", "venv", "--without-pip"]
-        await _step(bench, "python -m venv", [*make, str(bench.at)])
-        install = await _pip(bench, python)
-    if bench.plan.requirements:
-        bench.requirements.write_text(bench.plan.requirements, encoding="utf-8")
-        pinned = ["-c", str(bench.lock)] if bench.lock.exists() else []
-        words = "uv pip install" if bench.uv is not None else "pip install"
-        await _step(bench, words, [*install, *pinned, "-r", str(bench.requirements)])
-    listed = bench.at / "packages.txt"
-    await _step(bench, "its Python", [python, "-I", "-c", _LIST, str(listed)])
-    _settle_scripts(bench)
+        make = [context.plan.interpreter.path, *_ALONE, "-m", "venv", "--without-pip"]
+        await _step(context, "python -m venv", [*make, str(context.at)])
+        install = await _pip(context, python)
+    if context.plan.requirements:
+        context.requirements.write_text(context.plan.requirements, encoding="utf-8")
+        pinned = ["-c", str(context.lock)] if context.lock.exists() else []
+        words = "uv pip install" if context.uv is not None else "pip install"
+        await _step(context, words, [*install, *pinned, "-r", str(context.requirements)])
+    listed = context.at / "packages.txt"
+    await _step(context, "its Python", [python, "-I", "-c", _LIST, str(listed)])
+    _fix_script_paths(context)
     return listed.read_text(encoding="utf-8")
 
 
-async def _pip(bench: Bench, python: str) -> list[str]:
+async def _pip(context: BuildContext, python: str) -> list[str]:
     # the server's pip can install for another Python, so the environment needs no pip of its own
     if importlib.util.find_spec("pip") is not None:
         return [sys.executable, "-P", "-u", "-m", "pip", "--python", python, "install"]
-    await _step(bench, "python -m ensurepip", [python, *_ALONE, "-m", "ensurepip"])
+    await _step(context, "python -m ensurepip", [python, *_ALONE, "-m", "ensurepip"])
     return [python, *_ALONE, "-m", "pip", "install"]
 
 
-async def _step(bench: Bench, words: str, command: list[str]) -> None:
-    environ = build_environment(bench.environ)
-    if bench.uv is not None:
-        environ |= for_uv(bench.environ)
+async def _step(context: BuildContext, words: str, command: list[str]) -> None:
+    environ = build_environment(context.environ)
+    if context.uv is not None:
+        environ |= for_uv(context.environ)
     shown = " ".join(word for word in command if "\n" not in word)
-    bench.log.write(f"$ {shown}\n".encode())
-    bench.log.flush()
-    begin = bench.log.seek(0, os.SEEK_END)
+    context.log.write(f"$ {shown}\n".encode())
+    context.log.flush()
+    begin = context.log.seek(0, os.SEEK_END)
     status = await run_logged(
-        command, log=bench.log, folder=bench.plan.folder, environ=environ, keep_open=bench.keep_open
+        command, log=context.log, folder=context.plan.folder, environ=environ, keep_open=context.keep_open
     )
     if status != 0:
-        bench.log.seek(begin)
-        raise BuildFailed(words, status, tail(bench.log.read().decode(errors="replace")))
+        context.log.seek(begin)
+        raise BuildFailed(words, status, tail(context.log.read().decode(errors="replace")))
 
 
 def tail(text: str) -> str:
@@ -119,10 +119,10 @@ def tail(text: str) -> str:
     return "\n".join(lines[-TAIL_LINES:])
 
 
-def _settle_scripts(bench: Bench) -> None:
+def _fix_script_paths(context: BuildContext) -> None:
     """Console scripts contain the path of their interpreter: replace it by the final path."""
-    before, after = os.fsencode(bench.at), os.fsencode(bench.final)
-    for script in (bench.at / "bin").iterdir():
+    before, after = os.fsencode(context.at), os.fsencode(context.final)
+    for script in (context.at / "bin").iterdir():
         if script.is_symlink() or not script.is_file() or script.stat().st_size > _SCRIPT_BYTES:
             continue
         content = script.read_bytes()

@@ -57,7 +57,7 @@ class EnvironmentBuilder:
 
     # what a model gets
 
-    def settle(self, source: ModelSource) -> ModelSource:
+    def resolve(self, source: ModelSource) -> ModelSource:
         """The source with the interpreter that will run it, built or not. Blocks.
 
         Raises:
@@ -79,7 +79,7 @@ class EnvironmentBuilder:
         )
 
     def plan_of(self, source: ModelSource) -> EnvironmentPlan | None:
-        """The plan of a settled source."""
+        """The plan of a resolved source."""
         return self._plans.get(source.environment_key or "")
 
     def identity_of(self, source: ModelSource) -> str | None:
@@ -108,7 +108,7 @@ class EnvironmentBuilder:
         return source.environment_key is None or (self._folder / source.environment_key / _NOTE).exists()
 
     async def prepare(self, source: ModelSource) -> None:
-        """Build the environment of a settled source if it does not exist. Any number of callers may wait for one build.
+        """Build the environment of a resolved source if it does not exist. Callers may share one build.
 
         Raises:
             Unusable: the build failed; with the last lines of the failed program.
@@ -186,7 +186,7 @@ class EnvironmentBuilder:
         await anyio.to_thread.run_sync(_delete, at)
         await anyio.to_thread.run_sync(_delete, final)  # without its note it is incomplete
         with self.log_of(plan.key).open("w+b", buffering=0) as log:
-            bench = building.Bench(
+            context = building.BuildContext(
                 plan=plan,
                 at=at,
                 final=final,
@@ -197,7 +197,7 @@ class EnvironmentBuilder:
                 environ=self._environ,
                 keep_open=lock,
             )
-            packages = await building.build(bench)
+            packages = await building.build(context)
         size = await anyio.to_thread.run_sync(_size_bytes, at)
         note = Note(
             key=plan.key,
@@ -207,8 +207,8 @@ class EnvironmentBuilder:
             packages=packages.splitlines(),
         )
         (at / _NOTE).write_bytes(msgspec.json.encode(note))
-        if not bench.lock.exists():
-            bench.lock.write_text(packages, encoding="utf-8")
+        if not context.lock.exists():
+            context.lock.write_text(packages, encoding="utf-8")
             self._note_choice(plan.key)
         elif self._lock_digest(plan.key) not in self._chosen(plan.key):  # the process was killed between the two writes
             self._note_choice(plan.key)
@@ -263,7 +263,7 @@ class EnvironmentBuilder:
         if self._rules.max_bytes is not None:
             for key in await anyio.to_thread.run_sync(self._too_many, self._rules.max_bytes):
                 try:
-                    await self._throw_away(key)
+                    await self._delete_environment(key)
                 except OSError as error:  # the space is not freed; the model that needed the build runs all the same
                     _log.warning("environment %s cannot be thrown away: %s", key, error)
 
@@ -301,7 +301,7 @@ class EnvironmentBuilder:
                 whole -= size
         return gone
 
-    async def _throw_away(self, key: str) -> None:
+    async def _delete_environment(self, key: str) -> None:
         aside = self._path(key, "gone")
         busy, used = self._lock_file(key, "busy"), self._lock_file(key, "used")
         try:

@@ -40,7 +40,7 @@ def is_too_old(version: str) -> bool:
     return tuple(int(part) for part in version.split(".")[:2]) < OLDEST
 
 
-def servers_own() -> Interpreter:
+def server_interpreter() -> Interpreter:
     """The interpreter that runs this server."""
     version = ".".join(str(part) for part in sys.version_info[:3])
     return Interpreter(
@@ -58,7 +58,7 @@ class Interpreters:
     def find(self, version: str) -> Interpreter | None:
         """The interpreter of a `3.11` or `3.11.7` (then any of the same minor version), or None."""
         minor = ".".join(version.split(".")[:2])
-        own = servers_own()
+        own = server_interpreter()
         if own.minor == minor:
             return own
         for path in self._candidates(minor):

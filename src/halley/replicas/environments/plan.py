@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from halley.errors import Unusable
-from halley.replicas.environments.interpreters import OLDEST, Interpreter, Interpreters, is_too_old, servers_own
+from halley.replicas.environments.interpreters import OLDEST, Interpreter, Interpreters, is_too_old, server_interpreter
 from halley.replicas.environments.requirements import read_requirements
 from halley.replicas.loading import ModelSource
 
@@ -54,9 +54,11 @@ def make_plan(source: ModelSource, rules: EnvironmentRules, interpreters: Interp
     if (source.env or rules.env) == "current":
         return Planned()
     wanted = source.installs.python_version
-    interpreter, warnings = _interpreter(source.name, wanted, rules, interpreters) if wanted else (servers_own(), ())
+    interpreter, warnings = (
+        _interpreter(source.name, wanted, rules, interpreters) if wanted else (server_interpreter(), ())
+    )
     found = read_requirements(source)
-    if not found.text and interpreter.path == servers_own().path:
+    if not found.text and interpreter.path == server_interpreter().path:
         return Planned(warnings=warnings)
     identity = [LAYOUT, interpreter.implementation, interpreter.version, interpreter.home]
     whole = msgspec.json.encode([*identity, sysconfig.get_platform(), *found.identity])
@@ -74,7 +76,7 @@ def make_plan(source: ModelSource, rules: EnvironmentRules, interpreters: Interp
 def _interpreter(
     name: str, wanted: str, rules: EnvironmentRules, interpreters: Interpreters
 ) -> tuple[Interpreter, tuple[str, ...]]:
-    found, own = interpreters.find(wanted), servers_own()
+    found, own = interpreters.find(wanted), server_interpreter()
     text = f"{name} asks for Python {wanted} (`build.python_version`)"
     if is_too_old(wanted):
         text = f"{text}, which is too old: models run with Python {'.'.join(map(str, OLDEST))} or newer"
