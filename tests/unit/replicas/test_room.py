@@ -242,7 +242,7 @@ async def test_nobody_is_unloaded_while_it_runs_and_whoever_waits_says_why(machi
         assert here.loaded() == "b"
 
 
-async def test_a_model_that_is_always_busy_gives_way_after_its_turn(machine) -> None:
+async def test_a_model_that_is_always_busy_is_draining_after_its_turn(machine) -> None:
     scale = Scale()
     async with machine(budget_bytes=150 * MB, measure=scale, turn_seconds=0.05) as here:
         scale.machine = here
@@ -256,7 +256,7 @@ async def test_a_model_that_is_always_busy_gives_way_after_its_turn(machine) -> 
         here.provider.want("a")  # more is waiting for it already
         await until(lambda: here.provider.free_slots("a") == 0 and here.state("b").why is not None)
         pool, pid = here.provider._pools["a"], here.state("a").pid
-        await until(lambda: pool._gives_way)
+        await until(lambda: pool._is_draining)
         (here.home / "a" / "go").touch()
         await here.end(handle)
         await within(here.ready["b"].wait())
