@@ -12,7 +12,7 @@ server may come back at another: whoever reads there is remembered as well, for 
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from typing import Final
 
@@ -56,6 +56,11 @@ class AbandonmentTracker:
         self._read_until: dict[str, float] = {}  # clients of other servers that came here: until their grace is over
         self._stored: set[str] = set()
         self._is_closed = False
+
+    @property
+    def in_grace(self) -> Set[str]:
+        """What is canceled soon, unless somebody comes for it."""
+        return self._left.keys()
 
     async def open(self) -> None:
         """Begin the grace of what was waited for when the last server ended. With several, the first turn does that."""

@@ -1,0 +1,50 @@
+"""The store as one process sees it: that process can be paused before any call, and can die there."""
+
+import asyncio
+from typing import Any, cast
+
+from halley.store.ports import Store
+
+
+class NodeStore:
+    """Passes calls on. A process that is paused writes later what it has decided before; a dead one never does."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._gates: dict[str, asyncio.Event] = {}
+        self._all = asyncio.Event()
+        self._all.set()
+        self.held: list[str] = []  # calls that wait at a gate
+
+    def as_store(self) -> Store:
+        return cast("Store", self)
+
+    def pause(self) -> None:
+        """No call passes until `resume`."""
+        self._all.clear()
+
+    def hold(self, name: str) -> None:
+        """No call of this method passes until `resume`."""
+        self._gates[name] = asyncio.Event()
+
+    def resume(self) -> None:
+        """All that waits passes now."""
+        self._all.set()
+        for gate in self._gates.values():
+            gate.set()
+        self._gates = {}
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+        gate = self._gates.get(name)
+        if not callable(method) or (gate is None and self._all.is_set()):
+            return method
+
+        async def later(*args: Any, **named: Any) -> Any:
+            self.held.append(name)
+            if gate is not None:
+                await gate.wait()
+            await self._all.wait()
+            return await method(*args, **named)
+
+        return later
