@@ -41,7 +41,7 @@ class Bench:
         periods = Periods(settings=RetentionSettings(api="1s"), model_settings={}, keys=store, models=store)
         self.retention = RetentionService(
             store=store,
-            shelf=BlobReferences(blobs=MemoryBlobs(), ledger=store),
+            blob_references=BlobReferences(blobs=MemoryBlobs(), ledger=store),
             uploads=NoUploads(),
             periods=periods,
             bus=LocalBus(),

@@ -33,7 +33,7 @@ class HousekeepingFaults:
         """Record a success."""
         self._told.pop(what, None)
 
-    def told(self) -> Mapping[str, str]:
+    def texts(self) -> Mapping[str, str]:
         """All failures, as text."""
         return dict(self._told)
 

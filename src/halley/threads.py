@@ -9,7 +9,7 @@ from anyio import CapacityLimiter, to_thread
 R = TypeVar("R")
 
 
-async def to_its_end(
+async def run_to_completion(
     call: Callable[..., R],
     *args: Any,
     limiter: CapacityLimiter | None = None,

@@ -226,7 +226,7 @@ async def test_a_server_that_stops_sends_nobody_away_for_good(world: World) -> N
     row = await world.row(prediction_id)
     world.attendance.arrive(row)
     await passes(world, 1)
-    world.api.let_go()
+    world.api.release_waiting()
     world.attendance.depart(prediction_id, is_told=True)  # it got an answer, but not the one it waited for
     await passes(world, 1000)
     assert await status(world, prediction_id) is Status.STARTING

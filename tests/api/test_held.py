@@ -405,7 +405,7 @@ async def test_letting_go_answers_all_and_holds_nobody_any_more(world: World) ->
     asker = Poller(world, prediction_id, prefer="wait=30", **OTHER)
     assert await poller.ask() is None
     assert await asker.ask() is None
-    world.api.let_go()
+    world.api.release_waiting()
     for one in (poller, asker):
         told = await one.news()
         assert told is not None

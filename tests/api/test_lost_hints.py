@@ -21,7 +21,7 @@ async def deaf(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[W
     """A world in which every hint is lost."""
     monkeypatch.setattr(world.bus, "publish", lambda _: None)
     yield world
-    world.api.let_go()
+    world.api.release_waiting()
 
 
 async def all_ways(world: World, prediction_id: str) -> dict[str, "asyncio.Future[Reply]"]:

@@ -467,7 +467,7 @@ async def test_draining_refuses_creates_and_lets_waiters_go(world: World) -> Non
     world.api.draining = True
     await settled()
     assert not asked.done()  # what runs may still end in time
-    world.api.let_go()
+    world.api.release_waiting()
     assert (await asked).status == 202
     refused = await world.post("/v1/predictions", {"version": "acme/free"})
     assert (refused.status, refused.headers["retry-after"]) == (503, "1")

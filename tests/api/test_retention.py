@@ -36,7 +36,7 @@ async def painted(world: World, data: bytes = b"\x89PNG picture", **more: object
     body = {"version": "acme/paint", "input": {"prompt": "a secret"}, **more}
     made = (await world.post("/v1/predictions", body)).json()
     owner = {"owner_kind": "prediction", "owner_id": made["id"], "name": "a.png"}
-    info = await world.shelf.keep_stream(stream(data), 100, **owner)
+    info = await world.blob_references.keep_stream(stream(data), 100, **owner)
     ref = f"asset:{made['id']}/0/a.png"
     file = OutputFile(
         ref=ref, index=0, name="a.png", sha256=info.sha256, size_bytes=info.size_bytes, content_type="image/png"
@@ -269,7 +269,7 @@ async def test_what_was_canceled_may_be_removed_while_its_model_still_stops(worl
     assert (await world.request("DELETE", f"/v1/predictions/{prediction_id}/data")).status == 204
     # the run is not done yet, and keeps one more file
     owner = {"owner_kind": "prediction", "owner_id": prediction_id, "name": "late.png"}
-    await world.shelf.keep_stream(stream(b"late"), 100, **owner)
+    await world.blob_references.keep_stream(stream(b"late"), 100, **owner)
     await world.finish(prediction_id, Fact.SUCCEEDED)
     after = (await shown(world, prediction_id)).json()
     assert (after["status"], after["data_removed"], after["logs"]) == ("canceled", True, "")

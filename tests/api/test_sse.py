@@ -151,7 +151,7 @@ async def self_closing(world: World, stream: str, last: str = "") -> bytes:
 
     reading = asyncio.ensure_future(world.get(stream, headers={"Last-Event-ID": last}, token=None, on_chunk=keep))
     await settled(40)
-    world.api.let_go()
+    world.api.release_waiting()
     await reading
     world.hub.is_closed = False
     return b"".join(told)
@@ -330,7 +330,7 @@ async def test_silence_is_filled_with_comments(world: World, monkeypatch: pytest
     async def keep(chunk: bytes) -> None:
         seen.append(chunk)
         if len(seen) == 3:
-            world.api.let_go()
+            world.api.release_waiting()
 
     await asyncio.wait_for(world.get(path(made["urls"]["stream"]), token=None, on_chunk=keep), 30)
     assert seen[0] == b": hi\n\n"
@@ -354,7 +354,7 @@ async def test_changes_that_a_reader_is_not_told_of_do_not_keep_the_stream_silen
         await world.log(made["id"], "a line\n")
         await settled()
     assert seen == [b": hi\n\n"] + 3 * [streams.KEEP_ALIVE]
-    world.api.let_go()
+    world.api.release_waiting()
     await reading
 
 

@@ -223,7 +223,7 @@ async def test_listening_is_a_stream_that_can_be_gone_on_with(world: World) -> N
     async def keep(chunk: bytes) -> None:
         heard.append(chunk)
         if b"event: message" in chunk:
-            world.api.let_go()
+            world.api.release_waiting()
 
     made = await world.create("acme/free")
     await world.run(made["id"], "hello")
@@ -239,6 +239,6 @@ async def test_listening_is_a_stream_that_can_be_gone_on_with(world: World) -> N
         )
         await settled()
         assert any(f"msg_{made['id']}".encode() in chunk for chunk in heard) is found
-        world.api.let_go()
+        world.api.release_waiting()
         reply = await stream
         assert reply.headers["content-type"] == "text/event-stream"

@@ -249,10 +249,10 @@ class World(Asker):
             pepper=b"p" * 32,
             on_options=self.periods.note_key,
         )
-        self.shelf = BlobReferences(blobs=self.blobs, ledger=self.store)
+        self.blob_references = BlobReferences(blobs=self.blobs, ledger=self.store)
         self.files = Files(
             store=self.store.files,
-            shelf=self.shelf,
+            blob_references=self.blob_references,
             blobs=self.blobs,
             clock=self.clock,
             new_id=new_id,
@@ -260,7 +260,7 @@ class World(Asker):
         )
         self.retention = RetentionService(
             store=self.store,
-            shelf=self.shelf,
+            blob_references=self.blob_references,
             uploads=self.files,
             periods=self.periods,
             bus=self.bus,
@@ -274,7 +274,7 @@ class World(Asker):
                 files=self.store.files,
                 outputs=PredictionReader(store=self.store, data_ends=self.periods, clock=self.clock),
             ),
-            shelf=self.shelf,
+            blob_references=self.blob_references,
             clock=self.clock,
             rules=StagingRules(
                 inline_limit_bytes=self.settings.limits.inline_data_bytes,

@@ -38,7 +38,7 @@ async def test_it_goes_on_backs_off_and_shows(anyio_backend: str, error: Excepti
 
     task = asyncio.ensure_future(run_housekeeping(turn, clock, "tidying", housekeeping_faults))
     await settled()
-    assert (turns, housekeeping_faults.told()) == (1, {"tidying": told})
+    assert (turns, housekeeping_faults.texts()) == (1, {"tidying": told})
     for second in range(1, 4):  # after 1, 2 and 4 seconds
         clock.advance(2 ** (second - 1))
         await settled()
@@ -52,6 +52,6 @@ async def test_it_goes_on_backs_off_and_shows(anyio_backend: str, error: Excepti
     await settled()
     clock.advance(1000)
     await settled()
-    assert housekeeping_faults.told() == {}
+    assert housekeeping_faults.texts() == {}
     task.cancel()
     await asyncio.wait([task])

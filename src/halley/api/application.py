@@ -89,7 +89,7 @@ class Api:
     def draining(self, value: bool) -> None:
         self.parts.is_draining = value
 
-    def let_go(self) -> None:
+    def release_waiting(self) -> None:
         """Answer all waiting requests with what is known now: nothing will change any more."""
         self.parts.attendance.close()
         self.parts.hub.release_all()
@@ -227,7 +227,7 @@ def build_api(
     clock: Clock,
     new_id: NewId,
 ) -> Api:
-    """Put the API together. Connect its `receive` to the bus; set `draining`, then call `let_go`, to stop."""
+    """Put the API together. Connect its `receive` to the bus; set `draining`, then call `release_waiting`, to stop."""
     parts = ApiContext(
         settings=settings,
         use_cases=use_cases,

@@ -36,7 +36,7 @@ class UvicornServer(uvicorn.Server):
     def stop(self) -> None:
         """Take nothing new, let waiters go, finish what is being answered, return from `serve`."""
         self._api.draining = True
-        self._api.let_go()
+        self._api.release_waiting()
         for connection in self._connections():
             connection.cut_stuck_stream()
         self.should_exit = True

@@ -36,7 +36,7 @@ class Data:
     store: Store
     secrets: Secrets
     blobs: FileBlobs
-    shelf: BlobReferences
+    blob_references: BlobReferences
     links: LinkSigner
     periods: Periods
     workspace: RunFolders
@@ -125,7 +125,7 @@ async def _open_data(stack: AsyncExitStack, settings: Settings, open_store: Open
         store=store,
         secrets=secrets,
         blobs=blobs,
-        shelf=BlobReferences(blobs=blobs, ledger=store),
+        blob_references=BlobReferences(blobs=blobs, ledger=store),
         links=LinkSigner(secrets.link_key, clock, limits.link_seconds),
         periods=periods,
         workspace=workspace,

@@ -228,7 +228,7 @@ class ModelLoader:
         async with self._digesting:
             found = await anyio.to_thread.run_sync(earlier_versions, source, current, stored, self._digests)
         for version in found:
-            self._catalog.also(version)
+            self._catalog.accept_earlier(version)
             self._provider.serve_also(version.id, current.id)
         self._earlier[current.id] = tuple(version.id for version in found)
         if found:

@@ -124,7 +124,7 @@ async def build(
         checks = HealthChecks(
             health=lambda: _faults(base, work),
             check_store=store_check.fault,
-            housekeeping_faults=base.signals.housekeeping_faults.told,
+            housekeeping_faults=base.signals.housekeeping_faults.texts,
         )
         api = _api(base, runtime, use_cases, checks, large)
         webhooks = webhook_parts.service(api.pictures, base.signals.housekeeping_faults)
@@ -172,7 +172,7 @@ def _use_cases(base: Foundation, work: WorkParts, webhook_parts: WebhookParts) -
         files=files,
         retention=RetentionService(
             store=data.store,
-            shelf=data.shelf,
+            blob_references=data.blob_references,
             uploads=files,
             periods=data.periods,
             bus=base.signals.bus,
@@ -187,7 +187,7 @@ def _files(base: Foundation) -> Files:
     limits, data = base.settings.limits, base.data
     return Files(
         store=data.store.files,
-        shelf=data.shelf,
+        blob_references=data.blob_references,
         blobs=data.blobs,
         clock=base.clock,
         new_id=base.new_id,

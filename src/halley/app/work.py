@@ -37,7 +37,7 @@ def build_work(base: Foundation, provider: LocalProvider, large: JsonProcess) ->
     fetch = Egress(rules_from(egress.allow, http=egress.http), max_redirects=egress.max_redirects)
     stager = _stager(base, fetch, large)
     output_links = OutputLinks(fetch=fetch, limit_bytes=egress.max_bytes, deadline_seconds=egress.timeout_seconds)
-    keeper = OutputFileStore(shelf=base.data.shelf, large=large, links=output_links)
+    keeper = OutputFileStore(blob_references=base.data.blob_references, large=large, links=output_links)
     quirks, limits = base.settings.quirks, base.settings.limits
     inputs = InputCheck(file_links=stager, strict=quirks.strict_inputs, most=limits.listed_faults, large=large)
     session_id = base.new_id()
@@ -76,7 +76,7 @@ def _stager(base: Foundation, fetch: Egress, large: JsonProcess) -> InputFileSta
             download_secret=data.links.files_secret,
         ),
         blobs=data.blobs,
-        shelf=data.shelf,
+        blob_references=data.blob_references,
         clock=base.clock,
         rules=StagingRules(
             inline_limit_bytes=settings.limits.inline_data_bytes,

@@ -85,20 +85,20 @@ class BlobReferences:
 
     async def release(self, owner_kind: str, owner_id: str) -> int:
         """Remove all references of an owner and delete contents without any; returns the number of deleted contents."""
-        return await self.let_go(await self._ledger.drop_references(owner_kind, owner_id))
+        return await self.delete_unreferenced(await self._ledger.drop_references(owner_kind, owner_id))
 
-    async def let_go(self, digests: Iterable[str]) -> int:
+    async def delete_unreferenced(self, digests: Iterable[str]) -> int:
         """Delete the contents among these that have no reference; returns their number. Errors do not stop it."""
-        return sum([await self._let_one_go(sha256) for sha256 in digests])
+        return sum([await self._delete_one_unreferenced(sha256) for sha256 in digests])
 
     @property
     def stuck(self) -> Mapping[str, OSError]:
         """Contents without a reference that could not be deleted at the last try, and the error of each."""
         return self._stuck
 
-    async def let_stuck_go(self) -> int:
+    async def retry_stuck(self) -> int:
         """Try again to delete these contents; returns how many were deleted."""
-        return await self.let_go(tuple(self._stuck))
+        return await self.delete_unreferenced(tuple(self._stuck))
 
     async def is_stored(self, sha256: str) -> bool:
         """Whether the bytes exist: those of owners that will be removed may be deleted earlier, see `make_room`."""
@@ -127,7 +127,7 @@ class BlobReferences:
         """Delete contents that a crash left without a reference; returns their number."""
         count, after = 0, ""
         while found := await self._ledger.unreferenced(_PORTION, after):
-            count, after = count + await self.let_go(found), found[-1]
+            count, after = count + await self.delete_unreferenced(found), found[-1]
         return count
 
     async def sweep_unknown(self, older_than_seconds: float) -> int:
@@ -139,7 +139,7 @@ class BlobReferences:
         count, after = 0, ""
         while found := await self._blobs.stored(after, _PORTION, older_than_seconds):
             known = await self._ledger.known(found)
-            count += await self.let_go([sha256 for sha256 in found if sha256 not in known])
+            count += await self.delete_unreferenced([sha256 for sha256 in found if sha256 not in known])
             after = found[-1]
         return count
 
@@ -154,7 +154,7 @@ class BlobReferences:
                 raise
             return await self._blobs.exists(info.sha256)
 
-    async def _let_one_go(self, sha256: str) -> bool:
+    async def _delete_one_unreferenced(self, sha256: str) -> bool:
         try:
             is_gone = await self._remove(sha256)
         except OSError as error:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from anyio import to_thread
 
-from halley.assets.disk import copy_bytes, full_disk_told, write_all
+from halley.assets.disk import copy_bytes, reporting_full_disk, write_all
 from halley.assets.ports import Blobs
-from halley.threads import to_its_end
+from halley.threads import run_to_completion
 
 
 async def copy_out(blobs: Blobs, sha256: str, to: Path) -> None:
@@ -23,10 +23,10 @@ async def copy_out(blobs: Blobs, sha256: str, to: Path) -> None:
         await to_thread.run_sync(_copy_file, source, to)
         return
     async with aclosing(blobs.open(sha256)) as chunks:
-        fd = await to_its_end(_create, to, undo=os.close)
+        fd = await run_to_completion(_create, to, undo=os.close)
         try:
             async for chunk in chunks:
-                await to_its_end(write_all, fd, chunk)
+                await run_to_completion(write_all, fd, chunk)
         finally:
             os.close(fd)
 
@@ -54,5 +54,5 @@ def _copy_file(source: Path, to: Path) -> None:
 
 
 def _create(path: Path) -> int:
-    with full_disk_told():
+    with reporting_full_disk():
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -16,7 +16,7 @@ _NO_KERNEL_COPY: Final = frozenset(
 
 
 @contextmanager
-def full_disk_told() -> Iterator[None]:
+def reporting_full_disk() -> Iterator[None]:
     """Raise StorageFull if the system reports that there is no room; other errors pass unchanged."""
     try:
         yield
@@ -51,7 +51,7 @@ def write_all(fd: int, data: bytes | bytearray) -> None:
         StorageFull: no room.
     """
     view = memoryview(data)
-    with full_disk_told():
+    with reporting_full_disk():
         while view:
             view = view[os.write(fd, view) :]
 
@@ -69,7 +69,7 @@ def pieces(fd: int, size_bytes: int | None = None) -> Iterator[bytes]:
 
 def _kernel_copy(source: int, target: int, size_bytes: int) -> bool:
     at = 0
-    with full_disk_told():
+    with reporting_full_disk():
         while at < size_bytes:
             try:
                 copied = os.copy_file_range(source, target, size_bytes - at, at, at)

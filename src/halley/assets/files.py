@@ -25,7 +25,7 @@ class Files:
         self,
         *,
         store: FileStore,
-        shelf: BlobReferences,
+        blob_references: BlobReferences,
         blobs: Blobs,
         clock: Clock,
         new_id: NewId,
@@ -34,7 +34,7 @@ class Files:
         life_seconds: float = 86_400.0,
     ) -> None:
         self._store = store
-        self._shelf = shelf
+        self._blob_references = blob_references
         self._blobs = blobs
         self._clock = clock
         self._new_id = new_id
@@ -93,7 +93,9 @@ class Files:
         try:
             await self._store.insert(file)
         except Busy:
-            await self._shelf.make_room({(OWNER_KIND, file_id)})  # the record of the bytes is removed by a sweep
+            await self._blob_references.make_room(
+                {(OWNER_KIND, file_id)}
+            )  # the record of the bytes is removed by a sweep
             raise
         return file
 
@@ -164,15 +166,17 @@ class Files:
 
     async def _keep(self, content: AsyncIterator[bytes] | Path, file_id: str, name: str) -> BlobInfo:
         if not isinstance(content, Path):
-            return await self._shelf.keep_stream(
+            return await self._blob_references.keep_stream(
                 content, self._upload_limit_bytes, owner_kind=OWNER_KIND, owner_id=file_id, name=name
             )
-        return await self._shelf.keep_file(content, owner_kind=OWNER_KIND, owner_id=file_id, name=name, take=True)
+        return await self._blob_references.keep_file(
+            content, owner_kind=OWNER_KIND, owner_id=file_id, name=name, take=True
+        )
 
     async def _remove(self, file_id: str) -> None:
         # the record first: a crash in between leaves a reference without a file, never a file without its bytes
         await self._store.delete(file_id)
-        await self._shelf.release(OWNER_KIND, file_id)
+        await self._blob_references.release(OWNER_KIND, file_id)
 
     async def _alive(self, file: StoredFile) -> StoredFile:
         found = await self._still_there(file)
@@ -181,7 +185,7 @@ class Files:
         return found
 
     async def _still_there(self, file: StoredFile) -> StoredFile | None:
-        return await still_there(file, store=self._store, shelf=self._shelf, clock=self._clock)
+        return await still_there(file, store=self._store, blob_references=self._blob_references, clock=self._clock)
 
 
 def _absent(file_id: str) -> NotFound:

@@ -56,7 +56,9 @@ def held(references: Sequence[Reference]) -> dict[str, HeldFile]:
     return {file.of: file for file in found}
 
 
-async def still_there(file: StoredFile, *, store: FileStore, shelf: BlobReferences, clock: Clock) -> StoredFile | None:
+async def still_there(
+    file: StoredFile, *, store: FileStore, blob_references: BlobReferences, clock: Clock
+) -> StoredFile | None:
     """The upload if it may be used: before it expires, and after that while a prediction needs it.
 
     Source: contract D28.
@@ -64,8 +66,8 @@ async def still_there(file: StoredFile, *, store: FileStore, shelf: BlobReferenc
     now = clock.now()
     if file.expires_at > now:
         return file
-    needs = await shelf.needs(file.sha256, OWNER_KIND)
-    if upload(file.id) not in held(needs) or not await shelf.is_stored(file.sha256):
+    needs = await blob_references.needs(file.sha256, OWNER_KIND)
+    if upload(file.id) not in held(needs) or not await blob_references.is_stored(file.sha256):
         return None
     await store.prolong(file.id, now + MORE)
     return msgspec.structs.replace(file, expires_at=now + MORE)

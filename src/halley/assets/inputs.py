@@ -19,7 +19,7 @@ from halley.assets.links import DeliveryLink, FileLink, LinkSigner, OwnLink, che
 from halley.assets.names import distinct, safe_name, split_suffix, suffix_for
 from halley.assets.ports import Blobs, Fetch, FileStore, OutputFiles, StoredFile
 from halley.assets.positions import FilePosition, Pointer, places, read_places, replaced
-from halley.assets.turns import by_turns
+from halley.assets.turns import with_pauses
 from halley.clock import Clock
 from halley.errors import (
     AddressRefused,
@@ -88,7 +88,7 @@ class InputFileStager:
         fetch: Fetch,
         own: OwnFiles,
         blobs: Blobs,
-        shelf: BlobReferences,
+        blob_references: BlobReferences,
         clock: Clock,
         rules: StagingRules,
         large: LargeValues | None = None,
@@ -99,7 +99,7 @@ class InputFileStager:
         self._links = own.links
         self._files = own.files
         self._outputs = own.outputs
-        self._shelf = shelf
+        self._blob_references = blob_references
         self._clock = clock
         self._inline_limit_bytes = rules.inline_limit_bytes
         self._fetch_limit_bytes = rules.fetch_limit_bytes
@@ -125,7 +125,7 @@ class InputFileStager:
     async def faults(self, links: Sequence[Link], most: int) -> tuple[InvalidField, ...]:
         """The links that can never be used, as far as this is known without network or store."""
         found = Faults(most)
-        async for pointer, link in by_turns(self._closed(links)):
+        async for pointer, link in with_pauses(self._closed(links)):
             try:
                 self._check_link(link)
             except HalleyError as error:
@@ -142,7 +142,7 @@ class InputFileStager:
         """
         found: dict[str, InputFile] = {}
         await self._check_data_urls([one for one in links if is_data_url(one[1])])
-        async for _, link in by_turns(self._closed(links)):
+        async for _, link in with_pauses(self._closed(links)):
             own = self._own_link(link)
             try:
                 file = None if own is None else await self._own_file(own, account_id)
@@ -181,9 +181,9 @@ class InputFileStager:
             return StagedInput(input=work_input)
         inside = folder / "inputs"
         await to_thread.run_sync(lambda: inside.mkdir(parents=True, exist_ok=True))
-        was_held = any([self._own_link(link) is not None async for _, link in by_turns(wanted)])
-        references = await self._shelf.references(OWNER_KIND, prediction_id) if was_held else []
-        room = _Room(inside, held(references))
+        was_held = any([self._own_link(link) is not None async for _, link in with_pauses(wanted)])
+        references = await self._blob_references.references(OWNER_KIND, prediction_id) if was_held else []
+        room = _FileNames(inside, held(references))
         brought = await self._all(wanted, room, account_id)
         staged = await self._filled(work_input, [(pointer, str(path)) for pointer, path in brought.items()])
         return StagedInput(input=staged, paths=tuple(pointer for pointer, _ in wanted))
@@ -215,7 +215,7 @@ class InputFileStager:
             self._places[version] = read_places(openapi_schema)
         return self._places[version]
 
-    async def _all(self, wanted: Sequence[Link], room: "_Room", account_id: str) -> dict[Pointer, Path]:
+    async def _all(self, wanted: Sequence[Link], room: "_FileNames", account_id: str) -> dict[Pointer, Path]:
         found: dict[Pointer, Path] = {}
         failures: list[Exception] = []
         turns = anyio.Semaphore(AT_ONCE)
@@ -223,7 +223,7 @@ class InputFileStager:
         async def one(pointer: Pointer, link: str) -> None:
             async with turns:
                 try:
-                    found[pointer] = await self._bring(link, pointer, room, account_id)
+                    found[pointer] = await self._fetch_or_copy(link, pointer, room, account_id)
                 except (HalleyError, OSError) as error:
                     failures.append(_named(error, pointer))
                     tasks.cancel_scope.cancel()
@@ -235,7 +235,7 @@ class InputFileStager:
             raise failures[0]
         return found
 
-    async def _bring(self, link: str, pointer: Pointer, room: "_Room", account_id: str) -> Path:
+    async def _fetch_or_copy(self, link: str, pointer: Pointer, room: "_FileNames", account_id: str) -> Path:
         if is_data_url(link):
             return await self._decode(link, pointer, room)
         own = self._own_link(link)
@@ -252,7 +252,7 @@ class InputFileStager:
         return own
 
     def _word(self, own: OwnLink) -> str:
-        return upload(own.file_id) if isinstance(own, FileLink) else output(self._links.leads_to(own.capability))
+        return upload(own.file_id) if isinstance(own, FileLink) else output(self._links.authentic_right(own.capability))
 
     async def _own_file(self, own: OwnLink, account_id: str) -> OutputFile | StoredFile | None:
         """The file of a link of this server; None for one that may be another server's upload.
@@ -267,7 +267,7 @@ class InputFileStager:
             return None
         if found.account_id != account_id:
             self._check_signature(own)
-        file = await still_there(found, store=self._files, shelf=self._shelf, clock=self._clock)
+        file = await still_there(found, store=self._files, blob_references=self._blob_references, clock=self._clock)
         if file is None:
             raise _no_file(own)
         return file
@@ -280,7 +280,7 @@ class InputFileStager:
             raise NotFound(f"file {delivery.index} of prediction {delivery.prediction_id} is no longer stored{others}")
         return file
 
-    async def _decode(self, link: str, pointer: Pointer, room: "_Room") -> Path:
+    async def _decode(self, link: str, pointer: Pointer, room: "_FileNames") -> Path:
         found = await to_thread.run_sync(decode_data_url, link, self._inline_limit_bytes)
         path = room.place(found.name or _member(pointer), found.content_type)
         await to_thread.run_sync(write_new, path, found.data)
@@ -298,7 +298,7 @@ class InputFileStager:
             now=self._clock.now(),
         )
 
-    async def _from_elsewhere(self, own: OwnLink, url: str, room: "_Room", account_id: str) -> Path:
+    async def _from_elsewhere(self, own: OwnLink, url: str, room: "_FileNames", account_id: str) -> Path:
         # another server's file may have a URL of the same form; a refused address shows that it was ours and is removed
         try:
             return await self._from_outside(url, room, account_id)
@@ -316,7 +316,7 @@ class InputFileStager:
             )
         self._fetch.check_url(url)
 
-    async def _from_outside(self, url: str, room: "_Room", account_id: str) -> Path:
+    async def _from_outside(self, url: str, room: "_FileNames", account_id: str) -> Path:
         self._check_outside(url)
         draft = room.draft()
         async with self._fetches.hold(account=account_id):  # before its deadline starts
@@ -327,13 +327,13 @@ class InputFileStager:
         await to_thread.run_sync(draft.rename, path)
         return path
 
-    async def _copy(self, file: OutputFile | StoredFile | HeldFile, room: "_Room") -> Path:
+    async def _copy(self, file: OutputFile | StoredFile | HeldFile, room: "_FileNames") -> Path:
         path = room.place(file.name, file.content_type)
         await copy_out(self._blobs, file.sha256, path)
         return path
 
 
-class _Room:
+class _FileNames:
     """File names of one input: close to their origin, and unique; and the files that are held for it."""
 
     def __init__(self, folder: Path, held_files: Mapping[str, HeldFile]) -> None:

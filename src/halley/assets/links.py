@@ -128,12 +128,12 @@ class LinkSigner:
         Raises:
             NotFound: forged, damaged or expired; the error does not say which.
         """
-        delivery = self.leads_to(capability)
+        delivery = self.authentic_right(capability)
         if delivery.expires_at <= self._clock.now().timestamp():
             raise NotFound(_GONE)
         return delivery
 
-    def leads_to(self, capability: str) -> DeliveryRight:
+    def authentic_right(self, capability: str) -> DeliveryRight:
         """What an authentic delivery capability grants access to, expired or not.
 
         Raises:

@@ -20,7 +20,7 @@ class OutputLinks:
         self._limit_bytes = limit_bytes
         self._deadline_seconds = deadline_seconds
 
-    async def bring(self, url: str, index: int, folder: Path | None) -> Path:
+    async def fetch(self, url: str, index: int, folder: Path | None) -> Path:
         """The path of the fetched file, to which nothing else writes.
 
         Raises:

@@ -42,13 +42,13 @@ class OutputFileStore:
     def __init__(
         self,
         *,
-        shelf: BlobReferences,
+        blob_references: BlobReferences,
         limit_bytes: int = FILE_LIMIT_BYTES,
         large: LargeValues | None = None,
         links: OutputLinks | None = None,
     ) -> None:
         """Without `links` an output with links is refused."""
-        self._shelf = shelf
+        self._blob_references = blob_references
         self._links = links
         self._large = large
         self._limit_bytes = limit_bytes
@@ -81,15 +81,15 @@ class OutputFileStore:
         files: list[OutputFile] = []
         for number, text in enumerate(await self._texts(value, pointers)):
             index = first_index + number
-            path = text if number < len(paths) else await self._brought(text, index, folder)
+            path = text if number < len(paths) else await self._fetched(text, index, folder)
             files.append(await self._keep(prediction_id, index, path, folder))
         refs = [(pointer, file.ref) for pointer, file in zip(pointers, files, strict=True)]
         return StoredOutput(value=await self._filled(value, refs), files=tuple(files))
 
-    async def _brought(self, url: str, index: int, folder: Path | None) -> str:
+    async def _fetched(self, url: str, index: int, folder: Path | None) -> str:
         if self._links is None:
             raise Refused("The output names a link, and this server fetches none.")
-        return str(await self._links.bring(url, index, folder))
+        return str(await self._links.fetch(url, index, folder))
 
     async def _fault(self, value: Json) -> str | None:
         if self._large is not None and _is_heavy(value):
@@ -115,7 +115,7 @@ class OutputFileStore:
 
     async def release(self, prediction_id: str) -> None:
         """Remove the references of a prediction, and delete files without a reference."""
-        await self._shelf.release(OWNER_KIND, prediction_id)
+        await self._blob_references.release(OWNER_KIND, prediction_id)
 
     async def _keep(self, prediction_id: str, index: int, path_text: str, folder: Path | None) -> OutputFile:
         name = safe_name(Path(path_text).name)
@@ -123,17 +123,17 @@ class OutputFileStore:
             path = _inside(path_text, folder)
             opened, head = await to_thread.run_sync(self._open, path_text, path, folder)
         except OSError as error:
-            raise _told(error, path_text) from error
+            raise _as_error(error, path_text) from error
         except ValueError as error:  # a NUL, or text that is not valid in a file name
             raise Refused(f"The model returned the file {path_text!r}: that is no path.") from error
         try:
             # the runner's own copies are not written again; files that the model wrote may be
             take = folder is not None and path.is_relative_to(folder / COPIES)
-            info = await self._shelf.keep_file(
+            info = await self._blob_references.keep_file(
                 path, owner_kind=OWNER_KIND, owner_id=prediction_id, name=name, take=take, source=opened
             )
         except OSError as error:
-            raise _told(error, path_text) from error
+            raise _as_error(error, path_text) from error
         finally:
             os.close(opened)
         return OutputFile(
@@ -201,7 +201,7 @@ def _text(decoded: Any, pointer: Pointer) -> str:
     return found
 
 
-def _told(error: OSError, path_text: str) -> HalleyError:
+def _as_error(error: OSError, path_text: str) -> HalleyError:
     if error.errno == errno.ELOOP:
         return Forbidden(f"The model returned {path_text!r} as a file, but it is a link.")
     if error.errno == errno.ENOENT:

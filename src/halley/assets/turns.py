@@ -10,7 +10,7 @@ _AT_ONCE: Final = 10_000  # characters: checking them takes some milliseconds at
 _EACH: Final = 500  # cost of any link, even a short one, in characters
 
 
-async def by_turns(links: Iterable[Link]) -> AsyncIterator[Link]:
+async def with_pauses(links: Iterable[Link]) -> AsyncIterator[Link]:
     """Yield the links one by one; other tasks run after some of them."""
     looked_at = 0
     for link in links:

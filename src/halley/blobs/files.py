@@ -22,10 +22,10 @@ from typing import Final
 
 from anyio import to_thread
 
-from halley.assets.disk import PIECE_BYTES, copy_bytes, full_disk_told, pieces, write_all
+from halley.assets.disk import PIECE_BYTES, copy_bytes, pieces, reporting_full_disk, write_all
 from halley.assets.ports import BlobInfo
 from halley.errors import NotFound, TooLarge
-from halley.threads import to_its_end
+from halley.threads import run_to_completion
 
 _log: Final = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class FileBlobs:
         return sum([_is_swept(Path(entry.path)) for entry in os.scandir(self._tmp)])
 
     async def put(self, chunks: AsyncIterator[bytes], limit_bytes: int) -> BlobInfo:
-        draft = await to_its_end(_Draft, self._tmp, undo=_Draft.discard)
+        draft = await run_to_completion(_Draft, self._tmp, undo=_Draft.discard)
         try:
             waiting: list[bytes] = []
             waiting_bytes = 0
@@ -62,26 +62,26 @@ class FileBlobs:
                 if draft.size_bytes + waiting_bytes > limit_bytes:
                     raise TooLarge(f"The data is longer than the limit of {limit_bytes} bytes.")
                 if waiting_bytes >= PIECE_BYTES:
-                    await to_its_end(draft.write, b"".join(waiting))
+                    await run_to_completion(draft.write, b"".join(waiting))
                     waiting.clear()
                     waiting_bytes = 0
-            return await to_its_end(self._finish, draft, b"".join(waiting))
+            return await run_to_completion(self._finish, draft, b"".join(waiting))
         finally:
             draft.discard()
 
     async def adopt(self, path: Path, *, take: bool = False, source: int | None = None) -> BlobInfo:
-        return await to_its_end(self._adopt, path, take, source)
+        return await run_to_completion(self._adopt, path, take, source)
 
     def drafts(self) -> Path | None:
         return self._tmp
 
     async def open(self, sha256: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
-        fd = await to_its_end(self._open, sha256, undo=os.close)
+        fd = await run_to_completion(self._open, sha256, undo=os.close)
         try:
             at = start
             while end is None or at < end:
                 size = PIECE_BYTES if end is None else min(PIECE_BYTES, end - at)
-                chunk = await to_its_end(os.pread, fd, size, at)
+                chunk = await run_to_completion(os.pread, fd, size, at)
                 if not chunk:
                     return
                 at += len(chunk)
@@ -167,7 +167,7 @@ class FileBlobs:
     def _publish(self, draft: "_Draft") -> BlobInfo:
         info = draft.seal()
         shard = self._folder / info.sha256[:2]
-        with full_disk_told():
+        with reporting_full_disk():
             if not shard.is_dir():
                 shard.mkdir(exist_ok=True)
                 _sync_folder(self._folder)
@@ -185,7 +185,7 @@ class _Draft:
     """An unfinished file that hashes what is written to it."""
 
     def __init__(self, folder: Path) -> None:
-        with full_disk_told():
+        with reporting_full_disk():
             try:
                 self._fd, name = tempfile.mkstemp(dir=folder)
             except FileNotFoundError:
@@ -229,7 +229,7 @@ class _Draft:
 
     def seal(self) -> BlobInfo:
         """Sync the bytes to the disk and return their name. An error of the sync is not retried, but raised."""
-        with full_disk_told():
+        with reporting_full_disk():
             os.fchmod(self._fd, 0o400)
             os.fsync(self._fd)
         return BlobInfo(sha256=self._hash.hexdigest(), size_bytes=self.size_bytes)

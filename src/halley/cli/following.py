@@ -1,4 +1,4 @@
-"""Follows a prediction to its end: by the server's event log if it has one, otherwise by polling."""
+"""FollowsEvents a prediction to its end: by the server's event log if it has one, otherwise by polling."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from halley.cli.client import Json
 from halley.cli.failures import NoEventLog, ServerRefused, Unreachable
 from halley.cli.outputs import lacks_output
 from halley.cli.timing import Backoff, Timing
-from halley.cli.watching import HOLD_SECONDS, PATIENCE, TERMINAL, Looks, WatchTimes, is_terminal, watch
+from halley.cli.watching import HOLD_SECONDS, MAX_FAILURES, TERMINAL, ReadsPredictions, WatchTimes, is_terminal, watch
 
 EVENTS_LOOKED_AT: Final = 100_000  # read to find its end; a longer log counts as not ended
 REASON_SECONDS: Final = 0.5  # between two reads of the reason why it waits
 LAST_SECONDS: Final = 16.0  # before a time limit: a stream may be silent for 15 s, a read shows the present state
 
 
-class Follows(Looks, Protocol):
+class FollowsEvents(ReadsPredictions, Protocol):
     """The methods of a client that following needs."""
 
     timing: Timing
@@ -27,7 +27,7 @@ class Follows(Looks, Protocol):
         ...
 
 
-class Audience(Protocol):
+class ProgressReceiver(Protocol):
     """Receives what happens to the prediction."""
 
     def hear(self, event: Json) -> None:
@@ -40,13 +40,13 @@ class Audience(Protocol):
 
 
 class Following:
-    """Follows one prediction to its end. It may be interrupted (Ctrl+C) and continued."""
+    """FollowsEvents one prediction to its end. It may be interrupted (Ctrl+C) and continued."""
 
     def __init__(
         self,
-        client: Follows,
+        client: FollowsEvents,
         id: str,
-        audience: Audience,
+        audience: ProgressReceiver,
         *,
         on_trouble: Callable[[str], None],
         timeout_seconds: float | None = None,
@@ -151,7 +151,7 @@ class Following:
                 if not self._heard:
                     return  # no event arrives at all: something between client and server holds them back
                 self._on_trouble(reason)
-            if broken >= PATIENCE:
+            if broken >= MAX_FAILURES:
                 return  # the next read shows what is wrong
             timing.sleep(pause.next_seconds())
 

@@ -20,7 +20,7 @@ def first(rows: Iterable[Json], limit: int) -> tuple[list[Json], bool]:
     return found[:limit], len(found) > limit
 
 
-def say_more(screen: Screen, shown: int, *, has_more: bool) -> None:
+def note_more(screen: Screen, shown: int, *, has_more: bool) -> None:
     """Print a note on stderr that a list has more entries."""
     if has_more:
         screen.note(f"Only the first {shown} are shown; use --limit to show more.")

@@ -108,11 +108,11 @@ def put_file(screen: Screen, downloads: Downloads, url: str, path: Path, *, key:
         stored = downloads.fetch(url, path, key=key)
         forget(path)
     _say_saved(screen, path, stored.size, replaced=replaced)
-    say_misnamed(screen, path, stored.content_type)
+    note_misnamed(screen, path, stored.content_type)
     return stored
 
 
-def say_misnamed(screen: Screen, path: Path, content_type: str | None) -> None:
+def note_misnamed(screen: Screen, path: Path, content_type: str | None) -> None:
     """Report that a file's content is not of the type that its name suggests."""
     named = type_for(path.name)
     if not named.startswith(("image/", "audio/", "video/")) or named in {"image/svg+xml", "image/heic", "image/heif"}:

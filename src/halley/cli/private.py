@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from halley.cli.failures import Unreachable, UsageProblem
-from halley.cli.serving import Wish, server_command
+from halley.cli.serving import ServeRequest, server_command
 from halley.cli.target import ServerTarget, normalise
 from halley.settings import hide_environ, process_environ
 
@@ -44,7 +44,7 @@ def private_server(model: Path) -> Iterator[PrivateServer]:
     data = Path(tempfile.mkdtemp(prefix=PREFIX))
     key = secrets.token_hex(24)
     hide_environ()  # the model will run under the same user
-    wish = Wish(paths=[str(model.resolve())], flags={"data": str(data)}, private=True)
+    wish = ServeRequest(paths=[str(model.resolve())], flags={"data": str(data)}, private=True)
     command, environ, secret = server_command(
         wish, {**process_environ(), "HALLEY_ADMIN_KEY": key, "HALLEY_SERVER__ACCESS_LOG": "false"}
     )

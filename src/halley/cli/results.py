@@ -17,7 +17,7 @@ from halley.cli.downloading import Downloads
 from halley.cli.failures import CommandError, ExitCode, LinkGone, NotSaved, exit_code_of_status
 from halley.cli.naming import distinct, name_for
 from halley.cli.outputs import Outputs
-from halley.cli.placing import is_stream, put_bytes, put_file, say_misnamed
+from halley.cli.placing import is_stream, note_misnamed, put_bytes, put_file
 from halley.cli.saving import Asset, has_record, save_prediction, saved_already
 from halley.cli.screen import Screen, human_bytes
 
@@ -114,20 +114,20 @@ def write_output(
         else:
             save_all(client, screen, prediction, target, outputs)
         return
-    with told(target):
+    with reporting_errors(target):
         if found:
             _write_files(client, screen, prediction, target, outputs)
         else:
             put_bytes(screen, _as_text(prediction.get("output")).encode("utf-8", "surrogatepass"), target)
             if not is_stream(target):
-                say_misnamed(screen, target, "text/plain")
+                note_misnamed(screen, target, "text/plain")
 
 
 def _write_beside(client: Client, screen: Screen, prediction: Json, folder: Path, outputs: Outputs) -> None:
     """Store the output under free names in a folder."""
     found = outputs.find(prediction.get("output"))
     names = [name_for(asset.url, number) for number, asset in enumerate(found)] or ["output.txt"]
-    with told(folder):
+    with reporting_errors(folder):
         paths = [folder / name for name in distinct(names, (entry.name for entry in folder.iterdir()))]
         if found:
             _write_each(client, screen, prediction, paths, outputs)
@@ -176,12 +176,12 @@ def save_all(client: Client, screen: Screen, prediction: Json, folder: Path, out
 
     def saved(asset: Asset) -> None:
         screen.note(f"  saved {folder / asset.file} ({human_bytes(asset.size or 0)})")
-        say_misnamed(screen, folder / asset.file, asset.content_type)
+        note_misnamed(screen, folder / asset.file, asset.content_type)
 
     if saved_already(folder, prediction["id"]) is not None:
         screen.note(f"  everything is saved in {folder} already")
         return
-    with told(folder):
+    with reporting_errors(folder):
         record = save_prediction(
             prediction,
             folder,
@@ -220,7 +220,7 @@ def place_for_files(prediction: Json, outputs: Outputs | None = None) -> Path | 
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
+def reporting_errors(path: Path) -> Iterator[None]:
     """Turn an OSError while an output is stored at `path` into a message.
 
     Raises:

@@ -64,7 +64,7 @@ def run_prediction(
         created = _created(client, ref, values, options)
         _introduce(screen, created, place.model, has_page=not place.is_private)
         if options.wait:
-            return _see_through(
+            return _follow_to_end(
                 client, screen, created, schema, options, asked_at=asked_at, is_private=place.is_private
             )
         if screen.wants_json:
@@ -110,14 +110,14 @@ def is_local_path(model: str) -> bool:
     )
 
 
-def how_to_stream(wanted: bool | None, text_stream: bool, *, is_kept: bool, json_only: bool) -> Stream | None:
+def stream_mode(wanted: bool | None, text_stream: bool, *, is_kept: bool, json_only: bool) -> Stream | None:
     """Decide how output is streamed to stdout: by default only text, and only if it is not saved elsewhere."""
     if wanted is False or (wanted is None and (not text_stream or is_kept or json_only)):
         return None
     return "text" if text_stream and not json_only else "items"
 
 
-def _see_through(
+def _follow_to_end(
     client: Client,
     screen: Screen,
     created: Json,
@@ -129,7 +129,7 @@ def _see_through(
 ) -> int:
     text_stream = is_text_stream(schema)
     outputs = Outputs(schema, client.target.root)
-    how = how_to_stream(options.stream, text_stream, is_kept=options.output is not None, json_only=screen.json_only)
+    how = stream_mode(options.stream, text_stream, is_kept=options.output is not None, json_only=screen.json_only)
     left = None if options.seconds is None else max(0.0, options.seconds - (client.timing.monotonic() - asked_at))
     missing = None
     streamed = False

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from halley.settings import Settings
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
+class ServeRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The request of the command line. `flags` are settings by their dotted names."""
 
     paths: list[str] = []
@@ -40,31 +40,31 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 # When blocks of many megabytes are freed, the C library raises its threshold and keeps such memory: the memory of large
 # bodies would not be returned to the system, and would fill with small blocks. Source: mallopt(3), M_MMAP_THRESHOLD.
 _OWN_MAPPING_BYTES: Final = str(2**20)
-_decode: Final = msgspec.json.Decoder(Wish).decode
+_decode: Final = msgspec.json.Decoder(ServeRequest).decode
 
 
-def become_server(wish: Wish) -> NoReturn:
+def become_server(request: ServeRequest) -> NoReturn:
     """Replace this process by the server's; it does not return."""
-    arguments, environ, _ = server_command(wish, take_environ())
+    arguments, environ, _ = server_command(request, take_environ())
     os.execve(arguments[0], arguments, environ)  # noqa: S606 - our own interpreter and module
 
 
-def server_command(wish: Wish, environ: Mapping[str, str]) -> tuple[list[str], dict[str, str], int | None]:
+def server_command(request: ServeRequest, environ: Mapping[str, str]) -> tuple[list[str], dict[str, str], int | None]:
     """Return the server's command line, its environment, and the descriptor with the secrets that it must inherit."""
     environ, memory = hand_over(environ)
     environ = {"MALLOC_MMAP_THRESHOLD_": _OWN_MAPPING_BYTES, **environ}
-    wish = msgspec.structs.replace(wish, handed_over=memory)
+    request = msgspec.structs.replace(request, handed_over=memory)
     # -P: modules such as a `json.py` in the working directory are not ours
-    arguments = [sys.executable, "-P", "-m", "halley.cli.start", "serving", msgspec.json.encode(wish).decode()]
+    arguments = [sys.executable, "-P", "-m", "halley.cli.start", "serving", msgspec.json.encode(request).decode()]
     return arguments, environ, memory
 
 
 def main() -> None:
     """Serve as the one argument requests, and end the process with its exit code."""
-    wish = _decode(sys.argv[1])
-    environ = take_environ(wish.handed_over)
+    request = _decode(sys.argv[1])
+    environ = take_environ(request.handed_over)
     try:
-        code = serve(wish, environ)
+        code = serve(request, environ)
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - last resort: no error may end as a traceback
@@ -72,7 +72,7 @@ def main() -> None:
     sys.exit(code)
 
 
-def serve(wish: Wish, environ: Mapping[str, str] | None = None) -> int:
+def serve(request: ServeRequest, environ: Mapping[str, str] | None = None) -> int:
     """Check what can be checked before anything is opened, then serve until a signal.
 
     Raises:
@@ -82,14 +82,14 @@ def serve(wish: Wish, environ: Mapping[str, str] | None = None) -> int:
     from halley.app import run_server
 
     environ = process_environ() if environ is None else environ
-    config = Path(wish.config) if wish.config is not None else None
-    flags = wish.flags | (_private_flags(config, environ) if wish.private else {})
-    if wish.private:
+    config = Path(request.config) if request.config is not None else None
+    flags = request.flags | (_private_flags(config, environ) if request.private else {})
+    if request.private:
         _end_with_stdin()
     settings = settings_from(config, flags, environ)
-    paths = [Path(path) for path in wish.paths]
+    paths = [Path(path) for path in request.paths]
     _check(settings, paths)
-    if wish.private:
+    if request.private:
         return _serve_privately(settings, paths, environ)
     screen = Screen()
 
@@ -102,7 +102,7 @@ def serve(wish: Wish, environ: Mapping[str, str] | None = None) -> int:
         environ=environ,
         paths=paths,
         demo=settings.demo,
-        reload=wish.reload,
+        reload=request.reload,
         announce=announce,
         reread=lambda: settings_from(config, flags, environ),
     )

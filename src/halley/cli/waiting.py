@@ -7,7 +7,7 @@ from typing import Protocol
 
 from halley.cli.client import Json
 from halley.cli.failures import OutputMissing, Unreachable
-from halley.cli.following import Following, Follows
+from halley.cli.following import Following, FollowsEvents
 from halley.cli.progress import ProgressDisplay, Stream
 from halley.cli.screen import Screen
 from halley.cli.watching import HOLD_SECONDS, is_terminal
@@ -15,7 +15,7 @@ from halley.cli.watching import HOLD_SECONDS, is_terminal
 LIVE_HOLD_SECONDS = 1.0  # at a terminal: changes are shown at least this soon, even if the server holds answers
 
 
-class Cancels(Follows, Protocol):
+class Cancels(FollowsEvents, Protocol):
     """The methods of a client that waiting needs."""
 
     def cancel(self, id: str) -> Json:
@@ -27,7 +27,7 @@ class Interrupted(Exception):
     """Ctrl+C ended the command; the message has been shown."""
 
 
-def trouble_teller(screen: Screen) -> Callable[[str], None]:
+def connection_reporter(screen: Screen) -> Callable[[str], None]:
     """Return a function that reports on stderr that a connection broke and is retried."""
     return lambda reason: screen.note(f"  {reason} Trying again ...")
 
@@ -60,7 +60,7 @@ def wait_for(
         progress,
         timeout_seconds=timeout_seconds,
         hold_seconds=LIVE_HOLD_SECONDS if screen.err_is_terminal or stream else HOLD_SECONDS,
-        on_trouble=trouble_teller(screen),
+        on_trouble=connection_reporter(screen),
     )
     canceling = False
     known = created

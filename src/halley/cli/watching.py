@@ -18,10 +18,10 @@ FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 10.0
 OUTPUT_SECONDS: Final = 10.0  # some gateways report "succeeded" before they have the output
 STATUSES: Final = frozenset({"starting", "processing", *TERMINAL})
-PATIENCE: Final = 8  # failed reads in a row; with growing pauses about two minutes
+MAX_FAILURES: Final = 8  # failed reads in a row; with growing pauses about two minutes
 
 
-class Looks(Protocol):
+class ReadsPredictions(Protocol):
     """The method of a client that polling needs."""
 
     def look(self, id: str, *, wait_seconds: float = 0) -> PollResult:
@@ -43,7 +43,7 @@ class WatchTimes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def watch(
-    client: Looks,
+    client: ReadsPredictions,
     id: str,
     *,
     timing: Timing,
@@ -125,7 +125,7 @@ class _TimeLimit:
 class _Reader:
     """Reads a prediction; a connection that breaks is tried again for a while."""
 
-    def __init__(self, client: Looks, id: str, limit: _TimeLimit, on_trouble: Callable[[str], None]) -> None:
+    def __init__(self, client: ReadsPredictions, id: str, limit: _TimeLimit, on_trouble: Callable[[str], None]) -> None:
         self._client = client
         self._id = id
         self._limit = limit
@@ -135,13 +135,13 @@ class _Reader:
 
     def read(self, wait_seconds: float, *, is_known: bool) -> PollResult:
         """Read once. `is_known`: the prediction exists, so that an error may pass."""
-        for broken in range(1, PATIENCE + 1):
+        for broken in range(1, MAX_FAILURES + 1):
             try:
                 look = self._client.look(self._id, wait_seconds=wait_seconds)
             except (Unreachable, ServerRefused) as error:
                 if _may_pass(error):
                     self._limit.left(str(error))
-                if broken == PATIENCE or not is_known or not _may_pass(error):
+                if broken == MAX_FAILURES or not is_known or not _may_pass(error):
                     raise
                 if broken == 1:
                     self._on_trouble(str(error))

@@ -17,7 +17,7 @@ from halley.cli.screen import Screen
 from halley.cli.timing import Backoff, Timing
 
 FORWARD_SECONDS: Final = 10.0  # as long as a server waits for a receiver
-PATIENCE: Final = 8  # broken connections in a row
+MAX_FAILURES: Final = 8  # broken connections in a row
 _NAMES: Final = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
@@ -56,7 +56,7 @@ def since_text(seconds: float) -> str:
     return (datetime.now(UTC) - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-class Tells(Protocol):
+class ReadsMessages(Protocol):
     """The method of a client that listening needs."""
 
     timing: Timing
@@ -91,7 +91,7 @@ class Forwarder:
             self.post(message)
         self._after = str(first["position"])
 
-    def follow(self, client: Tells, query: Mapping[str, str]) -> None:
+    def follow(self, client: ReadsMessages, query: Mapping[str, str]) -> None:
         """Post new messages, forever. A broken connection is resumed where it stopped.
 
         Raises:
@@ -109,7 +109,7 @@ class Forwarder:
                         self.post(message)
             except Unreachable:
                 broken += 1
-                if broken >= PATIENCE:
+                if broken >= MAX_FAILURES:
                     raise
             client.timing.sleep(pause.next_seconds())
 

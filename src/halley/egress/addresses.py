@@ -77,7 +77,7 @@ class Allowed(msgspec.Struct, frozen=True, kw_only=True):
         if self.port not in (None, port):
             return False
         if self.network is None:
-            return closed_because(address) is None
+            return why_not_public(address) is None
         return address.version == self.network.version and address in self.network
 
 
@@ -118,7 +118,7 @@ class AddressRules(msgspec.Struct, frozen=True, kw_only=True):
         """
         if any(line.matches(address, port) for line in self.allowed):
             return
-        reason = closed_because(address)
+        reason = why_not_public(address)
         if reason is not None:
             raise AddressRefused(
                 f"The address {address} is not reachable from here ({reason}). "
@@ -150,7 +150,7 @@ def rules_from(allow: Iterable[str], *, http: bool = True) -> AddressRules:
         raise Unusable(f"egress.allow: {error}") from error
 
 
-def closed_because(address: Address) -> str | None:
+def why_not_public(address: Address) -> str | None:
     """Why an address is not public, in a few words; None for a public one."""
     closed_v4, open_v6, closed_v6, named_v6 = _tables()
     if isinstance(address, ipaddress.IPv4Address):

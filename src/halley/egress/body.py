@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Self
 
 from halley.assets.disk import PIECE_BYTES, write_all
-from halley.threads import to_its_end
+from halley.threads import run_to_completion
 
 
 class MemorySink:
@@ -37,7 +37,7 @@ class FileSink:
             FileExistsError: the path already exists, perhaps as a link.
         """
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        return cls(path, await to_its_end(os.open, path, flags, 0o600, undo=os.close))
+        return cls(path, await run_to_completion(os.open, path, flags, 0o600, undo=os.close))
 
     async def write(self, data: bytes) -> None:
         self._waiting += data
@@ -56,7 +56,7 @@ class FileSink:
 
     async def _flush(self) -> None:
         data, self._waiting = self._waiting, bytearray()
-        await to_its_end(write_all, self._fd, data)
+        await run_to_completion(write_all, self._fd, data)
 
     def _close(self) -> None:
         if self._fd >= 0:

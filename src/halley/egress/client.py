@@ -123,7 +123,7 @@ class Egress:
         total_seconds: float,
         keep_bytes: int,
     ) -> Posted:
-        """Send one message. See `webhooks.ports.Door` for the promises."""
+        """Send one message. See `webhooks.ports.HttpSender` for the promises."""
         target = parse_target(url, self._rules)
         async with self._turn():
             end = anyio.current_time() + total_seconds

@@ -92,7 +92,7 @@ class Catalog:
         self._unstored[model.full_name] = model
         self.faults.pop(model.full_name, None)
 
-    def also(self, version: Version) -> None:
+    def accept_earlier(self, version: Version) -> None:
         """Accept requests for an earlier version of a model by its id: the present source is the same."""
         self._runnable.setdefault(version.id, Runnable(version))
 

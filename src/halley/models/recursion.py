@@ -18,7 +18,7 @@ _ELSEWHERE: Final = ""  # stands for a reference that does not name a schema
 _ANY_TYPE: Final = ""
 
 
-def without_double_ways(schemas: Mapping[str, Any]) -> dict[str, Any]:
+def without_double_recursion(schemas: Mapping[str, Any]) -> dict[str, Any]:
     """The same schemas, but every rule that leads back to its own schema in two ways accepts everything."""
     reached = _reached(schemas)
     cut = {}

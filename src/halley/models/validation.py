@@ -15,7 +15,7 @@ import msgspec
 
 from halley.errors import InvalidField, Unusable
 from halley.models.faults import LISTED, FaultFinder, Faults, field_at, short
-from halley.models.recursion import without_double_ways
+from halley.models.recursion import without_double_recursion
 from halley.strict_json import is_deeper
 
 SCHEMA_DEPTH: Final = 100  # each level of an input takes two or three levels
@@ -36,7 +36,7 @@ class InputSchema:
         try:
             schemas: dict[str, Any] = msgspec.json.decode(document)["components"]["schemas"]
             properties = schemas["Input"].get("properties", {})
-            rules = without_double_ways(_json_schema(schemas))
+            rules = without_double_recursion(_json_schema(schemas))
             make = partial(_compiled, rules)
             self._validator = make({"$ref": "#/components/schemas/Input"})
         except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -104,7 +104,7 @@ class JsonProcess:
             await self._turn.acquire()
             # a separate task: the caller may be cancelled, and the next request must not get this reply
             self._asked = asyncio.ensure_future(self._in_turn(request, large))
-            self._asked.add_done_callback(_look_at_fault)
+            self._asked.add_done_callback(_retrieve_exception)
             reply = await asyncio.shield(self._asked)
         finally:
             self._waiting -= 1
@@ -177,7 +177,7 @@ class JsonProcess:
         return process.wait()
 
 
-def _look_at_fault(asked: asyncio.Future[Any]) -> None:
+def _retrieve_exception(asked: asyncio.Future[Any]) -> None:
     """Retrieve the exception, since the caller may have gone."""
     if not asked.cancelled():
         asked.exception()

@@ -81,7 +81,7 @@ class DataStore(Protocol):
 class Bytes(Protocol):
     """The contents of files (assets fills it)."""
 
-    async def let_go(self, digests: Iterable[str]) -> int:
+    async def delete_unreferenced(self, digests: Iterable[str]) -> int:
         """Delete those contents that are not needed any more; returns their number."""
         ...
 
@@ -90,7 +90,7 @@ class Bytes(Protocol):
         """Contents that are not needed any more but could not be deleted at the last try, and why."""
         ...
 
-    async def let_stuck_go(self) -> int:
+    async def retry_stuck(self) -> int:
         """Try again to delete what could not be deleted; gives the number of what could now."""
         ...
 

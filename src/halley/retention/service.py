@@ -41,7 +41,7 @@ class RetentionService:
         self,
         *,
         store: DataStore,
-        shelf: Bytes,
+        blob_references: Bytes,
         uploads: Uploads,
         periods: Periods,
         bus: Bus,
@@ -50,7 +50,7 @@ class RetentionService:
     ) -> None:
         self._troubles = housekeeping_faults or HousekeepingFaults()
         self._store = store
-        self._shelf = shelf
+        self._blob_references = blob_references
         self._uploads = uploads
         self._periods = periods
         self._bus = bus
@@ -75,11 +75,11 @@ class RetentionService:
     async def _try_stuck_again(self) -> None:
         """What could not be deleted is tried again, later each time, and shown until it is gone."""
         now = self._clock.monotonic()
-        if self._shelf.stuck and now >= self._retry_at:
-            await self._shelf.let_stuck_go()
+        if self._blob_references.stuck and now >= self._retry_at:
+            await self._blob_references.retry_stuck()
             self._retry_seconds = min(2 * self._retry_seconds, LONGEST_RETRY_SECONDS)
             self._retry_at = now + self._retry_seconds
-        stuck = list(self._shelf.stuck.values())
+        stuck = list(self._blob_references.stuck.values())
         if stuck:
             self._troubles.note(_DELETING, stuck[0])
         else:
@@ -97,7 +97,10 @@ class RetentionService:
 
     async def _make_room(self) -> int:
         """Delete files of due predictions, which clients cannot read any more, before their rows; returns the count."""
-        count = await self._shelf.make_room(await self._due_owners()) + await self._shelf.make_room_of_unneeded()
+        count = (
+            await self._blob_references.make_room(await self._due_owners())
+            + await self._blob_references.make_room_of_unneeded()
+        )
         _log.warning("the disk is full: deleted %d files whose retention period is over", count)
         return count
 
@@ -129,7 +132,7 @@ class RetentionService:
         """Look through everything for what a crash left behind, and remove it."""
         for kind in get_args(OwnerKind):
             await self._release(kind)
-        count = await self._shelf.sweep() + await self._shelf.sweep_unknown(unknown_seconds)
+        count = await self._blob_references.sweep() + await self._blob_references.sweep_unknown(unknown_seconds)
         if count:
             _log.info("deleted %d stored files that are not needed any more", count)
 
@@ -194,7 +197,7 @@ class RetentionService:
         removed = await self._store.remove_data(prediction_ids, self._clock.now())
         for prediction_id in removed.prediction_ids:
             self._bus.publish(Changed(prediction_id))
-        await self._shelf.let_go(removed.freed)
+        await self._blob_references.delete_unreferenced(removed.freed)
         if removed.has_events_left:
             await self._finish()
         return removed
@@ -210,7 +213,7 @@ class RetentionService:
         """End the needs of owners that have no reason for them any more."""
         while owners := await self._store.stray_owners(kind, self._made_before(), _OWNERS_AT_ONCE):
             for owner_id in owners:
-                await self._shelf.release(kind, owner_id)
+                await self._blob_references.release(kind, owner_id)
 
     async def _rest(self, began: float) -> None:
         """Leave the writer to others for as long as this used it."""

@@ -27,10 +27,10 @@ class Bench:
         self.blobs = FullBlobs(MemoryBlobs())
         numbers = count(1)
         self.ledger = InspectableLedger()
-        self.shelf = BlobReferences(blobs=self.blobs, ledger=self.ledger)
+        self.blob_references = BlobReferences(blobs=self.blobs, ledger=self.ledger)
         self.files = Files(
             store=self.store,
-            shelf=self.shelf,
+            blob_references=self.blob_references,
             blobs=self.blobs,
             clock=self.clock,
             new_id=lambda: f"{next(numbers):026}",
@@ -67,7 +67,7 @@ async def test_an_upload_that_is_a_file_already_is_taken_as_it_is(bench: Bench, 
     (folder / "draft").write_bytes(b"data")
     files = Files(
         store=bench.store,
-        shelf=BlobReferences(blobs=blobs, ledger=InspectableLedger()),
+        blob_references=BlobReferences(blobs=blobs, ledger=InspectableLedger()),
         blobs=blobs,
         clock=bench.clock,
         new_id=lambda: "a" * 26,
@@ -177,7 +177,7 @@ async def test_a_file_whose_bytes_made_room_does_not_come_back(bench: Bench) -> 
     file = await bench.files.get("me", file_id)
     bench.clock.advance(3600)
     assert await bench.files.overdue(bench.clock.now()) == [file_id]
-    assert await bench.shelf.make_room({("file", file_id)}) == 1
+    assert await bench.blob_references.make_room({("file", file_id)}) == 1
     need = to_hold(upload(file_id), file)
     await bench.ledger.add_reference(need.sha256, 4, "input", "p", need.name)
     with pytest.raises(NotFound):

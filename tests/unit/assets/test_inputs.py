@@ -71,7 +71,7 @@ class Bench:
         self.files = MemoryFiles()
         self.outputs = Outputs()
         self.ledger = InspectableLedger()
-        self.shelf = BlobReferences(blobs=blobs, ledger=self.ledger)
+        self.blob_references = BlobReferences(blobs=blobs, ledger=self.ledger)
         self.links = LinkSigner(b"k" * 32, self.clock)
         self.folder = folder
         self.runs = 0
@@ -79,7 +79,7 @@ class Bench:
             fetch=self.fetch,
             own=OwnFiles(links=self.links, files=self.files, outputs=self.outputs, download_secret=b"files-secret"),
             blobs=blobs,
-            shelf=self.shelf,
+            blob_references=self.blob_references,
             clock=self.clock,
             rules=StagingRules(
                 inline_limit_bytes=1000,

@@ -30,8 +30,8 @@ class Bench:
             folder.mkdir()
         self.blobs = FullBlobs(MemoryBlobs())
         self.ledger = InspectableLedger()
-        shelf = BlobReferences(blobs=self.blobs, ledger=self.ledger)
-        self.keeper = OutputFileStore(shelf=shelf, limit_bytes=1000)
+        blob_references = BlobReferences(blobs=self.blobs, ledger=self.ledger)
+        self.keeper = OutputFileStore(blob_references=blob_references, limit_bytes=1000)
 
     async def keep(self, value: Any, *pointers: Pointer, first_index: int = 0) -> StoredOutput:
         return await self.keeper.keep(
@@ -93,7 +93,7 @@ async def test_a_copy_of_the_runner_is_taken_and_a_file_of_the_model_is_copied(t
     (run / "outputs" / "1" / "a.txt").write_bytes(b"a")
     (run / "b.txt").write_bytes(b"b")
     blobs = FileBlobs(tmp_path / "blobs")
-    keeper = OutputFileStore(shelf=BlobReferences(blobs=blobs, ledger=InspectableLedger()))
+    keeper = OutputFileStore(blob_references=BlobReferences(blobs=blobs, ledger=InspectableLedger()))
     kept = await keeper.keep(
         prediction_id=ID, first_index=0, value=b'["outputs/1/a.txt","b.txt"]', paths=[(0,), (1,)], folder=run
     )
@@ -205,8 +205,8 @@ def linked(bench: Bench) -> FakeFetch:
     """The bench fetches links."""
     fetch = FakeFetch()
     links = OutputLinks(fetch=fetch, limit_bytes=1000, deadline_seconds=5.0)
-    shelf = BlobReferences(blobs=bench.blobs, ledger=bench.ledger)
-    bench.keeper = OutputFileStore(shelf=shelf, limit_bytes=1000, links=links)
+    blob_references = BlobReferences(blobs=bench.blobs, ledger=bench.ledger)
+    bench.keeper = OutputFileStore(blob_references=blob_references, limit_bytes=1000, links=links)
     return fetch
 
 

@@ -24,7 +24,7 @@ class OddBlobs(MemoryBlobs):
 
 async def test_one_that_cannot_be_deleted_keeps_no_other(anyio_backend: str) -> None:
     blobs, ledger = OddBlobs(), MemoryStore()
-    shelf = BlobReferences(blobs=blobs, ledger=ledger)
+    blob_references = BlobReferences(blobs=blobs, ledger=ledger)
     stored = []
     for content in (b"odd", b"good", b"kept"):
 
@@ -32,17 +32,19 @@ async def test_one_that_cannot_be_deleted_keeps_no_other(anyio_backend: str) -> 
             yield content
 
         owner = "b" if content == b"kept" else "a"
-        info = await shelf.keep_stream(chunks(), 100, owner_kind="file", owner_id=owner, name=content.decode())
+        info = await blob_references.keep_stream(
+            chunks(), 100, owner_kind="file", owner_id=owner, name=content.decode()
+        )
         stored.append(info.sha256)
     odd, good, kept = stored
     blobs.odd.add(odd)
-    assert await shelf.release("file", "a") == 1
+    assert await blob_references.release("file", "a") == 1
     assert (await blobs.exists(odd), await blobs.exists(good), await blobs.exists(kept)) == (True, False, True)
-    assert set(shelf.stuck) == {odd}
-    assert await shelf.sweep() == 0
-    assert await shelf.let_stuck_go() == 0
-    assert await shelf.make_room_of_unneeded() == 0
+    assert set(blob_references.stuck) == {odd}
+    assert await blob_references.sweep() == 0
+    assert await blob_references.retry_stuck() == 0
+    assert await blob_references.make_room_of_unneeded() == 0
     blobs.odd.clear()
-    assert await shelf.let_stuck_go() == 1
-    assert shelf.stuck == {}
+    assert await blob_references.retry_stuck() == 1
+    assert blob_references.stuck == {}
     assert not await blobs.exists(odd)

@@ -9,7 +9,7 @@ from halley.cli.failures import NoEventLog, ServerRefused, StillRunning, Unreach
 from halley.cli.following import Following
 from halley.cli.logs import LogPrinter
 from halley.cli.progress import ProgressDisplay
-from halley.cli.running import how_to_stream
+from halley.cli.running import stream_mode
 from halley.cli.screen import Screen
 from halley.cli.sse import read_data
 
@@ -239,7 +239,7 @@ def test_a_large_event_in_many_pieces_takes_no_longer_than_its_size():
     ],
 )
 def test_text_streams_unasked_and_the_rest_where_it_is_wanted(wanted, text, kept, json_only, how):
-    assert how_to_stream(wanted, text, is_kept=kept, json_only=json_only) == how
+    assert stream_mode(wanted, text, is_kept=kept, json_only=json_only) == how
 
 
 class Loading(Server):

@@ -4,7 +4,7 @@ import pytest
 
 from halley.cli.client import PollResult
 from halley.cli.failures import ServerRefused, StillRunning, Unreachable
-from halley.cli.watching import PATIENCE, WatchTimes, watch
+from halley.cli.watching import MAX_FAILURES, WatchTimes, watch
 
 
 class Timing:
@@ -128,12 +128,14 @@ def test_the_time_to_wait_ends_without_touching_the_prediction():
 
 def test_a_broken_connection_is_tried_again_for_a_while():
     gone = (
-        [None] + [Unreachable("gone")] * (PATIENCE - 1) + [None, ServerRefused(503, "busy"), ServerRefused(429, "slow")]
+        [None]
+        + [Unreachable("gone")] * (MAX_FAILURES - 1)
+        + [None, ServerRefused(503, "busy"), ServerRefused(429, "slow")]
     )
     final, _ = follow(Server(Timing(), ends_at=1, errors=gone))
     assert final["status"] == "succeeded"
     with pytest.raises(Unreachable):
-        follow(Server(Timing(), ends_at=1e9, errors=[None] + [Unreachable("gone")] * PATIENCE))
+        follow(Server(Timing(), ends_at=1e9, errors=[None] + [Unreachable("gone")] * MAX_FAILURES))
 
 
 def test_trouble_is_told_once_until_it_is_over():

@@ -80,7 +80,7 @@ async def test_its_bytes_are_copied_once_between_the_socket_and_the_store() -> N
         files=RunFiles(
             stager=ScriptedStaging(),
             workspace=NoFolders(),
-            keeper=OutputFileStore(shelf=None, large=Fit()),  # type: ignore[arg-type]
+            keeper=OutputFileStore(blob_references=None, large=Fit()),  # type: ignore[arg-type]
         ),
         rules=DispatchRules(),
     )

@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from halley.egress.addresses import AddressRules, canonical, closed_because, parse_allowed, rules_from
+from halley.egress.addresses import AddressRules, canonical, parse_allowed, rules_from, why_not_public
 from halley.errors import AddressRefused, Unusable
 
 CLOSED = [
@@ -61,7 +61,7 @@ OPEN += ["2001:200::1", "2606:4700::1111", "2a00:1450::1"]
 @pytest.mark.parametrize("text", CLOSED)
 def test_internal_addresses_are_closed_on_every_port(text: str) -> None:
     address = ipaddress.ip_address(text)
-    assert closed_because(address)
+    assert why_not_public(address)
     for port in (80, 443, 8080):
         with pytest.raises(AddressRefused, match="not reachable from here"):
             AddressRules().check(address, port)

@@ -104,9 +104,11 @@ class Fused:
 
 
 class Machine:
-    """The parts around the shelf, killed and started again at will; and the oracle."""
+    """The parts around the blob_references, killed and started again at will; and the oracle."""
 
-    def __init__(self, store: Any, blobs: Any, folder: Path, make_shelf: Callable[..., BlobReferences]) -> None:
+    def __init__(
+        self, store: Any, blobs: Any, folder: Path, make_blob_references: Callable[..., BlobReferences]
+    ) -> None:
         self.clock = FakeClock()
         self.new_id = TimeOrderedIds(self.clock, random.Random(1).getrandbits)
         self.fuse = Fuse()
@@ -114,7 +116,7 @@ class Machine:
         self.made = [folder / f"made-{number}" for number in range(len(CONTENTS))]
         for path, data in zip(self.made, CONTENTS, strict=True):
             path.write_bytes(data)
-        self.make_shelf = make_shelf
+        self.make_blob_references = make_blob_references
         self.leases: dict[str, Lease] = {}
         self.uploads: list[str] = []
         self.predictions: list[str] = []
@@ -125,10 +127,10 @@ class Machine:
     def start(self) -> None:
         self.fuse.calls_left = None
         store, blobs = Fused(self.true_store, self.fuse), Fused(self.true_blobs, self.fuse)
-        self.shelf = self.make_shelf(blobs=blobs, ledger=store)
+        self.blob_references = self.make_blob_references(blobs=blobs, ledger=store)
         self.files = Files(
             store=Fused(self.true_store.files, self.fuse),
-            shelf=self.shelf,
+            blob_references=self.blob_references,
             blobs=blobs,
             clock=self.clock,
             new_id=self.new_id,
@@ -137,7 +139,12 @@ class Machine:
         )
         periods = Periods(settings=RetentionSettings(api="1h"), model_settings={}, keys=store, models=store)
         self.retention = RetentionService(
-            store=store, shelf=self.shelf, uploads=self.files, periods=periods, bus=LocalBus(), clock=self.clock
+            store=store,
+            blob_references=self.blob_references,
+            uploads=self.files,
+            periods=periods,
+            bus=LocalBus(),
+            clock=self.clock,
         )
         self.store = store
 
@@ -182,7 +189,7 @@ class Machine:
         if prediction_id is None:
             return
         row = await self.true_store.get(prediction_id)
-        info = await self.shelf.keep_file(
+        info = await self.blob_references.keep_file(
             self.made[which % 2], owner_kind="prediction", owner_id=prediction_id, name=str(which)
         )
         if row.data_removed_at is None:
@@ -314,9 +321,9 @@ async def _guarded(machine: Machine, name: str, which: int) -> Crash | None:
     return None
 
 
-def in_memory(steps: Steps, make_shelf: Callable[..., BlobReferences] = BlobReferences) -> None:
+def in_memory(steps: Steps, make_blob_references: Callable[..., BlobReferences] = BlobReferences) -> None:
     with TemporaryDirectory() as folder:
-        asyncio.run(live(Machine(MemoryStore(), MemoryBlobs(), Path(folder), make_shelf), steps))
+        asyncio.run(live(Machine(MemoryStore(), MemoryBlobs(), Path(folder), make_blob_references), steps))
 
 
 @pytest.mark.timeout(300)  # a failure is made small before it is shown

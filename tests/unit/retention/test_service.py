@@ -97,11 +97,11 @@ class Rig:
         self.behind = MemoryStore()
         self.blobs = MemoryBlobs()
         self.store = Trouble(self.behind, self.blobs)
-        self.shelf = BlobReferences(blobs=self.blobs, ledger=self.store)  # type: ignore[arg-type]
+        self.blob_references = BlobReferences(blobs=self.blobs, ledger=self.store)  # type: ignore[arg-type]
         self.new_id = TimeOrderedIds(self.clock)
         self.files = Files(
             store=TroubledFiles(self.store, self.behind.files),  # type: ignore[arg-type]
-            shelf=self.shelf,
+            blob_references=self.blob_references,
             blobs=self.blobs,
             clock=self.clock,
             new_id=self.new_id,
@@ -110,7 +110,7 @@ class Rig:
         )
         self.retention = RetentionService(
             store=self.store,
-            shelf=self.shelf,
+            blob_references=self.blob_references,
             uploads=self.files,
             periods=Periods(settings=retention, model_settings={}, keys=self.behind, models=self.behind),
             bus=LocalBus(),
@@ -130,7 +130,7 @@ class Rig:
         return row.id
 
     async def keep(self, kind: str, owner_id: str, data: bytes, name: str = "x") -> str:
-        info = await self.shelf.keep_stream(stream(data), 99, owner_kind=kind, owner_id=owner_id, name=name)
+        info = await self.blob_references.keep_stream(stream(data), 99, owner_kind=kind, owner_id=owner_id, name=name)
         return info.sha256
 
     async def uploaded(self, data: bytes) -> str:
@@ -228,7 +228,7 @@ async def test_on_a_full_disk_the_files_of_what_is_due_make_room(going: Rig) -> 
     await turns()
     assert going.store.asked == [(due,), (due,)]
     assert (await going.has_data(due), await going.has_data(younger)) == (False, True)
-    needed = {one.sha256 for one in await going.shelf.references("prediction", younger)} | {uploaded}
+    needed = {one.sha256 for one in await going.blob_references.references("prediction", younger)} | {uploaded}
     assert set(await going.blobs.stored("", 99, 0)) == needed
     assert len(needed) == 3
 

@@ -18,7 +18,7 @@ from halley.api.http.asgi import Call
 from halley.api.http.encodings import refuse_encoded
 from halley.api.presentation.present import encode
 from halley.api.presentation.problems import invalid
-from halley.assets.disk import full_disk_told, write_all
+from halley.assets.disk import reporting_full_disk, write_all
 from halley.assets.fields import file_name, last_part, read_field
 from halley.errors import BadRequest, TooLarge
 from halley.settings import LimitSettings
@@ -114,7 +114,7 @@ class Upload:
         yield bytes(self._waiting)
 
     def _write(self, data: bytearray) -> None:
-        with full_disk_told():
+        with reporting_full_disk():
             if self._file is None:
                 self._file = tempfile.NamedTemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - see `close`
         write_all(self._file.fileno(), data)

@@ -24,7 +24,7 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """List uploaded files, newest first."""
-    from halley.cli.listing import first, say_more
+    from halley.cli.listing import first, note_more
     from halley.cli.session import connect
 
     screen = Screen(json_only=as_json)
@@ -34,7 +34,7 @@ def list_(
         screen.out_json(found)
     else:
         screen.table(["ID", "NAME", "TYPE", "SIZE", "EXPIRES"], [_row(file) for file in found])
-    say_more(screen, len(found), has_more=has_more)
+    note_more(screen, len(found), has_more=has_more)
 
 
 @app.command("upload")
@@ -97,7 +97,7 @@ def download(
     from halley.cli.failures import ServerRefused, UsageProblem
     from halley.cli.naming import safe_name
     from halley.cli.placing import check_place, put_file, read_place
-    from halley.cli.results import downloads_of, told
+    from halley.cli.results import downloads_of, reporting_errors
     from halley.cli.session import connect
 
     screen = Screen()
@@ -116,7 +116,7 @@ def download(
         target = place / name if place is not None and place.is_dir() else place or Path(name)
         if place is None and target.exists():
             raise UsageProblem(f"{target} already exists.", hint="Choose another place with -o.")
-        with told(target):
+        with reporting_errors(target):
             put_file(screen, downloads_of(client), link, target, key=f"file {record.get('id')}")
 
 

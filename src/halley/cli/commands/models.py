@@ -28,13 +28,13 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """List models."""
-    from halley.cli.listing import first, say_more
+    from halley.cli.listing import first, note_more
     from halley.cli.session import connect
 
     screen = Screen(json_only=as_json)
     with connect(server, token, profile) as client:
         found, has_more = first(client.models(), limit)
-    say_more(screen, len(found), has_more=has_more)
+    note_more(screen, len(found), has_more=has_more)
     if as_json:
         screen.out_json(found)
         return

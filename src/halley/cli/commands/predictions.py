@@ -71,7 +71,7 @@ def list_(
       halley predictions list --json | jq -r ".[].id"
     """
     from halley.cli.failures import UsageProblem
-    from halley.cli.listing import chosen, first, read_since, say_more
+    from halley.cli.listing import chosen, first, note_more, read_since
     from halley.cli.session import connect
 
     if status is not None and status not in _STATUSES:
@@ -87,7 +87,7 @@ def list_(
 
         now = datetime.now(UTC)
         screen.table(["ID", "MODEL", "STATUS", "AGE", "QUEUED", "RUN"], [_row(screen, item, now) for item in found])
-    say_more(screen, len(found), has_more=has_more)
+    note_more(screen, len(found), has_more=has_more)
 
 
 @app.command("show")
@@ -153,13 +153,13 @@ def logs(
     from halley.cli.following import Following
     from halley.cli.logs import LogPrinter
     from halley.cli.session import connect
-    from halley.cli.waiting import LIVE_HOLD_SECONDS, trouble_teller
+    from halley.cli.waiting import LIVE_HOLD_SECONDS, connection_reporter
 
     screen = Screen()
     printer = LogPrinter(screen)
     with connect(server, token, profile) as client:
         if follow:
-            trouble = trouble_teller(screen)
+            trouble = connection_reporter(screen)
             Following(client, id, printer, hold_seconds=LIVE_HOLD_SECONDS, on_trouble=trouble).to_the_end(None)
         else:
             prediction = client.look(id).prediction

@@ -42,7 +42,7 @@ def serve(
       halley serve --host 0.0.0.0 --port 8080 --no-demo
       halley serve --tls
     """
-    from halley.cli.serving import Wish, become_server
+    from halley.cli.serving import ServeRequest, become_server
 
     flags = {
         "server.host": host,
@@ -56,7 +56,7 @@ def serve(
         "tls.key": None if tls_key is None else str(tls_key),
     }
     become_server(
-        Wish(
+        ServeRequest(
             paths=list(map(str, paths or [])),
             config=None if config is None else str(config),
             flags=flags,

@@ -72,14 +72,14 @@ def deliveries(
       halley webhooks deliveries --limit 50
       halley webhooks deliveries --prediction ID --json
     """
-    from halley.cli.listing import first, say_more
+    from halley.cli.listing import first, note_more
     from halley.cli.session import connect
 
     screen = Screen(json_only=as_json)
     query = f"?prediction={quote(prediction, safe='')}" if prediction else ""
     with connect(server, token, profile) as client:
         found, has_more = first(client.pages(f"/webhooks/deliveries{query}"), limit)
-    say_more(screen, len(found), has_more=has_more)
+    note_more(screen, len(found), has_more=has_more)
     if as_json:
         screen.out_json(found)
         return

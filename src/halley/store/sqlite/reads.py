@@ -17,7 +17,7 @@ from halley.errors import Overloaded
 from halley.store.sqlite.rows import OUTLINE_COLUMNS, PREDICTION_COLUMNS
 from halley.store.sqlite.schema import connect
 from halley.store.sqlite.writer import is_disk_fault
-from halley.threads import to_its_end
+from halley.threads import run_to_completion
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ class Reads:
 
     async def elsewhere(self, read: Callable[..., T], *args: Any) -> T:
         """Run `read(connection, *args)` in a thread, on one snapshot."""
-        return await to_its_end(self._on_one_snapshot, read, args, limiter=self._one_at_a_time)
+        return await run_to_completion(self._on_one_snapshot, read, args, limiter=self._one_at_a_time)
 
     async def close(self) -> None:
         """Close both, the second after a read whose caller is gone has ended."""

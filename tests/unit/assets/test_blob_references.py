@@ -50,29 +50,29 @@ def made(tmp_path: Path) -> Path:
 
 async def test_bytes_go_with_their_last_owner(made: Path) -> None:
     blobs, ledger = MemoryBlobs(), InspectableLedger()
-    shelf = BlobReferences(blobs=blobs, ledger=ledger)
-    await shelf.keep_file(made, owner_kind="prediction", owner_id="a", name="one.txt")
-    await shelf.keep_stream(stream(b"same"), 4, owner_kind="file", owner_id="b", name="two.txt")
+    blob_references = BlobReferences(blobs=blobs, ledger=ledger)
+    await blob_references.keep_file(made, owner_kind="prediction", owner_id="a", name="one.txt")
+    await blob_references.keep_stream(stream(b"same"), 4, owner_kind="file", owner_id="b", name="two.txt")
     assert ledger.noted(DIGEST) == [("file", "b", "two.txt"), ("prediction", "a", "one.txt")]
-    assert await shelf.release("prediction", "a") == 0
+    assert await blob_references.release("prediction", "a") == 0
     assert await blobs.exists(DIGEST)
-    assert await shelf.release("prediction", "a") == 0
-    assert await shelf.release("file", "b") == 1
+    assert await blob_references.release("prediction", "a") == 0
+    assert await blob_references.release("file", "b") == 1
     assert not await blobs.exists(DIGEST)
     assert await ledger.unreferenced(10) == []
 
 
 async def test_a_file_kept_while_its_bytes_are_let_go_is_there_at_the_end(made: Path) -> None:
     blobs, ledger = LateBlobs(), InspectableLedger()
-    shelf = BlobReferences(blobs=blobs, ledger=ledger)
-    await shelf.keep_file(made, owner_kind="prediction", owner_id="old", name="x")
+    blob_references = BlobReferences(blobs=blobs, ledger=ledger)
+    await blob_references.keep_file(made, owner_kind="prediction", owner_id="old", name="x")
     blobs.stored_one = anyio.Event()
     blobs.go_on = anyio.Event()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(lambda: shelf.keep_file(made, owner_kind="prediction", owner_id="new", name="x"))
+        tasks.start_soon(lambda: blob_references.keep_file(made, owner_kind="prediction", owner_id="new", name="x"))
         await blobs.stored_one.wait()
         # the bytes are there, but the need of the new owner is not noted yet
-        assert await shelf.release("prediction", "old") == 1
+        assert await blob_references.release("prediction", "old") == 1
         assert not await blobs.exists(DIGEST)
         blobs.go_on.set()
     assert await blobs.exists(DIGEST)
@@ -81,22 +81,22 @@ async def test_a_file_kept_while_its_bytes_are_let_go_is_there_at_the_end(made: 
 
 async def test_a_stream_that_meets_the_end_of_its_bytes_may_be_sent_again(made: Path) -> None:
     blobs, ledger = LateBlobs(), InspectableLedger()
-    shelf = BlobReferences(blobs=blobs, ledger=ledger)
-    await shelf.keep_file(made, owner_kind="prediction", owner_id="old", name="x")
+    blob_references = BlobReferences(blobs=blobs, ledger=ledger)
+    await blob_references.keep_file(made, owner_kind="prediction", owner_id="old", name="x")
     blobs.stored_one = anyio.Event()
     blobs.go_on = anyio.Event()
     refused: list[Overloaded] = []
 
     async def upload() -> None:
         try:
-            await shelf.keep_stream(stream(b"same"), 4, owner_kind="file", owner_id="new", name="x")
+            await blob_references.keep_stream(stream(b"same"), 4, owner_kind="file", owner_id="new", name="x")
         except Overloaded as error:
             refused.append(error)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(upload)
         await blobs.stored_one.wait()
-        await shelf.release("prediction", "old")
+        await blob_references.release("prediction", "old")
         blobs.go_on.set()
     assert "Send them again" in str(refused[0])
     assert ledger.noted(DIGEST) == []
@@ -109,21 +109,21 @@ async def test_what_a_crash_left_without_owner_is_swept() -> None:
     info = await blobs.put(stream(b"same"), 4)
     await ledger.add_reference(info.sha256, 4, "prediction", "a", "x")
     await ledger.drop_references("prediction", "a")  # and then the server died
-    shelf = BlobReferences(blobs=blobs, ledger=ledger)
-    assert await shelf.sweep() == 1
-    assert await shelf.sweep() == 0
+    blob_references = BlobReferences(blobs=blobs, ledger=ledger)
+    assert await blob_references.sweep() == 1
+    assert await blob_references.sweep() == 0
     assert not await blobs.exists(DIGEST)
 
 
 async def test_nothing_is_noted_of_what_was_not_stored(made: Path) -> None:
     blobs, ledger = FullBlobs(MemoryBlobs()), InspectableLedger()
-    shelf = BlobReferences(blobs=blobs, ledger=ledger)
+    blob_references = BlobReferences(blobs=blobs, ledger=ledger)
     blobs.full = True
     with pytest.raises(StorageFull):
-        await shelf.keep_file(made, owner_kind="prediction", owner_id="a", name="x")
+        await blob_references.keep_file(made, owner_kind="prediction", owner_id="a", name="x")
     blobs.full = False
     with pytest.raises(TooLarge):
-        await shelf.keep_stream(stream(b"same"), 3, owner_kind="file", owner_id="a", name="x")
+        await blob_references.keep_stream(stream(b"same"), 3, owner_kind="file", owner_id="a", name="x")
     assert ledger.noted(DIGEST) == []
 
 
@@ -136,84 +136,86 @@ class FullLedger(InspectableLedger):
 
 async def test_bytes_whose_need_could_not_be_noted_do_not_stay(made: Path) -> None:
     blobs, ledger = MemoryBlobs(), FullLedger()
-    shelf = BlobReferences(blobs=blobs, ledger=ledger)
+    blob_references = BlobReferences(blobs=blobs, ledger=ledger)
     with pytest.raises(StorageFull):
-        await shelf.keep_file(made, owner_kind="prediction", owner_id="a", name="one.txt")
+        await blob_references.keep_file(made, owner_kind="prediction", owner_id="a", name="one.txt")
     with pytest.raises(StorageFull):
-        await shelf.keep_stream(stream(b"same"), 4, owner_kind="file", owner_id="b", name="two.txt")
+        await blob_references.keep_stream(stream(b"same"), 4, owner_kind="file", owner_id="b", name="two.txt")
     assert await blobs.stored("", 9, 0) == []
     await InspectableLedger.add_reference(ledger, DIGEST, 4, "file", "c", "x")
     with pytest.raises(StorageFull):
-        await shelf.keep_file(made, owner_kind="prediction", owner_id="a", name="one.txt")
+        await blob_references.keep_file(made, owner_kind="prediction", owner_id="a", name="one.txt")
     assert await blobs.stored("", 9, 0) == [DIGEST]
 
 
 async def test_room_is_made_of_what_nobody_else_needs(made: Path) -> None:
     blobs, ledger = MemoryBlobs(), InspectableLedger()
-    shelf = BlobReferences(blobs=blobs, ledger=ledger)
+    blob_references = BlobReferences(blobs=blobs, ledger=ledger)
     for name in ("one.txt", "two.txt"):
-        await shelf.keep_file(made, owner_kind="prediction", owner_id="a", name=name)
-    await shelf.keep_stream(stream(b"else"), 4, owner_kind="prediction", owner_id="a", name="three.txt")
-    await shelf.keep_file(made, owner_kind="prediction", owner_id="b", name="one.txt")
+        await blob_references.keep_file(made, owner_kind="prediction", owner_id="a", name=name)
+    await blob_references.keep_stream(stream(b"else"), 4, owner_kind="prediction", owner_id="a", name="three.txt")
+    await blob_references.keep_file(made, owner_kind="prediction", owner_id="b", name="one.txt")
     noted = sorted(ledger.owned)
-    assert await shelf.make_room({("prediction", "a")}) == 1
+    assert await blob_references.make_room({("prediction", "a")}) == 1
     assert await blobs.stored("", 9, 0) == [DIGEST]
-    assert await shelf.make_room({("prediction", "a")}) == 0
-    assert await shelf.make_room({("prediction", "a"), ("input", "b")}) == 0
+    assert await blob_references.make_room({("prediction", "a")}) == 0
+    assert await blob_references.make_room({("prediction", "a"), ("input", "b")}) == 0
     assert sorted(ledger.owned) == noted
-    assert await shelf.make_room({("prediction", "a"), ("prediction", "b")}) == 1
+    assert await blob_references.make_room({("prediction", "a"), ("prediction", "b")}) == 1
     assert sorted(ledger.owned) == noted
-    assert await shelf.release("prediction", "b") == 0
-    assert await shelf.release("prediction", "a") == 2
+    assert await blob_references.release("prediction", "b") == 0
+    assert await blob_references.release("prediction", "a") == 2
 
 
 async def test_room_is_made_of_what_a_crash_left(made: Path) -> None:
     blobs, ledger = MemoryBlobs(), InspectableLedger()
-    shelf = BlobReferences(blobs=blobs, ledger=ledger)
-    await shelf.keep_file(made, owner_kind="prediction", owner_id="a", name="one.txt")
-    kept = await shelf.keep_stream(stream(b"else"), 4, owner_kind="prediction", owner_id="b", name="three.txt")
+    blob_references = BlobReferences(blobs=blobs, ledger=ledger)
+    await blob_references.keep_file(made, owner_kind="prediction", owner_id="a", name="one.txt")
+    kept = await blob_references.keep_stream(
+        stream(b"else"), 4, owner_kind="prediction", owner_id="b", name="three.txt"
+    )
     await ledger.drop_references("prediction", "a")
-    assert await shelf.make_room_of_unneeded() == 1
+    assert await blob_references.make_room_of_unneeded() == 1
     assert await blobs.stored("", 9, 0) == [kept.sha256]
-    assert await shelf.make_room_of_unneeded() == 0
+    assert await blob_references.make_room_of_unneeded() == 0
     assert await ledger.unreferenced(9) == [DIGEST], "the note goes when there is room"
-    assert await shelf.sweep() == 1
+    assert await blob_references.sweep() == 1
 
 
 async def test_no_lock_is_left_behind(made: Path) -> None:
-    shelf = BlobReferences(blobs=MemoryBlobs(), ledger=InspectableLedger())
+    blob_references = BlobReferences(blobs=MemoryBlobs(), ledger=InspectableLedger())
 
     async def keep_and_release(owner: str) -> None:
-        await shelf.keep_file(made, owner_kind="prediction", owner_id=owner, name="x")
-        await shelf.release("prediction", owner)
+        await blob_references.keep_file(made, owner_kind="prediction", owner_id=owner, name="x")
+        await blob_references.release("prediction", owner)
 
     async with anyio.create_task_group() as tasks:
         for owner in "abcdef":
             tasks.start_soon(keep_and_release, owner)
-    assert shelf._locks == {}
+    assert blob_references._locks == {}
 
 
 async def test_what_was_stored_and_never_noted_is_swept_once_it_is_old(tmp_path: Path) -> None:
     blobs, ledger = FileBlobs(tmp_path), InspectableLedger()
     blobs.prepare()
-    shelf = BlobReferences(blobs=blobs, ledger=ledger)
-    kept = await shelf.keep_stream(stream(b"kept"), 9, owner_kind="file", owner_id="a", name="x")
+    blob_references = BlobReferences(blobs=blobs, ledger=ledger)
+    kept = await blob_references.keep_stream(stream(b"kept"), 9, owner_kind="file", owner_id="a", name="x")
     orphans = [await blobs.put(stream(bytes([number])), 9) for number in range(5)]
-    assert await shelf.sweep_unknown(3600) == 0, "its owner may be about to be noted"
-    assert await shelf.sweep_unknown(0) == 5
+    assert await blob_references.sweep_unknown(3600) == 0, "its owner may be about to be noted"
+    assert await blob_references.sweep_unknown(0) == 5
     assert await blobs.stored("", 99, 0) == [kept.sha256]
     assert not any([await blobs.exists(info.sha256) for info in orphans])
-    assert await shelf.sweep() == 0
+    assert await blob_references.sweep() == 0
 
 
 async def test_a_file_kept_while_it_is_swept_is_there_at_the_end(made: Path) -> None:
     blobs, ledger = LateBlobs(), InspectableLedger()
-    shelf = BlobReferences(blobs=blobs, ledger=ledger)
+    blob_references = BlobReferences(blobs=blobs, ledger=ledger)
     blobs.go_on = anyio.Event()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(lambda: shelf.keep_file(made, owner_kind="prediction", owner_id="new", name="x"))
+        tasks.start_soon(lambda: blob_references.keep_file(made, owner_kind="prediction", owner_id="new", name="x"))
         await blobs.stored_one.wait()
-        assert await shelf.sweep_unknown(0) == 1, "its need is not noted yet"
+        assert await blob_references.sweep_unknown(0) == 1, "its need is not noted yet"
         blobs.go_on.set()
     assert await blobs.exists(DIGEST)
     assert ledger.noted(DIGEST) == [("prediction", "new", "x")]
@@ -221,11 +223,11 @@ async def test_a_file_kept_while_it_is_swept_is_there_at_the_end(made: Path) -> 
 
 async def test_many_leftovers_are_swept_in_portions() -> None:
     blobs, ledger = MemoryBlobs(), InspectableLedger()
-    shelf = BlobReferences(blobs=blobs, ledger=ledger)
+    blob_references = BlobReferences(blobs=blobs, ledger=ledger)
     for number in range(1200):
         info = await blobs.put(stream(number.to_bytes(4)), 4)
         await ledger.add_reference(info.sha256, 4, "file", str(number), "x")
         if number % 3:
             await ledger.drop_references("file", str(number))
-    assert await shelf.sweep() == 800
+    assert await blob_references.sweep() == 800
     assert len(await blobs.stored("", 9999, 0)) == 400
