@@ -2,6 +2,9 @@
 
 python build.py serve ARGUMENTS...   with FAULT_FOLDER=folder and FAULT_PLANTED=name,name in the environment
 
+With FAULT_ROLES=worker,maintainer,api (or some of them) the process has these roles only, and shares its data folder
+with other processes that were started so. It makes the file `session` when its worker has a session.
+
 The folder is how a test talks to it, by files that it makes and removes:
 
     strike   "before_commit 0.5": the process kills itself there, with that chance, once a create is in the commit
@@ -10,8 +13,8 @@ The folder is how a test talks to it, by files that it makes and removes:
     refuse   nothing at all is written, not even in place: as on a disk without room for one more page of the log
     room     so many bytes may still be written to blobs and drafts, see `room`
 
-The planted bugs of the store exist in its constructor only, and only this build can pass them. Those of webhooks are
-made here.
+The planted bugs of the store exist in its constructor only, and only this build can pass them. Those of webhooks and
+of the worker are made here. A write of a maintainer that has lost its duty, and was not refused, is noted in `late`.
 """
 
 import asyncio
@@ -28,6 +31,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from room import limit_room
+from shared_build import node_of, plant_in_worker, tell_session, watch_duties
 
 from halley import app
 from halley.app import foundation
@@ -181,8 +185,9 @@ def plant_in_webhooks(store: SqliteStore, planted: frozenset[str]) -> None:
         Updates._send = send_aside  # type: ignore[method-assign]
 
 
-def faulty_store(strikes: Strikes, disk: Disk, planted: frozenset[str]) -> Any:
+def faulty_store(home: Path, disk: Disk, planted: frozenset[str]) -> Any:
     """`open_sqlite` with all that can go wrong."""
+    strikes = Strikes(home)
 
     @asynccontextmanager
     async def open_store(*args: Any, **kwargs: Any) -> AsyncIterator[SqliteStore]:
@@ -195,6 +200,8 @@ def faulty_store(strikes: Strikes, disk: Disk, planted: frozenset[str]) -> Any:
 
             store.create = noted  # type: ignore[method-assign]
             plant_in_webhooks(store, planted)
+            watch_duties(store, home)
+            tell_session(store, home)
             following = asyncio.create_task(disk.follow(store))
             try:
                 yield store
@@ -210,7 +217,11 @@ if __name__ == "__main__":
     home = Path(os.environ["FAULT_FOLDER"])
     the_disk = Disk(home)
     bugs = frozenset(filter(None, os.environ.get("FAULT_PLANTED", "").split(",")))
-    app.run_server = partial(app.run_server, open_store=faulty_store(Strikes(home), the_disk, bugs))
+    the_node = node_of(os.environ.get("FAULT_ROLES", ""))
+    app.run_server = partial(app.run_server, open_store=faulty_store(home, the_disk, bugs), node=the_node)
+    if the_node.is_shared:
+        serving.holder_of = lambda _: None
+    plant_in_worker(bugs)
     foundation.FileBlobs = full_blobs(the_disk)  # type: ignore[attr-defined]
     limit_room(home)
     serving.become_server = lambda wish: sys.exit(serving.serve(wish))  # another process would not have the faults

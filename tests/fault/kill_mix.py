@@ -23,6 +23,7 @@ from process import ADMIN_KEY, Halley
 
 from fault.mix_clients import Client, Quota, RawCreate, create_bytes, note_create
 from fault.mix_ledger import Books, Ledger, Verdict
+from fault.mix_steps import missing_over_http, stop_between_commits, wait_until
 from fault.runners import left_of, runners_in, runners_of
 
 HERE: Final = Path(__file__).parent
@@ -227,7 +228,7 @@ class Mix:
                 self._wait_until("all have ended", lambda: not self._books.unfinished(), seconds=SETTLE_SECONDS)
             except AssertionError:
                 report.stuck = self._books.unfinished()
-            report.missing_over_http = self._missing()
+            report.missing_over_http = missing_over_http(self._server, self._books, self._ledger)
             if (code := self._server.stop()) != 0:
                 self._ledger.complain(f"the server ended with {code} after SIGTERM")
         report.verdict = self._books.compare(self._ledger)
@@ -312,7 +313,7 @@ class Mix:
 
     def _pause(self, take_back: Callable[[], dict[str, Any]]) -> None:
         try:
-            self._stop_between_commits()
+            stop_between_commits(self._process, self._books)
             assert self._books.running(), "nothing ran when the server was stopped"
             time.sleep(LEASE_SECONDS + 0.1)
             answer = take_back()
@@ -321,17 +322,6 @@ class Mix:
         assert answer["reaped"], "the lease had not expired"
         self.report.pauses += 1
         self.report.taken_back += len(answer["reaped"])
-
-    def _stop_between_commits(self) -> None:
-        """Stopped inside a commit it would keep the database locked: then it goes on, and is stopped again."""
-        for _ in range(100):
-            self._process.send_signal(signal.SIGSTOP)
-            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
-            if not self._books.is_locked():
-                return
-            self._process.send_signal(signal.SIGCONT)
-            time.sleep(0.002)
-        raise AssertionError("the server was always inside a commit")
 
     # small things
 
@@ -368,21 +358,7 @@ class Mix:
         return has_told and self._started(dreamer) and "started" in self._books.kinds(plain)
 
     def _wait_until(self, what: str, is_so: Callable[..., bool], *about: str, seconds: float = 20.0) -> None:
-        end = time.monotonic() + seconds
-        while not is_so(*about):
-            if time.monotonic() > end:
-                raise AssertionError(f"after {seconds:g} s it is not so that {what}:\n{self._server.log()}")
-            time.sleep(0.01)
-
-    def _missing(self) -> list[str]:
-        """Acknowledged predictions that cannot be read, or read differently from their row."""
-        status_of = dict(self._books.rows("SELECT id, status FROM predictions"))
-        missing = []
-        for each in sorted(self._ledger.acknowledged):
-            status, _, body = self._server.call("GET", f"/v1/predictions/{each}")
-            if status != 200 or body["status"] != status_of.get(each):
-                missing.append(f"{each}: {status} {body}")
-        return missing
+        wait_until(what, lambda: is_so(*about), seconds=seconds, log=self._server.log)
 
 
 @contextmanager

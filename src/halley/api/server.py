@@ -41,6 +41,10 @@ class UvicornServer(uvicorn.Server):
             connection.cut_stuck_stream()
         self.should_exit = True
 
+    def stop_now(self) -> None:
+        """Return from `serve`, whatever is being answered."""
+        self.should_exit = self.force_exit = True
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield

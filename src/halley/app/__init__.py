@@ -1,9 +1,10 @@
 """The composition root: settings in, running server out.
 
-Only this package imports from all layers. `serving` owns start and stop, `services` builds and connects, `models`
-brings the configured models into the catalog.
+Only this package imports from all layers. `serving` owns start and stop, `services` builds and connects the parts
+of each role, `background` says what runs beside the server, `models` brings the configured models into the catalog.
 """
 
-from halley.app.serving import ServerStarted, run_server
+from halley.app.serving import run_server
+from halley.app.start import ServeOptions, ServerStarted
 
-__all__ = ["ServerStarted", "run_server"]
+__all__ = ["ServeOptions", "ServerStarted", "run_server"]

@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from halley.api.waiting.change_poller import ChangePoller
+from halley.app.node_folder import node_folder
+from halley.app.roles import Node
 from halley.assets.blob_references import BlobReferences
 from halley.assets.links import LinkSigner
 from halley.blobs.files import FileBlobs
@@ -73,15 +76,22 @@ class Foundation:
 
 
 async def open_foundation(
-    stack: AsyncExitStack, settings: Settings, environ: Mapping[str, str], open_store: OpenStore, clock: Clock
+    stack: AsyncExitStack,
+    settings: Settings,
+    environ: Mapping[str, str],
+    open_store: OpenStore,
+    *,
+    clock: Clock,
+    node: Node,
 ) -> Foundation:
     """Open the data; the stack closes it.
 
     Raises:
         Unusable: the data cannot be used as it is.
     """
-    data = await _open_data(stack, settings, open_store, clock)
     new_id = TimeOrderedIds(clock)
+    own = stack.enter_context(node_folder(settings.data, new_id())) if node.is_shared else settings.data
+    data = await _open_data(stack, settings, _opener(open_store, node), clock=clock, node=node, own=own)
     new_id.follow(await data.store.newest_id())
     signals = Signals(
         bus=LocalBus(),
@@ -106,7 +116,14 @@ async def open_json_process(stack: AsyncExitStack, base: Foundation) -> JsonProc
     return await stack.enter_async_context(JsonProcess(base.environ, base.settings.limits.inline_data_bytes))
 
 
-async def _open_data(stack: AsyncExitStack, settings: Settings, open_store: OpenStore, clock: Clock) -> Data:
+def _opener(open_store: OpenStore, node: Node) -> OpenStore:
+    return partial(open_store, is_shared=True) if node.is_shared else open_store
+
+
+async def _open_data(
+    stack: AsyncExitStack, settings: Settings, open_store: OpenStore, *, clock: Clock, node: Node, own: Path
+) -> Data:
+    """`own` is a folder that no other process uses."""
     database = settings.data / DATABASE_NAME
     secrets = load_secrets(settings.data, is_new=not database.exists())
     limits = settings.limits
@@ -115,17 +132,17 @@ async def _open_data(stack: AsyncExitStack, settings: Settings, open_store: Open
         open_store(database, clock=clock, limits=queue_limits, keep_backups=settings.upgrades.kept)
     )
     blobs = FileBlobs(settings.data / "blobs")
-    blobs.prepare()
-    workspace = RunFolders(settings.data / "runs")
+    blobs.prepare(is_alone=node.is_alone)
+    workspace = RunFolders(own / "runs")
     workspace.sweep()
-    scratch = stack.enter_context(scratch_folder(settings.data / "scratch"))
+    scratch = stack.enter_context(scratch_folder(own / "scratch"))
     periods = Periods(settings=settings.retention, model_settings=settings.models, keys=store, models=store)
     await periods.refresh()
     return Data(
         store=store,
         secrets=secrets,
         blobs=blobs,
-        blob_references=BlobReferences(blobs=blobs, ledger=store),
+        blob_references=BlobReferences(blobs=blobs, ledger=store, alone=blobs.alone if node.is_shared else None),
         links=LinkSigner(secrets.link_key, clock, limits.link_seconds),
         periods=periods,
         workspace=workspace,

@@ -11,6 +11,7 @@ from halley.api.dependencies import LocalModels
 from halley.app.foundation import Foundation
 from halley.app.models import ModelLoader, SourceTools
 from halley.app.replicas import clear_setup, log_lines, replica_rows
+from halley.app.roles import Node
 from halley.dispatch.worker import Worker
 from halley.providers.local import LocalProvider, MemoryRules
 from halley.replicas.digest import DigestCache
@@ -38,10 +39,10 @@ class LocalRuntime:
     replica_logs: ReplicaLogs
 
 
-async def open_local_runtime(stack: AsyncExitStack, base: Foundation) -> LocalRuntime:
+async def open_local_runtime(stack: AsyncExitStack, base: Foundation, node: Node) -> LocalRuntime:
     """Nothing is started yet. When the stack ends, all started processes have ended."""
     settings = base.settings
-    places = await _open_places(base)
+    places = await _open_places(base, node)
     environments = open_environments(settings, clock=base.clock, environ=base.environ)
     stack.push_async_callback(environments.close)
     await environments.sweep()
@@ -93,13 +94,16 @@ def local_models(base: Foundation, runtime: LocalRuntime) -> LocalModels:
     )
 
 
-async def _open_places(base: Foundation) -> Places:
+async def _open_places(base: Foundation, node: Node) -> Places:
     settings, scratch = base.settings, base.data.scratch
     isolation = settings.isolation
     found = await to_thread.run_sync(choose_isolation, isolation, scratch)
     _log.info("model processes are kept apart: %s", found.words())
-    layers = SetupLayers(isolation.folder or settings.data / "setup", limit_bytes=isolation.setup_bytes)
-    await to_thread.run_sync(layers.sweep, base.clock.now())
+    layers = SetupLayers(
+        isolation.folder or settings.data / "setup", limit_bytes=isolation.setup_bytes, is_shared=node.is_shared
+    )
+    if node.is_alone:
+        await to_thread.run_sync(layers.sweep, base.clock.now())
     keep = [settings.data, layers.folder, settings.environments.folder or settings.data / "envs"]
     keep += settings.inputs.allow_folders
     return Places(found, scratch, environ=base.environ, share=isolation.share, keep=keep, layers=layers)

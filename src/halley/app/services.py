@@ -1,18 +1,33 @@
-"""Builds the parts and connects them. No part searches for another: each gets what it needs as an argument."""
+"""Builds the parts and connects them. No part searches for another: each gets what it needs as an argument.
+
+Each role has its own parts, and a process has those of its roles only. What is the same for all is `Foundation`.
+"""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Final, TypeVar
 
 from halley.api.application import Api, build_api
-from halley.api.dependencies import Content, HealthChecks, UseCases
-from halley.api.waiting.change_poller import ChangePoller
+from halley.api.dependencies import Content, HealthChecks, LocalModels, UseCases, no_reason
+from halley.api.http.origins import Variants
+from halley.api.presentation.payloads import PredictionPayloads
+from halley.api.presentation.present import Presenter
 from halley.app.foundation import Foundation, open_foundation, open_json_process
 from halley.app.local_runtime import LocalRuntime, local_models, make_loader, open_local_runtime
 from halley.app.models import ModelLoader
 from halley.app.readiness import StoreCheck
+from halley.app.roles import Node, Role
 from halley.app.webhooks import WebhookParts
-from halley.app.work import WorkParts, build_work
+from halley.app.without_worker import OfferedModels, QueueOnly
+from halley.app.work import (
+    InputParts,
+    build_attendance,
+    build_inputs,
+    build_maintainer,
+    build_predictions,
+    build_worker,
+)
 from halley.assets.files import Files
 from halley.clock import Clock, SystemClock
 from halley.dispatch.worker import Worker
@@ -21,9 +36,7 @@ from halley.maintenance.maintainer import Maintainer
 from halley.models.catalog import Catalog
 from halley.offload.process import JsonProcess
 from halley.predictions.abandonment import AbandonmentTracker
-from halley.predictions.progress_cache import ProgressCache
 from halley.predictions.service import Predictions
-from halley.providers.local import LocalProvider
 from halley.retention.service import RetentionService
 from halley.retry import HousekeepingFaults
 from halley.settings import Settings
@@ -31,55 +44,93 @@ from halley.store.ports import OpenStore, Store
 from halley.web.pages import HtmlPages
 from halley.webhooks.service import WebhookService
 
+T = TypeVar("T")
+_WHOLE: Final = Node()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerParts:
+    """Runs predictions."""
+
+    worker: Worker
+    loader: ModelLoader
+    runtime: LocalRuntime
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaintainerParts:
+    """Does what one process does for all."""
+
+    maintainer: Maintainer
+    webhooks: WebhookService
+    retention: RetentionService
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiParts:
+    """Answers requests."""
+
+    api: Api
+    use_cases: UseCases
+    store_check: StoreCheck
+
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """The running parts that start and stop need."""
+    """The running parts that start and stop need; those of a role that this process does not have are None.
+
+    The properties below are for a process that has the role.
+    """
 
     base: Foundation
-    runtime: LocalRuntime
-    work: WorkParts
-    use_cases: UseCases
-    api: Api
-    loader: ModelLoader
-    webhooks: WebhookService
-    store_check: StoreCheck
+    working: WorkerParts | None
+    maintaining: MaintainerParts | None
+    answering: ApiParts | None
+    offered: OfferedModels | None  # keeps the catalog of a process without a worker
 
     @property
     def worker(self) -> Worker:
-        return self.work.worker
+        return _present(self.working, Role.WORKER).worker
+
+    @property
+    def loader(self) -> ModelLoader:
+        return _present(self.working, Role.WORKER).loader
 
     @property
     def maintainer(self) -> Maintainer:
-        return self.work.maintainer
+        return _present(self.maintaining, Role.MAINTAINER).maintainer
+
+    @property
+    def webhooks(self) -> WebhookService:
+        return _present(self.maintaining, Role.MAINTAINER).webhooks
+
+    @property
+    def retention(self) -> RetentionService:
+        return _present(self.maintaining, Role.MAINTAINER).retention
+
+    @property
+    def api(self) -> Api:
+        return _present(self.answering, Role.API).api
+
+    @property
+    def use_cases(self) -> UseCases:
+        return _present(self.answering, Role.API).use_cases
 
     @property
     def predictions(self) -> Predictions:
-        return self.work.predictions
-
-    @property
-    def attendance(self) -> AbandonmentTracker:
-        return self.work.attendance
-
-    @property
-    def provider(self) -> LocalProvider:
-        return self.runtime.provider
+        return self.use_cases.predictions
 
     @property
     def keys(self) -> Keys:
         return self.use_cases.keys
 
     @property
-    def retention(self) -> RetentionService:
-        return self.use_cases.retention
+    def attendance(self) -> AbandonmentTracker:
+        return self.use_cases.attendance
 
     @property
     def catalog(self) -> Catalog:
         return self.base.catalog
-
-    @property
-    def running(self) -> ProgressCache:
-        return self.base.running
 
     @property
     def clock(self) -> Clock:
@@ -90,12 +141,14 @@ class Services:
         return self.base.data.store
 
     @property
-    def change_poller(self) -> ChangePoller:
-        return self.base.signals.change_poller
-
-    @property
     def housekeeping_faults(self) -> HousekeepingFaults:
         return self.base.signals.housekeeping_faults
+
+
+def _present(parts: T | None, role: Role) -> T:
+    if parts is None:
+        raise RuntimeError(f"this process has not the role {role}")
+    return parts
 
 
 @asynccontextmanager
@@ -105,8 +158,9 @@ async def build(
     open_store: OpenStore,
     *,
     clock: Clock | None = None,
+    node: Node = _WHOLE,
 ) -> AsyncIterator[Services]:
-    """Open all parts in order; at the end of the block they are closed in reverse order.
+    """Open the parts of the node's roles in order; at the end of the block they are closed in reverse order.
 
     A test can pass its own clock.
 
@@ -114,31 +168,91 @@ async def build(
         Unusable: the data cannot be used as it is.
     """
     async with AsyncExitStack() as stack:
-        base = await open_foundation(stack, settings, environ, open_store, clock or SystemClock())
-        runtime = await open_local_runtime(stack, base)
-        large = await open_json_process(stack, base)
-        work = build_work(base, runtime.provider, large)
-        webhook_parts = _webhook_parts(base)
-        use_cases = _use_cases(base, work, webhook_parts)
-        store_check = StoreCheck(base.data.store.try_write, base.clock, refusals=lambda: base.data.store.refusals)
-        checks = HealthChecks(
-            health=lambda: _faults(base, work),
-            check_store=store_check.fault,
-            housekeeping_faults=base.signals.housekeeping_faults.texts,
-        )
-        api = _api(base, runtime, use_cases, checks, large)
-        webhooks = webhook_parts.service(api.pictures, base.signals.housekeeping_faults)
-        _connect(base, api, webhooks)
+        base = await open_foundation(stack, settings, environ, open_store, clock=clock or SystemClock(), node=node)
+        common = _common(base, node)
+        maintainer = build_maintainer(base, node) if Role.MAINTAINER in node.roles else None
+        working, answering = None, None
+        if node.roles & {Role.WORKER, Role.API}:
+            large = await open_json_process(stack, base)
+            inputs = build_inputs(base, large)
+            if Role.WORKER in node.roles:
+                runtime = await open_local_runtime(stack, base, node)
+                worker = build_worker(base, inputs, runtime.provider, large, maintainer=maintainer)
+                working = WorkerParts(worker=worker, runtime=runtime, loader=make_loader(base, runtime, worker))
+            if Role.API in node.roles:
+                answering = _answering(common, inputs, large, working)
         yield Services(
             base=base,
-            runtime=runtime,
-            work=work,
-            use_cases=use_cases,
-            api=api,
-            loader=make_loader(base, runtime, work.worker),
-            webhooks=webhooks,
-            store_check=store_check,
+            working=working,
+            maintaining=None if maintainer is None else _maintaining(common, maintainer, answering),
+            answering=answering,
+            offered=OfferedModels(base.data.store, base.catalog, base.clock) if working is None else None,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Common:
+    """What the API and the maintainer use together, if one process has both."""
+
+    base: Foundation
+    node: Node
+    files: Files
+    retention: RetentionService
+    webhooks: WebhookParts
+
+
+def _common(base: Foundation, node: Node) -> _Common:
+    data, files = base.data, _files(base)
+    retention = RetentionService(
+        store=data.store,
+        blob_references=data.blob_references,
+        uploads=files,
+        periods=data.periods,
+        bus=base.signals.bus,
+        clock=base.clock,
+        housekeeping_faults=base.signals.housekeeping_faults,
+    )
+    return _Common(base=base, node=node, files=files, retention=retention, webhooks=_webhook_parts(base))
+
+
+def _answering(common: _Common, inputs: InputParts, large: JsonProcess, working: WorkerParts | None) -> ApiParts:
+    base = common.base
+    predictions = build_predictions(base, inputs, QueueOnly() if working is None else working.worker)
+    use_cases = _use_cases(common, predictions)
+    store = base.data.store
+    store_check = StoreCheck(store.try_write, base.clock, refusals=lambda: store.refusals)
+    checks = HealthChecks(
+        health=lambda: _faults(base, working),
+        check_store=store_check.fault,
+        housekeeping_faults=base.signals.housekeeping_faults.texts,
+    )
+    local = LocalModels() if working is None else local_models(base, working.runtime)
+    api = _api(base, use_cases, checks, local, large)
+    base.signals.bus.subscribe(api.receive)
+    base.signals.change_poller.tell(api.look, is_wanted=lambda: api.has_waiting)
+    return ApiParts(api=api, use_cases=use_cases, store_check=store_check)
+
+
+def _maintaining(common: _Common, maintainer: Maintainer, answering: ApiParts | None) -> MaintainerParts:
+    base = common.base
+    pictures = _payloads(base) if answering is None else answering.api.pictures
+    webhooks = common.webhooks.service(pictures, base.signals.housekeeping_faults)
+    base.signals.bus.subscribe(webhooks.receive)
+    return MaintainerParts(maintainer=maintainer, webhooks=webhooks, retention=common.retention)
+
+
+def _payloads(base: Foundation) -> PredictionPayloads:
+    """Predictions as messages show them, in a process without an API."""
+    presenter = Presenter(
+        settings=base.settings,
+        catalog=base.catalog,
+        blobs=base.data.blobs,
+        links=base.data.links,
+        data_ends=base.data.periods,
+        clock=base.clock,
+        why_starting=no_reason,
+    )
+    return PredictionPayloads(presenter, Variants(base.settings))
 
 
 def _webhook_parts(base: Foundation) -> WebhookParts:
@@ -154,12 +268,11 @@ def _webhook_parts(base: Foundation) -> WebhookParts:
     )
 
 
-def _use_cases(base: Foundation, work: WorkParts, webhook_parts: WebhookParts) -> UseCases:
-    data = base.data
-    files = _files(base)
+def _use_cases(common: _Common, predictions: Predictions) -> UseCases:
+    base, data = common.base, common.base.data
     return UseCases(
-        predictions=work.predictions,
-        attendance=work.attendance,
+        predictions=predictions,
+        attendance=build_attendance(base, common.node, predictions),
         catalog=base.catalog,
         models=data.store,
         keys=Keys(
@@ -169,17 +282,9 @@ def _use_cases(base: Foundation, work: WorkParts, webhook_parts: WebhookParts) -
             pepper=data.secrets.key_pepper,
             on_options=data.periods.note_key,
         ),
-        files=files,
-        retention=RetentionService(
-            store=data.store,
-            blob_references=data.blob_references,
-            uploads=files,
-            periods=data.periods,
-            bus=base.signals.bus,
-            clock=base.clock,
-            housekeeping_faults=base.signals.housekeeping_faults,
-        ),
-        webhooks=webhook_parts.desk,
+        files=common.files,
+        retention=common.retention,
+        webhooks=common.webhooks.desk,
     )
 
 
@@ -197,7 +302,7 @@ def _files(base: Foundation) -> Files:
     )
 
 
-def _api(base: Foundation, runtime: LocalRuntime, use_cases: UseCases, checks: HealthChecks, large: JsonProcess) -> Api:
+def _api(base: Foundation, use_cases: UseCases, checks: HealthChecks, local: LocalModels, large: JsonProcess) -> Api:
     data = base.data
     return build_api(
         settings=base.settings,
@@ -210,25 +315,18 @@ def _api(base: Foundation, runtime: LocalRuntime, use_cases: UseCases, checks: H
             large=large,
         ),
         checks=checks,
-        local_models=local_models(base, runtime),
+        local_models=local,
         pages=HtmlPages(),
         clock=base.clock,
         new_id=base.new_id,
     )
 
 
-def _connect(base: Foundation, api: Api, webhooks: WebhookService) -> None:
-    """Who is told of changes: by hints, which may be lost, and those who wait by a poll of the store as well."""
-    for receive in (api.receive, webhooks.receive):
-        base.signals.bus.subscribe(receive)
-    base.signals.change_poller.tell(api.look, is_wanted=lambda: api.has_waiting)
-
-
-def _faults(base: Foundation, work: WorkParts) -> dict[str, str]:
+def _faults(base: Foundation, working: WorkerParts | None) -> dict[str, str]:
     """The reasons why this server cannot accept work now, for /readyz."""
     faults = {"models": "being loaded"} if base.catalog.is_loading else {}
-    if work.worker.fault is not None:
-        faults["session"] = work.worker.fault
+    if working is not None and working.worker.fault is not None:
+        faults["session"] = working.worker.fault
     if base.data.store.fullness is not None:
         faults["queue"] = base.data.store.fullness
     if base.data.store.broken is not None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from halley.app.foundation import Foundation
+from halley.app.roles import Node, Role
+from halley.app.without_maintainer import NoMaintainerHere
 from halley.assets.inputs import InputFileStager, OwnFiles, StagingRules
 from halley.assets.output_links import OutputLinks
 from halley.assets.outputs import OutputFileStore
@@ -13,55 +15,107 @@ from halley.dispatch.worker import Worker
 from halley.egress import Egress, rules_from
 from halley.maintenance.maintainer import Maintainer
 from halley.maintenance.rules import MaintenanceRules
+from halley.models.catalog import Catalog
 from halley.offload.process import JsonProcess
 from halley.predictions.abandonment import AbandonmentTracker
 from halley.predictions.inputs import InputCheck
+from halley.predictions.ports import Placement
 from halley.predictions.service import Admission, Predictions
 from halley.providers.local import LocalProvider
 from halley.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkParts:
-    """Predictions, and what runs them."""
+class InputParts:
+    """What looks at inputs when they come, and brings their files here before a run."""
 
-    worker: Worker
-    maintainer: Maintainer
-    predictions: Predictions
-    attendance: AbandonmentTracker
+    fetch: Egress
+    stager: InputFileStager
+    check: InputCheck
 
 
-def build_work(base: Foundation, provider: LocalProvider, large: JsonProcess) -> WorkParts:
+def build_inputs(base: Foundation, large: JsonProcess) -> InputParts:
     """`large` reads and changes what is too large for the loop's thread."""
-    egress = base.settings.egress
+    egress, quirks, limits = base.settings.egress, base.settings.quirks, base.settings.limits
     fetch = Egress(rules_from(egress.allow, http=egress.http), max_redirects=egress.max_redirects)
     stager = _stager(base, fetch, large)
-    output_links = OutputLinks(fetch=fetch, limit_bytes=egress.max_bytes, deadline_seconds=egress.timeout_seconds)
-    keeper = OutputFileStore(blob_references=base.data.blob_references, large=large, links=output_links)
-    quirks, limits = base.settings.quirks, base.settings.limits
-    inputs = InputCheck(file_links=stager, strict=quirks.strict_inputs, most=limits.listed_faults, large=large)
-    session_id = base.new_id()
-    maintainer = _maintainer(base, session_id)
-    files = RunFiles(stager=stager, workspace=base.data.workspace, keeper=keeper)
-    worker = _worker(base, provider, files, inputs, session_id=session_id, maintainer=maintainer)
-    base.signals.bus.subscribe(worker.receive)
-    predictions = Predictions(
+    check = InputCheck(file_links=stager, strict=quirks.strict_inputs, most=limits.listed_faults, large=large)
+    return InputParts(fetch=fetch, stager=stager, check=check)
+
+
+def build_predictions(base: Foundation, inputs: InputParts, placement: Placement) -> Predictions:
+    """The use cases of predictions."""
+    return Predictions(
         store=base.data.store,
-        admission=Admission(catalog=base.catalog, placement=worker, inputs=inputs),
+        admission=Admission(catalog=base.catalog, placement=placement, inputs=inputs.check),
         bus=base.signals.bus,
         data_ends=base.data.periods,
         clock=base.clock,
         new_id=base.new_id,
         running=base.running,
     )
-    attendance = AbandonmentTracker(
+
+
+def build_attendance(base: Foundation, node: Node, predictions: Predictions) -> AbandonmentTracker:
+    """Who waits for which prediction."""
+    return AbandonmentTracker(
         store=base.data.store,
         predictions=predictions,
         clock=base.clock,
         grace_seconds=base.settings.runs.abandoned_grace_seconds,
         node_id=base.new_id(),
+        is_alone=not node.is_shared,
     )
-    return WorkParts(worker=worker, maintainer=maintainer, predictions=predictions, attendance=attendance)
+
+
+def build_maintainer(base: Foundation, node: Node) -> Maintainer:
+    """Its session is that of the process."""
+    runs = base.settings.runs
+    has_worker = Role.WORKER in node.roles
+    return Maintainer(
+        queue=base.data.store,
+        # what the API of this process still accepts is no reason to wait for a worker
+        catalog=base.catalog if has_worker else Catalog(base.data.store),
+        bus=base.signals.bus,
+        clock=base.clock,
+        session_id=base.new_id(),
+        rules=MaintenanceRules(
+            lease_seconds=runs.lease_seconds, max_attempts=runs.max_attempts, max_queue_seconds=runs.max_queue_seconds
+        ),
+        is_alone=not node.is_shared,  # the lock of the data folder
+        begins_alone=node.is_alone,
+    )
+
+
+def build_worker(
+    base: Foundation, inputs: InputParts, provider: LocalProvider, large: JsonProcess, *, maintainer: Maintainer | None
+) -> Worker:
+    """`maintainer` is that of the same process, if there is one: it takes the worker's reports."""
+    session_id = base.new_id() if maintainer is None else maintainer.session_id
+    reports = NoMaintainerHere() if maintainer is None else maintainer
+    providers = CatalogRouter(base.catalog, local=provider, others={})
+    parts = _run_parts(base, inputs, large)
+    worker = Worker(parts, providers=providers, reports=reports, session_id=session_id, new_id=base.new_id)
+    if maintainer is not None:
+        maintainer.keep_first(worker.renew_late)
+    provider.listen(on_room=worker.room, on_broken=worker.broken)
+    base.signals.bus.subscribe(worker.receive)
+    return worker
+
+
+def _run_parts(base: Foundation, inputs: InputParts, large: JsonProcess) -> RunParts:
+    egress = base.settings.egress
+    links = OutputLinks(fetch=inputs.fetch, limit_bytes=egress.max_bytes, deadline_seconds=egress.timeout_seconds)
+    keeper = OutputFileStore(blob_references=base.data.blob_references, large=large, links=links)
+    return RunParts(
+        queue=base.data.store,
+        bus=base.signals.bus,
+        clock=base.clock,
+        catalog=base.catalog,
+        files=RunFiles(stager=inputs.stager, workspace=base.data.workspace, keeper=keeper),
+        rules=_dispatch_rules(base.settings),
+        inputs=inputs.check,
+    )
 
 
 def _stager(base: Foundation, fetch: Egress, large: JsonProcess) -> InputFileStager:
@@ -87,46 +141,6 @@ def _stager(base: Foundation, fetch: Egress, large: JsonProcess) -> InputFileSta
         ),
         large=large,
     )
-
-
-def _maintainer(base: Foundation, session_id: str) -> Maintainer:
-    runs = base.settings.runs
-    return Maintainer(
-        queue=base.data.store,
-        catalog=base.catalog,
-        bus=base.signals.bus,
-        clock=base.clock,
-        session_id=session_id,
-        rules=MaintenanceRules(
-            lease_seconds=runs.lease_seconds, max_attempts=runs.max_attempts, max_queue_seconds=runs.max_queue_seconds
-        ),
-        is_alone=True,  # the lock of the data folder
-    )
-
-
-def _worker(
-    base: Foundation,
-    provider: LocalProvider,
-    files: RunFiles,
-    inputs: InputCheck,
-    *,
-    session_id: str,
-    maintainer: Maintainer,
-) -> Worker:
-    parts = RunParts(
-        queue=base.data.store,
-        bus=base.signals.bus,
-        clock=base.clock,
-        catalog=base.catalog,
-        files=files,
-        rules=_dispatch_rules(base.settings),
-        inputs=inputs,
-    )
-    providers = CatalogRouter(base.catalog, local=provider, others={})
-    worker = Worker(parts, providers=providers, reports=maintainer, session_id=session_id, new_id=base.new_id)
-    maintainer.keep_first(worker.renew_late)
-    provider.listen(on_room=worker.room, on_broken=worker.broken)
-    return worker
 
 
 def _dispatch_rules(settings: Settings) -> DispatchRules:

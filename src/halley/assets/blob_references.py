@@ -2,12 +2,13 @@
 
 This race is prevented: a caller stores bytes that exist already, while the last earlier reference ends and the bytes
 are deleted. For each digest, adding a reference and deleting exclude each other, and after adding a reference the code
-checks that the bytes still exist. This holds within one process, and only one process may write to a data folder.
+checks that the bytes still exist. This holds within one process; where several processes share a data folder, `alone`
+excludes the others.
 """
 
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping, Set
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Set
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final
 
@@ -22,14 +23,23 @@ _TRIES: Final = 3
 _PORTION: Final = 500  # digests checked together
 
 
+Alone = Callable[[str], AbstractAsyncContextManager[None]]
+
+
+def _nobody_else(_sha256: str) -> AbstractAsyncContextManager[None]:
+    return nullcontext()
+
+
 class BlobReferences:
     """Keeps bytes for owners, such as ("prediction", id) or ("file", id), and deletes them with their last
     reference.
     """
 
-    def __init__(self, *, blobs: Blobs, ledger: BlobLedger) -> None:
+    def __init__(self, *, blobs: Blobs, ledger: BlobLedger, alone: Alone | None = None) -> None:
+        """`alone` keeps other processes away from a digest, if there are any."""
         self._blobs = blobs
         self._ledger = ledger
+        self._without_others = alone or _nobody_else
         self._locks: dict[str, tuple[anyio.Lock, int]] = {}  # with the number of tasks that hold it or wait for it
         self._stuck: dict[str, OSError] = {}  # contents that are not needed but could not be deleted
 
@@ -192,7 +202,7 @@ class BlobReferences:
         lock, users = self._locks.get(sha256, (anyio.Lock(), 0))
         self._locks[sha256] = lock, users + 1
         try:
-            async with lock:
+            async with lock, self._without_others(sha256):
                 yield
         finally:
             lock, users = self._locks.pop(sha256)

@@ -6,7 +6,9 @@
 This order (data sync, rename, folder sync) guarantees that a blob with a name is complete, even after a power failure.
 """
 
+import asyncio
 import errno
+import fcntl
 import hashlib
 import logging
 import os
@@ -14,7 +16,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from math import inf
 from pathlib import Path
@@ -29,26 +31,29 @@ from halley.threads import run_to_completion
 
 _log: Final = logging.getLogger(__name__)
 
+_LOCK_POLL_SECONDS: Final = 0.01
 _READING: Final = os.O_RDONLY | os.O_CLOEXEC
 _HEX: Final = frozenset("0123456789abcdef")
 
 
 class FileBlobs:
-    """`Blobs` in a folder of this machine. One process writes to a folder at a time (the data folder's lock)."""
+    """`Blobs` in a folder of this machine. Several processes may write to it if they exclude each other by `alone`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._text = str(folder)
         self._tmp = folder / "tmp"
 
-    def prepare(self) -> int:
+    def prepare(self, *, is_alone: bool = True) -> int:
         """Make the folder and delete unfinished files that a crash left; returns their number.
 
-        Files that cannot be deleted stay, and are named in the log. Call it once at start, before the first `put`, by
-        the holder of the data folder's lock.
+        Files that cannot be deleted stay, and are named in the log. Call it once at start, before the first `put`. A
+        process that is not alone in the data folder deletes nothing: others may be writing.
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._tmp.mkdir(exist_ok=True)
+        if not is_alone:
+            return 0
         return sum([_is_swept(Path(entry.path)) for entry in os.scandir(self._tmp)])
 
     async def put(self, chunks: AsyncIterator[bytes], limit_bytes: int) -> BlobInfo:
@@ -74,6 +79,19 @@ class FileBlobs:
 
     def drafts(self) -> Path | None:
         return self._tmp
+
+    @asynccontextmanager
+    async def alone(self, sha256: str) -> AsyncIterator[None]:
+        """Keep other processes from noting a need for these bytes, or deleting them, during the block."""
+        shard = self._folder / sha256[:2]
+        shard.mkdir(exist_ok=True)
+        lock = os.open(shard, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            while not _is_locked(lock):  # noqa: ASYNC110 - another process has it: nothing here can wake us
+                await asyncio.sleep(_LOCK_POLL_SECONDS)
+            yield
+        finally:
+            os.close(lock)
 
     async def open(self, sha256: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         fd = await run_to_completion(self._open, sha256, undo=os.close)
@@ -175,6 +193,14 @@ class FileBlobs:
             draft.path.replace(shard / info.sha256)
             _sync_folder(shard)
         return info
+
+
+def _is_locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _is_digest(sha256: str) -> bool:

@@ -79,7 +79,7 @@ def serve(request: ServeRequest, environ: Mapping[str, str] | None = None) -> in
         UsageProblem: a path, the port or the data folder cannot be used; the message says which.
         SettingsError: a setting is unknown or invalid.
     """
-    from halley.app import run_server
+    from halley.app import ServeOptions, run_server
 
     environ = process_environ() if environ is None else environ
     config = Path(request.config) if request.config is not None else None
@@ -97,15 +97,14 @@ def serve(request: ServeRequest, environ: Mapping[str, str] | None = None) -> in
         remember_or_say(screen, settings, started)
         show_banner(screen, settings, started, hint=settings.demo)
 
-    return run_server(
-        settings,
+    options = ServeOptions(
         environ=environ,
         paths=paths,
         demo=settings.demo,
         reload=request.reload,
-        announce=announce,
         reread=lambda: settings_from(config, flags, environ),
     )
+    return run_server(settings, options, announce=announce)
 
 
 def _check(settings: Settings, paths: list[Path]) -> None:
@@ -142,7 +141,7 @@ def _serve_privately(settings: Settings, paths: list[Path], environ: Mapping[str
     import logging
     import shutil
 
-    from halley.app import run_server
+    from halley.app import ServeOptions, run_server
     from halley.cli.private import PREFIX
     from halley.errors import HalleyError
 
@@ -154,7 +153,8 @@ def _serve_privately(settings: Settings, paths: list[Path], environ: Mapping[str
     logging.getLogger("halley").setLevel(logging.CRITICAL)
     logging.getLogger("halley.replicas.environments").setLevel(logging.INFO)  # it takes long: report its progress
     try:
-        return run_server(settings, environ=environ, paths=paths, demo=False, announce=announce, patiently=True)
+        options = ServeOptions(environ=environ, paths=paths, demo=False, patiently=True)
+        return run_server(settings, options, announce=announce)
     except HalleyError as error:
         say({"fault": str(error)})
         return ExitCode.USAGE

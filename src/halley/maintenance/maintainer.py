@@ -41,15 +41,16 @@ class Maintainer:
         session_id: str,
         rules: MaintenanceRules,
         is_alone: bool,
+        begins_alone: bool = False,
     ) -> None:
         """`session_id` is that of this process, whose work is not taken back at the start; `is_alone` says that no
-        other process uses the data.
+        other process uses the data, and `begins_alone` that none does until `open` has returned.
         """
         self._queue = queue
         self._catalog = catalog
         self._bus = bus
         self._clock = clock
-        self._session_id = session_id
+        self.session_id: Final = session_id
         self._rules = rules
         self._is_alone = is_alone
         self._keep_own: Callable[[], Awaitable[None]] = _nothing
@@ -58,7 +59,7 @@ class Maintainer:
         self._turned_at = clock.elapsed()
         self._reap_from = -inf  # nobody is taken for lost before
         self._begun = asyncio.Event()
-        if not is_alone:  # whoever is alone takes back everything first
+        if not (is_alone or begins_alone):  # whoever is alone takes back everything first
             self._begun.set()
         self._unoffered: dict[str, float] = {}  # versions that nobody can run, and since when
         self._reports: dict[str, tuple[str, str]] = {}  # versions to look at now, with error and reason if they failed
@@ -96,6 +97,8 @@ class Maintainer:
             await self._begin()
         except Busy as error:
             _log.warning("nothing is taken back until the database accepts writes again: %s", error)
+            if not self._is_alone:  # when it does, others may have come: only what is overdue may be taken from them
+                self._begun.set()
 
     async def run(self) -> None:
         """Maintain whenever it is this one's duty, until cancelled. `open` comes first."""
@@ -115,7 +118,7 @@ class Maintainer:
         if self._begun.is_set() or (duty := await self._hold()) is None:
             return
         now = self._clock.now()
-        for item in await self._queue.reap(duty, now, all_but=self._session_id, max_attempts=self._rules.max_attempts):
+        for item in await self._queue.reap(duty, now, all_but=self.session_id, max_attempts=self._rules.max_attempts):
             self._tell_reaped(item)
             _log.warning(
                 "%s was running when the server stopped: %s",
@@ -157,7 +160,11 @@ class Maintainer:
         began, seconds = self._clock.elapsed(), self._rules.lease_seconds
         if self._duty is None:
             self._duty = await self._queue.hold_duty(
-                MAINTENANCE, self._session_id, self._clock.now(), seconds, alone=self._is_alone
+                MAINTENANCE,
+                self.session_id,
+                self._clock.now(),
+                seconds,
+                alone=self._is_alone or not self._begun.is_set(),
             )
         elif not self._is_alone and began - self._held_at > seconds / 4:
             try:
@@ -210,7 +217,7 @@ class Maintainer:
             return
         await self._begun.wait()
         duty = await self._hold()
-        if duty is None or version in await self._queue.offered(but_of=self._session_id):
+        if duty is None or version in await self._queue.offered(but_of=self.session_id):
             return  # whoever maintains ends it when nobody offers it, or another one runs it
         if (error, reason) == GONE and (not self._is_alone or await self._can_run(version)):
             return
@@ -224,7 +231,7 @@ class Maintainer:
         """Whether anybody offers it, or the configuration names it: then it may only be late, or wait for a repair."""
         if self._catalog.by_id(version) is not None or self._catalog.is_loading:
             return True
-        if version in await self._queue.offered(but_of=self._session_id):
+        if version in await self._queue.offered(but_of=self.session_id):
             return True
         model = await self._queue.model_waited_for(version)
         is_loaded = self._catalog.by_id(version) is not None  # at this moment

@@ -96,6 +96,13 @@ class Catalog:
         """Accept requests for an earlier version of a model by its id: the present source is the same."""
         self._runnable.setdefault(version.id, Runnable(version))
 
+    def offer(self, version: Version, *, is_latest: bool) -> None:
+        """Workers of other processes run this stored version: requests for it are accepted. Nothing is stored."""
+        if version.id not in self._runnable:
+            self._runnable[version.id] = Runnable(version)
+        if is_latest:
+            self._latest[version.model] = version.id
+
     def report_fault(self, model: Model, reason: str) -> None:
         """Record that the model's files cannot be used. An older version that runs here stays in service."""
         self.faults[model.full_name] = reason

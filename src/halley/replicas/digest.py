@@ -67,7 +67,7 @@ class DigestCache:
     def _save(self) -> None:
         if self._path is None:
             return
-        aside = self._path.with_name(f"{self._path.name}.tmp")
+        aside = self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")  # others may write theirs
         with suppress(OSError):  # a full disk: the file is hashed again after the next start
             self._path.parent.mkdir(parents=True, exist_ok=True)
             aside.write_bytes(msgspec.json.encode(self._known))

@@ -20,9 +20,11 @@ _log = logging.getLogger(__name__)
 class SetupLayers:
     """The layers in one folder. All methods block: for a check on the disk, `clear` and `sweep` for deletions."""
 
-    def __init__(self, folder: Path, *, limit_bytes: int) -> None:
+    def __init__(self, folder: Path, *, limit_bytes: int, is_shared: bool = False) -> None:
+        """`is_shared`: processes of other servers may use a layer, so none is deleted before a start without them."""
         self.folder: Final = folder
         self._limit_bytes = limit_bytes
+        self._is_shared = is_shared
 
     def wanted(self, version: str) -> dict[str, Any]:
         """Instructions for the runner: the layer to begin with, and where to publish a new one."""
@@ -50,7 +52,7 @@ class SetupLayers:
         except OSError:
             return None
         size = _size(layer)
-        if not in_use:
+        if not (in_use or self._is_shared):
             delete_folder(layer)
         return size
 

@@ -1,6 +1,8 @@
 """The data folder: who holds it.
 
 One server at a time: it may reap every session at start, because no other process can be running work from this folder.
+Tests may share a folder between processes. Then they start one after the other, and the one that finds nobody else
+there is alone until the next one may start.
 """
 
 import fcntl
@@ -15,6 +17,7 @@ import msgspec
 from halley.errors import Unusable
 
 _LOCK_NAME: Final = "halley.lock"
+_START_NAME: Final = "halley.start"  # held by the process that is starting, of those that share the folder
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,11 +28,13 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DataFolder:
-    """A held data folder."""
+    """A held data folder. `is_alone`: nobody else used it when it was opened."""
 
-    def __init__(self, path: Path, lock: int) -> None:
+    def __init__(self, path: Path, lock: int, start: int | None = None, *, is_alone: bool = True) -> None:
         self.path = path
+        self.is_alone = is_alone
         self._lock = lock
+        self._start = start
 
     def announce(self, url: str) -> None:
         """Write down where this server can be reached, for the next one that finds the folder taken."""
@@ -40,33 +45,71 @@ class DataFolder:
             content = b""
         os.ftruncate(self._lock, len(content))
 
+    def let_others_start(self) -> None:
+        """What only a process that is alone may do is done. Harmless a second time."""
+        if self._start is not None:
+            os.close(self._start)
+            self._start = None
+
 
 @contextmanager
-def hold(path: Path) -> Iterator[DataFolder]:
+def hold(path: Path, *, is_shared: bool = False) -> Iterator[DataFolder]:
     """Hold the data folder while the block runs; made if it is not there.
+
+    `is_shared`: others that say so, too, may use it as well, from `let_others_start` on.
 
     Raises:
         Unusable: another process holds it, or it cannot be made.
     """
+    lock = _open(path, _LOCK_NAME)
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(path / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise Unusable(f"The data folder {path} cannot be used: {error}. Choose another with --data.") from error
-    try:
+        folder = _share(path, lock) if is_shared else DataFolder(path, lock)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = _read(lock)
-            who = f"process {holder.pid}" + (f" at {holder.url}" if holder.url else "") if holder else "another process"
-            raise Unusable(
-                f"The data folder {path} is used by {who}. Stop it first, or choose another folder with --data."
-            ) from None
-        folder = DataFolder(path, lock)
-        folder.announce("")
-        yield folder
+            if not is_shared:
+                _take(path, lock, fcntl.LOCK_EX)
+            if folder.is_alone:
+                folder.announce("")
+            yield folder
+        finally:
+            folder.let_others_start()
     finally:
         os.close(lock)  # the lock goes with the last descriptor, however the process ends
+
+
+def _open(path: Path, name: str) -> int:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return os.open(path / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Unusable(f"The data folder {path} cannot be used: {error}. Choose another with --data.") from error
+
+
+def _take(path: Path, lock: int, kind: int) -> None:
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = _read(lock)
+        who = f"process {holder.pid}" + (f" at {holder.url}" if holder.url else "") if holder else "another process"
+        raise Unusable(
+            f"The data folder {path} is used by {who}. Stop it first, or choose another folder with --data."
+        ) from None
+
+
+def _share(path: Path, lock: int) -> DataFolder:
+    """Join those who share the folder; waits while another one starts."""
+    start = _open(path, _START_NAME)
+    try:
+        fcntl.flock(start, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_alone = True
+        except BlockingIOError:
+            is_alone = False
+        _take(path, lock, fcntl.LOCK_SH)
+    except BaseException:
+        os.close(start)
+        raise
+    return DataFolder(path, lock, start, is_alone=is_alone)
 
 
 def holder_of(path: Path) -> Holder | None:

@@ -78,6 +78,6 @@ class Store(
 
 
 OpenStore = Callable[..., AbstractAsyncContextManager[Store]]
-"""Opens a store at a path, with the keywords `clock`, `limits` (QueueLimits) and `keep_backups`; closes it behind the
-block.
+"""Opens a store at a path, with the keywords `clock`, `limits` (QueueLimits), `keep_backups` and `is_shared` (whether
+other processes write to it as well); closes it behind the block.
 """

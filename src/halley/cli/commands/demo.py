@@ -38,7 +38,7 @@ def demo(
     Examples:
       halley demo -o hills.png
     """
-    from halley.app import run_server
+    from halley.app import ServeOptions, run_server
     from halley.cli.placing import check_place, read_place
     from halley.cli.starting import free_port, require_port, running_url, settings_from
     from halley.settings import take_environ
@@ -69,7 +69,7 @@ def demo(
     def announce(started: Started) -> None:
         _announce(screen, settings, started, picture, browser=browser)
 
-    return run_server(settings, environ=environ, paths=[], demo=True, reload=False, announce=announce)
+    return run_server(settings, ServeOptions(environ=environ), announce=announce)
 
 
 def _announce(screen: Screen, settings: Settings, started: Started, picture: Path, *, browser: bool) -> None:

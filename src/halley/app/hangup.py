@@ -1,0 +1,51 @@
+"""SIGHUP: look again at what may have changed outside."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Callable
+
+from halley.app.services import Services
+from halley.app.start import Start
+from halley.errors import HalleyError
+from halley.settings import Settings, SettingsError
+
+_log = logging.getLogger(__name__)
+
+
+async def look_again_on_hangup(parts: Services, start: Start) -> None:
+    """Reload models that were repaired or changed, and read the admin key from its file again.
+
+    In a terminal it still means that the terminal was closed.
+    """
+    if (sys.stdin is not None and sys.stdin.isatty()) or signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL:
+        return
+    admin_key, reread = start.settings.admin_key, start.options.reread
+    heard = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, heard.set)
+    while True:
+        await heard.wait()
+        heard.clear()
+        _log.info("SIGHUP: reloading models that changed or were broken")
+        if reread is not None and parts.answering is not None:
+            admin_key = await _change_admin_key(parts, admin_key, reread)
+        if parts.working is None:
+            continue
+        try:
+            await parts.loader.look_again(start.wanted)
+        except Exception:  # noqa: BLE001 - the served models stay; another signal tries again
+            _log.exception("SIGHUP: some models could not be checked again")
+
+
+async def _change_admin_key(parts: Services, known: str | None, reread: Callable[[], Settings]) -> str | None:
+    """Use the configured admin key if it has changed; returns the valid one."""
+    try:
+        key = (await asyncio.to_thread(reread)).admin_key
+        if key is not None and key != known:
+            await parts.keys.ensure_admin(key)
+            _log.info("SIGHUP: the admin key was replaced by the configured one")
+    except (SettingsError, HalleyError) as error:
+        _log.error("SIGHUP: the admin key is unchanged: %s", error)
+        return known
+    return key

@@ -1,0 +1,18 @@
+"""Two workers and an API server with the maintainer, killed 20 times each during 500 predictions."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from fault.roles_mix import Schedule, run_mix
+
+
+def main(predictions: int = 500, deaths: int = 20, pauses: int = 5, seed: int = 1) -> int:
+    with tempfile.TemporaryDirectory(prefix="halley-roles-") as home:
+        report = run_mix(Path(home), Schedule(predictions=predictions, deaths=deaths, pauses=pauses, seed=seed))
+    print(report)
+    return 1 if report.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:5])))
