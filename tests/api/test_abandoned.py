@@ -74,7 +74,7 @@ async def test_the_request_decides_then_the_key(world: World, option: bool, pref
     assert reply.headers.get("preference-applied") == shown
 
 
-async def test_both_preferences_are_told_as_applied(world: World) -> None:
+async def test_both_preferences_are_reported_as_applied(world: World) -> None:
     asked = asyncio.ensure_future(
         world.post("/v1/predictions", {"version": "acme/free"}, headers={"Prefer": "wait=9, cancel-abandoned"})
     )
@@ -87,13 +87,13 @@ async def test_both_preferences_are_told_as_applied(world: World) -> None:
 # who leaves -------------------------------------------------------------------------------------------------------
 
 
-async def test_what_nobody_ever_waited_for_is_not_abandoned(world: World) -> None:
+async def test_a_prediction_without_a_waiting_client_is_not_abandoned(world: World) -> None:
     prediction_id = await wanted(world)
     await passes(world, 1000)
     assert await status(world, prediction_id) is Status.STARTING
 
 
-async def test_who_is_told_and_goes_does_not_abandon(world: World) -> None:
+async def test_a_client_that_got_its_answer_does_not_abandon(world: World) -> None:
     prediction_id = await wanted(world)
     row = await world.row(prediction_id)
     with world.attendance.waiting(row, lambda: True):
@@ -121,7 +121,7 @@ async def test_the_last_one_who_leaves_ends_it_after_the_grace(world: World) -> 
     assert (shown["status"], shown["termination_reason"]) == ("canceled", "abandoned")
 
 
-async def test_who_comes_back_in_time_saves_it(world: World) -> None:
+async def test_a_client_that_reconnects_in_time_keeps_the_prediction(world: World) -> None:
     prediction_id = await wanted(world)
     row = await world.row(prediction_id)
     for _ in range(3):
@@ -155,7 +155,7 @@ async def test_what_ends_by_itself_stays_as_it_ended(world: World) -> None:
     assert await world.store.awaited() == []
 
 
-async def test_it_is_not_asked_of_those_who_did_not_want_it(world: World) -> None:
+async def test_confirmation_is_not_needed_without_the_option(world: World) -> None:
     made = await world.create("acme/free")
     with world.attendance.waiting(await world.row(made["id"]), lambda: False):
         await passes(world, 1)
@@ -221,7 +221,7 @@ async def test_after_a_crash_who_was_waited_for_gets_a_fresh_grace(world: World)
     assert await world.store.awaited() == [saved]
 
 
-async def test_a_server_that_stops_sends_nobody_away_for_good(world: World) -> None:
+async def test_a_stopping_server_lets_clients_reconnect(world: World) -> None:
     prediction_id = await wanted(world)
     row = await world.row(prediction_id)
     world.attendance.arrive(row)
@@ -262,7 +262,7 @@ async def stream(wire: Wire, world: World, prediction_id: str) -> None:
 
 
 @pytest.mark.parametrize("wait", [held_get, stream])
-async def test_a_lost_connection_is_a_leaving(wait: Any) -> None:
+async def test_a_lost_connection_counts_as_leaving(wait: Any) -> None:
     world = await world_on_a_port()
     prediction_id = await wanted(world)
     async with running(world) as server:
@@ -275,7 +275,7 @@ async def test_a_lost_connection_is_a_leaving(wait: Any) -> None:
 
 
 @pytest.mark.parametrize("patience", [0, 2], ids=["in its task", "parked"])
-async def test_a_create_that_waits_and_loses_its_connection_is_a_leaving(patience: int) -> None:
+async def test_a_waiting_create_that_loses_its_connection_counts_as_leaving(patience: int) -> None:
     world = await world_on_a_port()
     body = b'{"version":"acme/free"}'
     head = get("/v1/predictions", world.token, "Prefer: wait, cancel-abandoned", f"Content-Length: {len(body)}")

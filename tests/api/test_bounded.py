@@ -158,7 +158,7 @@ async def test_metadata_of_a_form_is_as_deep_as_json_may_be(world: World) -> Non
 
 
 @pytest.mark.anyio
-async def test_a_large_input_is_not_kept_while_somebody_waits_and_is_in_the_answer(world: World) -> None:
+async def test_a_large_input_is_not_kept_in_memory_while_a_client_waits_and_is_in_the_answer(world: World) -> None:
     given = {"version": "acme/free", "input": {"a": "x" * 200_000}}
     asked = asyncio.ensure_future(world.post("/v1/predictions", given, headers={"Prefer": "wait=5"}))
     await settled()

@@ -39,7 +39,7 @@ def test_head_and_body_leave_together(body: bytes) -> None:
     assert wire.writes == [HEAD + body, b"more"]
 
 
-def test_a_head_alone_leaves_with_the_end() -> None:
+def test_a_head_without_a_body_is_sent_at_the_end() -> None:
     wire = Wire()
     corked = CorkedTransport(wire)
     corked.write(HEAD)

@@ -203,7 +203,7 @@ async def test_a_long_wait_is_in_flight() -> None:
         other.close()
 
 
-async def test_a_long_wait_is_repeated_by_nobody_who_counts() -> None:
+async def test_a_second_create_during_a_long_wait_is_not_a_repeat() -> None:
     async with serving() as (world, server):
         peer, other = await Peer(server).open(), await Peer(server).open()
         first = await parked(world, server, peer, "X-Stainless-Retry-Count: 0")

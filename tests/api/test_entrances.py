@@ -43,7 +43,7 @@ async def test_a_host_counts_only_if_it_is_ours(host: str, expected: str) -> Non
     assert await origin(world, host=host, x_forwarded_host="evil.example", x_forwarded_proto="https") == expected
 
 
-async def test_the_public_url_goes_before_everything() -> None:
+async def test_the_public_url_has_priority() -> None:
     world = await World(
         server=ServerSettings(public_url="https://halley.example/", trusted_proxies=("127.0.0.1",))
     ).fill()
@@ -68,7 +68,7 @@ async def test_two_origins_are_two_answers(world: World) -> None:
     assert (first, second) == (f"http://localhost:1986{path}", f"http://127.0.0.1:9{path}")
 
 
-async def test_there_is_no_cors_unless_it_is_wanted(world: World) -> None:
+async def test_cors_is_off_by_default(world: World) -> None:
     reply = await world.get("/v1/account", headers={"Origin": "https://app.example"})
     assert not [name for name in reply.headers if name.startswith("access-control")]
     preflight = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
@@ -133,7 +133,7 @@ async def test_a_failed_one_shows_its_error(world: World) -> None:
     assert b"ValueError: &lt;no&gt;" in reply.body
 
 
-async def test_without_the_link_the_page_tells_nothing(world: World) -> None:
+async def test_without_the_link_the_page_shows_nothing(world: World) -> None:
     made = await world.create("acme/free")
     other = await world.create("acme/free")
     token = made["urls"]["web"].rpartition("=")[2]

@@ -45,7 +45,7 @@ def parsed(body: bytes) -> list[dict[str, Any]]:
     return found
 
 
-async def test_everything_is_told_in_one_order(world: World) -> None:
+async def test_everything_is_sent_in_one_order(world: World) -> None:
     name = await lived(world)
     reply = await world.get(f"/v1/predictions/{name}/events")
     page = reply.json()
@@ -75,7 +75,7 @@ def test_every_kind_of_event_has_a_word() -> None:
     assert set(NAMES) == set(EventKind)
 
 
-async def test_a_wish_to_cancel_is_told_before_the_end(world: World) -> None:
+async def test_a_cancel_request_is_streamed_before_the_end(world: World) -> None:
     made = await world.create("acme/free")
     await world.post(f"/v1/predictions/{made['id']}/cancel")
     page = (await world.get(f"/v1/predictions/{made['id']}/events")).json()
@@ -136,7 +136,7 @@ async def test_accept_decides(world: World, accept: str, is_stream: bool) -> Non
     assert (reply.headers["content-type"] == "text/event-stream") == is_stream
 
 
-async def test_a_stream_goes_on_behind_every_event(world: World) -> None:
+async def test_a_stream_resumes_after_every_event(world: World) -> None:
     name = await lived(world)
     whole = parsed((await world.get(f"/v1/predictions/{name}/events", headers=STREAM)).body)
     for cut in range(1, len(whole)):
@@ -148,14 +148,14 @@ async def test_a_stream_goes_on_behind_every_event(world: World) -> None:
     assert parsed(both.body) == whole[6:], "where the reader really is counts"
 
 
-async def test_a_reader_that_comes_back_at_the_end_is_told_to_stay_away(world: World) -> None:
+async def test_a_reader_that_reconnects_after_the_end_gets_204(world: World) -> None:
     name = await lived(world)
     reply = await world.get(f"/v1/predictions/{name}/events", headers={**STREAM, "Last-Event-ID": "8"})
     assert (reply.status, reply.body) == (204, b"")
 
 
 @pytest.mark.parametrize("last", ["99", "x", "1:2", "-3"])
-async def test_an_id_that_was_never_told_begins_anew(world: World, last: str) -> None:
+async def test_an_event_id_that_was_never_sent_starts_from_the_beginning(world: World, last: str) -> None:
     name = await lived(world)
     reply = await world.get(f"/v1/predictions/{name}/events", headers={**STREAM, "Last-Event-ID": last})
     assert len(parsed(reply.body)) == 8
@@ -190,7 +190,7 @@ async def test_an_aborted_one_is_shown_as_everywhere_else(world: World) -> None:
     assert last["data"] == {"status": "canceled", "termination_reason": "deadline_before_start"}
 
 
-async def test_what_is_left_of_removed_data_is_still_told(world: World) -> None:
+async def test_what_stays_after_removal_is_still_sent(world: World) -> None:
     name = await lived(world)
     entry = world.store._entries[name]
     entry.prediction = msgspec.structs.replace(entry.prediction, data_removed_at=world.clock.now())

@@ -156,7 +156,7 @@ async def test_files_are_listed_and_deleted(world: World) -> None:
     assert (await world.request("DELETE", f"/v1/files/{ids[0]}")).status == 404
 
 
-async def test_an_expired_file_is_gone(world: World) -> None:
+async def test_an_expired_file_is_absent(world: World) -> None:
     made = (await world.post("/v1/files", SHAPES["bare"][0], **FORM)).json()
     world.clock.advance(86_401)
     assert (await world.get(f"/v1/files/{made['id']}")).status == 404
@@ -393,7 +393,7 @@ async def test_an_answer_holds_no_more_data_than_its_limit(world: World) -> None
 # after removal ----------------------------------------------------------------------------------------------------
 
 
-async def test_removed_data_is_gone_everywhere(world: World) -> None:
+async def test_removed_data_is_absent_everywhere(world: World) -> None:
     import msgspec
 
     prediction_id = await painted(world)

@@ -169,7 +169,7 @@ async def test_a_percent_encoded_data_url_takes_little_work() -> None:
         ("data:image/png;base64", 422),
     ],
 )
-async def test_bad_base64_is_told_at_the_create(url: str, status: int) -> None:
+async def test_bad_base64_is_refused_at_the_create(url: str, status: int) -> None:
     world = await seeing(await World().fill())
     reply = await see(world, url)
     assert reply.status == status, reply.body
@@ -300,7 +300,7 @@ async def test_a_preflight_for_a_link_repeats_the_names_too(world: World) -> Non
     ],
     ids=lambda value: str(value)[:20],
 )
-async def test_a_refused_body_is_told_its_fault(world: World, body: bytes, status: int, word: str) -> None:
+async def test_a_refused_body_gets_the_reason(world: World, body: bytes, status: int, word: str) -> None:
     reply = await world.post("/v1/predictions", body)
     assert reply.status == status
     assert word in reply.json()["detail"]
@@ -325,7 +325,7 @@ async def test_an_encoded_body_is_415(world: World) -> None:
         (b"{", "truncated"),
     ],
 )
-async def test_refused_metadata_is_told_its_fault(world: World, metadata: bytes, word: str) -> None:
+async def test_refused_metadata_gets_the_reason(world: World, metadata: bytes, word: str) -> None:
     reply = await world.post("/v1/files", form(part("content", b"a"), part("metadata", metadata)), **FORM)
     assert reply.status == 422
     (fault,) = reply.json()["invalid_fields"]

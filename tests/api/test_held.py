@@ -68,7 +68,7 @@ async def test_the_second_poll_is_held_until_the_status_changes(world: World) ->
     assert told.json()["status"] == "succeeded"
 
 
-async def test_output_is_told_at_once_and_logs_after_a_while(world: World) -> None:
+async def test_output_is_sent_at_once_and_logs_after_a_time(world: World) -> None:
     prediction_id, poller = await polling(world)
     await world.start(prediction_id)
     assert await poller.ask() is not None
@@ -89,7 +89,7 @@ async def test_output_is_told_at_once_and_logs_after_a_while(world: World) -> No
     assert told.json()["output"] == ["a"]
 
 
-async def test_logs_that_came_while_it_was_held_are_told_without_another_change(world: World) -> None:
+async def test_logs_that_arrive_during_a_hold_are_sent_without_another_change(world: World) -> None:
     world.hub.coalesce_seconds = 0.02
     prediction_id, poller = await polling(world)
     await world.start(prediction_id)
@@ -133,7 +133,7 @@ async def test_a_held_poll_ends_with_its_time_and_the_next_one_is_held_again(wor
     assert await poller.ask() is None
 
 
-async def test_an_end_is_told_at_once_whoever_asks(world: World) -> None:
+async def test_an_end_is_sent_at_once_to_every_client(world: World) -> None:
     prediction_id, poller = await polling(world)
     await world.run(prediction_id, "hello")
     told = await poller.ask()
@@ -142,7 +142,7 @@ async def test_an_end_is_told_at_once_whoever_asks(world: World) -> None:
     assert len(world.api.parts.polls) == 0
 
 
-async def test_two_who_know_different_things_are_told_at_different_times(world: World) -> None:
+async def test_two_waiting_requests_with_different_state_are_answered_at_different_times(world: World) -> None:
     prediction_id, late = await polling(world)
     early = Poller(world, prediction_id, token=(await world.keys.issue("alice", "second"))[0])
     await world.start(prediction_id)
@@ -158,7 +158,7 @@ async def test_two_who_know_different_things_are_told_at_different_times(world: 
 
 
 @pytest.mark.parametrize("agent", ["curl/8.5.0", "", "Mozilla/5.0", "replicate-cli/1.0", "my-replicate-python/1.0"])
-async def test_nobody_else_is_held_unasked(world: World, agent: str) -> None:
+async def test_only_official_clients_are_held_without_asking(world: World, agent: str) -> None:
     made = await world.create("acme/free")
     poller = Poller(world, made["id"], **{"user-agent": agent})
     for _ in range(3):
@@ -224,7 +224,7 @@ async def test_the_longest_hold_is_a_setting(world: World) -> None:
     assert await poller.news() is not None
 
 
-async def test_a_hold_of_no_time_holds_nobody() -> None:
+async def test_a_hold_time_of_zero_holds_no_request() -> None:
     world = await World(limits=LimitSettings(hold_seconds=0)).fill()
     _, poller = await polling(world)
     assert await poller.ask() is not None
@@ -248,11 +248,11 @@ async def test_a_hold_of_no_time_holds_nobody() -> None:
         ("", 0),
     ],
 )
-async def test_patience_depends_on_client_and_version(agent: str, seconds: float) -> None:
+async def test_the_poll_interval_depends_on_client_and_version(agent: str, seconds: float) -> None:
     assert hold_seconds(agent) == seconds
 
 
-async def test_what_was_told_is_forgotten_by_itself(world: World) -> None:
+async def test_sent_state_is_dropped_after_a_time(world: World) -> None:
     for _ in range(3):
         await polling(world)
     assert len(world.api.parts.polls) == 3
@@ -279,7 +279,7 @@ async def test_a_wait_is_not_ended_by_progress(world: World) -> None:
     assert told.headers["preference-applied"] == "wait=30"
 
 
-async def test_a_wait_rings_by_itself(world: World) -> None:
+async def test_a_wait_ends_by_itself(world: World) -> None:
     made = await world.create("acme/free")
     poller = Poller(world, made["id"], prefer="wait=1", **OTHER)
     assert await poller.ask() is None
@@ -347,7 +347,7 @@ async def test_the_validator_changes_with_everything_that_is_shown(world: World)
     assert (await world.get(path, headers={"if-none-match": "*"})).status == 304
 
 
-async def test_somebody_elses_is_absent_also_to_those_who_would_wait(world: World) -> None:
+async def test_another_accounts_prediction_is_absent_for_waiting_requests_too(world: World) -> None:
     made = await world.create("acme/free")
     for headers in ({"prefer": "wait=9"}, PY1):
         path = f"/v1/predictions/{made['id']}"
@@ -400,7 +400,7 @@ async def test_a_change_between_reading_and_parking_is_not_missed(world: World) 
     assert len(world.hub) == 0
 
 
-async def test_letting_go_answers_all_and_holds_nobody_any_more(world: World) -> None:
+async def test_releasing_answers_all_and_later_requests_are_not_held(world: World) -> None:
     prediction_id, poller = await polling(world)
     asker = Poller(world, prediction_id, prefer="wait=30", **OTHER)
     assert await poller.ask() is None
@@ -414,7 +414,9 @@ async def test_letting_go_answers_all_and_holds_nobody_any_more(world: World) ->
     assert len(world.hub) == 0
 
 
-async def test_a_store_that_fails_is_told_to_each_who_waits(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_error_of_the_store_reaches_each_waiting_request(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = await world.create("acme/free")
     getter = Poller(world, made["id"], prefer="wait=30", **OTHER)
     assert await getter.ask() is None

@@ -126,7 +126,7 @@ async def test_another_request_under_the_key_is_refused(world: World, other: dic
     assert await ids(world) == [first]
 
 
-async def test_row_five_has_its_keys_too(world: World) -> None:
+async def test_the_fifth_row_has_its_keys_too(world: World) -> None:
     path = "/v1/models/acme/echo/predictions"
     body = {"input": {"prompt": "hi"}}
     first = (await post(world, path=path, body=body)).json()["id"]

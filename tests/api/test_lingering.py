@@ -85,7 +85,7 @@ async def refused(wire: Wire, *extra: str) -> None:
 
 
 @pytest.mark.parametrize("extra", [("Connection: close",), ()])
-async def test_it_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch, extra: tuple[str, ...]) -> None:
+async def test_it_is_read_in_bounded_time(monkeypatch: pytest.MonkeyPatch, extra: tuple[str, ...]) -> None:
     monkeypatch.setattr(lingering, "_LEAST_BYTES", MIB)
     world = await world_on_a_port()
     world.api.parts.limits = LimitSettings(upload_bytes=10)
@@ -102,7 +102,7 @@ async def test_it_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch, extra: t
 
 
 @pytest.mark.parametrize("seconds", [lingering.PAUSE_SECONDS, lingering.LONGEST_SECONDS])
-async def test_who_stays_without_a_word_is_let_go(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+async def test_a_silent_client_is_disconnected(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     for name in ("PAUSE_SECONDS", "LONGEST_SECONDS"):
         monkeypatch.setattr(lingering, name, getattr(lingering, name) + HOUR)  # only the test's own looks are that late
     world = await world_on_a_port()

@@ -42,7 +42,9 @@ async def all_ways(world: World, prediction_id: str) -> dict[str, "asyncio.Futur
 
 
 @pytest.mark.parametrize("is_polled", [True, False], ids=["with a poll", "without a poll"])
-async def test_one_poll_tells_all_who_wait_and_without_it_nobody_is_told(deaf: World, *, is_polled: bool) -> None:
+async def test_one_poll_answers_all_waiting_requests_and_without_it_none_is_answered(
+    deaf: World, *, is_polled: bool
+) -> None:
     poller = ChangePoller(log=deaf.store, clock=deaf.clock)
     if is_polled:
         poller.tell(deaf.api.look, is_wanted=lambda: deaf.api.has_waiting)

@@ -132,7 +132,7 @@ async def test_each_file_and_delivery_is_on_one_page() -> None:
     assert len({item["id"] for item in deliveries}) == len(deliveries) == 60
 
 
-async def test_what_a_listener_hears_at_once_is_bounded(world: World) -> None:
+async def test_what_a_listener_receives_at_once_is_bounded(world: World) -> None:
     ids = []
     for _ in range(6):
         made = await world.create("acme/free")

@@ -65,9 +65,7 @@ async def test_what_is_stored_is_shown_whether_anybody_hinted_at_it_or_not(
     assert await shown("output") == ["a"]
 
 
-async def test_what_comes_between_row_and_events_is_told_and_not_only_noted(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_changes_between_row_and_events_are_streamed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has been told of it is held at the next poll, so it must really have been told."""
     made = await world.create("acme/tokens")
     path, client = f"/v1/predictions/{made['id']}", {"user-agent": "replicate-python/1.0.7"}

@@ -135,7 +135,7 @@ async def test_an_unknown_version_is_422_and_an_unknown_model_in_the_path_404(wo
     assert (await world.post("/v1/models/acme/none/predictions", {"input": {}})).status == 404
 
 
-async def test_all_faults_of_an_input_are_told(world: World) -> None:
+async def test_all_faults_of_an_input_are_reported(world: World) -> None:
     reply = await world.post("/v1/predictions", {"version": "acme/echo", "input": {"seed": "x"}})
     problem = reply.json()
     assert reply.status == 422
@@ -389,7 +389,7 @@ async def test_lists_are_newest_first_and_without_logs(world: World) -> None:
     assert with_logs["results"][0]["logs"] == ""
 
 
-async def test_pages_lead_to_their_neighbours(world: World) -> None:
+async def test_pages_link_to_previous_and_next(world: World) -> None:
     ids = [(await world.create("acme/free"))["id"] for _ in range(5)][::-1]
     first = (await world.get("/replicate/v1/predictions?limit=2&created_after=2020-01-01T00:00:00Z")).json()
     assert [item["id"] for item in first["results"]] == ids[:2]
@@ -461,7 +461,7 @@ async def test_request_ids_go_in_and_out(world: World) -> None:
     assert odd.json()["instance"] == f"urn:request:{odd.headers['x-request-id']}"
 
 
-async def test_draining_refuses_creates_and_lets_waiters_go(world: World) -> None:
+async def test_draining_refuses_creates_and_answers_waiting_requests(world: World) -> None:
     asked = asyncio.ensure_future(world.post("/v1/predictions", {"version": "acme/free"}, headers={"Prefer": "wait"}))
     await settled()
     world.api.draining = True

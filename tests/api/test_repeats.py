@@ -172,7 +172,7 @@ async def test_our_own_closing_is_no_drop(world: World) -> None:
     assert len(await ids(world)) == 2
 
 
-async def test_an_answer_that_left_is_no_drop(world: World) -> None:
+async def test_a_sent_answer_is_not_a_dropped_connection(world: World) -> None:
     connection = Connection()
     first = (await post(world, connection=connection)).json()["id"]
     connection.response_complete = True
@@ -230,7 +230,7 @@ async def test_a_large_body_is_known_again(world: World) -> None:
     assert (await post(world, body=body)).json()["id"] == first
 
 
-async def test_what_was_canceled_meanwhile_is_made_anew(world: World) -> None:
+async def test_a_repeat_of_a_canceled_prediction_creates_a_new_one(world: World) -> None:
     first = await dropped(world)
     await world.post(f"/v1/predictions/{first}/cancel")
     fresh = (await post(world)).json()
@@ -414,7 +414,7 @@ async def test_the_one_that_dropped_comes_before_newer_ones(world: World) -> Non
     assert (await post(world, headers=counted(1))).json()["id"] == newer
 
 
-async def test_what_is_in_flight_is_repeated_by_nobody(world: World) -> None:
+async def test_a_create_in_flight_is_not_repeated(world: World) -> None:
     async with waiting(world, headers=counted(0)) as (_, connection):
         (first,) = await ids(world)
         second = (await post(world, headers=counted(1))).json()["id"]
@@ -471,7 +471,7 @@ async def test_a_second_try_of_an_unknown_model_is_refused(world: World) -> None
     assert reply.status == 422
 
 
-async def test_after_a_restart_the_count_still_tells(world: World) -> None:
+async def test_after_a_restart_the_counts_are_still_used(world: World) -> None:
     first = (await post(world, headers=counted(0))).json()["id"]
     reborn = World(store=world.store)
     reborn.clock.advance((world.clock.now() - reborn.clock.now()).total_seconds() + 1)
@@ -495,7 +495,7 @@ async def test_a_repeat_can_be_seen(world: World) -> None:
     assert [event.data for event in events if event.kind is EventKind.REPEATED] == [b'"dropped_connection"']
 
 
-async def test_a_kept_answer_shows_the_repeat_too(world: World) -> None:
+async def test_a_cached_answer_shows_the_repeat_too(world: World) -> None:
     first = (await post(world, headers=counted(0))).json()["id"]
     await world.run(first)
     before = await world.get(f"/v1/predictions/{first}")

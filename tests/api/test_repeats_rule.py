@@ -232,7 +232,7 @@ often = settings(max_examples=100, deadline=None, suppress_health_check=[HealthC
 
 @often
 @given(st.lists(SILENT | COUNTING, min_size=1, max_size=5), STALLS)
-def test_each_call_gets_a_prediction_of_its_own(calls: list[Call], stalls: list[Stall]) -> None:
+def test_each_call_gets_its_own_prediction(calls: list[Call], stalls: list[Stall]) -> None:
     check(calls, stalls, one_each=True)
 
 

@@ -199,7 +199,7 @@ async def test_what_runs_or_waits_keeps_its_data_however_old(hourly: World) -> N
     assert (await shown(hourly, runs)).json()["data_removed"] is False, "the period begins with the end"
 
 
-async def test_a_clock_that_leaps_a_day_ahead_destroys_nothing(hourly: World) -> None:
+async def test_a_clock_that_jumps_a_day_ahead_deletes_nothing(hourly: World) -> None:
     prediction_id = await painted(hourly)
     before = (await shown(hourly, prediction_id)).json()
     assert await hourly.retention.look() == 0
@@ -216,7 +216,7 @@ async def test_a_clock_that_leaps_a_day_ahead_destroys_nothing(hourly: World) ->
     assert await hourly.retention.look() == 1
 
 
-async def test_a_clock_that_stays_a_day_ahead_is_believed(hourly: World) -> None:
+async def test_a_clock_that_stays_a_day_ahead_is_accepted(hourly: World) -> None:
     await painted(hourly)
     assert await hourly.retention.look() == 0
     hourly.clock.jump(DAY)
@@ -236,7 +236,7 @@ async def test_a_clock_that_is_set_back_a_day_only_delays(hourly: World) -> None
     assert await hourly.retention.look() == 1
 
 
-async def test_data_is_removed_at_once_when_somebody_wants_it(world: World) -> None:
+async def test_data_is_removed_at_once_on_request(world: World) -> None:
     prediction_id, other = await painted(world, webhook=HOOK), await painted(world)
     before = (await shown(world, prediction_id)).json()
     path = f"/v1/predictions/{prediction_id}/data"

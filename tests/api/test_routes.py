@@ -279,7 +279,7 @@ def test_each_problem_is_complete(kind: type[errors.HalleyError]) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_fault_of_ours_is_a_500_that_tells_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_bug_of_ours_is_a_500_without_details(world: World, caplog: pytest.LogCaptureFixture) -> None:
     async def broken(*args: object, **more: object) -> None:
         raise RuntimeError("the password is swordfish")
 

@@ -83,7 +83,7 @@ async def test_the_kernel_sends_what_we_would_send(world: World, monkeypatch: py
 
 
 @pytest.mark.usefixtures("descriptors")
-async def test_large_files_come_whole_and_the_connection_goes_on(world: World) -> None:
+async def test_large_files_arrive_complete_and_the_connection_stays_open(world: World) -> None:
     link = await link_to(world, LARGE)
     async with running(world) as server, connected(server) as wire:
         for _ in range(2):
@@ -147,7 +147,7 @@ async def stuck(protocol: GuardedProtocol) -> None:
 
 
 @pytest.mark.usefixtures("descriptors")
-async def test_who_does_not_read_is_let_go_and_who_reads_slowly_is_not(world: World) -> None:
+async def test_a_client_that_does_not_read_is_disconnected_and_a_slow_one_is_not(world: World) -> None:
     link = await link_to(world, LARGE)
     async with running(world) as server:
         client = Slow(server.addresses[0][1], link)
@@ -197,7 +197,7 @@ async def test_what_we_write_ourselves_may_be_read_slowly_too(world: World, monk
 
 
 @pytest.mark.usefixtures("descriptors")
-async def test_a_client_that_goes_away_ends_the_sending(world: World) -> None:
+async def test_a_disconnected_client_ends_the_response(world: World) -> None:
     link = await link_to(world, LARGE)
     async with running(world) as server:
         for _ in range(3):

@@ -225,7 +225,7 @@ async def connections(server: UvicornServer) -> list[GuardedProtocol]:
         (b"POST /v1/predictions HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{", "body_seconds", b"HTTP/1.1 4"),
     ],
 )
-async def test_slow_clients_are_let_go(sent: bytes, limit: str, status: bytes) -> None:
+async def test_slow_clients_are_disconnected(sent: bytes, limit: str, status: bytes) -> None:
     world = await world_on_a_port()
     seconds = getattr(LimitSettings(), limit)
     async with running(world) as server, connected(server) as wire:
@@ -253,7 +253,7 @@ async def test_idle_connections_end_after_their_time() -> None:
         assert await wire.rest() == b""
 
 
-async def test_a_client_that_goes_away_is_not_waited_for() -> None:
+async def test_the_server_does_not_wait_for_a_disconnected_client() -> None:
     world = await world_on_a_port()
     async with running(world) as server:
         async with connected(server) as wire:
@@ -266,7 +266,7 @@ async def test_a_client_that_goes_away_is_not_waited_for() -> None:
             await asyncio.sleep(0)
 
 
-async def test_stopping_lets_waiters_go_with_an_answer() -> None:
+async def test_stopping_answers_waiting_requests() -> None:
     world = await world_on_a_port()
     async with running(world) as server, connected(server) as wire:
         body = b'{"version":"acme/free"}'
@@ -279,7 +279,7 @@ async def test_stopping_lets_waiters_go_with_an_answer() -> None:
     assert answer.startswith(b"HTTP/1.1 202")
 
 
-async def test_a_taken_port_is_told_by_its_name() -> None:
+async def test_a_taken_port_is_reported_by_number() -> None:
     world = await world_on_a_port()
     async with running(world) as server:
         other = World(server=ServerSettings(port=server.addresses[0][1]))

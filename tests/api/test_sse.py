@@ -88,7 +88,7 @@ async def test_it_follows_what_comes_and_ends(world: World) -> None:
 
 
 @pytest.mark.parametrize("last", ["{at}:3", "{at}:3 "])
-async def test_it_goes_on_behind_the_last_event(world: World, last: str) -> None:
+async def test_it_continues_after_the_last_event(world: World, last: str) -> None:
     made = await world.create("acme/tokens")
     await world.start(made["id"])
     for text in ("a", "b"):
@@ -103,7 +103,7 @@ async def test_it_goes_on_behind_the_last_event(world: World, last: str) -> None
 
 
 @pytest.mark.parametrize("number", [3, 4])
-async def test_whoever_was_told_the_end_is_told_it_again(world: World, number: int) -> None:
+async def test_a_reader_that_got_the_end_gets_it_again(world: World, number: int) -> None:
     # a browser's EventSource comes back by itself; held open, it would wait for ever
     made = await world.create("acme/free")
     await world.run(made["id"], "x")
@@ -158,7 +158,7 @@ async def self_closing(world: World, stream: str, last: str = "") -> bytes:
 
 
 @pytest.mark.parametrize("last", ["", "x", "1:2:3", "-1", "9" * 40, "1:", "0:3", "{at}:0", "{at}:999", "{at}:3.x"])
-async def test_an_id_that_was_never_ours_begins_anew(world: World, last: str) -> None:
+async def test_an_unknown_event_id_starts_from_the_beginning(world: World, last: str) -> None:
     made = await world.create("acme/free")
     await world.run(made["id"], "x")
     sent = {"Last-Event-ID": last.format(at=int(world.clock.now().timestamp()))}
@@ -189,7 +189,7 @@ async def test_other_values_are_json_text(world: World) -> None:
     assert b'data: {"a":[1,null]}\n' in reply.body
 
 
-async def test_an_iterator_that_gave_nothing_tells_no_output(world: World) -> None:
+async def test_an_iterator_without_items_streams_no_output(world: World) -> None:
     made = await world.create("acme/tokens")
     await world.start(made["id"])
     await world.output(made["id"], [])
@@ -214,7 +214,7 @@ async def test_a_failure_is_an_error_then_done(world: World) -> None:
     assert again.body.decode() == f': hi\n\nevent: done\nid: {at}:3\ndata: {{"reason":"error"}}\n\n'
 
 
-async def test_whoever_had_the_end_is_told_it_again_under_the_same_id_whatever_comes_later(world: World) -> None:
+async def test_a_reader_that_got_the_end_gets_it_again_under_the_same_id(world: World) -> None:
     counts = [{"X-Stainless-Retry-Count": str(number)} for number in range(3)]
     body = {"version": "acme/tokens", "input": {}}
     made = (await world.post("/v1/predictions", body, headers=counts[0])).json()
@@ -252,7 +252,7 @@ async def test_file_streams_live_under_files_at_the_root(world: World, prefix: s
     assert (await world.get(path(links[1]), token=None)).body == b"1"
 
 
-async def test_a_list_of_files_is_told_file_by_file_and_can_be_resumed_inside(world: World) -> None:
+async def test_a_list_of_files_is_streamed_file_by_file_and_can_be_resumed_inside(world: World) -> None:
     made = await world.create("acme/frames")
     await world.start(made["id"])
     files = tuple([await world.keep(made["id"], n, f"{n}.png", b"%d" % n, "image/png") for n in range(3)])
@@ -283,7 +283,7 @@ def slow_reads(world: World, monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize("is_hinted", [True, False])
-async def test_what_was_read_before_the_end_is_told_to_nobody_as_the_end(
+async def test_a_row_read_before_the_end_is_not_sent_as_the_end(
     world: World, monkeypatch: pytest.MonkeyPatch, is_hinted: bool
 ) -> None:
     """The last output must not be missing where the end is told, whatever was read when, and for whom."""
@@ -338,7 +338,7 @@ async def test_silence_is_filled_with_comments(world: World, monkeypatch: pytest
     assert all(chunk.endswith(b"\n\n") for chunk in seen)
 
 
-async def test_changes_that_a_reader_is_not_told_of_do_not_keep_the_stream_silent(world: World) -> None:
+async def test_comments_keep_a_stream_alive_during_changes_it_does_not_show(world: World) -> None:
     # one client gives up after 30 s without a byte
     made = await world.create("acme/tokens")
     await world.start(made["id"])
@@ -378,7 +378,7 @@ async def test_a_damaged_capability_is_404(world: World) -> None:
     assert (await world.get(f"/v1/streams/{made['id']}-{page_mac}")).status == 404
 
 
-async def test_a_lost_attempt_is_told_in_the_logs(world: World) -> None:
+async def test_a_lost_attempt_is_noted_in_the_logs(world: World) -> None:
     made = await world.create("acme/tokens")
     await world.start(made["id"])
     await world.say(made["id"], EventKind.ATTEMPT_LOST, b'"--- attempt 1 was lost ---\\n"')
@@ -480,7 +480,7 @@ async def test_large_things_leave_in_small_writes(world: World) -> None:
     ]
 
 
-async def test_only_four_names_are_ever_told(world: World) -> None:
+async def test_only_four_names_are_ever_sent(world: World) -> None:
     made = await world.create("acme/tokens")
     await world.start(made["id"])
     data = {
@@ -508,7 +508,7 @@ async def test_text_never_lives_where_clients_look_for_files(world: World) -> No
             assert path(made["urls"]["stream"]).startswith(f"{prefix}/streams/")
 
 
-async def test_what_was_aborted_is_told_as_canceled(world: World) -> None:
+async def test_an_aborted_prediction_is_sent_as_canceled(world: World) -> None:
     made = await world.create("acme/tokens", headers={"Cancel-After": "5s"})
     world.clock.advance(6)
     await world.store.expire(await on_duty(world.store), world.clock.now(), 1e6)

@@ -88,7 +88,7 @@ async def test_a_refusal_reaches_a_client_that_sends_on(ends: Ends) -> None:
     assert b"authentication token" in body
 
 
-async def test_who_never_begins_the_handshake_is_let_go(ends: Ends) -> None:
+async def test_a_client_without_a_handshake_is_disconnected(ends: Ends) -> None:
     world = await world_on_a_port()
     world.api.parts.limits = LimitSettings(header_seconds=0.2)
     async with running(world, ends[0]) as server:
@@ -98,7 +98,7 @@ async def test_who_never_begins_the_handshake_is_let_go(ends: Ends) -> None:
         assert server.server_state.connections == set()
 
 
-async def test_plain_http_gets_no_answer_and_harms_nobody(ends: Ends) -> None:
+async def test_plain_http_gets_no_answer_and_affects_no_other(ends: Ends) -> None:
     world = await world_on_a_port()
     async with running(world, ends[0]) as server:
         reader, writer = await asyncio.open_connection(*server.addresses[0])

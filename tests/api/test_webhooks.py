@@ -197,7 +197,7 @@ async def test_links_of_pictures(server: dict, base: str | None, links: str) -> 
     assert f'"get":"{links}/predictions/{made["id"]}"'.encode() in picture
 
 
-async def test_who_listens_hears_of_predictions_without_webhook(world: World) -> None:
+async def test_a_listener_gets_predictions_without_webhook(world: World) -> None:
     first = (await world.get("/v1/webhooks/listen")).json()
     assert first == {"position": 0, "results": []}
     made = await world.create("acme/free")
@@ -213,11 +213,11 @@ async def test_who_listens_hears_of_predictions_without_webhook(world: World) ->
 
 
 @pytest.mark.parametrize("query", ["events=end", "after=x", "since=yesterday"])
-async def test_unfit_wishes_of_who_listens_are_422(world: World, query: str) -> None:
+async def test_invalid_options_of_listening_are_422(world: World, query: str) -> None:
     assert (await world.get(f"/v1/webhooks/listen?{query}")).status == 422
 
 
-async def test_listening_is_a_stream_that_can_be_gone_on_with(world: World) -> None:
+async def test_listening_is_a_stream_that_can_be_resumed(world: World) -> None:
     heard: list[bytes] = []
 
     async def keep(chunk: bytes) -> None:

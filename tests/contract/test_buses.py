@@ -45,7 +45,7 @@ class TestLossyBus(BusContract):
         return LossyBus()
 
 
-def test_the_local_bus_tells_in_the_order_of_subscription_and_at_once() -> None:
+def test_the_local_bus_calls_receivers_directly_in_order_of_subscription() -> None:
     bus = LocalBus()
     heard: list[str] = []
 

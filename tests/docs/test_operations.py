@@ -73,7 +73,7 @@ def test_the_unit_can_be_installed() -> None:
     assert service["ExecStart"].split()[0] in steps
 
 
-def test_nginx_is_told_to_say_how_it_was_reached() -> None:
+def test_the_nginx_example_forwards_how_it_was_reached() -> None:
     snippet = block(PRODUCTION, "nginx")
     for header in ("Host $host", "X-Forwarded-Host $host", "X-Forwarded-Proto $scheme"):
         assert f"proxy_set_header {header};" in snippet

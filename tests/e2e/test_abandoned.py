@@ -63,7 +63,7 @@ def is_over(server: Halley, prediction_id: str) -> bool:
     return listed(server, prediction_id)["status"] not in ("starting", "processing")
 
 
-def test_a_client_that_vanishes_takes_along_what_it_wanted_so(server: Halley) -> None:
+def test_a_disconnected_client_cancels_its_prediction_if_it_asked_for_that(server: Halley) -> None:
     wanted, plain = create(server, "cancel-abandoned")["id"], create(server, "respond-async", 8.0)["id"]
     for connection in (waits_for(server, wanted), waits_for(server, plain)):
         time.sleep(0.3)

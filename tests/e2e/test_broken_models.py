@@ -124,7 +124,7 @@ def server(home: Path) -> Iterator[Halley]:
 
 
 @pytest.mark.parametrize("name", [*BROKEN, "nowhere"])
-def test_a_broken_model_is_told_of_everywhere_and_hurts_no_neighbour(server: Halley, name: str) -> None:
+def test_a_broken_model_is_reported_everywhere_and_affects_only_itself(server: Halley, name: str) -> None:
     words = BROKEN[name][1] if name in BROKEN else "The model acme/nowhere has no folder"
     assert (create(server, "good")[2]["status"], create(server, "good")[2]["output"]) == ("succeeded", "HI")
     state, reason = standing(server, name)

@@ -138,7 +138,7 @@ def test_a_connection_cut_in_the_body_is_resumed_where_it_broke(replicate, tmp_p
     assert 0 < begun <= 200_000
 
 
-def test_without_a_validator_a_cut_transfer_begins_anew(replicate, tmp_path):
+def test_without_a_validator_an_interrupted_transfer_starts_again(replicate, tmp_path):
     file = Delivered("out.png", PICTURE, cut_at=200_000, etag=False)
     prediction = replicate.states(ID, {"status": "succeeded", "output": replicate.put("l", file)})[1]
     with client_for(replicate) as client:
@@ -197,7 +197,7 @@ class _Changes(QuickTiming):
         self._file.data = PICTURE[::-1]
 
 
-def test_a_dead_link_is_looked_up_once_more(replicate, tmp_path):
+def test_an_expired_link_is_read_again_once(replicate, tmp_path):
     dead = replicate.put("old", Delivered("out.png", b"", serves=0))
     fresh = replicate.put("new", Delivered("out.png", PICTURE))
     old, new = replicate.states(ID, {"status": "succeeded", "output": [dead]}, {"output": [fresh]})[1:]
@@ -234,7 +234,7 @@ def test_what_the_server_removed_is_not_removed_here(replicate, tmp_path):
     assert (record["prediction"]["output"], record["assets"][0]["sha256"]) == (link, SHA256)
 
 
-def test_hostile_names_stay_in_the_folder_and_strangers_files_are_left_alone(replicate, tmp_path):
+def test_hostile_names_stay_in_the_folder_and_other_files_are_unchanged(replicate, tmp_path):
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "out.png").write_bytes(b"mine")
     names = ["..%2F..%2Fevil.sh", ".bashrc", "prediction.json", "out.png", "CON.txt", "x.part"]
@@ -258,7 +258,7 @@ def test_a_folder_of_another_prediction_is_refused(replicate, tmp_path):
             keep(client, {**prediction, "id": "other"}, tmp_path)
 
 
-def test_the_token_goes_to_its_own_server_only(replicate, comet, tmp_path):
+def test_the_token_is_sent_to_its_own_server_only(replicate, comet, tmp_path):
     foreign = comet.put("l", Delivered("out.png", PICTURE))
     own = replicate.put("l", Delivered("own.png", PICTURE))
     prediction = replicate.states(ID, {"status": "succeeded", "output": [foreign, own]})[1]
@@ -291,7 +291,7 @@ def test_throttling_is_waited_for_as_the_server_asks(replicate):
     assert refused.value.status == 429
 
 
-def test_run_creates_watches_and_tells_the_truth(replicate, tmp_path, capsys):
+def test_run_creates_follows_and_returns_the_result(replicate, tmp_path, capsys):
     link = replicate.put("l", Delivered("out.png", PICTURE))
 
     def painted(first):
@@ -340,7 +340,7 @@ def test_errors_are_words_and_exit_codes(replicate, capsys, words, code, said):
     assert captured.out == ""
 
 
-def test_a_wrong_token_is_told_from_a_missing_server(replicate, capsys):
+def test_a_wrong_token_is_distinguished_from_a_missing_server(replicate, capsys):
     assert run_command(["predictions", "show", ID, "--server", replicate.url, "--token", "x"]) == ExitCode.UNAUTHORISED
     assert run_command(["predictions", "show", ID, "--server", "http://127.0.0.1:9"]) == ExitCode.UNREACHABLE
     assert "halley serve" in capsys.readouterr().err

@@ -214,7 +214,7 @@ def test_check_says_what_a_model_would_get(home):
     assert "No matching distribution found for no-such-thing==7" in done.stderr
 
 
-def test_killed_it_takes_the_build_along_and_the_next_server_builds_anew(home, tmp_path):
+def test_a_killed_server_ends_its_build_and_the_next_one_builds_again(home, tmp_path):
     gate = home / "slow.gate"
     server = Halley(tmp_path, "--no-demo", str(home / "late"))
     server.start()

@@ -24,7 +24,7 @@ def _run(server: Halley, folder: Path, *words: str) -> subprocess.CompletedProce
     )
 
 
-def test_a_file_goes_up_and_comes_back_and_goes(halley: Halley, tmp_path: Path) -> None:
+def test_a_file_is_uploaded_downloaded_and_deleted(halley: Halley, tmp_path: Path) -> None:
     content = bytes(range(256)) * 20_000
     (tmp_path / "grüße.bin").write_bytes(content)
     up = _run(halley, tmp_path, "files", "upload", "grüße.bin")

@@ -70,7 +70,7 @@ def test_the_command_line_trusts_its_own_server(halley: Halley, tmp_path: Path) 
     assert (tmp_path / "sea.png").read_bytes()
 
 
-def test_a_stranger_is_told_how_to_trust_it(halley: Halley, tmp_path: Path) -> None:
+def test_an_untrusting_client_gets_instructions(halley: Halley, tmp_path: Path) -> None:
     done = command(
         halley,
         *("predictions", "list", "--server", halley.url),
@@ -83,7 +83,7 @@ def test_a_stranger_is_told_how_to_trust_it(halley: Halley, tmp_path: Path) -> N
     assert "SSL_CERT_FILE" in done.stderr
 
 
-def test_a_client_that_writes_http_is_told_to_write_https(halley: Halley, tmp_path: Path) -> None:
+def test_a_plain_http_request_to_a_tls_port_gets_a_hint(halley: Halley, tmp_path: Path) -> None:
     url = halley.url.replace("https:", "http:")
     done = command(halley, "predictions", "list", "--server", url, folder=tmp_path, HALLEY_TOKEN=ADMIN_KEY)
     assert done.returncode == 3
@@ -134,7 +134,9 @@ def test_certificates_of_the_operator_are_used(tmp_path: Path) -> None:
         (["--tls", "--tls-cert", "none.pem"], "exclude each other"),
     ],
 )
-def test_what_cannot_be_served_is_told_at_the_start(tmp_path: Path, arguments: list[str], words: str) -> None:
+def test_models_that_cannot_be_served_are_reported_at_the_start(
+    tmp_path: Path, arguments: list[str], words: str
+) -> None:
     server = Halley(tmp_path, "--no-demo", *arguments).start(wait=False)
     assert server.process is not None
     assert server.process.wait(30) == 2

@@ -124,7 +124,7 @@ def test_a_data_url(halley: Halley) -> None:
     assert upscale(halley, "data:image/png;base64," + base64.b64encode(PICTURE).decode())["status"] == "succeeded"
 
 
-def test_an_uploaded_file_of_ones_own_and_of_somebody_else(halley: Halley) -> None:
+def test_an_uploaded_file_of_the_account_and_of_another(halley: Halley) -> None:
     ada, bob = halley.account("ada"), halley.account("bob")
     link = upload(halley, ada)["urls"]["get"]
     assert upscale(halley, link, ada)["status"] == "succeeded"

@@ -84,7 +84,7 @@ def test_a_python_that_is_too_old_is_refused_by_its_version(tmp_path) -> None:
         assert "Traceback" not in done.stderr
 
 
-def test_an_old_python_that_is_not_there_is_told_in_a_warning(tmp_path) -> None:
+def test_a_missing_old_python_causes_a_warning(tmp_path) -> None:
     model = folder(tmp_path / "m", cog='build:\n  python_version: "3.7"\nrun: run.py:Runner\n')
     done = check(tmp_path, model, path=f"{tmp_path}:")
     assert done.returncode == 0, done.stderr

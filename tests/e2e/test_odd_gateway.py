@@ -179,7 +179,7 @@ def test_a_bad_link_is_recorded_for_its_asset(gateway, tmp_path, id, broken):
     assert [bool(asset["error"]) for asset in record["assets"]] == [True] * broken + [False]
 
 
-def test_a_long_pause_is_capped_and_told(gateway, quick, tmp_path, capsys):
+def test_a_long_pause_is_capped_and_reported(gateway, quick, tmp_path, capsys):
     assert watch(gateway, "throttled-long", tmp_path / "kept") == 0
     assert 60 <= quick.skipped < 70
     assert "asks to wait 999999 s: trying again in 60 s" in capsys.readouterr().err
@@ -198,7 +198,7 @@ def test_nothing_is_fetched_that_a_text_only_mentions(gateway, tmp_path):
 
 
 @pytest.mark.parametrize("words", [["show"], ["logs"]])
-def test_removed_data_is_told_where_a_prediction_is_looked_at(gateway, capsys, words):
+def test_removed_data_is_reported_where_a_prediction_is_shown(gateway, capsys, words):
     place = ["--server", f"{gateway.url}/replicate/v1", "--token", "t"]
     assert run_command(["predictions", *words, "removed", *place]) == 0
     assert "were removed from the server" in capsys.readouterr().err

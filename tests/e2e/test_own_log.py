@@ -112,7 +112,7 @@ def test_people_get_time_process_and_text(server: Halley) -> None:
     assert command(server, "a/talks", "-n", "0").stdout == ""
 
 
-def test_whoever_asks_wrongly_is_told(server: Halley) -> None:
+def test_an_invalid_request_gets_a_message(server: Halley) -> None:
     absent = command(server, "a/talk")
     assert (absent.returncode, absent.stdout) == (7, "")
     assert "Did you mean a/talks?" in absent.stderr
@@ -152,7 +152,7 @@ class Predictor(BasePredictor):
 """
 
 
-def test_old_spellings_are_told_once_whatever_the_number_of_processes(tmp_path: Path) -> None:
+def test_old_names_are_reported_once_for_any_number_of_processes(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "predict.py").write_text(OLD)
     config = f'[models."a/old"]\npath = "{tmp_path / "old"}"\npreload = true\nreplicas = 2\n'

@@ -205,7 +205,7 @@ def test_what_a_model_writes_makes_no_other_version(tmp_path: Path, way: str) ->
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_a_prediction_left_is_gone_when_it_is_over(tmp_path: Path, way: str) -> None:
+def test_files_that_a_prediction_left_are_removed_at_its_end(tmp_path: Path, way: str) -> None:
     world = World(tmp_path, TEMPORARY, way=way)
 
     def left() -> list[Path]:

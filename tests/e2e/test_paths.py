@@ -201,7 +201,7 @@ def test_text_for_a_path_or_text_stays_text(bench: Bench, name: str) -> None:
     assert "text:hello" in bench.ask("in", many1={"text": "hello"})["output"]
 
 
-def test_what_the_model_itself_names_goes_on(bench: Bench) -> None:
+def test_paths_that_the_model_names_are_accepted(bench: Bench) -> None:
     assert bench.ask("in")["output"] == "default default"
     assert bench.ask("in", default="default.txt")["output"] == "default default"
     assert bench.ask("in", chosen="other.txt")["output"] == "default other"

@@ -176,7 +176,7 @@ def test_what_cannot_be_saved_or_read_is_refused_before_the_run(server, capsys, 
     assert server.seen == []
 
 
-def test_a_missing_file_is_told_before_a_model_is_started(capsys, monkeypatch):
+def test_a_missing_file_is_reported_before_a_model_is_started(capsys, monkeypatch):
     def started(path):
         raise AssertionError(path)
 
@@ -195,7 +195,7 @@ def test_overwriting_is_said_and_keeps_permissions(server, capsys):
     assert (Path("a.png").read_bytes(), stat.S_IMODE(os.stat("a.png").st_mode)) == (PICTURE, 0o600)
 
 
-def test_data_of_another_kind_than_the_name_says_is_told(server, capsys):
+def test_content_that_does_not_match_the_name_is_reported(server, capsys):
     painting(server, Delivered("a.webp", WEBP, "image/webp"))
     assert run(server, "-o", "x.png") == 0
     assert "x.png has image/webp data, not image/png" in capsys.readouterr().err
@@ -272,7 +272,7 @@ def test_standard_input_is_an_input(many):
     assert b"\x89PNG" in many.asked("/v1/files")[0].body
 
 
-def test_a_file_that_is_downloaded_goes_into_a_pipe(server):
+def test_a_download_can_be_written_to_a_pipe(server):
     record = {"id": "f1", "name": "a.png", "urls": {"download": server.put("l", Delivered("a.png", PICTURE))}}
     server._route = lambda handler, request: send(handler, 200, record)
     os.mkfifo("pipe")

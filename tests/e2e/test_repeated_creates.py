@@ -161,7 +161,7 @@ def reset(connection: socket.socket) -> None:
 @pytest.mark.parametrize("prefer", [None, "wait"])
 @pytest.mark.parametrize("leave", [socket.socket.close, reset], ids=["close", "reset"])
 @pytest.mark.parametrize("pause", [0.0, 0.5])
-def test_whoever_has_its_answer_and_goes_is_no_repeat(
+def test_a_client_that_got_its_answer_is_not_a_repeat(
     caller: Caller, leave: Callable[[socket.socket], None], prefer: str | None, pause: float
 ) -> None:
     made = set()

@@ -26,7 +26,7 @@ def test_a_module_beside_the_user_is_not_ours(tmp_path: Path) -> None:
         assert server.call("GET", "/v1/account")[0] == 200
 
 
-def test_a_second_server_on_the_same_data_is_told_who_is_first(halley: Halley) -> None:
+def test_a_second_server_on_the_same_data_learns_who_holds_it(halley: Halley) -> None:
     second = Halley(halley.home)
     second.output = halley.home / "second.log"
     second.start(wait=False)

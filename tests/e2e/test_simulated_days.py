@@ -327,7 +327,7 @@ async def test_a_clock_that_is_a_day_ahead_for_half_an_hour_costs_nothing(tmp_pa
         await days.pass_time(DAY)
 
 
-async def test_what_waits_keeps_its_inputs_whatever_becomes_of_them(tmp_path: Path) -> None:
+async def test_a_waiting_prediction_keeps_its_input_files(tmp_path: Path) -> None:
     days = Days(tmp_path, RetentionSettings(api="6h"))
     gate = tmp_path / "data" / "gate"  # every model sees the data folder; elsewhere in /tmp it would have its own view
     async with days.up():

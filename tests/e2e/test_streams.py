@@ -136,7 +136,7 @@ def test_a_restart_while_an_output_is_read_loses_nothing(own_server: Halley, rea
     assert until(own_server, following.made["id"], ended)["output"] == before["output"]
 
 
-def test_a_restart_while_it_is_written_tells_what_is_stored(own_server: Halley, reader: str, case_at: CaseAt) -> None:
+def test_a_restart_during_an_output_streams_the_stored_part(own_server: Halley, reader: str, case_at: CaseAt) -> None:
     with Following(own_server, case_at, READERS[reader], hold_at=3, max_tokens=400, delay=0.1) as following:
         following.begin()
         following.kill_and_start()

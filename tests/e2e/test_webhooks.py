@@ -104,7 +104,7 @@ def test_the_body_is_what_a_get_answers(halley: Halley, receiver: Receiver, pref
     assert halley.call("GET", shown["output"][0], key=None)[0] == 200
 
 
-def test_a_receiver_that_fails_is_told_again(halley: Halley, tmp_path: Path) -> None:
+def test_a_failed_delivery_is_sent_again(halley: Halley, tmp_path: Path) -> None:
     answers = iter([500, 301, 429])
     with Receiver(lambda _: next(answers, 200)) as receiver:
         made = create(halley, "demo/noop", receiver.url, {}, webhook_events_filter=["completed"])
@@ -123,7 +123,7 @@ def test_a_receiver_that_fails_is_told_again(halley: Halley, tmp_path: Path) -> 
     assert log[3]["request"]["headers"]["webhook-signature"] == arrived[3].headers["webhook-signature"]
 
 
-def test_nobody_listens(halley: Halley, receiver: Receiver) -> None:
+def test_no_program_listens(halley: Halley, receiver: Receiver) -> None:
     with Receiver() as gone:
         nowhere = gone.url
     made = create(halley, "demo/noop", nowhere, {})
@@ -185,7 +185,7 @@ def wait_for_end(halley: Halley, prediction_id: str) -> dict[str, Any]:
     raise AssertionError(first)
 
 
-def test_410_is_the_last_word(halley: Halley) -> None:
+def test_410_ends_the_delivery(halley: Halley) -> None:
     with Receiver(lambda _: 410) as receiver:
         made = create(halley, "demo/text", receiver.url, {"prompt": "A", "max_tokens": 4, "delay": 0.3})
         for _ in range(200):
@@ -236,7 +236,7 @@ def test_the_secret_survives_a_restart_and_its_loss_is_an_error(tmp_path: Path) 
     assert "secrets.json is missing" in server.log()
 
 
-def test_a_stop_tells_what_ended_before_it(tmp_path: Path, receiver: Receiver) -> None:
+def test_a_stop_sends_ends_that_came_before_it(tmp_path: Path, receiver: Receiver) -> None:
     with Halley(tmp_path) as server:
         made = create(server, "demo/sleep", receiver.url, {"seconds": 1}, webhook_events_filter=["start", "completed"])
         receiver.wait_for(1)  # it runs

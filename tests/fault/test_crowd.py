@@ -136,7 +136,7 @@ async def told(waiters: list[Waiter]) -> Counter[str]:
 
 
 @pytest.mark.usefixtures("descriptors")
-def test_a_crowd_waits_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+def test_many_waiting_clients_are_answered_and_leave_nothing(tmp_path: Path) -> None:
     with Halley(tmp_path, "--no-demo", config=CONFIG) as server:
         asyncio.run(_crowd_is_told(server))
 
@@ -164,7 +164,7 @@ async def _crowd_is_told(server: Halley) -> None:
 
 
 @pytest.mark.usefixtures("descriptors")
-def test_a_crowd_that_vanishes_is_forgotten_and_one_that_stays_is_let_go(tmp_path: Path) -> None:
+def test_many_disconnected_clients_are_forgotten_and_connected_ones_are_answered(tmp_path: Path) -> None:
     with Halley(tmp_path, "--no-demo", config=CONFIG) as server:
         asyncio.run(_crowd_vanishes(server))
         assert server.process is not None
@@ -209,7 +209,7 @@ def status_of(server: Halley, one: dict[str, Any]) -> str:
     return str(server.call("GET", f"/v1/predictions/{one['id']}")[2]["status"])
 
 
-def test_a_server_that_runs_out_of_descriptors_goes_on_when_there_are_some(tmp_path: Path) -> None:
+def test_a_server_without_descriptors_continues_when_some_are_free(tmp_path: Path) -> None:
     limited = ("sh", "-c", 'ulimit -n 256 && exec "$0" "$@"', sys.executable, "-m", "halley.cli.main")
     with Halley(tmp_path, "--no-demo", config=CONFIG, command=limited) as server:
         assert "may open 256 files" in server.log()

@@ -92,7 +92,7 @@ def test_a_killed_server_leaves_no_runner_behind(tmp_path: Path) -> None:
     assert not left_of(runners)
 
 
-def test_a_second_server_on_the_same_data_is_refused_and_told_by_whom(tmp_path: Path) -> None:
+def test_a_second_server_on_the_same_data_is_refused_with_the_holders_name(tmp_path: Path) -> None:
     (tmp_path / "second").mkdir()
     with _server(tmp_path) as first:
         second = Halley(tmp_path / "second", "--no-demo", "--data", str(tmp_path / "data"))

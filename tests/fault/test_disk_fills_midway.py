@@ -136,7 +136,7 @@ def test_an_output_waits_and_is_then_stored_whole(server: Server) -> None:
     check_whole(server, prediction_id)
 
 
-def test_a_death_while_an_output_waits_leaves_no_half(server: Server) -> None:
+def test_a_crash_before_an_output_is_stored_leaves_no_part_of_it(server: Server) -> None:
     prediction_id = half_written(server)
     server.halley.kill()
     server.free()

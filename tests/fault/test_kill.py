@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
 
 @pytest.mark.timeout(400)
-def test_forty_deaths_of_servers_and_replicas_break_no_promise(tmp_path: Path) -> None:
+def test_forty_crashes_of_servers_and_replicas_lose_nothing(tmp_path: Path) -> None:
     schedule = Schedule()
     report = run_mix(tmp_path, schedule)
     print(report)

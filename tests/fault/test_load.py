@@ -49,7 +49,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Halley]:
         yield server
 
 
-def test_hard_requests_are_answered_and_nobody_waits_for_them(server: Halley) -> None:
+def test_expensive_requests_are_answered_without_delaying_others(server: Halley) -> None:
     target, over = Target(server.port, ADMIN_KEY), threading.Event()
     slowest: list[float] = [0.0]
     wrong: list[tuple[int, bytes]] = []

@@ -83,7 +83,7 @@ def read(server: Halley, path: str, mark: bytes, word: str) -> str:
 WAYS: Final = (created_with_wait, got_with_wait, got_with_validator, streamed, followed, listened)
 
 
-def test_whoever_waits_is_told_though_every_hint_is_lost(server: Halley) -> None:
+def test_waiting_requests_are_answered_without_any_hint(server: Halley) -> None:
     def timed(way: Callable[[Halley], str]) -> tuple[str, float]:
         began = time.monotonic()
         return way(server), time.monotonic() - began

@@ -161,7 +161,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         ("interrupt", "KeyboardInterrupt"),
     ],
 )
-def test_raising_fails_with_the_exception_and_the_process_goes_on(world: World, how: str, words: str) -> None:
+def test_raising_fails_with_the_exception_and_the_process_continues(world: World, how: str, words: str) -> None:
     failed = world.run("raises", how=how)
     assert failed["status"] == "failed"
     assert words in failed["error"], failed["error"]
@@ -188,7 +188,7 @@ def test_leaving_is_a_failure_however_it_is_done(world: World, how: str, words: 
     world.check_replaced("exits")
 
 
-def test_wanting_to_leave_is_a_failure_and_the_process_goes_on(world: World) -> None:
+def test_an_exit_call_is_a_failure_and_the_process_continues(world: World) -> None:
     world.ended(world.create("exits", how="stay"))
     before = [each.pid for each in world.replicas("exits")]
     failed = world.run("exits", how="exit")
@@ -196,7 +196,7 @@ def test_wanting_to_leave_is_a_failure_and_the_process_goes_on(world: World) -> 
     assert [each.pid for each in world.replicas("exits")] == before != []
 
 
-def test_a_segmentation_fault_is_told_with_its_place(world: World) -> None:
+def test_a_segmentation_fault_is_reported_with_its_place(world: World) -> None:
     failed = world.run("segfaults")
     assert failed["status"] == "failed"
     assert "SIGSEGV, segmentation fault" in failed["error"]
@@ -205,7 +205,7 @@ def test_a_segmentation_fault_is_told_with_its_place(world: World) -> None:
 
 
 @pytest.mark.parametrize("through_child", [False, True])
-def test_too_much_memory_is_told_with_both_figures(world: World, *, through_child: bool) -> None:
+def test_too_much_memory_is_reported_with_both_figures(world: World, *, through_child: bool) -> None:
     failed = world.run("memory", through_child=through_child)
     assert failed["status"] == "failed"
     assert "out of memory: used " in failed["error"], failed["error"]
@@ -354,7 +354,7 @@ def test_paths_that_lead_nowhere_or_out_are_refused(world: World, what: str, wor
     assert failed["output"] is None
 
 
-def test_yielding_for_ever_ends_at_the_limit(world: World) -> None:
+def test_yielding_without_end_is_stopped_at_the_limit(world: World) -> None:
     failed = world.run("endless")
     assert failed["status"] == "failed"
     assert failed["error"] == f"the output has more than {ITEMS_LIMIT} items (setting limits.output_events)"
@@ -387,7 +387,7 @@ def test_protocol_that_is_printed_is_only_a_log(world: World) -> None:
 
 
 @pytest.mark.parametrize("how", ["noise", "length", "half", "unknown", "wrong", "other"])
-def test_forged_frames_end_the_forger_alone(world: World, how: str) -> None:
+def test_forged_frames_end_only_their_sender(world: World, how: str) -> None:
     other = world.create("nap", seconds=0.5)
     ended = world.run("forges", how=how, other=other)
     assert ended["status"] == "failed"

@@ -80,7 +80,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield made
 
 
-def test_a_cancel_that_is_ignored_lets_the_neighbours_finish(world: World) -> None:
+def test_an_ignored_cancel_waits_for_other_runs_of_the_process(world: World) -> None:
     gate = world.gate("ignore")
     stubborn = world.create("ignore")
     mates = [world.create("work", gate=str(gate)), world.create("tells", gate=str(gate))]
@@ -96,7 +96,7 @@ def test_a_cancel_that_is_ignored_lets_the_neighbours_finish(world: World) -> No
     assert world.get(stubborn)["status"] == "canceled"
 
 
-def test_a_cancel_of_what_blocks_all_runs_the_neighbours_again(world: World) -> None:
+def test_after_a_cancel_that_kills_the_process_other_runs_start_again(world: World) -> None:
     mates = [world.create("work", seconds=1.5), world.create("work", seconds=1.5)]
     blocking = world.create("block", gate=str(world.gate("block")))
     world.gate("block").touch()
@@ -119,7 +119,7 @@ def test_a_run_that_must_be_ended_at_its_limit_fails_alone(world: World) -> None
 
 
 @pytest.mark.parametrize(("how", "words"), [("crash", "SIGSEGV"), ("leave", "exited with code 9")])
-def test_who_ends_the_process_fails_and_the_neighbours_run_again(world: World, how: str, words: str) -> None:
+def test_a_run_that_ends_the_process_fails_and_the_others_run_again(world: World, how: str, words: str) -> None:
     gate = world.gate(how)
     told = world.create("tells", seconds=3600)
     mates = [world.create("work", seconds=0.5, gate=str(gate)) for _ in range(2)]

@@ -105,7 +105,7 @@ def stored(server: Halley) -> list[int]:
     return [len(content) for content in contents.values()]
 
 
-def test_what_is_due_makes_room_on_a_full_disk(server: Halley) -> None:
+def test_due_data_is_deleted_on_a_full_disk(server: Halley) -> None:
     made: list[Any] = []
     for letter in "abcdef":
         path, waits = "/v1/models/acme/print/predictions", {"Prefer": "wait=50"}
@@ -133,7 +133,7 @@ def test_what_is_due_makes_room_on_a_full_disk(server: Halley) -> None:
         time.sleep(0.2)
 
 
-def test_uploads_whose_time_is_over_make_room_on_a_full_disk(forgetful_server: Halley) -> None:
+def test_expired_uploads_are_deleted_on_a_full_disk(forgetful_server: Halley) -> None:
     """Nothing else is there that could, and equal contents are stored once for two of them."""
     server = forgetful_server
     for _ in range(2):

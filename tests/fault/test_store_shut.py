@@ -65,7 +65,7 @@ def answers(server: Halley) -> bool:
         return False
 
 
-def test_running_work_goes_on_through_a_store_that_is_shut_for_longer_than_the_lease(siege: Siege) -> None:
+def test_running_work_continues_while_the_store_refuses_writes_for_longer_than_the_lease(siege: Siege) -> None:
     server = siege.server
     process = server.process
     assert process is not None
@@ -89,7 +89,7 @@ def test_running_work_goes_on_through_a_store_that_is_shut_for_longer_than_the_l
     assert "went to another holder" not in server.log()
 
 
-def test_a_server_that_dies_and_starts_while_the_store_is_shut_reads_and_then_goes_on(siege: Siege) -> None:
+def test_a_server_started_while_the_store_refuses_writes_reads_and_then_continues(siege: Siege) -> None:
     server = siege.server
     over = made(server, seconds=0.0)
     assert ended(server, over)["status"] == "succeeded"
@@ -117,7 +117,7 @@ def test_a_server_that_dies_and_starts_while_the_store_is_shut_reads_and_then_go
 
 
 @pytest.mark.parametrize("siege", [Refusing], indirect=True)
-def test_a_stop_ends_while_the_store_is_shut(siege: Siege) -> None:
+def test_a_stop_ends_while_the_store_refuses_writes(siege: Siege) -> None:
     server = siege.server
     loud, quiet = two_naps(server)
     siege.shut()
@@ -155,7 +155,7 @@ def test_a_model_that_cannot_be_stored_at_the_start_is_late_and_not_broken(siege
 
 
 @pytest.mark.parametrize("siege", [FullDisk], indirect=True)
-def test_what_is_due_makes_room_after_a_start_on_a_full_disk(siege: Siege) -> None:
+def test_due_data_is_deleted_after_a_start_on_a_full_disk(siege: Siege) -> None:
     server = siege.server
     letters = [made(server, "test/letter", seconds=0.0, text=letter, times=2**20) for letter in "abcd"]
     for each in letters:

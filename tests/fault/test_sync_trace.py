@@ -68,7 +68,7 @@ class Traced(Halley):
         return (self.home / "trace").read_text(errors="replace").splitlines()
 
 
-def test_a_sync_of_the_log_lies_between_a_create_and_its_201(tmp_path: Path) -> None:
+def test_the_log_is_synced_between_a_create_and_its_201(tmp_path: Path) -> None:
     with Traced(tmp_path, f"{SYNCS},{TRAFFIC}") as traced:
         begin = len(_lines_with_answers(traced, 0, 1))  # a line is written when the client has its answer already
         for _ in range(20):

@@ -47,7 +47,7 @@ def test_project_that_lacks_something_says_so_when_it_runs(name: str, halley: Ha
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("name", asked("refused"))
-def test_project_that_cannot_run_is_told_why(name: str, projects: Path, tmp_path: Path) -> None:
+def test_project_that_cannot_run_gets_the_reason(name: str, projects: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "halley.cli.main", "check", "--env", "current", str(projects / name)],
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "NO_COLOR": "1"},

@@ -116,7 +116,7 @@ async def running(settings: Settings) -> AsyncIterator[Office]:
         (False, "127.0.0.9"),
     ],
 )
-async def test_a_name_that_moves_inside_between_two_attempts_is_refused(
+async def test_a_name_that_changes_to_a_private_address_between_attempts_is_refused(
     tmp_path: Path, host: Host, monkeypatch: pytest.MonkeyPatch, is_open: bool, inside: str
 ) -> None:
     leads_to = ["127.0.0.1"]  # what stands for a place outside: the operator has opened this very address

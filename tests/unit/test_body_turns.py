@@ -10,7 +10,7 @@ from halley.errors import Overloaded
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_next_large_body_waits_until_the_one_before_is_stored_or_gone() -> None:
+async def test_the_next_large_body_waits_until_the_previous_is_stored_or_refused() -> None:
     budget = BodyBudget(total_bytes=100, per_key_bytes=100)
     first, second, third = (budget.hold("key") for _ in range(3))
     await first.take_turn()
@@ -25,7 +25,7 @@ async def test_the_next_large_body_waits_until_the_one_before_is_stored_or_gone(
     third.release()
 
 
-async def test_one_that_gives_up_waiting_holds_nobody_up() -> None:
+async def test_a_cancelled_waiter_delays_no_other() -> None:
     budget = BodyBudget(total_bytes=100, per_key_bytes=100)
     first, second, third = (budget.hold("key") for _ in range(3))
     await first.take_turn()

@@ -17,7 +17,7 @@ CODE = (
 
 
 @pytest.mark.parametrize(("soft", "hard", "warned"), [(256, 512, True), (512, 512, True), (256, 9000, False)])
-def test_it_is_raised_to_the_hard_one_and_told_if_that_is_little(soft: int, hard: int, warned: bool) -> None:
+def test_the_limit_is_raised_to_the_hard_limit_and_a_low_one_is_reported(soft: int, hard: int, warned: bool) -> None:
     require(resource.getrlimit(resource.RLIMIT_NOFILE)[1] >= hard, f"a hard limit of {hard} open files")
     code = CODE.format(soft=soft, hard=hard)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

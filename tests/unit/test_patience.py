@@ -25,7 +25,7 @@ async def settled() -> None:
         (ZeroDivisionError("x/y"), "ZeroDivisionError"),
     ],
 )
-async def test_it_goes_on_backs_off_and_shows(anyio_backend: str, error: Exception, told: str) -> None:
+async def test_it_continues_backs_off_and_is_shown(anyio_backend: str, error: Exception, told: str) -> None:
     clock, housekeeping_faults, turns = FakeClock(), HousekeepingFaults(), 0
     is_broken = True
 

@@ -51,7 +51,7 @@ async def test_many_who_ask_cost_one_write(disk: Disk) -> None:
 
 
 @pytest.mark.parametrize("error", [StorageFull("no room"), Overloaded("locked"), RuntimeError("odd")])
-async def test_a_refused_write_is_told_until_one_goes_well(disk: Disk, error: Exception) -> None:
+async def test_a_refused_write_is_reported_until_one_succeeds(disk: Disk, error: Exception) -> None:
     disk.error = error
     told = await disk.check.fault()
     assert told is not None

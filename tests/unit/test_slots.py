@@ -72,7 +72,7 @@ async def test_no_account_fills_what_is_shared(anyio_backend: str) -> None:
     await askers.end_all()
 
 
-async def test_a_first_wish_is_served_however_large(anyio_backend: str) -> None:
+async def test_the_first_request_of_an_account_is_served_even_if_large(anyio_backend: str) -> None:
     askers = Askers(Slots(4, shares=True))
     await askers.ask("a", units=9)
     assert askers.began == ["a"]
@@ -83,7 +83,7 @@ async def test_a_first_wish_is_served_however_large(anyio_backend: str) -> None:
     await askers.end_all()
 
 
-async def test_urgent_ones_go_first_and_who_gives_up_holds_nobody_up(anyio_backend: str) -> None:
+async def test_urgent_requests_are_served_first_and_cancelled_ones_delay_no_other(anyio_backend: str) -> None:
     askers = Askers(Slots(1))
     await askers.ask("a")
     await askers.ask("b", 3)

@@ -53,7 +53,7 @@ async def test_a_file_is_closed_when_its_last_bytes_are_written(
     sink.discard()
 
 
-async def test_a_file_that_was_made_for_nobody_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_file_opened_for_a_cancelled_caller_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate, opened = Gate(), []
 
     def open_slowly(path: str, *more: int) -> int:

@@ -62,7 +62,7 @@ async def test_bytes_go_with_their_last_owner(made: Path) -> None:
     assert await ledger.unreferenced(10) == []
 
 
-async def test_a_file_kept_while_its_bytes_are_let_go_is_there_at_the_end(made: Path) -> None:
+async def test_a_file_stored_while_its_bytes_are_deleted_exists_afterwards(made: Path) -> None:
     blobs, ledger = LateBlobs(), InspectableLedger()
     blob_references = BlobReferences(blobs=blobs, ledger=ledger)
     await blob_references.keep_file(made, owner_kind="prediction", owner_id="old", name="x")
@@ -148,7 +148,7 @@ async def test_bytes_whose_need_could_not_be_noted_do_not_stay(made: Path) -> No
     assert await blobs.stored("", 9, 0) == [DIGEST]
 
 
-async def test_room_is_made_of_what_nobody_else_needs(made: Path) -> None:
+async def test_space_is_freed_from_unreferenced_files(made: Path) -> None:
     blobs, ledger = MemoryBlobs(), InspectableLedger()
     blob_references = BlobReferences(blobs=blobs, ledger=ledger)
     for name in ("one.txt", "two.txt"):
@@ -167,7 +167,7 @@ async def test_room_is_made_of_what_nobody_else_needs(made: Path) -> None:
     assert await blob_references.release("prediction", "a") == 2
 
 
-async def test_room_is_made_of_what_a_crash_left(made: Path) -> None:
+async def test_space_is_freed_from_files_that_a_crash_left(made: Path) -> None:
     blobs, ledger = MemoryBlobs(), InspectableLedger()
     blob_references = BlobReferences(blobs=blobs, ledger=ledger)
     await blob_references.keep_file(made, owner_kind="prediction", owner_id="a", name="one.txt")

@@ -199,7 +199,7 @@ def test_other_tags_do_not_match() -> None:
         ("", 412),
     ],
 )
-def test_who_wants_other_bytes_than_these_gets_none(header: str, status: int) -> None:
+def test_a_range_of_other_bytes_gets_none(header: str, status: int) -> None:
     answer = planned(if_match=header, range_header="bytes=0-1" if status == 412 else "")
     assert (answer.status, answer.end) == (status, 10 if status == 200 else 0)
 

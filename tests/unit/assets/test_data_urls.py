@@ -62,6 +62,6 @@ def test_the_limit_is_exact() -> None:
                     decode_data_url(body, size_bytes - 1)
 
 
-def test_only_the_beginning_tells() -> None:
+def test_only_the_first_bytes_decide() -> None:
     assert is_data_url("DaTa:,")
     assert not is_data_url("https://example.org/?data:")

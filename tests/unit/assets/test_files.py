@@ -171,7 +171,7 @@ async def test_a_file_lives_on_while_a_prediction_needs_it(bench: Bench) -> None
     assert await bench.blobs.stored("", 9, 0) == []
 
 
-async def test_a_file_whose_bytes_made_room_does_not_come_back(bench: Bench) -> None:
+async def test_a_file_whose_bytes_were_deleted_to_free_space_stays_absent(bench: Bench) -> None:
     """A create that was on its way noted its need when the bytes were gone already."""
     file_id = await bench.upload()
     file = await bench.files.get("me", file_id)

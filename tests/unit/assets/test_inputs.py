@@ -233,7 +233,7 @@ async def test_a_model_that_writes_to_its_input_does_not_change_what_is_stored(b
     assert await bench.staged(mask=link) == {"mask": ("out.png", b"made here")}
 
 
-async def test_an_expired_or_removed_output_is_told_as_such(bench: Bench) -> None:
+async def test_an_expired_or_removed_output_is_reported(bench: Bench) -> None:
     link = await bench.output_link(b"made here", "out.png")
     bench.outputs.files.clear()
     assert "is no longer stored" in await fault(bench, image=link)
@@ -344,7 +344,7 @@ async def held(bench: Bench, account_id: str = "me", **value: Any) -> list[str]:
     return [msgspec.json.decode(file.name)["of"] for file in files]
 
 
-async def test_what_is_held_can_be_staged_whatever_became_of_it(bench: Bench) -> None:
+async def test_a_held_file_can_be_staged_after_its_removal(bench: Bench) -> None:
     link = await bench.output_link(b"picture", "a.png")
     await bench.upload("me")
     url = f"http://127.0.0.1:1986/v1/files/{FILE_ID}"
@@ -362,7 +362,7 @@ async def test_what_an_account_may_not_use_is_not_held(bench: Bench) -> None:
     assert await held(bench, image=f"http://127.0.0.1:1986/v1/files/{FILE_ID}") == []
 
 
-async def test_what_has_ended_or_lies_elsewhere_is_not_held(bench: Bench) -> None:
+async def test_an_ended_or_upstream_prediction_is_not_held(bench: Bench) -> None:
     link = await bench.output_link(b"picture", "a.png")
     await bench.upload("me")
     bench.clock.advance(10 * 365 * 86_400)

@@ -39,5 +39,5 @@ def test_bytes_decide_where_they_tell_and_the_name_elsewhere(name: str, head: by
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.mp4", "a.mp3"])
-def test_a_page_in_the_clothes_of_a_picture_is_not_called_a_picture(name: str) -> None:
+def test_a_page_with_a_pictures_name_is_not_served_as_a_picture(name: str) -> None:
     assert media_type(name, b"<html><script>alert(1)</script>") == "application/octet-stream"

@@ -76,11 +76,11 @@ def test_a_url_names_its_file_after_the_last_segment() -> None:
         ("a.unknown", "application/octet-stream"),
     ],
 )
-def test_a_name_tells_its_type(name: str, content_type: str) -> None:
+def test_a_file_name_gives_its_media_type(name: str, content_type: str) -> None:
     assert type_for(name) == content_type
 
 
-def test_a_type_tells_its_usual_extension() -> None:
+def test_a_media_type_gives_its_usual_extension() -> None:
     assert [suffix_for(name) for name in ("image/jpeg", "image/webp", "application/octet-stream", "x/y")] == [
         ".jpg",
         ".webp",

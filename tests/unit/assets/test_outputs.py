@@ -155,13 +155,13 @@ async def test_files_of_the_system_are_never_given_out(bench: Bench, path: str) 
         await bench.keep("link", ())
 
 
-async def test_a_missing_file_is_told_by_name(bench: Bench) -> None:
+async def test_a_missing_file_is_reported_by_name(bench: Bench) -> None:
     with pytest.raises(NotFound, match=r"'.*/absent\.png', but it does not exist"):
         await bench.keep(str(bench.run / "absent.png"), ())
 
 
 @pytest.mark.parametrize("named", ["sub", "loop", "a\x00b", "sub/x/y", "x" * 5000, "\udcff"])
-async def test_what_cannot_be_read_as_a_file_is_told_and_never_a_crash(bench: Bench, named: str) -> None:
+async def test_an_unreadable_file_is_reported_without_a_crash(bench: Bench, named: str) -> None:
     (bench.run / "sub").mkdir()
     (bench.run / "sub" / "x").write_bytes(b"x")
     (bench.run / "loop").symlink_to("loop")
@@ -193,7 +193,7 @@ async def test_a_full_disk_may_be_tried_again(bench: Bench) -> None:
     assert len((await bench.keep("out.txt", ())).files) == 1
 
 
-async def test_the_end_of_a_prediction_lets_its_files_go(bench: Bench) -> None:
+async def test_the_end_of_a_prediction_releases_its_files(bench: Bench) -> None:
     (bench.run / "out.txt").write_bytes(b"x")
     (file,) = (await bench.keep("out.txt", ())).files
     await bench.keeper.release(ID)

@@ -85,7 +85,7 @@ def test_a_document_without_a_usable_input_names_no_files(document: bytes) -> No
     assert read_places(document) is None
 
 
-def test_what_does_not_fit_the_schema_is_left_to_whoever_checks_it() -> None:
+def test_an_invalid_value_is_left_to_the_validator() -> None:
     assert found({"images": {"type": "array", "items": URI}}, {"images": "not a list", "mask": "https://x/"}) == {}
 
 

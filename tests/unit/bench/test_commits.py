@@ -22,7 +22,7 @@ def repository(tmp_path: Path) -> Path:
     return root
 
 
-def test_the_worktree_holds_the_commit_and_goes_with_the_block(repository: Path) -> None:
+def test_the_worktree_has_the_commit_and_is_removed_with_the_block(repository: Path) -> None:
     with checked_out(resolve("HEAD~1", repository), repository) as tree:
         assert (tree / "file.txt").read_text() == "old"
         assert described(tree).endswith(" old")
@@ -32,7 +32,7 @@ def test_the_worktree_holds_the_commit_and_goes_with_the_block(repository: Path)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, RuntimeError])
-def test_the_worktree_goes_when_the_block_fails(repository: Path, error: type[BaseException]) -> None:
+def test_the_worktree_is_removed_when_the_block_fails(repository: Path, error: type[BaseException]) -> None:
     def fail() -> Path:
         with checked_out("HEAD~1", repository) as tree:
             seen.append(tree)

@@ -33,7 +33,7 @@ def test_a_lower_median_within_the_spread_of_the_other_is_not_worse() -> None:
     assert not judged.is_worse
 
 
-def test_a_row_that_one_side_does_not_serve_is_told() -> None:
+def test_a_row_that_one_side_lacks_is_reported() -> None:
     there = judge([100.0, 100.0], ["9 times HTTP 404", "9 times HTTP 404"])
     assert there.verdict == "the other does not serve it: 9 times HTTP 404"
     assert not there.is_worse

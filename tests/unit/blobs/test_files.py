@@ -118,7 +118,7 @@ async def test_a_damaged_blob_is_made_good_by_storing_it_again(folder: Path) -> 
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-async def test_no_room_is_told_as_such_and_leaves_nothing(
+async def test_a_full_disk_is_reported_and_leaves_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     blobs = FileBlobs(folder)

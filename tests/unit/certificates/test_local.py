@@ -92,7 +92,7 @@ def test_a_damaged_certificate_is_replaced(folder: Path) -> None:
     assert seen(authority).names == frozenset(NAMES)
 
 
-def test_an_authority_without_its_key_is_told_and_not_replaced(folder: Path) -> None:
+def test_an_authority_without_its_key_is_reported_and_not_replaced(folder: Path) -> None:
     authority = prepared(folder)
     trusted = authority.ca.read_bytes()
     (folder / "ca.key").unlink()

@@ -71,7 +71,7 @@ def test_a_key_of_another_certificate_is_refused(files: tuple[Path, Path], tmp_p
         load_context(files[0], other)
 
 
-def test_an_encrypted_key_is_told_and_how_to_decrypt_it(files: tuple[Path, Path]) -> None:
+def test_an_encrypted_key_is_reported_with_a_way_to_decrypt_it(files: tuple[Path, Path]) -> None:
     cert, key = files
     plain = load_pem_private_key(key.read_bytes(), None)
     for form in (PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL):

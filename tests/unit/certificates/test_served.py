@@ -44,7 +44,9 @@ def test_a_renewed_file_is_shown_from_then_on(cert: Path) -> None:
     assert names_shown(served, cert) == {"two.example.com"}
 
 
-def test_a_bad_renewal_leaves_the_old_one_and_is_told_once_a_day(cert: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bad_renewal_keeps_the_old_certificate_and_is_logged_once_a_day(
+    cert: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     served = ServedCertificate(cert=cert, key=None, now=NOW)
     good = cert.read_bytes()
     cert.write_text("half a certificate")
@@ -73,7 +75,7 @@ def test_a_bad_file_refuses_the_start(cert: Path) -> None:
         (NOW + timedelta(days=60), None),
     ],
 )
-def test_the_end_is_told_in_time(
+def test_the_end_is_sent_in_time(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, ends_at: datetime, words: str | None
 ) -> None:
     path = tmp_path / "server.pem"
@@ -84,7 +86,7 @@ def test_the_end_is_told_in_time(
     assert [words in one for one in told] == ([True] if words else [])
 
 
-def test_a_certificate_of_the_future_is_told(cert: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_certificate_that_is_not_yet_valid_is_reported(cert: Path, caplog: pytest.LogCaptureFixture) -> None:
     ServedCertificate(cert=cert, key=None, now=NOW - timedelta(days=100))
     assert "is valid only from 2026-04-22" in caplog.text
 

@@ -64,7 +64,7 @@ def test_a_download_that_breaks_off_says_where(tmp_path: Path, answer: bytes, wo
     assert not [word for word in LIBRARY_WORDS if word in str(failed.value)]
 
 
-def test_a_host_that_refuses_is_told_in_the_systems_words(tmp_path: Path) -> None:
+def test_a_refused_connection_is_reported_in_the_systems_words(tmp_path: Path) -> None:
     with answering(b"") as url:
         pass
     with httpx2.Client(trust_env=False) as http:

@@ -91,7 +91,7 @@ def follow(server, **more):
     return final, ear, trouble
 
 
-def test_it_hears_everything_and_reads_the_whole_once():
+def test_it_receives_all_events_and_reads_the_prediction_once():
     server = Server()
     final, ear, trouble = follow(server)
     assert (final["status"], final["logs"]) == ("succeeded", "all")
@@ -129,7 +129,7 @@ def test_a_cut_after_every_event():
     assert (server.asked, trouble) == (list(range(8)), [])
 
 
-def test_a_server_that_stays_away_is_told_of_once_and_then_read():
+def test_an_unreachable_server_is_reported_once_and_then_read():
     server = Server(3, *[Unreachable("Nobody listens.")] * 20)
     _, ear, trouble = follow(server)
     assert ear.heard == [1, 2, 3]
@@ -154,7 +154,7 @@ def test_a_stream_that_something_in_between_keeps_back_is_given_up_soon():
     assert (len(server.asked), trouble, ear.shown) == (2, [], ["succeeded"])
 
 
-def test_a_refusal_is_told_by_the_reading():
+def test_a_refusal_is_reported_by_the_read():
     server = Server(NoEventLog("404"), refuses=ServerRefused(404, "no such prediction"))
     with pytest.raises(ServerRefused, match="no such"):
         follow(server)
@@ -169,7 +169,7 @@ def test_the_time_limit_is_kept_although_a_stream_may_be_silent(seconds):
     assert 30 <= server.timing.at < 32
 
 
-def test_it_goes_on_where_it_was_broken_off():
+def test_it_continues_where_it_was_interrupted():
     server = Server()
     ear = Ear()
 
@@ -210,7 +210,7 @@ def test_logs_are_printed_as_they_are_and_once():
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 1000])
 @pytest.mark.parametrize("line_break", [b"\n", b"\r\n"])
-def test_events_are_read_whatever_the_pieces_are(size, line_break):
+def test_events_are_parsed_from_any_pieces(size, line_break):
     text = "data: a\u2028\x85b"
     lines = [b": hi", b"", b"event: output", b"id: 1", text.encode(), b"data:c", b"data:  d", b"", b"data: cut off"]
     raw = line_break.join(lines) + line_break
@@ -238,7 +238,7 @@ def test_a_large_event_in_many_pieces_takes_no_longer_than_its_size():
         (False, True, False, False, None),
     ],
 )
-def test_text_streams_unasked_and_the_rest_where_it_is_wanted(wanted, text, kept, json_only, how):
+def test_text_is_streamed_by_default_and_the_rest_on_request(wanted, text, kept, json_only, how):
     assert stream_mode(wanted, text, is_kept=kept, json_only=json_only) == how
 
 

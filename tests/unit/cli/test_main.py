@@ -126,7 +126,7 @@ def test_version(capsys):
         ("curl", "curl -H 'Authorization: Bearer t' http://h/v1/predictions"),
     ],
 )
-def test_env_speaks_each_language(capsys, lang, line):
+def test_env_prints_lines_for_each_language(capsys, lang, line):
     assert run_command(["env", "--lang", lang, "--server", "http://h/v1", "--token", "t"]) == 0
     assert line in capsys.readouterr().out.splitlines()
 
@@ -151,7 +151,7 @@ def test_env_names_the_authority_of_a_local_certificate(tmp_path, capsys, lang, 
     assert [line for line in lines if line.format(tmp_path) not in said] == []
 
 
-def test_an_authority_that_is_gone_is_named(tmp_path, capsys):
+def test_a_missing_authority_is_named(tmp_path, capsys):
     credentials.save(credentials.CredentialProfile(server="https://h", token="t", ca=str(tmp_path / "ca.pem")))
     assert run_command(["predictions", "list"]) == 2
     assert f"{tmp_path / 'ca.pem'} of this server's profile cannot be read" in capsys.readouterr().err
@@ -248,7 +248,7 @@ def test_an_unexpected_error_is_reported_without_a_traceback(monkeypatch, capsys
     path.unlink()
 
 
-def test_a_reader_that_goes_away_is_no_error():
+def test_a_disconnected_reader_is_not_an_error():
     code = "import sys; from halley.cli.main import main; main(['config', 'show'])"
     done = subprocess.run(
         ["sh", "-c", f'{sys.executable} -c "{code}" | head -n 1'], capture_output=True, text=True, check=True

@@ -29,7 +29,7 @@ def test_programs_get_no_colour_bars_or_live_lines():
     assert err.getvalue() == "error: it broke\n  mend it\n"
 
 
-def test_people_get_a_live_line_that_goes_away():
+def test_on_a_terminal_the_progress_line_is_removed():
     err = Terminal()
     live = screen(out=Terminal(), err=err)
     live.status("running 1/2")

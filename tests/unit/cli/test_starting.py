@@ -113,7 +113,7 @@ def test_the_banner_names_the_server_where_another_one_is_the_default(settings, 
     assert "-o desert.webp --server http://127.0.0.1:2000\n" in second
 
 
-def test_who_holds_the_data_folder_is_named_until_it_lets_go(settings):
+def test_the_holder_of_the_data_folder_is_named_until_it_releases_it(settings):
     assert running_url(settings.data) is None
     with hold(settings.data) as folder:
         assert str(os.getpid()) in running_url(settings.data)

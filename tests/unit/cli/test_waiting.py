@@ -80,7 +80,7 @@ def test_a_prediction_that_ended_meanwhile_keeps_its_end():
     assert wait(Person("processing", "succeeded"), cancel=True)[0] == "succeeded"
 
 
-def test_a_server_that_is_away_when_it_should_cancel_is_told():
+def test_an_unreachable_server_at_a_cancel_is_reported():
     class Away(Person):
         def cancel(self, id):
             raise Unreachable("Cannot reach it.")

@@ -138,7 +138,7 @@ def test_a_broken_connection_is_tried_again_for_a_while():
         follow(Server(Timing(), ends_at=1e9, errors=[None] + [Unreachable("gone")] * MAX_FAILURES))
 
 
-def test_trouble_is_told_once_until_it_is_over():
+def test_trouble_is_reported_once_until_it_ends():
     timing = Timing()
     errors = [None, Unreachable("gone"), Unreachable("gone"), None, Unreachable("again")]
     told = []

@@ -87,7 +87,7 @@ def message(position: int) -> dict[str, object]:
     }
 
 
-def test_messages_are_posted_as_they_are_and_a_broken_stream_is_gone_on_with(capsys: pytest.CaptureFixture) -> None:
+def test_messages_are_posted_unchanged_and_a_broken_stream_is_resumed(capsys: pytest.CaptureFixture) -> None:
     server = Stream([message(3), message(4)], [message(5)])
     with Receiver() as receiver, Forwarder(receiver.url, Screen()) as forwarder:
         forwarder.begin({"position": 2, "results": []})
@@ -101,7 +101,7 @@ def test_messages_are_posted_as_they_are_and_a_broken_stream_is_gone_on_with(cap
     assert "msg_3  200" in capsys.readouterr().out
 
 
-def test_a_program_that_is_not_there_is_told_of(capsys: pytest.CaptureFixture) -> None:
+def test_a_missing_program_is_reported(capsys: pytest.CaptureFixture) -> None:
     with Receiver() as gone:
         url = gone.url
     with Forwarder(url, Screen()) as forwarder:

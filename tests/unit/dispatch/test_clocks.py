@@ -259,7 +259,7 @@ async def test_time_that_the_machine_slept_has_passed(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("by", [DAY, -DAY])
-async def test_a_leap_takes_no_lease(machine: Machine, by: float) -> None:
+async def test_a_clock_jump_expires_no_lease(machine: Machine, by: float) -> None:
     await machine.create(None)
     (run,) = machine.provider.runs
     for _ in range(4):

@@ -329,7 +329,7 @@ async def test_the_store_alone_refuses_a_second_intent(house: House) -> None:
     await house.check(made)
 
 
-async def test_who_lost_the_lease_leaves_the_run_to_who_has_it(house: House) -> None:
+async def test_a_worker_without_the_lease_leaves_the_run_to_its_holder(house: House) -> None:
     house.go_on.clear()
     first = await house.start()
     made = await first.create()
@@ -414,7 +414,7 @@ async def test_a_local_run_stores_nothing_about_submitting(house: House) -> None
     assert (row.status, row.submit_state, row.handle) == (Status.SUCCEEDED, None, None)
 
 
-async def test_an_upstream_takes_links_and_nobody_stages_files(house: House) -> None:
+async def test_an_upstream_gets_links_and_no_files_are_staged(house: House) -> None:
     process = await house.start()
     process.stager.has = True
     await house.check(await process.create())

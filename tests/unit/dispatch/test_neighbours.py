@@ -19,7 +19,7 @@ def slots() -> int:
     return 2
 
 
-async def test_nobody_pays_for_a_neighbour(bottle, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_crash_costs_other_predictions_nothing(bottle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "POLL_SECONDS", 0.1)  # no hint tells that a place has become empty
     first, second = await bottle.create(), await bottle.create()
     runs = [await bottle.provider.next_run(0), await bottle.provider.next_run(1)]
@@ -52,7 +52,7 @@ async def test_what_clients_have_seen_is_not_run_again(bottle) -> None:
     assert (ended.status, ended.output, ended.error) == (Status.FAILED, b'["a"]', "The process died.")
 
 
-async def test_what_nobody_has_seen_is_dropped(bottle) -> None:
+async def test_unseen_output_is_dropped(bottle) -> None:
     made = await bottle.create()
     run = await bottle.provider.next_run()
     run.put_out("a")
@@ -78,7 +78,7 @@ async def test_a_canceled_one_is_not_run_again(bottle) -> None:
     assert await bottle.store.waiting() == {}
 
 
-async def test_who_waits_to_be_alone_can_be_canceled(bottle) -> None:
+async def test_a_prediction_waiting_for_an_exclusive_replica_can_be_canceled(bottle) -> None:
     made, other = await bottle.create(), await bottle.create()
     (await bottle.provider.next_run(0)).end(DIED)
     run = await bottle.provider.next_run(1)

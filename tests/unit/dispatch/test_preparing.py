@@ -21,7 +21,7 @@ async def settled(bottle) -> None:
         await asyncio.sleep(0.001)
 
 
-async def test_files_on_the_way_keep_nobody_from_the_slot(bottle) -> None:
+async def test_staging_files_does_not_hold_a_slot(bottle) -> None:
     bottle.stager.hold()
     slow = await bottle.create()
     await bottle.stager.asked(1)
@@ -41,7 +41,7 @@ async def test_files_on_the_way_keep_nobody_from_the_slot(bottle) -> None:
     assert bottle.provider.held == 0
 
 
-async def test_whose_files_are_there_comes_before_the_queue(bottle) -> None:
+async def test_runs_with_staged_files_come_before_the_queue(bottle) -> None:
     bottle.stager.hold()
     slow = await bottle.create()
     await bottle.stager.asked(1)
@@ -242,6 +242,6 @@ async def test_the_next_lease_of_an_attempt_is_apart_from_the_last(bottle) -> No
     await asyncio.wait_for(again.canceled.wait(), 10)  # the first that tidied up did not take the second along
 
 
-def test_what_is_busy_says_so() -> None:
+def test_a_busy_process_is_shown_as_busy() -> None:
     assert issubclass(Overloaded, Busy)
     assert not issubclass(FetchFailed, Busy)

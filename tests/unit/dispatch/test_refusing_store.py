@@ -53,7 +53,9 @@ async def kinds_of(bottle: Any, prediction_id: str) -> list[EventKind]:
 
 
 @pytest.mark.parametrize("error", [StorageFull("the disk is full"), Overloaded("the database is locked")])
-async def test_no_work_is_lost_by_a_store_that_is_shut_for_longer_than_the_lease(bottle, error: HalleyError) -> None:
+async def test_no_work_is_lost_while_the_store_refuses_writes_for_longer_than_the_lease(
+    bottle, error: HalleyError
+) -> None:
     made = await bottle.create()
     run = await bottle.provider.next_run()
     run.put_out("a")
@@ -77,7 +79,7 @@ async def test_no_work_is_lost_by_a_store_that_is_shut_for_longer_than_the_lease
     assert (await bottle.ended(later.id)).status is Status.SUCCEEDED
 
 
-async def test_what_waits_is_claimed_when_a_shut_store_opens_again(bottle) -> None:
+async def test_waiting_work_is_claimed_when_the_store_accepts_writes_again(bottle) -> None:
     first, second = await bottle.create(), await bottle.create()
     run = await bottle.provider.next_run()
     with shut(bottle, Overloaded("the database is locked")):
@@ -156,7 +158,7 @@ async def test_a_machine_that_slept_for_longer_than_the_lease_takes_none(bottle)
     assert (await bottle.ended(made.id)).attempts == 1
 
 
-async def test_a_run_that_takes_too_long_is_stopped_whatever_the_store_takes(bottle) -> None:
+async def test_a_run_over_its_limit_is_stopped_even_if_the_store_refuses_writes(bottle) -> None:
     made = await bottle.create()
     run = await bottle.provider.next_run()
     with shut(bottle):
@@ -184,7 +186,7 @@ async def test_a_stop_ends_also_while_nothing_can_be_given_back(bottle, monkeypa
         await asyncio.wait_for(bottle.worker.drain(0.1), 30)
 
 
-async def test_a_server_begins_on_a_shut_store_and_works_when_it_opens(stopped) -> None:
+async def test_a_server_starts_while_the_store_refuses_writes_and_works_afterwards(stopped) -> None:
     bottle = stopped
     await bottle.store.open_session("an earlier server's", T0, RULES.lease_seconds)
     bottle.provider.slots = 0

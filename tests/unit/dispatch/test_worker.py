@@ -150,7 +150,7 @@ async def test_a_cancel_of_a_waiting_one_never_runs_it(bottle) -> None:
         await bottle.predictions.cancel(waiting.id, "bob")
 
 
-async def test_a_failed_run_tells_why(bottle) -> None:
+async def test_a_failed_run_says_why(bottle) -> None:
     made = await bottle.create()
     (await bottle.provider.next_run()).end(Outcome(status="failed", error="ValueError: no", reason="raised"))
     ended = await bottle.ended(made.id)
@@ -216,7 +216,7 @@ async def test_a_version_that_cannot_run_fails_what_waits_for_it(bottle) -> None
     assert len(bottle.provider.wanted) == wanted  # nobody waits: it is not loaded again and again
 
 
-async def test_work_for_a_version_that_is_gone_fails_with_a_reason(bottle) -> None:
+async def test_work_for_a_removed_version_fails_with_a_reason(bottle) -> None:
     bottle.provider.slots = 0
     made = await bottle.create()
     bottle.catalog.withdraw("demo/a")
@@ -297,7 +297,7 @@ async def test_work_for_a_broken_model_waits_for_its_repair(bottle) -> None:
     assert (await bottle.ended(made.id)).status is Status.SUCCEEDED
 
 
-async def test_work_for_a_broken_model_does_not_wait_for_ever(bottle) -> None:
+async def test_work_for_a_broken_model_waits_a_bounded_time(bottle) -> None:
     bottle.provider.slots = 0
     made = await bottle.create()
     bottle.catalog.withdraw("demo/a")
@@ -423,7 +423,7 @@ async def test_output_has_a_limit_in_bytes(bottle, sizes: list[int], fits: bool,
     assert ended.error == "the output has more than 1,000 bytes (setting limits.output_bytes)"
 
 
-async def test_secrets_reach_the_model_and_nobody_else(bottle) -> None:
+async def test_secrets_reach_only_the_model(bottle) -> None:
     request = CreateRequest(reference="demo/a", input={"key": "s3cret"}, input_json=b'{"key":"s3cret"}')
     made = (await bottle.predictions.create(request, "ada", None)).prediction
     run = await bottle.provider.next_run()
@@ -461,7 +461,7 @@ async def test_a_lost_session_stops_everything_and_writes_nothing(bottle) -> Non
 
 
 @pytest.mark.parametrize("slots", [2])
-async def test_a_lost_session_is_noticed_once_and_what_the_next_one_runs_goes_on(
+async def test_a_lost_session_is_noticed_once_and_the_runs_of_the_next_one_continue(
     bottle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both the heartbeat and the clocks renew after a pause."""
@@ -491,7 +491,7 @@ async def test_a_lost_session_is_noticed_once_and_what_the_next_one_runs_goes_on
     assert (await bottle.ended(new.id)).status is Status.SUCCEEDED
 
 
-async def test_a_caller_that_goes_away_does_not_take_its_prediction_along(bottle) -> None:
+async def test_a_prediction_continues_after_its_client_disconnects(bottle) -> None:
     creating = asyncio.get_running_loop().create_task(bottle.create())
     await asyncio.sleep(0)
     creating.cancel()
@@ -572,7 +572,7 @@ async def test_a_bar_in_the_logs_becomes_events_and_the_logs_stay_as_they_are(bo
     assert len(steps) <= 3  # the first, what waited for the timer, the last
 
 
-async def test_the_last_step_is_told_although_the_bar_then_stands_still(bottle) -> None:
+async def test_the_last_step_is_sent_although_the_bar_then_stops(bottle) -> None:
     made = await bottle.create()
     run = await bottle.provider.next_run()
     for n in range(1, 4):

@@ -95,7 +95,9 @@ async def test_the_request_asks_for_plain_bytes_and_carries_no_secret(host: Host
         assert name not in request
 
 
-async def test_a_name_that_leads_inside_is_refused_and_nothing_connects(host: Host, tmp_path: Path) -> None:
+async def test_a_name_that_resolves_to_a_private_address_is_refused_without_a_connection(
+    host: Host, tmp_path: Path
+) -> None:
     for inside in ("127.0.0.2", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1"):
         with pytest.raises(AddressRefused):
             await get(door(host, files_example=[inside]), host.url("/x", "files.example"), tmp_path / "f")
@@ -205,7 +207,7 @@ async def test_a_body_that_breaks_off_leaves_nothing(host: Host, tmp_path: Path)
 
 
 @pytest.mark.parametrize("status", ["404 Not Found", "500 Oops", "204 Empty", "206 Partial", "302 No Location"])
-async def test_anything_but_200_fails_and_its_body_is_not_told(host: Host, tmp_path: Path, status: str) -> None:
+async def test_anything_but_200_fails_and_its_body_is_not_quoted(host: Host, tmp_path: Path, status: str) -> None:
     host.answers["/x"] = answer(b"" if "204" in status else b"secret inside", status)
     with pytest.raises(FetchFailed, match=f"answered {status[:3]}") as caught:
         await get(door(host), host.url("/x?sig=hidden"), tmp_path / "f")
@@ -297,7 +299,7 @@ async def test_tls_asks_for_the_name_while_it_connects_to_the_checked_address(tm
     assert b"files.example" in hello[0]
 
 
-def test_a_server_that_never_goes_out_does_not_load_the_client() -> None:
+def test_a_server_without_outbound_requests_does_not_load_the_http_client() -> None:
     code = "import sys, halley.egress; sys.exit(any(name in sys.modules for name in ('httpcore2', 'ssl', 'h11')))"
     assert (
         subprocess.run([sys.executable, "-c", code], check=False, env={"PYTHONPATH": ":".join(sys.path)}).returncode

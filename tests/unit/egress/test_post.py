@@ -112,7 +112,7 @@ async def test_a_name_that_moves_to_a_private_address_is_refused_at_that_attempt
     assert len(host.requests) == 2
 
 
-async def test_names_that_nobody_answers_for_delay_no_other(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unanswered_name_lookups_delay_no_other(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     is_over = threading.Event()
 
     def look_up(name: bytes | str, *_args: Any, **_options: Any) -> list[Any]:

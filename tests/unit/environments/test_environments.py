@@ -93,7 +93,7 @@ async def test_two_models_with_conflicting_packages_have_both(tmp_path, environ,
     assert not list((tmp_path / "envs").glob("*.tmp"))
 
 
-async def test_equal_wishes_share_one_and_it_outlives_the_server(tmp_path, environments, wheels) -> None:
+async def test_equal_requirements_share_one_environment_across_restarts(tmp_path, environments, wheels) -> None:
     async with environments(tool="pip") as made:
         first = made.resolve(load_source(model(tmp_path / "a", "greeter==1.0", wheels=wheels)))
         await made.prepare(first)
@@ -124,7 +124,7 @@ async def test_a_second_build_chooses_the_same_versions(tmp_path, environments, 
 
 
 @pytest.mark.parametrize("is_newer", [True, False])
-async def test_whoever_deletes_the_lock_gets_another_environment(
+async def test_without_its_lock_file_another_environment_is_built(
     tmp_path, environments, wheels, *, is_newer: bool
 ) -> None:
     async with environments(tool="pip") as made:

@@ -40,7 +40,7 @@ def test_local_files_count_by_content(tmp_path: Path) -> None:
     assert identity(folder) != before
 
 
-def test_uv_is_told_what_pip_is_configured_to_do(tmp_path: Path) -> None:
+def test_uv_gets_the_configuration_of_pip(tmp_path: Path) -> None:
     conf = tmp_path / ".config" / "pip" / "pip.conf"
     conf.parent.mkdir(parents=True)
     conf.write_text("[global]\nindex-url = http://127.0.0.1:1/simple\nfind-links = /a\n  /b\n[install]\nno-index = 1\n")

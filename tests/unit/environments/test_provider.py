@@ -58,7 +58,7 @@ async def environments(tmp_path: Path) -> AsyncIterator[EnvironmentBuilder]:
     await made.close()
 
 
-async def test_room_comes_when_the_environment_is_there(tmp_path, environments) -> None:
+async def test_capacity_is_reported_when_the_environment_is_ready(tmp_path, environments) -> None:
     wheel(tmp_path / "wheels", "greeter", "1.0", "WORD = 'Hello'\n")
     source = environments.resolve(load_source(model(tmp_path / "m", "greeter", wheels=tmp_path / "wheels")))
     async with LocalProvider(clock=FakeClock(), environ={"PATH": "/usr/bin"}, environments=environments) as provider:

@@ -84,7 +84,7 @@ async def test_many_who_wait_cost_one_step_of_an_index(anyio_backend: str) -> No
     assert (log.looks, log.searches, sum(woken.counts.values())) == (12, 1, 1)
 
 
-async def test_what_happens_while_nobody_waits_is_not_searched(anyio_backend: str) -> None:
+async def test_changes_without_a_waiting_client_are_not_looked_up(anyio_backend: str) -> None:
     log, hub = Log(), Hub()
     change_poller, _ = await opened(log, hub)
     log.facts += ["a"] * 1000
@@ -119,7 +119,7 @@ async def test_who_comes_while_it_looks_misses_nothing(anyio_backend: str) -> No
     assert woken.counts == {"a": 1}
 
 
-async def test_the_time_counts_from_the_last_look_whatever_hints_come(anyio_backend: str) -> None:
+async def test_polls_follow_the_last_one_in_time_even_with_hints(anyio_backend: str) -> None:
     log, hub = Log(), Hub()
     change_poller, clock = await opened(log, hub)
     woken = Woken(hub, "a", "b")
@@ -134,7 +134,7 @@ async def test_the_time_counts_from_the_last_look_whatever_hints_come(anyio_back
     assert woken.counts["a"] == 1
 
 
-async def test_a_look_that_fails_is_made_good_by_the_next(anyio_backend: str) -> None:
+async def test_a_failed_poll_is_corrected_by_the_next(anyio_backend: str) -> None:
     class Broken(Log):
         async def changed_between(self, after: int, up_to: int) -> list[str]:
             if not self.searches:

@@ -20,7 +20,7 @@ def test_form_and_order() -> None:
     assert len(set(ids)) == len(ids)
 
 
-def test_order_holds_when_the_clock_goes_back() -> None:
+def test_order_is_kept_when_the_clock_is_set_back() -> None:
     clock = FakeClock()
     new_id = TimeOrderedIds(clock)
     first = new_id()

@@ -29,7 +29,7 @@ def keys(store: MemoryStore, clock: FakeClock) -> Keys:
     return Keys(store=store, clock=clock, new_id=TimeOrderedIds(clock), pepper=b"pepper")
 
 
-async def test_two_accounts_are_told_apart(keys: Keys) -> None:
+async def test_two_accounts_are_distinguished(keys: Keys) -> None:
     first, _ = await keys.issue("ada", "laptop")
     second, _ = await keys.issue("bob", "laptop")
     assert (await keys.verify(first)).account.username == "ada"

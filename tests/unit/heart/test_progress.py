@@ -34,7 +34,7 @@ def test_folding_in_pieces_equals_folding_at_once() -> None:
     assert (progress.output, progress.logs) == (fold(events).output, "seven")
 
 
-def test_each_attempt_counts_anew_and_logs_of_all_of_them_stay() -> None:
+def test_each_attempt_has_its_own_limits_and_all_logs_stay() -> None:
     attempt = [
         event(EventKind.STARTED, None),
         event(EventKind.METRIC_RECORDED, MetricItem(name="tokens", value=2, mode="incr")),

@@ -45,7 +45,7 @@ def told(row: Prediction) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("seed", range(50))
-async def test_whoever_reads_at_the_same_time_tells_what_all_events_say(seed: int) -> None:
+async def test_readers_at_the_same_time_see_all_events(seed: int) -> None:
     chance = random.Random(seed)
     log: list[Event] = []
     running = ProgressCache(FakeClock(), limit_bytes=chance.choice([0, 300, 10**6]))
@@ -86,7 +86,7 @@ def sized(size: int) -> SoFar:
     return found
 
 
-def test_it_is_bounded_and_the_least_recently_read_goes_first() -> None:
+def test_it_is_bounded_and_removes_the_least_recently_read_first() -> None:
     running = ProgressCache(FakeClock(), limit_bytes=10_000)
     for name in "abc":
         running.keep(name, sized(3000))
@@ -103,7 +103,7 @@ def test_it_is_bounded_and_the_least_recently_read_goes_first() -> None:
     assert [running.of(name).after for name in "efg"] == [1, 1, 1], "what is forgotten takes no room"
 
 
-async def test_what_nobody_reads_any_more_is_forgotten() -> None:
+async def test_progress_without_readers_is_dropped() -> None:
     clock = FakeClock()
     running = ProgressCache(clock)
     housekeeping = asyncio.ensure_future(running.run())

@@ -63,7 +63,7 @@ async def test_all_frames_of_a_turn_leave_in_one_write() -> None:
     theirs.close()
 
 
-async def test_nobody_sends_more_than_the_limit() -> None:
+async def test_the_message_limit_holds() -> None:
     ours, theirs = socket.socketpair()
     end = End(theirs)
     with pytest.raises(TooLarge, match=r"67,108,865 bytes is over the limit"):
@@ -74,7 +74,7 @@ async def test_nobody_sends_more_than_the_limit() -> None:
     ours.close()
 
 
-async def test_sending_to_the_dead_is_harmless() -> None:
+async def test_sending_to_a_dead_process_is_harmless() -> None:
     ours, theirs = socket.socketpair()
     end = End(theirs)
     ours.close()

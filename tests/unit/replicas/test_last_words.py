@@ -71,7 +71,7 @@ async def test_a_flood_that_is_cut_off_is_whole_up_to_where_it_was_cut(model, se
             assert len(lines) >= counted.read_bytes().count(b"\n")
 
 
-async def test_several_at_once_keep_their_own_last_lines(model, serve) -> None:
+async def test_concurrent_predictions_keep_their_own_last_lines(model, serve) -> None:
     async with serve(model(EACH)) as served:
         await served.load(V)
         handles = [await served.begin(V, text, text) for text in ("one", "two", "last")]
@@ -105,7 +105,7 @@ async def test_more_than_waits_at_once_is_sent_before(model, serve) -> None:
     assert told[3].endswith("!" * 1_000_000)
 
 
-async def test_what_nobody_owns_is_the_replicas_own(model, serve) -> None:
+async def test_unattributed_output_belongs_to_the_replica(model, serve) -> None:
     source = model("""
         import os, threading, time
         def idle():
@@ -160,7 +160,7 @@ def record(text: bytes, before: int = 0, name: bytes = b"p", length: int | None 
     return struct.pack("<IQH", len(text) if length is None else length, before, len(name)) + name + text
 
 
-def test_records_are_read_one_after_the_other_and_what_was_heard_is_left_out() -> None:
+def test_records_are_read_in_order_without_received_text() -> None:
     found = left(record(b"one\n", 7) + record(b"two\n", 0, b"") + record("dré".encode(), 11, length=0))
     assert [(piece.prediction_id, piece.before, piece.text) for piece in found] == [
         ("p", 7, "one\n"),
@@ -183,6 +183,6 @@ def test_records_are_read_one_after_the_other_and_what_was_heard_is_left_out() -
         (record(b"text")[:9], None),
     ],
 )
-def test_whatever_a_model_wrote_there_it_can_be_read(body: bytes, end: int | None) -> None:
+def test_any_content_of_the_journal_can_be_read(body: bytes, end: int | None) -> None:
     found = left(body, end=end)
     assert sum(len(piece.after(0)) for piece in found) <= SIZE_BYTES

@@ -34,7 +34,7 @@ DAEMON = """
     """
 
 
-async def test_a_failed_setup_is_told_with_its_output_and_traceback(model, serve) -> None:
+async def test_a_failed_setup_is_reported_with_its_output_and_traceback(model, serve) -> None:
     source = model("""
         class Runner:
             def setup(self):
@@ -139,7 +139,7 @@ async def test_after_a_failed_setup_the_next_try_waits_ever_longer(model, serve,
         assert served.provider.states()[0].error is None
 
 
-async def test_a_replica_that_is_killed_while_idle_comes_back_when_wanted(model, serve) -> None:
+async def test_a_replica_killed_while_idle_is_loaded_again_on_request(model, serve) -> None:
     async with serve(model(FINE)) as served:
         await served.run(V)
         os.kill(served.pid, signal.SIGKILL)
@@ -152,7 +152,7 @@ async def test_a_replica_that_is_killed_while_idle_comes_back_when_wanted(model,
         assert (outputs(said), outcome.status) == (["again"], "succeeded")
 
 
-async def test_a_replica_that_is_killed_while_idle_is_loaded_again_though_nobody_asks(model, serve) -> None:
+async def test_a_replica_killed_while_idle_is_loaded_again_without_a_request(model, serve) -> None:
     async with serve(model(FINE), backoff_first_seconds=1.0) as served:
         await served.run(V)
         for pause in (1.0, 2.0, 4.0, 8.0, 16.0):

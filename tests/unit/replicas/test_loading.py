@@ -231,7 +231,7 @@ def test_links_count_by_what_they_mean(tmp_path: Path) -> None:
     assert source_digest(load_source(model)) != before
 
 
-def test_the_neighbours_of_a_single_file_do_not_count(tmp_path: Path) -> None:
+def test_other_files_beside_a_single_file_model_do_not_count(tmp_path: Path) -> None:
     path = folder(tmp_path, blur_py=CODE) / "blur.py"
     before = source_digest(load_source(path))
     folder(tmp_path, other_py="1")

@@ -61,9 +61,7 @@ def test_a_progress_bar_is_one_line_as_a_terminal_would_show_it(logs: ReplicaLog
     assert texts(logs) == ["100%|###| 2/2", "ready"]
 
 
-def test_a_line_that_nobody_ends_is_shown_after_a_while_or_with_its_process(
-    logs: ReplicaLogs, clock: FakeClock
-) -> None:
+def test_an_unfinished_line_is_shown_after_a_time_or_when_its_process_ends(logs: ReplicaLogs, clock: FakeClock) -> None:
     logs.on_text(ONE, "Loading weights...")
     assert texts(logs) == []
     clock.advance(2)

@@ -171,7 +171,7 @@ async def test_three_models_of_150_mb_share_400_mb_of_measured_memory(machine) -
     assert not here.broken
 
 
-async def test_nobody_is_let_in_on_what_a_model_used_while_it_loaded(machine) -> None:
+async def test_memory_used_during_loading_is_not_counted_as_free(machine) -> None:
     scale = Scale()
 
     def slow(pids: Sequence[int]) -> Mapping[int, int]:
@@ -188,7 +188,7 @@ async def test_nobody_is_let_in_on_what_a_model_used_while_it_loaded(machine) ->
             assert len(here.loaded()) <= 2
 
 
-async def test_the_one_used_least_recently_goes_first(machine) -> None:
+async def test_the_least_recently_used_is_unloaded_first(machine) -> None:
     scale = Scale()
     async with machine(budget_bytes=250 * MB, measure=scale) as here:
         scale.machine = here
@@ -221,7 +221,7 @@ async def test_who_is_pinned_stays_and_who_cannot_fit_beside_it_is_refused(machi
         assert here.loaded() == "ab"
 
 
-async def test_nobody_is_unloaded_while_it_runs_and_whoever_waits_says_why(machine) -> None:
+async def test_a_running_model_is_not_unloaded_and_a_waiting_one_says_why(machine) -> None:
     scale = Scale()
     async with machine(budget_bytes=150 * MB, measure=scale) as here:
         scale.machine = here
@@ -305,7 +305,7 @@ GROW = """
     """
 
 
-async def test_what_nobody_uses_is_unloaded_after_the_set_time(machine) -> None:
+async def test_an_unused_model_is_unloaded_after_the_configured_time(machine) -> None:
     async with machine(idle_unload_seconds=0.05) as here:
         here.add("a", SMALL)
         here.add("b", SMALL, pinned=True)
@@ -348,7 +348,7 @@ async def test_one_dead_replica_of_several_takes_only_its_own_predictions(machin
         await until(lambda: here.provider.free_slots("a") == 2)  # nobody had to ask
 
 
-async def test_a_retired_version_ends_what_runs_and_is_gone(machine) -> None:
+async def test_a_retired_version_finishes_its_runs_and_ends(machine) -> None:
     async with machine() as here:
         here.add("a", GATED)
         handle = await here.begin("a")
@@ -455,7 +455,7 @@ async def test_an_idle_model_that_says_it_is_unhealthy_is_replaced(machine) -> N
         assert "its healthcheck failed (healthcheck returned False)" in (here.state("a").exit_text or "")
 
 
-async def test_where_nobody_set_a_budget_idle_models_go_and_nobody_waits(machine, tmp_path) -> None:
+async def test_without_a_budget_idle_models_are_unloaded_and_none_waits(machine, tmp_path) -> None:
     scale = Scale()
     scale.weights = dict.fromkeys("abc", 60)
     async with machine(measure=scale, budget_bytes=100, is_short=lambda: True) as here:
@@ -474,7 +474,7 @@ async def test_where_nobody_set_a_budget_idle_models_go_and_nobody_waits(machine
         assert here.broken == {}
 
 
-async def test_where_nobody_set_a_budget_a_model_larger_than_the_share_runs(machine) -> None:
+async def test_without_a_budget_a_model_larger_than_its_share_runs(machine) -> None:
     scale = Scale()
     scale.weights = {"a": 150}
     async with machine(measure=scale, budget_bytes=100, is_short=lambda: True) as here:

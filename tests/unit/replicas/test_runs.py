@@ -116,7 +116,7 @@ async def test_a_run_that_obeys_keeps_its_process(model, serve) -> None:
         assert (outcome.status, served.pid) == ("succeeded", pid)
 
 
-async def test_others_in_a_process_that_had_to_be_ended_are_told_apart(model, serve) -> None:
+async def test_other_runs_of_a_killed_process_are_distinguished(model, serve) -> None:
     source = model("""
         import asyncio, time
         from cog import concurrent
@@ -228,7 +228,7 @@ async def test_memory_of_children_counts(model, serve) -> None:
         assert outcome.reason == "out_of_memory"
 
 
-async def test_no_orphans_stay(model, serve) -> None:
+async def test_no_child_processes_remain(model, serve) -> None:
     """Neither those in the group nor those that left it."""
     source = model("""
         import subprocess, time

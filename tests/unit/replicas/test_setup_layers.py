@@ -25,7 +25,7 @@ def publish(layers: SetupLayers, version: str, text: str = "12345") -> Path:
     return layer
 
 
-def test_a_runner_is_told_where_to_publish_and_what_is_there(layers: SetupLayers) -> None:
+def test_a_runner_gets_the_path_to_publish_and_the_existing_layer(layers: SetupLayers) -> None:
     assert not layers.is_kept("v")
     told = {"publish": str(layers.folder / "v"), "limit_bytes": 1000}
     assert layers.wanted("v") == told
@@ -34,7 +34,7 @@ def test_a_runner_is_told_where_to_publish_and_what_is_there(layers: SetupLayers
     assert layers.wanted("v") == told | {"layer": str(layer)}
 
 
-def test_clearing_forgets_at_once_and_deletes_when_nobody_uses_it(layers: SetupLayers) -> None:
+def test_clearing_removes_the_link_and_deletes_unused_files(layers: SetupLayers) -> None:
     layer = publish(layers, "v")
     assert layers.clear("v", in_use=True) == 5
     assert not layers.is_kept("v")

@@ -24,7 +24,7 @@ def test_the_sweep_takes_files_links_and_closed_folders(tmp_path: Path) -> None:
     assert (kept / "precious").read_text() == "not ours"
 
 
-def test_each_lease_has_a_folder_of_its_own(tmp_path: Path) -> None:
+def test_each_lease_has_its_own_folder(tmp_path: Path) -> None:
     folders = RunFolders(tmp_path)
     made = [folders.make("a", 1), folders.make("a", 2), folders.make("a", 1)]  # the last: one that could not be swept
     assert len(set(made)) == 3
@@ -32,7 +32,7 @@ def test_each_lease_has_a_folder_of_its_own(tmp_path: Path) -> None:
     assert not any((other / "x").exists() for other in made[1:])
 
 
-def test_the_scratch_folder_is_empty_at_first_and_gone_at_the_end(tmp_path: Path) -> None:
+def test_the_scratch_folder_is_empty_at_first_and_removed_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "scratch"
     path.mkdir()
     (path / "of an earlier life").write_text("x")

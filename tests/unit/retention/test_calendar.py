@@ -26,7 +26,7 @@ def test_it_follows_small_corrections_and_every_step_back() -> None:
         assert calendar.now() == clock.now()
 
 
-def test_a_leap_ahead_that_is_taken_back_is_never_believed() -> None:
+def test_a_clock_jump_that_is_reverted_is_never_accepted() -> None:
     clock = FakeClock()
     calendar = RetentionClock(clock, None)
     clock.jump(DAY)
@@ -38,7 +38,7 @@ def test_a_leap_ahead_that_is_taken_back_is_never_believed() -> None:
     assert calendar.now() == clock.now()
 
 
-def test_a_leap_ahead_that_stands_is_believed_in_the_end() -> None:
+def test_a_clock_jump_that_stays_is_accepted_in_the_end() -> None:
     clock = FakeClock()
     calendar = RetentionClock(clock, None)
     clock.jump(DAY)
@@ -49,7 +49,7 @@ def test_a_leap_ahead_that_stands_is_believed_in_the_end() -> None:
     assert calendar.now() == clock.now()
 
 
-def test_a_second_leap_begins_the_wait_anew() -> None:
+def test_a_second_clock_jump_restarts_the_wait() -> None:
     clock = FakeClock()
     calendar = RetentionClock(clock, None)
     clock.jump(DAY)
@@ -61,7 +61,7 @@ def test_a_second_leap_begins_the_wait_anew() -> None:
     assert calendar.now() == clock.now() - timedelta(seconds=2 * DAY)
 
 
-def test_a_step_back_from_a_wrong_day_and_forth_again_is_a_leap() -> None:
+def test_a_step_back_and_forward_again_is_a_clock_jump() -> None:
     clock = FakeClock()
     calendar = RetentionClock(clock, None)
     clock.jump(-DAY)

@@ -409,7 +409,7 @@ def drawn(seed: int) -> Steps:
 
 
 @pytest.mark.timeout(300)
-def test_nothing_is_lost_in_crowded_lives() -> None:
+def test_nothing_is_lost_under_load() -> None:
     for seed in range(400):
         in_memory(drawn(seed))
 

@@ -56,7 +56,7 @@ async def test_a_key_goes_before_a_model_and_a_model_before_a_source(
     assert (await periods()).of(source, model, key_id) == period
 
 
-async def test_the_operators_word_goes_before_what_a_model_says_of_itself() -> None:
+async def test_the_operators_settings_override_the_models() -> None:
     found = await periods(week="1h", plain="never")
     assert found.of(Source.API, "m/week", None) == HOUR
     assert found.of(Source.API, "m/plain", None) is None

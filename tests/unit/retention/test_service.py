@@ -169,7 +169,7 @@ async def going(rig: Rig) -> AsyncIterator[Rig]:
     task.cancel()
 
 
-async def test_it_goes_on_after_a_refusal(going: Rig) -> None:
+async def test_it_continues_after_a_refusal(going: Rig) -> None:
     prediction_id = await going.finished(b"one")
     going.store.refusals = 2
     going.clock.advance(HOUR)
@@ -209,7 +209,7 @@ async def test_it_looks_more_often_for_short_periods(api: str, seconds: float) -
     task.cancel()
 
 
-async def test_a_store_that_removes_nothing_is_not_asked_for_ever(rig: Rig) -> None:
+async def test_a_store_that_removes_nothing_is_asked_a_bounded_number_of_times(rig: Rig) -> None:
     prediction_id = await rig.finished()
     rig.store.is_deaf = True
     rig.clock.advance(HOUR)
@@ -217,7 +217,7 @@ async def test_a_store_that_removes_nothing_is_not_asked_for_ever(rig: Rig) -> N
     assert rig.store.asked == [(prediction_id,)]
 
 
-async def test_on_a_full_disk_the_files_of_what_is_due_make_room(going: Rig) -> None:
+async def test_on_a_full_disk_files_of_due_predictions_are_deleted(going: Rig) -> None:
     due = await going.finished(b"one", b"shared with an upload", b"shared with a younger one")
     going.clock.advance(HOUR / 2)
     younger = await going.finished(b"shared with a younger one", b"of the younger one")
@@ -233,7 +233,7 @@ async def test_on_a_full_disk_the_files_of_what_is_due_make_room(going: Rig) -> 
     assert len(needed) == 3
 
 
-async def test_on_a_full_disk_the_uploads_whose_time_is_over_make_room(going: Rig) -> None:
+async def test_on_a_full_disk_expired_uploads_are_deleted(going: Rig) -> None:
     over = [await going.uploaded(data) for data in (b"one", b"twice", b"twice", b"held", b"was held", b"shared")]
     held, was_held = [await going.files.get("anna", file_id) for file_id in over[3:5]]
     done = await going.finished()
@@ -268,7 +268,7 @@ async def test_nothing_that_made_room_can_be_seen_while_its_row_has_to_stay(goin
     assert [file.id for file in await going.files.list("anna", None, 99)] == [younger]
 
 
-async def test_room_is_made_behind_any_number_of_rows_without_files(going: Rig) -> None:
+async def test_space_is_freed_after_any_number_of_rows_without_files(going: Rig) -> None:
     for _ in range(600):
         await going.finished()
     due = await going.finished(b"one")
@@ -281,7 +281,7 @@ async def test_room_is_made_behind_any_number_of_rows_without_files(going: Rig) 
     assert await going.stored() == 0
 
 
-async def test_what_nobody_needs_since_a_refusal_makes_room(going: Rig) -> None:
+async def test_unreferenced_files_after_a_refusal_are_deleted(going: Rig) -> None:
     """The needs were dropped, and then there was no room to forget the bytes."""
     for data in (b"one", b"two"):
         await going.keep("file", "gone", data)
@@ -293,7 +293,7 @@ async def test_what_nobody_needs_since_a_refusal_makes_room(going: Rig) -> None:
     assert await going.stored() == 0
 
 
-async def test_a_disk_that_stays_full_is_waited_out(going: Rig, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_server_waits_until_a_full_disk_has_space(going: Rig, caplog: pytest.LogCaptureFixture) -> None:
     due, others = await going.finished(b"one"), await going.keep("file", going.new_id(), b"other")
     going.store.room = -1
     going.clock.advance(HOUR)
@@ -310,7 +310,7 @@ async def test_a_disk_that_stays_full_is_waited_out(going: Rig, caplog: pytest.L
     assert not await going.has_data(due)
 
 
-async def test_a_leap_of_the_clock_makes_no_room(going: Rig) -> None:
+async def test_a_clock_jump_deletes_nothing(going: Rig) -> None:
     due = await going.finished(b"one")
     going.store.room = -1
     going.clock.jump(24 * HOUR)

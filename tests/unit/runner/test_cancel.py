@@ -22,7 +22,7 @@ def test_the_model_may_clean_up(start):
     assert canceled(start("cancels.py:cleans_up")).logs == "started\ncleaning up\n"
 
 
-def test_a_swallowed_cancel_is_still_one(start):
+def test_a_cancel_that_the_model_catches_still_cancels(start):
     story = canceled(start("cancels.py:swallows"))
     assert story.logs == "started\nswallowed\n"
     assert story.done["has_value"] is False
@@ -32,16 +32,16 @@ def test_another_exception_is_noted(start):
     assert "while being canceled: ValueError: instead" in canceled(start("cancels.py:raises_other")).logs
 
 
-def test_generator_is_told_inside(start):
+def test_generator_gets_the_cancel_inside(start):
     assert canceled(start("cancels.py:yields")).logs.endswith("told inside\nclosed\n")
 
 
-def test_generator_that_goes_on_is_closed(start):
+def test_generator_that_continues_after_a_cancel_is_closed(start):
     story = canceled(start("cancels.py:yields_on"))
     assert story.outputs == []
 
 
-def test_exception_that_nobody_asked_for_is_a_failure(start):
+def test_an_exception_without_a_cancel_is_a_failure(start):
     assert start("cancels.py:unasked").predict().error == "CancelationException: I want out (cancels.py:52)"
 
 

@@ -27,7 +27,7 @@ OTHER_VERSIONS = ("3.8", "3.9", "3.10", "3.12", "3.13")
         ("path_folder", str([str(START.parent / "path")])),
     ],
 )
-def test_a_model_with_ways_of_its_own(start, what, value):
+def test_a_model_with_its_own_ways(start, what, value):
     child = start("predict.py", folder=FOREIGN)
     assert child.predict(what=what).value == value
     assert child.predict(what="version").value == "0.23.1 0.23.1"

@@ -132,7 +132,7 @@ def test_ping_is_answered_while_predict_runs(start):
         ("exits.py:async_pieces", "exit", "SystemExit: 7", "leaving\n"),
     ],
 )
-def test_a_model_that_wants_to_leave_ends_its_prediction_only(start, ref, how, error, log):
+def test_a_model_that_calls_exit_ends_only_its_prediction(start, ref, how, error, log):
     child, is_async = start(ref), "async" in ref or "coroutine" in ref
     if is_async:
         child.send({"how": "stay"}, "neighbour")
@@ -161,7 +161,7 @@ def test_a_model_that_ends_its_process_is_seen_as_the_end_of_data(start):
     assert child.wait() == 9
 
 
-def test_last_words_of_a_crash_are_on_the_first_standard_error(start):
+def test_the_message_of_a_crash_is_on_the_first_standard_error(start):
     child = start("faults.py:crashes")
     child.send({})
     child.read_to_end()

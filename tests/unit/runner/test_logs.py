@@ -3,7 +3,7 @@
 import pytest
 
 
-def test_every_way_to_write_belongs_to_the_only_prediction(start):
+def test_all_output_belongs_to_the_only_running_prediction(start):
     child = start("logs.py:Ways")
     setup = "".join(f["text"] for f in child.seen if f["t"] == "log")
     assert sorted(setup.splitlines()) == ["setup says", "setup writes"]

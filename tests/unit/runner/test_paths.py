@@ -68,7 +68,7 @@ def test_the_servers_folder_is_closed_but_for_the_places_of_the_replica(start, w
 
 
 @pytest.mark.parametrize(("name", "fits"), [("logo.txt", True), (".config/token", False)])
-def test_what_lies_beside_a_single_file_is_its_own_but_for_hidden_files(start, write_model, tmp_path, name, fits):
+def test_files_beside_a_single_file_model_are_its_own_except_hidden_ones(start, write_model, tmp_path, name, fits):
     folder = write_model(OUTPUT)
     (folder / ".config").mkdir()
     (folder / name).write_text("x")

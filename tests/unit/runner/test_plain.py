@@ -78,7 +78,7 @@ def test_beside_a_single_file_everything_is_a_link(tmp_path: Path, model: Path) 
     assert (work / "neighbour.txt").is_symlink()
 
 
-def test_what_setup_left_lies_over_the_files(tmp_path: Path, model: Path) -> None:
+def test_files_of_setup_are_added_over_the_source(tmp_path: Path, model: Path) -> None:
     layer = tmp_path / "layer" / "files"
     layer.mkdir(parents=True)
     (layer / "predict.py").write_text("written by setup")

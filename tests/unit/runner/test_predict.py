@@ -161,7 +161,7 @@ def test_replica_lives_on_after_a_failure(start):
     assert child.predict(fail=False).value == "well"
 
 
-def test_predict_time_is_told(start):
+def test_predict_time_is_reported(start):
     assert start("forms.py:function").predict(text="").done["predict_time"] >= 0
 
 

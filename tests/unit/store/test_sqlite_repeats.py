@@ -60,7 +60,7 @@ async def test_the_search_walks_the_index_of_the_account(tmp_path: Path) -> None
     assert not any("TEMP B-TREE" in step or step.startswith("SCAN ") for step in steps), steps
 
 
-async def test_a_repeat_of_an_ended_prediction_is_seen_by_whoever_reads_it_from_memory(tmp_path: Path) -> None:
+async def test_a_repeat_of_an_ended_prediction_is_seen_by_readers_of_the_cache(tmp_path: Path) -> None:
     maker = Maker()
     async with open_sqlite(tmp_path / "halley.db") as store:
         made = (await store.create(maker.new())).prediction

@@ -39,7 +39,7 @@ def pages(store: SqliteStore) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("size", [SMALL, MIDDLE, LARGE])
-async def test_what_stays_of_a_prediction_is_small_and_its_room_is_used_again(tmp_path: Path, size: int) -> None:
+async def test_the_rest_of_a_removed_prediction_is_small_and_its_space_is_reused(tmp_path: Path, size: int) -> None:
     maker = Maker()
     async with open_sqlite(tmp_path / "halley.db") as store:
         await store.open_session("s", maker.clock.now(), 1e9)

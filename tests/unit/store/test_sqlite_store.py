@@ -98,7 +98,7 @@ async def test_secrets_leave_with_the_queue_entry(tmp_path: Path, maker: Maker) 
     assert secret not in path.read_bytes()
 
 
-async def test_a_newborn_that_nobody_waits_for_is_given_back(store: SqliteStore, maker: Maker) -> None:
+async def test_a_claimed_prediction_without_a_waiting_client_is_released(store: SqliteStore, maker: Maker) -> None:
     await store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
     waiter = asyncio.ensure_future(store.create(NewPrediction(prediction=maker.prediction(), session_id="s1")))
     waiter.cancel()
@@ -108,7 +108,7 @@ async def test_a_newborn_that_nobody_waits_for_is_given_back(store: SqliteStore,
     assert (claimed.lease.fence, claimed.lease.attempt) == (2, 1)
 
 
-async def test_claimed_work_that_nobody_waits_for_is_given_back(store: SqliteStore, maker: Maker) -> None:
+async def test_claimed_work_without_a_waiting_client_is_released(store: SqliteStore, maker: Maker) -> None:
     await store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
     await store.create(maker.new())
     asyncio.ensure_future(store.claim("s1", {VERSION: 1}, maker.clock.now())).cancel()

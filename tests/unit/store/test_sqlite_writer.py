@@ -119,7 +119,7 @@ async def test_a_batch_has_a_limit(bench: Bench) -> None:
     assert bench.count("COMMIT") == 3
 
 
-async def test_one_that_fails_fails_alone(bench: Bench) -> None:
+async def test_a_failed_prediction_affects_only_itself(bench: Bench) -> None:
     async with bench.held_up():
         futures = [bench.put(number) for number in (1, 2, 2, 3)]
     outcomes = await asyncio.gather(*futures, return_exceptions=True)
@@ -130,7 +130,7 @@ async def test_one_that_fails_fails_alone(bench: Bench) -> None:
     assert bench.remembered.reloads == 2  # after the batch, and after the one
 
 
-async def test_a_refusal_that_is_returned_disturbs_nobody(bench: Bench) -> None:
+async def test_a_returned_refusal_affects_no_other_request(bench: Bench) -> None:
     async with bench.held_up():
         first, refused, last = bench.put(1), bench.writer.submit(_refuse), bench.put(2)
     assert (await first, await last) == (1, 2)
@@ -140,7 +140,7 @@ async def test_a_refusal_that_is_returned_disturbs_nobody(bench: Bench) -> None:
     assert bench.count("ROLLBACK") == 0
 
 
-async def test_who_stops_waiting_has_written(bench: Bench) -> None:
+async def test_a_writer_that_stops_waiting_has_written(bench: Bench) -> None:
     async with bench.held_up():
         future = bench.put(1)
         future.cancel()
@@ -148,7 +148,7 @@ async def test_who_stops_waiting_has_written(bench: Bench) -> None:
     assert bench.stored() == [1, 2]
 
 
-async def test_a_result_that_nobody_waits_for_is_passed_on(bench: Bench) -> None:
+async def test_a_result_without_a_caller_is_passed_to_undo(bench: Bench) -> None:
     orphans: list[int] = []
     async with bench.held_up():
         bench.writer.submit(_insert, 1, orphaned=orphans.append).cancel()
@@ -170,7 +170,7 @@ async def test_closing_writes_what_is_queued(bench: Bench) -> None:
     bench.writer.close()
 
 
-async def test_a_transaction_that_ends_by_itself_costs_only_the_guilty(bench: Bench) -> None:
+async def test_a_transaction_that_is_rolled_back_by_sqlite_fails_only_its_cause(bench: Bench) -> None:
     def end_it(connection: sqlite3.Connection) -> None:
         connection.execute("INSERT INTO numbers VALUES (7)")
         connection.execute("INSERT OR ROLLBACK INTO numbers VALUES (7)")
@@ -194,7 +194,7 @@ async def test_a_locked_database_is_busy_not_broken(bench: Bench) -> None:
     assert await bench.put(1) == 1
 
 
-async def test_at_a_locked_database_nobody_waits_for_as_long_as_all_together(bench: Bench) -> None:
+async def test_at_a_locked_database_waits_do_not_add_up(bench: Bench) -> None:
     await bench.writer.submit(lambda connection: connection.execute("PRAGMA busy_timeout=20") and None)
     other = sqlite3.connect(bench.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -265,7 +265,7 @@ async def test_the_planted_bug_answers_before_the_commit(
 
 
 @pytest.mark.parametrize("limit_first", [True, False])
-async def test_a_full_disk_is_told_as_such(bench: Bench, limit_first: bool) -> None:
+async def test_a_full_disk_is_reported(bench: Bench, limit_first: bool) -> None:
     def fill(connection: sqlite3.Connection) -> None:
         connection.execute("CREATE TABLE IF NOT EXISTS big (data BLOB)")
         connection.execute("INSERT INTO big VALUES (zeroblob(1000000))")

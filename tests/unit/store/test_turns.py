@@ -24,20 +24,20 @@ def test_weights_divide_the_turns() -> None:
     assert give(StrideScheduler(), ["a", "b", "c"], 60, {"b": 2, "c": 3}) == {"a": 10, "b": 20, "c": 30}
 
 
-def test_who_was_away_begins_where_the_others_are() -> None:
+def test_an_account_that_was_idle_starts_at_the_others_position() -> None:
     turns = StrideScheduler()
     give(turns, ["a"], 1000)
     assert give(turns, ["a", "b"], 10) == {"a": 5, "b": 5}
 
 
-def test_turns_of_the_idle_are_forgotten() -> None:
+def test_positions_of_idle_accounts_are_removed() -> None:
     turns = StrideScheduler()
     for number in range(5_000):
         give(turns, [f"account {number}", f"account {number + 1}"], 2)
     assert len(turns._places) <= 1_001
 
 
-def test_a_turn_out_of_turn_moves_nobody_else() -> None:
+def test_serving_an_account_early_keeps_the_order_of_others() -> None:
     turns = StrideScheduler()
     for _ in range(3):
         turns.take("a", 1, out_of_turn=True)

@@ -13,7 +13,7 @@ from halley.testing.clock import FakeClock
 DAY = 86_400.0
 
 
-def test_the_wall_clock_is_followed_in_small_steps_and_noticed_in_large_ones() -> None:
+def test_small_clock_steps_are_followed_and_large_ones_are_detected() -> None:
     clock = FakeClock()
     wall = WallClock(clock, "")
     for _ in range(10):
@@ -80,7 +80,7 @@ def test_a_reading_from_before_the_change_is_corrected_for_half_a_minute(by: flo
     assert wall.current(before) == before, "whoever gives a time that old means it"
 
 
-def test_ages_are_told_in_time_that_passed() -> None:
+def test_ages_are_given_in_elapsed_time() -> None:
     clock = FakeClock()
     new_id = TimeOrderedIds(clock)
     ages = Ages(clock.now(), clock.elapsed(), "", ())
@@ -96,7 +96,7 @@ def test_ages_are_told_in_time_that_passed() -> None:
         assert [one for at, one in made if at > clock.elapsed() - 99 and one < bound] == [], "none that are younger"
 
 
-def test_the_age_of_one_is_told_in_time_that_passed() -> None:
+def test_the_age_of_one_is_given_in_elapsed_time() -> None:
     clock = FakeClock()
     new_id = TimeOrderedIds(clock)
     ages = Ages(clock.now(), clock.elapsed(), "", ())
@@ -112,7 +112,7 @@ def test_the_age_of_one_is_told_in_time_that_passed() -> None:
 
 
 @pytest.mark.parametrize("by", [DAY, -DAY])
-def test_what_is_known_of_the_past_tells_ages_from_before_the_opening(by: float) -> None:
+def test_stored_clock_marks_give_ages_from_before_the_start(by: float) -> None:
     clock = FakeClock()
     new_id = TimeOrderedIds(clock)
     old, created_at = first_id_at(clock.now()), clock.now()

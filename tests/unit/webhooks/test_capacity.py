@@ -51,7 +51,7 @@ async def test_all_parts_together_are_the_whole(anyio_backend: str) -> None:
     assert not capacity._attempts
 
 
-async def test_an_endpoint_s_first_attempt_goes_before_another_s_second(anyio_backend: str) -> None:
+async def test_an_endpoints_first_attempt_precedes_anothers_second(anyio_backend: str) -> None:
     attempts = Attempts(Capacity(units=4))  # one of them for the rest
     for name in "abc":
         attempts.capacity.note(name, PROMPT_SECONDS)
@@ -73,7 +73,7 @@ async def test_a_body_that_is_larger_than_its_part_gets_all_of_it(anyio_backend:
     await attempts.end()
 
 
-async def test_who_answers_again_is_no_more_among_the_slow(anyio_backend: str) -> None:
+async def test_a_recovered_receiver_is_not_counted_as_slow(anyio_backend: str) -> None:
     attempts = Attempts(Capacity(units=4))
     attempts.capacity.note("a", PROMPT_SECONDS)
     attempts.capacity.note("b", PROMPT_SECONDS)

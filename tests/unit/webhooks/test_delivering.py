@@ -73,7 +73,7 @@ async def test_an_attempt_of_a_passing_state_is_made_once(room: Room) -> None:
     assert (line.event, line.outcome, line.next_at) == ("output", DeliveryOutcome.FAILED, None)
 
 
-async def test_410_ends_it_for_this_prediction_alone(room: Room) -> None:
+async def test_410_ends_delivery_for_this_prediction_only(room: Room) -> None:
     room.receiver.answers = [410]
     gone = await room.done()
     other = await room.done()
@@ -220,7 +220,7 @@ async def test_another_account_s_first_message_waits_for_one_attempt_at_most(roo
     assert room.receiver.under_way >= 64, "and mallory's go on"
 
 
-async def test_who_was_slow_and_is_no_more_is_told_after_one_attempt_of_each_other(room: Room) -> None:
+async def test_a_recovered_receiver_is_served_after_one_attempt_of_each_other(room: Room) -> None:
     hooks = slow_ones(room, 65)
     for hook in hooks:
         await room.done(hook)
@@ -281,7 +281,7 @@ async def test_no_secret_of_the_url_comes_into_the_server_s_log(room: Room, capl
     assert "sesame" not in caplog.text
 
 
-async def test_an_attempt_that_breaks_inside_us_is_an_attempt_in_vain(room: Room) -> None:
+async def test_an_attempt_with_an_internal_error_counts_as_failed(room: Room) -> None:
     room.receiver.answers = [UnicodeError("odd answer")]
     await room.done()
     await room.pass_time(3)
@@ -294,7 +294,7 @@ async def test_an_attempt_that_breaks_inside_us_is_an_attempt_in_vain(room: Room
 # restarts
 
 
-async def test_a_restart_goes_on_where_it_stopped(room: Room) -> None:
+async def test_a_restart_continues_where_it_stopped(room: Room) -> None:
     room.receiver.always = 500
     made = await room.done()
     await room.pass_time(7)
@@ -340,7 +340,7 @@ async def test_a_crash_in_the_last_attempt_costs_nothing(room: Room) -> None:
     assert await state_of(room, made) is MessageState.DELIVERED
 
 
-async def test_an_end_that_nobody_read_before_the_crash_is_told_afterwards(room: Room) -> None:
+async def test_an_end_that_was_not_read_before_the_crash_is_sent_afterwards(room: Room) -> None:
     await room.kill()
     made = await room.done()
     await room.begin()
@@ -384,7 +384,7 @@ async def test_a_stop_lets_attempts_end_and_begins_no_more(room: Room) -> None:
     assert {line.outcome for line in await room.log()} == {DeliveryOutcome.DELIVERED}
 
 
-async def test_a_stop_tells_what_has_just_ended(room: Room) -> None:
+async def test_a_stop_sends_an_end_that_just_came(room: Room) -> None:
     made = await room.done()
     draining = asyncio.create_task(room.webhooks.drain())
     await room.pass_time(0.5)
@@ -392,7 +392,7 @@ async def test_a_stop_tells_what_has_just_ended(room: Room) -> None:
     assert [one.body["id"] for one in room.told] == [made]
 
 
-async def test_a_stop_does_not_wait_for_ever(room: Room) -> None:
+async def test_a_stop_ends_in_bounded_time(room: Room) -> None:
     room.receiver.gates[HOOK] = asyncio.Event()
     await room.done()
     await room.pass_time(0.2)
@@ -524,7 +524,7 @@ async def test_time_that_the_machine_slept_has_passed(anyio_backend: str) -> Non
     await room.kill()
 
 
-async def test_a_late_delivery_keeps_its_body_after_the_data_is_gone(room: Room) -> None:
+async def test_a_late_delivery_keeps_its_body_after_the_data_was_removed(room: Room) -> None:
     room.receiver.answers = [500, 500]
     made = await room.done()
     await room.pass_time(1)
@@ -604,7 +604,7 @@ async def test_sending_again_while_the_last_attempt_is_under_way_is_not_lost(roo
     assert await state_of(room, made) is MessageState.FAILED
 
 
-async def test_an_unfinished_prediction_gives_its_slot_to_nobody(room: Room) -> None:
+async def test_an_unfinished_prediction_keeps_its_slot(room: Room) -> None:
     """A prediction that ends while its start waits for a slot: both come, in order."""
     gate = room.receiver.gates[HOOK] = asyncio.Event()
     for _ in range(4):

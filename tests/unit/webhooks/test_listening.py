@@ -26,7 +26,7 @@ def told(copies: list[Copy]) -> list[str]:
     return [copy.event.value for copy in copies]
 
 
-async def test_predictions_without_webhook_are_heard(room: Room) -> None:
+async def test_predictions_without_webhook_are_received(room: Room) -> None:
     ear = await listener(room)
     made = await room.done(None)
     copies = await ear.hear()
@@ -53,7 +53,7 @@ async def test_the_same_end_has_the_same_id_for_a_receiver(room: Room) -> None:
     assert [one.id for one in room.told] == [copy.id]
 
 
-async def test_others_are_not_heard(room: Room) -> None:
+async def test_messages_of_other_accounts_are_not_received(room: Room) -> None:
     ear, own = await listener(room), await listener(room, key_id="k1")
     await room.done(None, account_id="bert")
     assert await ear.hear() == []
@@ -95,7 +95,7 @@ async def test_it_begins_now_or_at_a_time_or_where_it_was(room: Room) -> None:
     assert await again.hear() == []
 
 
-async def test_who_is_cut_off_in_the_middle_of_a_turn_hears_it_again(room: Room) -> None:
+async def test_a_listener_interrupted_inside_a_batch_gets_it_again(room: Room) -> None:
     for _ in range(3):
         await room.done(None)
     ends = frozenset({WebhookEvent.COMPLETED})

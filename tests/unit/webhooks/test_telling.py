@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 ALL = ("start", "output", "logs", "completed")
 
 
-async def test_a_life_is_told_in_order(room: Room) -> None:
+async def test_the_events_of_a_prediction_are_in_order(room: Room) -> None:
     made = await room.create(events=ALL)
     await room.start(made)
     await room.pass_time(1)
@@ -35,7 +35,7 @@ async def test_a_life_is_told_in_order(room: Room) -> None:
     assert len({one.id for one in room.told}) == 4
 
 
-async def test_the_start_of_a_second_attempt_takes_back_nothing_that_was_told(room: Room) -> None:
+async def test_the_start_of_a_second_attempt_removes_nothing_that_was_sent(room: Room) -> None:
     made = await room.create(events=ALL)
     await room.start(made)
     await room.pass_time(1)
@@ -52,7 +52,7 @@ async def test_the_start_of_a_second_attempt_takes_back_nothing_that_was_told(ro
     assert all(later.startswith(earlier) for earlier, later in pairwise(logs)), logs
 
 
-async def test_by_default_outputs_and_the_end_are_told(room: Room) -> None:
+async def test_by_default_outputs_and_the_end_are_sent(room: Room) -> None:
     made = await room.create()
     await room.start(made)
     await room.say(made, room.maker.said("one\n"))
@@ -77,7 +77,7 @@ async def test_a_filter_is_kept_to(room: Room, events: tuple[str, ...], told: li
 
 
 @pytest.mark.parametrize("fact", [Fact.SUCCEEDED, Fact.FAILED, Fact.DEADLINE_PASSED])
-async def test_every_end_is_told_once_under_the_same_id(room: Room, fact: Fact) -> None:
+async def test_every_end_is_sent_once_under_the_same_id(room: Room, fact: Fact) -> None:
     made = await room.create()
     await room.start(made)
     await room.finish(made, fact=fact)
@@ -95,7 +95,7 @@ async def test_an_end_without_a_beginning_has_no_start(room: Room) -> None:
     assert room.statuses == ["canceled"]
 
 
-async def test_outputs_are_told_twice_a_second_with_the_latest_state(room: Room) -> None:
+async def test_outputs_are_sent_twice_a_second_with_the_latest_state(room: Room) -> None:
     made = await room.create(events=("output",))
     await room.start(made)
     for number in range(40):  # two seconds of an output every 50 ms
@@ -119,7 +119,7 @@ async def test_kinds_have_a_pace_of_their_own(room: Room) -> None:
     assert [line.event for line in await room.log()] == ["output", "logs"]
 
 
-async def test_one_message_tells_of_all_kinds_that_wait(room: Room) -> None:
+async def test_one_message_has_all_pending_kinds(room: Room) -> None:
     made = await room.create(events=("start", "output", "logs"))
     await room.start(made, tell=False)
     await room.say(made, room.maker.started(), room.maker.part(1), room.maker.said("x"))
@@ -128,7 +128,7 @@ async def test_one_message_tells_of_all_kinds_that_wait(room: Room) -> None:
     assert (told.body["output"], told.body["logs"]) == ([1], "x")
 
 
-async def test_what_waits_is_dropped_when_the_end_is_told(room: Room) -> None:
+async def test_pending_states_are_dropped_when_the_end_is_sent(room: Room) -> None:
     made = await room.create()
     await room.start(made)
     await room.say(made, room.maker.part(1))
@@ -143,7 +143,7 @@ async def test_what_waits_is_dropped_when_the_end_is_told(room: Room) -> None:
     assert room.told[1].at - room.told[0].at < 0.3  # and nobody waits for that turn
 
 
-async def test_a_start_is_told_although_the_end_is_there(room: Room) -> None:
+async def test_a_start_is_sent_although_the_end_is_stored(room: Room) -> None:
     await room.done(events=("start", "completed"))
     await room.pass_time(1)
     assert [(one.body["status"], one.body["output"]) for one in room.told] == [
@@ -177,7 +177,7 @@ async def test_planted_bug_an_end_that_does_not_wait_is_seen(room: Room, monkeyp
     assert await overtaking(room) == ["processing", "succeeded"]
 
 
-async def test_a_passing_state_that_comes_too_late_is_not_told(room: Room) -> None:
+async def test_a_late_intermediate_state_is_not_sent(room: Room) -> None:
     made = await room.create()
     await room.start(made)
     await room.say(made, room.maker.part(1))  # told of at the next look
@@ -225,7 +225,7 @@ async def test_many_ends_at_once_all_arrive(room: Room) -> None:
     assert room.receiver.most_under_way == 4
 
 
-async def test_a_prediction_that_cannot_be_drawn_keeps_nobody_back(
+async def test_a_prediction_that_cannot_be_rendered_delays_no_other(
     room: Room, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     pictures = room.webhooks._feed._pictures
@@ -246,7 +246,7 @@ async def test_a_prediction_that_cannot_be_drawn_keeps_nobody_back(
     assert f"the end of {bad} cannot be reported" in caplog.text
 
 
-async def test_a_state_that_cannot_be_drawn_costs_nobody_else(
+async def test_a_state_that_cannot_be_rendered_affects_no_other(
     room: Room, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def broken(row, base):
@@ -265,7 +265,7 @@ async def test_a_state_that_cannot_be_drawn_costs_nobody_else(
     assert not room.has_crashed
 
 
-async def test_a_url_that_an_older_server_took_costs_nobody_else(room: Room) -> None:
+async def test_a_url_that_an_older_version_accepted_delays_no_other(room: Room) -> None:
     made = await room.create("https://h.example\\@x/")
     await room.start(made)
     await room.say(made, room.maker.part(1))

@@ -288,7 +288,7 @@ class PredictionStoreContract(PageContract, CancelContract):
             seqs.setdefault(event.prediction_id, []).append(event.seq)
         assert set(map(tuple, seqs.values())) == {(1, 2, 3)}
 
-    async def test_who_stops_waiting_has_written(self, store: Store, maker: Maker) -> None:
+    async def test_a_writer_that_stops_waiting_has_written(self, store: Store, maker: Maker) -> None:
         new = maker.new()
         waiter = asyncio.ensure_future(store.create(new))
         waiter.cancel()
