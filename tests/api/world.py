@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from halley.api.application import Api, build_api
+from halley.api.application import Api
+from halley.api.context import ApiContext
 from halley.api.dependencies import Content, HealthChecks, LocalModels, UseCases
 from halley.api.protocol import leave
 from halley.assets.blob_references import BlobReferences
@@ -308,7 +309,7 @@ class World(Asker):
         )
         self.reasons: dict[str, str] = {}
         self.why_starting: str | None = None  # of all models
-        self.api = build_api(
+        context = ApiContext(
             settings=self.settings,
             use_cases=UseCases(
                 predictions=self.predictions,
@@ -332,6 +333,7 @@ class World(Asker):
             clock=self.clock,
             new_id=new_id,
         )
+        self.api = Api(context)
         self.bus.subscribe(self.api.receive)
         self.hub = self.api.parts.hub
         self.versions: dict[str, str] = {}

@@ -8,7 +8,6 @@ from contextlib import aclosing, nullcontext
 from typing import Final
 
 from halley.api.context import ApiContext
-from halley.api.dependencies import Content, HealthChecks, LocalModels, PageRenderer, UseCases
 from halley.api.http.asgi import (
     NO_BODY,
     Call,
@@ -32,13 +31,11 @@ from halley.api.presentation.problems import internal_problem, method_not_allowe
 from halley.api.presentation.withheld import withholding
 from halley.api.routes import routes_of
 from halley.api.waiting.hold import GONE_KEY, MAY_READ
-from halley.clock import Clock
 from halley.errors import Forbidden, HalleyError
 from halley.ids import NewId
 from halley.keys.records import Scope as KeyScope
 from halley.keys.service import Identity
 from halley.predictions.hints import Changed, Hint
-from halley.settings import Settings
 
 _log: Final = logging.getLogger(__name__)
 _access: Final = logging.getLogger("halley.access")
@@ -68,10 +65,14 @@ class RequestIds:
 
 
 class Api:
-    """The API as an ASGI application. It owns nothing that needs to be opened or closed."""
+    """The API as an ASGI application. It owns nothing that needs to be opened or closed.
+
+    Connect its `receive` to the bus; set `draining`, then call `release_waiting`, to stop.
+    """
 
     def __init__(self, parts: ApiContext) -> None:
         self.parts: Final = parts
+        parts.routes = routes_of(parts.settings)
         self.router: Final = Router(parts.routes, UNSERVED, prefix=public_path(parts.settings))
         self.variants: Final = Variants(parts.settings)
         self.pictures: Final = PredictionPayloads(parts.presenter, self.variants)
@@ -214,32 +215,6 @@ class Api:
         shown = exchange.pattern or _CAPABILITY.sub("...", exchange.path)
         elapsed = (self.parts.clock.monotonic() - exchange.started) * 1000
         _access.info("%s %s %d %.1f ms %s", exchange.method, _printable(shown), status, elapsed, exchange.request_id)
-
-
-def build_api(
-    *,
-    settings: Settings,
-    use_cases: UseCases,
-    content: Content,
-    checks: HealthChecks,
-    local_models: LocalModels,
-    pages: PageRenderer,
-    clock: Clock,
-    new_id: NewId,
-) -> Api:
-    """Put the API together. Connect its `receive` to the bus; set `draining`, then call `release_waiting`, to stop."""
-    parts = ApiContext(
-        settings=settings,
-        use_cases=use_cases,
-        content=content,
-        checks=checks,
-        local_models=local_models,
-        pages=pages,
-        clock=clock,
-        new_id=new_id,
-    )
-    parts.routes = routes_of(settings)
-    return Api(parts)
 
 
 def _route(place: RouteTable, method: str) -> Route | None:

@@ -1,4 +1,4 @@
-"""What the handlers work with. All of it comes from outside, through `build_api`."""
+"""What the handlers work with. All of it comes from outside."""
 
 from typing import Final, get_args
 
@@ -55,7 +55,7 @@ class ApiContext:
         self.replayed = dict.fromkeys(REPLAYED_BY, 0)  # creates answered with an earlier prediction, by what told it
         self.ignored_members = IgnoredMembers()
         self.started_at = clock.now()
-        self.routes: tuple[Route, ...] = ()  # all that are served: `build_api` sets them
+        self.routes: tuple[Route, ...] = ()  # all that are served: `Api` sets them
         self.description: tuple[str, bytes] | None = None  # the OpenAPI document, once asked for, and its server
         self.is_draining = False
 

@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from halley.api.application import Api, build_api
+from halley.api.application import Api
+from halley.api.context import ApiContext
 from halley.api.dependencies import Content, HealthChecks, LocalModels, UseCases, no_reason
 from halley.api.http.origins import Variants
 from halley.api.presentation.payloads import PredictionPayloads
@@ -304,7 +305,7 @@ def _files(base: Foundation) -> Files:
 
 def _api(base: Foundation, use_cases: UseCases, checks: HealthChecks, local: LocalModels, large: JsonProcess) -> Api:
     data = base.data
-    return build_api(
+    context = ApiContext(
         settings=base.settings,
         use_cases=use_cases,
         content=Content(
@@ -320,6 +321,7 @@ def _api(base: Foundation, use_cases: UseCases, checks: HealthChecks, local: Loc
         clock=base.clock,
         new_id=base.new_id,
     )
+    return Api(context)
 
 
 def _faults(base: Foundation, working: WorkerParts | None) -> dict[str, str]:
