@@ -1,6 +1,7 @@
 """Figures of the source, read from its syntax trees: sizes, names that occur twice, arguments, and who names a store.
 
     scripts/figures            prints them
+    scripts/figures FOLDER...  prints a row of each of these packages beside ours
     tests/unit/test_house.py   holds what must hold
 
 `demo` and the runner are left out where names are compared: the first is what a model's author would write, the second
@@ -8,6 +9,7 @@ is another program.
 """
 
 import ast
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -124,17 +126,36 @@ def sqlite_named(all_of: list[Module]) -> list[str]:
     ]
 
 
+def summary(name: str, every: list[Module]) -> str:
+    """A row: modules with median and largest in lines, the same of functions, class names twice, many arguments."""
+    sizes, lengths = [one.lines for one in every], [one.size for one in functions(every)]
+    numbers = (len(sizes), median(sizes), max(sizes), len(lengths), median(lengths), max(lengths))
+    last = (len(names_twice(every)), len(many_arguments(every)))
+    return f"{name:14}" + "".join(f"{number:9g}" for number in (*numbers, *last))
+
+
+TITLE = f"{'':14}" + "".join(
+    f"{word:>9}" for word in ("modules", "median", "largest", "functs", "median", "largest", "twice", ">8 args")
+)
+
+
 def main() -> None:
-    """Print the figures."""
+    """Print the figures; with folders of other packages as arguments, a row of each beside ours."""
     every = modules()
+    print(TITLE)
+    print(summary("halley", every))
+    for folder in map(Path, sys.argv[1:]):
+        print(summary(folder.name, modules(folder)))
+    if len(sys.argv) == 1:
+        _details(every)
+
+
+def _details(every: list[Module]) -> None:
     sizes = sorted((Found(one.lines, one.path, "") for one in every), key=lambda one: -one.size)
-    lengths = functions(every)
-    print(f"modules {len(sizes)}, lines {sum(one.size for one in sizes)}, median {median(o.size for o in sizes):g}")
-    print(f"functions {len(lengths)}, median {median(one.size for one in lengths):g}")
     twice, many = names_twice(every), many_arguments(every)
     for title, rows in (
         ("largest modules", sizes[:10]),
-        ("largest functions", lengths[:10]),
+        ("largest functions", functions(every)[:10]),
         (f"more than {MOST_ARGUMENTS} arguments: {len(many)}", many),
         (f"public class names that occur twice: {len(twice)}", [f"  {k}: {', '.join(v)}" for k, v in twice.items()]),
         ("imports of the SQLite store outside its folder", [f"  {place}" for place in sqlite_named(every)]),
