@@ -9,7 +9,8 @@ from collections.abc import Generator
 from typing import Final
 
 import anyio
-import uvicorn
+from uvicorn.config import Config
+from uvicorn.server import Server
 
 from halley.api.application import Api
 from halley.api.http.uvicorn_inside import missing_in_uvicorn
@@ -24,10 +25,10 @@ _TICKS_PER_SWEEP: Final = 10  # uvicorn ticks ten times a second
 _LAST_ANSWERS_SECONDS: Final = 30
 
 
-class UvicornServer(uvicorn.Server):
+class UvicornServer(Server):
     """Runs until `stop`. The composition root owns signals: uvicorn would raise a caught one again after shutdown."""
 
-    def __init__(self, config: uvicorn.Config, api: Api) -> None:
+    def __init__(self, config: Config, api: Api) -> None:
         super().__init__(config)
         self._api = api
         self.is_up: Final = anyio.Event()
@@ -101,16 +102,18 @@ def make_server(settings: Settings, api: Api, tls: ssl.SSLContext | None = None)
     missing = missing_in_uvicorn()
     protocol: type | str = "httptools"
     if missing:
+        from importlib.metadata import version
+
         _log.warning(
             "uvicorn %s lacks %s: running without header limits, deadlines and the fast path for polls. "
             "Install the uvicorn version that Halley requires.",
-            uvicorn.__version__,
+            version("uvicorn"),
             ", ".join(missing),
         )
     else:
         members = {"api": api, "limits": settings.limits, "shortcut": ShortCut(api)}
         protocol = type("Protocol", (GuardedProtocol,), members)
-    config = uvicorn.Config(
+    config = Config(
         api,
         host=settings.server.host,
         port=settings.server.port,
@@ -137,7 +140,10 @@ def listen(host: str, port: int) -> socket.socket:
         Unusable: it cannot be opened; the message says why.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        # as bytes: for text Python loads its tables of all Unicode names, half a megabyte
+        found = socket.getaddrinfo(
+            host.encode() if host.isascii() else host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
         family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as error:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
+
+_OBJECTS_OF_A_START = 100_000  # that are made before Python searches for garbage: modules leave none
 
 
 def main() -> None:
@@ -12,6 +15,7 @@ def main() -> None:
 
 
 def _run(module: str) -> None:
+    gc.set_threshold(_OBJECTS_OF_A_START)  # the server sets its own when it is up
     is_ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # false under nohup, for example
     if is_ours:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

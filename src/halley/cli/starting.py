@@ -214,7 +214,10 @@ def resolve_host(host: str, port: int) -> tuple[int, int, int, Any]:
         UsageProblem: the address does not exist.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        # as bytes: for text Python loads its tables of all Unicode names, half a megabyte
+        found = socket.getaddrinfo(
+            host.encode() if host.isascii() else host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
     except (socket.gaierror, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageProblem(f"{host} is not an address to listen on: {reason}.") from error

@@ -1,16 +1,20 @@
 """Reads `cog.yaml`: keys that we use are checked strictly, unknown keys only cause a warning."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
-import yaml
 
 from halley.errors import Unusable
 from halley.settings import parse_bytes, parse_seconds, read_period
+
+if TYPE_CHECKING:
+    import yaml
 
 _KNOWN: Final[tuple[str, ...]] = (
     "build",
@@ -95,6 +99,8 @@ class _Reader:
     """One file being read: its values, and their line numbers."""
 
     def __init__(self, path: Path) -> None:
+        import yaml  # loaded with the first file: the server accepts requests before it reads one
+
         self.path = path
         try:
             text = path.read_bytes()
@@ -317,6 +323,8 @@ class _Reader:
 
 
 def _lines(node: yaml.Node, prefix: str = "") -> list[tuple[str, int]]:
+    import yaml
+
     if not isinstance(node, yaml.MappingNode) or prefix.count(".") > 1:
         return []
     found = []
@@ -327,6 +335,8 @@ def _lines(node: yaml.Node, prefix: str = "") -> list[tuple[str, int]]:
 
 
 def _scalars(node: yaml.Node, prefix: str = "") -> list[tuple[str, str]]:
+    import yaml
+
     if not isinstance(node, yaml.MappingNode) or prefix.count(".") > 1:
         return []
     found = []

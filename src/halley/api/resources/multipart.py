@@ -9,9 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO, Any, Final
 
-import python_multipart
 from anyio import to_thread
-from python_multipart.exceptions import FormParserError
 
 from halley import strict_json
 from halley.api.http.asgi import Call
@@ -166,6 +164,8 @@ class _Reader:
         self._parts = 0
         self._is_complete = False
         self._begin()
+        import python_multipart  # loaded with the first upload
+
         try:
             self._parser = python_multipart.MultipartParser(
                 boundary,
@@ -180,12 +180,14 @@ class _Reader:
                     "on_end": self._end,
                 },
             )
-        except FormParserError as error:
+        except python_multipart.exceptions.FormParserError as error:
             raise BadRequest(f"The multipart body cannot be read: {error}") from error
 
     def feed(self, data: bytes) -> None:
         if not data:
             return
+        from python_multipart.exceptions import FormParserError
+
         try:
             self._parser.write(data)
         except FormParserError as error:

@@ -6,7 +6,6 @@ import logging
 import os
 import sqlite3
 from datetime import datetime
-from importlib import resources
 from pathlib import Path
 from typing import Final
 
@@ -80,9 +79,8 @@ def prepare(connection: sqlite3.Connection, path: Path, at: datetime, keep_backu
 
 def read_migrations() -> list[tuple[int, str]]:
     """The numbered scripts of this package, in order."""
-    folder = resources.files("halley.store.sqlite.migrations")
-    found = [(int(item.name[:4]), item.read_text("utf-8")) for item in folder.iterdir() if item.name.endswith(".sql")]
-    return sorted(found)
+    scripts = Path(__file__).with_name("migrations").glob("*.sql")
+    return sorted((int(script.name[:4]), script.read_text("utf-8")) for script in scripts)
 
 
 def migrate(
