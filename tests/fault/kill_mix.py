@@ -8,7 +8,6 @@ run our runner.
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,13 +22,10 @@ from process import ADMIN_KEY, Halley
 
 from fault.mix_clients import Client, Quota, RawCreate, create_bytes, note_create
 from fault.mix_ledger import Books, Ledger, Verdict
-from fault.mix_steps import missing_over_http, stop_between_commits, wait_until
+from fault.mix_steps import MODELS, make_models, missing_over_http, stop_between_commits, wait_until
 from fault.runners import left_of, runners_in, runners_of
 
 HERE: Final = Path(__file__).parent
-MODELS: Final = ("test/nap", "test/doze")
-"""The same model twice: a replica of the first dies, then the server while the second works."""
-
 CLIENTS: Final = 6
 SETTLE_SECONDS: Final = 60.0
 LEASE_SECONDS: Final = 1.0
@@ -131,10 +127,7 @@ class Mix:
     """One run of a schedule: the server, its clients, and who kills them."""
 
     def __init__(self, home: Path, schedule: Schedule) -> None:
-        for model in MODELS:
-            shutil.copytree(HERE / "models" / "nap", home / "models" / model.partition("/")[2])
-        with (home / "models" / "doze" / "predict.py").open("a") as source:
-            source.write("\n# another version\n")
+        make_models(home)
         self._controls = home / "controls"
         self._controls.mkdir()
         self._schedule = schedule

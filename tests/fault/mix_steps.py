@@ -1,15 +1,29 @@
-"""Steps that the mixes share: wait for something, stop a process between two commits, read all back."""
+"""Steps that the mixes share: make models, wait for something, stop a process between commits, read all back."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from process import Halley
 
 from fault.mix_ledger import Books, Ledger
+
+HERE: Final = Path(__file__).parent
+MODELS: Final = ("test/nap", "test/doze")
+"""The same model twice: a replica of the first dies, then the server while the second works."""
+
+
+def make_models(home: Path) -> None:
+    """Put the models into `home`: the same one twice, told apart by a comment."""
+    for model in MODELS:
+        shutil.copytree(HERE / "models" / "nap", home / "models" / model.partition("/")[2])
+    with (home / "models" / "doze" / "predict.py").open("a") as source:
+        source.write("\n# another version\n")
 
 
 def wait_until(what: str, is_so: Callable[[], bool], *, seconds: float, log: Callable[[], str]) -> None:

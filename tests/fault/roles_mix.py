@@ -6,7 +6,6 @@ the end everything is counted. Nothing is killed but what was started here.
 """
 
 import random
-import shutil
 import signal
 import sys
 import threading
@@ -20,12 +19,11 @@ from process import ADMIN_KEY, Halley
 
 from fault.mix_clients import Client, Quota
 from fault.mix_ledger import Books, Ledger, Verdict
-from fault.mix_steps import missing_over_http, stop_between_commits, wait_until
+from fault.mix_steps import MODELS, make_models, missing_over_http, stop_between_commits, wait_until
 from fault.runners import left_of, runners_in
 from fault.shared_build import LATE, SESSION
 
 HERE: Final = Path(__file__).parent
-MODELS: Final = ("test/nap", "test/doze")
 CLIENTS: Final = 6
 LEASE_SECONDS: Final = 2.0
 SETTLE_SECONDS: Final = 90.0
@@ -40,7 +38,7 @@ isolation = "plain"
 [server]
 access_log = false
 [runs]
-lease_seconds = 2.0
+lease_seconds = {lease_seconds}
 heartbeat_seconds = 0.5
 """
 MODEL: Final = """
@@ -138,7 +136,9 @@ class Report:
 class Process:
     """One process that is killed and started again; its own folder holds its configuration, log and signals."""
 
-    def __init__(self, home: Path, name: str, shape: Shape, planted: str) -> None:
+    def __init__(
+        self, home: Path, name: str, shape: Shape, *, planted: str = "", lease_seconds: float = LEASE_SECONDS
+    ) -> None:
         self.home = home / name
         self.home.mkdir()
         self.name = name
@@ -150,7 +150,7 @@ class Process:
         self.server = Halley(
             self.home,
             *("--no-demo", "--data", str(home / "data")),
-            config=CONFIG + models,
+            config=CONFIG.format(lease_seconds=lease_seconds) + models,
             command=(sys.executable, str(HERE / "build.py")),
             environment={"FAULT_FOLDER": str(self.home), "FAULT_PLANTED": planted, "FAULT_ROLES": shape.roles},
         )
@@ -190,13 +190,10 @@ class Mix:
     """One run of a schedule: the processes, the clients, and who kills them."""
 
     def __init__(self, home: Path, schedule: Schedule) -> None:
-        for model in MODELS:
-            shutil.copytree(HERE / "models" / "nap", home / "models" / model.partition("/")[2])
-        with (home / "models" / "doze" / "predict.py").open("a") as source:
-            source.write("\n# another version\n")
-        self._home, self._schedule = home, schedule
+        make_models(home)
+        self._schedule = schedule
         self._processes = {
-            name: Process(home, name, shape, schedule.planted) for name, shape in schedule.shapes.items()
+            name: Process(home, name, shape, planted=schedule.planted) for name, shape in schedule.shapes.items()
         }
         self._front = next(one for one in self._processes.values() if one.has_api)
         self._books = Books(home / "data" / "halley.db")

@@ -11,7 +11,8 @@ def main(predictions: int = 500, deaths: int = 20, pauses: int = 5, seed: int = 
     with tempfile.TemporaryDirectory(prefix="halley-roles-") as home:
         report = run_mix(Path(home), Schedule(predictions=predictions, deaths=deaths, pauses=pauses, seed=seed))
     print(report)
-    return 1 if report.violations else 0
+    is_short = report.acknowledged < predictions or any(count < deaths for count in report.deaths.values())
+    return 1 if report.violations or is_short else 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,91 @@
+"""Several processes of one server on one data folder: whoever dies, nothing is lost, doubled, overturned or stuck.
+
+The long form is `scripts/faults roles`. The same harness must find the planted bugs of its processes.
+"""
+
+import time
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from fault.mix_ledger import Books
+from fault.mix_steps import make_models
+from fault.roles_mix import WORKERS_AND_API, Process, Schedule, Shape, run_mix
+
+pytestmark = [pytest.mark.fault, pytest.mark.slow]
+
+TWO_MAINTAINERS: Final = {"other": Shape(roles="worker,maintainer"), "front": WORKERS_AND_API["front"]}
+LONG_LEASE: Final = 300.0
+
+
+@pytest.mark.timeout(300)
+def test_three_processes_die_and_no_promise_is_broken(tmp_path: Path) -> None:
+    schedule = Schedule(predictions=80, deaths=4, pauses=1)
+    report = run_mix(tmp_path, schedule)
+    print(report)
+    assert not report.violations
+    assert report.acknowledged >= schedule.predictions
+    assert report.deaths == dict.fromkeys(schedule.shapes, schedule.deaths)
+    assert report.pauses == dict.fromkeys(schedule.paused, schedule.pauses)
+
+
+@pytest.mark.timeout(200)
+def test_a_maintainer_that_writes_without_its_duty_is_found(tmp_path: Path) -> None:
+    report = run_mix(
+        tmp_path,
+        Schedule(
+            predictions=30,
+            deaths=0,
+            pauses=10,
+            shapes=TWO_MAINTAINERS,
+            paused=("other", "front"),
+            planted="no_duty_fence",
+            until_caught=True,
+        ),
+    )
+    print(report)
+    assert report.late_writes, "a maintainer wrote with an old fence, and nobody noticed"
+
+
+@pytest.mark.timeout(200)
+def test_a_worker_that_fails_what_it_does_not_know_is_found(tmp_path: Path) -> None:
+    report = run_mix(tmp_path, Schedule(predictions=60, deaths=1, pauses=0, planted="fails_unknown", until_caught=True))
+    print(report)
+    assert report.wrong_endings == ["failed version_unavailable"]
+
+
+@pytest.mark.timeout(200)
+def test_a_process_that_is_alone_takes_back_at_once_and_one_that_is_not_waits(tmp_path: Path) -> None:
+    make_models(tmp_path)
+    whole = Process(tmp_path, "whole", Shape(roles="worker,maintainer,api"), lease_seconds=LONG_LEASE)
+    helper = Process(tmp_path, "helper", Shape(roles="worker"), lease_seconds=LONG_LEASE)
+    books = Books(tmp_path / "data" / "halley.db")
+    try:
+        whole.start()
+        first = begin(whole, books)
+        whole.server.kill()
+        whole.start()  # nobody else is there
+        assert "attempt_lost" in books.kinds(first), "it waited for the lease of a process that is gone"
+        (holder,) = books.rows("SELECT fence FROM duties")
+        assert holder == (2,), "it did not take the duty of the process that is gone"
+        helper.start()
+        second = begin(whole, books)
+        whole.server.kill()
+        whole.start()
+        assert "attempt_lost" not in books.kinds(second), "it took work from a process that may live"
+    finally:
+        for process in (whole, helper):
+            if process.server.process is not None:
+                process.server.kill()
+
+
+def begin(process: Process, books: Books) -> str:
+    """Create a prediction that runs for long; return when it runs."""
+    status, _, made = process.server.call("POST", "/v1/models/test/nap/predictions", {"input": {"seconds": 120}})
+    assert status == 201, made
+    end = time.monotonic() + 30
+    while "started" not in books.kinds(made["id"]):
+        assert time.monotonic() < end, process.server.log()
+        time.sleep(0.05)
+    return str(made["id"])
