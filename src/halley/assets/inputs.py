@@ -18,7 +18,7 @@ from halley.assets.holding import OWNER_KIND, HeldFile, held, output, still_ther
 from halley.assets.links import DeliveryLink, FileLink, LinkSigner, OwnLink, check_download, own_link
 from halley.assets.names import distinct, safe_name, split_suffix, suffix_for
 from halley.assets.ports import Blobs, Fetch, FileStore, OutputFiles, StoredFile
-from halley.assets.positions import FilePosition, Pointer, places, read_places, replaced
+from halley.assets.positions import FilePosition, Pointer, places, read_places, with_texts
 from halley.assets.turns import with_pauses
 from halley.clock import Clock
 from halley.errors import (
@@ -191,10 +191,7 @@ class InputFileStager:
     async def _filled(self, work_input: bytes, paths: Sequence[Link]) -> bytes:
         if self._large is not None and is_heavy(work_input):
             return await self._large.fill(work_input, paths)
-        value = msgspec.json.decode(work_input)
-        for pointer, path in paths:
-            value = replaced(value, pointer, path)
-        return msgspec.json.encode(value)
+        return with_texts(work_input, paths)
 
     async def _check_data_urls(self, found: list[tuple[Pointer, str]]) -> None:
         if sum(len(link) for _, link in found) <= _CHECKED_HERE:

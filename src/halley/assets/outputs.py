@@ -14,7 +14,7 @@ from halley.assets.blob_references import BlobReferences
 from halley.assets.media import HEAD_BYTES, media_type
 from halley.assets.names import safe_name
 from halley.assets.output_links import OutputLinks
-from halley.assets.positions import Pointer, at, replaced
+from halley.assets.positions import Pointer, at, with_texts
 from halley.errors import Forbidden, HalleyError, NotFound, Refused, TooLarge
 from halley.predictions.large import Json, LargeValues, Link
 from halley.predictions.records import OutputFile
@@ -108,10 +108,7 @@ class OutputFileStore:
     async def _filled(self, value: Json, refs: Sequence[Link]) -> bytes:
         if self._large is not None and _is_heavy(value):
             return await self._large.fill(value, refs)
-        decoded = msgspec.json.decode(value)
-        for pointer, ref in refs:
-            decoded = replaced(decoded, pointer, ref)
-        return msgspec.json.encode(decoded)
+        return with_texts(value, refs)
 
     async def release(self, prediction_id: str) -> None:
         """Remove the references of a prediction, and delete files without a reference."""

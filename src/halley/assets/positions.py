@@ -1,7 +1,7 @@
 """Finds the places of files in an input, read from a version's schema once."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -75,7 +75,7 @@ def is_link(text: str) -> bool:
     return begins.group().lower().endswith(";base64,") or len(text.split(maxsplit=1)) == 1
 
 
-def replaced(value: Any, pointer: Pointer, new: Any) -> Any:
+def _replaced(value: Any, pointer: Pointer, new: Any) -> Any:
     """Return the value with another one at the pointer; lists and objects on the way are changed in place.
 
     Raises:
@@ -86,6 +86,18 @@ def replaced(value: Any, pointer: Pointer, new: Any) -> Any:
     holder = at(value, pointer[:-1])
     holder[_step(holder, pointer[-1])] = new
     return value
+
+
+def with_texts(value: bytes | msgspec.Raw, texts: Iterable[tuple[Pointer, str]]) -> bytes:
+    """Return the JSON value with other texts at these places.
+
+    Raises:
+        LookupError, TypeError: there is nothing at a pointer.
+    """
+    decoded = msgspec.json.decode(value)
+    for pointer, text in texts:
+        decoded = _replaced(decoded, pointer, text)
+    return msgspec.json.encode(decoded)
 
 
 def at(value: Any, pointer: Pointer) -> Any:

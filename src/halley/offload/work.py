@@ -11,7 +11,7 @@ from halley import strict_json
 from halley.assets.data_urls import is_data_url
 from halley.assets.inline import check_data_urls
 from halley.assets.inputs import check_all
-from halley.assets.positions import FilePosition, at, places, read_places, replaced
+from halley.assets.positions import FilePosition, at, places, read_places, with_texts
 from halley.errors import BadRequest, InputInvalid, InvalidField
 from halley.models.validation import AnyInput, InputSchema
 from halley.offload import messages
@@ -135,10 +135,7 @@ def _all_links(request: messages.Links) -> messages.Linked:
 
 
 def _fill(request: messages.Fill) -> messages.Filled:
-    value = msgspec.json.decode(request.value)
-    for pointer, text in request.texts:
-        value = replaced(value, pointer, text)
-    return messages.Filled(value=msgspec.json.encode(value))
+    return messages.Filled(value=with_texts(request.value, request.texts))
 
 
 @lru_cache(_SCHEMAS)
