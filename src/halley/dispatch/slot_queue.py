@@ -86,10 +86,12 @@ class SlotQueue:
         Who wants to be alone waits for a whole process, and lets others use the slots of the rest.
         """
         for waiter in list(self._waiters.get(version, ())):
+            if waiter.given.done():  # cancelled a moment ago: it leaves in its next step
+                continue
             if self._providers.of(version).take_slot(version, alone=waiter.alone):
                 self._leave(version, waiter)
                 waiter.given.set_result(None)
-        left = {waiter.alone for waiter in self._waiters.get(version, ())}
+        left = {waiter.alone for waiter in self._waiters.get(version, ()) if not waiter.given.done()}
         for alone in left:
             self._providers.of(version).want(version, alone=alone)
         return False in left

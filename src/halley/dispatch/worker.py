@@ -90,6 +90,10 @@ class Worker:
         return self._session_id if self._providers.of(version).take_slot(version) else None
 
     def begin(self, version: str, claimed: Claimed) -> None:
+        if self._draining:  # the claim or the create was under way when the server began to stop
+            self.give_up(version)
+            self._give_back_unrun(claimed)
+            return
         run = Execution(
             claimed,
             parts=self._parts,
@@ -103,6 +107,11 @@ class Worker:
 
     def give_up(self, version: str) -> None:
         self._providers.of(version).drop_slot(version)
+
+    def _give_back_unrun(self, claimed: Claimed) -> None:
+        """Written even if nobody waits for it any more; what cannot be written, the next start takes back."""
+        release = self._queue.release(claimed.lease, self._clock.now())
+        self._start_soon(self._settled(release, claimed.prediction.id))
 
     # what the bus and the provider tell
 
@@ -174,7 +183,7 @@ class Worker:
         try:
             async with asyncio.timeout(SETTLE_SECONDS):
                 for run in list(self._runs.values()):
-                    await self._settle(run.interrupt(), run)
+                    await self._settled(run.interrupt(), run.prediction_id)
         except TimeoutError:
             _log.warning("what still runs cannot be given back now: the next start takes it back")
 
@@ -308,7 +317,7 @@ class Worker:
             await run.go()
         except Exception:  # noqa: BLE001 - whatever it was, the prediction must come to an end
             _log.exception("the run of %s broke", run.prediction_id)
-            await self._settle(run.break_off(), run)
+            await self._settled(run.break_off(), run.prediction_id)
         finally:
             if self._runs.get(run.prediction_id) is run:  # else the next attempt began while this one tidied up
                 del self._runs[run.prediction_id]
@@ -321,11 +330,11 @@ class Worker:
             self._wake.set()
 
     @staticmethod
-    async def _settle(work: Awaitable[None], run: Execution) -> None:
+    async def _settled(work: Awaitable[None], prediction_id: str) -> None:
         try:
             await work
         except HalleyError as error:
-            _log.warning("%s could not be settled: %s", run.prediction_id, error)
+            _log.warning("%s could not be settled: %s", prediction_id, error)
 
     def _start_soon(self, work: Coroutine[Any, Any, None]) -> None:
         # the worker owns these tasks: `run` cancels and awaits what is left of them

@@ -114,12 +114,14 @@ class Predictions(PredictionReader):
         prediction, work_input = self._make(request, runnable, account_id, key_id, prediction_id, found.shown)
         version = runnable.version.id
         files = await self._inputs.own_files(account_id, found)
-        # what is not described yet must wait: its input was not really looked at
+        context = msgspec.json.encode(request.context) if request.context else None
+        # What is not described yet must wait: its input was not really looked at. Nothing may fail between this and the
+        # write, or the slot would stay held.
         session_id = self._placement.reserve(version, account_id) if runnable.is_described else None
         new = NewPrediction(
             prediction=prediction,
             work_input=work_input,
-            context=msgspec.json.encode(request.context) if request.context else None,
+            context=context,
             session_id=session_id,
             idempotency=idempotency,
             link_base=request.link_base,
