@@ -212,7 +212,11 @@ class KeyInUse(Answering):
 
 
 class Repeats:
-    """Remembers what is in flight, what was dropped, and how often repeats were tried. Lives in the loop's thread."""
+    """Remembers what is in flight, what was dropped, and how often repeats were tried. Lives in the loop's thread.
+
+    All of that is known for this server only: `predictions.repeats.RepeatStore` says what that means with several. A
+    key that is in flight at another server is not refused here: the store gives both creates the same prediction.
+    """
 
     def __init__(self, clock: Clock, *, is_on: bool = True) -> None:
         self._clock = clock

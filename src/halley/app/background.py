@@ -9,6 +9,7 @@ from halley.app.services import ApiParts, Services
 from halley.app.start import Start
 from halley.app.stopping import Front, stop_on_signal
 from halley.app.tls import ServerCertificate
+from halley.predictions.duties import Duty
 from halley.retry import run_housekeeping
 
 HOUSEKEEPING_SECONDS: Final = 60.0
@@ -29,12 +30,23 @@ def services_of(parts: Services, start: Start, front: Front) -> list[Coroutine[A
     if parts.working is not None:
         essential.append(parts.worker.run())
     if parts.maintaining is not None:
-        essential += [parts.maintainer.run(), parts.webhooks.run()]
+        essential += [parts.maintainer.run(), *_on_duty(parts)]
     looking_after = _looking_after(parts, start)
     return [
         *essential,
         *[run_housekeeping(turn, parts.clock, what, parts.housekeeping_faults) for what, turn in looking_after.items()],
     ]
+
+
+def _on_duty(parts: Services) -> list[Coroutine[Any, Any, None]]:
+    """What one process does for all. Old data is removed there, too, once the models are there: see `serving`."""
+
+    async def prune(_: Duty | None) -> None:
+        await run_housekeeping(
+            lambda: _prune_idempotency_keys(parts), parts.clock, "pruning idempotency keys", parts.housekeeping_faults
+        )
+
+    return [parts.maintainer.while_on_duty(service) for service in (parts.webhooks.run, prune)]
 
 
 def _looking_after(parts: Services, start: Start) -> dict[str, Turn]:
@@ -43,9 +55,7 @@ def _looking_after(parts: Services, start: Start) -> dict[str, Turn]:
         turns |= _for_requests(parts, parts.answering)
     if start.tls is not None:
         turns["renewing the certificate"] = _renewing(parts, start.tls)
-    if parts.maintaining is not None:
-        turns["pruning idempotency keys"] = lambda: _prune_idempotency_keys(parts)
-    else:  # it would look at these before it removes anything
+    if parts.maintaining is None or start.node.is_shared:  # whoever removes old data looks at these first
         turns["looking at retention periods"] = lambda: _refresh_periods(parts)
     if parts.offered is not None and Role.API in start.node.roles:
         turns["looking for offered models"] = parts.offered.turn

@@ -43,7 +43,7 @@ from halley.retry import HousekeepingFaults
 from halley.settings import Settings
 from halley.store.ports import OpenStore, Store
 from halley.web.pages import HtmlPages
-from halley.webhooks.service import WebhookService
+from halley.webhooks.on_duty import WebhooksOnDuty
 
 T = TypeVar("T")
 _WHOLE: Final = Node()
@@ -63,7 +63,7 @@ class MaintainerParts:
     """Does what one process does for all."""
 
     maintainer: Maintainer
-    webhooks: WebhookService
+    webhooks: WebhooksOnDuty
     retention: RetentionService
 
 
@@ -102,7 +102,7 @@ class Services:
         return _present(self.maintaining, Role.MAINTAINER).maintainer
 
     @property
-    def webhooks(self) -> WebhookService:
+    def webhooks(self) -> WebhooksOnDuty:
         return _present(self.maintaining, Role.MAINTAINER).webhooks
 
     @property

@@ -95,7 +95,7 @@ async def _serve(start: Start, open_store: OpenStore) -> int:
                 until_ready.append(tasks.create_task(_prepare(parts)))
             if parts.maintaining is not None:
                 # not before the models have said how long they keep their data
-                services.append(tasks.create_task(parts.retention.run()))
+                services.append(tasks.create_task(parts.maintainer.while_on_duty(lambda _: parts.retention.run())))
             if refused:
                 await parts.worker.drain(DRAIN_SECONDS)
                 front.stop()

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from halley.clock import Clock
 from halley.egress import Egress, rules_from
 from halley.ids import NewId
+from halley.predictions.duties import Duty
 from halley.predictions.hints import Bus
 from halley.predictions.ports import ExpiryPolicy
 from halley.predictions.progress_cache import ProgressCache
@@ -22,7 +23,8 @@ from halley.webhooks.admin import WebhookAdmin
 from halley.webhooks.capacity import CAPACITY
 from halley.webhooks.message_source import MessageSource
 from halley.webhooks.monotonic_wall_clock import MonotonicWallClock
-from halley.webhooks.ports import PayloadRenderer
+from halley.webhooks.on_duty import WebhooksOnDuty
+from halley.webhooks.ports import DeliveryStore, PayloadRenderer
 from halley.webhooks.sender import Sender
 from halley.webhooks.service import WebhookRules, WebhookService
 from halley.webhooks.signing import Signer
@@ -71,11 +73,18 @@ class WebhookParts:
 
     def service(
         self, pictures: PayloadRenderer, housekeeping_faults: HousekeepingFaults | None = None
-    ) -> WebhookService:
+    ) -> WebhooksOnDuty:
         """The half that runs in the background."""
+        return WebhooksOnDuty(lambda duty: self._service(duty, pictures, housekeeping_faults))
+
+    def _service(
+        self, duty: Duty | None, pictures: PayloadRenderer, housekeeping_faults: HousekeepingFaults | None
+    ) -> WebhookService:
         rules = _rules(self._settings)
+        deliveries = self._store.deliveries
+        store: DeliveryStore = deliveries if duty is None else deliveries.on_duty(duty)
         return WebhookService(
-            store=self._store.deliveries,
+            store=store,
             # a late message has the same content as one in time
             source=MessageSource(
                 reader=PredictionReader(
@@ -84,7 +93,7 @@ class WebhookParts:
                 pictures=pictures,
             ),
             sender=Sender(
-                store=self._store.deliveries,
+                store=store,
                 signer=self._signer,
                 door=self._door,
                 clock=self._clock,

@@ -64,6 +64,7 @@ def build_attendance(base: Foundation, node: Node, predictions: Predictions) -> 
         clock=base.clock,
         grace_seconds=base.settings.runs.abandoned_grace_seconds,
         node_id=base.new_id(),
+        lease_seconds=base.settings.runs.lease_seconds,
         is_alone=not node.is_shared,
     )
 
@@ -80,7 +81,10 @@ def build_maintainer(base: Foundation, node: Node) -> Maintainer:
         clock=base.clock,
         session_id=base.new_id(),
         rules=MaintenanceRules(
-            lease_seconds=runs.lease_seconds, max_attempts=runs.max_attempts, max_queue_seconds=runs.max_queue_seconds
+            lease_seconds=runs.lease_seconds,
+            max_attempts=runs.max_attempts,
+            max_queue_seconds=runs.max_queue_seconds,
+            unoffered_seconds=runs.unoffered_seconds,
         ),
         is_alone=not node.is_shared,  # the lock of the data folder
         begins_alone=node.is_alone,

@@ -8,11 +8,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from math import inf
-from typing import Final
+from typing import Final, NoReturn
 
 from halley.clock import Clock
 from halley.errors import Busy, DutyLost
 from halley.maintenance.rules import MaintenanceRules
+from halley.maintenance.term import OnDuty, Term
 from halley.models.catalog import Catalog
 from halley.predictions.duties import MAINTENANCE, Duty
 from halley.predictions.hints import Bus, Changed, StopRequested, WorkWaits
@@ -54,7 +55,7 @@ class Maintainer:
         self._rules = rules
         self._is_alone = is_alone
         self._keep_own: Callable[[], Awaitable[None]] = _nothing
-        self._duty: Duty | None = None
+        self._term = Term()
         self._held_at = -inf  # when the duty was taken or renewed last, in time that passed
         self._turned_at = clock.elapsed()
         self._reap_from = -inf  # nobody is taken for lost before
@@ -68,7 +69,7 @@ class Maintainer:
     @property
     def is_on_duty(self) -> bool:
         """Whether this one maintains, as far as it knows."""
-        return self._duty is not None
+        return self._term.duty is not None
 
     def keep_first(self, keep_own: Callable[[], Awaitable[None]]) -> None:
         """Call this before anything is taken back: a worker that was paused with this process renews its leases."""
@@ -108,11 +109,23 @@ class Maintainer:
             await retry_until_accepted(self._begin, self._clock, "nothing is taken back yet")
             group.create_task(run_forever(self._turn, self._clock, "timers are paused"))
 
+    async def while_on_duty(self, service: OnDuty) -> NoReturn:
+        """Run a service whenever this process maintains, anew each time, until cancelled.
+
+        It gets the duty, so that its writes can carry it. Where this process is alone it always runs, also while the
+        store takes nothing, and it gets none if there was none to have.
+        """
+        if self._is_alone:
+            await service(self._term.duty)
+        while True:
+            await self._term.run(service)
+            await self._clock.sleep(TURN_SECONDS)
+
     async def release(self) -> None:
         """Let another one take over at once. Harmless if it is not this one's duty."""
-        if self._duty is not None:
-            await self._queue.release_duty(self._duty)
-            self._duty = None
+        if (duty := self._term.duty) is not None:
+            self._term.set(None)
+            await self._queue.release_duty(duty)
 
     async def _begin(self) -> None:
         if self._begun.is_set() or (duty := await self._hold()) is None:
@@ -158,8 +171,8 @@ class Maintainer:
     async def _hold(self) -> Duty | None:
         """The duty, if it is this one's: taken where it is free, renewed in time. Who is alone need not renew it."""
         began, seconds = self._clock.elapsed(), self._rules.lease_seconds
-        if self._duty is None:
-            self._duty = await self._queue.hold_duty(
+        if (duty := self._term.duty) is None:
+            duty = await self._queue.hold_duty(
                 MAINTENANCE,
                 self.session_id,
                 self._clock.now(),
@@ -168,17 +181,18 @@ class Maintainer:
             )
         elif not self._is_alone and began - self._held_at > seconds / 4:
             try:
-                await self._queue.renew_duty(self._duty, self._clock.now(), seconds)
+                await self._queue.renew_duty(duty, self._clock.now(), seconds)
             except DutyLost:
                 self._lose()
                 raise
         else:
-            return self._duty
+            return duty
         self._held_at = began
-        return self._duty
+        self._term.set(duty)
+        return duty
 
     def _lose(self) -> None:
-        self._duty = None
+        self._term.set(None)
         _log.warning("another process maintains the queue now")
 
     async def _expire(self, duty: Duty) -> None:

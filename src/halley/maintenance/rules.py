@@ -4,7 +4,7 @@ import msgspec
 
 
 class MaintenanceRules(msgspec.Struct, frozen=True, kw_only=True):
-    """Numbers that an operator may set, but `unoffered_seconds`."""
+    """Numbers that an operator may set."""
 
     lease_seconds: float = 20.0
     max_attempts: int = 2

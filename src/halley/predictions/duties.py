@@ -7,7 +7,7 @@ from typing import Final, Protocol
 import msgspec
 
 MAINTENANCE: Final = "maintenance"
-"""The duty to take back, to end and to tidy up what no holder of a lease does (`DutyStore`)."""
+"""The duty to do what no holder of a lease does (`DutyStore`): take back, end, send webhooks, remove old data."""
 
 
 class Duty(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,7 +30,13 @@ class Earlier(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RepeatStore(Protocol):
-    """Which creates were there before. In the same database as `PredictionStore`, which keeps the keys."""
+    """Which creates were there before. In the same database as `PredictionStore`, which keeps the keys.
+
+    A key holds for all API servers: whoever uses it second, anywhere, gets what it made. What `api.repeats` recognizes
+    without a key holds for one API server only, because lost connections and answers under way are known only where
+    they are. With several, a create that is repeated at another server makes a second prediction; or, if the client
+    counts its tries, it may be answered with an equal prediction of the same API key whose answer is under way there.
+    """
 
     async def made_under(self, account_id: str, key: str, at: datetime) -> Earlier | None:
         """What this account made under the key; None if it never used it, or the key has expired at `at`."""
@@ -53,5 +59,8 @@ class RepeatStore(Protocol):
         ...
 
     def forget_idempotency_keys(self, at: datetime, limit: int) -> Awaitable[int]:
-        """Remove at most so many keys that have expired at `at`; gives how many."""
+        """Remove at most so many keys that have expired at `at`; gives how many.
+
+        It runs where the duty to maintain is, without its fence: what has expired may be removed by anybody.
+        """
         ...

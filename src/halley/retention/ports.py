@@ -31,7 +31,12 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DataStore(Protocol):
-    """What the store knows of data, and its removal. Writing methods are one durable transaction, and a short one."""
+    """What the store knows of data, and its removal. Writing methods are one durable transaction, and a short one.
+
+    Removal by time runs where the duty to maintain is (`predictions.duties`), but its writes do not carry the fence:
+    whoever is late removes what was due anyway, and what another one has removed is not removed again. An account may
+    remove at any server.
+    """
 
     async def get(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
         """The row, as `predictions.ports.PredictionStore` gives it."""

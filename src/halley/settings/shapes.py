@@ -131,6 +131,7 @@ class RunSettings(SettingsTable, frozen=True, kw_only=True):
 
     run_timeout_seconds: Seconds = 1800.0
     max_queue_seconds: Seconds = DAY_SECONDS
+    unoffered_seconds: Seconds = 60.0  # workers need some to start again and to load their models
     cancel_grace_seconds: SomeSeconds = 5.0
     setup_timeout_seconds: Seconds = 600.0
     health_check_seconds: Seconds = 5.0

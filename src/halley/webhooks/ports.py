@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from halley.predictions.duties import Duty
 from halley.predictions.records import Prediction
 from halley.webhooks.events import WebhookEvent
 from halley.webhooks.records import Delivery, Ending, Fate, Message, Notice
@@ -15,7 +16,18 @@ class DeliveryStore(Protocol):
     """Messages and attempts, in the same database as the predictions. Each method is one transaction.
 
     Writing methods are durable when their awaitable is done; if the awaiting side is cancelled they happen anyway.
+
+    One process at a time sends (`predictions.duties`), and works on what `on_duty` gives it. What is harmless
+    when it comes late is not refused: `end` tells of an attempt that was made, and changes its message only if nobody
+    else has settled or moved it; `forget` removes what is too old for anybody.
     """
+
+    def on_duty(self, duty: Duty) -> "DeliveryStore":
+        """The same store for whoever has this duty: `record`, `begin` and `take_over` raise DutyLost once it is lost.
+
+        So whoever lost it without noticing makes no message and no attempt, and cannot tell a state behind the end.
+        """
+        ...
 
     # the log, read behind a position
 

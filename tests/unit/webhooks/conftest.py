@@ -136,14 +136,16 @@ class Room:
         )
         self.webhooks = self.service()
 
-    def service(self) -> WebhookService:
+    def service(self, deliveries: Any = None) -> WebhookService:
+        """With deliveries of its own, if given."""
+        deliveries = deliveries or self.store.deliveries
         return WebhookService(
-            store=self.store.deliveries,
+            store=deliveries,
             source=MessageSource(
                 reader=PredictionReader(store=self.store, data_ends=Endless(), clock=self.clock), pictures=Plain()
             ),
             sender=Sender(
-                store=self.store.deliveries,
+                store=deliveries,
                 signer=self.signer,
                 door=self.receiver,
                 clock=self.clock,

@@ -1,21 +1,33 @@
 """Webhooks in dictionaries: messages, the delivery log, generations of secrets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
+from typing import Any, Final, cast
 
 import msgspec
 
+from halley.errors import DutyLost
 from halley.ids import first_id_at
+from halley.predictions.duties import Duty
 from halley.predictions.records import Event
 from halley.store.memory.entries import Entry, at_once
 from halley.webhooks.events import TOLD_BY, WebhookEvent
 from halley.webhooks.records import Delivery, DeliveryOutcome, Ending, Fate, Message, MessageState, Notice
 
+_FENCED: Final = frozenset({"record", "begin", "take_over"})
+
 
 class MemoryDeliveries:
     """Fulfils `webhooks.ports.DeliveryStore` and `SecretStore`, next to the predictions concerned."""
 
-    def __init__(self, entries: Mapping[str, Entry], log: Sequence[Event]) -> None:
+    def __init__(
+        self,
+        entries: Mapping[str, Entry],
+        log: Sequence[Event],
+        duties: Mapping[str, tuple[Duty, datetime | None]],
+    ) -> None:
+        self._duties = duties
         self._entries = entries
         self._log = log
         self._position = 0
@@ -24,6 +36,9 @@ class MemoryDeliveries:
         self._waits_since: dict[str, datetime | None] = {}  # where it is not `next_at`
         self.deliveries: dict[str, Delivery] = {}
         self._ended: dict[str, dict[int, datetime]] = {}
+
+    def on_duty(self, duty: Duty) -> "MemoryDeliveries":
+        return cast("MemoryDeliveries", _OnDuty(self, self._duties, duty))
 
     async def position(self) -> int:
         return self._position
@@ -210,6 +225,27 @@ class MemoryDeliveries:
     def _change(self, message: Message, **changes: object) -> Message:
         changed = self.messages[message.id] = msgspec.structs.replace(message, **changes)
         return changed
+
+
+class _OnDuty:
+    """The same deliveries, for whoever has the duty."""
+
+    def __init__(
+        self, deliveries: MemoryDeliveries, duties: Mapping[str, tuple[Duty, datetime | None]], duty: Duty
+    ) -> None:
+        self._deliveries = deliveries
+        self._duties = duties
+        self._duty = duty
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._deliveries, name)
+        return method if name not in _FENCED else partial(self._write, method)
+
+    async def _write(self, method: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        held, until = self._duties.get(self._duty.name, (None, None))
+        if held != self._duty or until is None:
+            raise DutyLost(f"Session {self._duty.session_id} with fence {self._duty.fence} has lost its duty.")
+        return await method(*args)
 
 
 def _notice(event: Event) -> Notice:

@@ -35,7 +35,7 @@ class MemoryTables:
         self.clock_moves: list[ClockMove] = []
         self.clock_moves_made = 0  # some may be forgotten
         self.files = MemoryFiles()
-        self.deliveries = MemoryDeliveries(self.entries, self.log)
+        self.deliveries = MemoryDeliveries(self.entries, self.log, self.duties)
 
 
 class MemoryPart:

@@ -3,18 +3,24 @@
 # ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
 
 import sqlite3
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from copy import copy
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
 from halley.clock import from_micros, to_micros
+from halley.errors import HalleyError
 from halley.ids import first_id_at
+from halley.predictions.duties import Duty
 from halley.predictions.status import EventKind
+from halley.store.sqlite.duties import if_on_duty
 from halley.store.sqlite.parts import SqlitePart
 from halley.webhooks.events import TOLD_BY, WebhookEvent
 from halley.webhooks.records import Delivery, DeliveryOutcome, Ending, Fate, Message, MessageState, Notice
+
+T = TypeVar("T")
 
 PUT_LINK_BASE: Final = "INSERT INTO webhook_link_bases (prediction_id, link_base) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
@@ -134,6 +140,18 @@ _encode: Final = msgspec.json.Encoder().encode
 class DeliveryRows(SqlitePart):
     """Fulfils `webhooks.ports.DeliveryStore` and `SecretStore`. A part of its own: its `page` is about deliveries."""
 
+    duty: Duty | None = None
+
+    def on_duty(self, duty: Duty) -> Self:
+        fenced = copy(self)
+        fenced.duty = duty
+        return fenced
+
+    def _fenced(self, operation: Callable[..., T | HalleyError], *args: Any) -> Awaitable[T]:
+        if self.duty is None:
+            return self._writer.submit(operation, *args)
+        return self._writer.submit(if_on_duty, self._book, self.duty, operation, args)
+
     async def position(self) -> int:
         row = self._reads.one(TOLD_UP_TO)
         return 0 if row is None else int(row[0])
@@ -154,7 +172,7 @@ class DeliveryRows(SqlitePart):
         return None if row is None else row[0]
 
     def record(self, messages: Sequence[Message], position: int, ended: Sequence[str] = ()) -> Awaitable[None]:
-        return self._writer.submit(_record, tuple(messages), position, tuple(ended))
+        return self._fenced(_record, tuple(messages), position, tuple(ended))
 
     async def endpoints(self) -> list[str]:
         return [endpoint for (endpoint,) in self._reads.all(_ENDPOINTS)]
@@ -177,13 +195,13 @@ class DeliveryRows(SqlitePart):
         return self._writer.submit(_resend, message_id, to_micros(at))
 
     def begin(self, delivery: Delivery) -> Awaitable[bool]:
-        return self._writer.submit(_begin, delivery)
+        return self._fenced(_begin, delivery)
 
     def end(self, delivery: Delivery, ending: Ending, fate: Fate | None) -> Awaitable[None]:
         return self._writer.submit(_end, delivery, ending, fate)
 
     def take_over(self, error: str, at: datetime) -> Awaitable[int]:
-        return self._writer.submit(_take_over, error, to_micros(at))
+        return self._fenced(_take_over, error, to_micros(at))
 
     async def page(
         self, account_id: str, *, limit: int, before: str | None = None, prediction_id: str | None = None

@@ -1,15 +1,17 @@
 """Who does what only one process may do at a time: `DutyStore` in SQL."""
 
 import sqlite3
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from halley.clock import to_micros
 from halley.errors import DutyLost, HalleyError
 from halley.predictions.duties import Duty
 from halley.store.sqlite.parts import SqlitePart
 from halley.store.sqlite.queue_counters import HeldDuty, QueueCounters
+
+T = TypeVar("T")
 
 _PUT: Final = (
     "INSERT INTO duties (name, session_id, fence, expires_at) VALUES (?1, ?2, ?3, ?4)"
@@ -56,7 +58,7 @@ def _renew(
     connection: sqlite3.Connection, book: QueueCounters, duty: Duty, at: datetime, lease_seconds: float
 ) -> HalleyError | None:
     if not book.is_on_duty(duty):
-        return duty_lost(duty)
+        return _lost(duty)
     expires_at = to_micros(book.clock.current(at) + timedelta(seconds=lease_seconds))
     _put(connection, book, duty.name, HeldDuty(duty.session_id, duty.fence, expires_at))
     return None
@@ -72,6 +74,17 @@ def _put(connection: sqlite3.Connection, book: QueueCounters, name: str, held: H
     book.duties[name] = held
 
 
-def duty_lost(duty: Duty) -> DutyLost:
+def if_on_duty(
+    connection: sqlite3.Connection,
+    book: QueueCounters,
+    duty: Duty,
+    operation: Callable[..., T],
+    args: tuple[Any, ...],
+) -> T | HalleyError:
+    """Do it, unless the duty is lost: the fence is compared in the same transaction."""
+    return operation(connection, *args) if book.is_on_duty(duty) else _lost(duty)
+
+
+def _lost(duty: Duty) -> DutyLost:
     """The refusal of a write that carries an old fence."""
     return DutyLost(f"Session {duty.session_id} with fence {duty.fence} has lost the duty of {duty.name}.")

@@ -11,7 +11,6 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from halley.clock import to_micros
-from halley.errors import HalleyError
 from halley.predictions.duties import Duty
 from halley.predictions.lifecycle import TRANSITIONS
 from halley.predictions.queue import Expired, Reaped
@@ -21,7 +20,7 @@ from halley.predictions.submits import UNKNOWN_ERROR, UNKNOWN_REASON
 from halley.store.sqlite import changes
 from halley.store.sqlite.changes import DELETE_FROM_QUEUE, GIVE_BACK
 from halley.store.sqlite.clock import bring_near
-from halley.store.sqlite.duties import duty_lost
+from halley.store.sqlite.duties import if_on_duty
 from halley.store.sqlite.parts import SqlitePart
 from halley.store.sqlite.queue_counters import QueueCounters
 from halley.store.sqlite.rows import Live, select_live
@@ -69,20 +68,9 @@ class Reaper(SqlitePart):
         done: list[T] = []
         more = True
         while more:
-            some, more = await self._writer.submit(_on_duty, self._book, duty, operation, args)
+            some, more = await self._writer.submit(if_on_duty, self._book, duty, operation, (self._book, *args))
             done += some
         return done
-
-
-def _on_duty(
-    connection: sqlite3.Connection,
-    book: QueueCounters,
-    duty: Duty,
-    operation: Callable[..., tuple[list[T], bool]],
-    args: tuple[Any, ...],
-) -> tuple[list[T], bool] | HalleyError:
-    """Compare the fence in the same transaction."""
-    return operation(connection, book, *args) if book.is_on_duty(duty) else duty_lost(duty)
 
 
 def _bring_near(connection: sqlite3.Connection, book: QueueCounters, at: datetime) -> tuple[list[Reaped], bool]:

@@ -7,6 +7,7 @@ import pytest
 
 from halley.predictions.status import EventKind, Fact
 from halley.store.ports import Deliveries, Store
+from halley.testing.stores.delivery_duty import DeliveryDutyContract
 from halley.testing.stores.delivery_log import DeliveryLogContract
 from halley.testing.stores.delivery_suite import ENDPOINT, HOOK
 from halley.testing.stores.maker import Maker, on_duty, running
@@ -15,7 +16,7 @@ from halley.webhooks.records import DeliveryOutcome, Ending, Message, MessageSta
 
 
 @pytest.mark.anyio
-class DeliveryStoreContract(DeliveryLogContract):
+class DeliveryStoreContract(DeliveryLogContract, DeliveryDutyContract):
     """What every implementation must do. Give `deliveries`, a part of `store`."""
 
     async def test_what_was_told_about_a_prediction_is_known(self, deliveries: Deliveries, maker: Maker) -> None:

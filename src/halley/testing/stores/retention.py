@@ -1,5 +1,6 @@
 """The promises of `retention.ports.DataStore`."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -61,6 +62,18 @@ class DataStoreContract(StoreSuite):
         assert await store.read_log(log[-1].offset) == left[-1:]
         other = (await store.create(maker.new())).prediction
         assert [event.prediction_id for event in await store.read_log(left[-1].offset)] == [other.id]
+
+    async def test_what_two_remove_at_the_same_time_is_removed_once(self, store: Store, maker: Maker) -> None:
+        """One of them may have lost the duty to maintain without noticing."""
+        over = [await self.over(store, maker) for _ in range(3)]
+        ids = [row.id for row in over]
+        before = await row_of(store, ids[0])
+        removed = await asyncio.gather(*[store.remove_data(ids, maker.clock.now()) for _ in range(2)])
+        assert sorted(one for each in removed for one in each.prediction_ids) == sorted(ids)
+        after = await row_of(store, ids[0])
+        assert after.revision == before.revision + 1
+        kinds = [event.kind for event in await store.read_events(ids[0])]
+        assert kinds.count(EventKind.DATA_REMOVED) == 1
 
     async def test_only_what_is_over_and_has_data_loses_it(self, store: Store, maker: Maker) -> None:
         waits = (await store.create(maker.new())).prediction

@@ -61,6 +61,20 @@ class MaintainersContract(ClusterSuite):
         second.die()
         await cluster.until(lambda: first.maintainer.is_on_duty, LEASE_SECONDS + 2 * TURN)
 
+    async def test_services_run_only_where_the_duty_is(self, cluster: Cluster) -> None:
+        first, second = cluster.maintainers
+        await cluster.until(lambda: first.is_serving, TURN)
+        assert not second.terms
+        first.gate.pause()
+        await cluster.until(lambda: second.is_serving, LEASE_SECONDS + TURN)
+        first.gate.resume()
+        await cluster.until(lambda: not first.is_serving, TURN)
+        second.die()
+        await cluster.until(lambda: first.is_serving, LEASE_SECONDS + TURN)
+        fences = [duty.fence for duty in (*first.terms, *second.terms) if duty is not None]
+        assert len(first.terms) == 2, "anew for each term"
+        assert len(set(fences)) == len(fences) == 3
+
     async def test_what_nobody_offers_ends_after_a_time(self, cluster: Cluster) -> None:
         await cluster.workers[0].open([KNOWN])
         cluster.workers[0].provider.slots = 0

@@ -23,6 +23,7 @@ from halley.maintenance.rules import MaintenanceRules
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
 from halley.predictions.abandonment import AbandonmentTracker
+from halley.predictions.duties import Duty
 from halley.predictions.inputs import InputCheck
 from halley.predictions.queue import Claimed
 from halley.predictions.records import Prediction
@@ -201,10 +202,21 @@ class MaintainerNode(Process):
             rules=MaintenanceRules(lease_seconds=LEASE_SECONDS, unoffered_seconds=UNOFFERED_SECONDS),
             is_alone=False,
         )
+        self.terms: list[Duty | None] = []  # those in which its service ran
+        self.is_serving = False
 
     async def open(self) -> None:
         await self.maintainer.open()
-        self.start(self.maintainer.run())
+        self.start(self.maintainer.run(), self.maintainer.while_on_duty(self._serve))
+
+    async def _serve(self, duty: Duty | None) -> None:
+        """As webhooks do: until cancelled."""
+        self.terms.append(duty)
+        self.is_serving = True
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.is_serving = False
 
 
 class _NoSlots:

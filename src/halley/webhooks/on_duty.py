@@ -1,0 +1,35 @@
+"""Webhooks of a process that sends them at some times, and at others leaves them to another process."""
+
+from collections.abc import Callable
+
+from halley.predictions.duties import Duty
+from halley.predictions.hints import Hint
+from halley.webhooks.service import WebhookService
+
+MakeService = Callable[[Duty | None], WebhookService]
+
+
+class WebhooksOnDuty:
+    """A service of its own for each time on duty: what an earlier one remembered may not be true any more."""
+
+    def __init__(self, make: MakeService) -> None:
+        self._make = make
+        self._service: WebhookService | None = None
+
+    def receive(self, hint: Hint) -> None:
+        """Hints from the bus."""
+        if self._service is not None:
+            self._service.receive(hint)
+
+    async def run(self, duty: Duty | None = None) -> None:
+        """Send until cancelled; what is written carries the duty. Without one no other process can send."""
+        self._service = self._make(duty)
+        try:
+            await self._service.run()
+        finally:
+            self._service = None
+
+    async def drain(self) -> None:
+        """See `WebhookService.drain`."""
+        if self._service is not None:
+            await self._service.drain()
