@@ -17,7 +17,7 @@ STREAM = {"accept": "text/event-stream"}
 
 
 @pytest.fixture
-async def deaf(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+async def lossy(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """A world in which every hint is lost."""
     monkeypatch.setattr(world.bus, "publish", lambda _: None)
     yield world
@@ -43,17 +43,17 @@ async def all_ways(world: World, prediction_id: str) -> dict[str, "asyncio.Futur
 
 @pytest.mark.parametrize("is_polled", [True, False], ids=["with a poll", "without a poll"])
 async def test_one_poll_answers_all_waiting_requests_and_without_it_none_is_answered(
-    deaf: World, *, is_polled: bool
+    lossy: World, *, is_polled: bool
 ) -> None:
-    poller = ChangePoller(log=deaf.store, clock=deaf.clock)
+    poller = ChangePoller(log=lossy.store, clock=lossy.clock)
     if is_polled:
-        poller.tell(deaf.api.look, is_wanted=lambda: deaf.api.has_waiting)
+        poller.tell(lossy.api.look, is_wanted=lambda: lossy.api.has_waiting)
     await poller.open()
-    created = asyncio.ensure_future(deaf.post("/v1/predictions", CREATE, headers=WAIT))
+    created = asyncio.ensure_future(lossy.post("/v1/predictions", CREATE, headers=WAIT))
     await settled()
-    made = (await deaf.store.page((await deaf.keys.verify(deaf.token)).account.id, limit=1)).items[0]
-    ways = {"create": created, **await all_ways(deaf, made.id)}
-    await deaf.run(made.id)
+    made = (await lossy.store.page((await lossy.keys.verify(lossy.token)).account.id, limit=1)).items[0]
+    ways = {"create": created, **await all_ways(lossy, made.id)}
+    await lossy.run(made.id)
     await settled(60)
     assert not any(way.done() for way in ways.values()), "nobody has been told"
     await poller.look()
@@ -61,4 +61,4 @@ async def test_one_poll_answers_all_waiting_requests_and_without_it_none_is_answ
     assert {name: way.done() for name, way in ways.items()} == dict.fromkeys(ways, is_polled)
     if is_polled:
         assert (await created).status == 201
-        assert len(deaf.hub) == 0
+        assert len(lossy.hub) == 0

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from breaking import (
+from breaking_proxy import (
     BreakingProxy,
     Fault,
     answer_lost,

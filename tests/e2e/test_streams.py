@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cutting import CuttingProxy, after_each, one_later_each_time
+from cutting_proxy import CuttingProxy, after_each, one_later_each_time
 from process import ADMIN_KEY, Case, Halley
 
 pytestmark = pytest.mark.e2e

@@ -30,7 +30,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from room import limit_room
+from limited_disk import limit_room
 from shared_build import node_of, plant_in_worker, tell_session, watch_duties
 
 from halley import app

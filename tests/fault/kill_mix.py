@@ -358,7 +358,7 @@ class Mix:
 def _second_node(database: Path) -> Iterator[Callable[[], dict[str, Any]]]:
     """Another process on the same database; calling it takes expired work back."""
     node = subprocess.Popen(
-        [sys.executable, str(HERE / "reap.py"), str(database)],
+        [sys.executable, str(HERE / "second_node.py"), str(database)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={"PATH": os.environ["PATH"]},

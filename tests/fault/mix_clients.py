@@ -1,4 +1,4 @@
-"""The clients of the kill mix: ordinary ones that go on whatever happens, and one whose create hangs in the air."""
+"""The clients of the kill mix: ordinary ones that continue after any error, and one whose create is never completed."""
 
 import http.client
 import json

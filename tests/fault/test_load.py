@@ -14,8 +14,8 @@ from typing import Any, Final
 import pytest
 
 from e2e.process import ADMIN_KEY, Halley
-from fault import shapes
-from fault.shapes import CREATED, Target, is_right
+from fault import hard_requests
+from fault.hard_requests import CREATED, Target, is_right
 from halley.replicas import frames
 
 HERE: Final = Path(__file__).parent
@@ -31,13 +31,13 @@ path = "{HERE}/models/odd"
 preload = true
 """
 HARD: Final = (
-    shapes.escapes,
-    shapes.escapes_in_metadata,
-    shapes.a_million_faults,
-    shapes.too_many_numbers,
-    shapes.many_names,
-    shapes.long_text,
-    shapes.long_url,
+    hard_requests.escapes,
+    hard_requests.escapes_in_metadata,
+    hard_requests.a_million_faults,
+    hard_requests.too_many_numbers,
+    hard_requests.many_names,
+    hard_requests.long_text,
+    hard_requests.long_url,
 )
 
 

@@ -26,8 +26,8 @@ WAIT: Final = "wait=30"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Halley]:
     folder = HERE.parent / "e2e" / "models" / "pace"
     config = f'[models."test/pace"]\npath = "{folder}"\npreload = true\n'
-    command = (sys.executable, str(HERE / "deaf.py"))
-    with Halley(tmp_path_factory.mktemp("deaf"), "--no-demo", config=config, command=command) as running:
+    command = (sys.executable, str(HERE / "lossy_bus_server.py"))
+    with Halley(tmp_path_factory.mktemp("lossy"), "--no-demo", config=config, command=command) as running:
         yield running
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 from process import Halley
 
-from e2e.breaking import BreakingProxy, Exchange, until
+from e2e.breaking_proxy import BreakingProxy, Exchange, until
 from e2e.conftest import make_case
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow]

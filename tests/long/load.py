@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from e2e.process import ADMIN_KEY, Halley
-from fault.shapes import CREATED, SHAPES, Target, is_right, target_file
+from fault.hard_requests import CREATED, SHAPES, Target, is_right, target_file
 
 HERE: Final = Path(__file__).parent.parent / "fault"
 KEYS: Final = 6

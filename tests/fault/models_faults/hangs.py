@@ -1,4 +1,4 @@
-"""Never comes back: in Python, in one call of C that keeps the interpreter's lock, or deaf to every cancel."""
+"""Never comes back: in Python, in one call of C that keeps the interpreter's lock, or ignoring every cancel."""
 
 import itertools
 import time

@@ -1,4 +1,4 @@
-"""A worker in a bottle: memory store, fake clock, scripted provider."""
+"""A worker in a harness: memory store, fake clock, scripted provider."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -48,7 +48,7 @@ CAPS = OutputCaps(log_bytes=100, metric_bytes=200, output_items=5, output_bytes=
 RULES = DispatchRules(run_timeout_seconds=60.0, caps=CAPS)
 
 
-class Bottle:
+class Harness:
     """The parts, and shorthands for what tests do with them."""
 
     service: "asyncio.Future[list[None]]"
@@ -143,15 +143,15 @@ def bus() -> Bus:
 
 
 @pytest.fixture
-async def stopped(slots: int, bus: Bus) -> Bottle:
+async def stopped(slots: int, bus: Bus) -> Harness:
     """One whose worker was not opened yet."""
-    made = Bottle(slots, bus)
+    made = Harness(slots, bus)
     await made.catalog.register(made.model, made.version)
     return made
 
 
 @pytest.fixture
-async def bottle(stopped: Bottle) -> AsyncIterator[Bottle]:
+async def harness(stopped: Harness) -> AsyncIterator[Harness]:
     made = stopped
     await made.maintainer.open()
     await made.worker.open()

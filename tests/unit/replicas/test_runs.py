@@ -17,7 +17,7 @@ DEAF = """
     import time
     def run(text: str) -> str:
         print("begun")
-        while text == "deaf":
+        while text == "stubborn":
             try:
                 time.sleep(0.01)
             except BaseException:
@@ -78,7 +78,7 @@ async def test_the_traceback_of_a_failure_is_in_the_logs(model, serve) -> None:
 async def test_a_run_that_ignores_its_cancel_is_ended_by_force_after_the_grace(model, serve) -> None:
     async with serve(model(DEAF)) as served:
         await served.load(V)
-        handle = await served.begin(V, "deaf")
+        handle = await served.begin(V, "stubborn")
         begun = asyncio.Event()
         following = asyncio.ensure_future(served.provider.follow(handle, lambda _: begun.set()))
         await within(begun.wait())
@@ -122,22 +122,22 @@ async def test_other_runs_of_a_killed_process_are_distinguished(model, serve) ->
         from cog import concurrent
         @concurrent(max=2)
         async def run(text: str) -> str:
-            if text == "deaf":
-                print("deaf from here on")
+            if text == "stubborn":
+                print("stubborn from here on")
                 time.sleep(1000)
             await asyncio.sleep(1000)
             return text
         """)
     async with serve(source) as served:
         await served.load(V)
-        other, deaf = await served.begin(V, "other", "p1"), await served.begin(V, "deaf", "p2")
+        other, stubborn = await served.begin(V, "other", "p1"), await served.begin(V, "stubborn", "p2")
         begun = asyncio.Event()
         following = [
             asyncio.ensure_future(served.provider.follow(other, lambda _: None)),
-            asyncio.ensure_future(served.provider.follow(deaf, lambda _: begun.set())),
+            asyncio.ensure_future(served.provider.follow(stubborn, lambda _: begun.set())),
         ]
         await within(begun.wait())
-        served.provider.cancel(deaf)
+        served.provider.cancel(stubborn)
         await asyncio.sleep(0)
         served.advance(5.1)
         second = await within(following[1])
@@ -319,12 +319,12 @@ async def test_megabytes_pass_both_ways(model, serve) -> None:
 async def test_a_run_that_the_server_leaves_behind_may_be_tried_again(model, serve) -> None:
     async with serve(model(DEAF)) as served:
         await served.load(V)
-        handle = await served.begin(V, "deaf")
+        handle = await served.begin(V, "stubborn")
         begun = asyncio.Event()
         following = asyncio.ensure_future(served.provider.follow(handle, lambda _: begun.set()))
         await within(begun.wait())
         pid = served.pid
-        await within(served.provider.remove(V))  # it is deaf: bounded all the same
+        await within(served.provider.remove(V))  # it is stubborn: bounded all the same
         outcome = await within(following)
         assert (outcome.status, outcome.reason) == ("failed", "worker_lost")
         assert not alive(pid)

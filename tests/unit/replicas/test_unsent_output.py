@@ -1,4 +1,4 @@
-"""What a process wrote before it was gone, however it went: all of it, once, and each line with its owner."""
+"""Output that a process wrote before it ended in any way arrives once, and each line has its owner."""
 
 import asyncio
 import os

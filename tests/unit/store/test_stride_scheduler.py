@@ -1,4 +1,4 @@
-"""Whose turn it is."""
+"""Which account is served next."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""A proxy on loopback that breaks creates: a plan tells what becomes of each, in order. All else it passes on."""
+"""A proxy on loopback that breaks creates: a plan says what happens to each, in order. It forwards everything else."""
 
 import http.client
 import socket

@@ -1,4 +1,4 @@
-"""Large bodies are worked on one after the other."""
+"""Large bodies are processed one at a time."""
 
 import asyncio
 

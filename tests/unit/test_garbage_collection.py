@@ -1,4 +1,4 @@
-"""What is there after the start is never looked through again, and the search begins later than Python's own."""
+"""Objects from the start are never scanned again, and collections start later than by Python's default."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""No one pays for a neighbour: predictions that share a process with one that crashes, or must be ended by force."""
+"""Predictions that share a process with one that crashes, or must be ended by force, lose nothing."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""The time by which data is destroyed, while the wall clock leaps."""
+"""The time by which data is destroyed, while the wall clock jumps."""
 
 from datetime import timedelta
 

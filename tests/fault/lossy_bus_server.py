@@ -1,4 +1,4 @@
-"""The real command with a bus that loses every hint: python deaf.py serve ARGUMENTS..."""
+"""The real command with a bus that loses every hint: python lossy_bus_server.py serve ARGUMENTS..."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Bytes that cannot be deleted: they keep no others, are known as stuck, and go when they can."""
+"""Bytes that cannot be deleted: they do not block others, are listed as stuck, and are deleted when possible."""
 
 import pytest
 

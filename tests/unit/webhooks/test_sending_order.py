@@ -1,4 +1,4 @@
-"""What is told, when, and in which order."""
+"""Which messages are sent, when, and in which order."""
 
 import asyncio
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""What only tidies up goes on, whatever it meets, and shows what it could not do."""
+"""Housekeeping continues after any error, and shows its failures."""
 
 import asyncio
 

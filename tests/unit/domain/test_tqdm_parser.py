@@ -1,4 +1,4 @@
-"""Progress bars, read out of log text as the official clients read them."""
+"""Progress bars in log text, parsed as the official clients do."""
 
 import pytest
 

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from e2e.process import Halley
-from fault.sieges import FullDisk, Locked, Refusing, Siege, create, ended, get, made, until
+from fault.store_outages import FullDisk, Locked, Refusing, StoreOutage, create, ended, get, made, until
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -19,9 +19,9 @@ DREAMS: Final = ["dream 0", "dream 1", "dream 2", "awake"]
 
 
 @pytest.fixture(params=[Locked, Refusing, FullDisk])
-def siege(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Siege]:
-    with request.param(tmp_path) as siege:
-        yield siege
+def outage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreOutage]:
+    with request.param(tmp_path) as outage:
+        yield outage
 
 
 def two_naps(server: Halley) -> tuple[str, str]:
@@ -65,12 +65,12 @@ def answers(server: Halley) -> bool:
         return False
 
 
-def test_running_work_continues_while_the_store_refuses_writes_for_longer_than_the_lease(siege: Siege) -> None:
-    server = siege.server
+def test_running_work_continues_while_the_store_refuses_writes_for_longer_than_the_lease(outage: StoreOutage) -> None:
+    server = outage.server
     process = server.process
     assert process is not None
     loud, quiet = two_naps(server)
-    siege.shut()
+    outage.begin()
     end = time.monotonic() + SHUT_SECONDS
     while time.monotonic() < end:
         check_refused(server)
@@ -78,7 +78,7 @@ def test_running_work_continues_while_the_store_refuses_writes_for_longer_than_t
         assert {get(server, each)["status"] for each in (loud, quiet)} == {"processing"}
         assert process.poll() is None, server.log()
         time.sleep(0.5)
-    siege.lift()
+    outage.clear()
     until(server, lambda: create(server, seconds=0.0)[0] == 201, "creates are taken again")
     until(server, lambda: is_ready(server), "it is ready again")
     assert ended(server, made(server, seconds=0.0))["status"] == "succeeded"
@@ -89,12 +89,12 @@ def test_running_work_continues_while_the_store_refuses_writes_for_longer_than_t
     assert "went to another holder" not in server.log()
 
 
-def test_a_server_started_while_the_store_refuses_writes_reads_and_then_continues(siege: Siege) -> None:
-    server = siege.server
+def test_a_server_started_while_the_store_refuses_writes_reads_and_then_continues(outage: StoreOutage) -> None:
+    server = outage.server
     over = made(server, seconds=0.0)
     assert ended(server, over)["status"] == "succeeded"
     loud, quiet = two_naps(server)
-    siege.shut()
+    outage.begin()
     server.kill()
     server.start(wait=False)
     until(server, lambda: answers(server), "it answers")
@@ -106,7 +106,7 @@ def test_a_server_started_while_the_store_refuses_writes_reads_and_then_continue
         assert (status, body["checks"]["queue"]) == (503, "ok"), body
         assert {"session", "store"} <= set(body["reasons"]), body
         check_refused(server)
-    siege.lift()
+    outage.clear()
     until(server, lambda: create(server, seconds=0.0)[0] == 201, "creates are taken again")
     fresh = ended(server, made(server, seconds=0.0))
     assert fresh["status"] == "succeeded", f"{fresh}\n{server.log()}"
@@ -116,28 +116,28 @@ def test_a_server_started_while_the_store_refuses_writes_reads_and_then_continue
     assert "attempt 2 begins" in again["logs"]
 
 
-@pytest.mark.parametrize("siege", [Refusing], indirect=True)
-def test_a_stop_ends_while_the_store_refuses_writes(siege: Siege) -> None:
-    server = siege.server
+@pytest.mark.parametrize("outage", [Refusing], indirect=True)
+def test_a_stop_ends_while_the_store_refuses_writes(outage: StoreOutage) -> None:
+    server = outage.server
     loud, quiet = two_naps(server)
-    siege.shut()
+    outage.begin()
     assert server.process is not None
     server.process.terminate()
     assert server.process.wait(120) == 0, server.log()
-    siege.lift()
+    outage.clear()
     server.start()
     assert ended(server, loud)["termination_reason"] == "worker_lost"
     assert ended(server, quiet)["status"] == "succeeded"
 
 
-@pytest.mark.parametrize("siege", [Refusing], indirect=True)
-def test_a_model_that_cannot_be_stored_at_the_start_is_late_and_not_broken(siege: Siege) -> None:
-    server = siege.server
+@pytest.mark.parametrize("outage", [Refusing], indirect=True)
+def test_a_model_that_cannot_be_stored_at_the_start_is_late_and_not_broken(outage: StoreOutage) -> None:
+    server = outage.server
     over = made(server, seconds=0.0)
     assert ended(server, over)["status"] == "succeeded"
     quiet = made(server, seconds=NAP_SECONDS)
     until(server, lambda: get(server, quiet)["status"] == "processing", "it runs")
-    siege.shut()
+    outage.begin()
     server.kill()
     config = server.home / "halley.toml"
     config.write_text(config.read_text().replace('models/nap"', 'models/nap"\nretention = "1h"'))
@@ -148,21 +148,21 @@ def test_a_model_that_cannot_be_stored_at_the_start_is_late_and_not_broken(siege
     status, _, body = server.call("GET", "/readyz", key=None)
     assert (status, "being loaded" in str(body)) == (503, True), body
     check_refused(server)
-    siege.lift()
+    outage.clear()
     server.wait_ready()
     assert ended(server, quiet)["status"] == "succeeded", "what waited for the model has waited on"
     assert ended(server, made(server, seconds=0.0))["status"] == "succeeded"
 
 
-@pytest.mark.parametrize("siege", [FullDisk], indirect=True)
-def test_due_data_is_deleted_after_a_start_on_a_full_disk(siege: Siege) -> None:
-    server = siege.server
+@pytest.mark.parametrize("outage", [FullDisk], indirect=True)
+def test_due_data_is_deleted_after_a_start_on_a_full_disk(outage: StoreOutage) -> None:
+    server = outage.server
     letters = [made(server, "test/letter", seconds=0.0, text=letter, times=2**20) for letter in "abcd"]
     for each in letters:
         assert ended(server, each)["status"] == "succeeded"
     server.kill()
     server.start()  # what the models left in their temporary folder is gone
-    siege.shut()
+    outage.begin()
     server.kill()
     server.start(wait=False)
     until(server, lambda: answers(server), "it answers")

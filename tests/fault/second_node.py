@@ -1,4 +1,4 @@
-"""A second node that takes expired work back: python reap.py DATABASE
+"""A second node that takes expired work back: python second_node.py DATABASE
 
 Each line on standard input is one try. It answers with one line of JSON: the predictions that were taken back, and how
 many of them wait for another attempt.

@@ -1,4 +1,4 @@
-"""What is kept about running predictions tells the same as reading all of their events."""
+"""The cached progress of running predictions equals a read of all their events."""
 
 import asyncio
 import random

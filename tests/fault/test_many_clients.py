@@ -1,4 +1,4 @@
-"""Thousands who wait at once: all are told, nobody is in the way of the others, and nothing stays behind."""
+"""Thousands of waiting clients: all are answered without delaying each other, and nothing is left."""
 
 import asyncio
 import re

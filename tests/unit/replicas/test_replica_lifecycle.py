@@ -1,4 +1,4 @@
-"""How replicas come and go: loading, failing to, dying, and what they may see of us."""
+"""How replicas load, fail to load and die, and what they may read of the server."""
 
 import asyncio
 import os

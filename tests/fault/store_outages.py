@@ -35,16 +35,16 @@ retention = "30s"
 """
 
 
-class Siege:
-    """A server that runs during the block, and a store that can be shut."""
+class StoreOutage:
+    """A server that runs during the block, and a store that can refuse writes."""
 
     server: Halley
 
-    def shut(self) -> None:
+    def begin(self) -> None:
         """From now on nothing is written."""
         raise NotImplementedError
 
-    def lift(self) -> None:
+    def clear(self) -> None:
         """Everything is written again. Harmless if it is already."""
         raise NotImplementedError
 
@@ -57,13 +57,13 @@ class Siege:
 
     def __exit__(self, *_: object) -> None:
         try:
-            self.lift()
+            self.clear()
             self.server.stop()
         finally:
             self.end()
 
 
-class Locked(Siege):
+class Locked(StoreOutage):
     """Another process holds the database."""
 
     def __init__(self, home: Path) -> None:
@@ -71,18 +71,18 @@ class Locked(Siege):
         self._database = home / "data" / "halley.db"
         self._other: sqlite3.Connection | None = None
 
-    def shut(self) -> None:
+    def begin(self) -> None:
         self._other = sqlite3.connect(self._database, isolation_level=None, timeout=10)
         self._other.execute("BEGIN IMMEDIATE")
 
-    def lift(self) -> None:
+    def clear(self) -> None:
         if self._other is not None:
             self._other.execute("ROLLBACK")
             self._other.close()
             self._other = None
 
 
-class Refusing(Siege):
+class Refusing(StoreOutage):
     """The test build refuses every commit, as SQLite does on a full disk."""
 
     def __init__(self, home: Path) -> None:
@@ -97,14 +97,14 @@ class Refusing(Siege):
             environment={"FAULT_FOLDER": str(controls)},
         )
 
-    def shut(self) -> None:
+    def begin(self) -> None:
         self._sign.touch()
 
-    def lift(self) -> None:
+    def clear(self) -> None:
         self._sign.unlink(missing_ok=True)
 
 
-class FullDisk(Siege):
+class FullDisk(StoreOutage):
     """The data folder is a small disk, and somebody else's file takes what is left of it.
 
     It is a file system of our own in a namespace of our own, which a process that does nothing keeps while the server
@@ -130,13 +130,13 @@ class FullDisk(Siege):
         )
         self._ballast = Path(f"/proc/{self._keeper.pid}/root") / (data / "ballast").relative_to("/")
 
-    def shut(self) -> None:
+    def begin(self) -> None:
         with self._ballast.open("wb", buffering=0) as ballast, suppress(OSError):
             while True:
                 ballast.write(bytes(4096))
         assert os.statvfs(self._ballast.parent).f_bavail == 0
 
-    def lift(self) -> None:
+    def clear(self) -> None:
         self._ballast.unlink(missing_ok=True)
 
     def end(self) -> None:
