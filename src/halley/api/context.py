@@ -9,6 +9,7 @@ from halley.api.http.routing import Route
 from halley.api.presentation.cache import AnswerCache, DeliveredFiles
 from halley.api.presentation.encoded import EncodedAnswers
 from halley.api.presentation.ignored import IgnoredMembers
+from halley.api.presentation.listed import ListedItems
 from halley.api.presentation.present import Presenter
 from halley.api.repeats import Repeats
 from halley.api.waiting.hub import Hub
@@ -94,6 +95,7 @@ class ApiContext:
             why_starting=local_models.why_starting,
         )
         self.cache = AnswerCache()
+        self.listed = ListedItems(self.presenter)
         self.delivered = DeliveredFiles()
         self.batches = Batches()
         self.encoded = EncodedAnswers(cache=self.cache, presenter=self.presenter, links=content.links, clock=self.clock)

@@ -75,7 +75,10 @@ class PageBody:
 
     def take(self, item: Any) -> bool:
         """Put the item on the page; False if it does not fit any more."""
-        encoded = _encode(item)
+        return self.take_encoded(_encode(item))
+
+    def take_encoded(self, encoded: bytes) -> bool:
+        """The same for an item that is encoded already."""
         if self._items and self.size_bytes + len(encoded) >= self._limit_bytes:
             return False
         self.size_bytes += len(encoded) + 1  # with its comma

@@ -73,9 +73,14 @@ async def _fill(body: PageBody, rows: list[Prediction], call: Call, parts: ApiCo
     ids: list[str] = []
     while rows:
         row = rows[-1]
-        if with_logs or not row.is_terminal:
-            row = await _listed(row, parts, with_logs=with_logs)
-        if not body.take(parts.presenter.prediction(row, call.variant, with_logs=with_logs)):
+        if with_logs:
+            row = await parts.predictions.get(row.id, row.account_id)
+            fits = body.take(parts.presenter.prediction(row, call.variant))
+        else:
+            if not row.is_terminal:  # as it runs: with what it put out so far
+                row = await parts.predictions.filled(row)
+            fits = body.take_encoded(parts.listed.of(row, call.variant))
+        if not fits:
             break
         ids.append(row.id)
         rows.pop()
@@ -83,13 +88,6 @@ async def _fill(body: PageBody, rows: list[Prediction], call: Call, parts: ApiCo
         if body.size_bytes > HEAVY_BYTES:
             await asyncio.sleep(0)  # copying it once more takes as long: others come in between
     return ids
-
-
-async def _listed(item: Prediction, parts: ApiContext, *, with_logs: bool) -> Prediction:
-    """The row as a list shows it: one that runs with what it put out so far. Only one at a time is so large."""
-    if with_logs:
-        return await parts.predictions.get(item.id, item.account_id)
-    return await parts.predictions.filled(item)
 
 
 def _filters(query: dict[str, str], parts: ApiContext) -> dict[str, Any]:
