@@ -226,8 +226,12 @@ class LimitedProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         self.phase = ENDED
+        self._give_up_requests()
         self.flow.resume_reading()
         Lingering(self.transport, self, limit_bytes(self.limits.upload_bytes)).begin()
+
+    def _give_up_requests(self) -> None:
+        """Nothing more is written to this connection: whoever works for its requests need not continue."""
 
     def _throw_away(self, size: int) -> None:
         """The connection stays open, but only for a limited length of an unwanted body."""

@@ -41,6 +41,7 @@ class GuardedProtocol(LimitedProtocol):
         "_is_unread",
         "_parked",
         "_sending",
+        "_served",
     )
 
     shortcut: ClassVar[ShortCut | None] = None
@@ -54,6 +55,7 @@ class GuardedProtocol(LimitedProtocol):
         self._is_unread = False  # the peer closed, and had not acknowledged all that was written
         self._sending: FileSlice | None = None
         self._parked: DeferredResponse | None = None  # the request that is being answered waits, without a task
+        self._served: RequestResponseCycle | None = None  # that request, or the one before; `cycle` is the newest
 
     # what comes in
 
@@ -163,6 +165,7 @@ class GuardedProtocol(LimitedProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         del app  # it is our own, in two halves
+        self._served = cycle
         self._spawn(self._serve(cycle))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -280,28 +283,42 @@ class GuardedProtocol(LimitedProtocol):
         """
         self._has_eof = True
         self._is_unread = unread_bytes(self.transport) > 0
-        is_listening = self._is_stream or (self._parked is not None and self.cycle.scope["method"] == "GET")
+        is_listening = self._is_stream or self._is_held_get()
         if self.phase is not WORK or is_listening or self.scheme != "http":  # over TLS there is no half-closing
             return False
-        for cycle in (self.cycle, *(cycle for cycle, _ in self.pipeline)):
+        for cycle in self._requests():
             leave(cycle, by_peer=True, was_unsent=False, may_read=True)
         if self._parked is not None:
             self._parked.hurry()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        waiting = [self.cycle, *(cycle for cycle, _ in self.pipeline)]
-        cork = cork_of(self.cycle)
+        cork = cork_of(self._served)
         was_unsent = not self._is_short and (self._is_unread or (cork is not None and cork.is_unsent))
         super().connection_lost(exc)
         if self._sending is not None:
             self._sending.stop()
         by_peer = self._has_eof or isinstance(exc, OSError)  # else it was we who closed
-        for cycle in waiting:
+        self._give_up_requests(by_peer=by_peer, was_unsent=was_unsent)
+
+    def _give_up_requests(self, *, by_peer: bool = False, was_unsent: bool = False) -> None:
+        served = self._served
+        if served is not None and is_open(served):  # uvicorn tells the newest request only
+            served.disconnected = True
+            served.message_event.set()
+        for cycle in self._requests():
             leave(cycle, by_peer=by_peer, was_unsent=was_unsent)
         if self._parked is not None:
             self._parked.leave()
             self._parked = None
+
+    def _is_held_get(self) -> bool:
+        return self._parked is not None and self._served is not None and self._served.scope["method"] == "GET"
+
+    def _requests(self) -> list[RequestResponseCycle]:
+        """The request that is being answered, if there is one, and those that were sent behind it."""
+        behind = [cycle for cycle, _ in self.pipeline]
+        return behind if self._served is None else [self._served, *behind]
 
     def _is_free(self) -> bool:
         """Whether no earlier request of this connection is open, and the connection stays open after this one."""

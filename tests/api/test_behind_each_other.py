@@ -1,0 +1,78 @@
+"""Requests that are sent behind one that waits or streams: how that one ends when the connection does."""
+
+import asyncio
+import logging
+
+import pytest
+
+from api.test_server import connected, get, running, world_on_a_port
+from api.world import World
+from halley.api.server import UvicornServer
+
+pytestmark = pytest.mark.anyio
+
+STREAM = "Accept: text/event-stream"
+
+
+async def until_nothing_is_left(world: World, server: UvicornServer, prediction_id: str) -> None:
+    """Let what is streamed notice that nobody reads."""
+    for _ in range(200):
+        await asyncio.sleep(0.01)
+        world.clock.advance(0.02)
+        world.changed(prediction_id)
+        await world.log(prediction_id, "x" * 100)
+        if not len(world.hub) and not server.server_state.tasks:
+            return
+    assert (len(world.hub), len(server.server_state.tasks)) == (0, 0)
+
+
+async def test_a_stream_ends_with_its_connection_though_a_request_was_sent_behind_it() -> None:
+    world = await world_on_a_port()
+    made = await world.create("acme/free")
+    await world.start(made["id"])
+    async with running(world) as server:
+        async with connected(server) as wire:
+            await wire.send(get(f"/v1/predictions/{made['id']}/events", world.token, STREAM))
+            await wire.reader.readuntil(b"processing")
+            await wire.send(get("/healthz", world.token))
+            await asyncio.sleep(0.05)
+        await until_nothing_is_left(world, server, made["id"])
+
+
+@pytest.mark.parametrize("extra", [STREAM, "Prefer: wait=30"], ids=["stream", "held"])
+@pytest.mark.parametrize(
+    "broken",
+    [b"\0\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"],
+    ids=["no request", "two hosts"],
+)
+async def test_what_waits_is_given_up_when_no_request_follows(
+    caplog: pytest.LogCaptureFixture, broken: bytes, extra: str
+) -> None:
+    world = await world_on_a_port()
+    made = await world.create("acme/free")
+    await world.start(made["id"])
+    path = f"/v1/predictions/{made['id']}" + ("/events" if extra is STREAM else "")
+    async with running(world) as server, connected(server) as wire:
+        await wire.send(get(path, world.token, extra))
+        while not len(world.hub):
+            await asyncio.sleep(0)
+        await wire.send(broken)
+        await until_nothing_is_left(world, server, made["id"])
+        await wire.rest()
+    assert [one.message for one in caplog.records if one.levelno >= logging.ERROR] == []
+
+
+async def test_a_held_request_is_given_up_with_its_own_broken_body(caplog: pytest.LogCaptureFixture) -> None:
+    world = await world_on_a_port()
+    made = await world.create("acme/free")
+    await world.start(made["id"])
+    async with running(world) as server, connected(server) as wire:
+        path = f"/v1/predictions/{made['id']}"
+        await wire.send(get(path, world.token, "Prefer: wait=30", "Transfer-Encoding: chunked") + b"2\r\nab\r\n")
+        while not len(world.hub):
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
+        await wire.send(b"no length\r\n")
+        await until_nothing_is_left(world, server, made["id"])
+        assert (await wire.rest()).startswith(b"HTTP/1.1 400")
+    assert [one.message for one in caplog.records if one.levelno >= logging.ERROR] == []
