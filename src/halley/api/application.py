@@ -160,7 +160,10 @@ class Api:
         if self._origins:
             self._add_cors(exchange, answer)
         headers = answer.headers
-        if not any(name == b"cache-control" for name, _ in headers):
+        for name, _ in headers:
+            if name == b"cache-control":
+                break
+        else:
             headers = [*headers, _NO_STORE]
         if answer.chunks is None and answer.file is None and answer.status not in NO_BODY:
             headers = [*headers[:1], (b"content-length", str(len(answer.body)).encode()), *headers[1:]]

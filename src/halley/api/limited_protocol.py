@@ -130,16 +130,17 @@ class LimitedProtocol(HttpToolsProtocol):
         self._is_repeating = False
 
     def on_url(self, url: bytes) -> None:
-        if self._is_repeating:
-            return
-        self._count(len(url))
-        super().on_url(url)
+        if not self._is_repeating:
+            self._count(len(url))
+            self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # not through the method of the base class: this runs for each header of each poll
+        # no methods in between: this runs for each header of each poll
         if self._is_repeating:
             return
-        self._count(len(name) + len(value) + 4)
+        self._header_bytes += len(name) + len(value) + 4
+        if self._header_bytes > self.limits.header_bytes:
+            self._count(0)
         if self.phase is not HEADERS:
             return  # a trailer field is not a header: it comes too late to change the request
         name = name.lower()

@@ -77,7 +77,7 @@ class Execution:
         self._timed_out = False
         self._slot_held = True
         self._is_alone = False  # the slot that is held
-        self._folder: Path | None = None
+        self._folder: str | None = None
         self._is_folder_made = False
         self._recorder = Recorder(self, parts=parts, start_soon=start_soon)
 
@@ -299,7 +299,7 @@ class Execution:
             finally:
                 self._preparing = None
 
-    async def _staged(self, work: Work, folder: Path, document: bytes) -> Work:
+    async def _staged(self, work: Work, folder: str, document: bytes) -> Work:
         """Bring the files, then take a slot: a host that is slow must not keep one from others."""
         prediction = self.claimed.prediction
         staged = await self._parts.files.stager.stage(
@@ -308,7 +308,7 @@ class Execution:
             openapi_schema=document,
             account_id=prediction.account_id,
             work_input=work.input,
-            folder=folder,
+            folder=Path(folder),
         )
         return await self._with_slot(msgspec.structs.replace(work, input=staged.input, paths=staged.paths))
 

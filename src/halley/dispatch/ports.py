@@ -25,7 +25,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     alone: bool = False  # it was submitted into a slot that was taken `alone`
     paths: tuple[Pointer, ...] = ()
     fence: int = 0  # of the lease: two leases of one attempt must not be mixed up
-    folder: Path | None = None  # this lease's own folder; made already where the version's schema names files
+    folder: str | None = None  # this lease's own folder; made already where the version's schema names files
 
 
 class LogText(msgspec.Struct, frozen=True):
@@ -223,9 +223,12 @@ class OutputKeeper(Protocol):
 
 
 class Workspace(Protocol):
-    """Run folders, one per lease, on the blobs' file system."""
+    """Run folders, one per lease, on the blobs' file system.
 
-    def make(self, prediction_id: str, fence: int) -> Path:
+    They are text: every run has the name of one, and few use it.
+    """
+
+    def make(self, prediction_id: str, fence: int) -> str:
         """A fresh folder that no other lease of the prediction shares.
 
         Raises:
@@ -233,11 +236,11 @@ class Workspace(Protocol):
         """
         ...
 
-    def name(self, prediction_id: str, fence: int) -> Path:
+    def name(self, prediction_id: str, fence: int) -> str:
         """Where it would be, for work that hardly ever needs one: the model's process makes it then."""
         ...
 
-    async def remove(self, folder: Path) -> None:
+    async def remove(self, folder: str) -> None:
         """Delete the folder, if it is there, and all that is in it; never raises."""
         ...
 

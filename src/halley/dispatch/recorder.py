@@ -60,7 +60,7 @@ class Recorder:
         self._clock = parts.clock
         self._caps = parts.rules.caps
         self._start_soon = start_soon
-        self.folder: Path | None = None  # what the run puts out may lie in it
+        self.folder: str | None = None  # what the run puts out may lie in it
         self._items: list[NewEvent | OutputPart] = []
         self._log_bytes = 0
         self._log_full = False
@@ -71,7 +71,7 @@ class Recorder:
         self._files_before = 0  # recorded by an earlier holder
         self._repetition: Repetition | None = None
         self._pumping: asyncio.Event | None = None  # set when the pump is done
-        self._steps = StepPace(self._add_step)
+        self._steps: StepPace | None = None  # once there is log text
         self._timer: asyncio.TimerHandle | None = None
         self.has_published_output = False
         self.ended_elsewhere = False  # a cancel or a clock came first: only log text is stored from now on
@@ -125,7 +125,8 @@ class Recorder:
 
     async def rest(self) -> list[NewEvent]:
         """Stop batching; what was not committed yet, files stored, for the caller to commit with the end."""
-        self._steps.end()
+        if self._steps is not None:
+            self._steps.end()
         while self._pumping is not None:
             await self._pumping.wait()
         if self._timer is not None:
@@ -136,6 +137,8 @@ class Recorder:
 
     def _add_log(self, text: str) -> None:
         self._keep_log(text)
+        if self._steps is None:
+            self._steps = StepPace(self._add_step)
         self._steps.read(text)  # also when the log is full: the bar goes on
 
     def _log_text(self, text: str) -> None:
@@ -265,7 +268,7 @@ class Recorder:
                     value=part.value,
                     paths=part.paths,
                     links=part.links,
-                    folder=self.folder,
+                    folder=None if self.folder is None else Path(self.folder),
                 ),
                 self._clock,
                 f"the output of {self._lease.prediction_id} waits",

@@ -14,6 +14,7 @@ import msgspec
 
 from halley.dispatch.ports import ProviderRouter
 
+_NOBODY: Final[frozenset[str]] = frozenset()
 MOST_OF_AN_ACCOUNT: Final = 16  # more of its predictions stay in the queue, where they cost nothing
 
 
@@ -38,6 +39,8 @@ class SlotQueue:
     @property
     def full(self) -> frozenset[str]:
         """Accounts of which no more may be taken from the queue."""
+        if not self._on_the_way:
+            return _NOBODY
         return frozenset(name for name, count in self._on_the_way.items() if count >= MOST_OF_AN_ACCOUNT)
 
     @property

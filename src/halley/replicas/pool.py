@@ -135,10 +135,10 @@ class Pool:
         """Hold a slot; False if there is none."""
         if not self.free_slots:
             self._exclusive.release_if_unwanted()
-        if self.free_slots:
-            self._held += 1
-            return True
-        return False
+            if not self.free_slots:
+                return False
+        self._held += 1
+        return True
 
     def take_alone(self) -> bool:
         """Hold a whole replica in which nothing runs; False if there is none."""

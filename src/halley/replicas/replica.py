@@ -150,13 +150,12 @@ class Replica:
             raise Overloaded(f"The process of {self.source.name} is {self.state}; the prediction can run in another.")
         if work.prediction_id in self.runs:
             raise Conflict(f"An earlier attempt of {work.prediction_id} still runs.")
-        folder = str(work.folder) if work.folder is not None else None
         frame = frames.PredictFrame(
             id=work.prediction_id,
             attempt=work.attempt,
             input=frames.INPUT_PLACE,
             paths=work.paths,
-            folder=folder,
+            folder=work.folder,
             context=_NO_CONTEXT if work.context is None else msgspec.Raw(work.context),
         )
         self._child.send(*frames.around_input(frame, work.input))

@@ -21,29 +21,30 @@ class RunFolders:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._prefix = f"{root}/"
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def make(self, prediction_id: str, fence: int) -> Path:
+    def make(self, prediction_id: str, fence: int) -> str:
         """Make a new folder. One mkdir: cheaper in the loop's thread than a call in another."""
         folder = self.name(prediction_id, fence)
         try:
-            folder.mkdir(mode=0o700)
+            Path(folder).mkdir(mode=0o700)
         except FileExistsError:  # left by an earlier process, and could not be deleted
-            return Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=self._root))
+            return tempfile.mkdtemp(prefix=f"{prediction_id}.{fence}.", dir=self._root)
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 raise StorageFull(f"There is no room for the run folder of {prediction_id}: {error}.") from error
             raise
         return folder
 
-    def name(self, prediction_id: str, fence: int) -> Path:
+    def name(self, prediction_id: str, fence: int) -> str:
         """The path of the folder. Nothing is read from the disk."""
-        return self._root / f"{prediction_id}.{fence}"
+        return f"{self._prefix}{prediction_id}.{fence}"
 
-    async def remove(self, folder: Path) -> None:
+    async def remove(self, folder: str) -> None:
         """Delete the folder with its content, if it exists; never raises."""
         if _is_there(folder):  # for unused folders, cheaper than a call in a thread
-            await anyio.to_thread.run_sync(delete_folder, folder)
+            await anyio.to_thread.run_sync(delete_folder, Path(folder))
 
     def sweep(self) -> None:
         """Delete all run folders. Call it before anything runs."""
@@ -51,7 +52,7 @@ class RunFolders:
             delete_folder(folder)
 
 
-def _is_there(folder: Path) -> bool:
+def _is_there(folder: str) -> bool:
     return os.path.lexists(folder)
 
 

@@ -221,7 +221,7 @@ class NoFolders:
     """Fulfils `Workspace` without touching a disk."""
 
     def __init__(self) -> None:
-        self.removed: list[Path] = []
+        self.removed: list[str] = []
         self._gate = asyncio.Event()
         self._gate.set()
 
@@ -230,12 +230,12 @@ class NoFolders:
         self._gate.clear()
         return self._gate
 
-    def make(self, prediction_id: str, fence: int) -> Path:
+    def make(self, prediction_id: str, fence: int) -> str:
         return self.name(prediction_id, fence)
 
-    def name(self, prediction_id: str, fence: int) -> Path:
-        return Path("/nowhere") / f"{prediction_id}.{fence}"
+    def name(self, prediction_id: str, fence: int) -> str:
+        return f"/nowhere/{prediction_id}.{fence}"
 
-    async def remove(self, folder: Path) -> None:
+    async def remove(self, folder: str) -> None:
         await self._gate.wait()
         self.removed.append(folder)

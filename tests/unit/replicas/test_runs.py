@@ -49,7 +49,7 @@ async def test_metrics_and_files_pass(model, serve, tmp_path: Path) -> None:
                 model="test/model",
                 input=b'{"picture": "%s"}' % bytes(tmp_path / "in.txt"),
                 paths=(("picture",),),
-                folder=tmp_path / "run",
+                folder=str(tmp_path / "run"),
             )
         )
         said, outcome = await served.follow(handle)

@@ -12,7 +12,7 @@ def test_the_sweep_takes_files_links_and_closed_folders(tmp_path: Path) -> None:
     (kept / "precious").write_text("not ours")
     root = tmp_path / "runs"
     folders = RunFolders(root)
-    inside = folders.make("a", 1)
+    inside = Path(folders.make("a", 1))
     (inside / "closed").mkdir()
     (inside / "closed" / "left").write_text("x")
     (inside / "closed").chmod(0o500)
@@ -26,7 +26,8 @@ def test_the_sweep_takes_files_links_and_closed_folders(tmp_path: Path) -> None:
 
 def test_each_lease_has_its_own_folder(tmp_path: Path) -> None:
     folders = RunFolders(tmp_path)
-    made = [folders.make("a", 1), folders.make("a", 2), folders.make("a", 1)]  # the last: one that could not be swept
+    names = [folders.make("a", 1), folders.make("a", 2), folders.make("a", 1)]  # the last: one that could not be swept
+    made = [Path(name) for name in names]
     assert len(set(made)) == 3
     (made[0] / "x").write_text("x")
     assert not any((other / "x").exists() for other in made[1:])

@@ -1,7 +1,8 @@
 """The headers `Prefer` and `Cancel-After`. Source: contract section 6.1; RFC 7240."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
 from halley.api.presentation.problems import invalid
@@ -9,6 +10,7 @@ from halley.api.presentation.problems import invalid
 _LONGEST_FIELD: Final = 8192  # characters; a longer one makes no sense
 # what stands between commas; those inside of quotes separate nothing
 _PREFERENCE: Final = re.compile(r'(?:[^",]++|"(?:[^"\\]++|\\.)*+"|")++')
+_KNOWN_LENGTH: Final = 100  # characters
 _SECONDS: Final = re.compile(r"0*+(\d*)(?:\.(\d*))?", re.ASCII)
 _DIGITS: Final = 9  # of a number of seconds; one of more digits is cut anyway
 _YES: Final = ("", "true", "1")
@@ -46,10 +48,20 @@ def cancel_abandoned(prefer: str) -> bool | None:
     return None
 
 
-def _values(prefer: str, name: str) -> Iterator[str]:
+def _values(prefer: str, name: str) -> Iterable[str]:
     """The value of each preference of this name, without quotes; "" for one that has none."""
     if not prefer or len(prefer) > _LONGEST_FIELD:
-        return
+        return ()
+    return _known_values(prefer, name) if len(prefer) <= _KNOWN_LENGTH else tuple(_read_values(prefer, name))
+
+
+@lru_cache(maxsize=1024)
+def _known_values(prefer: str, name: str) -> tuple[str, ...]:
+    """The same again: nearly all callers send one of a few short headers."""
+    return tuple(_read_values(prefer, name))
+
+
+def _read_values(prefer: str, name: str) -> Iterator[str]:
     for preference in _PREFERENCE.findall(prefer):
         word, _, value = preference.partition(";")[0].partition("=")
         if word.strip().lower() == name:
