@@ -13,6 +13,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from statistics import median
 
@@ -40,6 +41,11 @@ class Module:
     lines: int
     tree: ast.Module
 
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """All nodes: walking the tree takes most of the time."""
+        return tuple(ast.walk(self.tree))
+
     def at(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> str:
         return f"{self.path}:{node.lineno}"
 
@@ -60,7 +66,7 @@ def functions(all_of: list[Module]) -> list[Found]:
     found = [
         Found((node.end_lineno or node.lineno) - node.lineno + 1, module.at(node), node.name)
         for module in all_of
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, _FUNCTIONS)
     ]
     return sorted(found, key=lambda one: -one.size)
@@ -71,7 +77,7 @@ def names_twice(all_of: list[Module]) -> dict[str, list[str]]:
     places = defaultdict(list)
     for module in all_of:
         if not module.path.startswith("runner/"):
-            for node in ast.walk(module.tree):
+            for node in module.nodes:
                 if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                     places[node.name].append(module.at(node))
     return {name: found for name, found in sorted(places.items()) if len(found) > 1}
@@ -92,7 +98,7 @@ def many_arguments(all_of: list[Module], most: int = MOST_ARGUMENTS) -> list[Fou
 
 
 def _calls_of(module: Module) -> Iterator[Found]:
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.ClassDef) and _is_dataclass(node):
             yield Found(
                 len([part for part in node.body if isinstance(part, ast.AnnAssign)]), module.at(node), node.name
@@ -120,7 +126,7 @@ def sqlite_named(all_of: list[Module]) -> list[str]:
         f"{module.path}:{node.lineno}"
         for module in all_of
         if not module.path.startswith("store/sqlite/")
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("halley.store.sqlite"))
         or (isinstance(node, ast.Import) and any(one.name.startswith("halley.store.sqlite") for one in node.names))
     ]
