@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from halley.assets.positions import Pointer, at, file_places, places, read_places, replaced
+from halley.assets.positions import Pointer, at, file_places, places, read_places, with_texts
 
 URI = {"type": "string", "format": "uri"}
 TEXT = {"type": "string"}
@@ -90,8 +90,8 @@ def test_an_invalid_value_is_left_to_the_validator() -> None:
 
 
 def test_a_value_is_replaced_where_the_pointer_leads() -> None:
-    assert replaced("a", (), "b") == "b"
-    assert replaced({"x": ["a", {"y": "b"}]}, ("x", "1", "y"), "c") == {"x": ["a", {"y": "c"}]}
+    assert with_texts(b'"a"', [((), "b")]) == b'"b"'
+    assert with_texts(b'{"x":["a",{"y":"b"}]}', [(("x", "1", "y"), "c"), (("x", 0), "d")]) == b'{"x":["d",{"y":"c"}]}'
     assert at({"0": ["a"]}, ("0", 0)) == "a"
     for pointer in (("z", "y"), ("x", 9), ("x", "q")):
         with pytest.raises((LookupError, ValueError)):
