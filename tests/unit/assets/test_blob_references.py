@@ -231,3 +231,44 @@ async def test_many_leftovers_are_swept_in_portions() -> None:
             await ledger.drop_references("file", str(number))
     assert await blob_references.sweep() == 800
     assert len(await blobs.stored("", 9999, 0)) == 400
+
+
+class PausingLedger(InspectableLedger):
+    """A ledger that stops after it was asked whether bytes are needed, before the asker hears the answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.was_asked, self.go_on = anyio.Event(), anyio.Event()
+
+    async def is_referenced(self, sha256: str) -> bool:
+        found = await super().is_referenced(sha256)
+        self.was_asked.set()
+        await self.go_on.wait()
+        return found
+
+
+async def meet_a_removal(made: Path, folder: Path, *, apart: bool) -> FileBlobs:
+    """One process notes a need while another one, which has found none, is about to delete the bytes."""
+    blobs, ledger = FileBlobs(folder), PausingLedger()
+    blobs.prepare()
+    alone = blobs.alone if apart else None
+    one, other = (BlobReferences(blobs=blobs, ledger=ledger, alone=alone) for _ in range(2))
+    await one.keep_file(made, owner_kind="prediction", owner_id="old", name="x")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(one.release, "prediction", "old")
+        await ledger.was_asked.wait()
+        tasks.start_soon(lambda: other.keep_file(made, owner_kind="prediction", owner_id="new", name="x"))
+        await anyio.sleep(0.1)  # it comes to its end, or to the lock
+        ledger.go_on.set()
+    assert ledger.noted(DIGEST) == [("prediction", "new", "x")]
+    return blobs
+
+
+async def test_another_process_does_not_delete_what_this_one_needs(made: Path, tmp_path: Path) -> None:
+    blobs = await meet_a_removal(made, tmp_path / "blobs", apart=True)
+    assert await blobs.exists(DIGEST)
+
+
+async def test_without_the_lock_between_processes_needed_bytes_are_deleted(made: Path, tmp_path: Path) -> None:
+    blobs = await meet_a_removal(made, tmp_path / "blobs", apart=False)
+    assert not await blobs.exists(DIGEST), "the test above would show nothing"

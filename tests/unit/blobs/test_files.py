@@ -57,6 +57,13 @@ async def test_what_a_crash_left_is_swept_and_finished_blobs_stay(folder: Path) 
     assert await read_all(blobs, info.sha256) == b"hello"
 
 
+async def test_who_is_not_alone_in_the_folder_leaves_the_drafts_of_others(folder: Path) -> None:
+    FileBlobs(folder).prepare()
+    (folder / "tmp" / "half").write_bytes(b"hel")
+    assert FileBlobs(folder).prepare(is_alone=False) == 0
+    assert left_over(folder) == ["half"]
+
+
 async def test_nothing_unfinished_is_left_by_success_or_failure(folder: Path, tmp_path: Path) -> None:
     blobs = FileBlobs(folder)
     await blobs.put(stream(b"hello"), 5)

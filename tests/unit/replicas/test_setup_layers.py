@@ -55,3 +55,11 @@ def test_a_sweep_deletes_what_no_link_names_and_is_not_young(layers: SetupLayers
         os.utime(layers.folder / name, (at, at))
     layers.sweep(NOW)
     assert sorted(path.name for path in layers.folder.iterdir()) == ["v", kept.name, "young.aaaaaaaa"]
+
+
+def test_where_others_may_use_it_a_cleared_layer_is_not_deleted(tmp_path: Path) -> None:
+    layers = SetupLayers(tmp_path / "setup", limit_bytes=1000, is_shared=True)
+    layer = publish(layers, "v")
+    assert layers.clear("v", in_use=False) == 5
+    assert not layers.is_kept("v")
+    assert layer.is_dir()
