@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from halley.app.without_worker import KEPT_SECONDS, OfferedModels
+from halley.app.without_worker import OfferedModels
 from halley.errors import Overloaded, VersionUnknown
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
@@ -14,6 +14,7 @@ from halley.testing.clock import T0, FakeClock
 
 pytestmark = pytest.mark.anyio
 SCHEMA: Final = b'{"components":{"schemas":{"Input":{"type":"object","properties":{}},"Output":{"type":"string"}}}}'
+KEPT_SECONDS: Final = 60.0
 OLD, NEW, OTHER = "1" * 64, "2" * 64, "3" * 64
 
 
@@ -24,7 +25,7 @@ class World:
         self.clock = FakeClock(T0)
         self.store = MemoryStore(clock=self.clock)
         self.catalog = Catalog(self.store)
-        self.offered = OfferedModels(self.store, self.catalog, self.clock)
+        self.offered = OfferedModels(self.store, self.catalog, self.clock, kept_seconds=KEPT_SECONDS)
 
     async def register(self, version: str, model: str = "acme/print", after: float = 0.0) -> None:
         owner, _, name = model.partition("/")

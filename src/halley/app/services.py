@@ -187,8 +187,12 @@ async def build(
             working=working,
             maintaining=None if maintainer is None else _maintaining(common, maintainer, answering),
             answering=answering,
-            offered=OfferedModels(base.data.store, base.catalog, base.clock) if working is None else None,
+            offered=_offered(base) if working is None else None,
         )
+
+
+def _offered(base: Foundation) -> OfferedModels:
+    return OfferedModels(base.data.store, base.catalog, base.clock, kept_seconds=base.settings.runs.unoffered_seconds)
 
 
 @dataclass(frozen=True, kw_only=True)

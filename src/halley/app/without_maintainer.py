@@ -1,4 +1,8 @@
-"""What takes a worker's reports in a process that has no maintainer."""
+"""What takes a worker's reports in a process that has no maintainer.
+
+The worker does not offer what could not run in it. So what waits for a version that can run nowhere is ended by the
+maintainer, after the time that it gives workers to offer a version.
+"""
 
 import logging
 from typing import Final
@@ -7,7 +11,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 class NoMaintainerHere:
-    """Fulfils `dispatch.ports.UnrunnableReports`: the maintainer of another process goes by what sessions offer."""
+    """Fulfils `dispatch.ports.UnrunnableReports`: the reason is in the log of this process only."""
 
     def unknown(self, version: str) -> None:
         del version

@@ -10,7 +10,6 @@ from halley.predictions.queue import Claimed
 from halley.store.ports import Store
 
 LOOK_SECONDS: Final = 1.0
-KEPT_SECONDS: Final = 60.0  # as long as the maintainer waits for somebody to offer a version again
 
 
 class QueueOnly:
@@ -34,19 +33,21 @@ class OfferedModels:
     the start, what the configuration names and the store knows.
     """
 
-    def __init__(self, store: Store, catalog: Catalog, clock: Clock) -> None:
+    def __init__(self, store: Store, catalog: Catalog, clock: Clock, *, kept_seconds: float) -> None:
+        """`kept_seconds`: as long as the maintainer waits for somebody to offer a version again."""
+        self._kept_seconds = kept_seconds
         self._store = store
         self._catalog = catalog
         self._clock = clock
         self._offered_at: dict[str, float] = {}  # by version id, in time that passed
         self._served: dict[str, Version] = {}
         self._expected: frozenset[str] = frozenset()
-        self._late_until = clock.elapsed() + KEPT_SECONDS
+        self._late_until = clock.elapsed() + self._kept_seconds
 
     async def open(self, expected: Collection[str]) -> None:
         """Begin with the models (`owner/name`) of the configuration; until all are there, others may only be late."""
         now = self._clock.elapsed()
-        self._expected, self._late_until = frozenset(expected), now + KEPT_SECONDS
+        self._expected, self._late_until = frozenset(expected), now + self._kept_seconds
         for model in await self._store.list_models():
             if model.full_name in self._expected and model.latest_version_id is not None:
                 self._offered_at[model.latest_version_id] = now
@@ -61,7 +62,7 @@ class OfferedModels:
         """Bring the catalog up to date."""
         now = self._clock.elapsed()
         self._offered_at |= dict.fromkeys(await self._store.offered(), now)
-        self._offered_at = {one: at for one, at in self._offered_at.items() if now - at < KEPT_SECONDS}
+        self._offered_at = {one: at for one, at in self._offered_at.items() if now - at < self._kept_seconds}
         if self._offered_at.keys() != self._served.keys():
             await self._change()
         missing = self._expected.difference(version.model for version in self._served.values())

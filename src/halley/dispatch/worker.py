@@ -59,6 +59,7 @@ class Worker:
         self._slots = SlotQueue(providers, room=self.room, freed=self._look_if_awaited)
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: set[str] = set()  # versions that may have waiting work
+        self._failing: set[str] = set()  # versions that could not run here when that was tried last: not offered
         self._parked: set[str] = set()  # those of broken models, until something was loaded
         self._wake = asyncio.Event()
         self._looked_at = -inf  # when the store was asked who waits, by the loop's time
@@ -102,6 +103,7 @@ class Worker:
             start_soon=self._start_soon,
         )
         self._runs[run.prediction_id] = run
+        self._failing.discard(version)
         self._idle.clear()
         self._start_soon(self._go(run))
 
@@ -131,11 +133,13 @@ class Worker:
         """A model was loaded, or all are: whatever waits may be claimed now, or never."""
         self._waiting |= self._parked
         self._parked.clear()
+        self._failing.clear()
         self._wake.set()
 
     def broken(self, version: str, error: str, reason: str) -> None:
         """This version cannot run here: what waits for it fails with the reason, unless another worker can run it."""
         self._waiting.discard(version)  # do not load it again for nothing
+        self._failing.add(version)
         self._put_back(version, Outcome(status="failed", error=error, reason=reason))
         self._reports.broken(version, error, reason)
 
@@ -194,9 +198,13 @@ class Worker:
         self._wake.set()
 
     async def _open_session(self, session_id: str) -> None:
-        began, offers = self._clock.elapsed(), self._catalog.described()
+        began, offers = self._clock.elapsed(), self._runnable()
         await self._queue.open_session(session_id, self._clock.now(), self._rules.lease_seconds, offers=offers)
         self._session_id, self._renewed_at, self._offers = session_id, began, offers
+
+    def _runnable(self) -> frozenset[str]:
+        """What is offered: all that is known here, but what could not run."""
+        return self._catalog.described() - self._failing
 
     async def _claim_all(self) -> None:
         await self._wake_or_poll()
@@ -269,7 +277,7 @@ class Worker:
             await self._renew_alone()
 
     async def _renew_alone(self) -> None:
-        began, offers = self._clock.elapsed(), self._catalog.described()
+        began, offers = self._clock.elapsed(), self._runnable()
         changed = None if offers == self._offers else offers
         try:
             ended = await self._queue.renew(

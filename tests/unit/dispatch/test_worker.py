@@ -216,6 +216,17 @@ async def test_a_version_that_cannot_run_fails_what_waits_for_it(harness) -> Non
     assert len(harness.provider.wanted) == wanted  # nobody waits: it is not loaded again and again
 
 
+async def test_a_version_that_cannot_run_is_not_offered_until_it_can(harness) -> None:
+    version = harness.version.id
+    assert await harness.store.offered() == {version}
+    harness.worker.broken(version, "setup failed: no weights", "setup_failed")
+    await harness.pass_time(30)
+    assert await harness.store.offered() == frozenset()
+    await harness.create()  # it begins
+    await harness.pass_time(30)
+    assert await harness.store.offered() == {version}
+
+
 async def test_work_for_a_removed_version_fails_with_a_reason(harness) -> None:
     harness.provider.slots = 0
     made = await harness.create()
