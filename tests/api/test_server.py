@@ -128,6 +128,37 @@ async def test_the_short_cut_leaves_what_it_does_not_understand(header: str) -> 
     assert reads(world) == before + 1
 
 
+async def test_what_a_connection_said_before_never_answers_for_what_it_says_now() -> None:
+    """Headers that come again are not read again: whatever differs in them is seen, on the same connection."""
+    world = await world_on_a_port()
+    prediction_id = await finished(world)
+    await world.keys.verify(world.other_token)
+    path = f"/v1/predictions/{prediction_id}"
+    asked = [
+        get(path, world.token, "X-Request-Id: a"),
+        get(path, world.token, "X-Request-Id: a"),
+        get(path, world.token, "X-Request-Id: b"),
+        get(path, world.other_token, "X-Request-Id: b"),
+        get(path, world.token, "X-Request-Id: b"),
+        get(f"/replicate{path}", world.token, "X-Request-Id: b"),
+        get(path, world.token, "X-Request-Id: b"),
+        get(path, world.token, "X-Request-Id: b", "User-Agent: replicate-javascript/1.0.0"),
+        get(path, world.token, "X-Request-Id: b", "X-Halley-Expose-Aborted: 1"),
+    ]
+    async with running(world) as server, connected(server) as wire:
+        same: list[tuple[list[bytes], bytes]] = []
+        for request in asked:
+            await wire.send(request)
+            head, body = await wire.answer()
+            same.append((undated(head), body))
+        for request, (head, body) in zip(asked, same, strict=True):
+            async with connected(server) as other:  # it has said nothing before
+                await other.send(request)
+                fresh = await other.answer()
+            assert (undated(fresh[0]), fresh[1]) == (head, body)
+    assert [head[0].split()[1] for head, _ in same] == [b"200"] * 3 + [b"404"] + [b"200"] * 5
+
+
 async def test_the_short_cut_never_serves_another_account_or_a_revoked_key() -> None:
     world = await world_on_a_port()
     prediction_id = await finished(world)

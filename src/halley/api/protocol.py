@@ -17,7 +17,7 @@ from halley.api.http.framing import ANY_LENGTH, as_asked, body_head
 from halley.api.http.heads import head_of
 from halley.api.http.sendfile import FileSlice
 from halley.api.limited_protocol import BODY, HEADERS, IDLE, WORK, LimitedProtocol, NotTaken
-from halley.api.shortcut import ShortCut
+from halley.api.shortcut import Asker, ShortCut
 from halley.api.waiting.hold import GONE_KEY, STREAM_KEY
 
 _STREAM_UNSENT_BYTES: Final = 64 * 2**10
@@ -35,6 +35,7 @@ class GuardedProtocol(LimitedProtocol):
     # one for each of thousands of connections: as members of the instance's dictionary they would cost 2 KB more
     __slots__ = (
         "_answer",
+        "_asker",
         "_has_eof",
         "_is_short",
         "_is_stream",
@@ -49,6 +50,7 @@ class GuardedProtocol(LimitedProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._answer: bytes | None = None
+        self._asker: Asker | None = None
         self._is_stream = False
         self._is_short = False  # the newest answer took the short cut
         self._has_eof = False
@@ -79,19 +81,15 @@ class GuardedProtocol(LimitedProtocol):
             keeps = self.parser.should_keep_alive()
             method, version = self.parser.get_method(), self.parser.get_http_version()
             self._body_head = body_head(method, version, self.headers, keeps=keeps)
-        self.deadline = self.loop.time() + self.limits.body_seconds
-        if self.shortcut is not None and self._is_free() and self.parser.get_method() == b"GET":
-            self._answer = self.shortcut.answer(
-                self.url,
-                self.headers,
-                scheme=self.scheme or "http",
-                server=self.server,
-                client=self.client,
-                defaults=self.server_state.default_headers,
-            )
+        if self.shortcut is not None and self.parser.get_method() == b"GET" and self._is_free():
+            asker = self._asker
+            if asker is None:
+                asker = self._asker = Asker(self.scheme or "http", self.server, self.client)
+            self._answer = self.shortcut.answer(self.url, self.headers, asker, self.server_state.default_headers)
             if self._answer is not None:
                 self.phase = BODY
                 return
+        self.deadline = self.loop.time() + self.limits.body_seconds
         earlier = cork_of(self.cycle)
         if earlier is not None:
             earlier.sent()  # whoever asks for more has read what was there, or does not want to know
@@ -251,6 +249,7 @@ class GuardedProtocol(LimitedProtocol):
 
     def _lighten(self, cycle: RequestResponseCycle) -> None:
         """Let go of what the request brought along."""
+        self._asker = None
         if self.scope is cycle.scope:
             self.scope, self.headers = None, _NO_HEADERS  # type: ignore[assignment]
         cycle.message_event = _NOBODY_WAITS

@@ -28,6 +28,26 @@ _LEAVE: Final = (b"prefer", b"if-none-match", b"content-length", b"transfer-enco
 Address = tuple[str, int | None]
 
 
+class Asker:
+    """What one connection said of itself with its newest poll, and what was made of it.
+
+    A client sends the same headers with each poll: they are read once, then compared. It holds no more of a token than
+    the connection itself does, for no longer; whether the key is still good is asked each time.
+    """
+
+    __slots__ = ("client", "digest", "family", "headers", "request_id", "scheme", "server", "variant")
+
+    def __init__(self, scheme: str, server: Address | None, client: tuple[str, int] | None) -> None:
+        self.scheme = scheme
+        self.server = server
+        self.client = client
+        self.headers: Sequence[tuple[bytes, bytes]] | None = None
+        self.family = ""
+        self.digest = b""
+        self.variant = 0
+        self.request_id: bytes | None = None
+
+
 class ShortCut:
     """Looks at a request whose headers are complete, and answers it if that is possible at once."""
 
@@ -53,40 +73,48 @@ class ShortCut:
         self,
         url: bytes,
         headers: Sequence[tuple[bytes, bytes]],
-        *,
-        scheme: str,
-        server: Address | None,
-        client: tuple[str, int] | None,
+        asker: Asker,
         defaults: Sequence[tuple[bytes, bytes]],
     ) -> bytes | None:
         """The whole answer to a GET over HTTP/1.1 that keeps its connection, or None: go the ordinary way.
 
-        `defaults` are the headers that the server adds to every answer.
+        `asker` belongs to the connection. `defaults` are the headers that the server adds to every answer.
         """
         head, _, prediction_id = url.rpartition(b"/predictions/")
         family = self._families.get(head)
         if family is None or len(prediction_id) != _ID_LENGTH:
             return None
-        named = dict(headers)
-        # of a name that comes twice, and a host that was not looked at yet, the ordinary way says what to make
-        if len(named) != len(headers) or named.get(b"host") not in self._fit_hosts:
+        if (headers != asker.headers or family != asker.family) and not self._read(headers, family, asker):
             return None
-        if not self._leave.isdisjoint(named):
-            return None
-        try:
-            identity = self._keys.known(read_token(named.get(b"authorization")))
-        except NotAuthenticated:
-            return None
+        identity = self._keys.known_by(asker.digest)
         if identity is None or not identity.may(Scope.READ):
             return None
-        variant = self._api.variants.of(named, family, scheme=scheme, server=server, client=client)
-        key = (identity.account.id, prediction_id.decode("latin-1"), variant.number)
+        key = (identity.account.id, prediction_id.decode("latin-1"), asker.variant)
         kept = self._cache.fresh(key, self._clock.monotonic())
         if kept is None:
             return None
-        request_id = self._api.request_ids.of(named.get(REQUEST_ID_HEADER)).encode()
+        request_id = self._api.request_ids.of(asker.request_id).encode()
         start = self._start if defaults is self._defaults else self._started(defaults)
         return b"%b%bx-request-id: %b\r\n\r\n%b" % (start, kept.head, request_id, kept.body)
+
+    def _read(self, headers: Sequence[tuple[bytes, bytes]], family: str, asker: Asker) -> bool:
+        """Whether a request with these headers may take the short cut; `asker` then holds what they say."""
+        asker.headers = None
+        named = dict(headers)
+        # of a name that comes twice, and a host that was not looked at yet, the ordinary way says what to make
+        if len(named) != len(headers) or named.get(b"host") not in self._fit_hosts:
+            return False
+        if not self._leave.isdisjoint(named):
+            return False
+        try:
+            asker.digest = self._keys.digest(read_token(named.get(b"authorization")))
+        except NotAuthenticated:
+            return False
+        variant = self._api.variants.of(named, family, scheme=asker.scheme, server=asker.server, client=asker.client)
+        asker.variant, asker.family = variant.number, family
+        asker.request_id = named.get(REQUEST_ID_HEADER)
+        asker.headers = headers
+        return True
 
     def _started(self, defaults: Sequence[tuple[bytes, bytes]]) -> bytes:
         # the server makes a new list each second, for the date

@@ -66,7 +66,15 @@ class Keys:
 
     def known(self, token: str) -> Identity | None:
         """The identity if it was verified recently; no I/O (for the fast path of reads)."""
-        identity = self._known.get(tokens.digest(self._pepper, token))
+        return self.known_by(self.digest(token))
+
+    def digest(self, token: str) -> bytes:
+        """What stands for this token where it is not kept itself."""
+        return tokens.digest(self._pepper, token)
+
+    def known_by(self, digest: bytes) -> Identity | None:
+        """As `known`, by the digest of the token."""
+        identity = self._known.get(digest)
         if identity is None or self._clock.monotonic() - identity.checked_at > _RECHECK_SECONDS:
             return None
         return identity
