@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -157,6 +158,61 @@ async def test_what_a_connection_said_before_never_answers_for_what_it_says_now(
                 fresh = await other.answer()
             assert (undated(fresh[0]), fresh[1]) == (head, body)
     assert [head[0].split()[1] for head, _ in same] == [b"200"] * 3 + [b"404"] + [b"200"] * 5
+
+
+async def test_bytes_that_come_again_are_answered_as_if_they_were_parsed() -> None:
+    """One request in one piece is recognized by its bytes; more than one, or a part of one, never is."""
+    world = await world_on_a_port()
+    prediction_id = await finished(world)
+    hot = get(f"/v1/predictions/{prediction_id}", world.token, "X-Request-Id: a")
+    post = b"POST /v1/nothing HTTP/1.1\r\nHost: localhost:1986\r\nX-Request-Id: b\r\nContent-Length: 4\r\n\r\n"
+    health = get("/healthz", world.token, "X-Request-Id: c")
+    half = len(hot) // 2
+    chunks = [
+        (hot, 1), (hot, 1), (hot, 1), (hot + hot, 2), (hot + hot, 2), (hot, 1), (hot, 1),
+        (hot[:half], 0), (hot[half:], 1), (hot[:half], 0), (hot[half:], 1), (hot, 1),
+        (hot + post, 1), (b"body", 1), (hot + post, 1), (b"body", 1), (hot, 1), (hot, 1),
+        (hot + hot[:half], 1), (hot[half:], 1), (hot + health, 2), (hot + health, 2), (hot, 1),
+        (b"\r\n" + hot, 1), (b"\r\n" + hot, 1), (hot + b"\r\n", 1), (hot + b"\r\n", 1), (hot, 1),
+    ]  # fmt: skip
+
+    async def told(server: UvicornServer) -> list[tuple[list[bytes], bytes]]:
+        found = []
+        async with connected(server) as wire:
+            for chunk, answers in chunks:
+                await wire.send(chunk)
+                for _ in range(answers):
+                    head, body = await asyncio.wait_for(wire.answer(), 10)
+                    found.append((undated(head), body))
+                await asyncio.sleep(0 if answers else 0.02)  # so that the parts arrive apart
+        return found
+
+    async with running(world) as server:
+        short = await told(server)
+        protocol: Any = server.config.http_protocol_class
+        protocol.shortcut = None
+        plain = await told(server)
+    assert short == plain
+    assert len(short) == sum(answers for _, answers in chunks)
+
+
+async def test_a_request_that_comes_again_is_answered_with_what_is_so_now() -> None:
+    world = await world_on_a_port()
+    prediction_id = await finished(world)
+    hot = get(f"/v1/predictions/{prediction_id}", world.token)
+    async with running(world) as server, connected(server) as wire:
+        bodies = []
+        for _ in range(4):
+            await wire.send(hot)
+            bodies.append((await wire.answer())[1])
+        assert len(set(bodies)) == 1
+        await world.retention.remove_now(prediction_id, (await world.row(prediction_id)).account_id)
+        await wire.send(hot)
+        assert b'"data_removed":true' in (await wire.answer())[1]
+        identity = await world.keys.verify(world.token)
+        await world.keys.revoke(identity.key.id)
+        await wire.send(hot)
+        assert (await wire.answer())[0].startswith(b"HTTP/1.1 401")
 
 
 async def test_the_short_cut_never_serves_another_account_or_a_revoked_key() -> None:

@@ -20,6 +20,7 @@ from halley.api.limited_protocol import BODY, HEADERS, IDLE, WORK, LimitedProtoc
 from halley.api.shortcut import Asker, ShortCut
 from halley.api.waiting.hold import GONE_KEY, STREAM_KEY
 
+_REPEATED_BYTES: Final = 4096  # of a request that is recognized by its bytes
 _STREAM_UNSENT_BYTES: Final = 64 * 2**10
 # Linux has it since 3.12 and Python 3.11 does not name it: the kernel takes no more than this ahead of what it can send
 _TCP_NOTSENT_LOWAT: Final = 25
@@ -36,6 +37,7 @@ class GuardedProtocol(LimitedProtocol):
     __slots__ = (
         "_answer",
         "_asker",
+        "_chunk",
         "_has_eof",
         "_is_short",
         "_is_stream",
@@ -51,6 +53,7 @@ class GuardedProtocol(LimitedProtocol):
         super().__init__(*args, **kwargs)
         self._answer: bytes | None = None
         self._asker: Asker | None = None
+        self._chunk: bytes | None = None  # the newest one, if no request began before it and it may be a whole one
         self._is_stream = False
         self._is_short = False  # the newest answer took the short cut
         self._has_eof = False
@@ -61,10 +64,24 @@ class GuardedProtocol(LimitedProtocol):
 
     # what comes in
 
+    def data_received(self, data: bytes) -> None:
+        asker = self._asker
+        if asker is not None and self.shortcut is not None:
+            if data == asker.request and self._is_same_again():
+                answer = self.shortcut.again(asker, self.server_state.default_headers)
+                if answer is not None:
+                    self._answer_short(answer)
+                    return
+            asker.request = None
+        self._chunk = data if self.phase is IDLE and len(data) <= _REPEATED_BYTES else None
+        super().data_received(data)
+
     def on_message_begin(self) -> None:
         if self._is_repeating:
             return
         # what uvicorn prepares here is needed only if the request leaves the short cut
+        if self._asker is not None:
+            self._asker.request = None
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
@@ -132,10 +149,9 @@ class GuardedProtocol(LimitedProtocol):
         answer = self._answer
         if answer is not None:
             self._answer = None
-            self._is_short = True
-            self.server_state.total_requests += 1
-            self._rest()
-            self.transport.write(answer)
+            self._answer_short(answer)
+            if self._asker is not None and self._chunk is not None and self._chunk.endswith(b"\r\n\r\n"):
+                self._asker.request, self._chunk = self._chunk, None
             return
         super().on_message_complete()
         if self.cycle.response_complete:
@@ -321,10 +337,17 @@ class GuardedProtocol(LimitedProtocol):
 
     def _is_free(self) -> bool:
         """Whether no earlier request of this connection is open, and the connection stays open after this one."""
-        return (
-            not is_open(self.cycle)
-            and not self.pipeline
-            and not self.flow.write_paused
-            and self.parser.should_keep_alive()
-            and self.parser.get_http_version() == "1.1"
-        )
+        return self._has_no_open() and self.parser.should_keep_alive() and self.parser.get_http_version() == "1.1"
+
+    def _is_same_again(self) -> bool:
+        """Whether bytes that were a request of its own before are one again."""
+        return self.phase is IDLE and self._has_no_open() and not self.transport.is_closing()
+
+    def _has_no_open(self) -> bool:
+        return not is_open(self.cycle) and not self.pipeline and not self.flow.write_paused
+
+    def _answer_short(self, answer: bytes) -> None:
+        self._is_short = True
+        self.server_state.total_requests += 1
+        self._rest()
+        self.transport.write(answer)

@@ -31,11 +31,23 @@ Address = tuple[str, int | None]
 class Asker:
     """What one connection said of itself with its newest poll, and what was made of it.
 
-    A client sends the same headers with each poll: they are read once, then compared. It holds no more of a token than
-    the connection itself does, for no longer; whether the key is still good is asked each time.
+    A client sends the same headers with each poll: they are read once, then compared. Mostly it sends the same bytes:
+    then nothing is parsed. It holds no more of a token than the connection itself does, for no longer; whether the key
+    is still good is asked each time.
     """
 
-    __slots__ = ("client", "digest", "family", "headers", "request_id", "scheme", "server", "variant")
+    __slots__ = (
+        "client",
+        "digest",
+        "family",
+        "headers",
+        "prediction_id",
+        "request",
+        "request_id",
+        "scheme",
+        "server",
+        "variant",
+    )
 
     def __init__(self, scheme: str, server: Address | None, client: tuple[str, int] | None) -> None:
         self.scheme = scheme
@@ -46,6 +58,8 @@ class Asker:
         self.digest = b""
         self.variant = 0
         self.request_id: bytes | None = None
+        self.prediction_id = ""
+        self.request: bytes | None = None  # the whole of it, if it came in one piece with nothing before or after it
 
 
 class ShortCut:
@@ -86,10 +100,15 @@ class ShortCut:
             return None
         if (headers != asker.headers or family != asker.family) and not self._read(headers, family, asker):
             return None
+        asker.prediction_id = prediction_id.decode("latin-1")
+        return self.again(asker, defaults)
+
+    def again(self, asker: Asker, defaults: Sequence[tuple[bytes, bytes]]) -> bytes | None:
+        """The whole answer to the request that `asker` made last."""
         identity = self._keys.known_by(asker.digest)
         if identity is None or not identity.may(Scope.READ):
             return None
-        key = (identity.account.id, prediction_id.decode("latin-1"), asker.variant)
+        key = (identity.account.id, asker.prediction_id, asker.variant)
         kept = self._cache.fresh(key, self._clock.monotonic())
         if kept is None:
             return None
