@@ -195,7 +195,9 @@ class Hub:
         if row is None:
             raise NotFound(f"There is no prediction {group.prediction_id}")
         waiting = _waiting(group)
-        if not row.is_terminal and any(hold.until is Until.NEWS for hold in waiting):
+        if row.is_terminal:
+            return Snapshot(*await self._predictions.filled_to(row)), waiting
+        if any(hold.until is Until.NEWS for hold in waiting):
             await self._note_events(group, row, waiting)
         now = self.clock.monotonic()
         ready = [hold for hold in waiting if hold.is_ready(row, group.urgent_seq, now)]

@@ -12,6 +12,7 @@ from typing import Final
 from halley.clock import to_micros
 from halley.errors import Unusable
 from halley.store.sqlite.backups import back_up, way_back
+from halley.store.sqlite.plain_values import take_as_they_are
 
 _log: Final = logging.getLogger(__name__)
 BUSY_TIMEOUT_MS: Final = 2_000  # another process (a backup, a person with a shell) may hold the file for a moment
@@ -29,6 +30,7 @@ def connect(path: Path, *, read_only: bool, cache_kib: int, mmap_bytes: int = 0)
     Raises:
         Unusable: it cannot be opened, or it is no database.
     """
+    take_as_they_are()
     try:
         if not read_only and not path.exists():  # SQLite gives its log and index the rights of the database
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
