@@ -1,7 +1,7 @@
 """Python's search for garbage cycles, set for a server.
 
 As Python sets it, it took a tenth of the CPU time of a prediction: each time looking through thousands of objects that
-stay (docs/decisions/0021-cost-of-a-lifecycle.md).
+stay (docs/decisions/0023-cost-of-a-lifecycle.md).
 """
 
 import gc
