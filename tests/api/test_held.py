@@ -400,6 +400,23 @@ async def test_a_change_between_reading_and_parking_is_not_missed(world: World) 
     assert len(world.hub) == 0
 
 
+async def test_a_row_that_was_read_before_the_one_it_knows_is_no_change(world: World) -> None:
+    prediction_id = (await world.create("acme/free"))["id"]
+    before = await world.row(prediction_id)
+    await world.start(prediction_id)
+    known = await world.row(prediction_id)
+
+    async def tell(found: Any) -> Any:
+        return found
+
+    with world.hub.enter(prediction_id, {}) as hold:
+        hold.expect(known, Until.CHANGE, tell, seconds=30, carrier=("key", Scope.READ))
+        await world.log(prediction_id, "x")
+        after = await world.row(prediction_id)
+        ready = [hold.is_ready(row, 0, world.clock.monotonic()) for row in (before, known, after)]
+    assert ready == [False, False, True]
+
+
 async def test_releasing_answers_all_and_later_requests_are_not_held(world: World) -> None:
     prediction_id, poller = await polling(world)
     asker = Poller(world, prediction_id, prefer="wait=30", **OTHER)
@@ -452,6 +469,24 @@ async def test_a_fault_of_ours_is_a_500_for_those_concerned(
     assert "ZeroDivisionError" in caplog.text
     monkeypatch.undo()
     assert (await poller.ask()).json()["status"] == "succeeded"  # type: ignore[union-attr]
+
+
+async def test_one_error_for_many_is_explained_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = await world.create("acme/free")
+    getters = [Poller(world, made["id"], prefer="wait=30", **OTHER) for _ in range(50)]
+    assert [await getter.ask() for getter in getters] == [None] * 50
+
+    async def broken(*_: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(world.predictions, "find", broken)
+    world.changed(made["id"])
+    told = [await getter.news() for getter in getters]
+    assert {one and one.status for one in told} == {500}
+    assert caplog.text.count("in broken") == 1
+    assert len(caplog.text) < 20_000, "it does not grow with each request that is told of it"
 
 
 async def waiting_create(world: World) -> tuple[asyncio.Future[Reply], str]:

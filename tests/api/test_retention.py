@@ -1,12 +1,14 @@
 """Data whose time is over, and data that somebody wants removed: what the wire shows. Source: contract 8.5 and D13."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 
 from api.test_server import connected, get, running, world_on_a_port
 from api.world import Reply, World
-from halley.predictions.records import OutputFile
+from halley.api.http.asgi import Variant
+from halley.predictions.records import OutputFile, Prediction
 from halley.predictions.status import EventKind, Fact, Source
 from halley.retention.retention_clock import SETTLE_SECONDS
 from halley.settings import RetentionSettings
@@ -248,6 +250,29 @@ async def test_data_is_removed_at_once_on_request(world: World) -> None:
     assert (await world.get(link)).status == 200, "equal bytes of another prediction stay"
     await world.request("DELETE", f"/v1/predictions/{other}/data")
     assert await world.blobs.stored("", 9, 0) == []
+
+
+async def test_an_answer_that_was_being_made_is_not_given_again_after_the_removal(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prediction_id = await painted(world)
+    encoded, begun, removed = world.api.parts.presenter.encoded, asyncio.Event(), asyncio.Event()
+
+    async def slow(row: Prediction, variant: Variant) -> bytes:
+        begun.set()
+        await removed.wait()  # as the reading of files for `data:` URLs
+        return await encoded(row, variant)
+
+    monkeypatch.setattr(world.api.parts.presenter, "encoded", slow)
+    asked = asyncio.ensure_future(shown(world, prediction_id))
+    await begun.wait()
+    await world.request("DELETE", f"/v1/predictions/{prediction_id}/data")
+    removed.set()
+    variant = world.api.variants.of({b"host": b"localhost:1986"}, "", scheme="http", server=None, client=None)
+    assert (await asked).json()["input"] == {"prompt": "a secret"}
+    key = ((await world.row(prediction_id)).account_id, prediction_id, variant.number)
+    assert world.api.parts.cache.fresh(key, world.clock.monotonic()) is None
+    assert (await shown(world, prediction_id)).json()["input"] == {}
 
 
 async def test_what_is_not_over_is_not_removed(world: World) -> None:

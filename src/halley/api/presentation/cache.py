@@ -46,6 +46,7 @@ class AnswerCache:
         self._size = 0
         self._kept: OrderedDict[CacheKey, CachedResponse] = OrderedDict()
         self._keys: dict[str, list[CacheKey]] = {}
+        self.changes = 0  # how often something was forgotten
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -79,6 +80,7 @@ class AnswerCache:
 
     def forget(self, prediction_id: str) -> None:
         """Something about this prediction has changed."""
+        self.changes += 1
         for key in tuple(self._keys.get(prediction_id, ())):
             self._drop(key)
 

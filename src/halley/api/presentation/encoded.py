@@ -34,7 +34,10 @@ class EncodedAnswers:
         if kept is None:
             # as they are when its links are made: later, while it is encoded, they may be others
             links_end_at, fresh_until = self._presenter.links_end_at(row), self._fresh_until(row)
+            changes = self._cache.changes
             body = await self._presenter.encoded(row, variant)
+            if changes != self._cache.changes:
+                fresh_until = -inf  # the row may be another by now: compared before it is given again
             kept = CachedResponse(body, self.etag(row, variant), row.revision, links_end_at, fresh_until)
             if _is_kept(row):
                 self._cache.put((row.account_id, row.id, variant.number), kept)

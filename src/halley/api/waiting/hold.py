@@ -212,7 +212,7 @@ class Hold:
         if self.is_over or row.is_terminal or now >= self.due_at - EARLY_SECONDS:
             return True
         if self.until is Until.CHANGE:
-            return row.revision != self.revision
+            return row.revision > self.revision  # the row may have been read before the one that its client knows
         if self.until is Until.END:
             return False
         return urgent_seq > self.seq or (self.has_unseen and now >= self.coalesced_until - EARLY_SECONDS)

@@ -1,6 +1,7 @@
 """All requests that wait. See the package for how waiting works."""
 
 import asyncio
+import logging
 from collections.abc import Collection
 from typing import Final
 
@@ -9,12 +10,13 @@ from halley.api.waiting.conditions import Until, urgent_and_last
 from halley.api.waiting.hold import EARLY_SECONDS, Hold, HoldGroup, Snapshot, Tell
 from halley.api.waiting.revocation import RevocationWatch, refusal
 from halley.clock import Clock
-from halley.errors import NotFound
+from halley.errors import HalleyError, NotFound
 from halley.predictions.abandonment import AbandonmentTracker
 from halley.predictions.hints import Changed, Hint
 from halley.predictions.records import Prediction
 from halley.predictions.service import Predictions
 
+_log: Final = logging.getLogger(__name__)
 EVERY: Final = ""  # in place of a prediction's id: woken by the changes of all predictions
 _AT_ONCE: Final = 50  # answers; then other tasks get their turn
 
@@ -178,6 +180,10 @@ class Hub:
             found, ready = await self._find(group)
         except Exception as error:  # noqa: BLE001  # each gets its answer: an error, or what it knew before
             found, ready = error, _waiting(group)
+            if ready and not isinstance(error, HalleyError):
+                _log.error(
+                    "prediction %s cannot be read for %d requests", group.prediction_id, len(ready), exc_info=error
+                )
         for number, hold in enumerate(ready, 1):
             if hold in group.members:
                 self.left(hold)
@@ -223,4 +229,5 @@ async def _outcome(tell: Tell, found: Snapshot | Exception) -> Outcome:
     try:
         return await tell(found)
     except Exception as error:  # noqa: BLE001  # it becomes this one's answer
-        return error
+        # what thousands are told is raised for each of them, and each time its traceback would be longer
+        return error.with_traceback(None) if error is found else error
