@@ -15,7 +15,8 @@ from halley.replicas.loading import ModelSource
 from halley.replicas.memory_scheduler import MemoryScheduler
 from halley.replicas.replica import Replica, State
 from halley.replicas.replica_call import ReplicaCall
-from halley.replicas.states import Doing, PoolState, ReplicaState
+from halley.replicas.restart_backoff import RestartBackoff
+from halley.replicas.states import PoolState, doing_of, state_of
 
 _log = logging.getLogger(__name__)
 
@@ -59,9 +60,7 @@ class Pool:
         self._is_draining = False
         self._waits_for_first = False  # the others are set up after the first, with its files
         self._waits: str | None = None
-        self._failures = 0  # in a row
-        self._retry_at = 0.0
-        self._retry: asyncio.Task[None] | None = None
+        self._backoff = RestartBackoff(host, self.load)
         self._last_end: End | None = None
         self._last_exit: End | None = None
         scheduler.add(self)
@@ -102,7 +101,7 @@ class Pool:
             return f"its model is being loaded: {line}" if line else "its model is being loaded"
         if self._waits is not None:
             return f"its model {self._waits}"
-        return "its model failed, and is loaded again in a moment" if self._retry is not None else None
+        return "its model failed, and is loaded again in a moment" if self._backoff.is_waiting else None
 
     def want(self, *, alone: bool = False) -> None:
         """Make room, and call `on_room` when there is some, or `on_broken` when there will be none."""
@@ -119,14 +118,12 @@ class Pool:
 
     def load(self) -> None:
         """Start the missing replicas: at once, when there is memory, or after the pause that follows a failure."""
-        if self._closed or self._retired or self._is_draining or self._retry is not None:
+        if self._closed or self._retired or self._is_draining or self._backoff.is_waiting:
             return
         present = sum(replica.state is not State.STOPPING and not replica.is_retiring for replica in self._replicas)
         for _ in range(self._may_be_present() - present):
-            pause = self._retry_at - self._host.clock.monotonic()
-            if pause > 0:
+            if self._backoff.wait():
                 self._scheduler.forget(self)
-                self._retry = self._host.later(pause, self._try_again)
                 return
             if not self._start_one():
                 return
@@ -181,15 +178,13 @@ class Pool:
         """Stop the replicas; nothing is loaded after this."""
         self._closed = True
         self._scheduler.remove(self)
-        if self._retry is not None:
-            self._retry.cancel()
+        self._backoff.cancel()
         await asyncio.gather(*(replica.stop() for replica in list(self._replicas)))
 
     async def retire(self) -> bool:
-        """Load nothing any more; return when the loaded replicas have been unused for a moment. False if `revive` was
-        called meanwhile.
+        """Load nothing any more; return when the loaded replicas have been unused for a moment.
 
-        False if it was revived meanwhile.
+        False if `revive` was called meanwhile.
         """
         self._retired = True
         self._scheduler.forget(self)
@@ -214,13 +209,14 @@ class Pool:
 
     def state(self) -> PoolState:
         """The state, as it is shown to people."""
-        replicas = [self._state_of(replica) for replica in self._replicas]
+        now = self._host.clock.monotonic()
+        replicas = [state_of(replica, now) for replica in self._replicas]
         first = next((replica for replica in self._replicas if replica.state is not State.STOPPING), None)
         end = self._last_exit
         return PoolState(
             version=self.version,
             model=self.source.name,
-            doing=self._doing(replicas),
+            doing=doing_of(replicas, has_no_room=self._waits is not None, is_backing_off=self._backoff.is_waiting),
             pid=first.pid if first is not None else None,
             slots=sum(state.slots for state in replicas),
             running=sum(state.running for state in replicas),
@@ -270,7 +266,7 @@ class Pool:
             self.load()
 
     def slot_freed(self) -> None:
-        self._failures = 0
+        self._backoff.failures = 0
         self.idle_since = self._host.clock.monotonic()
         self._exclusive.release_if_done()
         self._tell_room()
@@ -291,14 +287,14 @@ class Pool:
         elif end.reason != "unloaded":
             self._last_end = end
             if not ran:  # a process that dies repeatedly by itself must not be restarted without limit
-                self._back_off()
+                self._backoff.failed()
         # a waiting model comes before the one that was unloaded for it
         self._scheduler.replica_gone()
         if was is State.STARTING and not postponed:
             return
         has_siblings = any(replica.state is State.READY for replica in self._replicas)
         # one that was in memory is loaded again, unless it dies repeatedly while unused
-        died = was is State.READY and self._failures <= IDLE_DEATHS
+        died = was is State.READY and self._backoff.failures <= IDLE_DEATHS
         is_missed = died or has_siblings or self.source.pinned or end.reason in {"unresponsive", "unhealthy"}
         if self._is_wanted or postponed or (is_missed and end.reason != "unloaded"):
             self.load()
@@ -339,22 +335,11 @@ class Pool:
 
     def _setup_failed(self, end: End) -> None:
         self._last_end = end
-        self._back_off()
+        self._backoff.failed()
         if any(replica.state in {State.READY, State.STARTING} for replica in self._replicas):
             return  # the other replicas serve the waiting predictions
         self._wanted = self._exclusive.is_wanted = False  # the waiting predictions fail now
         self._on_broken(self.version, end.error, end.reason)
-
-    def _back_off(self) -> None:
-        rules = self._host.rules
-        pause = min(rules.backoff_most_seconds, rules.backoff_first_seconds * 2 ** min(self._failures, 16))
-        self._failures += 1
-        self._retry_at = self._host.clock.monotonic() + pause
-
-    def _try_again(self) -> None:
-        self._retry = None
-        self._retry_at = 0.0
-        self.load()
 
     @property
     def _is_wanted(self) -> bool:
@@ -372,26 +357,3 @@ class Pool:
 
     def _is_unused(self, seconds: float) -> bool:
         return self.is_idle and self._host.clock.monotonic() - self.idle_since >= seconds
-
-    def _doing(self, replicas: Sequence[ReplicaState]) -> Doing:
-        for doing in ("busy", "ready", "loading", "stopping"):
-            if any(state.doing == doing for state in replicas):
-                return doing
-        if self._waits is not None:
-            return "waiting_for_room"
-        return "waiting_to_retry" if self._retry else "unloaded"
-
-    def _state_of(self, replica: Replica) -> ReplicaState:
-        doing: dict[State, Doing] = {State.STARTING: "loading", State.READY: "ready"}
-        return ReplicaState(
-            doing="busy" if replica.runs else doing.get(replica.state, "stopping"),
-            pid=replica.pid,
-            memory_bytes=replica.used_bytes,
-            peak_bytes=replica.peak_bytes,
-            device=f"{replica.device.name} ({replica.device.id})" if replica.device is not None else None,
-            slots=replica.slots,
-            running=len(replica.runs),
-            why=last_line(replica.tail) or None if replica.state is State.STARTING else None,
-            uptime_seconds=self._host.clock.monotonic() - replica.started_at,
-            way=replica.way,
-        )

@@ -19,7 +19,7 @@ from halley.replicas.forced_stop import ForcedStop
 from halley.replicas.health import HealthCheck
 from halley.replicas.host import Host, Origin
 from halley.replicas.loading import ModelSource
-from halley.replicas.memory import used_bytes
+from halley.replicas.memory_watch import MemoryWatch
 from halley.replicas.output_journal import UnsentOutput
 from halley.replicas.places import IsolationWay
 from halley.replicas.replica_call import ReplicaCall
@@ -93,7 +93,7 @@ class Replica:
         self._tail = ""
         self._said = 0  # characters of log text that belong to no prediction
         self._end: End | None = None  # why it is ending, if that is known before its exit
-        self._busy: asyncio.Event | None = asyncio.Event() if source.memory_limit_bytes else None
+        self._memory: MemoryWatch | None = None
         started = source if device is None else on_device(source, device)
         self.way: IsolationWay | None = None  # None until the runner reports it
         self._child = Child(
@@ -110,7 +110,8 @@ class Replica:
         timeout = source.setup_timeout_seconds or host.rules.setup_timeout_seconds
         self._own_tasks = [host.later(timeout, lambda: self._setup_too_long(timeout))]
         if source.memory_limit_bytes:
-            self._own_tasks.append(host.start(self._watch_memory(source.memory_limit_bytes)))
+            self._memory = self._make_memory_watch(source.memory_limit_bytes)
+            self._own_tasks.append(host.start(self._memory.run()))
 
     @property
     def pid(self) -> int:
@@ -160,8 +161,8 @@ class Replica:
         )
         self._child.send(*frames.around_input(frame, work.input))
         run = self.runs[work.prediction_id] = ReplicaCall(work.prediction_id, work.attempt, self._loop)
-        if self._busy is not None:
-            self._busy.set()
+        if self._memory is not None:
+            self._memory.resume()
         return run
 
     def cancel(self, run: ReplicaCall) -> None:
@@ -184,6 +185,8 @@ class Replica:
         if self.state is not State.GONE:
             self.state = State.STOPPING
             self._end = self._end or end
+            if self._memory is not None:
+                self._memory.resume()
             self._child.command(frames.encode(frames.StopFrame()))
             # The loop's own time: this waits for a process, and must end even if a test's clock does not move.
             for harder in (self._child.terminate, self._child.kill):
@@ -296,8 +299,8 @@ class Replica:
         reason = "model_error" if frame.status == "failed" else None
         run.end(Outcome(status=frame.status, error=frame.error, reason=reason, predict_time=frame.predict_time))
         self.ended_well += 1
-        if self._busy is not None and not self.runs:
-            self._busy.clear()
+        if self._memory is not None and not self.runs:
+            self._memory.pause()
         self._owner.slot_freed()
 
     def _learn_way(self, hello: frames.HelloFrame) -> None:
@@ -323,6 +326,8 @@ class Replica:
             self.state = State.READY
             self.ready_at = self._host.clock.monotonic()
             self.slots = max(1, slots)
+            if self._memory is not None:
+                self._memory.pause()
             self._own_tasks[0].cancel()
             self._owner.replica_ready(self)
 
@@ -378,18 +383,11 @@ class Replica:
         error = endings.exit_text(how, doing=doing, last_output=self._child.crash_output)
         return End(reason="replica_died", error=error)
 
-    async def _watch_memory(self, limit_bytes: int) -> None:
-        """Measure while the model loads or runs; stop the process if it is over its limit."""
-        while True:
-            # in a thread: the kernel needs time to count a large process
-            used = await asyncio.to_thread(used_bytes, self.pid)
-            self.measured(used)
-            if used > limit_bytes:
-                self.kill(End(reason="out_of_memory", error=endings.memory_limit_text(used, limit_bytes)))
-                return
-            await self._host.clock.sleep(self._host.rules.memory_check_seconds)
-            if self._busy is not None and self.state is State.READY:
-                await self._busy.wait()
+    def _make_memory_watch(self, limit_bytes: int) -> MemoryWatch:
+        def kill(used_bytes: int) -> None:
+            self.kill(End(reason="out_of_memory", error=endings.memory_limit_text(used_bytes, limit_bytes)))
+
+        return MemoryWatch(self._host, self.pid, limit_bytes, measured=self.measured, over=kill)
 
     async def _gone_within(self, seconds: float) -> bool:
         done, _ = await asyncio.wait([self._child.gone], timeout=seconds)
