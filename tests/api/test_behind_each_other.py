@@ -76,3 +76,18 @@ async def test_a_held_request_is_given_up_with_its_own_broken_body(caplog: pytes
         await until_nothing_is_left(world, server, made["id"])
         assert (await wire.rest()).startswith(b"HTTP/1.1 400")
     assert [one.message for one in caplog.records if one.levelno >= logging.ERROR] == []
+
+
+async def test_a_client_that_is_only_read_on_for_does_not_hold_up_the_stop() -> None:
+    world = await world_on_a_port()
+    made = await world.create("acme/free")
+    async with running(world) as server, connected(server) as wire:
+        await wire.send(get(f"/v1/predictions/{made['id']}", world.token, "Prefer: wait=30"))
+        while not len(world.hub):
+            await asyncio.sleep(0)
+        await wire.send(b"\0\r\n\r\n")
+        await wire.rest()
+        server.stop()
+        async with asyncio.timeout(20):  # uvicorn would wait 30 s for it
+            while server.server_state.connections:
+                await asyncio.sleep(0.01)

@@ -160,6 +160,13 @@ class LimitedProtocol(HttpToolsProtocol):
         if cork is not None:
             cork.sent()
 
+    def shutdown(self) -> None:
+        """The server stops. Whoever only reads on for the client's sake does not hold that up."""
+        if self.phase is ENDED:
+            self.transport.close()
+        else:
+            super().shutdown()
+
     # limits
 
     def check_deadlines(self, now: float) -> None:

@@ -19,6 +19,7 @@ _NEEDED_METHODS: Final = (
     "send_400_response",
     "pause_writing",
     "resume_writing",
+    "shutdown",
     "_start_asgi_task",
     "_unset_keepalive_if_required",
 )
