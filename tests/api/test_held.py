@@ -400,6 +400,26 @@ async def test_a_change_between_reading_and_parking_is_not_missed(world: World) 
     assert len(world.hub) == 0
 
 
+async def test_whoever_leaves_while_its_answer_is_made_is_not_answered(world: World) -> None:
+    made, is_made, given = await world.create("acme/free"), asyncio.Event(), list[Any]()
+
+    async def tell(found: Any) -> Any:
+        await is_made.wait()
+        return found
+
+    with world.hub.enter(made["id"], {}) as hold:
+        row = await world.row(made["id"])
+        hold.expect(row, Until.END, tell, seconds=30, carrier=("key", Scope.READ)).later()
+    hold.park(given.append)
+    await world.run(made["id"])
+    await settled(60)
+    assert len(world.hub) == 0
+    hold.leave()
+    is_made.set()
+    await settled(60)
+    assert given == []
+
+
 async def test_a_row_that_was_read_before_the_one_it_knows_is_no_change(world: World) -> None:
     prediction_id = (await world.create("acme/free"))["id"]
     before = await world.row(prediction_id)

@@ -306,6 +306,7 @@ class Hold:
     def leave(self) -> None:
         """See `asgi.DeferredResponse`."""
         self.is_gone = True
+        self.give = None
         self.hub.left(self)
         self.wake()
 

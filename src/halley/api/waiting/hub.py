@@ -192,7 +192,9 @@ class Hub:
                     hold.found = outcome
                     hold.wake()
                 else:
-                    hold.give(await _outcome(hold.tell, outcome))
+                    answer = await _outcome(hold.tell, outcome)
+                    if hold.give is not None:  # else its client has left meanwhile
+                        hold.give(answer)
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
 
