@@ -13,7 +13,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from statistics import median
 
@@ -50,6 +50,7 @@ class Module:
         return f"{self.path}:{node.lineno}"
 
 
+@cache
 def modules(root: Path = ROOT) -> list[Module]:
     """All modules but the demo models."""
     found = []
