@@ -258,7 +258,14 @@ class Execution:
 
     async def _work(self) -> Work | None:
         """What is to be run, with a slot for it. None if it was put back meanwhile."""
-        prediction, runnable = self.claimed.prediction, self._runnable
+        prediction, runnable, is_alone = self.claimed.prediction, self._runnable, self.claimed.alone
+        brings_files = self._provider.wants_local_files and self.claimed.recorded is None
+        uses_files = brings_files and runnable is not None and runnable.uses_files
+        # a model may return a file though its schema names none: then its process makes the folder
+        self._is_folder_made = uses_files
+        workspace = self._parts.files.workspace
+        place = workspace.make if uses_files else workspace.name
+        folder = self._folder = self._recorder.folder = place(prediction.id, self.lease.fence)
         work = Work(
             prediction_id=prediction.id,
             attempt=self.lease.attempt,
@@ -267,17 +274,9 @@ class Execution:
             model=prediction.model,
             input=self.claimed.work_input,
             context=self.claimed.context,
+            alone=is_alone,
+            folder=folder,
         )
-        is_alone = self.claimed.alone
-        work = msgspec.structs.replace(work, alone=True) if is_alone else work
-        brings_files = self._provider.wants_local_files and self.claimed.recorded is None
-        uses_files = brings_files and runnable is not None and runnable.uses_files
-        # a model may return a file though its schema names none: then its process makes the folder
-        self._is_folder_made = uses_files
-        workspace = self._parts.files.workspace
-        place = workspace.make if uses_files else workspace.name
-        folder = self._folder = self._recorder.folder = place(prediction.id, self.lease.fence)
-        work = msgspec.structs.replace(work, folder=folder)
         if runnable is None or not uses_files:
             return await self._prepared(self._with_slot(work)) if is_alone else work
         document = runnable.version.openapi_schema

@@ -133,7 +133,7 @@ class Recorder:
             self._timer.cancel()
             self._timer = None
         items, self._items = self._items, []
-        return await self._events(items)
+        return await self._events(items) if self.may_have_files else items  # type: ignore[return-value] # all are events
 
     def _add_log(self, text: str) -> None:
         self._keep_log(text)

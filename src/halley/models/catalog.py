@@ -175,6 +175,9 @@ class Catalog:
             ModelBroken: its model is configured, but cannot run with its present files.
             Overloaded: not known yet; the models of this server are still being loaded.
         """
+        newest = self._runnable.get(self._latest.get(reference, ""))
+        if newest is not None and newest.version.model == reference:  # the usual way of a create: the path names it
+            return newest
         found = _REFERENCE.fullmatch(reference)
         if found is None:
             raise VersionUnknown(

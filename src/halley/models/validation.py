@@ -68,7 +68,7 @@ class InputSchema:
 
     def redacted(self, value: Mapping[str, Any]) -> dict[str, Any] | None:
         """The input with its secrets replaced, or None if it contains no secret."""
-        if not any(name in value for name in self.secret_names):
+        if self.secret_names.isdisjoint(value):
             return None
         return {name: REDACTED if name in self.secret_names else member for name, member in value.items()}
 

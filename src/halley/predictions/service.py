@@ -131,7 +131,8 @@ class Predictions(PredictionReader):
         # placing hangs on the commit, not on us: if our caller goes away now, the work still finds its slot
         pending.add_done_callback(partial(self._place, new))
         created = await asyncio.shield(pending)
-        return msgspec.structs.replace(created, prediction=self.kept(created.prediction))
+        shown = self.kept(created.prediction)
+        return created if shown is created.prediction else msgspec.structs.replace(created, prediction=shown)
 
     async def made_under(self, account_id: str, idempotency: IdempotencyKey) -> Prediction | None:
         """The prediction of this idempotency key, also if its version is gone; None if the key is free.

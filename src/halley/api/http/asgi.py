@@ -151,7 +151,7 @@ class Call:
         """All values of a list header, comma-joined. Source: RFC 9110 section 5.3."""
         if name not in self.headers:
             return ""
-        return ",".join(value.decode("latin-1") for key, value in self.scope["headers"] if key == name)
+        return ",".join([value.decode("latin-1") for key, value in self.scope["headers"] if key == name])
 
     def query(self) -> dict[str, str]:
         """The query's members; the last one if a name came more than once.

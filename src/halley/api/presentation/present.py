@@ -94,8 +94,8 @@ class Presenter:
             output=_NULL if removed or row.output is None else self._output(row, variant, instead),
             data_removed=removed,
             error=row.error,
-            source=row.source.value,
-            status=row.status.value,
+            source=row.source._value_,  # `value` is a property written in Python
+            status=row.status._value_,
             created_at=rfc3339(row.created_at),
             urls=self._urls(row, variant),
         )
