@@ -34,6 +34,13 @@ preload = true
 retention = "30s"
 """
 
+_EMPTY_LOG: Final = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+"""
+
 
 class StoreOutage:
     """A server that runs during the block, and a store that can refuse writes."""
@@ -124,17 +131,27 @@ class FullDisk(StoreOutage):
         if not is_mounted:
             self._keeper.wait()
         require(is_mounted, "this machine lets nobody mount a file system in a namespace of his own")
-        enter = ("nsenter", "-t", str(self._keeper.pid), "-U", "-m", "--preserve-credentials")
+        self._data = data
+        self._enter = ("nsenter", "-t", str(self._keeper.pid), "-U", "-m", "--preserve-credentials")
         self.server = Halley(
-            home, "--no-demo", config=CONFIG, command=(*enter, sys.executable, "-m", "halley.cli.main")
+            home, "--no-demo", config=CONFIG, command=(*self._enter, sys.executable, "-m", "halley.cli.main")
         )
         self._ballast = Path(f"/proc/{self._keeper.pid}/root") / (data / "ballast").relative_to("/")
 
     def begin(self) -> None:
+        """Fill it while SQLite's log has no place left that it could write again after a restart."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not self._is_full_to_the_last_page():
+            assert time.monotonic() < end, "the server writes each time before the disk is full"
+            self.clear()
+
+    def _is_full_to_the_last_page(self) -> bool:
+        subprocess.run([*self._enter, sys.executable, "-c", _EMPTY_LOG, str(self._data / "halley.db")], check=True)
         with self._ballast.open("wb", buffering=0) as ballast, suppress(OSError):
             while True:
                 ballast.write(bytes(4096))
-        assert os.statvfs(self._ballast.parent).f_bavail == 0
+        folder = self._ballast.parent
+        return os.statvfs(folder).f_bavail == 0 and (folder / "halley.db-wal").stat().st_size == 0
 
     def clear(self) -> None:
         self._ballast.unlink(missing_ok=True)
