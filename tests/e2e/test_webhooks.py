@@ -1,11 +1,13 @@
 """Webhooks of the real server: they arrive, the official verifiers take them, and the log knows all."""
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +245,9 @@ def test_a_stop_sends_ends_that_came_before_it(tmp_path: Path, receiver: Receive
         assert server.stop() == 0  # the run ends first
     told: list[Arrived] = receiver.wait_for(2, seconds=1)
     assert told[1].id == f"msg_{made}"
+    with closing(sqlite3.connect(tmp_path / "data" / "halley.db")) as database:
+        held = database.execute("SELECT session_id, fence FROM duties").fetchall()
+    assert held == [(None, 1)], "another process may send and maintain at once"
 
 
 def command(halley: Halley, *arguments: str) -> list[str]:
