@@ -14,6 +14,8 @@ from halley.api.http.uvicorn_inside import missing_in_uvicorn
 from halley.api.protocol import GuardedProtocol
 from halley.api.server import UvicornServer, make_server
 from halley.errors import Unusable
+from halley.predictions.records import NewEvent
+from halley.predictions.status import EventKind
 from halley.settings import LimitSettings, RetentionSettings, ServerSettings
 
 pytestmark = pytest.mark.anyio
@@ -213,6 +215,56 @@ async def test_a_request_that_comes_again_is_answered_with_what_is_so_now() -> N
         await world.keys.revoke(identity.key.id)
         await wire.send(hot)
         assert (await wire.answer())[0].startswith(b"HTTP/1.1 401")
+
+
+async def test_polls_of_what_runs_take_the_short_cut_until_something_is_stored() -> None:
+    world = await world_on_a_port()
+    made = await world.create("acme/free")
+    await world.start(made["id"])
+    await world.output(made["id"], "one", add=True)
+    await world.keys.verify(world.token)
+    await world.keys.verify(world.other_token)
+    path = f"/v1/predictions/{made['id']}"
+    async with running(world) as server, connected(server) as wire:
+
+        async def poll(*extra: str, token: str = world.token) -> tuple[bytes, bytes, int]:
+            before = reads(world)
+            await wire.send(get(path, token, "X-Request-Id: same", *extra))
+            head, body = await wire.answer()
+            return head, body, reads(world) - before
+
+        ordinary = await poll()
+        for _ in range(3):
+            short = await poll()
+            assert (undated(short[0]), short[1]) == (undated(ordinary[0]), ordinary[1])
+            assert (ordinary[2], short[2]) == (1, 0)
+        assert (await poll(token=world.other_token))[0].startswith(b"HTTP/1.1 404")
+        assert (await poll("User-Agent: replicate-javascript/1.0.0"))[2] == 1  # it is held, next time
+        two = NewEvent(kind=EventKind.OUTPUT_ADDED, at=world.clock.now(), data=b'{"value":"two","files":[]}')
+        await world.store.append_events(world._leases[made["id"]], [two])  # without a hint
+        newer = await poll()
+        assert b"two" in newer[1]
+        assert newer[2] == 1
+        assert (await poll())[1:] == (newer[1], 0)
+        world.clock.advance(2 * 86_400)  # the links are renewed
+        await world.keys.verify(world.token)
+        assert (await poll())[2] == 1
+        await world.finish(made["id"])
+        assert b'"succeeded"' in (await poll())[1]
+
+
+async def test_each_poll_of_what_is_canceled_when_nobody_asks_is_noted() -> None:
+    world = await world_on_a_port()
+    made = await world.create("acme/free", headers={"prefer": "cancel-abandoned"})
+    await world.start(made["id"])
+    await world.keys.verify(world.token)
+    assert (await world.row(made["id"])).cancel_abandoned
+    async with running(world) as server, connected(server) as wire:
+        before = reads(world)
+        for _ in range(3):
+            await wire.send(get(f"/v1/predictions/{made['id']}", world.token))
+            await wire.answer()
+        assert reads(world) == before + 3
 
 
 async def test_the_short_cut_never_serves_another_account_or_a_revoked_key() -> None:

@@ -1,4 +1,4 @@
-"""The hot read: a poll of a terminal prediction, answered from encoded bytes without a scope, a task or an await.
+"""The hot reads: polls of one prediction, answered from encoded bytes without a scope, a task or an await.
 
 It answers only what the ordinary way would answer with the same bytes (a test compares them), and leaves everything
 else to it: other headers that matter, unknown keys, predictions that are not kept. Such answers are not in the access
@@ -11,7 +11,9 @@ from typing import Final
 from halley.api.application import REQUEST_ID_HEADER, Api
 from halley.api.http.asgi import read_token
 from halley.api.http.origins import FORWARDED, public_path
-from halley.errors import NotAuthenticated
+from halley.api.http.quirks import hold_seconds
+from halley.api.presentation.cache import CachedResponse, CacheKey
+from halley.errors import HalleyError, NotAuthenticated
 from halley.keys.records import Scope
 
 _PREFIXES: Final = {
@@ -41,6 +43,7 @@ class Asker:
         "digest",
         "family",
         "headers",
+        "is_held",
         "prediction_id",
         "request",
         "request_id",
@@ -57,6 +60,7 @@ class Asker:
         self.family = ""
         self.digest = b""
         self.variant = 0
+        self.is_held = False  # a poll of what runs waits for news
         self.request_id: bytes | None = None
         self.prediction_id = ""
         self.request: bytes | None = None  # the whole of it, if it came in one piece with nothing before or after it
@@ -71,6 +75,9 @@ class ShortCut:
         self._keys = parts.keys
         self._cache = parts.cache
         self._clock = parts.clock
+        self._predictions = parts.predictions
+        self._links = parts.links
+        self._may_hold = parts.settings.quirks.hold_polls
         self._fit_hosts: Container[bytes | None] = api.framing.fit_hosts
         leave = list(_LEAVE)
         if api.has_cors:
@@ -109,12 +116,25 @@ class ShortCut:
         if identity is None or not identity.may(Scope.READ):
             return None
         key = (identity.account.id, asker.prediction_id, asker.variant)
-        kept = self._cache.fresh(key, self._clock.monotonic())
+        kept = self._cache.fresh(key, self._clock.monotonic()) or self._unchanged(key, asker)
         if kept is None:
             return None
         request_id = self._api.request_ids.of(asker.request_id).encode()
         start = self._start if defaults is self._defaults else self._started(defaults)
         return b"%b%bx-request-id: %b\r\n\r\n%b" % (start, kept.head, request_id, kept.body)
+
+    def _unchanged(self, key: CacheKey, asker: Asker) -> CachedResponse | None:
+        """The answer about a running prediction, if nothing was stored and no link was renewed since it was made."""
+        kept = None if asker.is_held else self._cache.standing(key)
+        if kept is None:
+            return None
+        try:
+            revision = self._predictions.revision(asker.prediction_id, key[0])
+        except HalleyError:
+            return None  # the ordinary way says what is wrong
+        if revision != kept.revision or kept.links_end_at != self._links.expiry(self._clock.now()):
+            return None
+        return kept
 
     def _read(self, headers: Sequence[tuple[bytes, bytes]], family: str, asker: Asker) -> bool:
         """Whether a request with these headers may take the short cut; `asker` then holds what they say."""
@@ -132,6 +152,7 @@ class ShortCut:
         variant = self._api.variants.of(named, family, scheme=asker.scheme, server=asker.server, client=asker.client)
         asker.variant, asker.family = variant.number, family
         asker.request_id = named.get(REQUEST_ID_HEADER)
+        asker.is_held = self._may_hold and hold_seconds(named.get(b"user-agent", b"").decode("latin-1")) > 0
         asker.headers = headers
         return True
 

@@ -97,6 +97,13 @@ class PredictionStore(Protocol):
         """
         ...
 
+    def revision(self, prediction_id: str, account_id: str) -> int | None:
+        """The revision of the row that `get` would return now; None if absent, another account's, or not known at once.
+
+        A store that would have to wait for it always returns None.
+        """
+        ...
+
     async def outline(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
         """As `get`, without what may be megabytes: `input` is an empty object, there is no `output` and no `logs`."""
         ...

@@ -222,6 +222,10 @@ class Predictions(PredictionReader):
                 self._bus.publish(StopRequested(prediction_id))
         return self.kept(canceled.prediction)
 
+    def revision(self, prediction_id: str, account_id: str) -> int | None:
+        """See PredictionStore.revision."""
+        return self._store.revision(prediction_id, account_id)
+
     async def row(self, prediction_id: str, account_id: str) -> Prediction:
         """The row alone: of a running one `output` and `logs` are not filled in.
 

@@ -25,16 +25,22 @@ CacheKey = tuple[str, str, int]  # account id, prediction id, variant number
 
 
 class CachedResponse:
-    """One encoded answer. `head` holds its headers as they go over the wire."""
+    """One encoded answer. `head` holds its headers as they go over the wire.
 
-    __slots__ = ("body", "etag", "fresh_until", "head", "links_end_at", "revision")
+    `stands`: it is about a running prediction, and good for as long as the revision and the end of links stay the same.
+    """
 
-    def __init__(self, body: bytes, etag: bytes, revision: int, links_end_at: int, fresh_until: float) -> None:
+    __slots__ = ("body", "etag", "fresh_until", "head", "links_end_at", "revision", "stands")
+
+    def __init__(
+        self, body: bytes, etag: bytes, revision: int, links_end_at: int, fresh_until: float, *, stands: bool = False
+    ) -> None:
         self.body = body
         self.etag = etag
         self.revision = revision
         self.links_end_at = links_end_at
         self.fresh_until = fresh_until
+        self.stands = stands
         self.head = _HEAD % (len(body), etag)
 
 
@@ -57,6 +63,11 @@ class AnswerCache:
         if kept is None or now >= kept.fresh_until:
             return None
         return kept
+
+    def standing(self, key: CacheKey) -> CachedResponse | None:
+        """The answer about a running prediction, to be compared with its row."""
+        kept = self._kept.get(key)
+        return kept if kept is not None and kept.stands else None
 
     def current(self, key: CacheKey, revision: int, links_end_at: int, fresh_until: float) -> CachedResponse | None:
         """The answer if it is about this revision, with links that end then; it is fresh again, until `fresh_until`."""

@@ -38,7 +38,10 @@ class EncodedAnswers:
             body = await self._presenter.encoded(row, variant)
             if changes != self._cache.changes:
                 fresh_until = -inf  # the row may be another by now: compared before it is given again
-            kept = CachedResponse(body, self.etag(row, variant), row.revision, links_end_at, fresh_until)
+            # of one that is canceled when no client asks for it any more, each poll is noted by the ordinary way
+            stands = not row.is_terminal and not row.cancel_abandoned
+            etag = self.etag(row, variant)
+            kept = CachedResponse(body, etag, row.revision, links_end_at, fresh_until, stands=stands)
             if _is_kept(row):
                 self._cache.put((row.account_id, row.id, variant.number), kept)
         if made is not None:

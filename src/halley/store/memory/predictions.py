@@ -56,6 +56,10 @@ class MemoryPredictions(MemoryHealth, MemoryTurns, MemoryModels, MemoryKeys, Mem
             return None
         return entry.prediction
 
+    def revision(self, prediction_id: str, account_id: str) -> int | None:
+        entry = self._entries.get(prediction_id)
+        return None if entry is None or entry.prediction.account_id != account_id else entry.prediction.revision
+
     async def outline(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
         return outline_of(await self.get(prediction_id, account_id))
 

@@ -39,6 +39,7 @@ _INSERT_QUEUE: Final = (
     "INSERT INTO queue (prediction_id, version, account_id, priority, session_id, fence, attempt, ready_at,"
     " deadline_at, work_input, context) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_SELECT_REVISION: Final = "SELECT revision FROM predictions WHERE id = ? AND account_id = ?"
 _NEWEST_ID: Final = "SELECT max(id) FROM predictions"
 _NEWEST_OFFSET: Final = 'SELECT coalesce(max("offset"), 0) FROM events'
 # along the table: the index by prediction would be read whole to save a sort
@@ -54,6 +55,10 @@ class PredictionRows(SqlitePart):
 
     async def get(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
         return await self._read(SELECT_PREDICTION, prediction_id, account_id)
+
+    def revision(self, prediction_id: str, account_id: str) -> int | None:
+        row = self._reads.one(_SELECT_REVISION, prediction_id, account_id)
+        return None if row is None else int(row[0])
 
     async def outline(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
         return outline_of(await self._read(SELECT_OUTLINE, prediction_id, account_id))

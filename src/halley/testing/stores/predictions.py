@@ -305,7 +305,11 @@ class PredictionStoreContract(PageContract, CancelContract):
         for event in (maker.started(), maker.said("x"), maker.part(1)):
             answer = await store.append_events(lease, [event])
             revisions.append(answer.revision)
-            assert (await row_of(store, lease.prediction_id)).revision == answer.revision
+            row = await row_of(store, lease.prediction_id)
+            assert row.revision == answer.revision
+            assert store.revision(row.id, row.account_id) in {row.revision, None}
+            assert store.revision(row.id, "another") is None
+            assert store.revision("0" * 26, row.account_id) is None
         revisions.append((await store.finish(lease, Fact.SUCCEEDED, maker.clock.now())).prediction.revision)
         assert revisions == sorted(set(revisions))
 
