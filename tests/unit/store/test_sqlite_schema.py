@@ -153,3 +153,18 @@ async def test_a_migration_that_fails_leaves_the_step_before(tmp_path: Path) -> 
     migrate(connection, path, T0, [good, (2, "CREATE TABLE b (x); -- now it works")])
     assert connection.execute("SELECT max(version) FROM schema_version").fetchone() == (2,)
     connection.close()
+
+
+async def test_who_was_waited_for_before_the_upgrade_is_taken_over_after_it(
+    tmp_path: Path,
+) -> None:
+    """Rows of before belong to no server, as those of a server that is gone."""
+    path = tmp_path / "halley.db"
+    connection = connect(path, read_only=False, cache_kib=100)
+    migrate(connection, path, T0, read_migrations()[:15])
+    connection.close()
+    ask(path, "INSERT INTO awaited VALUES ('p1'), ('p2')")
+    async with open_sqlite(path) as store:
+        assert await store.awaited() == ["p1", "p2"]
+        assert (await store.keep_awaited("n1", T0, 20.0)).taken == ("p1", "p2")
+        assert (await store.keep_awaited("n2", T0, 20.0)).taken == ()

@@ -73,6 +73,22 @@ async def test_a_late_one_sends_nothing_and_nothing_is_sent_twice() -> None:
     await stop(again)
 
 
+async def test_a_life_that_two_senders_tell_is_told_once_and_in_order() -> None:
+    room = Room()
+    first, second = Node(room), Node(room)
+    one = first.start(await elected(room, "m1"))
+    made = await room.create(events=("start", "completed"))
+    await room.start(made)
+    await room.pass_time(5)
+    other = second.start(await elected(room, "m2"))
+    await stop(one)
+    await room.pass_time(5)
+    await room.finish(made)
+    await room.pass_time(5)
+    assert room.statuses == ["processing", "succeeded"]
+    await stop(other)
+
+
 async def test_planted_bug_a_late_one_whose_writes_are_not_refused_is_found() -> None:
     room = Room()
     first, second = Node(room), Node(room, is_fenced=False)
