@@ -18,9 +18,11 @@ WAITS: Final = 0.2
 DREAMERS: Final = 0.25
 
 
-def create_bytes(key: str, model: str, given: dict[str, Any], *, prefer: str | None = None) -> bytes:
+def create_bytes(
+    key: str, model: str, given: dict[str, Any], *, prefer: str | None = None, webhook: str | None = None
+) -> bytes:
     """A whole create request as it goes over the wire, in one piece."""
-    body = json.dumps({"input": given}).encode()
+    body = json.dumps({"input": given} | ({"webhook": webhook} if webhook else {})).encode()
     lines = [
         f"POST /v1/models/{model}/predictions HTTP/1.1",
         "Host: 127.0.0.1",
@@ -69,6 +71,8 @@ class Client(threading.Thread):
     It makes no more predictions than `quota`, which grows while it runs.
     """
 
+    webhook: str | None = None  # of all that it makes
+
     def __init__(self, port: int, key: str, models: Sequence[str], ledger: Ledger, quota: "Quota", seed: int) -> None:
         super().__init__(name=f"client-{seed}", daemon=True)
         self._port = port
@@ -93,7 +97,7 @@ class Client(threading.Thread):
             "dreams": self._chance.choice([1, 2]) if self._chance.random() < DREAMERS else 0,
         }
         prefer = f"wait={self._chance.randint(1, 2)}" if self._chance.random() < WAITS else None
-        request = create_bytes(self._key, self._chance.choice(self._models), given, prefer=prefer)
+        request = create_bytes(self._key, self._chance.choice(self._models), given, prefer=prefer, webhook=self.webhook)
         prediction_id = self._create(request)
         if prediction_id is not None and self._chance.random() < CANCELS:
             time.sleep(self._chance.uniform(0, 0.3))

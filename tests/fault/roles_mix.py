@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from process import ADMIN_KEY, Halley
+from receiver import Receiver
 
 from fault.mix_clients import Client, Quota
 from fault.mix_ledger import Books, Ledger, Verdict
 from fault.mix_steps import MODELS, make_models, missing_over_http, stop_between_commits, wait_until
 from fault.runners import left_of, runners_in
 from fault.shared_build import LATE, SESSION
+from fault.webhook_mix import UNNOTICED
 
 HERE: Final = Path(__file__).parent
 CLIENTS: Final = 6
@@ -37,6 +39,8 @@ CONFIG: Final = """
 isolation = "plain"
 [server]
 access_log = false
+[webhooks]
+retry_first_seconds = 0.1
 [runs]
 lease_seconds = {lease_seconds}
 heartbeat_seconds = 0.5
@@ -97,6 +101,9 @@ class Report:
     stuck: list[str] = field(default_factory=list)
     missing_over_http: list[str] = field(default_factory=list)
     wrong_endings: list[str] = field(default_factory=list)
+    messages: int = 0  # webhook messages that arrived
+    untold: list[str] = field(default_factory=list)  # ended, and no webhook message said so
+    told_twice: list[str] = field(default_factory=list)  # their end came in messages with different ids, or contents
     late_writes: list[str] = field(default_factory=list)  # by a maintainer that had lost its duty
     orphans: list[str] = field(default_factory=list)
     broke: list[str] = field(default_factory=list)  # processes that ended by themselves, or not when they were asked
@@ -107,7 +114,8 @@ class Report:
     @property
     def violations(self) -> dict[str, Any]:
         """What was promised and not kept."""
-        names = ("stuck", "missing_over_http", "wrong_endings", "late_writes", "orphans", "broke", "faults")
+        names = ("stuck", "missing_over_http", "wrong_endings", "untold", "told_twice", "late_writes", "orphans")
+        names += ("broke", "faults")
         found = {**vars(self.verdict), **{name: getattr(self, name) for name in names}}
         return {name: value for name, value in found.items() if value}
 
@@ -126,6 +134,9 @@ class Report:
             "doubled": len(verdict.two_terminals) + len(verdict.stale),
             "overturned": len(verdict.overturned),
             "stuck": len(self.stuck),
+            "webhook messages": self.messages,
+            "ends without a message": len(self.untold),
+            "ends told in two ways": len(self.told_twice),
             "late writes of maintainers": len(self.late_writes),
             "seconds": round(self.seconds, 1),
         }
@@ -202,11 +213,15 @@ class Mix:
             Client(self._front.server.port, ADMIN_KEY, MODELS, self._ledger, self._quota, schedule.seed * 100 + number)
             for number in range(CLIENTS)
         ]
+        self._receiver = Receiver()
+        for client in self._clients:
+            client.webhook = self._receiver.url
         self._lock = threading.Lock()
         self._is_over = threading.Event()
         self.report = Report()
 
     def __enter__(self) -> Self:
+        self._receiver.__enter__()
         for process in self._processes.values():
             process.start(wait=False)
         self._front.server.wait_ready()
@@ -224,16 +239,17 @@ class Mix:
                 process.server.kill()
         for client in self._clients:
             client.join(30)
+        self._receiver.__exit__()
 
     def kill_all(self) -> None:
         """Kill and pause each process at its own times, until there were enough, or something was caught."""
-        hands = [
-            threading.Thread(target=self._torment, args=(process, number), name=f"hand-{process.name}")
+        killers = [
+            threading.Thread(target=self._kill_and_pause, args=(process, number), name=f"killer-{process.name}")
             for number, process in enumerate(self._processes.values())
         ]
-        for hand in hands:
-            hand.start()
-        while any(hand.is_alive() for hand in hands):
+        for killer in killers:
+            killer.start()
+        while any(killer.is_alive() for killer in killers):
             if self._is_caught():
                 self._is_over.set()
             time.sleep(0.2)
@@ -264,14 +280,17 @@ class Mix:
         with suppress(AssertionError):
             self._wait("all have ended", lambda: not self._books.unfinished())
         self.report.stuck = self._books.unfinished()
+        with suppress(AssertionError):
+            self._wait("all is told", self._is_told)
+        self._count_messages()
         self.report.missing_over_http = missing_over_http(self._front.server, self._books, self._ledger)
         for process in reversed(self._processes.values()):
             if (code := process.server.stop()) != 0:
                 self.report.broke.append(f"{process.name} ended with {code} after SIGTERM")
 
-    # what one hand does to one process
+    # what one thread does to one process
 
-    def _torment(self, process: Process, number: int) -> None:
+    def _kill_and_pause(self, process: Process, number: int) -> None:
         chance = random.Random(self._schedule.seed * 1000 + number)
         try:
             self._kill_again_and_again(process, chance)
@@ -281,11 +300,11 @@ class Mix:
 
     def _kill_again_and_again(self, process: Process, chance: random.Random) -> None:
         deaths, pauses = self._schedule.deaths, self._schedule.pauses if process.name in self._schedule.paused else 0
-        deeds = ["kill"] * deaths + ["pause"] * pauses
-        chance.shuffle(deeds)
-        for deed in deeds:
-            self._quota.give(self._schedule.predictions // (len(deeds) * len(self._processes)))
-            is_early = deed == "kill" and chance.random() < EARLY
+        steps = ["kill"] * deaths + ["pause"] * pauses
+        chance.shuffle(steps)
+        for step in steps:
+            self._quota.give(self._schedule.predictions // (len(steps) * len(self._processes)))
+            is_early = step == "kill" and chance.random() < EARLY
             if not is_early:
                 self._wait_up(process)
             if self._is_over.wait(chance.uniform(0, LIFE_SECONDS)):
@@ -295,7 +314,7 @@ class Mix:
             if fault := process.fault():
                 self._note_broke(fault)
                 return
-            if deed == "pause":
+            if step == "pause":
                 self._pause(process, chance)
             else:
                 self._kill(process, is_early=is_early)
@@ -346,6 +365,22 @@ class Mix:
 
     def _logs(self) -> str:
         return "\n".join(f"--- {name}\n{process.server.log()}" for name, process in self._processes.items())
+
+    def _is_told(self) -> bool:
+        waiting = "SELECT count(*) FROM webhook_messages WHERE next_at IS NOT NULL"
+        return not any(self._books.rows(statement)[0][0] for statement in (UNNOTICED, waiting))
+
+    def _count_messages(self) -> None:
+        """Each end must have arrived in one message, perhaps several times."""
+        ends: dict[str, set[tuple[str, str]]] = {}
+        for message in self._receiver.arrived:
+            shown = message.body
+            if shown["status"] not in {"starting", "processing"}:
+                ends.setdefault(shown["id"], set()).add((message.id, shown["status"]))
+        rows = self._books.rows("SELECT id, status FROM predictions WHERE webhook IS NOT NULL")
+        self.report.messages = len(self._receiver.arrived)
+        self.report.untold = [one for one, status in rows if status not in {end for _, end in ends.get(one, set())}]
+        self.report.told_twice = [f"{one}: {told}" for one, told in ends.items() if len(told) > 1]
 
     def _wrong_endings(self) -> list[str]:
         return sorted(set(self._books.statuses()) - {"starting", "processing"} - ENDINGS)

@@ -1,4 +1,4 @@
-"""Two workers and an API server with the maintainer, killed 20 times each during 500 predictions."""
+"""Two workers and an API server with the maintainer, each killed 20 times during 500 predictions with webhooks."""
 
 import sys
 import tempfile
