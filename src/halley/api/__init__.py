@@ -1,4 +1,6 @@
-"""HTTP in the contract's words. Read in this order: asgi, routing, routes, application; then one file per resource."""
+"""The HTTP API of the contract. Read in this order: http/asgi, http/routing, routes, application; then one file per
+resource.
+"""
 
 from halley.api.http import lean_uvicorn
 

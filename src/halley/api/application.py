@@ -1,4 +1,4 @@
-"""The ASGI callable: from a scope to a route, a caller, an answer."""
+"""The ASGI application: finds the route and the caller of a request, and sends the answer."""
 
 import asyncio
 import logging
@@ -40,7 +40,7 @@ from halley.predictions.hints import Changed, Hint
 _log: Final = logging.getLogger(__name__)
 _access: Final = logging.getLogger("halley.access")
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
-_CAPABILITY: Final = re.compile(r"[0-9a-z]{26}-[A-Za-z0-9_-]{22,}")  # also where a wrong prefix leads nowhere
+_CAPABILITY: Final = re.compile(r"[0-9a-z]{26}-[A-Za-z0-9_-]{22,}")  # also in paths with a wrong prefix
 REQUEST_ID_HEADER: Final = b"x-request-id"
 _NO_STORE: Final = (b"cache-control", b"no-store")  # frameworks and proxies have cached a status forever
 _EXPOSED: Final = (
@@ -50,14 +50,14 @@ _EXPOSED: Final = (
 
 
 class RequestIds:
-    """Gives each request an id that no other request of any run of this server has; cheap, because all get one."""
+    """Gives each request a unique id; cheap, because every request gets one."""
 
     def __init__(self, new_id: NewId) -> None:
         self._prefix = new_id()
         self._count = 0
 
     def of(self, sent: bytes | None) -> str:
-        """The caller's own id if it has a fit form, else a fresh one."""
+        """The client's own id if it is valid, otherwise a new one."""
         if sent is not None and _REQUEST_ID.fullmatch(sent):
             return sent.decode("ascii")
         self._count += 1
@@ -83,7 +83,7 @@ class Api:
 
     @property
     def draining(self) -> bool:
-        """True while the server stops: creates get 503, and waiting requests are held only for what still runs."""
+        """True while the server stops: creates get 503, and requests wait only for running predictions."""
         return self.parts.is_draining
 
     @draining.setter
@@ -91,7 +91,7 @@ class Api:
         self.parts.is_draining = value
 
     def release_waiting(self) -> None:
-        """Answer all waiting requests with what is known now: nothing will change any more."""
+        """Answer all waiting requests with the present state: nothing will change any more."""
         self.parts.attendance.close()
         self.parts.hub.release_all()
 
@@ -100,7 +100,7 @@ class Api:
         return bool(self._origins)
 
     def receive(self, hint: Hint) -> None:
-        """Take a hint from the bus: what was kept about a changed prediction is forgotten."""
+        """Receive a hint from the bus: drop cached answers about the changed prediction."""
         if type(hint) is Changed:
             self.parts.cache.forget(hint.prediction_id)
             self.parts.delivered.forget(hint.prediction_id)
@@ -109,17 +109,19 @@ class Api:
 
     @property
     def has_waiting(self) -> bool:
-        """Whether a poll of the store has anybody to tell."""
+        """Whether any request waits for the poll of the store."""
         return self.parts.hub.has_holds
 
     def look(self, changed: Collection[str]) -> None:
-        """Take what a poll of the store found: predictions that may have changed, whether a hint came or not."""
+        """Receive the result of a poll of the store: predictions that may have changed, even without a hint."""
         for prediction_id in changed:
-            self.parts.batches.forget(prediction_id)  # before anybody is woken: streams read anew
+            self.parts.batches.forget(prediction_id)  # before a stream is woken, so that it reads again
         self.parts.hub.poll_found(changed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request. Our own server calls the two halves apart, so that a request that waits costs no task."""
+        """Handle one request. Our own server calls the two halves separately, so that a waiting request needs
+        no task.
+        """
         if scope["type"] != "http":
             raise RuntimeError(f"this application speaks HTTP only, not {scope['type']!r}")
         exchange, answer = await self.begin(scope, receive)
@@ -129,7 +131,7 @@ class Api:
         await self.finish(exchange, outcome, scope, receive, send)
 
     async def begin(self, scope: Scope, receive: Receive) -> tuple[Exchange, Response]:
-        """The answer to a request, or that it comes later."""
+        """The answer to a request, or a deferred one."""
         headers = dict(scope["headers"])
         request_id = self.request_ids.of(headers.get(REQUEST_ID_HEADER))
         exchange = Exchange(scope, request_id, headers.get(b"origin"), self.parts.clock.monotonic())
@@ -148,7 +150,7 @@ class Api:
                 call.held_body.release()
 
     async def finish(self, exchange: Exchange, outcome: Outcome, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send what came of a request; the last three are those of ASGI."""
+        """Send the answer of a request; the last three arguments are those of ASGI."""
         del receive
         answer = outcome if isinstance(outcome, Response) else _refusal(outcome, exchange)
         with answer.file or nullcontext():
@@ -156,7 +158,7 @@ class Api:
         self.note(exchange, answer)
 
     def headers_of(self, exchange: Exchange, answer: Response) -> Headers:
-        """All headers of an answer but those that the server itself adds."""
+        """All headers of an answer, except those that the server itself adds."""
         if self._origins:
             self._add_cors(exchange, answer)
         headers = answer.headers
@@ -170,7 +172,7 @@ class Api:
         return [*headers, (REQUEST_ID_HEADER, exchange.request_id.encode())]
 
     def note(self, exchange: Exchange, answer: Response) -> None:
-        """Write into the access log that the answer was sent."""
+        """Write the request to the access log."""
         if self._logs_access:
             self._log_access(exchange, answer.status)
 
@@ -214,7 +216,7 @@ class Api:
             answer.headers = [*answer.headers, allowed, (b"vary", b"Origin"), _EXPOSED]
 
     def _log_access(self, exchange: Exchange, status: int) -> None:
-        # a path may be a capability, and a query may hold one: neither is ever logged
+        # a path or a query may contain a capability, which must not be logged
         shown = exchange.pattern or _CAPABILITY.sub("...", exchange.path)
         elapsed = (self.parts.clock.monotonic() - exchange.started) * 1000
         _access.info("%s %s %d %.1f ms %s", exchange.method, _printable(shown), status, elapsed, exchange.request_id)

@@ -53,11 +53,13 @@ class ApiContext:
             per_key_bytes=settings.limits.bodies_per_key_bytes,
         )
         self.repeats = Repeats(clock, is_on=settings.quirks.repeated_creates)
-        self.replayed = dict.fromkeys(REPLAYED_BY, 0)  # creates answered with an earlier prediction, by what told it
+        # creates answered with an earlier prediction, by how it was recognised
+        self.replayed = dict.fromkeys(REPLAYED_BY, 0)
         self.ignored_members = IgnoredMembers()
         self.started_at = clock.now()
         self.routes: tuple[Route, ...] = ()  # all that are served: `Api` sets them
-        self.description: tuple[str, bytes] | None = None  # the OpenAPI document, once asked for, and its server
+        # the OpenAPI document, after the first request for it, and its server
+        self.description: tuple[str, bytes] | None = None
         self.is_draining = False
 
     def _take_use_cases(self, use_cases: UseCases) -> None:

@@ -10,9 +10,9 @@ from halley.api.waiting.hold import GONE_KEY, HOLD_KEY, MAY_READ, Hold
 
 
 def leave(cycle: RequestResponseCycle | None, *, by_peer: bool, was_unsent: bool, may_read: bool = False) -> None:
-    """The connection of this request is lost: notify the code that still works for it.
+    """The connection of this request is lost: notify the code that is still working on it.
 
-    `may_read`: the client has closed its own side only, or so it seems; a file that is being sent continues.
+    `may_read`: the client has closed its own side only, as far as is known; a file that is being sent continues.
     """
     if cycle is None:
         return
@@ -32,7 +32,7 @@ def end(cycle: RequestResponseCycle) -> None:
     """The answer is written: what uvicorn does behind the last byte that it sends."""
     cycle.response_started = cycle.response_complete = True
     cycle.waiting_for_100_continue = False
-    cycle.message_event.set()  # whoever still reads the body learns that it is over
+    cycle.message_event.set()  # the code that still reads the body learns that there is no more
     if not cycle.keep_alive:
         cycle.transport.close()
     on_response, cycle.on_response = cycle.on_response, _nothing
@@ -45,7 +45,7 @@ def cork_of(cycle: RequestResponseCycle | None) -> CorkedTransport | None:
 
 
 def is_open(cycle: RequestResponseCycle | None) -> bool:
-    """Whether a request is being answered. There is none on a fresh connection, despite uvicorn's types."""
+    """Whether a request is being answered. A new connection has none, despite uvicorn's types."""
     return cycle is not None and not cycle.response_complete
 
 

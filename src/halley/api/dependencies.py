@@ -1,4 +1,4 @@
-"""What the API is given from outside, grouped by what it is for. `halley.app` fills it."""
+"""What the API needs from outside, grouped by purpose. `halley.app` provides it."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,44 +20,44 @@ from halley.retention.service import RetentionService
 from halley.webhooks.admin import WebhookAdmin
 
 CheckStore = Callable[[], Awaitable[str | None]]
-"""Why the store would refuse a create now, or None."""
+"""Returns why the store would refuse a create now, or None."""
 
 Health = Callable[[], Mapping[str, str]]
-"""Names each part that is not ready, with the reason; empty when all are."""
+"""Returns each part that is not ready, with the reason; empty if all are ready."""
 
 ListReplicas = Callable[[], Awaitable[Sequence[ReplicaBody]]]
-"""What the models of this machine are doing, measured now."""
+"""Returns the states of this machine's models, measured now."""
 
 ReadOwnLog = Callable[[str, int], Sequence[LogLine]]
-"""The kept lines of a model (owner/name) behind a number."""
+"""Returns the kept lines of a model (owner/name) with numbers above the given one."""
 
 ClearSetup = Callable[[str], Awaitable[int | None]]
-"""Forgets what setups of a model (owner/name) left; gives its bytes, None if there was nothing."""
+"""Deletes what setups of a model (owner/name) left; returns its size in bytes, None if there was nothing."""
 
 WhyStarting = Callable[[str], str | None]
-"""What predictions of a version wait for, if it is more than their turn."""
+"""Returns why predictions of a version have not started, if they wait for more than their turn."""
 
 
 async def no_replicas() -> Sequence[ReplicaBody]:
-    """Of a server that runs no models itself."""
+    """For a server that runs no models itself."""
     return ()
 
 
 def no_lines(_model: str, _after: int) -> Sequence[LogLine]:
-    """Of a server that runs no models itself."""
+    """For a server that runs no models itself."""
     return ()
 
 
 async def nothing_to_clear(_model: str) -> None:
-    """Of a server that runs no models itself."""
+    """For a server that runs no models itself."""
 
 
 def no_reason(_: str) -> None:
-    """Of a server that runs no models itself."""
+    """For a server that runs no models itself."""
 
 
 async def no_fault() -> None:
-    """Of a store that takes everything."""
+    """For a store that accepts all writes."""
 
 
 def no_housekeeping_faults() -> Mapping[str, str]:
@@ -66,19 +66,21 @@ def no_housekeeping_faults() -> Mapping[str, str]:
 
 
 class PageRenderer(Protocol):
-    """Draws pages for people (web fills it). They hold no scripts, and one style sheet of their own."""
+    """Renders pages for people (implemented by `web`). They contain no scripts, and only our own style sheet."""
 
     @property
     def style_source(self) -> str:
-        """What a content security policy must allow as style."""
+        """The style source for a content security policy."""
         ...
 
     def prediction(self, row: Prediction, *, output: Any, links: Mapping[str, str]) -> bytes:
-        """The page of a prediction. `links` maps links to its files to media types; `output` is what else it has."""
+        """The page of a prediction. `links` maps links to its files to media types; `output` is the rest of its
+        output.
+        """
         ...
 
     def removed(self, prediction_id: str) -> bytes:
-        """The page of a prediction whose data is gone."""
+        """The page of a prediction whose data was removed."""
         ...
 
     def closed(self) -> bytes:
@@ -102,8 +104,8 @@ class UseCases:
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """Where large values come from and go to. Without `large`, bodies are read in the loop's thread, whatever their
-    size; without a `download_secret`, no download of an uploaded file is possible.
+    """Reads and serves large values. Without `large`, bodies of any size are decoded in the event loop's thread;
+    without a `download_secret`, uploaded files cannot be downloaded.
     """
 
     blobs: Blobs
@@ -115,7 +117,7 @@ class Content:
 
 @dataclass(frozen=True, kw_only=True)
 class HealthChecks:
-    """Whether this server may be given work."""
+    """Whether this server can accept work."""
 
     health: Health
     check_store: CheckStore = no_fault

@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol with deadlines and size limits.
 
-Deadlines are plain numbers on the connection; one sweep a second looks at all of them (server.Server), so no request
-pays for a timer. `phase` says what is awaited from the client: it follows the parser, not the answers.
+Deadlines are plain numbers on the connection; once a second the server checks all of them (server.UvicornServer), so no
+request needs a timer. `phase` is what the client must send next: it follows the parser, not the answers.
 """
 
 import asyncio
@@ -22,9 +22,9 @@ from halley.settings import LimitSettings
 
 HEADERS: Final = "headers"  # a request has begun
 BODY: Final = "body"
-WORK: Final = "work"  # the request is complete: it is our turn
+WORK: Final = "work"  # the request is complete: the server works
 IDLE: Final = "idle"
-ENDED: Final = "ended"  # nothing more is answered
+ENDED: Final = "ended"  # no further answer
 
 
 class HeadersTooLarge(Exception):
@@ -32,13 +32,13 @@ class HeadersTooLarge(Exception):
 
 
 class NotTaken(Exception):
-    """Stops the parser, too: the request must be refused."""
+    """Stops the parser: the request must be refused."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """One connection, whose client must say what it wants in time and in size."""
+    """One connection, whose client has limited time and size for each request."""
 
-    # one for each of thousands of connections: as members of the instance's dictionary they would cost 2 KB more
+    # there are thousands of connections: without __slots__ each would cost 2 KB more
     __slots__ = (
         "_body_head",
         "_chunk_bytes",
@@ -65,22 +65,23 @@ class LimitedProtocol(HttpToolsProtocol):
         self.deadline = math.inf  # on the loop's clock
         self.write_deadline = math.inf
         self._header_bytes = 0  # of complete header lines
-        self._raw_bytes = 0  # that came since the request began, while its headers are not complete
+        self._raw_bytes = 0  # received since the request began, while its headers are not complete
         self._chunk_bytes = 0
         self._is_too_large = False
-        self._thrown_bytes = 0  # of a body that came after the answer
-        self._unsent_bytes = 0  # when it was last looked at, while the client is slow
+        self._thrown_bytes = 0  # of a body that arrived after the answer
+        self._unsent_bytes = 0  # at the last check, while the client is slow
         self._fault: Fault | None = None
-        self._has_body = False  # the newest chunk brought some of a body
-        self._body_head: bytes | None = None  # of a request whose body the parser left out
-        self._is_repeating = False  # the parser is given a request whose headers are known
+        self._has_body = False  # the newest chunk contained a part of a body
+        self._body_head: bytes | None = None  # of a request whose body the parser skipped
+        self._is_repeating = False  # the parser gets a request whose headers are known
 
-    # what comes in
+    # input
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow = LeanFlowControl(transport)
-        self.deadline = self.loop.time() + self.limits.header_seconds  # nothing said at all is no better than too slow
+        # a silent client has the same time limit as a slow one
+        self.deadline = self.loop.time() + self.limits.header_seconds
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
@@ -88,23 +89,23 @@ class LimitedProtocol(HttpToolsProtocol):
         self._chunk_bytes = len(data)
         self._feed(data)
         if self.phase is HEADERS:
-            # the parser reports a header line only when it is whole: a huge one would sit in memory unseen
+            # the parser reports a header line only when it is complete: a huge one would stay in memory unnoticed
             self._raw_bytes += len(data)
             if self._raw_bytes > self.limits.header_bytes:
                 self._refuse_headers()
         elif self.phase is BODY:
-            # trailer fields and chunk extensions: they are never read, but the parser keeps them
+            # trailer fields and chunk extensions are never read, but the parser keeps them
             self._raw_bytes = 0 if self._has_body else self._raw_bytes + len(data)
             self._has_body = False
             if self._raw_bytes > self.limits.header_bytes:
                 self._refuse_headers()
 
     def _feed(self, data: bytes) -> None:
-        """Give the parser what came.
+        """Pass received data to the parser.
 
-        It stops behind the headers of a request that wants to go over to another protocol, and leaves its body out. We
-        speak no other one, so the request is an ordinary one (RFC 9110, section 7.8); clients that would like HTTP/2
-        send such ones, with bodies.
+        The parser stops after the headers of a request for another protocol, and skips its body. We support no other
+        protocol, so the request is an ordinary one (RFC 9110, section 7.8); clients that would prefer HTTP/2 send such
+        requests, with bodies.
         """
         self._unset_keepalive_if_required()
         while True:
@@ -124,7 +125,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def _repeat_head(self, head: bytes) -> None:
         self._body_head = None
         self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as the one before
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as in the earlier parser
         self._is_repeating = True
         self.parser.feed_data(head)
         self._is_repeating = False
@@ -135,7 +136,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # no methods in between: this runs for each header of each poll
+        # without further method calls: this runs for each header of each poll
         if self._is_repeating:
             return
         self._header_bytes += len(name) + len(value) + 4
@@ -174,11 +175,11 @@ class LimitedProtocol(HttpToolsProtocol):
         if now >= self.write_deadline:
             unsent = self.transport.get_write_buffer_size()
             if unsent >= self._unsent_bytes:
-                self.transport.abort()  # it does not read: closing in an orderly way would wait for it
+                self.transport.abort()  # it does not read: an orderly close would wait for it
             self._unsent_bytes, self.write_deadline = unsent, now + self.limits.body_seconds
         elif now >= self.deadline:
             if self.flow.read_paused:
-                self.deadline = now + self.limits.body_seconds  # we are the ones who are slow
+                self.deadline = now + self.limits.body_seconds  # the delay is the server's own
             elif self.phase is BODY or (self.phase is HEADERS and self._raw_bytes > 0):
                 self._refuse(HTTPStatus.REQUEST_TIMEOUT, "Request timeout", "The request did not arrive in time.")
             else:
@@ -206,7 +207,7 @@ class LimitedProtocol(HttpToolsProtocol):
         )
 
     def _refuse(self, status: HTTPStatus, title: str, detail: str) -> None:
-        """Answer a request that never became one, and end the connection."""
+        """Answer an invalid request, and close the connection."""
         if self.transport.is_closing():
             return
         if self._may_answer():
@@ -216,7 +217,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self.transport.write(
                 b"%b%bconnection: close\r\n\r\n%b" % (STATUS_LINE[status.value], b"".join(lines), body)
             )
-        if status is HTTPStatus.REQUEST_TIMEOUT:  # it has had its time
+        if status is HTTPStatus.REQUEST_TIMEOUT:  # the client has used its time
             self.transport.close()
         else:
             self._linger()
@@ -229,7 +230,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _linger(self) -> None:
-        """The client still sends: close when it has read the answer, or is at it for too long."""
+        """The client is still sending: close when it has read the answer, or after a time limit."""
         if self.api.draining or self.transport.is_closing():
             self.transport.close()
             return
@@ -239,16 +240,16 @@ class LimitedProtocol(HttpToolsProtocol):
         Lingering(self.transport, self, limit_bytes(self.limits.upload_bytes)).begin()
 
     def _give_up_requests(self) -> None:
-        """Nothing more is written to this connection: whoever works for its requests need not continue."""
+        """Nothing more is written to this connection: notify the code that works on its requests."""
 
     def _throw_away(self, size: int) -> None:
-        """The connection stays open, but only for a limited length of an unwanted body."""
+        """Keep the connection open for a limited length of an unwanted body."""
         self._thrown_bytes += size
         if self._thrown_bytes > limit_bytes(self.limits.upload_bytes):
             self.transport.close()
 
     def _may_answer(self) -> bool:
-        """Whether bytes written now would be taken as the answer to the request that came in last."""
+        """Whether bytes written now would be read as the answer to the newest request."""
         if self.phase is BODY and not self.pipeline:
             return not self.cycle.response_started
         return not is_open(self.cycle)

@@ -1,4 +1,4 @@
-"""The protocol of our server: limits, the short cut for hot reads, and answers that wait without a task."""
+"""The protocol of our server: the fast path for frequent reads, and answers that are deferred without a task."""
 
 import asyncio
 import math
@@ -20,12 +20,12 @@ from halley.api.limited_protocol import BODY, HEADERS, IDLE, WORK, LimitedProtoc
 from halley.api.shortcut import Asker, ShortCut
 from halley.api.waiting.hold import GONE_KEY, STREAM_KEY
 
-_REPEATED_BYTES: Final = 4096  # of a request that is recognized by its bytes
+_REPEATED_BYTES: Final = 4096  # of a request that is recognised by its bytes
 _STREAM_UNSENT_BYTES: Final = 64 * 2**10
-# Linux has it since 3.12 and Python 3.11 does not name it: the kernel takes no more than this ahead of what it can send
+# Linux has it, and Python names it since 3.12: the kernel buffers no more than this beyond what it can send
 _TCP_NOTSENT_LOWAT: Final = 25
 
-# what the requests of all parked connections share
+# shared by the requests of all parked connections
 _NO_HEADERS: Final[list[tuple[bytes, bytes]]] = []
 _NOBODY_WAITS: Final = asyncio.Event()
 
@@ -33,7 +33,7 @@ _NOBODY_WAITS: Final = asyncio.Event()
 class GuardedProtocol(LimitedProtocol):
     """One connection. `server.make_server` sets the class members of a subclass."""
 
-    # one for each of thousands of connections: as members of the instance's dictionary they would cost 2 KB more
+    # there are thousands of connections: without __slots__ each would cost 2 KB more
     __slots__ = (
         "_answer",
         "_asker",
@@ -53,16 +53,16 @@ class GuardedProtocol(LimitedProtocol):
         super().__init__(*args, **kwargs)
         self._answer: bytes | None = None
         self._asker: Asker | None = None
-        self._chunk: bytes | None = None  # the newest one, if no request began before it and it may be a whole one
+        self._chunk: bytes | None = None  # the newest chunk, if it began with a request and may contain exactly one
         self._is_stream = False
-        self._is_short = False  # the newest answer took the short cut
+        self._is_short = False  # the newest answer used the fast path
         self._has_eof = False
-        self._is_unread = False  # the peer closed, and had not acknowledged all that was written
+        self._is_unread = False  # the peer closed, and had not acknowledged all data
         self._sending: FileSlice | None = None
-        self._parked: DeferredResponse | None = None  # the request that is being answered waits, without a task
-        self._served: RequestResponseCycle | None = None  # that request, or the one before; `cycle` is the newest
+        self._parked: DeferredResponse | None = None  # the request that is being answered is deferred, without a task
+        self._served: RequestResponseCycle | None = None  # that request, or the previous one; `cycle` is the newest
 
-    # what comes in
+    # input
 
     def data_received(self, data: bytes) -> None:
         asker = self._asker
@@ -79,14 +79,14 @@ class GuardedProtocol(LimitedProtocol):
     def on_message_begin(self) -> None:
         if self._is_repeating:
             return
-        # what uvicorn prepares here is needed only if the request leaves the short cut
+        # uvicorn's preparations here are needed only if the request leaves the fast path
         if self._asker is not None:
             self._asker.request = None
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
         self._header_bytes = 0
-        # the chunk may hold the end of the request before: it is unknown how much of it belongs here
+        # the chunk may contain the end of the previous request: it is unknown how much of it belongs here
         self._raw_bytes = 0 if self.phase is IDLE else -self._chunk_bytes
         self.phase = HEADERS
         self.deadline = self.loop.time() + self.limits.header_seconds
@@ -109,7 +109,7 @@ class GuardedProtocol(LimitedProtocol):
         self.deadline = self.loop.time() + self.limits.body_seconds
         earlier = cork_of(self.cycle)
         if earlier is not None:
-            earlier.sent()  # whoever asks for more has read what was there, or does not want to know
+            earlier.sent()  # a client that sends its next request has read the previous answer, or does not need it
         version = self.parser.get_http_version()
         self._fault = self.api.framing.fault(version, self.headers)
         if self._fault is not None:
@@ -122,10 +122,10 @@ class GuardedProtocol(LimitedProtocol):
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expects
         self.headers.extend(headers)
-        super().on_headers_complete()  # raises for a URL that makes no sense: then there is no cycle of its own
+        super().on_headers_complete()  # raises for an invalid URL: then there is no new cycle
         scope: dict[str, Any] = self.cycle.scope  # type: ignore[assignment]
         scope[STREAM_KEY] = self.begin_stream
-        if version == "1.0":  # it knows no chunks: the end of the connection is the end of the answer
+        if version == "1.0":  # it has no chunks: the answer ends with the connection
             self.cycle.chunked_encoding, self.cycle.expected_content_length = False, ANY_LENGTH
         method = self.parser.get_method()
         if method != b"HEAD":
@@ -160,12 +160,13 @@ class GuardedProtocol(LimitedProtocol):
             self.phase = WORK
             self.deadline = math.inf
 
-    # what goes out
+    # output
 
     def begin_stream(self) -> None:
-        """The answer follows something for as long as its client likes, and may be cut after any event.
+        """The answer is a stream of unknown length, and may be cut after any event.
 
-        The kernel would take megabytes for a client that does not read: it gets little, and we notice soon.
+        The kernel would buffer megabytes for a client that does not read: it gets a small buffer, so that we notice
+        soon.
         """
         self._is_stream = True
         connection = self.transport.get_extra_info("socket")
@@ -173,12 +174,12 @@ class GuardedProtocol(LimitedProtocol):
             connection.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _STREAM_UNSENT_BYTES)
 
     def cut_stuck_stream(self) -> None:
-        """The server wants to stop: a stream whose client has not taken everything would hold it up."""
+        """The server wants to stop: close a stream whose client has not read everything."""
         if self._is_stream and self.transport.get_write_buffer_size():
             self.transport.abort()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        del app  # it is our own, in two halves
+        del app  # it is our own application, which has two halves
         self._served = cycle
         self._spawn(self._serve(cycle))
 
@@ -193,7 +194,7 @@ class GuardedProtocol(LimitedProtocol):
         if answer.later is None:
             if self._is_stream:
                 self._lighten(cycle)
-                # it lives as long as the stream, and all that is still asked for is this
+                # it exists as long as the stream, and only this is still used
                 left: dict[str, Any] = {name: scope[name] for name in ("method", GONE_KEY) if name in scope}
                 scope.clear()
                 scope.update(left)
@@ -211,14 +212,14 @@ class GuardedProtocol(LimitedProtocol):
                 answer.later.hurry()
 
     def _answer_at_once(self, cycle: RequestResponseCycle, exchange: Exchange, answer: Response) -> bool:
-        """Send an answer that is whole, past the two steps of ASGI. False: it must go through them."""
+        """Send a complete answer directly, without the two steps of ASGI. False: it must use them."""
         if answer.chunks is not None or answer.file is not None or not self._may_write(cycle):
             return False
         headers = [*self.server_state.default_headers, *self.api.headers_of(exchange, answer)]
         try:
             head = head_of(STATUS_LINE[answer.status], headers, keep_alive=cycle.keep_alive)
         except ValueError:
-            return False  # uvicorn refuses it, too, and says so in the log
+            return False  # uvicorn refuses it, too, and logs it
         cycle.transport.write(head)
         if exchange.method != "HEAD":
             cycle.transport.write(b"" if answer.status in NO_BODY else answer.body)
@@ -227,13 +228,13 @@ class GuardedProtocol(LimitedProtocol):
         return True
 
     def _may_write(self, cycle: RequestResponseCycle) -> bool:
-        """Whether nothing has to be waited for, or has been sent, before the answer."""
+        """Whether the answer can be written at once: nothing must be awaited or was sent before it."""
         return not (
             self.flow.write_paused or cycle.disconnected or cycle.response_started or self.transport.is_closing()
         )
 
     def _can_send_files(self) -> bool:
-        """Whether a file may go past the transport: it is not to be encrypted, and nothing waits before it."""
+        """Whether the kernel may send a file: the connection is not encrypted, and nothing is queued before it."""
         return self.scheme == "http" and not self.transport.is_closing() and not self.transport.get_write_buffer_size()
 
     async def _send_file(
@@ -246,7 +247,8 @@ class GuardedProtocol(LimitedProtocol):
             cycle.response_started = True
             await file.send(head, self.transport, self)
             self._sending = None
-        if not cycle.disconnected and not file.is_unsent:  # else the caller closes: it must not be taken for the whole
+        # otherwise the caller closes the connection, so that the client does not take the part for the whole file
+        if not cycle.disconnected and not file.is_unsent:
             cycle.response_complete = True
             if not cycle.keep_alive:
                 self.transport.close()
@@ -254,9 +256,9 @@ class GuardedProtocol(LimitedProtocol):
         self.api.note(exchange, answer)
 
     def _park(self, cycle: RequestResponseCycle, exchange: Exchange, later: DeferredResponse) -> None:
-        """Let go of all that a request takes but its connection; a task of its own will send the answer."""
+        """Release everything of a request except its connection; another task will send the answer."""
         self._lighten(cycle)
-        # what the application and the protocol left there for each other stays
+        # entries in the scope that application and protocol share are kept
         kept: dict[str, Any] = {name: value for name, value in cycle.scope.items() if name.startswith("halley.")}
         kept.pop(STREAM_KEY, None)
         cycle.scope = {"method": exchange.method, **kept}  # type: ignore[typeddict-item]
@@ -264,7 +266,7 @@ class GuardedProtocol(LimitedProtocol):
         later.park(partial(self._give, cycle, exchange))
 
     def _lighten(self, cycle: RequestResponseCycle) -> None:
-        """Let go of what the request brought along."""
+        """Release the data of the request."""
         self._asker = None
         if self.scope is cycle.scope:
             self.scope, self.headers = None, _NO_HEADERS  # type: ignore[assignment]
@@ -290,16 +292,16 @@ class GuardedProtocol(LimitedProtocol):
                 self.transport.close()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """The client sends no more. If it is owed an answer, the connection stays open for that.
+        """The client has closed its side. If an answer is pending, the connection stays open for it.
 
-        It may only have closed its side, or be gone: this is unknown until something is written to it. So nothing
-        waits for it any longer, and a create that waited is answered with what is known now. Whoever only listens
-        (streams, held reads) has nothing to gain from that.
+        It may have closed only its side, or have disconnected: this is unknown until something is written to it. So no
+        code waits for it any longer, and a waiting create is answered with the present state. Streams and held reads
+        end, because their clients would gain nothing.
         """
         self._has_eof = True
         self._is_unread = unread_bytes(self.transport) > 0
         is_listening = self._is_stream or self._is_held_get()
-        if self.phase is not WORK or is_listening or self.scheme != "http":  # over TLS there is no half-closing
+        if self.phase is not WORK or is_listening or self.scheme != "http":  # TLS connections cannot be half-closed
             return False
         for cycle in self._requests():
             leave(cycle, by_peer=True, was_unsent=False, may_read=True)
@@ -313,12 +315,12 @@ class GuardedProtocol(LimitedProtocol):
         super().connection_lost(exc)
         if self._sending is not None:
             self._sending.stop()
-        by_peer = self._has_eof or isinstance(exc, OSError)  # else it was we who closed
+        by_peer = self._has_eof or isinstance(exc, OSError)  # otherwise we closed it
         self._give_up_requests(by_peer=by_peer, was_unsent=was_unsent)
 
     def _give_up_requests(self, *, by_peer: bool = False, was_unsent: bool = False) -> None:
         served = self._served
-        if served is not None and is_open(served):  # uvicorn tells the newest request only
+        if served is not None and is_open(served):  # uvicorn notifies only the newest request
             served.disconnected = True
             served.message_event.set()
         for cycle in self._requests():
@@ -331,7 +333,7 @@ class GuardedProtocol(LimitedProtocol):
         return self._parked is not None and self._served is not None and self._served.scope["method"] == "GET"
 
     def _requests(self) -> list[RequestResponseCycle]:
-        """The request that is being answered, if there is one, and those that were sent behind it."""
+        """The request that is being answered, if there is one, and those that were sent after it."""
         behind = [cycle for cycle, _ in self.pipeline]
         return behind if self._served is None else [self._served, *behind]
 
@@ -340,7 +342,7 @@ class GuardedProtocol(LimitedProtocol):
         return self._has_no_open() and self.parser.should_keep_alive() and self.parser.get_http_version() == "1.1"
 
     def _is_same_again(self) -> bool:
-        """Whether bytes that were a request of its own before are one again."""
+        """Whether the chunk has the same bytes as an earlier complete request."""
         return self.phase is IDLE and self._has_no_open() and not self.transport.is_closing()
 
     def _has_no_open(self) -> bool:

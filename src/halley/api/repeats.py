@@ -1,19 +1,19 @@
-"""Which creates repeat an earlier one without saying so: the rule for clients that send a create again.
+"""Recognises creates that repeat an earlier one without an idempotency key, because a client sent it again.
 
 Two official clients send a create again when its connection broke, without an idempotency key. What can be known:
 
 - One counts its tries in a header. A create whose count is 1 or more repeats an equal create of the same API key, of
-  the last 120 s, whose last try had a smaller count: one that was dropped at the try before; else the one with the
+  the last 120 s, whose last try had a smaller count: one that was dropped at the try before; otherwise the one with the
   closest count, and of those the newest.
 - A client that does not count is recognised by its dropped connection alone: an equal create of the same API key that
   began within 2 s after the drop repeats the dropped one, once.
 
 A create is *in flight* from the end of its body until the last byte of its answer is written or its connection is lost;
-while it is, nothing repeats it. It was *dropped* if the peer closed the connection before that last byte was written;
-`protocol` sees to that. So two equal creates that were both answered, or are both in flight, are two.
+during this time it cannot be repeated. It was *dropped* if the peer closed the connection before that last byte was
+written; `protocol` reports that. So two equal creates that were both answered, or are both in flight, are two.
 
 Only dropped creates and repeats are remembered, in the loop's thread: an ordinary create costs an entry in a dictionary
-while it is in flight. After a restart the count still works, as the store finds what is equal.
+while it is in flight. After a restart counts are still used, because the store finds equal creates.
 
 Source: contract sections 5 and 17, D10; docs/decisions/0010-repeated-creates.md.
 """
@@ -32,15 +32,15 @@ from halley.predictions.records import Prediction
 from halley.predictions.status import Status
 
 Asked = tuple[str | float | None, ...]
-"""Who asks for what, as far as it is not in the body."""
+"""The caller and the request, without the body."""
 
-ATTEMPT_KEY: Final = "halley.attempt"  # in a request's scope: what the protocol drops when its connection is lost
+ATTEMPT_KEY: Final = "halley.attempt"  # in a request's scope: the protocol calls its `drop` when the connection is lost
 COUNTED_SECONDS: Final = 120.0
 DROPPED_SECONDS: Final = 2.0
-_BODY_SECONDS: Final = 60.0  # a repeat begins in time, but its body may take its own
+_BODY_SECONDS: Final = 60.0  # a repeat must begin in time, but its body may take longer
 _MOST_DROPPED: Final = 2048
 _MOST_TRIES: Final = 8192
-_KEPT_BODY_BYTES: Final = 4096  # a larger body is not kept alive for its digest
+_KEPT_BODY_BYTES: Final = 4096  # a larger body is not kept for its digest
 _FIRST: Final = (0, 0.0)
 
 
@@ -49,7 +49,7 @@ def _answers_a_repeat(status: Status) -> bool:
         case Status.STARTING | Status.PROCESSING | Status.SUCCEEDED | Status.FAILED:
             return True
         case Status.CANCELED | Status.ABORTED:
-            return False  # whoever asks again wants it to run
+            return False  # the client repeats it because it wants the prediction to run
         case _:
             assert_never(status)
 
@@ -58,7 +58,7 @@ _ANSWERS: Final = frozenset(filter(_answers_a_repeat, Status))
 
 
 class Answering:
-    """A create that is being answered, as a context manager: until its answer is there, also if that comes later."""
+    """A create that is being answered, as a context manager: until its answer exists, even if that is deferred."""
 
     __slots__ = ("_is_later",)
 
@@ -67,16 +67,16 @@ class Answering:
     def drop(self) -> None:
         """The peer closed the connection before the last byte of the answer was written.
 
-        This may come after the end: an answer can be lost on its way.
+        This may be called after the end: an answer can be lost after it was written.
         """
         raise NotImplementedError
 
     def end(self) -> None:
-        """It is in flight no more. Harmless if that was said before."""
+        """It is not in flight any more. Does nothing if repeated."""
         raise NotImplementedError
 
     def until_answered(self, answer: Response) -> Response:
-        """The same answer; if it comes later, this create is in flight until then."""
+        """The same answer; if it is deferred, this create is in flight until it is given."""
         if answer.later is not None:
             self._is_later = True
             answer.later = _InFlightUntil(answer.later, self)
@@ -93,7 +93,7 @@ class Answering:
 
 
 class _InFlightUntil:
-    """An answer that will come, and the create that is in flight until then. Fulfils `asgi.Later`."""
+    """A deferred answer, and the create that is in flight until then. Implements `asgi.DeferredResponse`."""
 
     __slots__ = ("_answering", "_give", "_later")
 
@@ -120,7 +120,7 @@ class _InFlightUntil:
 
 
 class CreateAttempt(Answering):
-    """One create without a key. `settle` it as soon as it is known which prediction it is answered with."""
+    """One create without a key. Call `settle` as soon as the prediction of its answer is known."""
 
     __slots__ = (
         "_asked",
@@ -149,7 +149,7 @@ class CreateAttempt(Answering):
         self.is_dropped = False
 
     def digest(self) -> bytes:
-        """Of who asked for what. The body is let go."""
+        """Of the caller and the request. The body is released."""
         if self._digest is None:
             asked = repr(self._asked).encode()
             self._digest = blake2b(asked + b"\0" + self._body, digest_size=16).digest()
@@ -157,13 +157,13 @@ class CreateAttempt(Answering):
         return self._digest
 
     def claim(self, prediction_id: str) -> None:
-        """It is about to be answered with this prediction: from now on that is in flight."""
+        """It is about to be answered with this prediction, which is in flight from now on."""
         self._repeats.take_from_flight(self)
         self.prediction_id = prediction_id
         self._repeats.put_in_flight(prediction_id, self)
 
     def settle(self, prediction_id: str | None) -> None:
-        """The prediction is there, or (None) nothing was made."""
+        """The prediction exists, or (None) none was created."""
         if self.is_settled:
             return
         self.is_settled = True
@@ -172,7 +172,7 @@ class CreateAttempt(Answering):
             self._known.set()
 
     async def outcome(self) -> str | None:
-        """The prediction that this create is answered with, once that is known; None if it made nothing."""
+        """The prediction of this create's answer, once that is known; None if there is none."""
         if not self.is_settled:
             self._known = self._known or asyncio.Event()
             await self._known.wait()
@@ -185,7 +185,7 @@ class CreateAttempt(Answering):
 
     def end(self) -> None:
         self._repeats.take_from_flight(self)
-        self.settle(None)  # no effect where it is known what was made
+        self.settle(None)  # no effect if the prediction is known
 
     def until_answered(self, answer: Response) -> Response:
         if answer.later is not None:
@@ -204,7 +204,7 @@ class KeyInUse(Answering):
         self._place = place
 
     def drop(self) -> None:
-        self.end()  # the next create under this key need not wait for our answer
+        self.end()  # the next create with this key need not wait for our answer
 
     def end(self) -> None:
         if self._held.get(self._place) is self:
@@ -224,14 +224,15 @@ class Repeats:
         self._keys: dict[tuple[str, str], KeyInUse] = {}
         self._in_flight: dict[str, CreateAttempt] = {}
         self._dropped: dict[bytes, list[tuple[float, CreateAttempt]]] = {}
-        self._drops: deque[tuple[float, bytes]] = deque()  # all of `_dropped`, oldest first; some may be gone there
+        # all of `_dropped`, oldest first; some may have been removed there
+        self._drops: deque[tuple[float, bytes]] = deque()
         self._tries: OrderedDict[str, tuple[int, float]] = OrderedDict()  # prediction -> last count, and when
 
     def use_key(self, account_id: str, key: str) -> KeyInUse:
-        """Answer a create under this idempotency key.
+        """Begin to answer a create with this idempotency key.
 
         Raises:
-            CreateInFlight: another one is being answered.
+            CreateInFlight: another create with it is being answered.
         """
         place = (account_id, key)
         if place in self._keys:
@@ -243,11 +244,13 @@ class Repeats:
         return used
 
     def begin(self, *, asked: Asked, body: bytes, count: int | None, begun_at: float) -> CreateAttempt:
-        """A create whose body has arrived. `asked` identifies the caller and the request; `count` is the client's."""
+        """Register a create whose body has arrived. `asked` identifies the caller and the request; `count` is the
+        client's.
+        """
         return CreateAttempt(self, asked, body, count, begun_at)
 
     async def dropped(self, attempt: CreateAttempt) -> str | None:
-        """The prediction of a dropped create that this one repeats. It is repeated no second time."""
+        """The prediction of a dropped create that this one repeats. It is not repeated a second time."""
         if not self.may_repeat(attempt):
             return None
         self._expire()
@@ -258,18 +261,18 @@ class Repeats:
         return None
 
     def may_repeat(self, attempt: CreateAttempt) -> bool:
-        """Whether it is worth looking for what this create repeats; quick, as every create asks."""
+        """Whether this create may be a repeat, so that a look-up is useful; quick, because every create calls it."""
         return self.is_on and attempt.count != 0 and (attempt.count is not None or bool(self._dropped))
 
     def is_counted(self, attempt: CreateAttempt) -> bool:
-        """Whether the client says that this is a repeat: then what is equal is worth looking for."""
+        """Whether the client says that this is a repeat, so that the store must be asked for equal creates."""
         return self.is_on and attempt.count is not None and attempt.count > 0
 
     def counted(self, attempt: CreateAttempt, equal: Sequence[Prediction]) -> str | None:
-        """Which of the equal predictions, newest first, a create that counts repeats.
+        """Choose the prediction that a counting create repeats, from equal ones, newest first.
 
-        The one whose last try is the closest before this one: else calls that try again at the same time could take
-        each other's places, until one of them finds none.
+        It is the one whose last try is closest before this one: otherwise calls that retry at the same time could take
+        each other's predictions, until one of them finds none.
         """
         count = attempt.count or 0
         free = [row.id for row in equal if may_answer(row) and row.id not in self._in_flight]
@@ -287,7 +290,7 @@ class Repeats:
         if not self.is_on or (attempt.is_settled and attempt.prediction_id is None):
             return
         if self._last_try(attempt.prediction_id) > (attempt.count or 0):
-            return  # its answer stuck on its way, and meanwhile another create got the prediction
+            return  # its answer was lost after it was written, and meanwhile another create got the prediction
         now, digest = self._clock.monotonic(), attempt.digest()
         self._dropped.setdefault(digest, []).append((now, attempt))
         self._drops.append((now, digest))
@@ -300,7 +303,7 @@ class Repeats:
             self._note_try(prediction_id, attempt.count)
 
     def take_from_flight(self, attempt: CreateAttempt) -> None:
-        """Its answer is out, or will never be."""
+        """Its answer was sent, or never will be."""
         prediction_id = attempt.prediction_id
         if prediction_id is not None and self._in_flight.get(prediction_id) is attempt:
             del self._in_flight[prediction_id]

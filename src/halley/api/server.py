@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn, guarded, and without a will of its own about signals."""
+"""The HTTP server: uvicorn with our limits, and without its signal handling."""
 
 import asyncio
 import contextlib
@@ -26,16 +26,18 @@ _LAST_ANSWERS_SECONDS: Final = 30
 
 
 class UvicornServer(Server):
-    """Runs until `stop`. The composition root owns signals: uvicorn would raise a caught one again after shutdown."""
+    """Runs until `stop`. The composition root handles signals: uvicorn would raise a caught one again after
+    shutdown.
+    """
 
     def __init__(self, config: Config, api: Api) -> None:
         super().__init__(config)
         self._api = api
         self.is_up: Final = anyio.Event()
-        self.addresses: list[tuple[str, int]] = []  # where it listens; the true port if 0 was asked
+        self.addresses: list[tuple[str, int]] = []  # where it listens; the actual port if 0 was requested
 
     def stop(self) -> None:
-        """Take nothing new, let waiters go, finish what is being answered, return from `serve`."""
+        """Accept nothing new, answer waiting requests, finish running answers, and return from `serve`."""
         self._api.draining = True
         self._api.release_waiting()
         for connection in self._connections():
@@ -43,7 +45,7 @@ class UvicornServer(Server):
         self.should_exit = True
 
     def stop_now(self) -> None:
-        """Return from `serve`, whatever is being answered."""
+        """Return from `serve` without finishing answers."""
         self.should_exit = self.force_exit = True
 
     @contextlib.contextmanager
@@ -54,7 +56,7 @@ class UvicornServer(Server):
         """Serve until `stop`.
 
         Raises:
-            Unusable: the address cannot be listened at.
+            Unusable: it cannot listen at the address.
         """
         bound = sockets or [listen(self.config.host, self.config.port)]
         self.addresses = [one.getsockname()[:2] for one in bound]
@@ -64,7 +66,7 @@ class UvicornServer(Server):
             waiting.cancel()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        # as uvicorn does, but with a limit for the handshake: it is over before any protocol hears of the connection
+        # as uvicorn does, but with a time limit for the handshake, which ends before a protocol gets the connection
         config, loop = self.config, asyncio.get_running_loop()
         seconds = None if config.ssl is None else self._api.parts.limits.header_seconds
 
@@ -89,7 +91,7 @@ class UvicornServer(Server):
         return await super().on_tick(counter)
 
     def sweep(self, now: float) -> None:
-        """End connections whose clients are too slow."""
+        """Close connections whose clients are too slow."""
         for connection in self._connections():
             connection.check_deadlines(now)
 
@@ -98,7 +100,7 @@ class UvicornServer(Server):
 
 
 def make_server(settings: Settings, api: Api, tls: ssl.SSLContext | None = None) -> UvicornServer:
-    """A server for this application, HTTPS with `tls`; nothing listens before `serve`."""
+    """A server for this application, HTTPS with `tls`; it listens only after `serve`."""
     missing = missing_in_uvicorn()
     protocol: type | str = "httptools"
     if missing:

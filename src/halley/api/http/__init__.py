@@ -1,1 +1,1 @@
-"""HTTP mechanics: requests, responses, routing, connections. Nothing here knows what a prediction is."""
+"""HTTP mechanics: requests, responses, routing, connections. Independent of predictions."""

@@ -1,4 +1,4 @@
-"""One request and one answer, on raw ASGI. No web framework: it would cost more than all of our own work."""
+"""One request and one answer, on ASGI directly. A web framework would cost more than all of our own work."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol
@@ -22,9 +22,9 @@ NO_BODY: Final = frozenset({204, 304})
 
 
 class Response(msgspec.Struct, kw_only=True):
-    """What goes out: a body in one piece, or `chunks` in as many as it takes, or a `file` (no length is added then).
+    """An answer: a body in one piece, or in `chunks`, or a `file` (whose length is not added).
 
-    With `later` it is not known yet, and everything else here means nothing.
+    With `later` the answer is deferred, and all other members are unused.
     """
 
     status: int = 200
@@ -39,63 +39,67 @@ Outcome = Response | Exception
 
 
 class DeferredResponse(Protocol):
-    """An answer that will be given some time, without a task that waits for it."""
+    """An answer that is given later, without a task that waits for it."""
 
     def park(self, give: Callable[[Outcome], None]) -> None:
-        """Call `give` once, in a later turn of the loop."""
+        """Call `give` once, in a later cycle of the event loop."""
         ...
 
     def hurry(self) -> None:
-        """The client waits no more but may still read: answer with what is known. Harmless after the answer."""
+        """The client waits no longer but may still read: answer with the present state. Does nothing after the
+        answer.
+        """
         ...
 
     def leave(self) -> None:
-        """The client is gone: do not answer any more. Harmless after the answer."""
+        """The client has disconnected: do not answer any more. Does nothing after the answer."""
         ...
 
 
 class Exchange:
-    """What must be known of a request to send its answer, also when its task is long gone."""
+    """The data of a request that its answer needs, even after its task has ended."""
 
     __slots__ = ("method", "origin", "path", "pattern", "request_id", "started")
 
     def __init__(self, scope: Scope, request_id: str, origin: bytes | None, started: float) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
-        self.pattern: str | None = None  # shown in place of a path that holds a capability
+        self.pattern: str | None = None  # logged instead of a path that contains a capability
         self.request_id = request_id
         self.origin = origin
         self.started = started
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):
-    """What makes two answers about the same thing differ. `number` is the same for equal variants."""
+    """The properties of a caller that change the answer. `number` is the same for equal variants."""
 
     number: int
-    origin: str  # scheme://host, as links to us begin, with the path of a proxy under which we are
+    origin: str  # scheme://host at which the caller reaches us, with a proxy's path prefix
     family: str  # "" or "/replicate"
     data_urls: bool
     expose_aborted: bool
-    own_key: str | None = None  # of a caller that may not read: what others gave, and what came of it, is withheld
+    own_key: str | None = None  # of a caller that may not read: data of other keys is withheld
 
     @property
     def prefix(self) -> str:
-        """The path of a proxy under which the caller sees us, as `/halley`; mostly ""."""
+        """The path prefix of a proxy, such as `/halley`; usually ""."""
         return urlsplit(self.origin).path
 
     @property
     def link_base(self) -> str:
-        """What is kept of a caller so that links in a later message begin as in its answers (Variants.of_base)."""
+        """The stored form of a caller's base, so that links in later messages begin as in its answers
+        (Variants.of_base).
+        """
         return f"{self.origin}{self.family}"
 
     @property
     def base(self) -> str:
-        """What the API's own URLs begin with."""
+        """The beginning of the API's own URLs."""
         return f"{self.origin}{self.family}/v1"
 
 
 class Call:
-    """A request on its way through a handler."""
+    """A request, as handlers see it."""
 
     __slots__ = (
         "_identity",
@@ -121,11 +125,11 @@ class Call:
         self.request_id = request_id
         self.method: str = scope["method"]
         self.headers = headers
-        self.started_at = started_at  # monotonic, when the headers were complete
+        self.started_at = started_at  # monotonic time at which the headers were complete
         self.family = ""
         self.params: tuple[str, ...] = ()
         self._identity: Identity | None = None
-        self.held_body: HeldBody | None = None  # released when the answer is made
+        self.held_body: HeldBody | None = None  # released when the answer is ready
 
     @property
     def identity(self) -> Identity:
@@ -143,7 +147,7 @@ class Call:
         return self.identity.account.id
 
     def header(self, name: bytes) -> str | None:
-        """The value of a header; the last one if it came more than once."""
+        """The value of a header; the last one if it occurs more than once."""
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")
 
@@ -154,7 +158,7 @@ class Call:
         return ",".join([value.decode("latin-1") for key, value in self.scope["headers"] if key == name])
 
     def query(self) -> dict[str, str]:
-        """The query's members; the last one if a name came more than once.
+        """The query's members; the last one if a name occurs more than once.
 
         Raises:
             BadRequest: it is not UTF-8, or has hundreds of members.
@@ -174,12 +178,12 @@ KEY_MISSING: Final = "You did not pass an authentication token. Send the header 
 
 
 def read_token(authorization: bytes | None) -> str:
-    """The token of an `Authorization` header, of the scheme `Bearer` or `Token` in any case.
+    """The token of an `Authorization` header with the scheme `Bearer` or `Token`, in any case.
 
     Source: contract section 3.
 
     Raises:
-        NotAuthenticated: there is none.
+        NotAuthenticated: there is no token.
     """
     scheme, _, token = (authorization or b"").partition(b" ")
     if scheme.lower() not in (b"bearer", b"token") or not token.strip():

@@ -1,7 +1,8 @@
-"""Pieces of event streams as they go over the wire, made once for all who follow the same prediction.
+"""Encoded pieces of event streams, made once for all readers of the same prediction.
 
-A change wakes all followers in one turn of the loop; the first one reads and encodes, the others find it here. With 200
-followers of a model that says 100 things a second, the server delivers three times as many events per CPU-second.
+A change wakes all readers in one cycle of the event loop; the first one reads and encodes, the others use its result.
+With 200 readers of a model that prints 100 times a second, the server delivers three times as many events per
+CPU-second.
 """
 
 from collections import OrderedDict
@@ -13,12 +14,14 @@ LIMIT_BYTES: Final = 4 * 2**20
 LARGE_BYTES: Final = 2**19  # kept only while it is being sent: slow readers of a large output share one copy
 _OVERHEAD_BYTES: Final = 300
 
-BatchKey = tuple[Hashable, int]  # how it is encoded, and the event before it
-Turn = dict[BatchKey, "Batch"]  # what is kept about a prediction until it changes
+BatchKey = tuple[Hashable, int]  # how it is encoded, and the number of the event before it
+Turn = dict[BatchKey, "Batch"]  # the batches of a prediction until its next change
 
 
 class Batch:
-    """Events in a row, encoded. `after` is the last of them; `has_more` says that others may be read at once."""
+    """Consecutive events, encoded. `after` is the number of the last; `has_more` means that more can be read at
+    once.
+    """
 
     __slots__ = ("__weakref__", "after", "body", "has_more", "is_last")
 
@@ -30,7 +33,9 @@ class Batch:
 
 
 class Batches:
-    """Holds batches until their prediction changes; the least recently used predictions first out, bounded by bytes."""
+    """Keeps batches until their prediction changes; removes the least recently used predictions first; limited in
+    bytes.
+    """
 
     def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
         self._limit_bytes = limit_bytes
@@ -39,13 +44,13 @@ class Batches:
         self._large: WeakValueDictionary[tuple[str, BatchKey], Batch] = WeakValueDictionary()
 
     def get(self, prediction_id: str, key: BatchKey) -> Batch | None:
-        """The batch, if nothing has changed since it was made, as far as the hints show."""
+        """The batch, if nothing has changed since it was made, as far as hints show."""
         kept = self._kept.get(prediction_id)
         found = None if kept is None else kept.get(key)
         return found if found is not None else self._large.get((prediction_id, key))
 
     def turn(self, prediction_id: str) -> Turn:
-        """What is read from now on is `put` with this."""
+        """Begin a read; its batches are stored with `put` and this object."""
         turn = self._kept.get(prediction_id)
         if turn is None:
             turn = self._kept[prediction_id] = {}
@@ -53,9 +58,9 @@ class Batches:
         return turn
 
     def put(self, prediction_id: str, key: BatchKey, batch: Batch, turn: Turn) -> None:
-        """Keep it for the others of this turn, unless that ended while it was read."""
+        """Keep the batch for other readers, unless the prediction changed during the read."""
         if len(batch.body) >= LARGE_BYTES:
-            if batch.has_more:  # else a later event would be missed: no hint ends this one
+            if batch.has_more:  # otherwise a later event could be missed, since no hint would remove this batch
                 self._large[prediction_id, key] = batch
         elif self._kept.get(prediction_id) is turn and key not in turn:
             turn[key] = batch
@@ -63,7 +68,7 @@ class Batches:
             self._grow(_size(batch))
 
     def forget(self, prediction_id: str) -> None:
-        """Something about this prediction has changed: what was the end of its log may not be it any more."""
+        """Drop the batches of a prediction that has changed."""
         turn = self._kept.pop(prediction_id, None)
         if turn is not None:
             self._size -= _OVERHEAD_BYTES + sum(map(_size, turn.values()))

@@ -1,7 +1,7 @@
-"""Memory for request bodies that are on their way or being worked on: bounded in all, and for each key.
+"""Limits the memory of request bodies that are being received or processed: in total, and for each key.
 
-A body counts for what has arrived of it, from its first byte until its request is answered or handed to the store.
-Uploads do not count: they go to the disk as they arrive.
+A body counts from its first byte until its request is answered or passed to the store. Uploads do not count: they are
+written to the disk as they arrive.
 """
 
 import asyncio
@@ -10,11 +10,11 @@ from typing import Final
 from halley.errors import BodiesFull, Overloaded, TooLarge
 
 _RETRY_SECONDS: Final = 2
-_WAITING: Final = 64  # for a turn
+_WAITING: Final = 64  # requests that may wait to process a large body
 
 
 class BodyBudget:
-    """How much is held. In the loop's thread only."""
+    """Counts the held bytes. Use it in the loop's thread only."""
 
     def __init__(self, *, total_bytes: int, per_key_bytes: int) -> None:
         self._total_bytes = total_bytes
@@ -26,20 +26,20 @@ class BodyBudget:
 
     @property
     def held_bytes(self) -> int:
-        """All that is held now."""
+        """The held bytes in total."""
         return self._held
 
     def hold(self, key_id: str) -> "HeldBody":
-        """The place of one body; nothing is held yet."""
+        """Start counting one body; nothing is held yet."""
         return HeldBody(self, key_id)
 
     def take(self, key_id: str, size: int, before: int = 0) -> None:
-        """Hold more of a body of which so much is held `before`.
+        """Hold `size` more bytes of a body of which `before` are held.
 
         Raises:
-            TooLarge: it alone is larger than this budget.
-            BodiesFull: this key has as much as it may.
-            Overloaded: all together have.
+            TooLarge: the body alone is larger than this budget.
+            BodiesFull: this key has reached its limit.
+            Overloaded: all keys together have reached the limit.
         """
         if before + size > self._per_key_bytes:
             raise TooLarge(
@@ -62,7 +62,7 @@ class BodyBudget:
         self._by_key[key_id] = of_key
 
     def give_back(self, key_id: str, size: int) -> None:
-        """Hold less."""
+        """Release bytes."""
         left = self._by_key.get(key_id, 0) - size
         self._held -= size
         if left > 0:
@@ -71,10 +71,10 @@ class BodyBudget:
             self._by_key.pop(key_id, None)
 
     async def take_turn(self) -> None:
-        """Return when no other large body is being worked on: each needs its memory several times over for a moment.
+        """Return when no other large body is being processed: each needs a multiple of its memory for a moment.
 
         Raises:
-            Overloaded: too many wait.
+            Overloaded: too many requests wait.
         """
         if self._waiting >= _WAITING:
             raise Overloaded("Too many large JSON bodies are waiting to be read.", retry_after_seconds=_RETRY_SECONDS)
@@ -85,12 +85,12 @@ class BodyBudget:
             self._waiting -= 1
 
     def end_turn(self) -> None:
-        """The next large body may come."""
+        """Let the next large body be processed."""
         self._turn.release()
 
 
 class HeldBody:
-    """What one request holds. `release` it on every path."""
+    """The bytes that one request holds. Call `release` on every path."""
 
     __slots__ = ("_budget", "_has_turn", "_key_id", "_size")
 
@@ -101,23 +101,23 @@ class HeldBody:
         self._has_turn = False
 
     def grow(self, size: int) -> None:
-        """More has arrived. Raises as `BodyBudget.take` does."""
+        """Count arrived bytes. Raises as `BodyBudget.take` does."""
         self._budget.take(self._key_id, size, self._size)
         self._size += size
 
     async def take_turn(self) -> None:
-        """Before work on a large body. Raises as `BodyBudget.take_turn` does."""
+        """Wait before a large body is processed. Raises as `BodyBudget.take_turn` does."""
         await self._budget.take_turn()
         self._has_turn = True
 
     def end_turn(self) -> None:
-        """The body is stored, or not needed any more. Harmless if repeated, or if there was no turn."""
+        """The body is stored, or not needed any more. Does nothing if repeated, or without a turn."""
         if self._has_turn:
             self._has_turn = False
             self._budget.end_turn()
 
     def release(self) -> None:
-        """Nothing of it is held any more. Harmless if repeated."""
+        """Release everything. Does nothing if repeated."""
         self.end_turn()
         if self._size:
             self._budget.give_back(self._key_id, self._size)

@@ -1,7 +1,7 @@
-"""The right to look at one prediction's page, carried in the page's link.
+"""The token in the link of a prediction's page, which grants access to that page.
 
-It is a right of its own: who was given an event stream for a public page must not see the input with it. So the id that
-is signed begins with a word that no stream's id can have.
+It is separate from other links: the link of an event stream on a public page must not show the input. So the signed id
+begins with a prefix that no stream's id can have.
 """
 
 import hmac
@@ -13,10 +13,10 @@ _MAC_LENGTH: Final = 22
 
 
 def page_token(links: LinkSigner, prediction_id: str) -> str:
-    """The capability in `urls.web`; it lives as long as the prediction's data."""
+    """The capability in `urls.web`; it is valid as long as the prediction's data exists."""
     return links.stream(f"page/{prediction_id}")[-_MAC_LENGTH:]
 
 
 def is_page_token(links: LinkSigner, prediction_id: str, token: str) -> bool:
-    """Whether the token gives the right to see this page."""
+    """Whether the token grants access to this page."""
     return hmac.compare_digest(page_token(links, prediction_id).encode(), token.encode("utf-8", "replace"))

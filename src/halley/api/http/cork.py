@@ -1,7 +1,7 @@
-"""One write for an answer's head and its body.
+"""Sends an answer's head and body in one write.
 
-The server writes them one after the other; two writes are two system calls and two packets, which cost a small answer
-a tenth of all its work.
+The server writes them separately; two writes are two system calls and two packets, which cost a small answer a tenth of
+its work.
 """
 
 import array
@@ -12,16 +12,16 @@ from collections.abc import Callable
 from typing import Final
 
 _CONTINUE: Final = b"HTTP/1.1 100 "
-_COPIED_BYTES: Final = 64 * 1024  # joining more costs as much as the second system call
+_COPIED_BYTES: Final = 64 * 1024  # copying more costs as much as a second system call
 
 
 class CorkedTransport:
-    """The transport of one answer: the first piece written, its head, leaves together with the second.
+    """The transport of one answer: the head is kept until the first piece of the body, and sent together with it.
 
-    Only for answers that have a second piece: not for HEAD. `is_unsent` tells of an answer with `at_once` that the
-    system has not taken all of its bytes: some wait for a slow reader, or the connection was found dead. Such an answer
-    is written where it stands; others may be put off to the end of the loop's turn, when nobody could tell any more.
-    `end` closes the connection in the place of the transport.
+    Only for answers with a body: not for HEAD. `is_unsent` is called for an answer with `at_once` if the system has not
+    accepted all of its bytes, because the reader is slow or the connection is dead. Such an answer is written
+    immediately; others may be written at the end of the loop's cycle, when this could not be reported any more. `end`
+    closes the connection instead of the transport.
     """
 
     __slots__ = ("_at_once", "_end", "_head", "_transport", "is_unsent")
@@ -30,13 +30,13 @@ class CorkedTransport:
         self, transport: asyncio.Transport, *, at_once: bool = False, end: Callable[[], None] | None = None
     ) -> None:
         self._transport = transport
-        self._head: bytes | None = None  # b"" once it is out
+        self._head: bytes | None = None  # b"" once it is sent
         self._at_once = at_once
         self._end = end
         self.is_unsent = False
 
     def write(self, data: bytes) -> None:
-        """Write, or keep the head for a moment."""
+        """Write, or keep the head."""
         if self._head:
             head, self._head = self._head, b""
             if self._at_once:
@@ -51,14 +51,15 @@ class CorkedTransport:
             self._transport.write(data)
 
     def sent(self) -> None:
-        """What had waited for the reader is gone."""
+        """The buffered bytes have been sent."""
         if self.is_unsent:
             self.is_unsent = False
             self._transport.set_write_buffer_limits()
 
     def _write_at_once(self, data: bytes) -> None:
         transport = self._transport
-        transport.set_write_buffer_limits(high=0)  # nothing is put off, and `resume_writing` means that all is gone
+        # no buffering, so that `resume_writing` means that everything was sent
+        transport.set_write_buffer_limits(high=0)
         transport.write(data)
         if transport.is_closing() or transport.get_write_buffer_size():
             self.is_unsent = True
@@ -66,7 +67,7 @@ class CorkedTransport:
             transport.set_write_buffer_limits()
 
     def close(self) -> None:
-        """Close the connection once all is written; a head that waits goes out alone."""
+        """Close the connection after everything is written; a kept head is sent alone."""
         if self._head:
             self._transport.write(self._head)
             self._head = b""
@@ -77,9 +78,9 @@ class CorkedTransport:
 
 
 def unread_bytes(transport: asyncio.Transport) -> int:
-    """Bytes that the peer has not acknowledged; asked when it has closed its side, they are those that it never got.
+    """Bytes that the peer has not acknowledged; after the peer has closed its side, the bytes that it never received.
 
-    Its FIN acknowledges everything that came before. 0 if the system does not say.
+    A FIN acknowledges everything before it. 0 if the system does not report it.
     """
     waiting = transport.get_write_buffer_size()
     connection = transport.get_extra_info("socket")

@@ -1,8 +1,8 @@
-"""Answers to the question of a browser whether a page may send a request (CORS preflight). Source: Fetch standard.
+"""Answers a browser's CORS preflight request: whether a page may send a request. Source: Fetch standard.
 
-The names of the headers that a page wants to send are repeated: which libraries add which ones changes with each of
-their releases, and the right to ask at all was given to the page's origin. None of them is a credential but the key,
-which the page must know already.
+The header names that a page wants to send are returned unchanged: which headers libraries add changes with their
+releases, and the page's origin is what is checked. The only credential among them is the key, which the page must know
+already.
 """
 
 import re
@@ -23,7 +23,7 @@ _VARY: Final = (b"vary", b"Access-Control-Request-Headers")
 
 
 def preflight(headers: Mapping[bytes, bytes], origins: Container[bytes]) -> Headers:
-    """For routes that these origins may use; whether the asking one is listed is said by another header."""
+    """For routes that listed origins may use; another header says whether the origin is listed."""
     is_listed = b"*" in origins or headers.get(b"origin") in origins
     return [
         (b"access-control-allow-methods", b"GET, HEAD, POST, PATCH, PUT, DELETE, QUERY"),

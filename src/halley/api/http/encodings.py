@@ -1,4 +1,4 @@
-"""Bodies are taken as they are: one that says it is compressed is refused. Source: RFC 9110, section 15.5.16."""
+"""Refuses bodies with a content encoding: they are never decompressed. Source: RFC 9110, section 15.5.16."""
 
 from halley.api.http.asgi import Call
 from halley.errors import EncodingUnsupported
@@ -7,10 +7,10 @@ _LONGEST = 200
 
 
 def refuse_encoded(call: Call) -> None:
-    """Look at the header `Content-Encoding`.
+    """Check the header `Content-Encoding`.
 
     Raises:
-        EncodingUnsupported: it names any encoding.
+        EncodingUnsupported: it names an encoding.
     """
     if b"content-encoding" not in call.headers:
         return

@@ -1,6 +1,6 @@
-"""What the parser lets pass and the RFC does not: requests of which two readers could make different things.
+"""Refuses requests that two parsers could read differently, where our parser is less strict than the RFC.
 
-The parser refuses the rest: two lengths, a length beside chunks, folded lines, line feeds alone, spaces before colons.
+The parser itself refuses: two lengths, a length beside chunks, folded lines, bare line feeds, spaces before colons.
 Source: RFC 9112, sections 2.3, 3.2, 6.1 and 7.1.2.
 """
 
@@ -13,11 +13,11 @@ _HOST: Final = re.compile(
     rb"(?:\[[0-9A-Za-z:.%_~-]{2,100}\]|[0-9A-Za-z._~!$&'()*+,;=%-]{0,255})(?::[0-9]{0,5})?", re.ASCII
 )
 _LENGTHS: Final = (b"content-length", b"transfer-encoding")
-_REMEMBERED: Final = 1000  # then all are forgotten: a stranger may send any number of Host headers
+_REMEMBERED: Final = 1000  # then all are dropped: a client may send any number of Host headers
 
 
 class Fault(NamedTuple):
-    """Why a request is not taken."""
+    """Why a request is refused."""
 
     status: HTTPStatus
     title: str
@@ -42,7 +42,7 @@ _VERSION: Final = Fault(
 
 
 class Framing:
-    """Looks at the headers of requests. `fit_hosts` are values of `Host` that were found to be fit."""
+    """Checks the headers of requests. `fit_hosts` are values of `Host` that were found valid."""
 
     def __init__(self) -> None:
         self.fit_hosts: Final[set[bytes]] = set()
@@ -80,7 +80,7 @@ class Framing:
 
 
 def as_asked(url: bytes, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The headers of a request whose target is a whole URL: its host counts, not the header (RFC 9112, 3.2.2)."""
+    """The headers of a request whose target is a whole URL: its host is used, not the header's (RFC 9112, 3.2.2)."""
     scheme, mark, rest = url.partition(b"://")
     if not mark or scheme.lower() not in (b"http", b"https"):
         return headers
@@ -89,9 +89,9 @@ def as_asked(url: bytes, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes
 
 
 def body_head(method: bytes, version: str, headers: Sequence[tuple[bytes, bytes]], *, keeps: bool) -> bytes | None:
-    """The head of a request that has a body of the same length as that of these headers; None if they announce none.
+    """The head of a request with a body of the same length as in these headers; None if they announce no body.
 
-    `keeps`: the connection stays open after it.
+    `keeps`: the connection stays open after the body.
     """
     lengths = [pair for pair in headers if pair[0] in _LENGTHS and pair[1] != b"0"]
     if not lengths:
@@ -102,7 +102,7 @@ def body_head(method: bytes, version: str, headers: Sequence[tuple[bytes, bytes]
 
 
 class AnyLength(int):
-    """The length of an answer whose length is unknown beforehand: uvicorn counts it down, and it is never used up."""
+    """The length of an answer of unknown length: uvicorn counts it down, and it never reaches zero."""
 
     def __lt__(self, other: object) -> bool:
         return False

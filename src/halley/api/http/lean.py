@@ -1,6 +1,6 @@
-"""Parts of a connection that uvicorn makes for each one, whether it needs them or not, made small.
+"""Smaller replacements for objects that uvicorn makes for each connection.
 
-An event and a queue cost 760 bytes each: a quarter of what a connection takes that only waits.
+An event and a queue cost 760 bytes each: a quarter of the memory of a connection that only waits.
 """
 
 import asyncio
@@ -10,10 +10,10 @@ from uvicorn.protocols.http.flow_control import FlowControl
 
 
 class LeanFlowControl(FlowControl):
-    """Has an event only while the client does not take what is written."""
+    """Creates its event only while the client does not accept data."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
-        # not the base class's: making its event is what this is here to avoid
+        # not super().__init__(), which would create the event
         self._transport = transport
         self.read_paused = False
         self.write_paused = False
@@ -31,7 +31,7 @@ class LeanFlowControl(FlowControl):
             self._writable = asyncio.Event()
 
     def resume_writing(self) -> None:
-        """It has taken enough."""
+        """The client has accepted enough data."""
         if self.write_paused and self._writable is not None:
             self.write_paused = False
             self._writable.set()
@@ -39,10 +39,10 @@ class LeanFlowControl(FlowControl):
 
 
 class Pipeline(list[Any]):
-    """Requests that wait for the one before them. Nearly always empty, and never long."""
+    """Requests that wait for the one before them. Almost always empty, and never long."""
 
     __slots__ = ()
 
     def appendleft(self, item: Any) -> None:
-        """Put it behind the others: they are taken from the end."""
+        """Add it after the others: items are taken from the end."""
         self.insert(0, item)

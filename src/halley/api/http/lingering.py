@@ -1,24 +1,26 @@
-"""The end of a connection whose client still sends: read on for a while and throw it away.
+"""Closes a connection whose client is still sending: reads for a time and drops the data.
 
-Closing a socket with unread bytes resets the connection, and a reset takes the answer away from a
-client that looks for it only after it has sent everything. So an early refusal would be seen as ECONNRESET.
+Closing a socket with unread bytes resets the connection, and after a reset a client that reads the answer only when it
+has sent everything does not get it. An early refusal would then look like ECONNRESET.
 """
 
 import asyncio
 from typing import Final, Protocol
 
-PAUSE_SECONDS: Final = 3.0  # without a byte: also what a client over TLS waits that wants to see the end
+PAUSE_SECONDS: Final = 3.0  # without a byte; a client over TLS waits as long to see the end
 LONGEST_SECONDS: Final = 300.0
 _LEAST_BYTES: Final = 2**30
 
 
 def limit_bytes(upload_bytes: int) -> int:
-    """How much is read for nothing: more than is ever taken, so that what is too large is told as well."""
+    """How much is read and dropped: more than is ever accepted, so that a client with a larger body gets its answer
+    too.
+    """
     return max(_LEAST_BYTES, 2 * upload_bytes)
 
 
 class Answered(Protocol):
-    """The protocol that has had its say. Its sweep ends the connection at `deadline`."""
+    """The protocol after its last answer. Its sweep ends the connection at `deadline`."""
 
     deadline: float
 
@@ -40,7 +42,7 @@ class Lingering(asyncio.Protocol):
         self._prolong()
 
     def begin(self) -> None:
-        """Take over. Without TLS the client sees at once that nothing more will come."""
+        """Take over. Without TLS the client sees at once that nothing more will be sent."""
         self._transport.set_protocol(self)
         if self._transport.can_write_eof():
             self._transport.write_eof()

@@ -1,8 +1,8 @@
-"""Which origin the caller knows us by, with the path that stands before ours there, and so every variant of an answer.
+"""Finds the origin and path prefix under which the caller reaches us, and so the variant of an answer.
 
-The configured public URL; else what a trusted proxy forwards; else `Host`, if it is loopback, the address that we are
-reached at, or listed in `server.allowed_hosts`; else that address. A `Host` is an untrusted word: clients send their
-key to whatever host a `next` link names. Source: contract sections 2 and 9.
+In this order: the configured public URL; the headers of a trusted proxy; `Host`, if it is loopback, the address of this
+connection, or listed in `server.allowed_hosts`; that address. `Host` is not trusted, because clients send their key to
+the host of a `next` link. Source: contract sections 2 and 9.
 """
 
 import re
@@ -20,7 +20,7 @@ _PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]{1,64}){1,8}", re.ASCII)
 _EXPOSE: Final = b"x-halley-expose-aborted"
 FORWARDED: Final = (b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-prefix")
 _FAMILY: Final = "/replicate"
-_REMEMBERED: Final = 2000  # then all are forgotten: a stranger may send any number of Host headers
+_REMEMBERED: Final = 2000  # then all are dropped: a client may send any number of Host headers
 
 _Key = tuple[bytes | None, ...]
 
@@ -81,9 +81,9 @@ class Variants:
         )
 
     def of_base(self, link_base: str | None) -> Variant:
-        """The variant for messages without a current request: `link_base` is that of an earlier caller.
+        """The variant for messages without a present request: `link_base` is that of an earlier caller.
 
-        Without one links lead to the public URL, or to where this server listens.
+        Without it, links use the public URL, or the address where this server listens.
         """
         origin, family = link_base or self._listens_at, ""
         if origin != self._public and origin.endswith(_FAMILY):
@@ -108,7 +108,7 @@ class Variants:
     ) -> str:
         prefix = ""
         if forwarded:
-            # the last hop is the one that we trust; what stands before it came from further away
+            # the last hop is the trusted one; earlier entries come from unknown senders
             host = _last(headers.get(b"x-forwarded-host"))
             proto = _last(headers.get(b"x-forwarded-proto")).lower()
             scheme = proto if proto in ("http", "https") else scheme
@@ -160,7 +160,7 @@ def public_path(settings: Settings) -> str:
 
 
 def tidy(url: str) -> str:
-    """The public URL as links have it: no slash at its end, and none twice in its path."""
+    """The public URL in the form of links: no slash at its end, and no double slash in its path."""
     scheme, mark, rest = url.partition("://")
     return f"{scheme}{mark}{re.sub('//+', '/', rest).rstrip('/')}"
 

@@ -1,4 +1,4 @@
-"""What each client needs that others do not: one table, keyed by the beginning of the user agent.
+"""Special treatment of some clients: one table, with the beginning of the user agent as key.
 
 Source: contract sections 0, 14 and 15; design section 7.
 """
@@ -9,14 +9,15 @@ import msgspec
 
 
 class QuirkProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """How to meet a client."""
+    """How a client is treated."""
 
     name: str
     agents: tuple[str, ...]  # the user agent begins with one of these
     data_urls: bool = False  # over plain http its run() makes files of data: URLs only
     hold_seconds: float = 0.0  # how long a poll may be held; 0: held only on request
-    tried: tuple[str, ...] = ()  # beginnings of the versions whose patience was measured; others are held less long
-    poll_seconds: float = 0.5  # its habit between two polls
+    # beginnings of the versions whose poll interval was measured; others are held for less time
+    tried: tuple[str, ...] = ()
+    poll_seconds: float = 0.5  # its usual time between two polls
     why: str
 
 
@@ -35,7 +36,7 @@ PROFILES: Final = (
     ),
     QuirkProfile(
         name="py2",
-        # the class of the client object comes first: the module's own functions, the client, the async client
+        # each client object has its own user agent: the module's functions, the client, the async client
         agents=("_ModuleClient/Python", "Replicate/Python", "AsyncReplicate/Python"),
         data_urls=True,
         hold_seconds=20.0,  # 60 s in all, then it asks again
@@ -70,7 +71,7 @@ UNTRIED_HOLD_SECONDS: Final = 10.0
 
 
 def hold_seconds(user_agent: str) -> float:
-    """How long this client bears that a poll is held; 0 for one that is not known. A setting holds it less long."""
+    """How long a poll of this client may be held; 0 for an unknown client. A setting may shorten it."""
     profile = profile_of(user_agent)
     agent = next((agent for agent in profile.agents if user_agent.startswith(agent)), "")
     is_tried = user_agent[len(agent) :].strip(" /").startswith(profile.tried)
@@ -78,7 +79,7 @@ def hold_seconds(user_agent: str) -> float:
 
 
 def longest_hold(profile: QuirkProfile) -> float:
-    """What `hold_seconds` gives for the versions that are met best."""
+    """The value of `hold_seconds` for the measured versions."""
     return profile.hold_seconds if profile.tried else min(profile.hold_seconds, UNTRIED_HOLD_SECONDS)
 
 

@@ -1,7 +1,7 @@
-"""From a method and a path to a route: a tree of path segments, no regular expressions.
+"""Finds the route for a method and a path, by a tree of path segments without regular expressions.
 
-Every spelling of the base URL leads to the same routes: `/replicate` once, then `/v1` any number of times, are taken
-off the front, and a slash at the end does not matter, nor do several in a row. Source: contract section 2.
+Every form of the base URL leads to the same routes: `/replicate` once, then `/v1` any number of times, are removed from
+the front, and slashes at the end or in a row are ignored. Source: contract section 2.
 """
 
 import re
@@ -29,29 +29,29 @@ class Param(msgspec.Struct, frozen=True, kw_only=True):
     place: Literal["query", "header"] = "query"
     type: str = "string"
     description: str = ""
-    values: tuple[str, ...] = ()  # if only these are taken
+    values: tuple[str, ...] = ()  # the only allowed values, if not empty
     format: str = ""
     pattern: str = ""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation. `scope` None means that no key is needed: the URL itself is the right, or it is public."""
+    """One operation. `scope` None means that no key is needed: the URL itself grants access, or the route is public."""
 
     name: str
     method: str
-    pattern: str  # without any prefix; {x} takes one segment, or the rest of it
+    pattern: str  # without any prefix; {x} matches one segment, or the rest of it
     handler: Handler
     scope: Scope | None = None
     rate: RateClass = "read"
     body: Body = "none"
     request: Any = None  # the wire struct of a JSON body
     response: Any = None  # the wire struct, or a media type as text
-    streams: bool = False  # beside the response it can answer with server-sent events
+    streams: bool = False  # besides the response it can answer with server-sent events
     success: tuple[int, ...] = (200,)
     summary: str = ""
     params: tuple[Param, ...] = ()
     at_root: bool = False  # ours: never under /v1
-    is_secret: bool = False  # the path holds a capability: logs show the pattern instead
+    is_secret: bool = False  # the path contains a capability: logs show the pattern instead
     is_shared: bool = False  # any web page may fetch it: CORS for all
 
     @property
@@ -60,16 +60,16 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RouteTable:
-    """What is at a path: the routes by method."""
+    """The routes of one path, by method."""
 
     __slots__ = ("allow", "at_root", "is_shared", "routes", "secret_pattern", "unserved")
 
     def __init__(self, at_root: bool) -> None:
         self.routes: dict[str, Route] = {}
-        self.unserved: dict[str, str] = {}  # methods that the contract has and we have not, with the reason
+        self.unserved: dict[str, str] = {}  # methods of the contract that are not served, with the reason
         self.at_root = at_root
         self.is_shared = False
-        self.secret_pattern: str | None = None  # shown by logs in place of a path that holds a capability
+        self.secret_pattern: str | None = None  # logged instead of a path that contains a capability
         self.allow = b""
 
     def add(self, route: Route) -> None:
@@ -93,7 +93,7 @@ class _Node:
 
 
 class RouteMatch(msgspec.Struct, frozen=True):
-    """A place, the prefix family that led to it, and the segments that its pattern left open."""
+    """A route table, the prefix family of the path, and the values of the pattern's parameters."""
 
     place: RouteTable
     family: str
@@ -104,7 +104,7 @@ class Router:
     """Built once from the table."""
 
     def __init__(self, routes: Iterable[Route], unserved: Iterable[Unserved] = (), *, prefix: str = "") -> None:
-        """`prefix` is a path that a proxy may have left in front, as `/halley`."""
+        """`prefix` is a path that a proxy may have left in front, such as `/halley`."""
         self.routes: Final = tuple(routes)
         self._prefix = prefix.encode()
         self._root = _Node()
@@ -114,12 +114,12 @@ class Router:
             self._place(one.pattern, at_root=False).unserved[one.method] = one.why
 
     def find(self, raw_path: bytes) -> RouteMatch | None:
-        """The place of a path as it came over the wire (still percent-encoded), or None."""
+        """The route table of a path as received (still percent-encoded), or None."""
         if b"//" in raw_path:
             raw_path = _SLASHES.sub(b"/", raw_path)
         if self._prefix and raw_path.startswith(self._prefix + b"/"):
             raw_path = raw_path[len(self._prefix) :]
-        # latin-1 never fails, and what is not ASCII matches nothing
+        # latin-1 never fails, and non-ASCII text matches no route
         parts = raw_path.decode("latin-1").split("/")
         start, family, end = 1, "", len(parts)
         if end > 1 and not parts[-1]:
@@ -167,7 +167,7 @@ def _walk(node: _Node, parts: list[str], start: int, end: int) -> tuple[RouteTab
                     break
             else:
                 below = node.any
-                # a bad escape becomes U+FFFD, which names nothing
+                # a bad escape becomes U+FFFD, which matches no route
                 params.append(unquote(part) if "%" in part else part)
         if below is None:
             return None

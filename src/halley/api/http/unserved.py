@@ -1,7 +1,7 @@
-"""Operations of the contract that this server does not have, and the reason, which callers get.
+"""Operations of the contract that this server does not have, each with the reason that callers get.
 
-Without a key it is 401, as everywhere; then 405 where the path has other methods, else 404. Never 501: several clients
-repeat every 5xx.
+Without a key the answer is 401, as everywhere; otherwise 405 if the path has other methods, else 404. Never 501:
+several clients repeat every 5xx.
 """
 
 from typing import Final
@@ -10,7 +10,7 @@ import msgspec
 
 
 class Unserved(msgspec.Struct, frozen=True, kw_only=True):
-    """One of them."""
+    """An operation that is not served."""
 
     method: str
     pattern: str

@@ -1,4 +1,4 @@
-"""What `protocol` relies on inside uvicorn, which promises none of it: looked for at start instead of missed in use."""
+"""Checks at start the private parts of uvicorn that `protocol` uses, since uvicorn does not guarantee them."""
 
 from typing import Final
 
@@ -52,7 +52,7 @@ _NEEDED_OF_CYCLE: Final = (
 
 
 def missing_in_uvicorn() -> list[str]:
-    """Names that are used and not there; empty if all is as it was."""
+    """Names that are used and do not exist; empty if all do."""
     members = HttpToolsProtocol.__init__.__code__.co_names
     missing = [name for name in _NEEDED_METHODS if not hasattr(HttpToolsProtocol, name)]
     missing += [name for name in _NEEDED_MEMBERS if name not in members]

@@ -1,1 +1,1 @@
-"""How predictions, models, files and errors look on the wire."""
+"""The wire forms of predictions, models, files and errors."""

@@ -1,9 +1,9 @@
-"""Encoded answers: the hottest read of all, that of a terminal prediction, is served from here. And where links lead.
+"""Caches encoded answers, for the most frequent read: that of a terminal prediction. Also caches where links lead.
 
-An entry is found by account, id and variant, so that a hit also answers whose it is. It is taken as current for a few
-seconds after it was compared with the row; a hint about the prediction ends it at once. Hints may be lost, hence both.
-Where its links are renewed or its data ends sooner than in a few seconds, it is current until then. An answer about a
-running prediction is never taken so: it is compared with the row each time, and saves the reading of its events.
+An entry is found by account, id and variant, so a hit also proves the owner. It is current for a few seconds after it
+was compared with the row; a hint about the prediction removes it at once. Hints may be lost, hence both. If its links
+are renewed or its data ends earlier, it is current until then. An answer about a running prediction is compared with
+the row each time; it only saves reading the events.
 """
 
 from collections import OrderedDict
@@ -45,7 +45,7 @@ class CachedResponse:
 
 
 class AnswerCache:
-    """Least recently used first out, bounded by bytes."""
+    """Removes the least recently used answers first; limited in bytes."""
 
     def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
         self._limit_bytes = limit_bytes
@@ -58,7 +58,7 @@ class AnswerCache:
         return len(self._kept)
 
     def fresh(self, key: CacheKey, now: float) -> CachedResponse | None:
-        """The answer, if it was compared with its row a moment ago (monotonic seconds)."""
+        """The answer, if it was compared with its row recently (monotonic seconds)."""
         kept = self._kept.get(key)
         if kept is None or now >= kept.fresh_until:
             return None
@@ -70,7 +70,9 @@ class AnswerCache:
         return kept if kept is not None and kept.stands else None
 
     def current(self, key: CacheKey, revision: int, links_end_at: int, fresh_until: float) -> CachedResponse | None:
-        """The answer if it is about this revision, with links that end then; it is fresh again, until `fresh_until`."""
+        """The answer if it has this revision and its links expire at this time; it is then current again until
+        `fresh_until`.
+        """
         kept = self._kept.get(key)
         if kept is None or kept.revision != revision or kept.links_end_at != links_end_at:
             return None
@@ -79,7 +81,7 @@ class AnswerCache:
         return kept
 
     def put(self, key: CacheKey, kept: CachedResponse) -> None:
-        """Keep an answer, unless it is so large that it would push out too many others."""
+        """Keep an answer, unless it is so large that it would remove too many others."""
         if len(kept.body) > _ONE_LIMIT_BYTES:
             return
         self._drop(key)
@@ -90,7 +92,7 @@ class AnswerCache:
             self._drop(next(iter(self._kept)))
 
     def forget(self, prediction_id: str) -> None:
-        """Something about this prediction has changed."""
+        """Remove the answers about a prediction that has changed."""
         self.changes += 1
         for key in tuple(self._keys.get(prediction_id, ())):
             self._drop(key)
@@ -107,10 +109,10 @@ class AnswerCache:
 
 
 class DeliveredFiles:
-    """Where links led a moment ago: players and downloads ask again and again, for part after part.
+    """Where links led a moment ago: players and downloads request one part after the other.
 
-    Like an answer, a file counts for a few seconds, and a hint about its prediction ends it at once. The right to it is
-    part of what is kept, its end is the caller's to check.
+    As with an answer, an entry is current for a few seconds, and a hint about its prediction removes it. The entry
+    includes the delivery right; the caller checks its expiry.
     """
 
     def __init__(self, limit: int = FILES_LIMIT) -> None:
@@ -119,14 +121,14 @@ class DeliveredFiles:
         self._count = 0
 
     def fresh(self, capability: str, now: float) -> tuple[DeliveryRight, OutputFile] | None:
-        """The right and the file, if they were looked up a moment ago (monotonic seconds)."""
+        """The right and the file, if they were looked up recently (monotonic seconds)."""
         kept = self._kept.get(capability.partition("-")[0], _NO_FILES).get(capability)
         if kept is None or now - kept[2] > FRESH_SECONDS:
             return None
         return kept[:2]
 
     def put(self, capability: str, delivery: DeliveryRight, file: OutputFile, now: float) -> None:
-        """Keep what was looked up now; that of the oldest predictions goes."""
+        """Keep the result of a look-up; entries of the oldest predictions are removed."""
         files = self._kept.setdefault(delivery.prediction_id, {})
         self._count += capability not in files
         files[capability] = delivery, file, now
@@ -134,7 +136,7 @@ class DeliveredFiles:
             self.forget(next(iter(self._kept)))
 
     def forget(self, prediction_id: str) -> None:
-        """Something about this prediction has changed."""
+        """Remove the entries of a prediction that has changed."""
         self._count -= len(self._kept.pop(prediction_id, _NO_FILES))
 
 

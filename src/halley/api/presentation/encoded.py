@@ -1,4 +1,4 @@
-"""Predictions as encoded answers, each made as rarely as possible."""
+"""Encodes predictions as answers, as rarely as possible."""
 
 from math import inf
 from zlib import crc32
@@ -13,7 +13,7 @@ from halley.predictions.status import Status
 
 
 class EncodedAnswers:
-    """Makes encoded answers and keeps them: those about running predictions for as long as nothing new is stored."""
+    """Makes encoded answers and caches them: those about running predictions until something new is stored."""
 
     def __init__(self, *, cache: AnswerCache, presenter: Presenter, links: LinkSigner, clock: Clock) -> None:
         self._cache = cache
@@ -26,13 +26,13 @@ class EncodedAnswers:
     ) -> CachedResponse:
         """The answer about this row for this variant.
 
-        `made` holds by variant what was made of this very row a moment ago, and takes in what is made now.
+        `made` has answers by variant that were made of this row a moment ago; new ones are added to it.
         """
         kept = None if made is None else made.get(variant.number)
-        if kept is None and row.is_terminal:  # what is filled in of a running one may be newer than what is kept
+        if kept is None and row.is_terminal:  # the added progress of a running one may be newer than the cached answer
             kept = self.current(row, variant)
         if kept is None:
-            # as they are when its links are made: later, while it is encoded, they may be others
+            # as they are when its links are made: they may change while it is encoded
             links_end_at, fresh_until = self._presenter.links_end_at(row), self._fresh_until(row)
             changes = self._cache.changes
             body = await self._presenter.encoded(row, variant)
@@ -49,9 +49,9 @@ class EncodedAnswers:
         return kept
 
     def current(self, row: Prediction, variant: Variant) -> CachedResponse | None:
-        """The answer, if it was made of this revision; the row of a running one need not be filled in for that.
+        """The cached answer, if it was made of this revision; progress need not be added to a running row for this.
 
-        What was filled in may be newer than its revision, never older: it was read later.
+        Its progress may be newer than its revision, never older: it was read later.
         """
         if not _is_kept(row):
             return None
@@ -61,14 +61,14 @@ class EncodedAnswers:
     def etag(self, row: Prediction, variant: Variant) -> bytes:
         """The validator of that answer.
 
-        The revision grows with all that is stored, progress included; why it has not started yet is not stored.
+        The revision increases with everything that is stored, progress included; the reason for waiting is not stored.
         """
         why = self._presenter.starting_reason(row)
         number = 0 if why is None else crc32(why.encode())
         return b'W/"%d.%d.%d.%x"' % (row.revision, self._presenter.links_end_at(row), variant.number, number)
 
     def _fresh_until(self, row: Prediction) -> float:
-        """Until when an answer that is made now may be given without another look, in monotonic seconds."""
+        """Until when an answer that is made now may be sent without another check, in monotonic seconds."""
         if not row.is_terminal:
             return -inf
         now, ends_at = self._clock.now(), self._presenter.data_ends_at(row)
@@ -79,7 +79,7 @@ class EncodedAnswers:
 
 
 def _is_kept(row: Prediction) -> bool:
-    """Not while it is starting: why it has not started yet is not stored, and does not change the revision."""
+    """False while it is starting: the reason for waiting is not stored, and does not change the revision."""
     return row.status is not Status.STARTING
 
 

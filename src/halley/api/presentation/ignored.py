@@ -1,4 +1,4 @@
-"""Members of creates that Halley ignores: counted by name, so that the operator can see what a client misses.
+"""Counts the members of creates that Halley ignores, by name, so that the operator can see what clients send in vain.
 
 Source: contract section 17, D9.
 """
@@ -16,7 +16,7 @@ OTHERS: Final = "(others)"
 
 
 class IgnoredMembers:
-    """Counts by name. The names are the clients', so only some are counted separately, and long ones are shortened."""
+    """Counts by name. Clients choose the names, so only some are counted separately, and long ones are shortened."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
@@ -28,7 +28,7 @@ class IgnoredMembers:
             self._count(members.keys() - known)
 
     def counts(self) -> dict[str, int]:
-        """How many creates had each of them; later names are counted in `OTHERS`."""
+        """How many creates had each of them; later names are counted as `OTHERS`."""
         return dict(self._counts)
 
     def _count(self, names: Iterable[str]) -> None:

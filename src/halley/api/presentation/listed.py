@@ -1,4 +1,4 @@
-"""Predictions as lists show them, encoded: one that is over is encoded once, not for each page that it is on."""
+"""Encodes predictions for lists: a terminal one is encoded once, not for each page."""
 
 from typing import Final
 
@@ -8,14 +8,14 @@ from halley.predictions.records import Prediction
 
 LIMIT_BYTES: Final = 8 * 2**20
 _ONE_LIMIT_BYTES: Final = 2**16
-_OVERHEAD_BYTES: Final = 500  # key, entry and what it was made of
+_OVERHEAD_BYTES: Final = 500  # key, entry and the compared values
 
 _Key = tuple[str, str, int]  # account id, prediction id, variant number
 _MadeOf = tuple[object, ...]
 
 
 class ListedItems:
-    """The first in is the first out; bounded by bytes. Each entry is compared with its row before it is given."""
+    """A first-in, first-out cache, limited in bytes. Each entry is compared with its row before it is used."""
 
     def __init__(self, presenter: Presenter, limit_bytes: int = LIMIT_BYTES) -> None:
         self._presenter = presenter
@@ -27,7 +27,7 @@ class ListedItems:
         return len(self._kept)
 
     def of(self, row: Prediction, variant: Variant) -> bytes:
-        """The item without logs. A running prediction must be filled with what it put out."""
+        """The item without logs. A running prediction must include its output so far."""
         if not row.is_terminal or variant.own_key is not None:
             return self._encoded(row, variant)
         key = row.account_id, row.id, variant.number

@@ -21,7 +21,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """Where a page begins (`older`) or ends (`newer`); `mark` is the name of the item beside it."""
+    """Where a page begins (`older`) or ends (`newer`); `mark` is the name of the adjacent item."""
 
     side: Side
     mark: str
@@ -31,7 +31,7 @@ class Cursor(msgspec.Struct, frozen=True):
 
 
 def read_cursor(query: Mapping[str, str]) -> Cursor | None:
-    """The cursor of a query. It carries no right: a list only ever holds what the caller may see.
+    """The cursor of a query. It grants no access: a list contains only what the caller may read.
 
     Raises:
         BadRequest: this server did not make it.
@@ -61,10 +61,10 @@ def page_link(variant: Variant, path: str, query: Mapping[str, str], side: Side,
 
 
 class PageBody:
-    """Encoded items in the order in which they are read, until the page is full. The first one always fits."""
+    """Encoded items in the order of reading, until the page is full. The first one always fits."""
 
     def __init__(self, limit_bytes: int, *, backwards: bool = False) -> None:
-        """`backwards`: they are read from the last one of the page to the first one."""
+        """`backwards`: items are read from the last one of the page to the first."""
         self.size_bytes = 0
         self._limit_bytes = limit_bytes
         self._backwards = backwards
@@ -74,7 +74,7 @@ class PageBody:
         return len(self._items)
 
     def take(self, item: Any) -> bool:
-        """Put the item on the page; False if it does not fit any more."""
+        """Add the item to the page; False if it does not fit."""
         return self.take_encoded(_encode(item))
 
     def take_encoded(self, encoded: bytes) -> bool:
@@ -86,16 +86,16 @@ class PageBody:
         return True
 
     def answer(self, following: str | None, previous: str | None) -> Response:
-        """The whole page, as clients follow it (contract section 9)."""
+        """The whole page in the contract's form (contract section 9)."""
         items = self._items[::-1] if self._backwards else self._items
         pieces = [b'{"next":%b,"previous":%b,"results":[' % (_encode(following), _encode(previous))]
         for item in items:
             pieces += (item, b",")
-        pieces[max(1, len(pieces) - 1) :] = [b"]}"]  # in the place of the last comma
+        pieces[max(1, len(pieces) - 1) :] = [b"]}"]  # replaces the last comma
         if self.size_bytes <= HEAVY_BYTES:
             return json_response(b"".join(pieces))
         size = str(sum(map(len, pieces))).encode()
-        # sent one after the other: to join what is large would hold up others
+        # sent one after the other: joining large items would block others
         return Response(headers=[JSON, (b"content-length", size)], chunks=_each(pieces))
 
 
@@ -105,7 +105,7 @@ async def _each(pieces: list[bytes]) -> AsyncGenerator[bytes, None]:
 
 
 def read_limit(query: Mapping[str, str], default: int) -> int:
-    """How many items the caller wants, cut to 1 to 100.
+    """The number of items that the caller wants, limited to 1 to 100.
 
     Raises:
         InputInvalid: not a number.
@@ -120,7 +120,7 @@ def read_limit(query: Mapping[str, str], default: int) -> int:
 
 
 def read_whole_number(query: Mapping[str, str], name: str, default: int) -> int:
-    """A number from 0 on.
+    """A number from 0.
 
     Raises:
         InputInvalid: not such a number.
@@ -137,13 +137,13 @@ def read_time(query: Mapping[str, str], name: str) -> datetime | None:
     """An ISO 8601 instant; without an offset it is UTC.
 
     Raises:
-        InputInvalid: it is none.
+        InputInvalid: it is not a time.
     """
     text = query.get(name)
     if not text:
         return None
     try:
-        # a plus sign in a query means a space to every decoder
+        # every decoder reads a plus sign in a query as a space
         at = datetime.fromisoformat(text.strip().replace(" ", "+") if "T" in text else text.strip())
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError) as error:

@@ -1,4 +1,4 @@
-"""Predictions as messages show them: the answer to a GET now, without a request."""
+"""The payload of webhook messages: the answer to a GET now, without a request."""
 
 from halley.api.http.origins import Variants
 from halley.api.presentation.present import Presenter
@@ -6,7 +6,7 @@ from halley.predictions.records import Prediction
 
 
 class PredictionPayloads:
-    """Fulfils `webhooks.ports.Pictures`."""
+    """Implements `webhooks.ports.PayloadRenderer`."""
 
     def __init__(self, presenter: Presenter, variants: Variants) -> None:
         self._presenter = presenter

@@ -7,12 +7,12 @@ from typing import Final
 
 from halley.api.presentation.problems import invalid
 
-_LONGEST_FIELD: Final = 8192  # characters; a longer one makes no sense
-# what stands between commas; those inside of quotes separate nothing
+_LONGEST_FIELD: Final = 8192  # characters; a longer header is ignored
+# the values between commas; commas inside quotes do not separate
 _PREFERENCE: Final = re.compile(r'(?:[^",]++|"(?:[^"\\]++|\\.)*+"|")++')
 _KNOWN_LENGTH: Final = 100  # characters
 _SECONDS: Final = re.compile(r"0*+(\d*)(?:\.(\d*))?", re.ASCII)
-_DIGITS: Final = 9  # of a number of seconds; one of more digits is cut anyway
+_DIGITS: Final = 9  # of a number of seconds; larger ones are cut anyway
 _YES: Final = ("", "true", "1")
 _NO: Final = ("false", "0")
 _LONGEST_WAIT_SECONDS: Final = 60
@@ -22,11 +22,11 @@ _LONGEST_SECONDS: Final = 86_400
 
 
 def wait_seconds(prefer: str, max_seconds: float) -> float | None:
-    """How long to hold the answer, or None if that was not asked.
+    """How long to hold the answer, or None if that was not requested.
 
-    `wait` alone means 60 s; a part of a second counts as a whole one; more is cut to 60; then to `max_seconds`. What
-    makes no sense is ignored (contract D33), `respond-async` too: beside `wait` it changes nothing, alone it asks for
-    what happens anyway.
+    `wait` alone means 60 s; fractions are rounded up; more than 60 is cut to 60, then to `max_seconds`. Invalid values
+    are ignored (contract D33), `respond-async` too: beside `wait` it changes nothing, and alone it asks for the
+    default.
     """
     for value in _values(prefer, "wait"):
         if not value:  # RFC 7240: an empty value is none
@@ -41,7 +41,9 @@ def wait_seconds(prefer: str, max_seconds: float) -> float | None:
 
 
 def cancel_abandoned(prefer: str) -> bool | None:
-    """Whether the prediction is to be canceled when all waiters have left; None if the caller does not say."""
+    """Whether the prediction is canceled when all waiting clients have disconnected; None if the caller does
+    not say.
+    """
     for value in _values(prefer, "cancel-abandoned"):
         if value.lower() in _YES + _NO:
             return value.lower() in _YES
@@ -49,7 +51,7 @@ def cancel_abandoned(prefer: str) -> bool | None:
 
 
 def _values(prefer: str, name: str) -> Iterable[str]:
-    """The value of each preference of this name, without quotes; "" for one that has none."""
+    """The value of each preference of this name, without quotes; "" if there is no value."""
     if not prefer or len(prefer) > _LONGEST_FIELD:
         return ()
     return _known_values(prefer, name) if len(prefer) <= _KNOWN_LENGTH else tuple(_read_values(prefer, name))

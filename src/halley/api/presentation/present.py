@@ -1,4 +1,4 @@
-"""Records as the wire shows them. Source: contract section 7."""
+"""Converts records to wire values. Source: contract section 7."""
 
 import base64
 import re
@@ -39,9 +39,9 @@ _NO_LINKS: Final[Mapping[str, str]] = {}
 
 
 def with_links_in_text(output: bytes, links: Mapping[str, str]) -> bytes:
-    """A JSON text as we write it, with each string that is a ref replaced: for one that is too large to be decoded.
+    """The JSON text with each string that is a ref replaced: for a text that is too large to be decoded.
 
-    A quote behind a backslash begins no string, and a string before a colon is a name.
+    A quote after a backslash does not begin a string, and a string before a colon is a name.
     """
 
     def linked(found: re.Match[bytes]) -> bytes:
@@ -52,7 +52,7 @@ def with_links_in_text(output: bytes, links: Mapping[str, str]) -> bytes:
 
 
 class Presenter:
-    """Makes wire values. It never changes anything and reads nothing but blobs for `data:` URLs."""
+    """Makes wire values. It changes nothing, and reads only blobs for `data:` URLs."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Presenter:
         with_logs: bool = True,
         instead: Mapping[str, str] = _NO_LINKS,
     ) -> PredictionBody:
-        """The prediction as this caller may see it. `instead` holds `data:` URLs for some of its files' refs."""
+        """The prediction in the form for this caller. `instead` maps refs of some files to `data:` URLs."""
         removed = row.data_removed_at is not None
         shown = PredictionBody(
             id=row.id,
@@ -112,11 +112,11 @@ class Presenter:
         return shown
 
     def starting_reason(self, row: Prediction) -> str | None:
-        """What it waits for before it can start, as far as that is known now."""
+        """Why it has not started, as far as that is known."""
         return self._why_starting(row.version) if row.status is Status.STARTING else None
 
     async def encoded(self, row: Prediction, variant: Variant) -> bytes:
-        """The prediction for an answer about it alone: files as `data:` URLs where this caller needs them so."""
+        """The encoded prediction for an answer about it alone: files as `data:` URLs if this caller needs them so."""
         instead = _NO_LINKS
         if variant.data_urls and row.created_with_wait and row.files and row.data_removed_at is None:
             instead = await self._data_urls(row.files)
@@ -132,7 +132,7 @@ class Presenter:
         return {file.ref: self.file_link(row, file, variant) for file in files}
 
     def item(self, row: Prediction, item: OutputItem, variant: Variant) -> Any:
-        """What was put out at once, with links to its files."""
+        """One output item, with links to its files."""
         text = bytes(item.value)
         if is_heavy(text):
             return Raw(with_links_in_text(text, self.file_links(row, item.files, variant)) if item.files else text)
@@ -140,7 +140,7 @@ class Presenter:
         return self.with_links(value, self.file_links(row, item.files, variant)) if item.files else value
 
     def with_links(self, value: Any, links: Mapping[str, str]) -> Any:
-        """The value with each string that is a ref replaced. Only this prediction's own refs are in `links`."""
+        """The value with each string that is a ref replaced. `links` has only this prediction's own refs."""
         if isinstance(value, str):
             return links.get(value, value)
         if isinstance(value, list):
@@ -150,20 +150,20 @@ class Presenter:
         return value
 
     def data_ends_at(self, row: Prediction) -> datetime | None:
-        """When the data of this prediction goes; None where it has none any more, or it is not known, or never."""
+        """When the data of this prediction is removed; None if it was, or that is not known, or never happens."""
         return None if row.data_removed_at is not None else self._data_ends.ends_at(row)
 
     def links_end_at(self, row: Prediction) -> int:
-        """When links that are made now end, in Unix seconds: answers with the same links have it in common."""
+        """When links that are made now expire, in Unix seconds: answers with the same links share it."""
         return self._links.expiry(self._clock.now(), self.data_ends_at(row))
 
     def gives_files(self, version_id: str) -> bool:
-        """Whether this version's output is files (its stream then has another address, contract 12.1)."""
+        """Whether this version's output is files (its stream then has another URL, contract 12.1)."""
         known = self._file_versions.get(version_id)
         if known is None:
             runnable = self._catalog.by_id(version_id)
             if runnable is None or not runnable.is_described:
-                return False  # withdrawn, or not known yet; both addresses lead to its stream
+                return False  # withdrawn, or not known yet; both URLs lead to its stream
             known = self._file_versions[version_id] = _is_file_schema(runnable.version.openapi_schema)
         return known
 
@@ -179,7 +179,7 @@ class Presenter:
     def _urls(self, row: Prediction, variant: Variant) -> Urls:
         get = f"{variant.base}/predictions/{row.id}"
         files = self.gives_files(row.version)
-        # a client tells file streams by a path that begins /v1/files/: those never get the family in front
+        # a client recognises file streams by a path that begins /v1/files/: these never get the family prefix
         root = variant.origin if files else variant.origin + variant.family
         return Urls(
             get=get,
@@ -189,11 +189,11 @@ class Presenter:
         )
 
     def _fill_times(self, shown: PredictionBody, row: Prediction, variant: Variant) -> None:
-        # absent until known; the other family lists them as null from the start (contract D14b)
+        # left out until known; the other family lists them as null from the start (contract D14b)
         unknown = None if variant.family else UNSET
         shown.started_at = unknown if row.started_at is None else rfc3339(row.started_at)
         shown.completed_at = unknown if row.completed_at is None else rfc3339(row.completed_at)
-        # from its start on, though there may be none yet: typed clients take it for an object
+        # from its start, even if empty: typed clients require an object
         if row.metrics or row.status is not Status.STARTING or variant.family:
             shown.metrics = dict(row.metrics)
 
@@ -211,7 +211,7 @@ class Presenter:
                 async with aclosing(self._blobs.open(file.sha256)) as chunks:
                     data = b"".join([chunk async for chunk in chunks])
             except NotFound:
-                continue  # just removed: its link says so
+                continue  # just removed: its link answers so
             left -= size
             urls[file.ref] = head + base64.b64encode(data).decode()
         return urls
@@ -225,7 +225,7 @@ class Presenter:
             url=f"{variant.base}/models/{model.owner}/{model.name}",
             owner=model.owner,
             name=model.name,
-            description=model.description or "",  # typed clients take it for text
+            description=model.description or "",  # typed clients require text
             visibility=model.visibility,
             is_official=model.is_official,
             github_url=model.github_url,
@@ -257,7 +257,7 @@ class Presenter:
 
 
 def version(found: Version) -> VersionBody:
-    """A version, its schema as it is."""
+    """A version, with its schema unchanged."""
     return VersionBody(
         id=found.id,
         created_at=rfc3339(found.created_at),
@@ -267,7 +267,7 @@ def version(found: Version) -> VersionBody:
 
 
 def account(found: Account) -> AccountBody:
-    """Whose key it is."""
+    """The account of the key."""
     return AccountBody(type=found.type, username=found.username, name=found.name or found.username)
 
 
@@ -295,7 +295,7 @@ def _key_members(found: Key, owner: Account | None) -> dict[str, Any]:
 
 
 def _fill_given(shown: PredictionBody, row: Prediction) -> None:
-    """Members that are there only if the caller, the deadline or a repeat put them there."""
+    """Add members that exist only if the caller, the deadline or a repeat set them."""
     if row.webhook is not None:
         shown.webhook = row.webhook
     if row.webhook_events_filter is not None:

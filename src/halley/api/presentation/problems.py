@@ -1,4 +1,4 @@
-"""Errors as the wire knows them: one table from our errors to a status and a title.
+"""Converts errors to answers: one table from our errors to a status and a title.
 
 Source: contract section 4; RFC 9457.
 """
@@ -119,30 +119,30 @@ def internal_problem(request_id: str, *, is_create: bool) -> Response:
 
 
 def unknown_path(request_id: str, why: str = "") -> Response:
-    """404 for a path that has no route; `why` says it where the contract has one."""
+    """404 for a path without a route; `why` gives the reason if the contract has the path."""
     detail = why or "There is nothing at this path. The API is under /v1; its description is at /v1/openapi.json."
     return _answer(Problem(title="Not found", detail=detail, status=404, instance=_instance(request_id)), [])
 
 
 def method_not_allowed(request_id: str, allow: bytes, why: str = "") -> Response:
-    """405 with `Allow`, for every method that a known path does not serve; `why` says it where the contract has it."""
+    """405 with `Allow`, for a method that the path does not serve; `why` gives the reason if the contract has it."""
     detail = f"{why} This path allows {allow.decode()}.".lstrip()
     problem = Problem(title="Method not allowed", detail=detail, status=405, instance=_instance(request_id))
     return _answer(problem, [(b"allow", allow)])
 
 
 def broken_request(status: HTTPStatus, title: str, detail: str) -> bytes:
-    """The body for a request that never became one (the parser or a limit refused it)."""
+    """The body for input that was not a valid request (the parser or a limit refused it)."""
     return msgspec.json.encode(Problem(title=title, detail=detail, status=status))
 
 
 def invalid(kind: str, field: str, description: str) -> InputInvalid:
-    """One fault of a request."""
+    """An error with one fault of a request."""
     return InputInvalid((InvalidField(type=kind, field=field, description=description),))
 
 
 def all_invalid(faults: Sequence[InvalidField]) -> None:
-    """Refuse if there are faults.
+    """Raise if there are faults.
 
     Raises:
         InputInvalid: with all of them.
@@ -152,7 +152,7 @@ def all_invalid(faults: Sequence[InvalidField]) -> None:
 
 
 def _answer(problem: Problem, headers: Headers) -> Response:
-    # one client repeats 409 and every 5xx unless told not to (contract section 5)
+    # one client repeats 409 and every 5xx unless the header forbids it (contract section 5)
     if 400 <= problem.status < 500 and problem.status not in (408, 429):
         headers = [*headers, _FINAL]
     return Response(status=problem.status, headers=[PROBLEM, *headers], body=msgspec.json.encode(problem))

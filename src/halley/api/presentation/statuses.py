@@ -1,4 +1,4 @@
-"""Statuses as the official clients know them. Source: contract D3."""
+"""Statuses in the form that the official clients know. Source: contract D3."""
 
 from typing import Final, assert_never
 
@@ -16,4 +16,4 @@ def _official(status: Status) -> Status:
 
 
 OFFICIAL: Final = {status: _official(status) for status in Status}
-"""What is shown in place of each status unless a setting or a header asks for the real one (`expose_aborted`)."""
+"""The shown value of each status, unless a setting or a header asks for the real one (`expose_aborted`)."""

@@ -1,7 +1,7 @@
-"""What a key that may write but not read is shown: what it gave itself, and what it needs to cancel or to pass on.
+"""The answers for a key that may write but not read: its own input, and what it needs to cancel or to pass on.
 
-A key's scopes hold for every answer, so also for those to a create or a cancel. The links to the stream and to the page
-are there, as clients need them, but without the right that they carry otherwise.
+A key's scopes apply to every answer, including those to a create or a cancel. The links to the stream and to the page
+are present, as clients need them, but without a valid capability.
 """
 
 from typing import Final
@@ -18,12 +18,12 @@ _WITHHELD: Final = "withheld: this key lacks the scope `read`"
 
 
 def withholding(variant: Variant, key_id: str) -> Variant:
-    """The variant for a key that may not read. Nothing that is kept by a variant's number may be made for it."""
+    """The variant for a key that may not read. Answers for it must not be cached by a variant's number."""
     return replace(variant, number=-1, data_urls=False, own_key=key_id)
 
 
 def withheld(shown: PredictionBody, *, is_own: bool) -> PredictionBody:
-    """Less of a prediction; `is_own` says whether the key that asks has made it."""
+    """A reduced prediction; `is_own` says whether this key created it."""
     origin = shown.urls.stream.partition("/v1/")[0]
     less = replace(
         shown,
@@ -37,7 +37,7 @@ def withheld(shown: PredictionBody, *, is_own: bool) -> PredictionBody:
 
 
 def require_read(call: Call) -> None:
-    """For routes that change something and show more than what the caller gave.
+    """For routes that change something and show more than the caller sent.
 
     Raises:
         Forbidden: the key may not read.

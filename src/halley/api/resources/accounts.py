@@ -38,7 +38,7 @@ async def list_keys(call: Call, parts: ApiContext) -> Response:  # noqa: ARG001
 
 
 async def create_key(call: Call, parts: ApiContext) -> Response:
-    """Make a key; its token is in this answer and nowhere else."""
+    """Create a key; its token is in this answer only."""
     members = await read_small_object(call, parts)
     username = text_member(members, "username") if "username" in members else call.identity.account.username
     name = text_member(members, "name", required=False)

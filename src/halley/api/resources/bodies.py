@@ -1,4 +1,4 @@
-"""The body of a create, from bytes to a `CreateRequest`. Source: contract section 6.2."""
+"""Parses the body of a create into a `CreateRequest`. Source: contract section 6.2."""
 
 from collections.abc import Callable, Mapping
 from io import BytesIO
@@ -22,11 +22,11 @@ from halley.webhooks.events import WebhookEvent
 WEBHOOK_EVENTS: Final = tuple(WebhookEvent)
 _SMALL_BYTES: Final = 64 * 1024
 UrlFault = Callable[[object], str | None]
-"""Why a create may not name this webhook, or None."""
+"""Returns why a create may not use this webhook URL, or None."""
 
 
 class _Envelope(msgspec.Struct):
-    # keeps the member's bytes as they were sent; everything else was decoded already
+    # keeps the member's bytes as they were sent; everything else is decoded
     input: msgspec.Raw = msgspec.Raw(b"{}")
 
 
@@ -34,11 +34,11 @@ _envelope: Final = msgspec.json.Decoder(_Envelope).decode
 
 
 async def read_body(call: Call, held: HeldBody, limit_bytes: int) -> bytes:
-    """The whole body, which counts as `held` while it arrives.
+    """Read the whole body, which counts as `held` while it arrives.
 
     Raises:
-        TooLarge: as soon as it is clear.
-        BadRequest: the client went away before its end.
+        TooLarge: raised as soon as it is known.
+        BadRequest: the client disconnected before its end.
         BodiesFull, Overloaded: too much is held already.
     """
     refuse_encoded(call)
@@ -56,7 +56,7 @@ async def read_body(call: Call, held: HeldBody, limit_bytes: int) -> bytes:
 
 
 async def _rest(call: Call, held: HeldBody, first: bytes, limit_bytes: int) -> bytes:
-    body = BytesIO()  # gives its bytes away without copying them
+    body = BytesIO()  # releases its bytes without copying them
     body.write(first)
     while True:
         message = await call.receive()
@@ -72,7 +72,7 @@ async def _rest(call: Call, held: HeldBody, first: bytes, limit_bytes: int) -> b
 
 
 class CreateBody(NamedTuple):
-    """The body of a create. Of a large one, `members` are without what is large, and `outline` says where that is."""
+    """The body of a create. For a large one, `members` are without the large values, and `outline` has their places."""
 
     members: dict[str, Any]
     raw: bytes
@@ -80,9 +80,9 @@ class CreateBody(NamedTuple):
 
 
 async def read_create(call: Call, parts: ApiContext, digest_head: Callable[[], bytes | None]) -> CreateBody:
-    """The JSON object in the body. No body at all counts as `{}`.
+    """The JSON object in the body. A missing body counts as `{}`.
 
-    `digest_head` gives what the digest of an idempotency key begins with; None where there is no key.
+    `digest_head` returns the beginning of an idempotency key's digest; None without a key.
 
     Raises:
         BadRequest, TooLarge, InputInvalid: see strict_json.parse.
@@ -99,7 +99,7 @@ async def read_create(call: Call, parts: ApiContext, digest_head: Callable[[], b
 
 
 async def read_small_object(call: Call, parts: ApiContext) -> dict[str, Any]:
-    """The same for an operation whose body holds a few short values. Raises as `read_create` does."""
+    """The same for an operation whose body has a few short values. Raises as `read_create` does."""
     limits = msgspec.structs.replace(parts.limits, json_body_bytes=min(parts.limits.json_body_bytes, _SMALL_BYTES))
     held = call.held_body = parts.bodies.hold(call.identity.key.id)
     return _members(await read_body(call, held, limits.json_body_bytes), limits)
@@ -125,12 +125,12 @@ def create_request(
     with_wait: bool,
     cancel_abandoned: bool = False,
 ) -> CreateRequest:
-    """What a create asks for. `reference` is set where the path names the model; then `version` is not looked at.
+    """The parsed create. `reference` is set if the path names the model; then `version` is ignored.
 
     Unknown members are ignored (contract D9; `ignored` counts them).
 
     Raises:
-        InputInvalid: all faults of the envelope.
+        InputInvalid: with all faults of the members.
         TooLarge: a `data:` input is over its limit.
     """
     faults: list[InvalidField] = []
@@ -171,7 +171,7 @@ def _version_fault(reference: object) -> InvalidField:
 def _given_input(
     body: CreateBody, limits: LimitSettings, faults: list[InvalidField]
 ) -> tuple[Mapping[str, Any] | None, bytes]:
-    """The input and its bytes as they were sent. It is None where it is too large to be decoded here."""
+    """The input and its bytes as they were sent. The input is None if it is too large to be decoded here."""
     outline = body.outline
     if outline is not None and outline.input_kind == "object":
         return None, body.raw[outline.start : outline.end]
@@ -180,14 +180,14 @@ def _given_input(
         input_json = bytes(_envelope(body.raw).input)
         check_data_urls(given, len(input_json), limits.inline_data_bytes)
         return given, input_json
-    # absent: as good as {} where the schema requires nothing, else the schema says what
+    # a missing input is {} if the schema requires nothing; otherwise the schema reports what is missing
     if given is not None or (outline is not None and outline.input_kind == "other"):
         faults.append(InvalidField(type="type", field="input", description="must be an object"))
     return {}, b"{}"
 
 
 def _context(members: dict[str, Any], faults: list[InvalidField]) -> dict[str, str] | None:
-    """Text for the model beside its input, as in Cog's server: an extension."""
+    """Text pairs for the model beside its input, as in Cog's server: an extension."""
     context = members.get("context")
     if context is None:
         return None
@@ -198,7 +198,7 @@ def _context(members: dict[str, Any], faults: list[InvalidField]) -> dict[str, s
         if not isinstance(value, str):
             text = "must be a string: write other values as JSON text"
             faults.append(InvalidField(type="type", field=f"context.{name[:100]}", description=text))
-            return None  # one is enough to continue: there may be thousands
+            return None  # one fault is enough: there may be thousands
     return context
 
 

@@ -1,4 +1,4 @@
-"""Create predictions, once each. Source: contract sections 5 and 6, and 17, D10."""
+"""Creates predictions, once each. Source: contract sections 5 and 6, and 17, D10."""
 
 import logging
 from contextlib import AbstractContextManager, nullcontext
@@ -31,14 +31,14 @@ _NO_HOLD: Final = nullcontext[Hold | None]()
 
 
 class _Wish(NamedTuple):
-    """What a create asks for, how long it waits for the end, and whether it said if abandoned work is canceled."""
+    """The options of a create: how long it waits for the end, and whether abandoned work is canceled."""
 
     request: CreateRequest
     wait: float | None
     abandoned: bool | None
 
     def applied(self) -> Headers:
-        """Says which of its preferences are applied."""
+        """The header with the applied preferences."""
         return [] if self.wait is None and self.abandoned is None else [applied(self.wait, abandoned=self.abandoned)]
 
 
@@ -82,7 +82,7 @@ async def _create(call: Call, parts: ApiContext, reference: str | None) -> Respo
             return used.until_answered(await _under_key(call, parts, wish, idempotency))
     asked = (call.identity.key.id, reference, cancel_after)
     sent = body.raw if body.outline is None else body.outline.body_digest
-    del body  # a large one is held once, as the input
+    del body  # a large body is kept once, as the input
     attempt = parts.repeats.begin(asked=asked, body=sent, count=_count(call), begun_at=call.started_at)
     call.scope[ATTEMPT_KEY] = attempt
     with attempt:
@@ -90,7 +90,7 @@ async def _create(call: Call, parts: ApiContext, reference: str | None) -> Respo
 
 
 def _digest_head(call: Call, reference: str | None) -> bytes | None:
-    """What the digest of this create begins with, if it comes under an idempotency key."""
+    """The beginning of this create's digest, if it has an idempotency key."""
     if HEADER not in call.headers:
         return None
     return digest_head((reference, cancel_after_seconds(call.header(b"cancel-after"))))
@@ -142,7 +142,7 @@ def _count(call: Call) -> int | None:
 
 
 async def _earlier(call: Call, parts: ApiContext, request: CreateRequest, attempt: CreateAttempt) -> Prediction | None:
-    """What this create repeats, claimed for its answer."""
+    """The prediction that this create repeats, claimed for its answer."""
     identity, repeats = call.identity, parts.repeats
     prediction_id = await repeats.dropped(attempt)
     if prediction_id is not None:
@@ -157,30 +157,30 @@ async def _earlier(call: Call, parts: ApiContext, request: CreateRequest, attemp
     prediction_id = repeats.counted(attempt, equal)
     if prediction_id is None:
         return None
-    attempt.claim(prediction_id)  # nothing was awaited since it was chosen: no other repeat can have it, too
+    attempt.claim(prediction_id)  # nothing was awaited since it was chosen: no other repeat can have claimed it
     attempt.settle(prediction_id)
     return await parts.predictions.row(prediction_id, identity.account.id)
 
 
 async def _noted(call: Call, parts: ApiContext, earlier: Prediction, attempt: CreateAttempt) -> Prediction:
-    """Make the repeat visible: in the prediction, in the counts, in the log."""
+    """Record the repeat: in the prediction, in the counts, in the log."""
     how: How = "dropped_connection" if attempt.count is None else "retry_counter"
     parts.replayed[how] += 1
     _log.info("request %s repeats the create of prediction %s (%s)", call.request_id, earlier.id, how)
     try:
         return await parts.predictions.note_repeat(earlier.id, how) or earlier
-    except HalleyError as error:  # the answer is worth more than the note
+    except HalleyError as error:  # the answer is more important than this record
         _log.warning("the repeated create of prediction %s could not be noted: %s", earlier.id, error)
         return earlier
 
 
 def _hold(call: Call, parts: ApiContext, prediction_id: str, wish: _Wish) -> AbstractContextManager[Hold | None]:
-    """The hold of a create that waits; entered before it is stored or read, so that no change can be missed."""
+    """The hold of a create that waits; entered before it is stored or read, so that no change is missed."""
     return _NO_HOLD if wish.wait is None else parts.hub.enter(prediction_id, call.scope)
 
 
 async def _first_answer(call: Call, parts: ApiContext, created: Prediction, wish: _Wish, hold: Hold | None) -> Response:
-    """The answer to a create that is stored already: from here on nothing may look like a failed create."""
+    """The answer to a create that is stored already: from here on no error may look like a failed create."""
     headers = [_location(call, created), *wish.applied()]
     if wish.wait is None or hold is None:
         return json_response(encode(parts.presenter.prediction(created, call.variant)), 201, headers)
@@ -188,7 +188,7 @@ async def _first_answer(call: Call, parts: ApiContext, created: Prediction, wish
 
 
 async def _later_answer(call: Call, parts: ApiContext, earlier: Prediction, wish: _Wish) -> Response:
-    """The answer to a create that came again: what the first would get if it were answered now."""
+    """The answer to a repeated create: what the first would get if it were answered now."""
     headers = [_location(call, earlier), *wish.applied(), REPLAYED]
     shown = _as_created(earlier)
     with _hold(call, parts, earlier.id, wish) as hold:
@@ -207,12 +207,12 @@ async def _waited(
     tell = partial(_in_time, parts, created, call.variant, headers, is_whole=is_whole)
     try:
         hold.expect(created, Until.END, tell, seconds=wait, carrier=(call.identity.key.id, Scope.WRITE))
-        # most are over soon: then a task that waits costs less than to let it go and have another one answer
+        # most end soon: then a waiting task costs less than parking the request
         found = await hold.found_within(_IN_TASK_SECONDS)
         if found is None and not hold.is_gone:
             return hold.later()
         return await tell(found or Snapshot(created, 0))
-    except Exception as error:  # noqa: BLE001  # the create stands, whatever happened to the wait
+    except Exception as error:  # noqa: BLE001  # the create is stored, even if the wait failed
         return await tell(error)
 
 
@@ -233,7 +233,7 @@ async def _in_time(
             raise found
     except Exception:  # noqa: BLE001  # as above
         _log.exception("prediction %s is stored, but waiting for it failed", created.id)
-    # the time is over: the state at creation, whatever it is by now, else clients take it for the end (contract 0.1)
+    # the time is over: send the state at creation, since clients take any other for the end (contract 0.1)
     if not is_whole:
         created = await _read_again(parts, created)
     return json_response(encode(parts.presenter.prediction(created, variant)), unfinished, headers)
@@ -242,15 +242,15 @@ async def _in_time(
 async def _read_again(parts: ApiContext, created: Prediction) -> Prediction:
     try:
         return _as_created(await parts.predictions.row(created.id, created.account_id))
-    except HalleyError as error:  # an answer without its input is worth more than none
+    except HalleyError as error:  # an answer without its input is better than none
         _log.warning("prediction %s is stored, but cannot be read for its answer: %s", created.id, error)
         return created
 
 
 def _as_created(row: Prediction) -> Prediction:
-    """As it was when it was created, not as it is now: the answer to a create shows this until it has ended.
+    """The row as it was at its creation: the answer to a create shows this until the prediction has ended.
 
-    Clients take any other status for the end, and an output that is there for delivered (contract 0.1 and 0.2).
+    Clients take any other status for the end, and an existing output for complete (contract 0.1 and 0.2).
     """
     return msgspec.structs.replace(
         row,

@@ -1,6 +1,7 @@
-"""Bytes behind signed links: output files and downloads of uploads. No key is asked, one that comes is ignored.
+"""Serves the bytes behind signed links: output files and downloads of uploads. Keys are not needed, and ignored if
+sent.
 
-With `quirks.output_links_need_key` output files need a key of their account beside the link (contract section 17, D6).
+With `quirks.output_links_need_key` output files also need a key of their account (contract section 17, D6).
 
 Answered with 200 and the bytes, never with a redirect: one client would fail, and send its key to another host.
 Source: contract sections 0.6, 0.7, 13.3 and 14.
@@ -25,7 +26,7 @@ _NO_CHUNKS: Final[tuple[bytes, ...]] = ()
 
 
 async def output_file(call: Call, parts: ApiContext) -> Response:
-    """Row 39: one output file. The name at the end of the path is for the reader's copy only."""
+    """Row 39: one output file. The name at the end of the path is only a name for the client's copy."""
     capability, now = call.params[0], parts.clock.monotonic()
     if parts.settings.quirks.output_links_need_key:
         return await _own_output_file(call, parts, capability)
@@ -54,7 +55,7 @@ async def _own_output_file(call: Call, parts: ApiContext, capability: str) -> Re
 
 
 async def download(call: Call, parts: ApiContext) -> Response:
-    """Row 37: an uploaded file, by the signature in the query. Wrong or expired is 403."""
+    """Row 37: an uploaded file, by the signature in the query. 403 if it is wrong or expired."""
     query = call.query()
     file_id = call.params[0]
     expiry = query.get("expiry", "")
@@ -75,7 +76,7 @@ async def download(call: Call, parts: ApiContext) -> Response:
 async def _answer(
     call: Call, parts: ApiContext, file: OutputFile | StoredFile, ends_at: float | None, *, attachment: bool = False
 ) -> Response:
-    """Hand the file out; `ends_at`, in Unix seconds, is when the right to it ends, if the link alone is the right."""
+    """Serve the file; `ends_at`, in Unix seconds, is when the link expires, if the link alone grants access."""
     planned = plan(
         name=file.name,
         content_type=file.content_type,
@@ -95,7 +96,7 @@ async def _answer(
 
 
 async def _fill(answer: Response, parts: ApiContext, file: OutputFile | StoredFile, planned: ContentPlan) -> None:
-    """Put the bytes in. Now, because once the headers are out it is too late to say that they are gone."""
+    """Add the bytes. The file is opened now, because after the headers an error can no longer be reported."""
     found = parts.blobs.descriptor(file.sha256)
     if found is None:
         if not await parts.blobs.exists(file.sha256):
@@ -115,7 +116,7 @@ async def _fill(answer: Response, parts: ApiContext, file: OutputFile | StoredFi
 
 def _conditions(call: Call) -> Conditions:
     return Conditions(
-        # of a HEAD a range means nothing (RFC 9110, 14.2)
+        # a range has no meaning for HEAD (RFC 9110, 14.2)
         range_header=call.header(b"range") if call.method == "GET" else None,
         if_range=call.header(b"if-range"),
         if_none_match=call.joined(b"if-none-match") or None,

@@ -1,4 +1,4 @@
-"""The log of a prediction, whole, in our own words: as pages of JSON, and as a stream. Ours, not the contract's."""
+"""The whole event log of a prediction, as pages of JSON and as a stream. An extension of the contract."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any, Final
@@ -53,7 +53,7 @@ _decode_finish: Final = msgspec.json.Decoder(Finish).decode
 
 
 async def events(call: Call, parts: ApiContext) -> Response:
-    """Pages as JSON; with `Accept: text/event-stream` the events as they come."""
+    """Pages of JSON; with `Accept: text/event-stream` a stream of events."""
     prediction_id = path_id(call.params[0], "prediction")
     row = await parts.predictions.outline(prediction_id, call.account_id)
     if row is None:
@@ -72,7 +72,7 @@ async def _stream(call: Call, parts: ApiContext, row: Prediction, after: int, *,
     if after and not await parts.predictions.events(row, after - 1, 1):
         after = 0  # not of this prediction: continuing after it would leave an unnoticed gap
     if row.is_terminal and not await parts.predictions.events(row, after, 1):
-        return Response(status=204)  # a reader that comes back by itself stops at this
+        return Response(status=204)  # a client that reconnects automatically stops at this
     carrier = call.identity.key.id, Scope.READ
     return stream_answer(call, parts, row, OwnVoice(call, parts, row), Position(after), carrier=carrier, stays=stays)
 
@@ -90,7 +90,7 @@ async def _page(call: Call, parts: ApiContext, row: Prediction, query: Mapping[s
 
 
 class OwnVoice:
-    """Sends everything, under names that say what it is."""
+    """Sends all events, with descriptive names."""
 
     __slots__ = ("_presenter", "_variant", "key")
 
@@ -104,11 +104,11 @@ class OwnVoice:
         return [frame(told.event, str(event.seq), encode(told).decode())]
 
     def ending(self, row: Prediction, after: int) -> bytes:  # noqa: ARG002
-        """Nothing: the last status was sent, and its reader knows the end by it."""
+        """Nothing: the last status was sent, and shows the end."""
         return b""
 
     def told(self, row: Prediction, event: Event) -> EventBody:
-        """The event as it is shown."""
+        """The wire form of the event."""
         return EventBody(
             seq=event.seq,
             event=NAMES[event.kind],

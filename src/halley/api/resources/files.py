@@ -42,7 +42,7 @@ async def list_all(call: Call, parts: ApiContext) -> Response:
         if not body.take(_shown(file, call, parts)):
             break
     mark = found[len(body) - 1].id if len(found) > len(body) else None
-    # the store reads one way; no client goes back
+    # the store reads in one direction; no client goes back
     return body.answer(page_link(call.variant, "/files", query, "older", mark), None)
 
 

@@ -50,7 +50,7 @@ async def get_collection(call: Call, parts: ApiContext) -> Response:
 
 
 async def query_models(call: Call, parts: ApiContext) -> Response:
-    """Row 9: one page of the models that fit best."""
+    """Row 9: one page of the best matches."""
     found = ranked(await parts.catalog.models(), await _text(call, parts))
     body = PageBody(parts.limits.page_bytes)
     for model, _ in found[:_MOST_FOUND]:
@@ -60,7 +60,7 @@ async def query_models(call: Call, parts: ApiContext) -> Response:
 
 
 async def search(call: Call, parts: ApiContext) -> Response:
-    """Row 32: models and collections; there are no pages to be found here."""
+    """Row 32: models and collections; this server has no pages to find."""
     query = call.query()
     text = query.get("query")
     if text is None:
@@ -85,7 +85,7 @@ async def search(call: Call, parts: ApiContext) -> Response:
 
 
 async def empty_page(call: Call, parts: ApiContext) -> Response:  # noqa: ARG001
-    """Rows 14, 19 and 22: lists of what this server does not have. Tools ask for them to see what there is."""
+    """Rows 14, 19 and 22: lists of things that this server does not have. Tools request them to learn that."""
     return json_response(encode(EmptyPage(next=None, previous=None, results=[])))
 
 
@@ -98,7 +98,7 @@ async def model_examples(call: Call, parts: ApiContext) -> Response:
 
 
 async def _as_many_as_fit(call: Call, parts: ApiContext, models: Iterable[Model]) -> list[msgspec.Raw]:
-    """The first ones as JSON, as many as a page may hold: each has a whole schema with it."""
+    """The first models as JSON, as many as fit on a page: each includes a whole schema."""
     left = parts.limits.page_bytes
     found: list[msgspec.Raw] = []
     for model in models:
@@ -111,7 +111,7 @@ async def _as_many_as_fit(call: Call, parts: ApiContext, models: Iterable[Model]
 
 
 async def _text(call: Call, parts: ApiContext) -> str:
-    """What is looked for: the body as it is, or as the JSON string that it is (contract 10.1)."""
+    """The search text: the body as text, or as a JSON string (contract 10.1)."""
     length = call.headers.get(b"content-length", b"")
     if length.isdigit() and int(length) > _QUERY_BYTES:
         raise _too_long()

@@ -1,4 +1,4 @@
-"""Whether the server lives, whether it may be given work, and what it has counted."""
+"""Whether the server is alive, whether it can accept work, and its counters."""
 
 from typing import Final
 
@@ -12,12 +12,12 @@ _CHECKS: Final = ("models", "queue", "server", "session", "store")
 
 
 async def live(call: Call, parts: ApiContext) -> Response:  # noqa: ARG001
-    """200 as long as the process answers at all."""
+    """200 as long as the process answers."""
     return json_response(encode(HealthBody(status="ok")))
 
 
 async def counts(call: Call, parts: ApiContext) -> Response:  # noqa: ARG001
-    """What this process has counted since it started."""
+    """The counters of this process since its start."""
     shown = Counts(
         since=rfc3339(parts.started_at),
         replayed_creates=dict(parts.replayed),

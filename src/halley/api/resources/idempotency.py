@@ -1,4 +1,4 @@
-"""The header `Idempotency-Key`, and what makes two requests the same. Source: contract sections 6.1 and 17, D10."""
+"""The header `Idempotency-Key`, and when two requests are the same. Source: contract sections 6.1 and 17, D10."""
 
 import re
 from datetime import timedelta
@@ -20,18 +20,18 @@ _KEY: Final = re.compile(rb"[!-~]{1,255}")
 
 
 def digest_head(asked: Asked) -> bytes:
-    """What the digest of a request begins with; its members as sorted JSON follow."""
+    """The beginning of a request's digest; its members as sorted JSON follow."""
     return repr(asked).encode() + b"\0"
 
 
 def read_key(call: Call, parts: ApiContext, asked: Asked, body: CreateBody) -> IdempotencyKey | None:
     """The key that the caller gave, with the digest of the request; None without the header.
 
-    `asked` says what beside the body makes requests differ. Bodies are compared as JSON values: the order of names and
-    the white space make no difference, because a client may encode the same value again for its second try.
+    `asked` is what distinguishes requests besides the body. Bodies are compared as JSON values: the order of names and
+    white space do not matter, because a client may encode the same value again for its second try.
 
     Raises:
-        BadRequest: it is no key.
+        BadRequest: it is not a valid key.
     """
     key = call.headers.get(HEADER)
     if key is None:

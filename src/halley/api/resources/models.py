@@ -20,7 +20,7 @@ _DIRECTIONS: Final = ("desc", "asc")
 
 
 class _Window(NamedTuple):
-    """Which items are to be on a page, and whether it ends beside the mark of the cursor."""
+    """Which items are on a page, and whether it ends at the cursor."""
 
     start: int
     end: int
@@ -75,7 +75,7 @@ async def _page(
     window: _Window,
     shown: Callable[[int], Awaitable[Any]],
 ) -> Response:
-    """The items of the window, or as many as there is room for; they are looked up one by one."""
+    """The items of the window, as many as fit on a page; they are read one by one."""
     start, end = window.start, window.end
     body = PageBody(parts.limits.page_bytes, backwards=window.backwards)
     for at in range(end - 1, start - 1, -1) if window.backwards else range(start, end):
@@ -123,7 +123,7 @@ def _window(marks: Sequence[str], cursor: Cursor | None, limit: int) -> _Window:
 
 
 def _neighbours(marks: Sequence[str], start: int, end: int) -> tuple[str | None, str | None]:
-    """The marks of the pages after and before this one."""
+    """The marks of the next and the previous page."""
     if start >= end:
         return None, None
     return marks[end - 1] if end < len(marks) else None, marks[start] if start > 0 else None

@@ -1,6 +1,6 @@
-"""A file upload, read part by part in any order, never whole in memory.
+"""Reads a file upload part by part in any order; never keeps a large one in memory.
 
-The four official clients send four shapes; one reader takes them all. Source: contract section 13.1.
+The four official clients send four forms; one reader accepts them all. Source: contract section 13.1.
 """
 
 import re
@@ -30,9 +30,9 @@ _BRACKETS: Final = re.compile(r"\[([^\[\]]{1,200})\]")
 
 
 class Upload:
-    """What was sent. The caller closes it.
+    """The uploaded parts. The caller closes it.
 
-    The content stays in memory while it is small; then it goes into a file of `folder`, where it can stay for good.
+    Small content stays in memory; larger content is written to a file in `folder`, where it can stay.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -82,11 +82,11 @@ class Upload:
         return {name: value if isinstance(value, str) else encode(value).decode() for name, value in found.items()}
 
     def add(self, data: memoryview) -> None:
-        """Take more of the content; call `settle` soon."""
+        """Add a piece of the content; call `settle` soon."""
         self._waiting += data
 
     async def settle(self) -> None:
-        """Bring what waits to the file, if it is much: in a thread, since the disk may be slow.
+        """Write buffered pieces to the file if they are many: in a thread, since the disk may be slow.
 
         Raises:
             StorageFull: no room.
@@ -96,7 +96,7 @@ class Upload:
             await to_thread.run_sync(self._write, waiting)
 
     def content(self) -> AsyncIterator[bytes] | Path:
-        """The whole: a file if it was large."""
+        """The whole content: a path if it was large."""
         if self._file is None:
             return self._chunks()
         self._write(self._waiting)
@@ -104,7 +104,7 @@ class Upload:
         return Path(self._file.name)
 
     def close(self) -> None:
-        """Forget the content."""
+        """Remove the content."""
         if self._file is not None:
             self._file.close()
 
@@ -154,7 +154,7 @@ async def read_upload(call: Call, limits: LimitSettings, folder: Path | None = N
 
 
 class _Reader:
-    """Takes the parser's callbacks."""
+    """Receives the parser's callbacks."""
 
     def __init__(self, upload: Upload, boundary: bytes, limit_bytes: int) -> None:
         self._upload = upload
@@ -211,7 +211,7 @@ class _Reader:
         self._name += data[start:end]
 
     def _header_text(self, data: bytes, start: int, end: int) -> None:
-        self._text += data[start:end]  # the parser bounds it
+        self._text += data[start:end]  # the parser limits its length
 
     def _header_end(self) -> None:
         self._headers[self._name.lower()] = self._text
@@ -255,7 +255,7 @@ class _Reader:
 
 
 def _put(target: dict[str, Any], names: list[str], value: str) -> None:
-    """Put `metadata[a][b]=value` where it belongs."""
+    """Store the value of `metadata[a][b]=value` at its place."""
     if not names:
         return
     for name in names[:-1]:

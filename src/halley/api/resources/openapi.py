@@ -17,7 +17,7 @@ _PROBLEM: Final = {
     "description": "An error (RFC 9457)",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
-# a name of a component: as a key, as a title, or at the end of a reference
+# the name of a component: as a key, as a title, or at the end of a reference
 _BODY: Final = re.compile(rb'("|"#/components/schemas/)([A-Z][A-Za-z]*)Body"')
 _Made = tuple[tuple[dict[str, Any], ...], dict[str, Any]]
 _PAGE: Final = {"text/html": {}, "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -33,7 +33,7 @@ async def get(call: Call, parts: ApiContext) -> Response:
 
 
 def document(routes: tuple[Route, ...], server: str = "/") -> dict[str, Any]:
-    """Describe these routes. `server` is the path under which the caller sees this server."""
+    """Describe these routes. `server` is the path at which the caller reaches this server."""
     types = [Problem, *(route.response for route in routes), *(route.request for route in routes)]
     structs = [kind for kind in types if kind is not None and not isinstance(kind, str)]
     schemas, components = _plainly_named(msgspec.json.schema_components(structs, ref_template=_TEMPLATE))
@@ -66,12 +66,12 @@ def document(routes: tuple[Route, ...], server: str = "/") -> dict[str, Any]:
 
 
 def _plainly_named(made: _Made) -> _Made:
-    """With names as clients see them: `Prediction`, where the class is PredictionBody."""
+    """The components under their public names: `Prediction` for the class PredictionBody."""
     return cast("_Made", msgspec.json.decode(_BODY.sub(rb'\1\2"', msgspec.json.encode(made))))
 
 
 def method_key(route: Route) -> str:
-    """Where an operation stands in its path. OpenAPI 3.1 has no place for QUERY: it is an extension there."""
+    """The key of an operation in its path. OpenAPI 3.1 has no key for QUERY, which is an extension there."""
     return "x-query" if route.method == "QUERY" else route.method.lower()
 
 
@@ -115,7 +115,7 @@ def _responses(route: Route, schema_of: dict[str, dict[str, Any]]) -> dict[str, 
             response["content"] = {"application/json": {"schema": schema_of[str(route.response)]}}
         if route.streams:
             response["content"]["text/event-stream"] = {}
-    # a page refuses with a page
+    # a page answers errors with a page
     responses["default"] = {"description": "A page", "content": _PAGE} if route.response == "text/html" else _PROBLEM
     return responses
 

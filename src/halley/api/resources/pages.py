@@ -1,4 +1,4 @@
-"""The page of a prediction for people: `urls.web`. Its link is the right to see it."""
+"""The web page of a prediction: `urls.web`. Its link grants access to it."""
 
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from halley.strict_json import beginning, is_heavy
 _HEADERS: Final[Headers] = [
     (b"content-type", b"text/html; charset=utf-8"),
     (b"cache-control", b"private, no-store"),
-    (b"referrer-policy", b"no-referrer"),  # the address of this page is a secret
+    (b"referrer-policy", b"no-referrer"),  # the URL of this page is a secret
     (b"x-content-type-options", b"nosniff"),
     (b"x-robots-tag", b"noindex"),
 ]
@@ -21,7 +21,7 @@ _UNSEEN: Final = "application/octet-stream"
 
 
 async def prediction(call: Call, parts: ApiContext) -> Response:
-    """The page, or the same page for all callers who may not see it."""
+    """The page; all callers without access get the same refusal page."""
     prediction_id = call.params[0]
     if not is_page_token(parts.links, prediction_id, call.query().get("t", "")):
         return _answer(parts, parts.pages.closed(), 403)
@@ -38,12 +38,12 @@ async def prediction(call: Call, parts: ApiContext) -> Response:
 
 
 def _kind(parts: ApiContext, file: OutputFile) -> str:
-    """Of what the page shows; a link that a browser may not follow alone is no picture to it."""
+    """The type of a file on the page; a file whose link needs more than the link itself is not shown as an image."""
     return _UNSEEN if parts.settings.quirks.output_links_need_key else file.content_type
 
 
 def _links(parts: ApiContext, row: Prediction, prefix: str) -> dict[str, str]:
-    """Links without an origin: the page may load only what comes from where it came from itself."""
+    """Links without an origin: the page may only load files from its own origin."""
     ends_at = parts.presenter.data_ends_at(row)
     return {
         file.ref: prefix + parts.links.delivery_path(row.id, file.index, file.name, data_ends_at=ends_at)
@@ -52,7 +52,7 @@ def _links(parts: ApiContext, row: Prediction, prefix: str) -> dict[str, str]:
 
 
 def _output(parts: ApiContext, row: Prediction, links: dict[str, str]) -> Any:
-    """The output as a value; None if there is none, or nothing but files, which are shown themselves."""
+    """The output as a value; None if there is none, or only files, which are shown themselves."""
     if row.output is None:
         return None
     if row.output[:1] != b'"' and is_heavy(row.output):

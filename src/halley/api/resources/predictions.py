@@ -16,11 +16,13 @@ from halley.predictions.status import Source
 from halley.strict_json import HEAVY_BYTES
 
 _PAGE: Final = 100
-_WEB_DAYS: Final = 14  # `source=web` reaches back so far (contract section 9)
+_WEB_DAYS: Final = 14  # `source=web` covers so many days (contract section 9)
 
 
 async def get(call: Call, parts: ApiContext) -> Response:
-    """Row 3. `Prefer: wait=n` holds it; so does an official client's habit of polling. See `api.held`."""
+    """Row 3. `Prefer: wait=n` holds the answer; polls of official clients are held, too. See
+    `api.waiting.long_poll`.
+    """
     return await long_poll.get(call, parts, path_id(call.params[0], "prediction"))
 
 
@@ -52,12 +54,12 @@ async def list_all(call: Call, parts: ApiContext) -> Response:
     page = await parts.predictions.page(call.account_id, limit=limit, limit_bytes=limit_bytes, **found)
     backwards = "newer_than" in found
     has_older, has_newer, rows = page.has_older, page.has_newer, list(page.items)
-    del page  # each row is let go of when it is on the page: one alone may be 60 MiB
+    del page  # each row is released once it is on the page: a single one may have 60 MiB
     body = PageBody(limit_bytes, backwards=backwards)
     with_logs = "logs" in query.get("include", "").split(",")
     rows = rows if backwards else rows[::-1]
     ids = await _fill(body, rows, call, parts, with_logs=with_logs)
-    # what had no room any more is on the page that was to come next in the same direction
+    # rows that did not fit are on the next page in the same direction
     is_cut = len(rows) > 0
     shown = ids[::-1] if backwards else ids
     has_older |= is_cut and not backwards
@@ -69,7 +71,7 @@ async def list_all(call: Call, parts: ApiContext) -> Response:
 
 
 async def _fill(body: PageBody, rows: list[Prediction], call: Call, parts: ApiContext, *, with_logs: bool) -> list[str]:
-    """Put rows on the page, from the last one on, as far as they fit; what does not fit stays in `rows`."""
+    """Add rows to the page, from the last one, as many as fit; the others stay in `rows`."""
     ids: list[str] = []
     while rows:
         row = rows[-1]
@@ -77,7 +79,7 @@ async def _fill(body: PageBody, rows: list[Prediction], call: Call, parts: ApiCo
             row = await parts.predictions.get(row.id, row.account_id)
             fits = body.take(parts.presenter.prediction(row, call.variant))
         else:
-            if not row.is_terminal:  # as it runs: with what it put out so far
+            if not row.is_terminal:  # a running one includes its output so far
                 row = await parts.predictions.filled(row)
             fits = body.take_encoded(parts.listed.of(row, call.variant))
         if not fits:
@@ -86,7 +88,7 @@ async def _fill(body: PageBody, rows: list[Prediction], call: Call, parts: ApiCo
         rows.pop()
         del row
         if body.size_bytes > HEAVY_BYTES:
-            await asyncio.sleep(0)  # copying it once more takes as long: others come in between
+            await asyncio.sleep(0)  # copying takes long: let other tasks run in between
     return ids
 
 
@@ -106,10 +108,10 @@ def _filters(query: dict[str, str], parts: ApiContext) -> dict[str, Any]:
 
 
 def path_id(text: str, what: str) -> str:
-    """The id in a path; what cannot be one is absent, without a look at the store.
+    """The id in a path; an invalid one is reported as absent, without reading the store.
 
     Raises:
-        NotFound: it has not the form of an id.
+        NotFound: it does not have the form of an id.
     """
     if not is_id(text):
         raise NotFound(f"There is no {what} {text[:64]!r}")

@@ -15,7 +15,7 @@ async def list_replicas(call: Call, parts: ApiContext) -> Response:  # noqa: ARG
 
 
 async def read_log(call: Call, parts: ApiContext) -> Response:
-    """What the model's processes printed outside of predictions: the lines that are kept, the oldest first."""
+    """The kept lines that the model's processes printed outside of predictions, the oldest first."""
     owner, name = call.params
     after = read_whole_number(call.query(), "after", 0)
     model = await parts.catalog.model(owner, name)
@@ -26,7 +26,7 @@ async def read_log(call: Call, parts: ApiContext) -> Response:
 
 
 async def clear_setup(call: Call, parts: ApiContext) -> Response:
-    """Forget what setups of the model left: its next process runs the whole setup."""
+    """Delete what setups of the model left: its next process runs the whole setup."""
     owner, name = call.params
     model = await parts.catalog.model(owner, name)
     if model is None:

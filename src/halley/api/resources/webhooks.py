@@ -1,4 +1,4 @@
-"""Webhooks as their owner sees them: the secret, the delivery log, sending again.
+"""Webhooks for their account: the secret, the delivery log, sending again.
 
 Source: contract sections 10.5 and 11; all but the secret is an extension.
 """
@@ -38,7 +38,7 @@ from halley.webhooks.listening import Copy, MessageFilter, MessageListener
 from halley.webhooks.records import Delivery, Message
 
 _PAGE: Final = 100
-_PACE_SECONDS: Final = 0.02  # between two looks at the log for who listens
+_PACE_SECONDS: Final = 0.02  # between two reads of the log for a listener
 _NO_STORE: Final = (b"cache-control", b"no-store")
 
 
@@ -50,7 +50,7 @@ async def get_secret(call: Call, parts: ApiContext) -> Response:
 
 
 async def rotate_secret(call: Call, parts: ApiContext) -> Response:
-    """Replace the secret; both sign until the overlap is over."""
+    """Replace the secret; both are used until the overlap ends."""
     require_read(call)
     members = await read_small_object(call, parts)
     try:
@@ -63,7 +63,7 @@ async def rotate_secret(call: Call, parts: ApiContext) -> Response:
 
 
 async def list_deliveries(call: Call, parts: ApiContext) -> Response:
-    """The delivery log, newest first; with `prediction` of that one."""
+    """The delivery log, newest first; with `prediction` only of that one."""
     query = call.query()
     cursor, limit = read_cursor(query), read_limit(query, _PAGE)
     if cursor is not None and (cursor.side != "older" or not is_id(cursor.mark)):
@@ -79,12 +79,12 @@ async def list_deliveries(call: Call, parts: ApiContext) -> Response:
         if not body.take(_shown(delivery)):
             break
     mark = found[len(body) - 1].id if len(found) > len(body) else None
-    # as the list of files: the log is read one way
+    # as in the list of files: the log is read in one direction
     return body.answer(page_link(call.variant, "/webhooks/deliveries", query, "older", mark), None)
 
 
 async def get_delivery(call: Call, parts: ApiContext) -> Response:
-    """One delivery, with the body that it carried if that is kept."""
+    """One delivery, with its request body if that is stored."""
     delivery = await parts.webhooks.delivery(_id(call), call.account_id)
     body = await parts.webhooks.body(delivery)
     shown = _shown(delivery)
@@ -100,7 +100,7 @@ async def resend(call: Call, parts: ApiContext) -> Response:
 
 
 async def listen(call: Call, parts: ApiContext) -> Response:
-    """The messages for receivers: those of now, or with `Accept: text/event-stream` as it comes."""
+    """The messages for receivers: the present ones, or with `Accept: text/event-stream` a stream of them."""
     query = call.query()
     sent = (call.header(b"last-event-id") or "").strip() or query.get("after", "")
     after = read_whole_number({"after": sent}, "after", 0) if sent else None
@@ -129,7 +129,8 @@ async def _follow(call: Call, parts: ApiContext, listener: MessageListener) -> A
         hold.lean((call.identity.key.id, Scope.READ))
         yield HELLO
         silent_until = monotonic() + KEEP_ALIVE_SECONDS
-        while not hold.is_over:  # else the client or its key is gone, or the server stops; it may come back with its id
+        # otherwise the client has disconnected, its key is invalid, or the server stops; it may reconnect with its id
+        while not hold.is_over:
             copies = await listener.hear()
             left = silent_until - monotonic()
             if not copies and left > 0:

@@ -1,4 +1,4 @@
-"""Routes: what everybody may read: the description, and whether the server works."""
+"""Routes without a key: the API description, and whether the server works."""
 
 from typing import Final
 

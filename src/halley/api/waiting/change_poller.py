@@ -15,11 +15,11 @@ POLL_SECONDS: Final = 2.0
 
 
 Look = Callable[[Collection[str]], None]
-"""Is given the ids of predictions that may have changed."""
+"""Called with the ids of predictions that may have changed."""
 
 
 class ChangePoller:
-    """Reports changes between two polls to those who wait for hints, also if the hint was lost."""
+    """Reports changes between two polls to those who wait for hints, even if the hint was lost."""
 
     def __init__(self, *, log: ChangeLog, clock: Clock, poll_seconds: float = POLL_SECONDS) -> None:
         self._log = log
@@ -33,11 +33,11 @@ class ChangePoller:
         self._listeners.append((is_wanted, look))
 
     async def open(self) -> None:
-        """Take the current end of the log as known. Call it before there are waiters."""
+        """Treat the present end of the log as known. Call it before any request waits."""
         self._seen = await self._log.newest_offset()
 
     async def turn(self) -> None:
-        """Wait for the time of the next poll, and poll."""
+        """Wait until the next poll is due, and poll."""
         await self._clock.sleep(self._poll_seconds)
         await self.look()
 
@@ -46,7 +46,8 @@ class ChangePoller:
         newest = await self._log.newest_offset()
         if newest <= self._seen:
             return
-        if any(is_wanted() for is_wanted, _ in self._listeners):  # asked after reading: a new waiter reads more
+        # checked after reading: a new waiting request reads more
+        if any(is_wanted() for is_wanted, _ in self._listeners):
             changed = await self._log.changed_between(self._seen, newest)
             for is_wanted, look in self._listeners:
                 if is_wanted():

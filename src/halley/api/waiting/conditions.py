@@ -1,4 +1,4 @@
-"""What a hold waits for, and which events are urgent."""
+"""The conditions of a hold, and which events are urgent."""
 
 from enum import Enum, auto
 from typing import Final
@@ -11,15 +11,15 @@ _EVENTS_AT_ONCE: Final = 500
 URGENT: Final = frozenset(
     {EventKind.STARTED, EventKind.OUTPUT_ADDED, EventKind.OUTPUT_SET, EventKind.FINISHED, EventKind.DATA_REMOVED}
 )
-"""They change status or output. All others (logs, progress) are coalesced: they are told a little later, together."""
+"""Events that change status or output. All others (logs, progress) are coalesced: sent a little later, together."""
 
 
 class Until(Enum):
-    """What a hold waits for. All of them also end with the prediction and with their time."""
+    """What a hold waits for. Every hold also ends with the prediction and with its time."""
 
     END = auto()
     CHANGE = auto()  # any new revision
-    NEWS = auto()  # an urgent event; others once it has waited for the hub's `coalesce_seconds`
+    NEWS = auto()  # an urgent event; others after the hub's `coalesce_seconds`
 
 
 async def urgent_and_last(predictions: Predictions, row: Prediction, after_seq: int) -> tuple[int, int]:

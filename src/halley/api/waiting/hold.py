@@ -1,4 +1,4 @@
-"""One request that waits. See the package for how waiting works."""
+"""One waiting request. See the package for how waiting works."""
 
 import asyncio
 import math
@@ -13,29 +13,29 @@ from halley.keys.records import Scope as KeyScope
 from halley.predictions.abandonment import AbandonmentTracker
 from halley.predictions.records import Prediction
 
-HOLD_KEY: Final = "halley.hold"  # where the protocol finds the hold of a request whose connection is lost
-GONE_KEY: Final = "halley.gone"  # what the protocol leaves in the scope of a request whose client is gone
-MAY_READ: Final = "may read"  # its value if the client can still be told something
+HOLD_KEY: Final = "halley.hold"  # the protocol finds the hold of a request whose connection is lost under this key
+GONE_KEY: Final = "halley.gone"  # the protocol sets it in the scope of a request whose client has disconnected
+MAY_READ: Final = "may read"  # its value if the client may still read an answer
 STREAM_KEY: Final = "halley.stream"  # the protocol's function that a stream calls when it begins
-EARLY_SECONDS: Final = 0.002  # timers of the loop count in whole milliseconds
+EARLY_SECONDS: Final = 0.002  # timers of the loop count whole milliseconds
 
 Carrier = tuple[str, KeyScope]
-"""The id of the key under which a request waits, and the scope that the key must keep for that."""
+"""The id of the key of a waiting request, and the scope that the key must keep meanwhile."""
 
 
 class Snapshot:
-    """What was found about a prediction, for all who are told now. `made` holds answers by variant."""
+    """What was read about a prediction, for all holds that are answered now. `made` has answers by variant."""
 
     __slots__ = ("made", "row", "seq")
 
     def __init__(self, row: Prediction, seq: int) -> None:
         self.row = row
-        self.seq = seq  # the last event that the row tells of, 0 if it tells of none
+        self.seq = seq  # the last event that the row includes, 0 if none
         self.made: dict[int, CachedResponse] = {}
 
 
 Tell = Callable[[Snapshot | Exception], Awaitable[Response]]
-"""Makes the answer of one hold, from what was found or from the reason why nothing could be read."""
+"""Makes the answer of one hold, from the snapshot or from the error of the read."""
 
 
 class HoldGroup:
@@ -58,11 +58,11 @@ class HoldGroup:
     def __init__(self, prediction_id: str) -> None:
         self.prediction_id = prediction_id
         self.members: dict[Hold, None] = {}
-        self.in_task: dict[Hold, None] = {}  # those whose own task waits for an answer: one of them looks for all
+        self.in_task: dict[Hold, None] = {}  # holds whose own task waits for an answer: one of them reads for all
         self.readers: dict[Hold, None] = {}  # streams that wait for a change: they read for themselves
-        self.changes = 0  # hints, and what the poll found
-        self.wakes = 0  # looks that were wanted
-        self.seen = 0  # the wakes that the last look knew of
+        self.changes = 0  # hints, and changes found by the poll
+        self.wakes = 0  # requested reads
+        self.seen = 0  # the value of `wakes` at the last read
         self.is_looking = False
         self.first_seq: float = math.inf  # the events after this one, up to `last_seq`, are known
         self.last_seq = 0
@@ -70,7 +70,7 @@ class HoldGroup:
 
 
 class HoldOwner(Protocol):
-    """What a hold needs of the hub."""
+    """The methods of the hub that a hold uses."""
 
     clock: Clock
     attendance: AbandonmentTracker
@@ -93,10 +93,10 @@ class HoldOwner(Protocol):
 
 
 class Hold:
-    """One waiting request, in the hub from `Hub.enter` on. Fulfils `asgi.DeferredResponse`.
+    """One waiting request, in the hub from `Hub.enter` on. Implements `asgi.DeferredResponse`.
 
-    It is used as a context manager by the task of its request. At the end of the block it leaves the hub, unless
-    `later` has made a deferred response of it.
+    The task of its request uses it as a context manager. At the end of the block it leaves the hub, unless `later` has
+    made a deferred response of it.
     """
 
     __slots__ = (
@@ -126,7 +126,7 @@ class Hold:
     )
 
     tell: Tell
-    due_at: float  # of the monotonic clock, as all times here
+    due_at: float  # monotonic, as all times here
     coalesced_until: float
     revision: int  # of the row that its client knows
     seq: int  # the last event that its client knows
@@ -134,21 +134,21 @@ class Hold:
     def __init__(self, hub: HoldOwner, group: HoldGroup, scope: Scope) -> None:
         self.hub = hub
         self.group = group
-        self.wakes = group.wakes  # the looks that were wanted before it entered are no concern of it
+        self.wakes = group.wakes  # reads that were requested before it entered do not concern it
         self.changes = group.changes
         self._scope: Scope | None = scope
         self.until = Until.END
-        self.has_unseen = False  # events came that are told at `coalesced_until`
-        self.is_counted = False  # as one who waits, where abandoned work is canceled
+        self.has_unseen = False  # events have come that are sent at `coalesced_until`
+        self.is_counted = False  # it counts as a waiting client of a prediction that is canceled when abandoned
         self.is_deferred = False
-        self.is_gone = GONE_KEY in scope  # the client waits no more; it may still read
-        self.is_released = hub.is_closed  # the server stops: answer with what is known
+        self.is_gone = GONE_KEY in scope  # the client does not wait any more; it may still read
+        self.is_released = hub.is_closed  # the server stops: answer with the present state
         self.is_revoked = False
-        self.is_asked = False  # its own task is the one that looks next
+        self.is_asked = False  # its own task does the next read
         self.carrier: Carrier | None = None
         self.found: Snapshot | Exception | None = None
-        self.give: Callable[[Outcome], None] | None = None  # parked, if there
-        self.waker: asyncio.Future[None] | None = None  # what its own task waits for
+        self.give: Callable[[Outcome], None] | None = None  # set if parked
+        self.waker: asyncio.Future[None] | None = None  # its own task waits for this
         self.timer: asyncio.TimerHandle | None = None
         scope[HOLD_KEY] = self
 
@@ -164,19 +164,19 @@ class Hold:
 
     @property
     def is_over(self) -> bool:
-        """It is not to wait any longer, though nothing was found."""
+        """Whether it must end now, although nothing was found."""
         return self.is_gone or self.is_released or self.is_revoked
 
     def attend(self, row: Prediction) -> None:
-        """Count it as one who waits for this prediction, until it leaves."""
+        """Count it as a waiting client of this prediction, until it leaves."""
         if self.hub.attendance.arrive(row):
             if self in self.group.members:
                 self.is_counted = True
-            else:  # its client was gone before it could be counted
+            else:  # its client disconnected before it could be counted
                 self.hub.attendance.depart(row.id, is_told=False)
 
     def lean(self, carrier: Carrier | None) -> None:
-        """End as soon as this key is not valid any more, or has lost the scope."""
+        """End it as soon as this key is invalid, or has lost the scope."""
         self.carrier = carrier
         self.hub.lean(self)
 
@@ -191,9 +191,9 @@ class Hold:
         seq: int = 0,
         has_unseen: bool = False,
     ) -> "Hold":
-        """Wait, at most so long. The row, and for NEWS the events up to `seq`, are what its client knows.
+        """Wait, at most this long. The client knows the row, and for NEWS the events up to `seq`.
 
-        `has_unseen` tells that logs or progress have come since.
+        `has_unseen`: logs or progress have come since.
         """
         now = self.hub.clock.monotonic()
         self.attend(row)
@@ -208,7 +208,7 @@ class Hold:
         return self
 
     def is_ready(self, row: Prediction, urgent_seq: int, now: float) -> bool:
-        """Whether it is told about this row. `urgent_seq` is the last urgent event."""
+        """Whether it is answered with this row. `urgent_seq` is the last urgent event."""
         if self.is_over or row.is_terminal or now >= self.due_at - EARLY_SECONDS:
             return True
         if self.until is Until.CHANGE:
@@ -220,9 +220,9 @@ class Hold:
     # in the task of its request
 
     async def found_within(self, seconds: float) -> Snapshot | Exception | None:
-        """What it waits for, in its own task; None after so many seconds, or as soon as the client is gone.
+        """Wait in its own task; returns None after so many seconds, or as soon as the client has disconnected.
 
-        While it waits here, its task does the looks that are wanted, for all holds on the prediction.
+        While it waits here, its task does the requested reads for all holds on the prediction.
         """
         hub, group, monotonic = self.hub, self.group, self.hub.clock.monotonic
         park_at = monotonic() + seconds
@@ -235,10 +235,10 @@ class Hold:
                 if self.is_asked or is_due:
                     self.is_asked = False
                     if group.is_looking:
-                        group.wakes += 1  # whoever looks now looks once more
+                        group.wakes += 1  # the running read is repeated once
                     else:
                         await hub.look(group)
-                        is_due = False  # what was due has been found
+                        is_due = False  # the due change has been found
                 if self._is_told() or (now >= park_at and not is_due):
                     break
                 if not self.is_asked:
@@ -273,7 +273,7 @@ class Hold:
         return is_changed
 
     def wake(self) -> None:
-        """Let its own task go on, if it waits."""
+        """Wake its own task, if it waits."""
         if self.waker is not None and not self.waker.done():
             self.waker.set_result(None)
 
@@ -287,7 +287,7 @@ class Hold:
     # without a task
 
     def later(self) -> Response:
-        """That the answer comes later."""
+        """A response that says that the answer is deferred."""
         self.is_deferred = True
         return Response(later=self)
 
@@ -297,7 +297,7 @@ class Hold:
         self.hub.take_over(self)
 
     def hurry(self) -> None:
-        """See `asgi.DeferredResponse`. It counts as one that has left."""
+        """See `asgi.DeferredResponse`. It counts as a disconnected client."""
         self.is_gone = True
         self.wake()
         if self.is_deferred:
@@ -311,12 +311,12 @@ class Hold:
         self.wake()
 
     def release(self) -> None:
-        """The server stops. The hub looks once more."""
+        """The server stops. The hub reads once more."""
         self.is_released = True
         self.wake()
 
     def revoke(self) -> None:
-        """Its key is not valid any more, or has lost the scope."""
+        """Its key is invalid, or has lost the scope."""
         self.is_revoked = True
         self.wake()
         self.hub.wake(self.group)
@@ -324,7 +324,7 @@ class Hold:
     # its timer
 
     def ring_at(self, at: float, now: float) -> None:
-        """Ring at this time of the clock; before that if it was to ring earlier."""
+        """Set the timer to this time of the clock, unless it is set to an earlier one."""
         if self.timer is None:
             self.timer = asyncio.get_running_loop().call_later(max(0.0, at - now), self._ring)
 

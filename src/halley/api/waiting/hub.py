@@ -1,4 +1,4 @@
-"""All requests that wait. See the package for how waiting works."""
+"""All waiting requests. See the package for how waiting works."""
 
 import asyncio
 import logging
@@ -17,12 +17,12 @@ from halley.predictions.records import Prediction
 from halley.predictions.service import Predictions
 
 _log: Final = logging.getLogger(__name__)
-EVERY: Final = ""  # in place of a prediction's id: woken by the changes of all predictions
-_AT_ONCE: Final = 50  # answers; then other tasks get their turn
+EVERY: Final = ""  # in place of a prediction's id: woken by changes of all predictions
+_AT_ONCE: Final = 50  # answers; then other tasks run
 
 
 class Hub:
-    """All holds, by prediction. `run` must be running, and `poll_found` must be called by a poll of the store."""
+    """All holds, by prediction. `run` must be running, and a poll of the store must call `poll_found`."""
 
     def __init__(
         self,
@@ -33,12 +33,12 @@ class Hub:
         clock: Clock,
         coalesce_seconds: float = 0.5,
     ) -> None:
-        """`coalesce_seconds`: how late holds until NEWS are told of logs and progress at most."""
+        """`coalesce_seconds`: the longest delay of logs and progress for holds until NEWS."""
         self.clock = clock
         self.attendance = attendance
         self.revocations = revocations
         self.coalesce_seconds = coalesce_seconds
-        self.is_closed = False  # the server stops: nobody is to wait from now on
+        self.is_closed = False  # the server stops: no request may wait from now on
         self._predictions = predictions
         self._groups: dict[str, HoldGroup] = {}
         self._tasks: asyncio.TaskGroup | None = None
@@ -48,7 +48,7 @@ class Hub:
 
     @property
     def parked(self) -> int:
-        """How many holds cost no task any more."""
+        """How many holds have no task any more."""
         return sum(hold.is_deferred for group in self._groups.values() for hold in group.members)
 
     @property
@@ -56,7 +56,7 @@ class Hub:
         return bool(self._groups)
 
     async def run(self) -> None:
-        """Look at predictions when they change; until cancelled."""
+        """Read predictions when they change; until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             try:
@@ -74,20 +74,20 @@ class Hub:
         return hold
 
     def receive(self, hint: Hint) -> None:
-        """Take a hint from the bus."""
+        """Receive a hint from the bus."""
         if type(hint) is Changed and self._groups:
             self._changed(hint.prediction_id)
             self._changed(EVERY)
 
     def poll_found(self, changed: Collection[str]) -> None:
-        """Take what a poll of the store found: predictions that may have changed, whether a hint came or not."""
+        """Receive the result of a poll of the store: predictions that may have changed, even without a hint."""
         for prediction_id in changed:
             self._changed(prediction_id)
         if changed:
             self._changed(EVERY)
 
     def release_all(self) -> None:
-        """The server stops: answer all holds with what is known now, and those that are about to wait as well."""
+        """The server stops: answer all holds with the present state, and those that are about to wait as well."""
         self.is_closed = True
         for group in tuple(self._groups.values()):
             for hold in tuple(group.members):
@@ -97,13 +97,13 @@ class Hub:
     # for holds
 
     def wake(self, group: HoldGroup) -> None:
-        """Look at the prediction of this group, as soon as possible."""
+        """Read the prediction of this group, as soon as possible."""
         group.wakes += 1
         if not group.is_looking:
             self.assign(group)
 
     def assign(self, group: HoldGroup) -> None:
-        """Have somebody look: the task of a hold that waits in it anyway, else a new task, if anybody is parked."""
+        """Choose who reads: the task of a hold that waits in it anyway, otherwise a new task, if a hold is parked."""
         for hold in group.in_task:
             hold.is_asked = True
             hold.wake()
@@ -125,19 +125,19 @@ class Hub:
                 self.assign(group)
 
     def take_over(self, hold: Hold) -> None:
-        """Its own task is over: from now on the hub answers it."""
+        """Its own task has ended: from now on the hub answers it."""
         self.lean(hold)
         if hold.wakes != hold.group.wakes or hold.is_over:
             self.wake(hold.group)
         self._wind(hold)
 
     def lean(self, hold: Hold) -> None:
-        """End it when its key is not valid any more, if it has one."""
+        """End it when its key becomes invalid, if it has one."""
         if hold.carrier is not None:
             self.revocations.add(hold, *hold.carrier)
 
     def rung(self, hold: Hold) -> None:
-        """The timer of a parked hold has rung."""
+        """The timer of a parked hold has expired."""
         now = self.clock.monotonic()
         if now < hold.due_at - EARLY_SECONDS:
             self._wind(hold)
@@ -146,7 +146,7 @@ class Hub:
         self.wake(hold.group)
 
     def left(self, hold: Hold) -> None:
-        """It waits no more, because it is answered or because its client is gone. Harmless if it left before."""
+        """It has been answered, or its client has disconnected. Does nothing if repeated."""
         group = hold.group
         if hold not in group.members:
             return
@@ -178,7 +178,7 @@ class Hub:
     async def _answer(self, group: HoldGroup) -> None:
         try:
             found, ready = await self._find(group)
-        except Exception as error:  # noqa: BLE001  # each gets its answer: an error, or what it knew before
+        except Exception as error:  # noqa: BLE001  # each hold gets an answer: an error, or the state it knew before
             found, ready = error, _waiting(group)
             if ready and not isinstance(error, HalleyError):
                 _log.error(
@@ -212,7 +212,7 @@ class Hub:
         return (Snapshot(*await self._predictions.filled_to(row)) if ready else Snapshot(row, 0)), ready
 
     async def _note_events(self, group: HoldGroup, row: Prediction, waiting: list[Hold]) -> None:
-        """Learn whether an urgent event has come, and note for each hold until NEWS whether anything has."""
+        """Find out whether an urgent event has come, and for each hold until NEWS whether any has."""
         first = min(hold.seq for hold in waiting if hold.until is Until.NEWS)
         after = group.last_seq if first >= group.first_seq else first
         group.first_seq = min(group.first_seq, first)
@@ -223,13 +223,13 @@ class Hub:
 
 
 def _waiting(group: HoldGroup) -> list[Hold]:
-    """Those that can be told now: not those that are about to wait, and no streams."""
+    """The holds that can be answered now: not those that are about to wait, and no streams."""
     return [hold for hold in group.members if hold.give is not None or hold in group.in_task]
 
 
 async def _outcome(tell: Tell, found: Snapshot | Exception) -> Outcome:
     try:
         return await tell(found)
-    except Exception as error:  # noqa: BLE001  # it becomes this one's answer
-        # what thousands are told is raised for each of them, and each time its traceback would be longer
+    except Exception as error:  # noqa: BLE001  # it becomes the answer of this hold
+        # raised for each of thousands of requests: a shared traceback would grow each time
         return error.with_traceback(None) if error is found else error

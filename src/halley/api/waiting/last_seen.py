@@ -1,7 +1,7 @@
-"""What polling clients were told a moment ago.
+"""What polling clients have seen.
 
-A client that asks again for what has not changed will ask a third time: it is held until something does. Source:
-design section 7; contract section 8.2.
+A client that polls again although nothing has changed will poll a third time: it is held until something changes.
+Source: design section 7; contract section 8.2.
 """
 
 from collections import OrderedDict
@@ -9,11 +9,11 @@ from typing import Final
 
 import msgspec
 
-HABIT_SECONDS: Final = 5.0  # who asks again within this time is polling
+HABIT_SECONDS: Final = 5.0  # a client that asks again within this time is polling
 
 
 class LastSeen(msgspec.Struct, frozen=True, gc=False):
-    """What an answer said: the revision, and the last event that it told of."""
+    """The state in an answer: the revision, and the last event that it included."""
 
     at: float
     revision: int
@@ -21,7 +21,7 @@ class LastSeen(msgspec.Struct, frozen=True, gc=False):
 
 
 class Polls:
-    """By key and prediction. Forgets by itself."""
+    """By key and prediction. Old entries are dropped."""
 
     def __init__(self) -> None:
         self._told: OrderedDict[tuple[str, str], LastSeen] = OrderedDict()  # the oldest first
@@ -30,12 +30,12 @@ class Polls:
         return len(self._told)
 
     def take(self, key_id: str, prediction_id: str, now: float) -> LastSeen | None:
-        """What was told to this key about this prediction within the last seconds. It is forgotten here."""
+        """What this key saw of this prediction within the last seconds. The entry is removed."""
         told = self._told.pop((key_id, prediction_id), None)
         return told if told is not None and now - told.at <= HABIT_SECONDS else None
 
     def note(self, key_id: str, prediction_id: str, told: LastSeen) -> None:
-        """Remember what is told now."""
+        """Remember what is sent now."""
         key = (key_id, prediction_id)
         self._told[key] = told
         self._told.move_to_end(key)

@@ -1,11 +1,11 @@
 """`GET` of a prediction: at once, or held until there is something new. Source: design section 7; contract 8.2.
 
-- `Prefer: wait=n`: until the end, or n seconds. With an `If-None-Match` that names the present state: until it is
-  another one.
-- An official client that polls: its second and later question about what has not changed is held until status or output
-  change, or logs and progress once half a second has passed, or for two seconds (both are settings). Not longer: these
-  clients look at abort signals and stop buttons between polls only.
-- Nobody else is held.
+- `Prefer: wait=n`: until the end, or n seconds. With an `If-None-Match` that names the present state: until another
+  state.
+- An official client that polls: its second and later request for an unchanged prediction is held until status or output
+  change, or logs and progress after half a second, or for two seconds (both are settings). Not longer: these clients
+  check abort signals and stop buttons between polls only.
+- All other requests are answered at once.
 """
 
 from functools import partial
@@ -24,7 +24,7 @@ from halley.predictions.records import Prediction
 
 
 async def get(call: Call, parts: ApiContext, prediction_id: str) -> Response:
-    """The prediction, or that its answer comes later."""
+    """The prediction, or a deferred answer."""
     if parts.hub.is_closed:
         return await _now(call, parts, prediction_id, [])
     wait = wait_seconds(call.joined(b"prefer"), parts.limits.wait_get_max_seconds)
@@ -40,7 +40,7 @@ async def _now(call: Call, parts: ApiContext, prediction_id: str, headers: Heade
     if_none_match = call.joined(b"if-none-match")
     row = await parts.predictions.row(prediction_id, call.account_id)
     kept = parts.encoded.current(row, call.variant)
-    if kept is not None:  # with all that its events say: they are not read again
+    if kept is not None:  # it includes all events, which are not read again
         parts.attendance.seen(row)
         return _answer(kept, if_none_match, headers)
     return await _tell(parts, call.variant, if_none_match, headers, await _look(parts, row))
@@ -80,7 +80,7 @@ def _carrier(call: Call) -> Carrier:
 
 
 def _habit_seconds(call: Call, parts: ApiContext) -> float:
-    """How long the caller may be held without having asked."""
+    """How long the caller may be held without having asked for it."""
     if call.method != "GET" or not parts.settings.quirks.hold_polls or not call.identity.key.options.hold:
         return 0.0
     return min(hold_seconds(call.header(b"user-agent") or ""), parts.limits.hold_seconds)
@@ -107,7 +107,7 @@ def _answer(kept: CachedResponse, if_none_match: str, headers: Headers) -> Respo
 
 
 async def _tell_again(parts: ApiContext, key_id: str, tell: Tell, found: Snapshot | Exception) -> Response:
-    """Tell, and remember that this one will be back."""
+    """Answer, and remember that this client will poll again."""
     answer = await tell(found)
     if isinstance(found, Snapshot) and not found.row.is_terminal:
         told = LastSeen(at=parts.clock.monotonic(), revision=found.row.revision, seq=found.seq)

@@ -1,6 +1,7 @@
-"""Requests that wait or stream end with the key that they came with, and when that key loses the scope they need.
+"""Ends requests that wait or stream when their key is revoked, or loses the scope that they need.
 
-A request's key is checked when it comes. What goes on after that is checked here: one look at the keys for all.
+A request's key is checked at its beginning. Requests that continue after that are checked here: one read of the keys
+for all.
 """
 
 from typing import Final, Protocol
@@ -14,15 +15,15 @@ LOOK_SECONDS: Final = 2.0
 
 
 class Revocable(Protocol):
-    """What goes on under a key."""
+    """A request that continues under a key."""
 
     def revoke(self) -> None:
-        """The key does not allow it any more. Called at every look until it is discarded."""
+        """The key does not allow it any more. Called at every check until it is discarded."""
         ...
 
 
 class RevocationWatch:
-    """What goes on, by key id, and which scope each needs."""
+    """The continuing requests, by key id, with the scope that each needs."""
 
     def __init__(self, *, keys: Keys, clock: Clock) -> None:
         self._keys = keys
@@ -33,11 +34,11 @@ class RevocationWatch:
         return sum(map(len, self._open.values()))
 
     def add(self, request: Revocable, key_id: str, needed: Scope) -> None:
-        """From now on revoke it when this key has not this scope any more; until it is discarded."""
+        """Revoke the request when this key loses this scope; until it is discarded."""
         self._open.setdefault(key_id, {})[request] = needed
 
     def discard(self, request: Revocable, key_id: str) -> None:
-        """It is over; harmless if it was never added."""
+        """It has ended; does nothing if it was never added."""
         requests = self._open.get(key_id)
         if requests is not None:
             requests.pop(request, None)
@@ -45,12 +46,12 @@ class RevocationWatch:
                 del self._open[key_id]
 
     async def turn(self) -> None:
-        """Wait for the time of the next look, and look."""
+        """Wait until the next check is due, and check."""
         await self._clock.sleep(LOOK_SECONDS)
         await self.look()
 
     async def look(self) -> None:
-        """Revoke what came with keys that are revoked or gone, or have lost the scope."""
+        """Revoke requests whose keys are revoked or deleted, or have lost the scope."""
         if not self._open:
             return
         valid = await self._keys.valid_scopes(tuple(self._open))
@@ -62,5 +63,5 @@ class RevocationWatch:
 
 
 def refusal() -> NotAuthenticated:
-    """What a request is answered that was waiting when its key was revoked."""
+    """The error for a request whose key was revoked while it waited."""
     return NotAuthenticated("The API key of this request is not valid any more.")

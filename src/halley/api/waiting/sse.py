@@ -1,4 +1,4 @@
-"""The event stream at `urls.stream`, to the byte as the official clients read it.
+"""The event stream at `urls.stream`, exactly as the official clients expect it.
 
 Each frame has an id and one of four names, because one client drops events before the first id and raises on other
 names. Source: contract sections 0.8 and 12.
@@ -43,7 +43,7 @@ def _done(status: Status) -> str:
 
 
 async def stream(call: Call, parts: ApiContext) -> Response:
-    """Row 38: replay, follow, `done`. `Last-Event-ID` goes on behind that event; `logs=1` adds the logs."""
+    """Row 38: replay, follow, `done`. `Last-Event-ID` continues after that event; `logs=1` adds the logs."""
     prediction_id = parts.links.verify_stream(call.params[0])
     row = await parts.predictions.outline(prediction_id)
     if row is None or row.data_removed_at is not None:
@@ -55,13 +55,13 @@ async def stream(call: Call, parts: ApiContext) -> Response:
 
 
 async def _carrier(call: Call, parts: ApiContext, row: Prediction) -> Carrier | None:
-    """The key that the stream leans on: that of the request if it has one of this account, else the prediction's.
+    """The key that the stream depends on: that of the request if it is of this account, otherwise the prediction's.
 
     Raises:
-        NotFound: the key that made the prediction is not valid any more, and the link with it.
+        NotFound: the key that made the prediction is invalid, and the link with it.
     """
     if b"authorization" in call.headers:
-        with suppress(NotAuthenticated):  # the link is a right of its own: a key is not asked for
+        with suppress(NotAuthenticated):  # the link itself grants access: a key is not needed
             identity = await parts.keys.verify(read_token(call.headers[b"authorization"]))
             if identity.account.id == row.account_id and identity.may(Scope.READ):
                 return identity.key.id, Scope.READ
@@ -74,7 +74,7 @@ async def _carrier(call: Call, parts: ApiContext, row: Prediction) -> Carrier | 
 
 
 class ContractVoice:
-    """Tells outputs and the end, and the logs if they are wanted."""
+    """Sends outputs and the end, and the logs if requested."""
 
     __slots__ = ("_presenter", "_variant", "_with_logs", "key")
 
@@ -88,14 +88,14 @@ class ContractVoice:
         told = self._told(row, event)
         seconds = int(event.at.timestamp())
         last = len(told) - 1
-        # the last frame has the plain number: whoever has it has the whole event
+        # the last frame has the plain number: a client that has it has the whole event
         return [
             frame(name, f"{seconds}:{event.seq}" if index == last else f"{seconds}:{event.seq}.{index}", data)
             for index, (name, data) in enumerate(told)
         ]
 
     def ending(self, row: Prediction, after: int) -> bytes:
-        """The end once more: held open, a client that comes back by itself would wait for ever."""
+        """The end once more: without it, a client that reconnects automatically would wait forever."""
         at = row.completed_at or row.created_at
         return frame("done", f"{int(at.timestamp())}:{after}", _done(row.status))
 
@@ -122,24 +122,24 @@ class ContractVoice:
             return [with_links_in_text(text, links).decode()]
         value: Any = msgspec.json.decode(text)
         if value == []:
-            return []  # an iterator that gave nothing: readers join what they get, and would show brackets
+            return []  # an iterator without items: clients join what they get, and would show brackets
         if item.files:
             links = self._presenter.file_links(row, item.files, self._variant)
             if isinstance(value, list) and all(isinstance(one, str) and one in links for one in value):
-                return [links[one] for one in value]  # readers of file streams fetch each datum
+                return [links[one] for one in value]  # clients of file streams fetch each datum
             value = self._presenter.with_links(value, links)
         return [value if isinstance(value, str) else encode(value).decode()]
 
 
 async def _position(last_event_id: str | None, parts: ApiContext, row: Prediction, voice: ContractVoice) -> Position:
-    """How far the client came; from the start if it does not say, or says what was never an id of this stream."""
+    """How far the client has read; from the start if it does not say, or gives an id that this stream never had."""
     match = _EVENT_ID.fullmatch((last_event_id or "").strip())
     if match is None:
         return Position()
     seconds, seq, index = int(match[1]), int(match[2]), match[3]
     known = await parts.predictions.events(row, seq - 1, 1) if seq else []
     if not known or int(known[0].at.timestamp()) != seconds:
-        return Position()  # another stream's: to go on behind it would leave a gap that nobody sees
+        return Position()  # of another stream: continuing after it would leave an unnoticed gap
     if index is None or int(index) + 1 >= len(voice.frames(row, known[0])):
         return Position(seq)
     return Position(seq - 1, int(index) + 1)

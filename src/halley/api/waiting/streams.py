@@ -1,8 +1,8 @@
-"""Following a prediction as server-sent events: what is recorded, then what comes, each event with its id.
+"""Streams a prediction as server-sent events: recorded events, then new ones, each with its id.
 
-What the events are called and what they say is the business of a `Voice`. Here is what every stream needs: a
-position to go on from, one write for all events of a turn, little memory for each reader, comments in silence, an
-honest end.
+An `EventFormatter` decides how events are named and what they contain. This module does what every stream needs: a
+position to continue from, one write for all events of a cycle, little memory for each reader, comments during silence,
+and an end that shows whether the prediction has ended.
 
 Source: contract section 12; the HTML standard on server-sent events.
 """
@@ -22,7 +22,8 @@ KEEP_ALIVE_SECONDS: Final = 15.0  # one client gives up after 30 s of silence
 HELLO: Final = b": hi\n\n"
 KEEP_ALIVE: Final = b": still here\n\n"
 EVENTS_AT_ONCE: Final = 1000
-PORTION_BYTES: Final = 64 * 2**10  # of events read at once, and of one write: a slow reader holds about two of them
+# of events read at once, and of one write: a slow reader keeps about two of them in memory
+PORTION_BYTES: Final = 64 * 2**10
 _HEADERS: Final[Headers] = [
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store"),
@@ -32,31 +33,31 @@ _HEADERS: Final[Headers] = [
 
 
 class EventFormatter(Protocol):
-    """How events are told. It links files for its caller, so it is made for each request."""
+    """Formats events. It makes links for its caller, so there is one for each request."""
 
     @property
     def key(self) -> Hashable:
-        """Voices with the same key tell the same about a prediction, with links of the same age."""
+        """Formatters with the same key produce the same bytes for a prediction, with links of the same age."""
         ...
 
     def frames(self, row: Prediction, event: Event) -> Sequence[bytes]:
-        """The frames of one event; none if it is not told."""
+        """The frames of one event; none if it is not sent."""
         ...
 
     def ending(self, row: Prediction, after: int) -> bytes:
-        """What a client of a finished prediction is told that had the end already, with this as its last event."""
+        """What is sent to a client that reconnects after the end, with this as its last event."""
         ...
 
 
 class Position(NamedTuple):
-    """How far a client is: the last event that it has whole, and how many frames of the next one."""
+    """How far a client has read: the last complete event, and how many frames of the next one."""
 
     after: int = 0
     skip: int = 0
 
 
 def frame(name: str, event_id: str, data: str) -> bytes:
-    """One event as bytes. A line break of any kind in the data begins a new `data:` line; lines end in LF alone."""
+    """One event as bytes. A line break of any kind in the data begins a new `data:` line; lines end in LF."""
     if "\r" in data:
         data = data.replace("\r\n", "\n").replace("\r", "\n")
     if "\n" in data:
@@ -75,18 +76,18 @@ def stream_answer(
     stays: bool = True,
     is_shared: bool = False,
 ) -> Response:
-    """The answer that follows a prediction, of which only the outline is kept, from this position on.
+    """The response that streams a prediction from this position; only an outline of its row is kept.
 
-    It ends when the `carrier` does not carry it any more.
+    It ends when the `carrier` key becomes invalid.
 
-    `stays`: it waits for what comes; else it ends with what is recorded. `is_shared`: any web page may read it.
+    `stays`: it waits for new events; otherwise it ends after the recorded ones. `is_shared`: any web page may read it.
     """
     chunks = _follow(call.scope, parts, row, voice, position, carrier, stays)
     return open_stream(call, chunks, is_shared=is_shared)
 
 
 def open_stream(call: Call, chunks: AsyncGenerator[bytes, None], *, is_shared: bool = False) -> Response:
-    """An answer of events that come one by one."""
+    """A response of events that are sent one by one."""
     begin_stream = call.scope.get(STREAM_KEY)
     if begin_stream is not None and call.method != "HEAD":
         begin_stream()
@@ -95,7 +96,7 @@ def open_stream(call: Call, chunks: AsyncGenerator[bytes, None], *, is_shared: b
 
 
 def wants_stream(accept: str) -> bool:
-    """Whether a caller would rather have events than JSON; the order of its words decides."""
+    """Whether a caller prefers events to JSON; the order of media types decides."""
     kinds = [kind.partition(";")[0].strip().lower() for kind in accept.split(",")]
     known = (kind for kind in kinds if kind in ("text/event-stream", "application/json"))
     return next(known, "") == "text/event-stream"
@@ -127,16 +128,17 @@ async def _follow(
             if batch.is_last or hold.is_over:
                 return
             if batch.has_more:
-                await asyncio.sleep(0)  # a long log must not keep everybody else waiting
+                await asyncio.sleep(0)  # a long log must not delay other tasks
                 continue
             if row.is_terminal or not stays:
                 if row.is_terminal and not await _is_removed(parts, row):
                     yield voice.ending(row, began_after)
                 return
             is_changed = await hold.changed(silent_until - monotonic())
-            if is_changed is None:  # the client or its key is gone, or the server stops; it may come back with its id
+            # the client has disconnected, its key is invalid, or the server stops; it may reconnect with its id
+            if is_changed is None:
                 return
-            if not is_changed or monotonic() >= silent_until:  # changes may have nothing to tell to this reader
+            if not is_changed or monotonic() >= silent_until:  # changes may have no event for this reader
                 opening = KEEP_ALIVE
             if not is_changed:
                 parts.batches.forget(row.id)  # a hint may have been lost
@@ -147,8 +149,8 @@ async def _follow(
 
 
 async def _batch(parts: ApiContext, row: Prediction, voice: EventFormatter, position: Position) -> Batch:
-    """What is recorded behind this position, as far as one portion goes. Whoever comes first encodes it for all."""
-    # what was read before the end is no answer to who knows of the end: it would be told that nothing is left
+    """The recorded events after this position, up to one portion. The first reader encodes it for all."""
+    # a batch read before the end must not be used by a reader that knows of the end: it would see no events left
     key = ((voice.key, row.data_removed_at is None, row.is_terminal), position.after)
     batch = parts.batches.get(row.id, key) if position.skip == 0 else None
     if batch is None:
@@ -166,7 +168,7 @@ def _encoded(row: Prediction, voice: EventFormatter, position: Position, events:
     is_last = False
     for event in events:
         if event.seq != after + 1 and row.data_removed_at is None:
-            is_last = True  # removed under our eyes: an end without `done`, whoever comes back is told why
+            is_last = True  # removed during the stream: an end without `done`; a client that reconnects gets the reason
             break
         frames += voice.frames(row, event)
         after = event.seq
@@ -179,7 +181,7 @@ def _encoded(row: Prediction, voice: EventFormatter, position: Position, events:
 
 
 def _pieces(opening: bytes, body: bytes) -> Iterator[bytes]:
-    """One write; of something large several, so that little of it waits in the memory of each slow connection."""
+    """One write; for large data several, so that each slow connection keeps little of it in memory."""
     if len(body) <= 2 * PORTION_BYTES:
         if opening or body:
             yield opening + body

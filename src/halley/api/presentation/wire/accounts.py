@@ -24,11 +24,11 @@ class Hardware(msgspec.Struct, kw_only=True):
 
 
 class KeyOptionsBody(key_records.KeyOptions, frozen=True, kw_only=True, omit_defaults=False):
-    """How requests with a key are met. In a request, what is left out stays as it is."""
+    """How requests with a key are handled. In a request, members that are left out stay unchanged."""
 
 
 class KeyBody(msgspec.Struct, kw_only=True):
-    """An API key, without its secret; `hint` is how it begins."""
+    """An API key, without its secret; `hint` is its beginning."""
 
     id: str
     username: str
@@ -41,7 +41,7 @@ class KeyBody(msgspec.Struct, kw_only=True):
 
 
 class NewKey(KeyBody, kw_only=True):
-    """A key just made. `token` is shown this once."""
+    """A new key. `token` is shown this once."""
 
     token: str
 

@@ -14,7 +14,7 @@ EventName = Literal[
 
 
 class EventBody(msgspec.Struct, kw_only=True):
-    """A recorded fact about a prediction. What `data` holds depends on `event`: the manual has the table."""
+    """A recorded fact about a prediction. The content of `data` depends on `event`: see the table in the manual."""
 
     seq: int
     event: EventName
@@ -51,6 +51,6 @@ class RepeatedData(msgspec.Struct, kw_only=True):
 
 
 class EventPage(ListPage, kw_only=True):
-    """A page of events, oldest first; there is no way back."""
+    """A page of events, oldest first; there is no previous page."""
 
     results: list[EventBody]

@@ -6,7 +6,9 @@ from halley.api.presentation.wire.values import ListPage, Time
 
 
 class FileUrls(msgspec.Struct, kw_only=True):
-    """One client reads `get` and puts it into inputs. `download` is ours: a link to the bytes that needs no key."""
+    """One client reads `get` and puts it into inputs. `download` is an extension: a link to the bytes that needs no
+    key.
+    """
 
     get: str
     download: str
@@ -19,7 +21,7 @@ class Checksums(msgspec.Struct, kw_only=True):
 
 
 class FileBody(msgspec.Struct, kw_only=True):
-    """An uploaded file; all members are always there (contract 13.2)."""
+    """An uploaded file; all members are always present (contract 13.2)."""
 
     id: str
     name: str

@@ -9,7 +9,7 @@ from halley.api.presentation.wire.values import ListPage
 
 
 class CollectionBody(msgspec.Struct, kw_only=True):
-    """Models that the operator has put together. One client requires slug, name and description as text."""
+    """Models that the operator has grouped. One client requires slug, name and description as text."""
 
     name: str
     slug: str
@@ -38,21 +38,21 @@ class FoundMetadata(msgspec.Struct, kw_only=True):
 
 
 class FoundModel(msgspec.Struct, kw_only=True):
-    """A model that fits."""
+    """A model that matches."""
 
     model: Raw
     metadata: FoundMetadata
 
 
 class FoundPage(msgspec.Struct, kw_only=True):
-    """A page of a manual; none is ever found here."""
+    """A page of a manual; this server never returns one."""
 
     name: str
     href: str
 
 
 class SearchResult(msgspec.Struct, kw_only=True):
-    """What fits some words, best first."""
+    """The results of a search, best first."""
 
     query: str
     models: list[FoundModel]
@@ -61,6 +61,6 @@ class SearchResult(msgspec.Struct, kw_only=True):
 
 
 class EmptyPage(ListPage, kw_only=True):
-    """A page of a list of what this server never has."""
+    """A page of a list that is always empty on this server."""
 
     results: list[dict[str, Any]]

@@ -18,7 +18,7 @@ class VersionBody(msgspec.Struct, kw_only=True):
 
 
 class ModelBody(msgspec.Struct, kw_only=True):
-    """A model, with its newest version. `state` and `reason` are ours: whether it can run here, and why not."""
+    """A model, with its newest version. `state` and `reason` are extensions: whether it can run here, and why not."""
 
     url: str
     owner: str

@@ -40,7 +40,7 @@ class PredictionBody(msgspec.Struct, kw_only=True):
     deployment: str | UnsetType = UNSET
     deadline: Time | UnsetType = UNSET
     termination_reason: str | UnsetType = UNSET
-    starting_reason: str | UnsetType = UNSET  # an extension: what it waits for, if it is more than its turn
+    starting_reason: str | UnsetType = UNSET  # an extension: why it waits, if it waits for more than its turn
     repeated_creates: int | UnsetType = UNSET
 
 
@@ -51,7 +51,7 @@ class PredictionPage(ListPage, kw_only=True):
 
 
 class CreatePrediction(msgspec.Struct, kw_only=True):
-    """A wish to run a version. Unknown members are ignored."""
+    """A request to run a version. Unknown members are ignored."""
 
     version: NonEmpty
     input: dict[str, Any] = {}

@@ -8,7 +8,9 @@ from halley.api.presentation.wire.values import ListPage, Time
 
 
 class ReplicaBody(msgspec.Struct, kw_only=True):
-    """A model process of this server; or a model that has none, with what it waits for. A broken one has no version."""
+    """A model process of this server; or a model that has none, with the reason for waiting. A broken one has no
+    version.
+    """
 
     model: str
     version: str
@@ -31,13 +33,13 @@ class ReplicaBody(msgspec.Struct, kw_only=True):
 
 
 class ReplicaPage(ListPage, kw_only=True):
-    """All of them, by model."""
+    """All model processes, by model."""
 
     results: list[ReplicaBody]
 
 
 class LogLine(msgspec.Struct, kw_only=True):
-    """A line that a model's process printed outside of any prediction. Numbers are those of the model's lines."""
+    """A line that a model's process printed outside of predictions. Numbers count the model's lines."""
 
     number: int
     ended_at: Time
@@ -53,7 +55,7 @@ class LogPage(ListPage, kw_only=True):
 
 
 class ClearedSetup(msgspec.Struct, kw_only=True):
-    """What setups of a model had left; null if there was nothing."""
+    """The size of what setups of a model had left; null if there was nothing."""
 
     model: str
     cleared_bytes: int | None

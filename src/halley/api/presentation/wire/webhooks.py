@@ -9,25 +9,25 @@ from halley.api.presentation.wire.values import ListPage, Time, WebhookEvent
 
 
 class WebhookSecret(msgspec.Struct, kw_only=True):
-    """What messages of the account are signed with: `whsec_` and base64."""
+    """The secret with which messages of the account are signed: `whsec_` and base64."""
 
     key: str
 
 
 class RotateWebhookSecret(msgspec.Struct, kw_only=True):
-    """How long the old secret signs beside the new one; a setting says so if this does not."""
+    """How long the old secret is used together with the new one; the default is a setting."""
 
     overlap_seconds: Annotated[float, msgspec.Meta(ge=0, le=2_592_000)] | None = None
 
 
 class NewWebhookSecret(WebhookSecret, kw_only=True):
-    """A secret just made. Until `previous_ends_at` messages carry a signature of the one before, too."""
+    """A new secret. Until `previous_ends_at` messages also carry a signature with the previous one."""
 
     previous_ends_at: Time
 
 
 class DeliveryRequest(msgspec.Struct, kw_only=True):
-    """What was sent. `body` is there for one delivery at a time, and as long as the message is kept."""
+    """The request that was sent. `body` is shown for a single delivery, as long as the message is stored."""
 
     headers: dict[str, str]
     body_sha256: str
@@ -36,7 +36,7 @@ class DeliveryRequest(msgspec.Struct, kw_only=True):
 
 
 class DeliveryAnswer(msgspec.Struct, kw_only=True):
-    """What the receiver answered; `body` is the beginning of it."""
+    """The receiver's answer; `body` is the beginning of it."""
 
     status: int
     body: str
@@ -78,7 +78,7 @@ class WebhookMessage(msgspec.Struct, kw_only=True):
 
 
 class WebhookCopy(msgspec.Struct, kw_only=True):
-    """What a receiver would get: the headers that prove it, and the body to the byte."""
+    """The request that a receiver would get: the signed headers, and the exact body."""
 
     position: int
     id: str
