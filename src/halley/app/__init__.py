@@ -1,7 +1,7 @@
 """The composition root: settings in, running server out.
 
-Only this package imports from all layers. `serving` owns start and stop, `services` builds and connects the parts
-of each role, `background` says what runs beside the server, `models` brings the configured models into the catalog.
+Only this package imports from all layers. `serving` handles start and stop, `services` builds and connects the parts of
+each role, `background` lists the services beside the server, `models` loads the configured models into the catalog.
 """
 
 from halley.app.serving import run_server

@@ -1,4 +1,4 @@
-"""What runs in a process beside its HTTP server, by role."""
+"""The background services of a process, by role."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
@@ -21,10 +21,10 @@ Turn = Callable[[], Awaitable[None]]
 
 
 def services_of(parts: Services, start: Start, front: Front) -> list[Coroutine[Any, Any, None]]:
-    """What runs until the process stops.
+    """The services that run until the process stops.
 
-    The process ends if an essential service breaks: dispatching, webhooks, the store, stopping.
-    Housekeeping is retried instead.
+    The process ends if an essential service fails: dispatching, webhooks, the store, stopping. Housekeeping is retried
+    instead.
     """
     essential = [_watch_store(parts), stop_on_signal(parts, front), look_again_on_hangup(parts, start)]
     if parts.working is not None:
@@ -39,7 +39,9 @@ def services_of(parts: Services, start: Start, front: Front) -> list[Coroutine[A
 
 
 def _on_duty(parts: Services) -> list[Coroutine[Any, Any, None]]:
-    """What one process does for all. Old data is removed there, too, once the models are there: see `serving`."""
+    """The services of the maintainer. Removing old data also starts there, after the models are loaded: see
+    `serving`.
+    """
 
     async def prune(_: Duty | None) -> None:
         await run_housekeeping(
@@ -55,7 +57,7 @@ def _looking_after(parts: Services, start: Start) -> dict[str, Turn]:
         turns |= _for_requests(parts, parts.answering)
     if start.tls is not None:
         turns["renewing the certificate"] = _renewing(parts, start.tls)
-    if parts.maintaining is None or start.node.is_shared:  # whoever removes old data looks at these first
+    if parts.maintaining is None or start.node.is_shared:  # the process that removes old data reads these first
         turns["looking at retention periods"] = lambda: _refresh_periods(parts)
     if parts.offered is not None and Role.API in start.node.roles:
         turns["looking for offered models"] = parts.offered.turn

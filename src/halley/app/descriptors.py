@@ -1,4 +1,4 @@
-"""Open files: each connection is one, and so is each waiting client."""
+"""The limit of open files: each connection and each waiting client needs one."""
 
 import logging
 import resource
@@ -6,7 +6,7 @@ from typing import Final
 
 _log: Final = logging.getLogger(__name__)
 ENOUGH: Final = 8192  # for 5,000 held requests, 1,000 streams and everything else
-_MOST: Final = 2**20  # a limit without end is refused by some systems
+_MOST: Final = 2**20  # some systems refuse a limit without end
 
 
 def raise_limit() -> int:

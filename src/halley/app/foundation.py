@@ -1,4 +1,4 @@
-"""What all parts of a server need: its data, its secrets, its clock, and the hints between its parts."""
+"""The parts that all others need: data, secrets, clock, and hints between parts."""
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -34,7 +34,7 @@ DATABASE_NAME: Final = "halley.db"
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """The stored data, and the rules for how long and for whom it is kept."""
+    """The stored data, and its retention rules."""
 
     store: Store
     secrets: Secrets
@@ -48,7 +48,7 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True)
 class Signals:
-    """How waiting readers learn of a change."""
+    """The signals of changes to waiting readers."""
 
     bus: Bus
     change_poller: ChangePoller
@@ -57,7 +57,7 @@ class Signals:
 
 @dataclass(frozen=True, kw_only=True)
 class Foundation:
-    """What every other part is built on. The environment of model processes comes from `environ`."""
+    """The base of every other part. `environ` is the environment of model processes."""
 
     settings: Settings
     environ: Mapping[str, str]
@@ -69,7 +69,7 @@ class Foundation:
     running: ProgressCache
 
     def reader(self) -> PredictionReader:
-        """Reads predictions without the data that may no longer be shown."""
+        """Reads predictions without expired data."""
         return PredictionReader(
             store=self.data.store, data_ends=self.data.periods, clock=self.clock, running=self.running
         )
@@ -101,7 +101,7 @@ async def open_foundation(
     await signals.change_poller.open()
     return Foundation(
         settings=settings,
-        environ={**environ, "TMPDIR": str(data.scratch)},  # models that are stopped leave their temporary files behind
+        environ={**environ, "TMPDIR": str(data.scratch)},  # models that are killed leave their temporary files here
         clock=clock,
         new_id=new_id,
         data=data,

@@ -1,4 +1,4 @@
-"""SIGHUP: look again at what may have changed outside."""
+"""SIGHUP: reload what may have changed outside."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 async def look_again_on_hangup(parts: Services, start: Start) -> None:
     """Reload models that were repaired or changed, and read the admin key from its file again.
 
-    In a terminal it still means that the terminal was closed.
+    In a terminal SIGHUP still means that the terminal was closed.
     """
     if (sys.stdin is not None and sys.stdin.isatty()) or signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL:
         return

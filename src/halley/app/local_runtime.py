@@ -25,13 +25,13 @@ from halley.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-MEMORY_SHARE: Final = 0.9  # of what there is, for all models, where no budget is set
-MEMORY_SHORT_SHARE: Final = 0.25  # with more than this free, measuring is not needed
+MEMORY_SHARE: Final = 0.9  # of the machine's memory, for all models, if no budget is set
+MEMORY_SHORT_SHARE: Final = 0.25  # if more than this is free, memory is not measured
 
 
 @dataclass(frozen=True, kw_only=True)
 class LocalRuntime:
-    """The model processes of this machine, and what they need."""
+    """The model processes of this machine, and their environments and places."""
 
     provider: LocalProvider
     environments: EnvironmentBuilder
@@ -40,7 +40,7 @@ class LocalRuntime:
 
 
 async def open_local_runtime(stack: AsyncExitStack, base: Foundation, node: Node) -> LocalRuntime:
-    """Nothing is started yet. When the stack ends, all started processes have ended."""
+    """Build the parts; nothing is started yet. When the stack closes, all started processes have ended."""
     settings = base.settings
     places = await _open_places(base, node)
     environments = open_environments(settings, clock=base.clock, environ=base.environ)
@@ -66,7 +66,7 @@ async def open_local_runtime(stack: AsyncExitStack, base: Foundation, node: Node
 
 
 def make_loader(base: Foundation, runtime: LocalRuntime, worker: Worker) -> ModelLoader:
-    """Brings the configured models into the catalog."""
+    """The loader of the configured models into the catalog."""
     return ModelLoader(
         catalog=base.catalog,
         store=base.data.store,
@@ -84,7 +84,7 @@ def make_loader(base: Foundation, runtime: LocalRuntime, worker: Worker) -> Mode
 
 
 def local_models(base: Foundation, runtime: LocalRuntime) -> LocalModels:
-    """What the API shows of the model processes."""
+    """The API's view of the model processes."""
     provider = runtime.provider
     return LocalModels(
         replicas=lambda: replica_rows(provider, base.catalog),
@@ -130,7 +130,7 @@ def _boundaries(settings: Settings) -> Boundaries:
 
 
 def _memory_rules(settings: Settings) -> MemoryRules:
-    """The memory that all models may use together: as configured, or a share of the machine's."""
+    """The memory limit of all models together: as configured, or a share of the machine's."""
     if settings.memory.budget_bytes is not None:
         return MemoryRules(budget_bytes=settings.memory.budget_bytes)
     total = total_bytes()

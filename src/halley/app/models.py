@@ -1,4 +1,4 @@
-"""Brings the wanted models into the catalog: read, described once, runnable from then on.
+"""Loads the configured models into the catalog: each is read, described once, and runnable from then on.
 
 A broken model affects only itself.
 """
@@ -37,7 +37,9 @@ _INTERNAL: Final = "It could not be loaded because of an internal error of Halle
 
 @dataclass(frozen=True, kw_only=True)
 class SourceTools:
-    """What turns the files of a model into a runnable version. Its processes' environment comes from `environ`."""
+    """The tools that turn the files of a model into a runnable version. `environ` is the environment of their
+    processes.
+    """
 
     environ: Mapping[str, str]
     digests: DigestCache
@@ -46,7 +48,7 @@ class SourceTools:
 
 
 class ModelLoader:
-    """Registers models with catalog and provider. A model that cannot be used is reported; the others are served."""
+    """Registers models with catalog and provider. A broken model is reported; the others are served."""
 
     def __init__(
         self,
@@ -59,8 +61,8 @@ class ModelLoader:
         on_ready: Callable[[], None],
         on_broken: Callable[[str, str, str], None],
     ) -> None:
-        """`on_ready` is called when other versions than before can run; `on_broken` with a version that predictions may
-        wait for and that will not come, an error for people, and a reason word.
+        """`on_ready` is called when the set of runnable versions changes; `on_broken` with a version that predictions
+        may wait for and that will not come, an error text for people, and a reason word.
         """
         self._catalog = catalog
         self._store = store
@@ -75,19 +77,19 @@ class ModelLoader:
         self._inspecting = asyncio.Semaphore(INSPECT_AT_ONCE)
         self._digesting = asyncio.Lock()  # the cache is for one thread at a time
         self._unprepared: list[WantedModel] = []
-        self.is_late = False  # something could not be loaded yet because the store took nothing
-        self._versions: dict[str, str] = {}  # what each model runs now
-        self._expected: dict[str, str] = {}  # what models that run none will run, once they can be described
+        self.is_late = False  # some models could not be loaded yet because the store refused writes
+        self._versions: dict[str, str] = {}  # the present version of each model
+        self._expected: dict[str, str] = {}  # the coming version of models that run none, once they can be described
         self._earlier: dict[str, tuple[str, ...]] = {}  # by the version that runs for them
-        self._taken: dict[str, str] = {}  # which model a version's id belongs to
-        self._turns: dict[str, int] = {}  # how often each was begun to be loaded: only the last time counts
-        self._digest_of: dict[str, str] = {}  # of the files that were looked at last
+        self._taken: dict[str, str] = {}  # the model of each version id
+        self._turns: dict[str, int] = {}  # how often the load of each model began: only the last one counts
+        self._digest_of: dict[str, str] = {}  # of the files at the last check
         self._unread: dict[str, str] = {}  # models whose files could not be read at the last check, and why
 
     async def load_all(self, wanted: Sequence[WantedModel]) -> None:
         """Load models that the store knows at once, and describe the others concurrently.
 
-        What needs an environment that is not there, or a store that takes something, is left to `prepare`.
+        Models that need an environment to be built, or a store that accepts writes, are left to `prepare`.
         """
         async with asyncio.TaskGroup() as group:
             for item in wanted:
@@ -109,7 +111,7 @@ class ModelLoader:
                 for item in wanted:
                     if await self._has_changed(item):
                         _log.info("%s changed; reloading", item.name)
-                        # beside: a new environment may take minutes, and other models change meanwhile
+                        # as a task: a new environment may take minutes, and other models may change meanwhile
                         group.create_task(self._load(item))
 
     async def look_again(self, wanted: Sequence[WantedModel]) -> None:
@@ -135,7 +137,7 @@ class ModelLoader:
         """A file may be half-saved: a fault counts only if two checks find it."""
         if self._unread.get(item.name) == reason:
             self._report(item, reason)
-            self._digest_of.pop(item.name, None)  # also when it becomes again what it was
+            self._digest_of.pop(item.name, None)  # also if the file is changed back
         self._unread[item.name] = reason
 
     async def _load(self, item: WantedModel, *, may_build: bool = True) -> None:
@@ -152,10 +154,10 @@ class ModelLoader:
             self.is_late = True
 
     async def _try(self, item: WantedModel, *, may_build: bool) -> None:
-        """Load it, or say what is wrong with it.
+        """Load it, or report what is wrong with it.
 
         Raises:
-            Busy: nothing is wrong with it, but the store takes nothing now.
+            Busy: nothing is wrong with it, but the store refuses writes now.
         """
         turn = self._turns[item.name] = self._turns.get(item.name, 0) + 1
         failure = "setup_failed"
@@ -165,7 +167,7 @@ class ModelLoader:
             digest = await self._digest(source)
             self._digest_of[item.name] = digest
             if await self._must_build(source, digest):
-                if item.name not in self._versions:  # else the served version stays until the new one is ready
+                if item.name not in self._versions:  # otherwise the served version stays until the new one is ready
                     await self._expect(item, source, digest)
                 if not may_build:
                     self._unprepared.append(item)
@@ -175,7 +177,7 @@ class ModelLoader:
                 failure = "setup_failed"
             async with self._inspecting:
                 version = await self._described(item, source, digest)
-            if self._turns[item.name] == turn:  # else its files have changed meanwhile
+            if self._turns[item.name] == turn:  # otherwise its files have changed meanwhile
                 await self._serve(item, source, version)
         except Busy:
             raise
@@ -187,7 +189,7 @@ class ModelLoader:
             await self._fail(item, _INTERNAL, "internal")
 
     async def _expect(self, item: WantedModel, source: ModelSource, digest: str) -> None:
-        """Let predictions be made for a version that can only be described in an environment that is not there yet."""
+        """Accept predictions for a version that can only be described in an environment that is not built yet."""
         version = await self._version(item, source, digest, b"")
         self._catalog.expect(self._model(item), version)
         self._provider.add(version.id, source)
@@ -223,7 +225,7 @@ class ModelLoader:
         await self._forget_setups(stored)
 
     async def _serve_earlier(self, source: ModelSource, current: Version) -> None:
-        """Let what was acknowledged for earlier versions run, if they only counted what the model had written."""
+        """Run accepted predictions of earlier versions, if they differ only by files that the model itself wrote."""
         stored = await self._store.list_versions(current.model)
         async with self._digesting:
             found = await anyio.to_thread.run_sync(earlier_versions, source, current, stored, self._digests)
@@ -241,7 +243,7 @@ class ModelLoader:
             )
 
     async def _forget_setups(self, current: Version) -> None:
-        """Files that setups of other versions left are not needed any more."""
+        """Delete files that setups of other versions left."""
         if self._places is None:
             return
         layers, versions = self._places.layers, await self._store.list_versions(current.model)
@@ -258,13 +260,13 @@ class ModelLoader:
             self._on_broken(expected, error, reason)
 
     async def _forget(self, version: str) -> None:
-        """An expected version will not be available: the files were changed."""
+        """An expected version will not come: the files were changed."""
         self._catalog.drop(version)
         await self._provider.remove(version)
 
     def _report(self, item: WantedModel, reason: str) -> None:
         if self._catalog.standing(item.name).reason == reason:
-            return  # said before
+            return  # reported before
         self._catalog.report_fault(self._model(item), reason)
         if item.name in self._versions:
             _log.error("%s could not be reloaded; the version loaded before stays in service: %s", item.name, reason)
@@ -286,7 +288,7 @@ class ModelLoader:
         )
 
     async def _must_build(self, source: ModelSource, digest: str) -> bool:
-        """Whether the model can only be described in an environment that is not there."""
+        """Whether the model can only be described in an environment that is not built."""
         if self._environments.is_ready(source):
             return False
         return await self._known_schema(source, digest) is None
@@ -309,9 +311,9 @@ class ModelLoader:
         )
 
     async def _id(self, source: ModelSource, digest: str, schema: bytes) -> str:
-        """The version's id; one made from it and the name if a model of another name has equal files."""
+        """The version's id; derived from it and the name if a model of another name has equal files."""
         identity = self._environments.identity_of(source)
-        # its own environment must be built before its schema is known, and the id is needed before that
+        # its own environment must be built before its schema is known, and the id is needed earlier
         known = schema if identity is None else source.openapi_schema
         version = version_id(digest, known, identity)
         stored = await self._store.get_version(version)
@@ -319,7 +321,7 @@ class ModelLoader:
         return version if owner == source.name else hashlib.sha256(f"{version} {source.name}".encode()).hexdigest()
 
     async def _known_schema(self, source: ModelSource, digest: str) -> bytes | None:
-        """The one that came with the model, or that of an earlier time with the same files."""
+        """The schema that came with the model, or that of an earlier inspection of the same files."""
         if source.openapi_schema is not None:
             return source.openapi_schema
         for version in await self._store.list_versions(source.name):

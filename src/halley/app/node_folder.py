@@ -1,6 +1,6 @@
-"""A folder of this process alone, where several processes share the data folder: for run folders and scratch files.
+"""A folder for this process alone, if several processes share the data folder: for run folders and scratch files.
 
-The lock of such a folder ends with its process, however that ends, so each start removes what dead processes left.
+The lock of such a folder ends with its process in any case, so each start removes the folders of dead processes.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ _LOCK: Final = ".lock"
 
 @contextmanager
 def node_folder(data: Path, name: str) -> Iterator[Path]:
-    """The folder `data/nodes/NAME` during the block. Only one process may begin this at a time."""
+    """The folder `data/nodes/NAME` during the block. Only one process at a time may enter."""
     nodes = data / _NODES
     nodes.mkdir(mode=0o700, exist_ok=True)
     for lock in nodes.glob(f"*{_LOCK}"):
@@ -43,7 +43,7 @@ def _remove_if_dead(lock: Path) -> None:
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return  # its process lives
+        return  # its process is alive
     else:
         delete_folder(lock.with_suffix(""))
         lock.unlink()

@@ -1,4 +1,4 @@
-"""Whether this server can accept work: a small write is tried when a client asks."""
+"""Whether this server can accept work: tries a small write when a client asks."""
 
 import asyncio
 import logging
@@ -11,9 +11,9 @@ from halley.errors import HalleyError
 
 _log: Final = logging.getLogger(__name__)
 
-FRESH_SECONDS: Final = 2.0  # how long a write that went well speaks for the next
+FRESH_SECONDS: Final = 2.0  # how long a successful write is valid
 RETRY_SECONDS: Final = 1.0
-PATIENCE_SECONDS: Final = 3.0  # a busy machine may be slow; a balancer that waits no longer takes silence for a no
+PATIENCE_SECONDS: Final = 3.0  # a busy machine may be slow; a load balancer takes no answer for a failure
 _SLOW: Final = "A write takes longer than 3 seconds: another process may hold the database, or the disk is very slow."
 
 
@@ -23,7 +23,7 @@ class StoreCheck:
     def __init__(
         self, try_write: Callable[[], Awaitable[None]], clock: Clock, *, refusals: Callable[[], int] = lambda: 0
     ) -> None:
-        """`refusals` counts the writes of others that were refused: one that is new says more than an old success."""
+        """`refusals` counts refused writes of others: a new one outweighs an earlier success."""
         self._try_write = try_write
         self._refusals = refusals
         self._refusals_seen = 0
@@ -34,7 +34,7 @@ class StoreCheck:
         self._fresh_until = -1.0
 
     async def fault(self) -> str | None:
-        """Why a create would be refused by the store now, or None."""
+        """Why the store would refuse a create now, or None."""
         if self._clock.monotonic() >= self._fresh_until or self._refusals() != self._refusals_seen:
             self._asked.set()
             with suppress(TimeoutError):
@@ -45,7 +45,7 @@ class StoreCheck:
         return self._fault
 
     async def turn(self) -> None:
-        """Wait for a request, and try."""
+        """Wait for a request, and try a write."""
         await self._asked.wait()
         self._fault = await self._try()
         self._refusals_seen = self._refusals()

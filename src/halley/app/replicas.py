@@ -1,4 +1,4 @@
-"""What `GET /v1/replicas` shows of the model processes, and of the models that have none; and what they printed."""
+"""The content of `GET /v1/replicas`: model processes, models without one, and their printed lines."""
 
 from collections.abc import Iterator, Sequence
 from typing import Literal
@@ -16,7 +16,7 @@ from halley.replicas.states import Doing, PoolState
 
 
 async def replica_rows(provider: LocalProvider, catalog: Catalog) -> Sequence[ReplicaBody]:
-    """A row for each process, and one for each model that has none; by name of the model."""
+    """A row for each process, and one for each model without a process; by name of the model."""
     states = await provider.measured_states()
     rows = [row for state in states for row in _rows(state, catalog.faults.get(state.model))]
     rows += [_without_process(model, state="broken", reason=reason) for model, reason in catalog.broken.items()]
@@ -24,7 +24,7 @@ async def replica_rows(provider: LocalProvider, catalog: Catalog) -> Sequence[Re
 
 
 def log_lines(logs: ReplicaLogs, model: str, after: int) -> Sequence[LogLine]:
-    """What processes of the model printed outside of predictions, the oldest first."""
+    """The lines that processes of the model printed outside of predictions, the oldest first."""
     return [
         LogLine(number=line.number, ended_at=rfc3339(line.at), version=line.version, pid=line.pid, text=line.text)
         for line in logs.lines(model, after)
@@ -32,7 +32,7 @@ def log_lines(logs: ReplicaLogs, model: str, after: int) -> Sequence[LogLine]:
 
 
 async def clear_setup(places: Places, provider: LocalProvider, store: ModelStore, model: str) -> int | None:
-    """Forget what setups of all versions of the model left. Their bytes; None if there were none."""
+    """Delete what setups of all versions of the model left. Returns the size in bytes; None if there was nothing."""
     cleared = [
         await to_thread.run_sync(lambda vid=version.id: places.layers.clear(vid, in_use=provider.is_loaded(vid)))  # type: ignore[misc]
         for version in await store.list_versions(model)

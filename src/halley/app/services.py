@@ -1,6 +1,6 @@
-"""Builds the parts and connects them. No part searches for another: each gets what it needs as an argument.
+"""Builds the parts and connects them: each part gets its dependencies as arguments.
 
-Each role has its own parts, and a process has those of its roles only. What is the same for all is `Foundation`.
+Each role has its own parts, and a process has the parts of its roles only. `Foundation` is the same for all.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -51,7 +51,7 @@ _WHOLE: Final = Node()
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerParts:
-    """Runs predictions."""
+    """The parts that run predictions."""
 
     worker: Worker
     loader: ModelLoader
@@ -60,7 +60,7 @@ class WorkerParts:
 
 @dataclass(frozen=True, kw_only=True)
 class MaintainerParts:
-    """Does what one process does for all."""
+    """The parts of work that one process does for all."""
 
     maintainer: Maintainer
     webhooks: WebhooksOnDuty
@@ -69,7 +69,7 @@ class MaintainerParts:
 
 @dataclass(frozen=True, kw_only=True)
 class ApiParts:
-    """Answers requests."""
+    """The parts that answer requests."""
 
     api: Api
     use_cases: UseCases
@@ -78,16 +78,16 @@ class ApiParts:
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """The running parts that start and stop need; those of a role that this process does not have are None.
+    """The running parts that start and stop need; those of a missing role are None.
 
-    The properties below are for a process that has the role.
+    The properties below may be used only if the process has the role.
     """
 
     base: Foundation
     working: WorkerParts | None
     maintaining: MaintainerParts | None
     answering: ApiParts | None
-    offered: OfferedModels | None  # keeps the catalog of a process without a worker
+    offered: OfferedModels | None  # maintains the catalog of a process without a worker
 
     @property
     def worker(self) -> Worker:
@@ -197,7 +197,7 @@ def _offered(base: Foundation) -> OfferedModels:
 
 @dataclass(frozen=True, kw_only=True)
 class _Common:
-    """What the API and the maintainer use together, if one process has both."""
+    """Parts that the API and the maintainer share, if one process has both."""
 
     base: Foundation
     node: Node
@@ -247,7 +247,7 @@ def _maintaining(common: _Common, maintainer: Maintainer, answering: ApiParts | 
 
 
 def _payloads(base: Foundation) -> PredictionPayloads:
-    """Predictions as messages show them, in a process without an API."""
+    """The payloads of messages, in a process without an API."""
     presenter = Presenter(
         settings=base.settings,
         catalog=base.catalog,

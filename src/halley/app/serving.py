@@ -1,5 +1,5 @@
-"""Start and stop. The task group is outside and the HTTP server is one of its children: if any service breaks, the
-process ends with an error instead of answering on without it.
+"""Start and stop. The HTTP server is one of the tasks of a group: if any service fails, the process ends with an error
+instead of answering without it.
 """
 
 import asyncio
@@ -43,16 +43,16 @@ def run_server(
 ) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code. Blocks, in the main thread.
 
-    A broken model does not prevent the others from being served. But what the options name must be there and fit,
-    unless `reload` will notice its repair; only an environment may turn out later to be one that cannot be built.
+    A broken model does not stop the others from being served. But models named as arguments must exist and be valid,
+    unless `reload` will notice their repair; only an environment may fail to build later.
 
-    `node` says which roles this process has. `announce` is called in a process that answers requests.
+    `node` has the roles of this process. `announce` is called in a process that answers requests.
 
     Raises:
         Unusable: the data folder is taken, the data cannot be used, or a named model is broken.
     """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # one would log the URLs of inputs, with their tokens; the other says what our own banner says better
+    # one would log the URLs of inputs, with their tokens; the other repeats our own banner
     for name in ("httpx2", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.WARNING)
     if settings.server.debuggable:
@@ -60,7 +60,7 @@ def run_server(
     wanted = wanted_models(settings, options.paths, demo=options.demo)
     for item in wanted:
         if item.is_named and not options.reload:
-            item.read()  # better refused before anything is opened
+            item.read()  # to refuse a bad model before anything is opened
     raise_limit()
     with hold(settings.data, is_shared=node.is_shared) as folder:
         start = Start(
@@ -94,7 +94,7 @@ async def _serve(start: Start, open_store: OpenStore) -> int:
                 refused = _refused(parts, start)
                 until_ready.append(tasks.create_task(_prepare(parts)))
             if parts.maintaining is not None:
-                # not before the models have said how long they keep their data
+                # not before the retention periods of the models are known
                 services.append(tasks.create_task(parts.maintainer.while_on_duty(lambda _: parts.retention.run())))
             if refused:
                 await parts.worker.drain(DRAIN_SECONDS)
@@ -106,7 +106,7 @@ async def _serve(start: Start, open_store: OpenStore) -> int:
                 spare_what_stays()
             if options.reload and parts.working is not None:
                 services.append(tasks.create_task(_watch_models(parts, start)))
-            await serving  # returns when the last answer is out
+            await serving  # returns when the last answer is sent
             for service in (*services, *until_ready):
                 service.cancel()
         await release_duty(parts)
@@ -116,7 +116,7 @@ async def _serve(start: Start, open_store: OpenStore) -> int:
 
 
 async def _open(parts: Services, start: Start) -> None:
-    """Take over what earlier processes left, before anything new comes."""
+    """Take over what earlier processes left, before new work comes."""
     admin_key = start.settings.admin_key
     if parts.answering is not None and admin_key is not None:
         await parts.keys.ensure_admin(admin_key)
@@ -153,7 +153,7 @@ async def _prepare(parts: Services) -> None:
 
 
 def _refused(parts: Services, start: Start) -> list[str]:
-    """Why models that were named cannot be served, if their repair will not be noticed."""
+    """Why named models cannot be served, if their repair will not be noticed."""
     broken = parts.catalog.broken
     if start.options.reload:
         return []
@@ -167,7 +167,7 @@ async def _watch_models(parts: Services, start: Start) -> None:
 
 
 async def _announce(parts: Services, start: Start, listening: socket.socket) -> None:
-    # not before all that may still end the start: a key that was not shown would be lost
+    # not before everything that may still end the start: a key that was not shown would be lost
     key = await parts.keys.ensure_admin(start.settings.admin_key)
     catalog = parts.catalog
     start.announce(

@@ -1,4 +1,4 @@
-"""What a server is started with, and what it says when it has started."""
+"""The options of a server's start, and the report when it has started."""
 
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,9 @@ from halley.store.folder import DataFolder
 
 
 class ServerStarted(msgspec.Struct, frozen=True, kw_only=True):
-    """A server that accepts requests. `key` is set only if the first admin key was made just now: it is shown once."""
+    """A server that accepts requests. `key` is set only if the first admin key has just been created: it is
+    shown once.
+    """
 
     url: str
     key: str | None
@@ -26,12 +28,12 @@ class ServerStarted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for beside the settings.
+    """Options besides the settings.
 
-    `environ` is what the process was started with, its own if left out. `reread` reads the settings again, for what may
-    change while it runs; it may raise SettingsError.
+    `environ` is the environment of the process; None means its own. `reread` reads the settings again, for values that
+    may change while it runs; it may raise SettingsError.
 
-    `patiently` announces only when all models are there, environments that must be built included.
+    With `patiently` the server is announced only when all models are loaded, including environments that must be built.
     """
 
     environ: Mapping[str, str] | None = None
@@ -43,7 +45,7 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a start works with."""
+    """The data of a start."""
 
     settings: Settings
     options: ServeOptions
@@ -54,7 +56,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     announce: Callable[[ServerStarted], None]
 
     def url_at(self, listening: socket.socket) -> str:
-        """Where clients reach the server that listens there."""
+        """The URL at which clients reach the server on this socket."""
         public = self.settings.server.public_url
         if public is not None:
             return tidy(public)

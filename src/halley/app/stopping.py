@@ -1,4 +1,4 @@
-"""How a process stops: what runs may end, what is said is sent, and then the last answers go out."""
+"""How a process stops: running predictions may end, messages are sent, then the last answers."""
 
 import asyncio
 import logging
@@ -11,27 +11,27 @@ from halley.errors import HalleyError
 
 _log = logging.getLogger(__name__)
 
-DRAIN_SECONDS: Final = 30.0  # how long running predictions may take to end after SIGTERM
+DRAIN_SECONDS: Final = 30.0  # time for running predictions to end after SIGTERM
 
 
 class Front(Protocol):
-    """What a process lives as long as: its HTTP server."""
+    """The server whose end ends the process: its HTTP server."""
 
     async def serve(self, sockets: list[socket.socket]) -> None:
         """Serve until `stop`."""
         ...
 
     def stop(self) -> None:
-        """Take nothing new, finish what is being answered, return from `serve`."""
+        """Accept nothing new, finish running answers, return from `serve`."""
         ...
 
     def stop_now(self) -> None:
-        """Return from `serve`, whatever is being answered."""
+        """Return from `serve` without finishing answers."""
         ...
 
 
 class NoFront:
-    """Fulfils `Front` for a process that answers no requests."""
+    """Implements `Front` for a process that answers no requests."""
 
     def __init__(self) -> None:
         self._stop = asyncio.Event()
@@ -80,7 +80,7 @@ async def _drain(parts: Services) -> None:
 
 
 async def release_duty(parts: Services) -> None:
-    """Let another process maintain at once. Call it when the maintainer does not run any more."""
+    """Let another process maintain at once. Call it after the maintainer has ended."""
     if parts.maintaining is None:
         return
     try:

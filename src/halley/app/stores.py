@@ -1,4 +1,4 @@
-"""Which store this server opens. To add a store, add a line here; nothing else changes."""
+"""Selects the store of this server. To add a store, add a line here; nothing else changes."""
 
 from typing import Final
 

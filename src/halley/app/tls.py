@@ -1,4 +1,4 @@
-"""TLS as the settings ask for it."""
+"""TLS as configured."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FOLDER_NAME: Final = "tls"
 
 
 class LocalTrust(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client needs to trust a local certificate: the authority, and a bundle with the system's own beside it."""
+    """What a client needs to trust a local certificate: the authority, and a bundle that includes the system's own."""
 
     ca: Path
     bundle: Path
@@ -44,7 +44,7 @@ class ServerCertificate:
 
 
 def open_tls(settings: Settings, clock: Clock) -> ServerCertificate | None:
-    """Make the certificate that the settings ask for; None for plain HTTP. Call it as holder of the data folder.
+    """Make the configured certificate; None for plain HTTP. Call it as holder of the data folder.
 
     Raises:
         Unusable: the certificate or its key cannot be used.
@@ -52,7 +52,7 @@ def open_tls(settings: Settings, clock: Clock) -> ServerCertificate | None:
     tls, now = settings.tls, clock.now()
     if tls.cert is None and not tls.local:
         return None
-    # memory that most servers do not need
+    # imported here, because most servers do not need this memory
     from halley.certificates.local import LocalAuthority
     from halley.certificates.names import certificate_names
     from halley.certificates.served import ServedCertificate, local_certificate

@@ -1,4 +1,4 @@
-"""Which models this server must serve. None of their files is read here: a broken model affects only itself."""
+"""Lists the models that this server must serve. Their files are not read here: a broken model affects only itself."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from halley.settings import ModelSettings, Settings
 
 
 class WantedModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that this server shall serve. `is_named`: on the command line."""
+    """A model that this server must serve. `is_named`: on the command line."""
 
     name: str  # owner/name
     path: Path  # absolute; of its folder or file
@@ -25,7 +25,7 @@ class WantedModel(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def folder(self) -> Path:
-        """The path of its files; a folder if this is unknown."""
+        """The folder of its files; the path itself if it is not known to be a file."""
         try:
             return self.path.parent if self.path.is_file() else self.path
         except OSError:
@@ -35,7 +35,7 @@ class WantedModel(msgspec.Struct, frozen=True, kw_only=True):
         """The model as it is on the disk now. Blocks for a few small files.
 
         Raises:
-            Unusable: there is no model, or its files contradict themselves; see `load_source`.
+            Unusable: there is no model, or its files are not valid; see `load_source`.
         """
         source = load_source(self.path, name=self.name)
         if self.settings is not None:
@@ -46,11 +46,11 @@ class WantedModel(msgspec.Struct, frozen=True, kw_only=True):
 def wanted_models(settings: Settings, paths: Sequence[Path], *, demo: bool) -> list[WantedModel]:
     """The models of the configuration, of the command line and the demos; a model that is named twice counts once.
 
-    The command line may name a model of the configuration by its path: then its settings count. A model of the
-    configuration takes the place of a demo of its name.
+    The command line may name a model of the configuration by its path: then its settings apply. A model of the
+    configuration replaces a demo of the same name.
 
     Raises:
-        Unusable: a name in the configuration cannot be a model's, or two models have one name.
+        Unusable: a name in the configuration is not a valid model name, or two models have one name.
     """
     found: dict[str, WantedModel] = {}
     for name, model in settings.models.items():
@@ -67,7 +67,7 @@ def wanted_models(settings: Settings, paths: Sequence[Path], *, demo: bool) -> l
 
 
 def _joined(known: WantedModel | None, one: WantedModel) -> WantedModel:
-    """What is known of a model, named on the command line.
+    """The known entry of a model that the command line names.
 
     Raises:
         Unusable: it is another model of the same name.

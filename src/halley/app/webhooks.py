@@ -1,4 +1,4 @@
-"""Builds webhooks: where they may go, how long they are tried, and the two halves that share a store and a signer."""
+"""Builds webhooks: allowed receivers, retry schedule, and the two parts that share a store and a signer."""
 
 import random  # noqa: TID251 - the app makes it and hands it on
 from ipaddress import ip_address
@@ -33,7 +33,7 @@ _OWN_MACHINE: Final = ("127.0.0.0/8:*", "[::1]:*")
 
 
 class WebhookParts:
-    """`desk` is for entrances; `service` runs beside the server, and needs what the API draws."""
+    """`admin` is for API and pages; `service` runs beside the server, and needs the payloads of the API."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class WebhookParts:
     def service(
         self, pictures: PayloadRenderer, housekeeping_faults: HousekeepingFaults | None = None
     ) -> WebhooksOnDuty:
-        """The half that runs in the background."""
+        """The part that runs in the background."""
         return WebhooksOnDuty(lambda duty: self._service(duty, pictures, housekeeping_faults))
 
     def _service(
@@ -102,17 +102,17 @@ class WebhookParts:
             ),
             steady=self._steady,
             new_id=self._new_id,
-            chance=random.Random().uniform,  # noqa: S311 - spreads retries, hides nothing
+            chance=random.Random().uniform,  # noqa: S311 - spreads retries, not a secret
             rules=rules,
             housekeeping_faults=housekeeping_faults,
         )
 
 
 def is_loopback_open(settings: Settings) -> bool:
-    """Whether callers can only be on this machine: then its own ports are no secret from them.
+    """Whether callers can only be on this machine, so that its own ports are no secret from them.
 
-    A server on loopback behind a proxy or with a public name has callers from elsewhere, whom a webhook would let
-    reach what listens here; a host that it answers to is such a name. Source: design section 7.
+    A server on loopback behind a proxy or with a public name has callers from elsewhere, whose webhooks could reach
+    other programs on this machine; an allowed host is such a name. Source: design section 7.
     """
     server = settings.server
     public_host = urlsplit(server.public_url).hostname if server.public_url else None
@@ -130,7 +130,7 @@ def _is_loopback(host: str) -> bool:
 
 def _door(settings: Settings) -> Egress:
     own = _OWN_MACHINE if is_loopback_open(settings) else ()
-    # `webhooks` limits its attempts itself: none may wait in `egress`, where its time is running
+    # `webhooks` limits its attempts itself: none may wait in `egress`, where its time limit is running
     return Egress(rules_from([*settings.egress.allow, *own]), max_redirects=0, max_concurrent=2 * CAPACITY)
 
 

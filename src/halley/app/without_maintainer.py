@@ -1,7 +1,7 @@
-"""What takes a worker's reports in a process that has no maintainer.
+"""Receives a worker's reports in a process without a maintainer.
 
-The worker does not offer what could not run in it. So what waits for a version that can run nowhere is ended by the
-maintainer, after the time that it gives workers to offer a version.
+The worker stops offering versions that could not run. So the maintainer ends waiting predictions of a version that can
+run nowhere, after the time for workers to offer it.
 """
 
 import logging
@@ -11,7 +11,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 class NoMaintainerHere:
-    """Fulfils `dispatch.ports.UnrunnableReports`: the reason is in the log of this process only."""
+    """Implements `dispatch.ports.UnrunnableReports`: the reason is in the log of this process only."""
 
     def unknown(self, version: str) -> None:
         del version

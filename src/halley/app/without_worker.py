@@ -1,4 +1,4 @@
-"""What takes the place of a worker in a process that has none: others run predictions, and say what they can run."""
+"""Replaces the worker in a process that has none: workers of other processes run predictions and offer versions."""
 
 from collections.abc import Collection
 from typing import Final
@@ -13,7 +13,7 @@ LOOK_SECONDS: Final = 1.0
 
 
 class QueueOnly:
-    """Fulfils `predictions.ports.Placement`: nothing begins here, everything waits for a worker."""
+    """Implements `predictions.ports.Placement`: nothing begins here, everything waits for a worker."""
 
     def reserve(self, version: str, account_id: str) -> str | None:
         del version, account_id
@@ -27,25 +27,27 @@ class QueueOnly:
 
 
 class OfferedModels:
-    """Keeps in the catalog what sessions of workers offer; the schemas come from the store.
+    """Maintains the catalog from the offers of workers' sessions; schemas come from the store.
 
-    What nobody offers any more is accepted for some time: a worker that is started again offers it soon. So is, from
-    the start, what the configuration names and the store knows.
+    A version that is not offered any more is accepted for some time: a restarting worker will offer it soon. So is,
+    from the start, a configured model that the store knows.
     """
 
     def __init__(self, store: Store, catalog: Catalog, clock: Clock, *, kept_seconds: float) -> None:
-        """`kept_seconds`: as long as the maintainer waits for somebody to offer a version again."""
+        """`kept_seconds`: as long as the maintainer waits until a worker offers a version again."""
         self._kept_seconds = kept_seconds
         self._store = store
         self._catalog = catalog
         self._clock = clock
-        self._offered_at: dict[str, float] = {}  # by version id, in time that passed
+        self._offered_at: dict[str, float] = {}  # by version id, in elapsed time
         self._served: dict[str, Version] = {}
         self._expected: frozenset[str] = frozenset()
         self._late_until = clock.elapsed() + self._kept_seconds
 
     async def open(self, expected: Collection[str]) -> None:
-        """Begin with the models (`owner/name`) of the configuration; until all are there, others may only be late."""
+        """Begin with the models (`owner/name`) of the configuration; until all are offered, unknown ones may only be
+        late.
+        """
         now = self._clock.elapsed()
         self._expected, self._late_until = frozenset(expected), now + self._kept_seconds
         for model in await self._store.list_models():
@@ -54,12 +56,12 @@ class OfferedModels:
         await self.look()
 
     async def turn(self) -> None:
-        """Wait for the time of the next look, and look."""
+        """Wait until the next check is due, and check."""
         await self._clock.sleep(LOOK_SECONDS)
         await self.look()
 
     async def look(self) -> None:
-        """Bring the catalog up to date."""
+        """Update the catalog."""
         now = self._clock.elapsed()
         self._offered_at |= dict.fromkeys(await self._store.offered(), now)
         self._offered_at = {one: at for one, at in self._offered_at.items() if now - at < self._kept_seconds}
@@ -81,5 +83,5 @@ class OfferedModels:
         self._served = served
 
     async def _latest(self, model: str, served: dict[str, Version]) -> str:
-        """The newest version of the model that somebody offers."""
+        """The newest offered version of the model."""
         return next(one for one in await self._store.version_ids(model) if one in served)

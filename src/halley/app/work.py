@@ -1,4 +1,4 @@
-"""Builds the parts that accept predictions and run them: input checks, dispatch, the use cases around them."""
+"""Builds the parts that accept and run predictions: input checks, dispatch, and the use cases."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ from halley.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class InputParts:
-    """What looks at inputs when they come, and brings their files here before a run."""
+    """Checks inputs when they arrive, and copies their files to this machine before a run."""
 
     fetch: Egress
     stager: InputFileStager
@@ -35,7 +35,7 @@ class InputParts:
 
 
 def build_inputs(base: Foundation, large: JsonProcess) -> InputParts:
-    """`large` reads and changes what is too large for the loop's thread."""
+    """`large` reads and changes JSON that is too large for the loop's thread."""
     egress, quirks, limits = base.settings.egress, base.settings.quirks, base.settings.limits
     fetch = Egress(rules_from(egress.allow, http=egress.http), max_redirects=egress.max_redirects)
     stager = _stager(base, fetch, large)
@@ -57,7 +57,7 @@ def build_predictions(base: Foundation, inputs: InputParts, placement: Placement
 
 
 def build_attendance(base: Foundation, node: Node, predictions: Predictions) -> AbandonmentTracker:
-    """Who waits for which prediction."""
+    """The counter of waiting clients."""
     return AbandonmentTracker(
         store=base.data.store,
         predictions=predictions,
@@ -70,12 +70,12 @@ def build_attendance(base: Foundation, node: Node, predictions: Predictions) -> 
 
 
 def build_maintainer(base: Foundation, node: Node) -> Maintainer:
-    """Its session is that of the process."""
+    """The maintainer; its session is that of the process."""
     runs = base.settings.runs
     has_worker = Role.WORKER in node.roles
     return Maintainer(
         queue=base.data.store,
-        # what the API of this process still accepts is no reason to wait for a worker
+        # versions that only the API of this process still accepts are not a reason to wait for a worker
         catalog=base.catalog if has_worker else Catalog(base.data.store),
         bus=base.signals.bus,
         clock=base.clock,
@@ -94,7 +94,7 @@ def build_maintainer(base: Foundation, node: Node) -> Maintainer:
 def build_worker(
     base: Foundation, inputs: InputParts, provider: LocalProvider, large: JsonProcess, *, maintainer: Maintainer | None
 ) -> Worker:
-    """`maintainer` is that of the same process, if there is one: it takes the worker's reports."""
+    """`maintainer` is that of the same process, if there is one: it receives the worker's reports."""
     session_id = base.new_id() if maintainer is None else maintainer.session_id
     reports = NoMaintainerHere() if maintainer is None else maintainer
     providers = CatalogRouter(base.catalog, local=provider, others={})
