@@ -1,1 +1,1 @@
-"""Who runs what next: claims work, hands it to a provider, records what it says and how it ends."""
+"""Claims predictions, submits them to a provider, and records their progress and end."""

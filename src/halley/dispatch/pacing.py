@@ -1,4 +1,4 @@
-"""How often a run's progress bar becomes an event: a fast bar must not flood the log of facts."""
+"""Limits how often a run's progress bar becomes an event: a fast bar must not fill the event log."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,21 +7,21 @@ from typing import Final
 from halley.predictions.records import Step
 from halley.predictions.tqdm_parser import TqdmParser
 
-STEP_SECONDS: Final = 0.25  # a person sees no more than four a second
+STEP_SECONDS: Final = 0.25  # more than four a second are not visible to a person
 
 
 class StepPace:
-    """Hands on the steps that log text shows, at most one in STEP_SECONDS, and the last one in any case."""
+    """Passes on the steps in log text, at most one in STEP_SECONDS, and always the last one."""
 
     def __init__(self, hand_on: Callable[[Step], None]) -> None:
         self._hand_on = hand_on
         self._bars = TqdmParser()
-        self._last: Step | None = None  # that was handed on
-        self._next: Step | None = None  # that waits for the timer
+        self._last: Step | None = None  # the last one passed on
+        self._next: Step | None = None  # waits for the timer
         self._timer: asyncio.TimerHandle | None = None
 
     def read(self, text: str) -> None:
-        """Look at more log text."""
+        """Read more log text."""
         step = self._bars.read(text)
         if step is not None:
             self._next = step
@@ -29,7 +29,7 @@ class StepPace:
                 self._tell()
 
     def end(self) -> None:
-        """No more text comes: hand on what waits."""
+        """There is no more text: pass on the waiting step."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

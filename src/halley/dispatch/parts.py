@@ -1,4 +1,4 @@
-"""What all runs of a worker use: built once, shared by all of them."""
+"""Shared by all runs of a worker: built once."""
 
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ from halley.predictions.queue import WorkQueue
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunFiles:
-    """Files of a run: how those of its input come, where the run keeps its own, how those of its output stay."""
+    """The files of a run: staging of its input, its run folder, storing of its output."""
 
     stager: InputStager
     workspace: Workspace
@@ -22,7 +22,7 @@ class RunFiles:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunParts:
-    """What a run reads, writes and obeys, apart from its provider."""
+    """The dependencies of a run, apart from its provider."""
 
     queue: WorkQueue
     bus: Bus

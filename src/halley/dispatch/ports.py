@@ -1,4 +1,4 @@
-"""What dispatch needs: places that run predictions, and keepers of files on either side."""
+"""What dispatch needs: providers, and the handling of input and output files."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,11 +10,11 @@ from halley.predictions.large import Json
 from halley.predictions.records import OutputFile
 
 Pointer = tuple[str | int, ...]
-"""Where a value sits inside a JSON value: member names and list indexes from the top."""
+"""The place of a value inside a JSON value: member names and list indexes from the top."""
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """A prediction as a provider sees it. Files are already local; `paths` says where they are inside `input`."""
+    """A prediction for a provider. Files are local; `paths` are their places inside `input`."""
 
     prediction_id: str
     attempt: int
@@ -22,9 +22,9 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     input: bytes  # JSON object
     context: bytes | None = None  # JSON object of strings
-    alone: bool = False  # it was submitted into a slot that was taken `alone`
+    alone: bool = False  # it was submitted into a slot that was taken with `alone`
     paths: tuple[Pointer, ...] = ()
-    fence: int = 0  # of the lease: two leases of one attempt must not be mixed up
+    fence: int = 0  # of the lease: distinguishes two leases of one attempt
     folder: str | None = None  # this lease's own folder; made already where the version's schema names files
 
 
@@ -37,8 +37,8 @@ class LogText(msgspec.Struct, frozen=True):
 class OutputPart(msgspec.Struct, frozen=True, kw_only=True):
     """One item of an iterator (`more`), or the whole output.
 
-    `paths` point at strings that are local files, `links` at URLs of files elsewhere: both are stored here before
-    anybody sees the output.
+    `paths` point at strings that are local files, `links` at URLs of files elsewhere: both are stored here before the
+    output is shown.
     """
 
     value: msgspec.Raw
@@ -60,9 +60,9 @@ Emit = Callable[[Progress], None]
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run ended. `predict_time` in seconds if the place measured it; `reason` is a stable word for machines.
+    """How a run ended. `predict_time` in seconds if the provider measured it; `reason` is a stable word for programs.
 
-    `shared`: it ended with others in the same process, by another's fault or nobody knows by whose.
+    `shared`: it ended together with other runs of its process, because of one of them or for an unknown reason.
     """
 
     status: Literal["succeeded", "failed", "canceled"]
@@ -73,16 +73,16 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Provider(Protocol):
-    """A kind of place that runs predictions. `docs/why/providers.md` has the promises in the order of a run's life."""
+    """A kind of place that runs predictions. `docs/why/providers.md` describes its guarantees in the order of a run."""
 
     @property
     def is_local(self) -> bool:
-        """True if a run ends with this process: then nothing about submitting is stored, and nothing is adopted."""
+        """Whether a run ends with this process: then nothing about submitting is stored, and nothing is adopted."""
         ...
 
     @property
     def wants_local_files(self) -> bool:
-        """True if the files of an input are to be brought here before `submit`; else the input keeps its links."""
+        """Whether input files are copied to this machine before `submit`; otherwise the input keeps its links."""
         ...
 
     def free_slots(self, version: str) -> int:
@@ -90,9 +90,10 @@ class Provider(Protocol):
         ...
 
     def want(self, version: str, *, alone: bool = False) -> None:
-        """Work of this version waits: make room (load a replica) and call the `on_room` callback when there is some.
+        """Predictions of this version wait: make capacity (load a replica) and call the `on_room` callback when there
+        is some.
 
-        `alone`: it needs a place in which nothing else runs. If there can be none, `on_broken` is called with the
+        `alone`: it needs a process in which nothing else runs. If there can be none, `on_broken` is called with the
         reason. Repeating is harmless.
         """
         ...
@@ -100,65 +101,65 @@ class Provider(Protocol):
     def take_slot(self, version: str, *, alone: bool = False) -> bool:
         """Hold one free slot for a run that will be submitted; False if there is none.
 
-        `drop_slot` gives it back, or else the end of `follow` does. `alone`: nothing else may run in the same process.
+        `drop_slot` releases it, or else the end of `follow`. `alone`: nothing else may run in the same process.
         """
         ...
 
     def drop_slot(self, version: str, *, alone: bool = False) -> None:
-        """The held slot is not needed after all; `alone` as it was taken."""
+        """Release a held slot that is not needed; `alone` as it was taken."""
         ...
 
     async def submit(self, work: Work) -> str:
-        """Begin the run in the held slot; returns a handle, which finds the run again after a restart of ours.
+        """Begin the run in the held slot; returns a handle, which finds the run again after a restart of our process.
 
         Raises:
             SubmitRefused: nothing was begun, and it would be refused again.
             ProviderBusy: nothing was begun; it may be tried again later.
-            OutcomeUnknown: it may have begun. So it is whenever a byte of the request has left and no clear answer has
-                come; if the place is not local, every other error means the same.
-            Conflict, Busy, HalleyError: from a local place only: as ProviderBusy, ProviderBusy and SubmitRefused.
+            OutcomeUnknown: it may have begun. This applies whenever a byte of the request was sent and no clear answer
+                came; if the provider is not local, every other error means the same.
+            Conflict, Busy, HalleyError: from a local provider only: like ProviderBusy, ProviderBusy and SubmitRefused.
         """
         ...
 
     async def adopt(self, work: Work, handle: str | None) -> str | None:
-        """Take over a run that an earlier process submitted, or meant to: `handle`, if it had come to know one.
+        """Take over a run that an earlier process submitted, or intended to: `handle`, if it was stored.
 
         Returns the handle to follow. None: it is certain that nothing was begun, and that no request of the earlier
-        process can begin anything later; then `submit` follows.
+        process can begin it later; then `submit` follows.
 
         Raises:
-            ProviderBusy: the place cannot be asked now; it is asked again later.
-            OutcomeUnknown: the place cannot tell. Every other error means the same.
+            ProviderBusy: the provider cannot be asked now; it is asked again later.
+            OutcomeUnknown: the provider cannot answer this. Every other error means the same.
         """
         ...
 
     async def follow(self, handle: str, emit: Emit) -> Outcome:
         """Report the run's progress in order through `emit` and return its outcome; then the slot is free.
 
-        `emit` is quick and never raises. A run that dies gives a `failed` outcome with a reason a person understands.
-        An adopted run is reported from its beginning: what is recorded already is left out here. If the place is not
-        local, a follower that is cancelled leaves the run alone.
+        `emit` is quick and never raises. A run that dies gives a `failed` outcome with a reason for people. An adopted
+        run is reported from its beginning: this method's caller leaves out what is recorded. If the provider is not
+        local, cancelling a follower does not affect the run.
         """
         ...
 
     def cancel(self, handle: str) -> None:
         """Ask the run to stop; after the grace period it is stopped by force.
 
-        `follow` still returns. Harmless if it has ended.
+        `follow` still returns. Does nothing if it has ended.
         """
         ...
 
 
 class ProviderRouter(Protocol):
-    """Which provider serves what."""
+    """Finds the provider of a version."""
 
     def of(self, version: str) -> Provider:
-        """The provider of this version; for one that nobody serves, one that says so. No I/O."""
+        """The provider of this version; for an unknown version, one that reports it as broken. No I/O."""
         ...
 
 
 class PreparedInput(Protocol):
-    """An input (a JSON object) whose files are local: `paths` says where."""
+    """An input (a JSON object) whose files are local: `paths` are their places."""
 
     @property
     def input(self) -> bytes: ...
@@ -167,10 +168,10 @@ class PreparedInput(Protocol):
 
 
 class InputStager(Protocol):
-    """Brings the files of an input here (assets fills it)."""
+    """Copies the files of an input to this machine (implemented by assets)."""
 
     def has_files(self, version: str, openapi_schema: bytes) -> bool:
-        """True if the version's input can name files at all; cached by version."""
+        """Whether the version's input can name files at all; cached by version."""
         ...
 
     async def stage(
@@ -192,7 +193,7 @@ class InputStager(Protocol):
 
 
 class KeptOutput(Protocol):
-    """An output (a JSON value) whose files are stored for good: their paths are replaced by refs."""
+    """An output (a JSON value) whose files are stored: their paths are replaced by refs."""
 
     @property
     def value(self) -> Json: ...
@@ -201,7 +202,7 @@ class KeptOutput(Protocol):
 
 
 class OutputKeeper(Protocol):
-    """Stores the files of an output (assets fills it)."""
+    """Stores the files of an output (implemented by assets)."""
 
     async def keep(
         self,
@@ -229,7 +230,7 @@ class Workspace(Protocol):
     """
 
     def make(self, prediction_id: str, fence: int) -> str:
-        """A fresh folder that no other lease of the prediction shares.
+        """Make a new folder that no other lease of the prediction uses.
 
         Raises:
             StorageFull: no room.
@@ -237,19 +238,21 @@ class Workspace(Protocol):
         ...
 
     def name(self, prediction_id: str, fence: int) -> str:
-        """Where it would be, for work that hardly ever needs one: the model's process makes it then."""
+        """The path of the folder, for work that seldom needs one: the model's process makes it then."""
         ...
 
     async def remove(self, folder: str) -> None:
-        """Delete the folder, if it is there, and all that is in it; never raises."""
+        """Delete the folder with its content, if it exists; never raises."""
         ...
 
 
 class UnrunnableReports(Protocol):
-    """Takes what a worker cannot run (maintenance fills it). A worker itself ends nothing of which it has no lease."""
+    """Receives reports of what a worker cannot run (implemented by maintenance). A worker ends only predictions that it
+    has leased.
+    """
 
     def unknown(self, version: str) -> None:
-        """Somebody waits for a version that this process does not know."""
+        """Predictions wait for a version that this process does not know."""
         ...
 
     def broken(self, version: str, error: str, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""Turns what a run says into events: in order, in batches, files stored before they are mentioned."""
+"""Turns the progress of a run into events: in order, in batches, with files stored before their event."""
 
 import asyncio
 import logging
@@ -25,8 +25,8 @@ from halley.strict_json import HEAVY_BYTES, is_heavy, unfit
 _log = logging.getLogger(__name__)
 _encode: Final = msgspec.json.Encoder().encode
 
-LATE_SECONDS: Final = 0.5  # for what it prints when it has ended: each commit writes the whole row
-FLUSH_SECONDS: Final = 0.025  # what a reader may lag behind; well under the 150 ms a person notices
+LATE_SECONDS: Final = 0.5  # for text printed after its end: each commit writes the whole row
+FLUSH_SECONDS: Final = 0.025  # the delay for a reader; well under the 150 ms that a person notices
 
 StartSoon = Callable[[Coroutine[Any, Any, None]], object]
 
@@ -41,7 +41,7 @@ class RecordedRun(Protocol):
         ...
 
     def let_go(self) -> None:
-        """Its lease is lost: whoever holds it now may have adopted the run."""
+        """Its lease is lost: the new holder may have adopted the run."""
         ...
 
 
@@ -49,8 +49,8 @@ class Recorder:
     """The events of one run.
 
     `emit` takes progress at any rate and never blocks. A batch is committed FLUSH_SECONDS after its first item, by a
-    task that exists only for that: a run that ends sooner writes once, with `finish`. What comes during a commit waits
-    as long after it, because each commit wakes all who follow: a fast disk would have them woken for every few words.
+    task that exists only for that: a run that ends sooner writes once, with `finish`. Progress during a commit waits as
+    long after it, because each commit wakes all readers: on a fast disk they would be woken for every few words.
     """
 
     def __init__(self, run: RecordedRun, *, parts: RunParts, start_soon: StartSoon) -> None:
@@ -70,14 +70,14 @@ class Recorder:
         self._files: list[OutputFile] = []
         self._files_before = 0  # recorded by an earlier holder
         self._repetition: Repetition | None = None
-        self._pumping: asyncio.Event | None = None  # set when the pump is done
+        self._pumping: asyncio.Event | None = None  # set when the pump has ended
         self._steps: StepPace | None = None  # once there is log text
         self._timer: asyncio.TimerHandle | None = None
         self.has_published_output = False
-        self.ended_elsewhere = False  # a cancel or a clock came first: only log text is stored from now on
+        self.ended_elsewhere = False  # it was cancelled or timed out: only log text is stored from now on
         self._is_lost = False  # nothing is stored any more
-        self.error: str | None = None  # why the output cannot be kept
-        self.may_have_files = False  # it put out something that may name files in the run folder
+        self.error: str | None = None  # why the output cannot be stored
+        self.may_have_files = False  # it produced output that may name files in the run folder
 
     def start(self) -> None:
         """The run begins now."""
@@ -85,7 +85,7 @@ class Recorder:
         self._commit_soon()
 
     def resume(self, recorded: Recorded) -> None:
-        """The run was adopted: leave out what is recorded. Instead of `start` if it has started."""
+        """The run was adopted: leave out what is recorded. Called instead of `start` if it has started."""
         self._repetition = Repetition(recorded)
         self._files_before = recorded.files
         self.has_published_output = recorded.outputs > 0
@@ -93,9 +93,9 @@ class Recorder:
             self.start()
 
     def emit(self, progress: Progress) -> None:
-        """Take one item of progress; see dispatch.ports.Emit."""
+        """Receive one item of progress; see dispatch.ports.Emit."""
         if self._is_lost:
-            self.may_have_files = True  # nobody looks any more
+            self.may_have_files = True  # nothing is recorded any more
             return
         if type(progress) is LogText:
             self._add_log(progress.text)
@@ -124,7 +124,9 @@ class Recorder:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._pump_soon)
 
     async def rest(self) -> list[NewEvent]:
-        """Stop batching; what was not committed yet, files stored, for the caller to commit with the end."""
+        """Stop batching; returns the events that are not committed yet, with files stored, to be committed with the
+        end.
+        """
         if self._steps is not None:
             self._steps.end()
         while self._pumping is not None:
@@ -139,7 +141,7 @@ class Recorder:
         self._keep_log(text)
         if self._steps is None:
             self._steps = StepPace(self._add_step)
-        self._steps.read(text)  # also when the log is full: the bar goes on
+        self._steps.read(text)  # also if the log is full: the bar continues
 
     def _log_text(self, text: str) -> None:
         if self._repetition is not None and not (text := self._repetition.new_text(text)):
@@ -168,7 +170,7 @@ class Recorder:
     def _add_output(self, part: OutputPart) -> None:
         if part.paths or part.links or len(part.value) > HEAVY_BYTES or is_heavy(value := bytes(part.value)):
             self.may_have_files = True
-            self._items.append(part)  # the keeper looks at it
+            self._items.append(part)  # its files are checked later
         elif (fault := unfit(value)) is not None:
             self._refuse(f"the output {fault}")
         else:
@@ -184,7 +186,7 @@ class Recorder:
             return
         self._metric_bytes += len(data)
         if self._metric_bytes > self._caps.metric_bytes:
-            # told apart from the logs, which may be full
+            # separate from the logs, which may be full
             limit = f"{self._caps.metric_bytes} bytes (limits.metric_bytes)"
             self._log_text(f"\n[halley] more metrics were dropped: the limit is {limit}\n")
         elif self._repetition is None or not self._repetition.is_known_metric():
@@ -216,10 +218,10 @@ class Recorder:
         except LeaseLost:
             self._lose()
             self._run.let_go()
-        except asyncio.CancelledError:  # these are lost with the run; what came behind them must not be stored alone
+        except asyncio.CancelledError:  # these are lost with the run; later ones must not be stored without them
             self._lose()
             raise
-        except Exception:  # noqa: BLE001 - events were lost: whatever it was, this run must not end as succeeded
+        except Exception:  # noqa: BLE001 - events were lost: after any error, this run must not end as succeeded
             _log.exception("the events of %s could not be stored", self._lease.prediction_id)
             self._refuse("An internal error of the server lost part of the output; the server's log has the details.")
         finally:
@@ -250,7 +252,7 @@ class Recorder:
     async def _events(self, items: list[NewEvent | OutputPart]) -> list[NewEvent]:
         events: list[NewEvent] = []
         items.reverse()
-        while items:  # each is let go of when its event is made: an output may be large
+        while items:  # each is released when its event is made: an output may be large
             item = items.pop()
             if type(item) is OutputPart:
                 if self.error is None and not self.ended_elsewhere and (event := await self._keep(item)) is not None:
@@ -281,7 +283,7 @@ class Recorder:
 
 
 def _metric_data(metric: MetricValue) -> bytes | None:
-    """The metric as JSON; None where nobody could read it again."""
+    """The metric as JSON; None if it could not be read again."""
     try:
         data = _encode(MetricItem(name=metric.name, value=metric.value, mode=metric.mode))
     except (OverflowError, RecursionError):

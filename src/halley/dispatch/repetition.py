@@ -1,10 +1,10 @@
-"""A run that was adopted is reported from its beginning: what an earlier holder recorded is left out."""
+"""Leaves out the recorded part of an adopted run, which is reported from its beginning."""
 
 from halley.predictions.submits import Recorded
 
 
 class Repetition:
-    """Counts down what is recorded already, as it is reported again."""
+    """Counts down the recorded items as they are reported again."""
 
     def __init__(self, recorded: Recorded) -> None:
         self._log_chars = recorded.log_chars

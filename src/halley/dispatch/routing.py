@@ -1,4 +1,4 @@
-"""Which provider serves a version: looked up for each one."""
+"""Finds the provider of each version."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from halley.models.catalog import Catalog
 
 
 class OneProvider:
-    """Fulfils `ports.ProviderRouter`: the same provider serves all."""
+    """Implements `ports.ProviderRouter`: the same provider for all versions."""
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
@@ -18,10 +18,10 @@ class OneProvider:
 
 
 class CatalogRouter:
-    """Fulfils `ports.ProviderRouter`: a version is served by the provider whose name its record has, else locally."""
+    """Implements `ports.ProviderRouter`: the provider named in the version's record, otherwise the local one."""
 
     def __init__(self, catalog: Catalog, *, local: Provider, others: Mapping[str, Provider]) -> None:
-        """`others` by the word in `Version.provider`."""
+        """`others` by the value of `Version.provider`."""
         self._catalog = catalog
         self._local = local
         self._others = others

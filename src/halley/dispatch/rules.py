@@ -4,12 +4,12 @@ import msgspec
 
 
 class OutputCaps(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits on what one attempt may say."""
+    """Limits of the progress of one attempt."""
 
     log_bytes: int = 16 * 2**20
     metric_bytes: int = 16 * 2**20  # of JSON
     output_items: int = 100_000
-    output_bytes: int = 64 * 2**20  # of JSON; files are counted by the disk
+    output_bytes: int = 64 * 2**20  # of JSON; files are limited by the disk
 
 
 class DispatchRules(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
-"""Runs that hold a lease and no slot: their files are on the way, or they wait for the next free slot.
+"""Runs with a lease and without a slot: their files are being staged, or they wait for the next free slot.
 
-A run that waits for a foreign host must not keep a slot from those who could use it. So it gives its slot back, and
-takes one again when its files are there; then it comes before whoever waits in the queue.
+A run that waits for another host must not hold a slot. So it releases its slot, and takes one again when its files are
+there; then it comes before predictions in the queue.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import msgspec
 from halley.dispatch.ports import ProviderRouter
 
 _NOBODY: Final[frozenset[str]] = frozenset()
-MOST_OF_AN_ACCOUNT: Final = 16  # more of its predictions stay in the queue, where they cost nothing
+MOST_OF_AN_ACCOUNT: Final = 16  # further predictions stay in the queue, where they cost nothing
 
 
 class _Waiter(msgspec.Struct, frozen=True, eq=False):
@@ -24,11 +24,11 @@ class _Waiter(msgspec.Struct, frozen=True, eq=False):
 
 
 class SlotQueue:
-    """Who waits for a slot, by version and in order; and how many of each account are on the way to one."""
+    """The runs that wait for a slot, by version and in order, and how many runs each account is staging."""
 
     def __init__(self, providers: ProviderRouter, *, room: Callable[[str], None], freed: Callable[[str], None]) -> None:
-        """`room` is called with a version for which there may be work, so that `serve` is called for it; `freed` with
-        one of which a slot is free, for whoever waits.
+        """`room` is called with a version that may have work, so that `serve` is called for it; `freed` with one that
+        has a free slot.
         """
         self._providers = providers
         self._room = room
@@ -38,14 +38,14 @@ class SlotQueue:
 
     @property
     def full(self) -> frozenset[str]:
-        """Accounts of which no more may be taken from the queue."""
+        """Accounts that may not claim more from the queue."""
         if not self._on_the_way:
             return _NOBODY
         return frozenset(name for name, count in self._on_the_way.items() if count >= MOST_OF_AN_ACCOUNT)
 
     @property
     def versions(self) -> Collection[str]:
-        """For which somebody waits."""
+        """Versions for which a run waits."""
         return self._waiters.keys()
 
     def waits(self, version: str) -> bool:
@@ -54,7 +54,7 @@ class SlotQueue:
 
     @contextmanager
     def on_the_way(self, account_id: str, version: str) -> Iterator[None]:
-        """Count a run of the account, which has just dropped its slot, until it has one again or has given up."""
+        """Count a run of the account, which has just released its slot, until it has one again or has ended."""
         self._freed(version)
         self._on_the_way[account_id] += 1
         try:
@@ -68,7 +68,7 @@ class SlotQueue:
                 self._room(version)
 
     async def take_slot(self, version: str, *, alone: bool = False) -> None:
-        """Return with a slot held; `alone`: one in a place where nothing else runs."""
+        """Return with a slot held; `alone`: in a process where nothing else runs."""
         if version not in self._waiters and self._providers.of(version).take_slot(version, alone=alone):
             return
         waiter = _Waiter(alone, asyncio.get_running_loop().create_future())
@@ -84,9 +84,9 @@ class SlotQueue:
             raise
 
     def serve(self, version: str) -> bool:
-        """Give out free slots in order. True if somebody still waits: then whoever is in the queue must wait, too.
+        """Assign free slots in order. True if a run still waits: then predictions in the queue must wait, too.
 
-        Who wants to be alone waits for a whole process, and lets others use the slots of the rest.
+        A run that must be alone waits for a whole process, and lets others use the slots of the rest.
         """
         for waiter in list(self._waiters.get(version, ())):
             if waiter.given.done():  # cancelled a moment ago: it leaves in its next step

@@ -1,4 +1,6 @@
-"""Hands a prediction to a place that outlives us: once, whatever dies in between. Money is spent there."""
+"""Submits a prediction to a provider that continues without us: once, even after a crash, because runs there cost
+money.
+"""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -15,7 +17,7 @@ T = TypeVar("T")
 
 
 class KeepTrying(Protocol):
-    """Repeats a write until the store takes it."""
+    """Repeats a write until the store accepts it."""
 
     async def __call__(self, write: Callable[[], Awaitable[T]]) -> T: ...
 
@@ -36,16 +38,16 @@ class Submission:
         self._keep_trying = keep_trying
         self.is_adopting = self._state is not None
         self.has_begun = False
-        self.in_flight = False  # it may be begun at any moment, and no handle is stored yet
+        self.in_flight = False  # it may begin at any moment, and no handle is stored yet
 
     async def begin(self, work: Work) -> str | None:
         """Submit or adopt; returns the handle to follow, which is stored. None: it ended before it was submitted.
 
         Raises:
             SubmitRefused: nothing was begun, and it would be refused again.
-            ProviderBusy: nothing was begun, or the place cannot be asked now; it may be tried again later.
-            OutcomeUnknown: nobody can tell; that is stored.
-            LeaseLost: another holder adopts it.
+            ProviderBusy: nothing was begun, or the provider cannot be asked now; it may be tried again later.
+            OutcomeUnknown: it is not known whether it was begun; that is stored.
+            LeaseLost: another worker has it and adopts it.
         """
         self.has_begun = self.in_flight = True
         try:
@@ -61,7 +63,7 @@ class Submission:
         return handle
 
     async def forget(self) -> None:
-        """Nobody can tell what became of it: store that, so that nobody submits it again."""
+        """It is not known how the run ended: store that, so that it is not submitted again."""
         await self._keep_trying(lambda: self._ledger.record_unknown(self._lease))
 
     async def _is_intended(self) -> bool:

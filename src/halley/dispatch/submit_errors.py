@@ -1,4 +1,4 @@
-"""What an error before the run means for its prediction: is it worth another try?"""
+"""Decides whether an error before the run is final."""
 
 from typing import Final
 
@@ -7,16 +7,16 @@ from halley.errors import Busy, Conflict, HalleyError, InputInvalid, OutcomeUnkn
 from halley.predictions.submits import UNKNOWN_ERROR, UNKNOWN_REASON
 
 TRANSIENT: Final = (Busy, Conflict)
-"""Room may come, a process may come up again, an earlier attempt may end. All else would be refused again."""
+"""Capacity may become free, a process may start again, an earlier attempt may end. Other errors would occur again."""
 
 
 def is_transient(error: HalleyError) -> bool:
-    """Whether the same thing may work later, with nothing changed."""
+    """Whether the same call may succeed later, with nothing changed."""
     return isinstance(error, TRANSIENT)
 
 
 def unusable_input(error: HalleyError) -> Outcome:
-    """The files of the input cannot be brought."""
+    """The input's files cannot be staged."""
     if isinstance(error, InputInvalid):
         text = "; ".join(f"{fault.field}: {fault.description}" for fault in error.fields)
     else:
@@ -25,7 +25,7 @@ def unusable_input(error: HalleyError) -> Outcome:
 
 
 def refused(error: HalleyError) -> Outcome:
-    """The place that would run it has refused it, or may have begun it and cannot tell."""
+    """The provider has refused it, or may have begun it and cannot tell."""
     if isinstance(error, OutcomeUnknown):
         return Outcome(status="failed", error=f"{UNKNOWN_ERROR} {error}", reason=UNKNOWN_REASON)
     return Outcome(status="failed", error=str(error), reason="submit_refused")

@@ -1,4 +1,4 @@
-"""Claims work for this process's free slots, runs it, and keeps its leases alive."""
+"""Claims predictions for this process's free slots, runs them, and renews its leases."""
 
 import asyncio
 import logging
@@ -21,15 +21,15 @@ from halley.retry import retry_until_accepted, run_forever
 _log = logging.getLogger(__name__)
 
 CLOCKS_SECONDS: Final = 0.5  # how late a deadline may be noticed
-POLL_SECONDS: Final = 2.0  # a lost hint costs at most this
-SETTLE_SECONDS: Final = 5.0  # for giving back what still runs at a stop; on a full disk it is left to the next start
+POLL_SECONDS: Final = 2.0  # the longest delay of a lost hint
+SETTLE_SECONDS: Final = 5.0  # for releasing runs at a stop; on a full disk they are left to the next start
 
 
 class Worker:
-    """Fulfils `predictions.ports.Placement`. `run` must be going; everything happens in the loop's thread.
+    """Implements `predictions.ports.Placement`. `run` must be running; everything happens in the loop's thread.
 
-    It ends only what it holds a lease of. What waits for a version that it does not know it leaves to others, and
-    reports it: whether anybody can run it is for the maintainer to say.
+    It ends only predictions that it has leased. Waiting predictions of unknown versions are left to other workers and
+    reported: the maintainer decides whether any worker can run them.
     """
 
     def __init__(
@@ -51,18 +51,18 @@ class Worker:
         self._reports = reports
         self._new_id = new_id
         self._first_session_id = session_id
-        self._session_id = ""  # until the store has taken one
+        self._session_id = ""  # empty until the store has accepted one
         self._offers: frozenset[str] = frozenset()  # as the store knows them
-        self._renewed_at = -inf  # when the renewal began that the store took last, in time that passed
+        self._renewed_at = -inf  # when the last accepted renewal began, in elapsed time
         self._renewing = asyncio.Lock()
         self._runs: dict[str, Execution] = {}
         self._slots = SlotQueue(providers, room=self.room, freed=self._look_if_awaited)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._waiting: set[str] = set()  # versions that may have waiting work
+        self._waiting: set[str] = set()  # versions that may have waiting predictions
         self._failing: set[str] = set()  # versions that could not run here when that was tried last: not offered
-        self._parked: set[str] = set()  # those of broken models, until something was loaded
+        self._parked: set[str] = set()  # versions of broken models, until a model is loaded
         self._wake = asyncio.Event()
-        self._looked_at = -inf  # when the store was asked who waits, by the loop's time
+        self._looked_at = -inf  # the last poll of the store, by the loop's time
         self._idle = asyncio.Event()
         self._idle.set()
         self._draining = False
@@ -74,18 +74,18 @@ class Worker:
 
     @property
     def fault(self) -> str | None:
-        """Why nothing can begin here now, or None."""
+        """Why no prediction can begin here now, or None."""
         if not self._session_id:
             return "No session is open yet: nothing can begin."
         if self._clock.elapsed() - self._renewed_at > self._rules.lease_seconds:
             return "The leases could not be renewed in time: nothing can begin."
         return None
 
-    # what predictions ask (Placement)
+    # calls from predictions (Placement)
 
     def reserve(self, version: str, account_id: str) -> str | None:
         if self._draining or not self._session_id or version in self._waiting or self._slots.waits(version):
-            return None  # those who wait already come first
+            return None  # waiting predictions come first
         if account_id in self._slots.full:
             return None
         return self._session_id if self._providers.of(version).take_slot(version) else None
@@ -111,45 +111,47 @@ class Worker:
         self._providers.of(version).drop_slot(version)
 
     def _give_back_unrun(self, claimed: Claimed) -> None:
-        """Written even if nobody waits for it any more; what cannot be written, the next start takes back."""
+        """Release the lease in a task, even if the caller was cancelled; if that fails, the next start reaps it."""
         release = self._queue.release(claimed.lease, self._clock.now())
         self._start_soon(self._settled(release, claimed.prediction.id))
 
-    # what the bus and the provider tell
+    # calls from bus and provider
 
     def receive(self, hint: Hint) -> None:
-        """Hints from the bus."""
+        """Receive a hint from the bus."""
         if type(hint) is WorkWaits:
             self.room(hint.version)
         elif type(hint) is StopRequested and (run := self._runs.get(hint.prediction_id)) is not None:
             run.stop()
 
     def room(self, version: str) -> None:
-        """There may be work and room for this version: look."""
+        """There may be work and capacity for this version."""
         self._waiting.add(version)
         self._wake.set()
 
     def look(self) -> None:
-        """A model was loaded, or all are: whatever waits may be claimed now, or never."""
+        """A model was loaded, or all were: waiting predictions can be claimed now, or never."""
         self._waiting |= self._parked
         self._parked.clear()
         self._failing.clear()
         self._wake.set()
 
     def broken(self, version: str, error: str, reason: str) -> None:
-        """This version cannot run here: what waits for it fails with the reason, unless another worker can run it."""
-        self._waiting.discard(version)  # do not load it again for nothing
+        """This version cannot run here: its waiting predictions fail with the reason, unless another worker can run
+        them.
+        """
+        self._waiting.discard(version)  # do not load it again without need
         self._failing.add(version)
         self._put_back(version, Outcome(status="failed", error=error, reason=reason))
         self._reports.broken(version, error, reason)
 
-    # the services
+    # services
 
     async def open(self) -> None:
         """Open a session.
 
-        A store that takes nothing now keeps nobody from reading, and what is due must be able to make room: then `run`
-        goes on trying, and until it has come through nothing is claimed.
+        A store that refuses writes must not prevent reading, and due data must be removable: then `run` retries, and
+        nothing is claimed until it succeeds.
         """
         try:
             await self._open()
@@ -157,7 +159,7 @@ class Worker:
             _log.warning("nothing runs until the database accepts writes again: %s", error)
 
     async def run(self) -> None:
-        """Claim and renew until cancelled. `open` comes first."""
+        """Claim and renew until cancelled. Call `open` first."""
         try:
             if not self._session_id:
                 await retry_until_accepted(self._open, self._clock, "nothing runs yet")
@@ -173,7 +175,7 @@ class Worker:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def drain(self, grace_seconds: float) -> None:
-        """Claim nothing more, let running predictions end, then give back what still runs. Loses nothing."""
+        """Claim nothing more, let running predictions end, then release the rest. Loses nothing."""
         self._draining = True
         for run in list(self._runs.values()):
             run.put_back()
@@ -192,7 +194,7 @@ class Worker:
             _log.warning("what still runs cannot be given back now: the next start takes it back")
 
     async def _open(self) -> None:
-        """Become the holder of the first session. Repeating it is harmless."""
+        """Open the first session. Repeating it is harmless."""
         await self._open_session(self._first_session_id)
         self._waiting.update(await self._queue.waiting())
         self._wake.set()
@@ -203,7 +205,7 @@ class Worker:
         self._session_id, self._renewed_at, self._offers = session_id, began, offers
 
     def _runnable(self) -> frozenset[str]:
-        """What is offered: all that is known here, but what could not run."""
+        """The offered versions: all known ones, except those that could not run."""
         return self._catalog.described() - self._failing
 
     async def _claim_all(self) -> None:
@@ -213,26 +215,26 @@ class Worker:
                 await self._claim(version)
 
     async def _wake_or_poll(self) -> None:
-        """Return when there may be something to claim. Hints never put off the look at the store."""
+        """Return when there may be something to claim. Hints do not delay the poll of the store."""
         with suppress(TimeoutError):
             async with asyncio.timeout_at(self._looked_at + POLL_SECONDS):
                 await self._wake.wait()
         self._wake.clear()
         now = asyncio.get_running_loop().time()
-        if now - self._looked_at >= POLL_SECONDS:  # since the last look, whatever woke us meanwhile
+        if now - self._looked_at >= POLL_SECONDS:  # since the last poll, whatever woke this task
             self._looked_at = now
             self._waiting.update(await self._queue.waiting(), self._slots.versions)
 
     async def _claim(self, version: str) -> None:
         runnable = self._catalog.by_id(version)
         if runnable is not None and not runnable.is_described:
-            return  # `look` comes when it is, `broken` if it cannot be
+            return  # `look` is called when it is loaded, `broken` if it cannot be
         if runnable is None:
             if self._catalog.is_loading:
-                return  # it may only be late: `look` comes when all models are there
+                return  # it may only be late: `look` is called when all models are loaded
             model = await self._queue.model_waited_for(version)
             if self._catalog.by_id(version) is not None:
-                return  # it was loaded this moment, and `look` has woken us
+                return  # it was just loaded, and `look` has woken us
             self._waiting.discard(version)
             if model is not None and self._catalog.is_broken(model):
                 self._parked.add(version)  # it waits for the repair, at most `max_queue_seconds`
@@ -256,23 +258,23 @@ class Worker:
         finally:
             for _ in range(slots - len(claimed)):
                 provider.drop_slot(version)
-        if len(claimed) < slots and not self._slots.waits(version):  # one may have come to wait during the claim
+        if len(claimed) < slots and not self._slots.waits(version):  # a run may have started to wait during the claim
             self._waiting.discard(version)
         for item in claimed:
             self.begin(version, item)
 
     async def _leave_alone(self, version: str) -> None:
-        """Somebody waits for a version that is not known here."""
+        """Predictions wait for a version that is not known here."""
         self._reports.unknown(version)
 
     async def _beat(self) -> None:
-        # a renewal also tells which runs have ended elsewhere, if the hint about that was lost
+        # a renewal also returns runs that have ended elsewhere, if the hint about that was lost
         await self._clock.sleep(min(self._rules.heartbeat_seconds, POLL_SECONDS))
         if self._runs or self._clock.elapsed() - self._renewed_at >= self._rules.heartbeat_seconds:
             await self._renew()
 
     async def _renew(self) -> None:
-        # after a pause heartbeat and clocks renew at the same time: a session must not be lost twice
+        # after a pause, heartbeat and time limits renew at the same time: a session must not be lost twice
         async with self._renewing:
             await self._renew_alone()
 
@@ -297,11 +299,11 @@ class Worker:
 
     async def _tick(self) -> None:
         await self._clock.sleep(CLOCKS_SECONDS)
-        self._time_out_runs()  # whatever the store takes
+        self._time_out_runs()  # even if the store refuses writes
         await self.renew_late()
 
     async def renew_late(self) -> None:
-        """Renew after a pause of this process, or when nothing could be written: before anybody takes it for lost."""
+        """Renew after a pause of this process, or when nothing could be written: before the session counts as lost."""
         if self._session_id and self._clock.elapsed() - self._renewed_at > self._rules.lease_seconds / 2:
             await self._renew()
 
@@ -323,11 +325,11 @@ class Worker:
     async def _go(self, run: Execution) -> None:
         try:
             await run.go()
-        except Exception:  # noqa: BLE001 - whatever it was, the prediction must come to an end
+        except Exception:  # noqa: BLE001 - after any error, the prediction must come to an end
             _log.exception("the run of %s broke", run.prediction_id)
             await self._settled(run.break_off(), run.prediction_id)
         finally:
-            if self._runs.get(run.prediction_id) is run:  # else the next attempt began while this one tidied up
+            if self._runs.get(run.prediction_id) is run:  # otherwise the next attempt began while this one cleaned up
                 del self._runs[run.prediction_id]
             if not self._runs:
                 self._idle.set()
@@ -345,7 +347,7 @@ class Worker:
             _log.warning("%s could not be settled: %s", prediction_id, error)
 
     def _start_soon(self, work: Coroutine[Any, Any, None]) -> None:
-        # the worker owns these tasks: `run` cancels and awaits what is left of them
+        # the worker owns these tasks: `run` cancels and awaits the remaining ones
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
