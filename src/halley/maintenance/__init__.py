@@ -1,1 +1,1 @@
-"""What one process at a time does for all: takes back lost work, applies the clocks, ends what can run nowhere."""
+"""Work that one process at a time does for all: reaps lost work, applies time limits, ends what can run nowhere."""

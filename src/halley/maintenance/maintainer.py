@@ -1,7 +1,7 @@
-"""Takes back lost work, applies the clocks, and ends what can run nowhere: exactly one process at a time.
+"""Reaps lost work, applies time limits, and ends predictions that can run nowhere: exactly one process at a time.
 
-Who maintains is elected by a lease in the store (`DutyStore`). Every write carries the fence of that lease, so whoever
-lost it without noticing writes nothing. A process that alone uses the data takes the duty at once.
+The maintainer is elected by a lease in the store (`DutyStore`). Every write carries the fence of that lease, so a
+process that lost it without noticing writes nothing. A process that alone uses the data takes the duty at once.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ GONE: Final = (
 
 
 class Maintainer:
-    """Fulfils `dispatch.ports.UnrunnableReports`. `run` must be going."""
+    """Implements `dispatch.ports.UnrunnableReports`. `run` must be running."""
 
     def __init__(
         self,
@@ -44,8 +44,8 @@ class Maintainer:
         is_alone: bool,
         begins_alone: bool = False,
     ) -> None:
-        """`session_id` is that of this process, whose work is not taken back at the start; `is_alone` says that no
-        other process uses the data, and `begins_alone` that none does until `open` has returned.
+        """`session_id` is that of this process, whose work is not reaped at the start; `is_alone`: no other process
+        uses the data; `begins_alone`: none does until `open` has returned.
         """
         self._queue = queue
         self._catalog = catalog
@@ -56,64 +56,66 @@ class Maintainer:
         self._is_alone = is_alone
         self._keep_own: Callable[[], Awaitable[None]] = _nothing
         self._term = Term()
-        self._held_at = -inf  # when the duty was taken or renewed last, in time that passed
+        self._held_at = -inf  # when the duty was last taken or renewed, in elapsed time
         self._turned_at = clock.elapsed()
-        self._reap_from = -inf  # nobody is taken for lost before
+        self._reap_from = -inf  # no session is reaped before
         self._begun = asyncio.Event()
-        if not (is_alone or begins_alone):  # whoever is alone takes back everything first
+        if not (is_alone or begins_alone):  # a process that is alone reaps everything first
             self._begun.set()
-        self._unoffered: dict[str, float] = {}  # versions that nobody can run, and since when
-        self._reports: dict[str, tuple[str, str]] = {}  # versions to look at now, with error and reason if they failed
+        self._unoffered: dict[str, float] = {}  # versions that no worker offers, and since when
+        self._reports: dict[str, tuple[str, str]] = {}  # versions to check now, with error and reason if they failed
         self._reported = asyncio.Event()
 
     @property
     def is_on_duty(self) -> bool:
-        """Whether this one maintains, as far as it knows."""
+        """Whether this process has the duty, as far as it knows."""
         return self._term.duty is not None
 
     def keep_first(self, keep_own: Callable[[], Awaitable[None]]) -> None:
-        """Call this before anything is taken back: a worker that was paused with this process renews its leases."""
+        """Called before anything is reaped: a worker that was paused with this process first renews its leases."""
         self._keep_own = keep_own
 
-    # what workers of this process report
+    # reports of this process's workers
 
     def unknown(self, version: str) -> None:
-        """A worker does not know this version: look whether anybody does."""
+        """A worker does not know this version: check whether another does."""
         self._reports.setdefault(version, GONE)
         self._reported.set()
 
     def broken(self, version: str, error: str, reason: str) -> None:
-        """A worker cannot run this version: what waits for it fails with the reason, unless another one offers it."""
+        """A worker cannot run this version: its waiting predictions fail with the reason, unless another worker offers
+        it.
+        """
         self._reports[version] = error, reason
         self._reported.set()
 
     # the service
 
     async def open(self) -> None:
-        """Take the duty, and what earlier processes left, if this one is alone.
+        """If this process is alone: take the duty, and reap what earlier processes left.
 
-        A store that takes nothing now keeps nobody from reading: then `run` goes on trying.
+        A store that refuses writes now must not prevent reading: then `run` retries.
         """
         try:
             await self._begin()
         except Busy as error:
             _log.warning("nothing is taken back until the database accepts writes again: %s", error)
-            if not self._is_alone:  # when it does, others may have come: only what is overdue may be taken from them
+            if not self._is_alone:  # by then others may have started: only expired leases may be reaped
                 self._begun.set()
 
     async def run(self) -> None:
-        """Maintain whenever it is this one's duty, until cancelled. `open` comes first."""
+        """Maintain while this process has the duty, until cancelled. Call `open` first."""
         async with asyncio.TaskGroup() as group:
-            # a report about a version for which nothing waits must not wait itself: it may not be true any more later
+            # a report about a version without waiting predictions must not wait itself: it may be outdated later
             group.create_task(run_forever(self._answer_reports, self._clock, "what cannot run is not ended yet"))
             await retry_until_accepted(self._begin, self._clock, "nothing is taken back yet")
             group.create_task(run_forever(self._turn, self._clock, "timers are paused"))
 
     async def while_on_duty(self, service: OnDuty) -> NoReturn:
-        """Run a service whenever this process maintains, anew each time, until cancelled.
+        """Run a service whenever this process has the duty, again each time, until cancelled.
 
-        It gets the duty, so that its writes can carry it. Where this process is alone it always runs, also while the
-        store takes nothing, and it gets none if there was none to have.
+        It gets the duty, which its writes carry. If this process is alone, it always runs, even while the store refuses
+        writes; it gets None if there was no duty.
         """
         if self._is_alone:
             await service(self._term.duty)
@@ -122,7 +124,7 @@ class Maintainer:
             await self._clock.sleep(TURN_SECONDS)
 
     async def release(self) -> None:
-        """Let another one take over at once. Harmless if it is not this one's duty."""
+        """Let another process take over at once. Does nothing without the duty."""
         if (duty := self._term.duty) is not None:
             self._term.set(None)
             await self._queue.release_duty(duty)
@@ -146,7 +148,7 @@ class Maintainer:
         await self._keep_own()
         duty = await self._hold()
         if duty is None:
-            self._unoffered.clear()  # time counts from the takeover: workers need theirs to say what they offer
+            self._unoffered.clear()  # time counts from the takeover: workers need time to report their offers
             return
         try:
             await self._maintain(duty)
@@ -162,14 +164,16 @@ class Maintainer:
         await self._end_unoffered(duty)
 
     def _notice_pause(self) -> None:
-        """After a pause of this process others may have been paused with it: first they renew their leases."""
+        """After a pause of this process, workers may have been paused with it: they first renew their leases."""
         now = self._clock.elapsed()
         if not self._is_alone and now - self._turned_at > self._rules.lease_seconds / 2:
             self._reap_from = now + self._rules.lease_seconds / 2
         self._turned_at = now
 
     async def _hold(self) -> Duty | None:
-        """The duty, if it is this one's: taken where it is free, renewed in time. Who is alone need not renew it."""
+        """The duty, if this process has it: taken if it is free, renewed in time. A process that is alone need not
+        renew it.
+        """
         began, seconds = self._clock.elapsed(), self._rules.lease_seconds
         if (duty := self._term.duty) is None:
             duty = await self._queue.hold_duty(
@@ -207,9 +211,11 @@ class Maintainer:
             self._bus.publish(WorkWaits(item.prediction.version))
 
     async def _end_unoffered(self, duty: Duty) -> None:
-        """End what waits for versions that nobody has offered for a time. Whoever is alone waits for nobody."""
+        """End waiting predictions of versions that no worker has offered for a time. A process that is alone does not
+        wait.
+        """
         if self._is_alone:
-            return  # its own worker reports what it does not know
+            return  # its own worker reports unknown versions
         unknown = {version for version in await self._queue.waiting() if not await self._can_run(version)}
         now = self._clock.elapsed()
         self._unoffered = {version: self._unoffered.get(version, now) for version in unknown}
@@ -232,7 +238,7 @@ class Maintainer:
         await self._begun.wait()
         duty = await self._hold()
         if duty is None or version in await self._queue.offered(but_of=self.session_id):
-            return  # whoever maintains ends it when nobody offers it, or another one runs it
+            return  # the maintainer ends it if no worker offers it, or another worker runs it
         if (error, reason) == GONE and (not self._is_alone or await self._can_run(version)):
             return
         try:
@@ -242,7 +248,7 @@ class Maintainer:
             raise
 
     async def _can_run(self, version: str) -> bool:
-        """Whether anybody offers it, or the configuration names it: then it may only be late, or wait for a repair."""
+        """Whether a worker offers it, or the configuration names it: then it may only be late, or wait for a repair."""
         if self._catalog.by_id(version) is not None or self._catalog.is_loading:
             return True
         if version in await self._queue.offered(but_of=self.session_id):

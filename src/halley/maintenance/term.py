@@ -1,4 +1,4 @@
-"""The time in which this process has a duty, and services that run only then."""
+"""The time during which this process has a duty, and services that run only then."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -8,25 +8,25 @@ from halley.errors import DutyLost
 from halley.predictions.duties import Duty
 
 OnDuty = Callable[[Duty | None], Coroutine[Any, Any, None]]
-"""A service that runs until it is cancelled, and may be started again after that. Its writes carry the duty."""
+"""A service that runs until it is cancelled, and may be started again. Its writes carry the duty."""
 
 
 class Term:
-    """Who waits for its begin or its end is told; both may come many times."""
+    """Signals the beginning and the end of the duty; both may occur many times."""
 
     def __init__(self) -> None:
         self.duty: Duty | None = None
         self._changed = asyncio.Event()
 
     def set(self, duty: Duty | None) -> None:
-        """This process has the duty from now on, or (None) does not have it any more."""
+        """This process has the duty from now on, or (None) has lost it."""
         if duty != self.duty:
             self.duty = duty
             self._changed.set()
             self._changed = asyncio.Event()
 
     async def run(self, service: OnDuty) -> None:
-        """Wait until there is a duty, and run the service until that is lost."""
+        """Wait until there is a duty, and run the service until it is lost."""
         while (duty := self.duty) is None:
             await self._changed.wait()
         try:
@@ -35,5 +35,5 @@ class Term:
                 while self.duty == duty:
                     await self._changed.wait()
                 running.cancel()
-        except* DutyLost:  # the store knew it first
+        except* DutyLost:  # the store noticed it first
             pass
