@@ -1,4 +1,4 @@
-"""The heart: the prediction record, its lifecycle, and the use-cases around it.
+"""The domain: the prediction record, its lifecycle, and the use cases around it.
 
 Read in this order: status, records, lifecycle, progress, ports, service.
 """

@@ -1,13 +1,14 @@
-"""Abandoned work: a prediction with this option is canceled when its last waiter is gone.
+"""Cancels abandoned work: a prediction with this option is canceled when its last waiting client has disconnected.
 
-Who waits is a create that waits, a read that is held, a stream. To be told and go is no leaving; to lose the
-connection is. Clients that lose theirs come back within seconds, so a grace passes first, and any read by somebody who
-may read it ends the grace. Which predictions are waited for is stored as well, a little later: when the server ends,
-nobody has left of his own will, but nobody may come back either, so the next start begins their grace.
+Waiting clients are creates that wait, held reads and streams. A client that got its answer has not left; one that lost
+its connection has. Clients usually reconnect within seconds, so a grace period passes first, and any read by a client
+with access ends it. The predictions with waiting clients are also stored, a little later: when the server stops,
+clients have not left by themselves, but may not come back either, so the next start begins their grace period.
 
-With several API servers each knows its own clients. What one remembers in the store keeps the others from canceling;
-what a lost one remembered, one of the others takes over, and begins the grace. A client that lost its connection at one
-server may come back at another: whoever reads there is remembered as well, for as long as a grace can last.
+With several API servers each knows its own clients. A row of one server in the store prevents the others from
+canceling; rows of a lost server are taken over by one of the others, which begins the grace period. A client that lost
+its connection at one server may reconnect at another: a read there is recorded as well, for as long as a grace period
+can last.
 """
 
 import logging
@@ -28,7 +29,7 @@ REASON: Final = "abandoned"
 
 
 class AbandonmentTracker:
-    """Who waits for which prediction. Predictions that do not want to be canceled are not looked at."""
+    """Counts the waiting clients of predictions with this option. Other predictions are ignored."""
 
     def __init__(
         self,
@@ -41,7 +42,9 @@ class AbandonmentTracker:
         lease_seconds: float = 20.0,
         is_alone: bool = True,
     ) -> None:
-        """`node_id` is that of this process. `is_alone`: no other API server uses the data; then nothing is renewed."""
+        """`node_id` is the id of this process. `is_alone`: no other API server uses the data; then no lease is
+        renewed.
+        """
         self._store = store
         self._predictions = predictions
         self._clock = clock
@@ -49,21 +52,24 @@ class AbandonmentTracker:
         self._node_id = node_id
         self._lease_seconds = lease_seconds
         self._is_alone = is_alone
-        self._kept_at = -math.inf  # when the store knew last that this node is there, in time that passed
-        self._present: dict[str, int] = {}  # how many wait
-        self._left: dict[str, float] = {}  # no waiter is left: when the grace period ends
+        self._kept_at = -math.inf  # when the store last renewed this node, in elapsed time
+        self._present: dict[str, int] = {}  # number of waiting clients
+        self._left: dict[str, float] = {}  # without a waiting client: when the grace period ends
         self._accounts: dict[str, str] = {}
-        self._read_until: dict[str, float] = {}  # clients of other servers that came here: until their grace is over
+        # clients of other servers that reconnected here: the end of their grace period
+        self._read_until: dict[str, float] = {}
         self._stored: set[str] = set()
         self._is_closed = False
 
     @property
     def in_grace(self) -> Set[str]:
-        """What is canceled soon, unless somebody comes for it."""
+        """The predictions that are canceled soon, unless a client reconnects."""
         return self._left.keys()
 
     async def open(self) -> None:
-        """Begin the grace of what was waited for when the last server ended. With several, the first turn does that."""
+        """Begin the grace period of predictions that had waiting clients when the last server ended. With several
+        servers, the first turn does that.
+        """
         if not self._is_alone:
             return
         awaited = await self._store.awaited()
@@ -72,7 +78,7 @@ class AbandonmentTracker:
             self._kept_at = self._clock.elapsed()
 
     def close(self) -> None:
-        """From now on no departure counts: the server is stopping. The next start finds the current waiters."""
+        """From now on no disconnection counts: the server is stopping. The next start finds the stored clients."""
         self._is_closed = True
 
     def arrive(self, row: Prediction) -> bool:
@@ -85,7 +91,7 @@ class AbandonmentTracker:
         return True
 
     def depart(self, prediction_id: str, *, is_told: bool) -> None:
-        """A client waits no more, because of an answer or because the connection is lost."""
+        """A client does not wait any more: it got an answer (`is_told`), or its connection was lost."""
         count = self._present.get(prediction_id)
         if count is None or self._is_closed:
             return
@@ -100,7 +106,7 @@ class AbandonmentTracker:
 
     @contextmanager
     def waiting(self, row: Prediction, is_told: Callable[[], bool]) -> Iterator[None]:
-        """A client waits for it during the block; after it `is_told` says how that ended."""
+        """A client waits for it during the block; afterwards `is_told` says whether it got an answer."""
         is_counted = self.arrive(row)
         try:
             yield
@@ -109,14 +115,16 @@ class AbandonmentTracker:
                 self.depart(row.id, is_told=is_told())
 
     def seen(self, row: Prediction) -> None:
-        """A client that may read it has asked for it: it is not abandoned."""
+        """A client with access has asked for it: it is not abandoned."""
         self._forget(row.id)
         if not self._is_alone and row.cancel_abandoned and not row.is_terminal:
             self._read_until[row.id] = self._clock.monotonic() + self._longest_grace + 2 * _TICK_SECONDS
 
     @property
     def _longest_grace(self) -> float:
-        """Others store their clients with the next turn, so here a grace lasts longer by that, and by one commit."""
+        """Other servers store their clients with their next turn, so a grace period here is longer by that, and by one
+        commit.
+        """
         return self._grace_seconds + (0.0 if self._is_alone else 2 * _TICK_SECONDS)
 
     def _forget(self, prediction_id: str) -> None:
@@ -136,7 +144,7 @@ class AbandonmentTracker:
         """One turn of `run`."""
         now = self._clock.monotonic()
         for prediction_id in [one for one in self._left if self._is_abandoned(one, now)]:
-            if self._is_abandoned(prediction_id, now):  # not if a waiter came while another one was canceled
+            if self._is_abandoned(prediction_id, now):  # false if a client came while another prediction was canceled
                 await self._cancel(prediction_id)
         if self._is_keeping_due() and not self._is_closed:
             await self._keep()
@@ -149,7 +157,7 @@ class AbandonmentTracker:
             self._stored = (self._stored | set(added)) - set(dropped)
 
     def _is_keeping_due(self) -> bool:
-        """Whoever is alone takes over once; others renew, and look for lost nodes, four times in a lease."""
+        """A process that is alone takes over once; others renew, and look for lost nodes, four times in a lease."""
         if self._is_alone:
             return self._kept_at == -math.inf
         return self._clock.elapsed() - self._kept_at >= self._lease_seconds / 4
@@ -160,7 +168,7 @@ class AbandonmentTracker:
             self._node_id, self._clock.now(), self._lease_seconds, alone=self._is_alone
         )
         self._kept_at = began
-        if kept.was_lost:  # others took it over while this process was paused: they shall know who waits here
+        if kept.was_lost:  # others took it over while this process was paused: store again which clients wait here
             self._stored.clear()
         self._stored.update(kept.taken)
         await self._begin_grace([one for one in kept.taken if one not in self._accounts])

@@ -1,4 +1,4 @@
-"""Who waits for predictions that are canceled when nobody waits any more, across several API servers."""
+"""Stores which predictions have waiting clients, across several API servers."""
 
 from collections.abc import Awaitable, Sequence
 from datetime import datetime
@@ -8,25 +8,25 @@ import msgspec
 
 
 class KeptAttendance(msgspec.Struct, frozen=True, kw_only=True):
-    """The ids that were taken over from others, and whether this node has nothing here any more (or never had)."""
+    """The ids that were taken over from other nodes, and whether this node has lost its own rows (or never had any)."""
 
     taken: tuple[str, ...] = ()
     was_lost: bool = False
 
 
 class AttendanceStore(Protocol):
-    """Which predictions have clients that wait and may leave, and at which node; it outlives the processes.
+    """Which predictions have waiting clients, and at which node; it survives the processes.
 
-    A node is one API server. It knows its own clients only: a prediction is abandoned when no node remembers it here.
-    What a node remembers is its own until its lease is over; then exactly one of the others takes it over, and begins
-    the grace of those predictions. A node whose clients still wait, but which was paused for longer than its lease,
-    remembers them again when it goes on.
+    A node is one API server. It knows its own clients only: a prediction is abandoned when no node has a row for it.
+    The rows of a node are its own until its lease expires; then exactly one of the others takes them over, and begins
+    the grace period of those predictions. A node that was paused for longer than its lease stores its waiting clients
+    again when it continues.
     """
 
     def note_awaited(
         self, node_id: str, added: Sequence[str], dropped: Sequence[str], at: datetime, lease_seconds: float
     ) -> Awaitable[None]:
-        """Remember and forget ids at this node, whose lease lasts until `at` + `lease_seconds` now.
+        """Add and remove ids at this node, and renew its lease until `at` + `lease_seconds`. Repeating it is harmless.
 
         Repeating it is harmless.
         """
@@ -35,21 +35,21 @@ class AttendanceStore(Protocol):
     def keep_awaited(
         self, node_id: str, at: datetime, lease_seconds: float, *, alone: bool = False
     ) -> Awaitable[KeptAttendance]:
-        """Renew the lease of this node, and take over what nodes remember whose lease is over.
+        """Renew the lease of this node, and take over the rows of nodes whose lease has expired.
 
-        With `alone` it takes over from all others: for a process that alone uses the data. Two nodes never take the
-        same.
+        With `alone` it takes over from all others: for a process that alone uses the data. Two nodes never take over
+        the same row.
         """
         ...
 
     def yield_awaited(self, node_id: str, prediction_id: str) -> Awaitable[bool]:
-        """The last client of this node is gone: forget the prediction here, if another node remembers it.
+        """The last client of this node has disconnected: remove the row of this node, if another node has one.
 
-        False if none does, and nothing changes: it is abandoned. Of several nodes that ask at the same time the last
-        one gets False.
+        False if none has, and nothing changes: the prediction is abandoned. Of several nodes that call this at the same
+        time, the last one gets False.
         """
         ...
 
     async def awaited(self) -> list[str]:
-        """The ids that any node remembers, each once, in order."""
+        """The ids in the rows of all nodes, each once, in order."""
         ...

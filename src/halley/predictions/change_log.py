@@ -1,15 +1,15 @@
-"""The log of facts, as those read it who look for changes whose hint was lost."""
+"""The event log, as pollers read it that look for changes whose hint was lost."""
 
 from typing import Protocol
 
 
 class ChangeLog(Protocol):
-    """The log of facts, as far as a poll for changes needs it (a store fills it)."""
+    """The part of the event log that a poll for changes needs (implemented by a store)."""
 
     async def newest_offset(self) -> int:
         """The offset of the newest fact, 0 if there is none. Offsets follow the order of commits."""
         ...
 
     async def changed_between(self, after: int, up_to: int) -> list[str]:
-        """The predictions that facts behind `after` and up to `up_to` are about, each once."""
+        """The predictions of the facts after `after` and up to `up_to`, each once."""
         ...

@@ -1,4 +1,4 @@
-"""Who does what only one process may do at a time."""
+"""Duties: work that only one process may do at a time."""
 
 from collections.abc import Awaitable
 from datetime import datetime
@@ -7,11 +7,11 @@ from typing import Final, Protocol
 import msgspec
 
 MAINTENANCE: Final = "maintenance"
-"""The duty to do what no holder of a lease does (`DutyStore`): take back, end, send webhooks, remove old data."""
+"""The duty of work that no lease covers (`DutyStore`): reaping, ending, sending webhooks, removing old data."""
 
 
 class Duty(msgspec.Struct, frozen=True, kw_only=True):
-    """The time-limited right to do what one process at a time may do. Its writes carry it; an old fence is refused."""
+    """The time-limited right to do such work. Its writes carry it; the store refuses an old fence."""
 
     name: str
     session_id: str
@@ -19,8 +19,8 @@ class Duty(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DutyStore(Protocol):
-    """Who does what only one process may do at a time. The holder is elected by a lease; each new holder has a greater
-    fence, which every write of the duty carries and which is compared inside the transaction that writes.
+    """Elects the process with a duty, by a lease. Each new holder has a greater fence, which every write of the duty
+    carries, and which is compared inside the transaction that writes.
     """
 
     def hold_duty(
@@ -28,13 +28,13 @@ class DutyStore(Protocol):
     ) -> Awaitable[Duty | None]:
         """Take the duty until `at` + `lease_seconds`; None while another session holds it.
 
-        It is free if nobody holds it or the holder's time is over. With `alone` it is taken whoever holds it: for a
-        process that alone uses the data, so that whoever held the duty is dead. Who holds it already keeps its fence.
+        It is free if no session holds it or the holder's time is over. With `alone` it is taken in any case: for a
+        process that alone uses the data, so that an earlier holder is dead. The present holder keeps its fence.
         """
         ...
 
     def renew_duty(self, duty: Duty, at: datetime, lease_seconds: float) -> Awaitable[None]:
-        """Keep it until `at` + `lease_seconds`, also if its time was over and nobody has taken it.
+        """Keep it until `at` + `lease_seconds`, even if its time was over, as long as no other session has taken it.
 
         Raises:
             DutyLost: another session took it, or it was released.
@@ -42,5 +42,5 @@ class DutyStore(Protocol):
         ...
 
     def release_duty(self, duty: Duty) -> Awaitable[None]:
-        """Give it up: whoever asks next has it. Harmless if it is lost."""
+        """Release it: the next session that asks gets it. Does nothing if it is lost."""
         ...

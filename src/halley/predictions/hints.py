@@ -7,7 +7,7 @@ import msgspec
 
 
 class Changed(msgspec.Struct, frozen=True, tag=True):
-    """Something about this prediction was committed: read it again."""
+    """A change of this prediction was committed: read it again."""
 
     prediction_id: str
 
@@ -19,7 +19,7 @@ class WorkWaits(msgspec.Struct, frozen=True, tag=True):
 
 
 class StopRequested(msgspec.Struct, frozen=True, tag=True):
-    """This running prediction has ended: whoever runs it should stop."""
+    """This running prediction has ended: its worker should stop it."""
 
     prediction_id: str
 
@@ -36,17 +36,18 @@ Hint = Changed | WorkWaits | StopRequested | MessageWaits
 class Bus(Protocol):
     """Hints between parts and processes. It may drop, repeat, delay and reorder them: nothing may depend on a hint.
 
-    Whoever waits for a hint also looks at the store, at times counted from its own last look and not from the last
-    hint. So a bus that drops everything costs one poll interval. Both methods belong to the loop's thread.
+    Code that waits for a hint also polls the store, at times counted from its own last poll and not from the last hint.
+    So a bus that drops everything costs one poll interval. Both methods belong to the loop's thread.
     """
 
     def publish(self, hint: Hint) -> None:
-        """Tell all subscribers, in this process and in others. Never blocks, never raises."""
+        """Send the hint to all subscribers, in this process and in others. Never blocks, never raises."""
         ...
 
     def subscribe(self, receive: Callable[[Hint], None]) -> Callable[[], None]:
-        """Call `receive` for hints from now on. Calling what is returned ends that; repeating it is harmless.
+        """Call `receive` for hints from now on. The returned function ends that; calling it again is harmless.
 
-        `receive` runs in the loop's thread and must be short. If it raises, that is logged, and nobody else notices.
+        `receive` runs in the loop's thread and must be short. If it raises, that is logged, and other receivers are not
+        affected.
         """
         ...

@@ -1,4 +1,4 @@
-"""Whether an input fits its version, in the words of the contract (section 4): one check for create and run."""
+"""Checks whether an input fits its version, in the contract's wording (section 4): one check for create and run."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -28,9 +28,9 @@ def look(
     strict: bool,
     most: int,
 ) -> Findings:
-    """Sum up what is known of an input: its links, and the schema's faults.
+    """Summarise an input: its links, and the schema's faults.
 
-    With `strict`, names that the version does not know are faults, too; `most` faults are listed.
+    With `strict`, names that the version does not know are faults, too; at most `most` faults are listed.
     """
     unknown = schema.unknown_names(value)
     if unknown and strict:
@@ -48,7 +48,7 @@ def look(
 
 
 class InputCheck:
-    """The version's schema, the names that it does not know, and links that can never be used."""
+    """Checks inputs: by the version's schema, for unknown names, and for links that can never be used."""
 
     def __init__(
         self,
@@ -58,9 +58,10 @@ class InputCheck:
         most: int = LISTED,
         large: LargeInputs | None = None,
     ) -> None:
-        """`strict` refuses inputs that the version does not know, instead of ignoring them (contract D21).
+        """`strict` refuses members that the version does not know, instead of ignoring them (contract D21).
 
-        `most` faults are listed. `large` looks at large inputs elsewhere; without it, all is done here.
+        At most `most` faults are listed. `large` checks large inputs in another process; without it, all are checked
+        here.
         """
         self._file_links = file_links
         self._strict = strict
@@ -68,9 +69,9 @@ class InputCheck:
         self._large = large
 
     async def look(self, runnable: Runnable, input_json: bytes, value: Mapping[str, Any] | None = None) -> Findings:
-        """Look at the input; one of a version that is not described yet passes, to be looked at again later.
+        """Check the input; for a version without a schema yet it passes, and is checked again before the run.
 
-        `value` is the input decoded, where that was done already.
+        `value` is the decoded input, if it was decoded already.
         """
         version = runnable.version
         if value is None and self._large is not None and is_heavy(input_json):
@@ -105,7 +106,7 @@ class InputCheck:
             _log.info("%s has no inputs %s: ignored", runnable.version.model, names)
 
     async def own_files(self, account_id: str, found: Findings) -> tuple[InputFile, ...]:
-        """Files of this server among the inputs, to be held until the prediction is over.
+        """Files of this server among the inputs, to be kept until the prediction has ended.
 
         Raises:
             InputInvalid, TooLarge: a `data:` URL among them cannot be used.

@@ -1,4 +1,4 @@
-"""Inputs and outputs that are too large to be decoded here, and who does it elsewhere (offload fills the protocols)."""
+"""Protocols for inputs and outputs that are too large to be decoded in this process (implemented by `offload`)."""
 
 from collections.abc import Sequence
 from typing import Final, Literal, Protocol
@@ -11,7 +11,7 @@ from halley.strict_json import JsonLimits
 LINKS_LIMIT: Final = 10_000  # files of one input
 
 Pointer = tuple[str | int, ...]
-"""Where a value sits inside a JSON value: member names and list indexes from the top."""
+"""The place of a value inside a JSON value: member names and list indexes from the top."""
 
 Link = tuple[Pointer, str]
 """A text and its place."""
@@ -21,18 +21,18 @@ Json = bytes | msgspec.Raw
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found in an input. `shown` is the JSON that may be seen, None where it holds no secret."""
+    """The result of checking an input. `shown` is the JSON that may be shown, None if it contains no secret."""
 
     faults: tuple[InvalidField, ...] = ()
     unknown: tuple[str, ...] = ()  # some of the names that the version does not know
     shown: bytes | None = None
-    links: tuple[Link, ...] = ()  # what stands in positions of files
+    links: tuple[Link, ...] = ()  # the strings in file positions
 
 
 class BodyOutline(msgspec.Struct, frozen=True, kw_only=True):
-    """A create's body without what is large. The input, if it is an object, is the body's bytes `start` to `end`.
+    """A create's body without its large values. The input, if it is an object, is the body's bytes `start` to `end`.
 
-    `digest` is that of the members as an idempotency key compares them, None where it was not asked for; `body_digest`
+    `digest` is that of the members as an idempotency key compares them, None if it was not requested; `body_digest` is
     that of the bytes.
     """
 
@@ -53,10 +53,10 @@ class LargeBodies(Protocol):
 
 
 class LargeInputs(Protocol):
-    """Looks at inputs. May raise Overloaded."""
+    """Checks inputs. May raise Overloaded."""
 
     async def examine(self, version: str, document: bytes, input_json: bytes, *, strict: bool, most: int) -> Findings:
-        """What `predictions.inputs.look` finds; `document` is empty for a version that is not described yet."""
+        """The result of `predictions.inputs.look`; `document` is empty for a version without a schema yet."""
         ...
 
 
@@ -64,7 +64,7 @@ class LargeValues(Protocol):
     """Reads and changes texts inside JSON values. May raise Overloaded."""
 
     async def links(self, version: str, document: bytes, input_json: bytes) -> Sequence[Link]:
-        """What stands in the positions of files; one more than LINKS_LIMIT at most."""
+        """The strings in file positions; at most one more than LINKS_LIMIT."""
         ...
 
     async def unfit(self, value: Json) -> str | None:
@@ -72,9 +72,9 @@ class LargeValues(Protocol):
         ...
 
     async def texts(self, value: Json, pointers: Sequence[Pointer]) -> Sequence[str | None]:
-        """The texts at these places; None where there is none."""
+        """The texts at these places; None where there is no text."""
         ...
 
     async def fill(self, value: Json, texts: Sequence[Link]) -> bytes:
-        """The value with other texts at these places."""
+        """The value with these texts at their places."""
         ...

@@ -1,8 +1,8 @@
-"""The one place where a prediction changes its state.
+"""The only place where a prediction changes its state.
 
-`TRANSITIONS` is the whole machine: the stores guard with it, the drawing in docs/why/house.md is made from it, and a
-test walks every (status, fact) pair. Leases are a second machine (see ports.WorkQueue): a lost lease changes the
-attempt, never the public status, which only moves forward.
+`TRANSITIONS` is the whole state machine: the stores check with it, the drawing in docs/why/house.md is made from it,
+and a test covers every (status, fact) pair. Leases are a second state machine (see queue.WorkQueue): a lost lease
+changes the attempt, never the public status, which only moves forward.
 
 Source: contract section 8.1; design section 4.
 """
@@ -19,7 +19,7 @@ from halley.predictions.status import TERMINAL, Fact, Status
 
 TRANSITIONS: Final[dict[tuple[Status, Fact], Status]] = {
     (Status.STARTING, Fact.STARTED): Status.PROCESSING,
-    (Status.STARTING, Fact.FAILED): Status.FAILED,  # setup broke before the first step
+    (Status.STARTING, Fact.FAILED): Status.FAILED,  # setup failed before the first step
     (Status.STARTING, Fact.CANCEL_REQUESTED): Status.CANCELED,
     (Status.STARTING, Fact.DEADLINE_PASSED): Status.ABORTED,  # it never ran
     (Status.STARTING, Fact.QUEUE_TIME_PASSED): Status.ABORTED,
@@ -27,7 +27,7 @@ TRANSITIONS: Final[dict[tuple[Status, Fact], Status]] = {
     (Status.PROCESSING, Fact.FAILED): Status.FAILED,
     (Status.PROCESSING, Fact.CANCEL_REQUESTED): Status.CANCELED,
     (Status.PROCESSING, Fact.DEADLINE_PASSED): Status.CANCELED,  # it ran and was cut short
-    (Status.PROCESSING, Fact.QUEUE_TIME_PASSED): Status.FAILED,  # its first attempt was lost, no second one came
+    (Status.PROCESSING, Fact.QUEUE_TIME_PASSED): Status.FAILED,  # its first attempt was lost, and no second one began
 }
 
 REASONS: Final[dict[tuple[Status, Fact], str]] = {
@@ -66,9 +66,9 @@ def advance(prediction: Prediction, fact: Fact, at: datetime, **changes: Any) ->
 
 
 def without_data(prediction: Prediction, at: datetime) -> Prediction:
-    """The prediction once its data is removed; the revision grows by one.
+    """The prediction after its data was removed; the revision grows by one.
 
-    What happened stays: status, times, error, metrics, where its webhook went. Source: contract 8.5 and D13.
+    The history stays: status, times, error, metrics, and the receiver of its webhook. Source: contract 8.5 and D13.
     """
     return msgspec.structs.replace(
         prediction, input=NO_INPUT, output=None, files=(), logs="", data_removed_at=at, revision=prediction.revision + 1
@@ -85,10 +85,10 @@ def conclude(
     reason: str | None = None,
     predict_time: float | None = None,
 ) -> Prediction:
-    """The terminal prediction, with everything that its events say folded into the row.
+    """The terminal prediction, with the content of its events folded into the row.
 
-    `predict_time` is in seconds; when the place that ran it did not measure, the time since `started_at` counts.
-    A reason given here is kept beside the one the table knows (a deadline's reason wins).
+    `predict_time` is in seconds; without it, the time since `started_at` is used. A reason given here is stored unless
+    the table has one (a deadline's reason has priority).
 
     Raises:
         WrongState: the fact does not end a prediction of this status.

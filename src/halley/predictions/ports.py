@@ -1,4 +1,4 @@
-"""What predictions need from the outside: a store, a place to run, somebody who knows files.
+"""What predictions need from outside: a store, a place to run, and checks of files.
 
 `PredictionStore` and `queue.WorkQueue` live in the same database: each method is one transaction, and what a docstring
 promises about several rows holds for all of them at once. `halley.testing` has the suite that holds every
@@ -23,7 +23,7 @@ from halley.predictions.status import Source
 
 
 class InputFile(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes of ours that an input needs. `name` is for whoever looks them up again."""
+    """Bytes of this server that an input needs. `name` is used to find them again."""
 
     sha256: str
     name: str
@@ -32,11 +32,11 @@ class InputFile(msgspec.Struct, frozen=True, kw_only=True):
 class NewPrediction(msgspec.Struct, frozen=True, kw_only=True):
     """What `create` stores.
 
-    `work_input` is the real input when it differs from the shown one (secrets), `context` a JSON object of strings for
-    the model alone; both are kept beside the queue entry and go with it. `session_id` asks for a prediction that is
-    born leased (fence 1, attempt 1). `link_base` is what links to us begin with for the caller, for whoever tells its
-    webhook later; it is kept only if there is one. With `idempotency` the account gets one prediction for that
-    key, however often it creates. The bytes of `files` are held until the prediction is over.
+    `work_input` is the real input if it differs from the shown one (secrets), `context` a JSON object of strings for
+    the model only; both are stored with the queue entry and removed with it. `session_id` asks for a prediction that is
+    leased from the start (fence 1, attempt 1). `link_base` is the beginning of our links for the caller, used in its
+    webhook messages; it is stored only if there is a webhook. With `idempotency` the account gets one prediction for
+    that key, however often it creates. The bytes of `files` are kept until the prediction has ended.
     """
 
     prediction: Prediction
@@ -49,7 +49,9 @@ class NewPrediction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Created(msgspec.Struct, frozen=True, kw_only=True):
-    """What was stored; `lease` is set if it was born leased, `replayed` if its idempotency key had made it before."""
+    """What was stored; `lease` is set if it is leased from the start, `replayed` if its idempotency key had created it
+    before.
+    """
 
     prediction: Prediction
     lease: Lease | None = None
@@ -57,7 +59,7 @@ class Created(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Canceled(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to a cancel. `changed` is False if it was terminal before; `was_leased` if somebody runs it."""
+    """The result of a cancel. `changed` is False if it was terminal before; `was_leased` if a worker runs it."""
 
     prediction: Prediction
     changed: bool
@@ -73,14 +75,14 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PredictionStore(Protocol):
-    """Facts about predictions."""
+    """Stores predictions and their events."""
 
     def create(self, new: NewPrediction) -> Awaitable[Created]:
         """Store prediction, queue entry, CREATED event and idempotency key in one transaction.
 
-        A second create with the same id and account changes nothing and returns what is stored; so does one with a
-        key that the account has used for the same request and that has not expired at `created_at`. The caller may be
-        answered once this is done, not before. A create that fails leaves its key free.
+        A second create with the same id and account changes nothing and returns what is stored; so does one with a key
+        that the account has used for the same request and that has not expired at `created_at`. The caller may be
+        answered only after this. A create that fails leaves its key free.
 
         Raises:
             KeyReused: the key was used for another request; nothing was stored.
@@ -92,8 +94,8 @@ class PredictionStore(Protocol):
     async def get(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
         """The row, by primary key. None if absent, or if `account_id` is given and is not its owner.
 
-        Sees every change whose awaitable is done. `output`, `logs` and `metrics` are empty until terminal: fold the
-        events for a running one.
+        Sees every change whose awaitable is done. `output`, `logs` and `metrics` are empty until terminal: for a
+        running prediction, fold the events.
         """
         ...
 
@@ -105,7 +107,9 @@ class PredictionStore(Protocol):
         ...
 
     async def outline(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
-        """As `get`, without what may be megabytes: `input` is an empty object, there is no `output` and no `logs`."""
+        """Like `get`, without values of megabytes: `input` is an empty object, and there is no `output` and no
+        `logs`.
+        """
         ...
 
     async def page(
@@ -125,19 +129,19 @@ class PredictionStore(Protocol):
         `older_than`/`newer_than` are ids (at most one is given): the page begins after, or ends before, that id.
         `created_after` is inclusive, `created_before` exclusive. `logs` may be left empty in the items.
 
-        The page ends before the prediction with which its items, logs not counted, would hold more than `limit_bytes`;
-        it has at least one if there is any. What does not fit is not read.
+        The page ends before the prediction with which its items, logs not counted, would exceed `limit_bytes`; it has
+        at least one if there is any. Items that do not fit are not read.
         """
         ...
 
     def cancel(
         self, prediction_id: str, account_id: str | None, at: datetime, *, reason: str | None = None
     ) -> Awaitable[Canceled | None]:
-        """Record the wish to cancel; one conditional update decides. `reason` is kept as termination reason.
+        """Record a cancel request; one conditional update decides. `reason` is stored as termination reason.
 
-        Waiting or running: `canceled` at once, with what was put out so far, and FINISHED is recorded. A waiting one
-        leaves the queue; a leased one keeps its queue entry until its holder finishes (the slot is still taken).
-        Terminal: unchanged. None if absent or somebody else's. Once it shows `canceled` it never shows anything else.
+        Waiting or running: `canceled` at once, with the output so far, and FINISHED is recorded. A waiting one leaves
+        the queue; a leased one keeps its queue entry until its holder finishes (the slot is still in use). Terminal:
+        unchanged. None if absent or of another account. After `canceled` was shown, no other status is shown.
         """
         ...
 
@@ -164,37 +168,39 @@ class PredictionStore(Protocol):
     async def read_log(self, after_offset: int = 0, limit: int = 1000) -> list[Event]:
         """Events of all predictions in order of `offset`.
 
-        Offsets follow the order of commits: once an event was read, no event with a smaller offset will appear later.
-        So a reader that remembers its last offset misses nothing. Offsets may have gaps.
+        Offsets follow the order of commits: after an event was read, no event with a smaller offset will appear. So a
+        reader that remembers its last offset misses nothing. Offsets may have gaps.
         """
         ...
 
     async def newest_offset(self) -> int:
-        """The offset of the newest event of all, 0 if there is none. Cheap: it is asked again and again."""
+        """The offset of the newest event of all, 0 if there is none. Cheap, because it is polled."""
         ...
 
     async def changed_between(self, after: int, up_to: int) -> list[str]:
-        """The predictions that events behind `after` and up to `up_to` are about, each once, in any order."""
+        """The predictions of the events after `after` and up to `up_to`, each once, in any order."""
         ...
 
 
 class ExpiryPolicy(Protocol):
-    """How long predictions keep their data (retention fills it)."""
+    """How long predictions keep their data (implemented by retention)."""
 
     def ends_at(self, prediction: Prediction) -> datetime | None:
-        """When the data of this prediction is to go, by what is set now. None: not known yet, or never. No I/O."""
+        """When the data of this prediction is to be removed, by the present settings. None: not known yet, or never. No
+        I/O.
+        """
         ...
 
 
 class FileLinks(Protocol):
-    """Looks at links in an input before it becomes a prediction (assets fills this)."""
+    """Checks links in an input before it becomes a prediction (implemented by assets)."""
 
     def links(self, version: str, openapi_schema: bytes, value: Mapping[str, Any]) -> Sequence[Link]:
-        """What stands in the positions of files; one more than LINKS_LIMIT at most."""
+        """The strings in file positions; at most one more than LINKS_LIMIT."""
         ...
 
     async def own_files(self, links: Sequence[Link], account_id: str) -> tuple[InputFile, ...]:
-        """Files of this server among them, as far as the account may use them. Reads only, no network.
+        """Files of this server among them that the account may use. Reads only, no network.
 
         Raises:
             InputInvalid, TooLarge: a `data:` URL among them cannot be used.
@@ -202,23 +208,23 @@ class FileLinks(Protocol):
         ...
 
     async def faults(self, links: Sequence[Link], most: int) -> tuple[InvalidField, ...]:
-        """Those that can never be used: forbidden addresses, foreign schemes; `most` are listed. No I/O."""
+        """The links that can never be used: forbidden addresses, foreign schemes; at most `most` are listed. No I/O."""
         ...
 
 
 class Placement(Protocol):
-    """Whether a new prediction can start at once (dispatch fills this)."""
+    """Whether a new prediction can start at once (implemented by dispatch)."""
 
     def reserve(self, version: str, account_id: str) -> str | None:
         """Hold a free slot for a prediction of this version that the account is about to create.
 
-        Returns the session to lease it to, or None: no free slot here, or others wait already. Each reservation is
-        ended by exactly one of `begin` and `give_up`.
+        Returns the session to lease it to, or None: no free slot here, or others wait already. Exactly one of `begin`
+        and `give_up` must end each reservation.
         """
         ...
 
     def begin(self, version: str, claimed: Claimed) -> None:
-        """The create is committed: run it."""
+        """The create is committed: run the prediction."""
         ...
 
     def give_up(self, version: str) -> None:

@@ -1,6 +1,6 @@
-"""What a prediction has said so far: its events, folded into output, logs and metrics.
+"""A prediction's progress so far: its events, folded into output, logs and metrics.
 
-Both stores and every reader of a running prediction use this one fold, so that a GET in the middle, the final row and
+Both stores and every reader of a running prediction use this one fold, so that a GET during the run, the final row and
 a replayed stream can never differ.
 """
 
@@ -33,7 +33,7 @@ class Progress:
         self.metrics: dict[str, object] = {}
 
     def add(self, events: Iterable[Event | NewEvent]) -> "Progress":
-        """Take in more events, in order of `seq`; events without content change nothing."""
+        """Add events, in order of `seq`; events without content change nothing."""
         for event in events:
             kind = event.kind
             if kind is EventKind.OUTPUT_SET:
@@ -49,12 +49,12 @@ class Progress:
             elif kind is EventKind.METRIC_RECORDED:
                 record_metric(self.metrics, _decode_metric(event.data))
             elif kind is EventKind.STARTED:
-                self.metrics = {}  # each attempt counts from zero; values of a lost one would count twice
+                self.metrics = {}  # each attempt counts from zero; otherwise values of a lost one would count twice
         return self
 
     @property
     def output(self) -> bytes | None:
-        """JSON: the single value, or the list of items so far; None when nothing was put out."""
+        """JSON: the single value, or the list of items so far; None without output."""
         if self._single is not None:
             return self._single
         return b"[" + b",".join(self._items) + b"]" if self._items else None
@@ -69,7 +69,7 @@ class Progress:
 
 
 def late_logs(events: Iterable[NewEvent]) -> str:
-    """What a run says after its prediction has ended, as far as it is kept: its log text."""
+    """The log text that a run prints after its prediction has ended, up to the limit."""
     return "".join(_decode_text(event.data) for event in events if event.kind is EventKind.LOGGED)
 
 
@@ -81,8 +81,8 @@ def fold(events: Iterable[Event | NewEvent]) -> Progress:
 def record_metric(metrics: dict[str, object], item: MetricItem) -> None:
     """Put one metric into the nested mapping: `timing.load` becomes `{"timing": {"load": ...}}`.
 
-    `incr` adds numbers, `append` makes a list, `replace` overwrites, and takes the metric
-    back if its value is None. What does not fit the mode replaces.
+    `incr` adds numbers, `append` makes a list, `replace` overwrites, and removes the metric if its value is None. A
+    value that does not fit the mode replaces.
     """
     if item.value is None and item.mode == "replace":
         _take_back(metrics, item.name.split("."))
@@ -98,16 +98,16 @@ def record_metric(metrics: dict[str, object], item: MetricItem) -> None:
     if item.mode == "incr" and isinstance(old, int | float) and isinstance(item.value, int | float):
         here[leaf] = _kept(old + item.value)
     elif item.mode == "append" and isinstance(old, list):
-        old.append(item.value)  # in place: copying it each time would take the square of its length
+        old.append(item.value)  # in place: copying it each time would take quadratic time
     elif item.mode == "append":
         here[leaf] = [item.value] if old is None else [old, item.value]
     else:
-        # a list is copied, for what is appended later must not reach into the event
+        # the list is copied, so that later appends do not change the event
         here[leaf] = [*item.value] if isinstance(item.value, list) else item.value
 
 
 def _kept(number: float) -> float:
-    """A sum as JSON can say it: beyond 64 bits as a float."""
+    """A sum in JSON's range: beyond 64 bits as a float."""
     return number if not isinstance(number, int) or _MIN_INTEGER <= number <= _MAX_INTEGER else float(number)
 
 

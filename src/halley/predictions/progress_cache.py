@@ -1,7 +1,7 @@
-"""What running predictions have said, kept between reads: a poll of a long output reads only what came since the last.
+"""Caches the progress of running predictions between reads: a poll of a long output reads only the new events.
 
-Without it each poll would read and fold the whole log again, and following an output by polling would take the square
-of its length.
+Without it each poll would read and fold the whole log again, and following an output by polling would take quadratic
+time.
 """
 
 from collections import OrderedDict
@@ -17,7 +17,7 @@ from halley.predictions.status import EventKind
 
 LIMIT_BYTES: Final = 48 * 2**20
 KEPT_SECONDS: Final = 60.0
-_OVERHEAD_BYTES: Final = 120  # of a piece of output or log, beside its text
+_OVERHEAD_BYTES: Final = 120  # of a piece of output or log, besides its text
 _FOLDED: Final = frozenset(
     {
         EventKind.OUTPUT_ADDED,
@@ -41,9 +41,9 @@ class SoFar:
         self.size = 0
 
     def add(self, events: Sequence[Event]) -> None:
-        """Take in events without a gap behind those that were here when they were asked for.
+        """Add events without a gap after those that were present when they were requested.
 
-        Some of them may be known by now: others read at the same time.
+        Some of them may be known by now, because other reads run at the same time.
         """
         new = [event for event in events if event.seq > self.after]
         if not new:
@@ -55,7 +55,7 @@ class SoFar:
             self._metrics = msgspec.json.encode(self._progress.metrics)
 
     def fill(self, row: Prediction) -> Prediction:
-        """The row with output, files, logs and metrics; nothing that is added later changes it."""
+        """The row with output, files, logs and metrics; later additions do not change it."""
         progress = self._progress
         metrics: dict[str, Any] = msgspec.json.decode(self._metrics)
         return msgspec.structs.replace(
@@ -64,7 +64,7 @@ class SoFar:
 
 
 class ProgressCache:
-    """What is kept about predictions that run; the least recently read first out, bounded by bytes.
+    """Progress of running predictions; the least recently read is removed first; limited in bytes.
 
     It gets no notice of ends or removed data, so entries that are not read again are dropped soon: `run`.
     """
@@ -73,15 +73,16 @@ class ProgressCache:
         self._clock = clock
         self._limit_bytes = limit_bytes
         self._size = 0
-        self._kept: OrderedDict[str, tuple[SoFar, int, float]] = OrderedDict()  # with its size and when it was read
+        # with its size and the time of the last read
+        self._kept: OrderedDict[str, tuple[SoFar, int, float]] = OrderedDict()
 
     def of(self, prediction_id: str) -> SoFar:
-        """What is known; nothing yet, if it is not."""
+        """The known progress; empty at first."""
         kept = self._kept.get(prediction_id)
         return SoFar() if kept is None else kept[0]
 
     def keep(self, prediction_id: str, so_far: SoFar) -> None:
-        """It was read on; what is too large for all of them together is not kept."""
+        """Store progress after a read; progress that is larger than the whole cache is not stored."""
         self.forget(prediction_id)
         if so_far.size > self._limit_bytes:
             return
@@ -91,7 +92,7 @@ class ProgressCache:
             self.forget(next(iter(self._kept)))
 
     def forget(self, prediction_id: str) -> None:
-        """It runs no more. Harmless if nothing is kept."""
+        """The prediction has ended. Does nothing if nothing is cached."""
         kept = self._kept.pop(prediction_id, None)
         if kept is not None:
             self._size -= kept[1]

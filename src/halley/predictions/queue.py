@@ -1,6 +1,6 @@
-"""Who may run what: leases, and the queue that gives them out.
+"""Leases, and the queue that assigns them.
 
-`WorkQueue` lives in the same database as `PredictionStore`; `predictions.ports` says what a transaction promises.
+`WorkQueue` is in the same database as `PredictionStore`; `predictions.ports` says what a transaction guarantees.
 """
 
 from collections.abc import Awaitable, Collection, Mapping, Sequence
@@ -25,14 +25,14 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
-    """A prediction in the claimer's hands, with the input to run it on (secrets in clear)."""
+    """A prediction that its worker has claimed, with the input to run it on (secrets in clear)."""
 
     lease: Lease
     prediction: Prediction
     work_input: bytes
     context: bytes | None = None
-    alone: bool = False  # it must run with nothing else in its process: see `WorkQueue.run_again_alone`
-    recorded: Recorded | None = None  # of one that has a `submit_state`: what an earlier holder recorded
+    alone: bool = False  # nothing else may run in its process: see `WorkQueue.run_again_alone`
+    recorded: Recorded | None = None  # for one with a `submit_state`: what an earlier holder recorded
     waited_seconds: float = 0.0  # the time that has passed since it was created
 
 
@@ -44,7 +44,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Appended(msgspec.Struct, frozen=True, kw_only=True):
-    """`is_terminal`: it was ended meanwhile (cancel, deadline): the run should stop, and only log text was kept."""
+    """`is_terminal`: it has ended meanwhile (cancel, deadline): the run should stop, and only log text was stored."""
 
     revision: int
     is_terminal: bool
@@ -58,7 +58,7 @@ class Reaped(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Expired(msgspec.Struct, frozen=True, kw_only=True):
-    """A prediction that a clock ended; `was_leased` if somebody must be told to stop."""
+    """A prediction that a time limit ended; `was_leased` if its worker must be told to stop."""
 
     prediction: Prediction
     was_leased: bool
@@ -72,46 +72,48 @@ class QueueLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SubmitLedger(Protocol):
-    """What is known about handing a leased prediction to a place that outlives us (`Prediction.submit_state`).
+    """Records the submission of a leased prediction to a provider that continues without us
+    (`Prediction.submit_state`).
 
-    None of these changes what anybody is shown, so the revision stays. They hold for one that has ended meanwhile, too.
+    None of these changes what is shown, so the revision stays. They also apply to a prediction that has ended
+    meanwhile.
 
     Raises, each of them:
         LeaseLost: session or fence do not hold the prediction; nothing was written.
-        WrongState: its state is another one than said below; nothing was written.
+        WrongState: its state is not the one named below; nothing was written.
     """
 
     def record_intent(self, lease: Lease) -> Awaitable[None]:
-        """It is about to be submitted: None becomes `intended`. Refused for one that has ended."""
+        """It is about to be submitted: None becomes `intended`. Refused if it has ended."""
         ...
 
     def record_handle(self, lease: Lease, handle: str) -> Awaitable[None]:
-        """It was submitted, and this is how its place knows it: `intended` or `submitted` becomes `submitted`."""
+        """It was submitted, and this is the provider's handle: `intended` or `submitted` becomes `submitted`."""
         ...
 
     def withdraw_intent(self, lease: Lease) -> Awaitable[None]:
-        """Its place is sure that nothing was begun: `intended` becomes None, and it may be submitted again."""
+        """The provider is certain that nothing was begun: `intended` becomes None, and it may be submitted again."""
         ...
 
     def record_unknown(self, lease: Lease) -> Awaitable[None]:
-        """Nobody can tell whether it was submitted, or what became of it: any state becomes `unknown` for good."""
+        """It is not known whether it was submitted, or how it ended: any state becomes `unknown`, finally."""
         ...
 
 
 class WorkQueue(SubmitLedger, Protocol):
-    """Who may run what. The fence in each call is compared inside the transaction that writes.
+    """Assigns and protects leases. The fence in each call is compared inside the transaction that writes.
 
-    The store owns its clock. `at` is what the caller's clock shows at the call. When the wall clock of the machine is
-    set, callers do nothing: deadlines of open predictions keep their distance (and the deadline that is shown moves),
-    so do leases, duties and backoffs, and who has waited has waited for the time that passed. A change of less than 2 s
-    is not followed. Of a change while no process had the store open only this is known: no prediction can have been
-    created in the future, so `reap` with `all_but` gives such ones their time from then on.
+    The store owns its clock. `at` is what the caller's clock shows at the call. When the machine's wall clock is set,
+    callers do nothing: deadlines of open predictions keep their distance (and the shown deadline moves), and so do
+    leases, duties and backoffs; waiting times count elapsed time. A change of less than 2 s is not followed. Of a
+    change while no process had the store open, only this is known: no prediction can have been created in the future,
+    so `reap` with `all_but` gives such predictions their time from then on.
     """
 
     def open_session(
         self, session_id: str, at: datetime, lease_seconds: float, *, offers: Collection[str] = ()
     ) -> Awaitable[None]:
-        """Register a holder of leases, good until `at` + `lease_seconds` unless renewed.
+        """Register a holder of leases, valid until `at` + `lease_seconds` unless renewed.
 
         `offers` are the ids of the versions that it can run, now or when it has loaded them.
         """
@@ -134,10 +136,10 @@ class WorkQueue(SubmitLedger, Protocol):
     ) -> Awaitable[list[Claimed]]:
         """Take waiting predictions: at most `credits[version id]` of each version, none of the accounts `but_of`.
 
-        Fair between accounts (weighted round-robin: while several accounts wait, each gets its share of the turns,
-        however long its queue), then by priority (higher first), then by age. Each claim raises the fence and counts an
-        attempt. Nobody else gets the same prediction until it is released or reaped. Predictions in backoff and those
-        past a deadline are not given out.
+        Fair between accounts (weighted round-robin: while several accounts wait, each gets its share, however long its
+        queue), then by priority (higher first), then by age. Each claim raises the fence and counts an attempt. No
+        other session gets the same prediction until it is released or reaped. Predictions in backoff and those past a
+        deadline are not assigned.
 
         Raises:
             LeaseLost: the session is not open.
@@ -145,10 +147,10 @@ class WorkQueue(SubmitLedger, Protocol):
         ...
 
     def append_events(self, lease: Lease, events: Sequence[NewEvent]) -> Awaitable[Appended]:
-        """Record what a running prediction said. STARTED also moves it to `processing`; the revision grows.
+        """Record the progress of a running prediction. STARTED also moves it to `processing`; the revision grows.
 
-        Of one that has ended, while its holder is not done, log text is added to the `logs` of the row: what it prints
-        as it cleans up. No event tells of that, for FINISHED is the last; the revision grows.
+        If it has ended while its holder has not finished, log text is added to the `logs` of the row: what it prints
+        while it cleans up. There is no event for it, because FINISHED is the last; the revision grows.
 
         Raises:
             LeaseLost: session or fence do not hold the prediction; nothing was written.
@@ -156,9 +158,10 @@ class WorkQueue(SubmitLedger, Protocol):
         ...
 
     def show_input(self, lease: Lease, shown: bytes) -> Awaitable[None]:
-        """Replace the input as everybody sees it; the revision grows.
+        """Replace the input that is shown; the revision grows.
 
-        For a prediction that was made before anybody knew which of its inputs are secrets. Nothing if it has ended.
+        For a prediction that was created before it was known which of its inputs are secrets. Does nothing if it has
+        ended.
 
         Raises:
             LeaseLost: session or fence do not hold the prediction; nothing was written.
@@ -176,10 +179,10 @@ class WorkQueue(SubmitLedger, Protocol):
         reason: str | None = None,
         predict_time: float | None = None,
     ) -> Awaitable[Finished]:
-        """End a prediction: last events, terminal row, FINISHED event; the queue entry goes. One transaction.
+        """End a prediction: last events, terminal row, FINISHED event; the queue entry is removed. One transaction.
 
-        If it had already ended, the queue entry goes, and of the events log text is kept as by `append_events`.
-        Repeating is harmless.
+        If it had already ended, the queue entry is removed, and the log text of the events is stored as in
+        `append_events`. Repeating is harmless.
 
         Raises:
             LeaseLost: another session or fence holds it; nothing was written.
@@ -189,12 +192,11 @@ class WorkQueue(SubmitLedger, Protocol):
     def run_again_alone(
         self, lease: Lease, at: datetime, *, events: Sequence[NewEvent] = (), mark: str
     ) -> Awaitable[Reaped]:
-        """Let it run once more with nothing beside it: its process ended with others inside, perhaps by their fault.
+        """Let it run once more alone in its process: its process ended with other runs inside, perhaps because of them.
 
-        Records the last events but output, and ATTEMPT_LOST with the line `mark`; it waits again at once. It stays
-        `alone` whatever happens later, and has one attempt more than others before it is given up. Not requeued: it had
-        ended meanwhile, or published output, or was alone already, or has a `submit_state`; then `finish` it, with the
-        same events.
+        Records the last events except output, and ATTEMPT_LOST with the line `mark`; it waits again at once. It stays
+        `alone`, and has one attempt more than others. Not requeued if it had ended meanwhile, has published output, was
+        alone already, or has a `submit_state`; then call `finish` with the same events.
 
         Raises:
             LeaseLost: another session or fence holds it; nothing was written.
@@ -202,9 +204,9 @@ class WorkQueue(SubmitLedger, Protocol):
         ...
 
     def release(self, lease: Lease, at: datetime, *, backoff_seconds: float = 0.0) -> Awaitable[None]:
-        """Give it back unrun: it waits again and the attempt does not count. Harmless if the lease is lost.
+        """Return it to the queue: it waits again and the attempt does not count. Does nothing if the lease is lost.
 
-        An ended prediction just leaves the queue.
+        An ended prediction is removed from the queue.
         """
         ...
 
@@ -213,13 +215,13 @@ class WorkQueue(SubmitLedger, Protocol):
     ) -> Awaitable[list[Reaped]]:
         """Take back the work of expired sessions; with `all_but` of every session except that one.
 
-        (`all_but` is for a process that alone holds the data, at start.) Already ended: the entry goes. Attempts left
-        and no output published: waits again after a backoff, with an ATTEMPT_LOST event (one that must be alone may
-        have one attempt more). Else it ends `failed` with the reason `worker_lost`.
+        (`all_but` is for a process that alone holds the data, at start.) If it has ended, the entry is removed. If
+        attempts are left and no output was published, it waits again after a backoff, with an ATTEMPT_LOST event (one
+        that must be alone may have one attempt more). Otherwise it ends `failed` with the reason `worker_lost`.
 
-        What is `intended` or `submitted` waits again at once, with its state and without counting the attempt, whatever
-        it published: its run may go on, and whoever claims it adopts that. What is `unknown` ends `failed` with the
-        reason `upstream_outcome_unknown`.
+        A prediction that is `intended` or `submitted` waits again at once, with its state and without counting the
+        attempt, even if it published output: its run may continue, and the worker that claims it adopts it. One that is
+        `unknown` ends `failed` with the reason `upstream_outcome_unknown`.
 
         Raises:
             DutyLost: another session maintains the queue now; nothing was written. So do `expire` and `fail_waiting`.
@@ -229,7 +231,7 @@ class WorkQueue(SubmitLedger, Protocol):
     def expire(self, duty: Duty, at: datetime, max_queue_seconds: float) -> Awaitable[list[Expired]]:
         """End predictions whose deadline has passed, and those that have waited longer than `max_queue_seconds`.
 
-        One that waited that long with a `submit_state` ends as with `fail_waiting`.
+        One that has a `submit_state` ends as with `fail_waiting`.
         """
         ...
 
@@ -243,7 +245,7 @@ class WorkQueue(SubmitLedger, Protocol):
         ...
 
     async def offered(self, *, but_of: str | None = None) -> frozenset[str]:
-        """The versions that sessions offer which were not reaped, that of `but_of` left out."""
+        """The versions that unreaped sessions offer, without those of `but_of`."""
         ...
 
     async def waiting(self) -> Mapping[str, int]:
@@ -256,4 +258,4 @@ class WorkQueue(SubmitLedger, Protocol):
 
 
 class MaintainedQueue(WorkQueue, DutyStore, Protocol):
-    """A queue with the election of who maintains it, in one database."""
+    """A queue together with the election of its maintainer, in one database."""

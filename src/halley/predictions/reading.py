@@ -1,7 +1,7 @@
-"""Reading predictions as they may be seen: the row, what the events of a running one say, nothing past its time.
+"""Reads predictions for display: the row, the progress of a running one, and no data after its retention period.
 
-Data whose time is over is withheld at once, whenever it is really removed: a server that was down for a week shows
-nothing that should have gone meanwhile, and no link is ever made to what is about to go.
+Expired data is withheld at once, even before it is removed: a server that was down for a week shows nothing that should
+have been removed meanwhile, and no link is made to it.
 """
 
 from typing import Final
@@ -17,19 +17,19 @@ _EVENTS_AT_ONCE: Final = 2000
 
 
 class PredictionReader:
-    """Reads for those who have the right already: by account (service) or by capability."""
+    """Reads for callers whose access was checked: by account (service) or by capability."""
 
     def __init__(
         self, *, store: PredictionStore, data_ends: ExpiryPolicy, clock: Clock, running: ProgressCache | None = None
     ) -> None:
-        """Without `running` nothing is kept between reads."""
+        """Without `running` nothing is cached between reads."""
         self._store = store
         self._data_ends = data_ends
         self._clock = clock
         self._running = running
 
     def kept(self, row: Prediction) -> Prediction:
-        """The row without its data, once the time of that is over; as it will be when the data is removed."""
+        """The row without its data, once that has expired; as it will be when the data is removed."""
         ends_at = self._data_ends.ends_at(row)
         if ends_at is None or row.data_removed_at is not None or self._clock.now() < ends_at:
             return row
@@ -40,7 +40,7 @@ class PredictionReader:
         return (await self.filled_to(row))[0]
 
     async def filled_to(self, row: Prediction) -> tuple[Prediction, int]:
-        """The same, and the last event in it; 0 if no events had to be read."""
+        """The same, and the number of the last event in it; 0 if no events were read."""
         if row.is_terminal or row.status is Status.STARTING:
             if self._running is not None:
                 self._running.forget(row.id)
@@ -73,7 +73,7 @@ class PredictionReader:
         return None if row is None else self.kept(row)
 
     async def output_file(self, prediction_id: str, index: int, *, account_id: str | None = None) -> OutputFile | None:
-        """The file that a delivery link means; None when it, its data or the account's right to it is absent."""
+        """The file of a delivery link; None if the file, its data or the account's access is absent."""
         row = await self.outline(prediction_id)
         if row is None or row.data_removed_at is not None or account_id not in (None, row.account_id):
             return None

@@ -1,4 +1,4 @@
-"""The prediction record and the items of its log. Frozen values; JSON that only passes through stays bytes."""
+"""The prediction record and the items of its log. Frozen values; JSON that is only passed on stays bytes."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,7 +15,7 @@ class OutputFile(msgspec.Struct, frozen=True, kw_only=True):
     """One file of an output, stored as a blob.
 
     `ref` is the string that stands for it inside `output` (`asset:{prediction}/{index}/{name}`). A string is a file
-    only if this prediction's own list holds its ref: a model that prints another prediction's ref gets text, not a
+    only if this prediction's own list contains its ref: a model that prints another prediction's ref gets text, not a
     link.
     """
 
@@ -28,7 +28,7 @@ class OutputFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of one version on one input. The row behind every view."""
+    """One run of one version on one input. The row behind every answer."""
 
     id: str
     account_id: str
@@ -51,11 +51,11 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 0
     provider: str = "local"
     handle: str | None = None
-    submit_state: SubmitState | None = None  # of a provider that outlives us, and so has `handle`
+    submit_state: SubmitState | None = None  # of a provider that continues without us; `handle` likewise
     attempts: int = 0
     fence: int = 0
     created_with_wait: bool = False
-    cancel_abandoned: bool = False  # canceled when the last who waits for it leaves without an answer
+    cancel_abandoned: bool = False  # canceled when the last waiting client disconnects without an answer
     webhook: str | None = None
     webhook_events_filter: tuple[str, ...] | None = None
     termination_reason: str | None = None  # e.g. deadline_before_start (contract D3)
@@ -66,7 +66,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     deadline_at: datetime | None = None
     cancel_requested_at: datetime | None = None
     data_removed_at: datetime | None = None
-    repeated_creates: int = 0  # creates of clients that cannot say "again", answered with this prediction
+    repeated_creates: int = 0  # repeated creates without an idempotency key that were answered with this prediction
 
     @property
     def is_terminal(self) -> bool:
@@ -79,7 +79,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def outline_of(prediction: Prediction | None) -> Prediction | None:
-    """The prediction without what may be megabytes, for who keeps it for long."""
+    """The prediction without values of megabytes, for code that keeps it for long."""
     if prediction is None:
         return None
     return msgspec.structs.replace(prediction, input=b"{}", output=None, logs="")
@@ -98,7 +98,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """A fact before the store gave it its numbers."""
+    """A fact before the store has numbered it."""
 
     kind: EventKind
     at: datetime
@@ -106,7 +106,7 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutputItem(msgspec.Struct, frozen=True, kw_only=True):
-    """The data of OUTPUT_ADDED and OUTPUT_SET: a JSON value and the files that its refs mean."""
+    """The data of OUTPUT_ADDED and OUTPUT_SET: a JSON value, and the files of its refs."""
 
     value: msgspec.Raw
     files: tuple[OutputFile, ...] = ()
@@ -127,7 +127,7 @@ class MetricItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """The data of PROGRESSED: how far a progress bar was. `fraction` from 0 to 1, as the bar itself says it."""
+    """The data of PROGRESSED: the position of a progress bar. `fraction` from 0 to 1, as the bar shows it."""
 
     fraction: float
     current: int

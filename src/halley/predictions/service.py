@@ -1,4 +1,4 @@
-"""The use-cases: create, read, cancel."""
+"""The use cases: create, read, cancel."""
 
 import asyncio
 from collections.abc import Mapping
@@ -26,18 +26,18 @@ _KEYS_AT_ONCE: Final = 1000
 
 
 class CreateRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A wish to run a version, already parsed strictly. `input_json` is `input` as it was sent.
+    """A request to run a version, already parsed strictly. `input_json` is `input` as it was sent.
 
-    `input` is None where that is too large to be decoded here.
+    `input` is None if that is too large to be decoded here.
     """
 
     reference: str  # owner/name, owner/name:version, 64 hex
     input: Mapping[str, Any] | None
     input_json: bytes
-    context: Mapping[str, str] | None = None  # for the model alone: shown nowhere, and kept no longer than the work
+    context: Mapping[str, str] | None = None  # for the model only: never shown, and stored no longer than the work
     webhook: str | None = None
     webhook_events_filter: tuple[str, ...] | None = None
-    link_base: str | None = None  # what links to us begin with for this caller
+    link_base: str | None = None  # the beginning of links to this server for the caller
     cancel_after_seconds: float | None = None
     cancel_abandoned: bool = False
     with_wait: bool = False
@@ -47,11 +47,11 @@ class CreateRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CreateStore(PredictionStore, RepeatStore, Protocol):
-    """Predictions, and which creates were there before."""
+    """Predictions, and the search for earlier creates."""
 
 
 class Admission(msgspec.Struct, frozen=True, kw_only=True):
-    """What decides whether a create is accepted, and whether it begins at once."""
+    """Decides whether a create is accepted, and whether it begins at once."""
 
     catalog: Catalog
     placement: Placement
@@ -59,7 +59,7 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Predictions(PredictionReader):
-    """What an entrance may do with predictions. Every method checks the account; foreign is absent."""
+    """The operations of API and pages. Every method checks the account; predictions of other accounts are absent."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Predictions(PredictionReader):
         self._inputs = admission.inputs
 
     def reserve_id(self) -> str:
-        """An id for a prediction that will be created: whoever waits for it can begin before that."""
+        """An id for a prediction that will be created, so that a request can begin to wait before that."""
         return self._new_id()
 
     async def create(
@@ -93,17 +93,17 @@ class Predictions(PredictionReader):
         idempotency: IdempotencyKey | None = None,
         prediction_id: str | None = None,
     ) -> Created:
-        """Make a prediction. When this returns it is durable: the caller may be answered.
+        """Create a prediction. When this returns it is durable: the caller may be answered.
 
-        `prediction_id` comes from `reserve_id`, if somebody waits for it from the first moment.
+        `prediction_id` comes from `reserve_id`, if a request waits for it from the start.
 
-        If a slot is free it is born leased and begins at once; else it waits for its turn. Under an idempotency key
-        that was used before, what it made then is `replayed`, and nothing is made.
+        If a slot is free, it is leased from the start and begins at once; otherwise it waits. With an idempotency key
+        that was used before, the earlier prediction is returned as `replayed`, and none is created.
 
         Raises:
-            VersionUnknown: the reference means nothing on this server.
-            ModelBroken: the model is configured, but cannot run as it is.
-            InputInvalid: the input breaks the version's schema; all faults.
+            VersionUnknown: this server does not know the reference.
+            ModelBroken: the model is configured, but cannot run with its present files.
+            InputInvalid: the input does not match the version's schema; lists all faults.
             KeyReused: the idempotency key belongs to another request.
             QueueFull, Overloaded, StorageFull: nothing was stored.
         """
@@ -115,8 +115,8 @@ class Predictions(PredictionReader):
         version = runnable.version.id
         files = await self._inputs.own_files(account_id, found)
         context = msgspec.json.encode(request.context) if request.context else None
-        # What is not described yet must wait: its input was not really looked at. Nothing may fail between this and the
-        # write, or the slot would stay held.
+        # A version without a schema yet must wait, because its input was not fully checked. Nothing may fail between
+        # this and the write, otherwise the slot would stay held.
         session_id = self._placement.reserve(version, account_id) if runnable.is_described else None
         new = NewPrediction(
             prediction=prediction,
@@ -128,14 +128,14 @@ class Predictions(PredictionReader):
             files=files,
         )
         pending = asyncio.ensure_future(self._store.create(new))
-        # placing hangs on the commit, not on us: if our caller goes away now, the work still finds its slot
+        # this depends on the commit, not on the caller: after its cancellation the work still gets its slot
         pending.add_done_callback(partial(self._place, new))
         created = await asyncio.shield(pending)
         shown = self.kept(created.prediction)
         return created if shown is created.prediction else msgspec.structs.replace(created, prediction=shown)
 
     async def made_under(self, account_id: str, idempotency: IdempotencyKey) -> Prediction | None:
-        """The prediction of this idempotency key, also if its version is gone; None if the key is free.
+        """The prediction of this idempotency key, even if its version was removed; None if the key is free.
 
         Raises:
             KeyReused: it belongs to another request.
@@ -148,9 +148,9 @@ class Predictions(PredictionReader):
     async def equal_creates(
         self, request: CreateRequest, account_id: str, key_id: str | None, seconds: float
     ) -> list[Prediction]:
-        """What the same API key asked for in the same words in the last seconds, newest first.
+        """Equal creates of the same API key in the last seconds, newest first.
 
-        None where the words are not all kept: secrets, and what is said to the model beside its input.
+        None if the request cannot be compared, because it has secrets or a context.
 
         Raises:
             VersionUnknown, Overloaded: see `create`.
@@ -165,14 +165,14 @@ class Predictions(PredictionReader):
         return [self.kept(row) for row in equal]
 
     async def note_repeat(self, prediction_id: str, how: How) -> Prediction | None:
-        """Record that a create which came again is answered with this prediction; gives its row after that."""
+        """Record that a repeated create is answered with this prediction; returns its row after that."""
         noted = await self._repeats.note_repeat(prediction_id, self._clock.now(), how)
         if noted is not None:
             self._bus.publish(Changed(prediction_id))
         return None if noted is None else self.kept(noted)
 
     async def forget_idempotency_keys(self) -> int:
-        """Remove idempotency keys whose time is over, a batch of them; gives their number. 0 means done."""
+        """Remove a batch of expired idempotency keys; returns their number. 0 means that none is left."""
         return await self._repeats.forget_idempotency_keys(self._clock.now(), _KEYS_AT_ONCE)
 
     def _place(self, new: NewPrediction, pending: "asyncio.Future[Created]") -> None:
@@ -200,13 +200,14 @@ class Predictions(PredictionReader):
     async def page(self, account_id: str, **query: Any) -> Page:
         """A page of the account's predictions; see PredictionStore.page. `logs` are left out.
 
-        Those that run are not filled with what they put out so far: that may be much, so the caller does it one by one.
+        Running predictions are returned without their output so far: that may be large, so the caller adds it one by
+        one.
         """
         page = await self._store.page(account_id, **query)
         return msgspec.structs.replace(page, items=tuple([self.kept(item) for item in page.items]))
 
     async def cancel(self, prediction_id: str, account_id: str, *, reason: str | None = None) -> Prediction:
-        """Cancel it: waiting or running becomes `canceled` at once, terminal stays as it is.
+        """Cancel it: waiting or running becomes `canceled` at once, terminal stays unchanged.
 
         Source: contract section 8.3.
 
@@ -227,7 +228,7 @@ class Predictions(PredictionReader):
         return self._store.revision(prediction_id, account_id)
 
     async def row(self, prediction_id: str, account_id: str) -> Prediction:
-        """The row alone: of a running one `output` and `logs` are not filled in.
+        """The row only: for a running prediction without `output` and `logs`.
 
         Raises:
             NotFound: absent, or of another account.

@@ -1,11 +1,11 @@
-"""The words of the lifecycle."""
+"""The values of the lifecycle."""
 
 from enum import StrEnum
 from typing import Final, assert_never
 
 
 class Status(StrEnum):
-    """Where a prediction stands. Source: contract section 8.1."""
+    """The state of a prediction. Source: contract section 8.1."""
 
     STARTING = "starting"
     PROCESSING = "processing"
@@ -19,7 +19,7 @@ class Status(StrEnum):
         return self in TERMINAL
 
 
-# Each question about a status is one `match` over all of them, so that mypy names every place that a new one concerns.
+# Each question about a status is one `match` over all values, so that mypy names every place to change for a new one.
 
 
 def _is_terminal(status: Status) -> bool:
@@ -44,7 +44,7 @@ def _has_error(status: Status) -> bool:
 
 TERMINAL: Final = frozenset(filter(_is_terminal, Status))
 WITH_ERROR: Final = frozenset(filter(_has_error, Status))
-"""The statuses that come with an error for people; the others have at most a reason (contract D3)."""
+"""The statuses with an error for people; the others have at most a reason (contract D3)."""
 
 
 class Fact(StrEnum):
@@ -55,35 +55,35 @@ class Fact(StrEnum):
     FAILED = "failed"
     CANCEL_REQUESTED = "cancel_requested"
     DEADLINE_PASSED = "deadline_passed"  # the caller's `Cancel-After`
-    QUEUE_TIME_PASSED = "queue_time_passed"  # nothing took it within max_queue_seconds
+    QUEUE_TIME_PASSED = "queue_time_passed"  # no worker claimed it within max_queue_seconds
 
 
 class SubmitState(StrEnum):
-    """How far handing it to a place that outlives us has come; None on a prediction: nothing was begun there."""
+    """The progress of submitting it to a provider that continues without us; None: nothing was begun there."""
 
     INTENDED = "intended"  # it may have been submitted: the provider is asked before another submit
-    SUBMITTED = "submitted"  # the place gave a handle, which is stored
-    UNKNOWN = "unknown"  # unknown for good: it is never submitted again
+    SUBMITTED = "submitted"  # the provider returned a handle, which is stored
+    UNKNOWN = "unknown"  # final: it is never submitted again
 
 
 class Kind(StrEnum):
-    """Predictions and trainings share one machinery."""
+    """Predictions and trainings use the same code."""
 
     PREDICTION = "prediction"
     TRAINING = "training"
 
 
 class Source(StrEnum):
-    """Who made it: an API client or our own playground."""
+    """The creator: an API client or our own playground."""
 
     API = "api"
     WEB = "web"
 
 
 class EventKind(StrEnum):
-    """What the log of a prediction may hold, in the order in which it happened.
+    """The kinds of events in the log of a prediction.
 
-    Once the data is removed only those that say what happened are left (LASTING).
+    After the data is removed only events of history are left (LASTING).
     """
 
     CREATED = "created"
@@ -98,7 +98,7 @@ class EventKind(StrEnum):
     FINISHED = "finished"  # data: Finish
     DATA_REMOVED = "data_removed"
     REPEATED = (
-        "repeated"  # a create that came again was answered with this prediction; data: JSON string, how it was known
+        "repeated"  # a repeated create was answered with this prediction; data: JSON string, how it was recognised
     )
 
 

@@ -1,6 +1,6 @@
-"""What is kept of a prediction that was handed to a place which outlives us, so that it is handed over once.
+"""State of a prediction that is submitted to a provider which continues without us, so that it is submitted once.
 
-The words of `SubmitState` say how far that has come; every store keeps them by the same rules (`ports.SubmitLedger`).
+`SubmitState` names the steps; every store follows the same rules (`queue.SubmitLedger`).
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ _decode_output: Final = msgspec.json.Decoder(OutputItem).decode
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of what a run reports is already in the log of events: an adopter skips that part."""
+    """How much of a run's progress is already in the event log: an adopting worker skips that part."""
 
     has_started: bool = False
     log_chars: int = 0
@@ -31,7 +31,7 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def recorded_in(events: Iterable[Event]) -> Recorded:
-    """What these events of one prediction hold."""
+    """The recorded part in these events of one prediction."""
     has_started, log_chars, outputs, files, metrics = False, 0, 0, 0, 0
     for event in events:
         if event.kind is EventKind.STARTED:

@@ -1,7 +1,7 @@
-"""Progress bars in log text: tqdm-shaped lines, as the official clients read them from `logs`.
+"""Finds progress bars in log text: lines in tqdm's form, as the official clients read them from `logs`.
 
-Nothing new is invented: a model that shows a bar has said how far it is, and all clients read the same line.
-Source: contract section 15.1, progress.
+A model that prints a bar reports its progress, and all clients read the same line. Source: contract section 15.1,
+progress.
 """
 
 import re
@@ -11,21 +11,22 @@ from halley.predictions.records import Step
 
 LINE_CHARS: Final = 500  # kept of an unfinished line; a bar is shorter
 HEAD_CHARS: Final = 40  # before the percent sign: indentation or the end of a description, and the number
-MOST_TRIED: Final = 32  # candidates in one text: what looks like a bar nearly always is one
+MOST_TRIED: Final = 32  # candidates in one text: text that looks like a bar almost always is one
 
 # `NN%|bar| done/total` at the start of a line, as the official clients have it; tqdm's description may come before it.
-# Searched from its rarest sign on: text without bars costs next to nothing.
-_BAR: Final = re.compile(r"%[ \t]*\|[^|\r\n]+\|[ \t]*(\d{1,15})/(\d{1,15})[^\d]")  # a further sign: the number is whole
+# The search starts from the rarest character: text without bars costs almost nothing.
+# one more character, so that the number is complete
+_BAR: Final = re.compile(r"%[ \t]*\|[^|\r\n]+\|[ \t]*(\d{1,15})/(\d{1,15})[^\d]")
 _HEAD: Final = re.compile(r"(?:(?:^|[\r\n])[ \t]*|: +)(\d{1,3})$")
 
 
 class TqdmParser:
-    """Reads log text that comes in pieces of any length. Of several bars, the line that was written last counts."""
+    """Reads log text that arrives in pieces of any length. Of several bars, the line that was written last counts."""
 
     __slots__ = ("_line",)
 
     def __init__(self) -> None:
-        self._line = ""  # begun, and not ended yet
+        self._line = ""  # the unfinished line
 
     def read(self, text: str) -> Step | None:
         """The last step that this piece shows; None if it shows none."""
@@ -35,13 +36,13 @@ class TqdmParser:
         return _last(whole)
 
     def rest(self) -> Step | None:
-        """The step of an unfinished line, once no more text comes."""
+        """The step of the unfinished line, after the end of the text."""
         line, self._line = self._line, ""
         return last_step(line)
 
 
 def last_step(text: str) -> Step | None:
-    """The step of the last bar in a text that is complete."""
+    """The step of the last bar in a complete text."""
     return _last(text + "\n")
 
 
