@@ -1,1 +1,1 @@
-"""Places that run predictions; each fulfils `dispatch.ports.Provider`."""
+"""Places that run predictions; each implements `dispatch.ports.Provider`."""

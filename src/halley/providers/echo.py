@@ -11,7 +11,7 @@ from halley.errors import NotFound
 from halley.providers.slots import CountedSlots
 
 Behaviour = Callable[[Work, Emit], Awaitable[Outcome]]
-"""Does the work: says its progress through `emit`, returns how it ended. It is cancelled at an `await`."""
+"""Does the work: reports progress through `emit`, returns the outcome. A cancel interrupts it at an `await`."""
 
 
 async def echo(work: Work, emit: Emit) -> Outcome:
@@ -21,7 +21,9 @@ async def echo(work: Work, emit: Emit) -> Outcome:
 
 
 class EchoProvider(CountedSlots):
-    """Fulfils `dispatch.ports.Provider` in memory. Runs begin when they are followed; handles do not survive."""
+    """Implements `dispatch.ports.Provider` in memory. Runs begin when they are followed; handles do not survive a
+    restart.
+    """
 
     is_local: Final = True
     wants_local_files: Final = True
@@ -33,7 +35,7 @@ class EchoProvider(CountedSlots):
         slots: Mapping[str, int] | None = None,
         broken: Mapping[str, str] | None = None,
     ) -> None:
-        """`slots` of a version are 1 if not given; `broken` maps versions that cannot run to the reason, in words."""
+        """`slots` of a version are 1 if not given; `broken` maps versions that cannot run to the reason."""
         super().__init__({**dict.fromkeys(versions, 1), **(slots or {})}, broken=broken)
         self._versions: Final = versions
         self._works: dict[str, Work] = {}
@@ -49,7 +51,7 @@ class EchoProvider(CountedSlots):
 
     async def adopt(self, work: Work, handle: str | None) -> str | None:
         del work, handle
-        return None  # a run of an earlier process ended with it
+        return None  # a run of an earlier process ended with that process
 
     async def follow(self, handle: str, emit: Emit) -> Outcome:
         work = self._works.get(handle)
@@ -59,7 +61,7 @@ class EchoProvider(CountedSlots):
         if handle in self._canceled:
             task.cancel()
         try:
-            # waiting does not raise when the run is cancelled, only when the follower is
+            # `wait` does not raise when the run is cancelled, only when the follower is
             await asyncio.wait([task])
             return Outcome(status="canceled") if task.cancelled() else task.result()
         finally:

@@ -1,4 +1,4 @@
-"""Runs predictions in model processes on this machine. Fulfils `dispatch.ports.Provider`."""
+"""Runs predictions in model processes on this machine. Implements `dispatch.ports.Provider`."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -31,8 +31,8 @@ _LOST: Final = Outcome(
 
 
 class MemoryRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What all replicas may use together (no limit if `budget_bytes` is None), and how it is measured: `is_short` as
-    `MemoryScheduler` says; `measure` and `find_devices` are this machine's, if not given.
+    """The memory limit of all replicas together (none if `budget_bytes` is None), and how it is measured: for
+    `is_short` see `MemoryScheduler`; `measure` and `find_devices` default to this machine's.
     """
 
     budget_bytes: int | None = None
@@ -42,9 +42,9 @@ class MemoryRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LocalProvider:
-    """Pools of replicas by version. An async context: at its end every process that it started is gone.
+    """Pools of replicas by version. An async context manager; on exit every process that it started has ended.
 
-    Lives in one loop, in the main thread (the kernel ends a replica when the thread that started it ends). If `submit`
+    Use it in one loop, in the main thread (the kernel ends a replica when the thread that started it ends). If `submit`
     raises, the slot is still held.
     """
 
@@ -76,7 +76,7 @@ class LocalProvider:
             self._host, devices, budget_bytes=memory.budget_bytes, is_short=memory.is_short, measure=memory.measure
         )
         self._pools: dict[str, Pool] = {}
-        self._same_as: dict[str, str] = {}  # earlier versions, by the one that runs for them
+        self._same_as: dict[str, str] = {}  # earlier versions, by the version that runs for them
         self._runs: dict[str, tuple[Pool, ReplicaCall]] = {}
         self._environments = environments
         self._preparing: set[str] = set()  # versions whose environment is being built
@@ -84,7 +84,7 @@ class LocalProvider:
         self._on_broken: OnBroken = _not_listening
 
     def listen(self, *, on_room: OnRoom, on_broken: OnBroken) -> None:
-        """Who is told about room and about versions that cannot run; before the first `want`."""
+        """Set the callbacks for capacity and for versions that cannot run; call it before the first `want`."""
         self._on_room = on_room
         self._on_broken = on_broken
 
@@ -113,12 +113,12 @@ class LocalProvider:
             )
 
     def serve_also(self, earlier: str, version: str) -> None:
-        """Run what asks for an earlier version in the processes of this one, until that is removed."""
+        """Run predictions of an earlier version in the processes of this one, until that is removed."""
         if earlier not in self._pools:
             self._same_as[earlier] = version
 
     async def remove(self, version: str) -> None:
-        """Serve it no longer; what runs is finished if it is quick, else ended with the reason `worker_lost`."""
+        """Stop serving it; short runs may finish, others end with the reason `worker_lost`."""
         self._same_as = {
             earlier: served for earlier, served in self._same_as.items() if version not in {earlier, served}
         }
@@ -127,7 +127,7 @@ class LocalProvider:
             await pool.close()
 
     async def retire(self, version: str) -> bool:
-        """Let what runs end where it runs, then `remove`. False if the version was added again meanwhile."""
+        """Let running predictions end, then `remove`. False if the version was added again meanwhile."""
         pool = self._pools.get(version)
         if pool is not None and not await pool.retire():
             return False
@@ -135,27 +135,27 @@ class LocalProvider:
         return True
 
     def is_loaded(self, version: str) -> bool:
-        """Whether there are processes of it."""
+        """Whether it has processes."""
         pool = self._pools.get(version)
         return pool is not None and bool(pool.replicas)
 
     def preload(self, version: str) -> None:
-        """Load the model before anybody asks."""
+        """Load the model before the first request."""
         pool = self._pools[version]
         if self._is_prepared(version, pool):
             pool.load()
 
     def states(self) -> list[PoolState]:
-        """What each pool is doing, by name of its model."""
+        """The state of each pool, by name of its model."""
         return sorted((self._state(pool) for pool in self._pools.values()), key=lambda state: state.model)
 
     async def measured_states(self) -> list[PoolState]:
-        """`states`, with the memory as it is now."""
+        """`states`, with a new measurement of memory."""
         await self._scheduler.measure()
         return self.states()
 
     def why_starting(self, version: str) -> str | None:
-        """What predictions of this version wait for, if it is more than their turn."""
+        """Why predictions of this version have not started, if they wait for more than their turn."""
         pool = self._pool(version)
         if pool is None:
             return None
@@ -196,7 +196,7 @@ class LocalProvider:
 
     async def adopt(self, work: Work, handle: str | None) -> str | None:
         del work, handle
-        return None  # a run of an earlier process ended with it
+        return None  # a run of an earlier process ended with that process
 
     async def follow(self, handle: str, emit: Emit) -> Outcome:
         found = self._runs.get(handle)
@@ -212,7 +212,7 @@ class LocalProvider:
         if found is not None:
             found[0].cancel(found[1])
 
-    # now and then, and never on the way of a prediction
+    # periodic work, outside the path of a prediction
 
     async def _check_health(self) -> None:
         while True:
@@ -225,7 +225,7 @@ class LocalProvider:
             await self._host.clock.sleep(LOOK_AROUND_SECONDS)
             await self._scheduler.check()
 
-    # environments: they come before the pool, so that a replica finds its interpreter
+    # environments are built before the pool starts, so that a replica finds its interpreter
 
     def _is_prepared(self, version: str, pool: Pool) -> bool:
         if self._environments is None or self._environments.is_ready(pool.source):
@@ -255,7 +255,7 @@ class LocalProvider:
         finally:
             self._preparing.discard(version)
 
-    # two steps, because whoever listens may come after the first pool
+    # in two steps, because `listen` may be called after the first pool
 
     def _tell_room(self, version: str) -> None:
         for name in self._names_of(version):

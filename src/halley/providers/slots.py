@@ -1,4 +1,4 @@
-"""Slots of versions that need no loading: the part of a provider that is the same for most places elsewhere."""
+"""Slots of versions that need no loading: shared by providers of upstream services."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -9,31 +9,31 @@ OnBroken = Callable[[str, str, str], None]
 
 
 class CountedSlots:
-    """Fulfils the part of `dispatch.ports.Provider` that is about slots: a number of them for each version."""
+    """Implements the slots of `dispatch.ports.Provider`: a fixed number for each version."""
 
     def __init__(self, slots: Mapping[str, int], *, broken: Mapping[str, str] | None = None) -> None:
-        """`slots` by version; `broken` maps versions that cannot run to the reason, in words."""
+        """`slots` by version; `broken` maps versions that cannot run to the reason."""
         self._slots: Final = slots
         self._broken: Final = broken or {}
-        self._free = dict.fromkeys(slots, 0)  # there are none before somebody wants them
+        self._free = dict.fromkeys(slots, 0)  # none before the first request
         self._wanted: set[str] = set()
         self._on_room: OnRoom | None = None
         self._on_broken: OnBroken | None = None
 
     def listen(self, *, on_room: OnRoom, on_broken: OnBroken) -> None:
-        """Who is told about room and about versions that cannot run; before the first `want`."""
+        """Set the callbacks for capacity and for versions that cannot run; call it before the first `want`."""
         self._on_room = on_room
         self._on_broken = on_broken
 
     def serves(self, version: str) -> bool:
-        """Whether it can run here."""
+        """Whether the version can run here."""
         return version in self._slots and version not in self._broken
 
     def free_slots(self, version: str) -> int:
         return self._free.get(version, 0)
 
     def want(self, version: str, *, alone: bool = False) -> None:
-        del alone  # each run is
+        del alone  # every run here is alone
         loop = asyncio.get_running_loop()
         if not self.serves(version):
             text = self._broken.get(version, f"There is no version {version}.")
