@@ -1,1 +1,1 @@
-"""How long the data of finished predictions is kept, and its removal when the time is over."""
+"""Decides how long the data of finished predictions is kept, and removes it afterwards."""

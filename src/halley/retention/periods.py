@@ -1,6 +1,6 @@
-"""Which period counts: that of the key, else that of the model, else that of who made the prediction.
+"""Finds the retention period: that of the key, otherwise of the model, otherwise of how the prediction was created.
 
-It is computed each time from the current settings: a period that is made shorter counts for old predictions, too.
+It is computed each time from the present settings: a shortened period applies to old predictions, too.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from halley.settings import ModelSettings, RetentionSettings, parse_period
 
 
 class Endless:
-    """Fulfils `predictions.ports.ExpiryPolicy` for parts that report past events from their own copy, also late."""
+    """Implements `predictions.ports.ExpiryPolicy` for parts that report past events from their own copy, even late."""
 
     def ends_at(self, prediction: Prediction) -> datetime | None:
         del prediction
@@ -23,10 +23,10 @@ class Endless:
 
 
 class Periods:
-    """Fulfils `predictions.ports.ExpiryPolicy`. None is a period without end.
+    """Implements `predictions.ports.ExpiryPolicy`. None is a period without end.
 
-    Keys and models are looked at with `refresh`. What a model said about itself counts as long as its predictions are
-    there, also while it is not served, or cannot be: a broken `cog.yaml` must not shorten anything.
+    `refresh` reads keys and models. A model's own setting applies as long as its predictions exist, even while it is
+    not served, or cannot be: a broken `cog.yaml` must not shorten a period.
     """
 
     def __init__(
@@ -45,14 +45,14 @@ class Periods:
         self._of_model = self._configured
 
     async def refresh(self) -> None:
-        """Look at what keys and models say now."""
+        """Read the present settings of keys and models."""
         keys, models = await self._keys.list_keys(), await self._models.list_models()
         self._of_key = {key.id: _period(text) for key in keys if (text := key.options.retention) is not None}
         stored = {model.full_name: _period(text) for model in models if (text := model.retention) is not None}
         self._of_model = stored | self._configured
 
     def note_key(self, key: Key) -> None:
-        """Take over what a key says since now."""
+        """Use the new settings of a key."""
         if key.options.retention is not None:
             self._of_key[key.id] = _period(key.options.retention)
         else:
@@ -67,7 +67,7 @@ class Periods:
         return self._of_source[source]
 
     def ends_at(self, prediction: Prediction) -> datetime | None:
-        """When the data of this prediction is to go. None: not known yet, or never."""
+        """When the data of this prediction is to be removed. None: not known yet, or never."""
         if prediction.completed_at is None:
             return None
         period = self.of(prediction.source, prediction.model, prediction.key_id)
@@ -75,7 +75,7 @@ class Periods:
 
     @property
     def shortest(self) -> timedelta | None:
-        """The shortest of all that are set, for how often to look."""
+        """The shortest of all configured periods, which decides how often to check."""
         known = [*self._of_source.values(), *self._of_key.values(), *self._of_model.values()]
         return min((period for period in known if period is not None), default=None)
 

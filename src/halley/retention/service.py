@@ -1,7 +1,7 @@
-"""Removes the data of finished predictions when its period is over or on request, and what crashes left behind.
+"""Removes the data of finished predictions after its period or on request, and what crashes left.
 
-Everything is found again by reading the store: data that is due, half removed or without an owner. So it does not
-matter where a crash happens, or how long this did not run.
+Everything is found by reading the store: data that is due, half removed or without an owner. So it does not matter
+where a crash happens, or how long this did not run.
 """
 
 import logging
@@ -19,14 +19,14 @@ from halley.retry import HousekeepingFaults, run_housekeeping
 
 _log = logging.getLogger(__name__)
 
-BATCH: Final = 20  # predictions in one transaction: a create that comes meanwhile waits for a few milliseconds
+BATCH: Final = 20  # predictions in one transaction: a create waits for at most a few milliseconds
 EVENTS: Final = 500  # and events
 SHORTEST_LOOK_SECONDS: Final = 1.0
 LONGEST_LOOK_SECONDS: Final = 60.0
-SWEEP_SECONDS: Final = 6 * 3600.0  # between scans of the whole store, for what a crash left
-UNKNOWN_SECONDS: Final = 3600.0  # contents younger than this may have an owner in a moment
-UNSTORED: Final = timedelta(days=1)  # an upload that takes longer than this is broken off long before
-RETRY_SECONDS: Final = 1.0  # before what could not be deleted is tried again; then twice as long each time
+SWEEP_SECONDS: Final = 6 * 3600.0  # between scans of the whole store for what a crash left
+UNKNOWN_SECONDS: Final = 3600.0  # younger contents may be about to get a reference
+UNSTORED: Final = timedelta(days=1)  # a longer upload is interrupted long before
+RETRY_SECONDS: Final = 1.0  # before the first retry of a deletion; doubles each time
 LONGEST_RETRY_SECONDS: Final = 3600.0
 _DELETING: Final = "deleting stored files"
 _OWNERS_AT_ONCE: Final = 100
@@ -67,13 +67,13 @@ class RetentionService:
     async def _turn(self) -> None:
         try:
             await self._look_where_there_is_room()
-        except HalleyError as error:  # a full disk or a busy store: what is due must make room as soon as it can
+        except HalleyError as error:  # on a full disk or a busy store, removing due data is the first thing to retry
             _log.warning("old data could not be removed now: %s", error)
         await self._try_stuck_again()
         await self._clock.sleep(self._look_seconds())
 
     async def _try_stuck_again(self) -> None:
-        """What could not be deleted is tried again, later each time, and shown until it is gone."""
+        """Retry failed deletions, with growing pauses; they are shown until they succeed."""
         now = self._clock.monotonic()
         if self._blob_references.stuck and now >= self._retry_at:
             await self._blob_references.retry_stuck()
@@ -105,7 +105,7 @@ class RetentionService:
         return count
 
     async def _due_owners(self) -> set[tuple[str, str]]:
-        """All whose needs are over. Together, since they may share files."""
+        """All owners whose references are due. Together, since they may share files."""
         owners: set[tuple[str, str]] = set()
         for group, completed_by in await self._due_groups():
             owners.update(("prediction", one) for one in await self._store.due_with_files(group, completed_by))
@@ -115,9 +115,9 @@ class RetentionService:
         return owners
 
     async def look(self) -> int:
-        """Remove all that is due now, and sweep if it is time; gives the number of predictions without data since."""
+        """Remove all due data, and sweep if it is time; returns the number of predictions whose data was removed."""
         await self._periods.refresh()
-        await self._finish()  # what a crash left half done
+        await self._finish()  # finish what a crash interrupted
         removed = await self._remove_due()
         await self._release("input")
         while await self._uploads.expire((await self._certain()).now()):
@@ -129,7 +129,7 @@ class RetentionService:
         return removed
 
     async def sweep(self, unknown_seconds: float = UNKNOWN_SECONDS) -> None:
-        """Look through everything for what a crash left behind, and remove it."""
+        """Search everything for what a crash left, and remove it."""
         for kind in get_args(OwnerKind):
             await self._release(kind)
         count = await self._blob_references.sweep() + await self._blob_references.sweep_unknown(unknown_seconds)
@@ -137,12 +137,12 @@ class RetentionService:
             _log.info("deleted %d stored files that are not needed any more", count)
 
     async def remove_now(self, prediction_id: str, account_id: str) -> None:
-        """Remove a prediction's data at once; harmless if it is removed already.
+        """Remove a prediction's data at once; does nothing if it was removed already.
 
         Raises:
             NotFound: absent, or of another account.
             WrongState: it has not ended.
-            Overloaded: its webhook's message could not be made in all the time that was waited.
+            Overloaded: its webhook's message could not be made within the time limit.
         """
         row = await self._store.get(prediction_id, account_id)
         if row is None:
@@ -165,7 +165,7 @@ class RetentionService:
         raise Overloaded(f"The webhook of prediction {prediction_id} has not been sent its end yet. Try again.")
 
     async def _due_groups(self) -> list[tuple[DataGroup, datetime]]:
-        """The groups that have something to remove, and the completion up to which it is due."""
+        """The groups with due data, and the completion time up to which it is due."""
         now = (await self._certain()).now()
         periods = [
             (group, self._periods.of(group.source, group.model, group.key_id))
@@ -186,7 +186,7 @@ class RetentionService:
                 began = self._clock.monotonic()
                 removed = await self._remove(due)
                 if not removed.prediction_ids:
-                    break  # done elsewhere, or not possible now: never try the same ones in a loop
+                    break  # removed elsewhere, or not possible now: do not retry the same ones in a loop
                 count += len(removed.prediction_ids)
                 await self._rest(began)
         if count:
@@ -203,14 +203,14 @@ class RetentionService:
         return removed
 
     async def _finish(self) -> None:
-        """Delete the events that are left of what was removed."""
+        """Delete the remaining events of removed data."""
         began = self._clock.monotonic()
         while await self._store.remove_events(EVENTS):
             await self._rest(began)
             began = self._clock.monotonic()
 
     async def _release(self, kind: OwnerKind) -> None:
-        """End the needs of owners that have no reason for them any more."""
+        """Remove references of owners that do not need them any more."""
         while owners := await self._store.stray_owners(kind, self._made_before(), _OWNERS_AT_ONCE):
             for owner_id in owners:
                 await self._blob_references.release(kind, owner_id)
@@ -221,7 +221,7 @@ class RetentionService:
             await self._clock.sleep(took)
 
     def _look_seconds(self) -> float:
-        """Until the next look: a sixtieth of the shortest period, within bounds."""
+        """Time until the next check: a sixtieth of the shortest period, within limits."""
         shortest = self._periods.shortest
         wanted = LONGEST_LOOK_SECONDS if shortest is None else shortest.total_seconds() / 60
         return min(max(wanted, SHORTEST_LOOK_SECONDS), LONGEST_LOOK_SECONDS)
