@@ -1,1 +1,1 @@
-"""Facts: where predictions, queue, models, keys and files are recorded, and the folder and secrets they need."""
+"""Stores predictions, queue, models, keys and files, with the data folder and its secrets."""

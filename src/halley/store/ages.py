@@ -1,8 +1,8 @@
-"""How old predictions are, in time that passed, whatever the wall clock showed meanwhile.
+"""The ages of predictions in elapsed time, independent of changes of the wall clock.
 
-The ids of predictions are ordered by time of creation. So from time to time the store remembers the greatest id (a
-mark): predictions with smaller ids are older than the mark. Between two marks the wall clock
-tells, within their limits.
+The ids of predictions are ordered by time of creation. So the store regularly remembers the greatest id (a mark):
+predictions with smaller ids are older than the mark. Between two marks the wall clock gives the age, within the limits
+of the marks.
 """
 
 from bisect import bisect_left, bisect_right
@@ -17,7 +17,7 @@ from halley.ids import LAST_ID, first_id_at
 
 _MARK_SECONDS: Final = 0.5
 _FINENESS: Final = 200  # an age is accurate to half a percent
-_MANY: Final = 4000  # marks after which those of the distant past are thinned
+_MANY: Final = 4000  # marks after which older ones are thinned out
 
 
 class ClockMove(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,13 +29,13 @@ class ClockMove(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Mark(NamedTuple):
-    at: float  # in time that passed
+    at: float  # elapsed time
     wall: datetime
     id: str  # predictions that existed then have smaller ids, later ones have greater ids
 
 
 class Ages:
-    """Marks of the past, from the opening of the store on; before it, what is known of the wall clock."""
+    """Marks since the store was opened; for the time before, what is known of the wall clock."""
 
     def __init__(self, wall: datetime, at: float, newest_id: str, moves: Sequence[ClockMove]) -> None:
         self._marks = [_Mark(at, wall, behind(newest_id))]  # oldest first
@@ -46,13 +46,13 @@ class Ages:
         return at - self._marks[-1].at >= _MARK_SECONDS
 
     def mark(self, wall: datetime, at: float, newest_id: str) -> None:
-        """`newest_id` is the greatest now; it may have been removed since it was greater."""
+        """Add a mark. `newest_id` is the greatest now; a greater one may have been removed."""
         self._marks.append(_Mark(at, wall, max(self._marks[-1].id, behind(newest_id))))
         if len(self._marks) > _MANY:
             self._thin(at)
 
     def older_than(self, seconds: float, now: float) -> str:
-        """An id: predictions with smaller ones are at least so many seconds old."""
+        """An id: predictions with smaller ids are at least so many seconds old."""
         at = now - seconds
         number = bisect_right(self._marks, at, key=attrgetter("at"))
         if number == 0:
@@ -72,13 +72,13 @@ class Ages:
         return now - min(mark.at + max((created_at - mark.wall).total_seconds(), 0.0), latest)
 
     def _older_than_opening(self, wall: datetime) -> str:
-        """The bound for a time of the past, given as the wall clock of the opening would have shown it."""
+        """The bound for a time before the opening, in terms of the wall clock at the opening."""
         least, most = "", LAST_ID
         for move in reversed(self._moves):
             if wall >= move.at:
                 least = move.since_id
                 break
-            most = move.since_id  # ids never go back: where the clock did, they stand still for a while
+            most = move.since_id  # ids never decrease: where the clock was set back, they stay the same for a time
             wall -= timedelta(seconds=move.by_seconds)
         return min(max(least, first_id_at(wall)), most)
 
@@ -96,5 +96,5 @@ class Ages:
 
 
 def behind(newest_id: str) -> str:
-    """Greater than this id, and smaller than any that is greater."""
+    """A text greater than this id, and smaller than any greater id."""
     return newest_id + "0" if newest_id else ""

@@ -1,4 +1,4 @@
-"""Deadlines of predictions that were on their way to the store when the wall clock was set."""
+"""Corrects deadlines of predictions that were being stored when the wall clock was set."""
 
 from datetime import datetime
 from typing import Protocol
@@ -9,7 +9,7 @@ from halley.predictions.records import Prediction
 
 
 class Current(Protocol):
-    """A clock of a store (`WallClock` and what is built on it)."""
+    """A clock of a store (`WallClock` and its wrappers)."""
 
     def current(self, at: datetime) -> datetime:
         """See `WallClock.current`."""
@@ -17,7 +17,7 @@ class Current(Protocol):
 
 
 def in_current_time(prediction: Prediction, clock: Current) -> Prediction:
-    """The new prediction with a deadline that is as far away as it was meant to be."""
+    """The new prediction with a deadline at the intended distance."""
     if prediction.deadline_at is None:
         return prediction
     moved = clock.current(prediction.created_at) - prediction.created_at

@@ -1,8 +1,8 @@
-"""The data folder: who holds it.
+"""The lock of the data folder.
 
 One server at a time: it may reap every session at start, because no other process can be running work from this folder.
-Tests may share a folder between processes. Then they start one after the other, and the one that finds nobody else
-there is alone until the next one may start.
+Tests may share a folder between processes. Then they start one after the other, and a process that finds no other is
+alone until the next one may start.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ import msgspec
 from halley.errors import Unusable
 
 _LOCK_NAME: Final = "halley.lock"
-_START_NAME: Final = "halley.start"  # held by the process that is starting, of those that share the folder
+_START_NAME: Final = "halley.start"  # locked by the process that is starting, if several share the folder
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +28,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DataFolder:
-    """A held data folder. `is_alone`: nobody else used it when it was opened."""
+    """A held data folder. `is_alone`: no other process used it when it was opened."""
 
     def __init__(self, path: Path, lock: int, start: int | None = None, *, is_alone: bool = True) -> None:
         self.path = path
@@ -37,16 +37,16 @@ class DataFolder:
         self._start = start
 
     def announce(self, url: str) -> None:
-        """Write down where this server can be reached, for the next one that finds the folder taken."""
+        """Record the URL of this server, for the message to the next process that finds the folder taken."""
         content = msgspec.json.encode(Holder(pid=os.getpid(), url=url))
         try:
             os.pwrite(self._lock, content, 0)
-        except OSError:  # a full disk: the lock holds all the same, it only does not say whose it is
+        except OSError:  # a full disk: the lock is held nevertheless, only its holder is not named
             content = b""
         os.ftruncate(self._lock, len(content))
 
     def let_others_start(self) -> None:
-        """What only a process that is alone may do is done. Harmless a second time."""
+        """Work that only a process alone may do has ended. Does nothing a second time."""
         if self._start is not None:
             os.close(self._start)
             self._start = None
@@ -54,12 +54,12 @@ class DataFolder:
 
 @contextmanager
 def hold(path: Path, *, is_shared: bool = False) -> Iterator[DataFolder]:
-    """Hold the data folder while the block runs; made if it is not there.
+    """Hold the data folder while the block runs; it is created if it does not exist.
 
-    `is_shared`: others that say so, too, may use it as well, from `let_others_start` on.
+    `is_shared`: other processes with this option may use it as well, after `let_others_start`.
 
     Raises:
-        Unusable: another process holds it, or it cannot be made.
+        Unusable: another process holds it, or it cannot be created.
     """
     lock = _open(path, _LOCK_NAME)
     try:
@@ -73,7 +73,7 @@ def hold(path: Path, *, is_shared: bool = False) -> Iterator[DataFolder]:
         finally:
             folder.let_others_start()
     finally:
-        os.close(lock)  # the lock goes with the last descriptor, however the process ends
+        os.close(lock)  # the lock ends with the last descriptor, however the process ends
 
 
 def _open(path: Path, name: str) -> int:
@@ -96,7 +96,7 @@ def _take(path: Path, lock: int, kind: int) -> None:
 
 
 def _share(path: Path, lock: int) -> DataFolder:
-    """Join those who share the folder; waits while another one starts."""
+    """Join the processes that share the folder; waits while another one starts."""
     start = _open(path, _START_NAME)
     try:
         fcntl.flock(start, fcntl.LOCK_EX)

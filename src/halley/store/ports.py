@@ -1,4 +1,4 @@
-"""What a whole store is: the ports of all parts that keep something, fulfilled by one object over one database.
+"""A whole store: the ports of all parts that store something, implemented by one object over one database.
 
 A new store needs a folder beside this file with an `open_...` function, and its line in `halley.app.stores`.
 """
@@ -21,15 +21,15 @@ from halley.webhooks.ports import DeliveryStore, SecretStore
 
 
 class Deliveries(DeliveryStore, SecretStore, Protocol):
-    """Both ports of webhooks, as one part of the store fulfils them."""
+    """Both ports of webhooks; one part of the store implements them."""
 
 
 class StoreHealth(Protocol):
-    """Whether the store takes writes now."""
+    """Whether the store accepts writes now."""
 
     @property
     def broken(self) -> Unusable | None:
-        """Why nothing can be written any more, if so: then the process must end."""
+        """Why nothing can be written any more, or None: then the process must end."""
         ...
 
     @property
@@ -64,7 +64,7 @@ class Store(
     StoreHealth,
     Protocol,
 ):
-    """Everything that is kept, in one database: writes that belong together are one transaction."""
+    """All stored data, in one database: writes that belong together are one transaction."""
 
     @property
     def files(self) -> FileStore:
@@ -79,5 +79,5 @@ class Store(
 
 OpenStore = Callable[..., AbstractAsyncContextManager[Store]]
 """Opens a store at a path, with the keywords `clock`, `limits` (QueueLimits), `keep_backups` and `is_shared` (whether
-other processes write to it as well); closes it behind the block.
+other processes write to it as well); closes it after the block.
 """

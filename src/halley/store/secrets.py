@@ -1,7 +1,7 @@
-"""`DATA/secrets.json`: what must survive with the data but must not be in the database.
+"""`DATA/secrets.json`: secrets that belong to the data but must not be in the database.
 
-Mode 0600. It is made together with a new data folder and backed up with it. If data is there and the file is not, the
-start is refused: fresh secrets would silently lock out every key and break every link.
+Mode 0600. It is created together with a new data folder and backed up with it. If there is data but not this file, the
+start is refused: new secrets would invalidate every key and every link without notice.
 """
 
 import base64
@@ -28,7 +28,7 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def webhook_root(self) -> bytes:
-        """What the signing secrets of all accounts are made from. Independent of the link key."""
+        """The base of the signing secrets of all accounts. Independent of the link key."""
         return hmac.digest(self.link_key, b"webhook-secrets", "sha256")
 
     def __repr__(self) -> str:
@@ -38,7 +38,7 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
 class _Stored(msgspec.Struct, forbid_unknown_fields=True):
     key_pepper: str
     link_key: str
-    webhook_secrets: dict[str, str] = {}  # files of older servers have it, always empty
+    webhook_secrets: dict[str, str] = {}  # in files of older servers, always empty
 
 
 def load_secrets(data: Path, *, is_new: bool, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> Secrets:

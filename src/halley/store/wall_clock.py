@@ -1,9 +1,9 @@
 """The clock of a store, on a machine whose wall clock may be set.
 
-A deadline of five minutes and a day in the queue mean time that passes, not what a clock shows. Rows hold wall time,
-though, because only that survives a restart. So a store compares the wall clock with time that passes at the start of
-each transaction. When the wall clock was set since the transaction before, all times in the rows that lie in the future
-move by the same amount, in this transaction. Time during which the machine slept has passed.
+A deadline of five minutes and a day in the queue mean elapsed time, not clock time. Rows contain wall-clock times,
+however, because only these survive a restart. So a store compares the wall clock with elapsed time at the start of each
+transaction. If the wall clock was set since the previous transaction, all future times in the rows move by the same
+amount, in this transaction. Time during which the machine slept counts as elapsed.
 """
 
 from collections.abc import Sequence
@@ -13,45 +13,45 @@ from typing import Final, NamedTuple
 from halley.clock import Clock
 from halley.store.ages import Ages, ClockMove
 
-SET_SECONDS: Final = 2.0  # less is correction in ordinary service, and too little to matter
+SET_SECONDS: Final = 2.0  # smaller changes are normal corrections, and too small to matter
 MOVES_KEPT: Final = 20
 LONGEST_BACKOFF: Final = timedelta(seconds=60)  # a row that is ready later than that was written before a clock change
 _READING_SECONDS: Final = 0.1  # two clocks read further apart than this cannot be compared
-_UNDER_WAY_SECONDS: Final = 30.0  # the longest time between a caller's reading of the clock and its transaction
+_UNDER_WAY_SECONDS: Final = 30.0  # the longest time between a caller's read of the clock and its transaction
 
 
 class _Reading(NamedTuple):
     now: datetime
     elapsed: float
-    offset: float | None  # wall time minus time that passed; None: the two were read too far apart
+    offset: float | None  # wall-clock time minus elapsed time; None: the two were read too far apart
 
 
 class WallClock:
-    """Notices that the wall clock was set, and tells ages in time that passed.
+    """Notices that the wall clock was set, and gives ages in elapsed time.
 
-    `look` comes at the start of each transaction and `keep` behind its commit: what a transaction noticed that was
-    rolled back, the next one notices again. Every row that exists at a look was created before it, so whatever moves,
-    moves for all rows alike.
+    `look` is called at the start of each transaction and `keep` after its commit: if a transaction is rolled back, the
+    next one notices the change again. Every row that exists at a look was created before it, so a move applies to all
+    rows.
     """
 
     def __init__(self, clock: Clock, newest_id: str, moves: Sequence[ClockMove] = ()) -> None:
         """`newest_id` is the greatest of all predictions, or empty; `moves` are those known so far, oldest first."""
         self._clock = clock
         self._last = self._read()
-        self._offset = self._last.offset  # as of the last transaction that was committed
+        self._offset = self._last.offset  # as of the last committed transaction
         self._set_by = 0.0
-        self._set_at = 0.0  # in time that passed
+        self._set_at = 0.0  # elapsed time
         self._ages = Ages(self._last.now, self._last.elapsed, newest_id, moves)
 
     @property
     def now(self) -> datetime:
-        """What the wall clock showed at the last look."""
+        """The wall-clock time at the last look."""
         return self._last.now
 
     def look(self) -> float:
-        """By how many seconds the wall clock and time that passed differ more than at the last committed transaction.
+        """By how many seconds the wall clock has moved against elapsed time since the last committed transaction.
 
-        Less than `SET_SECONDS` is ordinary service: nothing follows it, and the next look begins anew.
+        Less than `SET_SECONDS` is normal: it is ignored, and the next look compares again.
         """
         self._last = self._read()
         if self._offset is None or self._last.offset is None:
@@ -64,7 +64,7 @@ class WallClock:
         return self._last.offset is not None
 
     def note_move(self, by_seconds: float) -> None:
-        """The rows have moved, in the transaction of the last look."""
+        """The rows were moved, in the transaction of the last look."""
         self._set_by, self._set_at = by_seconds, self._last.elapsed
 
     def keep(self) -> None:
@@ -73,13 +73,13 @@ class WallClock:
             self._offset = self._last.offset
 
     def current(self, at: datetime) -> datetime:
-        """A time that a caller read from the clock just now: as the clock shows it since it was set."""
+        """A time that a caller has just read from the clock, corrected by later changes of the clock."""
         if not self._set_by or self._last.elapsed - self._set_at > _UNDER_WAY_SECONDS:
             return at
         moved = at + timedelta(seconds=self._set_by)
         return moved if abs(moved - self._last.now) < abs(at - self._last.now) else at
 
-    # ages, in time that passed
+    # ages, in elapsed time
 
     @property
     def wants_mark(self) -> bool:
@@ -87,11 +87,11 @@ class WallClock:
         return self._ages.wants_mark(self._last.elapsed)
 
     def mark(self, newest_id: str) -> None:
-        """Remember which id is the greatest at the last look."""
+        """Record which id is the greatest at the last look."""
         self._ages.mark(self._last.now, self._last.elapsed, newest_id)
 
     def older_than(self, seconds: float) -> str:
-        """An id: predictions with smaller ones are at least that old."""
+        """An id: predictions with smaller ids are at least that old."""
         return self._ages.older_than(seconds, self._last.elapsed)
 
     def age(self, prediction_id: str, created_at: datetime) -> float:

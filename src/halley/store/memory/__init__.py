@@ -1,4 +1,4 @@
-"""The store in plain Python structures: for tests, and for nothing that must outlive the process."""
+"""The store in Python dictionaries: for tests, and for data that need not survive the process."""
 
 from halley.store.memory.store import MemoryStore
 

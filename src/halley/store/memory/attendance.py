@@ -10,7 +10,7 @@ from halley.store.memory.tables import MemoryPart
 
 
 class MemoryAttendance(MemoryPart):
-    """Fulfils `predictions.attendance.AttendanceStore`."""
+    """Implements `predictions.attendance.AttendanceStore`."""
 
     _clock: MemoryClock
 

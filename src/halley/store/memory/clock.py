@@ -10,7 +10,7 @@ from halley.store.wall_clock import LONGEST_BACKOFF, MOVES_KEPT, SET_SECONDS, Wa
 
 
 class MemoryClock:
-    """Every operation in which time counts calls `look` first."""
+    """Every operation that depends on time calls `look` first."""
 
     def __init__(
         self,
@@ -22,12 +22,12 @@ class MemoryClock:
         self.open()
 
     def open(self) -> None:
-        """Begin anew, as a process that was not there before: what the wall clock shows now is believed."""
+        """Start again, as a new process would: the present wall clock is accepted."""
         self._wall = WallClock(self._clock, self._newest_id(), tuple(self._tables.clock_moves))
-        self._seen = self._tables.clock_moves_made  # what the offset contains
+        self._seen = self._tables.clock_moves_made  # the moves that the offset includes
 
     def look(self, at: datetime | None = None) -> datetime:
-        """Follow the wall clock if it was set; gives `at` as the clock shows it now (see `WallClock.current`)."""
+        """Follow the wall clock if it was set; returns `at` as the clock shows it now (see `WallClock.current`)."""
         moved = self._wall.look()
         has_moved = abs(moved) >= SET_SECONDS or self._seen != self._tables.clock_moves_made
         if has_moved:
@@ -50,7 +50,7 @@ class MemoryClock:
         return self._wall.age(prediction_id, created_at)
 
     def bring_near(self, at: datetime) -> None:
-        """No entry waits for a time that no rule can have meant: the wall clock was set back while nobody ran."""
+        """Limit the times of entries to what a rule can have set: the wall clock was set back while no process ran."""
         for entry in self._tables.entries.values():
             row, place = entry.prediction, entry.place
             if row.deadline_at is not None and not row.is_terminal and at < row.created_at < row.deadline_at:
@@ -59,7 +59,7 @@ class MemoryClock:
                 place.ready_at = at
 
     def _follow(self, moved: float) -> None:
-        """The first node that notices a set clock moves the entries for all."""
+        """The first node that notices the change moves the entries for all."""
         if abs(moved) >= SET_SECONDS:
             self._wall.note_move(moved)
         unseen = self._tables.clock_moves_made - self._seen

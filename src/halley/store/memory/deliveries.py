@@ -19,7 +19,7 @@ _FENCED: Final = frozenset({"record", "begin", "take_over"})
 
 
 class MemoryDeliveries:
-    """Fulfils `webhooks.ports.DeliveryStore` and `SecretStore`, next to the predictions concerned."""
+    """Implements `webhooks.ports.DeliveryStore` and `SecretStore`, next to the predictions concerned."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class MemoryDeliveries:
         self._position = 0
         self.link_bases: dict[str, str] = {}
         self.messages: dict[str, Message] = {}
-        self._waits_since: dict[str, datetime | None] = {}  # where it is not `next_at`
+        self._waits_since: dict[str, datetime | None] = {}  # if it differs from `next_at`
         self.deliveries: dict[str, Delivery] = {}
         self._ended: dict[str, dict[int, datetime]] = {}
 
@@ -141,7 +141,7 @@ class MemoryDeliveries:
         self.drop_settled_bodies(delivery.prediction_id)
 
     def drop_settled_bodies(self, prediction_id: str) -> None:
-        """Let go of the bodies of messages that are not pending, if the prediction's data was removed."""
+        """Delete the bodies of messages that are not pending, if the prediction's data was removed."""
         entry = self._entries.get(prediction_id)
         if entry is None or entry.prediction.data_removed_at is None:
             return
@@ -150,7 +150,7 @@ class MemoryDeliveries:
                 self._change(message, body=None)
 
     def is_untold(self, prediction_id: str) -> bool:
-        """Whether the log holds something about it that was not read for webhooks yet."""
+        """Whether the log contains events about it that webhooks have not read yet."""
         if not self._entries[prediction_id].prediction.has_webhook:
             return False
         return any(event.prediction_id == prediction_id for event in self._told(self._position))
@@ -228,7 +228,7 @@ class MemoryDeliveries:
 
 
 class _OnDuty:
-    """The same deliveries, for whoever has the duty."""
+    """The same deliveries, for the holder of the duty."""
 
     def __init__(
         self, deliveries: MemoryDeliveries, duties: Mapping[str, tuple[Duty, datetime | None]], duty: Duty

@@ -1,4 +1,4 @@
-"""Who does what only one process may do at a time: `DutyStore` over one dictionary."""
+"""Duties of one process at a time: `DutyStore` over one dictionary."""
 
 from datetime import datetime, timedelta
 
@@ -10,7 +10,7 @@ from halley.store.memory.tables import MemoryPart, MemoryTables
 
 
 class MemoryDuties(MemoryPart):
-    """Fulfils DutyStore. `unfenced` is a planted bug: a process that held a duty once may write forever."""
+    """Implements DutyStore. `unfenced` is a planted bug: a former holder of a duty may write forever."""
 
     _clock: MemoryClock
     _unfenced: bool

@@ -1,4 +1,4 @@
-"""What the store in memory holds for each prediction, and how a method becomes an awaitable that has happened."""
+"""The entry of a prediction in memory, and how a method becomes an awaitable that has already run."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,7 +23,7 @@ DISTANT_PAST: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 def at_once(method: Callable[P, T]) -> Callable[P, Awaitable[T]]:
-    """Do it when called, not when awaited: a caller that gives up waiting has written all the same."""
+    """Run it when called, not when awaited: a cancelled caller has written all the same."""
 
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
@@ -80,7 +80,7 @@ class Entry:
         self.prediction = msgspec.structs.replace(row, deadline_at=deadline_at, revision=row.revision + 1)
 
     def record(self, events: Sequence[NewEvent], log: list[Event]) -> None:
-        """Number the events and put them into the log of all."""
+        """Number the events and add them to the log of all predictions."""
         attempt = self.prediction.attempts if self.place is None else self.place.attempt
         for new in events:
             event = Event(
@@ -96,20 +96,20 @@ class Entry:
             log.append(event)
 
     def change(self, prediction: Prediction) -> None:
-        """Take over the new row, with what the queue knows."""
+        """Store the new row, with the queue's data."""
         place = self.place
         if place is not None:
             prediction = msgspec.structs.replace(prediction, fence=place.fence, attempts=place.attempt)
         self.prediction = prediction
 
     def say(self, events: Sequence[NewEvent], log: list[Event]) -> None:
-        """Record what a running prediction said."""
+        """Record the progress of a running prediction."""
         before = self.prediction
         self.change(msgspec.structs.replace(_started(before, events), revision=before.revision + 1))
         self.record(events, log)
 
     def add_late_logs(self, events: Sequence[NewEvent]) -> None:
-        """Text that it prints after its end is appended to its logs, unless its data is removed."""
+        """Append text that it prints after its end to its logs, unless its data was removed."""
         row, text = self.prediction, late_logs(events)
         if text and row.data_removed_at is None:
             self.prediction = msgspec.structs.replace(row, logs=row.logs + text, revision=row.revision + 1)
@@ -127,7 +127,7 @@ class Entry:
         return True
 
     def take_back_to_adopt(self, place: QueueEntry, at: datetime, log: list[Event]) -> bool:
-        """Its holder is lost, and it may run elsewhere: whether it waits for whoever adopts it."""
+        """Its holder is lost, and it may run elsewhere: whether it waits to be adopted."""
         if self.prediction.submit_state is SubmitState.UNKNOWN:
             self.end(Fact.FAILED, at, log, error=UNKNOWN_ERROR, reason=UNKNOWN_REASON)
             self.place = None
@@ -156,7 +156,7 @@ class Entry:
         reason: str | None = None,
         predict_time: float | None = None,
     ) -> Prediction:
-        """Make it terminal. Raises WrongState, and changes nothing, where the table has no such step."""
+        """Make it terminal. Raises WrongState, without a change, if the table has no such step."""
         row = _started(self.prediction, events)
         progress = self.progress.add(events)
         ended = conclude(row, fact, at, progress, error=error, reason=reason, predict_time=predict_time)
@@ -175,7 +175,7 @@ def _started(row: Prediction, events: Sequence[NewEvent]) -> Prediction:
 
 
 def fitting(rows: list[Prediction], limit_bytes: int | None) -> list[Prediction]:
-    """As many of the first ones as hold no more than that together, at least one."""
+    """The first rows that together have at most this size, at least one."""
     if limit_bytes is None:
         return rows
     together = accumulate(len(row.input) + len(row.output or b"") + len(row.error or "") for row in rows)

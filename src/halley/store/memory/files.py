@@ -9,7 +9,7 @@ from halley.assets.ports import StoredFile
 
 
 class MemoryFiles:
-    """Fulfils `assets.ports.FileStore`."""
+    """Implements `assets.ports.FileStore`."""
 
     def __init__(self) -> None:
         self._files: dict[str, StoredFile] = {}

@@ -1,4 +1,4 @@
-"""Whether a store in memory takes writes: nothing but the limits of its queue refuses any."""
+"""Whether a store in memory accepts writes: only the limits of its queue refuse any."""
 
 from halley.errors import Overloaded, QueueFull, Unusable
 from halley.predictions.queue import QueueLimits
@@ -6,7 +6,7 @@ from halley.store.memory.tables import MemoryPart
 
 
 class MemoryHealth(MemoryPart):
-    """Fulfils `store.ports.StoreHealth`."""
+    """Implements `store.ports.StoreHealth`."""
 
     _limits: QueueLimits
 
@@ -17,7 +17,7 @@ class MemoryHealth(MemoryPart):
     @property
     def fullness(self) -> str | None:
         try:
-            self.check_room("")  # of an account that has nothing: only what counts for all is left
+            self.check_room("")  # an account without predictions, so that only the limit for all counts
         except (Overloaded, QueueFull) as error:
             return str(error)
         return None
@@ -30,7 +30,7 @@ class MemoryHealth(MemoryPart):
         """Always possible."""
 
     def check_room(self, account_id: str) -> None:
-        """Refuse one more that waits, if the limits say so.
+        """Refuse one more waiting prediction if a limit is reached.
 
         Raises:
             QueueFull, Overloaded: for this account, for all.

@@ -17,7 +17,7 @@ from halley.store.memory.turns import MemoryTurns
 
 
 class MemoryPredictions(MemoryHealth, MemoryTurns, MemoryModels, MemoryKeys, MemoryData):
-    """Fulfils `predictions.ports.PredictionStore`."""
+    """Implements `predictions.ports.PredictionStore`."""
 
     _clock: MemoryClock
 

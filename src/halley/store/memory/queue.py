@@ -1,4 +1,4 @@
-"""Who may run what, over one dictionary of entries."""
+"""Leases and the queue, over one dictionary of entries."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -22,7 +22,7 @@ from halley.store.memory.tables import MemoryTables
 
 
 class MemoryQueue(MemoryDuties, MemorySubmits, MemoryPredictions):
-    """Fulfils `predictions.queue.MaintainedQueue`."""
+    """Implements `predictions.queue.MaintainedQueue`."""
 
     def __init__(self, tables: MemoryTables) -> None:
         super().__init__(tables)

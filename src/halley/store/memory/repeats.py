@@ -14,7 +14,7 @@ from halley.store.memory.tables import MemoryPart, MemoryTables
 
 
 class MemoryRepeats(MemoryPart):
-    """Fulfils `predictions.repeats.RepeatStore`."""
+    """Implements `predictions.repeats.RepeatStore`."""
 
     def __init__(self, tables: MemoryTables) -> None:
         super().__init__(tables)
@@ -65,7 +65,7 @@ class MemoryRepeats(MemoryPart):
 
 
 def _words(row: Prediction) -> tuple[object, ...]:
-    """What was asked for, and by whom."""
+    """The request and its account, for comparison."""
     deadline = None if row.deadline_at is None else row.deadline_at - row.created_at
     asked = (row.version, row.input, row.webhook, row.webhook_events_filter, row.deployment, deadline)
     return (row.key_id, row.kind, row.source, *asked)

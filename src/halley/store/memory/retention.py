@@ -1,4 +1,4 @@
-"""What has data, and its removal, in dictionaries."""
+"""Predictions with data, and its removal, in dictionaries."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,7 +17,7 @@ _Key = tuple[Source, str, str | None]
 
 
 class MemoryData(MemoryRepeats, MemoryLedger):
-    """Fulfils `retention.ports.DataStore`, but `get`."""
+    """Implements `retention.ports.DataStore`, but `get`."""
 
     def __init__(self, tables: MemoryTables) -> None:
         super().__init__(tables)
@@ -94,7 +94,7 @@ class MemoryData(MemoryRepeats, MemoryLedger):
     def _forget(self, entry: Entry) -> None:
         entry.events = [event for event in entry.events if event.kind in LASTING]
         of_others = [e for e in self._log if e.prediction_id != entry.prediction.id or e.kind in LASTING]
-        self._log[:] = of_others  # in place: webhooks read the same list
+        self._log[:] = of_others  # in place: webhooks use the same list
 
 
 def _key_of(row: Prediction) -> _Key:

@@ -15,7 +15,7 @@ from halley.store.memory.tables import MemoryPart, MemoryTables
 
 
 class MemoryModels(MemoryPart):
-    """Fulfils `models.ports.ModelStore`."""
+    """Implements `models.ports.ModelStore`."""
 
     def __init__(self, tables: MemoryTables) -> None:
         super().__init__(tables)
@@ -73,7 +73,7 @@ class MemoryModels(MemoryPart):
 
 
 class MemoryKeys(MemoryPart):
-    """Fulfils `keys.ports.KeyStore`."""
+    """Implements `keys.ports.KeyStore`."""
 
     def __init__(self, tables: MemoryTables) -> None:
         super().__init__(tables)
@@ -146,7 +146,7 @@ class MemoryKeys(MemoryPart):
 
 
 class MemoryLedger(MemoryPart):
-    """Fulfils `assets.ports.BlobLedger`."""
+    """Implements `assets.ports.BlobLedger`."""
 
     def __init__(self, tables: MemoryTables) -> None:
         super().__init__(tables)
@@ -168,7 +168,7 @@ class MemoryLedger(MemoryPart):
         return sorted({item[2] for item in dropped} - needed)
 
     def hold(self, prediction_id: str, files: Sequence[InputFile]) -> None:
-        """Note that a prediction needs these bytes until it ends, if another owner needs them now."""
+        """Record that a prediction needs these bytes until it ends, if another owner needs them now."""
         needed = {item[2] for item in self.owned}
         self.owned |= {("input", prediction_id, file.sha256, file.name) for file in files if file.sha256 in needed}
 

@@ -13,8 +13,8 @@ _NO_LIMITS: Final = QueueLimits()
 
 
 class MemoryStore(MemoryAttendance, MemoryQueue):
-    """Fulfils PredictionStore, RepeatStore, AttendanceStore, DutyStore, WorkQueue, ModelStore, KeyStore, BlobLedger
-    and DataStore; `files` fulfils FileStore, `deliveries` DeliveryStore and SecretStore.
+    """Implements PredictionStore, RepeatStore, AttendanceStore, DutyStore, WorkQueue, ModelStore, KeyStore, BlobLedger
+    and DataStore; `files` implements FileStore, `deliveries` DeliveryStore and SecretStore.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class MemoryStore(MemoryAttendance, MemoryQueue):
         tables: MemoryTables | None = None,
         unfenced: bool = False,
     ) -> None:
-        """`tables` are those of another store, if both are to be nodes on one database."""
+        """`tables` are those of another store, if both are nodes on one database."""
         super().__init__(tables or MemoryTables())
         self._limits = limits
         self._unfenced = unfenced

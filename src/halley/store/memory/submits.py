@@ -1,4 +1,4 @@
-"""What is known about handing predictions to places that outlive us: `SubmitLedger` over the entries."""
+"""The submission of predictions to providers that continue without us: `SubmitLedger` over the entries."""
 
 from collections.abc import Collection
 from typing import Final
@@ -14,7 +14,7 @@ _EVERY_STATE: Final = frozenset({None, *SubmitState})
 
 
 class MemorySubmits:
-    """Fulfils SubmitLedger."""
+    """Implements SubmitLedger."""
 
     def _held(self, lease: Lease) -> Entry:
         """The entry that the lease holds; raises LeaseLost."""

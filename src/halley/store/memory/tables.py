@@ -1,4 +1,4 @@
-"""What stores in memory keep. Stores with the same tables are nodes on one database."""
+"""The data of stores in memory. Stores with the same tables are nodes on one database."""
 
 from datetime import datetime
 
@@ -14,7 +14,7 @@ from halley.store.memory.files import MemoryFiles
 
 
 class MemoryTables:
-    """Nothing but what a database would hold."""
+    """The data that a database would contain."""
 
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
@@ -33,13 +33,13 @@ class MemoryTables:
         self.blobs: dict[str, int] = {}
         self.owned: set[tuple[str, str, str, str]] = set()
         self.clock_moves: list[ClockMove] = []
-        self.clock_moves_made = 0  # some may be forgotten
+        self.clock_moves_made = 0  # some may have been dropped
         self.files = MemoryFiles()
         self.deliveries = MemoryDeliveries(self.entries, self.log, self.duties)
 
 
 class MemoryPart:
-    """What every subject of the store in memory works with."""
+    """The base of each part of the store in memory."""
 
     def __init__(self, tables: MemoryTables) -> None:
         self.tables = tables

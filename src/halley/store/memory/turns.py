@@ -1,4 +1,4 @@
-"""Who waits in the store in memory, and whose turn it is."""
+"""The waiting predictions of the store in memory, and which account is next."""
 
 from datetime import datetime
 from fractions import Fraction
@@ -10,17 +10,17 @@ from halley.store.memory.tables import MemoryPart, MemoryTables
 
 
 class MemoryTurns(MemoryPart):
-    """The turns of this node's claims; what waits is the same for all nodes."""
+    """The order of this node's claims; the waiting predictions are the same for all nodes."""
 
     accounts: dict[str, Account]
 
     def __init__(self, tables: MemoryTables) -> None:
         super().__init__(tables)
         self._turns: dict[str, dict[str, Fraction]] = {}  # version -> account -> turns by weight
-        self._level: dict[str, Fraction] = {}  # version -> where the last turn was given
+        self._level: dict[str, Fraction] = {}  # version -> position of the last turn
 
     def _lines(self, version: str, at: datetime | None = None) -> dict[str, list[Entry]]:
-        """Who waits for this version, by account; with `at` only those who may be given out then."""
+        """The waiting predictions of this version, by account; with `at` only those that may be assigned then."""
         lines: dict[str, list[Entry]] = {}
         for entry in self._entries.values():
             row, place = entry.prediction, entry.place

@@ -1,4 +1,4 @@
-"""The store in one SQLite file: one writer thread, many writes to a commit, reads beside it."""
+"""The store in one SQLite file: one writer thread, many writes per commit, reads on other connections."""
 
 from halley.store.sqlite.store import SqliteStore, open_sqlite
 

@@ -16,7 +16,7 @@ _LIST: Final = "SELECT DISTINCT prediction_id FROM attendance ORDER BY predictio
 _RENEW: Final = (
     "INSERT INTO attending_nodes (id, expires_at) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET expires_at = ?2"
 )
-# nodes of which nothing is known but what they remember were there before nodes had leases
+# rows of unknown nodes come from before nodes had leases
 _LOST_NODES: Final = (
     "SELECT id FROM attending_nodes WHERE id != ?1 AND (?3 OR expires_at <= ?2) UNION"
     " SELECT node_id FROM attendance WHERE node_id != ?1 AND node_id NOT IN (SELECT id FROM attending_nodes)"
@@ -31,7 +31,7 @@ _IS_ELSEWHERE: Final = "SELECT EXISTS (SELECT 1 FROM attendance WHERE prediction
 
 
 class AttendanceRows(SqlitePart):
-    """Fulfils `predictions.attendance.AttendanceStore`."""
+    """Implements `predictions.attendance.AttendanceStore`."""
 
     def note_awaited(
         self, node_id: str, added: Sequence[str], dropped: Sequence[str], at: datetime, lease_seconds: float

@@ -1,4 +1,4 @@
-"""A copy of the database before its schema changes: the way back to the release that made it."""
+"""Copies the database before its schema changes, so that the earlier release can be used again."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from halley.errors import Unusable
 
 FOLDER: Final = "backups"  # beside the database
-MARGIN_BYTES: Final = 16 * 2**20  # what a migration and the start behind it may write
+MARGIN_BYTES: Final = 16 * 2**20  # room for a migration and the following start
 _NAME: Final = re.compile(r"halley-schema(\d{4,})-(\d{8}T\d{6}Z)\.db")
 _log: Final = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Backup(NamedTuple):
 
 
 def back_up(connection: sqlite3.Connection, database: Path, version: int, at: datetime, *, keep: int) -> Path:
-    """Copy the database as it is into a file that only its owner reads, and delete all but the newest `keep` copies.
+    """Copy the database into a file that only its owner can read, and delete all but the newest `keep` copies.
 
     Raises:
         Unusable: there is no room, or it cannot be written; nothing is left of it and nothing is changed.
@@ -69,7 +69,9 @@ def backups(database: Path) -> Iterator[Backup]:
 
 
 def way_back(database: Path, known: int) -> str:
-    """How to continue with a Halley that knows the schema only up to `known`, with the backup if there is one."""
+    """How to continue with an older Halley that knows the schema only up to `known`, with the backup if there
+    is one.
+    """
     fit = [backup for backup in backups(database) if backup.version <= known]
     if not fit:
         return "Start the newer Halley again, or choose another folder with --data."
@@ -90,7 +92,7 @@ def _check_room(connection: sqlite3.Connection, folder: Path) -> None:
 
 def _copy(connection: sqlite3.Connection, to: Path) -> None:
     to.unlink(missing_ok=True)
-    descriptor = os.open(to, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)  # it holds what its callers gave and got
+    descriptor = os.open(to, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)  # it contains inputs and outputs of clients
     try:
         copy = sqlite3.connect(to)
         try:

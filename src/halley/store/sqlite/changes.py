@@ -50,10 +50,10 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class LeaseGuard:
-    """Whether a lease still holds a prediction.
+    """Checks whether a lease still holds a prediction.
 
-    `unfenced` is a planted bug, for the test that must find it: every holder may write, without a check whether the
-    prediction has ended meanwhile.
+    `unfenced` is a planted bug, for the test that must find it: every holder may write, even if the prediction has
+    ended meanwhile.
     """
 
     def __init__(self, *, unfenced: bool = False) -> None:
@@ -68,7 +68,7 @@ class LeaseGuard:
 
 
 def read_progress(connection: sqlite3.Connection, live: Live) -> Progress:
-    """Its state according to the stored events."""
+    """Its progress in the stored events."""
     progress = Progress()
     if live.has_progress:
         rows = connection.execute(SELECT_EVENTS, (live.prediction.id, 0, -1))
@@ -77,13 +77,13 @@ def read_progress(connection: sqlite3.Connection, live: Live) -> Progress:
 
 
 def is_alone(connection: sqlite3.Connection, live: Live) -> bool:
-    """Whether it must run with nothing else in its process."""
+    """Whether nothing else may run in its process."""
     row = connection.execute(_IS_ALONE, (live.prediction.id,)).fetchone()
     return row is not None and row[0] == 1
 
 
 def add_late_logs(connection: sqlite3.Connection, live: Live, events: Sequence[NewEvent]) -> None:
-    """Append log text of a prediction that has ended to its logs, unless its data is removed."""
+    """Append log text of a prediction that has ended to its logs, unless its data was removed."""
     text = late_logs(events)
     row = live.prediction
     if text and row.data_removed_at is None:
@@ -92,7 +92,7 @@ def add_late_logs(connection: sqlite3.Connection, live: Live, events: Sequence[N
 
 
 def note_start(live: Live, events: Sequence[NewEvent]) -> None:
-    """Move it to `processing` if the events say that it started; a second attempt has started already."""
+    """Move it to `processing` if an event says that it started; a second attempt has started already."""
     prediction = live.prediction
     target = TRANSITIONS.get((prediction.status, Fact.STARTED))
     if target is None:
@@ -104,7 +104,7 @@ def note_start(live: Live, events: Sequence[NewEvent]) -> None:
 
 
 class Conclusion(msgspec.Struct, frozen=True):
-    """How a prediction ends: by what fact, when, with what last events. `predict_time` is in seconds."""
+    """How a prediction ends: the fact, the time, and the last events. `predict_time` is in seconds."""
 
     fact: Fact
     at: datetime
@@ -115,7 +115,7 @@ class Conclusion(msgspec.Struct, frozen=True):
 
 
 def end(connection: sqlite3.Connection, book: QueueCounters, live: Live, conclusion: Conclusion) -> Prediction:
-    """Write the last events, FINISHED and the terminal row. The queue entry is the caller's business.
+    """Write the last events, FINISHED and the terminal row. The caller handles the queue entry.
 
     Raises:
         WrongState: the fact does not end it; nothing was written.
@@ -179,7 +179,9 @@ def read_events(
 
 
 def leave_queue(connection: sqlite3.Connection, book: QueueCounters, live: Live) -> None:
-    """It ended by other hands than its holder's: a waiting one goes; a leased one stays until the holder is done."""
+    """It was ended by another than its holder: a waiting one is removed; a leased one stays until its holder
+    finishes.
+    """
     if live.session_id is not None:
         connection.execute(MARK_ENDED, (live.prediction.id,))
     elif live.fence is not None:

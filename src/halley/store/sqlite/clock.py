@@ -39,8 +39,8 @@ _LIST_MOVES: Final = 'SELECT at, "by", since_id FROM clock_moves ORDER BY number
 
 
 class SqliteClock:
-    """Belongs to the writer's thread. Several processes of one machine may have the database open: each notices a set
-    clock on its own, and the first one moves the rows for all.
+    """Used in the writer's thread. Several processes of one machine may have the database open: each notices a changed
+    clock, and the first one moves the rows for all.
     """
 
     def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
@@ -49,11 +49,13 @@ class SqliteClock:
             for at, by, since_id in connection.execute(_LIST_MOVES)
         ]
         self._wall = WallClock(clock, _newest_id(connection), moves)
-        self._seen = self._seen_now = _last_move(connection)  # number of the last move that the offset contains
-        self._moved = 0.0  # in the transaction that is open
+        self._seen = self._seen_now = _last_move(connection)  # number of the last move that the offset includes
+        self._moved = 0.0  # in the open transaction
 
     def begin(self, connection: sqlite3.Connection) -> bool:
-        """Look at the wall clock at the start of a transaction; True if times in the rows have moved since."""
+        """Check the wall clock at the start of a transaction; True if times in the rows have moved since the
+        last one.
+        """
         moved = self._wall.look()
         self._moved, self._seen_now = 0.0, _last_move(connection)
         has_moved = abs(moved) >= SET_SECONDS or self._seen_now != self._seen
@@ -66,7 +68,7 @@ class SqliteClock:
     def _follow(self, connection: sqlite3.Connection, moved: float) -> None:
         if abs(moved) >= SET_SECONDS:
             self._wall.note_move(moved)
-        # every move that another process has committed is part of what this process has just seen of the clock
+        # moves that other processes have committed are part of the change that this process has just seen
         (by_others,) = connection.execute(_MOVED_SINCE, (self._seen,)).fetchone()
         left = moved - by_others / 1e6
         if self._wall.is_sharp and abs(left) >= SET_SECONDS:
@@ -96,7 +98,7 @@ class SqliteClock:
 
 
 def bring_near(connection: sqlite3.Connection, at: datetime) -> None:
-    """No row waits for a time that no rule can have meant: the wall clock was set back while nobody ran."""
+    """Limit the times of rows to what a rule can have set: the wall clock was set back while no process ran."""
     connection.execute(_NEAR_DEADLINES, (to_micros(at),))
     connection.execute(_COPY_DEADLINES)
     connection.execute(_NEAR_READY, (to_micros(at), to_micros(at + LONGEST_BACKOFF)))

@@ -44,7 +44,7 @@ _FIRST_SINCE: Final = (
     'SELECT e."offset" - 1 FROM predictions AS p JOIN events AS e ON e.prediction_id = p.id'
     " WHERE p.account_id = ? AND p.id >= ? ORDER BY p.id, e.seq LIMIT 1"
 )
-_SPAN: Final = 5_000  # events of all accounts looked through at once
+_SPAN: Final = 5_000  # events of all accounts that are searched at once
 
 _MESSAGE_COLUMNS: Final = (
     "id, account_id, prediction_id, event, url, endpoint, created_at, state, failures, sent, next_at, {body}"
@@ -63,7 +63,7 @@ _DUE: Final = (
 _NEXT_DUE: Final = (
     "SELECT min(next_at) FROM webhook_messages WHERE endpoint = ? AND next_at IS NOT NULL AND next_at > ?"
 )
-# one step of the index for each endpoint, however many messages it has
+# one index step for each endpoint, however many messages it has
 _ENDPOINTS: Final = (
     "WITH RECURSIVE found (endpoint) AS (SELECT min(endpoint) FROM webhook_messages WHERE next_at IS NOT NULL"
     " UNION ALL SELECT (SELECT min(endpoint) FROM webhook_messages WHERE next_at IS NOT NULL"
@@ -138,7 +138,9 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class DeliveryRows(SqlitePart):
-    """Fulfils `webhooks.ports.DeliveryStore` and `SecretStore`. A part of its own: its `page` is about deliveries."""
+    """Implements `webhooks.ports.DeliveryStore` and `SecretStore`. A separate part, because its `page` is about
+    deliveries.
+    """
 
     duty: Duty | None = None
 

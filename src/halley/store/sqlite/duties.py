@@ -1,4 +1,4 @@
-"""Who does what only one process may do at a time: `DutyStore` in SQL."""
+"""Duties of one process at a time: `DutyStore` in SQL."""
 
 import sqlite3
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ _PUT: Final = (
 
 
 class DutyRows(SqlitePart):
-    """Fulfils `predictions.duties.DutyStore`."""
+    """Implements `predictions.duties.DutyStore`."""
 
     def hold_duty(
         self, name: str, session_id: str, at: datetime, lease_seconds: float, *, alone: bool = False
@@ -81,10 +81,10 @@ def if_on_duty(
     operation: Callable[..., T],
     args: tuple[Any, ...],
 ) -> T | HalleyError:
-    """Do it, unless the duty is lost: the fence is compared in the same transaction."""
+    """Run it, unless the duty is lost: the fence is compared in the same transaction."""
     return operation(connection, *args) if book.is_on_duty(duty) else _lost(duty)
 
 
 def _lost(duty: Duty) -> DutyLost:
-    """The refusal of a write that carries an old fence."""
+    """The error for a write with an old fence."""
     return DutyLost(f"Session {duty.session_id} with fence {duty.fence} has lost the duty of {duty.name}.")

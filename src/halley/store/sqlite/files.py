@@ -49,7 +49,7 @@ _decode_metadata: Final = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class LedgerRows(SqlitePart):
-    """Fulfils `assets.ports.BlobLedger`."""
+    """Implements `assets.ports.BlobLedger`."""
 
     async def add_reference(self, sha256: str, size_bytes: int, owner_kind: str, owner_id: str, name: str) -> None:
         await self._writer.submit(_add_reference, sha256, size_bytes, owner_kind, owner_id, name)
@@ -81,7 +81,7 @@ class LedgerRows(SqlitePart):
 
 
 class FileRows(SqlitePart):
-    """Fulfils `assets.ports.FileStore`. A part of its own, because its `get` and `list` are about files."""
+    """Implements `assets.ports.FileStore`. A separate part, because its `get` and `list` are about files."""
 
     async def insert(self, file: StoredFile) -> None:
         await self._writer.submit(_insert_file, file)
@@ -140,7 +140,7 @@ def _insert_file(connection: sqlite3.Connection, file: StoredFile) -> None:
 
 
 def hold_inputs(connection: sqlite3.Connection, prediction_id: str, files: Sequence[InputFile]) -> None:
-    """Note that a prediction needs these bytes until it is over."""
+    """Record that a prediction needs these bytes until it has ended."""
     connection.executemany(_HOLD, [(prediction_id, file.sha256, file.name) for file in files])
 
 

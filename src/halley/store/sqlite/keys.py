@@ -45,7 +45,7 @@ _SET_OPTIONS: Final = "UPDATE keys SET options = ? WHERE id = ?"
 
 
 class KeyRows(SqlitePart):
-    """Fulfils `keys.ports.KeyStore`."""
+    """Implements `keys.ports.KeyStore`."""
 
     def put_account(self, account: Account) -> Awaitable[Account]:
         return self._writer.submit(_put_account, self._book, account)
@@ -80,7 +80,7 @@ class KeyRows(SqlitePart):
 
     async def set_configured(self, key_id: str, at: datetime) -> list[Key]:
         if self._reads.all(_CONFIGURED) == [(key_id, None)]:
-            return []  # as at almost every start, which must not need a store that takes writes
+            return []  # usual at a start, which must not need a store that accepts writes
         return await self._writer.submit(_set_configured, key_id, to_micros(at))
 
     def change_options(self, key_id: str, changes: Mapping[str, object]) -> Awaitable[Key | None]:

@@ -1,7 +1,7 @@
-"""Rows that the writer wrote a moment ago: most are changed once more, by their end, and need not be read whole again.
+"""Keeps rows that the writer has just written: most change once more, by their end, and need not be read again.
 
-Each is compared with the database first. Every change of a row raises its revision, except what is recorded about a
-submit: a row that has such a record is read.
+Each is compared with the database first. Every change of a row raises its revision, except records about a submit: a
+row with such a record is read again.
 """
 
 import sqlite3
@@ -19,7 +19,7 @@ _STATE: Final = (
 
 
 class KnownRows:
-    """The newest rows; the oldest go first. For the writer's thread."""
+    """The newest rows; the oldest are removed first. For the writer's thread."""
 
     def __init__(self) -> None:
         self._rows: dict[str, Live] = {}
@@ -34,7 +34,7 @@ class KnownRows:
             del self._rows[next(iter(self._rows))]
 
     def take(self, connection: sqlite3.Connection, prediction_id: str) -> Live | None:
-        """The row with its queue entry, as `rows.select_live` reads it; None if it is not known any more."""
+        """The row with its queue entry, as `rows.select_live` reads it; None if it is not kept any more."""
         live = self._rows.pop(prediction_id, None)
         if live is None:
             return None
@@ -47,5 +47,5 @@ class KnownRows:
         return live
 
     def clear(self) -> None:
-        """A transaction has failed: what it wrote is gone."""
+        """A transaction has failed: its writes were undone."""
         self._rows.clear()

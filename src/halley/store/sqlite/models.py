@@ -15,7 +15,7 @@ _MODEL_COLUMNS: Final = (
     "owner, name, description, visibility, is_official, github_url, paper_url, license_url, cover_image_url,"
     " default_example_id, latest_version_id, run_count, created_at, latest_version_at, retention"
 )
-# What is stored stays where the new value says nothing about it: a folder that is served again knows no version yet.
+# Stored values stay if the new record does not have them: a folder that is served again knows no version yet.
 _PUT_MODEL: Final = (
     f"INSERT INTO models ({_MODEL_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (owner, name) DO UPDATE SET description = excluded.description, visibility = excluded.visibility,"
@@ -49,7 +49,7 @@ _LIST_VERSIONS: Final = (
 
 
 class ModelRows(SqlitePart):
-    """Fulfils `models.ports.ModelStore`."""
+    """Implements `models.ports.ModelStore`."""
 
     def put_model(self, model: Model) -> Awaitable[None]:
         return self._writer.submit(_put_model, model)

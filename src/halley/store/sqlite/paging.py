@@ -1,4 +1,4 @@
-"""Pages of an account's predictions, walked along the index of account and id."""
+"""Pages of an account's predictions, read along the index of account and id."""
 
 # ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
 
@@ -16,7 +16,7 @@ from halley.predictions.status import Source
 from halley.store.sqlite.rows import PREDICTION_COLUMNS_WITHOUT_LOGS, read_prediction
 
 _SIZE: Final = " + ".join(f"coalesce(length({name}), 0)" for name in ("error", "metrics", "files", "input", "output"))
-# An id is made no earlier than its `created_at`, and later only where the clock had been set back.
+# An id is made no earlier than its `created_at`, and later only if the clock had been set back.
 _CLOCK_SLACK: Final = timedelta(hours=1)
 
 
@@ -29,7 +29,9 @@ class PageFilter(msgspec.Struct, frozen=True):
     source: Source | None
 
     def where(self) -> tuple[str, list[Any]]:
-        """The condition and its values. Times are narrowed by id first, so that old pages need no walk from the top."""
+        """The condition and its values. Times are first narrowed by id, so that old pages need no scan from the newest
+        row.
+        """
         condition = "account_id = ?"
         values: list[Any] = [self.account_id]
         if self.created_after is not None:
@@ -73,7 +75,7 @@ def read_page(
 def _rows(
     connection: sqlite3.Connection, where: str, values: list[Any], limit: int, limit_bytes: int | None
 ) -> tuple[list[Any], bool]:
-    """As many as fit, and whether there are more. Sizes are read first: they stand in the head of a row."""
+    """As many rows as fit, and whether there are more. Sizes are read first: they are at the beginning of a row."""
     sizes = connection.execute(
         f"SELECT {_SIZE} FROM predictions WHERE {where} LIMIT ?", [*values, limit + 1]
     ).fetchall()
@@ -83,7 +85,7 @@ def _rows(
 
 
 def _fitting(sizes: list[int], limit_bytes: int | None) -> int:
-    """How many of the first ones hold no more than that together; one in any case."""
+    """How many of the first rows have at most this size together; at least one."""
     if limit_bytes is None:
         return len(sizes)
     together = accumulate(sizes)

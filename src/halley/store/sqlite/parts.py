@@ -1,4 +1,4 @@
-"""What every subject of the store works with."""
+"""The base of each part of the store."""
 
 from halley.store.sqlite.changes import LeaseGuard
 from halley.store.sqlite.queue_counters import QueueCounters

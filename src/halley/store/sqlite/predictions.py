@@ -42,13 +42,13 @@ _INSERT_QUEUE: Final = (
 _SELECT_REVISION: Final = "SELECT revision FROM predictions WHERE id = ? AND account_id = ?"
 _NEWEST_ID: Final = "SELECT max(id) FROM predictions"
 _NEWEST_OFFSET: Final = 'SELECT coalesce(max("offset"), 0) FROM events'
-# along the table: the index by prediction would be read whole to save a sort
+# by the table: the index by prediction would be read completely to avoid a sort
 _CHANGED: Final = 'SELECT DISTINCT prediction_id FROM events NOT INDEXED WHERE "offset" > ? AND "offset" <= ?'
 _SELECT_LOG: Final = f'SELECT {EVENT_COLUMNS} FROM events WHERE "offset" > ? ORDER BY "offset" LIMIT ?'
 
 
 class PredictionRows(SqlitePart):
-    """Fulfils `predictions.ports.PredictionStore`."""
+    """Implements `predictions.ports.PredictionStore`."""
 
     def create(self, new: NewPrediction) -> Awaitable[Created]:
         return self._writer.submit(_create, self._book, new, orphaned=self._give_back)
@@ -118,7 +118,7 @@ class PredictionRows(SqlitePart):
         return await self._reads.elsewhere(_changed, after, up_to)
 
     def _give_back(self, created: Created) -> None:
-        """The caller of a create disconnected: the leased prediction would not be run."""
+        """The caller of a create was cancelled: its leased prediction would not be run."""
         if created.lease is not None:
             self._writer.submit(queue.release, self._book, created.lease, created.prediction.created_at, 0.0)
 
@@ -166,7 +166,7 @@ def _create(connection: sqlite3.Connection, book: QueueCounters, new: NewPredict
     if session_id is None:
         book.add_waiting(version, account_id)
         return Created(prediction=prediction)
-    if version in book.waiting:  # if no account waits, a turn costs the others nothing
+    if version in book.waiting:  # if no account waits, being served costs the others nothing
         book.turns(version).take(account_id, book.weight(account_id), out_of_turn=True)
     if inserted.lastrowid is not None:
         book.known.keep(Live(prediction, inserted.lastrowid, 1, False, session_id, 1, 1))
@@ -175,7 +175,7 @@ def _create(connection: sqlite3.Connection, book: QueueCounters, new: NewPredict
 
 
 def _stored(connection: sqlite3.Connection, prediction: Prediction) -> Created | None:
-    """What an earlier create of the same id and account stored. Its lease belongs to that one."""
+    """What an earlier create of the same id and account stored. Its lease belongs to that create."""
     row = connection.execute(SELECT_PREDICTION, (prediction.id,)).fetchone()
     if row is None or row[1] != prediction.account_id:
         return None

@@ -1,27 +1,27 @@
-"""Whether the store takes writes now: something as large as a create is written, and deleted again."""
+"""Tests whether the store accepts writes: writes something as large as a create, and deletes it again."""
 
 import sqlite3
 from typing import Final
 
 from halley.store.sqlite.parts import SqlitePart
 
-_BYTES: Final = 16 * 2**10  # several pages: on a full disk one page may still find room where a create finds none
+_BYTES: Final = 16 * 2**10  # several pages: on a full disk one page may still fit where a create does not
 _FILL: Final = f"INSERT INTO probe (data) VALUES (zeroblob({_BYTES}))"  # noqa: S608 - a constant of our own
 _CLEAR: Final = "DELETE FROM probe"
 
 
 class ProbeRows(SqlitePart):
-    """Asked to find out whether this server can accept work."""
+    """Called to find out whether this server can accept work."""
 
     @property
     def fullness(self) -> str | None:
         """Why no more predictions may wait here, or None."""
-        refusal = self._book.refusal("")  # of an account that has nothing: only what counts for all is left
+        refusal = self._book.refusal("")  # an account without predictions, so that only the limit for all counts
         return None if refusal is None else str(refusal)
 
     @property
     def refusals(self) -> int:
-        """How many writes were refused for the disk's sake, or another process's, since the start."""
+        """How many writes were refused because of the disk, or of another process, since the start."""
         return self._writer.refusals
 
     async def try_write(self) -> None:

@@ -1,4 +1,4 @@
-"""The queue: sessions, claims and what holders of leases report. `WorkQueue` in SQL, first half."""
+"""The queue: sessions, claims and reports of lease holders. First half of `WorkQueue` in SQL."""
 
 import sqlite3
 from collections.abc import Awaitable, Collection, Mapping, Sequence
@@ -42,7 +42,7 @@ _MODEL_WAITED_FOR: Final = (
 
 
 class QueueRows(SqlitePart):
-    """Fulfils the part of `predictions.queue.WorkQueue` that holders of leases use."""
+    """Implements the part of `predictions.queue.WorkQueue` that holders of leases use."""
 
     def open_session(
         self, session_id: str, at: datetime, lease_seconds: float, *, offers: Collection[str] = ()
@@ -174,9 +174,9 @@ def _claim(
 def _choose(
     connection: sqlite3.Connection, book: QueueCounters, version: str, most: int, now: int, but_of: frozenset[str]
 ) -> list[str]:
-    """The next accounts by their turns, at most so many, without taking the turns yet."""
+    """The next accounts in order, at most `limit`, without counting their turns yet."""
     turns = book.turns(version)
-    lines: dict[str, list[str]] = {}  # account -> its next ones, the last is first in line
+    lines: dict[str, list[str]] = {}  # account -> its next predictions, in reverse order
     chosen: list[str] = []
     for account_id in book.waiting.get(version, ()):
         if account_id in but_of:
@@ -233,7 +233,7 @@ def _append(
         live.prediction, revision=live.prediction.revision + 1, fence=lease.fence, attempts=lease.attempt
     )
     changes.record(connection, book, live, events)
-    if known is not None:  # what was read has no input
+    if known is not None:  # the known row has no input
         book.known.keep(known)
     return Appended(revision=live.prediction.revision, is_terminal=False)
 
@@ -316,7 +316,7 @@ def release(
 
 
 def _count_waiting(connection: sqlite3.Connection, book: QueueCounters) -> Mapping[str, int]:
-    del connection  # the book is as good, and the writer's order makes it see every earlier write
+    del connection  # the counters are current, because the writer has run every earlier write
     return {version: sum(accounts.values()) for version, accounts in book.waiting.items()}
 
 

@@ -1,7 +1,8 @@
-"""What the writer remembers of the queue between transactions, so that a create need not count and a claim not search.
+"""Counts of the queue that the writer keeps in memory, so that a create need not count rows and a claim need not
+search.
 
-Only the writer's thread reads and changes it. It is read again from the database whenever a transaction failed; turns
-are kept anyway, because at worst an account gets one turn too early.
+Only the writer's thread uses them. They are read again from the database after a failed transaction; turns are kept
+anyway, because at worst an account is served once too early.
 """
 
 import sqlite3
@@ -34,10 +35,9 @@ class HeldDuty(NamedTuple):
 
 
 class QueueCounters:
-    """Counts, sessions, duties, weights and turns. Fulfils `writer.WriterState`.
+    """Counts, sessions, duties, weights and turns. Implements `writer.WriterState`.
 
-    `unfenced_duties` is a planted bug, for the test that must find it: a process that held a duty once may write
-    forever.
+    `unfenced_duties` is a planted bug, for the test that must find it: a former holder of a duty may write forever.
     """
 
     def __init__(self, limits: QueueLimits, clock: SqliteClock, *, unfenced_duties: bool = False) -> None:
@@ -81,7 +81,7 @@ class QueueCounters:
             self._runs.clear()
 
     def is_on_duty(self, duty: Duty) -> bool:
-        """Whether session and fence are those of who does it now."""
+        """Whether session and fence are those of the present holder."""
         held = self.duties.get(duty.name)
         is_held = held is not None and (held.session_id, held.fence) == (duty.session_id, duty.fence)
         return is_held or self._unfenced_duties
@@ -92,7 +92,7 @@ class QueueCounters:
         self.duties = {name: HeldDuty(*held) for name, *held in duties}
 
     def refusal(self, account_id: str) -> HalleyError | None:
-        """Why one more may not wait, or None."""
+        """Why one more prediction may not wait, or None."""
         limits = self._limits
         if self._of_account.get(account_id, 0) >= limits.per_account:
             return QueueFull(
@@ -109,7 +109,7 @@ class QueueCounters:
         return None
 
     def add_waiting(self, version: str, account_id: str, count: int = 1) -> None:
-        """So many more wait; `count` may be negative."""
+        """Count so many more waiting predictions; `count` may be negative."""
         accounts = self.waiting.setdefault(version, {})
         left = accounts.get(account_id, 0) + count
         if left > 0:
@@ -143,7 +143,7 @@ class QueueCounters:
         self._runs[model] = self._runs.get(model, 0) + 1
 
     def take_offsets(self, count: int) -> int:
-        """The first of so many fresh offsets. Rolled back ones are used again: they were never visible."""
+        """The first of so many new offsets. Offsets of a failed transaction are used again: they were never visible."""
         first = self._next_offset
         self._next_offset += count
         return first

@@ -1,7 +1,7 @@
-"""Reading beside the writer: two connections that never write.
+"""Reads on two connections that never write, beside the writer.
 
-Reads by primary key run in the event loop's thread, because handing one over costs ten times the read. Everything that
-may touch many rows, or a value above LARGE_BYTES, runs in a thread, one at a time.
+Reads by primary key run in the event loop's thread, because handing one to a thread costs ten times the read. Reads of
+many rows, or of a value above LARGE_BYTES, run in a thread, one at a time.
 """
 
 # ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
@@ -24,7 +24,7 @@ T = TypeVar("T")
 SELECT_PREDICTION: Final = f"SELECT {PREDICTION_COLUMNS} FROM predictions WHERE id = ?"
 SELECT_OUTLINE: Final = f"SELECT {OUTLINE_COLUMNS} FROM predictions WHERE id = ?"
 
-LARGE_BYTES: Final = 2**20  # 30 MiB would hold up the loop for 50 ms
+LARGE_BYTES: Final = 2**20  # a value of 30 MiB would block the loop for 50 ms
 
 _HERE_CACHE_KIB: Final = 1024
 _THREAD_CACHE_KIB: Final = 1024
@@ -36,17 +36,17 @@ class Reads:
 
     def __init__(self, path: Path) -> None:
         self._here = connect(path, read_only=True, cache_kib=_HERE_CACHE_KIB, mmap_bytes=_MMAP_BYTES)
-        # a statement that meets a larger value ends with DataError before it reads the value
+        # a statement that meets a larger value raises DataError before it reads the value
         self._most_bytes = self._here.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGE_BYTES)
         self._other = connect(path, read_only=True, cache_kib=_THREAD_CACHE_KIB)
         self._one_at_a_time = CapacityLimiter(1)
 
     def one(self, statement: str, *values: Any) -> Any:
-        """The first row, or None. Statements must find at most one: a half-read one would hold back checkpoints."""
+        """The first row, or None. Statements must find at most one: an unfinished statement would block checkpoints."""
         return self._in_this_thread(_first, statement, values)
 
     def all(self, statement: str, *values: Any) -> list[Any]:
-        """All rows, in this thread: for lists that are short by nature."""
+        """All rows, in this thread: for lists that are always short."""
         return self._in_this_thread(_all, statement, values)
 
     async def here(self, read: Callable[..., T], *args: Any) -> T:
@@ -67,7 +67,7 @@ class Reads:
         return await run_to_completion(self._on_one_snapshot, read, args, limiter=self._one_at_a_time)
 
     async def close(self) -> None:
-        """Close both, the second after a read whose caller is gone has ended."""
+        """Close both; the second after a running read whose caller was cancelled."""
         self._here.close()
         async with self._one_at_a_time:
             self._other.close()
@@ -76,7 +76,7 @@ class Reads:
         try:
             try:
                 return read(self._here, statement, values)
-            except sqlite3.DataError:  # a long schema, say: rare enough to be read here
+            except sqlite3.DataError:  # for example a long schema: rare enough to be read here
                 self._here.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, self._most_bytes)
                 try:
                     return read(self._here, statement, values)
@@ -106,7 +106,7 @@ def _all(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...]
 
 
 def _told(error: sqlite3.OperationalError) -> Exception:
-    """Halley's own error if the disk is the reason, so that callers can wait until it has passed."""
+    """Our own error if the disk is the reason, so that callers can retry."""
     if is_disk_fault(error):
         return Overloaded(f"The disk with the database has a fault, nothing could be read: {error}.")
     return error

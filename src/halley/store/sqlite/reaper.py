@@ -1,6 +1,6 @@
-"""Ends that no holder reports: lost sessions, clocks, versions that cannot run. `WorkQueue` in SQL, second half.
+"""Ends that no holder reports: lost sessions, deadlines, versions that cannot run. Second half of `WorkQueue` in SQL.
 
-Each of these may concern the whole queue, so they work in portions: one transaction each, with others between them.
+Each of these may concern the whole queue, so they work in portions: one transaction each, with other writes between.
 """
 
 import sqlite3
@@ -45,7 +45,9 @@ _WAITING_FOR: Final = "SELECT prediction_id FROM queue WHERE version = ? AND ses
 
 
 class Reaper(SqlitePart):
-    """Fulfils the part of `predictions.queue.WorkQueue` that ends predictions that no holder can end."""
+    """Implements the part of `predictions.queue.WorkQueue` that ends predictions whose holder is lost or which have
+    none.
+    """
 
     async def reap(
         self, duty: Duty, at: datetime, *, all_but: str | None = None, max_attempts: int = 2
@@ -64,7 +66,7 @@ class Reaper(SqlitePart):
         return await self._in_portions(duty, _fail_waiting, version, at, error, reason)
 
     async def _in_portions(self, duty: Duty, operation: Callable[..., tuple[list[T], bool]], *args: Any) -> list[T]:
-        """Repeat the operation until it says that nothing is left, or the duty is lost."""
+        """Repeat the operation until nothing is left, or the duty is lost."""
         done: list[T] = []
         more = True
         while more:
@@ -110,7 +112,8 @@ def _take_back(
     if live.prediction.submit_state is not None:
         return _to_adopt(connection, book, live, at)
     has_output = changes.read_progress(connection, live).has_output
-    max_attempts += changes.is_alone(connection, live)  # one was lost with others, and not with the server
+    # one attempt was lost together with other runs, not with the server
+    max_attempts += changes.is_alone(connection, live)
     if has_output or live.attempt >= max_attempts:
         why = "it had published output already" if has_output else f"that was attempt {live.attempt} of {max_attempts}"
         error = f"The worker that ran this prediction was lost, and it is not run again: {why}."
@@ -132,7 +135,7 @@ def _take_back(
 
 
 def _to_adopt(connection: sqlite3.Connection, book: QueueCounters, live: Live, at: datetime) -> Reaped:
-    """It may run elsewhere: no fresh attempt."""
+    """It may run elsewhere: no new attempt begins."""
     prediction = live.prediction
     if prediction.submit_state is SubmitState.UNKNOWN:
         ended = changes.end(
@@ -154,7 +157,7 @@ def _expire_deadlines(connection: sqlite3.Connection, book: QueueCounters, at: d
 def _expire_queued(
     connection: sqlite3.Connection, book: QueueCounters, at: datetime, max_queue_seconds: float
 ) -> tuple[list[Expired], bool]:
-    # ids are ordered by time, so the longest waiting are the first of the queue and no index of times is needed
+    # ids are ordered by time, so the longest waiting are first in the queue, and no index of times is needed
     bound = book.clock.older_than(max_queue_seconds)
     found = connection.execute(_WAITING_SINCE_BEFORE, (bound, PORTION)).fetchall()
     error = f"Nothing could run this prediction within {max_queue_seconds:g} s (runs.max_queue_seconds)."
@@ -167,7 +170,7 @@ def _expire(
     expired: list[Expired] = []
     for (prediction_id,) in found:
         live = select_live(connection, prediction_id)
-        if live is None or live.prediction.is_terminal:  # only if the file was changed by hand
+        if live is None or live.prediction.is_terminal:  # only if the file was edited by hand
             connection.execute(DELETE_FROM_QUEUE, (prediction_id,))
             book.reload(connection)
             continue

@@ -1,7 +1,7 @@
-"""Predictions that ended here a moment ago: waiters read them without a SQLite query.
+"""Keeps predictions that ended a moment ago in memory: waiting requests read them without a query.
 
-Only terminal rows come in, and only once their commit is acknowledged: such a row changes no more, except that its data
-is removed, and then it must be forgotten here.
+Only terminal rows are added, after their commit is acknowledged: such a row does not change any more, except that its
+data is removed; then it must be dropped here.
 """
 
 from collections import OrderedDict
@@ -15,9 +15,9 @@ _OVERHEAD_BYTES: Final = 1024
 
 
 class RecentRows:
-    """The newest rows up to a number of bytes; the oldest go first.
+    """The newest rows up to a number of bytes; the oldest are removed first.
 
-    None are kept if the database `is_shared`: another process may remove their data without this process knowing.
+    Empty if the database `is_shared`: another process may remove their data without this process knowing.
     """
 
     def __init__(self, *, is_shared: bool = False) -> None:
@@ -30,7 +30,7 @@ class RecentRows:
         return None if found is None else found[0]
 
     def put(self, prediction: Prediction) -> None:
-        """Keep it, if it is terminal and not large."""
+        """Keep the row, if it is terminal and not large."""
         self.forget(prediction.id)
         size = _OVERHEAD_BYTES + len(prediction.input) + len(prediction.output or b"") + len(prediction.logs)
         if self._is_shared or size > MOST_ROW_BYTES or not prediction.is_terminal:

@@ -1,4 +1,4 @@
-"""Creates that come more than once: `RepeatStore` in SQL, and the part of a create that deals with its key."""
+"""Repeated creates: `RepeatStore` in SQL, and the handling of a create's key."""
 
 # ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
 
@@ -30,7 +30,7 @@ from halley.store.sqlite.rows import (
 _SELECT_KEY: Final = (
     "SELECT request_digest, prediction_id FROM idempotency WHERE account_id = ? AND key = ? AND expires_at > ?"
 )
-_PUT_KEY: Final = (  # one that is there has expired
+_PUT_KEY: Final = (  # an existing one has expired
     "INSERT OR REPLACE INTO idempotency (account_id, key, request_digest, prediction_id, expires_at)"
     " VALUES (?, ?, ?, ?, ?)"
 )
@@ -38,7 +38,7 @@ _FORGET_KEYS: Final = (
     "DELETE FROM idempotency WHERE (account_id, key) IN"
     " (SELECT account_id, key FROM idempotency WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)"
 )
-# The index leads to the newest; cheap columns are compared first, because `input` may lie on pages of its own.
+# The index finds the newest; cheap columns are compared first, because `input` may be on separate pages.
 _SELECT_EQUAL: Final = (
     f"SELECT {PREDICTION_COLUMNS_WITHOUT_LOGS} FROM predictions WHERE account_id = ?1 AND id >= ?2"
     " AND id > coalesce((SELECT id FROM predictions WHERE account_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?3), '')"
@@ -55,7 +55,7 @@ _CHANGE: Final = (
 
 
 class RepeatRows(SqlitePart):
-    """Fulfils `predictions.repeats.RepeatStore`."""
+    """Implements `predictions.repeats.RepeatStore`."""
 
     async def made_under(self, account_id: str, key: str, at: datetime) -> Earlier | None:
         return await self._reads.here(_made_under, account_id, key, at)
@@ -75,7 +75,7 @@ class RepeatRows(SqlitePart):
 
 
 def made_before(connection: sqlite3.Connection, new: NewPrediction) -> Created | KeyReused | None:
-    """What the key of this create has made, or why it may not be used; None if it is free."""
+    """The prediction of this create's key, or why the key may not be used; None if it is free."""
     mine, prediction = new.idempotency, new.prediction
     if mine is None:
         return None
@@ -88,7 +88,7 @@ def made_before(connection: sqlite3.Connection, new: NewPrediction) -> Created |
 
 
 def keep_key(connection: sqlite3.Connection, prediction: Prediction, mine: IdempotencyKey) -> None:
-    """Tie the key to the prediction that is made in this transaction."""
+    """Store the key with the prediction that is created in this transaction."""
     values = (prediction.account_id, mine.key, mine.digest, prediction.id, to_micros(mine.expires_at))
     connection.execute(_PUT_KEY, values)
 

@@ -1,4 +1,4 @@
-"""What has data, for how long, and its removal: `DataStore` in SQL."""
+"""Finds predictions with expired data, and removes it: `DataStore` in SQL."""
 
 # ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
 
@@ -19,10 +19,10 @@ from halley.store.sqlite.parts import SqlitePart
 from halley.store.sqlite.queue_counters import QueueCounters
 from halley.store.sqlite.rows import COLUMNS_WITHOUT_DATA, INSERT_EVENT
 
-# In the words of the index `predictions_with_data`: otherwise it is not used.
+# Worded like the index `predictions_with_data`: otherwise it is not used.
 _HAS_DATA: Final = "data_removed_at IS NULL AND completed_at IS NOT NULL"
 _KEY: Final = "ifnull(key_id, '')"
-# Its end was not sent to its webhook yet: the message, which is a copy of its own, must be made first.
+# Its end was not sent to its webhook yet: the message, which is a separate copy, must be made first.
 _UNTOLD: Final = (
     "(webhook IS NOT NULL AND EXISTS (SELECT 1 FROM events AS e WHERE e.prediction_id = predictions.id"
     f' AND e.for_webhook AND e."offset" > coalesce(({TOLD_UP_TO}), 0)))'
@@ -44,8 +44,8 @@ _WITH_DATA: Final = (
     "SELECT number, attempts, last_seq, webhook IS NOT NULL FROM predictions"
     f" WHERE id = ? AND {_HAS_DATA} AND NOT {_UNTOLD}"
 )
-# As `lifecycle.without_data`, and without a look at what is removed: it may be 100 MB. Out and in again: a row that is
-# only made smaller keeps its page of the file to itself, for SQLite joins pages at deletions alone.
+# As `lifecycle.without_data`, without reading the removed data, which may be 100 MB. The row is deleted and inserted: a
+# row that is only made smaller keeps its whole page, because SQLite merges pages at deletions only.
 _TAKE_OUT: Final = f"DELETE FROM predictions WHERE number = ? RETURNING number, revision + 1, {COLUMNS_WITHOUT_DATA}"
 _PUT_BACK: Final = (
     f"INSERT INTO predictions (number, revision, {COLUMNS_WITHOUT_DATA}, input, data_removed_at, last_seq,"
@@ -62,7 +62,7 @@ _DELETE_EVENTS: Final = (
     f' (SELECT "offset" FROM events WHERE prediction_id = ? AND kind NOT IN ({LASTING_KINDS}) ORDER BY seq LIMIT ?)'
 )
 _HAS_NO_MORE: Final = "UPDATE predictions SET has_progress = 0 WHERE number = ?"
-_FEW_EVENTS: Final = 64  # so many go in the transaction that removes the rest
+_FEW_EVENTS: Final = 64  # so many are deleted in the transaction that removes the rest
 
 _OWNERS: Final = "SELECT DISTINCT owner_id FROM blob_references WHERE owner_kind = '{kind}' AND ({reason}) LIMIT ?2"
 _PREDICTION: Final = "SELECT 1 FROM predictions WHERE id = owner_id"
@@ -78,7 +78,7 @@ _LAST_RECORDED: Final = 'SELECT at FROM events WHERE "offset" = (SELECT max("off
 
 
 class RetentionRows(SqlitePart):
-    """Fulfils `retention.ports.DataStore`, but `get`."""
+    """Implements `retention.ports.DataStore`, but `get`."""
 
     async def data_groups(self) -> list[DataGroup]:
         return await self._reads.elsewhere(_data_groups)
@@ -109,7 +109,7 @@ class RetentionRows(SqlitePart):
 
 
 def _data_groups(connection: sqlite3.Connection) -> list[DataGroup]:
-    # from group to group by the index, never through the rows of one
+    # by index from group to group, not through all rows of a group
     groups: list[DataGroup] = []
     at = ("", "", "")
     while (row := connection.execute(_NEXT_GROUP, at).fetchone()) is not None:
@@ -153,7 +153,8 @@ def _remove_data(
         connection.execute(_PUT_BACK, (*kept, NO_INPUT, to_micros(at), last_seq + 1, has_more))
         if has_webhook:
             connection.execute(DROP_SETTLED_BODIES, (prediction_id,))
-        connection.execute(_FORGET_INPUT, (prediction_id,))  # it is there if a canceled one's holder is not done yet
+        # it exists if the holder of a canceled one has not finished
+        connection.execute(_FORGET_INPUT, (prediction_id,))
         freed.update(dict.fromkeys(drop_references(connection, "prediction", prediction_id)))
         removed.append(prediction_id)
     return Removed(prediction_ids=tuple(removed), freed=tuple(freed), has_events_left=has_events_left)

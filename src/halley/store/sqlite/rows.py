@@ -1,4 +1,4 @@
-"""Between records and rows: the one place that knows in which column a member lives."""
+"""Converts between records and rows: the only place that knows the column of each member."""
 
 # ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
 
@@ -29,7 +29,7 @@ _decode_files: Final = msgspec.json.Decoder(tuple[OutputFile, ...]).decode
 _decode_filter: Final = msgspec.json.Decoder(tuple[str, ...]).decode
 _decode_metrics: Final = msgspec.json.Decoder(dict[str, object]).decode
 
-# Two flags in the column `created_with_wait`: a new column would lie behind `logs`, and reading it would walk through
+# Two flags in the column `created_with_wait`: a new column would come after `logs`, and reading it would read through
 # them.
 _WITH_WAIT: Final = 1
 _CANCEL_ABANDONED: Final = 2
@@ -56,7 +56,7 @@ _COLUMNS_AND_REPEATS: Final = _COLUMNS + _REPEATS.format(row="predictions")
 PREDICTION_COLUMNS: Final = _COLUMNS_AND_REPEATS.format(large="input, output, logs")
 # for lists: logs may be 16 MiB each
 PREDICTION_COLUMNS_WITHOUT_LOGS: Final = _COLUMNS_AND_REPEATS.format(large="input, output, ''")
-# what is not read costs nothing: it comes last
+# columns at the end cost nothing if they are not read
 OUTLINE_COLUMNS: Final = _COLUMNS_AND_REPEATS.format(large="x'7b7d', NULL, ''")
 _CHANGED_BY_REMOVAL: Final = {"revision", "data_removed_at", "files", "input", "output", "logs"}
 COLUMNS_WITHOUT_DATA: Final = ", ".join(name for name in _LIVE_NAMES if name not in _CHANGED_BY_REMOVAL)
@@ -83,7 +83,7 @@ EVENT_COLUMNS: Final = 'prediction_id, seq, attempt, kind, at, data, "offset"'
 
 
 class Live(msgspec.Struct, gc=False):
-    """A prediction inside a transaction, with what the queue and the log say about it."""
+    """A prediction inside a transaction, with its data in the queue and the log."""
 
     prediction: Prediction
     number: int
@@ -214,7 +214,7 @@ def select_live(connection: sqlite3.Connection, prediction_id: str, *, with_inpu
 def event_rows(
     prediction: Prediction, events: Iterable[NewEvent], *, attempt: int, first_seq: int, first_offset: int
 ) -> list[Row]:
-    """The values of INSERT_EVENT for events in a row."""
+    """The values of INSERT_EVENT for consecutive events."""
     told_by = TOLD_BY if prediction.has_webhook else _TOLD_BY_NONE
     return [
         (

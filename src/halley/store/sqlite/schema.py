@@ -1,4 +1,4 @@
-"""Opens the database file, refuses what it cannot trust, and brings the schema up to date."""
+"""Opens the database file, refuses files that are damaged or foreign, and updates the schema."""
 
 # ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
 
@@ -15,8 +15,8 @@ from halley.store.sqlite.backups import back_up, way_back
 from halley.store.sqlite.plain_values import take_as_they_are
 
 _log: Final = logging.getLogger(__name__)
-BUSY_TIMEOUT_MS: Final = 2_000  # another process (a backup, a person with a shell) may hold the file for a moment
-CHECK_LIMIT_BYTES: Final = 64 * 2**20  # a whole check reads every page: beyond this it would delay each start
+BUSY_TIMEOUT_MS: Final = 2_000  # another process (a backup, a person with a shell) may lock the file for a moment
+CHECK_LIMIT_BYTES: Final = 64 * 2**20  # a full check reads every page: for larger files it would delay each start
 _STATEMENTS_KEPT: Final = 128
 
 _CREATE_VERSION_TABLE: Final = (
@@ -25,14 +25,14 @@ _CREATE_VERSION_TABLE: Final = (
 
 
 def connect(path: Path, *, read_only: bool, cache_kib: int, mmap_bytes: int = 0) -> sqlite3.Connection:
-    """A connection with our settings; it may be handed to another thread, but used by one at a time.
+    """A connection with our settings; it may be passed to another thread, but used by one at a time.
 
     Raises:
-        Unusable: it cannot be opened, or it is no database.
+        Unusable: it cannot be opened, or it is not a database.
     """
     take_as_they_are()
     try:
-        if not read_only and not path.exists():  # SQLite gives its log and index the rights of the database
+        if not read_only and not path.exists():  # SQLite gives its log and index the permissions of the database
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS_KEPT
@@ -49,9 +49,9 @@ def connect(path: Path, *, read_only: bool, cache_kib: int, mmap_bytes: int = 0)
         (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
         if mode != "wal":
             raise Unusable(f"The database {path} cannot use a write-ahead log here; keep it on a local disk.")
-        connection.execute("PRAGMA synchronous=FULL")  # acknowledged means durable, through a power cut as well
+        connection.execute("PRAGMA synchronous=FULL")  # acknowledged means durable, even after a power failure
         connection.execute("PRAGMA foreign_keys=1")
-        # what is deleted leaves nothing readable behind, large values on pages of their own included
+        # deleted data must not be readable in the file, even large values on separate pages
         connection.execute("PRAGMA secure_delete=ON")
         connection.execute("PRAGMA journal_size_limit=67108864")
     except sqlite3.Error as error:
@@ -64,9 +64,9 @@ def connect(path: Path, *, read_only: bool, cache_kib: int, mmap_bytes: int = 0)
 
 
 def prepare(connection: sqlite3.Connection, path: Path, at: datetime, keep_backups: int = 0) -> None:
-    """Check the file and apply the migrations that are missing, one transaction each.
+    """Check the file and apply the missing migrations, one transaction each.
 
-    If any are, the file is copied first; `keep_backups` such copies are kept, and with 0 none is made.
+    Before a migration the file is copied; `keep_backups` such copies are kept, and with 0 none is made.
 
     Raises:
         Unusable: the file is damaged, foreign, or newer than this Halley, or cannot be copied. It is never repaired or

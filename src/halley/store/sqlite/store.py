@@ -49,11 +49,12 @@ class SqliteStore(
     RetentionRows,
     ProbeRows,
 ):
-    """Fulfils PredictionStore, RepeatStore, AttendanceStore, DutyStore, WorkQueue, ModelStore, KeyStore, BlobLedger
-    and DataStore; `files` fulfils FileStore, `deliveries` DeliveryStore and SecretStore.
+    """Implements PredictionStore, RepeatStore, AttendanceStore, DutyStore, WorkQueue, ModelStore, KeyStore, BlobLedger
+    and DataStore; `files` implements FileStore, `deliveries` DeliveryStore and SecretStore.
 
-    Counts, sessions and duties are kept in the memory of one process (store.folder sees to it that there is only one),
-    unless the database is opened as shared. Turns always are: with several processes each shares its own claims fairly.
+    Counts, sessions and duties are kept in the memory of one process (store.folder ensures that there is only one),
+    unless the database is opened as shared. Turns always are: with several processes each divides its own claims
+    fairly.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class SqliteStore(
 
     @property
     def broken(self) -> Unusable | None:
-        """Why nothing can be written any more, if so: end the process, and start it again when the disk is sound."""
+        """Why nothing can be written any more, or None: end the process, and start it again when the disk works."""
         return self._writer.broken
 
 
@@ -80,14 +81,14 @@ async def open_sqlite(
     failpoint: Callable[[str], None] | None = None,
     planted: frozenset[str] = frozenset(),
 ) -> AsyncIterator[SqliteStore]:
-    """Open the database, made or migrated as needed, and close it behind the block when all writes are done.
+    """Open the database, created or migrated as needed, and close it after the block when all writes are done.
 
     Before it is migrated it is copied, and `keep_backups` such copies are kept; with 0 none is made.
 
-    `is_shared`: other processes, or other stores of this one, write to the same file. What is remembered is then read
-    again behind each of their commits, which takes time with the length of the queue: for tests of several nodes.
+    `is_shared`: other processes, or other stores of this one, write to the same file. The counters are then read again
+    after each of their commits, which takes time with the length of the queue: for tests of several nodes.
 
-    `clock` is compared with time that passes in every transaction: when it was set, deadlines, backoffs and leases move
+    `clock` is compared with elapsed time in every transaction: when it was set, deadlines, backoffs and leases move
     with it (`store.wall_clock`).
 
     `failpoint` is called in the writer's thread with "before_commit" and "after_commit" of every batch. `planted` names

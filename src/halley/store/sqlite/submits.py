@@ -1,4 +1,4 @@
-"""What is known about handing predictions to places that outlive us: `SubmitLedger` in SQL."""
+"""The submission of predictions to providers that continue without us: `SubmitLedger` in SQL."""
 
 import sqlite3
 from collections.abc import Awaitable, Collection
@@ -18,7 +18,7 @@ _EVERY_STATE: Final = frozenset({None, *SubmitState})
 
 
 class SubmitRows(SqlitePart):
-    """Fulfils `predictions.queue.SubmitLedger`."""
+    """Implements `predictions.queue.SubmitLedger`."""
 
     def record_intent(self, lease: Lease) -> Awaitable[None]:
         return self._put_state(lease, {None}, SubmitState.INTENDED)
@@ -65,6 +65,6 @@ def put_state(connection: sqlite3.Connection, live: Live, state: SubmitState | N
 
 
 def read_recorded(connection: sqlite3.Connection, prediction_id: str) -> Recorded:
-    """How much its stored events hold of what its run reports."""
+    """How much of its run's progress the stored events contain."""
     with closing(connection.execute(SELECT_EVENTS, (prediction_id, 0, -1))) as rows:
         return recorded_in(read_event(row) for row in rows)

@@ -1,7 +1,7 @@
 """One writer thread, and one durable commit for many writes.
 
-Everything that is queued when the writer becomes free shares a transaction, so a sync of the disk is paid once for the
-batch. Acknowledgements leave after the commit, all of a batch in one call into the event loop.
+All operations that are queued when the writer becomes free share a transaction, so one disk sync serves the whole
+batch. Acknowledgements are sent after the commit, all of a batch in one call into the event loop.
 """
 
 import asyncio
@@ -15,23 +15,22 @@ from halley.errors import HalleyError, Overloaded, StorageFull, Unusable
 
 T = TypeVar("T")
 
-BATCH_LIMIT: Final = 512  # bounds how long the first of a batch waits for the last
+BATCH_LIMIT: Final = 512  # limits how long the first of a batch waits for the last
 
 _FULL_CODES: Final = frozenset(
     {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMMAP}  # ENOSPC in database, log or index
 )
-# After a failed sync the kernel may have dropped what we wrote: only a restart, which reads the log, shows the real
-# state.
+# After a failed sync the kernel may have dropped our writes: only a restart, which reads the log, finds the real state.
 _BROKEN_CODES: Final = frozenset(
     {sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 )
 
 
 class WriterState(Protocol):
-    """What the writer's operations keep in memory between them."""
+    """State that the writer's operations keep in memory between them."""
 
     def reload(self, connection: sqlite3.Connection) -> None:
-        """Read it again: what was remembered belongs to a transaction that is gone."""
+        """Read it again: the remembered state belongs to a failed transaction."""
         ...
 
     def begin(self, connection: sqlite3.Connection) -> None:
@@ -39,7 +38,7 @@ class WriterState(Protocol):
         ...
 
     def settle(self, connection: sqlite3.Connection) -> None:
-        """Write down what operations left to the end of their transaction."""
+        """Write what operations left for the end of their transaction."""
         ...
 
     def commit(self) -> None:
@@ -48,7 +47,7 @@ class WriterState(Protocol):
 
 
 class _Locked(Exception):
-    """Another process holds the database: nothing was begun, and no other way would begin it."""
+    """Another process holds the database: nothing was begun, and retrying would not help."""
 
     def __init__(self, error: sqlite3.Error) -> None:
         super().__init__(str(error))
@@ -78,8 +77,8 @@ class GroupWriter:
     """Runs operations on one connection, in order of `submit`, many to a commit.
 
     An operation gets the connection and its arguments, and may run more than once: a batch that fails is rolled back
-    and done again. A refusal that it *returns* (a HalleyError made before anything was written) reaches the caller as a
-    raised error and does not affect others; one that it raises costs its batch a second run.
+    and done again. An error that it *returns* (a HalleyError made before anything was written) is raised to the caller
+    and does not affect others; one that it raises makes its batch run a second time.
     """
 
     def __init__(
@@ -91,7 +90,7 @@ class GroupWriter:
         failpoint: Callable[[str], None] | None = None,
         planted: frozenset[str] = frozenset(),
     ) -> None:
-        """`is_shared`: others write to the same database; what is remembered is read again behind their commits."""
+        """`is_shared`: others write to the same database; the remembered state is read again after their commits."""
         self._is_shared = is_shared
         self._data_version: int | None = None  # changes with every commit of another connection
         self._connection = connection
@@ -102,11 +101,11 @@ class GroupWriter:
         self._queue: deque[_Write] = deque()
         self._wake = (
             threading.Lock()
-        )  # taken: nothing new. A bare lock, because an Event makes a new lock for each wait
+        )  # locked: nothing new. A plain lock, because an Event makes a new lock for each wait
         self._wake.acquire()
         self._closing = False
         self._broken: Unusable | None = None
-        self.refusals = 0  # writes that the disk or another process did not let through
+        self.refusals = 0  # writes that failed because of the disk or another process
         self._thread = threading.Thread(target=self._work, name="halley-writer", daemon=True)
         self._thread.start()
 
@@ -124,9 +123,8 @@ class GroupWriter:
     ) -> asyncio.Future[T]:
         """Queue an operation; the future is done after its commit. Only from the event loop's thread.
 
-        Cancelling the future does not take the operation back. If it was cancelled when the operation is committed,
-        `orphaned` gets the result that has no waiter. `committed` gets the result first, with
-        or without a waiter.
+        Cancelling the future does not undo the operation. If it was cancelled when the operation is committed,
+        `orphaned` gets the result. `committed` gets the result first, in both cases.
 
         Raises:
             Unusable: the writer was closed.
@@ -155,7 +153,7 @@ class GroupWriter:
             while queue:
                 batch = [queue.popleft() for _ in range(min(len(queue), BATCH_LIMIT))]
                 self._commit_batch(batch)
-                del batch  # an idle writer keeps no inputs and futures alive
+                del batch  # an idle writer keeps no references to inputs and futures
             if closing:
                 return
 
@@ -195,7 +193,8 @@ class GroupWriter:
                 write.outcome = write.operation(connection, *write.args)
                 self._recollection.settle(connection)
             except Exception as error:  # it belongs to the caller of this operation
-                if not connection.in_transaction:  # some errors end the whole transaction: the others are gone, too
+                # some errors roll back the whole transaction: the other operations are undone, too
+                if not connection.in_transaction:
                     raise
                 connection.execute("ROLLBACK TO one")
                 self._recollection.reload(connection)
@@ -204,7 +203,7 @@ class GroupWriter:
         self._commit()
 
     def _each_on_its_own(self, batch: list[_Write]) -> None:
-        """The last way: the commit itself had failed, as on a full disk, where small writes may still find room."""
+        """The last resort: the commit itself had failed, as on a full disk, where small writes may still fit."""
         for number, write in enumerate(batch):
             try:
                 self._all_at_once_quietly(write)
@@ -222,7 +221,7 @@ class GroupWriter:
         self._commit()
 
     def _turn_away(self, writes: list[_Write], locked: _Locked) -> None:
-        """They have waited long enough: none waits for as many times as there are others."""
+        """They have waited long enough: the wait must not add up over the batch."""
         for write in writes:
             write.outcome = self._told(locked.error)
 
@@ -257,7 +256,7 @@ class GroupWriter:
             self._failpoint("after_commit")
 
     def _undo(self) -> bool:
-        """Roll back, read the remembered state again; False if the writer is broken."""
+        """Roll back and read the remembered state again; False if the writer is broken."""
         try:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
@@ -272,7 +271,7 @@ class GroupWriter:
         )
 
     def _told(self, error: Exception) -> Exception:
-        """The error in our words where the reason is the disk."""
+        """Our own error if the disk is the reason."""
         if not isinstance(error, sqlite3.Error):
             return error
         code = getattr(error, "sqlite_errorcode", None)
@@ -296,7 +295,7 @@ class GroupWriter:
 
 
 def is_disk_fault(error: sqlite3.Error) -> bool:
-    """Whether the system could not read or write, this time: what was asked for may be asked for again."""
+    """Whether the system could not read or write this time: the caller may try again."""
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
 
