@@ -1,4 +1,4 @@
-"""The promises of `halley.assets.ports.Blobs` as a test suite, and blobs whose disk is full.
+"""The contract suite of `halley.assets.ports.Blobs`, and blobs on a full disk.
 
 Subclass `BlobsContract`, give it a `blobs` fixture, and mark it to run on anyio.
 """
@@ -21,7 +21,7 @@ ABSENT = "0" * 64
 
 
 async def stream(*parts: bytes) -> AsyncIterator[bytes]:
-    """Give bytes in parts, as an upload does."""
+    """Yield bytes in parts, as an upload does."""
     for part in parts:
         yield part
 
@@ -167,7 +167,7 @@ class BlobsContract:
         (tmp_path / "real").write_bytes(b"x")
         (tmp_path / "link").symlink_to(tmp_path / "real")
         for path in (tmp_path, tmp_path / "absent", tmp_path / "link"):
-            with pytest.raises(OSError):  # the port promises no more
+            with pytest.raises(OSError):  # the port guarantees no more
                 await blobs.adopt(path)
 
     async def test_what_is_stored_is_listed_in_order_and_by_age(self, blobs: Blobs) -> None:
@@ -195,7 +195,7 @@ class BlobsContract:
 
 
 class FullBlobs:
-    """Blobs in front of others, whose disk is full while `full` is set; reading and deleting go on."""
+    """Wraps other blobs; its disk is full while `full` is set; reading and deleting still work."""
 
     def __init__(self, behind: Blobs) -> None:
         self.full = False
@@ -238,11 +238,11 @@ class FullBlobs:
 
 
 class InspectableLedger(memory.MemoryLedger):
-    """The ledger of the store in memory, and a look into it."""
+    """The ledger of the store in memory, with access to its content."""
 
     def __init__(self) -> None:
         super().__init__(MemoryTables())
 
     def noted(self, sha256: str) -> Sequence[tuple[str, str, str]]:
-        """Give (kind, id, name) of all who need these bytes."""
+        """Return (kind, id, name) of all references to these bytes."""
         return sorted((kind, owner, name) for kind, owner, digest, name in self.owned if digest == sha256)

@@ -1,4 +1,4 @@
-"""The promises of the bus as a test suite, and a bus that keeps them by doing nothing."""
+"""The contract suite of the bus, and a bus that drops every hint."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _HINTS: tuple[Hint, ...] = (
 
 
 class LossyBus:
-    """Fulfils `predictions.hints.Bus`, and drops every hint: whoever waits must find out by looking."""
+    """Implements `predictions.hints.Bus`, and drops every hint: code that waits must poll."""
 
     def __init__(self) -> None:
         self.dropped: list[Hint] = []
@@ -33,10 +33,10 @@ class LossyBus:
 
 @pytest.mark.anyio
 class BusContract:
-    """What every bus must do. Give `bus`; hints may be dropped, repeated, late and in another order."""
+    """The contract of a bus. Provide `bus`; hints may be dropped, repeated, late and reordered."""
 
     delivers: ClassVar[bool] = True
-    """Whether a hint that is published often enough arrives some time."""
+    """Whether a hint that is published often enough arrives eventually."""
 
     @pytest.fixture
     def bus(self) -> Bus:

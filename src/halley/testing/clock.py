@@ -1,4 +1,4 @@
-"""A clock that moves only when told."""
+"""A clock that only a test moves."""
 
 import asyncio
 import heapq
@@ -9,7 +9,7 @@ T0: Final = datetime(2026, 1, 10, 10, 20, 30, 123456, tzinfo=UTC)
 
 
 class FakeClock:
-    """Fulfils `clock.Clock`. `advance` moves both clocks and wakes the sleepers whose time has come."""
+    """Implements `clock.Clock`. `advance` moves both clocks and wakes the sleepers that are due."""
 
     def __init__(self, now: datetime = T0) -> None:
         self._now = now
@@ -47,11 +47,11 @@ class FakeClock:
         self._now += timedelta(seconds=seconds)
 
     def suspend(self, seconds: float) -> None:
-        """The machine sleeps: the wall clock goes on, timers do not."""
+        """The machine sleeps: the wall clock continues, timers do not."""
         self._now += timedelta(seconds=seconds)
         self._slept += seconds
 
     @property
     def sleepers(self) -> int:
-        """How many wait for time to pass."""
+        """How many tasks wait for time to pass."""
         return sum(not future.done() for _, _, future in self._sleepers)

@@ -1,4 +1,4 @@
-"""A provider that does what a test says, and a worker around it."""
+"""A provider controlled by a test, and a worker that uses it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from halley.predictions.records import OutputFile
 
 
 class ScriptedRun:
-    """One run in a test's hands: say things, then end it."""
+    """One run controlled by a test: report progress, then end it."""
 
     def __init__(self, work: Work) -> None:
         self.work = work
@@ -49,7 +49,7 @@ class ScriptedRun:
 
 
 class ScriptedProvider:
-    """Fulfils `dispatch.ports.Provider`. `runs` are the submitted ones in order; a cancel ends a run at once."""
+    """Implements `dispatch.ports.Provider`. `runs` are the submitted ones in order; a cancel ends a run at once."""
 
     def __init__(self, slots: int = 1) -> None:
         self.slots = slots
@@ -106,7 +106,7 @@ class ScriptedProvider:
             run.end(Outcome(status="canceled"))
 
     async def next_run(self, number: int = 0) -> ScriptedRun:
-        """The run with this number, once it was submitted."""
+        """Wait for the run with this number, and return it."""
         while len(self.runs) <= number:
             self._submitted.clear()
             await self._submitted.wait()
@@ -114,14 +114,14 @@ class ScriptedProvider:
 
 
 class FakeStagedInput(msgspec.Struct, frozen=True, kw_only=True):
-    """Fulfils `dispatch.ports.Staged`."""
+    """Implements `dispatch.ports.PreparedInput`."""
 
     input: bytes
     paths: tuple[Pointer, ...] = ()
 
 
 class ScriptedStaging:
-    """Fulfils `InputStager`: no input has files, until a test says that all `has` some."""
+    """Implements `InputStager`: no input has files, until a test sets `has`."""
 
     def __init__(self) -> None:
         self.has = False
@@ -132,7 +132,7 @@ class ScriptedStaging:
         self._asked = asyncio.Event()
 
     def hold(self) -> None:
-        """All inputs have files, which come when the test lets them go."""
+        """All inputs have files, whose staging ends when the test releases it."""
         self.has = True
         self._gate.clear()
 
@@ -140,7 +140,7 @@ class ScriptedStaging:
         self._gate.set()
 
     async def asked(self, times: int) -> None:
-        """Return once it was asked so often."""
+        """Return once it was called so often."""
         while self.calls < times:
             self._asked.clear()
             await self._asked.wait()
@@ -169,14 +169,14 @@ class ScriptedStaging:
 
 
 class FakeKeptOutput(msgspec.Struct, frozen=True, kw_only=True):
-    """Fulfils `dispatch.ports.Kept`."""
+    """Implements `dispatch.ports.KeptOutput`."""
 
     value: bytes
     files: tuple[OutputFile, ...]
 
 
 class NamingKeeper:
-    """Fulfils `OutputKeeper`: keeps nothing, names everything. `full_times` makes it refuse for want of room first."""
+    """Implements `OutputKeeper`: stores nothing, names everything. `full_times` makes it report a full disk first."""
 
     def __init__(self) -> None:
         self.full_times = 0
@@ -218,7 +218,7 @@ class NamingKeeper:
 
 
 class NoFolders:
-    """Fulfils `Workspace` without touching a disk."""
+    """Implements `Workspace` without a disk."""
 
     def __init__(self) -> None:
         self.removed: list[str] = []
@@ -226,7 +226,7 @@ class NoFolders:
         self._gate.set()
 
     def hold(self) -> asyncio.Event:
-        """Removing takes until the event is set."""
+        """Removing blocks until the event is set."""
         self._gate.clear()
         return self._gate
 

@@ -1,4 +1,4 @@
-"""A double of what the room of files needs: a door out that leads nowhere."""
+"""A fake for outbound fetches."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ from halley.errors import AddressRefused, FetchFailed, HalleyError, TooLarge
 
 
 class FakeFetch:
-    """`assets.ports.Fetch` that gives what a test put behind each URL, and remembers what was asked for.
+    """An `assets.ports.Fetch` that returns what a test stored for each URL, and records the requested URLs.
 
-    Put bytes, with a media type if you like, or an error to raise. Unknown URLs fail like a dead host; URLs on
-    loopback are refused like in a server without allow-list.
+    Store bytes, perhaps with a media type, or an error to raise. Unknown URLs fail like an unreachable host; loopback
+    URLs are refused as in a server without an allow-list.
     """
 
     def __init__(self) -> None:

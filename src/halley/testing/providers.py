@@ -1,9 +1,9 @@
-"""What every provider promises to dispatch. Subclass, open yours with the five versions named below, run.
+"""The contract suite of providers. Subclass it, open your provider with the five versions named below, and run it.
 
 class TestMine(ProviderContract):  # or OutlivingProviderContract, if its runs go on when our process ends
     def open(self, tmp_path): return my_provider(...)
 
-A second `open` in the same test is a restart of ours: a place elsewhere must be the same one.
+A second `open` in the same test is a restart of our process: the upstream service must be the same one.
 """
 
 import asyncio
@@ -29,13 +29,13 @@ PATIENCE_SECONDS: Final = 20.0  # how long a test waits for a model process befo
 
 
 class ListeningProvider(Provider, Protocol):
-    """A provider that can be told who listens; what `app` connects to dispatch."""
+    """A provider with the callbacks that `app` connects to dispatch."""
 
     def listen(self, *, on_room: Any, on_broken: Any) -> None: ...
 
 
 class Probe:
-    """A provider with somebody who listens, as dispatch does."""
+    """A provider with a listener, as in dispatch."""
 
     def __init__(self, provider: ListeningProvider) -> None:
         self.provider = provider
@@ -44,7 +44,7 @@ class Probe:
         provider.listen(on_room=self.rooms.put_nowait, on_broken=lambda *said: self.broken.put_nowait(said))
 
     async def load(self, version: str) -> None:
-        """Want it until there is room."""
+        """Request capacity, and wait until there is some."""
         self.provider.want(version)
         assert await within(self.rooms.get()) == version
 
@@ -54,13 +54,13 @@ class Probe:
         return await self.provider.submit(work_of(version, text, prediction_id))
 
     async def adopt(self, version: str, handle: str | None, text: str = "abc") -> str | None:
-        """As the next process does, which has a slot for it."""
+        """As the next process does, which holds a slot for it."""
         await self.load(version)
         assert self.provider.take_slot(version)
         return await self.provider.adopt(work_of(version, text, "p1"), handle)
 
     async def follow(self, handle: str) -> tuple[list[Progress], Outcome]:
-        """Everything it said, and how it ended."""
+        """All its progress, and its outcome."""
         said: list[Progress] = []
         return said, await within(self.provider.follow(handle, said.append))
 
@@ -72,7 +72,7 @@ class Probe:
 
 
 def work_of(version: str, text: str, prediction_id: str) -> Work:
-    """What is submitted."""
+    """The work to submit."""
     given = msgspec.json.encode({"text": text})
     return Work(prediction_id=prediction_id, attempt=1, version=version, model="test/model", input=given)
 
@@ -88,16 +88,16 @@ def logs(said: list[Progress]) -> str:
 
 
 async def within(work: Any) -> Any:
-    """Its result, or a failed test."""
+    """Its result, or a failed test after a time limit."""
     return await asyncio.wait_for(work, PATIENCE_SECONDS)
 
 
 @pytest.mark.anyio
 class ProviderContract:
-    """The promises of `dispatch.ports.Provider`."""
+    """The contract of `dispatch.ports.Provider`."""
 
     def open(self, tmp_path: Path) -> AbstractAsyncContextManager[ListeningProvider]:
-        """A fresh provider that serves ECHO, STREAM, FAIL, WAIT and BROKEN."""
+        """A new provider that serves ECHO, STREAM, FAIL, WAIT and BROKEN."""
         raise NotImplementedError
 
     @asynccontextmanager
@@ -117,7 +117,7 @@ class ProviderContract:
                 probe.provider.want(WAIT)
             await within(probe.rooms.get())
             assert probe.provider.free_slots(WAIT) == 1
-            await probe.load(WAIT)  # there is room already: told again
+            await probe.load(WAIT)  # there is capacity already: the callback comes again
 
     async def test_the_callback_never_comes_from_inside_want(self, tmp_path: Path) -> None:
         async with self.probe(tmp_path) as probe:
@@ -254,7 +254,7 @@ class ProviderContract:
                 await following
 
     async def test_what_was_never_begun_is_not_found(self, tmp_path: Path) -> None:
-        """Of a local provider that is all that an earlier process began: it ended with that process."""
+        """For a local provider that is everything that an earlier process began: it ended with that process."""
         async with self.probe(tmp_path) as probe:
             await probe.load(ECHO)
             for handle in (None, "unheard of"):
@@ -266,7 +266,7 @@ class ProviderContract:
 
 
 class OutlivingProviderContract(ProviderContract):
-    """What a provider promises besides whose runs go on when our process ends."""
+    """The further contract of a provider whose runs continue when our process ends."""
 
     async def test_a_run_can_be_adopted_and_is_reported_from_its_beginning(self, tmp_path: Path) -> None:
         async with self.probe(tmp_path) as probe:
@@ -289,7 +289,7 @@ class OutlivingProviderContract(ProviderContract):
                 adopted = await probe.adopt(STREAM, None, "abcd")
             except OutcomeUnknown:
                 return
-            assert adopted is not None  # it was begun: nobody may say that it was not
+            assert adopted is not None  # it was begun: nothing else may be reported
             assert adopted == handle
             said, _ = await probe.follow(adopted)
             assert outputs(said) == ["a", "b", "c", "d"]

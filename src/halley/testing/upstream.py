@@ -1,7 +1,7 @@
-"""A place elsewhere that takes predictions, and a provider for it: what a gateway has to deal with, in memory.
+"""An upstream service, and a provider for it: the situation of a gateway, in memory.
 
-`Upstream` is the service: it knows nothing of our restarts and counts what it was asked for. `RemoteProvider` is our
-side of it, one for each process of ours. Between any two of its steps a test may let that process die.
+`Upstream` is the service: it does not notice our restarts and counts requests. `RemoteProvider` is our side of it, one
+for each process of ours. Between any two of its steps a test may let that process die.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ from halley.providers.echo import Behaviour
 from halley.providers.slots import CountedSlots
 
 Step = Callable[[str], Awaitable[None]]
-"""Called with the name of a step before it is done; one that never returns is a process that died there."""
+"""Called with the name of a step before the step; one that never returns is a process that died there."""
 
 
 class UpstreamRun:
-    """One run there: what it has said so far, and how it ended."""
+    """One run there: its progress so far, and how it ended."""
 
     def __init__(self, work: Work, behaviour: Behaviour) -> None:
         self.work = work
@@ -41,7 +41,7 @@ class UpstreamRun:
         self._changed.set()
 
     async def report(self, emit: Emit, step: Step) -> Outcome:
-        """Tell everything from the beginning until it ends. Whoever stops listening changes nothing."""
+        """Report everything from the beginning until it ends. A follower that stops changes nothing."""
         told = 0
         while True:
             while told < len(self._said):
@@ -55,7 +55,7 @@ class UpstreamRun:
 
 
 class Upstream:
-    """The service. `can_tell`: it can be asked for the run of one of our predictions, as one with a list can."""
+    """The service. `can_tell`: it can be asked for the run of one of our predictions, like a service with a list."""
 
     def __init__(self, versions: Mapping[str, Behaviour], *, can_tell: bool = True) -> None:
         self.can_tell = can_tell
@@ -65,7 +65,7 @@ class Upstream:
         self._versions: Final = versions
 
     def create(self, work: Work) -> str:
-        """Begin a run, each time it is asked to; returns its id."""
+        """Begin a run at each call; returns its id."""
         if self.refuses is not None:
             raise self.refuses
         self.submits[work.prediction_id] += 1
@@ -90,7 +90,9 @@ async def _go_on(step: str) -> None:
 
 
 class RemoteProvider(CountedSlots):
-    """Fulfils `dispatch.ports.Provider` for an `Upstream`. Each step of a submit and of following may be the last."""
+    """Implements `dispatch.ports.Provider` for an `Upstream`. The process may die at each step of submitting and
+    following.
+    """
 
     is_local: Final = False
     wants_local_files: Final = False

@@ -1,4 +1,4 @@
-"""The promises of the store's ports as test suites: subclass them, and give the fixtures that they name.
+"""The contract suites of the store's ports: subclass them, and provide the fixtures that they name.
 
 A suite runs on anyio; `store` may be an async fixture.
 """
@@ -25,11 +25,11 @@ from halley.testing.stores.wall_clock import WallClockContract
 class SharedQueueContract(
     ClaimContract, LeaseContract, SubmitContract, RescueContract, LifecycleContract, WallClockContract
 ):
-    """Everything that `predictions.queue.WorkQueue` promises, also where several stores share a database."""
+    """The contract of `predictions.queue.WorkQueue`, also if several stores share a database."""
 
 
 class WorkQueueContract(SharedQueueContract, TurnContract):
-    """What it promises where one store has the database."""
+    """Its contract if one store has the database."""
 
 
 __all__ = [

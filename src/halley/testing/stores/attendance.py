@@ -78,7 +78,7 @@ class AttendanceStoreContract(StoreSuite):
             assert await self.keep(store, maker, "n1") == KeptAttendance()
             assert (await self.keep(store, maker, "n2")).taken == ()
         maker.clock.advance(LEASE_SECONDS - 1)
-        await self.note(store, maker, "n1", [], [])  # that renews as well
+        await self.note(store, maker, "n1", [], [])  # this renews as well
         maker.clock.advance(1)
         assert (await self.keep(store, maker, "n2")).taken == ()
 

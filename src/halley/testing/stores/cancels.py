@@ -1,4 +1,4 @@
-"""What a store promises of cancelling."""
+"""The contract of a store for cancels."""
 
 import pytest
 
@@ -17,7 +17,7 @@ from halley.testing.stores.maker import (
 
 @pytest.mark.anyio
 class CancelContract(StoreSuite):
-    """Cancelling is final, repeatable, and only for who owns the prediction."""
+    """Cancelling is final, repeatable, and only possible for the owner."""
 
     async def test_cancelling_what_waits_ends_it(self, store: Store, maker: Maker) -> None:
         created = (await store.create(maker.new())).prediction

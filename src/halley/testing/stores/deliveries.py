@@ -17,7 +17,7 @@ from halley.webhooks.records import DeliveryOutcome, Ending, Message, MessageSta
 
 @pytest.mark.anyio
 class DeliveryStoreContract(DeliveryLogContract, DeliveryDutyContract):
-    """What every implementation must do. Give `deliveries`, a part of `store`."""
+    """The contract. Provide `deliveries`, a part of `store`."""
 
     async def test_what_was_told_about_a_prediction_is_known(self, deliveries: Deliveries, maker: Maker) -> None:
         told, other = self.message(maker), self.message(maker, 2)
@@ -179,7 +179,7 @@ class DeliveryStoreContract(DeliveryLogContract, DeliveryDutyContract):
         attempt = self.attempt(maker, message)
         await deliveries.begin(attempt)
         again = maker.clock.now() + timedelta(seconds=2)
-        told = again + timedelta(days=1)  # somebody set the clock
+        told = again + timedelta(days=1)  # the clock was set
         fate = self.fate(message, MessageState.PENDING, failures=1, next_at=again, told_at=told)
         ending = Ending(outcome=DeliveryOutcome.FAILED, latency_seconds=1.5, error="refused")
         await deliveries.end(attempt, ending, fate)
@@ -273,7 +273,7 @@ class DeliveryStoreContract(DeliveryLogContract, DeliveryDutyContract):
         assert (await self.kept(deliveries, paused.id)).next_at == border + timedelta(seconds=20)
 
     async def pause(self, deliveries: Deliveries, maker: Maker, message: Message, *, seconds: float) -> None:
-        """An attempt in vain, and a pause after it."""
+        """A failed attempt, and a pause after it."""
         attempt = self.attempt(maker, message)
         await deliveries.begin(attempt)
         now = maker.clock.now()

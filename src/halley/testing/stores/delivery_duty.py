@@ -1,4 +1,4 @@
-"""The promises of `webhooks.ports.DeliveryStore` about whoever sends, and about whoever has lost that duty."""
+"""The contract of `webhooks.ports.DeliveryStore` for the sender, and for one that has lost the duty."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -23,7 +23,7 @@ _SENT: Final = Ending(outcome=DeliveryOutcome.DELIVERED, latency_seconds=0.1, st
 
 
 async def elected(store: Store, maker: Maker, session_id: str) -> Duty:
-    """Who sends from now on; whoever did it before has not noticed."""
+    """The sender from now on; the previous one has not noticed."""
     maker.clock.advance(LEASE_SECONDS + 1)
     duty = await store.hold_duty(MAINTENANCE, session_id, maker.clock.now(), LEASE_SECONDS)
     assert duty is not None
@@ -32,7 +32,7 @@ async def elected(store: Store, maker: Maker, session_id: str) -> Duty:
 
 @pytest.mark.anyio
 class DeliveryDutyContract(DeliverySuite):
-    """One at a time sends; a late one makes no attempt, and what it tells of an earlier one does no harm."""
+    """One process at a time sends; a late one makes no attempt, and its report of an earlier one does no harm."""
 
     @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
     async def test_who_has_lost_the_duty_writes_nothing(

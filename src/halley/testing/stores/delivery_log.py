@@ -1,4 +1,4 @@
-"""What a store promises of the log of attempts, and of the secrets that sign them."""
+"""The contract of a store for the log of attempts, and for their signing secrets."""
 
 from datetime import timedelta
 

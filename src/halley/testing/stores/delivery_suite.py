@@ -1,4 +1,4 @@
-"""What the suites of webhook deliveries share: messages, attempts, and what becomes of them."""
+"""Shared by the suites of webhook deliveries: messages, attempts, and their results."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The promises of `predictions.duties.DutyStore`, and of the writes that carry a duty."""
+"""The contract of `predictions.duties.DutyStore`, and of the writes that carry a duty."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -23,7 +23,7 @@ WRITES: Final[dict[str, Write]] = {
 
 @pytest.mark.anyio
 class DutyStoreContract(StoreSuite):
-    """One at a time, and whoever was late writes nothing."""
+    """One holder at a time, and a late one writes nothing."""
 
     async def test_one_has_it_and_the_next_one_waits_until_its_time_is_over(self, store: Store, maker: Maker) -> None:
         first = await taken(store, maker, "m1")
@@ -41,7 +41,7 @@ class DutyStoreContract(StoreSuite):
         await store.renew_duty(first, maker.clock.now(), LEASE_SECONDS)
         maker.clock.advance(LEASE_SECONDS - 1)
         assert await take(store, maker, "m2") is None
-        maker.clock.advance(_DAY)  # nobody took it meanwhile
+        maker.clock.advance(_DAY)  # no other session took it meanwhile
         await store.renew_duty(first, maker.clock.now(), LEASE_SECONDS)
         assert await take(store, maker, "m2") is None
 
@@ -57,7 +57,7 @@ class DutyStoreContract(StoreSuite):
         await store.release_duty(first)
         second = await taken(store, maker, "m2")
         assert second.fence > first.fence
-        await store.release_duty(first)  # it has nothing to release any more
+        await store.release_duty(first)  # it holds nothing any more
         assert await take(store, maker, "m1") is None
 
     async def test_who_is_alone_has_it_at_once(self, store: Store, maker: Maker) -> None:
@@ -100,7 +100,7 @@ def take(store: Store, maker: Maker, session_id: str, *, alone: bool = False) ->
 
 
 async def taken(store: Store, maker: Maker, session_id: str, *, alone: bool = False) -> Duty:
-    """Ask for it, and get it."""
+    """Ask for the duty, and get it."""
     duty = await take(store, maker, session_id, alone=alone)
     assert duty is not None
     return duty

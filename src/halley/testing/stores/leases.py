@@ -1,4 +1,4 @@
-"""The promises about leases: who may write about a run, and what the writing does."""
+"""The contract of leases: who may write about a run, and the effect of each write."""
 
 import msgspec
 import pytest
@@ -30,7 +30,7 @@ class LeaseContract(StoreSuite):
     """What holders of leases report."""
 
     async def check_refused(self, store: Store, maker: Maker, lease: Lease) -> None:
-        """Neither append nor finish is taken from this lease, and nothing is written."""
+        """Neither append nor finish is accepted with this lease, and nothing is written."""
         row, kinds = await store.get(lease.prediction_id), await store.read_events(lease.prediction_id)
         with pytest.raises(LeaseLost):
             await store.append_events(lease, [maker.said("mine")])

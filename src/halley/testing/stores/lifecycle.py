@@ -1,4 +1,4 @@
-"""Every status against every fact: the store does what the table says, and nothing else."""
+"""Every status with every fact: the store does what the table says, and nothing else."""
 
 from datetime import timedelta
 from typing import assert_never
@@ -31,14 +31,14 @@ class LifecycleContract(StoreSuite):
         assert after.status is TRANSITIONS.get((status, fact), status)
         if (status, fact) in TRANSITIONS:
             assert after.revision > before.revision
-        elif (status, fact) != (Status.PROCESSING, Fact.STARTED):  # which a second attempt tells again
+        elif (status, fact) != (Status.PROCESSING, Fact.STARTED):  # a second attempt reports it again
             assert after == before
         kinds = await kinds_of(store, after.id)
         assert kinds.count(EventKind.FINISHED) == int(after.is_terminal)
 
 
 async def bring_to(store: Store, maker: Maker, lease: Lease, status: Status) -> None:
-    """Lead a leased, unstarted prediction to this status; where it can, the lease stays."""
+    """Bring a leased, unstarted prediction to this status; the lease stays if possible."""
     now = maker.clock.now()
     match status:
         case Status.STARTING:
@@ -58,7 +58,7 @@ async def bring_to(store: Store, maker: Maker, lease: Lease, status: Status) -> 
 
 
 async def let_happen(store: Store, maker: Maker, lease: Lease, fact: Fact) -> None:
-    """Tell the store the fact in the way in which it hears of it."""
+    """Report the fact to the store through its usual method."""
     now = maker.clock.now()
     try:
         if fact is Fact.STARTED:
@@ -74,4 +74,4 @@ async def let_happen(store: Store, maker: Maker, lease: Lease, fact: Fact) -> No
         else:
             await store.finish(lease, fact, now)
     except HalleyError:
-        pass  # a refusal is an answer: what counts is what the row says
+        pass  # a refusal is allowed: the row is what counts

@@ -1,4 +1,4 @@
-"""What all suites of the store need: a store, a clock that stands still, and predictions to put in."""
+"""Shared by all suites of the store: a store, a clock that does not move, and predictions."""
 
 import random
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class Maker:
         self.new_id = TimeOrderedIds(self.clock, random.Random(7).getrandbits)  # noqa: S311 - the same ids each time
 
     def prediction(self, account_id: str = "anna", **members: Any) -> Prediction:
-        """A fresh prediction, one millisecond after the one before."""
+        """A new prediction, one millisecond after the previous one."""
         self.clock.advance(0.001)
         given: dict[str, Any] = {
             "model": "demo/noop",
@@ -46,7 +46,7 @@ class Maker:
         return Prediction(id=self.new_id(), account_id=account_id, **given)
 
     def new(self, account_id: str = "anna", **members: Any) -> NewPrediction:
-        """What waits."""
+        """A waiting prediction."""
         return NewPrediction(prediction=self.prediction(account_id, **members))
 
     def event(self, kind: EventKind, data: Any = None) -> NewEvent:
@@ -89,21 +89,21 @@ class StoreSuite:
 
 
 async def claim_one(store: WorkQueue, maker: Maker, session_id: str = "s1") -> Claimed:
-    """Open the session and claim what comes first."""
+    """Open the session and claim the first prediction."""
     await store.open_session(session_id, maker.clock.now(), LEASE_SECONDS)
     (claimed,) = await store.claim(session_id, {VERSION: 1}, maker.clock.now())
     return claimed
 
 
 async def on_duty(store: DutyStore) -> Duty:
-    """The duty to maintain, in the hands of the one maintainer that most suites know."""
+    """The duty to maintain, held by the maintainer that most suites use."""
     duty = await store.hold_duty(MAINTENANCE, "maintainer", T0, LEASE_SECONDS, alone=True)
     assert duty is not None
     return duty
 
 
 async def leased(store: Store, maker: Maker, session_id: str = "s1", **members: Any) -> Lease:
-    """A fresh prediction in the hands of the session."""
+    """A new prediction that the session has leased."""
     await store.create(maker.new(**members))
     return (await claim_one(store, maker, session_id)).lease
 
@@ -123,7 +123,7 @@ async def row_of(store: PredictionStore, prediction_id: str) -> Prediction:
 
 
 async def kinds_of(store: PredictionStore, prediction_id: str) -> list[EventKind]:
-    """What happened to it, in order; its seqs have no gap."""
+    """The kinds of its events, in order; seq has no gaps."""
     events = await store.read_events(prediction_id)
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     return [event.kind for event in events]

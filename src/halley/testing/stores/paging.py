@@ -1,4 +1,4 @@
-"""How pages of predictions are cut by their size."""
+"""Pages of predictions with a size limit."""
 
 from halley.store.ports import Store
 from halley.testing.stores.maker import Maker, StoreSuite
@@ -11,7 +11,7 @@ class PageContract(StoreSuite):
     """`PredictionStore.page` with `limit_bytes`; a part of PredictionStoreContract."""
 
     async def filled_with_sizes(self, store: Store, maker: Maker) -> list[str]:
-        """Predictions with inputs of these sizes, the oldest first; gives their ids, the newest first."""
+        """Predictions with inputs of these sizes, the oldest first; returns their ids, the newest first."""
         news = [maker.new(input=b'"%b"' % (b"x" * (size - 2))) for size in SIZES]
         return [(await store.create(new)).prediction.id for new in news][::-1]
 

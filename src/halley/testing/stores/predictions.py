@@ -295,7 +295,7 @@ class PredictionStoreContract(PageContract, CancelContract):
         row, rounds = None, 0
         while row is None and rounds < 1000:
             rounds += 1
-            await store.create(maker.new())  # comes behind it, unless it goes to another store on the same database
+            await store.create(maker.new())  # it comes after it, unless it goes to another store on the same database
             row = await store.get(new.prediction.id)
         assert row == new.prediction
 

@@ -1,4 +1,4 @@
-"""The promises of `WorkQueue.claim` and its neighbours: who gets what."""
+"""The contract of `WorkQueue.claim`: which predictions a worker gets."""
 
 import asyncio
 from collections import Counter
@@ -25,14 +25,14 @@ from halley.testing.stores.maker import (
 
 
 class ClaimSuite(StoreSuite):
-    """Claims, one or many, and many that wait."""
+    """Claims, one or many, and many waiting predictions."""
 
     async def claim(self, store: Store, maker: Maker, count: int, session_id: str = "s1") -> list[Claimed]:
         await store.open_session(session_id, maker.clock.now(), LEASE_SECONDS)
         return await store.claim(session_id, {VERSION: count}, maker.clock.now())
 
     async def claim_by_ones(self, store: Store, maker: Maker, count: int) -> list[str]:
-        """The accounts in the order of their turns."""
+        """The accounts in the order in which they are served."""
         taken = [await self.claim(store, maker, 1) for _ in range(count)]
         return [claimed.prediction.account_id for some in taken for claimed in some]
 
@@ -48,7 +48,7 @@ class ClaimSuite(StoreSuite):
 
 @pytest.mark.anyio
 class ClaimContract(ClaimSuite):
-    """Who may run what."""
+    """Which predictions a worker may run."""
 
     async def test_a_claim_hands_out_what_was_created(self, store: Store, maker: Maker) -> None:
         created = (await store.create(maker.new())).prediction
@@ -230,7 +230,7 @@ class ClaimContract(ClaimSuite):
 
 @pytest.mark.anyio
 class TurnContract(ClaimSuite):
-    """Turns that a store counts without a claim. Each node counts those that were taken through it."""
+    """Turns that a store counts without a claim. Each node counts those that went through it."""
 
     async def test_being_born_leased_is_a_turn_as_well(self, store: Store, maker: Maker) -> None:
         await self.fill(store, maker, anna=9, bert=9, carl=9)
@@ -243,7 +243,7 @@ class TurnContract(ClaimSuite):
 
 @pytest.mark.anyio
 class SharedTurnContract(ClaimSuite):
-    """What holds of turns where several stores share a database: each shares its own claims fairly."""
+    """The contract of turns if several stores share a database: each divides its own claims fairly."""
 
     @pytest.fixture
     def nodes(self) -> tuple[Store, Store]:

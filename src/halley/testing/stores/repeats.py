@@ -30,7 +30,7 @@ LIFE_SECONDS: Final = 60.0
 
 
 def under(maker: Maker, key: str, account_id: str = "anna", *, digest: bytes = ASKED) -> NewPrediction:
-    """A fresh create under a key."""
+    """A new create with a key."""
     prediction = maker.prediction(account_id)
     expires_at = prediction.created_at + timedelta(seconds=LIFE_SECONDS)
     key_of_it = IdempotencyKey(key=key, digest=digest, expires_at=expires_at)
@@ -206,7 +206,7 @@ class RepeatStoreContract(StoreSuite):
 
 
 def asked(maker: Maker, *, deadline: float | None = 60.0, **members: Any) -> Prediction:
-    """A prediction with everything that may be asked for, made by the API key k1."""
+    """A prediction with every member that a create may have, created with the API key k1."""
     given: dict[str, Any] = {
         "account_id": "anna",
         "key_id": "k1",

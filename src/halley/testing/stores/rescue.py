@@ -1,4 +1,4 @@
-"""The promises about ends that no holder reports: lost sessions, clocks, versions that cannot run."""
+"""The contract of ends that no holder reports: lost sessions, deadlines, versions that cannot run."""
 
 from datetime import timedelta
 
@@ -26,7 +26,7 @@ DAY = 86_400.0
 
 @pytest.mark.anyio
 class RescueContract(StoreSuite):
-    """Nothing is lost and nothing stays for ever."""
+    """Nothing is lost and nothing stays forever."""
 
     async def test_a_session_has_its_time(self, store: Store, maker: Maker) -> None:
         await running(store, maker)
@@ -198,6 +198,6 @@ class RescueContract(StoreSuite):
         assert (await row_of(store, held.prediction_id)).status is Status.PROCESSING
         assert await store.get(other.id) == other
         assert await store.waiting() == {OTHER_VERSION: 1}
-        assert await store.model_waited_for(VERSION) is None  # one runs, and nobody waits
+        assert await store.model_waited_for(VERSION) is None  # one runs, and none waits
         assert await store.model_waited_for(OTHER_VERSION) == other.model
         assert await store.fail_waiting(await on_duty(store), VERSION, maker.clock.now(), "x", "x") == []

@@ -276,7 +276,7 @@ class DataStoreContract(StoreSuite):
         return (await store.finish(created.lease, Fact.SUCCEEDED, maker.clock.now(), events=said)).prediction
 
     async def strays(self, store: Store, maker: Maker, kind: OwnerKind) -> list[str]:
-        """The strays of those that were made a minute ago or earlier."""
+        """The owners without need that were created a minute ago or earlier."""
         return await store.stray_owners(kind, maker.clock.now() - timedelta(seconds=60), 99)
 
 

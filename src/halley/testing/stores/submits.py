@@ -1,4 +1,4 @@
-"""The promises of `SubmitLedger`, and what reap and its neighbours do with what may run elsewhere."""
+"""The contract of `SubmitLedger`, and of reap and similar methods for predictions that may run elsewhere."""
 
 import msgspec
 import pytest
@@ -26,7 +26,7 @@ DAY = 86_400.0
 
 
 async def bring_to(store: Store, lease: Lease, state: SubmitState | None) -> None:
-    """Lead a fresh lease to this submit state."""
+    """Bring a new lease to this submit state."""
     if state is not None:
         await store.record_intent(lease)
     if state is SubmitState.SUBMITTED:
@@ -37,7 +37,7 @@ async def bring_to(store: Store, lease: Lease, state: SubmitState | None) -> Non
 
 @pytest.mark.anyio
 class SubmitContract(StoreSuite):
-    """What was handed to a place that outlives us is handed over once."""
+    """A prediction is submitted once to a provider that continues without us."""
 
     async def test_the_states_follow_each_other(self, store: Store, maker: Maker) -> None:
         lease = await leased(store, maker)

@@ -1,4 +1,4 @@
-"""Two stores on one database in place of one: whatever a suite writes through one node it reads through the other."""
+"""Two stores on one database used as one: what a suite writes through one node it reads through the other."""
 
 from collections.abc import Sequence
 from itertools import cycle
@@ -16,5 +16,5 @@ class _Alternating:
 
 
 def alternating(first: Any, second: Any) -> Store:
-    """A store whose calls go to the two by turns. Their databases must be one."""
+    """A store whose calls go to the two alternately. Their database must be the same."""
     return cast("Store", _Alternating((first, second)))

@@ -1,4 +1,4 @@
-"""The promises of a store about a wall clock that is set: nobody but the store has anything to do."""
+"""The contract of a store when the wall clock is set: only the store must react."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -20,7 +20,7 @@ Restart = Callable[[Store], Awaitable[Store]]
 
 @pytest.mark.anyio
 class WallClockContract(StoreSuite):
-    """Spans of time that were promised are kept. Give `restart`: the same data, opened by another process."""
+    """Time spans keep their length. Provide `restart`: the same data, opened by another process."""
 
     @pytest.fixture
     def restart(self) -> Restart:
@@ -145,7 +145,7 @@ class WallClockContract(StoreSuite):
         assert await store.expire(await on_duty(store), maker.clock.now(), 60) == []
         maker.clock.advance(20)
         young = (await store.create(maker.new())).prediction
-        for seconds in 0.5, 8.5:  # where ids stand still, a store knows the time between two looks, not more
+        for seconds in 0.5, 8.5:  # where ids do not increase, a store only knows the time between two looks
             maker.clock.advance(seconds)
             assert await store.expire(await on_duty(store), maker.clock.now(), 60) == []
         for each, seconds in (old, 1.5), (middle, 30), (young, 20):

@@ -1,6 +1,6 @@
-"""What several processes on one store promise together: workers, API servers and maintainers, as processes of a test.
+"""The contract of several processes on one store: workers, API servers and maintainers, simulated in a test.
 
-`nodes` has the processes, `cluster` puts them on a store and moves their clock, the suites say what must hold.
+`nodes` has the processes, `cluster` puts them on a store and moves their clock, the suites have the rules.
 """
 
 from halley.testing.two_nodes.attendance import SharedAttendanceContract
@@ -10,7 +10,7 @@ from halley.testing.two_nodes.work import SharedWorkContract
 
 
 class TwoNodesContract(SharedWorkContract, MaintainersContract, SharedAttendanceContract):
-    """Everything that holds where two processes of each role share a store, and every hint between them is lost."""
+    """The contract if two processes of each role share a store, and every hint between them is lost."""
 
 
 __all__ = ["Cluster", "ClusterSuite", "TwoNodesContract"]

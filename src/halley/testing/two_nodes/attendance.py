@@ -1,4 +1,4 @@
-"""Work that is canceled when nobody waits for it any more, where clients wait at several API servers."""
+"""Abandoned work, where clients wait at several API servers."""
 
 from typing import Final
 
@@ -18,7 +18,7 @@ class SharedAttendanceContract(ClusterSuite):
     """A prediction is abandoned only if no server has a client that waits for it."""
 
     async def wanted(self, cluster: Cluster) -> Prediction:
-        """One that waits for a slot."""
+        """A prediction that waits for a slot."""
         cluster.workers[0].provider.slots = 0
         await cluster.workers[0].open([KNOWN])
         return await cluster.create(cancel_abandoned=True)
@@ -76,7 +76,7 @@ class SharedAttendanceContract(ClusterSuite):
         row = await self.wanted(cluster)
         waiter = await cluster.apis[0].wait(row.id, ACCOUNT, seconds=300.0)
         await cluster.pass_time(1.0)
-        await cluster.apis[1].attendance.open()  # as one that was started now
+        await cluster.apis[1].attendance.open()  # like a server that was started now
         await cluster.pass_time(3 * LONG)
         assert not await self.is_canceled(cluster, row)
         assert not waiter.done()

@@ -1,4 +1,4 @@
-"""Two processes of each role on one store, and the time in which they live."""
+"""Two processes of each role on one store, and their clock."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -18,7 +18,7 @@ from halley.testing.two_nodes.nodes import ApiNode, MaintainerNode, WorkerNode
 from halley.testing.upstream import RemoteProvider
 
 Barrier = Callable[[], Awaitable[None]]
-"""Returns when both stores have done what they were asked before."""
+"""Returns when both stores have done all earlier calls."""
 
 STEP_SECONDS: Final = 0.25
 _ROUNDS: Final = 6  # of calls that follow from each other, within one step
@@ -53,7 +53,7 @@ class Cluster:
             await process.gone()
 
     def add_worker(self, store: int, provider: RemoteProvider) -> WorkerNode:
-        """A worker that hands its predictions to a place elsewhere."""
+        """A worker that submits its predictions to an upstream service."""
         node = WorkerNode(self.stores[store], self.clock, self.new_id, provider)
         provider.listen(on_room=node.worker.room, on_broken=node.worker.broken)
         self.workers.append(node)
@@ -61,7 +61,7 @@ class Cluster:
 
     @property
     def on_duty(self) -> list[int]:
-        """The numbers of those who take themselves for the maintainer."""
+        """The numbers of the processes that believe to have the duty."""
         return [number for number, one in enumerate(self.maintainers) if one.maintainer.is_on_duty]
 
     async def create(
@@ -82,20 +82,20 @@ class Cluster:
     # time
 
     async def pass_time(self, seconds: float) -> None:
-        """Let time pass in small steps; in each, all that has become due is done."""
+        """Let time pass in small steps; in each, all due work is done."""
         for _ in range(round(seconds / STEP_SECONDS)):
             self.clock.advance(STEP_SECONDS)
             await self.settle()
 
     async def settle(self) -> None:
-        """Let everything happen that waits for no time."""
+        """Run everything that does not wait for time."""
         for _ in range(_ROUNDS):
             for _ in range(4):
                 await asyncio.sleep(0)
             await self._barrier()
 
     async def until(self, is_so: Callable[[], bool], within: float) -> float:
-        """Let time pass until it is so; how long that took. It must be so within these seconds."""
+        """Let time pass until the condition is true; returns how long that took. Fails after `within` seconds."""
         passed = 0.0
         await self.settle()
         while not is_so():
@@ -105,7 +105,7 @@ class Cluster:
         return passed
 
     async def until_ended(self, prediction_id: str, within: float) -> Prediction:
-        """The prediction once it is over."""
+        """The prediction after its end."""
         passed = 0.0
         while not (row := await self.row(prediction_id)).is_terminal:
             assert passed < within, f"not over after {within} s"
@@ -116,7 +116,7 @@ class Cluster:
 
 @contextmanager
 def loop_time(clock: FakeClock) -> Iterator[None]:
-    """Timers of the loop go by this clock, too."""
+    """Timers of the loop use this clock, too."""
     loop: Any = asyncio.get_running_loop()
     loop.time = clock.monotonic
     try:
@@ -127,7 +127,9 @@ def loop_time(clock: FakeClock) -> Iterator[None]:
 
 @pytest.mark.anyio
 class ClusterSuite:
-    """The fixtures of the suites. Give `stores`: two on one database, whose clock is that of `maker`; and `barrier`."""
+    """The fixtures of the suites. Provide `stores`: two on one database, whose clock is that of `maker`; and
+    `barrier`.
+    """
 
     @pytest.fixture
     def maker(self) -> Maker:

@@ -1,4 +1,4 @@
-"""Two maintainers on one store: one at a time acts, the other one takes over, and whoever is late writes nothing."""
+"""Two maintainers on one store: one at a time acts, the other takes over, and a late one writes nothing."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ TURN: Final = TURN_SECONDS + 2 * STEP_SECONDS
 
 @pytest.mark.anyio
 class MaintainersContract(ClusterSuite):
-    """Exactly one maintains, whatever happens to it."""
+    """Exactly one process maintains, in every case."""
 
     async def test_one_of_two_maintains(self, cluster: Cluster) -> None:
         for _ in range(3):
@@ -45,7 +45,9 @@ class MaintainersContract(ClusterSuite):
         assert not first.maintainer.is_on_duty
 
     async def test_whoever_was_paused_before_a_write_does_not_write_it(self, cluster: Cluster) -> None:
-        """It has decided to end what nobody offers; when it goes on, another one maintains and somebody offers it."""
+        """It has decided to end predictions that no worker offers; when it continues, another maintains and a worker
+        offers them.
+        """
         first, second = cluster.maintainers
         made = await cluster.create(version=OTHER)
         first.gate.hold("fail_waiting")
@@ -86,7 +88,7 @@ class MaintainersContract(ClusterSuite):
         assert (await cluster.row(offered.id)).status is Status.STARTING
 
     async def test_a_pause_of_all_costs_no_worker_its_session(self, cluster: Cluster) -> None:
-        """The machine sleeps for longer than a lease: nobody has died."""
+        """The machine sleeps for longer than a lease: no process has died."""
         await cluster.workers[1].open([KNOWN])
         made = await cluster.create()
         provider = cluster.workers[1].provider

@@ -7,14 +7,14 @@ from halley.store.ports import Store
 
 
 class NodeStore:
-    """Passes calls on. A process that is paused writes later what it has decided before; a dead one never does."""
+    """Forwards calls. A paused process writes later what it decided before; a dead one never does."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._gates: dict[str, asyncio.Event] = {}
         self._all = asyncio.Event()
         self._all.set()
-        self.held: list[str] = []  # calls that wait at a gate
+        self.held: list[str] = []  # calls that are held back
 
     def as_store(self) -> Store:
         return cast("Store", self)
@@ -28,7 +28,7 @@ class NodeStore:
         self._gates[name] = asyncio.Event()
 
     def resume(self) -> None:
-        """All that waits passes now."""
+        """Let all held calls pass."""
         self._all.set()
         for gate in self._gates.values():
             gate.set()

@@ -1,4 +1,4 @@
-"""Processes of one role each: a worker, an API server without its wire, a maintainer."""
+"""Processes of one role each: a worker, an API server without HTTP, a maintainer."""
 
 import asyncio
 from collections.abc import Coroutine, Sequence
@@ -45,7 +45,7 @@ SCHEMA: Final = b'{"components":{"schemas":{"Input":{"type":"object","properties
 
 
 class Process:
-    """What all have: a view of the store, a bus that loses everything, tasks."""
+    """Shared by all: a view of the store, a bus that loses everything, tasks."""
 
     def __init__(self, store: Store, clock: Clock, new_id: NewId) -> None:
         self.gate = NodeStore(store)
@@ -68,7 +68,7 @@ class Process:
             task.cancel()
 
     async def gone(self) -> None:
-        """Wait until nothing of it is left; what hangs in the store is broken off."""
+        """Wait until all its tasks have ended; calls that hang in the store are cancelled."""
         while pending := [task for task in self._tasks if not task.done()]:
             for task in pending:
                 task.cancel()
@@ -76,13 +76,13 @@ class Process:
 
     @property
     def errors(self) -> list[BaseException]:
-        """What ended its services."""
+        """The errors that ended its services."""
         done = [task for task in self._tasks if task.done() and not task.cancelled()]
         return [error for task in done if (error := task.exception()) is not None]
 
 
 class WorkerNode(Process):
-    """A worker, and the provider that it gives its work to."""
+    """A worker with its provider."""
 
     def __init__(self, store: Store, clock: Clock, new_id: NewId, provider: Provider | None = None) -> None:
         super().__init__(store, clock, new_id)
@@ -113,10 +113,10 @@ class WorkerNode(Process):
         self.start(self.worker.run())
 
     async def offer(self, version: str) -> None:
-        """Be able to run it from now on."""
+        """Offer it from now on."""
         await self.catalog.register(*model_of(version))
 
-    # dispatch.ports.UnrunnableReports: nobody maintains in this process
+    # dispatch.ports.UnrunnableReports: this process does not maintain
 
     def unknown(self, version: str) -> None:
         self.reported.append(version)
@@ -126,7 +126,7 @@ class WorkerNode(Process):
 
 
 class ApiNode(Process):
-    """An API server as its resources see it: use cases, and the hub in which requests wait."""
+    """An API server from its resources' view: use cases, and the hub in which requests wait."""
 
     def __init__(self, store: Store, clock: Clock, new_id: NewId) -> None:
         super().__init__(store, clock, new_id)
@@ -151,7 +151,7 @@ class ApiNode(Process):
         self.hub = Hub(
             predictions=self.predictions,
             attendance=self.attendance,
-            revocations=RevocationWatch(keys=cast("Any", None), clock=clock),  # keys are not looked at here
+            revocations=RevocationWatch(keys=cast("Any", None), clock=clock),  # keys are not checked here
             clock=clock,
         )
         self.poller = ChangePoller(log=self.store, clock=clock)
@@ -202,7 +202,7 @@ class MaintainerNode(Process):
             rules=MaintenanceRules(lease_seconds=LEASE_SECONDS, unoffered_seconds=UNOFFERED_SECONDS),
             is_alone=False,
         )
-        self.terms: list[Duty | None] = []  # those in which its service ran
+        self.terms: list[Duty | None] = []  # the duties with which its service ran
         self.is_serving = False
 
     async def open(self) -> None:
@@ -220,7 +220,7 @@ class MaintainerNode(Process):
 
 
 class _NoSlots:
-    """Fulfils `predictions.ports.Placement`: no worker is in this process."""
+    """Implements `predictions.ports.Placement`: this process has no worker."""
 
     def reserve(self, version: str, account_id: str) -> str | None:
         del version, account_id

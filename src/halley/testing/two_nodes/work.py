@@ -1,4 +1,4 @@
-"""What holds of predictions where several processes share a store."""
+"""The contract of predictions if several processes share a store."""
 
 import asyncio
 from datetime import timedelta
@@ -27,7 +27,7 @@ class SharedWorkContract(ClusterSuite):
 
     async def test_what_one_server_created_runs_elsewhere_and_both_hear_of_its_end(self, cluster: Cluster) -> None:
         await cluster.workers[1].open([KNOWN])
-        await cluster.pass_time(STEP_SECONDS)  # it has looked, and found nothing
+        await cluster.pass_time(STEP_SECONDS)  # it has polled, and found nothing
         made = await cluster.create(api=0)
         waiters = [await api.wait(made.id, ACCOUNT) for api in cluster.apis]
         provider = cluster.workers[1].provider
@@ -112,7 +112,7 @@ class SharedWorkContract(ClusterSuite):
         assert not (await cluster.row(another.id)).is_terminal
 
     async def test_what_was_handed_elsewhere_is_adopted_and_never_handed_over_twice(self, cluster: Cluster) -> None:
-        """The first worker dies after the upstream took it, and before its answer was stored."""
+        """The first worker dies after the upstream accepted it, and before its answer was stored."""
         may_end = asyncio.Event()
 
         async def run(work: Work, emit: Emit) -> Outcome:
