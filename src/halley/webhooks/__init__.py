@@ -1,1 +1,1 @@
-"""Telling receivers what happened: choose, throttle, sign, deliver, retry."""
+"""Sends webhooks: chooses, limits, signs, delivers and retries messages."""

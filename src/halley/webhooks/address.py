@@ -1,4 +1,4 @@
-"""A parsed webhook URL: where to send, what to show in a log, and the credentials for the receiver."""
+"""Parses a webhook URL: the URL to send to, a form for logs, and the credentials for the receiver."""
 
 import base64
 import re
@@ -10,26 +10,26 @@ import msgspec
 from halley.errors import AddressRefused
 from halley.webhooks.ports import HttpSender
 
-_UNFIT: Final = re.compile(r"[\x00-\x20\x7f\\]")  # readers of URLs disagree about the backslash
+_UNFIT: Final = re.compile(r"[\x00-\x20\x7f\\]")  # URL parsers treat the backslash differently
 _PORTS: Final = {"http": 80, "https": 443}
 _NO_URL: Final = "must be an http or https URL"
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a webhook leads. Nothing but `url` and `authorization` may hold a secret of the caller."""
+    """The parts of a webhook URL. Only `url` and `authorization` may contain a secret of the caller."""
 
     url: str  # without user name and password
-    authorization: str | None  # the header that they become
-    endpoint: str  # host:port: what shares a limit of attempts at once
+    authorization: str | None  # the header made from user name and password
+    endpoint: str  # host:port; attempts at once are limited per endpoint
     scheme: str
     shown: str  # for logs: without user name, password and query
 
 
 def read_address(url: str) -> Address:
-    """Take a webhook's URL apart.
+    """Parse a webhook's URL.
 
     Raises:
-        ValueError: it is none; the message says what it must be.
+        ValueError: it is not valid; the message says what it must be.
     """
     if _UNFIT.search(url):
         raise ValueError(_NO_URL)
@@ -52,13 +52,13 @@ def read_address(url: str) -> Address:
 
 
 def _basic(userinfo: str) -> str:
-    # Source: RFC 7617; a browser and every HTTP client make the same of it
+    # Source: RFC 7617; browsers and HTTP clients build the header in the same way
     name, _, password = userinfo.partition(":")
     return "Basic " + base64.b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode()
 
 
 class Receivers:
-    """Which URLs a create may name."""
+    """Checks which URLs a create may name."""
 
     def __init__(self, door: HttpSender, *, limit_bytes: int, http: bool, is_loopback_open: bool) -> None:
         self._door = door
@@ -67,10 +67,10 @@ class Receivers:
         self._is_loopback_open = is_loopback_open
 
     def fault(self, url: object) -> str | None:
-        """Why nothing can be sent there, or None. Looks nothing up: a name may lead elsewhere at each attempt."""
+        """Why nothing can be sent there, or None. Does not resolve the name, which may change with each attempt."""
         if not isinstance(url, str):
             return "must be a string"
-        # the length first: what is counted in bytes, searched and taken apart is short
+        # the length is checked first, so that later checks handle short text only
         if len(url) > self._limit_bytes or len(url.encode("utf-8", "replace")) > self._limit_bytes:
             return f"must be at most {self._limit_bytes} bytes (setting limits.webhook_url_bytes)"
         try:

@@ -1,4 +1,4 @@
-"""What the API may do with webhooks: read the log, send again, get and replace the secret."""
+"""The operations of the API on webhooks: read the log, send again, get and replace the secret."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -17,12 +17,12 @@ from halley.webhooks.ports import DeliveryStore
 from halley.webhooks.records import Delivery, Message
 from halley.webhooks.signing import Rotated, Signer
 
-_NEVER: Final = datetime(9000, 1, 1, tzinfo=UTC)  # nothing was made so late: the position is the newest
+_NEVER: Final = datetime(9000, 1, 1, tzinfo=UTC)  # no prediction is that new: the position is the newest
 _KEPT_WITH: Final = "its body was removed with the data of the prediction, or with old log entries"
 
 
 class WebhookAdmin:
-    """Every method checks the account; foreign is absent."""
+    """Every method checks the account; data of other accounts is absent."""
 
     def __init__(
         self,
@@ -47,15 +47,15 @@ class WebhookAdmin:
         self._overlap_seconds = overlap_seconds
 
     def fault(self, url: object) -> str | None:
-        """Why a create may not name this webhook, or None."""
+        """Why a create may not use this webhook URL, or None."""
         return self._receivers.fault(url)
 
     async def secret(self, account_id: str) -> str:
-        """The secret that the account's messages are signed with."""
+        """The secret with which the account's messages are signed."""
         return await self._signer.secret(account_id)
 
     async def rotate(self, account_id: str, overlap_seconds: float | None = None) -> Rotated:
-        """Replace the secret; the old one signs beside it until the overlap is over."""
+        """Replace the secret; the old one is used as well until the overlap ends."""
         return await self._signer.rotate(
             account_id, self._overlap_seconds if overlap_seconds is None else overlap_seconds
         )
@@ -78,14 +78,14 @@ class WebhookAdmin:
         return found
 
     async def body(self, delivery: Delivery) -> bytes | None:
-        """What it carried, as far as that is kept: only the end of a prediction is."""
+        """Its request body, if it is stored: only that of the end of a prediction is."""
         message = await self._store.message(delivery.message_id)
         return None if message is None else message.body
 
     async def resend(self, delivery_id: str, account_id: str) -> Message:
-        """Send the message of a delivery again, now, with the schedule of a fresh one and the same id.
+        """Send the message of a delivery again, now, with a new schedule and the same id.
 
-        If an attempt is under way, it is sent once more afterwards, with any result of that attempt.
+        If an attempt is running, the message is sent once more after it, with any result of that attempt.
 
         Raises:
             NotFound: absent, or of another account.
@@ -101,14 +101,15 @@ class WebhookAdmin:
         if message is None:
             raise Conflict(f"The message {found.message_id} cannot be sent again: {_KEPT_WITH}.")
         self._bus.publish(MessageWaits(message.endpoint))
-        return msgspec.structs.replace(message, next_at=self._clock.now())  # as those who ask read the clock
+        return msgspec.structs.replace(message, next_at=self._clock.now())  # the wall-clock time, for the caller
 
     async def listener(
         self, wanted: MessageFilter, draw: Draw, *, after: int | None = None, created_after: datetime | None = None
     ) -> MessageListener:
         """A listener that gets the messages for the account's receivers.
 
-        From `after` on, as an earlier one came; else from the first prediction created at that time; else from now on.
+        It starts after `after`, a position of an earlier listener; otherwise with the first prediction created at that
+        time; otherwise now.
         """
         if after is None:
             after = await self._store.position_at(wanted.account_id, created_after or _NEVER)

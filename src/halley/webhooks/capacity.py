@@ -1,4 +1,4 @@
-"""What may be under way to all endpoints together, shared so that those that do not answer cannot fill it."""
+"""Limits the attempts to all endpoints together, so that unresponsive endpoints cannot use all of them."""
 
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator
@@ -9,19 +9,18 @@ from halley.slots import Slots
 
 CAPACITY: Final = 256  # attempts, or MiB of their bodies
 PROMPT_SECONDS: Final = 2.0  # a shorter attempt, with any result, does not delay others
-_REMEMBERED: Final = 4096  # endpoints; what is forgotten is an endpoint that nothing is known about
+_REMEMBERED: Final = 4096  # endpoints; a dropped endpoint counts as unknown
 
 
 class Capacity:
-    """Three parts, of which none waits for another.
+    """Three separate limits, so that one group of endpoints does not delay another.
 
-    `_prompt` is for endpoints whose last attempt was over quickly. `_unknown` is for those that none has ended to yet,
-    one attempt each. `_rest` is for all others: endpoints that were slow, and what else goes to an unknown one.
+    `_prompt` is for endpoints whose last attempt ended quickly. `_unknown` is for endpoints without an earlier attempt,
+    one attempt each. `_rest` is for all others: slow endpoints, and further attempts to unknown ones.
 
-    So an endpoint that answers does not wait for one that does not, once that is known; this takes one attempt. Within
-    a part the first attempt to an endpoint goes before a second to another: nobody waits for more than one of each. And
-    within a part accounts take turns: thousands of endpoints that do not answer delay another account by one attempt at
-    most.
+    So an endpoint that answers does not wait for one that does not, after one attempt has shown this. Within a limit
+    the first attempt to an endpoint comes before a second one to another: each waits for at most one attempt of every
+    other. And accounts take turns: thousands of unresponsive endpoints delay another account by at most one attempt.
     """
 
     def __init__(self, units: int = CAPACITY) -> None:
@@ -29,8 +28,8 @@ class Capacity:
         unknown = (units - rest) // 2
         self._rest, self._unknown = Slots(rest), Slots(unknown)
         self._prompt = Slots(units - rest - unknown)
-        self._attempts: Counter[str] = Counter()  # that are under way, or wait for room
-        self._was_prompt: OrderedDict[str, bool] = OrderedDict()  # of the last attempt; those that ended last are last
+        self._attempts: Counter[str] = Counter()  # running attempts, and those that wait for the limit
+        self._was_prompt: OrderedDict[str, bool] = OrderedDict()  # of the last attempt; ordered by its end
 
     @property
     def is_unused(self) -> bool:
@@ -39,7 +38,7 @@ class Capacity:
 
     @asynccontextmanager
     async def hold(self, endpoint: str, units: int, *, account: str = "") -> AsyncIterator[None]:
-        """Hold so many units for one attempt of an account while the block runs; waits for them first."""
+        """Hold units for one attempt of an account while the block runs; waits for them first."""
         is_first = not self._attempts[endpoint]
         self._attempts[endpoint] += 1
         try:
@@ -51,7 +50,7 @@ class Capacity:
                 del self._attempts[endpoint]
 
     def note(self, endpoint: str, seconds: float) -> None:
-        """An attempt is over that took so long."""
+        """Record the duration of an attempt."""
         self._was_prompt[endpoint] = seconds < PROMPT_SECONDS
         self._was_prompt.move_to_end(endpoint)
         if len(self._was_prompt) > _REMEMBERED:

@@ -1,4 +1,4 @@
-"""Messages on their way, a lane for each endpoint: what one receiver cannot take delays no other."""
+"""Sends messages through one queue for each endpoint, so that a slow receiver delays no other."""
 
 import asyncio
 import logging
@@ -20,13 +20,13 @@ from halley.webhooks.wakeable_sleep import WakeableSleep
 
 _log: Final = logging.getLogger(__name__)
 
-_LOOK_SECONDS: Final = 60.0  # a sleep of the machine costs at most this
-_LATELY: Final = timedelta(seconds=10)  # longer than between two polls: a commit may come later than its time
+_LOOK_SECONDS: Final = 60.0  # the longest delay after a sleep of the machine
+_LATELY: Final = timedelta(seconds=10)  # longer than a poll interval: a commit may come later than its time
 _PORTION: Final = 16
 
 
 class EndpointQueue:
-    """The messages to one endpoint. `slots` limits its attempts at once, those about passing states included."""
+    """The messages to one endpoint. `slots` limits its attempts at once, those of intermediate states included."""
 
     def __init__(self, lanes: "Lanes", endpoint: str) -> None:
         self._lanes = lanes
@@ -37,9 +37,10 @@ class EndpointQueue:
         self.is_running = False
 
     async def run(self) -> None:
-        """Deliver what is due, wait for what is not yet, end when there is nothing left."""
+        """Deliver due messages, wait for others, and end when none is left."""
         while not self._lanes.is_stopping:
-            now = self._lanes.steady.now()  # one for both questions: what comes due between them would be missed
+            # one time for both queries: a message that comes due between them would be missed
+            now = self._lanes.steady.now()
             message = await self._next(now)
             if message is not None:
                 await self.slots.take(urgent=True)
@@ -48,12 +49,12 @@ class EndpointQueue:
                 continue
             due_at = await self._lanes.store.next_due_at(self._endpoint, now)
             if due_at is None and not self.under_way and not self.alarm.is_rung:
-                break  # the next message begins a new one
+                break  # the next message starts a new one
             await self.alarm.sleep(_LOOK_SECONDS if due_at is None else _seconds(due_at - now))
         self.is_running = False
 
     async def _next(self, now: datetime) -> Message | None:
-        """The first message that may go now."""
+        """The first message that may be sent now."""
         limit = _PORTION + len(self.under_way)
         while True:
             found = await self._lanes.store.due(self._endpoint, now, limit)
@@ -66,7 +67,7 @@ class EndpointQueue:
 
 
 class Lanes:
-    """All queues. `is_held` says that a prediction's end must wait for earlier messages."""
+    """All queues. `is_held` returns whether a prediction's end must wait for earlier messages."""
 
     def __init__(
         self,
@@ -92,22 +93,22 @@ class Lanes:
         self._group: asyncio.TaskGroup | None = None
 
     async def open(self, group: asyncio.TaskGroup) -> None:
-        """Begin with what an earlier process left."""
+        """Begin with the messages that an earlier process left."""
         self._group = group
         await self.look()
 
     async def look(self) -> None:
-        """Wake the lane of every pending message."""
+        """Wake the queue of every pending message."""
         for endpoint in await self.store.endpoints():
             self.wake(endpoint)
 
     async def look_at_new(self) -> None:
-        """Wake the lane of every message whose wait began lately: the hint about it may have been lost."""
+        """Wake the queue of every message whose wait began recently: the hint about it may have been lost."""
         for endpoint in await self.store.endpoints_since(self.steady.now() - _LATELY):
             self.wake(endpoint)
 
     def wake(self, endpoint: str) -> None:
-        """Something to this endpoint may be due."""
+        """A message to this endpoint may be due."""
         lane = self._lane(endpoint)
         lane.alarm.ring()
         if not lane.is_running and self._group is not None and not self.is_stopping:
@@ -115,11 +116,11 @@ class Lanes:
             self._group.create_task(self._run(lane, endpoint))
 
     def slots_of(self, endpoint: str) -> Slots:
-        """The attempts at once that this endpoint may get."""
+        """The limit of attempts at once for this endpoint."""
         return self._lane(endpoint).slots
 
     def start(self, lane: EndpointQueue, message_id: str) -> None:
-        """Make one attempt, in a slot that is taken already."""
+        """Make one attempt, in a slot that is already held."""
         if self._group is None:
             raise AssertionError("lanes run inside a group")
         self._group.create_task(self._attempt(lane, message_id))
@@ -131,7 +132,7 @@ class Lanes:
             lane.alarm.ring()
 
     async def has_due(self) -> bool:
-        """Whether a message waits only for its turn."""
+        """Whether a due message waits for a slot."""
         now = self.steady.now()
         for endpoint in await self.store.endpoints():
             if await self.store.due(endpoint, now, 1):
@@ -167,7 +168,7 @@ class Lanes:
                         await self._send(message, message.body)
         except Exception as error:  # noqa: BLE001 - a message that cannot be sent must not end the server, now and at each start
             _log.warning("message %s: %s", message_id, error, exc_info=not isinstance(error, HalleyError))
-            await self.clock.sleep(_LOOK_SECONDS)  # it is still due
+            await self.clock.sleep(_LOOK_SECONDS)  # the message is still due
         finally:
             lane.under_way.discard(message_id)
             lane.slots.give()

@@ -1,4 +1,4 @@
-"""Which events of a prediction's life a receiver may ask for. Source: contract section 11.1; decision D22."""
+"""The events of a prediction that a receiver may ask for. Source: contract section 11.1; decision D22."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -9,7 +9,7 @@ from halley.predictions.status import EventKind
 
 
 class WebhookEvent(StrEnum):
-    """The words of `webhook_events_filter`."""
+    """The values of `webhook_events_filter`."""
 
     START = "start"
     OUTPUT = "output"
@@ -27,11 +27,11 @@ TOLD_BY: Final[Mapping[EventKind, WebhookEvent]] = {
     EventKind.ATTEMPT_LOST: WebhookEvent.LOGS,
     EventKind.FINISHED: WebhookEvent.COMPLETED,
 }
-"""What each recorded fact means to a receiver; the others mean nothing to it."""
+"""The webhook event of each recorded fact; facts that are not listed have none."""
 
 
 def wanted_by(row: Prediction) -> frozenset[WebhookEvent]:
-    """What its receiver asked for: a filter is a set, and an empty one asks for nothing."""
+    """The events that its receiver asked for: a filter is a set, and an empty one asks for none."""
     if row.webhook is None:
         return frozenset()
     if row.webhook_events_filter is None:

@@ -1,7 +1,7 @@
-"""Reads the log of facts behind a position, and makes messages of it.
+"""Reads the event log from a position on, and makes messages of it.
 
-A `completed` message, its body and the position that is behind it commit together: a crash before it reads the fact
-again, a crash after it finds the message. Hints only make it read sooner.
+A `completed` message, its body and the position after it are committed together: after a crash before the commit the
+fact is read again, after a crash behind it the message is found. Hints only make it read sooner.
 """
 
 import logging
@@ -25,13 +25,13 @@ from halley.webhooks.wakeable_sleep import WakeableSleep
 _log: Final = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 2.0  # a lost hint costs at most this
-PACE_SECONDS: Final = 0.02  # between two polls: a busy server without webhooks pays for fifty empty polls a second
+PACE_SECONDS: Final = 0.02  # between two polls: a busy server without webhooks makes at most fifty empty polls a second
 _NOTICES_AT_ONCE: Final = 500
 _BODIES_AT_ONCE: Final = 8 * 2**20  # then they are stored, before more are made
 
 
 class Feed:
-    """The one reader of the log for webhooks."""
+    """The only reader of the log for webhooks."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Feed:
             self._alarm.ring()
 
     async def turn(self) -> None:
-        """Read on, or wait until there may be something to read."""
+        """Read on, or wait until there may be new facts."""
         if self._position is None:
             self._position = await self._store.position()
         notices = await self._store.read_notices(self._position, _NOTICES_AT_ONCE)
@@ -85,7 +85,8 @@ class Feed:
             position = notice.offset
             event = TOLD_BY.get(notice.kind)
             if event is WebhookEvent.COMPLETED:
-                self._updates.end(notice.prediction_id)  # before the message is there: nothing may overtake
+                # before the message is stored: no intermediate state may be sent after it
+                self._updates.end(notice.prediction_id)
                 ended.append(notice.prediction_id)
                 message = await self._completed(notice.prediction_id)
                 if message is not None and message.body is not None:

@@ -1,7 +1,7 @@
 """The messages of an account for a listener, signed, at the rate at which a receiver would get them.
 
 Nothing is stored about it. It gets messages of predictions with and without a webhook, with the ids that a receiver
-would see.
+would get.
 """
 
 import math
@@ -22,10 +22,10 @@ from halley.webhooks.signing import Signer
 from halley.webhooks.updates import as_started
 
 Draw = Callable[[Prediction], Awaitable[bytes]]
-"""The prediction as it is shown to who listens."""
+"""Returns the prediction's JSON for the listener."""
 
 _NOTICES_AT_ONCE: Final = 200
-_COPIES_BYTES: Final = 2**21  # of one turn: what else there is comes with the next; one copy may be larger
+_COPIES_BYTES: Final = 2**21  # of one batch: further messages come with the next one; a single copy may be larger
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,15 +40,15 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose messages, and which."""
+    """Selects messages: of which account or key, and which events."""
 
     account_id: str
-    key_id: str | None  # only of predictions that were made with this key
+    key_id: str | None  # only of predictions that were created with this key
     events: frozenset[WebhookEvent]
 
 
 class Subscription(msgspec.Struct, frozen=True, kw_only=True):
-    """What one listener asked for: which messages, from which position of the log on, and how they are drawn."""
+    """The request of a listener: which messages, from which position of the log, and how they are rendered."""
 
     wanted: MessageFilter
     position: int
@@ -56,7 +56,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MessageListener:
-    """One who listens, from a position on."""
+    """A listener, from a position on."""
 
     def __init__(
         self,
@@ -80,14 +80,14 @@ class MessageListener:
 
     @property
     def due_seconds(self) -> float:
-        """When there will be something to tell though nothing changes: the pace lets a passing state be told then."""
+        """When a message will be due without a further change: the pace may then allow an intermediate state."""
         return min((wait for pace in self._paces.values() if (wait := self._wait(pace)) is not None), default=math.inf)
 
     async def hear(self) -> list[Copy]:
-        """What there is to tell now."""
+        """The messages that are due now."""
         before = self.position
         copies = await self._found()
-        # the last one has the position: a listener cut off before it gets this whole turn again
+        # only the last one has the position: a listener interrupted before it gets the whole batch again
         return [
             msgspec.structs.replace(copy, position=self.position if copy is copies[-1] else before) for copy in copies
         ]
@@ -108,7 +108,7 @@ class MessageListener:
         copies: list[Copy] = []
         for notice in notices:
             if _are_many(copies):
-                self.position = notice.offset - 1  # from here on next time
+                self.position = notice.offset - 1  # the next batch starts here
                 break
             event = TOLD_BY[notice.kind]
             if event is WebhookEvent.COMPLETED:

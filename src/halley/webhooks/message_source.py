@@ -1,4 +1,4 @@
-"""Where the bodies of messages come from."""
+"""Makes the bodies of messages."""
 
 import msgspec
 
@@ -7,7 +7,7 @@ from halley.webhooks.ports import PayloadRenderer
 
 
 class MessageSource(msgspec.Struct, frozen=True, kw_only=True):
-    """Reads a prediction, and writes it as its receiver is shown it."""
+    """Reads a prediction, and renders it for its receiver."""
 
     reader: PredictionReader
     pictures: PayloadRenderer

@@ -1,4 +1,4 @@
-"""Time for pauses. It cannot be set."""
+"""A clock for pauses, which does not follow changes of the wall clock."""
 
 from datetime import datetime, timedelta
 
@@ -6,15 +6,15 @@ from halley.clock import Clock
 
 
 class MonotonicWallClock:
-    """What the wall clock showed at the start of this process, and all that has passed since.
+    """The wall-clock time at the start of this process, plus the time that has elapsed since.
 
-    A pause between two attempts means time that passes. If every time that ends one is told and compared by this, none
-    has to be corrected when the wall clock is set. What other processes wrote is compared with it once, at the start
-    (`DeliveryStore.take_over`). One for all of webhooks.
+    A pause between two attempts means elapsed time. If all ends of pauses are set and compared with this clock, none
+    must be corrected when the wall clock is set. Times that other processes wrote are compared with it once, at the
+    start (`DeliveryStore.take_over`). One instance for all of webhooks.
     """
 
     def __init__(self, clock: Clock) -> None:
-        self.clock = clock  # the one that it is made from
+        self.clock = clock  # the clock behind it
         self._wall, self._elapsed = clock.now(), clock.elapsed()
 
     def now(self) -> datetime:

@@ -1,4 +1,4 @@
-"""Webhooks of a process that sends them at some times, and at others leaves them to another process."""
+"""Runs webhooks only while this process has the duty to send them."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ MakeService = Callable[[Duty | None], WebhookService]
 
 
 class WebhooksOnDuty:
-    """A service of its own for each time on duty: what an earlier one remembered may not be true any more."""
+    """A new service for each time on duty: the memory of an earlier one may be outdated."""
 
     def __init__(self, make: MakeService) -> None:
         self._make = make
@@ -22,7 +22,7 @@ class WebhooksOnDuty:
             self._service.receive(hint)
 
     async def run(self, duty: Duty | None = None) -> None:
-        """Send until cancelled; what is written carries the duty. Without one no other process can send."""
+        """Send until cancelled; writes carry the duty. Without a duty no other process can send."""
         self._service = self._make(duty)
         try:
             await self._service.run()

@@ -9,10 +9,10 @@ THROTTLE_SECONDS: Final = 0.5
 
 
 class Pace:
-    """The messages of one prediction that are still to be sent.
+    """The messages of one prediction that must still be sent.
 
-    Each kind is sent at most once in THROTTLE_SECONDS; changes in between wait, and then the latest state is sent.
-    All messages hold the whole prediction, so one message covers all kinds that may be sent at its time.
+    Each kind is sent at most once in THROTTLE_SECONDS; after changes in between, the latest state is sent. All messages
+    contain the whole prediction, so one message covers all kinds that may be sent at its time.
     """
 
     __slots__ = ("_pending", "_told_at")
@@ -22,9 +22,9 @@ class Pace:
         self._told_at: dict[WebhookEvent, float] = {WebhookEvent.START: float("-inf")} if is_started else {}
 
     def note(self, event: WebhookEvent) -> None:
-        """Something happened that the receiver wants to know."""
+        """An event has happened that the receiver asked for."""
         if event is WebhookEvent.START and event in self._told_at:
-            return  # it starts once, however many attempts it takes
+            return  # the start is sent once, for any number of attempts
         self._pending.add(event)
 
     def end(self) -> None:
@@ -40,11 +40,11 @@ class Pace:
         return not self._pending
 
     def wait_seconds(self, now: float) -> float | None:
-        """How long until something may be sent; None if there is nothing. `now` is monotonic, in seconds."""
+        """How long until a message may be sent; None if there is none. `now` is monotonic, in seconds."""
         return min((max(self._free_at(event) - now, 0.0) for event in self._pending), default=None)
 
     def take(self, now: float) -> WebhookEvent | None:
-        """What may be sent now, by its first name; it counts as sent."""
+        """The first kind of the message that may be sent now; it counts as sent."""
         free = [event for event in PASSING if event in self._pending and self._free_at(event) <= now]
         for event in free:
             self._pending.discard(event)

@@ -17,29 +17,30 @@ class DeliveryStore(Protocol):
 
     Writing methods are durable when their awaitable is done; if the awaiting side is cancelled they happen anyway.
 
-    One process at a time sends (`predictions.duties`), and works on what `on_duty` gives it. What is harmless
-    when it comes late is not refused: `end` tells of an attempt that was made, and changes its message only if nobody
-    else has settled or moved it; `forget` removes what is too old for anybody.
+    One process at a time sends (`predictions.duties`), with the store that `on_duty` returns. Late writes without harm
+    are not refused: `end` records an attempt that was made, and changes its message only if no other process has;
+    `forget` removes old rows.
     """
 
     def on_duty(self, duty: Duty) -> "DeliveryStore":
-        """The same store for whoever has this duty: `record`, `begin` and `take_over` raise DutyLost once it is lost.
+        """The same store for the holder of this duty: `record`, `begin` and `take_over` raise DutyLost once it is lost.
 
-        So whoever lost it without noticing makes no message and no attempt, and cannot tell a state behind the end.
+        So a process that lost it without noticing makes no message and no attempt, and cannot send a state after the
+        end.
         """
         ...
 
     # the log, read behind a position
 
     async def position(self) -> int:
-        """The offset up to which the log was read, as `record` wrote it last; 0 at first."""
+        """The offset up to which the log was read, as last written by `record`; 0 at first."""
         ...
 
     async def read_notices(self, after: int, limit: int) -> list[Notice]:
         """Facts about predictions that have a webhook, in order of `offset`.
 
-        Only kinds of `events.TOLD_BY`. Offsets follow the order of commits: once a notice was read, none with a smaller
-        offset will appear later. They stay at least until `record` has passed them.
+        Only kinds of `events.TOLD_BY`. Offsets follow the order of commits: after a notice was read, none with a
+        smaller offset will appear. They stay at least until `record` has passed them.
         """
         ...
 
@@ -48,8 +49,8 @@ class DeliveryStore(Protocol):
     ) -> tuple[list[Notice], int]:
         """Facts about all predictions of an account (or of one key of it), with or without a webhook, and a position.
 
-        The position is the offset up to which the log was looked through: it grows also where nothing was found, and
-        there may be more behind it unless it equals the `after` that was asked.
+        The position is the offset up to which the log was searched: it also grows if nothing was found, and there may
+        be more after it unless it equals the given `after`.
         """
         ...
 
@@ -58,29 +59,29 @@ class DeliveryStore(Protocol):
         ...
 
     async def link_base(self, prediction_id: str) -> str | None:
-        """The start of links for the caller of its create (NewPrediction.link_base), until the end is sent."""
+        """The beginning of links for the caller of its create (NewPrediction.link_base), until the end is sent."""
         ...
 
     def record(self, messages: Sequence[Message], position: int, ended: Sequence[str] = ()) -> Awaitable[None]:
         """Store new messages together with the position that the log was read to. Never one without the other.
 
-        A message whose id is known changes nothing. If an attempt about its prediction was answered 410, it is
-        stored as GONE. `ended` names predictions that nothing more will be told about.
+        A message with an existing id changes nothing. If an attempt about its prediction was answered 410, it is stored
+        as GONE. `ended` are predictions without further messages.
         """
         ...
 
     # messages
 
     async def endpoints(self) -> list[str]:
-        """Every endpoint that a pending message goes to."""
+        """Every endpoint of a pending message."""
         ...
 
     async def endpoints_since(self, at: datetime) -> list[str]:
-        """Those of messages that are pending and whose present wait began behind `at`: new, to be repeated, resent."""
+        """The endpoints of pending messages whose present wait began after `at`: new, retried, or sent again."""
         ...
 
     async def due(self, endpoint: str, at: datetime, limit: int) -> list[Message]:
-        """Pending messages whose time has come, the earliest first, each with `body` left out."""
+        """Pending messages that are due, the earliest first, each without `body`."""
         ...
 
     async def next_due_at(self, endpoint: str, after: datetime) -> datetime | None:
@@ -88,22 +89,22 @@ class DeliveryStore(Protocol):
         ...
 
     async def message(self, message_id: str) -> Message | None:
-        """The message, whole."""
+        """The message with its body."""
         ...
 
     def resend(self, message_id: str, at: datetime) -> Awaitable[Message | None]:
         """Make a message due, at the start of its schedule; None if it is absent or has no body any more.
 
-        An attempt that is under way does not undo this: see `end`.
+        A running attempt does not undo this: see `end`.
         """
         ...
 
     # attempts
 
     def begin(self, delivery: Delivery) -> Awaitable[bool]:
-        """Write the attempt down before it is made; counts it in its message, if that is stored.
+        """Record the attempt before it is made, and count it in its message, if that is stored.
 
-        False, and nothing is written, if it is about a passing state and its receiver has said 410 before.
+        False, without a write, if it is about an intermediate state and its receiver has answered 410 before.
         """
         ...
 
@@ -112,18 +113,18 @@ class DeliveryStore(Protocol):
         ...
 
     def end(self, delivery: Delivery, ending: Ending, fate: Fate | None) -> Awaitable[None]:
-        """Write down how it ended and what becomes of its message. Repeating it is harmless.
+        """Record how it ended, and the new state of its message. Repeating it is harmless.
 
-        If the message is not due at `fate.found_at` any more, a resend came in between: it stays as that left it.
-        After a 410 every pending message about the prediction is GONE. The body of a message that is not pending any
-        more goes if the prediction's data was removed.
+        If the message is not due at `fate.found_at` any more, it was sent again meanwhile and stays unchanged. After a
+        410 every pending message about the prediction becomes GONE. The body of a message that is not pending any more
+        is deleted if the prediction's data was removed.
         """
         ...
 
     def take_over(self, error: str, at: datetime) -> Awaitable[int]:
-        """Begin where a process stopped that is no more. Gives the number of attempts that it had under way.
+        """Continue after a process that has ended. Returns the number of its running attempts.
 
-        They are marked as INTERRUPTED. Pauses that began later than `at` begin now: the clock was set back meanwhile.
+        These are marked as INTERRUPTED. Pauses that began later than `at` begin now: the clock was set back meanwhile.
         """
         ...
 
@@ -134,31 +135,33 @@ class DeliveryStore(Protocol):
         ...
 
     async def delivery(self, delivery_id: str) -> Delivery | None:
-        """One attempt, of any account: callers check."""
+        """One attempt, of any account: callers check the account."""
         ...
 
     def forget(self, before: datetime, limit: int) -> Awaitable[int]:
-        """Remove up to `limit` attempts begun before, and as many settled messages made before; gives how many."""
+        """Remove up to `limit` attempts begun before, and as many settled messages made before; returns their
+        number.
+        """
         ...
 
 
 class SecretStore(Protocol):
-    """Which generations of an account's signing secret count. The secrets themselves are not stored."""
+    """The valid generations of an account's signing secret. The secrets themselves are not stored."""
 
     async def ended_generations(self, account_id: str) -> list[tuple[int, datetime]]:
-        """Replaced generations, with the ends of their overlaps, the newest first. The current one is next."""
+        """Replaced generations, with the ends of their overlaps, the newest first. The present one follows them."""
         ...
 
     def rotate(self, account_id: str, generation: int, ends_at: datetime) -> Awaitable[bool]:
-        """Replace this generation, and let it and all older ones end then at the latest.
+        """Replace this generation; it and all older ones become invalid at `ends_at` at the latest.
 
-        False, and nothing happens, if it is not the current one any more.
+        False, without an effect, if it is not the present one any more.
         """
         ...
 
 
 class Posted(msgspec.Struct, frozen=True, kw_only=True):
-    """What a receiver answered. Header names are lower case; `body` is its beginning."""
+    """A receiver's answer. Header names are lower case; `body` is its beginning."""
 
     status: int
     headers: Mapping[str, str]
@@ -166,13 +169,13 @@ class Posted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HttpSender(Protocol):
-    """Outbound HTTP for messages. `egress` fulfils it."""
+    """Outbound HTTP for messages. Implemented by `egress`."""
 
     def check_url(self, url: str) -> None:
-        """Refuse, without any network, what can never be reached.
+        """Refuse, without any network, URLs that can never be reached.
 
         Raises:
-            AddressRefused: port, malformed host, or a written address that is not allowed.
+            AddressRefused: port, malformed host, or an IP address that is not allowed.
         """
         ...
 
@@ -186,23 +189,23 @@ class HttpSender(Protocol):
         total_seconds: float,
         keep_bytes: int,
     ) -> Posted:
-        """Send one message. Redirects are not followed. The name is looked up, and its address checked, each time.
+        """Send one message. Redirects are not followed. The name is resolved, and its address checked, each time.
 
-        An answer counts from its status on: a body that does not end in time is cut, and only `keep_bytes` are kept.
+        The status is enough for an answer: a body that does not end in time is cut, and only `keep_bytes` are kept.
 
         Raises:
             AddressRefused: the URL or a resolved address is not allowed; nothing was sent.
-            FetchFailed: there was no answer in time. The message may have arrived all the same.
+            FetchFailed: there was no answer in time. The message may have arrived nevertheless.
         """
         ...
 
 
 class PayloadRenderer(Protocol):
-    """Draws predictions as a GET would show them now (api fills it)."""
+    """Renders predictions as a GET would show them now (implemented by api)."""
 
     async def encoded(self, row: Prediction, link_base: str | None) -> bytes:
         """The JSON of the prediction, with logs, and with links to its files rather than their bytes.
 
-        Links begin with `link_base`; the configured public URL wins, and serves where the base is not known.
+        Links begin with `link_base`; the configured public URL has priority, and is used if the base is not known.
         """
         ...

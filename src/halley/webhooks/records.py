@@ -11,7 +11,7 @@ from halley.webhooks.events import WebhookEvent
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """A recorded fact that a receiver may want to hear of, without its data. `offset` is ordered by commit."""
+    """A recorded fact that may become a webhook message, without its data. `offset` is ordered by commit."""
 
     offset: int
     prediction_id: str
@@ -19,20 +19,20 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MessageState(StrEnum):
-    """Whether a message is still to be delivered, and if not, why."""
+    """Whether a message must still be delivered, and if not, why."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
-    FAILED = "failed"  # the last attempt of its schedule was in vain
-    GONE = "gone"  # the receiver said 410: nothing more about this prediction
+    FAILED = "failed"  # the last attempt of its schedule failed
+    GONE = "gone"  # the receiver answered 410: no more messages about this prediction
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """A `completed` message: what shall arrive, until it has.
+    """A `completed` message, kept until it is delivered.
 
-    `body` is a snapshot, so that a short retention cannot empty a late delivery. It is None once the data of the
-    prediction was removed and nothing is pending. `failures` counts attempts that ended in vain: it is the place in the
-    schedule. `sent` counts all that began.
+    `body` is a snapshot, so that a short retention period cannot empty a late delivery. It is None once the data of the
+    prediction was removed and no attempt is pending. `failures` counts failed attempts: it is the position in the
+    schedule. `sent` counts all attempts that began.
     """
 
     id: str  # the header `webhook-id`
@@ -46,7 +46,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     state: MessageState = MessageState.PENDING
     failures: int = 0
     sent: int = 0
-    next_at: datetime | None = None  # set while it is pending; by `SteadyTime`
+    next_at: datetime | None = None  # set while it is pending; by `MonotonicWallClock`
 
 
 class DeliveryOutcome(StrEnum):
@@ -55,13 +55,13 @@ class DeliveryOutcome(StrEnum):
     DELIVERED = "delivered"  # any 2xx
     FAILED = "failed"  # another answer, or none
     GONE = "gone"  # 410
-    INTERRUPTED = "interrupted"  # the server ended meanwhile; it is unknown whether it arrived
+    INTERRUPTED = "interrupted"  # the server ended meanwhile; it is unknown whether the message arrived
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt to deliver a message: a line of the delivery log, written before anything is sent.
+    """One attempt to deliver a message: an entry of the delivery log, written before anything is sent.
 
-    `outcome` is None while it is under way. `answer` holds the first bytes of the receiver's answer.
+    `outcome` is None while it is running. `answer` has the first bytes of the receiver's answer.
     """
 
     id: str
@@ -80,11 +80,11 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     status: int | None = None
     answer: bytes = b""
     error: str | None = None
-    next_at: datetime | None = None  # of the next attempt, as it was planned at the end of this one
+    next_at: datetime | None = None  # of the next attempt, as planned at the end of this one
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """How an attempt ended, as the log keeps it."""
+    """How an attempt ended, as it is logged."""
 
     outcome: DeliveryOutcome
     latency_seconds: float
@@ -94,15 +94,15 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fate(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of a message after an attempt, unless a resend was requested meanwhile."""
+    """The state of a message after an attempt, unless it was sent again meanwhile."""
 
     message_id: str
-    found_at: datetime | None  # its `next_at` as the attempt found it: after a resend it is another
+    found_at: datetime | None  # its `next_at` before the attempt: it differs after a resend
     state: MessageState
     failures: int
     waits_since: datetime | None = None  # these three while it is PENDING: when its pause began,
     next_at: datetime | None = None  # when it ends,
-    told_at: datetime | None = None  # and when that is by the wall clock, as the log says it
+    told_at: datetime | None = None  # and that time by the wall clock, as it is logged
 
 
 MESSAGE_PREFIX = "msg_"
@@ -111,7 +111,7 @@ MESSAGE_PREFIX = "msg_"
 def completed_id(prediction_id: str) -> str:
     """The id of a prediction's `completed` message.
 
-    It is made from the prediction's own, so that every way on which a receiver may hear of the end (a retry, a resend,
-    a listener, a restart in the middle) says the same id: there cannot be two.
+    It is derived from the prediction's id, so that every delivery of the end (a retry, a resend, a listener, after a
+    restart) has the same id.
     """
     return MESSAGE_PREFIX + prediction_id

@@ -1,15 +1,15 @@
-"""When a message that did not arrive is sent again.
+"""The times at which a message is sent again after a failure.
 
-2, 4, 8, 16 and 32 seconds after the attempt before: as the hosted service is documented, the last comes about one
-minute after the end of the prediction. With more time the pauses go on doubling, up to six hours. Source: contract
-section 11.2; decision D23.
+2, 4, 8, 16 and 32 seconds after the previous attempt: as the hosted service documents, the last comes about one minute
+after the end of the prediction. With more time the pauses continue to double, up to six hours. Source: contract section
+11.2; decision D23.
 """
 
 from collections.abc import Callable
 from typing import Final
 
 LONGEST_SECONDS: Final = 6 * 3600.0
-SPREAD: Final = 0.2  # of each pause, either way: receivers that come back are not hit by all at once
+SPREAD: Final = 0.2  # of each pause, in both directions: receivers that recover do not get all messages at once
 
 Chance = Callable[[float, float], float]
 """Draws a number between two: `random.Random().uniform`."""
@@ -24,9 +24,9 @@ class Schedule:
         self._chance = chance
 
     def pause(self, failures: int, *, at_least: float = 0.0) -> float | None:
-        """How long to wait after so many attempts in vain (1 after the first one); None if that was the last.
+        """How long to wait after so many failed attempts (1 after the first one); None if that was the last.
 
-        `at_least` is what the receiver asked for; it counts up to the longest pause.
+        `at_least` is the receiver's request, limited to the longest pause.
         """
         planned = sum(self._nominal(number) for number in range(1, failures + 1))
         if planned > self._total:

@@ -1,4 +1,4 @@
-"""One attempt: sign, write it down, send, write down what came of it."""
+"""Makes one attempt: signs, records, sends, and records the result."""
 
 import hashlib
 import logging
@@ -22,14 +22,14 @@ T = TypeVar("T")
 
 _log: Final = logging.getLogger(__name__)
 
-KEPT_BYTES: Final = 1024  # of an answer: enough for the words of an error page
+KEPT_BYTES: Final = 1024  # of an answer: enough for the text of an error page
 MASK: Final = "********"
 _AGENT: Final = f"halley/{__version__}"
 _INTERNAL: Final = "An internal error of the server; its log has the details."
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """What one attempt carries."""
+    """The data of one attempt."""
 
     account_id: str
     prediction_id: str
@@ -48,7 +48,7 @@ class DeliveryLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Decide = Callable[[Ending, float], Fate | None]
-"""What becomes of the message; gets the ending, and for how many seconds the receiver asked not to be called."""
+"""Decides the next state of the message from the ending and from the seconds for which the receiver asked to wait."""
 
 
 def no_fate(_ending: Ending, _asked_seconds: float) -> None:
@@ -56,7 +56,9 @@ def no_fate(_ending: Ending, _asked_seconds: float) -> None:
 
 
 class Sender:
-    """Makes attempts. Each is a line of the log before its first byte leaves: one that is cut by a crash shows, too."""
+    """Makes attempts. Each is logged before its first byte is sent, so that one that a crash interrupts is in the log,
+    too.
+    """
 
     def __init__(
         self,
@@ -76,7 +78,7 @@ class Sender:
         self._limits = limits
 
     async def send(self, parcel: Attempt, decide: Decide = no_fate) -> Ending | None:
-        """Make one attempt. None if there is nothing to make: the receiver has said 410."""
+        """Make one attempt. None if none was made, because the receiver has answered 410."""
         address = read_address(parcel.url)
         headers = {"content-type": "application/json", "user-agent": _AGENT}
         headers |= await self._signer.headers(parcel.account_id, parcel.message_id, parcel.body)
@@ -92,7 +94,7 @@ class Sender:
         return ending
 
     async def retry_until_accepted(self, write: Callable[[], Awaitable[T]]) -> T:
-        """A sent message must not look as if it had never been sent."""
+        """Retry until it is written: a sent message must not look as if it had never been sent."""
         return await retry_until_accepted(write, self._clock, "the delivery log cannot be written yet")
 
     def _delivery(self, parcel: Attempt, headers: dict[str, str]) -> Delivery:
@@ -156,6 +158,8 @@ def _outcome(status: int | None) -> DeliveryOutcome:
 
 
 def _asked_seconds(retry_after: str) -> float:
-    """Seconds of a `Retry-After`; 0 if it is absent, or a date (few receivers send one, and their clocks differ)."""
+    """The seconds in a `Retry-After`; 0 if it is absent, or a date (few receivers send one, and their clocks
+    differ).
+    """
     text = retry_after.strip()
     return float(text) if text.isascii() and text.isdigit() and len(text) < 7 else 0.0

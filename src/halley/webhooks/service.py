@@ -1,4 +1,4 @@
-"""The part of webhooks that runs in the background: reads, reports, delivers, cleans up."""
+"""The background service of webhooks: reads the log, sends messages, and cleans up."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ _log: Final = logging.getLogger(__name__)
 _TIDY_SECONDS: Final = 60.0
 _FORGET_AT_ONCE: Final = 500
 _DRAIN_LOOK_SECONDS: Final = 0.05
-_LAST_WORDS_SECONDS: Final = 2.0  # after a stop, for what ended with it; a long queue is not worked off then
+_LAST_WORDS_SECONDS: Final = 2.0  # after a stop, for predictions that ended with it; a long queue is not sent then
 _INTERRUPTED: Final = "The server stopped during this attempt: it is unknown whether it arrived."
 
 
@@ -106,7 +106,7 @@ class WebhookService:
 
     async def run(self) -> None:
         """Continue where the last process stopped, until cancelled."""
-        # before anything is sent: until the store takes a word nothing could be
+        # before anything is sent, which is not possible until the store accepts this write
         interrupted = await retry_until_accepted(
             lambda: self._store.take_over(_INTERRUPTED, self._steady.now()), self._clock, "webhooks wait"
         )
@@ -122,7 +122,7 @@ class WebhookService:
                 group.create_task(run_housekeeping(turn, self._clock, what, self._troubles))
 
     async def drain(self) -> None:
-        """Send what ended just now, let running attempts end, and begin nothing more.
+        """Send ends that have just come, let running attempts end, and begin nothing more.
 
         The rest is sent after the next start.
         """
@@ -148,7 +148,7 @@ class WebhookService:
         await self._lanes.look_at_new()
 
     async def _tidy(self) -> None:
-        """Forget old lines of the log."""
+        """Delete old entries of the log."""
         await self._clock.sleep(_TIDY_SECONDS)
         before = self._clock.now() - timedelta(seconds=self._rules.log_seconds)
         while await self._store.forget(before, _FORGET_AT_ONCE) >= _FORGET_AT_ONCE:

@@ -1,7 +1,7 @@
 """Signatures by the Standard Webhooks scheme, and the secrets behind them. Source: contract section 11.3.
 
-A secret is made from key material of the data folder (`DATA/secrets.json`), the account and a generation number; only
-the number is stored. So a rotation is one row, an old backup of the file cannot silently bring other secrets, and
+A secret is derived from key material of the data folder (`DATA/secrets.json`), the account and a generation number;
+only the number is stored. So a rotation is one row, an old backup of the file cannot bring other secrets unnoticed, and
 the database alone is not enough to sign.
 """
 
@@ -17,11 +17,11 @@ from halley.webhooks.ports import SecretStore
 
 PREFIX: Final = "whsec_"
 _SECRET_BYTES: Final = 24  # 32 characters without padding: one client splits at `_`, one needs padded base64
-_MOST_AT_ONCE: Final = 4  # signatures in a header, after rotations in a row
+_MOST_AT_ONCE: Final = 4  # signatures in a header, after several rotations
 
 
 class Rotated:
-    """A fresh secret, and until when the one before it counts as well."""
+    """A new secret, and until when the previous one is valid."""
 
     def __init__(self, secret: str, previous_ends_at: datetime) -> None:
         self.secret = secret
@@ -29,7 +29,7 @@ class Rotated:
 
 
 class Signer:
-    """Signs for accounts. `root` is secret, and the same for the life of the data."""
+    """Signs for accounts. `root` is secret, and does not change during the life of the data."""
 
     def __init__(self, root: bytes, store: SecretStore, clock: Clock) -> None:
         self._root = root
@@ -37,11 +37,11 @@ class Signer:
         self._clock = clock
 
     async def secret(self, account_id: str) -> str:
-        """The account's current secret."""
+        """The account's present secret."""
         return (await self._secrets(account_id))[0]
 
     async def rotate(self, account_id: str, overlap_seconds: float) -> Rotated:
-        """Replace the secret. Until the overlap is over messages carry a signature of the old one, too."""
+        """Replace the secret. Until the overlap ends, messages also carry a signature with the old one."""
         while True:
             ended = await self._store.ended_generations(account_id)
             current = ended[0][0] + 1 if ended else 1
@@ -50,7 +50,7 @@ class Signer:
                 return Rotated(self._secret(account_id, current + 1), ends_at)
 
     async def headers(self, account_id: str, message_id: str, body: bytes) -> dict[str, str]:
-        """The three headers of a message sent now. The body must go out byte for byte."""
+        """The three headers of a message that is sent now. The body must be sent unchanged."""
         now = self._clock.now()
         text = body.decode()
         signatures = [Webhook(secret).sign(message_id, now, text) for secret in await self._secrets(account_id)]
@@ -61,7 +61,7 @@ class Signer:
         }
 
     async def _secrets(self, account_id: str) -> list[str]:
-        """All that count now, the current one first."""
+        """All valid secrets, the present one first."""
         ended = await self._store.ended_generations(account_id)
         now = self._clock.now()
         current = ended[0][0] + 1 if ended else 1

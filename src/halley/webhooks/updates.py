@@ -25,11 +25,11 @@ from halley.webhooks.sender import Attempt, Sender
 
 _log: Final = logging.getLogger(__name__)
 
-PATIENCE_SECONDS: Final = 10.0  # a state that found no way out for so long is not worth telling any more
+PATIENCE_SECONDS: Final = 10.0  # a state that could not be sent for so long is dropped
 
 
 class _Told:
-    """A live prediction, and what must still be sent to its receiver."""
+    """A live prediction, and the messages that must still be sent to its receiver."""
 
     __slots__ = ("endpoint", "is_busy", "is_over", "pace", "scope", "wanted")
 
@@ -45,11 +45,11 @@ class _Told:
         self.pace = Pace(is_started=is_started)
         self.is_busy = False
         self.is_over = False
-        self.scope: anyio.CancelScope | None = None  # around its waits, so that the end cuts them short
+        self.scope: anyio.CancelScope | None = None  # around its waits, so that the end can interrupt them
 
 
 class Updates:
-    """Sends intermediate states. At most one attempt per prediction is running; while `is_busy`, its end must wait."""
+    """Sends intermediate states. At most one attempt per prediction runs; while `is_busy`, its end must wait."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Updates:
         self.is_stopping = False
 
     def open(self, group: asyncio.TaskGroup) -> None:
-        """Make tasks here from now on."""
+        """Start tasks in this group from now on."""
         self._group = group
 
     def is_busy(self, prediction_id: str) -> bool:
@@ -86,7 +86,7 @@ class Updates:
         return told is not None and told.is_busy
 
     async def note(self, prediction_id: str, event: WebhookEvent) -> None:
-        """Something happened; send it if its receiver wants it, when it is time."""
+        """An event has happened; send it if its receiver asked for it, when the pace allows."""
         told = self._told.get(prediction_id)
         if told is None:
             told = self._told[prediction_id] = await self._meet(prediction_id)
@@ -99,18 +99,18 @@ class Updates:
 
     async def _meet(self, prediction_id: str) -> _Told:
         row = await self._reader.find(prediction_id)
-        # an earlier process may have reported its first attempt
+        # an earlier process may have sent its start
         is_second = row is not None and row.attempts > 1
         return _Told(row, is_started=is_second and await self._store.was_told(prediction_id, WebhookEvent.START))
 
     def end(self, prediction_id: str) -> None:
-        """It is over: what waits is dropped, except its start. What is under way ends first."""
+        """It has ended: pending states are dropped, except its start. A running attempt ends first."""
         told = self._told.pop(prediction_id, None)
         if told is None:
             return
         told.pace.end()
         if told.is_busy:
-            self._told[prediction_id] = told  # until its task is done
+            self._told[prediction_id] = told  # until its task ends
             told.is_over = True
             if told.scope is not None:
                 told.scope.cancel()
@@ -127,7 +127,7 @@ class Updates:
         try:
             while (seconds := told.pace.wait_seconds(self._clock.monotonic())) is not None:
                 await self._tell_once(prediction_id, told, seconds)
-        except Exception as error:  # noqa: BLE001 - passing states of one prediction are not worth the server
+        except Exception as error:  # noqa: BLE001 - an intermediate state is less important than the server
             _log.warning("states of %s: %s", prediction_id, error, exc_info=not isinstance(error, HalleyError))
             told.pace.stop()
         finally:
@@ -147,7 +147,7 @@ class Updates:
                 slots = wanted
         told.scope = None
         if slots is None:
-            if not scope.cancelled_caught:  # else its end came in between: check what is left to send
+            if not scope.cancelled_caught:  # otherwise its end came in between: check what must still be sent
                 told.pace.stop()
             return
         try:
@@ -156,7 +156,7 @@ class Updates:
                 await self._send(prediction_id, told, event)
         except HalleyError as error:
             _log.warning("a state of %s cannot be reported: %s", prediction_id, error)
-        except Exception:  # noqa: BLE001 - a state that cannot be drawn is not worth the server
+        except Exception:  # noqa: BLE001 - a state that cannot be rendered must not end the server
             _log.exception("a state of %s cannot be reported: this is a fault of Halley", prediction_id)
         finally:
             slots.give()
@@ -191,13 +191,13 @@ class Updates:
 
 
 def as_started(row: Prediction) -> Prediction:
-    """The row as it was when it began: a prediction may have ended before it could be sent."""
+    """The row as it was at its start: a prediction may have ended before its start could be sent."""
     return msgspec.structs.replace(
         row,
         status=Status.PROCESSING,
         output=None,
         files=(),
-        logs=row.logs if row.attempts > 1 else "",  # those of a lost attempt may have been sent
+        logs=row.logs if row.attempts > 1 else "",  # logs of a lost attempt may have been sent
         error=None,
         metrics={},
         completed_at=None,
@@ -210,5 +210,5 @@ UNIT_BYTES: Final = 2**20
 
 
 def units_of(body: bytes) -> int:
-    """How much of the room for bodies under way an attempt takes."""
+    """How much of the limit for bodies an attempt uses."""
     return 1 + len(body) // UNIT_BYTES

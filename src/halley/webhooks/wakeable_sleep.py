@@ -1,4 +1,4 @@
-"""A sleep that can be cut short."""
+"""A sleep that another task can end early."""
 
 from anyio import CancelScope
 
@@ -8,7 +8,7 @@ _LONG_SECONDS = 3600.0
 
 
 class WakeableSleep:
-    """One sleeper. A wake-up before the sleep counts: the sleep then returns at once."""
+    """For one sleeping task. If it is woken before the sleep, the sleep returns at once."""
 
     __slots__ = ("_clock", "_is_rung", "_scope")
 
@@ -19,7 +19,7 @@ class WakeableSleep:
 
     @property
     def is_rung(self) -> bool:
-        """Whether the next sleep will not be one."""
+        """Whether the next sleep will return at once."""
         return self._is_rung
 
     def ring(self) -> None:
