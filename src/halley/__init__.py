@@ -1,4 +1,4 @@
-"""Halley: a self-hosted prediction server and gateway that speaks the Replicate HTTP API."""
+"""Halley: a self-hosted prediction server and gateway with the Replicate HTTP API."""
 
 from typing import Final
 

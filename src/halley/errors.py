@@ -2,14 +2,14 @@
 
 HalleyError
 ├── Refused            the request cannot succeed: repeating it unchanged will not help
-│   ├── BadRequest         malformed beyond understanding
+│   ├── BadRequest         malformed
 │   ├── EncodingUnsupported    compressed, or encoded in another way
 │   ├── InputInvalid       understood, but violates the schema; carries every fault
 │   ├── VersionUnknown     names a version or model that cannot run here
 │   ├── NotAuthenticated   no key, or one that is not valid
 │   ├── Forbidden          the key lacks the scope
 │   ├── NotFound           absent, or of another account: the caller cannot tell which
-│   ├── Conflict           clashes with what is already there
+│   ├── Conflict           conflicts with the present state
 │   │   └── CreateInFlight     a create with the same idempotency key is still being answered
 │   ├── KeyReused          an idempotency key that belongs to another request
 │   ├── WrongState         the lifecycle has no such step
@@ -22,11 +22,11 @@ HalleyError
 │   ├── Overloaded         the whole server has
 │   ├── ProviderBusy       a provider cannot take it now; nothing was begun
 │   └── StorageFull        no room on the disk
-├── ModelBroken        the model is configured here, but cannot run until somebody repairs it
+├── ModelBroken        the model is configured here, but cannot run until it is repaired
 ├── LeaseLost          another holder owns this prediction now: stop and write nothing
 ├── DutyLost           another process does this duty now: stop it and write nothing
 ├── OutcomeUnknown     a provider may have begun it: it must not be submitted again
-├── FetchFailed        a foreign host did not give what was asked
+├── FetchFailed        another host did not return the data
 └── Unusable           this server, its data or its configuration cannot start
 """
 

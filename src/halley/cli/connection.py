@@ -1,4 +1,4 @@
-"""HTTP to one server: time limits, repeats, the token that goes nowhere else, the reason when nothing answers."""
+"""HTTP to one server: time limits, retries, the token for this server only, and the reason if there is no answer."""
 
 from __future__ import annotations
 
@@ -89,10 +89,10 @@ class Connection:
         return {}
 
     def listen(self, url: str, *, last_id: str, missing: str, silence_seconds: float) -> Iterator[str | None]:
-        """Follow an event stream: the data of each event; None when something arrives that is not one.
+        """Follow an event stream: yields the data of each event, and None when something else arrives.
 
         Raises:
-            NoEventLog: there is none at this URL, or not for us; `missing` says so.
+            NoEventLog: the server has none at this URL, or refuses access; `missing` is the message.
             Unreachable: the connection could not be made, or broke, or was silent for too long.
         """
         headers = {"accept": "text/event-stream", **({"last-event-id": last_id} if last_id else {})}
@@ -121,10 +121,10 @@ class Connection:
         headers: Mapping[str, str] | None = None,
         more_seconds: float = 0,
     ) -> httpx2.Response:
-        """Send a request to a path of the API, or to a URL; again after a refusal that a second try may overcome.
+        """Send a request to a path of the API, or to a URL; retried after a refusal that may be temporary.
 
         Raises:
-            Unreachable: no answer came.
+            Unreachable: there was no answer.
         """
         url = path if "://" in path else f"{self.target.api}{path}"
         again = _RETRY_GET if method == "GET" else _RETRY_POST

@@ -1,4 +1,4 @@
-"""What to run, as it is written on the command line."""
+"""A model or version as named on the command line."""
 
 from __future__ import annotations
 

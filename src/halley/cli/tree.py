@@ -1,7 +1,7 @@
 """The commands below `halley`, each imported and built when it is named.
 
-Building all of them takes longer than Python's own start, and one run needs one of them. So `halley --help` shows their
-summaries from a table; a test holds the table to what the commands say of themselves.
+Building all of them takes longer than Python's own start, and one run needs only one. So `halley --help` shows their
+summaries from a table; a test compares the table with the commands.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 
 
 class CommandEntry(NamedTuple):
-    """Where a command is: the function, or the group of commands, that this name has in a module of `commands`."""
+    """The place of a command: the function or group of commands with this name in a module of `commands`."""
 
     module: str
     name: str
@@ -82,7 +82,7 @@ class Root(TyperGroup):
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
-        self.commands = Commands()  # type: ignore[assignment]  # nothing is ever added to it
+        self.commands = Commands()  # type: ignore[assignment]  # nothing is added to it
 
     def list_commands(self, ctx: Any) -> list[str]:
         del ctx

@@ -69,7 +69,7 @@ class Keys:
         return self.known_by(self.digest(token))
 
     def digest(self, token: str) -> bytes:
-        """What stands for this token where it is not kept itself."""
+        """A digest that replaces the token where it must not be stored."""
         return tokens.digest(self._pepper, token)
 
     def known_by(self, digest: bytes) -> Identity | None:

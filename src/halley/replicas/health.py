@@ -1,4 +1,4 @@
-"""Health of an idle process: it is asked, and must answer in time."""
+"""Checks the health of an idle process: it is pinged, and must answer in time."""
 
 from collections.abc import Callable
 from typing import Final
@@ -8,7 +8,8 @@ from halley.replicas.host import Host
 
 
 class HealthCheck:
-    """Pings one process.
+    """Pings one process, if it is idle: a busy process may be in C code that holds the interpreter lock, and
+    predictions have their own limits.
 
     Only an idle one: a busy process may be in C code that holds the interpreter lock, and predictions have their own
     limits.
@@ -18,7 +19,7 @@ class HealthCheck:
         self._host: Final = host
         self._send: Final = send
         self.model_has_check = False  # the model defines `healthcheck`
-        self._unanswered: tuple[int, float] | None = None  # predictions that had ended, and the time of the ping
+        self._unanswered: tuple[int, float] | None = None  # number of ended predictions, and the time of the ping
 
     def reset(self) -> None:
         """The process answered or is busy: no answer is expected."""
@@ -27,7 +28,8 @@ class HealthCheck:
     def ping(self, ended: int) -> str | None:
         """Ping the process, or return the fault if the last ping was not answered in time.
 
-        `ended` is the number of predictions that ended in it: a run since the last ping may have delayed the answer.
+        `ended` is the number of predictions that have ended in it: a run since the last ping may have delayed the
+        answer.
         """
         now, rules = self._host.clock.monotonic(), self._host.rules
         if self._unanswered is None or self._unanswered[0] != ended:

@@ -127,7 +127,7 @@ class Bounds:
         return self._set_up is None or found.st_ctime_ns <= self._set_up
 
     def _nearest(self, real: str, run: str) -> str:
-        """The innermost own folder that contains the path; empty if there is none, or if a shared folder lies
+        """The innermost own folder that contains the path; empty if there is none, or if a shared folder is
         between.
         """
         places = (run, *self._own, *self._shared) if run else (*self._own, *self._shared)
