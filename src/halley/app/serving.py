@@ -100,7 +100,7 @@ async def _serve(start: Start, open_store: OpenStore) -> int:
                 await parts.worker.drain(DRAIN_SECONDS)
                 front.stop()
             elif listening is not None:
-                if options.patiently:
+                if options.waits_for_models:
                     await asyncio.wait(until_ready, return_when=asyncio.FIRST_COMPLETED)
                 await _announce(parts, start, listening)
                 spare_what_stays()

@@ -120,8 +120,8 @@ def note_misnamed(screen: Screen, path: Path, content_type: str | None) -> None:
     with path.open("rb") as file:
         actual = media_type(path.name, file.read(HEAD_BYTES))
     if actual == OCTETS:
-        told = (content_type or "").partition(";")[0].strip()
-        actual = told if told.startswith("text/") or told == "application/json" else OCTETS
+        declared = (content_type or "").partition(";")[0].strip()
+        actual = declared if declared.startswith("text/") or declared == "application/json" else OCTETS
     if actual not in {named, OCTETS}:
         screen.note(f"  note: {path.name} has {actual} data, not {named}")
 

@@ -44,9 +44,9 @@ def private_server(model: Path) -> Iterator[PrivateServer]:
     data = Path(tempfile.mkdtemp(prefix=PREFIX))
     key = secrets.token_hex(24)
     hide_environ()  # the model will run under the same user
-    wish = ServeRequest(paths=[str(model.resolve())], flags={"data": str(data)}, private=True)
+    request = ServeRequest(paths=[str(model.resolve())], flags={"data": str(data)}, private=True)
     command, environ, secret = server_command(
-        wish, {**process_environ(), "HALLEY_ADMIN_KEY": key, "HALLEY_SERVER__ACCESS_LOG": "false"}
+        request, {**process_environ(), "HALLEY_ADMIN_KEY": key, "HALLEY_SERVER__ACCESS_LOG": "false"}
     )
     process = subprocess.Popen(
         command,

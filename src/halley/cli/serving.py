@@ -153,7 +153,7 @@ def _serve_privately(settings: Settings, paths: list[Path], environ: Mapping[str
     logging.getLogger("halley").setLevel(logging.CRITICAL)
     logging.getLogger("halley.replicas.environments").setLevel(logging.INFO)  # it takes long: report its progress
     try:
-        options = ServeOptions(environ=environ, paths=paths, demo=False, patiently=True)
+        options = ServeOptions(environ=environ, paths=paths, demo=False, waits_for_models=True)
         return run_server(settings, options, announce=announce)
     except HalleyError as error:
         say({"fault": str(error)})

@@ -13,15 +13,15 @@ def read_data(pieces: Iterable[bytes]) -> Iterator[str | None]:
     """
     data: list[str] = []
     for lines in _lines(pieces):
-        told = False
+        reported = False
         for line in lines:
             if line.startswith(b"data:"):
                 data.append(line[5:].removeprefix(b" ").decode("utf-8", "replace"))
             elif not line and data:
                 yield "\n".join(data)
-                told = True
+                reported = True
                 data.clear()
-        if not told:
+        if not reported:
             yield None
 
 

@@ -221,7 +221,7 @@ class Worker:
                 await self._wake.wait()
         self._wake.clear()
         now = asyncio.get_running_loop().time()
-        if now - self._looked_at >= POLL_SECONDS:  # since the last poll, whatever woke this task
+        if now - self._looked_at >= POLL_SECONDS:  # since the last poll, even if a hint woke this task
             self._looked_at = now
             self._waiting.update(await self._queue.waiting(), self._slots.versions)
 

@@ -58,7 +58,7 @@ class Reaped(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Expired(msgspec.Struct, frozen=True, kw_only=True):
-    """A prediction that a time limit ended; `was_leased` if its worker must be told to stop."""
+    """A prediction that a time limit ended; `was_leased` if its worker must stop it."""
 
     prediction: Prediction
     was_leased: bool

@@ -29,10 +29,10 @@ class SetupLayers:
     def wanted(self, version: str) -> dict[str, Any]:
         """Instructions for the runner: the layer to begin with, and where to publish a new one."""
         link = self.folder / version
-        told: dict[str, Any] = {"publish": str(link), "limit_bytes": self._limit_bytes}
+        instructions: dict[str, Any] = {"publish": str(link), "limit_bytes": self._limit_bytes}
         if link.is_dir():
-            told["layer"] = str(link.resolve())
-        return told
+            instructions["layer"] = str(link.resolve())
+        return instructions
 
     def is_kept(self, version: str) -> bool:
         """Whether a setup of this version has published a layer; it may be empty."""

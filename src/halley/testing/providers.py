@@ -1,6 +1,6 @@
 """The contract suite of providers. Subclass it, open your provider with the five versions named below, and run it.
 
-class TestMine(ProviderContract):  # or OutlivingProviderContract, if its runs go on when our process ends
+class TestMine(ProviderContract):  # or OutlivingProviderContract, if its runs continue when our process ends
     def open(self, tmp_path): return my_provider(...)
 
 A second `open` in the same test is a restart of our process: the upstream service must be the same one.
@@ -151,8 +151,8 @@ class ProviderContract:
             assert outcome.status == "succeeded"
             assert outputs(said) == ["a", "b", "c", "d"]
             assert all(part.more for part in said if isinstance(part, OutputPart))
-            told = "".join(part.text if isinstance(part, LogText) else "!" for part in said)
-            assert told.split() == ["a", "!b", "!c", "!d", "!"]
+            printed = "".join(part.text if isinstance(part, LogText) else "!" for part in said)
+            assert printed.split() == ["a", "!b", "!c", "!d", "!"]
 
     async def test_a_failure_is_an_outcome(self, tmp_path: Path) -> None:
         async with self.probe(tmp_path) as probe:
@@ -272,13 +272,13 @@ class OutlivingProviderContract(ProviderContract):
         async with self.probe(tmp_path) as probe:
             await probe.load(STREAM)
             handle = await probe.begin(STREAM, "abcd")
-            told = await probe.follow(handle)
+            printed = await probe.follow(handle)
         async with self.probe(tmp_path) as probe:
             adopted = await probe.adopt(STREAM, handle, "abcd")
             assert adopted is not None
             again = await probe.follow(adopted)
-            assert (outputs(again[0]), logs(again[0])) == (outputs(told[0]), logs(told[0]))
-            assert again[1] == told[1]
+            assert (outputs(again[0]), logs(again[0])) == (outputs(printed[0]), logs(printed[0]))
+            assert again[1] == printed[1]
 
     async def test_a_run_whose_handle_was_lost_is_found_or_unknown(self, tmp_path: Path) -> None:
         async with self.probe(tmp_path) as probe:

@@ -42,11 +42,11 @@ class UpstreamRun:
 
     async def report(self, emit: Emit, step: Step) -> Outcome:
         """Report everything from the beginning until it ends. A follower that stops changes nothing."""
-        told = 0
+        reported = 0
         while True:
-            while told < len(self._said):
-                emit(self._said[told])
-                told += 1
+            while reported < len(self._said):
+                emit(self._said[reported])
+                reported += 1
             await step("while_followed")
             if self._task.done():
                 return Outcome(status="canceled") if self._task.cancelled() else self._task.result()
@@ -115,7 +115,7 @@ class RemoteProvider(CountedSlots):
         await self._step("before_first_byte")
         handle = self._upstream.create(work)
         await self._step("after_first_byte")
-        await asyncio.sleep(0)  # the answer is on its way
+        await asyncio.sleep(0)  # the answer is being sent
         await self._step("after_answer")
         return handle
 

@@ -28,7 +28,7 @@ _log: Final = logging.getLogger(__name__)
 PATIENCE_SECONDS: Final = 10.0  # a state that could not be sent for so long is dropped
 
 
-class _Told:
+class _PendingUpdates:
     """A live prediction, and the messages that must still be sent to its receiver."""
 
     __slots__ = ("endpoint", "is_busy", "is_over", "pace", "scope", "wanted")
@@ -72,7 +72,7 @@ class Updates:
         self._slots_of = slots_of
         self._capacity = capacity
         self._on_idle = on_idle
-        self._told: dict[str, _Told] = {}
+        self._pending: dict[str, _PendingUpdates] = {}
         self._group: asyncio.TaskGroup | None = None
         self.is_stopping = False
 
@@ -82,78 +82,80 @@ class Updates:
 
     def is_busy(self, prediction_id: str) -> bool:
         """True while an intermediate state is being sent, or must be sent before the end."""
-        told = self._told.get(prediction_id)
-        return told is not None and told.is_busy
+        pending = self._pending.get(prediction_id)
+        return pending is not None and pending.is_busy
 
     async def note(self, prediction_id: str, event: WebhookEvent) -> None:
         """An event has happened; send it if its receiver asked for it, when the pace allows."""
-        told = self._told.get(prediction_id)
-        if told is None:
-            told = self._told[prediction_id] = await self._meet(prediction_id)
-        if event not in told.wanted or self._group is None or self.is_stopping:
+        pending = self._pending.get(prediction_id)
+        if pending is None:
+            pending = self._pending[prediction_id] = await self._load(prediction_id)
+        if event not in pending.wanted or self._group is None or self.is_stopping:
             return
-        told.pace.note(event)
-        if not told.is_busy:
-            told.is_busy = True
-            self._group.create_task(self._tell(prediction_id, told))
+        pending.pace.note(event)
+        if not pending.is_busy:
+            pending.is_busy = True
+            self._group.create_task(self._run(prediction_id, pending))
 
-    async def _meet(self, prediction_id: str) -> _Told:
+    async def _load(self, prediction_id: str) -> _PendingUpdates:
         row = await self._reader.find(prediction_id)
         # an earlier process may have sent its start
         is_second = row is not None and row.attempts > 1
-        return _Told(row, is_started=is_second and await self._store.was_told(prediction_id, WebhookEvent.START))
+        return _PendingUpdates(
+            row, is_started=is_second and await self._store.was_told(prediction_id, WebhookEvent.START)
+        )
 
     def end(self, prediction_id: str) -> None:
         """It has ended: pending states are dropped, except its start. A running attempt ends first."""
-        told = self._told.pop(prediction_id, None)
-        if told is None:
+        pending = self._pending.pop(prediction_id, None)
+        if pending is None:
             return
-        told.pace.end()
-        if told.is_busy:
-            self._told[prediction_id] = told  # until its task ends
-            told.is_over = True
-            if told.scope is not None:
-                told.scope.cancel()
+        pending.pace.end()
+        if pending.is_busy:
+            self._pending[prediction_id] = pending  # until its task ends
+            pending.is_over = True
+            if pending.scope is not None:
+                pending.scope.cancel()
 
     def stop(self) -> None:
         """Begin nothing more."""
         self.is_stopping = True
-        for told in self._told.values():
-            told.pace.stop()
-            if told.scope is not None:
-                told.scope.cancel()
+        for pending in self._pending.values():
+            pending.pace.stop()
+            if pending.scope is not None:
+                pending.scope.cancel()
 
-    async def _tell(self, prediction_id: str, told: _Told) -> None:
+    async def _run(self, prediction_id: str, pending: _PendingUpdates) -> None:
         try:
-            while (seconds := told.pace.wait_seconds(self._clock.monotonic())) is not None:
-                await self._tell_once(prediction_id, told, seconds)
+            while (seconds := pending.pace.wait_seconds(self._clock.monotonic())) is not None:
+                await self._send_due(prediction_id, pending, seconds)
         except Exception as error:  # noqa: BLE001 - an intermediate state is less important than the server
             _log.warning("states of %s: %s", prediction_id, error, exc_info=not isinstance(error, HalleyError))
-            told.pace.stop()
+            pending.pace.stop()
         finally:
-            told.is_busy = False
-            if told.is_over:
-                self._told.pop(prediction_id, None)
-            self._on_idle(told.endpoint)
+            pending.is_busy = False
+            if pending.is_over:
+                self._pending.pop(prediction_id, None)
+            self._on_idle(pending.endpoint)
 
-    async def _tell_once(self, prediction_id: str, told: _Told, seconds: float) -> None:
+    async def _send_due(self, prediction_id: str, pending: _PendingUpdates, seconds: float) -> None:
         slots: Slots | None = None
         with anyio.CancelScope() as scope:
-            told.scope = scope
+            pending.scope = scope
             await self._clock.sleep(seconds)
             with anyio.move_on_after(PATIENCE_SECONDS):
-                wanted = self._slots_of(told.endpoint)
+                wanted = self._slots_of(pending.endpoint)
                 await wanted.take()
                 slots = wanted
-        told.scope = None
+        pending.scope = None
         if slots is None:
             if not scope.cancelled_caught:  # otherwise its end came in between: check what must still be sent
-                told.pace.stop()
+                pending.pace.stop()
             return
         try:
-            event = told.pace.take(self._clock.monotonic())
+            event = pending.pace.take(self._clock.monotonic())
             if event is not None:
-                await self._send(prediction_id, told, event)
+                await self._send(prediction_id, pending, event)
         except HalleyError as error:
             _log.warning("a state of %s cannot be reported: %s", prediction_id, error)
         except Exception:  # noqa: BLE001 - a state that cannot be rendered must not end the server
@@ -161,7 +163,7 @@ class Updates:
         finally:
             slots.give()
 
-    async def _send(self, prediction_id: str, told: _Told, event: WebhookEvent) -> None:
+    async def _send(self, prediction_id: str, pending: _PendingUpdates, event: WebhookEvent) -> None:
         row = await self._reader.find(prediction_id)
         if row is None or row.webhook is None or row.data_removed_at is not None:
             return
@@ -181,13 +183,13 @@ class Updates:
             body=body,
             attempt=1,
         )
-        async with self._capacity.hold(told.endpoint, units_of(body), account=row.account_id):
+        async with self._capacity.hold(pending.endpoint, units_of(body), account=row.account_id):
             ending = await self._courier.send(parcel)
         if ending is not None:
-            self._capacity.note(told.endpoint, ending.latency_seconds)
+            self._capacity.note(pending.endpoint, ending.latency_seconds)
         if ending is None or ending.outcome is DeliveryOutcome.GONE:
-            told.pace.stop()
-            told.wanted = frozenset()
+            pending.pace.stop()
+            pending.wanted = frozenset()
 
 
 def as_started(row: Prediction) -> Prediction:

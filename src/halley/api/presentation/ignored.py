@@ -1,4 +1,4 @@
-"""Counts the members of creates that Halley ignores, by name, so that the operator can see what clients send in vain.
+"""Counts the members of creates that Halley ignores, by name, so that the operator can see what has no effect.
 
 Source: contract section 17, D9.
 """

@@ -73,10 +73,10 @@ def _read_values(prefer: str, name: str) -> Iterator[str]:
 
 def applied(seconds: float | None, *, abandoned: bool | None = None) -> tuple[bytes, bytes]:
     """The header that says which preferences were applied, and how long a wait could be at most."""
-    told = [] if seconds is None else [f"wait={seconds:g}"]
+    applied_values = [] if seconds is None else [f"wait={seconds:g}"]
     if abandoned is not None:
-        told.append("cancel-abandoned" if abandoned else "cancel-abandoned=false")
-    return (b"preference-applied", ", ".join(told).encode())
+        applied_values.append("cancel-abandoned" if abandoned else "cancel-abandoned=false")
+    return (b"preference-applied", ", ".join(applied_values).encode())
 
 
 def cancel_after_seconds(text: str | None) -> float | None:

@@ -30,7 +30,7 @@ _KEPT_INPUT_BYTES: Final = 64 * 1024
 _NO_HOLD: Final = nullcontext[Hold | None]()
 
 
-class _Wish(NamedTuple):
+class _CreateOptions(NamedTuple):
     """The options of a create: how long it waits for the end, and whether abandoned work is canceled."""
 
     request: CreateRequest
@@ -74,19 +74,19 @@ async def _create(call: Call, parts: ApiContext, reference: str | None) -> Respo
         cancel_abandoned=call.identity.key.options.cancel_abandoned if abandoned is None else abandoned,
     )
     parts.ignored_members.note(body.members, path_names_model=reference is not None)
-    wish = _Wish(request, wait, abandoned)
+    options = _CreateOptions(request, wait, abandoned)
     idempotency = read_key(call, parts, (reference, cancel_after), body)
     if idempotency is not None:
         used = call.scope[ATTEMPT_KEY] = parts.repeats.use_key(call.account_id, idempotency.key)
         with used:
-            return used.until_answered(await _under_key(call, parts, wish, idempotency))
+            return used.until_answered(await _under_key(call, parts, options, idempotency))
     asked = (call.identity.key.id, reference, cancel_after)
     sent = body.raw if body.outline is None else body.outline.body_digest
     del body  # a large body is kept once, as the input
     attempt = parts.repeats.begin(asked=asked, body=sent, count=_count(call), begun_at=call.started_at)
     call.scope[ATTEMPT_KEY] = attempt
     with attempt:
-        return attempt.until_answered(await _new_or_repeated(call, parts, wish, attempt))
+        return attempt.until_answered(await _new_or_repeated(call, parts, options, attempt))
 
 
 def _digest_head(call: Call, reference: str | None) -> bytes | None:
@@ -96,38 +96,42 @@ def _digest_head(call: Call, reference: str | None) -> bytes | None:
     return digest_head((reference, cancel_after_seconds(call.header(b"cancel-after"))))
 
 
-async def _under_key(call: Call, parts: ApiContext, wish: _Wish, idempotency: IdempotencyKey) -> Response:
+async def _under_key(call: Call, parts: ApiContext, options: _CreateOptions, idempotency: IdempotencyKey) -> Response:
     identity, predictions = call.identity, parts.predictions
     earlier = await predictions.made_under(identity.account.id, idempotency)
     if earlier is None:
         prediction_id = predictions.reserve_id()
-        with _hold(call, parts, prediction_id, wish) as hold:
+        with _hold(call, parts, prediction_id, options) as hold:
             created = await predictions.create(
-                wish.request, identity.account.id, identity.key.id, idempotency=idempotency, prediction_id=prediction_id
+                options.request,
+                identity.account.id,
+                identity.key.id,
+                idempotency=idempotency,
+                prediction_id=prediction_id,
             )
             _end_turn(call)
             if not created.replayed:
-                return await _first_answer(call, parts, created.prediction, wish, hold)
+                return await _first_answer(call, parts, created.prediction, options, hold)
         earlier = created.prediction
     parts.replayed["idempotency_key"] += 1
-    return await _later_answer(call, parts, earlier, wish)
+    return await _later_answer(call, parts, earlier, options)
 
 
-async def _new_or_repeated(call: Call, parts: ApiContext, wish: _Wish, attempt: CreateAttempt) -> Response:
+async def _new_or_repeated(call: Call, parts: ApiContext, options: _CreateOptions, attempt: CreateAttempt) -> Response:
     identity, predictions = call.identity, parts.predictions
     if parts.repeats.may_repeat(attempt):
-        earlier = await _earlier(call, parts, wish.request, attempt)
+        earlier = await _earlier(call, parts, options.request, attempt)
         if earlier is not None:
-            return await _later_answer(call, parts, await _noted(call, parts, earlier, attempt), wish)
+            return await _later_answer(call, parts, await _noted(call, parts, earlier, attempt), options)
     prediction_id = predictions.reserve_id()
     attempt.claim(prediction_id)
-    with _hold(call, parts, prediction_id, wish) as hold:
+    with _hold(call, parts, prediction_id, options) as hold:
         created = await predictions.create(
-            wish.request, identity.account.id, identity.key.id, prediction_id=prediction_id
+            options.request, identity.account.id, identity.key.id, prediction_id=prediction_id
         )
         _end_turn(call)
         attempt.settle(prediction_id)
-        return await _first_answer(call, parts, created.prediction, wish, hold)
+        return await _first_answer(call, parts, created.prediction, options, hold)
 
 
 def _end_turn(call: Call) -> None:
@@ -174,28 +178,32 @@ async def _noted(call: Call, parts: ApiContext, earlier: Prediction, attempt: Cr
         return earlier
 
 
-def _hold(call: Call, parts: ApiContext, prediction_id: str, wish: _Wish) -> AbstractContextManager[Hold | None]:
+def _hold(
+    call: Call, parts: ApiContext, prediction_id: str, options: _CreateOptions
+) -> AbstractContextManager[Hold | None]:
     """The hold of a create that waits; entered before it is stored or read, so that no change is missed."""
-    return _NO_HOLD if wish.wait is None else parts.hub.enter(prediction_id, call.scope)
+    return _NO_HOLD if options.wait is None else parts.hub.enter(prediction_id, call.scope)
 
 
-async def _first_answer(call: Call, parts: ApiContext, created: Prediction, wish: _Wish, hold: Hold | None) -> Response:
+async def _first_answer(
+    call: Call, parts: ApiContext, created: Prediction, options: _CreateOptions, hold: Hold | None
+) -> Response:
     """The answer to a create that is stored already: from here on no error may look like a failed create."""
-    headers = [_location(call, created), *wish.applied()]
-    if wish.wait is None or hold is None:
+    headers = [_location(call, created), *options.applied()]
+    if options.wait is None or hold is None:
         return json_response(encode(parts.presenter.prediction(created, call.variant)), 201, headers)
-    return await _waited(call, parts, created, wish.wait, hold, headers)
+    return await _waited(call, parts, created, options.wait, hold, headers)
 
 
-async def _later_answer(call: Call, parts: ApiContext, earlier: Prediction, wish: _Wish) -> Response:
+async def _later_answer(call: Call, parts: ApiContext, earlier: Prediction, options: _CreateOptions) -> Response:
     """The answer to a repeated create: what the first would get if it were answered now."""
-    headers = [_location(call, earlier), *wish.applied(), REPLAYED]
+    headers = [_location(call, earlier), *options.applied(), REPLAYED]
     shown = _as_created(earlier)
-    with _hold(call, parts, earlier.id, wish) as hold:
+    with _hold(call, parts, earlier.id, options) as hold:
         row = await parts.predictions.row(earlier.id, earlier.account_id)
-        if row.is_terminal or wish.wait is None or hold is None:
+        if row.is_terminal or options.wait is None or hold is None:
             return await _in_time(parts, shown, call.variant, headers, Snapshot(row, 0), unfinished=201)
-        return await _waited(call, parts, shown, wish.wait, hold, headers)
+        return await _waited(call, parts, shown, options.wait, hold, headers)
 
 
 async def _waited(

@@ -6,5 +6,5 @@
 7. A create stays in its own task for the first second, because most are over by then; then the same hold is parked.
 8. A hold ends early when its client is gone, its key is revoked, or the server stops.
 9. The hub counts who waits for predictions that are canceled when abandoned (`predictions.abandonment`).
-10. `last_seen` knows what a polling client was told last: its next poll is held until there is something else.
+10. `last_seen` has what a polling client saw last: its next poll is held until something changes.
 """

@@ -24,20 +24,20 @@ class Polls:
     """By key and prediction. Old entries are dropped."""
 
     def __init__(self) -> None:
-        self._told: OrderedDict[tuple[str, str], LastSeen] = OrderedDict()  # the oldest first
+        self._seen: OrderedDict[tuple[str, str], LastSeen] = OrderedDict()  # the oldest first
 
     def __len__(self) -> int:
-        return len(self._told)
+        return len(self._seen)
 
     def take(self, key_id: str, prediction_id: str, now: float) -> LastSeen | None:
         """What this key saw of this prediction within the last seconds. The entry is removed."""
-        told = self._told.pop((key_id, prediction_id), None)
-        return told if told is not None and now - told.at <= HABIT_SECONDS else None
+        seen = self._seen.pop((key_id, prediction_id), None)
+        return seen if seen is not None and now - seen.at <= HABIT_SECONDS else None
 
-    def note(self, key_id: str, prediction_id: str, told: LastSeen) -> None:
+    def note(self, key_id: str, prediction_id: str, seen: LastSeen) -> None:
         """Remember what is sent now."""
         key = (key_id, prediction_id)
-        self._told[key] = told
-        self._told.move_to_end(key)
-        while self._told and told.at - next(iter(self._told.values())).at > HABIT_SECONDS:
-            self._told.popitem(last=False)
+        self._seen[key] = seen
+        self._seen.move_to_end(key)
+        while self._seen and seen.at - next(iter(self._seen.values())).at > HABIT_SECONDS:
+            self._seen.popitem(last=False)

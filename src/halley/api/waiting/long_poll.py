@@ -60,14 +60,14 @@ async def _asked(call: Call, parts: ApiContext, prediction_id: str, wait: float)
 
 async def _polled(call: Call, parts: ApiContext, prediction_id: str, seconds: float) -> Response:
     key_id, if_none_match = call.identity.key.id, call.joined(b"if-none-match")
-    told = parts.polls.take(key_id, prediction_id, parts.clock.monotonic())
+    seen = parts.polls.take(key_id, prediction_id, parts.clock.monotonic())
     tell = partial(_tell_again, parts, key_id, partial(_tell, parts, call.variant, if_none_match, []))
     with parts.hub.enter(prediction_id, call.scope) as hold:
         row = await parts.predictions.row(prediction_id, call.account_id)
-        if told is not None and not row.is_terminal:
-            urgent, last = await urgent_and_last(parts.predictions, row, told.seq)
+        if seen is not None and not row.is_terminal:
+            urgent, last = await urgent_and_last(parts.predictions, row, seen.seq)
             if not urgent:
-                has_unseen = row.revision != told.revision
+                has_unseen = row.revision != seen.revision
                 expected = hold.expect(
                     row, Until.NEWS, tell, seconds=seconds, carrier=_carrier(call), seq=last, has_unseen=has_unseen
                 )
@@ -110,6 +110,6 @@ async def _tell_again(parts: ApiContext, key_id: str, tell: Tell, found: Snapsho
     """Answer, and remember that this client will poll again."""
     answer = await tell(found)
     if isinstance(found, Snapshot) and not found.row.is_terminal:
-        told = LastSeen(at=parts.clock.monotonic(), revision=found.row.revision, seq=found.seq)
-        parts.polls.note(key_id, found.row.id, told)
+        seen = LastSeen(at=parts.clock.monotonic(), revision=found.row.revision, seq=found.seq)
+        parts.polls.note(key_id, found.row.id, seen)
     return answer

@@ -88,7 +88,7 @@ class Scene:
 def read_scene(prompt: str, rng: random.Random) -> Scene:
     """Choose a scene from the prompt's words; what they leave open is drawn from `rng`.
 
-    Exactly as many numbers are drawn whatever the prompt says, so one seed gives comparable pictures.
+    The same number of random numbers is drawn for every prompt, so one seed gives comparable pictures.
     """
     words = [_singular(word) for word in re.findall(r"[a-z]+", prompt.lower())]
     some_time = rng.choice(("dawn", "dawn", "day", "golden", "golden", "dusk", "night"))

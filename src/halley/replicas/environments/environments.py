@@ -264,7 +264,7 @@ class EnvironmentBuilder:
             for key in await anyio.to_thread.run_sync(self._too_many, self._rules.max_bytes):
                 try:
                     await self._delete_environment(key)
-                except OSError as error:  # the space is not freed; the model that needed the build runs all the same
+                except OSError as error:  # the space is not freed; the model that needed the build still runs
                     _log.warning("environment %s cannot be thrown away: %s", key, error)
 
     async def sweep(self) -> None:

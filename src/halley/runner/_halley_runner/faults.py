@@ -34,9 +34,9 @@ def _message(error: BaseException) -> str:
 
 def user_traceback(error: BaseException) -> str:
     """The traceback as Python prints it, without the runner's own frames."""
-    told = traceback.TracebackException(type(error), error, error.__traceback__)
-    _cut(told, set())
-    return _with_original_paths("".join(told.format()))
+    shown = traceback.TracebackException(type(error), error, error.__traceback__)
+    _cut(shown, set())
+    return _with_original_paths("".join(shown.format()))
 
 
 def show_paths_as(folder: str, original: str) -> None:
@@ -62,15 +62,15 @@ def _innermost(error: BaseException, folder: str) -> Optional[str]:
     return place
 
 
-def _cut(told: Any, seen: Any) -> None:
-    if told is None or id(told) in seen:
+def _cut(shown: Any, seen: Any) -> None:
+    if shown is None or id(shown) in seen:
         return
-    seen.add(id(told))
-    kept = [frame for frame in told.stack if not _is_own(frame.filename)]
-    told.stack = traceback.StackSummary.from_list(kept)
-    _cut(told.__cause__, seen)
-    _cut(told.__context__, seen)
-    for part in getattr(told, "exceptions", None) or ():
+    seen.add(id(shown))
+    kept = [frame for frame in shown.stack if not _is_own(frame.filename)]
+    shown.stack = traceback.StackSummary.from_list(kept)
+    _cut(shown.__cause__, seen)
+    _cut(shown.__context__, seen)
+    for part in getattr(shown, "exceptions", None) or ():
         _cut(part, seen)
 
 

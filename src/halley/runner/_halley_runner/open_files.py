@@ -63,8 +63,8 @@ def written_now() -> Set[str]:
     for pid in _family():
         for name in names_in("/proc/%s/fd" % pid):
             try:
-                with open("/proc/%s/fdinfo/%s" % (pid, name), encoding="ascii") as told:
-                    flags = next(line for line in told if line.startswith("flags:"))
+                with open("/proc/%s/fdinfo/%s" % (pid, name), encoding="ascii") as fdinfo:
+                    flags = next(line for line in fdinfo if line.startswith("flags:"))
                 mode = int(flags.split()[1], 8)
                 if mode & os.O_ACCMODE != os.O_RDONLY and not mode & os.O_APPEND:
                     found.add(os.readlink("/proc/%s/fd/%s" % (pid, name)))

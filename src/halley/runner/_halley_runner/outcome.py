@@ -81,9 +81,9 @@ class ResultSender:
         if isinstance(error, (BadInput, BadOutput)):
             self._fail(prediction, started, str(error), None)
             return
-        told = user_traceback(error)
-        self._journal.log(told)
-        self._fail(prediction, started, one_line(error, self._folder), told)
+        traceback_text = user_traceback(error)
+        self._journal.log(traceback_text)
+        self._fail(prediction, started, one_line(error, self._folder), traceback_text)
 
     def clean_up(self, prediction: Prediction) -> None:
         """Remove the files that it left behind, now that its end has been sent."""
@@ -109,10 +109,10 @@ class ResultSender:
         self._journal.flush()
         _exit(code if isinstance(code, int) else int(code is not None))
 
-    def _fail(self, prediction: Prediction, started: float, text: str, told: Optional[str]) -> None:
+    def _fail(self, prediction: Prediction, started: float, text: str, traceback_text: Optional[str]) -> None:
         rest = ',"status":"failed","error":%s,"traceback":%s,"has_value":false,"value":null,"paths":[]' % (
             to_json(text),
-            to_json(told),
+            to_json(traceback_text),
         )
         self._finish(prediction, started, rest)
 

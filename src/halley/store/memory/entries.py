@@ -23,7 +23,7 @@ DISTANT_PAST: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 def at_once(method: Callable[P, T]) -> Callable[P, Awaitable[T]]:
-    """Run it when called, not when awaited: a cancelled caller has written all the same."""
+    """Run it when called, not when awaited: even a cancelled caller has written."""
 
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:

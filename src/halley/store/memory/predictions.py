@@ -106,8 +106,8 @@ class MemoryPredictions(MemoryHealth, MemoryTurns, MemoryModels, MemoryKeys, Mem
         was_leased = entry.lease is not None
         changed = not entry.prediction.is_terminal
         if changed:
-            wish = NewEvent(kind=EventKind.CANCEL_REQUESTED, at=at)
-            entry.end(Fact.CANCEL_REQUESTED, at, self._log, events=[wish], reason=reason)
+            request = NewEvent(kind=EventKind.CANCEL_REQUESTED, at=at)
+            entry.end(Fact.CANCEL_REQUESTED, at, self._log, events=[request], reason=reason)
             self._leave(entry)
         return Canceled(prediction=entry.prediction, changed=changed, was_leased=was_leased)
 

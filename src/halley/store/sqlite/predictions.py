@@ -196,9 +196,9 @@ def _cancel(
     was_leased = live.session_id is not None
     if live.prediction.is_terminal:
         return Canceled(prediction=live.prediction, changed=False, was_leased=was_leased)
-    wish = NewEvent(kind=EventKind.CANCEL_REQUESTED, at=at)
+    request = NewEvent(kind=EventKind.CANCEL_REQUESTED, at=at)
     canceled = changes.end(
-        connection, book, live, changes.Conclusion(Fact.CANCEL_REQUESTED, at, events=(wish,), reason=reason)
+        connection, book, live, changes.Conclusion(Fact.CANCEL_REQUESTED, at, events=(request,), reason=reason)
     )
     changes.leave_queue(connection, book, live)
     return Canceled(prediction=canceled, changed=True, was_leased=was_leased)

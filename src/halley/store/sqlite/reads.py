@@ -56,7 +56,7 @@ class Reads:
         except sqlite3.DataError:
             return await self.elsewhere(read, *args)
         except sqlite3.OperationalError as error:
-            raise _told(error) from error
+            raise _as_own_error(error) from error
 
     async def row(self, statement: str, *values: Any) -> Any:
         """The first row of any size, or None. For statements as those of `one`."""
@@ -83,7 +83,7 @@ class Reads:
                 finally:
                     self._here.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGE_BYTES)
         except sqlite3.OperationalError as error:
-            raise _told(error) from error
+            raise _as_own_error(error) from error
 
     def _on_one_snapshot(self, read: Callable[..., T], args: tuple[Any, ...]) -> T:
         connection: sqlite3.Connection = self._other
@@ -94,7 +94,7 @@ class Reads:
             finally:
                 connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
-            raise _told(error) from error
+            raise _as_own_error(error) from error
 
 
 def _first(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...]) -> Any:
@@ -105,7 +105,7 @@ def _all(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...]
     return connection.execute(statement, values).fetchall()
 
 
-def _told(error: sqlite3.OperationalError) -> Exception:
+def _as_own_error(error: sqlite3.OperationalError) -> Exception:
     """Our own error if the disk is the reason, so that callers can retry."""
     if is_disk_fault(error):
         return Overloaded(f"The disk with the database has a fault, nothing could be read: {error}.")

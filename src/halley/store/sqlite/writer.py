@@ -198,7 +198,7 @@ class GroupWriter:
                     raise
                 connection.execute("ROLLBACK TO one")
                 self._recollection.reload(connection)
-                write.outcome = self._told(error)
+                write.outcome = self._as_own_error(error)
             connection.execute("RELEASE one")
         self._commit()
 
@@ -212,7 +212,7 @@ class GroupWriter:
                 return
             except Exception as error:  # noqa: BLE001 - as above
                 self._undo()
-                write.outcome = self._told(error)
+                write.outcome = self._as_own_error(error)
 
     def _all_at_once_quietly(self, write: _Write) -> None:
         self._begin()
@@ -223,7 +223,7 @@ class GroupWriter:
     def _turn_away(self, writes: list[_Write], locked: _Locked) -> None:
         """They have waited long enough: the wait must not add up over the batch."""
         for write in writes:
-            write.outcome = self._told(locked.error)
+            write.outcome = self._as_own_error(locked.error)
 
     def _begin(self) -> None:
         try:
@@ -270,28 +270,28 @@ class GroupWriter:
             f"The database cannot be written safely any more ({error}). Check the disk and start Halley again."
         )
 
-    def _told(self, error: Exception) -> Exception:
+    def _as_own_error(self, error: Exception) -> Exception:
         """Our own error if the disk is the reason."""
         if not isinstance(error, sqlite3.Error):
             return error
         code = getattr(error, "sqlite_errorcode", None)
         if code in _FULL_CODES:
-            told: HalleyError = StorageFull(
+            own: HalleyError = StorageFull(
                 "The disk with the database has no room left: nothing was stored. Free some space.",
                 retry_after_seconds=10,
             )
         elif _is_locked(error):
-            told = Overloaded("The database is locked by another process: nothing was stored. Try again.")
+            own = Overloaded("The database is locked by another process: nothing was stored. Try again.")
         elif code in _BROKEN_CODES:
             self._break(error)
-            told = cast("Unusable", self._broken)
+            own = cast("Unusable", self._broken)
         elif is_disk_fault(error):
-            told = Overloaded(f"The disk with the database has a fault, nothing was stored: {error}.")
+            own = Overloaded(f"The disk with the database has a fault, nothing was stored: {error}.")
         else:
             return error
         self.refusals += 1
-        told.__cause__ = error
-        return told
+        own.__cause__ = error
+        return own
 
 
 def is_disk_fault(error: sqlite3.Error) -> bool:

@@ -203,7 +203,7 @@ class DataStoreContract(StoreSuite):
         maker.clock.advance(60)
         later = await self.over(store, maker, webhook=HOOK)
         await store.add_reference(A, 3, "prediction", later.id, "a.png")
-        assert await store.due_with_files(group, maker.clock.now()) == [rows[1].id], "its webhook is to be told first"
+        assert await store.due_with_files(group, maker.clock.now()) == [rows[1].id], "its webhook must be sent first"
         await store.remove_data([rows[1].id], maker.clock.now())
         assert await store.due_with_files(group, maker.clock.now()) == []
 

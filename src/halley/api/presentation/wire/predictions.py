@@ -1,4 +1,4 @@
-"""Predictions, and wishes for them. Source: contract sections 7 and 9."""
+"""Predictions, and the requests that create them. Source: contract sections 7 and 9."""
 
 from typing import Any, Literal
 
@@ -63,7 +63,7 @@ class CreatePrediction(msgspec.Struct, kw_only=True):
 
 
 class CreateModelPrediction(msgspec.Struct, kw_only=True):
-    """A wish to run the model that the path names."""
+    """A request to run the model that the path names."""
 
     input: dict[str, Any] = {}
     context: dict[str, str] | None = None

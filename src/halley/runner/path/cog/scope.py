@@ -11,7 +11,7 @@ Recorder = Callable[[str, Any, Optional[str]], None]
 class CancelationException(BaseException):
     """Raised inside a sync `predict` when its prediction is cancelled. Clean up, then raise it again.
 
-    A BaseException, so that `except Exception` in a model does not swallow it.
+    A BaseException, so that `except Exception` in a model does not catch it.
     """
 
 
