@@ -33,7 +33,7 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
     `environ` is the environment of the process; None means its own. `reread` reads the settings again, for values that
     may change while it runs; it may raise SettingsError.
 
-    With `waits_for_models` the server is announced only when all models are loaded, including environments that must be built.
+    With `waits_for_models` the server is announced only when all models are loaded and all environments built.
     """
 
     environ: Mapping[str, str] | None = None

@@ -285,5 +285,5 @@ async def test_nothing_is_left_of_what_is_over(room: Room) -> None:
         await room.finish(made)
     await room.pass_time(2)
     await settled()
-    assert room.webhooks._updates._told == {}
+    assert room.webhooks._updates._pending == {}
     assert room.webhooks._lanes._lanes == {}
