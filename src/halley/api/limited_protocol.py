@@ -162,7 +162,7 @@ class LimitedProtocol(HttpToolsProtocol):
             cork.sent()
 
     def shutdown(self) -> None:
-        """The server stops. Whoever only reads on for the client's sake does not hold that up."""
+        """The server stops. Connections that only read and drop a body do not delay it."""
         if self.phase is ENDED:
             self.transport.close()
         else:

@@ -1,8 +1,8 @@
-"""The hot reads: polls of one prediction, answered from encoded bytes without a scope, a task or an await.
+"""The fast path: polls of one prediction, answered from encoded bytes without a scope, a task or an await.
 
-It answers only what the ordinary way would answer with the same bytes (a test compares them), and leaves everything
-else to it: other headers that matter, unknown keys, predictions that are not kept. Such answers are not in the access
-log. Source: design section 7; performance note, section 3.
+It answers only what the ordinary path would answer with the same bytes (a test compares them), and leaves everything
+else to that path: other headers that matter, unknown keys, predictions that are not cached. Such answers are not in the
+access log. Source: design section 7; performance note, section 3.
 """
 
 from collections.abc import Container, Sequence
@@ -31,11 +31,11 @@ Address = tuple[str, int | None]
 
 
 class Asker:
-    """What one connection said of itself with its newest poll, and what was made of it.
+    """The headers of a connection's newest poll, and their meaning.
 
-    A client sends the same headers with each poll: they are read once, then compared. Mostly it sends the same bytes:
-    then nothing is parsed. It holds no more of a token than the connection itself does, for no longer; whether the key
-    is still good is asked each time.
+    A client sends the same headers with each poll: they are parsed once, then compared. Usually it sends the same
+    bytes: then nothing is parsed. It keeps no more of a token than the connection itself does, for no longer; the key
+    is checked each time.
     """
 
     __slots__ = (
@@ -60,14 +60,14 @@ class Asker:
         self.family = ""
         self.digest = b""
         self.variant = 0
-        self.is_held = False  # a poll of what runs waits for news
+        self.is_held = False  # a poll of a running prediction is held until something changes
         self.request_id: bytes | None = None
         self.prediction_id = ""
-        self.request: bytes | None = None  # the whole of it, if it came in one piece with nothing before or after it
+        self.request: bytes | None = None  # the whole request, if it arrived alone in one chunk
 
 
 class ShortCut:
-    """Looks at a request whose headers are complete, and answers it if that is possible at once."""
+    """Checks a request whose headers are complete, and answers it if that is possible at once."""
 
     def __init__(self, api: Api) -> None:
         parts = api.parts
@@ -97,7 +97,7 @@ class ShortCut:
         asker: Asker,
         defaults: Sequence[tuple[bytes, bytes]],
     ) -> bytes | None:
-        """The whole answer to a GET over HTTP/1.1 that keeps its connection, or None: go the ordinary way.
+        """The whole answer to a GET over HTTP/1.1 that keeps its connection, or None: use the ordinary path.
 
         `asker` belongs to the connection. `defaults` are the headers that the server adds to every answer.
         """
@@ -111,7 +111,7 @@ class ShortCut:
         return self.again(asker, defaults)
 
     def again(self, asker: Asker, defaults: Sequence[tuple[bytes, bytes]]) -> bytes | None:
-        """The whole answer to the request that `asker` made last."""
+        """The whole answer to the last request of `asker`."""
         identity = self._keys.known_by(asker.digest)
         if identity is None or not identity.may(Scope.READ):
             return None
@@ -131,16 +131,16 @@ class ShortCut:
         try:
             revision = self._predictions.revision(asker.prediction_id, key[0])
         except HalleyError:
-            return None  # the ordinary way says what is wrong
+            return None  # the ordinary path reports the error
         if revision != kept.revision or kept.links_end_at != self._links.expiry(self._clock.now()):
             return None
         return kept
 
     def _read(self, headers: Sequence[tuple[bytes, bytes]], family: str, asker: Asker) -> bool:
-        """Whether a request with these headers may take the short cut; `asker` then holds what they say."""
+        """Whether a request with these headers may use the fast path; `asker` then has their values."""
         asker.headers = None
         named = dict(headers)
-        # of a name that comes twice, and a host that was not looked at yet, the ordinary way says what to make
+        # a repeated header, or a host that was not checked yet, is left to the ordinary path
         if len(named) != len(headers) or named.get(b"host") not in self._fit_hosts:
             return False
         if not self._leave.isdisjoint(named):

@@ -1,4 +1,4 @@
-"""One prediction in our hands: stage its files, run it, record it, end it."""
+"""Executes one leased prediction: stages its files, runs it, records it, ends it."""
 
 import asyncio
 import logging
@@ -39,7 +39,9 @@ class _Verdict(NamedTuple):
 
 
 class Execution:
-    """The life of one lease. `stop` may come at any moment; `go` always ends with the lease settled or lost."""
+    """The execution of one lease. `stop` may be called at any time; `go` always returns with the lease settled
+    or lost.
+    """
 
     def __init__(
         self,
@@ -63,30 +65,30 @@ class Execution:
         version = self._runnable.version if self._runnable is not None else None
         self._timeout = (version and version.run_timeout_seconds) or parts.rules.run_timeout_seconds
         self.ends_at = clock.monotonic() + self._timeout
-        self.waits_since = clock.elapsed() - claimed.waited_seconds  # when it was created, in time that passed
-        self.has_begun = False  # submitted, or about to be: from then on its time counts
+        self.waits_since = clock.elapsed() - claimed.waited_seconds  # its creation, in elapsed time
+        self.has_begun = False  # submitted, or about to be: from then on its run time counts
         self._handle: str | None = None
-        self._submission: Submission | None = None  # of a place that outlives us
+        self._submission: Submission | None = None  # of a provider that continues without us
         if not provider.is_local:
             self._submission = Submission(claimed, provider=provider, ledger=parts.queue, keep_trying=self._patiently)
         self._following: asyncio.Future[Outcome] | None = None
         self._is_let_go = False
         self._preparing: asyncio.Task[Work] | None = None
-        self._verdict_before: Outcome | Fact | None = None  # how it ends if it never begins; None: it is given back
+        self._verdict_before: Outcome | Fact | None = None  # how it ends if it never begins; None: it is released
         self._stopped = False
         self._timed_out = False
         self._slot_held = True
-        self._is_alone = False  # the slot that is held
+        self._is_alone = False  # kind of the held slot
         self._folder: str | None = None
         self._is_folder_made = False
         self._recorder = Recorder(self, parts=parts, start_soon=start_soon)
 
     def was_stopped(self) -> bool:
-        """True once `stop` came."""
+        """True after `stop` was called."""
         return self._stopped
 
     def stop(self) -> None:
-        """The prediction has ended elsewhere, or its output cannot be kept: stop the work."""
+        """The prediction has ended elsewhere, or its output cannot be stored: stop the work."""
         self._stopped = True
         if self._handle is not None:
             self._provider.cancel(self._handle)
@@ -94,7 +96,7 @@ class Execution:
             self.put_back(Outcome(status="canceled"))
 
     def let_go(self) -> None:
-        """The lease is somebody else's. What runs here is stopped; what runs elsewhere may be theirs now."""
+        """Another worker has the lease. A local run is stopped; an upstream run may now be followed by that worker."""
         if self._submission is None:
             self.stop()
             return
@@ -104,13 +106,13 @@ class Execution:
         self.put_back()
 
     def put_back(self, verdict: Outcome | Fact | None = None) -> None:
-        """If it has not begun, it does not begin: it ends so, or without a verdict waits in the queue again."""
+        """If it has not begun, do not begin it: it ends with the verdict, or without one waits in the queue again."""
         if self._preparing is not None:
             self._verdict_before = verdict
             self._preparing.cancel()
 
     def time_out(self) -> None:
-        """The run, or the way of its files, took longer than its version may."""
+        """The run, or its staging, took longer than its version allows."""
         if not self._timed_out:
             self._timed_out = True
             self.stop()
@@ -131,24 +133,24 @@ class Execution:
         elif isinstance(outcome, Fact) or self._stopped:
             await self._finish(outcome)
         elif outcome.reason == "worker_lost" and self._submission is None:
-            await self.interrupt()  # we stopped the place that ran it
+            await self.interrupt()  # the provider was stopped with this server
         elif outcome.shared:
             await self._finish_or_run_again_alone(outcome)
         else:
             await self._finish(outcome)
 
     async def break_off(self) -> None:
-        """Something in us went wrong: end it, so that it can never stay where it is."""
+        """An internal error occurred: end the prediction, so that it does not stay unfinished."""
         if self._submission is not None and self._handle is not None:
             self._provider.cancel(self._handle)
         error = "An internal error of the server ended this prediction; the server's log has the details."
         await self._finish(Outcome(status="failed", error=error, reason="internal"))
 
     async def interrupt(self) -> None:
-        """The server stops: give it back unrun, or, if output was shown already, end it with the reason.
+        """The server stops: release it unrun, or, if output was shown already, end it with the reason.
 
-        What runs elsewhere goes on, and whoever claims it next adopts it. While it is submitted the lease is kept, so
-        that nobody asks the provider for it before the provider has it.
+        An upstream run continues, and the worker that claims it next adopts it. While it is being submitted the lease
+        is kept, so that no other worker asks the provider for it too early.
         """
         if self._submission is not None and self._submission.has_begun:
             if not self._submission.in_flight:
@@ -197,12 +199,12 @@ class Execution:
             return Outcome(status="canceled")
         self._handle = handle
         self._forget_large_input()
-        self._slot_held = False  # from here on the provider frees it
+        self._slot_held = False  # from here on the provider releases it
         if self.claimed.recorded is None:
             self._recorder.start()
         else:
             self._recorder.resume(self.claimed.recorded)
-        if self.was_stopped():  # a stop that came while it was submitted
+        if self.was_stopped():  # a stop during the submit
             self._provider.cancel(handle)
         return await self._follow(handle)
 
@@ -214,7 +216,7 @@ class Execution:
         if self._submission is None:
             outcome = await self._provider.follow(handle, self._recorder.emit)
             if outcome.status == "succeeded" and not self._is_folder_made and not self._recorder.may_have_files:
-                self._folder = None  # nobody made it: nothing has to be looked up to remove it
+                self._folder = None  # it was never made, so it need not be removed
             return outcome
         self._following = asyncio.ensure_future(self._provider.follow(handle, self._recorder.emit))
         if self._is_let_go:
@@ -232,14 +234,14 @@ class Execution:
         return outcome
 
     def _forget_large_input(self) -> None:
-        """The provider has it: it is not held here for as long as the run takes."""
+        """The provider has the input: release it here for the time of the run."""
         claimed = self.claimed
         if len(claimed.work_input) > HEAVY_BYTES:
             prediction = msgspec.structs.replace(claimed.prediction, input=b"{}")
             self.claimed = msgspec.structs.replace(claimed, prediction=prediction, work_input=b"{}")
 
     async def _late_refusal(self) -> Outcome | None:
-        """Look at what the create could not look at, if it came before anybody knew the version's schema."""
+        """Check the input again, if it was created before the version's schema was known."""
         prediction, runnable = self.claimed.prediction, self._runnable
         if self.claimed.recorded is not None:
             return None  # it may have been submitted
@@ -257,11 +259,11 @@ class Execution:
         return None
 
     async def _work(self) -> Work | None:
-        """What is to be run, with a slot for it. None if it was put back meanwhile."""
+        """The work to run, with a slot for it. None if it was put back meanwhile."""
         prediction, runnable, is_alone = self.claimed.prediction, self._runnable, self.claimed.alone
         brings_files = self._provider.wants_local_files and self.claimed.recorded is None
         uses_files = brings_files and runnable is not None and runnable.uses_files
-        # a model may return a file though its schema names none: then its process makes the folder
+        # a model may return a file although its schema names none: then its process makes the folder
         self._is_folder_made = uses_files
         workspace = self._parts.files.workspace
         place = workspace.make if uses_files else workspace.name
@@ -285,7 +287,7 @@ class Execution:
         return await self._prepared(self._staged(work, folder, document))
 
     async def _prepared(self, preparing: Coroutine[Any, Any, Work]) -> Work | None:
-        """What it gives, unless it was put back: a task of its own, so that it ends at once then."""
+        """The result of preparing, unless it was put back: a separate task, so that this ends at once."""
         self._drop_slot()
         with self._slots.on_the_way(self.claimed.prediction.account_id, self.version):
             self._preparing = asyncio.ensure_future(preparing)
@@ -299,7 +301,7 @@ class Execution:
                 self._preparing = None
 
     async def _staged(self, work: Work, folder: str, document: bytes) -> Work:
-        """Bring the files, then take a slot: a host that is slow must not keep one from others."""
+        """Stage the files, then take a slot: a slow host must not hold a slot."""
         prediction = self.claimed.prediction
         staged = await self._parts.files.stager.stage(
             prediction_id=prediction.id,
@@ -312,13 +314,15 @@ class Execution:
         return await self._with_slot(msgspec.structs.replace(work, input=staged.input, paths=staged.paths))
 
     async def _with_slot(self, work: Work) -> Work:
-        self.ends_at = inf  # for a slot it may wait as long as those in the queue
+        self.ends_at = inf  # waiting for a slot has the time limit of the queue
         await self._slots.take_slot(self.version, alone=work.alone)
         self._slot_held, self._is_alone = True, work.alone
         return work
 
     async def _finish_or_run_again_alone(self, outcome: Outcome) -> None:
-        """Its process ended with others inside: nobody pays for a neighbour."""
+        """Its process ended with other runs inside: run it again alone, so that a crash costs other predictions
+        nothing.
+        """
         events = await self._recorder.rest()
         if self._recorder.has_published_output or self._recorder.error is not None:
             await self._finish(outcome, events)
@@ -350,7 +354,7 @@ class Execution:
                 predict_time=predict_time,
             )
         )
-        if finished.applied or events:  # of one that had ended, log text is kept
+        if finished.applied or events:  # if it had ended, its log text is stored
             self._parts.bus.publish(Changed(self.prediction_id))
 
     async def _give_back(self, backoff_seconds: float = 0.0) -> None:
@@ -361,7 +365,7 @@ class Execution:
             self._parts.bus.publish(WorkWaits(self.version))
 
     async def _patiently(self, write: Callable[[], Awaitable[T]]) -> T:
-        """Giving up would leave the prediction where it is for ever."""
+        """Retry the write: giving up would leave the prediction unfinished forever."""
         return await retry_until_accepted(write, self._clock, f"{self.prediction_id} cannot be settled yet")
 
     def _verdict(self, outcome: Outcome | Fact) -> "_Verdict":
@@ -370,12 +374,13 @@ class Execution:
             what = "The run" if self.has_begun else "Bringing the files of its input"
             return _Verdict(Fact.FAILED, f"{what} took longer than its limit of {limit} (run_timeout).", "run_timeout")
         if isinstance(outcome, Fact):
-            ran = self.claimed.prediction.status is not Status.STARTING  # what never ran has a reason, and no error
+            # a prediction that never ran has a reason, and no error
+            ran = self.claimed.prediction.status is not Status.STARTING
             return _Verdict(outcome, "No slot was free for another attempt (runs.max_queue_seconds)." if ran else None)
         if self._recorder.error is not None:
             return _Verdict(Fact.FAILED, self._recorder.error, "output_unusable", outcome.predict_time)
         if outcome.status == "canceled":
-            # nobody else ended it (finish would say so): the model stopped by itself
+            # no other process ended it (finish would report that): the model stopped by itself
             error = outcome.error or "The model stopped as if it had been canceled."
             return _Verdict(Fact.FAILED, error, outcome.reason or "canceled_by_model", outcome.predict_time)
         return _Verdict(_FACTS[outcome.status], outcome.error, outcome.reason, outcome.predict_time)

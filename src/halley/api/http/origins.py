@@ -182,6 +182,6 @@ def _authority(server: tuple[str, int | None] | None, bound: str) -> str:
 
 def _pair(value: object) -> tuple[str, int] | None:
     # ASGI allows lists and None; the key must be hashable
-    if not isinstance(value, (list, tuple)) or len(value) != 2:  # no union: it would be made anew each time
+    if not isinstance(value, (list, tuple)) or len(value) != 2:  # not a union type, which would be built at each call
         return None
     return (str(value[0]), value[1])
