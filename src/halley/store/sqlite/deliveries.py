@@ -14,9 +14,17 @@ from halley.clock import from_micros, to_micros
 from halley.errors import HalleyError
 from halley.ids import first_id_at
 from halley.predictions.duties import Duty
-from halley.predictions.status import EventKind
 from halley.store.sqlite.duties import if_on_duty
 from halley.store.sqlite.parts import SqlitePart
+from halley.store.sqlite.webhook_rows import (
+    DELIVERY_COLUMNS,
+    MESSAGE_COLUMNS,
+    delivery_of,
+    message_of,
+    message_row,
+    micros,
+    notice_of,
+)
 from halley.webhooks.events import TOLD_BY, WebhookEvent
 from halley.webhooks.records import Delivery, DeliveryOutcome, Ending, Fate, Message, MessageState, Notice
 
@@ -46,11 +54,8 @@ _FIRST_SINCE: Final = (
 )
 _SPAN: Final = 5_000  # events of all accounts that are searched at once
 
-_MESSAGE_COLUMNS: Final = (
-    "id, account_id, prediction_id, event, url, endpoint, created_at, state, failures, sent, next_at, {body}"
-)
-_HEAD: Final = _MESSAGE_COLUMNS.format(body="NULL")
-_WHOLE: Final = _MESSAGE_COLUMNS.format(body="body")
+_HEAD: Final = MESSAGE_COLUMNS.format(body="NULL")
+_WHOLE: Final = MESSAGE_COLUMNS.format(body="body")
 _PUT_MESSAGE: Final = (
     f"INSERT INTO webhook_messages ({_WHOLE}, waits_since)"
     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?11) ON CONFLICT (id) DO NOTHING"
@@ -94,15 +99,11 @@ DROP_SETTLED_BODIES: Final = (
     " AND EXISTS (SELECT 1 FROM predictions WHERE id = ?1 AND data_removed_at IS NOT NULL)"
 )
 
-_DELIVERY_COLUMNS: Final = (
-    "id, account_id, prediction_id, message_id, event, attempt, url, headers, body_sha256, body_bytes, started_at,"
-    " outcome, latency_seconds, status, answer, error, next_at"
-)
 _PUT_DELIVERY: Final = (
     "INSERT INTO webhook_deliveries (id, account_id, prediction_id, message_id, event, attempt, url, headers,"
     " body_sha256, body_bytes, started_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_SELECT_DELIVERY: Final = f"SELECT {_DELIVERY_COLUMNS} FROM webhook_deliveries WHERE id = ?"
+_SELECT_DELIVERY: Final = f"SELECT {DELIVERY_COLUMNS} FROM webhook_deliveries WHERE id = ?"
 _WAS_TOLD: Final = "SELECT EXISTS (SELECT 1 FROM webhook_deliveries WHERE prediction_id = ? AND event = ?)"
 _IS_GONE: Final = "SELECT EXISTS (SELECT 1 FROM webhook_deliveries WHERE prediction_id = ? AND outcome = 'gone')"
 _END: Final = (
@@ -111,11 +112,11 @@ _END: Final = (
 )
 _INTERRUPT: Final = "UPDATE webhook_deliveries SET outcome = 'interrupted', error = ? WHERE outcome IS NULL"
 _PAGE: Final = (
-    f"SELECT {_DELIVERY_COLUMNS} FROM webhook_deliveries WHERE account_id = ?1 AND (?2 IS NULL OR id < ?2)"
+    f"SELECT {DELIVERY_COLUMNS} FROM webhook_deliveries WHERE account_id = ?1 AND (?2 IS NULL OR id < ?2)"
     " ORDER BY id DESC LIMIT ?3"
 )
 _PAGE_OF_PREDICTION: Final = (
-    f"SELECT {_DELIVERY_COLUMNS} FROM webhook_deliveries WHERE account_id = ?1 AND (?2 IS NULL OR id < ?2)"
+    f"SELECT {DELIVERY_COLUMNS} FROM webhook_deliveries WHERE account_id = ?1 AND (?2 IS NULL OR id < ?2)"
     " AND prediction_id = ?4 ORDER BY id DESC LIMIT ?3"
 )
 _FORGET_DELIVERIES: Final = (
@@ -133,7 +134,6 @@ _ENDED_GENERATIONS: Final = (
 _END_EARLIER: Final = "UPDATE webhook_secrets SET ends_at = min(ends_at, ?) WHERE account_id = ?"
 _END_GENERATION: Final = "INSERT INTO webhook_secrets (account_id, generation, ends_at) VALUES (?, ?, ?)"
 
-_decode_headers: Final = msgspec.json.Decoder(dict[str, str]).decode
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -159,7 +159,7 @@ class DeliveryRows(SqlitePart):
         return 0 if row is None else int(row[0])
 
     async def read_notices(self, after: int, limit: int) -> list[Notice]:
-        return [_notice(row) for row in self._reads.all(_NOTICES, after, limit)]
+        return [notice_of(row) for row in self._reads.all(_NOTICES, after, limit)]
 
     async def read_account(
         self, account_id: str, after: int, limit: int, key_id: str | None = None
@@ -183,7 +183,7 @@ class DeliveryRows(SqlitePart):
         return [endpoint for (endpoint,) in self._reads.all(_ENDPOINTS_SINCE, to_micros(at))]
 
     async def due(self, endpoint: str, at: datetime, limit: int) -> list[Message]:
-        return [_message(row) for row in self._reads.all(_DUE, endpoint, to_micros(at), limit)]
+        return [message_of(row) for row in self._reads.all(_DUE, endpoint, to_micros(at), limit)]
 
     async def next_due_at(self, endpoint: str, after: datetime) -> datetime | None:
         (micros,) = self._reads.one(_NEXT_DUE, endpoint, to_micros(after))
@@ -191,7 +191,7 @@ class DeliveryRows(SqlitePart):
 
     async def message(self, message_id: str) -> Message | None:
         row = self._reads.one(_SELECT_MESSAGE, message_id)
-        return None if row is None else _message(row)
+        return None if row is None else message_of(row)
 
     def resend(self, message_id: str, at: datetime) -> Awaitable[Message | None]:
         return self._writer.submit(_resend, message_id, to_micros(at))
@@ -218,7 +218,7 @@ class DeliveryRows(SqlitePart):
 
     async def delivery(self, delivery_id: str) -> Delivery | None:
         row = self._reads.one(_SELECT_DELIVERY, delivery_id)
-        return None if row is None else _delivery(row)
+        return None if row is None else delivery_of(row)
 
     def forget(self, before: datetime, limit: int) -> Awaitable[int]:
         return self._writer.submit(_forget, before, limit)
@@ -235,9 +235,9 @@ def _record(
     connection: sqlite3.Connection, messages: tuple[Message, ...], position: int, ended: tuple[str, ...]
 ) -> None:
     for message in messages:
-        row = _message_row(message)
+        row = message_row(message)
         if connection.execute(_IS_GONE, (message.prediction_id,)).fetchone()[0]:
-            row = _message_row(msgspec.structs.replace(message, state=MessageState.GONE, next_at=None))
+            row = message_row(msgspec.structs.replace(message, state=MessageState.GONE, next_at=None))
         connection.execute(_PUT_MESSAGE, row)
     connection.executemany(
         "DELETE FROM webhook_link_bases WHERE prediction_id = ?", [(prediction_id,) for prediction_id in ended]
@@ -250,7 +250,7 @@ def _read_account(
 ) -> tuple[list[Notice], int]:
     (last,) = connection.execute(_LAST_OFFSET).fetchone()
     until = min(last, after + _SPAN)
-    found = [_notice(row) for row in connection.execute(_OF_ACCOUNT, (after, until, account_id, key_id, limit))]
+    found = [notice_of(row) for row in connection.execute(_OF_ACCOUNT, (after, until, account_id, key_id, limit))]
     return found, found[-1].offset if len(found) == limit else max(until, after)
 
 
@@ -262,7 +262,7 @@ def _position_at(connection: sqlite3.Connection, account_id: str, first_id: str)
 def _resend(connection: sqlite3.Connection, message_id: str, at: int) -> Message | None:
     if connection.execute(_RESEND, (at, message_id)).rowcount == 0:
         return None
-    return _message(connection.execute(_SELECT_MESSAGE, (message_id,)).fetchone())
+    return message_of(connection.execute(_SELECT_MESSAGE, (message_id,)).fetchone())
 
 
 def _begin(connection: sqlite3.Connection, delivery: Delivery) -> bool:
@@ -298,13 +298,13 @@ def _end(connection: sqlite3.Connection, delivery: Delivery, ending: Ending, fat
             ending.status,
             ending.answer,
             ending.error,
-            None if fate is None else _micros(fate.told_at),
+            None if fate is None else micros(fate.told_at),
             delivery.id,
         ),
     )
     if fate is not None:
-        times = (_micros(fate.next_at), _micros(fate.waits_since))
-        connection.execute(_SETTLE, (fate.state.value, fate.failures, *times, fate.message_id, _micros(fate.found_at)))
+        times = (micros(fate.next_at), micros(fate.waits_since))
+        connection.execute(_SETTLE, (fate.state.value, fate.failures, *times, fate.message_id, micros(fate.found_at)))
     if ending.outcome is DeliveryOutcome.GONE:
         connection.execute(_ALL_GONE, (delivery.prediction_id,))
     if fate is not None and fate.next_at is None:
@@ -317,7 +317,7 @@ def _take_over(connection: sqlite3.Connection, error: str, at: int) -> int:
 
 
 def _read_page(connection: sqlite3.Connection, statement: str, *values: Any) -> list[Delivery]:
-    return [_delivery(row) for row in connection.execute(statement, values)]
+    return [delivery_of(row) for row in connection.execute(statement, values)]
 
 
 def _forget(connection: sqlite3.Connection, before: datetime, limit: int) -> int:
@@ -333,67 +333,3 @@ def _rotate(connection: sqlite3.Connection, account_id: str, generation: int, en
     connection.execute(_END_EARLIER, (ends_at, account_id))
     connection.execute(_END_GENERATION, (account_id, generation, ends_at))
     return True
-
-
-def _notice(row: Any) -> Notice:
-    return Notice(offset=row[0], prediction_id=row[1], kind=EventKind(row[2]))
-
-
-def _message_row(message: Message) -> tuple[Any, ...]:
-    return (
-        message.id,
-        message.account_id,
-        message.prediction_id,
-        message.event.value,
-        message.url,
-        message.endpoint,
-        to_micros(message.created_at),
-        message.state.value,
-        message.failures,
-        message.sent,
-        _micros(message.next_at),
-        message.body,
-    )
-
-
-def _message(row: Any) -> Message:
-    return Message(
-        id=row[0],
-        account_id=row[1],
-        prediction_id=row[2],
-        event=WebhookEvent(row[3]),
-        url=row[4],
-        endpoint=row[5],
-        created_at=from_micros(row[6]),
-        state=MessageState(row[7]),
-        failures=row[8],
-        sent=row[9],
-        next_at=None if row[10] is None else from_micros(row[10]),
-        body=row[11],
-    )
-
-
-def _micros(at: datetime | None) -> int | None:
-    return None if at is None else to_micros(at)
-
-
-def _delivery(row: Any) -> Delivery:
-    return Delivery(
-        id=row[0],
-        account_id=row[1],
-        prediction_id=row[2],
-        message_id=row[3],
-        event=WebhookEvent(row[4]),
-        attempt=row[5],
-        url=row[6],
-        headers=_decode_headers(row[7]),
-        body_sha256=row[8],
-        body_bytes=row[9],
-        started_at=from_micros(row[10]),
-        outcome=None if row[11] is None else DeliveryOutcome(row[11]),
-        latency_seconds=row[12],
-        status=row[13],
-        answer=row[14],
-        error=row[15],
-        next_at=None if row[16] is None else from_micros(row[16]),
-    )
