@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
 
 import sqlite3
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import Any, Final
@@ -12,12 +13,20 @@ import msgspec
 from halley.clock import to_micros
 from halley.ids import first_id_at
 from halley.predictions.ports import Page
+from halley.predictions.records import Prediction
 from halley.predictions.status import Source
 from halley.store.sqlite.rows import PREDICTION_COLUMNS_WITHOUT_LOGS, read_prediction
 
 _SIZE: Final = " + ".join(f"coalesce(length({name}), 0)" for name in ("error", "metrics", "files", "input", "output"))
+_SELECT_MANY: Final = (
+    f"SELECT {PREDICTION_COLUMNS_WITHOUT_LOGS} FROM predictions WHERE id IN (SELECT value FROM json_each(?))"
+)
 # An id is made no earlier than its `created_at`, and later only if the clock had been set back.
 _CLOCK_SLACK: Final = timedelta(hours=1)
+
+
+Recent = Callable[[str], Prediction | None]
+"""The row of a prediction that is kept in memory, by its id."""
 
 
 class PageFilter(msgspec.Struct, frozen=True):
@@ -48,19 +57,20 @@ class PageFilter(msgspec.Struct, frozen=True):
 
 def read_page(
     connection: sqlite3.Connection,
+    recent: Recent,
     wanted: PageFilter,
     limit: int,
     limit_bytes: int | None,
     older_than: str | None,
     newer_than: str | None,
 ) -> Page:
-    """At most `limit` of them, newest first; see PredictionStore.page."""
+    """At most `limit` of them, newest first; see PredictionStore.page. What `recent` gives is not read."""
     condition, values = wanted.where()
     if newer_than is not None:
-        rows, has_more = _rows(
+        ids, has_more = _ids(
             connection, f"{condition} AND id > ? ORDER BY id", [*values, newer_than], limit, limit_bytes
         )
-        items = tuple(read_prediction(row) for row in reversed(rows))
+        items = _records(connection, recent, ids[::-1])
         has_older = _exists(connection, f"{condition} AND id <= ?", [*values, newer_than])
         return Page(items=items, has_newer=has_more, has_older=has_older)
     has_newer = False
@@ -68,20 +78,28 @@ def read_page(
         has_newer = _exists(connection, f"{condition} AND id >= ?", [*values, older_than])
         condition += " AND id < ?"
         values.append(older_than)
-    rows, has_more = _rows(connection, f"{condition} ORDER BY id DESC", values, limit, limit_bytes)
-    return Page(items=tuple(read_prediction(row) for row in rows), has_older=has_more, has_newer=has_newer)
+    ids, has_more = _ids(connection, f"{condition} ORDER BY id DESC", values, limit, limit_bytes)
+    return Page(items=_records(connection, recent, ids), has_older=has_more, has_newer=has_newer)
 
 
-def _rows(
+def _ids(
     connection: sqlite3.Connection, where: str, values: list[Any], limit: int, limit_bytes: int | None
-) -> tuple[list[Any], bool]:
-    """As many rows as fit, and whether there are more. Sizes are read first: they are at the beginning of a row."""
-    sizes = connection.execute(
-        f"SELECT {_SIZE} FROM predictions WHERE {where} LIMIT ?", [*values, limit + 1]
+) -> tuple[list[str], bool]:
+    """As many ids as fit, and whether there are more. The sizes are at the beginning of a row."""
+    heads = connection.execute(
+        f"SELECT id, {_SIZE} FROM predictions WHERE {where} LIMIT ?", [*values, limit + 1]
     ).fetchall()
-    fitting = _fitting([size for (size,) in sizes[:limit]], limit_bytes)
-    statement = f"SELECT {PREDICTION_COLUMNS_WITHOUT_LOGS} FROM predictions WHERE {where} LIMIT ?"
-    return connection.execute(statement, [*values, fitting]).fetchall(), len(sizes) > fitting
+    fitting = _fitting([size for _, size in heads[:limit]], limit_bytes)
+    return [prediction_id for prediction_id, _ in heads[:fitting]], len(heads) > fitting
+
+
+def _records(connection: sqlite3.Connection, recent: Recent, ids: list[str]) -> tuple[Prediction, ...]:
+    known = {prediction_id: row for prediction_id in ids if (row := recent(prediction_id)) is not None}
+    missing = [prediction_id for prediction_id in ids if prediction_id not in known]
+    if missing:
+        for row in connection.execute(_SELECT_MANY, (msgspec.json.encode(missing).decode(),)):
+            known[row[0]] = read_prediction(row)
+    return tuple(known[prediction_id] for prediction_id in ids)
 
 
 def _fitting(sizes: list[int], limit_bytes: int | None) -> int:

@@ -85,7 +85,8 @@ class PredictionRows(SqlitePart):
         limit_bytes: int | None = None,
     ) -> Page:
         wanted = paging.PageFilter(account_id, created_after, created_before, source)
-        return await self._reads.elsewhere(paging.read_page, wanted, limit, limit_bytes, older_than, newer_than)
+        read, recent = paging.read_page, self._recent.get
+        return await self._reads.elsewhere(read, recent, wanted, limit, limit_bytes, older_than, newer_than)
 
     def cancel(
         self, prediction_id: str, account_id: str | None, at: datetime, *, reason: str | None = None
