@@ -7,6 +7,7 @@ import pytest
 
 from api.test_server import connected, get, running, world_on_a_port
 from api.world import World
+from halley.api.protocol import MOST_BEHIND
 from halley.api.server import UvicornServer
 
 pytestmark = pytest.mark.anyio
@@ -91,3 +92,41 @@ async def test_a_client_that_is_only_read_on_for_does_not_hold_up_the_stop() -> 
         async with asyncio.timeout(20):  # uvicorn would wait 30 s for it
             while server.server_state.connections:
                 await asyncio.sleep(0.01)
+
+
+async def test_nothing_more_is_read_while_requests_wait_for_the_one_before() -> None:
+    world = await world_on_a_port()
+    made = await world.create("acme/free")
+    piece, pieces = 200, 4
+    async with running(world) as server, connected(server) as wire:
+        await wire.send(get(f"/v1/predictions/{made['id']}", world.token, "Prefer: wait=30"))
+        while not world.hub.parked:
+            await asyncio.sleep(0)
+        (connection,) = server.server_state.connections
+        for _ in range(pieces):
+            await wire.send(get("/healthz", world.token) * piece)
+            await asyncio.sleep(0.05)
+        assert len(connection.pipeline) == piece  # type: ignore[union-attr]
+        await world.run(made["id"])
+        longest = 0
+        for number in range(piece * pieces + 1):
+            body = (await wire.answer())[1]
+            assert (made["id"].encode() in body) is (number == 0)
+            longest = max(longest, len(connection.pipeline))  # type: ignore[union-attr]
+    # what the system held back may come as one piece; but never more while some still wait
+    assert longest <= piece * (pieces - 1)
+
+
+async def test_a_client_that_sends_far_too_many_requests_at_once_is_let_go() -> None:
+    world = await world_on_a_port()
+    made = await world.create("acme/free")
+    async with running(world) as server, connected(server) as wire:
+        await wire.send(get(f"/v1/predictions/{made['id']}", world.token, "Prefer: wait=30"))
+        while not world.hub.parked:
+            await asyncio.sleep(0)
+        (connection,) = server.server_state.connections
+        await wire.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * (2 * MOST_BEHIND))
+        while world.hub.parked:
+            assert len(connection.pipeline) <= MOST_BEHIND  # type: ignore[union-attr]
+            await asyncio.sleep(0)
+        assert await wire.rest() == b""

@@ -60,7 +60,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.pipeline = Pipeline()  # type: ignore[assignment]
+        self.pipeline: Pipeline = Pipeline()  # type: ignore[assignment]
         self.phase = IDLE
         self.deadline = math.inf  # on the loop's clock
         self.write_deadline = math.inf
@@ -79,7 +79,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.flow = LeanFlowControl(transport)
+        self.flow = LeanFlowControl(transport, self.pipeline)
         # a silent client has the same time limit as a slow one
         self.deadline = self.loop.time() + self.limits.header_seconds
 

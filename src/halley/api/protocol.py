@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Coroutine
 from functools import partial
+from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -13,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from halley.api.cycles import cork_of, end, is_open, leave
 from halley.api.http.asgi import NO_BODY, DeferredResponse, Exchange, Outcome, Response
 from halley.api.http.cork import CorkedTransport, unread_bytes
-from halley.api.http.framing import ANY_LENGTH, as_asked, body_head
+from halley.api.http.framing import ANY_LENGTH, Fault, as_asked, body_head
 from halley.api.http.heads import head_of
 from halley.api.http.sendfile import FileSlice
 from halley.api.limited_protocol import BODY, HEADERS, IDLE, WORK, LimitedProtocol, NotTaken
@@ -21,6 +22,10 @@ from halley.api.shortcut import Asker, ShortCut
 from halley.api.waiting.hold import GONE_KEY, STREAM_KEY
 
 _REPEATED_BYTES: Final = 4096  # of a request that is recognised by its bytes
+MOST_BEHIND: Final = 1000  # requests that wait for the one before them; each takes 2.5 KB
+_TOO_MANY: Final = Fault(
+    HTTPStatus.TOO_MANY_REQUESTS, "Too many requests", "Too many requests were sent without waiting for answers."
+)
 _STREAM_UNSENT_BYTES: Final = 64 * 2**10
 # Linux has it, and Python names it since 3.12: the kernel buffers no more than this beyond what it can send
 _TCP_NOTSENT_LOWAT: Final = 25
@@ -112,6 +117,8 @@ class GuardedProtocol(LimitedProtocol):
             earlier.sent()  # a client that sends its next request has read the previous answer, or does not need it
         version = self.parser.get_http_version()
         self._fault = self.api.framing.fault(version, self.headers)
+        if len(self.pipeline) >= MOST_BEHIND:
+            self._fault = _TOO_MANY
         if self._fault is not None:
             raise NotTaken
         url, headers, expects = self.url, self.headers, self.expect_100_continue
@@ -282,10 +289,10 @@ class GuardedProtocol(LimitedProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
+        following = self.pipeline.pop() if self.pipeline else None
         self.flow.resume_reading()
-        if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cycle, app)
+        if following is not None:
+            self._start_asgi_task(*following)
         elif self.phase is WORK:
             self._rest()
             if self._has_eof:
@@ -328,6 +335,7 @@ class GuardedProtocol(LimitedProtocol):
         if self._parked is not None:
             self._parked.leave()
             self._parked = None
+        self.pipeline.clear()
 
     def _is_held_get(self) -> bool:
         return self._parked is not None and self._served is not None and self._served.scope["method"] == "GET"

@@ -10,14 +10,24 @@ from uvicorn.protocols.http.flow_control import FlowControl
 
 
 class LeanFlowControl(FlowControl):
-    """Creates its event only while the client does not accept data."""
+    """Creates its event only while the client does not accept data.
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    While requests wait for the one before them, nothing more is read, whoever asks for it: otherwise a client could
+    send requests faster than they are answered.
+    """
+
+    def __init__(self, transport: asyncio.Transport, pipeline: "Pipeline") -> None:
         # not super().__init__(), which would create the event
         self._transport = transport
+        self._pipeline = pipeline
         self.read_paused = False
         self.write_paused = False
         self._writable: asyncio.Event | None = None
+
+    def resume_reading(self) -> None:
+        """Take more, if nothing waits."""
+        if not self._pipeline:
+            super().resume_reading()
 
     async def drain(self) -> None:
         """Wait until more may be written."""
@@ -39,7 +49,7 @@ class LeanFlowControl(FlowControl):
 
 
 class Pipeline(list[Any]):
-    """Requests that wait for the one before them. Almost always empty, and never long."""
+    """Requests that wait for the one before them. Almost always empty."""
 
     __slots__ = ()
 
