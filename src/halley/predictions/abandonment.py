@@ -56,8 +56,7 @@ class AbandonmentTracker:
         self._present: dict[str, int] = {}  # number of waiting clients
         self._left: dict[str, float] = {}  # without a waiting client: when the grace period ends
         self._accounts: dict[str, str] = {}
-        # clients of other servers that reconnected here: the end of their grace period
-        self._read_until: dict[str, float] = {}
+        self._read_at: dict[str, float] = {}  # by a client that may have lost its connection to another server
         self._stored: set[str] = set()
         self._is_closed = False
 
@@ -118,7 +117,7 @@ class AbandonmentTracker:
         """A client with access has asked for it: it is not abandoned."""
         self._forget(row.id)
         if not self._is_alone and row.cancel_abandoned and not row.is_terminal:
-            self._read_until[row.id] = self._clock.monotonic() + self._longest_grace + 2 * _TICK_SECONDS
+            self._read_at[row.id] = self._clock.monotonic()
 
     @property
     def _longest_grace(self) -> float:
@@ -148,13 +147,19 @@ class AbandonmentTracker:
                 await self._cancel(prediction_id)
         if self._is_keeping_due() and not self._is_closed:
             await self._keep()
-        self._read_until = {one: until for one, until in self._read_until.items() if until > now}
-        waited_for = self._accounts.keys() | self._read_until.keys()
+        waited_for = self._accounts.keys() | self._read_lately(now)
         added = sorted(waited_for - self._stored)
         dropped = [] if self._is_closed else sorted(self._stored - waited_for)
         if added or dropped:
             await self._store.note_awaited(self._node_id, added, dropped, self._clock.now(), self._lease_seconds)
             self._stored = (self._stored | set(added)) - set(dropped)
+
+    def _read_lately(self, now: float) -> set[str]:
+        """What keeps other servers from canceling: read since the grace period that may be ending there began."""
+        remembered = now - self._longest_grace - 2 * self._lease_seconds  # until a lost server is taken over
+        self._read_at = {one: at for one, at in self._read_at.items() if at > remembered}
+        lately = now - self._longest_grace - 2 * _TICK_SECONDS
+        return {one for one, at in self._read_at.items() if at > lately}
 
     def _is_keeping_due(self) -> bool:
         """A process that is alone takes over once; others renew, and look for lost nodes, four times in a lease."""
@@ -171,7 +176,8 @@ class AbandonmentTracker:
         if kept.was_lost:  # others took it over while this process was paused: store again which clients wait here
             self._stored.clear()
         self._stored.update(kept.taken)
-        await self._begin_grace([one for one in kept.taken if one not in self._accounts])
+        # a client of the lost server that has asked here already is back
+        await self._begin_grace([one for one in kept.taken if one not in self._read_at])
 
     async def _begin_grace(self, prediction_ids: Sequence[str]) -> None:
         for prediction_id in prediction_ids:

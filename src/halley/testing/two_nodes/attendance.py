@@ -83,17 +83,21 @@ class SharedAttendanceContract(ClusterSuite):
 
     async def test_clients_of_a_dead_server_get_their_grace_from_another_one(self, cluster: Cluster) -> None:
         first, second = cluster.apis
-        lost, saved = await self.wanted(cluster), await cluster.create(cancel_abandoned=True)
-        for row in (lost, saved):
+        lost = await self.wanted(cluster)
+        saved, read = [await cluster.create(cancel_abandoned=True) for _ in range(2)]
+        for row in (lost, saved, read):
             first.attendance.arrive(row)
         await cluster.pass_time(1.0)
         first.die()
-        await cluster.pass_time(LEASE_SECONDS + GRACE_SECONDS - 1.5)
+        await cluster.pass_time(1.0)
+        second.attendance.seen(read)
+        await cluster.pass_time(LEASE_SECONDS + GRACE_SECONDS - 2.5)
         assert not await self.is_canceled(cluster, lost)
         second.attendance.arrive(saved)
         await cluster.pass_time(LONG)
         assert await self.is_canceled(cluster, lost)
         assert not await self.is_canceled(cluster, saved)
+        assert not await self.is_canceled(cluster, read)
 
     async def test_a_server_that_was_paused_still_has_its_clients(self, cluster: Cluster) -> None:
         first, second = cluster.apis

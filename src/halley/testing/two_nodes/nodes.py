@@ -40,7 +40,7 @@ from halley.testing.two_nodes.node_store import NodeStore
 LEASE_SECONDS: Final = 4.0
 HEARTBEAT_SECONDS: Final = 1.0
 UNOFFERED_SECONDS: Final = 6.0
-GRACE_SECONDS: Final = 3.0
+GRACE_SECONDS: Final = 2.0
 SCHEMA: Final = b'{"components":{"schemas":{"Input":{"type":"object","properties":{}},"Output":{"type":"string"}}}}'
 
 
