@@ -300,7 +300,7 @@ class World(Asker):
             receivers=Receivers(Egress(AddressRules()), limit_bytes=2048, http=False, is_loopback_open=False),
             reader=PredictionReader(store=self.store, data_ends=self.periods, clock=self.clock),
             bus=self.bus,
-            steady=MonotonicWallClock(self.clock),
+            pause_clock=MonotonicWallClock(self.clock),
             new_id=new_id,
             overlap_seconds=86_400.0,
         )

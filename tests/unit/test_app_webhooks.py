@@ -71,8 +71,8 @@ class Office:
         )
 
     async def done(self, hook: str) -> str:
-        """A prediction that has ended. Its webhook passed the door of the create."""
-        assert self.office.desk.fault(hook) is None
+        """A prediction that has ended. Its webhook passed the http_sender of the create."""
+        assert self.office.admin.fault(hook) is None
         new = self.maker.new(webhook=hook)
         await self.store.create(new)
         session = f"s{new.prediction.id}"
@@ -87,7 +87,7 @@ class Office:
     async def wait_for(self, prediction_id: str, is_enough: Callable[[list[Delivery]], bool]) -> list[Delivery]:
         """Its attempts, oldest first."""
         for _ in range(500):
-            found = await self.office.desk.page("anna", limit=100, prediction_id=prediction_id)
+            found = await self.office.admin.page("anna", limit=100, prediction_id=prediction_id)
             if is_enough(found):
                 return found[::-1]
             await asyncio.sleep(0.02)

@@ -83,7 +83,7 @@ class ApiContext:
         self.check_store = checks.check_store
         self.housekeeping_faults = checks.housekeeping_faults
         self.replicas = local_models.replicas
-        self.own_log = local_models.own_log
+        self.replica_log = local_models.replica_log
         self.clear_setup = local_models.clear_setup
 
     def _make_presentation(self, content: Content, local_models: LocalModels) -> None:

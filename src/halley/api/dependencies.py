@@ -28,7 +28,7 @@ Health = Callable[[], Mapping[str, str]]
 ListReplicas = Callable[[], Awaitable[Sequence[ReplicaBody]]]
 """Returns the states of this machine's models, measured now."""
 
-ReadOwnLog = Callable[[str, int], Sequence[LogLine]]
+ReadReplicaLog = Callable[[str, int], Sequence[LogLine]]
 """Returns the kept lines of a model (owner/name) with numbers above the given one."""
 
 ClearSetup = Callable[[str], Awaitable[int | None]]
@@ -129,6 +129,6 @@ class LocalModels:
     """The model processes of this machine. The defaults are those of a server that runs none."""
 
     replicas: ListReplicas = no_replicas
-    own_log: ReadOwnLog = no_lines
+    replica_log: ReadReplicaLog = no_lines
     clear_setup: ClearSetup = nothing_to_clear
     why_starting: WhyStarting = no_reason

@@ -88,7 +88,7 @@ def local_models(base: Foundation, runtime: LocalRuntime) -> LocalModels:
     provider = runtime.provider
     return LocalModels(
         replicas=lambda: replica_rows(provider, base.catalog),
-        own_log=lambda model, after: log_lines(runtime.replica_logs, model, after),
+        replica_log=lambda model, after: log_lines(runtime.replica_logs, model, after),
         clear_setup=lambda model: clear_setup(runtime.places, provider, base.data.store, model),
         why_starting=provider.why_starting,
     )

@@ -289,7 +289,7 @@ def _use_cases(common: _Common, predictions: Predictions) -> UseCases:
         ),
         files=common.files,
         retention=common.retention,
-        webhooks=common.webhooks.desk,
+        webhooks=common.webhooks.admin,
     )
 
 

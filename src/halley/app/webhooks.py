@@ -51,22 +51,22 @@ class WebhookParts:
         self._running = running
         self._store = store
         self._clock = clock
-        self._steady = MonotonicWallClock(clock)
+        self._pause_clock = MonotonicWallClock(clock)
         self._new_id = new_id
         self._signer = Signer(secrets.webhook_root, store.deliveries, clock)
-        self._door = _door(settings)
-        self.desk = WebhookAdmin(
+        self._http_sender = _http_sender(settings)
+        self.admin = WebhookAdmin(
             store=store.deliveries,
             signer=self._signer,
             receivers=Receivers(
-                self._door,
+                self._http_sender,
                 limit_bytes=settings.limits.webhook_url_bytes,
                 http=settings.webhooks.http,
                 is_loopback_open=is_loopback_open(settings),
             ),
             reader=PredictionReader(store=store, data_ends=data_ends, clock=clock, running=running),
             bus=bus,
-            steady=self._steady,
+            pause_clock=self._pause_clock,
             new_id=new_id,
             overlap_seconds=settings.webhooks.secret_overlap_seconds,
         )
@@ -95,12 +95,12 @@ class WebhookParts:
             sender=Sender(
                 store=store,
                 signer=self._signer,
-                door=self._door,
+                http_sender=self._http_sender,
                 clock=self._clock,
                 new_id=self._new_id,
                 limits=rules.of_one_attempt,
             ),
-            steady=self._steady,
+            pause_clock=self._pause_clock,
             new_id=self._new_id,
             chance=random.Random().uniform,  # noqa: S311 - spreads retries, not a secret
             rules=rules,
@@ -128,7 +128,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _door(settings: Settings) -> Egress:
+def _http_sender(settings: Settings) -> Egress:
     own = _OWN_MACHINE if is_loopback_open(settings) else ()
     # `webhooks` limits its attempts itself: none may wait in `egress`, where its time limit is running
     return Egress(rules_from([*settings.egress.allow, *own]), max_redirects=0, max_concurrent=2 * CAPACITY)

@@ -127,7 +127,7 @@ class Client(Connection):
             return None
         return found if isinstance(found, dict) else None
 
-    def own_log(self, ref: ModelRef, *, after: int = 0) -> list[Json]:
+    def replica_log(self, ref: ModelRef, *, after: int = 0) -> list[Json]:
         """Read what a model's processes printed outside of predictions: an extension of Halley, for admin keys."""
         path = f"/replicas/{_segment(ref.owner or '')}/{_segment(ref.name or '')}/logs"
         lines = list(self.pages(f"{path}?after={after}"))

@@ -29,7 +29,7 @@ _FOLDED: Final = frozenset(
 )
 
 
-class SoFar:
+class CachedProgress:
     """The fold of one prediction's events up to `after`, the `seq` of the last one."""
 
     __slots__ = ("_metrics", "_progress", "after", "size")
@@ -74,20 +74,20 @@ class ProgressCache:
         self._limit_bytes = limit_bytes
         self._size = 0
         # with its size and the time of the last read
-        self._kept: OrderedDict[str, tuple[SoFar, int, float]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[CachedProgress, int, float]] = OrderedDict()
 
-    def of(self, prediction_id: str) -> SoFar:
+    def of(self, prediction_id: str) -> CachedProgress:
         """The known progress; empty at first."""
         kept = self._kept.get(prediction_id)
-        return SoFar() if kept is None else kept[0]
+        return CachedProgress() if kept is None else kept[0]
 
-    def keep(self, prediction_id: str, so_far: SoFar) -> None:
+    def keep(self, prediction_id: str, cached: CachedProgress) -> None:
         """Store progress after a read; progress that is larger than the whole cache is not stored."""
         self.forget(prediction_id)
-        if so_far.size > self._limit_bytes:
+        if cached.size > self._limit_bytes:
             return
-        self._kept[prediction_id] = so_far, so_far.size, self._clock.monotonic()
-        self._size += so_far.size
+        self._kept[prediction_id] = cached, cached.size, self._clock.monotonic()
+        self._size += cached.size
         while self._size > self._limit_bytes:
             self.forget(next(iter(self._kept)))
 

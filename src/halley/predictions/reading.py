@@ -9,7 +9,7 @@ from typing import Final
 from halley.clock import Clock
 from halley.predictions.lifecycle import without_data
 from halley.predictions.ports import ExpiryPolicy, PredictionStore
-from halley.predictions.progress_cache import ProgressCache, SoFar
+from halley.predictions.progress_cache import CachedProgress, ProgressCache
 from halley.predictions.records import Event, OutputFile, Prediction
 from halley.predictions.status import Status
 
@@ -45,15 +45,15 @@ class PredictionReader:
             if self._running is not None:
                 self._running.forget(row.id)
             return row, 0
-        so_far = SoFar() if self._running is None else self._running.of(row.id)
+        cached = CachedProgress() if self._running is None else self._running.of(row.id)
         while True:
-            events = await self._store.read_events(row.id, so_far.after, _EVENTS_AT_ONCE)
-            so_far.add(events)
+            events = await self._store.read_events(row.id, cached.after, _EVENTS_AT_ONCE)
+            cached.add(events)
             if len(events) < _EVENTS_AT_ONCE:
                 break
         if self._running is not None:
-            self._running.keep(row.id, so_far)
-        return so_far.fill(row), so_far.after
+            self._running.keep(row.id, cached)
+        return cached.fill(row), cached.after
 
     async def events(
         self, row: Prediction, after_seq: int, limit: int = 1000, limit_bytes: int | None = None

@@ -60,8 +60,8 @@ def _basic(userinfo: str) -> str:
 class Receivers:
     """Checks which URLs a create may name."""
 
-    def __init__(self, door: HttpSender, *, limit_bytes: int, http: bool, is_loopback_open: bool) -> None:
-        self._door = door
+    def __init__(self, http_sender: HttpSender, *, limit_bytes: int, http: bool, is_loopback_open: bool) -> None:
+        self._http_sender = http_sender
         self._limit_bytes = limit_bytes
         self._http = http
         self._is_loopback_open = is_loopback_open
@@ -77,7 +77,7 @@ class Receivers:
             address = read_address(url)
             if address.scheme == "http" and not self._http and not self._is_own_machine(address):
                 return "must be an https URL (the operator can allow http: setting webhooks.http)"
-            self._door.check_url(address.url)
+            self._http_sender.check_url(address.url)
         except AddressRefused as error:
             return f"cannot be reached from here. {error}"
         except ValueError as error:

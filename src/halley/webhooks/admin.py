@@ -32,7 +32,7 @@ class WebhookAdmin:
         receivers: Receivers,
         reader: PredictionReader,
         bus: Bus,
-        steady: MonotonicWallClock,
+        pause_clock: MonotonicWallClock,
         new_id: NewId,
         overlap_seconds: float,
     ) -> None:
@@ -41,8 +41,8 @@ class WebhookAdmin:
         self._receivers = receivers
         self._reader = reader
         self._bus = bus
-        self._clock = steady.clock
-        self._steady = steady
+        self._clock = pause_clock.clock
+        self._pause_clock = pause_clock
         self._new_id = new_id
         self._overlap_seconds = overlap_seconds
 
@@ -97,7 +97,7 @@ class WebhookAdmin:
                 f"The delivery {delivery_id} reported an intermediate state ({found.event}) and cannot be sent again."
                 " The `completed` message of its prediction can be sent again."
             )
-        message = await self._store.resend(found.message_id, self._steady.now())
+        message = await self._store.resend(found.message_id, self._pause_clock.now())
         if message is None:
             raise Conflict(f"The message {found.message_id} cannot be sent again: {_KEPT_WITH}.")
         self._bus.publish(MessageWaits(message.endpoint))

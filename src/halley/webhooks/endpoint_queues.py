@@ -28,68 +28,68 @@ _PORTION: Final = 16
 class EndpointQueue:
     """The messages to one endpoint. `slots` limits its attempts at once, those of intermediate states included."""
 
-    def __init__(self, lanes: "Lanes", endpoint: str) -> None:
-        self._lanes = lanes
+    def __init__(self, queues: "EndpointQueues", endpoint: str) -> None:
+        self._queues = queues
         self._endpoint = endpoint
-        self.slots = Slots(lanes.per_endpoint)
-        self.alarm = WakeableSleep(lanes.clock)
+        self.slots = Slots(queues.per_endpoint)
+        self.sleeper = WakeableSleep(queues.clock)
         self.under_way: set[str] = set()
         self.is_running = False
 
     async def run(self) -> None:
         """Deliver due messages, wait for others, and end when none is left."""
-        while not self._lanes.is_stopping:
+        while not self._queues.is_stopping:
             # one time for both queries: a message that comes due between them would be missed
-            now = self._lanes.steady.now()
+            now = self._queues.pause_clock.now()
             message = await self._next(now)
             if message is not None:
                 await self.slots.take(urgent=True)
                 self.under_way.add(message.id)
-                self._lanes.start(self, message.id)
+                self._queues.start(self, message.id)
                 continue
-            due_at = await self._lanes.store.next_due_at(self._endpoint, now)
-            if due_at is None and not self.under_way and not self.alarm.is_rung:
+            due_at = await self._queues.store.next_due_at(self._endpoint, now)
+            if due_at is None and not self.under_way and not self.sleeper.is_rung:
                 break  # the next message starts a new one
-            await self.alarm.sleep(_LOOK_SECONDS if due_at is None else _seconds(due_at - now))
+            await self.sleeper.sleep(_LOOK_SECONDS if due_at is None else _seconds(due_at - now))
         self.is_running = False
 
     async def _next(self, now: datetime) -> Message | None:
         """The first message that may be sent now."""
         limit = _PORTION + len(self.under_way)
         while True:
-            found = await self._lanes.store.due(self._endpoint, now, limit)
+            found = await self._queues.store.due(self._endpoint, now, limit)
             for message in found:
-                if message.id not in self.under_way and not self._lanes.is_held(message.prediction_id):
+                if message.id not in self.under_way and not self._queues.is_held(message.prediction_id):
                     return message
             if len(found) < limit:
                 return None
             limit *= 4
 
 
-class Lanes:
+class EndpointQueues:
     """All queues. `is_held` returns whether a prediction's end must wait for earlier messages."""
 
     def __init__(
         self,
         *,
         store: DeliveryStore,
-        courier: Sender,
+        sender: Sender,
         schedule: Schedule,
         clock: Clock,
-        steady: MonotonicWallClock,
+        pause_clock: MonotonicWallClock,
         is_held: Callable[[str], bool],
         per_endpoint: int,
     ) -> None:
         self.store = store
         self.clock = clock
-        self.steady = steady
+        self.pause_clock = pause_clock
         self.is_held = is_held
         self.per_endpoint = per_endpoint
         self.capacity = Capacity()
         self.is_stopping = False
-        self._courier = courier
+        self._sender = sender
         self._schedule = schedule
-        self._lanes: dict[str, EndpointQueue] = {}
+        self._queues: dict[str, EndpointQueue] = {}
         self._group: asyncio.TaskGroup | None = None
 
     async def open(self, group: asyncio.TaskGroup) -> None:
@@ -104,36 +104,36 @@ class Lanes:
 
     async def look_at_new(self) -> None:
         """Wake the queue of every message whose wait began recently: the hint about it may have been lost."""
-        for endpoint in await self.store.endpoints_since(self.steady.now() - _LATELY):
+        for endpoint in await self.store.endpoints_since(self.pause_clock.now() - _LATELY):
             self.wake(endpoint)
 
     def wake(self, endpoint: str) -> None:
         """A message to this endpoint may be due."""
-        lane = self._lane(endpoint)
-        lane.alarm.ring()
-        if not lane.is_running and self._group is not None and not self.is_stopping:
-            lane.is_running = True
-            self._group.create_task(self._run(lane, endpoint))
+        queue = self._queue(endpoint)
+        queue.sleeper.ring()
+        if not queue.is_running and self._group is not None and not self.is_stopping:
+            queue.is_running = True
+            self._group.create_task(self._run(queue, endpoint))
 
     def slots_of(self, endpoint: str) -> Slots:
         """The limit of attempts at once for this endpoint."""
-        return self._lane(endpoint).slots
+        return self._queue(endpoint).slots
 
-    def start(self, lane: EndpointQueue, message_id: str) -> None:
+    def start(self, queue: EndpointQueue, message_id: str) -> None:
         """Make one attempt, in a slot that is already held."""
         if self._group is None:
-            raise AssertionError("lanes run inside a group")
-        self._group.create_task(self._attempt(lane, message_id))
+            raise AssertionError("queues run inside a group")
+        self._group.create_task(self._attempt(queue, message_id))
 
     def stop(self) -> None:
         """Begin nothing more."""
         self.is_stopping = True
-        for lane in self._lanes.values():
-            lane.alarm.ring()
+        for queue in self._queues.values():
+            queue.sleeper.ring()
 
     async def has_due(self) -> bool:
         """Whether a due message waits for a slot."""
-        now = self.steady.now()
+        now = self.pause_clock.now()
         for endpoint in await self.store.endpoints():
             if await self.store.due(endpoint, now, 1):
                 return True
@@ -144,22 +144,22 @@ class Lanes:
         """Whether no attempt is under way."""
         return self.capacity.is_unused
 
-    def _lane(self, endpoint: str) -> EndpointQueue:
-        lane = self._lanes.get(endpoint)
-        if lane is None:
-            lane = self._lanes[endpoint] = EndpointQueue(self, endpoint)
-        return lane
+    def _queue(self, endpoint: str) -> EndpointQueue:
+        queue = self._queues.get(endpoint)
+        if queue is None:
+            queue = self._queues[endpoint] = EndpointQueue(self, endpoint)
+        return queue
 
-    async def _run(self, lane: EndpointQueue, endpoint: str) -> None:
+    async def _run(self, queue: EndpointQueue, endpoint: str) -> None:
         try:
-            await lane.run()
+            await queue.run()
         except Exception as error:  # noqa: BLE001 - a failing queue does not end the others; the next poll restarts it
             _log.warning("messages to %s: %s", endpoint, error, exc_info=not isinstance(error, HalleyError))
-            lane.is_running = False
-        if not lane.is_running and lane.slots.is_unused:
-            self._lanes.pop(endpoint, None)
+            queue.is_running = False
+        if not queue.is_running and queue.slots.is_unused:
+            self._queues.pop(endpoint, None)
 
-    async def _attempt(self, lane: EndpointQueue, message_id: str) -> None:
+    async def _attempt(self, queue: EndpointQueue, message_id: str) -> None:
         try:
             message = await self.store.message(message_id)
             if message is not None and message.body is not None and message.state is MessageState.PENDING:
@@ -170,12 +170,12 @@ class Lanes:
             _log.warning("message %s: %s", message_id, error, exc_info=not isinstance(error, HalleyError))
             await self.clock.sleep(_LOOK_SECONDS)  # the message is still due
         finally:
-            lane.under_way.discard(message_id)
-            lane.slots.give()
-            lane.alarm.ring()
+            queue.under_way.discard(message_id)
+            queue.slots.give()
+            queue.sleeper.ring()
 
     async def _send(self, message: Message, body: bytes) -> None:
-        parcel = Attempt(
+        attempt = Attempt(
             account_id=message.account_id,
             prediction_id=message.prediction_id,
             message_id=message.id,
@@ -184,7 +184,7 @@ class Lanes:
             body=body,
             attempt=message.sent + 1,
         )
-        ending = await self._courier.send(parcel, lambda ending, asked: self._fate(message, ending, asked))
+        ending = await self._sender.send(attempt, lambda ending, asked: self._fate(message, ending, asked))
         if ending is not None:
             self.capacity.note(message.endpoint, ending.latency_seconds)
 
@@ -197,7 +197,7 @@ class Lanes:
         pause = self._schedule.pause(failures, at_least=asked_seconds)
         if pause is None:
             return _settled(message, MessageState.FAILED, failures)
-        now = self.steady.now()
+        now = self.pause_clock.now()
         return Fate(
             message_id=message.id,
             found_at=message.next_at,

@@ -12,7 +12,7 @@ from halley.clock import Clock
 from halley.errors import HalleyError
 from halley.predictions.hints import Changed, Hint
 from halley.webhooks.address import read_address
-from halley.webhooks.endpoint_queues import Lanes
+from halley.webhooks.endpoint_queues import EndpointQueues
 from halley.webhooks.events import TOLD_BY, WebhookEvent, wanted_by
 from halley.webhooks.message_source import MessageSource
 from halley.webhooks.monotonic_wall_clock import MonotonicWallClock
@@ -38,20 +38,20 @@ class Feed:
         *,
         store: DeliveryStore,
         source: MessageSource,
-        courier: Sender,
+        sender: Sender,
         updates: Updates,
-        lanes: Lanes,
+        queues: EndpointQueues,
         clock: Clock,
-        steady: MonotonicWallClock,
+        pause_clock: MonotonicWallClock,
     ) -> None:
         self._store = store
         self._reader = source.reader
         self._pictures = source.pictures
-        self._courier = courier
+        self._sender = sender
         self._updates = updates
-        self._lanes = lanes
+        self._queues = queues
         self._clock = clock
-        self._steady = steady
+        self._pause_clock = pause_clock
         self._alarm = WakeableSleep(clock)
         self._position: int | None = None  # not read yet
 
@@ -96,9 +96,9 @@ class Feed:
                     break
             elif event is not None and (event is WebhookEvent.START or notice.prediction_id not in over):
                 await self._updates.note(notice.prediction_id, event)
-        await self._courier.retry_until_accepted(lambda: self._store.record(messages, position, ended))
+        await self._sender.retry_until_accepted(lambda: self._store.record(messages, position, ended))
         for endpoint in dict.fromkeys(message.endpoint for message in messages):
-            self._lanes.wake(endpoint)
+            self._queues.wake(endpoint)
         return position
 
     async def _completed(self, prediction_id: str) -> Message | None:
@@ -122,5 +122,5 @@ class Feed:
             endpoint=read_address(row.webhook).endpoint,
             body=await self._pictures.encoded(row, await self._store.link_base(row.id)),
             created_at=self._clock.now(),
-            next_at=self._steady.now(),
+            next_at=self._pause_clock.now(),
         )

@@ -65,31 +65,31 @@ class Sender:
         *,
         store: DeliveryStore,
         signer: Signer,
-        door: HttpSender,
+        http_sender: HttpSender,
         clock: Clock,
         new_id: NewId,
         limits: DeliveryLimits,
     ) -> None:
         self._store = store
         self._signer = signer
-        self._door = door
+        self._http_sender = http_sender
         self._clock = clock
         self._new_id = new_id
         self._limits = limits
 
-    async def send(self, parcel: Attempt, decide: Decide = no_fate) -> Ending | None:
+    async def send(self, attempt: Attempt, decide: Decide = no_fate) -> Ending | None:
         """Make one attempt. None if none was made, because the receiver has answered 410."""
-        address = read_address(parcel.url)
+        address = read_address(attempt.url)
         headers = {"content-type": "application/json", "user-agent": _AGENT}
-        headers |= await self._signer.headers(parcel.account_id, parcel.message_id, parcel.body)
+        headers |= await self._signer.headers(attempt.account_id, attempt.message_id, attempt.body)
         if address.authorization is not None:
             headers["authorization"] = address.authorization
-        delivery = self._delivery(parcel, headers)
+        delivery = self._delivery(attempt, headers)
         if not await self.retry_until_accepted(lambda: self._store.begin(delivery)):
             return None
-        ending, asked_seconds = await self._post(address, headers, parcel)
+        ending, asked_seconds = await self._post(address, headers, attempt)
         fate = decide(ending, asked_seconds)
-        self._tell(parcel, address, ending, fate)
+        self._log_result(attempt, address, ending, fate)
         await self.retry_until_accepted(lambda: self._store.end(delivery, ending, fate))
         return ending
 
@@ -97,30 +97,30 @@ class Sender:
         """Retry until it is written: a sent message must not look as if it had never been sent."""
         return await retry_until_accepted(write, self._clock, "the delivery log cannot be written yet")
 
-    def _delivery(self, parcel: Attempt, headers: dict[str, str]) -> Delivery:
+    def _delivery(self, attempt: Attempt, headers: dict[str, str]) -> Delivery:
         return Delivery(
             id=self._new_id(),
-            account_id=parcel.account_id,
-            prediction_id=parcel.prediction_id,
-            message_id=parcel.message_id,
-            event=parcel.event,
-            attempt=parcel.attempt,
-            url=parcel.url,
+            account_id=attempt.account_id,
+            prediction_id=attempt.prediction_id,
+            message_id=attempt.message_id,
+            event=attempt.event,
+            attempt=attempt.attempt,
+            url=attempt.url,
             headers={name: MASK if name == "authorization" else value for name, value in headers.items()},
-            body_sha256=hashlib.sha256(parcel.body).hexdigest(),
-            body_bytes=len(parcel.body),
+            body_sha256=hashlib.sha256(attempt.body).hexdigest(),
+            body_bytes=len(attempt.body),
             started_at=self._clock.now(),
         )
 
-    async def _post(self, address: Address, headers: dict[str, str], parcel: Attempt) -> tuple[Ending, float]:
+    async def _post(self, address: Address, headers: dict[str, str], attempt: Attempt) -> tuple[Ending, float]:
         began = self._clock.monotonic()
         status: int | None = None
         answer, error, asked_seconds = b"", None, 0.0
         try:
-            posted = await self._door.post(
+            posted = await self._http_sender.post(
                 address.url,
                 headers=list(headers.items()),
-                content=parcel.body,
+                content=attempt.body,
                 connect_seconds=self._limits.connect_seconds,
                 total_seconds=self._limits.total_seconds,
                 keep_bytes=KEPT_BYTES,
@@ -140,12 +140,12 @@ class Sender:
         return ending, asked_seconds
 
     @staticmethod
-    def _tell(parcel: Attempt, address: Address, ending: Ending, fate: Fate | None) -> None:
+    def _log_result(attempt: Attempt, address: Address, ending: Ending, fate: Fate | None) -> None:
         if ending.outcome is DeliveryOutcome.DELIVERED or (fate is not None and fate.next_at is not None):
             return
         why = ending.error or f"it answered {ending.status}"
         _log.info(
-            "webhook %s: %s did not accept the message %s: %s", parcel.message_id, address.shown, parcel.event, why
+            "webhook %s: %s did not accept the message %s: %s", attempt.message_id, address.shown, attempt.event, why
         )
 
 

@@ -11,7 +11,7 @@ import msgspec
 from halley.ids import NewId
 from halley.predictions.hints import Hint, MessageWaits
 from halley.retry import HousekeepingFaults, retry_until_accepted, run_forever, run_housekeeping
-from halley.webhooks.endpoint_queues import Lanes
+from halley.webhooks.endpoint_queues import EndpointQueues
 from halley.webhooks.feed import POLL_SECONDS, Feed
 from halley.webhooks.message_source import MessageSource
 from halley.webhooks.monotonic_wall_clock import MonotonicWallClock
@@ -54,7 +54,7 @@ class WebhookService:
         store: DeliveryStore,
         source: MessageSource,
         sender: Sender,
-        steady: MonotonicWallClock,
+        pause_clock: MonotonicWallClock,
         new_id: NewId,
         chance: Chance,
         rules: WebhookRules,
@@ -62,36 +62,36 @@ class WebhookService:
     ) -> None:
         self._store = store
         self._troubles = housekeeping_faults or HousekeepingFaults()
-        self._clock = steady.clock
-        self._steady = steady
+        self._clock = pause_clock.clock
+        self._pause_clock = pause_clock
         self._rules = rules
-        self._lanes = Lanes(
+        self._queues = EndpointQueues(
             store=store,
-            courier=sender,
+            sender=sender,
             schedule=Schedule(rules.retry_first_seconds, rules.retry_for_seconds, chance),
             clock=self._clock,
-            steady=steady,
+            pause_clock=pause_clock,
             is_held=self._is_held,
             per_endpoint=rules.per_endpoint,
         )
         self._updates = Updates(
             store=store,
             source=source,
-            courier=sender,
+            sender=sender,
             clock=self._clock,
             new_id=new_id,
-            slots_of=self._lanes.slots_of,
-            capacity=self._lanes.capacity,
-            on_idle=self._lanes.wake,
+            slots_of=self._queues.slots_of,
+            capacity=self._queues.capacity,
+            on_idle=self._queues.wake,
         )
         self._feed = Feed(
             store=store,
             source=source,
-            courier=sender,
+            sender=sender,
             updates=self._updates,
-            lanes=self._lanes,
+            queues=self._queues,
             clock=self._clock,
-            steady=steady,
+            pause_clock=pause_clock,
         )
 
     def _is_held(self, prediction_id: str) -> bool:
@@ -100,7 +100,7 @@ class WebhookService:
     def receive(self, hint: Hint) -> None:
         """Hints from the bus."""
         if type(hint) is MessageWaits:
-            self._lanes.wake(hint.endpoint)
+            self._queues.wake(hint.endpoint)
         else:
             self._feed.receive(hint)
 
@@ -108,7 +108,7 @@ class WebhookService:
         """Continue where the last process stopped, until cancelled."""
         # before anything is sent, which is not possible until the store accepts this write
         interrupted = await retry_until_accepted(
-            lambda: self._store.take_over(_INTERRUPTED, self._steady.now()), self._clock, "webhooks wait"
+            lambda: self._store.take_over(_INTERRUPTED, self._pause_clock.now()), self._clock, "webhooks wait"
         )
         if interrupted:
             _log.warning(
@@ -116,7 +116,7 @@ class WebhookService:
             )
         async with asyncio.TaskGroup() as group:
             self._updates.open(group)
-            await self._lanes.open(group)
+            await self._queues.open(group)
             group.create_task(run_forever(self._feed.turn, self._clock, "webhooks wait"))
             for turn, what in ((self._look, "looking for webhooks"), (self._tidy, "pruning the delivery log")):
                 group.create_task(run_housekeeping(turn, self._clock, what, self._troubles))
@@ -129,7 +129,7 @@ class WebhookService:
         now = self._clock.monotonic()
         await self._until(self._is_quiet, now + _LAST_WORDS_SECONDS)
         self._updates.stop()
-        self._lanes.stop()
+        self._queues.stop()
         await self._until(self._is_idle, now + self._rules.total_seconds)
 
     async def _until(self, is_so: Callable[[], Awaitable[bool]], end: float) -> None:
@@ -137,15 +137,15 @@ class WebhookService:
             await self._clock.sleep(_DRAIN_LOOK_SECONDS)
 
     async def _is_quiet(self) -> bool:
-        return not await self._feed.is_behind() and not await self._lanes.has_due()
+        return not await self._feed.is_behind() and not await self._queues.has_due()
 
     async def _is_idle(self) -> bool:
-        return self._lanes.is_idle
+        return self._queues.is_idle
 
     async def _look(self) -> None:
         """Find messages whose hint was lost."""
         await self._clock.sleep(POLL_SECONDS)
-        await self._lanes.look_at_new()
+        await self._queues.look_at_new()
 
     async def _tidy(self) -> None:
         """Delete old entries of the log."""
@@ -153,4 +153,4 @@ class WebhookService:
         before = self._clock.now() - timedelta(seconds=self._rules.log_seconds)
         while await self._store.forget(before, _FORGET_AT_ONCE) >= _FORGET_AT_ONCE:
             pass
-        await self._lanes.look()
+        await self._queues.look()

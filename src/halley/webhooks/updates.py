@@ -56,7 +56,7 @@ class Updates:
         *,
         store: DeliveryStore,
         source: MessageSource,
-        courier: Sender,
+        sender: Sender,
         clock: Clock,
         new_id: NewId,
         slots_of: Callable[[str], Slots],
@@ -66,7 +66,7 @@ class Updates:
         self._store = store
         self._reader = source.reader
         self._pictures = source.pictures
-        self._courier = courier
+        self._sender = sender
         self._clock = clock
         self._new_id = new_id
         self._slots_of = slots_of
@@ -174,7 +174,7 @@ class Updates:
         else:
             return  # its end is sent next, and once
         body = await self._pictures.encoded(row, await self._store.link_base(prediction_id))
-        parcel = Attempt(
+        attempt = Attempt(
             account_id=row.account_id,
             prediction_id=row.id,
             message_id=MESSAGE_PREFIX + self._new_id(),
@@ -184,7 +184,7 @@ class Updates:
             attempt=1,
         )
         async with self._capacity.hold(pending.endpoint, units_of(body), account=row.account_id):
-            ending = await self._courier.send(parcel)
+            ending = await self._sender.send(attempt)
         if ending is not None:
             self._capacity.note(pending.endpoint, ending.latency_seconds)
         if ending is None or ending.outcome is DeliveryOutcome.GONE:

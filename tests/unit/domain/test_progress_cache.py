@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from halley.predictions.progress import fold
-from halley.predictions.progress_cache import KEPT_SECONDS, ProgressCache, SoFar
+from halley.predictions.progress_cache import KEPT_SECONDS, CachedProgress, ProgressCache
 from halley.predictions.records import Event, MetricItem, OutputItem, Prediction
 from halley.predictions.status import EventKind, Source, Status
 from halley.testing.clock import T0, FakeClock
@@ -77,8 +77,8 @@ async def test_readers_at_the_same_time_see_all_events(seed: int) -> None:
         assert told(row) == (whole.output, whole.files, whole.logs, whole.metrics)
 
 
-def sized(size: int) -> SoFar:
-    found = SoFar()
+def sized(size: int) -> CachedProgress:
+    found = CachedProgress()
     text = "x" * size
     found.add(
         [Event(prediction_id="p", seq=1, attempt=1, kind=EventKind.LOGGED, at=T0, data=msgspec.json.encode(text))]

@@ -124,4 +124,4 @@ async def test_no_more_are_kept_than_the_limit(tmp_path: Path) -> None:
         for _ in range(MOST_ROWS + 3):
             store.create(NewPrediction(prediction=maker.prediction(), session_id="s1"))
         await store.waiting()
-        assert len(store._book.known._rows) == MOST_ROWS
+        assert len(store._counters.known._rows) == MOST_ROWS

@@ -76,7 +76,7 @@ async def test_everything_is_there_after_a_restart(tmp_path: Path, maker: Maker)
         assert await store.get(waits.id) == waits
         assert await store.get(lease.prediction_id) == before
         assert await store.waiting() == {VERSION: 1}
-        assert store._book.weight("anna") == 4
+        assert store._counters.weight("anna") == 4
         assert await store.read_log() == log
         await store.renew("s1", maker.clock.now(), LEASE_SECONDS)
         done = await store.finish(lease, Fact.SUCCEEDED, maker.clock.now())

@@ -60,7 +60,7 @@ class Arrived:
 
 @dataclass
 class Receiver:
-    """The door, with a receiver behind it. `answers` are given in turn, then `always`; a closed gate holds answers."""
+    """A sender with a receiver behind it. `answers` are given in turn, then `always`; a closed gate holds answers."""
 
     clock: Any
     answers: list[int | Exception | Posted] = field(default_factory=list)
@@ -122,7 +122,7 @@ class Room:
 
     def _open(self) -> None:
         """Build what a process has."""
-        self.steady = MonotonicWallClock(self.clock)
+        self.pause_clock = MonotonicWallClock(self.clock)
         self.signer = Signer(ROOT, self.store.deliveries, self.clock)
         self.desk = WebhookAdmin(
             store=self.store.deliveries,
@@ -130,7 +130,7 @@ class Room:
             receivers=Receivers(self.receiver, limit_bytes=2048, http=False, is_loopback_open=False),
             reader=PredictionReader(store=self.store, data_ends=Endless(), clock=self.clock),
             bus=self.bus,
-            steady=self.steady,
+            pause_clock=self.pause_clock,
             new_id=self.new_id,
             overlap_seconds=86_400,
         )
@@ -147,12 +147,12 @@ class Room:
             sender=Sender(
                 store=deliveries,
                 signer=self.signer,
-                door=self.receiver,
+                http_sender=self.receiver,
                 clock=self.clock,
                 new_id=self.new_id,
                 limits=self.rules.of_one_attempt,
             ),
-            steady=self.steady,
+            pause_clock=self.pause_clock,
             new_id=self.new_id,
             chance=lambda low, high: (low + high) / 2,
             rules=self.rules,

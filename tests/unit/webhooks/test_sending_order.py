@@ -286,4 +286,4 @@ async def test_nothing_is_left_of_what_is_over(room: Room) -> None:
     await room.pass_time(2)
     await settled()
     assert room.webhooks._updates._pending == {}
-    assert room.webhooks._lanes._lanes == {}
+    assert room.webhooks._queues._queues == {}

@@ -74,7 +74,9 @@ async def _stream(call: Call, parts: ApiContext, row: Prediction, after: int, *,
     if row.is_terminal and not await parts.predictions.events(row, after, 1):
         return Response(status=204)  # a client that reconnects automatically stops at this
     carrier = call.identity.key.id, Scope.READ
-    return stream_answer(call, parts, row, OwnVoice(call, parts, row), Position(after), carrier=carrier, stays=stays)
+    return stream_answer(
+        call, parts, row, FullEventFormatter(call, parts, row), Position(after), carrier=carrier, stays=stays
+    )
 
 
 async def _page(call: Call, parts: ApiContext, row: Prediction, query: Mapping[str, str], after: int) -> Response:
@@ -84,12 +86,12 @@ async def _page(call: Call, parts: ApiContext, row: Prediction, query: Mapping[s
     if found and await parts.predictions.events(row, found[-1].seq, 1):
         members = {**query, "after": found[-1].seq}
         following = f"{call.variant.base}/predictions/{row.id}/events?{urlencode(members)}"
-    voice = OwnVoice(call, parts, row)
-    page = EventPage(next=following, previous=None, results=[voice.told(row, event) for event in found])
+    formatter = FullEventFormatter(call, parts, row)
+    page = EventPage(next=following, previous=None, results=[formatter.body_of(row, event) for event in found])
     return json_response(encode(page))
 
 
-class OwnVoice:
+class FullEventFormatter:
     """Sends all events, with descriptive names."""
 
     __slots__ = ("_presenter", "_variant", "key")
@@ -100,14 +102,14 @@ class OwnVoice:
         self.key: Hashable = ("events", call.variant.number, parts.presenter.links_end_at(row))
 
     def frames(self, row: Prediction, event: Event) -> list[bytes]:
-        told = self.told(row, event)
-        return [frame(told.event, str(event.seq), encode(told).decode())]
+        shown = self.body_of(row, event)
+        return [frame(shown.event, str(event.seq), encode(shown).decode())]
 
     def ending(self, row: Prediction, after: int) -> bytes:  # noqa: ARG002
         """Nothing: the last status was sent, and shows the end."""
         return b""
 
-    def told(self, row: Prediction, event: Event) -> EventBody:
+    def body_of(self, row: Prediction, event: Event) -> EventBody:
         """The wire form of the event."""
         return EventBody(
             seq=event.seq,

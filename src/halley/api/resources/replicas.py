@@ -21,7 +21,7 @@ async def read_log(call: Call, parts: ApiContext) -> Response:
     model = await parts.catalog.model(owner, name)
     if model is None:
         raise NotFound(f"There is no model {owner[:100]}/{name[:100]}")
-    lines = list(parts.own_log(model.full_name, after))
+    lines = list(parts.replica_log(model.full_name, after))
     return json_response(encode(LogPage(next=None, previous=None, results=lines)))
 
 

@@ -48,10 +48,10 @@ async def stream(call: Call, parts: ApiContext) -> Response:
     row = await parts.predictions.outline(prediction_id)
     if row is None or row.data_removed_at is not None:
         raise NotFound("The data of this stream does not exist, or not any more.")
-    voice = ContractVoice(call, parts, row, with_logs=call.query().get("logs", "") in ("1", "true"))
-    position = await _position(call.header(b"last-event-id"), parts, row, voice)
+    formatter = ContractEventFormatter(call, parts, row, with_logs=call.query().get("logs", "") in ("1", "true"))
+    position = await _position(call.header(b"last-event-id"), parts, row, formatter)
     carrier = await _carrier(call, parts, row)
-    return stream_answer(call, parts, row, voice, position, carrier=carrier, is_shared=True)
+    return stream_answer(call, parts, row, formatter, position, carrier=carrier, is_shared=True)
 
 
 async def _carrier(call: Call, parts: ApiContext, row: Prediction) -> Carrier | None:
@@ -73,7 +73,7 @@ async def _carrier(call: Call, parts: ApiContext, row: Prediction) -> Carrier | 
     return row.key_id, Scope.WRITE
 
 
-class ContractVoice:
+class ContractEventFormatter:
     """Sends outputs and the end, and the logs if requested."""
 
     __slots__ = ("_presenter", "_variant", "_with_logs", "key")
@@ -85,13 +85,13 @@ class ContractVoice:
         self.key: Hashable = ("stream", call.variant.number, with_logs, parts.presenter.links_end_at(row))
 
     def frames(self, row: Prediction, event: Event) -> list[bytes]:
-        told = self._told(row, event)
+        shown = self._shown(row, event)
         seconds = int(event.at.timestamp())
-        last = len(told) - 1
+        last = len(shown) - 1
         # the last frame has the plain number: a client that has it has the whole event
         return [
             frame(name, f"{seconds}:{event.seq}" if index == last else f"{seconds}:{event.seq}.{index}", data)
-            for index, (name, data) in enumerate(told)
+            for index, (name, data) in enumerate(shown)
         ]
 
     def ending(self, row: Prediction, after: int) -> bytes:
@@ -99,7 +99,7 @@ class ContractVoice:
         at = row.completed_at or row.created_at
         return frame("done", f"{int(at.timestamp())}:{after}", _done(row.status))
 
-    def _told(self, row: Prediction, event: Event) -> list[tuple[str, str]]:
+    def _shown(self, row: Prediction, event: Event) -> list[tuple[str, str]]:
         kind = event.kind
         if kind is EventKind.OUTPUT_ADDED or kind is EventKind.OUTPUT_SET:
             # one client drops empty events, the end included
@@ -131,7 +131,9 @@ class ContractVoice:
         return [value if isinstance(value, str) else encode(value).decode()]
 
 
-async def _position(last_event_id: str | None, parts: ApiContext, row: Prediction, voice: ContractVoice) -> Position:
+async def _position(
+    last_event_id: str | None, parts: ApiContext, row: Prediction, formatter: ContractEventFormatter
+) -> Position:
     """How far the client has read; from the start if it does not say, or gives an id that this stream never had."""
     match = _EVENT_ID.fullmatch((last_event_id or "").strip())
     if match is None:
@@ -140,6 +142,6 @@ async def _position(last_event_id: str | None, parts: ApiContext, row: Predictio
     known = await parts.predictions.events(row, seq - 1, 1) if seq else []
     if not known or int(known[0].at.timestamp()) != seconds:
         return Position()  # of another stream: continuing after it would leave an unnoticed gap
-    if index is None or int(index) + 1 >= len(voice.frames(row, known[0])):
+    if index is None or int(index) + 1 >= len(formatter.frames(row, known[0])):
         return Position(seq)
     return Position(seq - 1, int(index) + 1)

@@ -69,7 +69,7 @@ def stream_answer(
     call: Call,
     parts: ApiContext,
     row: Prediction,
-    voice: EventFormatter,
+    formatter: EventFormatter,
     position: Position,
     *,
     carrier: Carrier | None,
@@ -82,7 +82,7 @@ def stream_answer(
 
     `stays`: it waits for new events; otherwise it ends after the recorded ones. `is_shared`: any web page may read it.
     """
-    chunks = _follow(call.scope, parts, row, voice, position, carrier, stays)
+    chunks = _follow(call.scope, parts, row, formatter, position, carrier, stays)
     return open_stream(call, chunks, is_shared=is_shared)
 
 
@@ -106,7 +106,7 @@ async def _follow(
     scope: Scope,
     parts: ApiContext,
     row: Prediction,
-    voice: EventFormatter,
+    formatter: EventFormatter,
     position: Position,
     carrier: Carrier | None,
     stays: bool,
@@ -119,7 +119,7 @@ async def _follow(
         monotonic = parts.clock.monotonic
         silent_until = monotonic() + KEEP_ALIVE_SECONDS
         while True:
-            batch = await _batch(parts, row, voice, position)
+            batch = await _batch(parts, row, formatter, position)
             position = Position(batch.after)
             for piece in _pieces(opening, batch.body):
                 yield piece
@@ -132,7 +132,7 @@ async def _follow(
                 continue
             if row.is_terminal or not stays:
                 if row.is_terminal and not await _is_removed(parts, row):
-                    yield voice.ending(row, began_after)
+                    yield formatter.ending(row, began_after)
                 return
             is_changed = await hold.changed(silent_until - monotonic())
             # the client has disconnected, its key is invalid, or the server stops; it may reconnect with its id
@@ -148,21 +148,21 @@ async def _follow(
                 row = now
 
 
-async def _batch(parts: ApiContext, row: Prediction, voice: EventFormatter, position: Position) -> Batch:
+async def _batch(parts: ApiContext, row: Prediction, formatter: EventFormatter, position: Position) -> Batch:
     """The recorded events after this position, up to one portion. The first reader encodes it for all."""
     # a batch read before the end must not be used by a reader that knows of the end: it would see no events left
-    key = ((voice.key, row.data_removed_at is None, row.is_terminal), position.after)
+    key = ((formatter.key, row.data_removed_at is None, row.is_terminal), position.after)
     batch = parts.batches.get(row.id, key) if position.skip == 0 else None
     if batch is None:
         turn = parts.batches.turn(row.id)
         events = await parts.predictions.events(row, position.after, EVENTS_AT_ONCE, PORTION_BYTES)
-        batch = _encoded(row, voice, position, events)
+        batch = _encoded(row, formatter, position, events)
         if position.skip == 0:
             parts.batches.put(row.id, key, batch, turn)
     return batch
 
 
-def _encoded(row: Prediction, voice: EventFormatter, position: Position, events: Sequence[Event]) -> Batch:
+def _encoded(row: Prediction, formatter: EventFormatter, position: Position, events: Sequence[Event]) -> Batch:
     frames: list[bytes] = []
     after = position.after
     is_last = False
@@ -170,7 +170,7 @@ def _encoded(row: Prediction, voice: EventFormatter, position: Position, events:
         if event.seq != after + 1 and row.data_removed_at is None:
             is_last = True  # removed during the stream: an end without `done`; a client that reconnects gets the reason
             break
-        frames += voice.frames(row, event)
+        frames += formatter.frames(row, event)
         after = event.seq
         if event.kind is EventKind.FINISHED:
             is_last = True

@@ -125,7 +125,7 @@ def logs(
         raise UsageProblem("--json prints one document, but -f does not end.", hint="Leave one of them out.")
     screen = Screen(json_only=as_json)
     with connect(server, token, profile) as client:
-        found = _own_log(client, ref)
+        found = _replica_log(client, ref)
         shown = found[-lines:] if lines else []
         if as_json:
             screen.out_json(shown)
@@ -135,7 +135,7 @@ def logs(
             screen.note(f"{model} has printed nothing outside of predictions since the server started.")
         while follow:
             client.timing.sleep(FOLLOW_SECONDS)
-            if more := client.own_log(ref, after=int(found[-1]["number"]) if found else 0):
+            if more := client.replica_log(ref, after=int(found[-1]["number"]) if found else 0):
                 _print(screen, more)
                 found = more
 
@@ -180,12 +180,12 @@ def clear_setup(
         screen.note(f"Cleared {size / 1e6:,.1f} MB that setup of {model} left; its next process runs the whole setup.")
 
 
-def _own_log(client: Client, ref: ModelRef) -> list[dict[str, Any]]:
+def _replica_log(client: Client, ref: ModelRef) -> list[dict[str, Any]]:
     from halley.cli.failures import ServerRefused
     from halley.cli.suggesting import no_such_model
 
     try:
-        return client.own_log(ref)
+        return client.replica_log(ref)
     except ServerRefused as refused:
         if refused.status != 404:
             raise

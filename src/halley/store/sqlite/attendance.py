@@ -36,12 +36,12 @@ class AttendanceRows(SqlitePart):
     def note_awaited(
         self, node_id: str, added: Sequence[str], dropped: Sequence[str], at: datetime, lease_seconds: float
     ) -> Awaitable[None]:
-        return self._writer.submit(_note, self._book, node_id, added, dropped, at, lease_seconds)
+        return self._writer.submit(_note, self._counters, node_id, added, dropped, at, lease_seconds)
 
     def keep_awaited(
         self, node_id: str, at: datetime, lease_seconds: float, *, alone: bool = False
     ) -> Awaitable[KeptAttendance]:
-        return self._writer.submit(_keep, self._book, node_id, at, lease_seconds, alone)
+        return self._writer.submit(_keep, self._counters, node_id, at, lease_seconds, alone)
 
     def yield_awaited(self, node_id: str, prediction_id: str) -> Awaitable[bool]:
         return self._writer.submit(_yield, node_id, prediction_id)
@@ -52,29 +52,34 @@ class AttendanceRows(SqlitePart):
 
 def _note(
     connection: sqlite3.Connection,
-    book: QueueCounters,
+    counters: QueueCounters,
     node_id: str,
     added: Sequence[str],
     dropped: Sequence[str],
     at: datetime,
     lease_seconds: float,
 ) -> None:
-    _renew(connection, book, node_id, at, lease_seconds)
+    _renew(connection, counters, node_id, at, lease_seconds)
     connection.executemany(_ADD, [(prediction_id, node_id) for prediction_id in added])
     connection.executemany(_DROP, [(prediction_id, node_id) for prediction_id in dropped])
 
 
 def _keep(
-    connection: sqlite3.Connection, book: QueueCounters, node_id: str, at: datetime, lease_seconds: float, alone: bool
+    connection: sqlite3.Connection,
+    counters: QueueCounters,
+    node_id: str,
+    at: datetime,
+    lease_seconds: float,
+    alone: bool,
 ) -> KeptAttendance:
     known = connection.execute("SELECT 1 FROM attending_nodes WHERE id = ?", (node_id,)).fetchone()
-    now = to_micros(book.clock.current(at))
+    now = to_micros(counters.clock.current(at))
     taken: set[str] = set()
     for (lost,) in connection.execute(_LOST_NODES, (node_id, now, alone)).fetchall():
         taken.update(prediction_id for (prediction_id,) in connection.execute(_ROWS_OF, (lost,)))
         connection.execute(_FORGET_NODE, (lost,))
     connection.executemany(_ADD, [(prediction_id, node_id) for prediction_id in taken])
-    _renew(connection, book, node_id, at, lease_seconds)
+    _renew(connection, counters, node_id, at, lease_seconds)
     return KeptAttendance(taken=tuple(sorted(taken)), was_lost=known is None)
 
 
@@ -85,9 +90,9 @@ def _yield(connection: sqlite3.Connection, node_id: str, prediction_id: str) -> 
 
 
 def _renew(
-    connection: sqlite3.Connection, book: QueueCounters, node_id: str, at: datetime, lease_seconds: float
+    connection: sqlite3.Connection, counters: QueueCounters, node_id: str, at: datetime, lease_seconds: float
 ) -> None:
-    expires_at = book.clock.current(at) + timedelta(seconds=lease_seconds)
+    expires_at = counters.clock.current(at) + timedelta(seconds=lease_seconds)
     connection.execute(_RENEW, (node_id, to_micros(expires_at)))
 
 

@@ -114,7 +114,7 @@ class Conclusion(msgspec.Struct, frozen=True):
     predict_time: float | None = None
 
 
-def end(connection: sqlite3.Connection, book: QueueCounters, live: Live, conclusion: Conclusion) -> Prediction:
+def end(connection: sqlite3.Connection, counters: QueueCounters, live: Live, conclusion: Conclusion) -> Prediction:
     """Write the last events, FINISHED and the terminal row. The caller handles the queue entry.
 
     Raises:
@@ -136,18 +136,18 @@ def end(connection: sqlite3.Connection, book: QueueCounters, live: Live, conclus
     )
     live.prediction = ended
     finish = Finish(status=ended.status, error=ended.error, reason=ended.termination_reason)
-    record(connection, book, live, (*events, NewEvent(kind=EventKind.FINISHED, at=at, data=_encode(finish))))
+    record(connection, counters, live, (*events, NewEvent(kind=EventKind.FINISHED, at=at, data=_encode(finish))))
     return ended
 
 
-def record(connection: sqlite3.Connection, book: QueueCounters, live: Live, events: Sequence[NewEvent]) -> None:
+def record(connection: sqlite3.Connection, counters: QueueCounters, live: Live, events: Sequence[NewEvent]) -> None:
     """Append events after the last one, and write the current row."""
     rows = event_rows(
         live.prediction,
         events,
         attempt=live.attempt,
         first_seq=live.last_seq + 1,
-        first_offset=book.take_offsets(len(events)),
+        first_offset=counters.take_offsets(len(events)),
     )
     connection.executemany(INSERT_EVENT, rows)
     live.last_seq += len(events)
@@ -178,7 +178,7 @@ def read_events(
     return found
 
 
-def leave_queue(connection: sqlite3.Connection, book: QueueCounters, live: Live) -> None:
+def leave_queue(connection: sqlite3.Connection, counters: QueueCounters, live: Live) -> None:
     """It was ended by another than its holder: a waiting one is removed; a leased one stays until its holder
     finishes.
     """
@@ -186,4 +186,4 @@ def leave_queue(connection: sqlite3.Connection, book: QueueCounters, live: Live)
         connection.execute(MARK_ENDED, (live.prediction.id,))
     elif live.fence is not None:
         connection.execute(DELETE_FROM_QUEUE, (live.prediction.id,))
-        book.add_waiting(live.prediction.version, live.prediction.account_id, -1)
+        counters.add_waiting(live.prediction.version, live.prediction.account_id, -1)

@@ -152,7 +152,7 @@ class DeliveryRows(SqlitePart):
     def _fenced(self, operation: Callable[..., T | HalleyError], *args: Any) -> Awaitable[T]:
         if self.duty is None:
             return self._writer.submit(operation, *args)
-        return self._writer.submit(if_on_duty, self._book, self.duty, operation, args)
+        return self._writer.submit(if_on_duty, self._counters, self.duty, operation, args)
 
     async def position(self) -> int:
         row = self._reads.one(TOLD_UP_TO)

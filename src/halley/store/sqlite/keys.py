@@ -48,7 +48,7 @@ class KeyRows(SqlitePart):
     """Implements `keys.ports.KeyStore`."""
 
     def put_account(self, account: Account) -> Awaitable[Account]:
-        return self._writer.submit(_put_account, self._book, account)
+        return self._writer.submit(_put_account, self._counters, account)
 
     async def get_account(self, account_id: str) -> Account | None:
         return _read_account(self._reads.one(_SELECT_ACCOUNT, account_id))
@@ -87,7 +87,7 @@ class KeyRows(SqlitePart):
         return self._writer.submit(_change_options, key_id, changes)
 
 
-def _put_account(connection: sqlite3.Connection, book: QueueCounters, account: Account) -> Account | HalleyError:
+def _put_account(connection: sqlite3.Connection, counters: QueueCounters, account: Account) -> Account | HalleyError:
     stored = _read_account(connection.execute(_FIND_ACCOUNT, (account.username,)).fetchone())
     if stored is not None:
         return stored
@@ -97,7 +97,7 @@ def _put_account(connection: sqlite3.Connection, book: QueueCounters, account: A
         _PUT_ACCOUNT,
         (account.id, account.username, account.type, account.name, account.weight, to_micros(account.created_at)),
     )
-    book.set_weight(account.id, account.weight)
+    counters.set_weight(account.id, account.weight)
     return account
 
 

@@ -11,10 +11,10 @@ class SqlitePart:
     """One subject of the store: writes go through the writer, reads through the reading connections."""
 
     def __init__(
-        self, writer: GroupWriter, reads: Reads, book: QueueCounters, guard: LeaseGuard, recent: RecentRows
+        self, writer: GroupWriter, reads: Reads, counters: QueueCounters, guard: LeaseGuard, recent: RecentRows
     ) -> None:
         self._writer = writer
         self._reads = reads
-        self._book = book
+        self._counters = counters
         self._guard = guard
         self._recent = recent

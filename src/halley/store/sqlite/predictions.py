@@ -51,7 +51,7 @@ class PredictionRows(SqlitePart):
     """Implements `predictions.ports.PredictionStore`."""
 
     def create(self, new: NewPrediction) -> Awaitable[Created]:
-        return self._writer.submit(_create, self._book, new, orphaned=self._give_back)
+        return self._writer.submit(_create, self._counters, new, orphaned=self._give_back)
 
     async def get(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
         return await self._read(SELECT_PREDICTION, prediction_id, account_id)
@@ -91,7 +91,7 @@ class PredictionRows(SqlitePart):
     def cancel(
         self, prediction_id: str, account_id: str | None, at: datetime, *, reason: str | None = None
     ) -> Awaitable[Canceled | None]:
-        return self._writer.submit(_cancel, self._book, prediction_id, account_id, at, reason)
+        return self._writer.submit(_cancel, self._counters, prediction_id, account_id, at, reason)
 
     async def newest_id(self) -> str | None:
         (newest,) = self._reads.one(_NEWEST_ID)
@@ -121,20 +121,20 @@ class PredictionRows(SqlitePart):
     def _give_back(self, created: Created) -> None:
         """The caller of a create was cancelled: its leased prediction would not be run."""
         if created.lease is not None:
-            self._writer.submit(queue.release, self._book, created.lease, created.prediction.created_at, 0.0)
+            self._writer.submit(queue.release, self._counters, created.lease, created.prediction.created_at, 0.0)
 
 
-def _create(connection: sqlite3.Connection, book: QueueCounters, new: NewPrediction) -> Created | HalleyError:
+def _create(connection: sqlite3.Connection, counters: QueueCounters, new: NewPrediction) -> Created | HalleyError:
     prediction = new.prediction
     if (earlier := repeats.made_before(connection, new)) is not None:
         return earlier
     version, account_id = prediction.version, prediction.account_id
-    session_id = new.session_id if new.session_id in book.sessions else None
+    session_id = new.session_id if new.session_id in counters.sessions else None
     if session_id is not None:
         prediction = msgspec.structs.replace(prediction, fence=1, attempts=1)
-    elif (refusal := book.refusal(account_id)) is not None:
+    elif (refusal := counters.refusal(account_id)) is not None:
         return _stored(connection, prediction) or refusal
-    prediction = in_current_time(prediction, book.clock)
+    prediction = in_current_time(prediction, counters.clock)
     inserted = connection.execute(INSERT_PREDICTION, new_prediction_row(prediction))
     if inserted.rowcount == 0:
         return _stored(connection, prediction) or Conflict(f"The id {prediction.id} is taken.")
@@ -148,7 +148,7 @@ def _create(connection: sqlite3.Connection, book: QueueCounters, new: NewPredict
             session_id,
             prediction.fence,
             prediction.attempts,
-            to_micros(book.clock.current(prediction.created_at)),
+            to_micros(counters.clock.current(prediction.created_at)),
             None if prediction.deadline_at is None else to_micros(prediction.deadline_at),
             new.work_input,
             new.context,
@@ -159,18 +159,20 @@ def _create(connection: sqlite3.Connection, book: QueueCounters, new: NewPredict
     if new.files:
         hold_inputs(connection, prediction.id, new.files)
     first = (NewEvent(kind=EventKind.CREATED, at=prediction.created_at),)
-    rows = event_rows(prediction, first, attempt=prediction.attempts, first_seq=1, first_offset=book.take_offsets(1))
+    rows = event_rows(
+        prediction, first, attempt=prediction.attempts, first_seq=1, first_offset=counters.take_offsets(1)
+    )
     connection.execute(INSERT_EVENT, rows[0])
     if new.idempotency is not None:
         repeats.keep_key(connection, prediction, new.idempotency)
-    book.add_run(prediction.model)
+    counters.add_run(prediction.model)
     if session_id is None:
-        book.add_waiting(version, account_id)
+        counters.add_waiting(version, account_id)
         return Created(prediction=prediction)
-    if version in book.waiting:  # if no account waits, being served costs the others nothing
-        book.turns(version).take(account_id, book.weight(account_id), out_of_turn=True)
+    if version in counters.waiting:  # if no account waits, being served costs the others nothing
+        counters.turns(version).take(account_id, counters.weight(account_id), out_of_turn=True)
     if inserted.lastrowid is not None:
-        book.known.keep(Live(prediction, inserted.lastrowid, 1, False, session_id, 1, 1))
+        counters.known.keep(Live(prediction, inserted.lastrowid, 1, False, session_id, 1, 1))
     lease = Lease(prediction_id=prediction.id, session_id=session_id, fence=1, attempt=1)
     return Created(prediction=prediction, lease=lease)
 
@@ -185,7 +187,7 @@ def _stored(connection: sqlite3.Connection, prediction: Prediction) -> Created |
 
 def _cancel(
     connection: sqlite3.Connection,
-    book: QueueCounters,
+    counters: QueueCounters,
     prediction_id: str,
     account_id: str | None,
     at: datetime,
@@ -199,9 +201,9 @@ def _cancel(
         return Canceled(prediction=live.prediction, changed=False, was_leased=was_leased)
     request = NewEvent(kind=EventKind.CANCEL_REQUESTED, at=at)
     canceled = changes.end(
-        connection, book, live, changes.Conclusion(Fact.CANCEL_REQUESTED, at, events=(request,), reason=reason)
+        connection, counters, live, changes.Conclusion(Fact.CANCEL_REQUESTED, at, events=(request,), reason=reason)
     )
-    changes.leave_queue(connection, book, live)
+    changes.leave_queue(connection, counters, live)
     return Canceled(prediction=canceled, changed=True, was_leased=was_leased)
 
 

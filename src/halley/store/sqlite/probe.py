@@ -16,7 +16,7 @@ class ProbeRows(SqlitePart):
     @property
     def fullness(self) -> str | None:
         """Why no more predictions may wait here, or None."""
-        refusal = self._book.refusal("")  # an account without predictions, so that only the limit for all counts
+        refusal = self._counters.refusal("")  # an account without predictions, so that only the limit for all counts
         return None if refusal is None else str(refusal)
 
     @property

@@ -47,13 +47,13 @@ class QueueRows(SqlitePart):
     def open_session(
         self, session_id: str, at: datetime, lease_seconds: float, *, offers: Collection[str] = ()
     ) -> Awaitable[None]:
-        return self._writer.submit(_open_session, self._book, session_id, at, lease_seconds, _offers(offers))
+        return self._writer.submit(_open_session, self._counters, session_id, at, lease_seconds, _offers(offers))
 
     def renew(
         self, session_id: str, at: datetime, lease_seconds: float, *, offers: Collection[str] | None = None
     ) -> Awaitable[list[Lease]]:
         new = None if offers is None else _offers(offers)
-        return self._writer.submit(_renew, self._book, session_id, at, lease_seconds, new)
+        return self._writer.submit(_renew, self._counters, session_id, at, lease_seconds, new)
 
     def claim(
         self, session_id: str, credits: Mapping[str, int], at: datetime, *, but_of: frozenset[str] = frozenset()
@@ -62,14 +62,14 @@ class QueueRows(SqlitePart):
             for item in claimed:
                 self.release(item.lease, at)
 
-        return self._writer.submit(_claim, self._book, session_id, dict(credits), at, but_of, orphaned=give_back)
+        return self._writer.submit(_claim, self._counters, session_id, dict(credits), at, but_of, orphaned=give_back)
 
     def append_events(self, lease: Lease, events: Sequence[NewEvent]) -> Awaitable[Appended]:
         def learn(appended: Appended) -> None:
             if appended.is_terminal:
                 self._recent.forget(lease.prediction_id)
 
-        return self._writer.submit(_append, self._book, self._guard, lease, tuple(events), committed=learn)
+        return self._writer.submit(_append, self._counters, self._guard, lease, tuple(events), committed=learn)
 
     def show_input(self, lease: Lease, shown: bytes) -> Awaitable[None]:
         return self._writer.submit(_show_input, self._guard, lease, shown)
@@ -87,7 +87,7 @@ class QueueRows(SqlitePart):
     ) -> Awaitable[Finished]:
         return self._writer.submit(
             _finish,
-            self._book,
+            self._counters,
             self._guard,
             lease,
             changes.Conclusion(fact, at, tuple(events), error, reason, predict_time),
@@ -100,25 +100,25 @@ class QueueRows(SqlitePart):
     def run_again_alone(
         self, lease: Lease, at: datetime, *, events: Sequence[NewEvent] = (), mark: str
     ) -> Awaitable[Reaped]:
-        return self._writer.submit(_run_again_alone, self._book, self._guard, lease, at, tuple(events), mark)
+        return self._writer.submit(_run_again_alone, self._counters, self._guard, lease, at, tuple(events), mark)
 
     def release(self, lease: Lease, at: datetime, *, backoff_seconds: float = 0.0) -> Awaitable[None]:
-        return self._writer.submit(release, self._book, lease, at, backoff_seconds)
+        return self._writer.submit(release, self._counters, lease, at, backoff_seconds)
 
     async def offered(self, *, but_of: str | None = None) -> frozenset[str]:
         rows = self._reads.all(_OFFERS, but_of)
         return frozenset(version for (offers,) in rows for version in msgspec.json.decode(offers))
 
     async def waiting(self) -> Mapping[str, int]:
-        return await self._writer.submit(_count_waiting, self._book)
+        return await self._writer.submit(_count_waiting, self._counters)
 
     async def model_waited_for(self, version: str) -> str | None:
         row = self._reads.one(_MODEL_WAITED_FOR, version)
         return None if row is None else str(row[0])
 
 
-def _end_of(book: QueueCounters, at: datetime, seconds: float) -> int:
-    return to_micros(book.clock.current(at) + timedelta(seconds=seconds))
+def _end_of(counters: QueueCounters, at: datetime, seconds: float) -> int:
+    return to_micros(counters.clock.current(at) + timedelta(seconds=seconds))
 
 
 def _offers(versions: Collection[str]) -> bytes:
@@ -127,58 +127,60 @@ def _offers(versions: Collection[str]) -> bytes:
 
 def _open_session(
     connection: sqlite3.Connection,
-    book: QueueCounters,
+    counters: QueueCounters,
     session_id: str,
     at: datetime,
     lease_seconds: float,
     offers: bytes | None,
 ) -> None:
-    expires_at = _end_of(book, at, lease_seconds)
+    expires_at = _end_of(counters, at, lease_seconds)
     connection.execute(_PUT_SESSION, (session_id, expires_at, offers))
-    book.sessions[session_id] = expires_at
+    counters.sessions[session_id] = expires_at
 
 
 def _renew(
     connection: sqlite3.Connection,
-    book: QueueCounters,
+    counters: QueueCounters,
     session_id: str,
     at: datetime,
     lease_seconds: float,
     offers: bytes | None,
 ) -> list[Lease] | HalleyError:
-    if session_id not in book.sessions:
+    if session_id not in counters.sessions:
         return _no_session(session_id)
-    _open_session(connection, book, session_id, at, lease_seconds, offers)
+    _open_session(connection, counters, session_id, at, lease_seconds, offers)
     rows = connection.execute(_ENDED_LEASES, (session_id,)).fetchall()
     return [Lease(prediction_id=row[0], session_id=row[1], fence=row[2], attempt=row[3]) for row in rows]
 
 
 def _claim(
     connection: sqlite3.Connection,
-    book: QueueCounters,
+    counters: QueueCounters,
     session_id: str,
     credits: dict[str, int],
     at: datetime,
     but_of: frozenset[str],
 ) -> list[Claimed] | HalleyError:
-    if session_id not in book.sessions:
+    if session_id not in counters.sessions:
         return _no_session(session_id)
     claimed: list[Claimed] = []
     for version, most in credits.items():
-        for prediction_id in _choose(connection, book, version, most, to_micros(book.clock.current(at)), but_of):
+        for prediction_id in _choose(
+            connection, counters, version, most, to_micros(counters.clock.current(at)), but_of
+        ):
             taken = connection.execute(_TAKE, (session_id, prediction_id)).fetchone()
-            claimed.append(_taken(connection, book, prediction_id, *taken))
+            claimed.append(_taken(connection, counters, prediction_id, *taken))
     return claimed
 
 
 def _choose(
-    connection: sqlite3.Connection, book: QueueCounters, version: str, most: int, now: int, but_of: frozenset[str]
+    connection: sqlite3.Connection, counters: QueueCounters, version: str, most: int, now: int, but_of: frozenset[str]
 ) -> list[str]:
     """The next accounts in order, at most `limit`, without counting their turns yet."""
-    turns = book.turns(version)
+    turns = counters.turns(version)
     lines: dict[str, list[str]] = {}  # account -> its next predictions, in reverse order
     chosen: list[str] = []
-    for account_id in book.waiting.get(version, ()):
+    for account_id in counters.waiting.get(version, ()):
         if account_id in but_of:
             continue
         found = connection.execute(_CANDIDATES, (version, account_id, now, now, most)).fetchall()
@@ -186,7 +188,7 @@ def _choose(
             lines[account_id] = [prediction_id for (prediction_id,) in reversed(found)]
     while lines and len(chosen) < most:
         account_id = turns.next_of(lines)
-        turns.take(account_id, book.weight(account_id))
+        turns.take(account_id, counters.weight(account_id))
         chosen.append(lines[account_id].pop())
         if not lines[account_id]:
             del lines[account_id]
@@ -195,7 +197,7 @@ def _choose(
 
 def _taken(
     connection: sqlite3.Connection,
-    book: QueueCounters,
+    counters: QueueCounters,
     prediction_id: str,
     work_input: bytes | None,
     context: bytes | None,
@@ -204,9 +206,9 @@ def _taken(
     live = select_live(connection, prediction_id)
     if live is None or (lease := live.lease) is None:
         raise AssertionError(f"queue and predictions disagree about {prediction_id}")
-    book.known.keep(live)
+    counters.known.keep(live)
     prediction = msgspec.structs.replace(live.prediction, fence=lease.fence, attempts=lease.attempt)
-    book.add_waiting(prediction.version, prediction.account_id, -1)
+    counters.add_waiting(prediction.version, prediction.account_id, -1)
     return Claimed(
         lease=lease,
         prediction=prediction,
@@ -214,14 +216,14 @@ def _taken(
         context=context,
         alone=alone == 1,
         recorded=None if prediction.submit_state is None else read_recorded(connection, prediction_id),
-        waited_seconds=book.clock.age(prediction.id, prediction.created_at),
+        waited_seconds=counters.clock.age(prediction.id, prediction.created_at),
     )
 
 
 def _append(
-    connection: sqlite3.Connection, book: QueueCounters, guard: LeaseGuard, lease: Lease, events: Sequence[NewEvent]
+    connection: sqlite3.Connection, counters: QueueCounters, guard: LeaseGuard, lease: Lease, events: Sequence[NewEvent]
 ) -> Appended | HalleyError:
-    known = book.known.take(connection, lease.prediction_id)
+    known = counters.known.take(connection, lease.prediction_id)
     live = known or select_live(connection, lease.prediction_id, with_input=False)
     if live is None or not guard.holds(live, lease):
         return _lost(lease)
@@ -232,9 +234,9 @@ def _append(
     live.prediction = msgspec.structs.replace(
         live.prediction, revision=live.prediction.revision + 1, fence=lease.fence, attempts=lease.attempt
     )
-    changes.record(connection, book, live, events)
+    changes.record(connection, counters, live, events)
     if known is not None:  # the known row has no input
-        book.known.keep(known)
+        counters.known.keep(known)
     return Appended(revision=live.prediction.revision, is_terminal=False)
 
 
@@ -249,12 +251,12 @@ def _show_input(connection: sqlite3.Connection, guard: LeaseGuard, lease: Lease,
 
 def _finish(
     connection: sqlite3.Connection,
-    book: QueueCounters,
+    counters: QueueCounters,
     guard: LeaseGuard,
     lease: Lease,
     conclusion: changes.Conclusion,
 ) -> Finished | HalleyError:
-    live = book.known.take(connection, lease.prediction_id) or select_live(connection, lease.prediction_id)
+    live = counters.known.take(connection, lease.prediction_id) or select_live(connection, lease.prediction_id)
     if live is None:
         return _lost(lease)
     if not guard.holds(live, lease):
@@ -266,7 +268,7 @@ def _finish(
         connection.execute(DELETE_FROM_QUEUE, (lease.prediction_id,))
         return Finished(prediction=live.prediction, applied=False)
     try:
-        ended = changes.end(connection, book, live, conclusion)
+        ended = changes.end(connection, counters, live, conclusion)
     except WrongState as refusal:  # decided before anything was written
         return refusal
     connection.execute(DELETE_FROM_QUEUE, (lease.prediction_id,))
@@ -275,7 +277,7 @@ def _finish(
 
 def _run_again_alone(
     connection: sqlite3.Connection,
-    book: QueueCounters,
+    counters: QueueCounters,
     guard: LeaseGuard,
     lease: Lease,
     at: datetime,
@@ -295,14 +297,14 @@ def _run_again_alone(
     live.prediction = msgspec.structs.replace(
         live.prediction, revision=live.prediction.revision + 1, fence=lease.fence, attempts=lease.attempt
     )
-    changes.record(connection, book, live, (*kept, lost))
-    connection.execute(_REQUEUE_ALONE, (_end_of(book, at, 0.0), lease.prediction_id))
-    book.add_waiting(live.prediction.version, live.prediction.account_id)
+    changes.record(connection, counters, live, (*kept, lost))
+    connection.execute(_REQUEUE_ALONE, (_end_of(counters, at, 0.0), lease.prediction_id))
+    counters.add_waiting(live.prediction.version, live.prediction.account_id)
     return Reaped(prediction=live.prediction, requeued=True)
 
 
 def release(
-    connection: sqlite3.Connection, book: QueueCounters, lease: Lease, at: datetime, backoff_seconds: float
+    connection: sqlite3.Connection, counters: QueueCounters, lease: Lease, at: datetime, backoff_seconds: float
 ) -> None:
     """See WorkQueue.release."""
     live = select_live(connection, lease.prediction_id)
@@ -311,13 +313,13 @@ def release(
     if live.prediction.is_terminal:
         connection.execute(DELETE_FROM_QUEUE, (lease.prediction_id,))
         return
-    connection.execute(GIVE_BACK, (_end_of(book, at, backoff_seconds), lease.prediction_id))
-    book.add_waiting(live.prediction.version, live.prediction.account_id)
+    connection.execute(GIVE_BACK, (_end_of(counters, at, backoff_seconds), lease.prediction_id))
+    counters.add_waiting(live.prediction.version, live.prediction.account_id)
 
 
-def _count_waiting(connection: sqlite3.Connection, book: QueueCounters) -> Mapping[str, int]:
+def _count_waiting(connection: sqlite3.Connection, counters: QueueCounters) -> Mapping[str, int]:
     del connection  # the counters are current, because the writer has run every earlier write
-    return {version: sum(accounts.values()) for version, accounts in book.waiting.items()}
+    return {version: sum(accounts.values()) for version, accounts in counters.waiting.items()}
 
 
 def _no_session(session_id: str) -> LeaseLost:

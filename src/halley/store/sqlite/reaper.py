@@ -70,26 +70,28 @@ class Reaper(SqlitePart):
         done: list[T] = []
         more = True
         while more:
-            some, more = await self._writer.submit(if_on_duty, self._book, duty, operation, (self._book, *args))
+            some, more = await self._writer.submit(if_on_duty, self._counters, duty, operation, (self._counters, *args))
             done += some
         return done
 
 
-def _bring_near(connection: sqlite3.Connection, book: QueueCounters, at: datetime) -> tuple[list[Reaped], bool]:
-    bring_near(connection, book.clock.current(at))
+def _bring_near(connection: sqlite3.Connection, counters: QueueCounters, at: datetime) -> tuple[list[Reaped], bool]:
+    bring_near(connection, counters.clock.current(at))
     return [], False
 
 
 def _reap(
-    connection: sqlite3.Connection, book: QueueCounters, at: datetime, all_but: str | None, max_attempts: int
+    connection: sqlite3.Connection, counters: QueueCounters, at: datetime, all_but: str | None, max_attempts: int
 ) -> tuple[list[Reaped], bool]:
-    at = book.clock.current(at)
+    at = counters.clock.current(at)
     now = to_micros(at)
     if all_but is None:
-        lost = [session for session, expires_at in book.sessions.items() if expires_at <= now]
+        lost = [session for session, expires_at in counters.sessions.items() if expires_at <= now]
     else:
-        lost = [session for session in book.sessions if session != all_but]
-        lost += [s for (s,) in connection.execute(_LEASED_BY_OTHERS, (all_but,)).fetchall() if s not in book.sessions]
+        lost = [session for session in counters.sessions if session != all_but]
+        lost += [
+            s for (s,) in connection.execute(_LEASED_BY_OTHERS, (all_but,)).fetchall() if s not in counters.sessions
+        ]
     reaped: list[Reaped] = []
     for session in lost:
         held = connection.execute(_LEASED_BY, (session, PORTION)).fetchall()
@@ -98,19 +100,19 @@ def _reap(
             if live is None or live.prediction.is_terminal:
                 connection.execute(DELETE_FROM_QUEUE, (prediction_id,))
             else:
-                reaped.append(_take_back(connection, book, live, at, max_attempts))
+                reaped.append(_take_back(connection, counters, live, at, max_attempts))
         if len(held) == PORTION:
             return reaped, True
         connection.execute("DELETE FROM sessions WHERE id = ?", (session,))
-        book.sessions.pop(session, None)
+        counters.sessions.pop(session, None)
     return reaped, False
 
 
 def _take_back(
-    connection: sqlite3.Connection, book: QueueCounters, live: Live, at: datetime, max_attempts: int
+    connection: sqlite3.Connection, counters: QueueCounters, live: Live, at: datetime, max_attempts: int
 ) -> Reaped:
     if live.prediction.submit_state is not None:
-        return _to_adopt(connection, book, live, at)
+        return _to_adopt(connection, counters, live, at)
     has_output = changes.read_progress(connection, live).has_output
     # one attempt was lost together with other runs, not with the server
     max_attempts += changes.is_alone(connection, live)
@@ -118,7 +120,7 @@ def _take_back(
         why = "it had published output already" if has_output else f"that was attempt {live.attempt} of {max_attempts}"
         error = f"The worker that ran this prediction was lost, and it is not run again: {why}."
         ended = changes.end(
-            connection, book, live, changes.Conclusion(Fact.FAILED, at, error=error, reason="worker_lost")
+            connection, counters, live, changes.Conclusion(Fact.FAILED, at, error=error, reason="worker_lost")
         )
         connection.execute(DELETE_FROM_QUEUE, (ended.id,))
         return Reaped(prediction=ended, requeued=False)
@@ -127,83 +129,92 @@ def _take_back(
     live.prediction = msgspec.structs.replace(
         live.prediction, revision=live.prediction.revision + 1, attempts=live.attempt, fence=live.fence or 0
     )
-    changes.record(connection, book, live, (lost,))
+    changes.record(connection, counters, live, (lost,))
     ready_at = at + timedelta(seconds=_BACKOFF_SECONDS * live.attempt)
     connection.execute(_REQUEUE, (to_micros(ready_at), live.prediction.id))
-    book.add_waiting(live.prediction.version, live.prediction.account_id)
+    counters.add_waiting(live.prediction.version, live.prediction.account_id)
     return Reaped(prediction=live.prediction, requeued=True)
 
 
-def _to_adopt(connection: sqlite3.Connection, book: QueueCounters, live: Live, at: datetime) -> Reaped:
+def _to_adopt(connection: sqlite3.Connection, counters: QueueCounters, live: Live, at: datetime) -> Reaped:
     """It may run elsewhere: no new attempt begins."""
     prediction = live.prediction
     if prediction.submit_state is SubmitState.UNKNOWN:
         ended = changes.end(
-            connection, book, live, changes.Conclusion(Fact.FAILED, at, error=UNKNOWN_ERROR, reason=UNKNOWN_REASON)
+            connection, counters, live, changes.Conclusion(Fact.FAILED, at, error=UNKNOWN_ERROR, reason=UNKNOWN_REASON)
         )
         connection.execute(DELETE_FROM_QUEUE, (ended.id,))
         return Reaped(prediction=ended, requeued=False)
     connection.execute(GIVE_BACK, (to_micros(at), prediction.id))
-    book.add_waiting(prediction.version, prediction.account_id)
+    counters.add_waiting(prediction.version, prediction.account_id)
     return Reaped(prediction=prediction, requeued=True)
 
 
-def _expire_deadlines(connection: sqlite3.Connection, book: QueueCounters, at: datetime) -> tuple[list[Expired], bool]:
-    at = book.clock.current(at)
+def _expire_deadlines(
+    connection: sqlite3.Connection, counters: QueueCounters, at: datetime
+) -> tuple[list[Expired], bool]:
+    at = counters.clock.current(at)
     found = connection.execute(_PAST_DEADLINE, (to_micros(at), PORTION)).fetchall()
-    return _expire(connection, book, found, Fact.DEADLINE_PASSED, at, None), len(found) == PORTION
+    return _expire(connection, counters, found, Fact.DEADLINE_PASSED, at, None), len(found) == PORTION
 
 
 def _expire_queued(
-    connection: sqlite3.Connection, book: QueueCounters, at: datetime, max_queue_seconds: float
+    connection: sqlite3.Connection, counters: QueueCounters, at: datetime, max_queue_seconds: float
 ) -> tuple[list[Expired], bool]:
     # ids are ordered by time, so the longest waiting are first in the queue, and no index of times is needed
-    bound = book.clock.older_than(max_queue_seconds)
+    bound = counters.clock.older_than(max_queue_seconds)
     found = connection.execute(_WAITING_SINCE_BEFORE, (bound, PORTION)).fetchall()
     error = f"Nothing could run this prediction within {max_queue_seconds:g} s (runs.max_queue_seconds)."
-    return _expire(connection, book, found, Fact.QUEUE_TIME_PASSED, at, error), len(found) == PORTION
+    return _expire(connection, counters, found, Fact.QUEUE_TIME_PASSED, at, error), len(found) == PORTION
 
 
 def _expire(
-    connection: sqlite3.Connection, book: QueueCounters, found: list[Any], fact: Fact, at: datetime, error: str | None
+    connection: sqlite3.Connection,
+    counters: QueueCounters,
+    found: list[Any],
+    fact: Fact,
+    at: datetime,
+    error: str | None,
 ) -> list[Expired]:
     expired: list[Expired] = []
     for (prediction_id,) in found:
         live = select_live(connection, prediction_id)
         if live is None or live.prediction.is_terminal:  # only if the file was edited by hand
             connection.execute(DELETE_FROM_QUEUE, (prediction_id,))
-            book.reload(connection)
+            counters.reload(connection)
             continue
         if fact is Fact.QUEUE_TIME_PASSED and live.prediction.submit_state is not None:
-            ended = _fail(connection, book, live, at, UNKNOWN_ERROR, UNKNOWN_REASON)
+            ended = _fail(connection, counters, live, at, UNKNOWN_ERROR, UNKNOWN_REASON)
             expired.append(Expired(prediction=ended, was_leased=False))
             continue
         has_error = TRANSITIONS[live.prediction.status, fact] in WITH_ERROR
-        ended = changes.end(connection, book, live, changes.Conclusion(fact, at, error=error if has_error else None))
-        changes.leave_queue(connection, book, live)
+        ended = changes.end(
+            connection, counters, live, changes.Conclusion(fact, at, error=error if has_error else None)
+        )
+        changes.leave_queue(connection, counters, live)
         expired.append(Expired(prediction=ended, was_leased=live.session_id is not None))
     return expired
 
 
 def _fail_waiting(
-    connection: sqlite3.Connection, book: QueueCounters, version: str, at: datetime, error: str, reason: str
+    connection: sqlite3.Connection, counters: QueueCounters, version: str, at: datetime, error: str, reason: str
 ) -> tuple[list[Prediction], bool]:
     found = connection.execute(_WAITING_FOR, (version, PORTION)).fetchall()
     failed: list[Prediction] = []
     for (prediction_id,) in found:
         live = select_live(connection, prediction_id)
         if live is not None:
-            failed.append(_fail(connection, book, live, at, error, reason))
+            failed.append(_fail(connection, counters, live, at, error, reason))
     return failed, len(found) == PORTION
 
 
 def _fail(
-    connection: sqlite3.Connection, book: QueueCounters, live: Live, at: datetime, error: str, reason: str
+    connection: sqlite3.Connection, counters: QueueCounters, live: Live, at: datetime, error: str, reason: str
 ) -> Prediction:
     if live.prediction.submit_state is not None:
         error, reason = UNKNOWN_ERROR, UNKNOWN_REASON
         live.prediction = msgspec.structs.replace(live.prediction, submit_state=SubmitState.UNKNOWN)
         put_state(connection, live, SubmitState.UNKNOWN, live.prediction.handle)
-    ended = changes.end(connection, book, live, changes.Conclusion(Fact.FAILED, at, error=error, reason=reason))
-    changes.leave_queue(connection, book, live)
+    ended = changes.end(connection, counters, live, changes.Conclusion(Fact.FAILED, at, error=error, reason=reason))
+    changes.leave_queue(connection, counters, live)
     return ended

@@ -64,7 +64,7 @@ class RepeatRows(SqlitePart):
         return await self._reads.elsewhere(_find_equal, wanted, after, before)
 
     def note_repeat(self, prediction_id: str, at: datetime, how: How) -> Awaitable[Prediction | None]:
-        return self._writer.submit(_note_repeat, self._book, prediction_id, at, how, committed=self._refresh)
+        return self._writer.submit(_note_repeat, self._counters, prediction_id, at, how, committed=self._refresh)
 
     def forget_idempotency_keys(self, at: datetime, limit: int) -> Awaitable[int]:
         return self._writer.submit(_forget_idempotency_keys, to_micros(at), limit)
@@ -115,7 +115,7 @@ def _find_equal(
 
 
 def _note_repeat(
-    connection: sqlite3.Connection, book: QueueCounters, prediction_id: str, at: datetime, how: How
+    connection: sqlite3.Connection, counters: QueueCounters, prediction_id: str, at: datetime, how: How
 ) -> Prediction | None:
     live = select_live(connection, prediction_id)
     if live is None:
@@ -126,7 +126,7 @@ def _note_repeat(
         (event,),
         attempt=live.attempt,
         first_seq=live.last_seq + 1,
-        first_offset=book.take_offsets(1),
+        first_offset=counters.take_offsets(1),
     )
     connection.execute(INSERT_EVENT, rows[0])
     before = live.prediction

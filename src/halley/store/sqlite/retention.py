@@ -90,7 +90,7 @@ class RetentionRows(SqlitePart):
         return await self._reads.elsewhere(_ids, _DUE_WITH_FILES, *_values(group, completed_by))
 
     def remove_data(self, prediction_ids: Sequence[str], at: datetime) -> Awaitable[Removed]:
-        return self._writer.submit(_remove_data, self._book, tuple(prediction_ids), at, committed=self._forget)
+        return self._writer.submit(_remove_data, self._counters, tuple(prediction_ids), at, committed=self._forget)
 
     def remove_events(self, limit: int) -> Awaitable[int]:
         return self._writer.submit(_remove_events, limit)
@@ -132,7 +132,7 @@ def _ids(connection: sqlite3.Connection, statement: str, *values: Any) -> list[s
 
 
 def _remove_data(
-    connection: sqlite3.Connection, book: QueueCounters, prediction_ids: Sequence[str], at: datetime
+    connection: sqlite3.Connection, counters: QueueCounters, prediction_ids: Sequence[str], at: datetime
 ) -> Removed:
     removed: list[str] = []
     freed: dict[str, None] = {}
@@ -146,7 +146,7 @@ def _remove_data(
         has_events_left |= has_more
         if not has_more:
             connection.execute(_DELETE_EVENTS, (prediction_id, _FEW_EVENTS))
-        offset = book.take_offsets(1)
+        offset = counters.take_offsets(1)
         event = (offset, prediction_id, last_seq + 1, attempt, EventKind.DATA_REMOVED, to_micros(at), b"null", False)
         connection.execute(INSERT_EVENT, event)
         kept = connection.execute(_TAKE_OUT, (number,)).fetchone()

@@ -58,11 +58,11 @@ class SqliteStore(
     """
 
     def __init__(
-        self, writer: GroupWriter, reads: Reads, book: QueueCounters, guard: LeaseGuard, recent: RecentRows
+        self, writer: GroupWriter, reads: Reads, counters: QueueCounters, guard: LeaseGuard, recent: RecentRows
     ) -> None:
-        super().__init__(writer, reads, book, guard, recent)
-        self.files = FileRows(writer, reads, book, guard, recent)
-        self.deliveries = DeliveryRows(writer, reads, book, guard, recent)
+        super().__init__(writer, reads, counters, guard, recent)
+        self.files = FileRows(writer, reads, counters, guard, recent)
+        self.deliveries = DeliveryRows(writer, reads, counters, guard, recent)
 
     @property
     def broken(self) -> Unusable | None:
@@ -102,20 +102,20 @@ async def open_sqlite(
     connection = connect(path, read_only=False, cache_kib=_WRITER_CACHE_KIB)
     try:
         await to_thread.run_sync(prepare, connection, path, clock.now(), keep_backups)
-        book = QueueCounters(
+        counters = QueueCounters(
             limits,
             await to_thread.run_sync(SqliteClock, connection, clock),
             unfenced_duties="no_duty_fence" in planted,
         )
-        await to_thread.run_sync(book.reload, connection)
+        await to_thread.run_sync(counters.reload, connection)
         reads = Reads(path)
     except BaseException:
         connection.close()
         raise
-    writer = GroupWriter(connection, book, is_shared=is_shared, failpoint=failpoint, planted=planted)
+    writer = GroupWriter(connection, counters, is_shared=is_shared, failpoint=failpoint, planted=planted)
     try:
         yield SqliteStore(
-            writer, reads, book, LeaseGuard(unfenced="no_fence" in planted), RecentRows(is_shared=is_shared)
+            writer, reads, counters, LeaseGuard(unfenced="no_fence" in planted), RecentRows(is_shared=is_shared)
         )
     finally:
         with CancelScope(shield=True):  # queued writes are always written
