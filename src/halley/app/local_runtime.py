@@ -78,7 +78,7 @@ def make_loader(base: Foundation, runtime: LocalRuntime, worker: Worker) -> Mode
             environments=runtime.environments,
             places=runtime.places,
         ),
-        on_ready=worker.look,
+        on_ready=worker.reevaluate,
         on_broken=worker.broken,
     )
 

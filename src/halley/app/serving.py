@@ -142,14 +142,14 @@ def _front(parts: Services, start: Start) -> Front:
 async def _load_models(parts: Services, start: Start) -> None:
     await parts.loader.load_all(start.wanted)
     parts.catalog.is_loading = parts.loader.is_late
-    parts.worker.look()
+    parts.worker.reevaluate()
 
 
 async def _prepare(parts: Services) -> None:
     """Load the models that need an environment first; then their waiting predictions can be claimed."""
     await parts.loader.prepare()
     parts.catalog.is_loading = False
-    parts.worker.look()
+    parts.worker.reevaluate()
 
 
 def _refused(parts: Services, start: Start) -> list[str]:

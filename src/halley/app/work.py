@@ -102,7 +102,7 @@ def build_worker(
     worker = Worker(parts, providers=providers, reports=reports, session_id=session_id, new_id=base.new_id)
     if maintainer is not None:
         maintainer.keep_first(worker.renew_late)
-    provider.listen(on_room=worker.room, on_broken=worker.broken)
+    provider.listen(on_capacity=worker.on_capacity, on_broken=worker.broken)
     base.signals.bus.subscribe(worker.receive)
     return worker
 

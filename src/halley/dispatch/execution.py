@@ -70,9 +70,11 @@ class Execution:
         self._handle: str | None = None
         self._submission: Submission | None = None  # of a provider that continues without us
         if not provider.is_local:
-            self._submission = Submission(claimed, provider=provider, ledger=parts.queue, keep_trying=self._patiently)
+            self._submission = Submission(
+                claimed, provider=provider, ledger=parts.queue, keep_trying=self._retry_until_accepted
+            )
         self._following: asyncio.Future[Outcome] | None = None
-        self._is_let_go = False
+        self._has_lost_lease = False
         self._preparing: asyncio.Task[Work] | None = None
         self._verdict_before: Outcome | Fact | None = None  # how it ends if it never begins; None: it is released
         self._stopped = False
@@ -95,12 +97,12 @@ class Execution:
         else:
             self.put_back(Outcome(status="canceled"))
 
-    def let_go(self) -> None:
+    def lose_lease(self) -> None:
         """Another worker has the lease. A local run is stopped; an upstream run may now be followed by that worker."""
         if self._submission is None:
             self.stop()
             return
-        self._is_let_go = True
+        self._has_lost_lease = True
         if self._following is not None:
             self._following.cancel()
         self.put_back()
@@ -154,7 +156,7 @@ class Execution:
         """
         if self._submission is not None and self._submission.has_begun:
             if not self._submission.in_flight:
-                self.let_go()
+                self.lose_lease()
                 await self._give_back()
             return
         if self._recorder.has_published_output:
@@ -219,7 +221,7 @@ class Execution:
                 self._folder = None  # it was never made, so it need not be removed
             return outcome
         self._following = asyncio.ensure_future(self._provider.follow(handle, self._recorder.emit))
-        if self._is_let_go:
+        if self._has_lost_lease:
             self._following.cancel()
         try:
             outcome = await self._following
@@ -247,10 +249,10 @@ class Execution:
             return None  # it may have been submitted
         if runnable is None or prediction.created_at > runnable.version.created_at:
             return None
-        found = await self._patiently(lambda: self._parts.inputs.look(runnable, self.claimed.work_input))
+        found = await self._retry_until_accepted(lambda: self._parts.inputs.look(runnable, self.claimed.work_input))
         shown = self.claimed.work_input if found.shown is None else found.shown
         if shown != prediction.input:
-            await self._patiently(lambda: self._parts.queue.show_input(self.lease, shown))
+            await self._retry_until_accepted(lambda: self._parts.queue.show_input(self.lease, shown))
             self._parts.bus.publish(Changed(self.prediction_id))
         try:
             self._parts.inputs.refuse(runnable, found)
@@ -330,7 +332,7 @@ class Execution:
         mark = (
             f"\n[halley] {outcome.error} It runs again, alone in a process: attempt {self.lease.attempt + 1} begins\n"
         )
-        again = await self._patiently(
+        again = await self._retry_until_accepted(
             lambda: self._parts.queue.run_again_alone(self.lease, self._clock.now(), events=events, mark=mark)
         )
         if not again.requeued:
@@ -343,7 +345,7 @@ class Execution:
     async def _finish(self, outcome: Outcome | Fact, events: Sequence[NewEvent] = ()) -> None:
         events = [*events, *await self._recorder.rest()]
         fact, error, reason, predict_time = self._verdict(outcome)
-        finished = await self._patiently(
+        finished = await self._retry_until_accepted(
             lambda: self._parts.queue.finish(
                 self.lease,
                 fact,
@@ -358,13 +360,13 @@ class Execution:
             self._parts.bus.publish(Changed(self.prediction_id))
 
     async def _give_back(self, backoff_seconds: float = 0.0) -> None:
-        await self._patiently(
+        await self._retry_until_accepted(
             lambda: self._parts.queue.release(self.lease, self._clock.now(), backoff_seconds=backoff_seconds)
         )
         if not backoff_seconds:
             self._parts.bus.publish(WorkWaits(self.version))
 
-    async def _patiently(self, write: Callable[[], Awaitable[T]]) -> T:
+    async def _retry_until_accepted(self, write: Callable[[], Awaitable[T]]) -> T:
         """Retry the write: giving up would leave the prediction unfinished forever."""
         return await retry_until_accepted(write, self._clock, f"{self.prediction_id} cannot be settled yet")
 

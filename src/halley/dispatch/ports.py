@@ -89,9 +89,8 @@ class Provider(Protocol):
         """How many predictions of this version could begin right now. No I/O."""
         ...
 
-    def want(self, version: str, *, alone: bool = False) -> None:
-        """Predictions of this version wait: make capacity (load a replica) and call the `on_room` callback when there
-        is some.
+    def request_capacity(self, version: str, *, alone: bool = False) -> None:
+        """Make capacity for waiting predictions of this version (load a replica), then call `on_capacity`.
 
         `alone`: it needs a process in which nothing else runs. If there can be none, `on_broken` is called with the
         reason. Repeating is harmless.

@@ -40,7 +40,7 @@ class RecordedRun(Protocol):
         """It has ended elsewhere, or its output cannot be kept."""
         ...
 
-    def let_go(self) -> None:
+    def lose_lease(self) -> None:
         """Its lease is lost: the new holder may have adopted the run."""
         ...
 
@@ -217,7 +217,7 @@ class Recorder:
                 await self._commit(events)
         except LeaseLost:
             self._lose()
-            self._run.let_go()
+            self._run.lose_lease()
         except asyncio.CancelledError:  # these are lost with the run; later ones must not be stored without them
             self._lose()
             raise

@@ -26,12 +26,14 @@ class _Waiter(msgspec.Struct, frozen=True, eq=False):
 class SlotQueue:
     """The runs that wait for a slot, by version and in order, and how many runs each account is staging."""
 
-    def __init__(self, providers: ProviderRouter, *, room: Callable[[str], None], freed: Callable[[str], None]) -> None:
-        """`room` is called with a version that may have work, so that `serve` is called for it; `freed` with one that
-        has a free slot.
+    def __init__(
+        self, providers: ProviderRouter, *, on_capacity: Callable[[str], None], freed: Callable[[str], None]
+    ) -> None:
+        """`on_capacity` is called with a version that may have work, so that `serve` is called for it; `freed` with
+        one that has a free slot.
         """
         self._providers = providers
-        self._room = room
+        self._on_capacity = on_capacity
         self._freed = freed
         self._waiters: dict[str, list[_Waiter]] = {}
         self._on_the_way: Counter[str] = Counter()
@@ -65,7 +67,7 @@ class SlotQueue:
             if not self._on_the_way[account_id]:
                 del self._on_the_way[account_id]
             if was_full:
-                self._room(version)
+                self._on_capacity(version)
 
     async def take_slot(self, version: str, *, alone: bool = False) -> None:
         """Return with a slot held; `alone`: in a process where nothing else runs."""
@@ -73,7 +75,7 @@ class SlotQueue:
             return
         waiter = _Waiter(alone, asyncio.get_running_loop().create_future())
         self._waiters.setdefault(version, []).append(waiter)
-        self._room(version)
+        self._on_capacity(version)
         try:
             await waiter.given
         except asyncio.CancelledError:
@@ -96,7 +98,7 @@ class SlotQueue:
                 waiter.given.set_result(None)
         left = {waiter.alone for waiter in self._waiters.get(version, ()) if not waiter.given.done()}
         for alone in left:
-            self._providers.of(version).want(version, alone=alone)
+            self._providers.of(version).request_capacity(version, alone=alone)
         return False in left
 
     def _leave(self, version: str, waiter: _Waiter) -> None:

@@ -56,7 +56,7 @@ class Worker:
         self._renewed_at = -inf  # when the last accepted renewal began, in elapsed time
         self._renewing = asyncio.Lock()
         self._runs: dict[str, Execution] = {}
-        self._slots = SlotQueue(providers, room=self.room, freed=self._look_if_awaited)
+        self._slots = SlotQueue(providers, on_capacity=self.on_capacity, freed=self._reevaluate_if_awaited)
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: set[str] = set()  # versions that may have waiting predictions
         self._failing: set[str] = set()  # versions that could not run here when that was tried last: not offered
@@ -120,16 +120,16 @@ class Worker:
     def receive(self, hint: Hint) -> None:
         """Receive a hint from the bus."""
         if type(hint) is WorkWaits:
-            self.room(hint.version)
+            self.on_capacity(hint.version)
         elif type(hint) is StopRequested and (run := self._runs.get(hint.prediction_id)) is not None:
             run.stop()
 
-    def room(self, version: str) -> None:
+    def on_capacity(self, version: str) -> None:
         """There may be work and capacity for this version."""
         self._waiting.add(version)
         self._wake.set()
 
-    def look(self) -> None:
+    def reevaluate(self) -> None:
         """A model was loaded, or all were: waiting predictions can be claimed now, or never."""
         self._waiting |= self._parked
         self._parked.clear()
@@ -228,13 +228,13 @@ class Worker:
     async def _claim(self, version: str) -> None:
         runnable = self._catalog.by_id(version)
         if runnable is not None and not runnable.is_described:
-            return  # `look` is called when it is loaded, `broken` if it cannot be
+            return  # `reevaluate` is called when it is loaded, `broken` if it cannot be
         if runnable is None:
             if self._catalog.is_loading:
-                return  # it may only be late: `look` is called when all models are loaded
+                return  # it may only be late: `reevaluate` is called when all models are loaded
             model = await self._queue.model_waited_for(version)
             if self._catalog.by_id(version) is not None:
-                return  # it was just loaded, and `look` has woken us
+                return  # it was just loaded, and `reevaluate` has woken us
             self._waiting.discard(version)
             if model is not None and self._catalog.is_broken(model):
                 self._parked.add(version)  # it waits for the repair, at most `max_queue_seconds`
@@ -248,7 +248,7 @@ class Worker:
         while provider.take_slot(version):
             slots += 1
         if slots == 0:
-            provider.want(version)
+            provider.request_capacity(version)
             return
         claimed: list[Claimed] = []
         try:
@@ -288,7 +288,7 @@ class Worker:
         except LeaseLost:
             _log.error("this server's session was lost (a long pause?): everything that runs is stopped")
             for run in list(self._runs.values()):
-                run.let_go()
+                run.lose_lease()
             await self._open_session(self._new_id())
             return
         self._renewed_at, self._offers = began, offers
@@ -333,9 +333,9 @@ class Worker:
                 del self._runs[run.prediction_id]
             if not self._runs:
                 self._idle.set()
-            self._look_if_awaited(run.version)
+            self._reevaluate_if_awaited(run.version)
 
-    def _look_if_awaited(self, version: str) -> None:
+    def _reevaluate_if_awaited(self, version: str) -> None:
         if version in self._waiting:
             self._wake.set()
 

@@ -17,7 +17,7 @@ from halley.replicas.loading import ModelSource
 from halley.replicas.memory import used_of
 from halley.replicas.memory_scheduler import Measure, MemoryScheduler
 from halley.replicas.places import Places
-from halley.replicas.pool import OnBroken, OnRoom, Pool
+from halley.replicas.pool import OnBroken, OnCapacity, Pool
 from halley.replicas.replica_call import ReplicaCall
 from halley.replicas.states import PoolState
 
@@ -80,12 +80,12 @@ class LocalProvider:
         self._runs: dict[str, tuple[Pool, ReplicaCall]] = {}
         self._environments = environments
         self._preparing: set[str] = set()  # versions whose environment is being built
-        self._on_room: OnRoom = _not_listening
+        self._on_capacity: OnCapacity = _not_listening
         self._on_broken: OnBroken = _not_listening
 
-    def listen(self, *, on_room: OnRoom, on_broken: OnBroken) -> None:
-        """Set the callbacks for capacity and for versions that cannot run; call it before the first `want`."""
-        self._on_room = on_room
+    def listen(self, *, on_capacity: OnCapacity, on_broken: OnBroken) -> None:
+        """Set the callbacks for capacity and for versions that cannot run; call it first."""
+        self._on_capacity = on_capacity
         self._on_broken = on_broken
 
     async def __aenter__(self) -> Self:
@@ -109,7 +109,12 @@ class LocalProvider:
             pool.revive()
         else:
             self._pools[version] = Pool(
-                version, source, self._host, self._scheduler, on_room=self._tell_room, on_broken=self._tell_broken
+                version,
+                source,
+                self._host,
+                self._scheduler,
+                on_capacity=self._notify_capacity,
+                on_broken=self._tell_broken,
             )
 
     def serve_also(self, earlier: str, version: str) -> None:
@@ -167,11 +172,11 @@ class LocalProvider:
         pool = self._pool(version)
         return pool.free_slots if pool is not None else 0
 
-    def want(self, version: str, *, alone: bool = False) -> None:
+    def request_capacity(self, version: str, *, alone: bool = False) -> None:
         pool = self._pool(version)
         if pool is not None:
             if self._is_prepared(pool.version, pool):
-                pool.want(alone=alone)
+                pool.request_capacity(alone=alone)
             return
         text = f"The version {version} is not served on this machine (any more)."
         asyncio.get_running_loop().call_soon(self._on_broken, version, text, "version_unavailable")
@@ -251,15 +256,15 @@ class LocalProvider:
         except HalleyError as error:
             self._tell_broken(version, str(error), "environment_failed")
         else:
-            pool.want()
+            pool.request_capacity()
         finally:
             self._preparing.discard(version)
 
     # in two steps, because `listen` may be called after the first pool
 
-    def _tell_room(self, version: str) -> None:
+    def _notify_capacity(self, version: str) -> None:
         for name in self._names_of(version):
-            self._on_room(name)
+            self._on_capacity(name)
 
     def _tell_broken(self, version: str, error: str, reason: str) -> None:
         for name in self._names_of(version):

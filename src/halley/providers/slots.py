@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
-OnRoom = Callable[[str], None]
+OnCapacity = Callable[[str], None]
 OnBroken = Callable[[str, str, str], None]
 
 
@@ -17,12 +17,12 @@ class CountedSlots:
         self._broken: Final = broken or {}
         self._free = dict.fromkeys(slots, 0)  # none before the first request
         self._wanted: set[str] = set()
-        self._on_room: OnRoom | None = None
+        self._on_capacity: OnCapacity | None = None
         self._on_broken: OnBroken | None = None
 
-    def listen(self, *, on_room: OnRoom, on_broken: OnBroken) -> None:
-        """Set the callbacks for capacity and for versions that cannot run; call it before the first `want`."""
-        self._on_room = on_room
+    def listen(self, *, on_capacity: OnCapacity, on_broken: OnBroken) -> None:
+        """Set the callbacks for capacity and for versions that cannot run; call it first."""
+        self._on_capacity = on_capacity
         self._on_broken = on_broken
 
     def serves(self, version: str) -> bool:
@@ -32,7 +32,7 @@ class CountedSlots:
     def free_slots(self, version: str) -> int:
         return self._free.get(version, 0)
 
-    def want(self, version: str, *, alone: bool = False) -> None:
+    def request_capacity(self, version: str, *, alone: bool = False) -> None:
         del alone  # every run here is alone
         loop = asyncio.get_running_loop()
         if not self.serves(version):
@@ -43,8 +43,8 @@ class CountedSlots:
         if version not in self._wanted:
             self._wanted.add(version)
             self._free[version] = self._slots[version]
-        if self._on_room is not None and self._free[version]:
-            loop.call_soon(self._on_room, version)
+        if self._on_capacity is not None and self._free[version]:
+            loop.call_soon(self._on_capacity, version)
 
     def take_slot(self, version: str, *, alone: bool = False) -> bool:
         del alone

@@ -219,7 +219,7 @@ class Child:
         _, status, usage = os.wait4(self.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)  # otherwise Popen would try to wait for its child
         self._listener.on_unsent_output(self._output_journal.unsent())
-        self._let_go()
+        self._release()
         self._listener.on_exit(
             Exit(
                 code=os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
@@ -228,7 +228,7 @@ class Child:
             )
         )
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self._loop.remove_reader(self._pidfd)
         self._loop.remove_reader(self._words)
         os.close(self._pidfd)

@@ -20,7 +20,7 @@ from halley.replicas.states import PoolState, doing_of, state_of
 
 _log = logging.getLogger(__name__)
 
-OnRoom = Callable[[str], None]
+OnCapacity = Callable[[str], None]
 """Called with the version."""
 OnBroken = Callable[[str, str, str], None]
 """Called with the version, an error text for people, and a reason word."""
@@ -31,7 +31,7 @@ IDLE_DEATHS: Final = 5  # in a row; after that it is loaded on request only
 class Pool:
     """Implements `replica.ReplicaOwner` and `memory_scheduler.LoadedModel`.
 
-    `on_room` is called once after each `want` that had to wait; never from inside it.
+    `on_capacity` is called once after each `request_capacity` that had to wait; never from inside it.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Pool:
         host: Host,
         scheduler: MemoryScheduler,
         *,
-        on_room: OnRoom,
+        on_capacity: OnCapacity,
         on_broken: OnBroken,
     ) -> None:
         self.version = version
@@ -49,7 +49,7 @@ class Pool:
         self.idle_since = 0.0
         self._host: Final = host
         self._scheduler: Final = scheduler
-        self._on_room = on_room
+        self._on_capacity = on_capacity
         self._on_broken = on_broken
         self._replicas: list[Replica] = []
         self._held = 0
@@ -103,16 +103,16 @@ class Pool:
             return f"its model {self._waits}"
         return "its model failed, and is loaded again in a moment" if self._backoff.is_waiting else None
 
-    def want(self, *, alone: bool = False) -> None:
-        """Make room, and call `on_room` when there is some, or `on_broken` when there will be none."""
+    def request_capacity(self, *, alone: bool = False) -> None:
+        """Make capacity, and call `on_capacity` when there is some, or `on_broken` when there will be none."""
         if self._closed:
             return
         if alone:
             self._exclusive.is_wanted = True
         else:
             self._wanted = True
-        if self._has_wanted_room():
-            asyncio.get_running_loop().call_soon(self._tell_room)
+        if self._has_requested_capacity():
+            asyncio.get_running_loop().call_soon(self._notify_capacity)
         else:
             self.load()
 
@@ -148,8 +148,8 @@ class Pool:
         else:
             self._held = max(0, self._held - 1)
         self.idle_since = self._host.clock.monotonic()
-        if self._has_wanted_room():
-            asyncio.get_running_loop().call_soon(self._tell_room)
+        if self._has_requested_capacity():
+            asyncio.get_running_loop().call_soon(self._notify_capacity)
 
     def begin(self, work: Work) -> ReplicaCall:
         """Run in a held slot, in the replica with most free slots. The slot stays held if this raises.
@@ -247,7 +247,7 @@ class Pool:
     def resume(self) -> None:
         if self._is_draining:
             self._is_draining = False
-            self._tell_room()
+            self._notify_capacity()
 
     def fail_loading(self, error: str) -> None:
         for replica in list(self._replicas):
@@ -260,7 +260,7 @@ class Pool:
         self._last_end = None
         self.idle_since = self._host.clock.monotonic()
         self._scheduler.loaded(self, replica)
-        self._tell_room()
+        self._notify_capacity()
         if self._waits_for_first:
             self._waits_for_first = False
             self.load()
@@ -269,7 +269,7 @@ class Pool:
         self._backoff.failures = 0
         self.idle_since = self._host.clock.monotonic()
         self._exclusive.release_if_done()
-        self._tell_room()
+        self._notify_capacity()
 
     def replica_retires(self) -> None:
         self.load()  # the next one, if there is memory for both
@@ -330,7 +330,7 @@ class Pool:
         return True
 
     def _fail_soon(self, end: End) -> None:
-        # not from inside `want`: the caller is not ready for the callback
+        # not from inside `request_capacity`: the caller is not ready for the callback
         asyncio.get_running_loop().call_soon(self._setup_failed, end)
 
     def _setup_failed(self, end: End) -> None:
@@ -345,15 +345,15 @@ class Pool:
     def _is_wanted(self) -> bool:
         return self._wanted or self._exclusive.is_wanted
 
-    def _has_wanted_room(self) -> bool:
+    def _has_requested_capacity(self) -> bool:
         if self._wanted and self.free_slots:
             return True
         return self._exclusive.is_wanted and not self._is_draining and self._exclusive.find(self._replicas, self._held)
 
-    def _tell_room(self) -> None:
-        if self._has_wanted_room():
+    def _notify_capacity(self) -> None:
+        if self._has_requested_capacity():
             self._wanted = self._exclusive.is_wanted = False  # callers that still wait ask again
-            self._on_room(self.version)
+            self._on_capacity(self.version)
 
     def _is_unused(self, seconds: float) -> bool:
         return self.is_idle and self._host.clock.monotonic() - self.idle_since >= seconds

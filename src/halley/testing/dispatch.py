@@ -66,7 +66,7 @@ class ScriptedProvider:
         del version
         return self.slots - self.held
 
-    def want(self, version: str, *, alone: bool = False) -> None:
+    def request_capacity(self, version: str, *, alone: bool = False) -> None:
         del alone
         self.wanted.append(version)
 
@@ -136,7 +136,7 @@ class ScriptedStaging:
         self.has = True
         self._gate.clear()
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         self._gate.set()
 
     async def asked(self, times: int) -> None:

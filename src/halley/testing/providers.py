@@ -31,7 +31,7 @@ PATIENCE_SECONDS: Final = 20.0  # how long a test waits for a model process befo
 class ListeningProvider(Provider, Protocol):
     """A provider with the callbacks that `app` connects to dispatch."""
 
-    def listen(self, *, on_room: Any, on_broken: Any) -> None: ...
+    def listen(self, *, on_capacity: Any, on_broken: Any) -> None: ...
 
 
 class Probe:
@@ -41,11 +41,11 @@ class Probe:
         self.provider = provider
         self.rooms: asyncio.Queue[str] = asyncio.Queue()
         self.broken: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue()
-        provider.listen(on_room=self.rooms.put_nowait, on_broken=lambda *said: self.broken.put_nowait(said))
+        provider.listen(on_capacity=self.rooms.put_nowait, on_broken=lambda *said: self.broken.put_nowait(said))
 
     async def load(self, version: str) -> None:
         """Request capacity, and wait until there is some."""
-        self.provider.want(version)
+        self.provider.request_capacity(version)
         assert await within(self.rooms.get()) == version
 
     async def begin(self, version: str, text: str = "abc", prediction_id: str = "p1") -> str:
@@ -114,7 +114,7 @@ class ProviderContract:
     async def test_wanting_makes_room_and_repeating_is_harmless(self, tmp_path: Path) -> None:
         async with self.probe(tmp_path) as probe:
             for _ in range(3):
-                probe.provider.want(WAIT)
+                probe.provider.request_capacity(WAIT)
             await within(probe.rooms.get())
             assert probe.provider.free_slots(WAIT) == 1
             await probe.load(WAIT)  # there is capacity already: the callback comes again
@@ -122,8 +122,8 @@ class ProviderContract:
     async def test_the_callback_never_comes_from_inside_want(self, tmp_path: Path) -> None:
         async with self.probe(tmp_path) as probe:
             await probe.load(ECHO)
-            probe.provider.want(ECHO)
-            probe.provider.want(BROKEN)
+            probe.provider.request_capacity(ECHO)
+            probe.provider.request_capacity(BROKEN)
             assert probe.rooms.empty()
             assert probe.broken.empty()
 
@@ -227,7 +227,7 @@ class ProviderContract:
 
     async def test_a_broken_version_says_why(self, tmp_path: Path) -> None:
         async with self.probe(tmp_path) as probe:
-            probe.provider.want(BROKEN)
+            probe.provider.request_capacity(BROKEN)
             version, error, reason = await within(probe.broken.get())
             assert (version, reason) == (BROKEN, "setup_failed")
             assert "no weights" in error
@@ -235,7 +235,7 @@ class ProviderContract:
 
     async def test_an_unknown_version_is_broken_and_cannot_begin(self, tmp_path: Path) -> None:
         async with self.probe(tmp_path) as probe:
-            probe.provider.want("unheard of")
+            probe.provider.request_capacity("unheard of")
             version, error, _ = await within(probe.broken.get())
             assert version == "unheard of"
             assert error

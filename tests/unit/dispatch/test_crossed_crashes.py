@@ -127,7 +127,7 @@ class OurProcess:
             new_id=house.new_id,
         )
         self.maintainer.keep_first(self.worker.renew_late)
-        self.provider.listen(on_room=self.worker.room, on_broken=self.worker.broken)
+        self.provider.listen(on_capacity=self.worker.on_capacity, on_broken=self.worker.broken)
         bus.subscribe(self.worker.receive)
         self.predictions = Predictions(
             store=house.store,
@@ -201,7 +201,7 @@ class House:
 
     async def ended(self, prediction_id: str) -> Prediction:
         async def has_ended() -> bool:
-            self._processes[-1].worker.room(V)  # whoever waits behind a backoff need not wait for a poll
+            self._processes[-1].worker.on_capacity(V)  # whoever waits behind a backoff need not wait for a poll
             return (await self.store.get(prediction_id)).is_terminal
 
         await self.until(has_ended)

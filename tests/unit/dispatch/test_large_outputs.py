@@ -46,7 +46,7 @@ class Run:
     def stop(self) -> None:
         """Nothing runs."""
 
-    def let_go(self) -> None:
+    def lose_lease(self) -> None:
         """Nothing runs."""
 
 

@@ -30,7 +30,7 @@ async def test_staging_files_does_not_hold_a_slot(harness) -> None:
     run = await harness.provider.next_run()
     assert run.work.prediction_id == quick.id
     assert (await harness.predictions.get(slow.id, "ada")).status is Status.STARTING
-    harness.stager.let_go()
+    harness.stager.release()
     await harness.pass_time(1)
     assert len(harness.provider.runs) == 1  # it waits for the slot
     run.end()
@@ -49,7 +49,7 @@ async def test_runs_with_staged_files_come_before_the_queue(harness) -> None:
     await harness.create("bob")
     run = await harness.provider.next_run()
     await harness.create("bob")
-    harness.stager.let_go()
+    harness.stager.release()
     await harness.pass_time(1)
     run.end()
     assert (await harness.provider.next_run(1)).work.prediction_id == slow.id
@@ -62,13 +62,13 @@ async def test_files_that_arrive_during_a_claim_get_the_slot_after_it(harness, m
     claim = harness.store.claim
 
     async def slow_claim(*args, **more):
-        harness.stager.let_go()
+        harness.stager.release()
         for _ in range(50):  # the run asks for the slot, which this claim holds
             await asyncio.sleep(0)
         return await claim(*args, **more)
 
     monkeypatch.setattr(harness.store, "claim", slow_claim)
-    harness.worker.room(V)
+    harness.worker.on_capacity(V)
     run = await asyncio.wait_for(harness.provider.next_run(), 20)
     assert run.work.prediction_id == slow.id
     run.end()
@@ -84,7 +84,7 @@ async def test_a_cancel_before_the_begin_is_at_once(harness, staged: bool) -> No
     other = await harness.create("bob")
     run = await harness.provider.next_run()
     if staged:
-        harness.stager.let_go()
+        harness.stager.release()
         await harness.pass_time(0.5)
     assert (await harness.predictions.cancel(slow.id, "ada")).status is Status.CANCELED
     while harness.worker.running > 1:
@@ -118,7 +118,7 @@ async def test_an_account_whose_hosts_are_silent_keeps_no_other_from_running(har
     (await harness.provider.next_run()).end()
     assert (await harness.ended(other.id, "bob")).status is Status.SUCCEEDED
     harness.stager.has = True
-    harness.stager.let_go()
+    harness.stager.release()
     for number in range(1, slot_queue.MOST_OF_AN_ACCOUNT + 6):
         (await harness.provider.next_run(number)).end()
     await settled(harness)
@@ -139,7 +139,7 @@ async def test_a_version_that_breaks_fails_also_whose_files_are_there(harness) -
     made = await harness.create()
     await harness.stager.asked(1)
     harness.provider.slots = 0
-    harness.stager.let_go()
+    harness.stager.release()
     await harness.pass_time(1)
     harness.worker.broken(V, "no weights", "setup_failed")
     ended = await harness.ended(made.id)
@@ -151,7 +151,7 @@ async def test_what_waits_too_long_for_a_slot_is_aborted(harness) -> None:
     made = await harness.create()
     await harness.stager.asked(1)
     harness.provider.slots = 0
-    harness.stager.let_go()
+    harness.stager.release()
     await harness.pass_time(1)
     harness.clock.advance(30)
     await harness.pass_time(1)  # whoever has its files waits for a slot as long as the queue may
@@ -171,7 +171,7 @@ async def test_released_work_is_found_within_a_poll_while_others_wake_us(
     harness.provider.refuses = None
     for _ in range(200):  # wakes far more often than a poll comes, for as long as ten of them
         harness.clock.advance(0.1)
-        harness.worker.look()
+        harness.worker.reevaluate()
         await asyncio.sleep(0.01)
         if harness.provider.runs:
             break
@@ -230,7 +230,7 @@ async def test_the_next_lease_of_an_attempt_is_apart_from_the_last(harness) -> N
     made = await harness.create()
     run = await harness.provider.next_run()
     run.end(Outcome(status="failed", error="gone", reason="worker_lost"))
-    harness.worker.room(V)
+    harness.worker.on_capacity(V)
     again = await harness.provider.next_run(1)  # the folder of the first is still being removed
     assert again.work.attempt == run.work.attempt
     assert again.work.folder != run.work.folder

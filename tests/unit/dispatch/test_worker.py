@@ -59,7 +59,7 @@ async def test_a_new_one_does_not_overtake_those_who_wait(harness) -> None:
     await asyncio.sleep(0)  # the hint that it waits comes with the next turn of the loop
     harness.provider.slots = 1
     late = await harness.create()
-    harness.worker.room("1" * 64)
+    harness.worker.on_capacity("1" * 64)
     first = await harness.provider.next_run(0)
     assert first.work.prediction_id == waiting.id
     first.end()
@@ -185,7 +185,7 @@ async def test_what_could_not_begin_waits_again_and_does_not_lose_an_attempt(har
         await asyncio.sleep(0.001)
     harness.provider.refuses = None
     await harness.pass_time(4)
-    harness.worker.room("1" * 64)
+    harness.worker.on_capacity("1" * 64)
     run = await harness.provider.next_run()
     assert run.work.attempt == 1
     run.end()
@@ -197,7 +197,7 @@ async def test_what_was_cut_off_by_stopping_its_replica_runs_again(harness) -> N
     made = await harness.create()
     (await harness.provider.next_run()).end(Outcome(status="failed", error="gone", reason="worker_lost"))
     await harness.pass_time(4)
-    harness.worker.room("1" * 64)
+    harness.worker.on_capacity("1" * 64)
     (await harness.provider.next_run(1)).end()
     ended = await harness.ended(made.id)
     assert (ended.status, ended.attempts) == (Status.SUCCEEDED, 1)
@@ -231,7 +231,7 @@ async def test_work_for_a_removed_version_fails_with_a_reason(harness) -> None:
     harness.provider.slots = 0
     made = await harness.create()
     harness.catalog.withdraw("demo/a")
-    harness.worker.room("1" * 64)
+    harness.worker.on_capacity("1" * 64)
     assert (await harness.ended(made.id)).termination_reason == "version_unavailable"
     with pytest.raises(VersionUnknown):
         await harness.create()
@@ -252,7 +252,7 @@ async def asked_early(harness, **given: object) -> Prediction:
 async def described(harness) -> None:
     version = msgspec.structs.replace(harness.version, id=NEW, created_at=harness.clock.now())
     await harness.catalog.register(harness.model, version)
-    harness.worker.look()
+    harness.worker.reevaluate()
 
 
 async def test_what_is_asked_early_shows_its_secrets_at_no_time(harness) -> None:
@@ -296,14 +296,14 @@ async def test_work_for_a_broken_model_waits_for_its_repair(harness) -> None:
     model, version = harness.model, harness.version
     harness.catalog.withdraw("demo/a")
     harness.catalog.report_fault(model, "cog.yaml, line 1: no")
-    harness.worker.room(version.id)
+    harness.worker.on_capacity(version.id)
     await harness.pass_time(10)
     assert (await harness.predictions.get(made.id, "ada")).status is Status.STARTING
     with pytest.raises(ModelBroken, match=r"The model demo/a is broken: cog\.yaml, line 1: no"):
         await harness.create()
     harness.provider.slots = 1
     await harness.catalog.register(model, version)
-    harness.worker.look()
+    harness.worker.reevaluate()
     (await harness.provider.next_run()).end()
     assert (await harness.ended(made.id)).status is Status.SUCCEEDED
 
@@ -545,7 +545,7 @@ async def test_a_busy_store_delays_the_giving_back(harness, monkeypatch: pytest.
     run.end(Outcome(status="failed", error="gone", reason="worker_lost"))
     await harness.pass_time(4)
     assert tries == [1, 2, 3]
-    harness.worker.room("1" * 64)
+    harness.worker.on_capacity("1" * 64)
     (await harness.provider.next_run(1)).end()
 
 

@@ -35,7 +35,7 @@ class Told:
     def __init__(self, provider: LocalProvider) -> None:
         self.rooms: asyncio.Queue[str] = asyncio.Queue()
         self.broken: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue()
-        provider.listen(on_room=self.rooms.put_nowait, on_broken=lambda *said: self.broken.put_nowait(said))
+        provider.listen(on_capacity=self.rooms.put_nowait, on_broken=lambda *said: self.broken.put_nowait(said))
 
 
 async def opened(gate: Path) -> int:
@@ -64,8 +64,8 @@ async def test_capacity_is_reported_when_the_environment_is_ready(tmp_path, envi
     async with LocalProvider(clock=FakeClock(), environ={"PATH": "/usr/bin"}, environments=environments) as provider:
         told = Told(provider)
         provider.add(V, source)
-        provider.want(V)
-        provider.want(V)
+        provider.request_capacity(V)
+        provider.request_capacity(V)
         assert provider.states()[0].doing == "building"
         assert await within(told.rooms.get()) == V
         assert (provider.states()[0].doing, provider.free_slots(V)) == ("ready", 1)

@@ -51,7 +51,7 @@ class Machine:
         self.home = home
         self.ready: dict[str, asyncio.Event] = {}
         self.broken: dict[str, str] = {}
-        provider.listen(on_room=self._room, on_broken=self._broken)
+        provider.listen(on_capacity=self._room, on_broken=self._broken)
 
     def _room(self, version: str) -> None:
         self.ready.setdefault(version, asyncio.Event()).set()
@@ -70,7 +70,7 @@ class Machine:
 
     async def load(self, name: str) -> None:
         self.ready[name] = asyncio.Event()
-        self.provider.want(name)
+        self.provider.request_capacity(name)
         await within(self.ready[name].wait())
 
     async def begin(self, name: str, text: str = "abc", key: str = "p1") -> str:
@@ -232,7 +232,7 @@ async def test_a_running_model_is_not_unloaded_and_a_waiting_one_says_why(machin
         await until((here.home / "a" / "running").exists)
         await here.weighed("a")
         running = here.state("a").pid
-        here.provider.want("b")
+        here.provider.request_capacity("b")
         await until(lambda: here.state("b").doing == "waiting_for_room")
         assert here.state("b").why == "waits for 100 MB of memory, held by local/a"
         assert (here.state("a").pid, here.loaded()) == (running, "a")
@@ -252,8 +252,8 @@ async def test_a_model_that_is_always_busy_is_draining_after_its_turn(machine) -
         handle = await here.begin("a")
         await here.weighed("a")
         here.ready["b"] = asyncio.Event()
-        here.provider.want("b")
-        here.provider.want("a")  # more is waiting for it already
+        here.provider.request_capacity("b")
+        here.provider.request_capacity("a")  # more is waiting for it already
         await until(lambda: here.provider.free_slots("a") == 0 and here.state("b").why is not None)
         pool, pid = here.provider._pools["a"], here.state("a").pid
         await until(lambda: pool._is_draining)
@@ -277,11 +277,11 @@ async def test_models_that_load_longer_than_a_turn_still_get_theirs(machine) -> 
 
         def again(version: str) -> None:
             told.append(version)
-            here.provider.want(version)
+            here.provider.request_capacity(version)
 
-        here.provider.listen(on_room=again, on_broken=here._broken)
-        here.provider.want("a")
-        here.provider.want("b")
+        here.provider.listen(on_capacity=again, on_broken=here._broken)
+        here.provider.request_capacity("a")
+        here.provider.request_capacity("b")
         await until(lambda: told.count("b") and "a" in told[told.index("b") :])
         assert not here.broken
 

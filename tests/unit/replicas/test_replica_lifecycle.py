@@ -44,7 +44,7 @@ async def test_a_failed_setup_is_reported_with_its_output_and_traceback(model, s
                 return text
         """)
     async with serve(source) as served:
-        served.provider.want(V)
+        served.provider.request_capacity(V)
         _, error, reason = await within(served.broken.get())
         assert reason == "setup_failed"
         assert "local/model: setup() failed: FileNotFoundError: weights.bin" in error
@@ -56,7 +56,7 @@ async def test_a_failed_setup_is_reported_with_its_output_and_traceback(model, s
 
 async def test_a_model_that_cannot_be_imported_says_why(model, serve) -> None:
     async with serve(model("import nonsense_that_is_not_there\n")) as served:
-        served.provider.want(V)
+        served.provider.request_capacity(V)
         _, error, reason = await within(served.broken.get())
         assert reason == "setup_failed"
         assert "nonsense_that_is_not_there" in error
@@ -73,7 +73,7 @@ async def test_a_process_that_dies_in_setup_says_how(model, serve) -> None:
                 return text
         """)
     async with serve(source) as served:
-        served.provider.want(V)
+        served.provider.request_capacity(V)
         _, error, reason = await within(served.broken.get())
         assert reason == "setup_failed"
         assert "killed by signal 9 (SIGKILL" in error
@@ -91,7 +91,7 @@ async def test_an_endless_setup_is_ended(model, serve) -> None:
                 return text
         """)
     async with serve(source, setup_timeout_seconds=600.0) as served:
-        served.provider.want(V)
+        served.provider.request_capacity(V)
         await within(served.printed.is_there.wait())
         pid = served.pid
         served.advance(601)
@@ -104,7 +104,7 @@ async def test_an_endless_setup_is_ended(model, serve) -> None:
 
 async def test_an_interpreter_that_is_not_there_breaks_the_version(model, serve) -> None:
     async with serve(model(FINE, python="/nowhere/python")) as served:
-        served.provider.want(V)
+        served.provider.request_capacity(V)
         _, error, reason = await within(served.broken.get())
         assert reason == "setup_failed"
         assert "/nowhere/python" in error
@@ -122,7 +122,7 @@ async def test_after_a_failed_setup_the_next_try_waits_ever_longer(model, serve,
         """)
     async with serve(source, backoff_first_seconds=1.0) as served:
         for pause in (0.0, 1.0, 2.0):
-            served.provider.want(V)
+            served.provider.request_capacity(V)
             await asyncio.sleep(0)
             if pause:
                 assert served.provider.states()[0].doing == "waiting_to_retry"
@@ -132,7 +132,7 @@ async def test_after_a_failed_setup_the_next_try_waits_ever_longer(model, serve,
                 served.advance(0.2)
             await within(served.broken.get())
         (tmp_path / "model" / "weights").touch()
-        served.provider.want(V)
+        served.provider.request_capacity(V)
         await asyncio.sleep(0)
         served.advance(4.1)
         assert await within(served.rooms.get()) == V
@@ -144,7 +144,7 @@ async def test_a_replica_killed_while_idle_is_loaded_again_on_request(model, ser
         await served.run(V)
         os.kill(served.pid, signal.SIGKILL)
         await until(lambda: served.provider.free_slots(V) == 0)
-        served.provider.want(V)
+        served.provider.request_capacity(V)
         await asyncio.sleep(0)
         served.advance(1.1)  # one death costs a short pause
         await within(served.rooms.get())
@@ -162,7 +162,7 @@ async def test_a_replica_killed_while_idle_is_loaded_again_without_a_request(mod
             await until(lambda: served.provider.free_slots(V) == 1)
         os.kill(served.pid, signal.SIGKILL)  # it dies again and again, and nobody uses it
         await until(lambda: served.provider.states()[0].doing == "unloaded")
-        served.provider.want(V)
+        served.provider.request_capacity(V)
         await asyncio.sleep(0)
         served.advance(30.1)
         await within(served.rooms.get())
@@ -177,7 +177,7 @@ async def test_a_slot_held_across_a_death_is_refused_and_given_back(model, serve
         with pytest.raises(Exception, match="ended before the prediction began"):
             await served.provider.submit(_work())
         served.provider.drop_slot(V)
-        served.provider.want(V)
+        served.provider.request_capacity(V)
         await asyncio.sleep(0)
         served.advance(1.1)
         await within(served.rooms.get())
@@ -230,7 +230,7 @@ async def test_closing_ends_every_process(model, serve) -> None:
 async def test_closing_ends_one_that_is_still_loading(model, serve) -> None:
     source = model("import time\nprint('importing', flush=True)\ntime.sleep(1000)\n")
     async with serve(source) as served:
-        served.provider.want(V)
+        served.provider.request_capacity(V)
         await within(served.printed.is_there.wait())
         pid = served.pid
     assert not alive(pid)
@@ -265,9 +265,9 @@ async def test_a_replica_dies_with_a_server_that_is_killed(model) -> None:
         async def main():
             async with LocalProvider(clock=SystemClock(), environ={{}}) as provider:
                 room = asyncio.Event()
-                provider.listen(on_room=lambda _: room.set(), on_broken=print)
+                provider.listen(on_capacity=lambda _: room.set(), on_broken=print)
                 provider.add("v", load_source(Path({str(source.folder)!r})))
-                provider.want("v")
+                provider.request_capacity("v")
                 await room.wait()
                 provider.take_slot("v")
                 work = Work(prediction_id="p", attempt=1, version="v", model="a/b", input=b'{{"text": ""}}')

@@ -207,7 +207,7 @@ async def test_a_model_over_its_memory_while_it_loads_breaks_the_version(model, 
         memory_limit_bytes=80_000_000,
     )
     async with serve(source, clock=SystemClock(), memory_check_seconds=0.01) as served:
-        served.provider.want(V)
+        served.provider.request_capacity(V)
         _, error, reason = await within(served.broken.get())
         assert reason == "out_of_memory"
         assert "of its 80 MB limit" in error

@@ -139,7 +139,7 @@ async def test_the_output_of_a_setup_that_dies_is_in_its_reason(model, serve) ->
                 return text
         """)
     async with serve(source) as served:
-        served.provider.want(V)
+        served.provider.request_capacity(V)
         _, error, _ = await within(served.broken.get())
     assert "Its last output:\nso far so good\nand so on" in error
 

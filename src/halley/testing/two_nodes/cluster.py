@@ -55,7 +55,7 @@ class Cluster:
     def add_worker(self, store: int, provider: RemoteProvider) -> WorkerNode:
         """A worker that submits its predictions to an upstream service."""
         node = WorkerNode(self.stores[store], self.clock, self.new_id, provider)
-        provider.listen(on_room=node.worker.room, on_broken=node.worker.broken)
+        provider.listen(on_capacity=node.worker.on_capacity, on_broken=node.worker.broken)
         self.workers.append(node)
         return node
 
