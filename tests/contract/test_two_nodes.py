@@ -77,7 +77,7 @@ class TestPlanted(InMemory):
             cluster = Cluster(unfenced, maker, barrier)
             await cluster.open()
             with pytest.raises(AssertionError, match="the late one has written"):
-                await self.suite.test_whoever_was_paused_before_a_write_does_not_write_it(cluster)
+                await self.suite.test_a_process_paused_before_a_write_does_not_write_it(cluster)
             await cluster.close()
 
     async def test_planted_bug_a_worker_that_fails_what_it_does_not_know_is_found(
@@ -90,7 +90,7 @@ class TestPlanted(InMemory):
 
         monkeypatch.setattr(Worker, "_leave_alone", fail)
         with pytest.raises(AssertionError, match=r"(?i)failed"):
-            await self.suite.test_a_worker_leaves_alone_what_it_does_not_know(cluster)
+            await self.suite.test_a_worker_leaves_unknown_versions_to_others(cluster)
 
     async def test_planted_bug_a_submit_after_a_crash_between_intent_and_handle_is_found(
         self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
@@ -110,7 +110,7 @@ class TestPlanted(InMemory):
 
         monkeypatch.setattr(MemoryStore, "claim", forget)
         with pytest.raises(AssertionError, match="handed over twice"):
-            await self.suite.test_what_was_handed_elsewhere_is_adopted_and_never_handed_over_twice(cluster)
+            await self.suite.test_a_submitted_prediction_is_adopted_and_never_submitted_twice(cluster)
 
     async def test_planted_bug_a_waiter_without_a_poll_is_found(
         self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
@@ -120,14 +120,14 @@ class TestPlanted(InMemory):
 
         monkeypatch.setattr(ChangePoller, "look", look)
         with pytest.raises(AssertionError, match="not so after"):
-            await self.suite.test_what_one_server_created_runs_elsewhere_and_both_hear_of_its_end(cluster)
+            await self.suite.test_a_prediction_of_one_server_runs_elsewhere_and_both_see_its_end(cluster)
 
     async def test_planted_bug_a_worker_without_a_poll_is_found(
         self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(worker_module, "POLL_SECONDS", 1e6)
         with pytest.raises(AssertionError, match="not so after"):
-            await self.suite.test_what_one_server_created_runs_elsewhere_and_both_hear_of_its_end(cluster)
+            await self.suite.test_a_prediction_of_one_server_runs_elsewhere_and_both_see_its_end(cluster)
 
     async def test_planted_bug_a_maintainer_that_takes_a_pause_for_a_death_is_found(
         self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch

@@ -20,7 +20,7 @@ import msgspec
 
 from halley.clock import Clock
 from halley.errors import Forbidden, NotFound
-from halley.mac import Mac
+from halley.hmac_sha256 import HmacSha256
 
 DEFAULT_LINK_SECONDS: Final = 86_400.0
 _MAC_BYTES: Final = 16
@@ -74,7 +74,7 @@ class LinkSigner:
         if len(key) < 16:
             raise ValueError("a link key has at least 16 bytes")
         self._key = key
-        self._signer = Mac(key)
+        self._signer = HmacSha256(key)
         self._clock = clock
         self._half_seconds = max(1, int(link_seconds) // 2)
 

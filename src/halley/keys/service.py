@@ -7,11 +7,11 @@ from typing import Final
 
 from halley.clock import Clock
 from halley.errors import Conflict, InputInvalid, InvalidField, NotAuthenticated, NotFound, Unusable
+from halley.hmac_sha256 import HmacSha256
 from halley.ids import NewId
 from halley.keys import tokens
 from halley.keys.ports import KeyStore
 from halley.keys.records import DEFAULT_SCOPES, Account, Key, KeyOptions, Scope
-from halley.mac import Mac
 
 _log: Final = logging.getLogger(__name__)
 _RECHECK_SECONDS: Final = 5.0  # a key revoked by another process is refused after at most this time
@@ -48,7 +48,7 @@ class Keys:
         self._store = store
         self._clock = clock
         self._new_id = new_id
-        self._pepper = Mac(pepper)
+        self._pepper = HmacSha256(pepper)
         self._random_below = random_below
         self._on_options = on_options
         self._known: dict[bytes, Identity] = {}

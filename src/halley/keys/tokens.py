@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable
 from typing import Final
 
-from halley.mac import Mac
+from halley.hmac_sha256 import HmacSha256
 
 DEFAULT_PREFIX: Final = "hly"
 _PREFIX: Final = f"{DEFAULT_PREFIX}_"
@@ -46,7 +46,7 @@ def is_plausible(token: str) -> bool:
     return len(body) == _RANDOM_LENGTH and body.isascii() and body.isalnum() and check == _checksum(body)
 
 
-def digest(pepper: Mac, token: str) -> bytes:
+def digest(pepper: HmacSha256, token: str) -> bytes:
     """HMAC-SHA256: the only form in which a key is stored."""
     return pepper.digest(token.encode("utf-8", "surrogateescape"))
 

@@ -50,7 +50,7 @@ class BusContract:
         for each in heard:
             assert set(each) <= set(_HINTS), "none that nobody published"
 
-    async def test_who_has_unsubscribed_hears_nothing_more(self, bus: Bus) -> None:
+    async def test_an_ended_subscription_gets_no_hints(self, bus: Bus) -> None:
         gone: list[Hint] = []
         stays: list[Hint] = []
         unsubscribe = bus.subscribe(gone.append)
@@ -70,7 +70,7 @@ class BusContract:
         unsubscribe()
         await self._publish_until(bus, lambda: bool(heard))
 
-    async def test_a_subscriber_that_raises_harms_nobody(self, bus: Bus) -> None:
+    async def test_a_subscriber_that_raises_affects_no_other(self, bus: Bus) -> None:
         heard: list[Hint] = []
 
         def fail(hint: Hint) -> None:
@@ -80,7 +80,7 @@ class BusContract:
         bus.subscribe(heard.append)
         await self._publish_until(bus, lambda: len(heard) >= 2)
 
-    async def test_subscribers_may_come_and_go_while_they_are_told(self, bus: Bus) -> None:
+    async def test_subscribers_may_change_during_a_publish(self, bus: Bus) -> None:
         heard: list[Hint] = []
         ends: list[Callable[[], None]] = []
 

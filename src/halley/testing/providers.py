@@ -105,13 +105,13 @@ class ProviderContract:
         async with self.open(tmp_path) as provider:
             yield Probe(provider)
 
-    async def test_no_slot_before_somebody_wants_it(self, tmp_path: Path) -> None:
+    async def test_no_slot_before_capacity_is_requested(self, tmp_path: Path) -> None:
         async with self.probe(tmp_path) as probe:
             assert probe.provider.free_slots(ECHO) == 0
             assert not probe.provider.take_slot(ECHO)
             assert not probe.provider.take_slot("unheard of")
 
-    async def test_wanting_makes_room_and_repeating_is_harmless(self, tmp_path: Path) -> None:
+    async def test_requesting_capacity_can_be_repeated(self, tmp_path: Path) -> None:
         async with self.probe(tmp_path) as probe:
             for _ in range(3):
                 probe.provider.request_capacity(WAIT)
@@ -119,7 +119,7 @@ class ProviderContract:
             assert probe.provider.free_slots(WAIT) == 1
             await probe.load(WAIT)  # there is capacity already: the callback comes again
 
-    async def test_the_callback_never_comes_from_inside_want(self, tmp_path: Path) -> None:
+    async def test_the_callback_is_never_called_from_inside_request_capacity(self, tmp_path: Path) -> None:
         async with self.probe(tmp_path) as probe:
             await probe.load(ECHO)
             probe.provider.request_capacity(ECHO)
@@ -127,7 +127,7 @@ class ProviderContract:
             assert probe.rooms.empty()
             assert probe.broken.empty()
 
-    async def test_a_slot_is_held_until_it_is_dropped(self, tmp_path: Path) -> None:
+    async def test_a_slot_is_held_until_it_is_released(self, tmp_path: Path) -> None:
         async with self.probe(tmp_path) as probe:
             await probe.load(WAIT)
             assert probe.provider.take_slot(WAIT)
@@ -172,7 +172,7 @@ class ProviderContract:
                 await probe.follow(handle)
                 assert probe.provider.free_slots(version) == before
 
-    async def test_nothing_is_lost_before_somebody_follows(self, tmp_path: Path) -> None:
+    async def test_nothing_is_lost_before_the_follower_starts(self, tmp_path: Path) -> None:
         async with self.probe(tmp_path) as probe:
             await probe.load(ECHO)
             first = await probe.begin(ECHO, "first", "p1")
@@ -243,7 +243,7 @@ class ProviderContract:
                 await probe.provider.submit(work_of("unheard of", "", "p"))
             assert not isinstance(caught.value, OutcomeUnknown)
 
-    async def test_a_follower_that_leaves_leaves_no_trace(self, tmp_path: Path) -> None:
+    async def test_a_cancelled_follower_leaves_nothing(self, tmp_path: Path) -> None:
         async with self.probe(tmp_path) as probe:
             await probe.load(WAIT)
             handle = await probe.begin(WAIT)
@@ -294,7 +294,7 @@ class OutlivingProviderContract(ProviderContract):
             said, _ = await probe.follow(adopted)
             assert outputs(said) == ["a", "b", "c", "d"]
 
-    async def test_a_run_goes_on_when_its_follower_leaves(self, tmp_path: Path) -> None:
+    async def test_a_run_continues_without_its_follower(self, tmp_path: Path) -> None:
         async with self.probe(tmp_path) as probe:
             await probe.load(WAIT)
             handle = await probe.begin(WAIT)

@@ -3,11 +3,11 @@
 import pytest
 
 from halley.errors import Conflict, InputInvalid, NotAuthenticated, NotFound, Unusable
+from halley.hmac_sha256 import HmacSha256
 from halley.ids import TimeOrderedIds
 from halley.keys import tokens
 from halley.keys.records import Scope
 from halley.keys.service import Keys
-from halley.mac import Mac
 from halley.store.memory import MemoryStore
 from halley.testing.clock import FakeClock
 
@@ -45,7 +45,7 @@ async def test_a_second_key_belongs_to_the_same_account(keys: Keys) -> None:
 async def test_the_token_is_nowhere_in_the_store(keys: Keys) -> None:
     token, key = await keys.issue("ada", "laptop")
     assert token.removeprefix("hly_") not in repr(await keys.list())
-    assert key.digest == tokens.digest(Mac(b"pepper"), token)
+    assert key.digest == tokens.digest(HmacSha256(b"pepper"), token)
     assert token.startswith(key.hint.removesuffix("..."))
     assert len(key.hint) < 16
 

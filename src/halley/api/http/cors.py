@@ -1,8 +1,8 @@
 """Answers a browser's CORS preflight request: whether a page may send a request. Source: Fetch standard.
 
-The header names that a page wants to send are returned unchanged: which headers libraries add changes with their
-releases, and the page's origin is what is checked. The only credential among them is the key, which the page must know
-already.
+The header names that a page wants to send are returned unchanged: libraries change the headers that they add with each
+release, and the page's origin is checked instead. The only credential among the headers is the key, which the page must
+know already.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Refuses requests that two parsers could read differently, where our parser is less strict than the RFC.
+"""Refuses requests that our parser accepts although the RFC forbids them: another parser could read them differently.
 
 The parser itself refuses: two lengths, a length beside chunks, folded lines, bare line feeds, spaces before colons.
 Source: RFC 9112, sections 2.3, 3.2, 6.1 and 7.1.2.
@@ -13,7 +13,8 @@ _HOST: Final = re.compile(
     rb"(?:\[[0-9A-Za-z:.%_~-]{2,100}\]|[0-9A-Za-z._~!$&'()*+,;=%-]{0,255})(?::[0-9]{0,5})?", re.ASCII
 )
 _LENGTHS: Final = (b"content-length", b"transfer-encoding")
-_REMEMBERED: Final = 1000  # then all are dropped: a client may send any number of Host headers
+# entries; when there are so many, all are dropped, since a client may send any number of Host headers
+_REMEMBERED: Final = 1000
 
 
 class Fault(NamedTuple):
@@ -89,7 +90,7 @@ def as_asked(url: bytes, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes
 
 
 def body_head(method: bytes, version: str, headers: Sequence[tuple[bytes, bytes]], *, keeps: bool) -> bytes | None:
-    """The head of a request with a body of the same length as in these headers; None if they announce no body.
+    """A minimal request head with the body length of these headers; None if they announce no body.
 
     `keeps`: the connection stays open after the body.
     """

@@ -215,7 +215,7 @@ async def _waited(
     tell = partial(_in_time, parts, created, call.variant, headers, is_whole=is_whole)
     try:
         hold.expect(created, Until.END, tell, seconds=wait, carrier=(call.identity.key.id, Scope.WRITE))
-        # most end soon: then a waiting task costs less than parking the request
+        # most predictions end within this second: a waiting task then costs less than parking the request
         found = await hold.found_within(_IN_TASK_SECONDS)
         if found is None and not hold.is_gone:
             return hold.later()
@@ -239,7 +239,7 @@ async def _in_time(
             return json_response(await parts.presenter.encoded(found.row, variant), 201, headers)
         if isinstance(found, Exception) and not isinstance(found, NotAuthenticated):
             raise found
-    except Exception:  # noqa: BLE001  # as above
+    except Exception:  # noqa: BLE001  # the create is stored
         _log.exception("prediction %s is stored, but waiting for it failed", created.id)
     # the time is over: send the state at creation, since clients take any other for the end (contract 0.1)
     if not is_whole:

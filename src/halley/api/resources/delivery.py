@@ -3,7 +3,7 @@ sent.
 
 With `quirks.output_links_need_key` output files also need a key of their account (contract section 17, D6).
 
-Answered with 200 and the bytes, never with a redirect: one client would fail, and send its key to another host.
+The answer is 200 with the bytes, never a redirect: one client fails on a redirect, and sends its key to the other host.
 Source: contract sections 0.6, 0.7, 13.3 and 14.
 """
 
@@ -26,7 +26,7 @@ _NO_CHUNKS: Final[tuple[bytes, ...]] = ()
 
 
 async def output_file(call: Call, parts: ApiContext) -> Response:
-    """Row 39: one output file. The name at the end of the path is only a name for the client's copy."""
+    """Row 39: one output file. The last part of the path only suggests a file name to the client."""
     capability, now = call.params[0], parts.clock.monotonic()
     if parts.settings.quirks.output_links_need_key:
         return await _own_output_file(call, parts, capability)
@@ -76,7 +76,7 @@ async def download(call: Call, parts: ApiContext) -> Response:
 async def _answer(
     call: Call, parts: ApiContext, file: OutputFile | StoredFile, ends_at: float | None, *, attachment: bool = False
 ) -> Response:
-    """Serve the file; `ends_at`, in Unix seconds, is when the link expires, if the link alone grants access."""
+    """Serve the file; `ends_at` is when the link expires, in Unix seconds; None if a key is needed as well."""
     planned = plan(
         name=file.name,
         content_type=file.content_type,

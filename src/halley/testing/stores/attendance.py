@@ -22,7 +22,7 @@ class AttendanceStoreContract(StoreSuite):
     async def keep(self, store: Store, maker: Maker, node: str, *, alone: bool = False) -> KeptAttendance:
         return await store.keep_awaited(node, maker.clock.now(), LEASE_SECONDS, alone=alone)
 
-    async def test_who_is_waited_for_is_remembered_and_forgotten(self, store: Store, maker: Maker) -> None:
+    async def test_awaited_predictions_are_stored_and_removed(self, store: Store, maker: Maker) -> None:
         first, second, third = maker.new_id(), maker.new_id(), maker.new_id()
         assert await store.awaited() == []
         await self.note(store, maker, "n1", [second, first])
@@ -49,7 +49,7 @@ class AttendanceStoreContract(StoreSuite):
         assert await store.awaited() == [one], "it stays until it is canceled"
         assert await store.yield_awaited(nodes[told.index(False)], one) is False
 
-    async def test_who_remembers_nothing_may_ask_as_well(self, store: Store, maker: Maker) -> None:
+    async def test_a_node_without_rows_may_ask_as_well(self, store: Store, maker: Maker) -> None:
         one = maker.new_id()
         assert await store.yield_awaited("n1", one) is False
         await self.note(store, maker, "n2", [one])
@@ -70,7 +70,7 @@ class AttendanceStoreContract(StoreSuite):
             await self.note(store, maker, node, [], [first, second])
         assert await store.awaited() == []
 
-    async def test_who_renews_keeps_what_it_remembers(self, store: Store, maker: Maker) -> None:
+    async def test_a_node_that_renews_keeps_its_rows(self, store: Store, maker: Maker) -> None:
         one = maker.new_id()
         await self.note(store, maker, "n1", [one])
         for _ in range(3):
@@ -82,7 +82,9 @@ class AttendanceStoreContract(StoreSuite):
         maker.clock.advance(1)
         assert (await self.keep(store, maker, "n2")).taken == ()
 
-    async def test_who_was_taken_for_lost_is_told_and_remembers_anew(self, store: Store, maker: Maker) -> None:
+    async def test_a_node_that_was_taken_for_lost_learns_it_and_stores_its_rows_again(
+        self, store: Store, maker: Maker
+    ) -> None:
         one = maker.new_id()
         await self.note(store, maker, "n1", [one])
         maker.clock.advance(LEASE_SECONDS)
@@ -92,13 +94,13 @@ class AttendanceStoreContract(StoreSuite):
         assert await store.yield_awaited("n2", one) is True
         assert await store.awaited() == [one]
 
-    async def test_who_is_alone_takes_over_from_all(self, store: Store, maker: Maker) -> None:
+    async def test_a_process_that_is_alone_takes_over_from_all(self, store: Store, maker: Maker) -> None:
         one = maker.new_id()
         await self.note(store, maker, "n1", [one])
         assert (await self.keep(store, maker, "n2", alone=True)).taken == (one,)
         assert (await self.keep(store, maker, "n1")).was_lost
 
-    async def test_a_clock_that_is_set_makes_nobody_lost(self, store: Store, maker: Maker) -> None:
+    async def test_a_clock_change_loses_no_session(self, store: Store, maker: Maker) -> None:
         one = maker.new_id()
         await self.note(store, maker, "n1", [one])
         maker.clock.jump(3600)

@@ -73,7 +73,9 @@ class CancelContract(StoreSuite):
         assert answer.prediction == done.prediction
 
     @pytest.mark.parametrize("fact", [Fact.SUCCEEDED, Fact.FAILED])
-    async def test_what_showed_canceled_never_shows_anything_else(self, store: Store, maker: Maker, fact: Fact) -> None:
+    async def test_a_canceled_prediction_never_shows_another_status(
+        self, store: Store, maker: Maker, fact: Fact
+    ) -> None:
         lease = await running(store, maker)
         await store.cancel(lease.prediction_id, "anna", maker.clock.now())
         before = await row_of(store, lease.prediction_id)

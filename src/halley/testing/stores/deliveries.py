@@ -19,7 +19,7 @@ from halley.webhooks.records import DeliveryOutcome, Ending, Message, MessageSta
 class DeliveryStoreContract(DeliveryLogContract, DeliveryDutyContract):
     """The contract. Provide `deliveries`, a part of `store`."""
 
-    async def test_what_was_told_about_a_prediction_is_known(self, deliveries: Deliveries, maker: Maker) -> None:
+    async def test_earlier_attempts_about_a_prediction_are_known(self, deliveries: Deliveries, maker: Maker) -> None:
         told, other = self.message(maker), self.message(maker, 2)
         await deliveries.begin(self.attempt(maker, told, event=WebhookEvent.START))
         assert await deliveries.was_told(told.prediction_id, WebhookEvent.START)
@@ -51,7 +51,7 @@ class DeliveryStoreContract(DeliveryLogContract, DeliveryDutyContract):
         assert await deliveries.read_notices(offsets[1], 100) == notices[2:]
         assert await deliveries.read_notices(offsets[-1], 100) == []
 
-    async def test_every_end_is_noticed_whoever_brought_it(
+    async def test_every_end_is_noticed_from_any_process(
         self, store: Store, deliveries: Deliveries, maker: Maker
     ) -> None:
         canceled = maker.new(webhook=HOOK)
@@ -84,7 +84,7 @@ class DeliveryStoreContract(DeliveryLogContract, DeliveryDutyContract):
         await deliveries.record([self.message(maker, body=b"another")], 2)
         assert await deliveries.message(first.id) == first
 
-    async def test_the_base_of_links_is_kept_until_the_end_is_told(
+    async def test_the_base_of_links_is_kept_until_the_end_is_sent(
         self, store: Store, deliveries: Deliveries, maker: Maker
     ) -> None:
         new = msgspec.structs.replace(maker.new(webhook=HOOK), link_base="https://h.example/replicate")
@@ -154,7 +154,7 @@ class DeliveryStoreContract(DeliveryLogContract, DeliveryDutyContract):
         assert await deliveries.resend(old.id, now) is not None
         assert sorted(await deliveries.endpoints_since(lately)) == ["b.example:80", ENDPOINT]
 
-    async def test_a_settled_message_is_due_no_more(self, deliveries: Deliveries, maker: Maker) -> None:
+    async def test_a_settled_message_is_not_due(self, deliveries: Deliveries, maker: Maker) -> None:
         message = self.message(maker)
         await deliveries.record([message], 1)
         attempt = self.attempt(maker, message)
@@ -242,7 +242,7 @@ class DeliveryStoreContract(DeliveryLogContract, DeliveryDutyContract):
         (logged,) = await deliveries.page("anna", limit=9)
         assert logged.outcome is DeliveryOutcome.FAILED
 
-    async def test_410_ends_also_what_shall_be_sent_again(self, deliveries: Deliveries, maker: Maker) -> None:
+    async def test_410_also_ends_messages_to_be_sent_again(self, deliveries: Deliveries, maker: Maker) -> None:
         message = self.message(maker)
         await deliveries.record([message], 1)
         attempt = self.attempt(maker, message)
@@ -282,7 +282,7 @@ class DeliveryStoreContract(DeliveryLogContract, DeliveryDutyContract):
         )
         await deliveries.end(attempt, Ending(outcome=DeliveryOutcome.FAILED, latency_seconds=0.5), fate)
 
-    async def test_the_body_goes_with_the_data_but_not_before_it_was_delivered(
+    async def test_the_body_is_deleted_with_the_data_but_not_before_its_delivery(
         self, store: Store, deliveries: Deliveries, maker: Maker
     ) -> None:
         lease = await running(store, maker, webhook=HOOK)

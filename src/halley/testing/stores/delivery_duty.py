@@ -35,7 +35,7 @@ class DeliveryDutyContract(DeliverySuite):
     """One process at a time sends; a late one makes no attempt, and its report of an earlier one does no harm."""
 
     @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-    async def test_who_has_lost_the_duty_writes_nothing(
+    async def test_a_process_that_lost_the_duty_writes_nothing(
         self, store: Store, deliveries: Deliveries, maker: Maker, write: Write
     ) -> None:
         message = self.message(maker)
@@ -51,7 +51,7 @@ class DeliveryDutyContract(DeliverySuite):
         assert await deliveries.delivery(late.id) is None
         await write(new, second, late)
 
-    async def test_reads_of_whoever_is_late_are_harmless(
+    async def test_reads_of_a_late_process_are_harmless(
         self, store: Store, deliveries: Deliveries, maker: Maker
     ) -> None:
         old = deliveries.on_duty(await elected(store, maker, "m1"))
@@ -59,7 +59,7 @@ class DeliveryDutyContract(DeliverySuite):
         assert await old.position() == 0
         assert await old.endpoints() == []
 
-    async def test_a_late_end_of_what_another_one_has_settled_changes_its_message_no_more(
+    async def test_a_late_end_does_not_change_a_settled_message(
         self, store: Store, deliveries: Deliveries, maker: Maker
     ) -> None:
         message = self.message(maker)

@@ -23,7 +23,7 @@ WRITES: Final[dict[str, Write]] = {
 
 @pytest.mark.anyio
 class DutyStoreContract(StoreSuite):
-    """One holder at a time, and a late one writes nothing."""
+    """One holder at a time; a process that lost the duty writes nothing."""
 
     async def test_one_has_it_and_the_next_one_waits_until_its_time_is_over(self, store: Store, maker: Maker) -> None:
         first = await taken(store, maker, "m1")
@@ -35,7 +35,7 @@ class DutyStoreContract(StoreSuite):
         assert second.fence > first.fence
         assert await take(store, maker, "m1") is None
 
-    async def test_whoever_renews_keeps_it(self, store: Store, maker: Maker) -> None:
+    async def test_renewing_keeps_it(self, store: Store, maker: Maker) -> None:
         first = await taken(store, maker, "m1")
         maker.clock.advance(LEASE_SECONDS - 1)
         await store.renew_duty(first, maker.clock.now(), LEASE_SECONDS)
@@ -45,7 +45,7 @@ class DutyStoreContract(StoreSuite):
         await store.renew_duty(first, maker.clock.now(), LEASE_SECONDS)
         assert await take(store, maker, "m2") is None
 
-    async def test_to_ask_again_is_to_renew(self, store: Store, maker: Maker) -> None:
+    async def test_asking_again_renews(self, store: Store, maker: Maker) -> None:
         first = await taken(store, maker, "m1")
         maker.clock.advance(LEASE_SECONDS - 1)
         assert await taken(store, maker, "m1") == first
@@ -60,21 +60,21 @@ class DutyStoreContract(StoreSuite):
         await store.release_duty(first)  # it holds nothing any more
         assert await take(store, maker, "m1") is None
 
-    async def test_who_is_alone_has_it_at_once(self, store: Store, maker: Maker) -> None:
+    async def test_a_process_that_is_alone_has_it_at_once(self, store: Store, maker: Maker) -> None:
         first = await taken(store, maker, "m1")
         second = await taken(store, maker, "m2", alone=True)
         assert second.fence > first.fence
         with pytest.raises(DutyLost):
             await store.renew_duty(first, maker.clock.now(), LEASE_SECONDS)
 
-    async def test_duties_know_nothing_of_each_other(self, store: Store, maker: Maker) -> None:
+    async def test_duties_are_independent(self, store: Store, maker: Maker) -> None:
         await taken(store, maker, "m1")
         other = await store.hold_duty("something else", "m2", maker.clock.now(), LEASE_SECONDS)
         assert other is not None
         assert await take(store, maker, "m2") is None
 
     @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-    async def test_who_lost_it_writes_nothing(self, store: Store, maker: Maker, write: Write) -> None:
+    async def test_a_process_that_lost_it_writes_nothing(self, store: Store, maker: Maker, write: Write) -> None:
         old = await taken(store, maker, "m1")
         lost = await running(store, maker)
         waits = (await store.create(maker.new())).prediction
@@ -87,7 +87,7 @@ class DutyStoreContract(StoreSuite):
         assert await store.waiting() == {VERSION: 1}
         assert await write(store, new, maker), "the one who has it finds all that there was"
 
-    async def test_who_released_it_writes_nothing(self, store: Store, maker: Maker) -> None:
+    async def test_a_process_that_released_it_writes_nothing(self, store: Store, maker: Maker) -> None:
         duty = await taken(store, maker, "m1")
         await store.release_duty(duty)
         with pytest.raises(DutyLost):

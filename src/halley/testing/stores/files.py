@@ -95,7 +95,7 @@ class BlobLedgerContract:
         assert await ledger.drop_references("file", "f1") == [A]
         assert not await ledger.is_referenced(A)
 
-    async def test_bytes_stay_needed_while_anybody_needs_them(self, ledger: BlobLedger) -> None:
+    async def test_bytes_stay_referenced_while_an_owner_needs_them(self, ledger: BlobLedger) -> None:
         await ledger.add_reference(A, 3, "file", "same", "a.png")
         await ledger.add_reference(A, 3, "prediction", "same", "0.png")
         await ledger.add_reference(B, 4, "prediction", "same", "1.png")
@@ -109,7 +109,7 @@ class BlobLedgerContract:
         await ledger.add_reference(A, 3, "prediction", "p", "1.png")
         assert await ledger.drop_references("prediction", "p") == [A]
 
-    async def test_what_nobody_needs_stays_listed_until_it_is_forgotten(self, ledger: BlobLedger) -> None:
+    async def test_unreferenced_contents_stay_listed_until_their_record_is_removed(self, ledger: BlobLedger) -> None:
         for sha256 in (A, B):
             await ledger.add_reference(sha256, 3, "file", sha256, "x")
             await ledger.drop_references("file", sha256)
@@ -154,7 +154,7 @@ class BlobLedgerContract:
         await ledger.forget_blob(A)
         assert await ledger.known([A, B]) == {B}
 
-    async def test_what_nobody_needs_is_listed_from_where_one_was(self, ledger: BlobLedger) -> None:
+    async def test_unreferenced_contents_are_listed_from_a_position(self, ledger: BlobLedger) -> None:
         for sha256 in (B, A, "c" * 64):
             await ledger.add_reference(sha256, 3, "file", sha256, "x")
             await ledger.drop_references("file", sha256)

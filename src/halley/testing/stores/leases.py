@@ -105,7 +105,7 @@ class LeaseContract(StoreSuite):
         await self.check_refused(store, maker, old)
         assert (await store.finish(now, Fact.SUCCEEDED, maker.clock.now())).applied
 
-    async def test_nobody_holds_what_is_absent(self, store: Store, maker: Maker) -> None:
+    async def test_an_absent_file_is_not_held(self, store: Store, maker: Maker) -> None:
         await self.check_refused(store, maker, Lease(prediction_id=maker.new_id(), session_id="s1", fence=1, attempt=1))
 
     async def test_only_log_text_comes_after_the_end(self, store: Store, maker: Maker) -> None:
@@ -132,7 +132,7 @@ class LeaseContract(StoreSuite):
         await store.append_events(lease, [maker.said("late\n")])
         assert await store.get(row.id) == row
 
-    async def test_once_more_and_alone(self, store: Store, maker: Maker) -> None:
+    async def test_a_shared_crash_runs_again_alone(self, store: Store, maker: Maker) -> None:
         lease = await running(store, maker)
         events = [maker.said("one\n"), maker.part("nobody saw it")]
         again = await store.run_again_alone(lease, maker.clock.now(), events=events, mark="-- again --\n")
@@ -148,7 +148,7 @@ class LeaseContract(StoreSuite):
         assert EventKind.OUTPUT_ADDED not in kinds
         assert kinds.count(EventKind.ATTEMPT_LOST) == 1
 
-    async def test_what_must_be_alone_stays_so_and_has_one_attempt_more(self, store: Store, maker: Maker) -> None:
+    async def test_an_exclusive_prediction_stays_so_and_has_one_attempt_more(self, store: Store, maker: Maker) -> None:
         lease = await running(store, maker)
         await store.run_again_alone(lease, maker.clock.now(), mark="again")
         for attempt in (2, 3):
@@ -162,7 +162,7 @@ class LeaseContract(StoreSuite):
             maker.clock.advance(60)
         assert (await row_of(store, lease.prediction_id)).termination_reason == "worker_lost"
 
-    async def test_what_ended_or_put_something_out_is_not_run_again(self, store: Store, maker: Maker) -> None:
+    async def test_ended_or_published_predictions_are_not_run_again(self, store: Store, maker: Maker) -> None:
         lease = await running(store, maker)
         await store.append_events(lease, [maker.part("a")])
         row = await row_of(store, lease.prediction_id)

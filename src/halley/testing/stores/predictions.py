@@ -134,7 +134,7 @@ class PredictionStoreContract(PageContract, CancelContract):
             await small_store.create(new)
         assert (await small_store.create(news[0])).prediction == news[0].prediction
 
-    async def test_who_leaves_the_queue_makes_room(self, small_store: Store, maker: Maker) -> None:
+    async def test_leaving_the_queue_frees_a_place(self, small_store: Store, maker: Maker) -> None:
         news = [maker.new("anna") for _ in range(SMALL.per_account)]
         for new in news:
             await small_store.create(new)
@@ -145,7 +145,7 @@ class PredictionStoreContract(PageContract, CancelContract):
         with pytest.raises(QueueFull):
             await small_store.create(maker.new("anna"))
 
-    async def test_what_is_born_leased_does_not_wait(self, small_store: Store, maker: Maker) -> None:
+    async def test_a_prediction_leased_at_its_create_does_not_wait(self, small_store: Store, maker: Maker) -> None:
         await small_store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
         for _ in range(SMALL.total + 1):
             new = NewPrediction(prediction=maker.prediction("anna"), session_id="s1")
@@ -155,7 +155,7 @@ class PredictionStoreContract(PageContract, CancelContract):
             assert created.lease.prediction_id == new.prediction.id
         assert await small_store.waiting() == {}
 
-    async def test_a_session_that_is_not_open_gets_no_newborn(self, store: Store, maker: Maker) -> None:
+    async def test_a_closed_session_leases_no_new_prediction(self, store: Store, maker: Maker) -> None:
         created = await store.create(NewPrediction(prediction=maker.prediction(), session_id="gone"))
         assert created.lease is None
         assert await store.waiting() == {VERSION: 1}

@@ -50,7 +50,7 @@ class ClaimSuite(StoreSuite):
 class ClaimContract(ClaimSuite):
     """Which predictions a worker may run."""
 
-    async def test_a_claim_hands_out_what_was_created(self, store: Store, maker: Maker) -> None:
+    async def test_a_claim_returns_the_created_prediction(self, store: Store, maker: Maker) -> None:
         created = (await store.create(maker.new())).prediction
         claimed = await claim_one(store, maker)
         assert claimed.lease.prediction_id == created.id
@@ -61,7 +61,7 @@ class ClaimContract(ClaimSuite):
         assert claimed.work_input == created.input
         assert await store.waiting() == {}
 
-    async def test_a_secret_input_is_handed_out_in_clear_and_shown_nowhere(self, store: Store, maker: Maker) -> None:
+    async def test_a_secret_input_is_claimed_in_clear_and_never_shown(self, store: Store, maker: Maker) -> None:
         prediction = maker.prediction(input=b'{"token":"***"}')
         await store.create(NewPrediction(prediction=prediction, work_input=b'{"token":"clear"}'))
         claimed = await claim_one(store, maker)
@@ -108,7 +108,7 @@ class ClaimContract(ClaimSuite):
             await store.claim("never", {VERSION: 1}, maker.clock.now())
         assert await store.waiting() == {VERSION: 1}
 
-    async def test_nothing_is_handed_out_twice(self, store: Store, maker: Maker) -> None:
+    async def test_nothing_is_claimed_twice(self, store: Store, maker: Maker) -> None:
         await self.fill(store, maker, anna=20, bert=20)
         sessions = ["s1", "s2", "s3"]
         for session_id in sessions:
@@ -149,7 +149,7 @@ class ClaimContract(ClaimSuite):
         await self.fill(store, maker, bert=6)
         assert Counter(await self.claim_by_ones(store, maker, 6)) == {"anna": 3, "bert": 3}
 
-    async def test_nobody_saves_up_turns(self, store: Store, maker: Maker) -> None:
+    async def test_turns_cannot_be_saved_up(self, store: Store, maker: Maker) -> None:
         await self.fill(store, maker, anna=30)
         await self.claim_by_ones(store, maker, 20)
         await self.fill(store, maker, bert=10)
@@ -164,12 +164,12 @@ class ClaimContract(ClaimSuite):
         assert await store.waiting() == {VERSION: 3}
         assert len(await store.claim("s1", {VERSION: 4}, maker.clock.now())) == 3
 
-    async def test_what_was_born_leased_is_claimed_by_nobody(self, store: Store, maker: Maker) -> None:
+    async def test_a_prediction_leased_at_its_create_is_not_claimed(self, store: Store, maker: Maker) -> None:
         await store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
         await store.create(NewPrediction(prediction=maker.prediction(), session_id="s1"))
         assert await self.claim(store, maker, 5, "s2") == []
 
-    async def test_versions_have_turns_of_their_own(self, store: Store, maker: Maker) -> None:
+    async def test_versions_have_their_own_turns(self, store: Store, maker: Maker) -> None:
         await self.fill(store, maker, anna=4)
         await self.claim_by_ones(store, maker, 4)
         for account_id in ("anna", "bert"):
@@ -178,7 +178,7 @@ class ClaimContract(ClaimSuite):
         claimed = await store.claim("s1", {OTHER_VERSION: 2}, maker.clock.now())
         assert {item.prediction.account_id for item in claimed} == {"anna", "bert"}
 
-    async def test_what_is_past_its_deadline_is_not_handed_out(self, store: Store, maker: Maker) -> None:
+    async def test_a_prediction_past_its_deadline_is_not_claimed(self, store: Store, maker: Maker) -> None:
         await store.create(maker.new(deadline_at=maker.clock.now() + timedelta(seconds=5)))
         later = (await store.create(maker.new(deadline_at=maker.clock.now() + timedelta(seconds=50)))).prediction
         maker.clock.advance(6)
@@ -205,7 +205,7 @@ class ClaimContract(ClaimSuite):
         maker.clock.advance(0.2)
         assert len(await self.claim(store, maker, 1)) == 1
 
-    async def test_who_is_in_backoff_holds_nobody_up(self, store: Store, maker: Maker) -> None:
+    async def test_a_prediction_in_backoff_delays_no_other(self, store: Store, maker: Maker) -> None:
         lease = await leased(store, maker)
         await store.release(lease, maker.clock.now(), backoff_seconds=60.0)
         other = (await store.create(maker.new("bert"))).prediction
@@ -232,7 +232,7 @@ class ClaimContract(ClaimSuite):
 class TurnContract(ClaimSuite):
     """Turns that a store counts without a claim. Each node counts those that went through it."""
 
-    async def test_being_born_leased_is_a_turn_as_well(self, store: Store, maker: Maker) -> None:
+    async def test_leasing_at_the_create_counts_as_a_turn(self, store: Store, maker: Maker) -> None:
         await self.fill(store, maker, anna=9, bert=9, carl=9)
         await store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
         for _ in range(3):

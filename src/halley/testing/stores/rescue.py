@@ -63,7 +63,7 @@ class RescueContract(StoreSuite):
         assert reaped.requeued
         assert (await row_of(store, lease.prediction_id)).status is Status.STARTING
 
-    async def test_what_put_something_out_is_not_run_again(self, store: Store, maker: Maker) -> None:
+    async def test_a_published_prediction_is_not_run_again(self, store: Store, maker: Maker) -> None:
         lease = await running(store, maker)
         await store.append_events(lease, [maker.part("a"), maker.said("x")])
         (reaped,) = await store.reap(await on_duty(store), maker.clock.now(), all_but="new")

@@ -50,7 +50,7 @@ class DataStoreContract(StoreSuite):
         assert b"secret" not in b"".join(event.data for event in events)
         assert (await store.page("anna", limit=9)).items == (after,)
 
-    async def test_the_log_goes_on_behind_what_was_removed(self, store: Store, maker: Maker) -> None:
+    async def test_the_log_continues_after_removed_events(self, store: Store, maker: Maker) -> None:
         lease = await running(store, maker)
         await store.finish(lease, Fact.SUCCEEDED, maker.clock.now(), events=[maker.said("x"), maker.output("y")])
         whole, log = await store.read_events(lease.prediction_id), await store.read_log()
@@ -110,7 +110,7 @@ class DataStoreContract(StoreSuite):
         assert not await store.is_referenced(A)
         assert await store.is_referenced(B)
 
-    async def test_bytes_of_two_that_go_together_are_free_once(self, store: Store, maker: Maker) -> None:
+    async def test_bytes_of_two_owners_removed_together_are_free_once(self, store: Store, maker: Maker) -> None:
         rows = [await self.over(store, maker) for _ in range(2)]
         for row in rows:
             await store.add_reference(A, 3, "prediction", row.id, "a.png")
@@ -223,14 +223,14 @@ class DataStoreContract(StoreSuite):
             assert [event.kind for event in await store.read_events(prediction_id)] == KEPT
         assert {event.kind for event in await store.read_log(limit=9999)} == set(KEPT)
 
-    async def test_outputs_of_what_was_removed_are_strays(self, store: Store, maker: Maker) -> None:
+    async def test_outputs_of_removed_data_are_unneeded(self, store: Store, maker: Maker) -> None:
         gone, kept = await self.over(store, maker), await self.over(store, maker)
         await store.remove_data([gone.id], maker.clock.now())
         for row in (gone, kept):
             await store.add_reference(A, 3, "prediction", row.id, "late.png")
         assert await self.strays(store, maker, "prediction") == [gone.id]
 
-    async def test_inputs_of_what_is_over_are_strays(self, store: Store, maker: Maker) -> None:
+    async def test_inputs_of_ended_predictions_are_unneeded(self, store: Store, maker: Maker) -> None:
         over = await self.over(store, maker)
         waits = (await store.create(maker.new())).prediction
         for owner in (over.id, waits.id):
@@ -241,7 +241,7 @@ class DataStoreContract(StoreSuite):
         assert await self.strays(store, maker, "input") == [over.id, waits.id]
         assert len(await store.stray_owners("input", maker.clock.now(), 1)) == 1
 
-    async def test_uploads_without_a_record_are_strays(self, store: Store, files: FileStore, maker: Maker) -> None:
+    async def test_uploads_without_a_record_are_unneeded(self, store: Store, files: FileStore, maker: Maker) -> None:
         stored, never = maker.new_id(), maker.new_id()
         now = maker.clock.now()
         record = StoredFile(

@@ -101,7 +101,7 @@ class SubmitContract(StoreSuite):
         assert (row.status, row.submit_state, row.handle) == (Status.CANCELED, SubmitState.SUBMITTED, "h1")
 
     @pytest.mark.parametrize("state", [SubmitState.INTENDED, SubmitState.SUBMITTED])
-    async def test_what_may_run_elsewhere_is_adopted_and_no_fresh_attempt(
+    async def test_an_upstream_prediction_is_adopted_without_a_new_attempt(
         self, store: Store, maker: Maker, state: SubmitState
     ) -> None:
         lease = await running(store, maker)
@@ -143,7 +143,7 @@ class SubmitContract(StoreSuite):
         assert await store.waiting() == {}
 
     @pytest.mark.parametrize("how", ["version", "queue time"])
-    async def test_what_may_run_elsewhere_and_is_not_adopted_ends_unknown(
+    async def test_an_upstream_prediction_that_is_not_adopted_ends_unknown(
         self, store: Store, maker: Maker, how: str
     ) -> None:
         lease = await leased(store, maker)
@@ -162,7 +162,7 @@ class SubmitContract(StoreSuite):
         assert await store.waiting() == {}
         assert (await kinds_of(store, ended.id))[-1] is EventKind.FINISHED
 
-    async def test_what_may_run_elsewhere_is_not_run_again_alone(self, store: Store, maker: Maker) -> None:
+    async def test_an_upstream_prediction_is_not_run_again_alone(self, store: Store, maker: Maker) -> None:
         lease = await running(store, maker)
         await store.record_intent(lease)
         assert not (await store.run_again_alone(lease, maker.clock.now(), mark="no")).requeued

@@ -50,7 +50,7 @@ class WallClockContract(StoreSuite):
 
     @pytest.mark.parametrize("late_seconds", [0.4, 1.5, 30.0])
     @pytest.mark.parametrize("by", [*LEAPS, 3.0, -3.0])
-    async def test_what_was_created_since_is_left_alone(
+    async def test_later_predictions_are_not_changed(
         self, store: Store, maker: Maker, by: float, late_seconds: float
     ) -> None:
         await store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
@@ -65,9 +65,7 @@ class WallClockContract(StoreSuite):
             assert (await row_of(store, each.id)).deadline_at == each.deadline_at
 
     @pytest.mark.parametrize("by", [*LEAPS, 3.0, -3.0])
-    async def test_a_change_that_nobody_noticed_for_long_is_followed(
-        self, store: Store, maker: Maker, by: float
-    ) -> None:
+    async def test_a_clock_change_that_is_noticed_late_is_followed(self, store: Store, maker: Maker, by: float) -> None:
         old = (await store.create(maker.new(deadline_at=maker.clock.now() + SOON))).prediction
         maker.clock.jump(by)
         maker.clock.advance(60)
@@ -92,7 +90,7 @@ class WallClockContract(StoreSuite):
         assert len(await store.expire(await on_duty(store), maker.clock.now(), 10 * DAY)) == 1
 
     @pytest.mark.parametrize("by", LEAPS)
-    async def test_a_caller_that_read_the_clock_just_before_it_was_set_harms_nobody(
+    async def test_a_caller_that_read_the_clock_before_it_was_set_does_no_harm(
         self, store: Store, maker: Maker, by: float
     ) -> None:
         lease = await running(store, maker, deadline_at=maker.clock.now() + SOON)
@@ -108,7 +106,7 @@ class WallClockContract(StoreSuite):
         assert reaped.prediction.id == lease.prediction_id
 
     @pytest.mark.parametrize("by", LEAPS)
-    async def test_a_lease_lasts_as_long_as_it_was_meant_to(self, store: Store, maker: Maker, by: float) -> None:
+    async def test_a_lease_keeps_its_length(self, store: Store, maker: Maker, by: float) -> None:
         await running(store, maker)
         maker.clock.jump(by)
         maker.clock.advance(LEASE_SECONDS - 0.01)
@@ -127,7 +125,7 @@ class WallClockContract(StoreSuite):
         assert len(await store.claim("s1", {VERSION: 9}, maker.clock.now())) == 3
 
     @pytest.mark.parametrize("by", LEAPS)
-    async def test_who_is_in_backoff_stays_in_backoff(self, store: Store, maker: Maker, by: float) -> None:
+    async def test_a_prediction_in_backoff_stays_in_backoff(self, store: Store, maker: Maker, by: float) -> None:
         lease = await running(store, maker)
         await store.release(lease, maker.clock.now(), backoff_seconds=5)
         maker.clock.advance(1)
@@ -137,7 +135,7 @@ class WallClockContract(StoreSuite):
         assert len(await store.claim("s1", {VERSION: 9}, maker.clock.now())) == 1
 
     @pytest.mark.parametrize("by", LEAPS)
-    async def test_who_waits_has_waited_for_the_time_that_passed(self, store: Store, maker: Maker, by: float) -> None:
+    async def test_waiting_times_count_elapsed_time(self, store: Store, maker: Maker, by: float) -> None:
         old = (await store.create(maker.new())).prediction
         maker.clock.advance(30)
         middle = (await store.create(maker.new())).prediction
@@ -155,7 +153,7 @@ class WallClockContract(StoreSuite):
             assert expired.prediction.termination_reason == "queue_time"
 
     @pytest.mark.parametrize("by", [None, *LEAPS])
-    async def test_a_claim_tells_how_long_it_has_waited(self, store: Store, maker: Maker, by: float | None) -> None:
+    async def test_a_claim_returns_the_waiting_time(self, store: Store, maker: Maker, by: float | None) -> None:
         await store.create(maker.new())
         maker.clock.advance(30)
         if by is not None:
@@ -167,7 +165,7 @@ class WallClockContract(StoreSuite):
         assert [round(each.waited_seconds, 1) for each in (old, young)] == [90.0, 60.0]
 
     @pytest.mark.parametrize("by", [None, DAY, -DAY])
-    async def test_another_process_knows_how_long_somebody_has_waited(
+    async def test_another_process_knows_the_waiting_time(
         self, store: Store, maker: Maker, restart: Restart, by: float | None
     ) -> None:
         old = (await store.create(maker.new())).prediction
@@ -182,7 +180,7 @@ class WallClockContract(StoreSuite):
         (expired,) = await store.expire(await on_duty(store), maker.clock.now(), 45)
         assert expired.prediction.id == old.id
 
-    async def test_set_back_while_nobody_ran_it_keeps_nobody_waiting(
+    async def test_a_clock_set_back_while_no_process_ran_delays_nothing(
         self, store: Store, maker: Maker, restart: Restart
     ) -> None:
         lease = await running(store, maker, deadline_at=maker.clock.now() + timedelta(seconds=300))

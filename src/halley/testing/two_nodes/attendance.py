@@ -46,7 +46,7 @@ class SharedAttendanceContract(ClusterSuite):
         assert await self.is_canceled(cluster, row)
         assert await cluster.stores[0].awaited() == []
 
-    async def test_clients_that_leave_everywhere_at_once_abandon_it_once(self, cluster: Cluster) -> None:
+    async def test_clients_that_disconnect_everywhere_at_once_abandon_it_once(self, cluster: Cluster) -> None:
         row = await self.wanted(cluster)
         for api in cluster.apis:
             api.attendance.arrive(row)
@@ -56,7 +56,7 @@ class SharedAttendanceContract(ClusterSuite):
         await cluster.pass_time(GRACE_SECONDS + TICKS)
         assert await self.is_canceled(cluster, row)
 
-    async def test_a_client_that_comes_back_elsewhere_saves_it(self, cluster: Cluster) -> None:
+    async def test_a_client_that_reconnects_at_another_server_keeps_the_prediction(self, cluster: Cluster) -> None:
         here, there = [api.attendance for api in cluster.apis]
         waits, reads = await self.wanted(cluster), await cluster.create(cancel_abandoned=True)
         for row in (waits, reads):

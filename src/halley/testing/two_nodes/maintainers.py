@@ -36,7 +36,7 @@ class MaintainersContract(ClusterSuite):
         await cluster.until(lambda: bool(cluster.workers[1].provider.runs), 2 * LEASE_SECONDS)
         assert await cluster.count(made.id, EventKind.ATTEMPT_LOST) == 1
 
-    async def test_whoever_stops_lets_the_other_one_begin_at_once(self, cluster: Cluster) -> None:
+    async def test_a_process_that_stops_lets_the_other_begin_at_once(self, cluster: Cluster) -> None:
         first, second = cluster.maintainers
         first.stop()
         await first.gone()
@@ -44,7 +44,7 @@ class MaintainersContract(ClusterSuite):
         await cluster.until(lambda: second.maintainer.is_on_duty, TURN)
         assert not first.maintainer.is_on_duty
 
-    async def test_whoever_was_paused_before_a_write_does_not_write_it(self, cluster: Cluster) -> None:
+    async def test_a_process_paused_before_a_write_does_not_write_it(self, cluster: Cluster) -> None:
         """It has decided to end predictions that no worker offers; when it continues, another maintains and a worker
         offers them.
         """
@@ -77,7 +77,7 @@ class MaintainersContract(ClusterSuite):
         assert len(first.terms) == 2, "anew for each term"
         assert len(set(fences)) == len(fences) == 3
 
-    async def test_what_nobody_offers_ends_after_a_time(self, cluster: Cluster) -> None:
+    async def test_predictions_of_an_unoffered_version_end_after_a_time(self, cluster: Cluster) -> None:
         await cluster.workers[0].open([KNOWN])
         cluster.workers[0].provider.slots = 0
         offered, unoffered = await cluster.create(version=KNOWN), await cluster.create(version=OTHER)

@@ -25,7 +25,7 @@ API_POLL: Final = change_poller.POLL_SECONDS + STEP_SECONDS
 class SharedWorkContract(ClusterSuite):
     """Predictions of one API server run at any worker, and every API server sees them."""
 
-    async def test_what_one_server_created_runs_elsewhere_and_both_hear_of_its_end(self, cluster: Cluster) -> None:
+    async def test_a_prediction_of_one_server_runs_elsewhere_and_both_see_its_end(self, cluster: Cluster) -> None:
         await cluster.workers[1].open([KNOWN])
         await cluster.pass_time(STEP_SECONDS)  # it has polled, and found nothing
         made = await cluster.create(api=0)
@@ -64,7 +64,7 @@ class SharedWorkContract(ClusterSuite):
         await cluster.until(waiter.done, API_POLL)
         assert (await cluster.row(made.id)).status is Status.CANCELED
 
-    async def test_a_worker_leaves_alone_what_it_does_not_know(self, cluster: Cluster) -> None:
+    async def test_a_worker_leaves_unknown_versions_to_others(self, cluster: Cluster) -> None:
         made = await cluster.create(version=OTHER)
         await cluster.workers[0].open([KNOWN])
         await cluster.pass_time(UNOFFERED_SECONDS - 2 * STEP_SECONDS)
@@ -111,7 +111,7 @@ class SharedWorkContract(ClusterSuite):
         await cluster.until(lambda: len(first.provider.runs) + len(second.provider.runs) == 3, 2 * WORKER_POLL)
         assert not (await cluster.row(another.id)).is_terminal
 
-    async def test_what_was_handed_elsewhere_is_adopted_and_never_handed_over_twice(self, cluster: Cluster) -> None:
+    async def test_a_submitted_prediction_is_adopted_and_never_submitted_twice(self, cluster: Cluster) -> None:
         """The first worker dies after the upstream accepted it, and before its answer was stored."""
         may_end = asyncio.Event()
 

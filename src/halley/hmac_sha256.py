@@ -15,7 +15,7 @@ _INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
 
 
-class Mac:
+class HmacSha256:
     """One key. Equal to `hmac.digest(key, message, "sha256")`."""
 
     __slots__ = ("_inner", "_outer")
@@ -36,4 +36,4 @@ class Mac:
         return outer.digest()
 
     def __repr__(self) -> str:
-        return "Mac(...)"
+        return "HmacSha256(...)"
