@@ -12,7 +12,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 class LeanFlowControl(FlowControl):
     """Creates its event only while the client does not accept data.
 
-    While requests wait for the one before them, nothing more is read, whoever asks for it: otherwise a client could
+    While requests wait for the one before them, nothing more is read in any case: otherwise a client could
     send requests faster than they are answered.
     """
 
