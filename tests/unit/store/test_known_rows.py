@@ -1,5 +1,6 @@
 """Rows that the writer knows end as rows that it reads, whatever came in between."""
 
+import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -125,3 +126,22 @@ async def test_no_more_are_kept_than_the_limit(tmp_path: Path) -> None:
             store.create(NewPrediction(prediction=maker.prediction(), session_id="s1"))
         await store.waiting()
         assert len(store._counters.known._rows) == MOST_ROWS
+
+
+async def test_a_lifecycle_takes_nine_statements(tmp_path: Path) -> None:
+    """Beside those that a whole batch shares: its begin, its commit, a look at the clock, the models' counts."""
+    maker, asked, many = Maker(), [], 50
+    async with open_sqlite(tmp_path / "halley.db", clock=maker.clock) as store:
+        await store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
+        await store._writer.submit(lambda connection: connection.set_trace_callback(asked.append))
+        news = [NewPrediction(prediction=maker.prediction(), session_id="s1") for _ in range(many)]
+        leases = [made.lease for made in await asyncio.gather(*[store.create(new) for new in news])]
+        ends = [maker.started(), maker.output("done")]
+        at = maker.clock.now()
+        await asyncio.gather(
+            *[store.finish(lease, Fact.SUCCEEDED, at, events=ends) for lease in leases if lease is not None]
+        )
+        await store._writer.submit(lambda connection: connection.set_trace_callback(None))
+    batches = asked.count("COMMIT")
+    assert len(asked) <= 9 * many + 6 * batches + 2
+    assert asked.count("BEGIN IMMEDIATE") <= batches + 1
