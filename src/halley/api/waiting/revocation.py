@@ -54,10 +54,11 @@ class RevocationWatch:
         """Revoke requests whose keys are revoked or deleted, or have lost the scope."""
         if not self._open:
             return
-        valid = await self._keys.valid_scopes(tuple(self._open))
-        for key_id, requests in tuple(self._open.items()):
+        asked = tuple(self._open)
+        valid = await self._keys.valid_scopes(asked)
+        for key_id in asked:  # not those that were added while the store answered: nothing is known of their keys
             scopes = valid.get(key_id, frozenset())
-            for request, needed in tuple(requests.items()):
+            for request, needed in tuple(self._open.get(key_id, {}).items()):
                 if needed not in scopes and Scope.ADMIN not in scopes:
                     request.revoke()
 
