@@ -99,10 +99,10 @@ class Execution:
 
     def lose_lease(self) -> None:
         """Another worker has the lease. A local run is stopped; an upstream run may now be followed by that worker."""
+        self._has_lost_lease = True
         if self._submission is None:
             self.stop()
             return
-        self._has_lost_lease = True
         if self._following is not None:
             self._following.cancel()
         self.put_back()
@@ -130,7 +130,9 @@ class Execution:
                 await self._parts.files.workspace.remove(self._folder)
 
     async def _end(self, outcome: Outcome | Fact | float) -> None:
-        if isinstance(outcome, float):
+        if self._has_lost_lease and self._submission is None:
+            await self.interrupt()  # if the lease is valid all the same: this is how we stopped it, not how it ended
+        elif isinstance(outcome, float):
             await self._give_back(outcome)
         elif isinstance(outcome, Fact) or self._stopped:
             await self._finish(outcome)

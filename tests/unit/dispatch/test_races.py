@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from halley.dispatch.slot_queue import SlotQueue
+from halley.errors import LeaseLost
 from halley.predictions.status import Status
 
 pytestmark = pytest.mark.anyio
@@ -56,3 +57,24 @@ async def test_a_create_that_cannot_be_stored_keeps_no_slot(harness) -> None:
     with pytest.raises(UnicodeEncodeError):
         await harness.create(context={"word": "\ud800"})
     assert harness.provider.held == 0
+
+
+async def test_a_run_that_was_stopped_for_a_lost_session_is_given_back_if_its_lease_is_valid(
+    harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await harness.create()
+    run = await harness.provider.next_run()
+    renew = harness.store.renew
+    lost = [LeaseLost("The session is not open.")]
+
+    async def renew_once_lost(*args, **kwargs):
+        if lost:
+            raise lost.pop()
+        return await renew(*args, **kwargs)
+
+    monkeypatch.setattr(harness.store, "renew", renew_once_lost)
+    await harness.pass_time(12)
+    assert run.canceled.is_set()
+    (await harness.provider.next_run(1)).end()
+    ended = await harness.ended(made.id)
+    assert (ended.status, ended.termination_reason) == (Status.SUCCEEDED, None)
