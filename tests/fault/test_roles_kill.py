@@ -3,15 +3,18 @@
 The long form is `scripts/faults roles`. The same harness must find the planted bugs of its processes.
 """
 
+import socket
 import time
 from pathlib import Path
 from typing import Final
 
 import pytest
+from receiver import Receiver
 
 from fault.mix_ledger import Books
 from fault.mix_steps import make_models
 from fault.roles_mix import WORKERS_AND_API, Process, Schedule, Shape, run_mix
+from fault.runners import runners_of
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
@@ -56,6 +59,29 @@ def test_a_worker_that_fails_what_it_does_not_know_is_found(tmp_path: Path) -> N
 
 
 @pytest.mark.timeout(200)
+def test_each_role_in_a_process_of_its_own_serves_together(tmp_path: Path) -> None:
+    make_models(tmp_path)
+    processes = [Process(tmp_path, role, Shape(roles=role)) for role in ("maintainer", "worker", "api")]
+    maintainer, worker, api = processes
+    with Receiver() as receiver:
+        try:
+            for process in processes:
+                process.start()
+            given = {"input": {"seconds": 0.0}, "webhook": receiver.url}
+            path = "/v1/models/test/nap/predictions"
+            status, _, made = api.server.call("POST", path, given, headers={"Prefer": "wait=30"})
+            assert (status, made["status"], made["output"][-1]) == (201, "succeeded", "awake")
+            told = receiver.wait(lambda arrived: any(one.body["status"] == "succeeded" for one in arrived))
+            assert told[-1].body["id"] == made["id"]
+            assert api.server.call("GET", "/v1/replicas")[2]["results"] == []
+            assert [bool(runners_of(pid_of(process))) for process in processes] == [False, True, False]
+            assert [is_listening(process.server.port) for process in processes] == [False, False, True]
+            assert [process.server.stop() for process in (worker, maintainer, api)] == [0, 0, 0]
+        finally:
+            kill(*processes)
+
+
+@pytest.mark.timeout(200)
 def test_a_process_that_is_alone_takes_back_at_once_and_one_that_is_not_waits(tmp_path: Path) -> None:
     make_models(tmp_path)
     whole = Process(tmp_path, "whole", Shape(roles="worker,maintainer,api"), lease_seconds=LONG_LEASE)
@@ -75,9 +101,7 @@ def test_a_process_that_is_alone_takes_back_at_once_and_one_that_is_not_waits(tm
         whole.start()
         assert "attempt_lost" not in books.kinds(second), "it took work from a process that may live"
     finally:
-        for process in (whole, helper):
-            if process.server.process is not None:
-                process.server.kill()
+        kill(whole, helper)
 
 
 def begin(process: Process, books: Books) -> str:
@@ -89,3 +113,20 @@ def begin(process: Process, books: Books) -> str:
         assert time.monotonic() < end, process.server.log()
         time.sleep(0.05)
     return str(made["id"])
+
+
+def kill(*processes: Process) -> None:
+    """Leave none behind; harmless for those that have ended."""
+    for process in processes:
+        if process.server.process is not None:
+            process.server.kill()
+
+
+def pid_of(process: Process) -> int:
+    assert process.server.process is not None
+    return process.server.process.pid
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
