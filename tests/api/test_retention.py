@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -273,6 +274,29 @@ async def test_an_answer_that_was_being_made_is_not_given_again_after_the_remova
     key = ((await world.row(prediction_id)).account_id, prediction_id, variant.number)
     assert world.api.parts.cache.fresh(key, world.clock.monotonic()) is None
     assert (await shown(world, prediction_id)).json()["input"] == {}
+
+
+async def test_a_file_that_was_being_found_is_not_served_after_the_removal(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prediction_id, other = await painted(world), await painted(world)  # the bytes stay with the other one
+    link = local((await shown(world, prediction_id)).json()["output"])
+    output_file, begun, removed = world.predictions.output_file, asyncio.Event(), asyncio.Event()
+
+    async def slow(*found: Any, **how: Any) -> OutputFile | None:
+        file = await output_file(*found, **how)
+        begun.set()
+        await removed.wait()
+        return file
+
+    monkeypatch.setattr(world.predictions, "output_file", slow)
+    asked = asyncio.ensure_future(world.get(link, token=None))
+    await begun.wait()
+    await world.request("DELETE", f"/v1/predictions/{prediction_id}/data")
+    removed.set()
+    assert (await asked).status == 200
+    assert (await world.get(link, token=None)).status == 404
+    assert (await world.get(local((await shown(world, other)).json()["output"]), token=None)).status == 200
 
 
 async def test_what_is_not_over_is_not_removed(world: World) -> None:

@@ -119,6 +119,7 @@ class DeliveredFiles:
         self._limit = limit
         self._kept: dict[str, dict[str, tuple[DeliveryRight, OutputFile, float]]] = {}
         self._count = 0
+        self.changes = 0  # how often something was forgotten
 
     def fresh(self, capability: str, now: float) -> tuple[DeliveryRight, OutputFile] | None:
         """The right and the file, if they were looked up recently (monotonic seconds)."""
@@ -137,6 +138,7 @@ class DeliveredFiles:
 
     def forget(self, prediction_id: str) -> None:
         """Remove the entries of a prediction that has changed."""
+        self.changes += 1
         self._count -= len(self._kept.pop(prediction_id, _NO_FILES))
 
 

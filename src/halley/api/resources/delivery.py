@@ -33,10 +33,12 @@ async def output_file(call: Call, parts: ApiContext) -> Response:
     known = parts.delivered.fresh(capability, now)
     if known is None:
         delivery = parts.links.verify(capability)
+        changes = parts.delivered.changes
         file = await parts.predictions.output_file(delivery.prediction_id, delivery.index)
         if file is None:
             raise NotFound(_GONE)
-        parts.delivered.put(capability, delivery, file, now)
+        if changes == parts.delivered.changes:  # else it may have been removed since it was read
+            parts.delivered.put(capability, delivery, file, now)
     else:
         delivery, file = known
         if delivery.expires_at <= parts.clock.now().timestamp():
