@@ -11,23 +11,24 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from halley.dispatch.parts import RunParts
-from halley.dispatch.ports import Outcome, Provider, Work
+from halley.dispatch.ports import Outcome, Work
 from halley.dispatch.recorder import Recorder, StartSoon
+from halley.dispatch.routing import ProviderRoute
 from halley.dispatch.slot_queue import SlotQueue
-from halley.dispatch.submission import Submission
+from halley.dispatch.submission import Submission, SubmitRules
 from halley.dispatch.submit_errors import is_transient, refused, unusable_input
 from halley.errors import HalleyError, InputInvalid, LeaseLost
 from halley.predictions.hints import Changed, WorkWaits
 from halley.predictions.queue import Claimed
 from halley.predictions.records import NewEvent
 from halley.predictions.status import Fact, Status
-from halley.predictions.submits import UNKNOWN_REASON
 from halley.retry import RETRY_SECONDS, retry_until_accepted
 from halley.strict_json import HEAVY_BYTES
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+ADOPTED_SECONDS: Final = 10.0  # of a run whose time is over: it may have ended in time, and must be asked for that
 _FACTS: Final = {"succeeded": Fact.SUCCEEDED, "failed": Fact.FAILED}
 
 
@@ -48,18 +49,21 @@ class Execution:
         claimed: Claimed,
         *,
         parts: RunParts,
-        provider: Provider,
+        route: ProviderRoute,
         slots: SlotQueue,
         start_soon: StartSoon,
     ) -> None:
-        """The slot is held already. `start_soon` runs tasks that end with the worker."""
+        """The slot is held already, unless the route leads to a former provider.
+
+        `start_soon` runs tasks that end with the worker.
+        """
         self.claimed = claimed
         self.lease = claimed.lease
         self.prediction_id = claimed.prediction.id
         self.version = claimed.prediction.version
         self._parts = parts
         self._clock = clock = parts.clock
-        self._provider = provider
+        self._provider = route.provider
         self._slots = slots
         self._runnable = parts.catalog.by_id(self.version)
         version = self._runnable.version if self._runnable is not None else None
@@ -69,17 +73,15 @@ class Execution:
         self.has_begun = False  # submitted, or about to be: from then on its run time counts
         self._handle: str | None = None
         self._submission: Submission | None = None  # of a provider that continues without us
-        if not provider.is_local:
-            self._submission = Submission(
-                claimed, provider=provider, ledger=parts.queue, keep_trying=self._retry_until_accepted
-            )
-        self._following: asyncio.Future[Outcome] | None = None
+        if route.is_former or not route.provider.is_local:
+            rules = SubmitRules(self._retry_until_accepted, parts.rules.max_queue_seconds + self._timeout)
+            self._submission = Submission(claimed, route=route, ledger=parts.queue, rules=rules)
         self._has_lost_lease = False
         self._preparing: asyncio.Task[Work] | None = None
         self._verdict_before: Outcome | Fact | None = None  # how it ends if it never begins; None: it is released
-        self._stopped = False
+        self._stopped = claimed.prediction.is_terminal  # then only its run elsewhere is to be canceled
         self._timed_out = False
-        self._slot_held = True
+        self._slot_held = not route.is_former
         self._is_alone = False  # kind of the held slot
         self._folder: str | None = None
         self._is_folder_made = False
@@ -103,8 +105,7 @@ class Execution:
         if self._submission is None:
             self.stop()
             return
-        if self._following is not None:
-            self._following.cancel()
+        self._submission.lose_lease()
         self.put_back()
 
     def put_back(self, verdict: Outcome | Fact | None = None) -> None:
@@ -117,6 +118,8 @@ class Execution:
         """The run, or its staging, took longer than its version allows."""
         if not self._timed_out:
             self._timed_out = True
+            if self._submission is not None:
+                self._submission.run_out()
             self.stop()
 
     async def go(self) -> None:
@@ -185,10 +188,10 @@ class Execution:
             return RETRY_SECONDS
         if work is None:
             return 0.0 if self._verdict_before is None else self._verdict_before
-        if self.was_stopped():
+        if self.was_stopped() and self.claimed.recorded is None:
             return Outcome(status="canceled")
         self.has_begun = True
-        self.ends_at = self._clock.monotonic() + self._timeout
+        self.ends_at = self._clock.monotonic() + self._seconds_left()
         try:
             handle = await self._begin(work)
         except LeaseLost:
@@ -203,7 +206,6 @@ class Execution:
             return Outcome(status="canceled")
         self._handle = handle
         self._forget_large_input()
-        self._slot_held = False  # from here on the provider releases it
         if self.claimed.recorded is None:
             self._recorder.start()
         else:
@@ -212,30 +214,28 @@ class Execution:
             self._provider.cancel(handle)
         return await self._follow(handle)
 
+    def _seconds_left(self) -> float:
+        """Of the time that its run may take. One that is adopted has used some of it already."""
+        left = self._timeout - self.claimed.ran_seconds
+        return left if self.claimed.recorded is None else max(left, ADOPTED_SECONDS)
+
     async def _begin(self, work: Work) -> str | None:
-        submission = self._submission
-        return await self._provider.submit(work) if submission is None else await submission.begin(work)
+        if self._submission is None:
+            return await self._provider.submit(work)
+        return await self._submission.begin(work, self.was_stopped)
 
     async def _follow(self, handle: str) -> Outcome:
-        if self._submission is None:
-            outcome = await self._provider.follow(handle, self._recorder.emit)
-            if outcome.status == "succeeded" and not self._is_folder_made and not self._recorder.may_have_files:
-                self._folder = None  # it was never made, so it need not be removed
-            return outcome
-        self._following = asyncio.ensure_future(self._provider.follow(handle, self._recorder.emit))
-        if self._has_lost_lease:
-            self._following.cancel()
-        try:
-            outcome = await self._following
-        except asyncio.CancelledError:
-            if (ours := asyncio.current_task()) is not None and ours.cancelling():
-                raise
-            raise LeaseLost(f"{self.prediction_id} runs elsewhere, and another worker follows it") from None
-        finally:
-            self._following = None
-        if outcome.reason == UNKNOWN_REASON:
-            await self._submission.forget()
+        if self._submission is not None:
+            return await self._submission.follow(handle, self._recorder.emit, self._hand_over_slot)
+        self._hand_over_slot()
+        outcome = await self._provider.follow(handle, self._recorder.emit)
+        if outcome.status == "succeeded" and not self._is_folder_made and not self._recorder.may_have_files:
+            self._folder = None  # it was never made, so it need not be removed
         return outcome
+
+    def _hand_over_slot(self) -> None:
+        """From here on the provider frees it."""
+        self._slot_held = False
 
     def _forget_large_input(self) -> None:
         """The provider has the input: release it here for the time of the run."""
@@ -264,7 +264,8 @@ class Execution:
 
     async def _work(self) -> Work | None:
         """The work to run, with a slot for it. None if it was put back meanwhile."""
-        prediction, runnable, is_alone = self.claimed.prediction, self._runnable, self.claimed.alone
+        prediction, runnable = self.claimed.prediction, self._runnable
+        is_alone = self.claimed.alone and self.claimed.recorded is None
         brings_files = self._provider.wants_local_files and self.claimed.recorded is None
         uses_files = brings_files and runnable is not None and runnable.uses_files
         # a model may return a file although its schema names none: then its process makes the folder
@@ -282,6 +283,7 @@ class Execution:
             context=self.claimed.context,
             alone=is_alone,
             folder=folder,
+            has_slot=self._slot_held,
         )
         if runnable is None or not uses_files:
             return await self._prepared(self._with_slot(work)) if is_alone else work

@@ -1,9 +1,36 @@
 """Finds the provider of each version."""
 
 from collections.abc import Mapping
+from typing import Final, NamedTuple
 
-from halley.dispatch.ports import Provider
+from halley.dispatch.ports import Provider, ProviderRouter
 from halley.models.catalog import Catalog
+from halley.predictions.queue import Claimed
+
+LOCAL: Final = "local"
+
+
+class ProviderRoute(NamedTuple):
+    """Which provider runs a prediction, and the word for it.
+
+    `is_former`: it has the run, but the version has another provider by now; then no slot is held. `is_missing`: this
+    process does not know it, and `provider` is the one that the version has now.
+    """
+
+    provider: Provider
+    name: str
+    is_former: bool = False
+    is_missing: bool = False
+
+
+def route(providers: ProviderRouter, claimed: Claimed) -> ProviderRoute:
+    """The way to the provider of its version; of what was submitted already, to the provider that has it."""
+    version, submitted_to = claimed.prediction.version, claimed.prediction.provider
+    name, provider = providers.name_of(version), providers.of(version)
+    if claimed.recorded is None or submitted_to == name:
+        return ProviderRoute(provider, name)
+    former = providers.named(submitted_to)
+    return ProviderRoute(former or provider, submitted_to, is_former=True, is_missing=former is None)
 
 
 class OneProvider:
@@ -16,6 +43,13 @@ class OneProvider:
         del version
         return self._provider
 
+    def name_of(self, version: str) -> str:
+        del version
+        return LOCAL
+
+    def named(self, name: str) -> Provider | None:
+        return self._provider if name == LOCAL else None
+
 
 class CatalogRouter:
     """Implements `ports.ProviderRouter`: the provider named in the version's record, otherwise the local one."""
@@ -27,5 +61,11 @@ class CatalogRouter:
         self._others = others
 
     def of(self, version: str) -> Provider:
+        return self._others.get(self.name_of(version), self._local)
+
+    def name_of(self, version: str) -> str:
         runnable = self._catalog.by_id(version)
-        return self._local if runnable is None else self._others.get(runnable.version.provider, self._local)
+        return LOCAL if runnable is None or runnable.version.provider not in self._others else runnable.version.provider
+
+    def named(self, name: str) -> Provider | None:
+        return self._local if name == LOCAL else self._others.get(name)

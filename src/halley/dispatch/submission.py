@@ -2,14 +2,17 @@
 money.
 """
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Final, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
-from halley.dispatch.ports import Provider, Work
+from halley.dispatch.ports import Emit, Outcome, Work
+from halley.dispatch.routing import ProviderRoute
 from halley.errors import LeaseLost, OutcomeUnknown, ProviderBusy, SubmitRefused, WrongState
 from halley.predictions.queue import Claimed, SubmitLedger
 from halley.predictions.status import SubmitState
+from halley.predictions.submits import UNKNOWN_REASON
 
 _log: Final = logging.getLogger(__name__)
 
@@ -22,6 +25,13 @@ class KeepTrying(Protocol):
     async def __call__(self, write: Callable[[], Awaitable[T]]) -> T: ...
 
 
+class SubmitRules(NamedTuple):
+    """How writes are repeated, and how old a run may become before its provider is not asked for it again."""
+
+    keep_trying: KeepTrying
+    patience_seconds: float
+
+
 class Submission:
     """The submit of one lease: the intent is stored before it, the handle after it.
 
@@ -29,19 +39,26 @@ class Submission:
     nothing was begun.
     """
 
-    def __init__(self, claimed: Claimed, *, provider: Provider, ledger: SubmitLedger, keep_trying: KeepTrying) -> None:
+    def __init__(self, claimed: Claimed, *, route: ProviderRoute, ledger: SubmitLedger, rules: SubmitRules) -> None:
         self._lease = claimed.lease
+        self._was_over = claimed.prediction.is_terminal
+        self._is_patient = claimed.waited_seconds <= rules.patience_seconds
         self._state = claimed.prediction.submit_state
         self._known_handle = claimed.prediction.handle
-        self._provider = provider
+        self._route = route
         self._ledger = ledger
-        self._keep_trying = keep_trying
+        self._keep_trying = rules.keep_trying
         self.is_adopting = self._state is not None
         self.has_begun = False
-        self.in_flight = False  # it may begin at any moment, and no handle is stored yet
+        self.in_flight = False  # it may be begun at any moment, and no handle is stored yet
+        self._asking: asyncio.Future[str | None] | None = None
+        self._following: asyncio.Future[Outcome] | None = None
+        self._has_lost_lease = False
 
-    async def begin(self, work: Work) -> str | None:
+    async def begin(self, work: Work, is_stopped: Callable[[], bool]) -> str | None:
         """Submit or adopt; returns the handle to follow, which is stored. None: it ended before it was submitted.
+
+        What was submitted is adopted also if it `is_stopped`, so that it can be canceled.
 
         Raises:
             SubmitRefused: nothing was begun, and it would be refused again.
@@ -53,8 +70,9 @@ class Submission:
         try:
             if not self.is_adopting and not await self._is_intended():
                 return None
-            handle = await self._adopted(work) if self.is_adopting else await self._submitted(work)
-            await self._keep_trying(lambda: self._ledger.record_handle(self._lease, handle))
+            handle = await (self._adopted(work, is_stopped) if self.is_adopting else self._submitted(work, is_stopped))
+            if handle is not None:
+                await self._keep_trying(lambda: self._ledger.record_handle(self._lease, handle))
         except OutcomeUnknown:
             await self.forget()
             raise
@@ -62,23 +80,63 @@ class Submission:
             self.in_flight = False
         return handle
 
+    async def follow(self, handle: str, emit: Emit, takes_slot: Callable[[], None]) -> Outcome:
+        """See `Provider.follow`. `takes_slot` is called when the provider begins: from then on it frees the slot.
+
+        Raises:
+            LeaseLost: `lose_lease` came.
+        """
+        self._following = asyncio.ensure_future(self._followed(handle, emit, takes_slot))
+        if self._has_lost_lease:
+            self._following.cancel()
+        try:
+            outcome = await self._following
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
+            raise LeaseLost(f"{self._lease.prediction_id} runs elsewhere, and another worker follows it") from None
+        finally:
+            self._following = None
+        if outcome.reason == UNKNOWN_REASON:
+            await self.forget()
+        return outcome
+
+    async def _followed(self, handle: str, emit: Emit, takes_slot: Callable[[], None]) -> Outcome:
+        takes_slot()  # not before: a task that is cancelled before its first step does nothing at all
+        return await self._route.provider.follow(handle, emit)
+
+    def lose_lease(self) -> None:
+        """Another worker may follow it now: leave the run alone."""
+        self._has_lost_lease = True
+        if self._following is not None:
+            self._following.cancel()
+
+    def run_out(self) -> None:
+        """Its time is over: wait no longer for an answer of the provider."""
+        if self._asking is not None:
+            self._asking.cancel()
+
     async def forget(self) -> None:
         """It is not known how the run ended: store that, so that it is not submitted again."""
         await self._keep_trying(lambda: self._ledger.record_unknown(self._lease))
 
     async def _is_intended(self) -> bool:
         try:
-            await self._keep_trying(lambda: self._ledger.record_intent(self._lease))
+            await self._keep_trying(lambda: self._ledger.record_intent(self._lease, self._route.name))
         except WrongState:
             return False
         return True
 
-    async def _adopted(self, work: Work) -> str:
+    async def _adopted(self, work: Work, is_stopped: Callable[[], bool]) -> str | None:
         if self._state is SubmitState.UNKNOWN:
             raise OutcomeUnknown("An earlier attempt to submit it had no clear answer.")
         try:
-            handle = await self._provider.adopt(work, self._known_handle)
-        except (ProviderBusy, OutcomeUnknown):
+            handle = await self._asked_for(work)
+        except ProviderBusy as error:
+            if self._is_patient:
+                raise
+            raise OutcomeUnknown(f"Its provider could not be asked in time: {error}") from error
+        except OutcomeUnknown:
             raise
         except Exception as error:
             raise _unclear(work, "adopt", error) from error
@@ -86,18 +144,49 @@ class Submission:
             return handle
         if self._state is SubmitState.SUBMITTED:
             raise OutcomeUnknown("The provider had given a handle, and knows nothing of it now.")
-        return await self._submitted(work)
+        if self._route.is_former and not (self._was_over or is_stopped()):
+            await self._withdraw()
+            raise ProviderBusy("Nothing was begun, and its version has another provider now.")
+        return await self._submitted(work, lambda: self._was_over or is_stopped())
 
-    async def _submitted(self, work: Work) -> str:
+    async def _asked_for(self, work: Work) -> str | None:
+        if self._route.is_missing:
+            raise ProviderBusy(f"The provider {self._route.name}, which has this run, is not one of this server's now.")
+        return await self._answer(self._route.provider.adopt(work, self._known_handle))
+
+    async def _submitted(self, work: Work, is_stopped: Callable[[], bool]) -> str | None:
+        if is_stopped():
+            await self._withdraw()
+            return None
         try:
-            return await self._provider.submit(work)
+            return await self._answer(self._route.provider.submit(work))
         except (SubmitRefused, ProviderBusy):
-            await self._keep_trying(lambda: self._ledger.withdraw_intent(self._lease))
+            await self._withdraw()
             raise
         except (OutcomeUnknown, LeaseLost):
             raise
         except Exception as error:
             raise _unclear(work, "submit", error) from error
+
+    async def _answer(self, asked: Coroutine[Any, Any, str | None]) -> str | None:
+        self._asking = asyncio.ensure_future(asked)
+        try:
+            return await self._asking
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
+            raise OutcomeUnknown("Its provider gave no answer in the time that its run may take.") from None
+        finally:
+            self._asking = None
+
+    async def _withdraw(self) -> None:
+        await self._keep_trying(lambda: self._ledger.withdraw_intent(self._lease))
+
+
+def _is_cancelled() -> bool:
+    """Whether it was this task that was cancelled, and not only what it waits for."""
+    ours = asyncio.current_task()
+    return ours is not None and ours.cancelling() > 0
 
 
 def _unclear(work: Work, step: str, error: Exception) -> OutcomeUnknown:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from halley.dispatch.execution import Execution
 from halley.dispatch.parts import RunParts
 from halley.dispatch.ports import Outcome, ProviderRouter, UnrunnableReports
+from halley.dispatch.routing import route
 from halley.dispatch.slot_queue import SlotQueue
 from halley.errors import Busy, HalleyError, LeaseLost
 from halley.ids import NewId
@@ -95,10 +96,13 @@ class Worker:
             self.give_up(version)
             self._give_back_unrun(claimed)
             return
+        way = route(self._providers, claimed)
+        if way.is_former:  # the slot is one of the provider that the version has now
+            self.give_up(version)
         run = Execution(
             claimed,
             parts=self._parts,
-            provider=self._providers.of(version),
+            route=way,
             slots=self._slots,
             start_soon=self._start_soon,
         )

@@ -35,6 +35,14 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     recorded: Recorded | None = None  # for one with a `submit_state`: what an earlier holder recorded
     waited_seconds: float = 0.0  # the time that has passed since it was created
 
+    @property
+    def ran_seconds(self) -> float:
+        """How long ago an earlier holder's run of it started, which may still continue; 0 if that is not known."""
+        row = self.prediction
+        if self.recorded is None or row.started_at is None or row.started_at < row.created_at:
+            return 0.0
+        return max(self.waited_seconds - (row.started_at - row.created_at).total_seconds(), 0.0)
+
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
     """The prediction as it is now; `applied` is False if it had already ended (a cancel came first, or a repeat)."""
@@ -83,8 +91,11 @@ class SubmitLedger(Protocol):
         WrongState: its state is not the one named below; nothing was written.
     """
 
-    def record_intent(self, lease: Lease) -> Awaitable[None]:
-        """It is about to be submitted: None becomes `intended`. Refused if it has ended."""
+    def record_intent(self, lease: Lease, provider: str) -> Awaitable[None]:
+        """It is about to be submitted to this provider: None becomes `intended`. Refused for one that has ended.
+
+        The word is kept as `Prediction.provider`: its version may have another provider when it is adopted.
+        """
         ...
 
     def record_handle(self, lease: Lease, handle: str) -> Awaitable[None]:
@@ -108,6 +119,11 @@ class WorkQueue(SubmitLedger, Protocol):
     leases, duties and backoffs; waiting times count elapsed time. A change of less than 2 s is not followed. Of a
     change while no process had the store open, only this is known: no prediction can have been created in the future,
     so `reap` with `all_but` gives such predictions their time from then on.
+
+    A prediction may end (by a cancel, by its deadline) while its run elsewhere continues: it is `intended` or
+    `submitted`. Then it stays in the queue until its holder calls `finish`. It waits and is claimed like others, with a
+    terminal row, so that its next holder cancels the run. Without that it is removed from the queue when others
+    would be ended: by `fail_waiting`, and by `expire` because of its waiting time.
     """
 
     def open_session(
@@ -206,7 +222,7 @@ class WorkQueue(SubmitLedger, Protocol):
     def release(self, lease: Lease, at: datetime, *, backoff_seconds: float = 0.0) -> Awaitable[None]:
         """Return it to the queue: it waits again and the attempt does not count. Does nothing if the lease is lost.
 
-        An ended prediction is removed from the queue.
+        An ended prediction is removed from the queue, unless its run elsewhere may continue.
         """
         ...
 
@@ -215,9 +231,9 @@ class WorkQueue(SubmitLedger, Protocol):
     ) -> Awaitable[list[Reaped]]:
         """Take back the work of expired sessions; with `all_but` of every session except that one.
 
-        (`all_but` is for a process that alone holds the data, at start.) If it has ended, the entry is removed. If
-        attempts are left and no output was published, it waits again after a backoff, with an ATTEMPT_LOST event (one
-        that must be alone may have one attempt more). Otherwise it ends `failed` with the reason `worker_lost`.
+        (`all_but` is for a process that alone holds the data, at start.) If it has ended: as by `release`. If attempts
+        are left and no output was published, it waits again after a backoff, with an ATTEMPT_LOST event (one that must
+        be alone may have one attempt more). Otherwise it ends `failed` with the reason `worker_lost`.
 
         A prediction that is `intended` or `submitted` waits again at once, with its state and without counting the
         attempt, even if it published output: its run may continue, and the worker that claims it adopts it. One that is
@@ -231,7 +247,8 @@ class WorkQueue(SubmitLedger, Protocol):
     def expire(self, duty: Duty, at: datetime, max_queue_seconds: float) -> Awaitable[list[Expired]]:
         """End predictions whose deadline has passed, and those that have waited longer than `max_queue_seconds`.
 
-        One that has a `submit_state` ends as with `fail_waiting`.
+        One that has a `submit_state` ends as with `fail_waiting`, but only after it could be adopted for
+        ADOPTION_SECONDS: for most of its age it did not wait, but ran.
         """
         ...
 

@@ -9,7 +9,12 @@ from typing import Final
 import msgspec
 
 from halley.predictions.records import Event, OutputItem
-from halley.predictions.status import EventKind
+from halley.predictions.status import EventKind, SubmitState
+
+MAY_RUN_ELSEWHERE: Final = frozenset({SubmitState.INTENDED, SubmitState.SUBMITTED})
+"""The next holder of such a prediction adopts its run, or cancels the run if the prediction has ended."""
+
+ADOPTION_SECONDS: Final = 60.0  # one of these that waits is not ended for waiting too long before
 
 UNKNOWN_REASON: Final = "upstream_outcome_unknown"
 UNKNOWN_ERROR: Final = (
@@ -31,7 +36,7 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def recorded_in(events: Iterable[Event]) -> Recorded:
-    """The recorded part in these events of one prediction."""
+    """The recorded part of the present attempt in these events of one prediction; an earlier attempt ran here."""
     has_started, log_chars, outputs, files, metrics = False, 0, 0, 0, 0
     for event in events:
         if event.kind is EventKind.STARTED:
@@ -43,4 +48,6 @@ def recorded_in(events: Iterable[Event]) -> Recorded:
             files += len(_decode_output(event.data).files)
         elif event.kind is EventKind.METRIC_RECORDED:
             metrics += 1
+        elif event.kind is EventKind.ATTEMPT_LOST:
+            log_chars, outputs, files, metrics = 0, 0, 0, 0
     return Recorded(has_started=has_started, log_chars=log_chars, outputs=outputs, files=files, metrics=metrics)

@@ -108,6 +108,7 @@ class RemoteProvider(CountedSlots):
         super().__init__(slots, broken=broken)
         self._upstream = upstream
         self._step = step
+        self._without_slot: set[str] = set()
 
     async def submit(self, work: Work) -> str:
         if not self.serves(work.version):
@@ -120,9 +121,12 @@ class RemoteProvider(CountedSlots):
         return handle
 
     async def adopt(self, work: Work, handle: str | None) -> str | None:
-        if handle is not None:
-            return handle if handle in self._upstream.runs else None
-        return self._upstream.find(work.prediction_id)
+        found = self._upstream.find(work.prediction_id) if handle is None else handle
+        if found is None or found not in self._upstream.runs:
+            return None
+        if not work.has_slot:
+            self._without_slot.add(found)
+        return found
 
     async def follow(self, handle: str, emit: Emit) -> Outcome:
         run = self._upstream.runs.get(handle)
@@ -131,7 +135,8 @@ class RemoteProvider(CountedSlots):
         try:
             return await run.report(emit, self._step)
         finally:
-            self.drop_slot(run.work.version)
+            if handle not in self._without_slot:
+                self.drop_slot(run.work.version)
 
     def cancel(self, handle: str) -> None:
         if (run := self._upstream.runs.get(handle)) is not None:

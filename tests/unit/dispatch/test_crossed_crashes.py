@@ -39,6 +39,8 @@ V = "1" * 64
 LOCAL = "2" * 64
 SCHEMA = b'{"components":{"schemas":{"Input":{"type":"object","properties":{}},"Output":{"type":"string"}}}}'
 
+RULES = DispatchRules()
+
 CERTAIN = ["before:record_intent", "after:record_handle", "while_followed", "before:finish", "after:finish"]
 DOUBTFUL = ["after:record_intent", "before_first_byte", "after_first_byte", "after_answer", "before:record_handle"]
 """Where the process dies: an upstream that cannot be asked leaves these open."""
@@ -95,9 +97,13 @@ class CrashingQueue:
 class OurProcess:
     """A worker with its side of the upstream."""
 
-    def __init__(self, house: "House", crash: Crash | None = None, *, queue: Any = None) -> None:
+    def __init__(
+        self, house: "House", crash: Crash | None = None, *, queue: Any = None, has_upstream: bool = True
+    ) -> None:
         self.crash = crash or Crash()
         self.provider = RemoteProvider(house.upstream, {V: 1}, step=self.crash.step)
+        self.other = RemoteProvider(house.upstream, {V: 1})
+        others = {"other": self.other} | ({"upstream": self.provider} if has_upstream else {})
         self.local = ScriptedProvider()
         self.stager = ScriptedStaging()
         bus = LocalBus()
@@ -117,17 +123,18 @@ class OurProcess:
             clock=house.clock,
             catalog=house.catalog,
             files=RunFiles(stager=self.stager, workspace=NoFolders(), keeper=NamingKeeper()),
-            rules=DispatchRules(),
+            rules=RULES,
         )
         self.worker = Worker(
             parts,
-            providers=CatalogRouter(house.catalog, local=self.local, others={"upstream": self.provider}),
+            providers=CatalogRouter(house.catalog, local=self.local, others=others),
             reports=self.maintainer,
             session_id=session_id,
             new_id=house.new_id,
         )
         self.maintainer.keep_first(self.worker.renew_late)
-        self.provider.listen(on_capacity=self.worker.on_capacity, on_broken=self.worker.broken)
+        for provider in (self.provider, self.other):
+            provider.listen(on_capacity=self.worker.on_capacity, on_broken=self.worker.broken)
         bus.subscribe(self.worker.receive)
         self.predictions = Predictions(
             store=house.store,
@@ -163,9 +170,9 @@ class OurProcess:
 class House:
     """What outlives our processes: the store, the upstream, time."""
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: Any, clock: FakeClock) -> None:
         self.store = store
-        self.clock = FakeClock()
+        self.clock = clock
         self.new_id = TimeOrderedIds(self.clock)
         self.catalog = Catalog(store)
         self.go_on = asyncio.Event()
@@ -227,19 +234,20 @@ class House:
 
 @pytest.fixture(params=["memory", "sqlite"])
 async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
+    clock = FakeClock()
     if request.param == "memory":
-        made = await furnished(MemoryStore())
+        made = await furnished(MemoryStore(clock=clock), clock)
         yield made
         await made.stop()
         return
-    async with open_sqlite(tmp_path / "halley.db") as store:
-        made = await furnished(store)
+    async with open_sqlite(tmp_path / "halley.db", clock=clock) as store:
+        made = await furnished(store, clock)
         yield made
         await made.stop()
 
 
-async def furnished(store: Any) -> House:
-    made = House(store)
+async def furnished(store: Any, clock: FakeClock) -> House:
+    made = House(store, clock)
     for name, version, provider in (("up", V, "upstream"), ("here", LOCAL, "local")):
         await made.catalog.register(
             Model(owner="demo", name=name, created_at=T0),
@@ -419,3 +427,204 @@ async def test_an_upstream_gets_links_and_no_files_are_staged(house: House) -> N
     process.stager.has = True
     await house.check(await process.create())
     assert process.stager.calls == 0
+
+
+# what ends, or changes its provider, while its run elsewhere goes on
+
+
+async def _is_canceled_there(house: House) -> bool:
+    return house.upstream.runs["up-1"].was_canceled
+
+
+async def _is_done(house: House) -> bool:
+    return await house.store.waiting() == {}
+
+
+@pytest.mark.parametrize("point", ["after_first_byte", "after_answer", "after:record_handle", "while_followed"])
+async def test_a_cancel_while_nobody_holds_it_is_carried_to_the_upstream(house: House, point: str) -> None:
+    house.go_on.clear()
+    made = await crashed(house, point)
+    await house.store.cancel(made.id, "ada", house.clock.now())  # of a row whose holder is dead, and not yet reaped
+    second = await house.start()
+    await house.until(lambda: _is_canceled_there(house))
+    await second.rest()
+    row = await house.check(made)
+    assert (row.status, house.upstream.submits[made.id]) == (Status.CANCELED, 1)
+    kinds = [event.kind for event in await house.store.read_events(made.id)]
+    assert kinds.count(EventKind.FINISHED) == 1
+
+
+@pytest.mark.parametrize("point", ["after:record_intent", "before_first_byte"])
+async def test_what_was_canceled_before_it_was_begun_is_not_begun(house: House, point: str) -> None:
+    made = await crashed(house, point)
+    await house.store.cancel(made.id, "ada", house.clock.now())
+    second = await house.start()
+    await house.until(lambda: _is_done(house))
+    await second.rest()
+    assert house.upstream.runs == {}
+    assert (await house.store.get(made.id)).submit_state is None
+
+
+async def test_what_ends_and_cannot_be_found_there_is_not_looked_for_again(house: House) -> None:
+    house.upstream.can_tell = False
+    made = await crashed(house, "after_first_byte")
+    await house.store.cancel(made.id, "ada", house.clock.now())
+    second = await house.start()
+    await house.until(lambda: _is_done(house))
+    await second.rest()
+    row = await house.check(made)
+    assert (row.status, row.submit_state) == (Status.CANCELED, SubmitState.UNKNOWN)
+
+
+async def test_a_server_that_stops_while_it_carries_a_cancel_leaves_it_to_the_next(house: House) -> None:
+    house.go_on.clear()
+    made = await crashed(house, "while_followed")
+    await house.store.cancel(made.id, "ada", house.clock.now())
+    second = await house.start(Crash("while_followed"))  # before the upstream has said that it stopped
+    await house.until(lambda: _runs(second))
+    await second.die()
+    third = await house.start()
+    await house.until(lambda: _is_canceled_there(house))
+    await third.rest()
+    assert (await house.check(made)).status is Status.CANCELED
+
+
+async def test_a_cancel_in_the_same_moment_as_the_adoption_is_carried(house: House) -> None:
+    house.go_on.clear()
+    made = await crashed(house, "while_followed")
+    second = OurProcess(house)
+    house._processes.append(second)
+    begin = second.worker.begin
+
+    def canceled_at_once(version: str, claimed: Any) -> None:
+        begin(version, claimed)
+        for run in second.worker._runs.values():
+            run.stop()  # before its first step
+
+    second.worker.begin = canceled_at_once  # type: ignore[method-assign]
+    await second.start()
+    await house.until(lambda: _is_canceled_there(house))
+    await second.rest()
+    await house.check(made)
+
+
+async def test_a_lease_that_is_lost_before_the_run_is_followed_costs_no_slot(house: House) -> None:
+    house.go_on.clear()
+    process = await house.start()
+    record_handle, store = house.store.record_handle, house.store
+
+    async def lost(*args: Any) -> None:
+        await record_handle(*args)
+        for run in process.worker._runs.values():
+            run.lose_lease()
+
+    store.record_handle = lost
+    made = await process.create()
+    await house.until(lambda: _has_handle(house, made))
+    await asyncio.wait_for(process.rest(), 20)
+
+
+@pytest.mark.parametrize("point", ["after_first_byte", "after:record_handle", "while_followed"])
+@pytest.mark.parametrize("provider", ["other", "local"])
+async def test_a_run_is_adopted_from_the_provider_that_has_it(house: House, point: str, provider: str) -> None:
+    made = await crashed(house, point)
+    await move(house, provider)
+    second = await house.start()
+    row = await house.check(made)
+    assert (row.status, row.provider, row.handle) == (Status.SUCCEEDED, "upstream", "up-1")
+    free = (1 if provider == "other" else 0, 0)  # nobody wanted one of the former provider
+    await house.until(lambda: _has_free(second, free))
+    assert second.local.runs == []
+
+
+async def _has_free(process: OurProcess, slots: tuple[int, int]) -> bool:
+    is_idle = not process.worker.running and not process.local.held
+    return is_idle and (process.other.free_slots(V), process.provider.free_slots(V)) == slots
+
+
+async def test_what_a_former_provider_has_not_begun_goes_to_the_new_one(house: House) -> None:
+    made = await crashed(house, "before_first_byte")
+    await move(house, "other")
+    await house.start()
+    row = await house.check(made)
+    assert (row.status, row.provider, house.upstream.submits[made.id]) == (Status.SUCCEEDED, "other", 1)
+
+
+async def test_what_a_provider_has_that_is_gone_waits_for_it_and_then_is_unknown(house: House) -> None:
+    made = await crashed(house, "after:record_handle")
+    await move(house, "local")
+    await house.start(has_upstream=False)
+    for _ in range(3):
+        house.clock.advance(2.0)
+        await asyncio.sleep(0.01)
+    assert not (await house.store.get(made.id)).is_terminal
+    house.clock.advance(RULES.max_queue_seconds + RULES.run_timeout_seconds)
+    row = await house.check(made)
+    assert (row.status, row.termination_reason) == (Status.FAILED, UNKNOWN_REASON)
+
+
+async def move(house: House, provider: str) -> None:
+    """The version has another provider from now on."""
+    await house.catalog.register(
+        Model(owner="demo", name="up", created_at=T0),
+        Version(id=V, model="demo/up", created_at=T0, openapi_schema=SCHEMA, provider=provider),
+    )
+
+
+# time
+
+
+async def test_the_time_of_a_run_counts_from_its_start_and_not_from_its_adoption(house: House) -> None:
+    house.go_on.clear()
+    made = await crashed(house, "while_followed")
+    house.clock.advance(RULES.run_timeout_seconds - 60)
+    second = await house.start()
+    await house.until(lambda: _runs(second))
+    (run,) = second.worker._runs.values()
+    await house.until(lambda: _has_begun(run))
+    assert 30 < run.ends_at - house.clock.monotonic() <= 60
+    house.clock.advance(60)
+    row = await house.check(made)
+    assert (row.status, row.termination_reason) == (Status.FAILED, "run_timeout")
+    await second.rest()
+    assert await _is_canceled_there(house)
+
+
+async def test_a_run_that_ended_in_time_is_adopted_late(house: House) -> None:
+    house.go_on.clear()
+    made = await crashed(house, "while_followed")
+    house.go_on.set()
+    house.clock.advance(RULES.run_timeout_seconds * 2)
+    await house.start()
+    assert (await house.check(made)).status is Status.SUCCEEDED
+
+
+async def _has_handle(house: House, made: Prediction) -> bool:
+    return (await house.store.get(made.id)).handle is not None
+
+
+async def _has_begun(run: Any) -> bool:
+    return bool(run.has_begun)
+
+
+async def test_a_submit_that_never_returns_ends_with_the_time_of_the_run(house: House) -> None:
+    process = await house.start()
+    is_asked = asyncio.Event()
+
+    async def forever(work: Work) -> str:
+        del work
+        is_asked.set()
+        await asyncio.Event().wait()
+        return ""
+
+    process.provider.submit = forever  # type: ignore[method-assign]
+    made = await process.create()
+    await house.until(lambda: _is_set(is_asked))
+    house.clock.advance(RULES.run_timeout_seconds)
+    row = await house.check(made)
+    assert (row.status, row.termination_reason, row.submit_state) == (
+        Status.FAILED,
+        "run_timeout",
+        SubmitState.UNKNOWN,
+    )
+    await process.rest()

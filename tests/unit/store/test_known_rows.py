@@ -32,7 +32,7 @@ async def give_back_and_claim(store: SqliteStore, maker: Maker, lease: Lease) ->
 
 
 async def submit(store: SqliteStore, _: Maker, lease: Lease) -> None:
-    await store.record_intent(lease)
+    await store.record_intent(lease, "upstream")
     await store.record_handle(lease, "h1")
 
 

@@ -14,7 +14,7 @@ from halley.predictions.progress import Progress, fold, late_logs
 from halley.predictions.queue import Lease
 from halley.predictions.records import Event, Finish, NewEvent, Prediction
 from halley.predictions.status import OUTPUT_KINDS, EventKind, Fact, Status, SubmitState
-from halley.predictions.submits import UNKNOWN_ERROR, UNKNOWN_REASON
+from halley.predictions.submits import MAY_RUN_ELSEWHERE, UNKNOWN_ERROR, UNKNOWN_REASON
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -126,14 +126,33 @@ class Entry:
         place.holder, place.alone, place.ready_at = None, True, at
         return True
 
+    def has_waited(self, bound: str, since: datetime) -> bool:
+        """See WorkQueue.expire: it waits, is older than `bound`, and could be adopted since then."""
+        place = self.place
+        if place is None or place.holder is not None or self.prediction.id >= bound:
+            return False
+        return self.prediction.submit_state is None or place.ready_at <= since
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, and no run of it elsewhere may continue."""
+        return self.prediction.is_terminal and self.prediction.submit_state not in MAY_RUN_ELSEWHERE
+
+    def give_back(self, place: QueueEntry, ready_at: datetime) -> None:
+        """It waits again, and the attempt does not count; if it is over, it goes."""
+        if self.is_over:
+            self.place = None
+            return
+        place.holder, place.ready_at = None, ready_at
+        place.attempt = max(place.attempt - 1, 0)
+
     def take_back_to_adopt(self, place: QueueEntry, at: datetime, log: list[Event]) -> bool:
         """Its holder is lost, and it may run elsewhere: whether it waits to be adopted."""
         if self.prediction.submit_state is SubmitState.UNKNOWN:
             self.end(Fact.FAILED, at, log, error=UNKNOWN_ERROR, reason=UNKNOWN_REASON)
             self.place = None
             return False
-        place.holder, place.ready_at = None, at
-        place.attempt = max(place.attempt - 1, 0)
+        self.give_back(place, at)
         return True
 
     def fail_waiting(self, at: datetime, log: list[Event], error: str, reason: str) -> Prediction:

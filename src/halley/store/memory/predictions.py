@@ -141,5 +141,5 @@ class MemoryPredictions(MemoryHealth, MemoryTurns, MemoryModels, MemoryKeys, Mem
         return list({event.prediction_id: None for event in self._log if after < event.offset <= up_to})
 
     def _leave(self, entry: Entry) -> None:
-        if entry.waits:
+        if entry.waits and entry.is_over:
             entry.place = None

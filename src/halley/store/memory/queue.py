@@ -12,7 +12,7 @@ from halley.predictions.lifecycle import TRANSITIONS
 from halley.predictions.queue import Appended, Claimed, Expired, Finished, Lease, Reaped
 from halley.predictions.records import NewEvent, Prediction
 from halley.predictions.status import WITH_ERROR, EventKind, Fact
-from halley.predictions.submits import recorded_in
+from halley.predictions.submits import ADOPTION_SECONDS, recorded_in
 from halley.store.memory.clock import MemoryClock
 from halley.store.memory.duties import MemoryDuties
 from halley.store.memory.entries import Entry, QueueEntry, at_once
@@ -118,12 +118,7 @@ class MemoryQueue(MemoryDuties, MemorySubmits, MemoryPredictions):
         entry = self._entries.get(lease.prediction_id)
         if entry is None or entry.place is None or entry.lease != lease:
             return
-        if entry.prediction.is_terminal:
-            entry.place = None
-            return
-        entry.place.holder = None
-        entry.place.attempt -= 1
-        entry.place.ready_at = at + timedelta(seconds=backoff_seconds)
+        entry.give_back(entry.place, at + timedelta(seconds=backoff_seconds))
 
     @at_once
     def reap(self, duty: Duty, at: datetime, *, all_but: str | None = None, max_attempts: int = 2) -> list[Reaped]:
@@ -141,7 +136,7 @@ class MemoryQueue(MemoryDuties, MemorySubmits, MemoryPredictions):
             if place is None or place.holder not in lost:
                 continue
             if entry.prediction.is_terminal:
-                entry.place = None
+                entry.give_back(place, at)
             else:
                 reaped.append(self._take_back(entry, place, at, max_attempts))
         for name in lost:
@@ -154,14 +149,18 @@ class MemoryQueue(MemoryDuties, MemorySubmits, MemoryPredictions):
         at = self._clock.look(at)
         self._check_duty(duty)
         bound = self._clock.older_than(max_queue_seconds)
+        since = at - timedelta(seconds=ADOPTION_SECONDS)
         expired: list[Expired] = []
         for entry in list(self._entries.values()):
             row = entry.prediction
+            has_waited = entry.has_waited(bound, since)
             if row.is_terminal:
+                if has_waited:
+                    entry.place = None
                 continue
             if row.deadline_at is not None and row.deadline_at <= at:
                 expired.append(self._expire(entry, Fact.DEADLINE_PASSED, at, ""))
-            elif entry.waits and row.id < bound:
+            elif has_waited:
                 error = f"Nothing could run this prediction within {max_queue_seconds:g} s (runs.max_queue_seconds)."
                 expired.append(self._expire(entry, Fact.QUEUE_TIME_PASSED, at, error))
         return expired
@@ -171,7 +170,11 @@ class MemoryQueue(MemoryDuties, MemorySubmits, MemoryPredictions):
         self._check_duty(duty)
         failed: list[Prediction] = []
         for line in self._lines(version).values():
-            failed += [entry.fail_waiting(at, self._log, error, reason) for entry in line]
+            for entry in line:
+                if entry.prediction.is_terminal:
+                    entry.place = None
+                else:
+                    failed.append(entry.fail_waiting(at, self._log, error, reason))
         return failed
 
     async def offered(self, *, but_of: str | None = None) -> frozenset[str]:

@@ -21,8 +21,10 @@ class MemorySubmits:
         raise NotImplementedError
 
     @at_once
-    def record_intent(self, lease: Lease) -> None:
+    def record_intent(self, lease: Lease, provider: str) -> None:
         self._put_state(lease, {None}, SubmitState.INTENDED)
+        entry = self._held(lease)
+        entry.prediction = msgspec.structs.replace(entry.prediction, provider=provider)
 
     @at_once
     def record_handle(self, lease: Lease, handle: str) -> None:

@@ -26,7 +26,8 @@ class MemoryTurns(MemoryPart):
             row, place = entry.prediction, entry.place
             if row.version != version or place is None or not entry.waits:
                 continue
-            is_late = at is not None and row.deadline_at is not None and row.deadline_at <= at
+            deadline_at = None if row.is_terminal else row.deadline_at
+            is_late = at is not None and deadline_at is not None and deadline_at <= at
             if not is_late and (at is None or place.ready_at <= at):
                 lines.setdefault(row.account_id, []).append(entry)
         return lines

@@ -10,11 +10,13 @@ from typing import Final
 
 import msgspec
 
+from halley.clock import to_micros
 from halley.predictions.lifecycle import TRANSITIONS, conclude
 from halley.predictions.progress import Progress, late_logs
 from halley.predictions.queue import Lease
 from halley.predictions.records import Event, Finish, NewEvent, Prediction
 from halley.predictions.status import LASTING, EventKind, Fact, Status
+from halley.predictions.submits import MAY_RUN_ELSEWHERE
 from halley.store.sqlite.queue_counters import QueueCounters
 from halley.store.sqlite.rows import (
     EVENT_COLUMNS,
@@ -39,12 +41,13 @@ SELECT_EVENTS: Final = f"SELECT {EVENT_COLUMNS} FROM events WHERE prediction_id 
 LASTING_KINDS: Final = ", ".join(f"'{kind}'" for kind in sorted(LASTING))
 _SELECT_LASTING: Final = SELECT_EVENTS.replace("ORDER BY", f"AND kind IN ({LASTING_KINDS}) ORDER BY")
 DELETE_FROM_QUEUE: Final = "DELETE FROM queue WHERE prediction_id = ?"
-GIVE_BACK: Final = (
+_GIVE_BACK: Final = (
     "UPDATE queue SET session_id = NULL, attempt = max(attempt - 1, 0), ready_at = ? WHERE prediction_id = ?"
 )
 _IS_ALONE: Final = "SELECT alone FROM queue WHERE prediction_id = ?"
 _ADD_LOGS: Final = "UPDATE predictions SET logs = logs || ?, revision = revision + 1 WHERE number = ?"
-MARK_ENDED: Final = "UPDATE queue SET is_ended = 1 WHERE prediction_id = ?"
+# without its deadline: a worker that is to cancel its run elsewhere must be able to claim it
+_MARK_ENDED: Final = "UPDATE queue SET is_ended = 1, deadline_at = NULL WHERE prediction_id = ?"
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -180,10 +183,27 @@ def read_events(
 
 def leave_queue(connection: sqlite3.Connection, counters: QueueCounters, live: Live) -> None:
     """It was ended by another than its holder: a waiting one is removed; a leased one stays until its holder
-    finishes.
+    finishes. One that may run elsewhere stays as well, until a holder has canceled it there.
     """
-    if live.session_id is not None:
-        connection.execute(MARK_ENDED, (live.prediction.id,))
+    if live.session_id is not None or (live.fence is not None and live.prediction.submit_state in MAY_RUN_ELSEWHERE):
+        connection.execute(_MARK_ENDED, (live.prediction.id,))
     elif live.fence is not None:
         connection.execute(DELETE_FROM_QUEUE, (live.prediction.id,))
         counters.add_waiting(live.prediction.version, live.prediction.account_id, -1)
+
+
+def drop(connection: sqlite3.Connection, counters: QueueCounters, live: Live) -> None:
+    """It has ended, and no holder came that could cancel its run elsewhere: remove it."""
+    connection.execute(DELETE_FROM_QUEUE, (live.prediction.id,))
+    if live.session_id is None and live.fence is not None:
+        counters.add_waiting(live.prediction.version, live.prediction.account_id, -1)
+
+
+def give_back(connection: sqlite3.Connection, counters: QueueCounters, live: Live, ready_at: datetime) -> None:
+    """A leased one waits again, and the attempt does not count; if it has ended, and runs nowhere, it goes."""
+    prediction = live.prediction
+    if prediction.is_terminal and prediction.submit_state not in MAY_RUN_ELSEWHERE:
+        connection.execute(DELETE_FROM_QUEUE, (prediction.id,))
+        return
+    connection.execute(_GIVE_BACK, (to_micros(ready_at), prediction.id))
+    counters.add_waiting(prediction.version, prediction.account_id)

@@ -46,6 +46,10 @@ class KnownRows:
         live.attempt = attempt or live.prediction.attempts
         return live
 
+    def forget(self, prediction_id: str) -> None:
+        """It is about to change in a way that its revision does not show."""
+        self._rows.pop(prediction_id, None)
+
     def clear(self) -> None:
         """A transaction has failed: its writes were undone."""
         self._rows.clear()

@@ -13,7 +13,7 @@ from halley.predictions.queue import Appended, Claimed, Finished, Lease, Reaped
 from halley.predictions.records import NewEvent
 from halley.predictions.status import OUTPUT_KINDS, EventKind, Fact
 from halley.store.sqlite import changes
-from halley.store.sqlite.changes import DELETE_FROM_QUEUE, GIVE_BACK, LeaseGuard
+from halley.store.sqlite.changes import DELETE_FROM_QUEUE, LeaseGuard
 from halley.store.sqlite.parts import SqlitePart
 from halley.store.sqlite.queue_counters import QueueCounters
 from halley.store.sqlite.rows import select_live
@@ -310,11 +310,7 @@ def release(
     live = select_live(connection, lease.prediction_id)
     if live is None or live.lease is None or live.lease != lease:
         return
-    if live.prediction.is_terminal:
-        connection.execute(DELETE_FROM_QUEUE, (lease.prediction_id,))
-        return
-    connection.execute(GIVE_BACK, (_end_of(counters, at, backoff_seconds), lease.prediction_id))
-    counters.add_waiting(live.prediction.version, live.prediction.account_id)
+    changes.give_back(connection, counters, live, counters.clock.current(at) + timedelta(seconds=backoff_seconds))
 
 
 def _count_waiting(connection: sqlite3.Connection, counters: QueueCounters) -> Mapping[str, int]:

@@ -16,9 +16,9 @@ from halley.predictions.lifecycle import TRANSITIONS
 from halley.predictions.queue import Expired, Reaped
 from halley.predictions.records import NewEvent, Prediction
 from halley.predictions.status import WITH_ERROR, EventKind, Fact, SubmitState
-from halley.predictions.submits import UNKNOWN_ERROR, UNKNOWN_REASON
+from halley.predictions.submits import ADOPTION_SECONDS, UNKNOWN_ERROR, UNKNOWN_REASON
 from halley.store.sqlite import changes
-from halley.store.sqlite.changes import DELETE_FROM_QUEUE, GIVE_BACK
+from halley.store.sqlite.changes import DELETE_FROM_QUEUE
 from halley.store.sqlite.clock import bring_near
 from halley.store.sqlite.duties import if_on_duty
 from halley.store.sqlite.parts import SqlitePart
@@ -38,8 +38,11 @@ _PAST_DEADLINE: Final = (
     "SELECT id FROM predictions WHERE deadline_at IS NOT NULL AND completed_at IS NULL AND deadline_at <= ?"
     " ORDER BY deadline_at LIMIT ?"
 )
+# what may run elsewhere has not waited since it was created
 _WAITING_SINCE_BEFORE: Final = (
-    "SELECT prediction_id FROM queue WHERE prediction_id < ? AND session_id IS NULL ORDER BY prediction_id LIMIT ?"
+    "SELECT q.prediction_id FROM queue AS q WHERE q.prediction_id < ?1 AND q.session_id IS NULL AND (q.ready_at <= ?2"
+    " OR NOT EXISTS (SELECT 1 FROM predictions AS p WHERE p.id = q.prediction_id AND p.submit_state IS NOT NULL))"
+    " ORDER BY q.prediction_id LIMIT ?3"
 )
 _WAITING_FOR: Final = "SELECT prediction_id FROM queue WHERE version = ? AND session_id IS NULL LIMIT ?"
 
@@ -97,8 +100,10 @@ def _reap(
         held = connection.execute(_LEASED_BY, (session, PORTION)).fetchall()
         for (prediction_id,) in held:
             live = select_live(connection, prediction_id)
-            if live is None or live.prediction.is_terminal:
+            if live is None:
                 connection.execute(DELETE_FROM_QUEUE, (prediction_id,))
+            elif live.prediction.is_terminal:
+                changes.give_back(connection, counters, live, at)
             else:
                 reaped.append(_take_back(connection, counters, live, at, max_attempts))
         if len(held) == PORTION:
@@ -145,8 +150,7 @@ def _to_adopt(connection: sqlite3.Connection, counters: QueueCounters, live: Liv
         )
         connection.execute(DELETE_FROM_QUEUE, (ended.id,))
         return Reaped(prediction=ended, requeued=False)
-    connection.execute(GIVE_BACK, (to_micros(at), prediction.id))
-    counters.add_waiting(prediction.version, prediction.account_id)
+    changes.give_back(connection, counters, live, at)
     return Reaped(prediction=prediction, requeued=True)
 
 
@@ -163,7 +167,8 @@ def _expire_queued(
 ) -> tuple[list[Expired], bool]:
     # ids are ordered by time, so the longest waiting are first in the queue, and no index of times is needed
     bound = counters.clock.older_than(max_queue_seconds)
-    found = connection.execute(_WAITING_SINCE_BEFORE, (bound, PORTION)).fetchall()
+    ready_at = to_micros(counters.clock.current(at) - timedelta(seconds=ADOPTION_SECONDS))
+    found = connection.execute(_WAITING_SINCE_BEFORE, (bound, ready_at, PORTION)).fetchall()
     error = f"Nothing could run this prediction within {max_queue_seconds:g} s (runs.max_queue_seconds)."
     return _expire(connection, counters, found, Fact.QUEUE_TIME_PASSED, at, error), len(found) == PORTION
 
@@ -179,9 +184,12 @@ def _expire(
     expired: list[Expired] = []
     for (prediction_id,) in found:
         live = select_live(connection, prediction_id)
-        if live is None or live.prediction.is_terminal:  # only if the file was edited by hand
+        if live is None:  # only if the file was edited by hand
             connection.execute(DELETE_FROM_QUEUE, (prediction_id,))
             counters.reload(connection)
+            continue
+        if live.prediction.is_terminal:
+            changes.drop(connection, counters, live)
             continue
         if fact is Fact.QUEUE_TIME_PASSED and live.prediction.submit_state is not None:
             ended = _fail(connection, counters, live, at, UNKNOWN_ERROR, UNKNOWN_REASON)
@@ -203,7 +211,12 @@ def _fail_waiting(
     failed: list[Prediction] = []
     for (prediction_id,) in found:
         live = select_live(connection, prediction_id)
-        if live is not None:
+        if live is None:  # only if the file was changed by hand
+            connection.execute(DELETE_FROM_QUEUE, (prediction_id,))
+            counters.reload(connection)
+        elif live.prediction.is_terminal:
+            changes.drop(connection, counters, live)
+        else:
             failed.append(_fail(connection, counters, live, at, error, reason))
     return failed, len(found) == PORTION
 

@@ -11,17 +11,19 @@ from halley.predictions.status import SubmitState
 from halley.predictions.submits import Recorded, recorded_in
 from halley.store.sqlite.changes import SELECT_EVENTS, LeaseGuard
 from halley.store.sqlite.parts import SqlitePart
+from halley.store.sqlite.queue_counters import QueueCounters
 from halley.store.sqlite.rows import Live, read_event, select_live
 
 _PUT: Final = "UPDATE predictions SET submit_state = ?, handle = ? WHERE number = ?"
+_PUT_PROVIDER: Final = "UPDATE predictions SET provider = ? WHERE number = ?"
 _EVERY_STATE: Final = frozenset({None, *SubmitState})
 
 
 class SubmitRows(SqlitePart):
     """Implements `predictions.queue.SubmitLedger`."""
 
-    def record_intent(self, lease: Lease) -> Awaitable[None]:
-        return self._put_state(lease, {None}, SubmitState.INTENDED)
+    def record_intent(self, lease: Lease, provider: str) -> Awaitable[None]:
+        return self._put_state(lease, {None}, SubmitState.INTENDED, provider=provider)
 
     def record_handle(self, lease: Lease, handle: str) -> Awaitable[None]:
         return self._put_state(lease, {SubmitState.INTENDED, SubmitState.SUBMITTED}, SubmitState.SUBMITTED, handle)
@@ -33,22 +35,33 @@ class SubmitRows(SqlitePart):
         return self._put_state(lease, _EVERY_STATE, SubmitState.UNKNOWN)
 
     def _put_state(
-        self, lease: Lease, states: Collection[SubmitState | None], state: SubmitState | None, handle: str | None = None
+        self,
+        lease: Lease,
+        states: Collection[SubmitState | None],
+        state: SubmitState | None,
+        handle: str | None = None,
+        *,
+        provider: str | None = None,
     ) -> Awaitable[None]:
         def forget(_: None) -> None:
             self._recent.forget(lease.prediction_id)
 
-        return self._writer.submit(_put, self._guard, lease, states, state, handle, committed=forget)
+        return self._writer.submit(
+            _put, self._counters, self._guard, lease, states, state, handle, provider, committed=forget
+        )
 
 
 def _put(
     connection: sqlite3.Connection,
+    counters: QueueCounters,
     guard: LeaseGuard,
     lease: Lease,
     states: Collection[SubmitState | None],
     state: SubmitState | None,
     handle: str | None,
+    provider: str | None,
 ) -> HalleyError | None:
+    counters.known.forget(lease.prediction_id)  # the revision stays
     live = select_live(connection, lease.prediction_id, with_input=False)
     if live is None or not guard.holds(live, lease):
         return LeaseLost(f"Session {lease.session_id} does not hold prediction {lease.prediction_id} (any more).")
@@ -56,6 +69,8 @@ def _put(
     if row.submit_state not in states or (state is SubmitState.INTENDED and row.is_terminal):
         return WrongState(f"Prediction {row.id} is {row.status} and its submit state {row.submit_state}: not {state}.")
     put_state(connection, live, state, row.handle if handle is None else handle)
+    if provider is not None and provider != row.provider:
+        connection.execute(_PUT_PROVIDER, (provider, live.number))
     return None
 
 

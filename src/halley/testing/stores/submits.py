@@ -1,12 +1,14 @@
 """The contract of `SubmitLedger`, and of reap and similar methods for predictions that may run elsewhere."""
 
+from datetime import timedelta
+
 import msgspec
 import pytest
 
 from halley.errors import LeaseLost, WrongState
 from halley.predictions.queue import Lease
 from halley.predictions.status import EventKind, Fact, Status, SubmitState
-from halley.predictions.submits import UNKNOWN_REASON, Recorded
+from halley.predictions.submits import ADOPTION_SECONDS, UNKNOWN_REASON, Recorded
 from halley.store.ports import Store
 from halley.testing.stores.maker import (
     LEASE_SECONDS,
@@ -22,13 +24,13 @@ from halley.testing.stores.maker import (
     running,
 )
 
-DAY = 86_400.0
+UPSTREAM = "upstream"
 
 
 async def bring_to(store: Store, lease: Lease, state: SubmitState | None) -> None:
     """Bring a new lease to this submit state."""
     if state is not None:
-        await store.record_intent(lease)
+        await store.record_intent(lease, UPSTREAM)
     if state is SubmitState.SUBMITTED:
         await store.record_handle(lease, "h1")
     if state is SubmitState.UNKNOWN:
@@ -43,23 +45,24 @@ class SubmitContract(StoreSuite):
         lease = await leased(store, maker)
         before = await row_of(store, lease.prediction_id)
         assert (before.submit_state, before.handle) == (None, None)
-        await store.record_intent(lease)
+        await store.record_intent(lease, UPSTREAM)
         intended = await row_of(store, lease.prediction_id)
-        assert intended == msgspec.structs.replace(before, submit_state=SubmitState.INTENDED)
+        expected = msgspec.structs.replace(before, submit_state=SubmitState.INTENDED, provider=UPSTREAM)
+        assert intended == expected
         await store.record_handle(lease, "h1")
         await store.record_handle(lease, "h2")
         submitted = await row_of(store, lease.prediction_id)
-        assert submitted == msgspec.structs.replace(before, submit_state=SubmitState.SUBMITTED, handle="h2")
+        assert submitted == msgspec.structs.replace(expected, submit_state=SubmitState.SUBMITTED, handle="h2")
         await store.record_unknown(lease)
         unknown = await row_of(store, lease.prediction_id)
         assert unknown == msgspec.structs.replace(submitted, submit_state=SubmitState.UNKNOWN)
 
     async def test_an_intent_can_be_withdrawn(self, store: Store, maker: Maker) -> None:
         lease = await leased(store, maker)
-        await store.record_intent(lease)
+        await store.record_intent(lease, UPSTREAM)
         await store.withdraw_intent(lease)
         assert (await row_of(store, lease.prediction_id)).submit_state is None
-        await store.record_intent(lease)
+        await store.record_intent(lease, UPSTREAM)
 
     @pytest.mark.parametrize("state", [None, *SubmitState])
     async def test_other_steps_are_refused(self, store: Store, maker: Maker, state: SubmitState | None) -> None:
@@ -68,7 +71,7 @@ class SubmitContract(StoreSuite):
         row = await row_of(store, lease.prediction_id)
         if state is not None:
             with pytest.raises(WrongState):
-                await store.record_intent(lease)
+                await store.record_intent(lease, UPSTREAM)
         if state is not SubmitState.INTENDED:
             with pytest.raises(WrongState):
                 await store.withdraw_intent(lease)
@@ -79,10 +82,12 @@ class SubmitContract(StoreSuite):
 
     async def test_only_the_holder_may_record(self, store: Store, maker: Maker) -> None:
         lease = await leased(store, maker)
-        await store.record_intent(lease)
+        await store.record_intent(lease, UPSTREAM)
         row = await row_of(store, lease.prediction_id)
         for other in (msgspec.structs.replace(lease, fence=9), msgspec.structs.replace(lease, session_id="s9")):
-            for write in (store.record_intent, store.withdraw_intent, store.record_unknown):
+            with pytest.raises(LeaseLost):
+                await store.record_intent(other, UPSTREAM)
+            for write in (store.withdraw_intent, store.record_unknown):
                 with pytest.raises(LeaseLost):
                     await write(other)
             with pytest.raises(LeaseLost):
@@ -91,11 +96,11 @@ class SubmitContract(StoreSuite):
 
     async def test_what_has_ended_is_not_submitted_but_its_handle_is_kept(self, store: Store, maker: Maker) -> None:
         early, late = await leased(store, maker), await leased(store, maker)
-        await store.record_intent(late)
+        await store.record_intent(late, UPSTREAM)
         for lease in (early, late):
             await store.cancel(lease.prediction_id, None, maker.clock.now())
         with pytest.raises(WrongState):
-            await store.record_intent(early)
+            await store.record_intent(early, UPSTREAM)
         await store.record_handle(late, "h1")
         row = await row_of(store, late.prediction_id)
         assert (row.status, row.submit_state, row.handle) == (Status.CANCELED, SubmitState.SUBMITTED, "h1")
@@ -118,7 +123,7 @@ class SubmitContract(StoreSuite):
         assert claimed.recorded == Recorded(has_started=True, log_chars=6, outputs=2, files=1, metrics=1)
         assert await kinds_of(store, row.id) == kinds  # no attempt was lost
         with pytest.raises(WrongState):
-            await store.record_intent(claimed.lease)
+            await store.record_intent(claimed.lease, UPSTREAM)
 
     async def test_what_was_never_submitted_comes_without_a_record(self, store: Store, maker: Maker) -> None:
         await store.create(maker.new())
@@ -147,9 +152,9 @@ class SubmitContract(StoreSuite):
         self, store: Store, maker: Maker, how: str
     ) -> None:
         lease = await leased(store, maker)
-        await store.record_intent(lease)
+        await store.record_intent(lease, UPSTREAM)
         await store.release(lease, maker.clock.now())
-        maker.clock.advance(LEASE_SECONDS)
+        maker.clock.advance(ADOPTION_SECONDS)
         duty = await on_duty(store)
         if how == "version":
             (ended,) = await store.fail_waiting(duty, VERSION, maker.clock.now(), "setup broke", "setup_failed")
@@ -162,8 +167,96 @@ class SubmitContract(StoreSuite):
         assert await store.waiting() == {}
         assert (await kinds_of(store, ended.id))[-1] is EventKind.FINISHED
 
+    async def test_what_ran_elsewhere_has_not_waited_all_that_time(self, store: Store, maker: Maker) -> None:
+        lease = await running(store, maker)
+        await bring_to(store, lease, SubmitState.SUBMITTED)
+        maker.clock.advance(3600.0)
+        await store.release(lease, maker.clock.now())
+        duty = await on_duty(store)
+        maker.clock.advance(ADOPTION_SECONDS - 1)
+        assert await store.expire(duty, maker.clock.now(), 600.0) == []
+        claimed = await claim_one(store, maker, "s2")
+        assert (claimed.prediction.handle, round(claimed.ran_seconds)) == ("h1", 3600 + ADOPTION_SECONDS - 1)
+        await store.release(claimed.lease, maker.clock.now())
+        maker.clock.advance(ADOPTION_SECONDS)
+        (expired,) = await store.expire(duty, maker.clock.now(), 600.0)
+        assert (expired.prediction.termination_reason, await store.waiting()) == (UNKNOWN_REASON, {})
+
+    async def test_an_attempt_that_was_lost_here_counts_for_no_later_one(self, store: Store, maker: Maker) -> None:
+        lost = await running(store, maker)
+        await store.append_events(lost, [maker.said("one two"), maker.metric("n", 1)])
+        await store.reap(await on_duty(store), maker.clock.now(), all_but="s2")
+        maker.clock.advance(5)
+        lease = (await claim_one(store, maker, "s2")).lease
+        await bring_to(store, lease, SubmitState.SUBMITTED)
+        await store.append_events(lease, [maker.said("three")])
+        await store.release(lease, maker.clock.now())
+        claimed = await claim_one(store, maker, "s2")
+        assert claimed.recorded == Recorded(has_started=True, log_chars=5)
+
+    @pytest.mark.parametrize("state", [SubmitState.INTENDED, SubmitState.SUBMITTED])
+    @pytest.mark.parametrize("how", ["cancel", "deadline"])
+    async def test_what_ends_while_nobody_holds_it_is_given_out_once_more(
+        self, store: Store, maker: Maker, state: SubmitState, how: str
+    ) -> None:
+        lease = await running(store, maker, deadline_at=maker.clock.now() + timedelta(seconds=5))
+        await bring_to(store, lease, state)
+        await store.release(lease, maker.clock.now())
+        if how == "deadline":
+            maker.clock.advance(6)
+            await store.expire(await on_duty(store), maker.clock.now(), 3600.0)
+        else:
+            await store.cancel(lease.prediction_id, None, maker.clock.now())
+            maker.clock.advance(6)
+        ended = await row_of(store, lease.prediction_id)
+        assert (ended.status, await store.waiting()) == (Status.CANCELED, {VERSION: 1})
+        claimed = await claim_one(store, maker, "s2")
+        assert (claimed.prediction.status, claimed.prediction.handle) == (ended.status, ended.handle)
+        assert await store.renew("s2", maker.clock.now(), LEASE_SECONDS) == [claimed.lease]
+        assert not (await store.finish(claimed.lease, Fact.SUCCEEDED, maker.clock.now())).applied
+        assert await store.get(ended.id) == ended
+        assert (await kinds_of(store, ended.id)).count(EventKind.FINISHED) == 1
+        assert await store.waiting() == {}
+        assert await store.claim("s2", {VERSION: 1}, maker.clock.now()) == []
+
+    @pytest.mark.parametrize("how", ["release", "reap", "expired session"])
+    async def test_what_ended_and_was_not_canceled_elsewhere_waits_for_the_next(
+        self, store: Store, maker: Maker, how: str
+    ) -> None:
+        lease = await running(store, maker)
+        await bring_to(store, lease, SubmitState.SUBMITTED)
+        await store.cancel(lease.prediction_id, None, maker.clock.now())
+        if how == "release":
+            await store.release(lease, maker.clock.now())
+        elif how == "reap":
+            assert await store.reap(await on_duty(store), maker.clock.now(), all_but="s2") == []
+        else:
+            maker.clock.advance(LEASE_SECONDS)
+            assert await store.reap(await on_duty(store), maker.clock.now()) == []
+        assert await store.waiting() == {VERSION: 1}
+        claimed = await claim_one(store, maker, "s2")
+        assert (claimed.prediction.status, claimed.lease.attempt) == (Status.CANCELED, lease.attempt)
+        await store.record_unknown(claimed.lease)  # it cannot be found there, and is not searched for again
+        await store.release(claimed.lease, maker.clock.now())
+        assert await store.waiting() == {}
+
+    @pytest.mark.parametrize("how", ["version", "queue time"])
+    async def test_what_ended_and_cannot_be_canceled_elsewhere_goes(self, store: Store, maker: Maker, how: str) -> None:
+        lease = await running(store, maker)
+        await bring_to(store, lease, SubmitState.SUBMITTED)
+        await store.release(lease, maker.clock.now())
+        await store.cancel(lease.prediction_id, None, maker.clock.now())
+        ended = await row_of(store, lease.prediction_id)
+        maker.clock.advance(ADOPTION_SECONDS)
+        duty = await on_duty(store)
+        if how == "version":
+            assert await store.fail_waiting(duty, VERSION, maker.clock.now(), "gone", "gone") == []
+        else:
+            assert await store.expire(duty, maker.clock.now(), 5.0) == []
+        assert (await store.waiting(), await store.get(ended.id)) == ({}, ended)
+
     async def test_an_upstream_prediction_is_not_run_again_alone(self, store: Store, maker: Maker) -> None:
         lease = await running(store, maker)
-        await store.record_intent(lease)
+        await store.record_intent(lease, UPSTREAM)
         assert not (await store.run_again_alone(lease, maker.clock.now(), mark="no")).requeued
         assert (await store.finish(lease, Fact.SUCCEEDED, maker.clock.now())).applied
