@@ -5,10 +5,11 @@ import socket
 
 import pytest
 
-from api.test_server import connected, connections, running, world_on_a_port
+from api.test_server import connected, connections, get, running, world_on_a_port
 from api.world import World
 from halley.api.server import UvicornServer
 from halley.api.waiting.streams import PORTION_BYTES
+from halley.errors import Overloaded
 
 pytestmark = pytest.mark.anyio
 MEGABYTE = 2**20
@@ -179,3 +180,24 @@ async def test_a_thousand_streams_get_the_same() -> None:
         assert bodies == {("a", "b", "c")}
         while len(world.hub):
             await asyncio.sleep(0.005)
+
+
+async def test_a_stream_that_cannot_be_read_is_cut_with_a_plain_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = await world_on_a_port()
+    made = await world.create("acme/free")
+    await world.start(made["id"])
+
+    async def fails(*_: object) -> None:
+        raise Overloaded("the disk does not answer")
+
+    async with running(world) as server, connected(server) as wire:
+        await wire.send(get(f"/v1/predictions/{made['id']}/events", world.token, "Accept: text/event-stream"))
+        await wire.reader.readuntil(b"processing")
+        monkeypatch.setattr(world.predictions, "events", fails)
+        await world.log(made["id"], "x")
+        assert not (await wire.rest()).endswith(b"0\r\n\r\n"), "its reader can see that it has no end"
+    assert "the disk does not answer" in caplog.text
+    assert "Traceback" not in caplog.text
+    assert len(world.hub) == 0

@@ -248,12 +248,17 @@ async def _send(answer: Response, headers: Headers, exchange: Exchange, scope: S
     has_body = exchange.method != "HEAD" and answer.status not in NO_BODY
     chunks = answer.chunks if answer.file is None else answer.file.chunks()
     if has_body and chunks is not None:
-        async with aclosing(chunks):
-            async for chunk in chunks:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                gone = scope.get(GONE_KEY)
-                if gone is not None and (gone is not MAY_READ or answer.file is None):
-                    break
+        try:
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    gone = scope.get(GONE_KEY)
+                    if gone is not None and (gone is not MAY_READ or answer.file is None):
+                        break
+        except HalleyError as error:
+            # the status is sent already: an answer without its end is the only sign that is left
+            _log.warning("the answer to request %s ends too early: %s", exchange.request_id, error)
+            return
     await send({"type": "http.response.body", "body": answer.body if has_body else b""})
 
 
