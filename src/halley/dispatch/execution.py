@@ -28,7 +28,8 @@ from halley.strict_json import HEAVY_BYTES
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-ADOPTED_SECONDS: Final = 10.0  # of a run whose time is over: it may have ended in time, and must be asked for that
+# for an adopted run after its time limit: it may have ended in time, so the provider must be asked
+ADOPTED_SECONDS: Final = 10.0
 _FACTS: Final = {"succeeded": Fact.SUCCEEDED, "failed": Fact.FAILED}
 
 
@@ -79,7 +80,7 @@ class Execution:
         self._has_lost_lease = False
         self._preparing: asyncio.Task[Work] | None = None
         self._verdict_before: Outcome | Fact | None = None  # how it ends if it never begins; None: it is released
-        self._stopped = claimed.prediction.is_terminal  # then only its run elsewhere is to be canceled
+        self._stopped = claimed.prediction.is_terminal  # then the upstream run is only to be canceled
         self._timed_out = False
         self._slot_held = not route.is_former
         self._is_alone = False  # kind of the held slot
@@ -134,7 +135,7 @@ class Execution:
 
     async def _end(self, outcome: Outcome | Fact | float) -> None:
         if self._has_lost_lease and self._submission is None:
-            await self.interrupt()  # if the lease is valid all the same: this is how we stopped it, not how it ended
+            await self.interrupt()  # the lease is still valid: the run ended because the server stopped it
         elif isinstance(outcome, float):
             await self._give_back(outcome)
         elif isinstance(outcome, Fact) or self._stopped:
@@ -215,7 +216,7 @@ class Execution:
         return await self._follow(handle)
 
     def _seconds_left(self) -> float:
-        """Of the time that its run may take. One that is adopted has used some of it already."""
+        """The remaining run time. An adopted run has used some of it already."""
         left = self._timeout - self.claimed.ran_seconds
         return left if self.claimed.recorded is None else max(left, ADOPTED_SECONDS)
 
@@ -234,7 +235,7 @@ class Execution:
         return outcome
 
     def _hand_over_slot(self) -> None:
-        """From here on the provider frees it."""
+        """From here on the provider releases it."""
         self._slot_held = False
 
     def _forget_large_input(self) -> None:

@@ -23,7 +23,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     input: bytes  # JSON object
     context: bytes | None = None  # JSON object of strings
     alone: bool = False  # it was submitted into a slot that was taken with `alone`
-    has_slot: bool = True  # False only for one that is adopted: then no slot becomes free when it ends
+    has_slot: bool = True  # False only for an adopted run: then no slot is released at its end
     paths: tuple[Pointer, ...] = ()
     fence: int = 0  # of the lease: distinguishes two leases of one attempt
     folder: str | None = None  # this lease's own folder; made already where the version's schema names files
@@ -127,7 +127,7 @@ class Provider(Protocol):
         Returns the handle to follow. None: it is certain that nothing was begun, and that no request of the earlier
         process can begin it later; then `submit` follows.
 
-        A slot is held for it, but not if its version has another provider by now: see `Work.has_slot`.
+        A slot is held for it, unless its version has another provider now: see `Work.has_slot`.
 
         Raises:
             ProviderBusy: the provider cannot be asked now; it is asked again later.
@@ -160,11 +160,11 @@ class ProviderRouter(Protocol):
         ...
 
     def name_of(self, version: str) -> str:
-        """The word for the provider of this version, as it is recorded with what is submitted to it."""
+        """The name of this version's provider, as it is recorded with a submit."""
         ...
 
     def named(self, name: str) -> Provider | None:
-        """The provider of this word, to adopt what was submitted to it; None if this process has none such."""
+        """The provider of this name, for adopting its runs; None if this process has none."""
         ...
 
 

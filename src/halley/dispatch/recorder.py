@@ -60,7 +60,7 @@ class Recorder:
         self._clock = parts.clock
         self._caps = parts.rules.caps
         self._start_soon = start_soon
-        self.folder: str | None = None  # what the run puts out may lie in it
+        self.folder: str | None = None  # output files of the run may be in it
         self._items: list[NewEvent | OutputPart] = []
         self._log_bytes = 0
         self._log_full = False
@@ -95,7 +95,7 @@ class Recorder:
     def emit(self, progress: Progress) -> None:
         """Receive one item of progress; see dispatch.ports.Emit."""
         if self._is_lost:
-            self.may_have_files = True  # nothing is recorded any more
+            self.may_have_files = True  # output is not checked for files any more
             return
         if type(progress) is LogText:
             self._add_log(progress.text)

@@ -11,10 +11,10 @@ LOCAL: Final = "local"
 
 
 class ProviderRoute(NamedTuple):
-    """Which provider runs a prediction, and the word for it.
+    """The provider that runs a prediction, and its name.
 
-    `is_former`: it has the run, but the version has another provider by now; then no slot is held. `is_missing`: this
-    process does not know it, and `provider` is the one that the version has now.
+    `is_former`: this provider has the run, but the version has another one now; then no slot is held. `is_missing`:
+    this process does not have the recorded provider, and `provider` is the version's present one.
     """
 
     provider: Provider
@@ -24,7 +24,7 @@ class ProviderRoute(NamedTuple):
 
 
 def route(providers: ProviderRouter, claimed: Claimed) -> ProviderRoute:
-    """The way to the provider of its version; of what was submitted already, to the provider that has it."""
+    """The provider of the version; for a submitted prediction, the provider that has its run."""
     version, submitted_to = claimed.prediction.version, claimed.prediction.provider
     name, provider = providers.name_of(version), providers.of(version)
     if claimed.recorded is None or submitted_to == name:

@@ -26,7 +26,7 @@ class KeepTrying(Protocol):
 
 
 class SubmitRules(NamedTuple):
-    """How writes are repeated, and how old a run may become before its provider is not asked for it again."""
+    """How writes are repeated, and the age of a run after which its provider is not asked for it any more."""
 
     keep_trying: KeepTrying
     patience_seconds: float
@@ -58,7 +58,7 @@ class Submission:
     async def begin(self, work: Work, is_stopped: Callable[[], bool]) -> str | None:
         """Submit or adopt; returns the handle to follow, which is stored. None: it ended before it was submitted.
 
-        What was submitted is adopted also if it `is_stopped`, so that it can be canceled.
+        A submitted prediction is also adopted if it `is_stopped`, so that its run can be canceled.
 
         Raises:
             SubmitRefused: nothing was begun, and it would be refused again.
@@ -81,10 +81,10 @@ class Submission:
         return handle
 
     async def follow(self, handle: str, emit: Emit, takes_slot: Callable[[], None]) -> Outcome:
-        """See `Provider.follow`. `takes_slot` is called when the provider begins: from then on it frees the slot.
+        """See `Provider.follow`. `takes_slot` is called when the provider begins: from then on it releases the slot.
 
         Raises:
-            LeaseLost: `lose_lease` came.
+            LeaseLost: `lose_lease` was called.
         """
         self._following = asyncio.ensure_future(self._followed(handle, emit, takes_slot))
         if self._has_lost_lease:
@@ -102,17 +102,17 @@ class Submission:
         return outcome
 
     async def _followed(self, handle: str, emit: Emit, takes_slot: Callable[[], None]) -> Outcome:
-        takes_slot()  # not before: a task that is cancelled before its first step does nothing at all
+        takes_slot()  # not earlier: a task that is cancelled before its first step runs no code
         return await self._route.provider.follow(handle, emit)
 
     def lose_lease(self) -> None:
-        """Another worker may follow it now: leave the run alone."""
+        """Another worker may follow the run now: do not touch it."""
         self._has_lost_lease = True
         if self._following is not None:
             self._following.cancel()
 
     def run_out(self) -> None:
-        """Its time is over: wait no longer for an answer of the provider."""
+        """The time limit has passed: do not wait for the provider's answer any longer."""
         if self._asking is not None:
             self._asking.cancel()
 
@@ -184,7 +184,7 @@ class Submission:
 
 
 def _is_cancelled() -> bool:
-    """Whether it was this task that was cancelled, and not only what it waits for."""
+    """Whether this task itself was cancelled, and not only what it awaits."""
     ours = asyncio.current_task()
     return ours is not None and ours.cancelling() > 0
 
