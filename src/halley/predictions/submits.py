@@ -12,9 +12,9 @@ from halley.predictions.records import Event, OutputItem
 from halley.predictions.status import EventKind, SubmitState
 
 MAY_RUN_ELSEWHERE: Final = frozenset({SubmitState.INTENDED, SubmitState.SUBMITTED})
-"""The next holder of such a prediction adopts its run, or cancels the run if the prediction has ended."""
+"""The next worker with such a prediction adopts its run, or cancels the run if the prediction has ended."""
 
-ADOPTION_SECONDS: Final = 60.0  # one of these that waits is not ended for waiting too long before
+ADOPTION_SECONDS: Final = 60.0  # time for adoption, before such a waiting prediction may be ended for waiting too long
 
 UNKNOWN_REASON: Final = "upstream_outcome_unknown"
 UNKNOWN_ERROR: Final = (

@@ -52,7 +52,7 @@ class AnswerCache:
         self._size = 0
         self._kept: OrderedDict[CacheKey, CachedResponse] = OrderedDict()
         self._keys: dict[str, list[CacheKey]] = {}
-        self.changes = 0  # how often something was forgotten
+        self.changes = 0  # number of removals
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -119,7 +119,7 @@ class DeliveredFiles:
         self._limit = limit
         self._kept: dict[str, dict[str, tuple[DeliveryRight, OutputFile, float]]] = {}
         self._count = 0
-        self.changes = 0  # how often something was forgotten
+        self.changes = 0  # number of removals
 
     def fresh(self, capability: str, now: float) -> tuple[DeliveryRight, OutputFile] | None:
         """The right and the file, if they were looked up recently (monotonic seconds)."""

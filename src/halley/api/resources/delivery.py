@@ -37,7 +37,7 @@ async def output_file(call: Call, parts: ApiContext) -> Response:
         file = await parts.predictions.output_file(delivery.prediction_id, delivery.index)
         if file is None:
             raise NotFound(_GONE)
-        if changes == parts.delivered.changes:  # else it may have been removed since it was read
+        if changes == parts.delivered.changes:  # otherwise it may have been removed since it was read
             parts.delivered.put(capability, delivery, file, now)
     else:
         delivery, file = known

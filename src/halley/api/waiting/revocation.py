@@ -56,7 +56,7 @@ class RevocationWatch:
             return
         asked = tuple(self._open)
         valid = await self._keys.valid_scopes(asked)
-        for key_id in asked:  # not those that were added while the store answered: nothing is known of their keys
+        for key_id in asked:  # only keys that were asked about; requests may be added while the store answers
             scopes = valid.get(key_id, frozenset())
             for request, needed in tuple(self._open.get(key_id, {}).items()):
                 if needed not in scopes and Scope.ADMIN not in scopes:

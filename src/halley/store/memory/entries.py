@@ -139,7 +139,7 @@ class Entry:
         return self.prediction.is_terminal and self.prediction.submit_state not in MAY_RUN_ELSEWHERE
 
     def give_back(self, place: QueueEntry, ready_at: datetime) -> None:
-        """It waits again, and the attempt does not count; if it is over, it goes."""
+        """Return it to the queue without counting the attempt; remove it if it has ended."""
         if self.is_over:
             self.place = None
             return

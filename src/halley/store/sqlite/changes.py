@@ -46,7 +46,7 @@ _GIVE_BACK: Final = (
 )
 _IS_ALONE: Final = "SELECT alone FROM queue WHERE prediction_id = ?"
 _ADD_LOGS: Final = "UPDATE predictions SET logs = logs || ?, revision = revision + 1 WHERE number = ?"
-# without its deadline: a worker that is to cancel its run elsewhere must be able to claim it
+# without its deadline: a worker that must cancel its upstream run must be able to claim it
 _MARK_ENDED: Final = "UPDATE queue SET is_ended = 1, deadline_at = NULL WHERE prediction_id = ?"
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -193,14 +193,16 @@ def leave_queue(connection: sqlite3.Connection, counters: QueueCounters, live: L
 
 
 def drop(connection: sqlite3.Connection, counters: QueueCounters, live: Live) -> None:
-    """It has ended, and no holder came that could cancel its run elsewhere: remove it."""
+    """It has ended, and no worker claimed it to cancel its upstream run: remove it."""
     connection.execute(DELETE_FROM_QUEUE, (live.prediction.id,))
     if live.session_id is None and live.fence is not None:
         counters.add_waiting(live.prediction.version, live.prediction.account_id, -1)
 
 
 def give_back(connection: sqlite3.Connection, counters: QueueCounters, live: Live, ready_at: datetime) -> None:
-    """A leased one waits again, and the attempt does not count; if it has ended, and runs nowhere, it goes."""
+    """Return a leased prediction to the queue without counting the attempt; remove it if it has ended and has no
+    upstream run.
+    """
     prediction = live.prediction
     if prediction.is_terminal and prediction.submit_state not in MAY_RUN_ELSEWHERE:
         connection.execute(DELETE_FROM_QUEUE, (prediction.id,))

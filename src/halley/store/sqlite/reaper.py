@@ -38,7 +38,7 @@ _PAST_DEADLINE: Final = (
     "SELECT id FROM predictions WHERE deadline_at IS NOT NULL AND completed_at IS NULL AND deadline_at <= ?"
     " ORDER BY deadline_at LIMIT ?"
 )
-# what may run elsewhere has not waited since it was created
+# a prediction with an upstream run has not waited since its creation
 _WAITING_SINCE_BEFORE: Final = (
     "SELECT q.prediction_id FROM queue AS q WHERE q.prediction_id < ?1 AND q.session_id IS NULL AND (q.ready_at <= ?2"
     " OR NOT EXISTS (SELECT 1 FROM predictions AS p WHERE p.id = q.prediction_id AND p.submit_state IS NOT NULL))"
