@@ -25,6 +25,8 @@ from halley.strict_json import HEAVY_BYTES, is_heavy, unfit
 _log = logging.getLogger(__name__)
 _encode: Final = msgspec.json.Encoder().encode
 
+BACKLOG_ITEMS: Final = 1000  # more wait only while the store takes nothing: then pieces of log text are joined
+_JOINED_BYTES: Final = 4096
 LATE_SECONDS: Final = 0.5  # for text printed after its end: each commit writes the whole row
 FLUSH_SECONDS: Final = 0.025  # the delay for a reader; well under the 150 ms that a person notices
 
@@ -146,7 +148,11 @@ class Recorder:
     def _log_text(self, text: str) -> None:
         if self._repetition is not None and not (text := self._repetition.new_text(text)):
             return
-        self._add(EventKind.LOGGED, _encode(text))
+        data = _encode(text)
+        if len(self._items) > BACKLOG_ITEMS and (longer := _joined(self._items[-1], data)) is not None:
+            self._items[-1] = longer
+        else:
+            self._add(EventKind.LOGGED, data)
 
     def _add_step(self, step: Step) -> None:
         if self.ended_elsewhere or self.error is not None:
@@ -280,6 +286,13 @@ class Recorder:
             return None
         self._files.extend(kept.files)
         return self._output_event(part, kept.value, kept.files)
+
+
+def _joined(item: NewEvent | OutputPart, data: bytes) -> NewEvent | None:
+    """The event with more log text; None if it is another event, or long already. Both texts are JSON strings."""
+    if not isinstance(item, NewEvent) or item.kind is not EventKind.LOGGED or len(item.data) > _JOINED_BYTES:
+        return None
+    return msgspec.structs.replace(item, data=item.data[:-1] + data[1:])
 
 
 def _metric_data(metric: MetricValue) -> bytes | None:

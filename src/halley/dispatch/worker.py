@@ -192,8 +192,10 @@ class Worker:
     async def _give_all_back(self) -> None:
         try:
             async with asyncio.timeout(SETTLE_SECONDS):
-                for run in list(self._runs.values()):
-                    await self._settled(run.interrupt(), run.prediction_id)
+                # at the same time: one whose last output cannot be stored now must not keep the others
+                await asyncio.gather(
+                    *(self._settled(run.interrupt(), run.prediction_id) for run in list(self._runs.values()))
+                )
         except TimeoutError:
             _log.warning("what still runs cannot be given back now: the next start takes it back")
 

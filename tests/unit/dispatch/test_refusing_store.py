@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 
+from halley.dispatch import recorder
 from halley.dispatch import worker as module
 from halley.errors import HalleyError, Overloaded, StorageFull
 from halley.predictions.status import EventKind, Status
@@ -208,3 +209,19 @@ async def test_a_server_starts_while_the_store_refuses_writes_and_works_afterwar
     assert harness.provider.held == 0
     service.cancel()
     await asyncio.gather(service, return_exceptions=True)
+
+
+async def test_log_text_is_joined_while_the_store_refuses_it(harness, monkeypatch) -> None:
+    monkeypatch.setattr(recorder, "BACKLOG_ITEMS", 5)
+    made = await harness.create()
+    run = await harness.provider.next_run()
+    await harness.until(made.id, lambda row: row.status is Status.PROCESSING)
+    with shut(harness, None, "append_events"):
+        for _ in range(40):
+            run.log("é")
+            await asyncio.sleep(0.001)
+        run.end()
+    await harness.pass_time(2)
+    assert (await harness.ended(made.id)).logs == "é" * 40
+    kinds = await kinds_of(harness, made.id)
+    assert kinds.count(EventKind.LOGGED) < 39  # at most those of one commit before, and six

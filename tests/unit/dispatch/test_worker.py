@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from halley.dispatch import recorder
+from halley.dispatch import worker as worker_module
 from halley.dispatch.ports import Outcome
 from halley.errors import HalleyError, InputInvalid, ModelBroken, NotFound, Overloaded, StorageFull, VersionUnknown
 from halley.models.records import Version
@@ -456,6 +457,21 @@ async def test_draining_waits_and_then_gives_back(harness) -> None:
     assert await harness.store.waiting() == {"1" * 64: 1}
     assert not (await harness.predictions.get(silent.id, "ada")).is_terminal
     assert harness.worker.reserve("1" * 64, "ada") is None
+
+
+@pytest.mark.parametrize("slots", [2])
+async def test_draining_gives_back_others_than_one_whose_output_is_on_its_way(harness, monkeypatch) -> None:
+    monkeypatch.setattr(worker_module, "SETTLE_SECONDS", 0.2)
+    stuck, _ = [await harness.create() for _ in range(2)]
+    runs = [await harness.provider.next_run(n) for n in range(2)]
+    runs[0].put_out("a")
+    await harness.until(stuck.id, lambda row: row.output is not None)
+    monkeypatch.setattr(harness.keeper, "keep", lambda **_: asyncio.Event().wait())
+    runs[0].put_out("b", paths=[()])
+    await asyncio.sleep(0.1)
+    await harness.worker.drain(0.01)
+    assert runs[0].work.prediction_id == stuck.id
+    assert await harness.store.waiting() == {"1" * 64: 1}
 
 
 async def test_a_lost_session_stops_everything_and_writes_nothing(harness) -> None:
