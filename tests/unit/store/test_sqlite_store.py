@@ -62,6 +62,16 @@ async def test_many_creates_share_few_commits(store: SqliteStore, maker: Maker) 
     assert len(commits) < 20
 
 
+async def test_a_claim_reads_only_of_accounts_whose_turn_it_is(store: SqliteStore, maker: Maker) -> None:
+    await asyncio.gather(*[store.create(maker.new(f"account-{number}")) for number in range(50)])
+    await store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
+    statements: list[str] = []
+    await store._writer.submit(lambda connection: connection.set_trace_callback(statements.append))
+    claimed = await store.claim("s1", {VERSION: 2}, maker.clock.now())
+    assert [item.prediction.account_id for item in claimed] == ["account-0", "account-1"]
+    assert len([text for text in statements if "ORDER BY priority" in text]) == 2
+
+
 async def test_everything_is_there_after_a_restart(tmp_path: Path, maker: Maker) -> None:
     path = tmp_path / "halley.db"
     async with open_sqlite(path) as store:

@@ -178,20 +178,19 @@ def _choose(
 ) -> list[str]:
     """The next accounts in order, at most `limit`, without counting their turns yet."""
     turns = counters.turns(version)
-    lines: dict[str, list[str]] = {}  # account -> its next predictions, in reverse order
+    accounts = {account_id for account_id in counters.waiting.get(version, ()) if account_id not in but_of}
+    lines: dict[str, list[str]] = {}  # account -> its next predictions, in reverse order; read at its turn
     chosen: list[str] = []
-    for account_id in counters.waiting.get(version, ()):
-        if account_id in but_of:
-            continue
-        found = connection.execute(_CANDIDATES, (version, account_id, now, now, most)).fetchall()
-        if found:
+    while accounts and len(chosen) < most:
+        account_id = turns.next_of(accounts)
+        if account_id not in lines:
+            found = connection.execute(_CANDIDATES, (version, account_id, now, now, most)).fetchall()
             lines[account_id] = [prediction_id for (prediction_id,) in reversed(found)]
-    while lines and len(chosen) < most:
-        account_id = turns.next_of(lines)
+        if not lines[account_id]:
+            accounts.remove(account_id)
+            continue
         turns.take(account_id, counters.weight(account_id))
         chosen.append(lines[account_id].pop())
-        if not lines[account_id]:
-            del lines[account_id]
     return chosen
 
 
