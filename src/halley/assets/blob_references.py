@@ -1,9 +1,9 @@
 """Changes stored bytes and the references to them together: the only place that stores and deletes bytes.
 
-This race is prevented: a caller stores bytes that exist already, while the last earlier reference ends and the bytes
-are deleted. For each digest, adding a reference and deleting exclude each other, and after adding a reference the code
-checks that the bytes still exist. This holds within one process; where several processes share a data folder, `alone`
-excludes the others.
+A caller may store bytes that exist already, at the moment when their last reference ends and they are deleted. To
+prevent this race, adding a reference and deleting exclude each other for each digest, and after adding a reference the
+code checks that the bytes still exist. This holds within one process; where several processes share a data folder,
+`alone` excludes the others.
 """
 
 import logging
@@ -157,7 +157,8 @@ class BlobReferences:
         async with self._alone(info.sha256):
             try:
                 await self._ledger.add_reference(info.sha256, info.size_bytes, owner_kind, owner_id, name)
-            except Busy:  # no reference was added: on a full disk, bytes without an owner would take the last space
+            # no reference was added; on a full disk, bytes without an owner would use space that is needed
+            except Busy:
                 if not await self._ledger.is_referenced(info.sha256):
                     with suppress(OSError):  # a sweep will delete it
                         await self._blobs.delete(info.sha256)

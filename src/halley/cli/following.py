@@ -1,4 +1,4 @@
-"""FollowsEvents a prediction to its end: by the server's event log if it has one, otherwise by polling."""
+"""Follows a prediction to its end: by the server's event log if it has one, otherwise by polling."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ProgressReceiver(Protocol):
 
 
 class Following:
-    """FollowsEvents one prediction to its end. It may be interrupted (Ctrl+C) and continued."""
+    """Follows one prediction to its end. It may be interrupted (Ctrl+C) and continued."""
 
     def __init__(
         self,

@@ -91,7 +91,7 @@ class SlotQueue:
         A run that must be alone waits for a whole process, and lets others use the slots of the rest.
         """
         for waiter in list(self._waiters.get(version, ())):
-            if waiter.given.done():  # cancelled a moment ago: it leaves in its next step
+            if waiter.given.done():  # just cancelled: it is removed in its next step
                 continue
             if self._providers.of(version).take_slot(version, alone=waiter.alone):
                 self._leave(version, waiter)

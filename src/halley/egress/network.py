@@ -24,8 +24,8 @@ _TRIES: Final = 3  # a name with thirty addresses must not cause thirty timeouts
 async def system_resolve(host: str, port: int) -> Sequence[str]:
     """Ask the system's resolver; returns addresses as text, best first."""
     look_up = partial(socket.getaddrinfo, host.encode("ascii"), port, type=socket.SOCK_STREAM)
-    # each in its own thread, which ends with the request: the event loop has few threads for this, and unresponsive
-    # name servers would soon block all of them
+    # each in its own thread, which is abandoned with the request: the event loop has few threads, and unresponsive name
+    # servers would soon block all of them
     answers = await anyio.to_thread.run_sync(look_up, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
     # on a Python without IPv6, such addresses are not text
     return list(dict.fromkeys(sockaddr[0] for *_, sockaddr in answers if isinstance(sockaddr[0], str)))

@@ -106,7 +106,7 @@ class Maintainer:
     async def run(self) -> None:
         """Maintain while this process has the duty, until cancelled. Call `open` first."""
         async with asyncio.TaskGroup() as group:
-            # a report about a version without waiting predictions must not wait itself: it may be outdated later
+            # a report about a version without waiting predictions must not be kept: it may be outdated later
             group.create_task(run_forever(self._answer_reports, self._clock, "what cannot run is not ended yet"))
             await retry_until_accepted(self._begin, self._clock, "nothing is taken back yet")
             group.create_task(run_forever(self._turn, self._clock, "timers are paused"))

@@ -18,9 +18,9 @@ class Capacity:
     `_prompt` is for endpoints whose last attempt ended quickly. `_unknown` is for endpoints without an earlier attempt,
     one attempt each. `_rest` is for all others: slow endpoints, and further attempts to unknown ones.
 
-    So an endpoint that answers does not wait for one that does not, after one attempt has shown this. Within a limit
-    the first attempt to an endpoint comes before a second one to another: each waits for at most one attempt of every
-    other. And accounts take turns: thousands of unresponsive endpoints delay another account by at most one attempt.
+    So after one attempt has shown that an endpoint does not answer, others do not wait for it. Within a limit the first
+    attempt to an endpoint comes before a second one to another, so each waits for at most one attempt of every other.
+    Accounts take turns: thousands of unresponsive endpoints delay another account by at most one attempt.
     """
 
     def __init__(self, units: int = CAPACITY) -> None:

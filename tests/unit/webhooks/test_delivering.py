@@ -401,7 +401,7 @@ async def test_a_stop_ends_in_bounded_time(room: Room) -> None:
     assert draining.done()
 
 
-# housekeeping_faults of our own
+# faults of our own
 
 
 async def test_a_full_disk_delays_and_loses_nothing(room: Room) -> None:

@@ -141,7 +141,7 @@ class Hold:
         self.has_unseen = False  # events have come that are sent at `coalesced_until`
         self.is_counted = False  # it counts as a waiting client of a prediction that is canceled when abandoned
         self.is_deferred = False
-        self.is_gone = GONE_KEY in scope  # the client does not wait any more; it may still read
+        self.is_gone = GONE_KEY in scope  # the client does not wait any more, but may still read
         self.is_released = hub.is_closed  # the server stops: answer with the present state
         self.is_revoked = False
         self.is_asked = False  # its own task does the next read

@@ -83,7 +83,9 @@ def _check(written: List[Tuple[str, str, str]], limit_bytes: int) -> None:
 
 
 def _fill(made: str, written: List[Tuple[str, str, str]], place: Place) -> List[Tuple[str, str]]:
-    """Copy everything. A large file is hard-linked instead, where its original becomes a link to the layer."""
+    """Copy everything. If a large file's original becomes a link into the layer, the file is hard-linked instead of
+    copied.
+    """
     moved: List[Tuple[str, str]] = []
     linked = too_large(path for _, _, path in written if isfile(path) and not islink(path)) if place.is_copy else set()
     for part, name, path in written:

@@ -76,15 +76,15 @@ class _Write:
 class GroupWriter:
     """Runs operations on one connection, in order of `submit`, many to a commit.
 
-    An operation gets the connection and its arguments, and may run more than once: a batch that fails is rolled back
-    and done again. An error that it *returns* (a HalleyError made before anything was written) is raised to the caller
-    and does not affect others; one that it raises makes its batch run a second time.
+    An operation gets the connection and its arguments, and may run more than once: if it raises, its batch is rolled
+    back and run again, one operation at a time where needed. A HalleyError that it *returns* (made before anything was
+    written) is raised to its caller, and does not affect others.
     """
 
     def __init__(
         self,
         connection: sqlite3.Connection,
-        recollection: WriterState,
+        state: WriterState,
         *,
         is_shared: bool = False,
         failpoint: Callable[[str], None] | None = None,
@@ -94,7 +94,7 @@ class GroupWriter:
         self._is_shared = is_shared
         self._data_version: int | None = None  # changes with every commit of another connection
         self._connection = connection
-        self._recollection = recollection
+        self._state = state
         self._failpoint = failpoint
         self._ack_first = "ack_before_commit" in planted  # a planted bug, for the test that must find it
         self._loop = asyncio.get_running_loop()
@@ -123,8 +123,8 @@ class GroupWriter:
     ) -> asyncio.Future[T]:
         """Queue an operation; the future is done after its commit. Only from the event loop's thread.
 
-        Cancelling the future does not undo the operation. If it was cancelled when the operation is committed,
-        `orphaned` gets the result. `committed` gets the result first, in both cases.
+        Cancelling the future does not undo the operation; its result then goes to `orphaned`. `committed` gets the
+        result first, in both cases.
 
         Raises:
             Unusable: the writer was closed.
@@ -179,7 +179,7 @@ class GroupWriter:
         self._begin()
         for write in batch:
             write.outcome = write.operation(connection, *write.args)
-        self._recollection.settle(connection)
+        self._state.settle(connection)
         if self._ack_first:
             self._loop.call_soon_threadsafe(_deliver, batch)
         self._commit()
@@ -191,13 +191,13 @@ class GroupWriter:
             connection.execute("SAVEPOINT one")
             try:
                 write.outcome = write.operation(connection, *write.args)
-                self._recollection.settle(connection)
+                self._state.settle(connection)
             except Exception as error:  # it belongs to the caller of this operation
                 # some errors roll back the whole transaction: the other operations are undone, too
                 if not connection.in_transaction:
                     raise
                 connection.execute("ROLLBACK TO one")
-                self._recollection.reload(connection)
+                self._state.reload(connection)
                 write.outcome = self._as_own_error(error)
             connection.execute("RELEASE one")
         self._commit()
@@ -217,7 +217,7 @@ class GroupWriter:
     def _all_at_once_quietly(self, write: _Write) -> None:
         self._begin()
         write.outcome = write.operation(self._connection, *write.args)
-        self._recollection.settle(self._connection)
+        self._state.settle(self._connection)
         self._commit()
 
     def _turn_away(self, writes: list[_Write], locked: _Locked) -> None:
@@ -234,12 +234,12 @@ class GroupWriter:
             raise
         if self._is_shared:
             self._follow_others()
-        self._recollection.begin(self._connection)
+        self._state.begin(self._connection)
 
     def _follow_others(self) -> None:
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()
         if version != self._data_version:
-            self._recollection.reload(self._connection)
+            self._state.reload(self._connection)
             self._data_version = version
 
     def _commit(self) -> None:
@@ -251,7 +251,7 @@ class GroupWriter:
             if error.sqlite_errorcode in _BROKEN_CODES:
                 self._break(error)
             raise
-        self._recollection.commit()
+        self._state.commit()
         if self._failpoint is not None:
             self._failpoint("after_commit")
 
@@ -260,7 +260,7 @@ class GroupWriter:
         try:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            self._recollection.reload(self._connection)
+            self._state.reload(self._connection)
         except sqlite3.Error as error:
             self._break(error)
         return self._broken is None
