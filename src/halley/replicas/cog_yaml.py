@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -316,6 +315,8 @@ class _Reader:
         return [self.unknown(key, names, prefix) for key, names, prefix in known if key not in names]
 
     def unknown(self, key: str, names: tuple[str, ...], prefix: str) -> str:
+        from difflib import get_close_matches  # needed for warnings only
+
         close = get_close_matches(key, names, n=1)
         hint = f" Did you mean `{prefix}{close[0]}`?" if close else ""
         line = self.lines.get(f"{prefix}{key}", 1)
