@@ -216,7 +216,7 @@ class GuardedProtocol(LimitedProtocol):
         else:
             self._park(cycle, exchange, answer.later)
             if self._has_eof:
-                answer.later.hurry()
+                answer.later.answer_now()
 
     def _answer_at_once(self, cycle: RequestResponseCycle, exchange: Exchange, answer: Response) -> bool:
         """Send a complete answer directly, without the two steps of ASGI. False: it must use them."""
@@ -313,7 +313,7 @@ class GuardedProtocol(LimitedProtocol):
         for cycle in self._requests():
             leave(cycle, by_peer=True, was_unsent=False, may_read=True)
         if self._parked is not None:
-            self._parked.hurry()
+            self._parked.answer_now()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:

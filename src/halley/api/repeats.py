@@ -106,8 +106,8 @@ class _InFlightUntil:
         self._give = give
         self._later.park(self._given)
 
-    def hurry(self) -> None:
-        self._later.hurry()
+    def answer_now(self) -> None:
+        self._later.answer_now()
 
     def leave(self) -> None:
         self._later.leave()

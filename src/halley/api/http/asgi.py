@@ -45,7 +45,7 @@ class DeferredResponse(Protocol):
         """Call `give` once, in a later cycle of the event loop."""
         ...
 
-    def hurry(self) -> None:
+    def answer_now(self) -> None:
         """The client waits no longer but may still read: answer with the present state. Does nothing after the
         answer.
         """

@@ -126,7 +126,7 @@ async def listen(call: Call, parts: ApiContext) -> Response:
 async def _follow(call: Call, parts: ApiContext, listener: MessageListener) -> AsyncGenerator[bytes, None]:
     monotonic = parts.clock.monotonic
     with parts.hub.enter(EVERY, call.scope) as hold:
-        hold.lean((call.identity.key.id, Scope.READ))
+        hold.end_with_key((call.identity.key.id, Scope.READ))
         yield HELLO
         silent_until = monotonic() + KEEP_ALIVE_SECONDS
         # otherwise the client has disconnected, its key is invalid, or the server stops; it may reconnect with its id

@@ -85,9 +85,9 @@ class HoldOwner(Protocol):
 
     def take_over(self, hold: "Hold") -> None: ...
 
-    def rung(self, hold: "Hold") -> None: ...
+    def timer_expired(self, hold: "Hold") -> None: ...
 
-    def lean(self, hold: "Hold") -> None: ...
+    def end_with_key(self, hold: "Hold") -> None: ...
 
     def left(self, hold: "Hold") -> None: ...
 
@@ -167,7 +167,7 @@ class Hold:
         """Whether it must end now, although nothing was found."""
         return self.is_gone or self.is_released or self.is_revoked
 
-    def attend(self, row: Prediction) -> None:
+    def count_client(self, row: Prediction) -> None:
         """Count it as a waiting client of this prediction, until it leaves."""
         if self.hub.attendance.arrive(row):
             if self in self.group.members:
@@ -175,10 +175,10 @@ class Hold:
             else:  # its client disconnected before it could be counted
                 self.hub.attendance.depart(row.id, is_told=False)
 
-    def lean(self, carrier: Carrier | None) -> None:
+    def end_with_key(self, carrier: Carrier | None) -> None:
         """End it as soon as this key is invalid, or has lost the scope."""
         self.carrier = carrier
-        self.hub.lean(self)
+        self.hub.end_with_key(self)
 
     def expect(
         self,
@@ -196,7 +196,7 @@ class Hold:
         `has_unseen`: logs or progress have come since.
         """
         now = self.hub.clock.monotonic()
-        self.attend(row)
+        self.count_client(row)
         self.until = until
         self.tell = tell
         self.due_at = now + seconds
@@ -243,7 +243,7 @@ class Hold:
                     break
                 if not self.is_asked:
                     if not is_due:
-                        self.ring_at(min(park_at, self.due_at), now)
+                        self.set_timer(min(park_at, self.due_at), now)
                     await self._woken()
         finally:
             del group.in_task[self]
@@ -260,7 +260,7 @@ class Hold:
         group = self.group
         if self.changes == group.changes and not self.is_over and seconds > 0:
             now = self.hub.clock.monotonic()
-            self.ring_at(now + seconds, now)
+            self.set_timer(now + seconds, now)
             group.readers[self] = None
             try:
                 await self._woken()
@@ -296,7 +296,7 @@ class Hold:
         self.give = give
         self.hub.take_over(self)
 
-    def hurry(self) -> None:
+    def answer_now(self) -> None:
         """See `asgi.DeferredResponse`. It counts as a disconnected client."""
         self.is_gone = True
         self.wake()
@@ -323,7 +323,7 @@ class Hold:
 
     # its timer
 
-    def ring_at(self, at: float, now: float) -> None:
+    def set_timer(self, at: float, now: float) -> None:
         """Set the timer to this time of the clock, unless it is set to an earlier one."""
         if self.timer is None:
             self.timer = asyncio.get_running_loop().call_later(max(0.0, at - now), self._ring)
@@ -338,4 +338,4 @@ class Hold:
         if self.give is None:
             self.wake()
         else:
-            self.hub.rung(self)
+            self.hub.timer_expired(self)

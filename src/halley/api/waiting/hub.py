@@ -126,17 +126,17 @@ class Hub:
 
     def take_over(self, hold: Hold) -> None:
         """Its own task has ended: from now on the hub answers it."""
-        self.lean(hold)
+        self.end_with_key(hold)
         if hold.wakes != hold.group.wakes or hold.is_over:
             self.wake(hold.group)
         self._wind(hold)
 
-    def lean(self, hold: Hold) -> None:
+    def end_with_key(self, hold: Hold) -> None:
         """End it when its key becomes invalid, if it has one."""
         if hold.carrier is not None:
             self.revocations.add(hold, *hold.carrier)
 
-    def rung(self, hold: Hold) -> None:
+    def timer_expired(self, hold: Hold) -> None:
         """The timer of a parked hold has expired."""
         now = self.clock.monotonic()
         if now < hold.due_at - EARLY_SECONDS:
@@ -163,7 +163,7 @@ class Hub:
         now = self.clock.monotonic()
         is_coalescing = hold.until is Until.NEWS and now < hold.coalesced_until < hold.due_at
         hold.stop_timer()
-        hold.ring_at(hold.coalesced_until if is_coalescing else hold.due_at, now)
+        hold.set_timer(hold.coalesced_until if is_coalescing else hold.due_at, now)
 
     def _changed(self, prediction_id: str) -> None:
         group = self._groups.get(prediction_id)

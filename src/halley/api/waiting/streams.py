@@ -113,9 +113,9 @@ async def _follow(
 ) -> AsyncGenerator[bytes, None]:
     opening, began_after = HELLO, position.after
     with parts.hub.enter(row.id, scope) as hold:  # before reading: no event is missed
-        hold.lean(carrier)
+        hold.end_with_key(carrier)
         if stays:
-            hold.attend(row)
+            hold.count_client(row)
         monotonic = parts.clock.monotonic
         silent_until = monotonic() + KEEP_ALIVE_SECONDS
         while True:

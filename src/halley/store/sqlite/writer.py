@@ -159,12 +159,12 @@ class GroupWriter:
 
     def _commit_batch(self, batch: list[_Write]) -> None:
         if self._broken is None:
-            for way in (self._all_at_once, self._each_behind_a_savepoint, self._each_on_its_own):
+            for way in (self._in_one_transaction, self._with_savepoints, self._one_transaction_each):
                 try:
                     way(batch)
                     break
                 except _Locked as locked:
-                    self._turn_away(batch, locked)
+                    self._refuse_all(batch, locked)
                     break
                 except Exception:  # noqa: BLE001 - for any error, the next step finds the operation that failed
                     if not self._undo():
@@ -174,7 +174,7 @@ class GroupWriter:
                 write.outcome = self._broken
         self._loop.call_soon_threadsafe(_deliver, batch)
 
-    def _all_at_once(self, batch: list[_Write]) -> None:
+    def _in_one_transaction(self, batch: list[_Write]) -> None:
         connection = self._connection
         self._begin()
         for write in batch:
@@ -184,7 +184,7 @@ class GroupWriter:
             self._loop.call_soon_threadsafe(_deliver, batch)
         self._commit()
 
-    def _each_behind_a_savepoint(self, batch: list[_Write]) -> None:
+    def _with_savepoints(self, batch: list[_Write]) -> None:
         connection = self._connection
         self._begin()
         for write in batch:
@@ -202,13 +202,13 @@ class GroupWriter:
             connection.execute("RELEASE one")
         self._commit()
 
-    def _each_on_its_own(self, batch: list[_Write]) -> None:
+    def _one_transaction_each(self, batch: list[_Write]) -> None:
         """The last resort: the commit itself had failed, as on a full disk, where small writes may still fit."""
         for number, write in enumerate(batch):
             try:
                 self._all_at_once_quietly(write)
             except _Locked as locked:
-                self._turn_away(batch[number:], locked)
+                self._refuse_all(batch[number:], locked)
                 return
             except Exception as error:  # noqa: BLE001 - as above
                 self._undo()
@@ -220,7 +220,7 @@ class GroupWriter:
         self._state.settle(self._connection)
         self._commit()
 
-    def _turn_away(self, writes: list[_Write], locked: _Locked) -> None:
+    def _refuse_all(self, writes: list[_Write], locked: _Locked) -> None:
         """They have waited long enough: the wait must not add up over the batch."""
         for write in writes:
             write.outcome = self._as_own_error(locked.error)
