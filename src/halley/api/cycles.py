@@ -25,7 +25,7 @@ def leave(cycle: RequestResponseCycle | None, *, by_peer: bool, was_unsent: bool
         scope[GONE_KEY] = MAY_READ if may_read else True
         hold: Hold | None = scope.get(HOLD_KEY)
         if hold is not None:
-            (hold.hurry if may_read else hold.leave)()
+            (hold.answer_now if may_read else hold.leave)()
 
 
 def end(cycle: RequestResponseCycle) -> None:
