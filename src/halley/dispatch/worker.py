@@ -17,7 +17,7 @@ from halley.ids import NewId
 from halley.predictions.hints import Hint, StopRequested, WorkWaits
 from halley.predictions.queue import Claimed
 from halley.predictions.status import Fact
-from halley.retry import retry_until_accepted, run_forever
+from halley.retry import LONGEST_RETRY_SECONDS, retry_until_accepted, run_forever
 
 _log = logging.getLogger(__name__)
 
@@ -117,7 +117,10 @@ class Worker:
     def _give_back_unrun(self, claimed: Claimed) -> None:
         """Release the lease in a task, even if the caller was cancelled; if that fails, the next start reaps it."""
         release = self._queue.release(claimed.lease, self._clock.now())
-        self._start_soon(self._settled(release, claimed.prediction.id))
+        self._start_soon(self._released(release, claimed.prediction.id))
+
+    async def _released(self, release: Awaitable[None], prediction_id: str) -> None:
+        await self._settled(release, prediction_id)
 
     # calls from bus and provider
 
@@ -333,7 +336,9 @@ class Worker:
             await run.go()
         except Exception:  # noqa: BLE001 - after any error, the prediction must come to an end
             _log.exception("the run of %s broke", run.prediction_id)
-            await self._settled(run.break_off(), run.prediction_id)
+            # its lease is renewed as long as it is here, so nothing else would end it
+            while not await self._settled(run.break_off(), run.prediction_id):
+                await self._clock.sleep(LONGEST_RETRY_SECONDS)
         finally:
             if self._runs.get(run.prediction_id) is run:  # otherwise the next attempt began while this one cleaned up
                 del self._runs[run.prediction_id]
@@ -346,11 +351,16 @@ class Worker:
             self._wake.set()
 
     @staticmethod
-    async def _settled(work: Awaitable[None], prediction_id: str) -> None:
+    async def _settled(work: Awaitable[None], prediction_id: str) -> bool:
+        """Wait for the write; False after an error that must not happen."""
         try:
             await work
         except HalleyError as error:
             _log.warning("%s could not be settled: %s", prediction_id, error)
+        except Exception:  # noqa: BLE001 - neither a stop nor the other runs may end by it
+            _log.exception("%s could not be settled", prediction_id)
+            return False
+        return True
 
     def _start_soon(self, work: Coroutine[Any, Any, None]) -> None:
         # the worker owns these tasks: `run` cancels and awaits the remaining ones

@@ -7,6 +7,7 @@ import pytest
 from halley.dispatch.slot_queue import SlotQueue
 from halley.errors import LeaseLost
 from halley.predictions.status import Status
+from halley.retry import LONGEST_RETRY_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -78,3 +79,23 @@ async def test_a_run_that_was_stopped_for_a_lost_session_is_given_back_if_its_le
     (await harness.provider.next_run(1)).end()
     ended = await harness.ended(made.id)
     assert (ended.status, ended.termination_reason) == (Status.SUCCEEDED, None)
+
+
+async def test_a_run_that_cannot_even_be_broken_off_is_tried_again(harness, monkeypatch) -> None:
+    finish, refused = harness.store.finish, []
+
+    def broken(*args, **more):
+        if len(refused) < 3:
+            refused.append(args)
+            raise ValueError("a fault of ours")
+        return finish(*args, **more)
+
+    monkeypatch.setattr(harness.store, "finish", broken)
+    made = await harness.create()
+    (await harness.provider.next_run()).end()
+    while len(refused) < 2:
+        await asyncio.sleep(0.001)
+    await harness.pass_time(2 * LONGEST_RETRY_SECONDS)
+    assert (await harness.ended(made.id)).status is Status.FAILED
+    while harness.worker.running:
+        await asyncio.sleep(0.001)
