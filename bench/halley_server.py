@@ -13,6 +13,10 @@ PROMPT = {"input": {"prompt": "an astronaut riding a horse on mars, hd, dramatic
 HALLEY = [sys.executable, "-m", "halley.cli.main"]
 
 
+class NotServed(Exception):
+    """This server does not do what the row asks for."""
+
+
 def halley_environment(home):
     return {
         **{name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ},

@@ -87,6 +87,19 @@ def tree_cpu_seconds(process):
     return sum(t.user + t.system + t.children_user + t.children_system for t in times if t is not None)
 
 
+def exact_cpu_seconds(process):
+    """CPU of the process and all below it that still run, to the nanosecond: the other counts are in steps of 10 ms."""
+    return sum(_process_clock(each.pid) for each in family(process))
+
+
+def _process_clock(pid):
+    """Linux gives the CPU clock of each process a number: man 3 clock_getcpuclockid."""
+    try:
+        return time.clock_gettime((~pid << 3) | 2)
+    except OSError:
+        return 0.0
+
+
 def pss_mb(process):
     """Memory of the process and its children: the sum of PSS."""
     infos = [with_child(each.memory_full_info) for each in family(process)]

@@ -6,16 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
+from event_rows import EVENT_ROWS
 from fronts import HalleyFront
-from halley_server import AUTH, PROMPT, ask, noop_folder, settle, until
+from halley_server import AUTH, PROMPT, NotServed, ask, noop_folder, settle, until
 from load import Request, load
 from machine import tree_cpu_seconds, wrk
 from waiters import delivered
 
+OWN_MODELS = Path(__file__).resolve().parent / "models"
 MODELS = {
     "demo/noop": noop_folder(),
-    "bench/ticker": Path(__file__).resolve().parent / "models/ticker",
-    "bench/asset": Path(__file__).resolve().parent / "models/two_megabytes.py",
+    "demo/text": noop_folder().with_name("text"),
+    "bench/ticker": OWN_MODELS / "ticker",
+    "bench/asset": OWN_MODELS / "two_megabytes.py",
+    "bench/lines": OWN_MODELS / "lines.py",
 }
 LISTED = 120  # more than one page
 FOLLOWERS = 200
@@ -23,10 +27,6 @@ WORDS_PER_SECOND = 500
 UPLOAD_BYTES = 10_000
 WARM_UP_SECONDS = 0.3
 MAX_REFUSED = 0.01  # a stretch with more answers other than 2xx measures something else
-
-
-class NotServed(Exception):
-    """This server does not do what the row asks for."""
 
 
 class Floor:
@@ -54,6 +54,8 @@ class Server:
         until(lambda: ask(f"{self.base}/v1/account"))
         self.asset = until(lambda: self.create_and_wait("bench/asset", {"input": {}}))  # refused until it is loaded
         until(lambda: self.create_and_wait("bench/ticker", {"input": {}}))
+        until(lambda: self.create_and_wait("bench/lines", {"input": {"lines": 1}}))
+        until(lambda: self.create_and_wait("demo/text", {"input": {"prompt": "The", "max_tokens": 1}}))
         until(lambda: self.create_and_wait("demo/noop", PROMPT))
         for _ in range(LISTED):
             self.done = self.create_and_wait("demo/noop", PROMPT)
@@ -126,6 +128,26 @@ def _load(server, request, connections, seconds, has_wrk):
 
 
 @dataclass(frozen=True)
+class OneClient:
+    """1 s / p50 of one client: how many requests of median length fit in a second. It is no rate by CPU time."""
+
+    title: str
+    request: Callable[[Server], Request]
+    floor: str
+
+    def measure(self, server, seconds, has_wrk):
+        if not has_wrk:
+            raise NotServed("it needs wrk")
+        asked = self.request(server)
+        measured = wrk(
+            server.process, asked.url, connections=1, seconds=seconds, headers=asked.headers, body=asked.body
+        )
+        if measured["refused"]:
+            raise NotServed(f"{measured['refused']} requests were refused")
+        return 1000 / measured["p50"]
+
+
+@dataclass(frozen=True)
 class Events:
     """Events of one running prediction, delivered to many readers of its stream, per CPU-second."""
 
@@ -172,5 +194,9 @@ ROWS = {
     "upload": Row("upload of 10 KB, 16 conns", 16, _upload),
     "events": Events(f"events to {FOLLOWERS} readers of a stream"),
     "lifecycle": Row("no-op lifecycle, Prefer: wait, 64 conns", 64, _create("Prefer: wait")),
+    "lifecycle-8": Row("no-op lifecycle, Prefer: wait, 8 conns", 8, _create("Prefer: wait"), floor="lifecycle-8"),
+    "lifecycle-1": Row("no-op lifecycle, Prefer: wait, 1 conn", 1, _create("Prefer: wait"), floor="lifecycle-1"),
+    "lifecycle-p50": OneClient("no-op lifecycle, 1 conn: 1 s / p50", _create("Prefer: wait"), floor="lifecycle-p50"),
     "create": Row("create, run to its end, 64 conns", 64, _create(), drains=True, floor="create"),
+    **EVENT_ROWS,
 }

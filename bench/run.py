@@ -1,4 +1,4 @@
-"""Halley beside nginx, cog and LitServe, in one run on one core: python bench/run.py [--peers DIR] [--only ROW,...].
+"""Halley beside nginx and other servers, in one run on one core: python bench/run.py [--peers DIR] [--only ROW,...].
 
 Servers, their writers and replicas are pinned to core 0, the load to core 1. Rates differ between machines and even
 between runs: compare what stands in one table. `/CPU-s` is requests per second of CPU time that the server really got.
@@ -17,8 +17,11 @@ from math import isnan, nan
 from pathlib import Path
 from subprocess import DEVNULL
 
+from event_rows import EVENT_ROWS, microseconds
 from halley_server import AUTH, PROMPT, ask, halley_environment, serve, serve_floor, settle, until
 from machine import LOAD_CORE, SERVER_CORE, fdatasyncs_per_second, free_port, pss_mb, running, wrk
+from other_servers import CALLED_COG, CELERY, COG, LITSERVE, MOSEC, PEERS
+from rows import MODELS, Server
 from verdict import spread
 
 HERE = Path(__file__).resolve().parent
@@ -26,7 +29,6 @@ ASSET_BYTES = 2_000_000
 LIFE, CREATE, GET = "lifecycle of a no-op, both durable", "durable create (and run)", "GET, terminal prediction"
 FLOOR = "floor: "
 ALONE = "halley runner alone, {}, no HTTP"
-CALLED_COG = "cog 0.23.1 called by Python, {}"
 
 
 class Table:
@@ -149,6 +151,18 @@ def bench_asset(table, seconds, home):
             table.row("nginx, the same file by sendfile", connections, measured)
 
 
+def bench_events(seconds, home):
+    """CPU of the server with its replicas for each event."""
+    home.mkdir()
+    port = free_port()
+    with running(serve(home, port, MODELS), port, env=halley_environment(home), cwd=home) as process:
+        server = Server("halley", process, port)
+        server.prepare()
+        for row in EVENT_ROWS.values():
+            each = microseconds(row.measure(server, seconds, has_wrk=True))
+            print(f"{row.title:50}{each:>8.0f} us of CPU for each event", flush=True)
+
+
 def bench_runner(table, seconds):
     """Our runner without HTTP and store, called by a Python process on the same core (see _call_cog)."""
     command = ["taskset", "-c", SERVER_CORE, sys.executable, str(HERE / "runner.py"), str(seconds)]
@@ -175,79 +189,6 @@ def bench_files():
     lines = [line for line in done.stdout.splitlines() if line.startswith("1 GB")]
     print(lines[0] if lines else f"1 GB in and out: the test did not pass:\n{done.stdout[-2000:]}")
     print(f"1 GB in and out, start and end of the server included: {time.perf_counter() - began:.0f} s")
-
-
-def bench_cog(table, seconds, peers):
-    with _cog(peers, "async") as (process, url):
-        _wrk_cog(table, seconds, process, url, "cog 0.23.1, async, 64 slots (not durable)", (1, 8, 64))
-        _call_cog(table, seconds, url, "async")
-    with _cog(peers, "sync") as (process, url):
-        # one slot: it refuses what comes while it works, so more connections than one would count refusals
-        _wrk_cog(table, seconds, process, url, "cog 0.23.1, sync, 1 slot (not durable)", (1,))
-        _call_cog(table, seconds, url, "sync")
-
-
-@contextmanager
-def _cog(peers, kind):
-    port = free_port()
-    env = {
-        **os.environ,
-        "PORT": str(port),
-        "PATH": f"{peers}/bin:{os.environ['PATH']}",
-        "COG_PREDICT_TYPE_STUB": "predict.py:Predictor",
-        "COG_MAX_CONCURRENCY": "64" if kind == "async" else "1",
-    }
-    url = f"http://127.0.0.1:{port}/predictions"
-    with running(
-        [peers / "bin/python", "-m", "cog.server.http", "--host", "127.0.0.1"],
-        port,
-        env=env,
-        cwd=HERE / f"peers/cog_{kind}",
-        ready=lambda: until(lambda: ask(url, PROMPT)),
-    ) as process:
-        yield process, url
-
-
-def _wrk_cog(table, seconds, process, url, title, all_connections):
-    for connections in all_connections:
-        result = wrk(process, url, connections=connections, seconds=seconds, body=json.dumps(PROMPT))
-        table.row(title, connections, result)
-
-
-def _call_cog(table, seconds, url, kind):
-    """The counterpart of bench_runner: called by a Python process on the same core, which asks again when refused."""
-    port = url.split(":")[2].split("/")[0]
-    command = [
-        "taskset",
-        "-c",
-        SERVER_CORE,
-        sys.executable,
-        str(HERE / "coglet.py"),
-        port,
-        str(seconds),
-        "1",
-        "8",
-        "64",
-    ]
-    measured = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    for clients, result in measured.items():
-        table.row(CALLED_COG.format(kind), int(clients), {**result, "cpu": nan, "per_cpu": nan})
-
-
-def bench_litserve(table, seconds, peers):
-    port = free_port()
-    url = f"http://127.0.0.1:{port}/predict"
-    with running(
-        [peers / "bin/python", HERE / "peers/litserve_noop.py", port],
-        port,
-        ready=lambda: until(lambda: ask(url, PROMPT)),
-    ) as process:
-        for connections in (1, 64):
-            table.row(
-                "LitServe 0.2.19 (not durable)",
-                connections,
-                wrk(process, url, connections=connections, seconds=seconds, body=json.dumps(PROMPT)),
-            )
 
 
 def bench_command(home):
@@ -295,7 +236,6 @@ def summary(table):
 
     life = ("halley " + LIFE, 64)
     life8 = ("halley " + LIFE, 8)
-    cog = "cog 0.23.1, async, 64 slots (not durable)"
     get = ("halley " + GET, 64)
     floor_life, floor_create = FLOOR + LIFE, FLOOR + CREATE
     for connections, target in ((64, 0.45), (8, 0.4)):
@@ -332,9 +272,10 @@ def summary(table):
     for connections in (1, 16):
         title = f"2 MB asset, share of nginx sendfile per CPU-second at {connections}"
         ratio(title, (asset, connections), (sendfile, connections), "per_cpu", " (target: 0.50)")
-    ratio("lifecycle, times cog async at 64", life, (cog, 64), "rate")
-    ratio("lifecycle, times LitServe at 64", life, ("LitServe 0.2.19 (not durable)", 64), "rate")
-    ratio("lifecycle over HTTP, times cog async at 8", life8, (cog, 8), "rate")
+    for name, peer in (("cog async", COG), ("LitServe", LITSERVE), ("mosec", MOSEC), ("Celery", CELERY)):
+        ratio(f"lifecycle, times {name} at 64", life, (peer, 64), "rate")
+        ratio(f"lifecycle, times {name} at 64, per CPU-second", life, (peer, 64), "per_cpu")
+    ratio("lifecycle over HTTP, times cog async at 8", life8, (COG, 8), "rate")
     for kind in ("async", "sync"):
         for clients in (1, 8, 64):
             ours, its = (ALONE.format(kind), clients), (CALLED_COG.format(kind), clients)
@@ -350,11 +291,10 @@ def summary(table):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peers", type=Path, help="the environment that holds cog and LitServe")
+    parser.add_argument("--peers", type=Path, help="the environment that holds the servers of others")
     parser.add_argument("--seconds", type=int, default=3, help="of each stretch")
-    parser.add_argument(
-        "--only", default="floor,halley,asset,runner,nginx,cog,litserve,command,live,files", help="rows to measure"
-    )
+    every = f"floor,halley,asset,runner,nginx,{','.join(PEERS)},events,command,live,files"
+    parser.add_argument("--only", default=every, help=f"rows to measure, of {every}")
     options = parser.parse_args()
     rows = set(options.only.split(","))
     if shutil.which("wrk") is None:
@@ -366,6 +306,8 @@ def main():
         if "floor" in rows:
             bench_floor(table, options.seconds, home)
         answer = bench_halley(table, options.seconds, home) if "halley" in rows else "{}"
+        if "events" in rows:
+            bench_events(options.seconds, home / "events")
         if "runner" in rows:
             bench_runner(table, options.seconds)
         if shutil.which("nginx") is None and rows & {"nginx", "asset"}:
@@ -377,7 +319,7 @@ def main():
             bench_asset(table, options.seconds, fresh)
         if "nginx" in rows:
             bench_nginx(table, options.seconds, home, answer)
-        for name, measure in (("cog", bench_cog), ("litserve", bench_litserve)):
+        for name, measure in PEERS.items():
             if name in rows and options.peers is not None and (options.peers / "bin/python").exists():
                 try:
                     measure(table, options.seconds, options.peers.resolve())
