@@ -24,8 +24,8 @@ from verdict import order
 
 FOLDER = Path(__file__).resolve().parent.parent / ".bench/stored"
 FEW = 1000
-REQUESTS, CLAIMS, CREDIT = 200, 200, 20  # a round: few, for each create adds to what is stored
-PAGES = 10
+CREATES, CLAIMS, CREDIT = 200, 200, 20  # of a round: few, for each adds to what is stored
+GETS, PAGES = 1000, 10
 LIMIT = 1.15  # of the cost beside 1,000 predictions
 SIDES = {"this": "many", "other": "few"}  # the order of the rounds is that of two commits
 
@@ -112,17 +112,17 @@ def serve_both(homes, rounds):
             for name in map(SIDES.get, order(number)):
                 client = clients[name]
                 calls = (client.create, client.get, client.page)
-                for figures, call, requests in zip(found.values(), calls, (REQUESTS, REQUESTS, 5 * PAGES), strict=True):
+                for figures, call, requests in zip(found.values(), calls, (CREATES, GETS, 10 * PAGES), strict=True):
                     figures.setdefault(name, []).append(client.measure(call, requests))
         memory = {name: front.memory_kb() / 1024 for name, front in fronts.items()}
     return found, memory
 
 
-def some_ids(home, number=5000):
-    """Ids from all of the time that the database knows."""
+def some_ids(home):
+    """Ids from all of the database, as many on both sides: an answer that is asked for again comes from a cache."""
     with closing(sqlite3.connect(database(home))) as connection:
         ids = [row[0] for row in connection.execute("SELECT id FROM predictions")]
-    return random.sample(ids, min(number, len(ids)))
+    return random.sample(ids, min(FEW, len(ids)))
 
 
 def lines(found, stored):
