@@ -13,6 +13,8 @@ from typing import Any, Final
 _RUN_ENDINGS: Final = ("model_error", "replica_died", "out_of_memory", "run_timeout", "output_unusable")
 """Reasons that only the holder of a lease reports."""
 
+_EVENTS: Final = "SELECT prediction_id, attempt, kind, data FROM events ORDER BY prediction_id, seq"
+
 
 class Ledger:
     """Answers that clients really received. Threads write to it."""
@@ -23,6 +25,11 @@ class Ledger:
         self.canceled: set[str] = set()  # told so by the answer to their cancel
         self.unknown = 0  # creates that were sent and never answered: they may exist or not
         self.faults: Counter[str] = Counter()  # answers that nobody should get
+
+    def told(self) -> tuple[set[str], set[str]]:
+        """What is acknowledged, and what is canceled, at this moment."""
+        with self._lock:
+            return set(self.acknowledged), set(self.canceled)
 
     def acknowledge(self, prediction_id: str) -> None:
         """A create was answered with success."""
@@ -111,15 +118,17 @@ class Books:
         )
 
     def compare(self, ledger: Ledger) -> Verdict:
-        """Hold what clients were told, and the log of events, against the rows."""
-        status_of = dict(self.rows("SELECT id, status FROM predictions"))
-        ended = {found for (found,) in self.rows("SELECT id FROM predictions WHERE completed_at IS NOT NULL")}
+        """Hold what clients were told, and the log of events, against the rows. The server may be working."""
+        acknowledged, canceled = ledger.told()  # before the rows are read: what is told later may not be in them
+        rows, logged = self._at_one_moment("SELECT id, status, completed_at IS NOT NULL FROM predictions", _EVENTS)
+        status_of = {each: status for each, status, _ in rows}
+        ended = {each for each, _, is_over in rows if is_over}
         verdict = Verdict(
-            lost=sorted(ledger.acknowledged - status_of.keys()),
-            overturned=sorted(each for each in ledger.canceled & status_of.keys() if status_of[each] != "canceled"),
+            lost=sorted(acknowledged - status_of.keys()),
+            overturned=sorted(each for each in canceled & status_of.keys() if status_of[each] != "canceled"),
         )
         finishes: dict[str, list[str]] = {}
-        for prediction_id, events in self._logs():
+        for prediction_id, events in _logs(logged):
             finishes[prediction_id] = [json.loads(event.data)["status"] for event in events if event.kind == "finished"]
             if fault := _stale(events):
                 verdict.stale.append(f"{prediction_id}: {fault}")
@@ -130,13 +139,13 @@ class Books:
         )
         return verdict
 
-    def _logs(self) -> Iterable[tuple[str, list["_Event"]]]:
-        logs: dict[str, list[_Event]] = {}
-        for prediction_id, *event in self.rows(
-            "SELECT prediction_id, attempt, kind, data FROM events ORDER BY prediction_id, seq"
-        ):
-            logs.setdefault(prediction_id, []).append(_Event(*event))
-        return logs.items()
+    def _at_one_moment(self, *statements: str) -> list[list[Any]]:
+        """All rows of each statement, read in one transaction: a commit between two of them is seen by none."""
+        with closing(
+            sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, timeout=5, isolation_level=None)
+        ) as connection:
+            connection.execute("BEGIN")
+            return [connection.execute(statement).fetchall() for statement in statements]
 
 
 @dataclass(frozen=True)
@@ -144,6 +153,14 @@ class _Event:
     attempt: int
     kind: str
     data: bytes
+
+
+def _logs(rows: Iterable[Any]) -> Iterable[tuple[str, list[_Event]]]:
+    """The events of each prediction, from the rows of `_EVENTS`."""
+    logs: dict[str, list[_Event]] = {}
+    for prediction_id, *event in rows:
+        logs.setdefault(prediction_id, []).append(_Event(*event))
+    return logs.items()
 
 
 _AFTERWARDS: Final = {"data_removed", "repeated"}

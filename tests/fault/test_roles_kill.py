@@ -53,7 +53,9 @@ def test_a_maintainer_that_writes_without_its_duty_is_found(tmp_path: Path) -> N
 
 @pytest.mark.timeout(200)
 def test_a_worker_that_fails_what_it_does_not_know_is_found(tmp_path: Path) -> None:
-    report = run_mix(tmp_path, Schedule(predictions=60, deaths=1, pauses=0, planted="fails_unknown", until_caught=True))
+    report = run_mix(
+        tmp_path, Schedule(predictions=300, deaths=5, pauses=0, planted="fails_unknown", until_caught=True)
+    )
     print(report)
     assert report.wrong_endings == ["failed version_unavailable"]
 
