@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from halley.predictions.status import EventKind, Kind, Source, Status, SubmitState
+from halley.predictions.status import TERMINAL, EventKind, Kind, Source, Status, SubmitState
 
 _PLACE: Final = msgspec.Raw(b"0")
 
@@ -70,7 +70,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_terminal(self) -> bool:
-        return self.status.is_terminal
+        return self.status in TERMINAL
 
     @property
     def has_webhook(self) -> bool:
@@ -114,6 +114,8 @@ class OutputItem(msgspec.Struct, frozen=True, kw_only=True):
 
 def encode_output(value: bytes | msgspec.Raw, files: tuple[OutputFile, ...] = ()) -> bytes:
     """The JSON of an OutputItem. The value may be large: it is copied once, and an encoder would do so twice."""
+    if not files:
+        return b"".join((b'{"value":', value, b',"files":[]}'))
     before, member, after = msgspec.json.encode(OutputItem(value=_PLACE, files=files)).partition(b'"value":0')
     return b"".join((before, member[:-1], value, after))
 

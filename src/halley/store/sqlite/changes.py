@@ -20,12 +20,15 @@ from halley.predictions.submits import MAY_RUN_ELSEWHERE
 from halley.store.sqlite.queue_counters import QueueCounters
 from halley.store.sqlite.rows import (
     EVENT_COLUMNS,
-    INSERT_EVENT,
+    UPDATE_IF_UNCHANGED,
     UPDATE_PREDICTION,
     Live,
+    Row,
     changed_prediction_row,
     event_rows,
     read_event,
+    unchanged,
+    write_events,
 )
 
 PROGRESS_KINDS: Final = frozenset(
@@ -123,6 +126,22 @@ def end(connection: sqlite3.Connection, counters: QueueCounters, live: Live, con
     Raises:
         WrongState: the fact does not end it; nothing was written.
     """
+    ended, events = _ended(connection, live, conclusion)
+    record(connection, counters, live, events)
+    return ended
+
+
+def end_unchanged(
+    connection: sqlite3.Connection, counters: QueueCounters, live: Live, conclusion: Conclusion
+) -> Prediction | None:
+    """As `end`, for a row that was kept: None if it has changed since, or its lease is lost; nothing was written."""
+    before = unchanged(live)
+    ended, events = _ended(connection, live, conclusion)
+    return ended if record(connection, counters, live, events, before) else None
+
+
+def _ended(connection: sqlite3.Connection, live: Live, conclusion: Conclusion) -> tuple[Prediction, Sequence[NewEvent]]:
+    """The terminal prediction, also in `live`, and the last events with FINISHED."""
     at, events = conclusion.at, conclusion.events
     note_start(live, events)
     progress = read_progress(connection, live).add(events)
@@ -139,23 +158,41 @@ def end(connection: sqlite3.Connection, counters: QueueCounters, live: Live, con
     )
     live.prediction = ended
     finish = Finish(status=ended.status, error=ended.error, reason=ended.termination_reason)
-    record(connection, counters, live, (*events, NewEvent(kind=EventKind.FINISHED, at=at, data=_encode(finish))))
-    return ended
+    return ended, (*events, NewEvent(kind=EventKind.FINISHED, at=at, data=_encode(finish)))
 
 
-def record(connection: sqlite3.Connection, counters: QueueCounters, live: Live, events: Sequence[NewEvent]) -> None:
-    """Append events after the last one, and write the current row."""
+def record(
+    connection: sqlite3.Connection,
+    counters: QueueCounters,
+    live: Live,
+    events: Sequence[NewEvent],
+    before: Row | None = None,
+) -> bool:
+    """Append events after the last one, and write the current row.
+
+    With `before` (of rows.unchanged) only if the stored row is as it was then; otherwise False, and nothing is written.
+    """
+    first_seq = live.last_seq + 1
+    live.last_seq += len(events)
+    if not live.has_progress:
+        for event in events:
+            if event.kind in PROGRESS_KINDS:
+                live.has_progress = True
+                break
+    row = changed_prediction_row(live)
+    if before is None:
+        connection.execute(UPDATE_PREDICTION, row)
+    elif not connection.execute(UPDATE_IF_UNCHANGED, (*row, *before)).rowcount:
+        return False
     rows = event_rows(
         live.prediction,
         events,
         attempt=live.attempt,
-        first_seq=live.last_seq + 1,
+        first_seq=first_seq,
         first_offset=counters.take_offsets(len(events)),
     )
-    connection.executemany(INSERT_EVENT, rows)
-    live.last_seq += len(events)
-    live.has_progress = live.has_progress or any(event.kind in PROGRESS_KINDS for event in events)
-    connection.execute(UPDATE_PREDICTION, changed_prediction_row(live))
+    write_events(connection, rows)
+    return True
 
 
 def read_events(

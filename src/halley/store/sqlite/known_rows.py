@@ -1,12 +1,14 @@
 """Keeps rows that the writer has just written: most change once more, by their end, and need not be read again.
 
-Each is compared with the database first. Every change of a row raises its revision, except records about a submit: a
-row with such a record is read again.
+Each is compared with the database: before it is used (`take`), or by the statement that writes its end (`held_by`, with
+rows.UPDATE_IF_UNCHANGED). Every change of a row raises its revision, except records about a submit: a row with such a
+record is read again.
 """
 
 import sqlite3
 from typing import Final
 
+from halley.predictions.queue import Lease
 from halley.store.sqlite.rows import Live
 
 MOST_ROWS: Final = 512
@@ -45,6 +47,13 @@ class KnownRows:
         live.has_progress = has_progress == 1
         live.attempt = attempt or live.prediction.attempts
         return live
+
+    def held_by(self, lease: Lease) -> Live | None:
+        """The row as it was kept, if it was kept with this lease. The statement that writes it must compare it."""
+        live = self._rows.get(lease.prediction_id)
+        if live is None or live.fence != lease.fence or live.session_id != lease.session_id:
+            return None
+        return self._rows.pop(lease.prediction_id)
 
     def forget(self, prediction_id: str) -> None:
         """It is about to change in a way that its revision does not show."""

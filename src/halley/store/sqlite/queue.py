@@ -255,7 +255,24 @@ def _finish(
     lease: Lease,
     conclusion: changes.Conclusion,
 ) -> Finished | HalleyError:
-    live = counters.known.take(connection, lease.prediction_id) or select_live(connection, lease.prediction_id)
+    try:
+        known = counters.known.held_by(lease)
+        if known is not None and (ended := changes.end_unchanged(connection, counters, known, conclusion)) is not None:
+            connection.execute(DELETE_FROM_QUEUE, (lease.prediction_id,))
+            return Finished(prediction=ended, applied=True)
+        return _finish_read(connection, counters, guard, lease, conclusion)
+    except WrongState as refusal:  # decided before anything was written
+        return refusal
+
+
+def _finish_read(
+    connection: sqlite3.Connection,
+    counters: QueueCounters,
+    guard: LeaseGuard,
+    lease: Lease,
+    conclusion: changes.Conclusion,
+) -> Finished | HalleyError:
+    live = select_live(connection, lease.prediction_id)
     if live is None:
         return _lost(lease)
     if not guard.holds(live, lease):
@@ -266,10 +283,7 @@ def _finish(
         changes.add_late_logs(connection, live, conclusion.events)
         connection.execute(DELETE_FROM_QUEUE, (lease.prediction_id,))
         return Finished(prediction=live.prediction, applied=False)
-    try:
-        ended = changes.end(connection, counters, live, conclusion)
-    except WrongState as refusal:  # decided before anything was written
-        return refusal
+    ended = changes.end(connection, counters, live, conclusion)
     connection.execute(DELETE_FROM_QUEUE, (lease.prediction_id,))
     return Finished(prediction=ended, applied=True)
 

@@ -31,7 +31,8 @@ class RecentRows:
 
     def put(self, prediction: Prediction) -> None:
         """Keep the row, if it is terminal and not large."""
-        self.forget(prediction.id)
+        if prediction.id in self._rows:
+            self.forget(prediction.id)
         size = _OVERHEAD_BYTES + len(prediction.input) + len(prediction.output or b"") + len(prediction.logs)
         if self._is_shared or size > MOST_ROW_BYTES or not prediction.is_terminal:
             return

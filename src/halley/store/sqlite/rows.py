@@ -4,6 +4,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -74,11 +75,17 @@ UPDATE_PREDICTION: Final = (
     " completed_at = ?, cancel_requested_at = ?, last_seq = ?, has_progress = ?, error = ?, metrics = ?, files = ?,"
     " output = ?, logs = ? WHERE number = ?"
 )
+# the row is as it was when it was kept, and the lease holds it: the values are `unchanged`
+UPDATE_IF_UNCHANGED: Final = (
+    f"{UPDATE_PREDICTION} AND revision = ? AND submit_state IS NULL"
+    " AND EXISTS (SELECT 1 FROM queue WHERE prediction_id = ? AND session_id = ? AND fence = ?)"
+)
 
 INSERT_EVENT: Final = (
     'INSERT INTO events ("offset", prediction_id, seq, attempt, kind, at, data, for_webhook)'
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_EVENTS_AT_ONCE: Final = [f"{INSERT_EVENT}{', (?, ?, ?, ?, ?, ?, ?, ?)' * more}" for more in range(4)]
 EVENT_COLUMNS: Final = 'prediction_id, seq, attempt, kind, at, data, "offset"'
 
 
@@ -158,6 +165,11 @@ def changed_prediction_row(live: Live) -> Row:
     )
 
 
+def unchanged(live: Live) -> Row:
+    """The last values of UPDATE_IF_UNCHANGED, of a row before it is changed."""
+    return live.prediction.revision, live.prediction.id, live.session_id, live.fence
+
+
 def read_prediction(row: Row) -> Prediction:
     """The record of a row of PREDICTION_COLUMNS (more columns may follow)."""
     started, completed, deadline, asked, removed = row[22], row[23], row[24], row[25], row[26]
@@ -229,6 +241,16 @@ def event_rows(
         )
         for n, event in enumerate(events)
     ]
+
+
+def write_events(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """Insert rows of `event_rows`: the few of a usual end by one statement, so that the writer gives way to the loop's
+    thread once and not for each.
+    """
+    if 0 < len(rows) <= len(_EVENTS_AT_ONCE):
+        connection.execute(_EVENTS_AT_ONCE[len(rows) - 1], [*chain.from_iterable(rows)])
+    else:
+        connection.executemany(INSERT_EVENT, rows)
 
 
 def read_event(row: Row) -> Event:
