@@ -3,10 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from datetime import timedelta
+from functools import partial
 from math import inf
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -17,6 +17,7 @@ from halley.dispatch.routing import ProviderRoute
 from halley.dispatch.slot_queue import SlotQueue
 from halley.dispatch.submission import Submission, SubmitRules
 from halley.dispatch.submit_errors import is_transient, refused, unusable_input
+from halley.dispatch.verdicts import Verdict, timed_out, unrun, verdict_of
 from halley.errors import HalleyError, InputInvalid, LeaseLost
 from halley.predictions.hints import Changed, WorkWaits
 from halley.predictions.queue import Claimed
@@ -30,14 +31,6 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 # for an adopted run after its time limit: it may have ended in time, so the provider must be asked
 ADOPTED_SECONDS: Final = 10.0
-_FACTS: Final = {"succeeded": Fact.SUCCEEDED, "failed": Fact.FAILED}
-
-
-class _Verdict(NamedTuple):
-    fact: Fact
-    error: str | None
-    reason: str | None = None
-    predict_time: float | None = None
 
 
 class Execution:
@@ -72,7 +65,7 @@ class Execution:
         self.ends_at = clock.monotonic() + self._timeout
         self.waits_since = clock.elapsed() - claimed.waited_seconds  # its creation, in elapsed time
         self.has_begun = False  # submitted, or about to be: from then on its run time counts
-        self._handle: str | None = None
+        self._cancel: Callable[[], None] | None = None  # once it was submitted
         self._submission: Submission | None = None  # of a provider that continues without us
         if route.is_former or not route.provider.is_local:
             rules = SubmitRules(self._retry_until_accepted, parts.rules.max_queue_seconds + self._timeout)
@@ -95,8 +88,8 @@ class Execution:
     def stop(self) -> None:
         """The prediction has ended elsewhere, or its output cannot be stored: stop the work."""
         self._stopped = True
-        if self._handle is not None:
-            self._provider.cancel(self._handle)
+        if self._cancel is not None:
+            self._cancel()
         else:
             self.put_back(Outcome(status="canceled"))
 
@@ -123,9 +116,10 @@ class Execution:
                 self._submission.run_out()
             self.stop()
 
-    async def go(self) -> None:
+    async def go(self, outcome: Outcome | None = None) -> None:
+        """Run it, or end it with the outcome of a run that began at once."""
         try:
-            await self._end(await self._outcome())
+            await self._end(await self._outcome() if outcome is None else outcome)
         except LeaseLost:
             _log.warning("the lease of %s went to another holder: its outcome is dropped", self.prediction_id)
         finally:
@@ -149,8 +143,8 @@ class Execution:
 
     async def break_off(self) -> None:
         """An internal error occurred: end the prediction, so that it does not stay unfinished."""
-        if self._submission is not None and self._handle is not None:
-            self._provider.cancel(self._handle)
+        if self._submission is not None and self._cancel is not None:
+            self._cancel()
         error = "An internal error of the server ended this prediction; the server's log has the details."
         await self._finish(Outcome(status="failed", error=error, reason="internal"))
 
@@ -205,14 +199,14 @@ class Execution:
         del work
         if handle is None:
             return Outcome(status="canceled")
-        self._handle = handle
+        self._cancel = partial(self._provider.cancel, handle)
         self._forget_large_input()
         if self.claimed.recorded is None:
             self._recorder.start()
         else:
             self._recorder.resume(self.claimed.recorded)
         if self.was_stopped():  # a stop during the submit
-            self._provider.cancel(handle)
+            self._cancel()
         return await self._follow(handle)
 
     def _seconds_left(self) -> float:
@@ -265,19 +259,28 @@ class Execution:
 
     async def _work(self) -> Work | None:
         """The work to run, with a slot for it. None if it was put back meanwhile."""
-        prediction, runnable = self.claimed.prediction, self._runnable
+        runnable = self._runnable
         is_alone = self.claimed.alone and self.claimed.recorded is None
         brings_files = self._provider.wants_local_files and self.claimed.recorded is None
         uses_files = brings_files and runnable is not None and runnable.uses_files
+        work = self._make_work(is_alone=is_alone, uses_files=uses_files)
+        if runnable is None or not uses_files:
+            return await self._prepared(self._with_slot(work)) if is_alone else work
+        document = runnable.version.openapi_schema
+        if not self._parts.files.stager.has_files(self.version, document):
+            return await self._prepared(self._with_slot(work)) if is_alone else work
+        return await self._prepared(self._staged(work, document))
+
+    def _make_work(self, *, is_alone: bool, uses_files: bool) -> Work:
+        prediction, lease, workspace = self.claimed.prediction, self.lease, self._parts.files.workspace
         # a model may return a file although its schema names none: then its process makes the folder
         self._is_folder_made = uses_files
-        workspace = self._parts.files.workspace
         place = workspace.make if uses_files else workspace.name
-        folder = self._folder = self._recorder.folder = place(prediction.id, self.lease.fence)
-        work = Work(
+        folder = self._folder = self._recorder.folder = place(prediction.id, lease.fence)
+        return Work(
             prediction_id=prediction.id,
-            attempt=self.lease.attempt,
-            fence=self.lease.fence,
+            attempt=lease.attempt,
+            fence=lease.fence,
             version=prediction.version,
             model=prediction.model,
             input=self.claimed.work_input,
@@ -286,12 +289,6 @@ class Execution:
             folder=folder,
             has_slot=self._slot_held,
         )
-        if runnable is None or not uses_files:
-            return await self._prepared(self._with_slot(work)) if is_alone else work
-        document = runnable.version.openapi_schema
-        if not self._parts.files.stager.has_files(self.version, document):
-            return await self._prepared(self._with_slot(work)) if is_alone else work
-        return await self._prepared(self._staged(work, folder, document))
 
     async def _prepared(self, preparing: Coroutine[Any, Any, Work]) -> Work | None:
         """The result of preparing, unless it was put back: a separate task, so that this ends at once."""
@@ -307,7 +304,7 @@ class Execution:
             finally:
                 self._preparing = None
 
-    async def _staged(self, work: Work, folder: str, document: bytes) -> Work:
+    async def _staged(self, work: Work, document: bytes) -> Work:
         """Stage the files, then take a slot: a slow host must not hold a slot."""
         prediction = self.claimed.prediction
         staged = await self._parts.files.stager.stage(
@@ -316,7 +313,7 @@ class Execution:
             openapi_schema=document,
             account_id=prediction.account_id,
             work_input=work.input,
-            folder=Path(folder),
+            folder=Path(work.folder or ""),
         )
         return await self._with_slot(msgspec.structs.replace(work, input=staged.input, paths=staged.paths))
 
@@ -375,22 +372,12 @@ class Execution:
         """Retry the write: giving up would leave the prediction unfinished forever."""
         return await retry_until_accepted(write, self._clock, f"{self.prediction_id} cannot be settled yet")
 
-    def _verdict(self, outcome: Outcome | Fact) -> "_Verdict":
+    def _verdict(self, outcome: Outcome | Fact) -> Verdict:
         if self._timed_out:
-            limit = timedelta(seconds=self._timeout)
-            what = "The run" if self.has_begun else "Bringing the files of its input"
-            return _Verdict(Fact.FAILED, f"{what} took longer than its limit of {limit} (run_timeout).", "run_timeout")
+            return timed_out(self._timeout, has_begun=self.has_begun)
         if isinstance(outcome, Fact):
-            # a prediction that never ran has a reason, and no error
-            ran = self.claimed.prediction.status is not Status.STARTING
-            return _Verdict(outcome, "No slot was free for another attempt (runs.max_queue_seconds)." if ran else None)
-        if self._recorder.error is not None:
-            return _Verdict(Fact.FAILED, self._recorder.error, "output_unusable", outcome.predict_time)
-        if outcome.status == "canceled":
-            # no other process ended it (finish would report that): the model stopped by itself
-            error = outcome.error or "The model stopped as if it had been canceled."
-            return _Verdict(Fact.FAILED, error, outcome.reason or "canceled_by_model", outcome.predict_time)
-        return _Verdict(_FACTS[outcome.status], outcome.error, outcome.reason, outcome.predict_time)
+            return unrun(outcome, has_run=self.claimed.prediction.status is not Status.STARTING)
+        return verdict_of(outcome, self._recorder.error)
 
     def _drop_slot(self) -> None:
         if self._slot_held:

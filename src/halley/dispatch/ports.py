@@ -121,6 +121,17 @@ class Provider(Protocol):
         """
         ...
 
+    def begin_at_once(self, work: Work, emit: Emit, ended: Callable[[Outcome], None]) -> Callable[[], None] | None:
+        """`submit` and `follow` in one call that waits for nothing; returns what `cancel` is for a handle.
+
+        `ended` is called once with the outcome, later than this call. None: nothing was begun, use `submit`. Only a
+        local provider is asked, without files and without `Work.alone`.
+
+        Raises:
+            HalleyError: nothing was begun; the slot is still held, and `submit` says why.
+        """
+        ...
+
     async def adopt(self, work: Work, handle: str | None) -> str | None:
         """Take over a run that an earlier process submitted, or intended to: `handle`, if it was stored.
 

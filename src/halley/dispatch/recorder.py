@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -133,11 +133,27 @@ class Recorder:
             self._steps.end()
         while self._pumping is not None:
             await self._pumping.wait()
+        items = self._take()
+        return await self._events(items) if self.may_have_files else items  # type: ignore[return-value] # all are events
+
+    def rest_at_once(self) -> list[NewEvent] | None:
+        """As `rest`; None if a commit or files must be waited for. `take_back` undoes it."""
+        if self._pumping is not None or self.may_have_files or self.ended_elsewhere:
+            return None
+        if self._steps is not None:
+            self._steps.end()
+        return self._take()  # type: ignore[return-value] # without files, all are events
+
+    def take_back(self, events: Sequence[NewEvent]) -> None:
+        """These events, of `rest_at_once`, were not written: they come first in `rest`."""
+        self._items[:0] = events
+
+    def _take(self) -> list[NewEvent | OutputPart]:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         items, self._items = self._items, []
-        return await self._events(items) if self.may_have_files else items  # type: ignore[return-value] # all are events
+        return items
 
     def _add_log(self, text: str) -> None:
         self._keep_log(text)
@@ -250,6 +266,11 @@ class Recorder:
             return
         self.has_published_output |= any(event.kind in OUTPUT_KINDS for event in events)
         self._parts.bus.publish(Changed(self._lease.prediction_id))
+
+    def drop(self) -> None:
+        """Store nothing any more."""
+        self._take()
+        self._lose()
 
     def _lose(self) -> None:
         self.ended_elsewhere = self._is_lost = True

@@ -1,7 +1,9 @@
 """Finds the provider of each version."""
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from halley.dispatch.ports import Provider, ProviderRouter
 from halley.models.catalog import Catalog
@@ -10,7 +12,7 @@ from halley.predictions.queue import Claimed
 LOCAL: Final = "local"
 
 
-class ProviderRoute(NamedTuple):
+class ProviderRoute(msgspec.Struct, frozen=True):
     """The provider that runs a prediction, and its name.
 
     `is_former`: this provider has the run, but the version has another one now; then no slot is held. `is_missing`:
@@ -61,9 +63,11 @@ class CatalogRouter:
         self._others = others
 
     def of(self, version: str) -> Provider:
-        return self._others.get(self.name_of(version), self._local)
+        return self._others.get(self.name_of(version), self._local) if self._others else self._local
 
     def name_of(self, version: str) -> str:
+        if not self._others:
+            return LOCAL
         runnable = self._catalog.by_id(version)
         return LOCAL if runnable is None or runnable.version.provider not in self._others else runnable.version.provider
 

@@ -7,10 +7,10 @@ from contextlib import suppress
 from math import inf
 from typing import Any, Final
 
-from halley.dispatch.execution import Execution
 from halley.dispatch.parts import RunParts
 from halley.dispatch.ports import Outcome, ProviderRouter, UnrunnableReports
 from halley.dispatch.routing import route
+from halley.dispatch.short_run import ShortRun
 from halley.dispatch.slot_queue import SlotQueue
 from halley.errors import Busy, HalleyError, LeaseLost
 from halley.ids import NewId
@@ -56,7 +56,7 @@ class Worker:
         self._offers: frozenset[str] = frozenset()  # as the store knows them
         self._renewed_at = -inf  # when the last accepted renewal began, in elapsed time
         self._renewing = asyncio.Lock()
-        self._runs: dict[str, Execution] = {}
+        self._runs: dict[str, ShortRun] = {}
         self._slots = SlotQueue(providers, on_capacity=self.on_capacity, freed=self._reevaluate_if_awaited)
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: set[str] = set()  # versions that may have waiting predictions
@@ -99,7 +99,7 @@ class Worker:
         way = route(self._providers, claimed)
         if way.is_former:  # the slot is one of the provider that the version has now
             self.give_up(version)
-        run = Execution(
+        run = ShortRun(
             claimed,
             parts=self._parts,
             route=way,
@@ -109,7 +109,7 @@ class Worker:
         self._runs[run.prediction_id] = run
         self._failing.discard(version)
         self._idle.clear()
-        self._start_soon(self._go(run))
+        run.begin(continue_with=self._go_on, gone=self._gone)
 
     def give_up(self, version: str) -> None:
         self._providers.of(version).drop_slot(version)
@@ -177,6 +177,8 @@ class Worker:
                 group.create_task(run_forever(self._beat, self._clock, "leases cannot be renewed"))
                 group.create_task(run_forever(self._tick, self._clock, "timers are paused"))
         finally:
+            for run in self._runs.values():
+                run.leave()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -331,20 +333,26 @@ class Worker:
             if run.version == version:
                 run.put_back(verdict)
 
-    async def _go(self, run: Execution) -> None:
+    def _go_on(self, run: ShortRun, outcome: Outcome | None) -> None:
+        self._start_soon(self._go(run, outcome))
+
+    async def _go(self, run: ShortRun, outcome: Outcome | None) -> None:
         try:
-            await run.go()
+            await run.go(outcome)
         except Exception:  # noqa: BLE001 - after any error, the prediction must come to an end
             _log.exception("the run of %s broke", run.prediction_id)
             # its lease is renewed as long as it is here, so nothing else would end it
             while not await self._settled(run.break_off(), run.prediction_id):
                 await self._clock.sleep(LONGEST_RETRY_SECONDS)
         finally:
-            if self._runs.get(run.prediction_id) is run:  # otherwise the next attempt began while this one cleaned up
-                del self._runs[run.prediction_id]
-            if not self._runs:
-                self._idle.set()
-            self._reevaluate_if_awaited(run.version)
+            self._gone(run)
+
+    def _gone(self, run: ShortRun) -> None:
+        if self._runs.get(run.prediction_id) is run:  # otherwise the next attempt began while this one cleaned up
+            del self._runs[run.prediction_id]
+        if not self._runs:
+            self._idle.set()
+        self._reevaluate_if_awaited(run.version)
 
     def _reevaluate_if_awaited(self, version: str) -> None:
         if version in self._waiting:

@@ -49,6 +49,9 @@ class EchoProvider(CountedSlots):
         self._works[handle] = work
         return handle
 
+    def begin_at_once(self, work: Work, emit: Emit, ended: Callable[[Outcome], None]) -> None:
+        """Runs are tasks here: use `submit`."""
+
     async def adopt(self, work: Work, handle: str | None) -> str | None:
         del work, handle
         return None  # a run of an earlier process ended with that process

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -199,6 +200,14 @@ class LocalProvider:
         self._runs[handle] = (pool, run)
         return handle
 
+    def begin_at_once(self, work: Work, emit: Emit, ended: Callable[[Outcome], None]) -> Callable[[], None] | None:
+        pool = self._pool(work.version)
+        if pool is None:
+            return None
+        run = pool.begin(work)
+        run.listen(emit, ended)
+        return partial(pool.cancel, run)
+
     async def adopt(self, work: Work, handle: str | None) -> str | None:
         del work, handle
         return None  # a run of an earlier process ended with that process
@@ -274,7 +283,7 @@ class LocalProvider:
         return [version, *(earlier for earlier, served in self._same_as.items() if served == version)]
 
     def _pool(self, version: str) -> Pool | None:
-        return self._pools.get(self._same_as.get(version, version))
+        return self._pools.get(self._same_as.get(version, version) if self._same_as else version)
 
 
 def _not_listening(*_: str) -> None:

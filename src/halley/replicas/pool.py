@@ -166,7 +166,8 @@ class Pool:
         if freest is None:
             raise Overloaded(f"The process of {self.source.name} ended before the prediction began; it can run again.")
         run = freest.begin(work)
-        self._held = max(0, self._held - 1)
+        if self._held:
+            self._held -= 1
         return run
 
     def cancel(self, run: ReplicaCall) -> None:
@@ -269,7 +270,8 @@ class Pool:
         self._backoff.failures = 0
         self.idle_since = self._host.clock.monotonic()
         self._exclusive.release_if_done()
-        self._notify_capacity()
+        if self._wanted or self._exclusive.is_wanted:
+            self._notify_capacity()
 
     def replica_retires(self) -> None:
         self.load()  # the next one, if there is memory for both

@@ -89,7 +89,6 @@ class Replica:
         self.is_reserved = False  # for a prediction that must run alone: nothing else begins in it
         self._owner = owner
         self._host = host
-        self._loop = asyncio.get_running_loop()
         self._tail = ""
         self._said = 0  # characters of log text that belong to no prediction
         self._end: End | None = None  # why it is ending, if that is known before its exit
@@ -121,13 +120,14 @@ class Replica:
     @property
     def can_begin(self) -> bool:
         """Whether it accepts predictions."""
-        # called often: avoids the property `is_retiring`
         return self.state is State.READY and not self.is_reserved and self._forced_stop is None
 
     @property
     def free(self) -> int:
         """How many more predictions may begin."""
-        return self.slots - len(self.runs) if self.can_begin else 0
+        if self.state is not State.READY or self.is_reserved or self._forced_stop is not None:
+            return 0
+        return self.slots - len(self.runs)
 
     @property
     def is_retiring(self) -> bool:
@@ -160,7 +160,7 @@ class Replica:
             context=_NO_CONTEXT if work.context is None else msgspec.Raw(work.context),
         )
         self._child.send(*frames.around_input(frame, work.input))
-        run = self.runs[work.prediction_id] = ReplicaCall(work.prediction_id, work.attempt, self._loop)
+        run = self.runs[work.prediction_id] = ReplicaCall(work.prediction_id, work.attempt)
         if self._memory is not None:
             self._memory.resume()
         return run

@@ -1,7 +1,8 @@
 """A provider controlled by a test, and a worker that uses it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -41,6 +42,10 @@ class ScriptedRun:
         else:
             self._emit(item)
 
+    def listen(self, emit: Emit, ended: Callable[[Outcome], None]) -> None:
+        self._emit = emit
+        self._ended.add_done_callback(lambda done: ended(done.result()))
+
     async def follow(self, emit: Emit) -> Outcome:
         self._emit = emit
         for item in self._early:
@@ -58,6 +63,7 @@ class ScriptedProvider:
         self.runs: list[ScriptedRun] = []
         self.refuses: HalleyError | None = None
         self.obeys_cancel = True
+        self.at_once = False  # runs begin without a task
         self.is_local = True
         self.wants_local_files = True
         self._submitted = asyncio.Event()
@@ -88,6 +94,22 @@ class ScriptedProvider:
         self.runs.append(ScriptedRun(work))
         self._submitted.set()
         return str(len(self.runs) - 1)
+
+    def begin_at_once(self, work: Work, emit: Emit, ended: Callable[[Outcome], None]) -> Callable[[], None] | None:
+        if not self.at_once:
+            return None
+        if self.refuses is not None:
+            raise self.refuses
+        run, handle = ScriptedRun(work), str(len(self.runs))
+        self.runs.append(run)
+        self._submitted.set()
+
+        def end(outcome: Outcome) -> None:
+            self.held -= 1
+            ended(outcome)
+
+        run.listen(emit, end)
+        return partial(self.cancel, handle)
 
     async def adopt(self, work: Work, handle: str | None) -> str | None:
         del work, handle

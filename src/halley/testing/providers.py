@@ -7,7 +7,7 @@ A second `open` in the same test is a restart of our process: the upstream servi
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -69,6 +69,30 @@ class Probe:
         if not self.provider.free_slots(version):
             await self.load(version)
         return await self.follow(await self.begin(version, text, prediction_id))
+
+    async def begin_at_once(self, version: str, text: str = "abc") -> "RunAtOnce | None":
+        """Take a slot and begin without waiting; None if the provider does not do that: then the slot is free again."""
+        if not self.provider.free_slots(version):
+            await self.load(version)
+        assert self.provider.take_slot(version)
+        run = RunAtOnce()
+        run.cancel = self.provider.begin_at_once(work_of(version, text, "p1"), run.said.append, run.ended)
+        assert not run.outcome.done()
+        if run.cancel is None:
+            self.provider.drop_slot(version)
+        return None if run.cancel is None else run
+
+
+class RunAtOnce:
+    """What is heard of a run that began without waiting."""
+
+    def __init__(self) -> None:
+        self.cancel: Callable[[], None] | None = None
+        self.said: list[Progress] = []
+        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    def ended(self, outcome: Outcome) -> None:
+        self.outcome.set_result(outcome)  # a second call raises
 
 
 def work_of(version: str, text: str, prediction_id: str) -> Work:
@@ -160,6 +184,32 @@ class ProviderContract:
             assert outcome.status == "failed"
             assert "no such luck" in (outcome.error or "")
             assert outputs(said) == []
+
+    @pytest.mark.parametrize("version", [ECHO, STREAM, FAIL])
+    async def test_a_run_that_begins_at_once_is_reported_as_one_that_is_followed(
+        self, tmp_path: Path, version: str
+    ) -> None:
+        async with self.probe(tmp_path) as probe:
+            if (run := await probe.begin_at_once(version)) is not None:
+                outcome = await within(run.outcome)
+                said, followed = await probe.run(version)
+                assert (outputs(run.said), logs(run.said)) == (outputs(said), logs(said))
+                assert (outcome.status, outcome.error, outcome.reason) == (
+                    followed.status,
+                    followed.error,
+                    followed.reason,
+                )
+
+    async def test_a_run_that_began_at_once_can_be_cancelled(self, tmp_path: Path) -> None:
+        async with self.probe(tmp_path) as probe:
+            run = await probe.begin_at_once(WAIT)
+            if run is not None and run.cancel is not None:
+                assert probe.provider.free_slots(WAIT) == 0
+                run.cancel()
+                run.cancel()
+                assert (await within(run.outcome)).status == "canceled"
+                run.cancel()
+                assert probe.provider.free_slots(WAIT) == 1
 
     async def test_the_slot_is_free_when_follow_returns(self, tmp_path: Path) -> None:
         async with self.probe(tmp_path) as probe:

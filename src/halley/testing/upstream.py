@@ -120,6 +120,9 @@ class RemoteProvider(CountedSlots):
         await self._step("after_answer")
         return handle
 
+    def begin_at_once(self, work: Work, emit: Emit, ended: Callable[[Outcome], None]) -> None:
+        """Not local: use `submit`."""
+
     async def adopt(self, work: Work, handle: str | None) -> str | None:
         found = self._upstream.find(work.prediction_id) if handle is None else handle
         if found is None or found not in self._upstream.runs:
