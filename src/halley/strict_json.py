@@ -67,18 +67,21 @@ def parse(body: bytes, limits: JsonLimits) -> Any:
     """
     if len(body) > limits.json_body_bytes:
         raise too_large(limits.json_body_bytes)
-    text = _without_escapes(body)
+    text = _without_escapes(body) if b"\\" in body else body
     # that many strings exceed the limit in any case; the search need not collect them
-    if text.count(b'"') > 4 * limits.json_values:
+    if len(text) > limits.json_values and text.count(b'"') > 4 * limits.json_values:
         raise _too_many(limits.json_values)
     bare = _STRING.sub(b'"', text)
-    _check_counts(bare, limits)
+    objects = bare.count(b"{")
+    # a short text cannot have too many values
+    if len(bare) >= limits.json_values or objects + bare.count(b"[") > limits.json_depth:
+        _check_counts(bare, limits)
     value = _decoded(body)
     if b"\\u0000" in text:
         raise BadRequest("The JSON body contains the character NUL (\\u0000), which cannot be stored.")
-    if _members(value, bare.count(b"{")) != bare.count(b":"):
+    if _members(value, objects) != bare.count(b":"):
         raise BadRequest("An object in the JSON body has the same key twice.")
-    if not all(_fits(number[0]) for number in _LONG.finditer(bare)):
+    if _LONG.search(bare) is not None and not _all_fit(bare):
         fault = "an integer is larger than 64 bits; send it as a string or a float"
         raise InputInvalid((InvalidField(type="integer", field="input", description=fault),))
     return value
@@ -107,7 +110,7 @@ def unfit(text: bytes) -> str | None:
     bare = _STRING.sub(b'"', _without_escapes(text))
     if may_be_deep and _nests_deeper(bare, DEPTH):
         return f"is nested more than {DEPTH} levels deep"
-    if not all(_fits(number[0]) for number in _LONG.finditer(bare)):
+    if not _all_fit(bare):
         return "contains an integer larger than 64 bits"
     return None
 
@@ -204,6 +207,10 @@ def _members(value: Any, objects: int) -> int:
         elif type(node) is list:
             waiting.extend([item for item in node if type(item) is dict or type(item) is list])
     return count
+
+
+def _all_fit(bare: bytes) -> bool:
+    return all(_fits(number[0]) for number in _LONG.finditer(bare))
 
 
 def _fits(number: bytes) -> bool:

@@ -274,7 +274,7 @@ async def test_a_lost_connection_counts_as_leaving(wait: Any) -> None:
         assert await status(world, prediction_id) is Status.CANCELED
 
 
-@pytest.mark.parametrize("patience", [0, 2], ids=["in its task", "parked"])
+@pytest.mark.parametrize("patience", [0, 2], ids=["at once", "later"])
 async def test_a_waiting_create_that_loses_its_connection_counts_as_leaving(patience: int) -> None:
     world = await world_on_a_port()
     body = b'{"version":"acme/free"}'

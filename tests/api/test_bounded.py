@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from api.world import World, schema, settled
+from halley.api.http.asgi import Outcome, Response
 from halley.models.records import Model, Version
 from halley.settings import LimitSettings
 
@@ -15,8 +17,12 @@ MIB = 2**20
 
 
 @pytest.fixture
-async def world() -> World:
-    return await filled(World())
+async def world() -> AsyncIterator[World]:
+    world = await filled(World())
+    waiters = asyncio.ensure_future(world.hub.run())
+    yield world
+    waiters.cancel()
+    await asyncio.wait([waiters])
 
 
 async def filled(world: World) -> World:
@@ -116,7 +122,13 @@ class Slow:
             "client": ("127.0.0.1", 50000),
         }
         _, answer = await self.world.api.begin(scope, self.receive)
-        return answer.status
+        if answer.later is None:
+            return answer.status
+        given: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        answer.later.park(given.set_result)
+        outcome = await given
+        assert isinstance(outcome, Response)
+        return outcome.status
 
 
 @pytest.mark.anyio

@@ -180,7 +180,7 @@ async def test_leaving_just_before_the_answer_to_a_long_wait_is_a_drop(
             leave(peer)
             return json_response(*given)
 
-        monkeypatch.setattr("halley.api.resources.creates.json_response", left)
+        monkeypatch.setattr("halley.api.resources.create_answers.json_response", left)
         await world.run(first)
         await gone(server)
         assert await again(world, server) == first
@@ -225,7 +225,7 @@ async def test_leaving_just_before_the_answer_is_written_is_a_drop(
             leave(peer)  # the server's loop has no chance to see it before it writes
             return json_response(*given)
 
-        monkeypatch.setattr("halley.api.resources.creates.json_response", left)
+        monkeypatch.setattr("halley.api.resources.create_answers.json_response", left)
         first = await first_of(world, peer)
         await gone(server)
         assert await again(world, server) == first

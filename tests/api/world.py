@@ -12,6 +12,7 @@ import msgspec
 from halley.api.application import Api
 from halley.api.context import ApiContext
 from halley.api.dependencies import Content, HealthChecks, LocalModels, UseCases
+from halley.api.http.asgi import DeferredResponse, Outcome, Response
 from halley.api.protocol import leave
 from halley.assets.blob_references import BlobReferences
 from halley.assets.files import Files
@@ -140,16 +141,39 @@ class Reply:
         return json.loads(self.body)
 
 
+UNREAD = 499  # the status of an answer that no client gets
+
+
 class Connection:
     """What the server knows of one request's connection, for tests that break it."""
 
     def __init__(self) -> None:
         self.scope: Any = {}
         self.response_complete = False
+        self._is_lost = False
+        self._parked: DeferredResponse | None = None
+        self._given: asyncio.Future[Outcome] | None = None
 
     def lose(self, *, by_peer: bool = True, was_unsent: bool = False) -> None:
         """As the protocol does it; while the request is open, unless `response_complete` was set."""
         leave(self, by_peer=by_peer, was_unsent=was_unsent)  # type: ignore[arg-type]
+        self._is_lost = True
+        if self._parked is not None and self._given is not None and not self._given.done():
+            self._parked.leave()
+            self._given.set_result(Response(status=UNREAD))
+
+    async def answer(self, api: Api, scope: Any, receive: Any, send: Any) -> None:
+        """One request: a deferred answer is given up when the connection is lost."""
+        exchange, answer = await api.begin(scope, receive)
+        outcome: Outcome = answer
+        if answer.later is not None and self._is_lost:
+            answer.later.leave()
+            outcome = Response(status=UNREAD)
+        elif answer.later is not None:
+            self._parked, self._given = answer.later, asyncio.get_running_loop().create_future()
+            self._parked.park(self._given.set_result)
+            outcome = await self._given
+        await api.finish(exchange, outcome, scope, receive, send)
 
 
 class Asker:
@@ -211,7 +235,10 @@ class Asker:
                 if on_chunk is not None:
                     await on_chunk(message["body"])
 
-        await self.api(scope, receive, send)
+        if connection is None:
+            await self.api(scope, receive, send)
+        else:
+            await connection.answer(self.api, scope, receive, send)
         return reply
 
     async def get(self, path: str, **more: Any) -> Reply:

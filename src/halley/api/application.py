@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextlib import aclosing, nullcontext
 from typing import Final
 
@@ -19,9 +19,9 @@ from halley.api.http.asgi import (
     Response,
     Scope,
     Send,
-    read_token,
 )
 from halley.api.http.cors import preflight, shared_preflight
+from halley.api.http.credential import CREDENTIAL_KEY, Credential
 from halley.api.http.framing import Framing
 from halley.api.http.origins import Variants, public_path
 from halley.api.http.routing import Route, Router, RouteTable
@@ -152,10 +152,14 @@ class Api:
     async def finish(self, exchange: Exchange, outcome: Outcome, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer of a request; the last three arguments are those of ASGI."""
         del receive
-        answer = outcome if isinstance(outcome, Response) else _refusal(outcome, exchange)
+        answer = self.answer_of(exchange, outcome)
         with answer.file or nullcontext():
             await _send(answer, self.headers_of(exchange, answer), exchange, scope, send)
         self.note(exchange, answer)
+
+    def answer_of(self, exchange: Exchange, outcome: Outcome) -> Response:
+        """The answer itself, also to a request that failed."""
+        return outcome if isinstance(outcome, Response) else _refusal(outcome, exchange)
 
     def headers_of(self, exchange: Exchange, answer: Response) -> Headers:
         """All headers of an answer, except those that the server itself adds."""
@@ -184,7 +188,7 @@ class Api:
                 return Response(status=204, headers=preflight(call.headers, self._origins))
             return await self._refused(call, place)
         if route.scope is not None:
-            call.identity = await self._identify(call.headers, route.scope)
+            call.identity = await self._identify(call, route.scope)
         call.variant = self.variants.of_scope(call.scope, call.headers, call.family)
         if route.scope is not None and not call.identity.may(KeyScope.READ):
             call.variant = withholding(call.variant, call.identity.key.id)
@@ -195,14 +199,14 @@ class Api:
         method = "GET" if call.method == "HEAD" else call.method
         why = place.unserved.get(method, "")
         if why:
-            await self._identify(call.headers, KeyScope.READ)
+            await self._identify(call, KeyScope.READ)
         if place.routes:
             return method_not_allowed(call.request_id, place.allow, why)
         return unknown_path(call.request_id, why)
 
-    async def _identify(self, headers: Mapping[bytes, bytes], scope: KeyScope) -> Identity:
-        token = read_token(headers.get(b"authorization"))
-        identity = self.parts.keys.known(token) or await self.parts.keys.verify(token)
+    async def _identify(self, call: Call, scope: KeyScope) -> Identity:
+        credential: Credential = call.scope.get(CREDENTIAL_KEY) or Credential()
+        identity = await credential.identity(call.headers.get(b"authorization"), self.parts.keys)
         if not identity.may(scope):
             raise Forbidden(f"This key lacks the scope `{scope}`. Make one that has it with `halley keys create`.")
         return identity

@@ -14,13 +14,16 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from halley.api.cycles import cork_of, end, is_open, leave
 from halley.api.http.asgi import NO_BODY, DeferredResponse, Exchange, Outcome, Response
 from halley.api.http.cork import CorkedTransport, unread_bytes
+from halley.api.http.credential import CREDENTIAL_KEY, Credential
 from halley.api.http.framing import ANY_LENGTH, Fault, as_asked, body_head
 from halley.api.http.heads import head_of
 from halley.api.http.sendfile import FileSlice
 from halley.api.limited_protocol import BODY, HEADERS, IDLE, WORK, LimitedProtocol, NotTaken
+from halley.api.repeats import ATTEMPT_KEY
 from halley.api.shortcut import Asker, ShortCut
 from halley.api.waiting.hold import GONE_KEY, STREAM_KEY
 
+_KEPT: Final = (ATTEMPT_KEY, GONE_KEY)
 _REPEATED_BYTES: Final = 4096  # of a request that is recognised by its bytes
 MOST_BEHIND: Final = 1000  # requests that wait for the one before them; each takes 2.5 KB
 _TOO_MANY: Final = Fault(
@@ -43,6 +46,7 @@ class GuardedProtocol(LimitedProtocol):
         "_answer",
         "_asker",
         "_chunk",
+        "_credential",
         "_has_eof",
         "_is_short",
         "_is_stream",
@@ -59,6 +63,7 @@ class GuardedProtocol(LimitedProtocol):
         self._answer: bytes | None = None
         self._asker: Asker | None = None
         self._chunk: bytes | None = None  # the newest chunk, if it began with a request and may contain exactly one
+        self._credential = Credential()
         self._is_stream = False
         self._is_short = False  # the newest answer used the fast path
         self._has_eof = False
@@ -132,6 +137,7 @@ class GuardedProtocol(LimitedProtocol):
         super().on_headers_complete()  # raises for an invalid URL: then there is no new cycle
         scope: dict[str, Any] = self.cycle.scope  # type: ignore[assignment]
         scope[STREAM_KEY] = self.begin_stream
+        scope[CREDENTIAL_KEY] = self._credential
         if version == "1.0":  # it has no chunks: the answer ends with the connection
             self.cycle.chunked_encoding, self.cycle.expected_content_length = False, ANY_LENGTH
         method = self.parser.get_method()
@@ -266,8 +272,8 @@ class GuardedProtocol(LimitedProtocol):
         """Release everything of a request except its connection; another task will send the answer."""
         self._lighten(cycle)
         # entries in the scope that application and protocol share are kept
-        kept: dict[str, Any] = {name: value for name, value in cycle.scope.items() if name.startswith("halley.")}
-        kept.pop(STREAM_KEY, None)
+        scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]
+        kept = {name: scope[name] for name in _KEPT if name in scope}
         cycle.scope = {"method": exchange.method, **kept}  # type: ignore[typeddict-item]
         self._parked = later
         later.park(partial(self._give, cycle, exchange))
@@ -281,7 +287,15 @@ class GuardedProtocol(LimitedProtocol):
 
     def _give(self, cycle: RequestResponseCycle, exchange: Exchange, outcome: Outcome) -> None:
         self._parked = None
-        self._spawn(cycle.run_asgi(partial(self.api.finish, exchange, outcome)))
+        answer = self.api.answer_of(exchange, outcome)
+        try:
+            is_answered = self._answer_at_once(cycle, exchange, answer)
+        except Exception:  # other requests are answered after this one
+            self.logger.exception("the answer to request %s could not be written", exchange.request_id)
+            self.transport.abort()
+            return
+        if not is_answered:
+            self._spawn(cycle.run_asgi(partial(self.api.finish, exchange, answer)))
 
     def on_response_complete(self) -> None:
         self._is_stream = False

@@ -41,6 +41,7 @@ _BODY_SECONDS: Final = 60.0  # a repeat must begin in time, but its body may tak
 _MOST_DROPPED: Final = 2048
 _MOST_TRIES: Final = 8192
 _KEPT_BODY_BYTES: Final = 4096  # a larger body is not kept for its digest
+_WAITING_BODY_BYTES: Final = 512  # the same while its create waits
 _FIRST: Final = (0, 0.0)
 
 
@@ -158,7 +159,8 @@ class CreateAttempt(Answering):
 
     def claim(self, prediction_id: str) -> None:
         """It is about to be answered with this prediction, which is in flight from now on."""
-        self._repeats.take_from_flight(self)
+        if self.prediction_id is not None:
+            self._repeats.take_from_flight(self)
         self.prediction_id = prediction_id
         self._repeats.put_in_flight(prediction_id, self)
 
@@ -185,12 +187,20 @@ class CreateAttempt(Answering):
 
     def end(self) -> None:
         self._repeats.take_from_flight(self)
-        self.settle(None)  # no effect if the prediction is known
+        if not self.is_settled:
+            self.settle(None)
 
     def until_answered(self, answer: Response) -> Response:
-        if answer.later is not None:
-            self.digest()  # thousands may wait: none of them keeps its body
-        return super().until_answered(answer)
+        if answer.later is not None and not self._is_later:
+            self.defer()
+            answer.later = _InFlightUntil(answer.later, self)
+        return answer
+
+    def defer(self) -> None:
+        """It is in flight until `end`, even if that comes after its context."""
+        self._is_later = True
+        if len(self._body) > _WAITING_BODY_BYTES:  # thousands may wait: none of them keeps a larger body
+            self.digest()
 
 
 class KeyInUse(Answering):

@@ -106,6 +106,13 @@ class PredictionStore(Protocol):
         """
         ...
 
+    def just_ended(self, prediction_id: str) -> Prediction | None:
+        """The row that `get` would return now, if it is terminal and in memory; None says nothing.
+
+        After a `Changed` hint for an end in this process a store should have it.
+        """
+        ...
+
     async def outline(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
         """Like `get`, without values of megabytes: `input` is an empty object, and there is no `output` and no
         `logs`.

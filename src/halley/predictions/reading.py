@@ -67,6 +67,15 @@ class PredictionReader:
         row = await self._store.get(prediction_id)
         return None if row is None else self.kept(row)
 
+    def just_ended(self, prediction_id: str) -> Prediction | None:
+        """What `find` would return, if the prediction ended a moment ago and nothing needs to be waited for."""
+        row = self._store.just_ended(prediction_id)
+        if row is None:
+            return None
+        if self._running is not None:
+            self._running.forget(prediction_id)
+        return self.kept(row)
+
     async def outline(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
         """The row without input, output and logs; without an account as `find`."""
         row = await self._store.outline(prediction_id, account_id)

@@ -95,6 +95,25 @@ class Predictions(PredictionReader):
     ) -> Created:
         """Create a prediction. When this returns it is durable: the caller may be answered.
 
+        Raises as `submit` does, and:
+            QueueFull, Overloaded, StorageFull: nothing was stored.
+        """
+        pending = await self.submit(request, account_id, key_id, idempotency=idempotency, prediction_id=prediction_id)
+        created = await asyncio.shield(pending)
+        shown = self.kept(created.prediction)
+        return created if shown is created.prediction else msgspec.structs.replace(created, prediction=shown)
+
+    async def submit(
+        self,
+        request: CreateRequest,
+        account_id: str,
+        key_id: str | None,
+        *,
+        idempotency: IdempotencyKey | None = None,
+        prediction_id: str | None = None,
+    ) -> "asyncio.Future[Created]":
+        """Check a create and begin to store it. It is durable when the future is done, which must not be canceled.
+
         `prediction_id` comes from `reserve_id`, if a request waits for it from the start.
 
         If a slot is free, it is leased from the start and begins at once; otherwise it waits. With an idempotency key
@@ -104,8 +123,9 @@ class Predictions(PredictionReader):
             VersionUnknown: this server does not know the reference.
             ModelBroken: the model is configured, but cannot run with its present files.
             InputInvalid: the input does not match the version's schema; lists all faults.
-            KeyReused: the idempotency key belongs to another request.
-            QueueFull, Overloaded, StorageFull: nothing was stored.
+            Overloaded: it cannot be checked now.
+            KeyReused: the idempotency key belongs to another request. This and what the store refuses are raised by
+                the future.
         """
         runnable = self._catalog.resolve(request.reference)
         found = await self._inputs.look(runnable, request.input_json, request.input)
@@ -127,12 +147,12 @@ class Predictions(PredictionReader):
             link_base=request.link_base,
             files=files,
         )
-        pending = asyncio.ensure_future(self._store.create(new))
+        pending = self._store.create(new)
+        if not isinstance(pending, asyncio.Future):
+            pending = asyncio.ensure_future(pending)
         # this depends on the commit, not on the caller: after its cancellation the work still gets its slot
         pending.add_done_callback(partial(self._place, new))
-        created = await asyncio.shield(pending)
-        shown = self.kept(created.prediction)
-        return created if shown is created.prediction else msgspec.structs.replace(created, prediction=shown)
+        return pending
 
     async def made_under(self, account_id: str, idempotency: IdempotencyKey) -> Prediction | None:
         """The prediction of this idempotency key, even if its version was removed; None if the key is free.

@@ -5,16 +5,13 @@ begins with a prefix that no stream's id can have.
 """
 
 import hmac
-from typing import Final
 
 from halley.assets.links import LinkSigner
-
-_MAC_LENGTH: Final = 22
 
 
 def page_token(links: LinkSigner, prediction_id: str) -> str:
     """The capability in `urls.web`; it is valid as long as the prediction's data exists."""
-    return links.stream(f"page/{prediction_id}")[-_MAC_LENGTH:]
+    return links.stream_mac(f"page/{prediction_id}")
 
 
 def is_page_token(links: LinkSigner, prediction_id: str, token: str) -> bool:

@@ -26,7 +26,7 @@ class LeanFlowControl(FlowControl):
 
     def resume_reading(self) -> None:
         """Take more, if nothing waits."""
-        if not self._pipeline:
+        if self.read_paused and not self._pipeline:
             super().resume_reading()
 
     async def drain(self) -> None:

@@ -77,7 +77,7 @@ class Variants:
             family,
             scheme=scope["scheme"],
             server=_pair(scope.get("server")),
-            client=_pair(scope.get("client")),
+            client=_pair(scope.get("client")) if self._proxies else None,  # nothing else depends on it
         )
 
     def of_base(self, link_base: str | None) -> Variant:

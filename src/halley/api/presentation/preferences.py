@@ -1,7 +1,7 @@
 """The headers `Prefer` and `Cancel-After`. Source: contract section 6.1; RFC 7240."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -28,6 +28,10 @@ def wait_seconds(prefer: str, max_seconds: float) -> float | None:
     are ignored (contract D33), `respond-async` too: beside `wait` it changes nothing, and alone it asks for the
     default.
     """
+    return (_known_wait if len(prefer) <= _KNOWN_LENGTH else _read_wait)(prefer, max_seconds)
+
+
+def _read_wait(prefer: str, max_seconds: float) -> float | None:
     for value in _values(prefer, "wait"):
         if not value:  # RFC 7240: an empty value is none
             return min(float(_LONGEST_WAIT_SECONDS), max_seconds)
@@ -44,26 +48,25 @@ def cancel_abandoned(prefer: str) -> bool | None:
     """Whether the prediction is canceled when all waiting clients have disconnected; None if the caller does
     not say.
     """
+    return (_known_abandoned if len(prefer) <= _KNOWN_LENGTH else _read_abandoned)(prefer)
+
+
+def _read_abandoned(prefer: str) -> bool | None:
     for value in _values(prefer, "cancel-abandoned"):
         if value.lower() in _YES + _NO:
             return value.lower() in _YES
     return None
 
 
-def _values(prefer: str, name: str) -> Iterable[str]:
+# nearly all callers send one of a few short headers
+_known_wait: Final = lru_cache(maxsize=1024)(_read_wait)
+_known_abandoned: Final = lru_cache(maxsize=1024)(_read_abandoned)
+
+
+def _values(prefer: str, name: str) -> Iterator[str]:
     """The value of each preference of this name, without quotes; "" if there is no value."""
-    if not prefer or len(prefer) > _LONGEST_FIELD:
-        return ()
-    return _known_values(prefer, name) if len(prefer) <= _KNOWN_LENGTH else tuple(_read_values(prefer, name))
-
-
-@lru_cache(maxsize=1024)
-def _known_values(prefer: str, name: str) -> tuple[str, ...]:
-    """The same again: nearly all callers send one of a few short headers."""
-    return tuple(_read_values(prefer, name))
-
-
-def _read_values(prefer: str, name: str) -> Iterator[str]:
+    if len(prefer) > _LONGEST_FIELD:
+        return
     for preference in _PREFERENCE.findall(prefer):
         word, _, value = preference.partition(";")[0].partition("=")
         if word.strip().lower() == name:
@@ -71,6 +74,7 @@ def _read_values(prefer: str, name: str) -> Iterator[str]:
             yield value[1:-1].strip() if len(value) > 1 and value[0] == value[-1] == '"' else value
 
 
+@lru_cache(maxsize=1024)
 def applied(seconds: float | None, *, abandoned: bool | None = None) -> tuple[bytes, bytes]:
     """The header that says which preferences were applied, and how long a wait could be at most."""
     applied_values = [] if seconds is None else [f"wait={seconds:g}"]

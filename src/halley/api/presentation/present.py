@@ -115,6 +115,10 @@ class Presenter:
         """Why it has not started, as far as that is known."""
         return self._why_starting(row.version) if row.status is Status.STARTING else None
 
+    def encoded_at_once(self, row: Prediction, variant: Variant) -> bytes | None:
+        """The same as `encoded`, without waiting; None if it may have to read files."""
+        return None if variant.data_urls and row.files else encode(self.prediction(row, variant))
+
     async def encoded(self, row: Prediction, variant: Variant) -> bytes:
         """The encoded prediction for an answer about it alone: files as `data:` URLs if this caller needs them so."""
         instead = _NO_LINKS

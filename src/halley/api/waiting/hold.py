@@ -36,6 +36,8 @@ class Snapshot:
 
 Tell = Callable[[Snapshot | Exception], Awaitable[Response]]
 """Makes the answer of one hold, from the snapshot or from the error of the read."""
+TellEnd = Callable[[Prediction], Response | None]
+"""Makes the answer about an ended prediction at once, equal to that of `Tell`; None if only `Tell` can make it."""
 
 
 class HoldGroup:
@@ -44,7 +46,6 @@ class HoldGroup:
     __slots__ = (
         "changes",
         "first_seq",
-        "in_task",
         "is_looking",
         "last_seq",
         "members",
@@ -58,7 +59,6 @@ class HoldGroup:
     def __init__(self, prediction_id: str) -> None:
         self.prediction_id = prediction_id
         self.members: dict[Hold, None] = {}
-        self.in_task: dict[Hold, None] = {}  # holds whose own task waits for an answer: one of them reads for all
         self.readers: dict[Hold, None] = {}  # streams that wait for a change: they read for themselves
         self.changes = 0  # hints, and changes found by the poll
         self.wakes = 0  # requested reads
@@ -78,10 +78,6 @@ class HoldOwner(Protocol):
     is_closed: bool
 
     def wake(self, group: HoldGroup) -> None: ...
-
-    def assign(self, group: HoldGroup) -> None: ...
-
-    async def look(self, group: HoldGroup) -> None: ...
 
     def take_over(self, hold: "Hold") -> None: ...
 
@@ -105,12 +101,10 @@ class Hold:
         "changes",
         "coalesced_until",
         "due_at",
-        "found",
         "give",
         "group",
         "has_unseen",
         "hub",
-        "is_asked",
         "is_counted",
         "is_deferred",
         "is_gone",
@@ -119,6 +113,7 @@ class Hold:
         "revision",
         "seq",
         "tell",
+        "tell_end",
         "timer",
         "until",
         "waker",
@@ -144,11 +139,10 @@ class Hold:
         self.is_gone = GONE_KEY in scope  # the client does not wait any more, but may still read
         self.is_released = hub.is_closed  # the server stops: answer with the present state
         self.is_revoked = False
-        self.is_asked = False  # its own task does the next read
         self.carrier: Carrier | None = None
-        self.found: Snapshot | Exception | None = None
         self.give: Callable[[Outcome], None] | None = None  # set if parked
-        self.waker: asyncio.Future[None] | None = None  # its own task waits for this
+        self.tell_end: TellEnd | None = None
+        self.waker: asyncio.Future[None] | None = None  # the task of a stream waits for this
         self.timer: asyncio.TimerHandle | None = None
         scope[HOLD_KEY] = self
 
@@ -156,11 +150,14 @@ class Hold:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if not self.is_deferred:
+            self._leave_scope()
+            self.hub.left(self)
+
+    def _leave_scope(self) -> None:
         if self._scope is not None:
             self._scope.pop(HOLD_KEY, None)
             self._scope = None
-        if not self.is_deferred:
-            self.hub.left(self)
 
     @property
     def is_over(self) -> bool:
@@ -190,15 +187,17 @@ class Hold:
         carrier: Carrier,
         seq: int = 0,
         has_unseen: bool = False,
+        tell_end: TellEnd | None = None,
     ) -> "Hold":
         """Wait, at most this long. The client knows the row, and for NEWS the events up to `seq`.
 
-        `has_unseen`: logs or progress have come since.
+        `has_unseen`: logs or progress have come since. With `tell_end` it may be answered without a read.
         """
         now = self.hub.clock.monotonic()
         self.count_client(row)
         self.until = until
         self.tell = tell
+        self.tell_end = tell_end
         self.due_at = now + seconds
         self.coalesced_until = now + self.hub.coalesce_seconds
         self.carrier = carrier
@@ -217,43 +216,7 @@ class Hold:
             return False
         return urgent_seq > self.seq or (self.has_unseen and now >= self.coalesced_until - EARLY_SECONDS)
 
-    # in the task of its request
-
-    async def found_within(self, seconds: float) -> Snapshot | Exception | None:
-        """Wait in its own task; returns None after so many seconds, or as soon as the client has disconnected.
-
-        While it waits here, its task does the requested reads for all holds on the prediction.
-        """
-        hub, group, monotonic = self.hub, self.group, self.hub.clock.monotonic
-        park_at = monotonic() + seconds
-        self.is_asked = self.wakes != group.wakes or self.is_released
-        group.in_task[self] = None
-        try:
-            while not self._is_told():
-                now = monotonic()
-                is_due = now >= self.due_at - EARLY_SECONDS
-                if self.is_asked or is_due:
-                    self.is_asked = False
-                    if group.is_looking:
-                        group.wakes += 1  # the running read is repeated once
-                    else:
-                        await hub.look(group)
-                        is_due = False  # the due change has been found
-                if self._is_told() or (now >= park_at and not is_due):
-                    break
-                if not self.is_asked:
-                    if not is_due:
-                        self.set_timer(min(park_at, self.due_at), now)
-                    await self._woken()
-        finally:
-            del group.in_task[self]
-            self.wakes = max(self.wakes, group.seen)
-            if self.is_asked:
-                hub.assign(group)
-        return self.found
-
-    def _is_told(self) -> bool:
-        return self.found is not None or self.is_gone
+    # in the task of a stream
 
     async def changed(self, seconds: float) -> bool | None:
         """For streams: True after a change, False after so many seconds without one, None if it is over."""
@@ -288,8 +251,13 @@ class Hold:
 
     def later(self) -> Response:
         """A response that says that the answer is deferred."""
-        self.is_deferred = True
+        self.defer()
         return Response(later=self)
+
+    def defer(self) -> None:
+        """Its request's task ends before its answer is given."""
+        self.is_deferred = True
+        self._leave_scope()
 
     def park(self, give: Callable[[Outcome], None]) -> None:
         """See `asgi.DeferredResponse`."""

@@ -77,7 +77,8 @@ class Hub:
         """Receive a hint from the bus."""
         if type(hint) is Changed and self._groups:
             self._changed(hint.prediction_id)
-            self._changed(EVERY)
+            if EVERY in self._groups:
+                self._changed(EVERY)
 
     def poll_found(self, changed: Collection[str]) -> None:
         """Receive the result of a poll of the store: predictions that may have changed, even without a hint."""
@@ -100,19 +101,15 @@ class Hub:
         """Read the prediction of this group, as soon as possible."""
         group.wakes += 1
         if not group.is_looking:
-            self.assign(group)
+            self._assign(group)
 
-    def assign(self, group: HoldGroup) -> None:
-        """Choose who reads: the task of a hold that waits in it anyway, otherwise a new task, if a hold is parked."""
-        for hold in group.in_task:
-            hold.is_asked = True
-            hold.wake()
-            return
+    def _assign(self, group: HoldGroup) -> None:
+        """Read in a new task, if a hold is parked."""
         if self._tasks is not None and any(hold.give is not None for hold in group.members):
             group.is_looking = True
-            self._tasks.create_task(self.look(group))
+            self._tasks.create_task(self._look(group))
 
-    async def look(self, group: HoldGroup) -> None:
+    async def _look(self, group: HoldGroup) -> None:
         """Read the prediction once and answer all holds that are ready."""
         group.is_looking = True
         wakes = group.wakes
@@ -122,11 +119,12 @@ class Hub:
         finally:
             group.is_looking = False
             if group.seen != wakes or group.wakes != wakes:
-                self.assign(group)
+                self._assign(group)
 
     def take_over(self, hold: Hold) -> None:
         """Its own task has ended: from now on the hub answers it."""
-        self.end_with_key(hold)
+        if hold.carrier is not None:
+            self.revocations.add(hold, *hold.carrier)
         if hold.wakes != hold.group.wakes or hold.is_over:
             self.wake(hold.group)
         self._wind(hold)
@@ -162,7 +160,8 @@ class Hub:
     def _wind(self, hold: Hold) -> None:
         now = self.clock.monotonic()
         is_coalescing = hold.until is Until.NEWS and now < hold.coalesced_until < hold.due_at
-        hold.stop_timer()
+        if hold.timer is not None:
+            hold.stop_timer()
         hold.set_timer(hold.coalesced_until if is_coalescing else hold.due_at, now)
 
     def _changed(self, prediction_id: str) -> None:
@@ -171,7 +170,25 @@ class Hub:
             group.changes += 1
             for reader in group.readers:
                 reader.wake()
-            self.wake(group)
+            if not self._tell_end(group):
+                self.wake(group)
+
+    def _tell_end(self, group: HoldGroup) -> bool:
+        """If it ended a moment ago and its row is in memory, answer without a read. False: a read is needed."""
+        if group.is_looking or len(group.members) > _AT_ONCE:
+            return False
+        row = self._predictions.just_ended(group.prediction_id)
+        if row is None:
+            return False
+        for hold in tuple(group.members):
+            give, tell_end = hold.give, hold.tell_end
+            if give is None or tell_end is None or hold.is_revoked:
+                continue
+            answer = tell_end(row)
+            if answer is not None:
+                self.left(hold)
+                give(answer)
+        return not group.members
 
     # looking
 
@@ -187,14 +204,9 @@ class Hub:
         for number, hold in enumerate(ready, 1):
             if hold in group.members:
                 self.left(hold)
-                outcome = refusal() if hold.is_revoked else found
-                if hold.give is None:
-                    hold.found = outcome
-                    hold.wake()
-                else:
-                    answer = await _outcome(hold.tell, outcome)
-                    if hold.give is not None:  # else its client has left meanwhile
-                        hold.give(answer)
+                answer = await _outcome(hold.tell, refusal() if hold.is_revoked else found)
+                if hold.give is not None:  # else its client has left meanwhile
+                    hold.give(answer)
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
 
@@ -224,7 +236,7 @@ class Hub:
 
 def _waiting(group: HoldGroup) -> list[Hold]:
     """The holds that can be answered now: not those that are about to wait, and no streams."""
-    return [hold for hold in group.members if hold.give is not None or hold in group.in_task]
+    return [hold for hold in group.members if hold.give is not None]
 
 
 async def _outcome(tell: Tell, found: Snapshot | Exception) -> Outcome:

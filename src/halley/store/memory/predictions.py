@@ -60,6 +60,10 @@ class MemoryPredictions(MemoryHealth, MemoryTurns, MemoryModels, MemoryKeys, Mem
         entry = self._entries.get(prediction_id)
         return None if entry is None or entry.prediction.account_id != account_id else entry.prediction.revision
 
+    def just_ended(self, prediction_id: str) -> Prediction | None:
+        entry = self._entries.get(prediction_id)
+        return None if entry is None or not entry.prediction.is_terminal else entry.prediction
+
     async def outline(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
         return outline_of(await self.get(prediction_id, account_id))
 

@@ -60,6 +60,9 @@ class PredictionRows(SqlitePart):
         row = self._reads.one(_SELECT_REVISION, prediction_id, account_id)
         return None if row is None else int(row[0])
 
+    def just_ended(self, prediction_id: str) -> Prediction | None:
+        return self._recent.get(prediction_id)
+
     async def outline(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
         return outline_of(await self._read(SELECT_OUTLINE, prediction_id, account_id))
 

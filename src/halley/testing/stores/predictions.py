@@ -313,6 +313,14 @@ class PredictionStoreContract(PageContract, CancelContract):
         revisions.append((await store.finish(lease, Fact.SUCCEEDED, maker.clock.now())).prediction.revision)
         assert revisions == sorted(set(revisions))
 
+    async def test_a_row_that_just_ended_is_the_present_one(self, store: Store, maker: Maker) -> None:
+        lease = await running(store, maker)
+        assert store.just_ended(lease.prediction_id) is None
+        ended = (await store.finish(lease, Fact.SUCCEEDED, maker.clock.now())).prediction
+        assert store.just_ended(ended.id) in (None, ended)
+        assert await row_of(store, ended.id) == ended
+        assert store.just_ended("0" * 26) is None
+
     async def test_the_newest_id_is_the_greatest(self, store: Store, maker: Maker) -> None:
         assert await store.newest_id() is None
         news = [maker.new(), maker.new("bert"), maker.new()]

@@ -1,0 +1,150 @@
+"""A create that waits: answered by the end itself, without a read, and with the bytes of a read."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+import pytest
+
+from api.world import Connection, CountingStore, Reply, World, settled
+from halley.api.http.asgi import Variant
+from halley.api.resources.create_answers import CreateAnswer
+from halley.api.waiting.hold import Snapshot
+from halley.predictions.ports import Created, NewPrediction
+from halley.predictions.records import Prediction
+from halley.predictions.status import Fact
+
+pytestmark = pytest.mark.anyio
+
+WAIT = {"Prefer": "wait"}
+
+
+class ForgetfulStore(CountingStore):
+    """No row is at hand: each answer needs a read."""
+
+    def just_ended(self, prediction_id: str) -> Prediction | None:
+        return None
+
+
+class SlowStore(CountingStore):
+    """Creates are done, or fail, when the gate opens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.fault: Exception | None = None
+
+    def create(self, new: NewPrediction) -> Awaitable[Created]:
+        return self._late(new)
+
+    async def _late(self, new: NewPrediction) -> Created:
+        await self.gate.wait()
+        if self.fault is not None:
+            raise self.fault
+        return await super().create(new)
+
+
+def asked(world: World, prompt: str = "hi", **more: Any) -> "asyncio.Task[Reply]":
+    body = {"version": "acme/echo", "input": {"prompt": prompt}}
+    return asyncio.ensure_future(world.post("/v1/predictions", body, headers=WAIT, **more))
+
+
+async def newest(world: World) -> str:
+    found = (await world.get("/v1/predictions")).json()["results"][0]["id"]
+    assert isinstance(found, str)
+    return found
+
+
+async def test_an_end_answers_without_a_read(world: World) -> None:
+    asking = asked(world)
+    await settled()
+    prediction_id = await newest(world)
+    await world.start(prediction_id)
+    await world.output(prediction_id, "hello")
+    await settled()
+    before = world.counting.reads
+    await world.finish(prediction_id)
+    assert world.counting.reads == before
+    reply = await asking
+    assert (reply.status, reply.json()["output"]) == (201, "hello")
+    assert world.counting.reads == before
+    assert len(world.hub) == 0
+
+
+async def test_a_store_that_has_no_row_at_hand_is_read() -> None:
+    world = await World(store=ForgetfulStore()).fill()
+    waiters = asyncio.ensure_future(world.hub.run())
+    asking = asked(world)
+    await settled()
+    await world.run(await newest(world))
+    reply = await asking
+    assert (reply.status, reply.json()["output"]) == (201, "hello")
+    waiters.cancel()
+
+
+@pytest.mark.parametrize("fact", [Fact.SUCCEEDED, Fact.FAILED])
+@pytest.mark.parametrize("prompt", ["hi", "x" * 100_000])
+async def test_both_ways_make_the_same_answer(world: World, fact: Fact, prompt: str) -> None:
+    asking = asked(world, prompt)
+    await settled()
+    prediction_id = await newest(world)
+    await world.start(prediction_id)
+    picture = await world.keep(prediction_id, 0, "a.png", b"picture", "image/png")
+    await world.output(prediction_id, picture.ref, files=(picture,))
+    await world.finish(prediction_id, fact, error="no" if fact is Fact.FAILED else None)
+    row = await world.row(prediction_id)
+    for variant in (
+        Variant(number=1, origin="http://localhost:1986", family="", data_urls=False, expose_aborted=False),
+        Variant(number=2, origin="http://other", family="/replicate", data_urls=False, expose_aborted=True),
+    ):
+        answer = CreateAnswer(world.api.parts, row, variant, [(b"location", b"/x")])
+        assert answer.about_end(row) == await answer(Snapshot(row, 0))
+    assert (await asking).json()["urls"]["get"].endswith(prediction_id)
+
+
+async def test_files_as_data_urls_are_read_first(world: World) -> None:
+    asking = asked(world)
+    await settled()
+    prediction_id = await newest(world)
+    await world.start(prediction_id)
+    picture = await world.keep(prediction_id, 0, "a.png", b"picture", "image/png")
+    await world.output(prediction_id, picture.ref, files=(picture,))
+    await world.finish(prediction_id)
+    row = await world.row(prediction_id)
+    variant = Variant(number=3, origin="http://localhost", family="", data_urls=True, expose_aborted=False)
+    answer = CreateAnswer(world.api.parts, row, variant, [])
+    assert answer.about_end(row) is None
+    assert b'"data:image/png;base64,' in (await answer(Snapshot(row, 0))).body
+    await asking
+
+
+async def test_nothing_is_answered_before_the_commit() -> None:
+    store = SlowStore()
+    world = await World(store=store).fill()
+    asking = asked(world)
+    await settled()
+    world.hub.release_all()
+    await settled()
+    assert not asking.done()
+    store.fault = OSError("the disk burns")
+    store.gate.set()
+    reply = await asking
+    assert reply.status == 500
+    assert len(world.hub) == 0
+
+
+async def test_a_create_whose_client_left_before_the_commit_leaves_nothing_behind() -> None:
+    store = SlowStore()
+    world = await World(store=store).fill()
+    connection = Connection()
+    asking = asked(world, connection=connection)
+    await settled()
+    connection.lose()
+    assert len(world.hub) == 0
+    store.gate.set()
+    await asking
+    await settled()
+    assert len(world.hub) == 0
+    again = await world.post("/v1/predictions", {"version": "acme/echo", "input": {"prompt": "hi"}})
+    assert again.headers["idempotency-replayed"] == "true"
+    assert again.json()["id"] == await newest(world)
