@@ -279,11 +279,22 @@ def test_each_problem_is_complete(kind: type[errors.HalleyError]) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_bug_of_ours_is_a_500_without_details(world: World, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("where", ["before the write", "in the write", "after the write"])
+async def test_a_bug_of_ours_is_a_500_without_details(
+    world: World, where: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async def broken(*args: object, **more: object) -> None:
         raise RuntimeError("the password is swordfish")
 
-    world.predictions.create = broken  # type: ignore[method-assign, assignment]
+    def broken_at_once(*args: object, **more: object) -> None:
+        raise RuntimeError("the password is swordfish")
+
+    if where == "before the write":
+        world.predictions.submit = broken  # type: ignore[method-assign, assignment]
+    elif where == "in the write":
+        world.store.create = broken  # type: ignore[method-assign, assignment]
+    else:
+        world.api.parts.presenter.prediction = broken_at_once  # type: ignore[method-assign, assignment]
     reply = await world.post("/v1/predictions", {"version": "acme/free"})
     assert reply.status == 500
     assert b"swordfish" not in reply.body
@@ -296,7 +307,7 @@ async def test_a_full_queue_is_429_with_a_short_wait(world: World) -> None:
     async def full(*args: object, **more: object) -> None:
         raise errors.QueueFull("too many", retry_after_seconds=2)
 
-    world.predictions.create = full  # type: ignore[method-assign, assignment]
+    world.store.create = full  # type: ignore[method-assign, assignment]
     reply = await world.post("/v1/predictions", {"version": "acme/free"})
     assert (reply.status, reply.headers["retry-after"], reply.json()["retry_after"]) == (429, "2", 2)
     assert "x-should-retry" not in reply.headers

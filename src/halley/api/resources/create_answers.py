@@ -85,7 +85,7 @@ class PendingCreate:
     Until the commit only this object can answer it; afterwards, if it waits, its hold.
     """
 
-    __slots__ = ("_attempt", "_carrier", "_give", "_headers", "_hold", "_parts", "_seconds", "_variant")
+    __slots__ = ("_attempt", "_carrier", "_give", "_headers", "_hold", "_parts", "_pending", "_seconds", "_variant")
 
     def __init__(
         self, parts: ApiContext, attempt: CreateAttempt, hold: Hold | None, *, seconds: float, carrier: Carrier
@@ -105,12 +105,13 @@ class PendingCreate:
         self._attempt.defer()
         if self._hold is not None:
             self._hold.defer()
-        pending.add_done_callback(self._stored)
+        self._pending: asyncio.Future[Created] | None = pending
         return Response(later=self)
 
     def park(self, give: Callable[[Outcome], None]) -> None:
         """See `asgi.DeferredResponse`."""
         self._give = give
+        self._watch()
 
     def answer_now(self) -> None:
         """See `asgi.DeferredResponse`. The commit is not waited for any shorter."""
@@ -124,8 +125,21 @@ class PendingCreate:
             self._hold.leave()
         if self._attempt.is_settled:
             self._attempt.end()
+        self._watch()
+
+    def _watch(self) -> None:
+        """Wait for the commit. Not before it is known who is answered, so that no answer is lost."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.add_done_callback(self._stored)
 
     def _stored(self, pending: "asyncio.Future[Created]") -> None:
+        try:
+            self._continue(pending)
+        except Exception as error:  # noqa: BLE001  # otherwise the client would wait for ever
+            self._answered(error)
+
+    def _continue(self, pending: "asyncio.Future[Created]") -> None:
         hold = self._hold
         error = asyncio.CancelledError() if pending.cancelled() else pending.exception()
         if error is not None:
