@@ -136,7 +136,7 @@ class PendingCreate:
     def _stored(self, pending: "asyncio.Future[Created]") -> None:
         try:
             self._continue(pending)
-        except Exception as error:  # noqa: BLE001  # otherwise the client would wait for ever
+        except Exception as error:  # noqa: BLE001  # otherwise the client would never be answered
             self._answered(error)
 
     def _continue(self, pending: "asyncio.Future[Created]") -> None:
