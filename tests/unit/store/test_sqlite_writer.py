@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from halley.errors import Conflict, HalleyError, Overloaded, StorageFull, Unusable
-from halley.store.sqlite import writer
 from halley.store.sqlite.schema import connect
 from halley.store.sqlite.writer import BATCH_LIMIT, GroupWriter
 
@@ -118,35 +117,6 @@ async def test_a_batch_has_a_limit(bench: Bench) -> None:
         futures = [bench.put(number) for number in range(BATCH_LIMIT + 1)]
     await asyncio.gather(*futures)
     assert bench.count("COMMIT") == 3
-
-
-async def test_after_a_large_batch_the_next_one_gathers(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    pauses, gathered = [], threading.Event()
-
-    def pause(seconds: float) -> None:
-        pauses.append(seconds)
-        gathered.wait(10)
-
-    monkeypatch.setattr(writer, "sleep", pause)
-    monkeypatch.setattr(writer, "GATHER_SECONDS", 60.0)
-    async with bench.held_up():
-        few = [bench.put(number) for number in range(writer.LOADED_WRITES - 1)]
-    await asyncio.gather(*few)
-    await bench.put(100)
-    assert (pauses, bench.count("COMMIT")) == ([], 3)
-    async with bench.held_up():
-        many = [bench.put(200 + number) for number in range(writer.LOADED_WRITES)]
-    await asyncio.gather(*many)
-    assert bench.count("COMMIT") == 5
-    later = []
-    for number in range(5):
-        later.append(bench.put(300 + number))
-        await asyncio.sleep(0)
-    gathered.set()
-    await asyncio.gather(*later)
-    assert bench.count("COMMIT") == 6
-    assert len(pauses) == 1
-    assert 0 < pauses[0] <= 60
 
 
 async def test_a_failed_prediction_affects_only_itself(bench: Bench) -> None:

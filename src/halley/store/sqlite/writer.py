@@ -9,21 +9,15 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
-from time import sleep
 from typing import Any, Final, Protocol, TypeVar, cast
 
 import msgspec
 
-from halley.clock import SystemClock
 from halley.errors import HalleyError, Overloaded, StorageFull, Unusable
 
 T = TypeVar("T")
 
 BATCH_LIMIT: Final = 512  # limits how long the first of a batch waits for the last
-# Under load a transaction begins no sooner than this after the one before, so that more writes share it: each costs its
-# log pages, a sync and a wake-up of the loop. Few writers (or a slow disk) never wait.
-LOADED_WRITES: Final = 12
-GATHER_SECONDS: Final = 0.003
 
 _FULL_CODES: Final = frozenset(
     {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMMAP}  # ENOSPC in database, log or index
@@ -149,14 +143,9 @@ class GroupWriter:
             self._wake.acquire()
             closing = self._closing
             while queue:
-                began = SystemClock.monotonic()
                 batch = [queue.popleft() for _ in range(min(len(queue), BATCH_LIMIT))]
                 self._commit_batch(batch)
-                is_large = len(batch) >= LOADED_WRITES
                 del batch  # an idle writer keeps no references to inputs and futures
-                left = began + GATHER_SECONDS - SystemClock.monotonic()
-                if is_large and left > 0 and not self._closing:
-                    sleep(left)
             if closing:
                 return
 
