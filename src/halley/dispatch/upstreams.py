@@ -1,0 +1,87 @@
+"""What a provider for a service elsewhere offers besides running: models with their schemas, its state, an end.
+
+A provider is constructed with its name, its `settings.upstreams.ProviderSettings`, its token (or None), an `Egress`
+that may reach its own origin, a clock, and the three functions at the end of this module.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from halley.dispatch.ports import Provider
+
+
+class UpstreamTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """What one of our versions is called at an upstream.
+
+    `version` None: the newest one there. If the service needs a version in a create, its provider asks for the newest.
+    """
+
+    model: str  # owner/name
+    version: str | None = None
+
+
+class UpstreamModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a model, as an upstream describes it."""
+
+    model: str  # owner/name
+    version: str | None  # its id there; None if the service has none or hides it
+    openapi_schema: bytes = b""  # a JSON object; b"" if the service gives none
+    description: str | None = None
+
+
+class UpstreamFault(msgspec.Struct, frozen=True, kw_only=True):
+    """An error of an upstream. `text` has no secret and no query string."""
+
+    at: datetime
+    text: str
+
+
+class UpstreamReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of an upstream, as its provider knows it. No I/O was needed for it."""
+
+    in_flight: int  # runs that are submitted or being submitted, and not over
+    slots: int  # how many there may be
+    unknown: int = 0  # submits without a clear answer since the start
+    paused_seconds: float = 0.0  # the service asked us to send nothing for so long
+    faults: Sequence[UpstreamFault] = ()  # the last few, newest first
+
+
+class ModelSource(Protocol):
+    """Tells the models of an upstream."""
+
+    async def find_model(self, target: UpstreamTarget) -> UpstreamModel | None:
+        """The model with the named version, or with its newest one. None: the service has no such model.
+
+        Raises:
+            ProviderBusy: the service cannot be asked now; the message says why.
+        """
+        ...
+
+
+class Upstream(Provider, ModelSource, Protocol):
+    """A provider for a service elsewhere, with its models and its state."""
+
+    def listen(self, *, on_capacity: Callable[[str], None], on_broken: Callable[[str, str, str], None]) -> None:
+        """Set the callbacks for capacity and for versions that cannot run; call it first. See `CountedSlots`."""
+        ...
+
+    def report(self) -> UpstreamReport:
+        """Its state now."""
+        ...
+
+    async def close(self) -> None:
+        """End its own tasks and connections. Runs go on; nothing is canceled."""
+        ...
+
+
+FindTarget = Callable[[str], UpstreamTarget | None]
+"""What a version (by our id) is called at the upstream; None: it has no route there now. No I/O."""
+
+HeldHandles = Callable[[Sequence[str]], Awaitable[frozenset[str]]]
+"""Which of these handles are stored with a prediction of ours: looking for a lost submit leaves them out."""
+
+Answered = Callable[[bool], None]
+"""Tells the circuit breaker how a request ended: True for any answer of the service itself, False for none or a 5xx."""
