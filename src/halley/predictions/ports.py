@@ -8,7 +8,7 @@ Durability: when the awaitable of a writing method is done, the change survives 
 database's full synchronous mode) a power cut. If the awaiting side is cancelled, the write still happens.
 """
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -88,6 +88,12 @@ class PredictionStore(Protocol):
             KeyReused: the key was used for another request; nothing was stored.
             QueueFull, Overloaded: a limit of waiting predictions is reached; nothing was stored.
             StorageFull: no room; nothing was stored.
+        """
+        ...
+
+    def create_and_tell(self, new: NewPrediction, told: Callable[[Created | Exception], None]) -> None:
+        """As `create`, without an awaitable: `told` gets the outcome or the error, in the event loop, once, after this
+        call has returned. It must not raise.
         """
         ...
 

@@ -3,7 +3,7 @@
 `WorkQueue` is in the same database as `PredictionStore`; `predictions.ports` says what a transaction guarantees.
 """
 
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -202,6 +202,21 @@ class WorkQueue(SubmitLedger, Protocol):
 
         Raises:
             LeaseLost: another session or fence holds it; nothing was written.
+        """
+        ...
+
+    def finish_and_tell(
+        self,
+        lease: Lease,
+        fact: Fact,
+        at: datetime,
+        told: Callable[[Finished | Exception], None],
+        *,
+        events: Sequence[NewEvent] = (),
+        predict_time: float | None = None,
+    ) -> None:
+        """As `finish`, without an awaitable: `told` gets the outcome or the error, in the event loop, once, after this
+        call has returned. It must not raise.
         """
         ...
 

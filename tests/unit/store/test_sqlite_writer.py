@@ -140,6 +140,25 @@ async def test_a_returned_refusal_affects_no_other_request(bench: Bench) -> None
     assert bench.count("ROLLBACK") == 0
 
 
+async def test_the_others_are_told_when_one_cannot_be(bench: Bench) -> None:
+    told: list[object] = []
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, report: reported.append(report))
+
+    def break_down(_: object) -> None:
+        raise RuntimeError("planned")
+
+    async with bench.held_up():
+        bench.writer.submit_and_tell(_insert, 1, told=break_down)
+        bench.writer.submit_and_tell(_refuse, told=told.append)
+        bench.writer.submit_and_tell(_insert, 2, told=told.append)
+        last = bench.put(3)
+    await last
+    assert isinstance(told[0], Conflict)
+    assert told[1:] == [2]
+    assert len(reported) == 1
+
+
 async def test_a_writer_that_stops_waiting_has_written(bench: Bench) -> None:
     async with bench.held_up():
         future = bench.put(1)

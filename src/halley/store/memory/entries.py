@@ -37,6 +37,19 @@ def at_once(method: Callable[P, T]) -> Callable[P, Awaitable[T]]:
     return call
 
 
+def tell(awaitable: Awaitable[T], told: Callable[[T | Exception], None]) -> None:
+    """Give the outcome or the error to `told`, in a later turn of the event loop."""
+
+    def done(future: asyncio.Future[T]) -> None:
+        error = future.exception()
+        if error is None:
+            told(future.result())
+        elif isinstance(error, Exception):
+            told(error)
+
+    asyncio.ensure_future(awaitable).add_done_callback(done)
+
+
 class QueueEntry:
     """A prediction's place in the queue: waiting if it has no holder."""
 

@@ -1,5 +1,6 @@
 """Facts about predictions, over one dictionary of entries."""
 
+from collections.abc import Callable
 from datetime import datetime
 from itertools import accumulate
 
@@ -9,7 +10,7 @@ from halley.predictions.records import Event, NewEvent, Prediction, outline_of
 from halley.predictions.status import LASTING, EventKind, Fact, Source
 from halley.store.deadlines import in_current_time
 from halley.store.memory.clock import MemoryClock
-from halley.store.memory.entries import Entry, QueueEntry, at_once, fitting
+from halley.store.memory.entries import Entry, QueueEntry, at_once, fitting, tell
 from halley.store.memory.health import MemoryHealth
 from halley.store.memory.retention import MemoryData
 from halley.store.memory.shelves import MemoryKeys, MemoryModels
@@ -49,6 +50,9 @@ class MemoryPredictions(MemoryHealth, MemoryTurns, MemoryModels, MemoryKeys, Mem
         if new.link_base is not None and prediction.has_webhook:
             self.deliveries.link_bases[prediction.id] = new.link_base
         return Created(prediction=entry.prediction, lease=entry.lease)
+
+    def create_and_tell(self, new: NewPrediction, told: Callable[[Created | Exception], None]) -> None:
+        tell(self.create(new), told)
 
     async def get(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
         entry = self._entries.get(prediction_id)

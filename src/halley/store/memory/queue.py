@@ -1,7 +1,7 @@
 """Leases and the queue, over one dictionary of entries."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -15,7 +15,7 @@ from halley.predictions.status import WITH_ERROR, EventKind, Fact
 from halley.predictions.submits import ADOPTION_SECONDS, recorded_in
 from halley.store.memory.clock import MemoryClock
 from halley.store.memory.duties import MemoryDuties
-from halley.store.memory.entries import Entry, QueueEntry, at_once
+from halley.store.memory.entries import Entry, QueueEntry, at_once, tell
 from halley.store.memory.predictions import MemoryPredictions
 from halley.store.memory.submits import MemorySubmits
 from halley.store.memory.tables import MemoryTables
@@ -105,6 +105,18 @@ class MemoryQueue(MemoryDuties, MemorySubmits, MemoryPredictions):
             entry.add_late_logs(events)
         entry.place = None
         return Finished(prediction=entry.prediction, applied=applied)
+
+    def finish_and_tell(
+        self,
+        lease: Lease,
+        fact: Fact,
+        at: datetime,
+        told: Callable[[Finished | Exception], None],
+        *,
+        events: Sequence[NewEvent] = (),
+        predict_time: float | None = None,
+    ) -> None:
+        tell(self.finish(lease, fact, at, events=events, predict_time=predict_time), told)
 
     @at_once
     def run_again_alone(self, lease: Lease, at: datetime, *, events: Sequence[NewEvent] = (), mark: str) -> Reaped:

@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
 
 import sqlite3
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -52,6 +52,9 @@ class PredictionRows(SqlitePart):
 
     def create(self, new: NewPrediction) -> Awaitable[Created]:
         return self._writer.submit(_create, self._counters, new, orphaned=self._give_back)
+
+    def create_and_tell(self, new: NewPrediction, told: Callable[[Created | Exception], None]) -> None:
+        self._writer.submit_and_tell(_create, self._counters, new, told=told)
 
     async def get(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
         return await self._read(SELECT_PREDICTION, prediction_id, account_id)

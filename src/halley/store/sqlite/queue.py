@@ -1,7 +1,7 @@
 """The queue: sessions, claims and reports of lease holders. First half of `WorkQueue` in SQL."""
 
 import sqlite3
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -92,6 +92,21 @@ class QueueRows(SqlitePart):
             lease,
             changes.Conclusion(fact, at, tuple(events), error, reason, predict_time),
             committed=self._learn,
+        )
+
+    def finish_and_tell(
+        self,
+        lease: Lease,
+        fact: Fact,
+        at: datetime,
+        told: Callable[[Finished | Exception], None],
+        *,
+        events: Sequence[NewEvent] = (),
+        predict_time: float | None = None,
+    ) -> None:
+        conclusion = changes.Conclusion(fact, at, tuple(events), None, None, predict_time)
+        self._writer.submit_and_tell(
+            _finish, self._counters, self._guard, lease, conclusion, told=told, committed=self._learn
         )
 
     def _learn(self, finished: Finished) -> None:

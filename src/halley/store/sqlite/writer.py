@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar, cast
 
 import msgspec
@@ -59,8 +60,7 @@ class _Locked(Exception):
 class _Write(msgspec.Struct):
     operation: Callable[..., Any]
     args: tuple[Any, ...]
-    future: asyncio.Future[Any]
-    orphaned: Callable[[Any], None] | None
+    told: Callable[[Any], None]
     committed: Callable[[Any], None] | None
     outcome: Any = None
 
@@ -121,13 +121,26 @@ class GroupWriter:
         Raises:
             Unusable: the writer was closed.
         """
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self.submit_and_tell(operation, *args, told=partial(_resolve, future, orphaned), committed=committed)
+        return future
+
+    def submit_and_tell(
+        self,
+        operation: Callable[..., T | HalleyError],
+        *args: Any,
+        told: Callable[[T | Exception], None],
+        committed: Callable[[T], None] | None = None,
+    ) -> None:
+        """As `submit`, without a future: `told` gets the result or the error, in the event loop, once.
+
+        It is called for one write after the other, right when the loop hears of their commit.
+        """
         if self._closing:
             raise Unusable("The database is closed: this server is stopping.")
-        future: asyncio.Future[Any] = self._loop.create_future()
-        self._queue.append(_Write(operation, args, future, orphaned, committed))
+        self._queue.append(_Write(operation, args, told, committed))
         if self._wake.locked():
             self._wake.release()
-        return future
 
     def close(self) -> None:
         """Write what is queued and end the thread. Blocks: call it from another thread than the loop's."""
@@ -164,7 +177,7 @@ class GroupWriter:
         if self._broken is not None:
             for write in batch:
                 write.outcome = self._broken
-        self._loop.call_soon_threadsafe(_deliver, batch)
+        self._loop.call_soon_threadsafe(self._deliver, batch)
 
     def _in_one_transaction(self, batch: list[_Write]) -> None:
         connection = self._connection
@@ -173,7 +186,7 @@ class GroupWriter:
             write.outcome = write.operation(connection, *write.args)
         self._state.settle(connection)
         if self._ack_first:
-            self._loop.call_soon_threadsafe(_deliver, batch)
+            self._loop.call_soon_threadsafe(self._deliver, batch)
         self._commit()
 
     def _with_savepoints(self, batch: list[_Write]) -> None:
@@ -262,6 +275,15 @@ class GroupWriter:
             f"The database cannot be written safely any more ({error}). Check the disk and start Halley again."
         )
 
+    def _deliver(self, batch: list[_Write]) -> None:
+        for write in batch:
+            try:
+                if write.committed is not None and not isinstance(write.outcome, Exception):
+                    write.committed(write.outcome)
+                write.told(write.outcome)
+            except Exception as error:  # noqa: BLE001 - the others of the batch are told all the same
+                self._loop.call_exception_handler({"message": "a writer was not told", "exception": error})
+
     def _as_own_error(self, error: Exception) -> Exception:
         """Our own error if the disk is the reason."""
         if not isinstance(error, sqlite3.Error):
@@ -297,16 +319,12 @@ def _is_locked(error: sqlite3.Error) -> bool:
     return code is not None and code & 0xFF == sqlite3.SQLITE_BUSY
 
 
-def _deliver(batch: list[_Write]) -> None:
-    for write in batch:
-        future, outcome = write.future, write.outcome
-        failed = isinstance(outcome, Exception)
-        if write.committed is not None and not failed:
-            write.committed(outcome)
-        if not future.done():
-            if failed:
-                future.set_exception(outcome)
-            else:
-                future.set_result(outcome)
-        elif write.orphaned is not None and future.cancelled() and not failed:
-            write.orphaned(outcome)
+def _resolve(future: asyncio.Future[Any], orphaned: Callable[[Any], None] | None, outcome: Any) -> None:
+    failed = isinstance(outcome, Exception)
+    if not future.done():
+        if failed:
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+    elif orphaned is not None and future.cancelled() and not failed:
+        orphaned(outcome)

@@ -1,10 +1,12 @@
 """The contract of leases: who may write about a run, and the effect of each write."""
 
+import asyncio
+
 import msgspec
 import pytest
 
 from halley.errors import LeaseLost, WrongState
-from halley.predictions.queue import Lease
+from halley.predictions.queue import Finished, Lease
 from halley.predictions.records import Finish
 from halley.predictions.status import EventKind, Fact, Status
 from halley.store.ports import Store
@@ -260,6 +262,26 @@ class LeaseContract(StoreSuite):
             await store.finish(lease, Fact.SUCCEEDED, maker.clock.now(), events=[maker.output(1)])
         assert await kinds_of(store, lease.prediction_id) == [EventKind.CREATED]
         assert (await store.finish(lease, Fact.FAILED, maker.clock.now())).applied
+
+    async def test_the_outcome_is_told_in_place_of_an_awaitable(self, store: Store, maker: Maker) -> None:
+        told: list[object] = []
+        both = asyncio.Event()
+
+        def tell(outcome: object) -> None:
+            told.append(outcome)
+            if len(told) == 2:
+                both.set()
+
+        lease = await leased(store, maker)
+        wrong = msgspec.structs.replace(lease, fence=lease.fence + 1)
+        events, at = [maker.started(), maker.output(1)], maker.clock.now()
+        store.finish_and_tell(wrong, Fact.SUCCEEDED, at, tell, events=events)
+        store.finish_and_tell(lease, Fact.SUCCEEDED, at, tell, events=events, predict_time=0.5)
+        assert not told, "not inside of the call"
+        async with asyncio.timeout(10):
+            await both.wait()
+        assert isinstance(told[0], LeaseLost)
+        assert told[1] == Finished(prediction=await row_of(store, lease.prediction_id), applied=True)
 
     async def test_finishing_again_is_harmless(self, store: Store, maker: Maker) -> None:
         lease = await running(store, maker)

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from halley.errors import Conflict, Overloaded, QueueFull
-from halley.predictions.ports import InputFile, NewPrediction
+from halley.predictions.ports import Created, InputFile, NewPrediction
 from halley.predictions.records import Event
 from halley.predictions.status import EventKind, Fact, Kind, Source, Status, SubmitState
 from halley.store.ports import Store
@@ -287,6 +287,24 @@ class PredictionStoreContract(PageContract, CancelContract):
         for event in seen:
             seqs.setdefault(event.prediction_id, []).append(event.seq)
         assert set(map(tuple, seqs.values())) == {(1, 2, 3)}
+
+    async def test_a_create_tells_its_outcome_in_place_of_an_awaitable(self, store: Store, maker: Maker) -> None:
+        told: list[object] = []
+        both, new = asyncio.Event(), maker.new()
+
+        def tell(outcome: object) -> None:
+            told.append(outcome)
+            if len(told) == 2:
+                both.set()
+
+        other = msgspec.structs.replace(new.prediction, account_id="another")
+        store.create_and_tell(new, tell)
+        store.create_and_tell(msgspec.structs.replace(new, prediction=other), tell)
+        assert not told, "not inside of the call"
+        async with asyncio.timeout(10):
+            await both.wait()
+        assert told[0] == Created(prediction=await row_of(store, new.prediction.id))
+        assert isinstance(told[1], Conflict)
 
     async def test_a_writer_that_stops_waiting_has_written(self, store: Store, maker: Maker) -> None:
         new = maker.new()

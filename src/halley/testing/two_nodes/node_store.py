@@ -1,9 +1,11 @@
 """The store as one process sees it: that process can be paused before any call, and can die there."""
 
 import asyncio
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from halley.store.ports import Store
+
+_TELLS: Final = "_and_tell"  # ends the names of calls that return nothing, and tell their outcome
 
 
 class NodeStore:
@@ -15,6 +17,7 @@ class NodeStore:
         self._all = asyncio.Event()
         self._all.set()
         self.held: list[str] = []  # calls that are held back
+        self._telling: set[asyncio.Task[Any]] = set()
 
     def as_store(self) -> Store:
         return cast("Store", self)
@@ -36,15 +39,22 @@ class NodeStore:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._store, name)
-        gate = self._gates.get(name)
+        plain = name.removesuffix(_TELLS)
+        gate = self._gates.get(plain)
         if not callable(method) or (gate is None and self._all.is_set()):
             return method
 
         async def later(*args: Any, **named: Any) -> Any:
-            self.held.append(name)
+            self.held.append(plain)
             if gate is not None:
                 await gate.wait()
             await self._all.wait()
-            return await method(*args, **named)
+            outcome = method(*args, **named)
+            return outcome if name != plain else await outcome
 
-        return later
+        def begin(*args: Any, **named: Any) -> None:
+            task = asyncio.ensure_future(later(*args, **named))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+
+        return later if name == plain else begin
