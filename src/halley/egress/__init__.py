@@ -2,5 +2,6 @@
 
 from halley.egress.addresses import AddressRules, Allowed, parse_allowed, rules_from
 from halley.egress.client import Egress, EgressResponse
+from halley.egress.origin import Origin, origin_of
 
-__all__ = ["AddressRules", "Allowed", "Egress", "EgressResponse", "parse_allowed", "rules_from"]
+__all__ = ["AddressRules", "Allowed", "Egress", "EgressResponse", "Origin", "origin_of", "parse_allowed", "rules_from"]

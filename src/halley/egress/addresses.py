@@ -107,10 +107,13 @@ def parse_allowed(text: str) -> Allowed:
 
 
 class AddressRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What the operator allows: public addresses on ports 80 and 443, and the allow-list."""
+    """What the operator allows: public addresses on ports 80 and 443, the allow-list, and `origins`: hosts with ports
+    that may have any address, because the operator configured them by name.
+    """
 
     allowed: tuple[Allowed, ...] = ()
     schemes: frozenset[str] = frozenset({"http", "https"})
+    origins: frozenset[tuple[str, int]] = frozenset()
 
     def check(self, address: Address, port: int) -> None:
         """Raises:

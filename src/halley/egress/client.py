@@ -76,7 +76,7 @@ class Egress:
         with _deadline(target, deadline_seconds):
             for _ in range(self._max_redirects + 1):
                 async with self._send("GET", target, (), b"") as response:
-                    headers = _headers(response)
+                    headers = headers_of(response)
                     location = headers.get("location")
                     if response.status not in _REDIRECTS or location is None:
                         return await _save(response, headers, target, to, limit_bytes)
@@ -110,8 +110,8 @@ class Egress:
     ) -> EgressResponse:
         async with self._send(method, target, headers, content) as response:
             sink = MemorySink()
-            await _read(response, sink, target, limit_bytes)
-            return EgressResponse(status=response.status, headers=_headers(response), body=sink.value())
+            await read_body(response, sink, target, limit_bytes)
+            return EgressResponse(status=response.status, headers=headers_of(response), body=sink.value())
 
     async def post(
         self,
@@ -141,7 +141,7 @@ class Egress:
     ) -> Posted:
         async with self._send("POST", target, headers, content, connect_seconds=connect_seconds) as response:
             body = await _beginning(response, keep_bytes, end)
-            return Posted(status=response.status, headers=_headers(response), body=body)
+            return Posted(status=response.status, headers=headers_of(response), body=body)
 
     def _turn(self) -> anyio.CapacityLimiter:
         """Limits the requests at once; waiting for it does not count as the request's time."""
@@ -177,7 +177,7 @@ class Egress:
                         port=target.port,
                         target=target.path.encode(),
                     ),
-                    headers=_request_headers(target, headers, content, method),
+                    headers=request_headers(target, headers, content, method),
                     content=content or None,
                     extensions={
                         "timeout": {"connect": connect_seconds, "read": SILENCE_SECONDS, "write": SILENCE_SECONDS}
@@ -205,7 +205,7 @@ async def _save(
         raise FetchFailed(f"{target.shown} answered {response.status}, not 200.")
     sink = await FileSink.create(to)
     try:
-        size_bytes = await _read(response, sink, target, limit_bytes)
+        size_bytes = await read_body(response, sink, target, limit_bytes)
         await sink.finish()
     except BaseException:
         sink.discard()
@@ -218,14 +218,22 @@ async def _save(
     )
 
 
-class _Sink(Protocol):
+class Sink(Protocol):
+    """Receives the bytes of a body."""
+
     async def write(self, data: bytes) -> None: ...
 
 
-async def _read(response: "httpcore2.Response", sink: _Sink, target: EgressTarget, limit_bytes: int) -> int:
+async def read_body(response: "httpcore2.Response", sink: Sink, target: EgressTarget, limit_bytes: int) -> int:
+    """Write the body to the sink; returns its size.
+
+    Raises:
+        TooLarge: it is longer than `limit_bytes`.
+        FetchFailed: it broke off, or is compressed.
+    """
     import httpcore2
 
-    headers = _headers(response)
+    headers = headers_of(response)
     # we asked for identity; decompressing anyway would allow decompression bombs
     if headers.get("content-encoding", "identity").lower() not in ("", "identity"):
         raise FetchFailed(f"{target.shown} sent a compressed answer although the request did not allow compression.")
@@ -281,21 +289,29 @@ def _deadline(target: EgressTarget, seconds: float) -> Iterator[None]:
         raise FetchFailed(f"{target.shown} took longer than {seconds:g} s.") from error
 
 
-def _request_headers(
-    target: EgressTarget, headers: Sequence[tuple[str, str]], content: bytes, method: str
+def request_headers(
+    target: EgressTarget,
+    headers: Sequence[tuple[str, str]],
+    content: bytes,
+    method: str,
+    *,
+    is_kept: bool = False,
 ) -> list[tuple[bytes, bytes]]:
+    """All headers of a request, with the given ones instead of our own; `is_kept`: for a connection that stays open."""
     own = {
         "host": target.host_header,
         "accept": "*/*",
         "accept-encoding": "identity",
         "user-agent": _AGENT,
-        "connection": "close",
     }
+    if not is_kept:
+        own["connection"] = "close"
     if content or method not in ("GET", "HEAD"):
         own["content-length"] = str(len(content))
     given = {name.lower(): value for name, value in headers}
     return [(name.encode(), value.encode("latin-1")) for name, value in {**own, **given}.items()]
 
 
-def _headers(response: "httpcore2.Response") -> dict[str, str]:
+def headers_of(response: "httpcore2.Response") -> dict[str, str]:
+    """Its headers, with names in lower case; of repeated ones the last counts."""
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}

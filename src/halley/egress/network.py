@@ -73,9 +73,10 @@ class GuardedNetwork(httpcore2.AsyncNetworkBackend):
         await anyio.sleep(seconds)
 
     async def _checked(self, host: str, port: int) -> list[Address]:
-        written = _written(host)
+        written, is_origin = _written(host), (host, port) in self._rules.origins
         if written is not None:
-            self._rules.check(written, port)
+            if not is_origin:
+                self._rules.check(written, port)
             return [written]
         try:
             answers = await self._resolve(host, port)
@@ -84,7 +85,7 @@ class GuardedNetwork(httpcore2.AsyncNetworkBackend):
         addresses = [address for text in answers if (address := _written(text)) is not None]
         if not addresses or len(addresses) < len(answers):
             raise httpcore2.ConnectError(f"the name {host!r} has no usable address")
-        for address in addresses:
+        for address in addresses if not is_origin else ():
             self._rules.check(address, port)
         return addresses[:_TRIES]
 

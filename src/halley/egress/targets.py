@@ -86,6 +86,8 @@ def follow(target: EgressTarget, location: str, rules: AddressRules) -> EgressTa
 
 
 def _check_written(target: EgressTarget, rules: AddressRules) -> None:
+    if (target.host, target.port) in rules.origins:
+        return
     if target.address is not None:
         rules.check(target.address, target.port)
     elif target.host.rstrip(".").rpartition(".")[2] == "localhost":

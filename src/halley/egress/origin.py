@@ -1,0 +1,212 @@
+"""Requests to one origin that the operator configured, such as the API of an upstream service."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import anyio
+
+from halley.egress.addresses import AddressRules
+from halley.egress.body import MemorySink
+from halley.egress.client import CONNECT_SECONDS, EgressResponse, headers_of, read_body, request_headers
+from halley.egress.errors import AddressRefused, FetchFailed, NotSent
+from halley.egress.reasons import reason
+from halley.egress.targets import EgressTarget, parse_target
+
+if TYPE_CHECKING:
+    import ssl
+
+    import httpcore2
+
+    from halley.egress.network import Resolve
+
+KEPT_CONNECTIONS: Final = 8
+KEPT_SECONDS: Final = 30.0  # an idle connection is closed then; servers close theirs after 60 s or more
+
+
+def origin_of(url: str) -> tuple[str, int]:
+    """The host and port of a URL, in the form of `AddressRules.origins`.
+
+    Raises:
+        AddressRefused: it is no http(s) URL, or has a user name, a query or a fragment.
+    """
+    target = _target(url)
+    return target.host, target.port
+
+
+class Origin:
+    """Sends requests to paths below one URL. Its host may have any address; redirects are not followed.
+
+    Connections are kept between requests, except with `fresh`: on a kept one, a request can be lost in the moment in
+    which the host closes it.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        resolve: "Resolve | None" = None,
+        tls: "ssl.SSLContext | None" = None,
+        silence_seconds: float,
+    ) -> None:
+        """`silence_seconds`: without any byte of an answer for this time a request ends.
+
+        Raises:
+            AddressRefused: see `origin_of`.
+        """
+        self._base = _target(url)
+        self._resolve = resolve
+        self._tls = tls
+        self._silence_seconds = silence_seconds
+        self._kept: httpcore2.AsyncConnectionPool | None = None
+
+    @property
+    def host(self) -> tuple[str, int]:
+        """In the form of `AddressRules.origins`."""
+        return self._base.host, self._base.port
+
+    def url(self, path: str) -> str:
+        """The URL of a path below this one; `path` begins with a slash."""
+        return f"{self._base.scheme}://{self._base.host_header}{self._base.path.rstrip('/')}{path}"
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Sequence[tuple[str, str]] = (),
+        content: bytes = b"",
+        limit_bytes: int,
+        deadline_seconds: float,
+        fresh: bool = False,
+    ) -> EgressResponse:
+        """Send one request and read its whole answer; `path` is percent-encoded, and may have a query.
+
+        Raises:
+            NotSent: no byte of `content` has left; for a request without content, no connection was made.
+            TooLarge: the answer is longer than `limit_bytes`.
+            FetchFailed: there was no complete answer in time. The request may have arrived.
+        """
+        target = parse_target(self.url(path), self._rules())
+        body = _Body(content)
+        with _deadline(target, deadline_seconds, body):
+            async with self._pool(target, fresh=fresh) as pool:
+                return await self._answer(pool, method, target, headers, body, limit_bytes, fresh=fresh)
+
+    async def close(self) -> None:
+        """Close the kept connections."""
+        if self._kept is not None:
+            kept, self._kept = self._kept, None
+            await kept.aclose()
+
+    async def _answer(
+        self,
+        pool: "httpcore2.AsyncConnectionPool",
+        method: str,
+        target: EgressTarget,
+        headers: Sequence[tuple[str, str]],
+        body: "_Body",
+        limit_bytes: int,
+        *,
+        fresh: bool,
+    ) -> EgressResponse:
+        import httpcore2
+
+        try:
+            async with pool.stream(
+                method,
+                httpcore2.URL(
+                    scheme=target.scheme.encode(),
+                    host=target.host.encode(),
+                    port=target.port,
+                    target=target.path.encode(),
+                ),
+                headers=request_headers(target, headers, body.content, method, is_kept=not fresh),
+                content=body.leaving() if body.content else None,
+                extensions={
+                    "timeout": {
+                        "connect": CONNECT_SECONDS,
+                        "read": self._silence_seconds,
+                        "write": self._silence_seconds,
+                    },
+                    "trace": body.trace,
+                },
+            ) as response:
+                sink = MemorySink()
+                await read_body(response, sink, target, limit_bytes)
+                return EgressResponse(status=response.status, headers=headers_of(response), body=sink.value())
+        except httpcore2.TimeoutException as error:
+            raise body.failure(f"{target.shown} did not answer in time.") from error
+        except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+            raise body.failure(f"{target.shown} could not be reached: {reason(error)}.") from error
+
+    @asynccontextmanager
+    async def _pool(self, target: EgressTarget, *, fresh: bool) -> "AsyncIterator[httpcore2.AsyncConnectionPool]":
+        if fresh:
+            async with self._new_pool(target, connections=1) as pool:
+                yield pool
+            return
+        if self._kept is None:
+            self._kept = self._new_pool(target, connections=KEPT_CONNECTIONS)
+        yield self._kept
+
+    def _new_pool(self, target: EgressTarget, *, connections: int) -> "httpcore2.AsyncConnectionPool":
+        import httpcore2
+
+        from halley.egress.network import GuardedNetwork, system_resolve
+
+        if target.scheme == "https" and self._tls is None:
+            self._tls = httpcore2.default_ssl_context()
+        return httpcore2.AsyncConnectionPool(
+            ssl_context=self._tls,
+            network_backend=GuardedNetwork(self._rules(), self._resolve or system_resolve),
+            max_connections=connections,
+            keepalive_expiry=KEPT_SECONDS,
+            retries=0,
+        )
+
+    def _rules(self) -> AddressRules:
+        return AddressRules(origins=frozenset({self.host}))
+
+
+class _Body:
+    """The bytes of a request, and whether any of them may have left."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self._has_left = False
+
+    async def leaving(self) -> AsyncIterator[bytes]:
+        """The content, for the HTTP client."""
+        self._has_left = True  # the HTTP client asks for it when the headers are sent
+        yield self.content
+
+    async def trace(self, name: str, info: object) -> None:
+        """A request without content may arrive as soon as its headers are sent."""
+        del info
+        if not self.content and name.endswith(".send_request_headers.started"):
+            self._has_left = True
+
+    def failure(self, text: str) -> FetchFailed:
+        return FetchFailed(text) if self._has_left else NotSent(text)
+
+
+@contextmanager
+def _deadline(target: EgressTarget, seconds: float, body: _Body) -> Iterator[None]:
+    try:
+        with anyio.fail_after(seconds):
+            yield
+    except TimeoutError as error:
+        raise body.failure(f"{target.shown} took longer than {seconds:g} s.") from error
+
+
+def _target(url: str) -> EgressTarget:
+    if "?" in url or "#" in url:
+        raise AddressRefused("The URL of a service has no query and no fragment.")
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+    except ValueError as error:
+        raise AddressRefused("The URL is malformed: its host or port cannot be read.") from error
+    return parse_target(url, AddressRules(origins=frozenset({host})))  # only its form is checked
