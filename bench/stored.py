@@ -26,6 +26,7 @@ FOLDER = Path(__file__).resolve().parent.parent / ".bench/stored"
 FEW = 1000
 CREATES, CLAIMS, CREDIT = 200, 200, 20  # of a round: few, for each adds to what is stored
 GETS, PAGES = 1000, 10
+READ = 5000  # other predictions, from all of the database, that are read before memory is measured
 LIMIT = 1.15  # of the cost beside 1,000 predictions
 SIDES = {"this": "many", "other": "few"}  # the order of the rounds is that of two commits
 
@@ -114,7 +115,11 @@ def serve_both(homes, rounds):
                 calls = (client.create, client.get, client.page)
                 for figures, call, requests in zip(found.values(), calls, (CREATES, GETS, 10 * PAGES), strict=True):
                     figures.setdefault(name, []).append(client.measure(call, requests))
-        memory = {name: front.memory_kb() / 1024 for name, front in fronts.items()}
+        memory = {}
+        for name, client in clients.items():
+            for client.ids in (some_ids(homes[name]) for _ in range(READ // FEW)):
+                client.measure(client.get, FEW)
+            memory[name] = fronts[name].memory_kb() / 1024
     return found, memory
 
 

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import tracemalloc
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -266,3 +267,12 @@ async def test_what_is_large_is_not_read_in_the_loops_thread(store: SqliteStore,
         asked.clear()
         assert await store.outline(new.prediction.id) is not None
         assert not asked
+
+
+async def test_no_page_of_the_file_is_mapped(store: SqliteStore, maker: Maker, tmp_path: Path) -> None:
+    """Mapped pages would count as memory of the process, and grow with what is stored."""
+    created = await store.create(maker.new())
+    with closing(sqlite3.connect(tmp_path / "halley.db")) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # rows in the log are read without a mapping anyway
+    assert await store.get(created.prediction.id) is not None
+    assert f"{tmp_path}/halley.db\n" not in Path("/proc/self/maps").read_text()

@@ -28,14 +28,13 @@ LARGE_BYTES: Final = 2**20  # a value of 30 MiB would block the loop for 50 ms
 
 _HERE_CACHE_KIB: Final = 1024
 _THREAD_CACHE_KIB: Final = 1024
-_MMAP_BYTES: Final = 64 * 2**20
 
 
 class Reads:
     """The reading connections. A statement here sees every commit that was acknowledged before it began."""
 
     def __init__(self, path: Path) -> None:
-        self._here = connect(path, read_only=True, cache_kib=_HERE_CACHE_KIB, mmap_bytes=_MMAP_BYTES)
+        self._here = connect(path, read_only=True, cache_kib=_HERE_CACHE_KIB)
         # a statement that meets a larger value raises DataError before it reads the value
         self._most_bytes = self._here.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGE_BYTES)
         self._other = connect(path, read_only=True, cache_kib=_THREAD_CACHE_KIB)

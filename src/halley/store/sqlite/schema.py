@@ -24,7 +24,7 @@ _CREATE_VERSION_TABLE: Final = (
 )
 
 
-def connect(path: Path, *, read_only: bool, cache_kib: int, mmap_bytes: int = 0) -> sqlite3.Connection:
+def connect(path: Path, *, read_only: bool, cache_kib: int) -> sqlite3.Connection:
     """A connection with our settings; it may be passed to another thread, but used by one at a time.
 
     Raises:
@@ -42,7 +42,7 @@ def connect(path: Path, *, read_only: bool, cache_kib: int, mmap_bytes: int = 0)
     try:
         connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
         connection.execute(f"PRAGMA cache_size=-{cache_kib}")
-        connection.execute(f"PRAGMA mmap_size={mmap_bytes}")
+        connection.execute("PRAGMA mmap_size=0")  # mapped pages would count as memory of this process
         if read_only:
             connection.execute("PRAGMA query_only=1")
             return connection
