@@ -1,13 +1,14 @@
 """A create that waits: answered by the end itself, without a read, and with the bytes of a read."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from api.world import Connection, CountingStore, Reply, World, settled
-from halley.api.http.asgi import Variant
+from halley.api.application import Api
+from halley.api.http.asgi import Outcome, Variant
 from halley.api.resources.create_answers import CreateAnswer
 from halley.api.waiting.hold import Snapshot
 from halley.predictions.ports import Created, NewPrediction
@@ -148,3 +149,70 @@ async def test_a_create_whose_client_left_before_the_commit_leaves_nothing_behin
     again = await world.post("/v1/predictions", {"version": "acme/echo", "input": {"prompt": "hi"}})
     assert again.headers["idempotency-replayed"] == "true"
     assert again.json()["id"] == await newest(world)
+
+
+class LateConnection(Connection):
+    """Its request is parked only after `first` is done: by then the create may be stored, and even ended."""
+
+    def __init__(self, first: Callable[[], Awaitable[object]], *, is_left: bool = False) -> None:
+        super().__init__()
+        self._first = first
+        self._is_left = is_left
+
+    async def answer(self, api: Api, scope: Any, receive: Any, send: Any) -> None:
+        exchange, answer = await api.begin(scope, receive)
+        assert answer.later is not None
+        await self._first()
+        await settled()
+        if self._is_left:
+            answer.later.leave()
+            return
+        given: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        answer.later.park(given.set_result)
+        await api.finish(exchange, await asyncio.wait_for(given, 5), scope, receive, send)
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_create_that_is_stored_before_it_is_parked_is_answered(world: World, waits: bool) -> None:
+    async def until_stored() -> None:
+        await settled()
+        assert await newest(world)
+
+    body = {"version": "acme/echo", "input": {"prompt": "hi"}}
+    headers = WAIT if waits else {}
+    connection = LateConnection(until_stored)
+    asking = asyncio.ensure_future(world.post("/v1/predictions", body, headers=headers, connection=connection))
+    await settled(60)
+    assert asking.done() is not waits
+    await world.run(await newest(world))
+    reply = await asking
+    assert (reply.status, reply.json()["status"]) == (201, "succeeded" if waits else "starting")
+    assert len(world.hub) == 0
+
+
+async def test_a_create_that_has_ended_before_it_is_parked_is_answered(world: World) -> None:
+    async def until_ended() -> None:
+        await settled()
+        await world.run(await newest(world))
+
+    reply = await asked(world, connection=LateConnection(until_ended))
+    assert (reply.status, reply.json()["output"]) == (201, "hello")
+    assert len(world.hub) == 0
+
+
+async def test_a_write_that_fails_before_its_create_is_parked_is_answered() -> None:
+    store = SlowStore()
+    store.fault = OSError("the disk burns")
+    store.gate.set()
+    world = await World(store=store).fill()
+    assert (await asked(world, connection=LateConnection(settled))).status == 500
+    assert len(world.hub) == 0
+
+
+async def test_a_client_that_leaves_after_the_commit_and_before_it_is_parked_leaves_nothing_behind(
+    world: World,
+) -> None:
+    await asked(world, connection=LateConnection(settled, is_left=True))
+    await settled()
+    assert len(world.hub) == 0
+    await world.run(await newest(world))
