@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from halley.cli.plain_arguments import read_plainly
 from halley.cli.screen import Screen, take_any_text
 from halley.cli.tree import Root
 
@@ -57,6 +58,7 @@ def run_command(arguments: Sequence[str], screen: Screen | None = None) -> int:
     """Run one command and return its exit code; expected errors become a short message on stderr."""
     for stream in (sys.stdout, sys.stderr):
         take_any_text(stream)
+    read_plainly()
     try:
         code = app(args=list(arguments), prog_name="halley", standalone_mode=False)
         return int(code) if isinstance(code, int) else 0
