@@ -49,7 +49,7 @@ def read(reader: Any, value: Any, param: typer.core.TyperOption) -> object:
     return type(found), found
 
 
-@pytest.mark.parametrize(("kind", "info"), KINDS, ids=str)
+@pytest.mark.parametrize(("kind", "info"), KINDS, ids=range(len(KINDS)))
 def test_every_value_is_read_as_by_typer(kind: Any, info: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(typer.core, "build_runtime_param", build_runtime_param)
     read_plainly()
