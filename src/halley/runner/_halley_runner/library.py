@@ -6,19 +6,24 @@ import os
 import sys
 from typing import Any
 
+from .late_modules import put_off
+
 _LIBRARY = os.path.dirname(os.__file__)
 
 
 def load_asyncio() -> Any:
-    """The module from Python's own library; it takes 4 MB, which a sync model does not need."""
+    """The module from Python's own library; it takes 2 MB, which a sync model does not need."""
     if "asyncio" not in sys.modules:
         kept = sys.path[:]
         sys.path[:] = [place for place in kept if _is_of_library(place)]
+        put_off("ssl", _LIBRARY)
+        put_off("asyncio.sslproto", _LIBRARY)
         try:
-            import asyncio  # noqa: F401 - only to load it and its dependencies
+            import asyncio
             import concurrent.futures.thread  # noqa: F401 - the first `to_thread` would load it
         finally:
             sys.path[:] = kept
+        asyncio.sslproto = sys.modules["asyncio.sslproto"]  # type: ignore[attr-defined]  # as its import would do
     return sys.modules["asyncio"]
 
 
