@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from halley.clock import Clock, to_micros
+from halley.clock import Clock, from_micros, to_micros
 
 NewId = Callable[[], str]
 
@@ -64,6 +64,14 @@ class TimeOrderedIds:
 def first_id_at(at: datetime) -> str:
     """The smallest id of that millisecond: a bound for scans by age."""
     return _encode((to_micros(at) // 1000) << _RANDOM_BITS)
+
+
+def made_at(text: str) -> datetime | None:
+    """When the id was made, to the millisecond; None for a text that is no id."""
+    try:
+        return from_micros((_decode(text) >> _RANDOM_BITS) * 1000) if is_id(text) else None
+    except OverflowError:
+        return None
 
 
 def is_id(text: str) -> bool:

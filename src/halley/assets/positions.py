@@ -51,6 +51,15 @@ def read_places(openapi_schema: bytes) -> FilePosition | None:
     return file_places(schema) if isinstance(schema, dict) else None
 
 
+def output_places(openapi_schema: bytes) -> FilePosition | None:
+    """Where the Output of an encoded OpenAPI document can contain files."""
+    try:
+        schemas = msgspec.json.decode(openapi_schema)["components"]["schemas"]
+        return _Reader(schemas).read(schemas["Output"])
+    except (KeyError, TypeError, RecursionError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
 def places(where: FilePosition, value: Any, at: Pointer = ()) -> Iterator[tuple[Pointer, str]]:
     """Yield each string in the position of a file, with its place."""
     if isinstance(value, str):

@@ -2,6 +2,15 @@
 
 from halley.egress.addresses import AddressRules, Allowed, parse_allowed, rules_from
 from halley.egress.client import Egress, EgressResponse
-from halley.egress.origin import Origin, origin_of
+from halley.egress.origin import OriginClient, origin_of
 
-__all__ = ["AddressRules", "Allowed", "Egress", "EgressResponse", "Origin", "origin_of", "parse_allowed", "rules_from"]
+__all__ = [
+    "AddressRules",
+    "Allowed",
+    "Egress",
+    "EgressResponse",
+    "OriginClient",
+    "origin_of",
+    "parse_allowed",
+    "rules_from",
+]

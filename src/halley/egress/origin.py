@@ -35,7 +35,7 @@ def origin_of(url: str) -> tuple[str, int]:
     return target.host, target.port
 
 
-class Origin:
+class OriginClient:
     """Sends requests to paths below one URL. Its host may have any address; redirects are not followed.
 
     Connections are kept between requests, except with `fresh`: on a kept one, a request can be lost in the moment in

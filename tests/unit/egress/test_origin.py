@@ -6,7 +6,7 @@ import anyio
 import anyio.abc
 import pytest
 
-from halley.egress import AddressRules, Egress, Origin
+from halley.egress import AddressRules, Egress, OriginClient
 from halley.egress.errors import AddressRefused, FetchFailed, NotSent
 
 pytestmark = pytest.mark.anyio
@@ -61,7 +61,7 @@ async def server() -> AsyncIterator[Server]:
         tasks.cancel_scope.cancel()
 
 
-async def post(origin: Origin, *, fresh: bool = True, deadline_seconds: float = 20) -> int:
+async def post(origin: OriginClient, *, fresh: bool = True, deadline_seconds: float = 20) -> int:
     answer = await origin.request(
         "POST", "/x", content=b"{}", limit_bytes=100, deadline_seconds=deadline_seconds, fresh=fresh
     )
@@ -69,7 +69,7 @@ async def post(origin: Origin, *, fresh: bool = True, deadline_seconds: float = 
 
 
 async def test_a_connection_is_kept_and_a_fresh_one_is_not(server: Server) -> None:
-    origin = Origin(f"http://127.0.0.1:{server.port}/v1/", silence_seconds=20)
+    origin = OriginClient(f"http://127.0.0.1:{server.port}/v1/", silence_seconds=20)
     for _ in range(3):
         await origin.request("GET", "/a?b=c", limit_bytes=100, deadline_seconds=20)
     assert server.connections == 1
@@ -83,7 +83,7 @@ async def test_a_host_that_refuses_connections_was_sent_nothing() -> None:
     async with await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0) as listener:
         port = listener.extra(anyio.abc.SocketAttribute.local_port)
     with pytest.raises(NotSent):
-        await post(Origin(f"http://127.0.0.1:{port}", silence_seconds=20))
+        await post(OriginClient(f"http://127.0.0.1:{port}", silence_seconds=20))
 
 
 async def test_a_name_without_an_address_was_sent_nothing() -> None:
@@ -91,7 +91,7 @@ async def test_a_name_without_an_address_was_sent_nothing() -> None:
         raise OSError(name, port)
 
     with pytest.raises(NotSent):
-        await post(Origin("http://gone.example", silence_seconds=20, resolve=resolve))
+        await post(OriginClient("http://gone.example", silence_seconds=20, resolve=resolve))
 
 
 @pytest.mark.parametrize("beginning", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{", b"SSH-2.0\r\n\r\n"])
@@ -103,7 +103,7 @@ async def test_an_answer_that_breaks_off_leaves_it_open(server: Server, beginnin
 
     server.serve = cut
     with pytest.raises(FetchFailed) as caught:
-        await post(Origin(f"http://127.0.0.1:{server.port}", silence_seconds=20))
+        await post(OriginClient(f"http://127.0.0.1:{server.port}", silence_seconds=20))
     assert not isinstance(caught.value, NotSent)
 
 
@@ -114,8 +114,8 @@ async def test_silence_after_the_body_leaves_it_open(server: Server) -> None:
 
     server.serve = be_silent
     for origin, deadline in (
-        (Origin(f"http://127.0.0.1:{server.port}", silence_seconds=0.1), 20.0),
-        (Origin(f"http://127.0.0.1:{server.port}", silence_seconds=20), 0.1),
+        (OriginClient(f"http://127.0.0.1:{server.port}", silence_seconds=0.1), 20.0),
+        (OriginClient(f"http://127.0.0.1:{server.port}", silence_seconds=20), 0.1),
     ):
         with pytest.raises(FetchFailed) as caught:
             await post(origin, deadline_seconds=deadline)
@@ -125,7 +125,7 @@ async def test_silence_after_the_body_leaves_it_open(server: Server) -> None:
 @pytest.mark.parametrize("url", ["ftp://a.example", "http://u:p@a.example", "http://a.example/?x=1", "http://a:x/"])
 def test_only_a_plain_url_is_an_origin(url: str) -> None:
     with pytest.raises(AddressRefused):
-        Origin(url, silence_seconds=1)
+        OriginClient(url, silence_seconds=1)
 
 
 def test_an_origin_is_reachable_by_its_own_host_and_port_only() -> None:

@@ -1,0 +1,1 @@
+"""Runs predictions at a service that speaks the Replicate HTTP API: Replicate itself, CometAPI, another Halley."""

@@ -1,0 +1,73 @@
+"""Reads answers of a service, which may be anything: JSON, an envelope, HTML, nothing."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from anyio import to_thread
+
+from halley.egress import EgressResponse
+
+_LARGE_BYTES: Final = 2**20  # decoding more would hold the loop's thread for too long
+_SHOWN_CHARS: Final = 500
+_CHARSET: Final = re.compile(r"charset=\"?([\w.-]+)", re.IGNORECASE)
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
+
+Body = Mapping[str, Any]
+
+
+async def read_object(response: EgressResponse, *, has_envelope: bool) -> Body | None:
+    """The JSON object of an answer, with `has_envelope` the one inside its envelope; None if it has none."""
+    if len(response.body) > _LARGE_BYTES:
+        found = await to_thread.run_sync(_decoded, response)
+    else:
+        found = _decoded(response)
+    if not isinstance(found, dict):
+        return None
+    data = found.get("data")
+    if has_envelope and isinstance(data, dict) and "code" in found and "id" not in found:
+        return data
+    return found
+
+
+def error_text(body: Body | None) -> str:
+    """What an answer says about an error, in one line; "" if it says nothing."""
+    if body is None:
+        return ""
+    error = body.get("error")
+    inner = error if isinstance(error, dict) else {}
+    candidates = (inner.get("message"), error, body.get("detail"), body.get("message"), body.get("title"))
+    text = next((one for one in candidates if isinstance(one, str) and one.strip()), "")
+    return plain(text)
+
+
+def error_code(body: Body | None) -> str:
+    """The error's code in CometAPI's form, {"error": {"code"}} or {"code"}; "" if there is none."""
+    error = {} if body is None else body.get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    if code is None and body is not None:
+        code = body.get("code")
+    return code if isinstance(code, str) else ""
+
+
+def plain(text: str) -> str:
+    """Foreign text for a message: one line, without control characters, not long."""
+    text = _CONTROLS.sub(" ", text).strip()
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."
+
+
+def _decoded(response: EgressResponse) -> Any:
+    body = response.body.removeprefix(b"\xef\xbb\xbf")
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        # another charset, or NaN: other clients read these
+        charset = _CHARSET.search(response.headers.get("content-type", ""))
+        text = body.decode(charset[1] if charset else "utf-8", "replace")
+        return json.loads(text, parse_constant=lambda _: None)
+    except (ValueError, LookupError, RecursionError):
+        return None

@@ -1,0 +1,62 @@
+"""Carries a cancel to the service, in tasks of its own: `Provider.cancel` waits for nothing."""
+
+import asyncio
+import logging
+from typing import Final
+
+from halley.clock import Clock
+from halley.egress.errors import FetchFailed, TooLarge
+from halley.providers.replicate.api import UpstreamApi, run_path
+from halley.providers.replicate.runs import Run
+
+_log: Final = logging.getLogger(__name__)
+
+TRIES_SECONDS: Final = (0.0, 1.0, 4.0, 10.0)  # before each try
+GRACE_SECONDS: Final = 20.0  # for the service to show the end of a run that it was asked to cancel
+
+
+class UpstreamCancels:
+    """The cancels on their way."""
+
+    def __init__(self, api: UpstreamApi, clock: Clock, *, grace_seconds: float = GRACE_SECONDS) -> None:
+        self._api = api
+        self._clock = clock
+        self._grace_seconds = grace_seconds
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self, run: Run) -> None:
+        """Cancel the run; if the service shows no end in the grace period, it is given up."""
+        if not run.is_canceled:
+            run.is_canceled = True
+            task = asyncio.ensure_future(self._cancel(run))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """End the tasks. A run whose cancel has not arrived continues."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _cancel(self, run: Run) -> None:
+        try:
+            if await self._arrives(run):
+                run.hasten()
+                await self._clock.sleep(self._grace_seconds)
+        finally:
+            run.give_up()
+
+    async def _arrives(self, run: Run) -> bool:
+        for seconds in TRIES_SECONDS:
+            await self._clock.sleep(max(seconds, self._api.pace.paused_seconds))
+            try:
+                answer = await self._api.send("POST", f"{run_path(run.handle)}/cancel")
+            except (FetchFailed, TooLarge):
+                continue
+            if answer.status < 300:
+                return True
+            if answer.status in (404, 405, 410, 501):  # it offers no cancel, or knows no such run
+                break
+        _log.warning("the run %s could not be canceled at its service, and may continue there", run.handle)
+        return False

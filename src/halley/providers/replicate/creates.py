@@ -1,0 +1,91 @@
+"""Makes and sends the one create of a prediction."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from halley.clock import Clock
+from halley.dispatch.ports import Work
+from halley.dispatch.upstreams import UpstreamTarget
+from halley.egress.errors import AddressRefused, FetchFailed, NotSent, TooLarge
+from halley.errors import SubmitRefused
+from halley.ids import made_at
+from halley.providers.replicate.api import UpstreamApi, model_path
+from halley.providers.replicate.models import UpstreamModels
+from halley.providers.replicate.submit_answers import SubmitAnswer, SubmitVerdict, read_submit
+
+_KEY_HEADER: Final = "Idempotency-Key"
+
+
+class Create(msgspec.Struct, frozen=True, kw_only=True):
+    """A create, the same each time it is made for a prediction. `since` is when the prediction was created here."""
+
+    path: str
+    content: bytes
+    model: str
+    version: str | None
+    input: dict[str, Any]
+    key: str
+    since: datetime
+
+
+class Creates:
+    """Makes creates, and sends them."""
+
+    def __init__(self, api: UpstreamApi, models: UpstreamModels, *, clock: Clock) -> None:
+        self._api = api
+        self._models = models
+        self._clock = clock
+
+    async def make(self, work: Work, target: UpstreamTarget) -> Create:
+        """The create of this work. Nothing of it is sent.
+
+        Raises:
+            SubmitRefused: the service can have no such model, or not take this input.
+            ProviderBusy: the service must be asked first, and cannot be asked now.
+        """
+        version = target.version
+        if version is None and self._api.profile.needs_version:
+            version = await self._models.needed_version(target.model)
+        given = msgspec.json.decode(work.input)
+        content: dict[str, Any] = {"input": given}
+        if version is not None:
+            content["version"] = version
+        return Create(
+            path=f"{model_path(target.model)}/predictions" if version is None else "/predictions",
+            content=msgspec.json.encode(content),
+            model=target.model,
+            version=version,
+            input=given,
+            key=f"halley-{work.prediction_id}",
+            since=made_at(work.prediction_id) or self._clock.now(),
+        )
+
+    async def send(self, create: Create) -> SubmitAnswer:
+        """Send it once, on a connection of its own, and judge the answer."""
+        profile = self._api.profile
+        headers = ((_KEY_HEADER, create.key),) if profile.key_seconds else ()
+        try:
+            answer = await self._api.send("POST", create.path, create.content, headers=headers, fresh=True)
+        except (NotSent, AddressRefused) as error:
+            return SubmitAnswer(verdict=SubmitVerdict.BUSY, text=str(error))
+        except (FetchFailed, TooLarge) as error:
+            return SubmitAnswer(verdict=SubmitVerdict.UNKNOWN, text=str(error))
+        return read_submit(profile, answer.response, answer.body)
+
+
+Find = Callable[[str], UpstreamTarget | None]
+
+
+def target_of(find: Find, version: str) -> UpstreamTarget:
+    """What the version is called at the service.
+
+    Raises:
+        SubmitRefused: it has no route there.
+    """
+    target = find(version)
+    if target is None:
+        raise SubmitRefused(f"There is no route for the version {version}.")
+    return target

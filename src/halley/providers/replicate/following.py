@@ -1,0 +1,94 @@
+"""Reports one run of a service until its end."""
+
+from typing import Final
+
+from halley.dispatch.ports import Emit, LogText, MetricValue, Outcome
+from halley.predictions.submits import UNKNOWN_REASON
+from halley.providers.replicate.journal import Journal
+from halley.providers.replicate.outputs import OutputReader
+from halley.providers.replicate.poller import Look, Poller, Watch
+from halley.providers.replicate.seen import SeenRun
+
+GONE_LOOKS: Final = 4  # a service may not find a run in the first moment after its create
+LATE_LOOKS: Final = 3  # for an output that comes after `succeeded`
+
+_NO_REASON: Final = "The service gave no reason."
+_REMOVED: Final = "The service had removed the output before it was copied."
+
+
+class RunFollowing:
+    """The reporting of one run. The first end that the service shows counts; what it shows later is not read."""
+
+    def __init__(self, handle: str, emit: Emit, reader: OutputReader, *, poller: Poller, journal: Journal) -> None:
+        self._handle = handle
+        self._emit = emit
+        self._reader = reader
+        self._poller = poller
+        self._journal = journal
+        self._log_chars = 0
+        self._gone = 0
+        self._late = 0
+
+    async def until_end(self, watch: Watch) -> Outcome:
+        """Report until the run ends."""
+        while True:
+            look = await watch.next()
+            if look.is_over:
+                return Outcome(status="canceled")
+            outcome = self._read(look, watch)
+            if outcome is not None:
+                return outcome
+
+    def _read(self, look: Look, watch: Watch) -> Outcome | None:
+        if look.is_gone:
+            return self._lost(watch)
+        self._gone = 0
+        if look.run is None:
+            self._poller.trouble(watch)
+            return None
+        run = look.run
+        has_changed = self._report(run)
+        if run.state == "open" or self._waits_for_output(run):
+            self._poller.settle(watch, has_changed=has_changed)
+            return None
+        return self._ended(run)
+
+    def _lost(self, watch: Watch) -> Outcome | None:
+        self._gone += 1
+        if self._gone < GONE_LOOKS:
+            self._poller.trouble(watch)
+            return None
+        self._journal.note(f"It knows nothing of {self._handle}, which it had given out.")
+        text = f"The service does not know the prediction {self._handle} any more."
+        return Outcome(status="failed", error=text, reason=UNKNOWN_REASON)
+
+    def _report(self, run: SeenRun) -> bool:
+        """Report what is new; returns whether anything was."""
+        has_changed = False
+        if len(run.logs) > self._log_chars:
+            self._emit(LogText(run.logs[self._log_chars :]))
+            self._log_chars = len(run.logs)
+            has_changed = True
+        if run.state != "succeeded":
+            for part in self._reader.grown(run.output):
+                self._emit(part)
+                has_changed = True
+        return has_changed
+
+    def _waits_for_output(self, run: SeenRun) -> bool:
+        self._late += run.is_late
+        return run.is_late and self._late <= LATE_LOOKS
+
+    def _ended(self, run: SeenRun) -> Outcome:
+        if run.state == "canceled":
+            return Outcome(status="canceled", predict_time=run.predict_time)
+        if run.state == "succeeded" and run.output is None and run.is_removed:
+            return Outcome(status="failed", error=_REMOVED, reason="upstream_output_gone")
+        if run.state == "succeeded":
+            for part in self._reader.final(run.output):
+                self._emit(part)
+        for name, value in run.metrics.items():
+            self._emit(MetricValue(name=name, value=value))
+        if run.state == "failed":
+            return Outcome(status="failed", error=run.error or _NO_REASON, predict_time=run.predict_time)
+        return Outcome(status="succeeded", predict_time=run.predict_time)

@@ -1,0 +1,51 @@
+"""Compares a create with a run in a list: is it the one that the create began?"""
+
+from enum import Enum, auto
+from typing import Any, Final
+
+from halley.assets.data_urls import is_data_url
+from halley.providers.replicate.creates import Create
+from halley.providers.replicate.outputs import is_url
+
+_REDACTED: Final = "[REDACTED]"
+_HIDDEN: Final = "hidden"
+
+
+class Likeness(Enum):
+    """NONE: certainly another. SURE: all that we sent is there, and nothing else. MAYBE: between them."""
+
+    NONE = auto()
+    MAYBE = auto()
+    SURE = auto()
+
+
+def likeness(create: Create, row: dict[str, Any]) -> Likeness:
+    """A service may show an input with defaults, without secrets, with other links to files, or not at all."""
+    model, version, theirs = row.get("model"), row.get("version"), row.get("input")
+    if isinstance(model, str) and model.lower() != create.model.lower():
+        return Likeness.NONE
+    if isinstance(version, str) and create.version is not None and version not in (create.version, _HIDDEN):
+        return Likeness.NONE
+    if not isinstance(theirs, dict) or (row.get("data_removed") is True and not theirs):
+        return Likeness.MAYBE
+    if theirs == create.input:
+        return Likeness.SURE
+    pairs = [(mine, theirs[name]) for name, mine in create.input.items() if name in theirs]
+    return Likeness.MAYBE if all(_could_be(mine, other) for mine, other in pairs) else Likeness.NONE
+
+
+def _could_be(mine: Any, theirs: Any) -> bool:
+    """Whether the service could show `mine` as `theirs`."""
+    if theirs is None or theirs in (_REDACTED, mine):
+        return True
+    if isinstance(mine, str) and isinstance(theirs, str):
+        return _is_link(mine) and _is_link(theirs)
+    if isinstance(mine, dict) and isinstance(theirs, dict):
+        return all(_could_be(value, theirs[name]) for name, value in mine.items() if name in theirs)
+    if isinstance(mine, list) and isinstance(theirs, list):
+        return len(mine) == len(theirs) and all(map(_could_be, mine, theirs))
+    return False
+
+
+def _is_link(text: str) -> bool:
+    return is_url(text) or is_data_url(text)

@@ -1,0 +1,212 @@
+"""Finds out what became of a create whose answer was lost, without creating anything twice."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+from urllib.parse import parse_qs, quote, urlsplit
+
+import msgspec
+
+from halley.clock import Clock
+from halley.dispatch.upstreams import HeldHandles
+from halley.egress.errors import FetchFailed, TooLarge
+from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
+from halley.providers.replicate.api import Answer, UpstreamApi
+from halley.providers.replicate.creates import Create, Creates
+from halley.providers.replicate.likeness import Likeness, likeness
+from halley.providers.replicate.submit_answers import SubmitVerdict, handle_of
+
+PAGES: Final = 20  # of the list, of 100 runs each
+_PAUSE_SECONDS: Final = 1.0
+_CLOCK_SECONDS: Final = 120.0  # how far the times of the service may be off, besides what its Date header shows
+_PROVEN: Final = frozenset({400, 413, 422})  # refusals that the first request would have met, too
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """Runs of the list that can be the one that is looked for: `sure` have our input, `others` could have it.
+
+    `is_complete`: the list was read back to the time of the prediction.
+    """
+
+    sure: tuple[str, ...]
+    others: tuple[str, ...]
+    is_complete: bool
+
+
+class LostCreates:
+    """Settles creates without a clear answer: by their idempotency key, or else in the list of the service."""
+
+    def __init__(
+        self,
+        api: UpstreamApi,
+        creates: Creates,
+        *,
+        clock: Clock,
+        held: HeldHandles,
+        followed: Collection[str],
+        look_seconds: float,
+    ) -> None:
+        """Looking ends after `look_seconds`, at once where there is nothing to ask. `followed` are the handles of the
+        runs of this process: their predictions may not be stored with them yet.
+        """
+        self._api = api
+        self._creates = creates
+        self._clock = clock
+        self._held = held
+        self._look_seconds = look_seconds
+        self._sending: Counter[bytes] = Counter()  # creates on their way, by model and input
+        self._followed = followed
+
+    @contextmanager
+    def sending(self, create: Create) -> Iterator[None]:
+        """While a create is sent, no other one with the same input looks for its own: it could find this one's run."""
+        same = _same(create)
+        self._sending[same] += 1
+        try:
+            yield
+        finally:
+            self._sending[same] -= 1
+            self._sending += Counter()  # removes zeros
+
+    async def settle(self, create: Create) -> str | None:
+        """The run that the create began; None if it certainly began none, and will not.
+
+        Raises:
+            ProviderBusy: the service could not be asked for so long.
+            OutcomeUnknown: the service cannot tell.
+            SubmitRefused: it began none, and would be refused again.
+        """
+        profile = self._api.profile
+        age = (self._clock.now() - create.since).total_seconds()
+        if age < profile.key_seconds:
+            return await self._by_key(create)
+        if profile.settle_seconds is not None:
+            return await self._in_list(create, profile.settle_seconds)
+        raise OutcomeUnknown("The service has no list in which it could be looked for.")
+
+    async def _by_key(self, create: Create) -> str | None:
+        """Send the same again under the same key: the service answers with the run that it began, or begins it now."""
+        end = self._clock.monotonic() + self._look_seconds
+        while True:
+            answer = await self._creates.send(create)
+            if answer.verdict is SubmitVerdict.SUBMITTED:
+                return answer.handle
+            if answer.verdict is SubmitVerdict.REFUSED:
+                if answer.status in _PROVEN:
+                    raise SubmitRefused(answer.text)
+                raise OutcomeUnknown(answer.text)
+            seconds = max(_PAUSE_SECONDS, self._api.pace.paused_seconds)
+            if self._clock.monotonic() + seconds >= end:
+                raise ProviderBusy(f"It was sent again with the same key for {self._look_seconds:g} s. {answer.text}")
+            await self._clock.sleep(seconds)
+
+    async def _in_list(self, create: Create, settle_seconds: float) -> str | None:
+        start = self._clock.monotonic()
+        end = start + self._look_seconds
+        while True:
+            text = "Another prediction with the same input is being submitted."
+            if not self._sending[_same(create)]:
+                try:
+                    found = await self._scan(create)
+                except ProviderBusy as error:
+                    text = str(error)
+                else:
+                    if (handle := _only(found)) is not None:
+                        return handle
+                    if not found.is_complete:
+                        raise OutcomeUnknown("The list of the service is too long to be read back to its creation.")
+                    text = "It may still appear in the list."
+                    if self._clock.monotonic() - start >= settle_seconds:
+                        return None
+            seconds = max(_PAUSE_SECONDS, self._api.pace.paused_seconds)
+            if self._clock.monotonic() + seconds >= end:
+                raise ProviderBusy(f"It was looked for in the list of the service for {self._look_seconds:g} s. {text}")
+            await self._clock.sleep(seconds)
+
+    async def _scan(self, create: Create) -> Found:
+        sure: list[str] = []
+        others: list[str] = []
+        path: str | None = "/predictions"
+        earliest: datetime | None = None
+        for _ in range(PAGES):
+            answer = await self._page(path)
+            if earliest is None:
+                earliest = create.since + _ahead(answer, self._clock) - timedelta(seconds=_CLOCK_SECONDS)
+            rows = [row for row in (answer.body or {}).get("results") or () if isinstance(row, dict)]
+            for row in rows:
+                if _at(row, earliest) >= earliest and (like := likeness(create, row)) is not Likeness.NONE:
+                    (sure if like is Likeness.SURE else others).append(handle_of(row))
+            path = _next(answer)
+            if path is None or (rows and _at(rows[-1], earliest) < earliest):
+                return await self._free(sure, others, is_complete=True)
+        return await self._free(sure, others, is_complete=False)
+
+    async def _page(self, path: str | None) -> Answer:
+        self._api.pace.check()
+        try:
+            answer = await self._api.send("GET", path or "/predictions")
+        except (FetchFailed, TooLarge) as error:
+            raise ProviderBusy(str(error)) from error
+        if answer.status != 200 or not isinstance((answer.body or {}).get("results"), list):
+            raise ProviderBusy(answer.fault)
+        return answer
+
+    async def _free(self, sure: list[str], others: list[str], *, is_complete: bool) -> Found:
+        """Without the runs that belong to another prediction of ours."""
+        handles = [handle for handle in (*sure, *others) if handle]
+        taken = await self._held(handles) if handles else frozenset()
+        taken = taken.union(self._followed)
+        return Found(
+            sure=tuple(handle for handle in sure if handle not in taken),
+            others=tuple(handle for handle in others if handle not in taken),
+            is_complete=is_complete,
+        )
+
+
+def _only(found: Found) -> str | None:
+    """The one run that it is; None if there is none.
+
+    Raises:
+        OutcomeUnknown: several could be it, or one could be another.
+    """
+    if not found.sure and not found.others:
+        return None
+    if len(found.sure) == 1 and not found.others and found.sure[0]:
+        return found.sure[0]
+    count = len(found.sure) + len(found.others)
+    raise OutcomeUnknown(f"{count} predictions in the list of the service could be this one.")
+
+
+def _same(create: Create) -> bytes:
+    return msgspec.json.encode([create.model, create.input], order="sorted")
+
+
+def _at(row: dict[str, Any], otherwise: datetime) -> datetime:
+    """When it was created; a row without a time may be any."""
+    try:
+        return msgspec.convert(row.get("created_at"), datetime)
+    except (msgspec.ValidationError, ValueError):
+        return otherwise
+
+
+def _ahead(answer: Answer, clock: Clock) -> timedelta:
+    """How far the clock of the service is ahead of ours."""
+    try:
+        return parsedate_to_datetime(answer.response.headers["date"]) - clock.now()
+    except (KeyError, ValueError, TypeError):
+        return timedelta()
+
+
+def _next(answer: Answer) -> str | None:
+    """The path of the next page: only its cursor is taken, because the URL may name another host."""
+    url = (answer.body or {}).get("next")
+    if not isinstance(url, str):
+        return None
+    try:
+        cursors = parse_qs(urlsplit(url).query).get("cursor")
+    except ValueError:
+        return None
+    return f"/predictions?cursor={quote(cursors[0], safe='')}" if cursors else None

@@ -1,0 +1,166 @@
+"""Asks a service for the state of all its runs, in one rhythm."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import msgspec
+
+from halley.clock import Clock
+from halley.providers.replicate.pace import ServicePace
+from halley.providers.replicate.profiles import PollRules
+from halley.providers.replicate.seen import SeenRun
+from halley.webhooks.wakeable_sleep import WakeableSleep
+
+_log: Final = logging.getLogger(__name__)
+
+LONGEST_TROUBLE_SECONDS: Final = 30.0
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """What one poll shows: a run, or that the service has none, or a fault. `is_over`: there
+    are no more looks.
+    """
+
+    run: SeenRun | None = None
+    is_gone: bool = False
+    fault: str = ""
+    is_over: bool = False
+
+
+Ask = Callable[[str], Awaitable[Look]]
+
+
+class Watch:
+    """One run that is polled. `next` is called by one follower."""
+
+    def __init__(self, handle: str, wake: Callable[[], None]) -> None:
+        self.handle = handle
+        self.due: float | None = 0.0  # None: a poll is on its way, or no follower waits for one
+        self._wake = wake
+        self._waiter: asyncio.Future[Look] | None = None
+        self._end: Look | None = None
+        self.interval = 0.0
+
+    @property
+    def is_wanted(self) -> bool:
+        return self._waiter is not None and not self._waiter.done()
+
+    async def next(self) -> Look:
+        """The next look at the run."""
+        if self._end is not None:
+            return self._end
+        self._waiter = asyncio.get_running_loop().create_future()
+        self._wake()
+        return await self._waiter
+
+    def deliver(self, look: Look) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(look)
+
+    def end(self, look: Look) -> None:
+        """Every look from now on is this one."""
+        self._end = look
+        self.deliver(look)
+
+    def hasten(self) -> None:
+        """Look at once, as far as the service allows."""
+        if self.due is not None:
+            self.due = 0.0
+        self._wake()
+
+
+class Poller:
+    """One loop for all runs of a service: the run that is due longest is asked for next.
+
+    The loop exists only while a follower waits for a look.
+    """
+
+    def __init__(
+        self, ask: Ask, *, clock: Clock, pace: ServicePace, rules: PollRules, chance: Callable[[], float]
+    ) -> None:
+        """`chance` gives a number from 0 to 1 for the jitter."""
+        self._ask = ask
+        self._clock = clock
+        self._pace = pace
+        self._rules = rules
+        self._chance = chance
+        self._watches: set[Watch] = set()
+        self._asking: set[asyncio.Task[None]] = set()
+        self._sleep = WakeableSleep(clock)
+        self._loop: asyncio.Task[None] | None = None
+        self._next_turn = 0.0
+
+    @contextmanager
+    def watch(self, handle: str, *, is_new: bool = False) -> Iterator[Watch]:
+        """Poll this run while the block runs; the first poll is due at once, unless the run has only just begun."""
+        watch = Watch(handle, self._wake)
+        watch.interval = self._rules.first_seconds
+        if is_new:
+            watch.due = self._clock.monotonic() + watch.interval
+        self._watches.add(watch)
+        try:
+            yield watch
+        finally:
+            self._watches.discard(watch)
+
+    def settle(self, watch: Watch, *, has_changed: bool) -> None:
+        """Say when the run is due again: soon after a change, later and later without one."""
+        rules = self._rules
+        if has_changed:
+            watch.interval = rules.first_seconds
+        watch.due = self._clock.monotonic() + watch.interval * (0.75 + 0.5 * self._chance())
+        watch.interval = min(watch.interval * rules.growth, rules.longest_seconds)
+
+    def trouble(self, watch: Watch) -> None:
+        """The look failed: wait longer, each time twice as long."""
+        watch.due = self._clock.monotonic() + watch.interval * (0.75 + 0.5 * self._chance())
+        watch.interval = min(watch.interval * 2, LONGEST_TROUBLE_SECONDS)
+
+    async def close(self) -> None:
+        """End the loop and what it asks."""
+        tasks = [task for task in (self._loop, *self._asking) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _wake(self) -> None:
+        if self._loop is None or self._loop.done():
+            self._loop = asyncio.ensure_future(self._run())
+        self._sleep.ring()
+
+    async def _run(self) -> None:
+        while waiting := [watch for watch in self._watches if watch.is_wanted]:
+            ready = [watch for watch in waiting if watch.due is not None]
+            if not ready or len(self._asking) >= self._rules.at_once:
+                await self._sleep.sleep()  # the end of a poll rings
+                continue
+            first = min(ready, key=_due)
+            now = self._clock.monotonic()
+            seconds = max(_due(first), self._next_turn, now + self._pace.paused_seconds) - now
+            if seconds > 0:
+                await self._sleep.sleep(seconds)
+                continue
+            self._next_turn = now + 1 / self._rules.per_second
+            first.due = None
+            task = asyncio.ensure_future(self._look(first))
+            self._asking.add(task)
+            task.add_done_callback(self._asked)
+
+    async def _look(self, watch: Watch) -> None:
+        try:
+            look = await self._ask(watch.handle)
+        except Exception as error:  # noqa: BLE001 - its follower would wait without end
+            _log.exception("a look at %s broke", watch.handle)
+            look = Look(fault=f"An internal error: {error!r}")
+        watch.deliver(look)
+
+    def _asked(self, task: asyncio.Task[None]) -> None:
+        self._asking.discard(task)
+        self._sleep.ring()
+
+
+def _due(watch: Watch) -> float:
+    return 0.0 if watch.due is None else watch.due

@@ -1,0 +1,207 @@
+"""Runs predictions at a service that speaks the Replicate HTTP API. Implements `dispatch.upstreams.Upstream`."""
+
+from collections.abc import Callable, Mapping
+from math import ceil
+from typing import Final
+
+import msgspec
+
+from halley.clock import Clock
+from halley.dispatch.ports import Emit, Outcome, Work
+from halley.dispatch.upstreams import (
+    Answered,
+    FindTarget,
+    HeldHandles,
+    UpstreamModel,
+    UpstreamReport,
+    UpstreamTarget,
+)
+from halley.egress import OriginClient
+from halley.egress.errors import FetchFailed, TooLarge
+from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
+from halley.predictions.submits import UNKNOWN_REASON
+from halley.providers.replicate.api import UpstreamApi, run_path
+from halley.providers.replicate.cancels import GRACE_SECONDS, UpstreamCancels
+from halley.providers.replicate.creates import Create, Creates, target_of
+from halley.providers.replicate.following import RunFollowing
+from halley.providers.replicate.journal import Journal
+from halley.providers.replicate.lookup import LostCreates
+from halley.providers.replicate.models import UpstreamModels
+from halley.providers.replicate.outputs import LinkRules, OutputReader
+from halley.providers.replicate.pace import ServicePace
+from halley.providers.replicate.poller import Look, Poller
+from halley.providers.replicate.profiles import Profile
+from halley.providers.replicate.runs import Run
+from halley.providers.replicate.seen import read_run
+from halley.providers.replicate.slots import SharedSlots
+from halley.providers.replicate.submit_answers import SubmitVerdict, is_handle
+
+
+class UpstreamRules(msgspec.Struct, frozen=True, kw_only=True):
+    """How one service is used; the settings of `[providers.NAME]`. Times in seconds."""
+
+    token: str | None = None
+    profile: Profile
+    max_in_flight: int = 20
+    timeout_seconds: float = 60.0  # of one request
+    look_seconds: float = 30.0  # for a submit without a clear answer
+    data_url_bytes: int = 256_000
+    cancel_grace_seconds: float = GRACE_SECONDS
+    limits: Mapping[str, int] = {}  # runs at once of single versions
+    broken: Mapping[str, str] = {}  # versions that cannot run, and why
+
+
+class UpstreamLinks(msgspec.Struct, frozen=True, kw_only=True):
+    """What the provider asks the rest of this process."""
+
+    find_target: FindTarget
+    held: HeldHandles
+    document_of: Callable[[str], bytes]  # the OpenAPI document of a version, b"" if it has none
+    answered: Answered
+    chance: Callable[[], float]  # a random number from 0 to 1
+
+
+class ReplicateProvider(SharedSlots):
+    """One service. Its runs outlive this process: they are adopted, and never submitted twice."""
+
+    is_local: Final = False
+    wants_local_files: Final = False
+
+    def __init__(self, origin: OriginClient, rules: UpstreamRules, links: UpstreamLinks, *, clock: Clock) -> None:
+        super().__init__(rules.max_in_flight, fault_of=self._fault_of, limits=rules.limits)
+        profile = rules.profile
+        self._origin = origin
+        self._rules = rules
+        self._links = links
+        self._pace = ServicePace(clock)
+        self._journal = Journal(clock, rules.token)
+        self._api = UpstreamApi(
+            origin,
+            token=rules.token,
+            profile=profile,
+            timeout_seconds=rules.timeout_seconds,
+            pace=self._pace,
+            journal=self._journal,
+            answered=links.answered,
+        )
+        self._runs: dict[str, Run] = {}
+        self._models = UpstreamModels(self._api, clock=clock)
+        self._creates = Creates(self._api, self._models, clock=clock)
+        self._lost = LostCreates(
+            self._api,
+            self._creates,
+            clock=clock,
+            held=links.held,
+            followed=self._runs.keys(),
+            look_seconds=rules.look_seconds,
+        )
+        self._poller = Poller(self._look, clock=clock, pace=self._pace, rules=profile.poll, chance=links.chance)
+        self._cancels = UpstreamCancels(self._api, clock, grace_seconds=rules.cancel_grace_seconds)
+        host, port = origin.host
+        own = host if port in (80, 443) else f"{host}:{port}"
+        self._link_rules = LinkRules(host=own, delivery_hosts=profile.delivery_hosts)
+
+    async def submit(self, work: Work) -> str:
+        create = await self._creates.make(work, target_of(self._links.find_target, work.version))
+        self._pace.check()
+        with self._lost.sending(create):
+            answer = await self._creates.send(create)
+        if answer.verdict is SubmitVerdict.SUBMITTED:
+            return self._follow_later(work, answer.handle, is_new=True)
+        text = self._journal.cleaned(answer.text)
+        if answer.verdict is SubmitVerdict.BUSY:
+            raise ProviderBusy(text, retry_after_seconds=max(ceil(self._pace.paused_seconds), 1))
+        if answer.verdict is SubmitVerdict.REFUSED:
+            raise SubmitRefused(text)
+        return self._follow_later(work, await self._settled(create, text))
+
+    def begin_at_once(self, work: Work, emit: Emit, ended: Callable[[Outcome], None]) -> None:
+        """Not local: use `submit`."""
+
+    async def adopt(self, work: Work, handle: str | None) -> str | None:
+        if handle is None:
+            create = await self._creates.make(work, target_of(self._links.find_target, work.version))
+            try:
+                handle = await self._lost.settle(create)
+            except OutcomeUnknown:
+                self._journal.unknown += 1
+                raise
+        elif not is_handle(handle) or await self._api.get(run_path(handle)) is None:
+            handle = None
+        return None if handle is None else self._follow_later(work, handle)
+
+    async def follow(self, handle: str, emit: Emit) -> Outcome:
+        run = self._runs.get(handle)
+        if run is None:
+            text = f"This server follows no prediction {handle!r} of the service."
+            return Outcome(status="failed", error=text, reason=UNKNOWN_REASON)
+        try:
+            with self._poller.watch(handle, is_new=run.is_new) as watch:
+                run.watched_by(watch)
+                reader = OutputReader(self._links.document_of(run.version), self._link_rules)
+                following = RunFollowing(handle, emit, reader, poller=self._poller, journal=self._journal)
+                return await following.until_end(watch)
+        finally:
+            run.watched_by(None)
+            if self._runs.get(handle) is run:
+                del self._runs[handle]
+            if run.has_slot:
+                self.drop_slot(run.version)
+
+    def cancel(self, handle: str) -> None:
+        if (run := self._runs.get(handle)) is not None:
+            self._cancels.begin(run)
+
+    async def find_model(self, target: UpstreamTarget) -> UpstreamModel | None:
+        return await self._models.find_model(target)
+
+    def report(self) -> UpstreamReport:
+        return UpstreamReport(
+            in_flight=len(self._runs),
+            slots=self.limit,
+            unknown=self._journal.unknown,
+            paused_seconds=self._pace.paused_seconds,
+            faults=self._journal.faults,
+        )
+
+    async def close(self) -> None:
+        await self._cancels.close()
+        await self._poller.close()
+        await self._origin.close()
+
+    async def _settled(self, create: Create, text: str) -> str:
+        """The run of a create whose answer was not clear.
+
+        Raises:
+            ProviderBusy: it certainly began none.
+            OutcomeUnknown: it may have begun one.
+        """
+        try:
+            handle = await self._lost.settle(create)
+        except (OutcomeUnknown, ProviderBusy) as error:
+            self._journal.unknown += 1
+            raise OutcomeUnknown(f"{text} {error}") from error
+        if handle is None:
+            raise ProviderBusy(f"{text} The service has begun nothing.")
+        return handle
+
+    def _follow_later(self, work: Work, handle: str, *, is_new: bool = False) -> str:
+        self._runs[handle] = Run(handle, work.version, has_slot=work.has_slot, is_new=is_new)
+        return handle
+
+    def _fault_of(self, version: str) -> str | None:
+        if version in self._rules.broken:
+            return self._rules.broken[version]
+        if self._links.find_target(version) is None:
+            return f"There is no route for the version {version}."
+        return None
+
+    async def _look(self, handle: str) -> Look:
+        try:
+            answer = await self._api.send("GET", run_path(handle))
+        except (FetchFailed, TooLarge) as error:
+            return Look(fault=str(error))
+        if answer.status in (404, 410):
+            return Look(is_gone=True)
+        run = read_run(answer.body, handle) if answer.status == 200 else None
+        return Look(run=run, fault="" if run else answer.fault)

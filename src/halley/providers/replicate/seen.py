@@ -1,0 +1,70 @@
+"""A prediction as a service shows it, in our words."""
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+from halley.providers.replicate.answers import Body, plain
+
+State = Literal["open", "succeeded", "failed", "canceled"]
+
+_ENDS: Final[dict[str, State]] = {
+    "succeeded": "succeeded",
+    "successful": "succeeded",  # in one example of the documentation (contract section 8.1)
+    "failed": "failed",
+    "canceled": "canceled",
+    "cancelled": "canceled",
+    "aborted": "canceled",
+}
+_OWN_TIMES: Final = frozenset({"predict_time", "total_time"})  # those of the end are our own
+
+
+class SeenRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What one answer shows. `state` is open for every word that is no known end."""
+
+    state: State
+    output: Any = None
+    logs: str = ""
+    error: str | None = None
+    metrics: dict[str, Any] = {}
+    predict_time: float | None = None  # in seconds
+    is_removed: bool = False  # its data was removed there
+
+    @property
+    def is_late(self) -> bool:
+        """It has succeeded, and its output may still come."""
+        return self.state == "succeeded" and self.output is None and not self.is_removed
+
+
+def read_run(body: Body | None, handle: str) -> SeenRun | None:
+    """None if the answer is no prediction, or another one."""
+    if body is None or not isinstance(word := body.get("status"), str) or not word:
+        return None
+    if body.get("id", handle) != handle:
+        return None
+    metrics = body.get("metrics")
+    metrics = metrics if isinstance(metrics, dict) else {}
+    logs = body.get("logs")
+    return SeenRun(
+        state=_ENDS.get(word.strip().lower(), "open"),
+        output=body.get("output"),
+        logs=logs if isinstance(logs, str) else "",
+        error=_error(body.get("error")),
+        metrics={name: value for name, value in metrics.items() if name not in _OWN_TIMES and value is not None},
+        predict_time=_seconds(metrics.get("predict_time")),
+        is_removed=body.get("data_removed") is True,
+    )
+
+
+def _error(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value or None
+    if isinstance(value, dict) and isinstance(message := value.get("message"), str):
+        return message
+    return plain(msgspec.json.encode(value).decode())
+
+
+def _seconds(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value < 1e9 else None

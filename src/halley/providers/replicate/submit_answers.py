@@ -1,0 +1,91 @@
+"""Decides from the answer to a create whether a prediction was created: yes, no, or not known.
+
+It costs money, so "no" needs proof. The rules are those of docs/why/providers.md.
+"""
+
+import re
+from enum import Enum, auto
+from typing import Final
+
+import msgspec
+
+from halley.egress import EgressResponse
+from halley.providers.replicate.answers import Body, error_code, error_text
+from halley.providers.replicate.profiles import Profile
+
+_HANDLE: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~:-]{1,200}", re.ASCII)
+_KEY_OF: Final = re.compile(r"created the prediction ([a-z0-9]{26})\b")
+_KEY_REUSED: Final = "Idempotency key reused"
+_IN_FLIGHT: Final = "Create in flight"
+
+
+class SubmitVerdict(Enum):
+    """What an answer to a create says."""
+
+    SUBMITTED = auto()
+    BUSY = auto()  # nothing was created; it may be tried again
+    REFUSED = auto()  # nothing was created, and it would be refused again
+    UNKNOWN = auto()
+
+
+class SubmitAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict. `handle` is the id there of what was created; `text` says the rest in a sentence."""
+
+    verdict: SubmitVerdict
+    handle: str = ""
+    text: str = ""
+    status: int = 0
+
+
+def handle_of(body: Body | None) -> str:
+    """The id of a prediction in an answer; "" if it has none that can be part of a path."""
+    found = None if body is None else body.get("id")
+    return found if isinstance(found, str) and is_handle(found) else ""
+
+
+def is_handle(text: str) -> bool:
+    """Whether the text can be the id of a prediction."""
+    return _HANDLE.fullmatch(text) is not None
+
+
+def read_submit(profile: Profile, response: EgressResponse, body: Body | None) -> SubmitAnswer:
+    """The verdict on a complete answer; `body` is its JSON object, without an envelope."""
+    status, handle = response.status, handle_of(body)
+    text = f"It answered {status}: {error_text(body) or 'without a reason that can be read'}"
+    if 200 <= status < 300 and handle:
+        return SubmitAnswer(verdict=SubmitVerdict.SUBMITTED, handle=handle, status=status)
+    if profile.key_seconds and (found := _by_key(body)) is not None:
+        return found
+    if _proves_nothing(profile, response, body):
+        verdict = SubmitVerdict.BUSY if status in (429, 503) else SubmitVerdict.REFUSED
+        return SubmitAnswer(verdict=verdict, text=text, status=status)
+    return SubmitAnswer(verdict=SubmitVerdict.UNKNOWN, text=text, status=status)
+
+
+def _proves_nothing(profile: Profile, response: EgressResponse, body: Body | None) -> bool:
+    """Whether nothing was created. All else leaves it open, also where the service's guide says "retry"."""
+    status = response.status
+    if 400 <= status < 500:
+        return status != 408
+    if status == 500:
+        return profile.refuses_with_500 and error_code(body) == "invalid_request"
+    return status == 503 and profile.has_own_503 and _is_problem(response, body)
+
+
+def _is_problem(response: EgressResponse, body: Body | None) -> bool:
+    """Whether the service itself wrote it, and not a proxy before it."""
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/problem+json" and body is not None and body.get("status") == response.status
+
+
+def _by_key(body: Body | None) -> SubmitAnswer | None:
+    """What another Halley says about the idempotency key, which is of this one prediction."""
+    title = None if body is None else body.get("title")
+    if title == _IN_FLIGHT:
+        return SubmitAnswer(verdict=SubmitVerdict.UNKNOWN, text="It still answers an earlier request for the same.")
+    if body is None or title != _KEY_REUSED:
+        return None
+    named = _KEY_OF.search(str(body.get("detail")))
+    if named is None:
+        return SubmitAnswer(verdict=SubmitVerdict.UNKNOWN, text="It has another request with the same key.")
+    return SubmitAnswer(verdict=SubmitVerdict.SUBMITTED, handle=named[1])

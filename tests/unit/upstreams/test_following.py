@@ -1,0 +1,218 @@
+"""What a service shows of a run, however odd, becomes one ordered report with one end."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from halley.dispatch.ports import LogText, MetricValue, Outcome, OutputPart, Progress
+from halley.predictions.submits import UNKNOWN_REASON
+from halley.testing.providers import logs, outputs, work_of
+from halley.testing.replicate.faults import HTML, ServiceFault, says
+from halley.testing.replicate.opening import open_provider
+from halley.testing.replicate.scripts import Script, Stage
+from halley.testing.replicate.server import serve
+from halley.testing.replicate.service import TOKEN, FakeService, kind_of
+
+pytestmark = pytest.mark.anyio
+
+FILE = "https://replicate.delivery/x/out-0.png"
+ITERATOR = {"type": "array", "items": {"type": "string"}, "x-cog-array-type": "iterator"}
+FILES = {"type": "array", "items": {"type": "string", "format": "uri"}}
+
+
+def document(output: dict[str, Any]) -> bytes:
+    return json.dumps({"components": {"schemas": {"Input": {}, "Output": output}}}).encode()
+
+
+def script(*stages: Stage) -> Script:
+    return lambda _: list(stages)
+
+
+def ends(output: Any, **more: Any) -> Stage:
+    return Stage(status="succeeded", output=output, **more)
+
+
+async def followed(
+    *stages: Stage, faults: Sequence[ServiceFault] = (), schema: bytes = b"", style: Any = "replicate"
+) -> tuple[list[Progress], Outcome, FakeService]:
+    service = FakeService({"test/echo": script(*stages)}, style=style)
+    async with serve(service) as server, open_provider(server.url, style, documents={"echo": schema}) as provider:
+        handle = await provider.submit(work_of("echo", "a", "p1"))
+        service.plan("read", *faults)
+        said: list[Progress] = []
+        return said, await asyncio.wait_for(provider.follow(handle, said.append), 20), service
+
+
+def links(said: list[Progress]) -> list[Any]:
+    return [part.links for part in said if isinstance(part, OutputPart)]
+
+
+@pytest.mark.parametrize(
+    ("output", "schema", "values", "places"),
+    [
+        ("hello", b"", ["hello"], [()]),
+        (FILE, b"", [FILE], [((),)]),
+        ([FILE, FILE], b"", [FILE, FILE], [((),), ((),)]),
+        ([FILE, FILE], document(FILES), [[FILE, FILE]], [((0,), (1,))]),
+        ({"image": FILE, "more": {"m": [FILE]}, "n": 3}, b"", None, [(("image",), ("more", "m", 0))]),
+        (42, b"", [42], [()]),
+        (False, b"", [False], [()]),
+        ("", b"", [""], [()]),
+        ([], b"", [[]], [()]),
+        ([1, 2.5], b"", [[1, 2.5]], [()]),
+        ([None, FILE, None], b"", [[None, FILE, None]], [((1,),)]),
+        ([[FILE], [[FILE]]], b"", None, [((0, 0), (1, 0, 0))]),
+        (["The ", "https://", "example", ".com"], b"", ["The ", "https://", "example", ".com"], [()] * 4),
+        (f"see {FILE} for more", b"", [f"see {FILE} for more"], [()]),
+        ("data:text/plain,hi", b"", ["data:text/plain,hi"], [()]),
+        ("https://example.com/", document({"type": "string"}), ["https://example.com/"], [()]),
+        ("https://example.com/page", document({"type": "string"}), ["https://example.com/page"], [()]),
+        ("https://example.com/page", document({"type": "string", "format": "uri"}), None, [((),)]),
+        (FILE, document({"type": "string"}), [FILE], [((),)]),  # never shown as a link of the service
+        (["a", "b"], document(ITERATOR), ["a", "b"], [(), ()]),
+        ([{"a": 1}], document(ITERATOR), [{"a": 1}], [()]),
+        (["http://[::1"], b"", ["http://[::1"], [()]),
+    ],
+)
+async def test_outputs_and_their_links(output: Any, schema: bytes, values: Any, places: Any) -> None:
+    said, outcome, _ = await followed(Stage(status="processing"), ends(output), schema=schema)
+    assert outcome.status == "succeeded"
+    assert outputs(said) == ([output] if values is None else values)
+    assert links(said) == places
+
+
+async def test_logs_output_and_metrics_as_they_grow() -> None:
+    said, outcome, _ = await followed(
+        Stage(status="starting"),
+        Stage(status="processing", logs="one\n"),
+        Stage(status="processing", logs="one\ntwo\n", output=["a"]),
+        Stage(status="processing", logs="", output=None),
+        ends(["a", "b"], logs="one\ntwo\n3", metrics={"predict_time": 1.5, "total_time": 2, "tokens": 3, "x": None}),
+    )
+    assert [item.text for item in said if isinstance(item, LogText)] == ["one\n", "two\n", "3"]
+    assert outputs(said) == ["a", "b"]
+    assert [(item.name, item.value) for item in said if isinstance(item, MetricValue)] == [("tokens", 3)]
+    assert outcome == Outcome(status="succeeded", predict_time=1.5)
+
+
+@pytest.mark.parametrize(
+    ("stage", "status", "error"),
+    [
+        (Stage(status="failed", error="NSFW"), "failed", "NSFW"),
+        (Stage(status="failed", error={"code": "E1", "message": "boom"}), "failed", "boom"),
+        (Stage(status="failed", error=["a"]), "failed", '["a"]'),
+        (Stage(status="failed"), "failed", "The service gave no reason."),
+        (Stage(status="Failed", error="x"), "failed", "x"),
+        (Stage(status="canceled"), "canceled", None),
+        (Stage(status="cancelled"), "canceled", None),
+        (Stage(status="aborted"), "canceled", None),
+        (Stage(status="successful", output="x"), "succeeded", None),
+    ],
+)
+async def test_ends(stage: Stage, status: str, error: str | None) -> None:
+    _, outcome, _ = await followed(Stage(status="processing"), stage)
+    assert (outcome.status, outcome.error, outcome.reason) == (status, error, None)
+
+
+async def test_the_first_end_counts_and_words_that_do_not_exist_are_no_end() -> None:
+    said, outcome, service = await followed(
+        Stage(status="queued"),
+        Stage(status="SUCCESS?"),
+        Stage(status="completed", output="x"),
+        Stage(status="processing"),
+        Stage(status="starting"),
+        Stage(status="failed", error="first"),
+        ends("late"),
+    )
+    assert (outcome.status, outcome.error, outputs(said)) == ("failed", "first", [])
+    assert sum(kind_of(asked) == "read" for asked in service.asked) == 6
+
+
+async def test_an_output_after_the_end_is_waited_for_and_none_is_accepted() -> None:
+    said, _, _ = await followed(ends(None), ends(None), ends([FILE]))
+    assert outputs(said) == [FILE]
+    said, outcome, _ = await followed(ends(None))
+    assert (said, outcome.status) == ([], "succeeded")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ServiceFault(cut="body"),
+        ServiceFault(cut="answer", acts=True),
+        ServiceFault(cut="middle", acts=True),
+        says(500, {"error": "boom"}),
+        says(502, HTML, kind="text/html"),
+        says(524, HTML, kind="text/html"),
+        says(200, HTML, kind="text/html"),
+        says(200, b""),
+        says(200, b"null"),
+        says(200, {"status": "succeeded", "id": "another", "output": "wrong"}),
+        says(200, {"status": "", "output": "wrong"}),
+        says(200, {"output": "wrong"}),
+        says(200, {"error": {"code": "task_not_exist", "message": "task not found"}}),
+        says(200, b'{"id":"x","status":"succ'),
+        says(301, b"", location="/v1/predictions"),
+        says(401, {"detail": "revoked"}),
+        says(404, {"detail": "not yet"}),
+    ],
+)
+async def test_a_poll_that_fails_is_repeated(fault: ServiceFault) -> None:
+    said, outcome, _ = await followed(Stage(status="processing"), ends("good"), faults=[fault, fault])
+    assert (outcome.status, outputs(said)) == ("succeeded", ["good"])
+
+
+async def test_a_service_that_forgot_the_run_leaves_it_unknown() -> None:
+    gone = says(404, {"detail": "not found"})
+    _, outcome, service = await followed(ends("x"), faults=[gone] * 10)
+    assert (outcome.status, outcome.reason) == ("failed", UNKNOWN_REASON)
+    assert sum(kind_of(asked) == "create" for asked in service.asked) == 1
+
+
+async def test_a_removed_output_is_a_failure() -> None:
+    removed = says(200, {"status": "succeeded", "output": None, "data_removed": True})
+    _, outcome, _ = await followed(Stage(status="processing"), faults=[removed])
+    assert (outcome.status, outcome.reason) == ("failed", "upstream_output_gone")
+
+
+async def test_an_envelope_is_opened() -> None:
+    said, outcome, _ = await followed(Stage(status="processing"), ends("x"), style="cometapi")
+    assert (outcome.status, outputs(said)) == ("succeeded", ["x"])
+
+
+async def test_only_its_own_host_is_asked_and_has_the_token() -> None:
+    _, _, service = await followed(Stage(status="processing", output=[FILE]), ends([FILE]))
+    assert all(asked.headers["host"].startswith("127.0.0.1:") for asked in service.asked)
+    assert all(asked.headers["authorization"] == f"Bearer {TOKEN}" for asked in service.asked)
+
+
+async def test_a_service_that_offers_no_cancel_is_followed_no_longer() -> None:
+    service = FakeService({"test/wait": script(Stage(status="processing", logs="x"))}, style="cometapi")
+    async with serve(service) as server, open_provider(server.url, "cometapi") as provider:
+        handle = await provider.submit(work_of("wait", "a", "p1"))
+        provider.cancel(handle)
+        said: list[Progress] = []
+        outcome = await asyncio.wait_for(provider.follow(handle, said.append), 20)
+        assert outcome.status == "canceled"
+        assert logs(said) in ("", "x")
+        assert provider.report().in_flight == 0
+
+
+async def test_a_second_follower_gives_the_same_parts() -> None:
+    stages = [Stage(status="processing", output=["a"]), Stage(status="processing", output=["a", "b"]), ends(["a", "b"])]
+    service = FakeService({"test/echo": script(*stages)})
+    async with serve(service) as server:
+        reports = []
+        for _ in range(2):
+            async with open_provider(server.url, "replicate") as provider:
+                run = next(iter(service.runs), None)
+                work = work_of("echo", "a", "p1")
+                handle = await (provider.submit(work) if run is None else provider.adopt(work, run))
+                assert handle is not None
+                said: list[Progress] = []
+                await provider.follow(handle, said.append)
+                reports.append(outputs(said))
+        assert reports == [["a", "b"], ["a", "b"]]

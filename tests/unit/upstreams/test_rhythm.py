@@ -1,0 +1,123 @@
+"""One rhythm for all runs of a service, and its limits."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from itertools import pairwise
+
+import pytest
+
+from halley.egress import EgressResponse
+from halley.providers.replicate.pace import LONGEST_SECONDS, ServicePace
+from halley.providers.replicate.poller import Look, Poller
+from halley.providers.replicate.profiles import PROFILES, PollRules
+from halley.testing.clock import T0, FakeClock
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "seconds"),
+    [
+        (200, {}, {}, 0),
+        (429, {"retry-after": "7"}, {}, 7),
+        (429, {"retry-after": format_datetime(T0.astimezone(UTC) + timedelta(seconds=30))}, {}, 29),
+        (429, {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, {}, 1),
+        (429, {"retry-after": "999999"}, {}, LONGEST_SECONDS),
+        (429, {"retry-after": "soon"}, {"retry_after": 9}, 9),
+        (429, {}, {"detail": "throttled"}, 1),
+        (429, {"retry-after": "0"}, {}, 1),
+        (503, {"retry-after": "5"}, {}, 5),
+        (503, {}, {}, 0),
+        (200, {"ratelimit": "limit=10, remaining=0, reset=12"}, {}, 12),
+        (200, {"ratelimit": '"default";r=0;t=8'}, {}, 8),
+        (200, {"ratelimit": "limit=10, remaining=3, reset=12"}, {}, 0),
+        (200, {"ratelimit-remaining": "0", "ratelimit-reset": "4"}, {}, 4),
+        (200, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "6"}, {}, 6),
+        (200, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1764362415"}, {}, 0),
+        (200, {"x-ratelimit-remaining": "many"}, {}, 0),
+    ],
+)
+def test_what_a_service_says_about_its_limits(status: int, headers: dict[str, str], body: object, seconds: int) -> None:
+    pace = ServicePace(FakeClock())
+    pace.note(EgressResponse(status=status, headers=headers, body=b""), body if isinstance(body, dict) else None)
+    assert int(pace.paused_seconds) == seconds
+
+
+def test_refusals_without_a_time_wait_longer_and_longer() -> None:
+    clock = FakeClock()
+    pace = ServicePace(clock)
+    waits = []
+    for _ in range(9):
+        pace.note(EgressResponse(status=429, headers={}, body=b""), None)
+        waits.append(pace.paused_seconds)
+        clock.advance(pace.paused_seconds)
+    assert waits == [1, 2, 4, 8, 16, 32, 64, 64, 64]
+
+
+class Polled:
+    """Follows a number of runs that never change, in the time of a fake clock."""
+
+    def __init__(self, rules: PollRules) -> None:
+        self.clock = FakeClock()
+        self.pace = ServicePace(self.clock)
+        self.asked: list[tuple[float, str]] = []
+        self.poller = Poller(self._ask, clock=self.clock, pace=self.pace, rules=rules, chance=lambda: 0.5)
+
+    async def _ask(self, handle: str) -> Look:
+        self.asked.append((self.clock.monotonic(), handle))
+        return Look(is_gone=True)
+
+    async def _follow(self, handle: str) -> None:
+        with self.poller.watch(handle) as watch:
+            while True:
+                await watch.next()
+                self.poller.settle(watch, has_changed=False)
+
+    async def run(self, runs: int, seconds: float, step: float = 0.05) -> None:
+        tasks = [asyncio.ensure_future(self._follow(f"r{number}")) for number in range(runs)]
+        for _ in range(int(seconds / step)):
+            for _ in range(12):
+                await asyncio.sleep(0)
+            self.clock.advance(step)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.poller.close()
+
+
+async def test_a_run_without_news_is_asked_for_less_and_less() -> None:
+    polled = Polled(PollRules(first_seconds=0.5, longest_seconds=5, growth=1.4, per_second=100))
+    await polled.run(1, 60)
+    times = [at for at, _ in polled.asked]
+    gaps = [round(after - before, 2) for before, after in pairwise(times)]
+    assert gaps[0] < 0.6
+    assert 4.9 <= gaps[-1] <= 5.1
+    assert len(times) < 20
+
+
+async def test_a_hundred_runs_share_one_rhythm() -> None:
+    polled = Polled(PROFILES["replicate"].poll)
+    await polled.run(100, 60)
+    assert len(polled.asked) <= 60 * 10 + 1
+    counts = [sum(handle == f"r{number}" for _, handle in polled.asked) for number in range(100)]
+    assert min(counts) >= max(counts) - 3  # in turn
+
+
+async def test_nobody_polls_while_the_service_wants_no_requests() -> None:
+    polled = Polled(PollRules(per_second=100))
+    polled.pace.pause(20)
+    begin = polled.clock.monotonic()
+    await polled.run(5, 30)
+    assert polled.asked
+    assert polled.asked[0][0] - begin >= 19.9
+
+
+async def test_without_followers_nothing_runs() -> None:
+    polled = Polled(PollRules())
+    await polled.run(3, 5)
+    asked = len(polled.asked)
+    polled.clock.advance(100)
+    await asyncio.sleep(0.01)
+    assert len(polled.asked) == asked
+    assert polled.clock.now() > datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,0 +1,257 @@
+"""A create under every fault: at most one run there for each prediction, and the truth about it here."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from halley.dispatch.ports import Work
+from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
+from halley.providers.replicate.provider import ReplicateProvider
+from halley.testing.providers import work_of
+from halley.testing.replicate.faults import HTML, ServiceFault, problem, says
+from halley.testing.replicate.opening import Answers, Held, open_provider
+from halley.testing.replicate.scripts import echo
+from halley.testing.replicate.server import FakeServer, serve
+from halley.testing.replicate.service import TOKEN, FakeService, Style, kind_of
+
+pytestmark = pytest.mark.anyio
+
+STYLES: tuple[Style, ...] = ("replicate", "cometapi", "halley")
+CREATED = {"id": "abc", "status": "starting"}
+
+ACTED = {  # the run was begun, and its answer lost
+    "cut before the answer": ServiceFault(acts=True, cut="answer"),
+    "cut in the answer": ServiceFault(acts=True, cut="middle"),
+    "bad gateway": says(502, HTML, acts=True, kind="text/html"),
+    "gateway timed out": says(504, HTML, acts=True, kind="text/html"),
+    "timed out behind a proxy": says(524, HTML, acts=True, kind="text/html"),
+    "broken": says(500, {"error": {"message": "boom"}}, acts=True),
+    "unavailable": says(503, b"", acts=True),
+    "a page": says(200, HTML, acts=True, kind="text/html"),
+    "truncated": says(201, b'{"id": "ab', acts=True),
+    "moved": says(301, b"", acts=True, location="https://www.example.com/login"),
+    "request timed out": says(408, b"", acts=True),
+}
+MAY_HAVE_ACTED = {name: ServiceFault(raw=fault.raw, cut=fault.cut) for name, fault in ACTED.items()} | {
+    "cut in the request": ServiceFault(cut="body"),
+}
+NOT_BEGUN: dict[str, tuple[ServiceFault, type[Exception]]] = {
+    "throttled": (says(429, {"retry_after": 1}), ProviderBusy),
+    "malformed": (says(400, {"detail": "no"}), SubmitRefused),
+    "token revoked": (says(401, {"detail": "no"}), SubmitRefused),
+    "no credit": (says(402, {"detail": "no"}), SubmitRefused),
+    "firewall": (says(403, HTML), SubmitRefused),
+    "invalid": (says(422, {"detail": "no"}), SubmitRefused),
+}
+
+
+class World:
+    def __init__(self, provider: ReplicateProvider, service: FakeService, server: FakeServer) -> None:
+        self.provider, self.service, self.server = provider, service, server
+
+    @property
+    def posts(self) -> int:
+        return sum(kind_of(asked) == "create" for asked in self.service.asked)
+
+
+@asynccontextmanager
+async def world(style: Style, **options: Any) -> AsyncIterator[World]:
+    service = FakeService({"test/echo": echo}, style=style)
+    async with serve(service) as server, open_provider(server.url, style, **options) as provider:
+        yield World(provider, service, server)
+
+
+def work(prediction_id: str = "p1", text: str = "abc") -> Work:
+    return work_of("echo", text, prediction_id)
+
+
+@pytest.mark.parametrize("style", STYLES)
+async def test_a_create_is_one_request_with_the_token_and_our_key(style: Style) -> None:
+    async with world(style) as here:
+        handle = await here.provider.submit(work())
+        [asked] = here.service.asked
+        assert handle in here.service.runs
+        assert (asked.method, asked.path) == ("POST", "/v1/models/test/echo/predictions")
+        assert asked.headers["authorization"] == f"Bearer {TOKEN}"
+        assert ("idempotency-key" in asked.headers) == (style == "halley")
+        assert asked.body == b'{"input":{"text":"abc"}}'
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("name", ACTED)
+async def test_a_run_whose_answer_was_lost_is_found_or_unknown(style: Style, name: str) -> None:
+    async with world(style) as here:
+        here.service.plan("create", ACTED[name])
+        try:
+            handle = await here.provider.submit(work())
+        except OutcomeUnknown:
+            assert style == "cometapi"
+            assert here.provider.report().unknown == 1
+            assert here.posts == 1
+        else:
+            assert style != "cometapi"
+            assert list(here.service.runs) == [handle]
+        assert sum(here.service.creates.values()) == 1
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("name", MAY_HAVE_ACTED)
+async def test_a_run_that_was_not_begun_is_tried_again_only_where_that_is_proven(style: Style, name: str) -> None:
+    async with world(style) as here:
+        here.service.plan("create", MAY_HAVE_ACTED[name])
+        try:
+            await here.provider.submit(work())
+        except ProviderBusy:
+            assert style == "replicate"  # its list shows that there is none
+        except OutcomeUnknown:
+            assert style == "cometapi"
+        else:
+            assert style == "halley"  # the same key
+        assert sum(here.service.creates.values()) == (style == "halley")
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("name", NOT_BEGUN)
+async def test_a_refusal_is_final_and_a_full_service_is_not(style: Style, name: str) -> None:
+    fault, kind = NOT_BEGUN[name]
+    async with world(style) as here:
+        here.service.plan("create", fault)
+        with pytest.raises(kind):
+            await here.provider.submit(work())
+        assert here.posts == 1
+        assert here.provider.report().unknown == 0
+
+
+async def test_what_only_one_kind_of_service_means_by_an_answer() -> None:
+    async with world("cometapi") as here:
+        here.service.plan("create", says(500, {"error": {"code": "invalid_request", "message": "prompt?"}}))
+        with pytest.raises(SubmitRefused, match="prompt"):
+            await here.provider.submit(work())
+    async with world("halley") as here:
+        here.service.plan("create", problem(503, "Service unavailable", "The queue is full."))
+        with pytest.raises(ProviderBusy, match="queue is full"):
+            await here.provider.submit(work())
+
+
+@pytest.mark.parametrize("style", STYLES)
+async def test_a_service_that_cannot_be_reached_was_sent_nothing(style: Style) -> None:
+    answers = Answers()
+    async with world(style) as first:
+        url = first.server.url
+    async with open_provider(url, style, answers=answers) as provider:
+        with pytest.raises(ProviderBusy):
+            await provider.submit(work())
+        assert provider.report().unknown == 0
+    assert answers.heard == [False]
+
+
+async def test_nothing_is_sent_while_the_service_wants_none() -> None:
+    async with world("replicate") as here:
+        here.service.plan("create", says(429, b"", retry_after="60"))
+        with pytest.raises(ProviderBusy) as caught:
+            await here.provider.submit(work())
+        assert caught.value.retry_after_seconds == 60
+        with pytest.raises(ProviderBusy):
+            await here.provider.submit(work())
+        assert here.posts == 1
+        assert 50 < here.provider.report().paused_seconds <= 60
+
+
+@pytest.mark.parametrize("style", STYLES)
+async def test_after_a_restart_it_is_found_begun_or_unknown(style: Style) -> None:
+    async with world(style) as here:
+        here.service.plan("create", ServiceFault(acts=True, cut="answer"))
+        lost = asyncio.ensure_future(here.provider.submit(work()))
+        while not here.service.runs:
+            await asyncio.sleep(0)
+        lost.cancel()  # our process died
+        await asyncio.gather(lost, return_exceptions=True)
+        async with open_provider(here.server.url, style) as again:
+            try:
+                assert await again.adopt(work(), None) == next(iter(here.service.runs))
+            except OutcomeUnknown:
+                assert style == "cometapi"
+        assert len(here.service.runs) == 1
+
+
+async def test_a_run_of_another_prediction_is_not_taken() -> None:
+    held = Held()
+    async with world("replicate", held=held) as here:
+        held.handles.add(here.service.begin("test/echo", {"text": "abc"}).id)  # stored with another prediction
+        mine = await here.provider.submit(work("p2"))  # of this process, and not stored yet
+        assert await here.provider.adopt(work("p3"), None) is None
+        await here.provider.submit(work("p3"))
+        assert len(here.service.runs) == 3
+        assert mine in here.service.runs
+
+
+async def test_two_that_could_be_it_stay_unknown() -> None:
+    async with world("replicate") as here:
+        for _ in range(2):
+            here.service.begin("test/echo", {"text": "abc"})
+        with pytest.raises(OutcomeUnknown, match="2 predictions"):
+            await here.provider.adopt(work(), None)
+
+
+@pytest.mark.parametrize(
+    ("given", "is_certain"),
+    [({"text": "abd"}, True), ({"text": "abc", "seed": 1}, False), ({"text": "[REDACTED]"}, False), ({}, False)],
+)
+async def test_one_that_looks_alike_stays_unknown(given: dict[str, Any], is_certain: bool) -> None:
+    async with world("replicate") as here:
+        here.service.models["test/echo"]({"text": "x"})
+        here.service.begin("test/echo", {"text": "x"}).input = given
+        if is_certain:
+            assert await here.provider.adopt(work(), None) is None
+        else:
+            with pytest.raises(OutcomeUnknown):
+                await here.provider.adopt(work(), None)
+
+
+async def test_the_list_is_read_back_over_pages() -> None:
+    async with world("replicate") as here:
+        mine = here.service.begin("test/echo", {"text": "abc"})
+        for number in range(250):
+            here.service.begin("test/echo", {"text": str(number)})
+        assert await here.provider.adopt(work(), None) == mine.id
+        assert {asked.headers["host"] for asked in here.service.asked} == {f"127.0.0.1:{here.server.port}"}
+
+
+async def test_a_list_that_cannot_be_read_is_asked_again_later() -> None:
+    async with world("replicate", rules={"look_seconds": 0.5}) as here:
+        here.service.plan("list", *[says(502, HTML)] * 3)
+        with pytest.raises(ProviderBusy):
+            await here.provider.adopt(work(), None)
+
+
+async def test_an_absent_run_is_looked_for_until_the_list_has_settled() -> None:
+    async with world("replicate", settle_seconds=1.5) as here:
+        finding = asyncio.ensure_future(here.provider.adopt(work(), None))
+        while not here.service.asked:
+            await asyncio.sleep(0)
+        late = here.service.begin("test/echo", {"text": "abc"})
+        assert await finding == late.id
+
+
+async def test_a_stored_handle_is_asked_for() -> None:
+    async with world("replicate") as here:
+        run = here.service.begin("test/echo", {"text": "abc"})
+        assert await here.provider.adopt(work(), run.id) == run.id
+        assert await here.provider.adopt(work(), "forgotten") is None
+        assert await here.provider.adopt(work(), "../models") is None
+        here.service.plan("read", says(502, HTML))
+        with pytest.raises(ProviderBusy):
+            await here.provider.adopt(work(), run.id)
+
+
+async def test_the_token_is_in_no_message() -> None:
+    async with world("replicate") as here:
+        here.service.plan("create", says(400, {"detail": f"bad token {TOKEN}"}))
+        with pytest.raises(SubmitRefused) as caught:
+            await here.provider.submit(work())
+        assert TOKEN not in str(caught.value)
+        assert TOKEN not in str(here.provider.report())
+        assert here.provider.report().faults[0].text.startswith("It answered 400: bad token [token]")
