@@ -104,6 +104,8 @@ def is_heavy(text: bytes) -> bool:
 
 def unfit(text: bytes) -> str | None:
     """Why a JSON text of a model cannot be stored, as the second half of a sentence; None if it can."""
+    if text.startswith(b'"'):  # a string
+        return None
     may_be_deep = text.count(b"{") + text.count(b"[") > DEPTH
     if not may_be_deep and _DIGITS.search(text) is None:
         return None

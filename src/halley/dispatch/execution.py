@@ -81,6 +81,10 @@ class Execution:
         self._is_folder_made = False
         self._recorder = Recorder(self, parts=parts, start_soon=start_soon)
 
+    def leave(self) -> None:
+        """Its worker has ended: drop what the provider still reports."""
+        self._recorder.drop()
+
     def was_stopped(self) -> bool:
         """True after `stop` was called."""
         return self._stopped
@@ -224,9 +228,12 @@ class Execution:
             return await self._submission.follow(handle, self._recorder.emit, self._hand_over_slot)
         self._hand_over_slot()
         outcome = await self._provider.follow(handle, self._recorder.emit)
+        self._forget_unused_folder(outcome)
+        return outcome
+
+    def _forget_unused_folder(self, outcome: Outcome) -> None:
         if outcome.status == "succeeded" and not self._is_folder_made and not self._recorder.may_have_files:
             self._folder = None  # it was never made, so it need not be removed
-        return outcome
 
     def _hand_over_slot(self) -> None:
         """From here on the provider releases it."""

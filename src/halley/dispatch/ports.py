@@ -73,6 +73,36 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     shared: bool = False
 
 
+class RunListener(Protocol):
+    """Receives the report of a run: progress in order, then one end. Its methods are quick and never raise."""
+
+    def emit(self, progress: Progress) -> None:
+        """More progress."""
+        ...
+
+    def ended(self, outcome: Outcome) -> None:
+        """The run has ended; its slot is free."""
+        ...
+
+    def succeeded(self, value: msgspec.Raw | None, predict_time: float | None) -> None:
+        """The usual end in one call: the whole output, which names no files, if there is any, and success."""
+        if value is not None:
+            self.emit(OutputPart(value=value, more=False))
+        self.ended(Outcome(status="succeeded", predict_time=predict_time))
+
+
+class BegunRun(Protocol):
+    """A run that began at once."""
+
+    def cancel(self) -> None:
+        """As `Provider.cancel`."""
+        ...
+
+    def listen(self, listener: RunListener) -> None:
+        """Report to this listener from now on."""
+        ...
+
+
 class Provider(Protocol):
     """A kind of place that runs predictions. `docs/why/providers.md` describes its guarantees in the order of a run."""
 
@@ -121,11 +151,11 @@ class Provider(Protocol):
         """
         ...
 
-    def begin_at_once(self, work: Work, emit: Emit, ended: Callable[[Outcome], None]) -> Callable[[], None] | None:
-        """`submit` and `follow` in one call that waits for nothing; returns what `cancel` is for a handle.
+    def begin_at_once(self, work: Work, listener: RunListener) -> BegunRun | None:
+        """`submit` and `follow` in one call that waits for nothing.
 
-        `ended` is called once with the outcome, later than this call. None: nothing was begun, use `submit`. Only a
-        local provider is asked, without files and without `Work.alone`.
+        The end is reported once, later than this call. None: nothing was begun, use `submit`. Only a local provider is
+        asked, without files and without `Work.alone`.
 
         Raises:
             HalleyError: nothing was begun; the slot is still held, and `submit` says why.

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -81,10 +82,10 @@ class Recorder:
         self.error: str | None = None  # why the output cannot be stored
         self.may_have_files = False  # it produced output that may name files in the run folder
 
-    def start(self) -> None:
-        """The run begins now."""
-        self._add(EventKind.STARTED, b"")
-        self._commit_soon()
+    def start(self, at: datetime | None = None, *, seconds: float = FLUSH_SECONDS) -> None:
+        """The run began, by default now; that is committed after these seconds."""
+        self._items.append(NewEvent(kind=EventKind.STARTED, at=at or self._clock.now(), data=b""))
+        self._commit_in(seconds)
 
     def resume(self, recorded: Recorded) -> None:
         """The run was adopted: leave out what is recorded. Called instead of `start` if it has started."""
@@ -122,8 +123,10 @@ class Recorder:
 
     def _commit_soon(self) -> None:
         if self._timer is None and self._pumping is None:
-            seconds = LATE_SECONDS if self.ended_elsewhere else FLUSH_SECONDS
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._pump_soon)
+            self._commit_in(LATE_SECONDS if self.ended_elsewhere else FLUSH_SECONDS)
+
+    def _commit_in(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._pump_soon)
 
     async def rest(self) -> list[NewEvent]:
         """Stop batching; returns the events that are not committed yet, with files stored, to be committed with the
@@ -135,18 +138,6 @@ class Recorder:
             await self._pumping.wait()
         items = self._take()
         return await self._events(items) if self.may_have_files else items  # type: ignore[return-value] # all are events
-
-    def rest_at_once(self) -> list[NewEvent] | None:
-        """As `rest`; None if a commit or files must be waited for. `take_back` undoes it."""
-        if self._pumping is not None or self.may_have_files or self.ended_elsewhere:
-            return None
-        if self._steps is not None:
-            self._steps.end()
-        return self._take()  # type: ignore[return-value] # without files, all are events
-
-    def take_back(self, events: Sequence[NewEvent]) -> None:
-        """These events, of `rest_at_once`, were not written: they come first in `rest`."""
-        self._items[:0] = events
 
     def _take(self) -> list[NewEvent | OutputPart]:
         if self._timer is not None:

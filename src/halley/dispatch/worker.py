@@ -7,10 +7,11 @@ from contextlib import suppress
 from math import inf
 from typing import Any, Final
 
+from halley.dispatch.execution import Execution
 from halley.dispatch.parts import RunParts
 from halley.dispatch.ports import Outcome, ProviderRouter, UnrunnableReports
 from halley.dispatch.routing import route
-from halley.dispatch.short_run import ShortRun
+from halley.dispatch.short_run import ContinuedRun, ShortRun, ShortRuns
 from halley.dispatch.slot_queue import SlotQueue
 from halley.errors import Busy, HalleyError, LeaseLost
 from halley.ids import NewId
@@ -56,9 +57,10 @@ class Worker:
         self._offers: frozenset[str] = frozenset()  # as the store knows them
         self._renewed_at = -inf  # when the last accepted renewal began, in elapsed time
         self._renewing = asyncio.Lock()
-        self._runs: dict[str, ShortRun] = {}
+        self._runs: dict[str, ShortRun | Execution] = {}
+        self._short_runs = ShortRuns(parts, providers, self)
         self._slots = SlotQueue(providers, on_capacity=self.on_capacity, freed=self._reevaluate_if_awaited)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
         self._waiting: set[str] = set()  # versions that may have waiting predictions
         self._failing: set[str] = set()  # versions that could not run here when that was tried last: not offered
         self._parked: set[str] = set()  # versions of broken models, until a model is loaded
@@ -96,20 +98,21 @@ class Worker:
             self.give_up(version)
             self._give_back_unrun(claimed)
             return
+        if not self._runs:
+            self._idle.clear()
+        if self._failing:
+            self._failing.discard(version)
+        short = self._short_runs.begin(claimed)
+        if short is not None:
+            self._runs[short.prediction_id] = short
+            return
         way = route(self._providers, claimed)
         if way.is_former:  # the slot is one of the provider that the version has now
             self.give_up(version)
-        run = ShortRun(
-            claimed,
-            parts=self._parts,
-            route=way,
-            slots=self._slots,
-            start_soon=self._start_soon,
+        run = self._runs[claimed.prediction.id] = Execution(
+            claimed, parts=self._parts, route=way, slots=self._slots, start_soon=self._start_soon
         )
-        self._runs[run.prediction_id] = run
-        self._failing.discard(version)
-        self._idle.clear()
-        run.begin(continue_with=self._go_on, gone=self._gone)
+        self._go_on(run, None)
 
     def give_up(self, version: str) -> None:
         self._providers.of(version).drop_slot(version)
@@ -117,10 +120,7 @@ class Worker:
     def _give_back_unrun(self, claimed: Claimed) -> None:
         """Release the lease in a task, even if the caller was cancelled; if that fails, the next start reaps it."""
         release = self._queue.release(claimed.lease, self._clock.now())
-        self._start_soon(self._released(release, claimed.prediction.id))
-
-    async def _released(self, release: Awaitable[None], prediction_id: str) -> None:
-        await self._settled(release, prediction_id)
+        self._start_soon(self._settled(release, claimed.prediction.id))
 
     # calls from bus and provider
 
@@ -177,6 +177,7 @@ class Worker:
                 group.create_task(run_forever(self._beat, self._clock, "leases cannot be renewed"))
                 group.create_task(run_forever(self._tick, self._clock, "timers are paused"))
         finally:
+            self._short_runs.close()
             for run in self._runs.values():
                 run.leave()
             for task in self._tasks:
@@ -186,7 +187,7 @@ class Worker:
     async def drain(self, grace_seconds: float) -> None:
         """Claim nothing more, let running predictions end, then release the rest. Loses nothing."""
         self._draining = True
-        for run in list(self._runs.values()):
+        for run in self._executions:
             run.put_back()
         try:
             async with asyncio.timeout(grace_seconds):
@@ -320,7 +321,7 @@ class Worker:
 
     def _time_out_runs(self) -> None:
         now, waited_since = self._clock.monotonic(), self._clock.elapsed() - self._rules.max_queue_seconds
-        for run in list(self._runs.values()):
+        for run in self._executions:
             if run.ends_at <= now:
                 run.time_out()
             elif run.waits_since <= waited_since:
@@ -329,14 +330,33 @@ class Worker:
     # runs and their tasks
 
     def _put_back(self, version: str, verdict: Outcome | None = None) -> None:
-        for run in list(self._runs.values()):
+        for run in self._executions:
             if run.version == version:
                 run.put_back(verdict)
 
-    def _go_on(self, run: ShortRun, outcome: Outcome | None) -> None:
+    @property
+    def _executions(self) -> list[Execution]:
+        """What takes longer than a moment, waits for something, or has a bad end."""
+        return [run for run in self._runs.values() if isinstance(run, Execution)]
+
+    def take_over(self, run: ShortRun) -> ContinuedRun:
+        """Continue a short run. See `short_run.RunOwner`."""
+        continued = ContinuedRun(
+            run,
+            parts=self._parts,
+            route=route(self._providers, run.claimed),
+            slots=self._slots,
+            start_soon=self._start_soon,
+            go_on=self._go_on,
+        )
+        if self._runs.get(run.prediction_id) is run:
+            self._runs[run.prediction_id] = continued
+        return continued
+
+    def _go_on(self, run: Execution, outcome: Outcome | None) -> None:
         self._start_soon(self._go(run, outcome))
 
-    async def _go(self, run: ShortRun, outcome: Outcome | None) -> None:
+    async def _go(self, run: Execution, outcome: Outcome | None) -> None:
         try:
             await run.go(outcome)
         except Exception:  # noqa: BLE001 - after any error, the prediction must come to an end
@@ -345,14 +365,16 @@ class Worker:
             while not await self._settled(run.break_off(), run.prediction_id):
                 await self._clock.sleep(LONGEST_RETRY_SECONDS)
         finally:
-            self._gone(run)
+            self.gone(run)
 
-    def _gone(self, run: ShortRun) -> None:
+    def gone(self, run: ShortRun | Execution) -> None:
+        """Its end is stored. See `short_run.RunOwner`."""
         if self._runs.get(run.prediction_id) is run:  # otherwise the next attempt began while this one cleaned up
             del self._runs[run.prediction_id]
         if not self._runs:
             self._idle.set()
-        self._reevaluate_if_awaited(run.version)
+        if run.version in self._waiting:
+            self._wake.set()
 
     def _reevaluate_if_awaited(self, version: str) -> None:
         if version in self._waiting:
@@ -370,7 +392,7 @@ class Worker:
             return False
         return True
 
-    def _start_soon(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start_soon(self, work: Coroutine[Any, Any, object]) -> None:
         # the worker owns these tasks: `run` cancels and awaits the remaining ones
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)

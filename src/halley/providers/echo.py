@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from halley.dispatch.ports import Emit, Outcome, OutputPart, Work
+from halley.dispatch.ports import Emit, Outcome, OutputPart, RunListener, Work
 from halley.errors import NotFound
 from halley.providers.slots import CountedSlots
 
@@ -49,7 +49,7 @@ class EchoProvider(CountedSlots):
         self._works[handle] = work
         return handle
 
-    def begin_at_once(self, work: Work, emit: Emit, ended: Callable[[Outcome], None]) -> None:
+    def begin_at_once(self, work: Work, listener: RunListener) -> None:
         """Runs are tasks here: use `submit`."""
 
     async def adopt(self, work: Work, handle: str | None) -> str | None:

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
 import msgspec
 
 from halley.clock import Clock
-from halley.dispatch.ports import Emit, Outcome, Work
+from halley.dispatch.ports import BegunRun, Emit, Outcome, RunListener, Work
 from halley.errors import HalleyError, Overloaded
 from halley.replicas.devices import Devices, FindDevices, nvidia_smi
 from halley.replicas.environments.environments import EnvironmentBuilder
@@ -19,7 +18,7 @@ from halley.replicas.memory import used_of
 from halley.replicas.memory_scheduler import Measure, MemoryScheduler
 from halley.replicas.places import Places
 from halley.replicas.pool import OnBroken, OnCapacity, Pool
-from halley.replicas.replica_call import ReplicaCall
+from halley.replicas.replica_call import CallFollower, ReplicaCall
 from halley.replicas.states import PoolState
 
 LOOK_AROUND_SECONDS: Final = 1.0
@@ -78,7 +77,7 @@ class LocalProvider:
         )
         self._pools: dict[str, Pool] = {}
         self._same_as: dict[str, str] = {}  # earlier versions, by the version that runs for them
-        self._runs: dict[str, tuple[Pool, ReplicaCall]] = {}
+        self._runs: dict[str, tuple[ReplicaCall, CallFollower]] = {}
         self._environments = environments
         self._preparing: set[str] = set()  # versions whose environment is being built
         self._on_capacity: OnCapacity = _not_listening
@@ -195,18 +194,15 @@ class LocalProvider:
         pool = self._pool(work.version)
         if pool is None:
             raise Overloaded(f"The version {work.version} is not served on this machine (any more).")
-        run = pool.begin(work)
+        follower = CallFollower()
+        run = pool.begin(work, follower)
         handle = f"local:{work.prediction_id}:{work.attempt}:{work.fence}"
-        self._runs[handle] = (pool, run)
+        self._runs[handle] = run, follower
         return handle
 
-    def begin_at_once(self, work: Work, emit: Emit, ended: Callable[[Outcome], None]) -> Callable[[], None] | None:
+    def begin_at_once(self, work: Work, listener: RunListener) -> BegunRun | None:
         pool = self._pool(work.version)
-        if pool is None:
-            return None
-        run = pool.begin(work)
-        run.listen(emit, ended)
-        return partial(pool.cancel, run)
+        return None if pool is None else pool.begin(work, listener)
 
     async def adopt(self, work: Work, handle: str | None) -> str | None:
         del work, handle
@@ -224,7 +220,7 @@ class LocalProvider:
     def cancel(self, handle: str) -> None:
         found = self._runs.get(handle)
         if found is not None:
-            found[0].cancel(found[1])
+            found[0].cancel()
 
     # periodic work, outside the path of a prediction
 

@@ -7,7 +7,7 @@ read into and written from its own buffer, without further copies.
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Final
 
@@ -23,10 +23,12 @@ _LENGTH: Final = Struct("<I")
 
 
 class Channel:
-    """Owns the socket. `take` gets each frame's body; `ended` is called once, with the error if there was one."""
+    """Owns the socket. `take` gets the bodies of the frames of a read, in order; `ended` is called once, with the error
+    if there was one.
+    """
 
     def __init__(
-        self, sock: socket.socket, *, take: Callable[[Body], None], ended: Callable[[str | None], None]
+        self, sock: socket.socket, *, take: Callable[[Sequence[Body]], None], ended: Callable[[str | None], None]
     ) -> None:
         sock.setblocking(False)
         self._loop = asyncio.get_running_loop()
@@ -51,7 +53,7 @@ class Channel:
         Raises:
             TooLarge: nothing was queued.
         """
-        size = sum(map(len, pieces))
+        size = len(pieces[0]) if len(pieces) == 1 else sum(map(len, pieces))
         if size > FRAME_LIMIT_BYTES:
             raise TooLarge(f"A message of {size:,} bytes is over the limit of {FRAME_LIMIT_BYTES:,}; use files.")
         if not self._waiting:
@@ -89,7 +91,7 @@ class Channel:
             self._rest += piece
             if len(self._rest) < self._needed:
                 return True
-            whole, self._rest = self._rest, bytearray()
+            whole, self._rest = bytes(self._rest), bytearray()
             self._split(whole)
             return True
         self._split(piece)
@@ -108,43 +110,38 @@ class Channel:
         self._filled += count
         if self._filled == len(body):
             self._large = None
-            self._hand_on(body)
+            self._hand_on([body])
         return True
 
-    def _split(self, piece: Body) -> None:
-        with memoryview(piece) as view:
-            self._take_all(view)
-
-    def _take_all(self, piece: memoryview) -> None:
+    def _split(self, piece: bytes) -> None:
+        bodies: list[Body] = []
         start, size, end = 0, len(piece), 0
         while size - start >= 4:
             (length,) = _LENGTH.unpack_from(piece, start)
             end = start + 4 + length
-            if length > FRAME_LIMIT_BYTES:
-                self._end(f"it sent a message of {length:,} bytes; the limit is {FRAME_LIMIT_BYTES:,}")
-                return
             if end > size:
                 break
-            if not self._hand_on(bytes(piece[start + 4 : end])):
-                return
+            bodies.append(piece[start + 4 : end])
             start = end
-        if start == size:
+        if (bodies and not self._hand_on(bodies)) or start == size:
             return
-        if end > size and end - start > READ_BYTES:
+        if size - start >= 4 and end - start - 4 > FRAME_LIMIT_BYTES:
+            self._end(f"it sent a message of {end - start - 4:,} bytes; the limit is {FRAME_LIMIT_BYTES:,}")
+        elif size - start >= 4 and end - start > READ_BYTES:
             self._begin_large(piece[start + 4 :], end - start - 4)
         else:
             self._rest = bytearray(piece[start:])
             self._needed = end - start if size - start >= 4 else 4
 
-    def _begin_large(self, first: memoryview, length: int) -> None:
+    def _begin_large(self, first: bytes, length: int) -> None:
         self._large = bytearray(length)
         self._filled = len(first)
         self._large[: len(first)] = first
 
-    def _hand_on(self, body: Body) -> bool:
-        """False if the frame is not valid protocol."""
+    def _hand_on(self, bodies: Sequence[Body]) -> bool:
+        """False if a frame is not valid protocol."""
         try:
-            self._take(body)
+            self._take(bodies)
         except ValueError as error:
             self._end(f"it sent something that is not protocol: {error}")
             return False

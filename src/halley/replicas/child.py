@@ -43,11 +43,11 @@ def _ignore(_: object) -> None:
 class ChildListener(Protocol):
     """The owner of a child, notified of what it does. All calls come in the loop's thread."""
 
-    def on_frame(self, body: Body) -> None:
-        """A frame on DATA.
+    def on_frames(self, bodies: Sequence[Body]) -> None:
+        """The frames of one read on DATA, in order.
 
         Raises:
-            ValueError: the frame is not valid protocol.
+            ValueError: a frame is not valid protocol; those before it were handled.
         """
         ...
 
@@ -87,7 +87,7 @@ class Child:
         *,
         environ: Mapping[str, str],
         mode: Literal["serve", "inspect", "train"],
-        answered: Callable[[Body], None] = _ignore,
+        answered: Callable[[Sequence[Body]], None] = _ignore,
         place: ReplicaPlace | None = None,
         config: Mapping[str, object] | None = None,
     ) -> None:
@@ -144,10 +144,6 @@ class Child:
         """Text on the process's first standard error: crashes of the interpreter, never output of the model."""
         return self._last_words.decode(errors="replace")
 
-    def send(self, *pieces: bytes) -> None:
-        """Send a frame on DATA. See `Channel.send`."""
-        self._data.send(*pieces)
-
     def command(self, body: bytes) -> None:
         """Send a frame on CONTROL."""
         self._control.send(body)
@@ -174,9 +170,10 @@ class Child:
         else:
             self._signal_group(signal.SIGKILL)
 
-    def _listen(self, data: socket.socket, control: socket.socket, answered: Callable[[Body], None]) -> None:
+    def _listen(self, data: socket.socket, control: socket.socket, answered: Callable[[Sequence[Body]], None]) -> None:
         os.set_blocking(self._words, False)
-        self._data = Channel(data, take=self._listener.on_frame, ended=self._data_ended)
+        self._data = Channel(data, take=self._listener.on_frames, ended=self._data_ended)
+        self.send = self._data.send  # a frame on DATA
         self._control = Channel(control, take=answered, ended=self._control_ended)
         self._loop.add_reader(self._words, self._read_words)
         self._loop.add_reader(self._pidfd, self._on_exit)

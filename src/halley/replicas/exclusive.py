@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from halley.dispatch.ports import Work
+from halley.dispatch.ports import RunListener, Work
 from halley.errors import Overloaded
 from halley.replicas.replica import Replica, State
 from halley.replicas.replica_call import ReplicaCall
@@ -40,7 +40,7 @@ class ExclusiveReplica:
         self.is_taken = True
         return True
 
-    def begin(self, work: Work) -> ReplicaCall:
+    def begin(self, work: Work, listener: RunListener) -> ReplicaCall:
         """Run in the replica that was taken.
 
         Raises:
@@ -48,7 +48,7 @@ class ExclusiveReplica:
         """
         if self._reserved is None:
             raise Overloaded("The process that was kept for this prediction ended before it began; it can run again.")
-        run = self._reserved.begin(work)
+        run = self._reserved.begin(work, listener)
         self._has_begun = True
         return run
 

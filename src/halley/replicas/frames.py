@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from halley.dispatch.ports import Pointer
+from halley.dispatch.ports import Pointer, Work
 
 PROTOCOL: Final = 1
 
@@ -169,21 +169,17 @@ class StopFrame(Frame):
     """End the process; on the control socket."""
 
 
-FromReplica = (
-    HelloFrame
-    | DescribedFrame
-    | RefusedFrame
-    | ReadyFrame
-    | SetupFailedFrame
-    | LogFrame
-    | OutputFrame
-    | MetricFrame
-    | DoneFrame
+Other = (
+    HelloFrame | DescribedFrame | RefusedFrame | ReadyFrame | SetupFailedFrame | LogFrame | OutputFrame | MetricFrame
 )
+FromReplica = Other | DoneFrame
 
 Answer = PongFrame | HealthFrame | BeatFrame
 
-INPUT_PLACE: Final = msgspec.Raw(b"0")  # placeholder for an input that is sent beside its frame
+_INPUT_PLACE: Final = msgspec.Raw(b"0")  # placeholder for an input that is sent beside its frame
+_NO_CONTEXT: Final = msgspec.Raw(b"{}")
+_SMALL_BYTES: Final = 16 * 2**10
+_PLAIN: Final = b'{"t":"predict","id":%b,"attempt":%d,"input":%b,"paths":[],"folder":%b,"context":{}}'
 
 _PIECE_BYTES: Final = 256 * 2**10
 _utf8: Final = codecs.getincrementaldecoder("utf-8")
@@ -206,13 +202,22 @@ def decode_answer(body: bytes | bytearray) -> Answer:
         raise ValueError("it is nested too deeply") from error
 
 
-def around_input(frame: PredictFrame, input_json: bytes) -> tuple[bytes, bytes, bytes]:
-    """The frame in three pieces; the second is the input unchanged, so that a large one is not copied.
-
-    `frame.input` must be INPUT_PLACE.
+def predict(work: Work) -> tuple[bytes, ...]:
+    """The PredictFrame of this work, in one piece or three. In three, the second is a large input, which is not
+    copied.
     """
+    if not work.paths and work.context is None and len(work.input) <= _SMALL_BYTES:
+        return (_PLAIN % (encode(work.prediction_id), work.attempt, work.input, encode(work.folder)),)
+    frame = PredictFrame(
+        id=work.prediction_id,
+        attempt=work.attempt,
+        input=_INPUT_PLACE,
+        paths=work.paths,
+        folder=work.folder,
+        context=_NO_CONTEXT if work.context is None else msgspec.Raw(work.context),
+    )
     before, member, after = encode(frame).partition(b'"input":0')
-    return before + member[:-1], input_json, after
+    return before + member[:-1], work.input, after
 
 
 def decode(body: bytes | bytearray) -> FromReplica:

@@ -93,8 +93,11 @@ class _Inspection:
         fault = self._fault or endings.exit_text(self._how, doing="importing it", last_output=words)
         raise Unusable(f"The model {self._source.name} ({self._source.folder}) cannot be used: {fault}")
 
-    def on_frame(self, body: Body) -> None:
-        frame = frames.decode(body)
+    def on_frames(self, bodies: Sequence[Body]) -> None:
+        for body in bodies:
+            self._take(frames.decode(body))
+
+    def _take(self, frame: frames.FromReplica) -> None:
         match frame:
             case frames.DescribedFrame():
                 self._found = self._inspected(frame)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from halley.dispatch.ports import Work
+from halley.dispatch.ports import RunListener, Work
 from halley.errors import Overloaded
 from halley.replicas.admission import Never, Wait
 from halley.replicas.endings import End, last_line
@@ -151,29 +151,24 @@ class Pool:
         if self._has_requested_capacity():
             asyncio.get_running_loop().call_soon(self._notify_capacity)
 
-    def begin(self, work: Work) -> ReplicaCall:
+    def begin(self, work: Work, listener: RunListener) -> ReplicaCall:
         """Run in a held slot, in the replica with most free slots. The slot stays held if this raises.
 
         Raises:
             HalleyError: nothing was begun.
         """
         if work.alone:
-            return self._exclusive.begin(work)
+            return self._exclusive.begin(work, listener)
         freest, most = None, 0
         for replica in self._replicas:
             if (free := replica.free) > most:
                 freest, most = replica, free
         if freest is None:
             raise Overloaded(f"The process of {self.source.name} ended before the prediction began; it can run again.")
-        run = freest.begin(work)
+        run = freest.begin(work, listener)
         if self._held:
             self._held -= 1
         return run
-
-    def cancel(self, run: ReplicaCall) -> None:
-        """Ask the run to stop, then force it. Does nothing if it has ended."""
-        for replica in self._replicas:
-            replica.cancel(run)
 
     async def close(self) -> None:
         """Stop the replicas; nothing is loaded after this."""
@@ -266,7 +261,7 @@ class Pool:
             self._waits_for_first = False
             self.load()
 
-    def slot_freed(self) -> None:
+    def slots_freed(self) -> None:
         self._backoff.failures = 0
         self.idle_since = self._host.clock.monotonic()
         self._exclusive.release_if_done()

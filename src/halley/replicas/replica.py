@@ -8,7 +8,7 @@ from typing import Final, Literal, Protocol, assert_never
 
 import msgspec
 
-from halley.dispatch.ports import LogText, MetricValue, Outcome, OutputPart, Work
+from halley.dispatch.ports import LogText, MetricValue, Outcome, OutputPart, RunListener, Work
 from halley.errors import Conflict, Overloaded
 from halley.replicas import endings, frames
 from halley.replicas.channel import Body
@@ -29,7 +29,6 @@ _log = logging.getLogger(__name__)
 TRACEBACK_CHARS: Final = 4000
 _PULSE: Final = frames.encode(frames.PulseFrame())
 _FORCED: Final = Outcome(status="canceled", reason="cancel_forced")
-_NO_CONTEXT: Final = msgspec.Raw(b"{}")
 _SERVER_STOPS: Final = End(
     reason="worker_lost", error="The server stopped while this prediction ran; it may be tried again."
 )
@@ -51,8 +50,8 @@ class ReplicaOwner(Protocol):
         """`setup()` has ended."""
         ...
 
-    def slot_freed(self) -> None:
-        """A prediction ended, and the replica continues."""
+    def slots_freed(self) -> None:
+        """Predictions ended, and the replica continues."""
         ...
 
     def replica_retires(self) -> None:
@@ -104,6 +103,7 @@ class Replica:
             place=None if host.places is None else host.places.make(started, version),
             config=host.runner_config(version),
         )
+        self._send = self._child.send
         self._health = HealthCheck(host, send=self._child.command)
         self._origin: Final = Origin(model=source.name, version=version, pid=self._child.pid)
         timeout = source.setup_timeout_seconds or host.rules.setup_timeout_seconds
@@ -141,8 +141,8 @@ class Replica:
 
     # calls from its owner
 
-    def begin(self, work: Work) -> ReplicaCall:
-        """Send a prediction to the process.
+    def begin(self, work: Work, listener: RunListener) -> ReplicaCall:
+        """Send a prediction to the process, and report it to the listener.
 
         Raises:
             HalleyError: nothing was begun.
@@ -151,16 +151,8 @@ class Replica:
             raise Overloaded(f"The process of {self.source.name} is {self.state}; the prediction can run in another.")
         if work.prediction_id in self.runs:
             raise Conflict(f"An earlier attempt of {work.prediction_id} still runs.")
-        frame = frames.PredictFrame(
-            id=work.prediction_id,
-            attempt=work.attempt,
-            input=frames.INPUT_PLACE,
-            paths=work.paths,
-            folder=work.folder,
-            context=_NO_CONTEXT if work.context is None else msgspec.Raw(work.context),
-        )
-        self._child.send(*frames.around_input(frame, work.input))
-        run = self.runs[work.prediction_id] = ReplicaCall(work.prediction_id, work.attempt)
+        self._send(*frames.predict(work))
+        run = self.runs[work.prediction_id] = ReplicaCall(work.prediction_id, self, listener)
         if self._memory is not None:
             self._memory.resume()
         return run
@@ -208,19 +200,29 @@ class Replica:
 
     # calls from its child (child.ChildListener)
 
-    def on_frame(self, body: Body) -> None:
-        """Handle a frame. Called often: one decode, one look-up, one call."""
-        frame = frames.decode(body)
-        match frame:
-            case frames.DoneFrame():
+    def on_frames(self, bodies: Sequence[Body]) -> None:
+        """Handle the frames of one read. For each: one decode, one look-up, one call."""
+        ended_before = self.ended_well
+        for body in bodies:
+            frame = frames.decode(body)
+            if isinstance(frame, frames.DoneFrame):
                 self._done(frame)
+            else:
+                self._take(frame)
+        if self.ended_well > ended_before:
+            if self._memory is not None and not self.runs:
+                self._memory.pause()
+            self._owner.slots_freed()
+
+    def _take(self, frame: frames.Other) -> None:
+        match frame:
             case frames.OutputFrame(id=key) if key in self.runs:
                 self.runs[key].has_output = True
-                self.runs[key].say(OutputPart(value=frame.value, paths=frame.paths))
+                self.runs[key].listener.emit(OutputPart(value=frame.value, paths=frame.paths))
             case frames.LogFrame(id=key):
                 self._logged(key, frame.text)
             case frames.MetricFrame(id=key) if key in self.runs:
-                self.runs[key].say(MetricValue(name=frame.name, value=frame.value, mode=frame.mode))
+                self.runs[key].listener.emit(MetricValue(name=frame.name, value=frame.value, mode=frame.mode))
             case frames.ReadyFrame():
                 self._ready(frame.slots)
             case frames.SetupFailedFrame():
@@ -274,8 +276,11 @@ class Replica:
 
     # internal steps
 
-    def _answered(self, body: Body) -> None:
-        answer = frames.decode_answer(body)
+    def _answered(self, bodies: Sequence[Body]) -> None:
+        for body in bodies:
+            self._learn(frames.decode_answer(body))
+
+    def _learn(self, answer: frames.Answer) -> None:
         if type(answer) is frames.PongFrame:
             self._health.reset()
         elif type(answer) is frames.BeatFrame and self._forced_stop is not None:
@@ -294,14 +299,14 @@ class Replica:
         run = self.runs.pop(frame.id, None)
         if run is None:
             return
+        self.ended_well += 1
+        if frame.status == "succeeded" and not frame.paths:
+            run.succeed(frame.value if frame.has_value else None, frame.predict_time)
+            return
         if frame.has_value:
-            run.say(OutputPart(value=frame.value, paths=frame.paths, more=False))
+            run.listener.emit(OutputPart(value=frame.value, paths=frame.paths, more=False))
         reason = "model_error" if frame.status == "failed" else None
         run.end(Outcome(status=frame.status, error=frame.error, reason=reason, predict_time=frame.predict_time))
-        self.ended_well += 1
-        if self._memory is not None and not self.runs:
-            self._memory.pause()
-        self._owner.slot_freed()
 
     def _learn_way(self, hello: frames.HelloFrame) -> None:
         wanted = None if self._host.places is None else self._host.places.found
@@ -314,7 +319,7 @@ class Replica:
         run = self.runs.get(prediction_id) if prediction_id is not None else None
         if run is not None:
             run.said += len(text)
-            run.say(LogText(text))
+            run.listener.emit(LogText(text))
             return
         if prediction_id is None:
             self._said += len(text)
@@ -369,7 +374,7 @@ class Replica:
             )
             self.kill(End(reason="replica_died", error=error))
         else:
-            self._owner.slot_freed()
+            self._owner.slots_freed()
 
     def _ending(self, how: Exit, was: State) -> End:
         if self.peak_bytes:

@@ -1,77 +1,93 @@
-"""One prediction inside a replica: passes progress from the reader's callback to its follower, without a task."""
+"""One prediction inside a replica: passes its report from the reader of frames to a listener, without a task."""
 
 import asyncio
-from collections.abc import Callable
-from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
-from halley.dispatch.ports import Emit, Outcome, Progress
+import msgspec
+
+from halley.dispatch.ports import Emit, Outcome, Progress, RunListener
 
 
-class ReplicaCall:
-    """Buffers progress until there is a follower. `end` is called at least once."""
+class CallOwner(Protocol):
+    """The replica that the prediction runs in."""
 
-    __slots__ = (
-        "_backlog",
-        "_ended",
-        "attempt",
-        "canceling",
-        "grace",
-        "has_output",
-        "id",
-        "must_go",
-        "outcome",
-        "said",
-        "say",
-    )
+    def cancel(self, run: "ReplicaCall") -> None:
+        """Ask it to stop; after the grace period end the process."""
+        ...
 
-    def __init__(self, prediction_id: str, attempt: int) -> None:
-        self.id: Final = prediction_id
-        self.attempt: Final = attempt
-        self.canceling = False
-        self.must_go = False  # its grace period has ended
-        self.has_output = False  # some output was reported
-        self.said = 0  # characters of log text
-        self.grace: asyncio.Task[None] | None = None  # when it ends, force is used
-        self.outcome: Outcome | None = None
-        self._backlog: list[Progress] = []
-        self.say: Emit = self._backlog.append  # passes progress on, or keeps it until there is a follower
-        self._ended: Callable[[Outcome], None] | None = None
+
+class ReplicaCall(msgspec.Struct, eq=False):
+    """Implements `dispatch.ports.BegunRun`. A struct, because one is made for each prediction."""
+
+    id: str
+    owner: CallOwner
+    listener: RunListener
+    canceling: bool = False
+    must_go: bool = False  # its grace period has ended
+    has_output: bool = False  # some output was reported
+    said: int = 0  # characters of log text
+    grace: asyncio.Task[None] | None = None  # when it ends, force is used
 
     def end(self, outcome: Outcome) -> None:
         """End the run. Later progress and a second end are ignored."""
+        self._leave().ended(outcome)
+
+    def succeed(self, value: msgspec.Raw | None, predict_time: float | None) -> None:
+        """End the run with success, and with this output."""
+        self._leave().succeeded(value, predict_time)
+
+    def cancel(self) -> None:
+        self.owner.cancel(self)
+
+    def listen(self, listener: RunListener) -> None:
+        if self.listener is not DEAF:
+            self.listener = listener
+
+    def _leave(self) -> RunListener:
         if self.grace is not None:
             self.grace.cancel()
-        if self.outcome is None:
-            self.outcome = outcome
-            self.say = _drop  # the process may still send
-            if self._ended is not None:
-                self._ended(outcome)
+        listener, self.listener = self.listener, DEAF  # the process may still send
+        return listener
 
-    def listen(self, emit: Emit, ended: Callable[[Outcome], None]) -> None:
-        """Receive all progress from the beginning, in order, then the outcome. For one follower."""
-        if self._backlog:
-            for progress in self._backlog:
-                emit(progress)
-            self._backlog.clear()
-        if self.outcome is not None:
-            ended(self.outcome)
-            return
-        self.say, self._ended = emit, ended
+
+class CallFollower(RunListener):
+    """Listens for one caller of `follow`; keeps progress until then."""
+
+    def __init__(self) -> None:
+        self._kept: list[Progress] = []
+        self._emit: Emit = self._kept.append
+        self._over: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    def emit(self, progress: Progress) -> None:
+        self._emit(progress)
+
+    def ended(self, outcome: Outcome) -> None:
+        if not self._over.done():  # a cancelled caller has cancelled it
+            self._over.set_result(outcome)
 
     async def follow(self, emit: Emit) -> Outcome:
-        """As `listen`; returns when the run has ended."""
-        over: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self.listen(emit, partial(_settle, over))
+        """Pass on all progress from the beginning, in order; return when the run has ended."""
+        for progress in self._kept:
+            emit(progress)
+        self._kept.clear()
+        self._emit = emit
         try:
-            return await over
+            return await self._over
         finally:
-            self.say, self._ended = _drop, None  # the follower may have been cancelled
+            self._emit = _drop  # the caller may have been cancelled
 
 
-def _settle(over: "asyncio.Future[Outcome]", outcome: Outcome) -> None:
-    if not over.done():  # a cancelled follower has cancelled it
-        over.set_result(outcome)
+class _Deaf(RunListener):
+    """Hears nothing: the run has ended for its listener."""
+
+    def emit(self, progress: Progress) -> None:
+        pass
+
+    def ended(self, outcome: Outcome) -> None:
+        pass
+
+
+DEAF: Final = _Deaf()
 
 
 def _drop(_: Progress) -> None:

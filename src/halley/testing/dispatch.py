@@ -8,7 +8,18 @@ from typing import Literal
 
 import msgspec
 
-from halley.dispatch.ports import Emit, LogText, MetricValue, Outcome, OutputPart, Pointer, Progress, Work
+from halley.dispatch.ports import (
+    BegunRun,
+    Emit,
+    LogText,
+    MetricValue,
+    Outcome,
+    OutputPart,
+    Pointer,
+    Progress,
+    RunListener,
+    Work,
+)
 from halley.errors import HalleyError, StorageFull
 from halley.predictions.records import OutputFile
 
@@ -19,6 +30,7 @@ class ScriptedRun:
     def __init__(self, work: Work) -> None:
         self.work = work
         self.canceled = asyncio.Event()
+        self.obeys_cancel = True
         self._ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._emit: Emit | None = None
         self._early: list[Progress] = []
@@ -36,21 +48,69 @@ class ScriptedRun:
         if not self._ended.done():
             self._ended.set_result(outcome or Outcome(status="succeeded", predict_time=0.5))
 
+    def cancel(self) -> None:
+        self.canceled.set()
+        if self.obeys_cancel:
+            self.end(Outcome(status="canceled"))
+
     def _say(self, item: Progress) -> None:
         if self._emit is None:
             self._early.append(item)
         else:
             self._emit(item)
 
-    def listen(self, emit: Emit, ended: Callable[[Outcome], None]) -> None:
-        self._emit = emit
-        self._ended.add_done_callback(lambda done: ended(done.result()))
+    def report(self, listener: RunListener, ended: Callable[[], None]) -> "RunAtOnce":
+        """Report to the listener; call `ended` before its end is reported."""
+        at_once = RunAtOnce(self, listener)
+        self._emit = at_once.say
+
+        def tell(done: "asyncio.Future[Outcome]") -> None:
+            ended()
+            at_once.end(done.result())
+
+        self._ended.add_done_callback(tell)
+        return at_once
 
     async def follow(self, emit: Emit) -> Outcome:
         self._emit = emit
         for item in self._early:
             emit(item)
         return await self._ended
+
+
+class RunAtOnce:
+    """Implements `dispatch.ports.BegunRun`: a whole output is told together with the end, as by a replica."""
+
+    def __init__(self, run: ScriptedRun, listener: RunListener) -> None:
+        self._run = run
+        self._listener = listener
+        self._whole: OutputPart | None = None
+
+    def listen(self, listener: RunListener) -> None:
+        self._listener = listener
+
+    def cancel(self) -> None:
+        self._run.cancel()
+
+    def say(self, item: Progress) -> None:
+        self._tell_whole()
+        if isinstance(item, OutputPart) and not item.more and not item.paths:
+            self._whole = item
+        else:
+            self._listener.emit(item)
+
+    def end(self, outcome: Outcome) -> None:
+        if outcome.status == "succeeded":
+            whole, self._whole = self._whole, None
+            self._listener.succeeded(None if whole is None else whole.value, outcome.predict_time)
+        else:
+            self._tell_whole()
+            self._listener.ended(outcome)
+
+    def _tell_whole(self) -> None:
+        whole, self._whole = self._whole, None
+        if whole is not None:
+            self._listener.emit(whole)
 
 
 class ScriptedProvider:
@@ -95,21 +155,15 @@ class ScriptedProvider:
         self._submitted.set()
         return str(len(self.runs) - 1)
 
-    def begin_at_once(self, work: Work, emit: Emit, ended: Callable[[Outcome], None]) -> Callable[[], None] | None:
+    def begin_at_once(self, work: Work, listener: RunListener) -> BegunRun | None:
         if not self.at_once:
             return None
         if self.refuses is not None:
             raise self.refuses
-        run, handle = ScriptedRun(work), str(len(self.runs))
+        run = ScriptedRun(work)
         self.runs.append(run)
         self._submitted.set()
-
-        def end(outcome: Outcome) -> None:
-            self.held -= 1
-            ended(outcome)
-
-        run.listen(emit, end)
-        return partial(self.cancel, handle)
+        return run.report(listener, partial(self.drop_slot, work.version))
 
     async def adopt(self, work: Work, handle: str | None) -> str | None:
         del work, handle
@@ -122,10 +176,8 @@ class ScriptedProvider:
             self.held -= 1
 
     def cancel(self, handle: str) -> None:
-        run = self.runs[int(handle)]
-        run.canceled.set()
-        if self.obeys_cancel:
-            run.end(Outcome(status="canceled"))
+        self.runs[int(handle)].obeys_cancel = self.obeys_cancel
+        self.runs[int(handle)].cancel()
 
     async def next_run(self, number: int = 0) -> ScriptedRun:
         """Wait for the run with this number, and return it."""

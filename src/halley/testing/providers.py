@@ -7,7 +7,7 @@ A second `open` in the same test is a restart of our process: the upstream servi
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 import msgspec
 import pytest
 
-from halley.dispatch.ports import LogText, Outcome, OutputPart, Progress, Provider, Work
+from halley.dispatch.ports import BegunRun, LogText, Outcome, OutputPart, Progress, Provider, RunListener, Work
 from halley.errors import HalleyError, OutcomeUnknown
 from halley.predictions.submits import UNKNOWN_REASON
 
@@ -70,26 +70,29 @@ class Probe:
             await self.load(version)
         return await self.follow(await self.begin(version, text, prediction_id))
 
-    async def begin_at_once(self, version: str, text: str = "abc") -> "RunAtOnce | None":
+    async def begin_at_once(self, version: str, text: str = "abc") -> "HeardRun | None":
         """Take a slot and begin without waiting; None if the provider does not do that: then the slot is free again."""
         if not self.provider.free_slots(version):
             await self.load(version)
         assert self.provider.take_slot(version)
-        run = RunAtOnce()
-        run.cancel = self.provider.begin_at_once(work_of(version, text, "p1"), run.said.append, run.ended)
+        run = HeardRun()
+        run.begun = self.provider.begin_at_once(work_of(version, text, "p1"), run)
         assert not run.outcome.done()
-        if run.cancel is None:
+        if run.begun is None:
             self.provider.drop_slot(version)
-        return None if run.cancel is None else run
+        return None if run.begun is None else run
 
 
-class RunAtOnce:
+class HeardRun(RunListener):
     """What is heard of a run that began without waiting."""
 
     def __init__(self) -> None:
-        self.cancel: Callable[[], None] | None = None
+        self.begun: BegunRun | None = None
         self.said: list[Progress] = []
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    def emit(self, progress: Progress) -> None:
+        self.said.append(progress)
 
     def ended(self, outcome: Outcome) -> None:
         self.outcome.set_result(outcome)  # a second call raises
@@ -208,12 +211,12 @@ class ProviderContract:
     async def test_a_run_that_began_at_once_can_be_cancelled(self, tmp_path: Path) -> None:
         async with self.probe(tmp_path) as probe:
             run = await probe.begin_at_once(WAIT)
-            if run is not None and run.cancel is not None:
+            if run is not None and run.begun is not None:
                 assert probe.provider.free_slots(WAIT) == 0
-                run.cancel()
-                run.cancel()
+                run.begun.cancel()
+                run.begun.cancel()
                 assert (await within(run.outcome)).status == "canceled"
-                run.cancel()
+                run.begun.cancel()
                 assert probe.provider.free_slots(WAIT) == 1
 
     async def test_the_slot_is_free_when_follow_returns(self, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from halley.dispatch.ports import Emit, Outcome, Progress, Work
+from halley.dispatch.ports import Emit, Outcome, Progress, RunListener, Work
 from halley.errors import HalleyError, OutcomeUnknown, SubmitRefused
 from halley.predictions.submits import UNKNOWN_REASON
 from halley.providers.echo import Behaviour
@@ -120,7 +120,7 @@ class RemoteProvider(CountedSlots):
         await self._step("after_answer")
         return handle
 
-    def begin_at_once(self, work: Work, emit: Emit, ended: Callable[[Outcome], None]) -> None:
+    def begin_at_once(self, work: Work, listener: RunListener) -> None:
         """Not local: use `submit`."""
 
     async def adopt(self, work: Work, handle: str | None) -> str | None:

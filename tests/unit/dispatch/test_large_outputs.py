@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import tracemalloc
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from struct import pack
 from typing import Any
@@ -14,14 +14,14 @@ import pytest
 from halley.assets.outputs import OutputFileStore
 from halley.bus.local import LocalBus
 from halley.dispatch.parts import RunFiles, RunParts
-from halley.dispatch.ports import OutputPart
+from halley.dispatch.ports import OutputPart, Work
 from halley.dispatch.recorder import Recorder
 from halley.dispatch.rules import DispatchRules
 from halley.models.catalog import Catalog
 from halley.predictions.queue import Appended, Lease
 from halley.predictions.records import OutputFile, OutputItem, encode_output
 from halley.replicas import frames
-from halley.replicas.channel import Channel
+from halley.replicas.channel import Body, Channel
 from halley.store.memory import MemoryStore
 from halley.testing.clock import FakeClock
 from halley.testing.dispatch import NoFolders, ScriptedStaging
@@ -87,10 +87,11 @@ async def test_its_bytes_are_copied_once_between_the_socket_and_the_store() -> N
     recorder = Recorder(Run(), parts=parts, start_soon=start_soon)
     recorder.folder = Path()
 
-    def take(body: bytes | bytearray) -> None:
-        frame = frames.decode(body)
-        assert isinstance(frame, frames.OutputFrame)
-        recorder.emit(OutputPart(value=frame.value))
+    def take(bodies: Sequence[Body]) -> None:
+        for body in bodies:
+            frame = frames.decode(body)
+            assert isinstance(frame, frames.OutputFrame)
+            recorder.emit(OutputPart(value=frame.value))
 
     body = b'{"t":"output","id":"p","value":"' + b"y" * SIZE + b'"}'
     loop = asyncio.get_running_loop()
@@ -121,11 +122,29 @@ async def test_its_event_is_spelled_as_an_encoder_would() -> None:
 
 async def test_an_input_is_sent_as_an_encoder_would() -> None:
     for given in (b"{}", b'{"input":0}', b'{"a":"\\"input\\":0"}'):
-        told = {"id": 'p"input":0', "attempt": 1, "paths": (("input", 0),), "context": msgspec.Raw(b'{"input":0}')}
-        plain = frames.encode(frames.PredictFrame(input=msgspec.Raw(given), **told))
-        pieces = frames.around_input(frames.PredictFrame(input=frames.INPUT_PLACE, **told), given)
+        told: dict[str, Any] = {"attempt": 1, "paths": (("input", 0),)}
+        plain = frames.encode(
+            frames.PredictFrame(
+                id='p"input":0', input=msgspec.Raw(given), context=msgspec.Raw(b'{"input":0}'), folder="input", **told
+            )
+        )
+        work = work_of(given, prediction_id='p"input":0', context=b'{"input":0}', folder="input", **told)
+        pieces = frames.predict(work)
         assert b"".join(pieces) == plain
         assert pieces[1] is given
+
+
+@pytest.mark.parametrize("given", [b"{}", b'{"a":"%s"}', b'{"a":"' + b"x" * 2**14 + b'"}', '{"ä":"ö"}'.encode()])
+@pytest.mark.parametrize("name", ["p1", 'a"\\\n\0', "\N{ROCKET}%s"])
+async def test_a_plain_input_is_sent_as_an_encoder_would(given: bytes, name: str) -> None:
+    for folder in (None, f"/runs/{name}.1"):
+        plain = frames.PredictFrame(id=name, attempt=7, input=msgspec.Raw(given), folder=folder)
+        work = work_of(given, prediction_id=name, attempt=7, folder=folder)
+        assert b"".join(frames.predict(work)) == frames.encode(plain)
+
+
+def work_of(given: bytes, **more: Any) -> Work:
+    return Work(version="v", model="a/b", input=given, **more)
 
 
 @pytest.mark.parametrize("at", [0, 1, 2, 3])

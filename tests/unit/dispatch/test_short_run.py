@@ -100,6 +100,23 @@ async def with_too_much(_: Harness, run: ScriptedRun, __: str) -> None:
     run.end()
 
 
+async def with_too_long_a_text(_: Harness, run: ScriptedRun, __: str) -> None:
+    run.put_out("a" * 2000, more=False)
+    run.end()
+
+
+async def with_an_unfit_number(_: Harness, run: ScriptedRun, __: str) -> None:
+    run.put_out([2**63, 1], more=False)
+    run.put_out(msgspec.Raw(b"[123456789012345678901234567890]"), more=False)
+    run.end()
+
+
+async def slow(harness: Harness, run: ScriptedRun, made: str) -> None:
+    await harness.until(made, lambda row: row.status is Status.PROCESSING)
+    run.put_out("a", more=False)
+    run.end()
+
+
 async def too_long(harness: Harness, run: ScriptedRun, __: str) -> None:
     await harness.pass_time(62)
     assert run.canceled.is_set()
@@ -170,6 +187,9 @@ SCENARIOS: dict[str, Scenario] = {
         canceled_at_its_end,
         with_a_file,
         with_too_much,
+        with_too_long_a_text,
+        with_an_unfit_number,
+        slow,
         too_long,
         replica_gone,
         died_with_others,
@@ -208,6 +228,23 @@ async def life(scenario: Scenario, at_once: bool) -> list[object]:
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_both_ways_leave_the_same(name: str) -> None:
     assert await life(SCENARIOS[name], at_once=True) == await life(SCENARIOS[name], at_once=False)
+
+
+async def test_those_that_take_longer_are_continued_and_the_others_are_not() -> None:
+    harness = await opened(at_once=True)
+    begun = harness.worker._short_runs
+    made = [(await harness.create()).id for _ in range(4)]
+    (await harness.provider.next_run(0)).end()
+    for one in made[1:]:
+        await harness.until(one, lambda row: row.status is Status.PROCESSING)
+    while begun._timer is not None:
+        await asyncio.sleep(0.001)
+    assert not begun.young
+    for run in harness.provider.runs[1:]:
+        run.put_out("done", more=False)
+        run.end()
+    assert [(await harness.ended(one)).output for one in made] == [None, *[b'"done"'] * 3]
+    await harness.stop_hard()
 
 
 async def test_its_end_is_told_once_after_its_commit() -> None:

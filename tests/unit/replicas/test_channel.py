@@ -21,7 +21,7 @@ class End:
     def __init__(self, sock: socket.socket) -> None:
         self.taken: list[bytes] = []
         self.ends: list[str | None] = []
-        self.channel = Channel(sock, take=self.taken.append, ended=self.ends.append)
+        self.channel = Channel(sock, take=self.taken.extend, ended=self.ends.append)
 
 
 async def test_frames_of_any_size_arrive_whole_and_in_order() -> None:
@@ -101,7 +101,7 @@ async def test_sending_to_a_dead_process_is_harmless() -> None:
 async def test_what_is_not_protocol_is_a_fault(body: bytes) -> None:
     ours, theirs = socket.socketpair()
     faults: list[str | None] = []
-    channel = Channel(theirs, take=lambda body: void(frames.decode(body)), ended=faults.append)
+    channel = Channel(theirs, take=lambda bodies: void(*map(frames.decode, bodies)), ended=faults.append)
     ours.send(struct.pack("<I", len(body)) + body)
     await until(lambda: bool(faults))
     assert (faults[0] or "").startswith("it sent something that is not protocol")

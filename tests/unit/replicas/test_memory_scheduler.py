@@ -339,12 +339,10 @@ async def test_one_dead_replica_of_several_takes_only_its_own_predictions(machin
         await until(lambda: here.provider.free_slots("a") == 2)
         first = await here.begin("a", "x", "p1")
         second = await here.begin("a", "y", "p2")
-        busy = here.provider._runs[first][1]
         here.provider._pools["a"]._replicas[0]._child.kill()
         (here.home / "a" / "go").touch()
         outcomes = [await within(here.provider.follow(handle, lambda _: None)) for handle in (first, second)]
         assert sorted(outcome.status for outcome in outcomes) == ["failed", "succeeded"]
-        assert busy.outcome is not None
         await until(lambda: here.provider.free_slots("a") == 2)  # nobody had to ask
 
 
