@@ -16,8 +16,9 @@ from halley.api.http.asgi import DeferredResponse, Outcome, Response
 from halley.api.protocol import leave
 from halley.assets.blob_references import BlobReferences
 from halley.assets.files import Files
-from halley.assets.inputs import InputFileStager, OwnFiles, StagingRules
+from halley.assets.inputs import InputFileStager, StagingRules
 from halley.assets.links import LinkSigner
+from halley.assets.own_links import OwnFiles
 from halley.blobs.files import FileBlobs
 from halley.blobs.memory import MemoryBlobs
 from halley.bus.local import LocalBus

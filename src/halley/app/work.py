@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from halley.app.foundation import Foundation
 from halley.app.roles import Node, Role
 from halley.app.without_maintainer import NoMaintainerHere
-from halley.assets.inputs import InputFileStager, OwnFiles, StagingRules
+from halley.assets.inputs import InputFileStager, StagingRules
 from halley.assets.output_links import OutputLinks
 from halley.assets.outputs import OutputFileStore
+from halley.assets.own_links import OwnFiles
 from halley.dispatch.parts import RunFiles, RunParts
 from halley.dispatch.routing import CatalogRouter
 from halley.dispatch.rules import DispatchRules, OutputCaps

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -14,10 +13,11 @@ from anyio import to_thread
 from halley.assets.blob_references import BlobReferences
 from halley.assets.copies import copy_out, write_new
 from halley.assets.data_urls import check_data_url, decode_data_url, is_data_url
-from halley.assets.holding import OWNER_KIND, HeldFile, held, output, still_there, to_hold, upload
-from halley.assets.links import DeliveryLink, FileLink, LinkSigner, OwnLink, check_download, own_link
+from halley.assets.holding import OWNER_KIND, HeldFile, held, to_hold
+from halley.assets.links import OwnLink, own_link
 from halley.assets.names import distinct, safe_name, split_suffix, suffix_for
-from halley.assets.ports import Blobs, Fetch, FileStore, OutputFiles, StoredFile
+from halley.assets.own_links import OwnFiles, OwnLinks, no_file
+from halley.assets.ports import Blobs, Fetch, StoredFile
 from halley.assets.positions import FilePosition, Pointer, places, read_places, with_texts
 from halley.assets.turns import with_pauses
 from halley.clock import Clock
@@ -54,16 +54,6 @@ class StagedInput(msgspec.Struct, frozen=True, kw_only=True):
     paths: tuple[Pointer, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class OwnFiles:
-    """Finds the files behind links to this server, and checks that the links are its own."""
-
-    links: LinkSigner
-    files: FileStore
-    outputs: OutputFiles
-    download_secret: bytes = b""
-
-
 class StagingRules(msgspec.Struct, frozen=True, kw_only=True):
     """Which files an input may name, and how long fetching one may take.
 
@@ -96,17 +86,14 @@ class InputFileStager:
         """`large` reads and changes large inputs in another process; without it, everything is done in this one."""
         self._fetch = fetch
         self._blobs = blobs
-        self._links = own.links
-        self._files = own.files
-        self._outputs = own.outputs
         self._blob_references = blob_references
-        self._clock = clock
         self._inline_limit_bytes = rules.inline_limit_bytes
         self._fetch_limit_bytes = rules.fetch_limit_bytes
         self._fetch_seconds = rules.fetch_seconds
         self._fetches = Slots(rules.fetches_at_once, shares=True)
-        self._download_secret = own.download_secret
-        self._links_need_account = rules.links_need_account
+        self.own = OwnLinks(
+            own, blob_references=blob_references, clock=clock, links_need_account=rules.links_need_account
+        )
         self._large = large
         self._allow_folders = rules.allow_folders
         self._places: dict[str, FilePosition | None] = {}  # by version
@@ -143,13 +130,13 @@ class InputFileStager:
         found: dict[str, InputFile] = {}
         await self._check_data_urls([one for one in links if is_data_url(one[1])])
         async for _, link in with_pauses(self._closed(links)):
-            own = self._own_link(link)
+            own = self.own.recognised(link)
             try:
-                file = None if own is None else await self._own_file(own, account_id)
+                file = None if own is None else await self.own.file(own, account_id)
             except HalleyError:
                 continue
             if own is not None and file is not None:
-                found[self._word(own)] = to_hold(self._word(own), file)
+                found[self.own.word(own)] = to_hold(self.own.word(own), file)
         return tuple(found.values())
 
     async def stage(
@@ -181,7 +168,7 @@ class InputFileStager:
             return StagedInput(input=work_input)
         inside = folder / "inputs"
         await to_thread.run_sync(lambda: inside.mkdir(parents=True, exist_ok=True))
-        was_held = any([self._own_link(link) is not None async for _, link in with_pauses(wanted)])
+        was_held = any([self.own.recognised(link) is not None async for _, link in with_pauses(wanted)])
         references = await self._blob_references.references(OWNER_KIND, prediction_id) if was_held else []
         room = _FileNames(inside, held(references))
         brought = await self._all(wanted, room, account_id)
@@ -235,47 +222,11 @@ class InputFileStager:
     async def _fetch_or_copy(self, link: str, pointer: Pointer, room: "_FileNames", account_id: str) -> Path:
         if is_data_url(link):
             return await self._decode(link, pointer, room)
-        own = self._own_link(link)
+        own = self.own.recognised(link)
         if own is None:
             return await self._from_outside(link, room, account_id)
-        file = room.held.get(self._word(own)) or await self._own_file(own, account_id)
+        file = room.held.get(self.own.word(own)) or await self.own.file(own, account_id)
         return await self._from_elsewhere(own, link, room, account_id) if file is None else await self._copy(file, room)
-
-    def _own_link(self, link: str) -> OwnLink | None:
-        """The link, if it has the form of this server's own; a link to an upload may be another server's."""
-        own = None if is_data_url(link) else own_link(link)
-        if isinstance(own, DeliveryLink) and not self._links.is_authentic(own.capability):
-            return None
-        return own
-
-    def _word(self, own: OwnLink) -> str:
-        return upload(own.file_id) if isinstance(own, FileLink) else output(self._links.authentic_right(own.capability))
-
-    async def _own_file(self, own: OwnLink, account_id: str) -> OutputFile | StoredFile | None:
-        """The file of a link of this server; None for one that may be another server's upload.
-
-        Raises:
-            NotFound, Forbidden: the link is ours, and its file is removed or not for this account.
-        """
-        if isinstance(own, DeliveryLink):
-            return await self._delivered(own, account_id if self._links_need_account else None)
-        found = await self._files.get(own.file_id)
-        if found is None:
-            return None
-        if found.account_id != account_id:
-            self._check_signature(own)
-        file = await still_there(found, store=self._files, blob_references=self._blob_references, clock=self._clock)
-        if file is None:
-            raise _no_file(own)
-        return file
-
-    async def _delivered(self, link: DeliveryLink, account_id: str | None) -> OutputFile:
-        delivery = self._links.verify(link.capability)
-        file = await self._outputs.output_file(delivery.prediction_id, delivery.index, account_id=account_id)
-        if file is None:
-            others = "" if account_id is None else ", or belongs to another account"
-            raise NotFound(f"file {delivery.index} of prediction {delivery.prediction_id} is no longer stored{others}")
-        return file
 
     async def _decode(self, link: str, pointer: Pointer, room: "_FileNames") -> Path:
         found = await to_thread.run_sync(decode_data_url, link, self._inline_limit_bytes)
@@ -283,24 +234,12 @@ class InputFileStager:
         await to_thread.run_sync(write_new, path, found.data)
         return path
 
-    def _check_signature(self, link: FileLink) -> None:
-        if link.signature is None or link.owner is None or link.expiry is None:
-            raise _no_file(link)
-        check_download(
-            self._download_secret,
-            owner=link.owner,
-            file_id=link.file_id,
-            expiry=link.expiry,
-            signature=link.signature,
-            now=self._clock.now(),
-        )
-
     async def _from_elsewhere(self, own: OwnLink, url: str, room: "_FileNames", account_id: str) -> Path:
         # another server's file may have a URL of the same form; a refused address shows that it was ours and is removed
         try:
             return await self._from_outside(url, room, account_id)
         except AddressRefused as error:
-            raise _no_file(own) from error
+            raise no_file(own) from error
 
     def _check_link(self, link: str) -> None:
         if not is_data_url(link) and own_link(link) is None:
@@ -372,11 +311,6 @@ def _named(error: Exception, pointer: Pointer) -> Exception:
 def _member(pointer: Pointer) -> str:
     """The name of the innermost object member; list indexes are left out."""
     return next((step for step in reversed(pointer) if isinstance(step, str)), "input")
-
-
-def _no_file(link: OwnLink) -> NotFound:
-    which = f" {link.file_id}" if isinstance(link, FileLink) else ""
-    return NotFound(f"the file{which} does not exist, was removed, or belongs to another account")
 
 
 def _short(text: str) -> str:

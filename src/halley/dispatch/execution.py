@@ -290,6 +290,7 @@ class Execution:
             fence=lease.fence,
             version=prediction.version,
             model=prediction.model,
+            account_id=prediction.account_id,
             input=self.claimed.work_input,
             context=self.claimed.context,
             alone=is_alone,

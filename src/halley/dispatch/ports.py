@@ -20,6 +20,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     version: str
     model: str
+    account_id: str = ""
     input: bytes  # JSON object
     context: bytes | None = None  # JSON object of strings
     alone: bool = False  # it was submitted into a slot that was taken with `alone`

@@ -8,12 +8,14 @@ import msgspec
 import pytest
 
 from halley.assets.blob_references import BlobReferences
-from halley.assets.inputs import InputFileStager, OwnFiles, StagedInput, StagingRules
+from halley.assets.inputs import InputFileStager, StagedInput, StagingRules
 from halley.assets.links import LinkSigner, download_signature
+from halley.assets.own_inputs import OwnInputs
+from halley.assets.own_links import OwnFiles
 from halley.assets.ports import BlobInfo, StoredFile
 from halley.blobs.files import FileBlobs
 from halley.blobs.memory import MemoryBlobs
-from halley.errors import AddressRefused, FetchFailed, HalleyError, InputInvalid, StorageFull, TooLarge
+from halley.errors import AddressRefused, FetchFailed, HalleyError, InputInvalid, NotFound, StorageFull, TooLarge
 from halley.predictions.records import OutputFile
 from halley.store.memory.files import MemoryFiles
 from halley.testing.blobs import InspectableLedger, stream
@@ -370,3 +372,26 @@ async def test_an_ended_or_upstream_prediction_is_not_held(bench: Bench) -> None
     for value in values:
         assert await held(bench, image=value) == []
     assert await held(bench, prompt=link) == [], "in no position of a file it is text"
+
+
+async def test_own_files_are_read_for_a_service_elsewhere(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, MemoryBlobs())
+    own = OwnInputs(bench.stager.own, blobs=bench.blobs, blob_references=bench.blob_references)
+    link = await bench.output_link(b"picture", "a.png")
+    await bench.upload("me")
+    upload = f"https://other.name/v1/files/{FILE_ID}"
+
+    async def find(text: str, account_id: str = "me") -> bytes | None:
+        file = await own.find(text, prediction_id="p" * 26, account_id=account_id)
+        return None if file is None else await own.read(file, 100)
+
+    assert await find(link) == b"picture"
+    assert await find(upload) == b"mine"
+    for text in ("https://example.com/a.png", link.replace("/d/0", "/d/1"), "a text", "data:,x"):
+        assert await find(text) is None
+    with pytest.raises(NotFound):
+        await find(upload, "another")
+    file = await own.find(link, prediction_id="p" * 26, account_id="me")
+    assert file is not None
+    with pytest.raises(TooLarge):
+        await own.read(file, 6)

@@ -70,7 +70,7 @@ class UpstreamApi:
             NotSent: it has not arrived.
             FetchFailed, TooLarge: there was no complete answer.
         """
-        kind = [("content-type", "application/json")] if content else []
+        kind = [("content-type", "application/json")] if content else []  # `headers` may say another
         try:
             response = await self._origin.request(
                 method,

@@ -13,6 +13,7 @@ from halley.egress.errors import AddressRefused, FetchFailed, NotSent, TooLarge
 from halley.errors import SubmitRefused
 from halley.ids import made_at
 from halley.providers.replicate.api import UpstreamApi, model_path
+from halley.providers.replicate.inputs import SentInputs
 from halley.providers.replicate.models import UpstreamModels
 from halley.providers.replicate.submit_answers import SubmitAnswer, SubmitVerdict, read_submit
 
@@ -20,13 +21,13 @@ _KEY_HEADER: Final = "Idempotency-Key"
 
 
 class Create(msgspec.Struct, frozen=True, kw_only=True):
-    """A create, the same each time it is made for a prediction. `since` is when the prediction was created here."""
+    """A create. `input` is the JSON object in it; `since` is when the prediction was created here."""
 
     path: str
     content: bytes
     model: str
     version: str | None
-    input: dict[str, Any]
+    input: bytes
     key: str
     since: datetime
 
@@ -34,13 +35,14 @@ class Create(msgspec.Struct, frozen=True, kw_only=True):
 class Creates:
     """Makes creates, and sends them."""
 
-    def __init__(self, api: UpstreamApi, models: UpstreamModels, *, clock: Clock) -> None:
+    def __init__(self, api: UpstreamApi, models: UpstreamModels, inputs: SentInputs, *, clock: Clock) -> None:
         self._api = api
         self._models = models
+        self._inputs = inputs
         self._clock = clock
 
-    async def make(self, work: Work, target: UpstreamTarget) -> Create:
-        """The create of this work. Nothing of it is sent.
+    async def make(self, work: Work, target: UpstreamTarget, *, may_upload: bool = True) -> Create:
+        """The create of this work. It is the same each time, except for uploads of input files.
 
         Raises:
             SubmitRefused: the service can have no such model, or not take this input.
@@ -49,12 +51,13 @@ class Creates:
         version = target.version
         if version is None and self._api.profile.needs_version:
             version = await self._models.needed_version(target.model)
-        given = msgspec.json.decode(work.input)
-        content: dict[str, Any] = {"input": given}
+        path = "/predictions" if version is not None else f"{model_path(target.model)}/predictions"
+        given = await self._inputs.prepared(work, may_upload=may_upload)
+        content: dict[str, Any] = {"input": msgspec.Raw(given)}
         if version is not None:
             content["version"] = version
         return Create(
-            path=f"{model_path(target.model)}/predictions" if version is None else "/predictions",
+            path=path,
             content=msgspec.json.encode(content),
             model=target.model,
             version=version,

@@ -19,8 +19,11 @@ class Likeness(Enum):
     SURE = auto()
 
 
-def likeness(create: Create, row: dict[str, Any]) -> Likeness:
-    """A service may show an input with defaults, without secrets, with other links to files, or not at all."""
+def likeness(create: Create, given: dict[str, Any], row: dict[str, Any]) -> Likeness:
+    """Compare the create, with the input `given`, with a row of the list.
+
+    A service may show an input with defaults, without secrets, with other links to files, or not at all.
+    """
     model, version, theirs = row.get("model"), row.get("version"), row.get("input")
     if isinstance(model, str) and model.lower() != create.model.lower():
         return Likeness.NONE
@@ -28,9 +31,9 @@ def likeness(create: Create, row: dict[str, Any]) -> Likeness:
         return Likeness.NONE
     if not isinstance(theirs, dict) or (row.get("data_removed") is True and not theirs):
         return Likeness.MAYBE
-    if theirs == create.input:
+    if theirs == given:
         return Likeness.SURE
-    pairs = [(mine, theirs[name]) for name, mine in create.input.items() if name in theirs]
+    pairs = [(mine, theirs[name]) for name, mine in given.items() if name in theirs]
     return Likeness.MAYBE if all(_could_be(mine, other) for mine, other in pairs) else Likeness.NONE
 
 

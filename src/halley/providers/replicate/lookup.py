@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
+from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -21,6 +22,7 @@ from halley.providers.replicate.submit_answers import SubmitVerdict, handle_of
 
 PAGES: Final = 20  # of the list, of 100 runs each
 _PAUSE_SECONDS: Final = 1.0
+_LARGE_BYTES: Final = 2**16
 _CLOCK_SECONDS: Final = 120.0  # how far the times of the service may be off, besides what its Date header shows
 _PROVEN: Final = frozenset({400, 413, 422})  # refusals that the first request would have met, too
 
@@ -131,13 +133,14 @@ class LostCreates:
         others: list[str] = []
         path: str | None = "/predictions"
         earliest: datetime | None = None
+        given = msgspec.json.decode(create.input)
         for _ in range(PAGES):
             answer = await self._page(path)
             if earliest is None:
                 earliest = create.since + _ahead(answer, self._clock) - timedelta(seconds=_CLOCK_SECONDS)
             rows = [row for row in (answer.body or {}).get("results") or () if isinstance(row, dict)]
             for row in rows:
-                if _at(row, earliest) >= earliest and (like := likeness(create, row)) is not Likeness.NONE:
+                if _at(row, earliest) >= earliest and (like := likeness(create, given, row)) is not Likeness.NONE:
                     (sure if like is Likeness.SURE else others).append(handle_of(row))
             path = _next(answer)
             if path is None or (rows and _at(rows[-1], earliest) < earliest):
@@ -181,7 +184,10 @@ def _only(found: Found) -> str | None:
 
 
 def _same(create: Create) -> bytes:
-    return msgspec.json.encode([create.model, create.input], order="sorted")
+    """Stands for its model and input."""
+    if len(create.input) > _LARGE_BYTES:
+        return sha256(create.input).digest()
+    return msgspec.json.encode([create.model, msgspec.json.decode(create.input)], order="sorted")
 
 
 def _at(row: dict[str, Any], otherwise: datetime) -> datetime:

@@ -1,15 +1,14 @@
 """Turns an output, as it grows at a service, into parts whose links are fetched and stored here."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from halley.assets.positions import FilePosition, output_places, places
 from halley.dispatch.ports import OutputPart, Pointer
-
-_DEEPEST: Final = 64  # levels of an output that are searched for links; deeper ones are refused when it is stored
+from halley.providers.replicate.texts import texts_in
 
 
 class LinkRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +65,7 @@ class OutputReader:
 
     def _links(self, value: Any, where: FilePosition | None) -> Iterator[Pointer]:
         files = {at for at, _ in places(where, value)} if where is not None else ()
-        for at, text in _texts(value):
+        for at, text in texts_in(value):
             if not is_url(text):
                 continue
             if at in files or self._rules.delivers(text) or (not self._knows_places and _names_file(text)):
@@ -96,18 +95,6 @@ def _host(url: str) -> str:
         return ""
     usual = {"http": 80, "https": 443}.get(parts.scheme)
     return parts.hostname or "" if port in (None, usual) else f"{parts.hostname}:{port}"
-
-
-def _texts(value: Any) -> Iterator[tuple[Pointer, str]]:
-    waiting: list[tuple[Pointer, Any]] = [((), value)]
-    while waiting:
-        at, node = waiting.pop()
-        if isinstance(node, str):
-            yield at, node
-        elif len(at) < _DEEPEST and isinstance(node, dict):
-            waiting.extend(((*at, name), node[name]) for name in reversed(node))
-        elif len(at) < _DEEPEST and isinstance(node, list):
-            waiting.extend(((*at, index), node[index]) for index in reversed(range(len(node))))
 
 
 def _iterates(document: bytes) -> bool | None:

@@ -6,8 +6,9 @@ from typing import Final
 
 import msgspec
 
+from halley.assets.own_inputs import OwnInputs
 from halley.clock import Clock
-from halley.dispatch.ports import Emit, Outcome, Work
+from halley.dispatch.ports import Emit, Outcome, RunListener, Work
 from halley.dispatch.upstreams import (
     Answered,
     FindTarget,
@@ -24,6 +25,7 @@ from halley.providers.replicate.api import UpstreamApi, run_path
 from halley.providers.replicate.cancels import GRACE_SECONDS, UpstreamCancels
 from halley.providers.replicate.creates import Create, Creates, target_of
 from halley.providers.replicate.following import RunFollowing
+from halley.providers.replicate.inputs import SentInputs
 from halley.providers.replicate.journal import Journal
 from halley.providers.replicate.lookup import LostCreates
 from halley.providers.replicate.models import UpstreamModels
@@ -59,6 +61,7 @@ class UpstreamLinks(msgspec.Struct, frozen=True, kw_only=True):
     document_of: Callable[[str], bytes]  # the OpenAPI document of a version, b"" if it has none
     answered: Answered
     chance: Callable[[], float]  # a random number from 0 to 1
+    own_inputs: OwnInputs | None = None  # reads this server's own files in inputs
 
 
 class ReplicateProvider(SharedSlots):
@@ -86,7 +89,10 @@ class ReplicateProvider(SharedSlots):
         )
         self._runs: dict[str, Run] = {}
         self._models = UpstreamModels(self._api, clock=clock)
-        self._creates = Creates(self._api, self._models, clock=clock)
+        inputs = SentInputs(
+            self._api, own=links.own_inputs, document_of=links.document_of, data_url_bytes=rules.data_url_bytes
+        )
+        self._creates = Creates(self._api, self._models, inputs, clock=clock)
         self._lost = LostCreates(
             self._api,
             self._creates,
@@ -115,12 +121,14 @@ class ReplicateProvider(SharedSlots):
             raise SubmitRefused(text)
         return self._follow_later(work, await self._settled(create, text))
 
-    def begin_at_once(self, work: Work, emit: Emit, ended: Callable[[Outcome], None]) -> None:
+    def begin_at_once(self, work: Work, listener: RunListener) -> None:
         """Not local: use `submit`."""
 
     async def adopt(self, work: Work, handle: str | None) -> str | None:
         if handle is None:
-            create = await self._creates.make(work, target_of(self._links.find_target, work.version))
+            target = target_of(self._links.find_target, work.version)
+            # with a key it may be sent again; else it is only compared
+            create = await self._creates.make(work, target, may_upload=self._rules.profile.key_seconds > 0)
             try:
                 handle = await self._lost.settle(create)
             except OutcomeUnknown:

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from halley.assets.own_inputs import OwnInputs
 from halley.clock import Clock, SystemClock
 from halley.dispatch.upstreams import UpstreamTarget
 from halley.egress import OriginClient
@@ -48,6 +49,7 @@ async def open_provider(
     held: Held | None = None,
     answers: Answers | None = None,
     settle_seconds: float = 0.0,
+    own_inputs: OwnInputs | None = None,
     clock: Clock | None = None,
 ) -> AsyncIterator[ReplicateProvider]:
     """A provider that polls fast; each of VERSIONS is a model `test/VERSION` there."""
@@ -65,6 +67,7 @@ async def open_provider(
             document_of=lambda version: known.get(version, b""),
             answered=answers or Answers(),
             chance=lambda: 0.5,
+            own_inputs=own_inputs,
         ),
         clock=clock or SystemClock(),
     )

@@ -65,7 +65,8 @@ class FakeService:
         self.style: Final = style
         self.runs: dict[str, FakeRun] = {}
         self.asked: list[Asked] = []
-        self.files: dict[str, bytes] = {}
+        self.files: dict[str, bytes] = {}  # of outputs, by name
+        self.uploads: dict[str, bytes] = {}
         self.described: dict[str, Any] = {}  # answers for models, by `owner/name`
         self._keys: dict[str, tuple[str, bytes]] = {}
         self._faults: dict[str, deque[ServiceFault]] = {}
@@ -76,7 +77,9 @@ class FakeService:
         return Counter(json.dumps(run.input, sort_keys=True) for run in self.runs.values())
 
     def plan(self, kind: str, *faults: ServiceFault) -> None:
-        """Treat the next requests of a kind so: "create", "read", "list", "cancel", "model" or "file"."""
+        """Treat the next requests of a kind so: "create", "read", "list", "cancel", "model", "upload" or
+        "file".
+        """
         self._faults.setdefault(kind, deque()).extend(faults)
 
     def fault(self, asked: Asked) -> ServiceFault | None:
@@ -149,6 +152,15 @@ class FakeService:
         found = self.described.get("/".join(_parts(asked)[1:]))
         return answer(404, self._error("not found")) if found is None else dict(found)
 
+    def _upload(self, asked: Asked) -> bytes:
+        if self.style == "cometapi":
+            return self._other(asked)
+        name = f"{len(self.uploads) + 1:026d}"
+        boundary = b"--" + asked.headers["content-type"].partition("boundary=")[2].encode()
+        part = asked.body.split(boundary)[1]
+        self.uploads[name] = part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n")
+        return answer(201, {"id": name, "urls": {"get": f"https://api.replicate.com/v1/files/{name}"}})
+
     def _other(self, asked: Asked) -> bytes:
         return answer(404, f"<html>nothing at {asked.path}</html>".encode(), kind="text/html")
 
@@ -166,6 +178,8 @@ def kind_of(asked: Asked) -> str:
     parts = _parts(asked)
     if parts[:1] == ["a"]:
         return "file"
+    if asked.method == "POST" and parts == ["files"]:
+        return "upload"
     if asked.method == "POST":
         return "cancel" if parts[-1] == "cancel" else "create" if parts[-1] == "predictions" else "other"
     if parts == ["predictions"]:

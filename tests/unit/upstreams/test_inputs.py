@@ -1,0 +1,134 @@
+"""Files in an input reach the service: as `data:` URLs, as uploads, or not at all."""
+
+import json
+from typing import Any
+
+import pytest
+
+from halley.assets.own_inputs import OwnFile
+from halley.dispatch.ports import Work
+from halley.errors import NotFound, OutcomeUnknown, ProviderBusy, SubmitRefused
+from halley.testing.replicate.faults import ServiceFault, says
+from halley.testing.replicate.opening import open_provider
+from halley.testing.replicate.scripts import Stage
+from halley.testing.replicate.server import serve
+from halley.testing.replicate.service import TOKEN, FakeService, Style, kind_of
+
+pytestmark = pytest.mark.anyio
+
+OURS = "http://127.0.0.1:1986/d/ours/a.png"
+GONE = "http://127.0.0.1:1986/d/gone/a.png"
+THEIRS = "https://example.com/d/other/a.png"
+URI = {"type": "string", "format": "uri"}
+
+
+class Own:
+    """The files of this server."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    async def find(self, link: str, *, prediction_id: str, account_id: str) -> OwnFile | None:
+        assert (prediction_id, account_id) == ("p1", "me")
+        if link == GONE:
+            raise NotFound("the file was removed")
+        return OwnFile(name='a".png', content_type="image/png", sha256="") if link == OURS else None
+
+    async def read(self, file: OwnFile, limit_bytes: int) -> bytes:
+        return self.data
+
+
+async def sent(
+    given: dict[str, Any],
+    data: bytes = b"png",
+    *,
+    style: Style = "replicate",
+    document: bytes = b"",
+    **faults: ServiceFault,
+) -> tuple[Any, FakeService]:
+    """The input that the service got."""
+    service = FakeService({"test/echo": lambda _: [Stage(status="processing")]}, style=style)
+    for kind, fault in faults.items():
+        service.plan(kind, fault)
+    async with (
+        serve(service) as server,
+        open_provider(
+            server.url,
+            style,
+            own_inputs=Own(data),  # type: ignore[arg-type]
+            rules={"data_url_bytes": 100},
+            documents={"echo": document},
+        ) as provider,
+    ):
+        work = Work(
+            prediction_id="p1",
+            attempt=1,
+            version="echo",
+            model="test/echo",
+            account_id="me",
+            input=json.dumps(given).encode(),
+        )
+        await provider.submit(work)
+        [run] = service.runs.values()
+        return run.input, service
+
+
+async def test_a_small_file_becomes_a_data_url_and_other_links_stay() -> None:
+    given = {"image": OURS, "more": [{"mask": OURS}, THEIRS], "text": f"see {OURS}", "n": 1}
+    found, _ = await sent(given)
+    url = "data:image/png;base64,cG5n"
+    assert found == {"image": url, "more": [{"mask": url}, THEIRS], "text": f"see {OURS}", "n": 1}
+
+
+async def test_a_larger_file_is_uploaded() -> None:
+    found, service = await sent({"image": OURS}, b"\r\n--x\x00" * 50)
+    assert found == {"image": f"https://api.replicate.com/v1/files/{1:026d}"}
+    assert list(service.uploads.values()) == [b"\r\n--x\x00" * 50]
+    [asked] = [one for one in service.asked if kind_of(one) == "upload"]
+    assert asked.headers["authorization"] == f"Bearer {TOKEN}"
+    assert b'filename="a_.png"' in asked.body
+
+
+async def test_a_large_data_url_is_uploaded_and_a_small_one_stays() -> None:
+    small, large = "data:text/plain,hi", "data:text/plain;base64," + "QUJD" * 40
+    found, service = await sent({"a": small, "b": large})
+    assert found == {"a": small, "b": f"https://api.replicate.com/v1/files/{1:026d}"}
+    assert list(service.uploads.values()) == [b"ABC" * 40]
+
+
+async def test_with_a_schema_only_its_files_are_sent() -> None:
+    schema = {"properties": {"image": URI, "prompt": {"type": "string"}}}
+    document = json.dumps({"components": {"schemas": {"Input": schema}}}).encode()
+    found, _ = await sent({"image": OURS, "prompt": OURS}, document=document)
+    assert found == {"image": "data:image/png;base64,cG5n", "prompt": OURS}
+
+
+async def test_an_input_without_files_is_sent_as_it_is() -> None:
+    found, service = await sent({"text": "a" * 1000, "url": "https://example.com/x"})
+    assert found == {"text": "a" * 1000, "url": "https://example.com/x"}
+    assert len(service.asked) == 1
+
+
+async def test_what_cannot_be_sent_is_refused_before_anything_is_begun() -> None:
+    for given, style, message in (
+        ({"image": GONE}, "replicate", "input.image: the file was removed"),
+        ({"a": [OURS]}, "cometapi", "input.a.0: the file has 400 bytes"),
+    ):
+        with pytest.raises(SubmitRefused, match=message):
+            await sent(given, b"x" * 400, style=style)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (says(413, {"detail": "too large"}), SubmitRefused),
+        (says(429, b""), ProviderBusy),
+        (says(502, b""), ProviderBusy),
+        (ServiceFault(cut="answer"), ProviderBusy),
+        (says(201, {"id": "x"}), ProviderBusy),
+    ],
+)
+async def test_an_upload_that_fails_begins_nothing(fault: ServiceFault, error: type[Exception]) -> None:
+    with pytest.raises(error) as caught:
+        await sent({"image": OURS}, b"x" * 400, upload=fault)
+    assert not isinstance(caught.value, OutcomeUnknown)
