@@ -1,6 +1,6 @@
 """Which lost connections are drops: those that the peer closed before the last byte of the answer was written.
 
-On real sockets, and on both event loops.
+On real sockets, on both event loops, and once more with creates that begin without the parser.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from api.eager import eagerly
 from api.test_repeats import ids
 from api.test_server import get, running, world_on_a_port
 from api.world import World
@@ -25,9 +26,20 @@ BODY = {"version": "acme/echo", "input": {"prompt": "hi"}}
 LARGE = {"version": "acme/echo", "input": {"prompt": "x" * 8_000_000}}  # more than the sockets of both sides hold
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
-    return "asyncio", {"use_uvloop": request.param}
+@pytest.fixture(scope="module", params=["asyncio", "uvloop", "uvloop and direct creates"])
+def way(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def anyio_backend(way: str) -> tuple[str, dict[str, bool]]:
+    return "asyncio", {"use_uvloop": way != "asyncio"}
+
+
+@pytest.fixture(autouse=True)
+def servers(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "direct" in way:
+        monkeypatch.setattr("api.test_drops.running", eagerly)
 
 
 def post(world: World, *extra: str, body: Any = BODY) -> bytes:

@@ -1,9 +1,11 @@
 """Information about a request that uvicorn's protocol is handling; uvicorn calls that a cycle."""
 
+import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from halley.api.http.asgi import Scope
 from halley.api.http.cork import CorkedTransport
 from halley.api.repeats import ATTEMPT_KEY, Answering
 from halley.api.waiting.hold import GONE_KEY, HOLD_KEY, MAY_READ, Hold
@@ -37,6 +39,26 @@ def end(cycle: RequestResponseCycle) -> None:
         cycle.transport.close()
     on_response, cycle.on_response = cycle.on_response, _nothing
     on_response()
+
+
+def begun(protocol: HttpToolsProtocol, scope: Scope, never: asyncio.Event) -> RequestResponseCycle:
+    """A request that arrived whole, and whose answer is deferred. `never` is not waited for."""
+    transport = CorkedTransport(protocol.transport, at_once=True)
+    cycle = RequestResponseCycle(
+        scope=scope,  # type: ignore[arg-type]
+        transport=transport,  # type: ignore[arg-type]
+        flow=protocol.flow,
+        logger=protocol.logger,
+        access_logger=protocol.access_logger,
+        access_log=protocol.access_log,
+        default_headers=protocol.server_state.default_headers,
+        message_event=never,
+        expect_100_continue=False,
+        keep_alive=True,
+        on_response=protocol.on_response_complete,
+    )
+    cycle.more_body = False
+    return cycle
 
 
 def cork_of(cycle: RequestResponseCycle | None) -> CorkedTransport | None:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from halley.api.cycles import cork_of, end, is_open, leave
+from halley.api.direct_create import KnownHead
 from halley.api.http.asgi import NO_BODY, DeferredResponse, Exchange, Outcome, Response
 from halley.api.http.cork import CorkedTransport, unread_bytes
 from halley.api.http.credential import CREDENTIAL_KEY, Credential
@@ -35,7 +36,7 @@ _TCP_NOTSENT_LOWAT: Final = 25
 
 # shared by the requests of all parked connections
 _NO_HEADERS: Final[list[tuple[bytes, bytes]]] = []
-_NOBODY_WAITS: Final = asyncio.Event()
+NOBODY_WAITS: Final = asyncio.Event()
 
 
 class GuardedProtocol(LimitedProtocol):
@@ -48,6 +49,7 @@ class GuardedProtocol(LimitedProtocol):
         "_chunk",
         "_credential",
         "_has_eof",
+        "_head",
         "_is_short",
         "_is_stream",
         "_is_unread",
@@ -64,6 +66,7 @@ class GuardedProtocol(LimitedProtocol):
         self._asker: Asker | None = None
         self._chunk: bytes | None = None  # the newest chunk, if it began with a request and may contain exactly one
         self._credential = Credential()
+        self._head: KnownHead | None = None  # of its newest create
         self._is_stream = False
         self._is_short = False  # the newest answer used the fast path
         self._has_eof = False
@@ -75,6 +78,8 @@ class GuardedProtocol(LimitedProtocol):
     # input
 
     def data_received(self, data: bytes) -> None:
+        if self._head is not None and self._is_same_again() and self._create_at_once(self._head, data):
+            return
         asker = self._asker
         if asker is not None and self.shortcut is not None:
             if data == asker.request and self._is_same_again():
@@ -85,6 +90,10 @@ class GuardedProtocol(LimitedProtocol):
             asker.request = None
         self._chunk = data if self.phase is IDLE and len(data) <= _REPEATED_BYTES else None
         super().data_received(data)
+
+    def _create_at_once(self, head: KnownHead, data: bytes) -> bool:
+        """Begin the create that the data contains, without the parser. False: the parser gets the data."""
+        raise NotImplementedError
 
     def on_message_begin(self) -> None:
         if self._is_repeating:
@@ -283,7 +292,7 @@ class GuardedProtocol(LimitedProtocol):
         self._asker = None
         if self.scope is cycle.scope:
             self.scope, self.headers = None, _NO_HEADERS  # type: ignore[assignment]
-        cycle.message_event = _NOBODY_WAITS
+        cycle.message_event = NOBODY_WAITS
 
     def _give(self, cycle: RequestResponseCycle, exchange: Exchange, outcome: Outcome) -> None:
         self._parked = None

@@ -13,6 +13,8 @@ from uvicorn.config import Config
 from uvicorn.server import Server
 
 from halley.api.application import Api
+from halley.api.direct_create import DirectCreates
+from halley.api.direct_protocol import DirectProtocol
 from halley.api.http.uvicorn_inside import missing_in_uvicorn
 from halley.api.protocol import GuardedProtocol
 from halley.api.shortcut import ShortCut
@@ -113,8 +115,8 @@ def make_server(settings: Settings, api: Api, tls: ssl.SSLContext | None = None)
             ", ".join(missing),
         )
     else:
-        members = {"api": api, "limits": settings.limits, "shortcut": ShortCut(api)}
-        protocol = type("Protocol", (GuardedProtocol,), members)
+        members = {"api": api, "limits": settings.limits, "shortcut": ShortCut(api), "direct": DirectCreates(api)}
+        protocol = type("Protocol", (DirectProtocol,), members)
     config = Config(
         api,
         host=settings.server.host,

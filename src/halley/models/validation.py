@@ -54,7 +54,7 @@ class InputSchema:
 
     def unknown_names(self, value: Mapping[str, Any]) -> list[str]:
         """Members that are not in the schema. They are ignored by default (contract D21)."""
-        return [name for name in value if name not in self.names]
+        return [] if self.names.issuperset(value) else [name for name in value if name not in self.names]
 
     @staticmethod
     def unknown_faults(names: list[str], most: int = LISTED) -> tuple[InvalidField, ...]:

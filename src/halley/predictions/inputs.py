@@ -17,6 +17,7 @@ from halley.strict_json import is_heavy
 _log = logging.getLogger(__name__)
 _SHOWN_NAMES: Final = 20
 _SHOWN_CHARACTERS: Final = 100
+NOTHING_FOUND: Final = Findings()
 
 
 def look(
@@ -33,9 +34,11 @@ def look(
     With `strict`, names that the version does not know are faults, too; at most `most` faults are listed.
     """
     unknown = schema.unknown_names(value)
+    shown = schema.redacted(value)
+    if not (unknown or links or faults) and shown is None:
+        return NOTHING_FOUND
     if unknown and strict:
         faults += schema.unknown_faults(unknown, most)
-    shown = schema.redacted(value)
     if len(links) > LINKS_LIMIT:
         fault = f"there are more than {LINKS_LIMIT} files"
         faults += (InvalidField(type="files", field="input", description=fault),)
@@ -78,20 +81,27 @@ class InputCheck:
             document = version.openapi_schema if runnable.is_described else b""
             found = await self._large.examine(version.id, document, input_json, strict=self._strict, most=self._most)
         else:
-            given: Mapping[str, Any] = msgspec.json.decode(input_json) if value is None else value
-            found = look(
-                runnable.schema,
-                self._links(runnable, given),
-                given,
-                runnable.schema.faults(given, self._most),
-                strict=self._strict,
-                most=self._most,
-            )
+            found = self._seen(runnable, msgspec.json.decode(input_json) if value is None else value)
         if found.links and self._file_links is not None:
             faults = await self._file_links.faults(found.links, self._most)
             if faults:
                 return msgspec.structs.replace(found, faults=found.faults + faults)
         return found
+
+    def look_at_once(self, runnable: Runnable, value: Mapping[str, Any]) -> Findings | None:
+        """As `look`, without waiting; None if that must wait, for files among the inputs."""
+        found = self._seen(runnable, value)
+        return None if found.links and self._file_links is not None else found
+
+    def _seen(self, runnable: Runnable, value: Mapping[str, Any]) -> Findings:
+        return look(
+            runnable.schema,
+            self._links(runnable, value),
+            value,
+            runnable.schema.faults(value, self._most),
+            strict=self._strict,
+            most=self._most,
+        )
 
     def refuse(self, runnable: Runnable, found: Findings) -> None:
         """Refuse an input that has faults.

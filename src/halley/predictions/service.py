@@ -1,7 +1,7 @@
 """The use cases: create, read, cancel."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, Protocol
@@ -14,7 +14,8 @@ from halley.ids import NewId
 from halley.models.catalog import Catalog, Runnable
 from halley.predictions.hints import Bus, Changed, StopRequested, WorkWaits
 from halley.predictions.inputs import InputCheck
-from halley.predictions.ports import Created, ExpiryPolicy, NewPrediction, Page, Placement, PredictionStore
+from halley.predictions.large import Findings
+from halley.predictions.ports import Created, ExpiryPolicy, InputFile, NewPrediction, Page, Placement, PredictionStore
 from halley.predictions.progress_cache import ProgressCache
 from halley.predictions.queue import Claimed
 from halley.predictions.reading import PredictionReader
@@ -48,6 +49,10 @@ class CreateRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 class CreateStore(PredictionStore, RepeatStore, Protocol):
     """Predictions, and the search for earlier creates."""
+
+
+Checked = tuple[Runnable, Findings]
+"""The version of a create whose input fits, and what was found in the input."""
 
 
 class Admission(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,29 +135,80 @@ class Predictions(PredictionReader):
         runnable = self._catalog.resolve(request.reference)
         found = await self._inputs.look(runnable, request.input_json, request.input)
         self._inputs.refuse(runnable, found)
-        prediction_id = prediction_id or self._new_id()
-        prediction, work_input = self._make(request, runnable, account_id, key_id, prediction_id, found.shown)
-        version = runnable.version.id
         files = await self._inputs.own_files(account_id, found)
-        context = msgspec.json.encode(request.context) if request.context else None
-        # A version without a schema yet must wait, because its input was not fully checked. Nothing may fail between
-        # this and the write, otherwise the slot would stay held.
-        session_id = self._placement.reserve(version, account_id) if runnable.is_described else None
-        new = NewPrediction(
-            prediction=prediction,
-            work_input=work_input,
-            context=context,
-            session_id=session_id,
-            idempotency=idempotency,
-            link_base=request.link_base,
-            files=files,
-        )
+        made = self._make(request, runnable, account_id, key_id, prediction_id or self._new_id(), found.shown)
+        new = self._new(request, runnable, made, files=files, idempotency=idempotency)
         pending = self._store.create(new)
         if not isinstance(pending, asyncio.Future):
             pending = asyncio.ensure_future(pending)
         # this depends on the commit, not on the caller: after its cancellation the work still gets its slot
-        pending.add_done_callback(partial(self._place, new))
+        pending.add_done_callback(partial(self._place_later, new))
         return pending
+
+    def check_at_once(self, request: CreateRequest) -> Checked | None:
+        """Check a create, for `submit_checked`; None if that must wait: then only `submit` can do it.
+
+        Raises as `submit` does.
+        """
+        if request.input is None:
+            return None
+        runnable = self._catalog.resolve(request.reference)
+        found = self._inputs.look_at_once(runnable, request.input)
+        if found is None:
+            return None
+        self._inputs.refuse(runnable, found)
+        return runnable, found
+
+    def submit_checked(
+        self,
+        request: CreateRequest,
+        checked: Checked,
+        account_id: str,
+        key_id: str | None,
+        prediction_id: str,
+        told: Callable[[Created | Exception], None],
+    ) -> None:
+        """As `submit`, for a create that was checked in the same call of the loop; see
+        `PredictionStore.create_and_tell`.
+        """
+        runnable, found = checked
+        made = self._make(request, runnable, account_id, key_id, prediction_id, found.shown)
+        new = self._new(request, runnable, made)
+
+        def stored(outcome: Created | Exception) -> None:
+            try:
+                self._place(new, outcome)
+            finally:
+                told(outcome)
+
+        self._store.create_and_tell(new, stored)
+
+    def _new(
+        self,
+        request: CreateRequest,
+        runnable: Runnable,
+        made: tuple[Prediction, bytes | None],
+        *,
+        files: tuple[InputFile, ...] = (),
+        idempotency: IdempotencyKey | None = None,
+    ) -> NewPrediction:
+        """A prediction to be stored, with a slot if one is free. `made`: its row, and the real input if that differs.
+
+        A version without a schema yet must wait, because its input was not fully checked. Nothing may fail between
+        this and the write, otherwise the slot would stay held.
+        """
+        prediction, work_input = made
+        return NewPrediction(
+            prediction=prediction,
+            work_input=work_input,
+            context=msgspec.json.encode(request.context) if request.context else None,
+            session_id=(
+                self._placement.reserve(prediction.version, prediction.account_id) if runnable.is_described else None
+            ),
+            idempotency=idempotency,
+            link_base=request.link_base,
+            files=files,
+        )
 
     async def made_under(self, account_id: str, idempotency: IdempotencyKey) -> Prediction | None:
         """The prediction of this idempotency key, even if its version was removed; None if the key is free.
@@ -195,18 +251,22 @@ class Predictions(PredictionReader):
         """Remove a batch of expired idempotency keys; returns their number. 0 means that none is left."""
         return await self._repeats.forget_idempotency_keys(self._clock.now(), _KEYS_AT_ONCE)
 
-    def _place(self, new: NewPrediction, pending: "asyncio.Future[Created]") -> None:
+    def _place_later(self, new: NewPrediction, pending: "asyncio.Future[Created]") -> None:
+        error = asyncio.CancelledError() if pending.cancelled() else pending.exception()
+        self._place(new, pending.result() if error is None else error)
+
+    def _place(self, new: NewPrediction, outcome: Created | BaseException) -> None:
         version = new.prediction.version
-        failed = pending.cancelled() or pending.exception() is not None
-        if not failed and (lease := pending.result().lease) is not None:
-            prediction = pending.result().prediction
+        stored = None if isinstance(outcome, BaseException) else outcome
+        if stored is not None and (lease := stored.lease) is not None:
+            prediction = stored.prediction
             work_input = new.work_input or prediction.input
             claimed = Claimed(lease=lease, prediction=prediction, work_input=work_input, context=new.context)
             self._placement.begin(version, claimed)
             return
         if new.session_id is not None:
             self._placement.give_up(version)
-        if not failed:
+        if stored is not None:
             self._bus.publish(WorkWaits(version))
 
     async def get(self, prediction_id: str, account_id: str) -> Prediction:

@@ -33,6 +33,10 @@ class BodyBudget:
         """Start counting one body; nothing is held yet."""
         return HeldBody(self, key_id)
 
+    def has_room(self, key_id: str, size: int) -> bool:
+        """Whether `take` of a whole body would succeed now."""
+        return self._held + size <= self._total_bytes and self._by_key.get(key_id, 0) + size <= self._per_key_bytes
+
     def take(self, key_id: str, size: int, before: int = 0) -> None:
         """Hold `size` more bytes of a body of which `before` are held.
 

@@ -92,7 +92,7 @@ async def read_create(call: Call, parts: ApiContext, digest_head: Callable[[], b
     held = call.held_body = parts.bodies.hold(call.identity.key.id)
     body = await read_body(call, held, limits.json_body_bytes)
     if parts.large is None or not strict_json.is_heavy(body):
-        return CreateBody(_members(body, limits), body)
+        return CreateBody(members_of(body, limits), body)
     await held.take_turn()
     outline = await parts.large.parse(body, limits, digest_head=digest_head())
     return CreateBody(strict_json.decode(outline.members), body, outline)
@@ -102,10 +102,11 @@ async def read_small_object(call: Call, parts: ApiContext) -> dict[str, Any]:
     """The same for an operation whose body has a few short values. Raises as `read_create` does."""
     limits = msgspec.structs.replace(parts.limits, json_body_bytes=min(parts.limits.json_body_bytes, _SMALL_BYTES))
     held = call.held_body = parts.bodies.hold(call.identity.key.id)
-    return _members(await read_body(call, held, limits.json_body_bytes), limits)
+    return members_of(await read_body(call, held, limits.json_body_bytes), limits)
 
 
-def _members(body: bytes, limits: LimitSettings) -> dict[str, Any]:
+def members_of(body: bytes, limits: LimitSettings) -> dict[str, Any]:
+    """The members of a small body, which must be an object. An empty body counts as `{}`. Raises as `read_create`."""
     if not body.strip():
         return {}
     value = strict_json.parse(body, limits)

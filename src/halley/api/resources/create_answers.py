@@ -97,16 +97,27 @@ class PendingCreate:
         self._seconds = seconds
         self._carrier = carrier
         self._give: Callable[[Outcome], None] | None = None
+        self._pending: asyncio.Future[Created] | None = None
 
     def until_stored(self, pending: "asyncio.Future[Created]", variant: Variant, headers: Headers) -> Response:
         """The deferred response: an error if the write fails."""
+        self.expect(variant, headers)
+        self._pending = pending
+        return Response(later=self)
+
+    def expect(self, variant: Variant, headers: Headers) -> None:
+        """The outcome of the write comes to `told`, after it is parked."""
         self._variant = variant
         self._headers = headers
         self._attempt.defer()
         if self._hold is not None:
             self._hold.defer()
-        self._pending: asyncio.Future[Created] | None = pending
-        return Response(later=self)
+
+    def give_up(self) -> None:
+        """Nothing was submitted."""
+        self._attempt.end()
+        if self._hold is not None:
+            self._hold.hub.left(self._hold)
 
     def park(self, give: Callable[[Outcome], None]) -> None:
         """See `asgi.DeferredResponse`."""
@@ -134,20 +145,24 @@ class PendingCreate:
             pending.add_done_callback(self._stored)
 
     def _stored(self, pending: "asyncio.Future[Created]") -> None:
+        error = asyncio.CancelledError() if pending.cancelled() else pending.exception()
+        self.told(pending.result() if error is None else error)
+
+    def told(self, outcome: Created | BaseException) -> None:
+        """The write is done, or has failed. It never raises."""
         try:
-            self._continue(pending)
+            self._continue(outcome)
         except Exception as error:  # noqa: BLE001  # otherwise the client would never be answered
             self._answered(error)
 
-    def _continue(self, pending: "asyncio.Future[Created]") -> None:
+    def _continue(self, outcome: Created | BaseException) -> None:
         hold = self._hold
-        error = asyncio.CancelledError() if pending.cancelled() else pending.exception()
-        if error is not None:
+        if isinstance(outcome, BaseException):
             if hold is not None:
                 hold.hub.left(hold)
-            self._answered(error if isinstance(error, Exception) else RuntimeError("the write was canceled"))
+            self._answered(outcome if isinstance(outcome, Exception) else RuntimeError("the write was canceled"))
             return
-        created = pending.result().prediction
+        created = outcome.prediction
         self._attempt.settle(created.id)
         if self._give is None:  # its client has disconnected: it counts as one that waited and left
             if hold is not None:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from halley.api.context import ApiContext
-from halley.api.http.asgi import Call, Headers, Response, json_response
+from halley.api.http.asgi import Call, Headers, Response, Variant, json_response
 from halley.api.presentation.preferences import applied, cancel_abandoned, cancel_after_seconds, wait_seconds
 from halley.api.presentation.present import encode
 from halley.api.repeats import ATTEMPT_KEY, COUNTED_SECONDS, CreateAttempt, may_answer
@@ -21,7 +21,7 @@ from halley.predictions.repeats import How, IdempotencyKey
 from halley.predictions.service import CreateRequest
 
 _log: Final = logging.getLogger(__name__)
-_COUNT: Final = b"x-stainless-retry-count"
+COUNT: Final = b"x-stainless-retry-count"
 _NO_HOLD: Final = nullcontext[Hold | None]()
 
 
@@ -34,7 +34,12 @@ class _CreateOptions(NamedTuple):
 
     def applied(self) -> Headers:
         """The header with the applied preferences."""
-        return [] if self.wait is None and self.abandoned is None else [applied(self.wait, abandoned=self.abandoned)]
+        return applied_headers(self.wait, self.abandoned)
+
+
+def applied_headers(wait: float | None, abandoned: bool | None) -> Headers:
+    """The header with the applied preferences, if there are any."""
+    return [] if wait is None and abandoned is None else [applied(wait, abandoned=abandoned)]
 
 
 async def create(call: Call, parts: ApiContext) -> Response:
@@ -128,7 +133,9 @@ async def _new_or_repeated(call: Call, parts: ApiContext, options: _CreateOption
             )
             carrier = identity.key.id, Scope.WRITE
             create = PendingCreate(parts, attempt, hold, seconds=options.wait or 0.0, carrier=carrier)
-            return create.until_stored(pending, call.variant, [_location(call, prediction_id), *options.applied()])
+            return create.until_stored(
+                pending, call.variant, [location(call.variant, prediction_id), *options.applied()]
+            )
         created = await predictions.create(
             options.request, identity.account.id, identity.key.id, prediction_id=prediction_id
         )
@@ -144,7 +151,7 @@ def _end_turn(call: Call) -> None:
 
 def _count(call: Call) -> int | None:
     """How many tries the client says it has made before this one; None if it does not count."""
-    text = call.headers.get(_COUNT)
+    text = call.headers.get(COUNT)
     return int(text) if text is not None and text.isdigit() and len(text) < 5 else None
 
 
@@ -192,7 +199,7 @@ def _first_answer(
     call: Call, parts: ApiContext, created: Prediction, options: _CreateOptions, hold: Hold | None
 ) -> Response:
     """The answer to a create that is stored already: from here on no error may look like a failed create."""
-    headers = [_location(call, created.id), *options.applied()]
+    headers = [location(call.variant, created.id), *options.applied()]
     if options.wait is None or hold is None:
         return json_response(encode(parts.presenter.prediction(created, call.variant)), 201, headers)
     answer = CreateAnswer(parts, created, call.variant, headers)
@@ -201,7 +208,7 @@ def _first_answer(
 
 async def _later_answer(call: Call, parts: ApiContext, earlier: Prediction, options: _CreateOptions) -> Response:
     """The answer to a repeated create: what the first would get if it were answered now."""
-    headers = [_location(call, earlier.id), *options.applied(), REPLAYED]
+    headers = [location(call.variant, earlier.id), *options.applied(), REPLAYED]
     answer = CreateAnswer(parts, as_created(earlier), call.variant, headers)
     with _hold(call, parts, earlier.id, options) as hold:
         row = await parts.predictions.row(earlier.id, earlier.account_id)
@@ -214,5 +221,6 @@ def _carrier(call: Call) -> Carrier:
     return call.identity.key.id, Scope.WRITE
 
 
-def _location(call: Call, prediction_id: str) -> tuple[bytes, bytes]:
-    return b"location", f"{call.variant.base}/predictions/{prediction_id}".encode()
+def location(variant: Variant, prediction_id: str) -> tuple[bytes, bytes]:
+    """The header with the place of a prediction."""
+    return b"location", f"{variant.base}/predictions/{prediction_id}".encode()

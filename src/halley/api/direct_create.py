@@ -1,0 +1,224 @@
+"""Creates without a scope, a task or an await: from the bytes of a request to its submitted write in one call.
+
+Only after the ordinary path has served a create with the same head on the same connection, and only if that path would
+not wait for anything: everything else is left to it, errors included. It ends as that path does, with a parked
+`PendingCreate`. tests/api/test_direct_create.py compares both.
+"""
+
+import re
+from typing import Final, NamedTuple
+from weakref import WeakValueDictionary
+
+from halley import strict_json
+from halley.api.application import REQUEST_ID_HEADER, Api
+from halley.api.http.asgi import Exchange, Headers, Scope, Variant, read_token
+from halley.api.http.origins import FORWARDED
+from halley.api.http.routing import RouteMatch
+from halley.api.presentation.preferences import cancel_abandoned, cancel_after_seconds, wait_seconds
+from halley.api.repeats import CreateAttempt
+from halley.api.resources import creates
+from halley.api.resources.bodies import CreateBody, create_request, members_of
+from halley.api.resources.create_answers import KEPT_INPUT_BYTES, PendingCreate
+from halley.errors import HalleyError
+from halley.keys.records import Key
+from halley.keys.records import Scope as KeyScope
+from halley.keys.service import Identity
+from halley.predictions.service import Checked, CreateRequest
+
+_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,7})[ \t]*\r\n", re.IGNORECASE)
+_LENGTH_DIGITS: Final = 7
+# such creates need what only the ordinary path does
+_LEAVE: Final = (b"idempotency-key", b"content-encoding", b"transfer-encoding", b"expect", b"upgrade")
+
+
+class CreatePreferences(NamedTuple):
+    """What the headers of a create prefer."""
+
+    wait: float | None
+    abandoned: bool | None
+    cancel_after: float | None
+    applied: Headers  # those of the answer that say so
+
+
+class HeadMeaning(NamedTuple):
+    """What the head of a create says."""
+
+    path: Scope  # as much of a scope as an exchange needs
+    digest: bytes  # of the key's token
+    variant: Variant
+    reference: str | None  # of the model that the path names
+    preferences: CreatePreferences
+    tries: int | None  # of tries before this one: none, or not told
+    request_id: bytes | None
+
+
+class KnownHead:
+    """The head of creates and its meaning, for bodies of any length.
+
+    The connections that send it share it; it is dropped with the last of them. It holds the token, as their requests
+    do; the key is checked each time.
+    """
+
+    __slots__ = ("__weakref__", "_after", "_before", "meaning")
+
+    def __init__(self, before: bytes, after: bytes, meaning: HeadMeaning) -> None:
+        """`before` and `after`: the head on both sides of the number of the body's bytes."""
+        self._before = before
+        self._after = after
+        self.meaning: Final = meaning
+
+    def body_in(self, data: bytes) -> bytes | None:
+        """The body, if the data is one whole request with this head."""
+        if not data.startswith(self._before):
+            return None
+        start = len(self._before)
+        end = data.find(self._after, start, start + _LENGTH_DIGITS + len(self._after))
+        if end < 0:
+            return None
+        length, body = data[start:end], data[end + len(self._after) :]
+        return body if length.isdigit() and int(length) == len(body) else None
+
+
+class BegunCreate(NamedTuple):
+    """A create whose write is submitted. `waiter` must be parked in the same call of the loop."""
+
+    exchange: Exchange
+    attempt: CreateAttempt
+    waiter: PendingCreate
+
+
+class DirectCreates:
+    """Learns the heads of creates, and begins creates with known ones."""
+
+    def __init__(self, api: Api) -> None:
+        parts = api.parts
+        self._api = api
+        self._parts = parts
+        self._predictions = parts.predictions
+        self._heads: WeakValueDictionary[tuple[bytes, int], KnownHead] = WeakValueDictionary()
+        leave = [*_LEAVE]
+        if api.has_cors:
+            leave.append(b"origin")
+        if parts.settings.server.trusted_proxies:
+            leave += FORWARDED
+        self._leave = frozenset(leave)
+
+    # reading heads
+
+    def learn(self, data: bytes, scope: Scope) -> KnownHead | None:
+        """The head of this create, if later ones with it can begin here. `data` are its bytes, perhaps among others.
+
+        It came over HTTP/1.1, has passed all checks of a head, and its connection stays open.
+        """
+        found = self._api.router.find(scope["raw_path"])
+        head, mark, _ = data.partition(b"\r\n\r\n")
+        length = _LENGTH.search(head + mark)
+        if found is None or length is None or scope["query_string"] or not data.startswith(b"POST "):
+            return None
+        meaning = self._meaning(scope, found)
+        if meaning is None:
+            return None
+        whole = head + mark
+        known = KnownHead(whole[: length.start(1)], whole[length.end(1) :], meaning)
+        if known.body_in(data) is None:
+            return None
+        return self._heads.setdefault((whole, meaning.variant.number), known)
+
+    def _meaning(self, scope: Scope, found: RouteMatch) -> HeadMeaning | None:
+        route = found.place.routes.get("POST")
+        headers = dict(scope["headers"])
+        if route is None or len(headers) != len(scope["headers"]) or not self._leave.isdisjoint(headers):
+            return None
+        if route.handler is creates.create_for_model:
+            reference = "/".join(found.params)
+        elif route.handler is creates.create:
+            reference = None
+        else:
+            return None
+        count = headers.get(creates.COUNT)
+        if count not in (None, b"0"):
+            return None  # it repeats another
+        prefer = headers.get(b"prefer", b"").decode("latin-1")
+        try:
+            digest = self._parts.keys.digest(read_token(headers.get(b"authorization")))
+            cancel_after = cancel_after_seconds(
+                headers[b"cancel-after"].decode("latin-1") if b"cancel-after" in headers else None
+            )
+        except HalleyError:
+            return None
+        wait, abandoned = wait_seconds(prefer, self._parts.limits.wait_create_max_seconds), cancel_abandoned(prefer)
+        return HeadMeaning(
+            path={"method": "POST", "path": scope["path"]},
+            digest=digest,
+            variant=self._api.variants.of_scope(scope, headers, found.family),
+            reference=reference,
+            preferences=CreatePreferences(wait, abandoned, cancel_after, creates.applied_headers(wait, abandoned)),
+            tries=None if count is None else 0,
+            request_id=headers.get(REQUEST_ID_HEADER),
+        )
+
+    # creating
+
+    def begin(self, head: HeadMeaning, body: bytes) -> BegunCreate | None:
+        """Check a create, and submit its write. None: nothing has happened, and the ordinary path must take it."""
+        parts = self._parts
+        identity = self._caller(head)
+        if identity is None or parts.is_draining or len(body) > KEPT_INPUT_BYTES or strict_json.is_heavy(body):
+            return None
+        key = identity.key
+        started = parts.clock.monotonic()
+        asked = (key.id, head.reference, head.preferences.cancel_after)
+        attempt = parts.repeats.begin(asked=asked, body=body, count=head.tries, begun_at=started)
+        if parts.repeats.may_repeat(attempt) or not parts.bodies.has_room(key.id, len(body)):
+            return None
+        try:
+            members = members_of(body, parts.limits)
+            request = self._request(head, CreateBody(members, body), key)
+            checked = self._predictions.check_at_once(request)
+        except Exception:  # noqa: BLE001  # the ordinary path finds it again, and reports it
+            return None
+        if checked is None:
+            return None
+        waiter = self._submit(head, request, checked, identity, attempt)
+        if waiter is None:
+            return None
+        parts.ignored_members.note(members, path_names_model=head.reference is not None)
+        exchange = Exchange(head.path, self._api.request_ids.of(head.request_id), None, started)
+        return BegunCreate(exchange, attempt, waiter)
+
+    def _caller(self, head: HeadMeaning) -> Identity | None:
+        identity = self._parts.keys.known_by(head.digest)
+        if identity is None or not identity.may(KeyScope.WRITE) or not identity.may(KeyScope.READ):
+            return None
+        return identity
+
+    def _request(self, head: HeadMeaning, body: CreateBody, key: Key) -> CreateRequest:
+        wait, abandoned, cancel_after, _ = head.preferences
+        return create_request(
+            body,
+            self._parts.limits,
+            variant=head.variant,
+            url_fault=self._parts.webhooks.fault,
+            reference=head.reference,
+            cancel_after=cancel_after,
+            with_wait=wait is not None,
+            cancel_abandoned=key.options.cancel_abandoned if abandoned is None else abandoned,
+        )
+
+    def _submit(
+        self, head: HeadMeaning, request: CreateRequest, checked: Checked, identity: Identity, attempt: CreateAttempt
+    ) -> PendingCreate | None:
+        key_id, prediction_id = identity.key.id, self._predictions.reserve_id()
+        attempt.claim(prediction_id)
+        wait = head.preferences.wait
+        hold = None if wait is None else self._parts.hub.enter(prediction_id, {})
+        carrier = key_id, KeyScope.WRITE
+        waiter = PendingCreate(self._parts, attempt, hold, seconds=wait or 0.0, carrier=carrier)
+        waiter.expect(head.variant, [creates.location(head.variant, prediction_id), *head.preferences.applied])
+        account_id = identity.account.id
+        try:
+            self._predictions.submit_checked(request, checked, account_id, key_id, prediction_id, waiter.told)
+        except Exception:  # noqa: BLE001  # as above
+            waiter.give_up()
+            return None
+        return waiter
