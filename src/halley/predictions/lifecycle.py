@@ -54,7 +54,7 @@ def advance(prediction: Prediction, fact: Fact, at: datetime, **changes: Any) ->
     """
     target = TRANSITIONS.get((prediction.status, fact))
     if target is None:
-        raise WrongState(f"{fact} does not apply to prediction {prediction.id}, which is {prediction.status}")
+        raise _does_not_apply(prediction, fact, prediction.status)
     if target is Status.PROCESSING:
         changes["started_at"] = at
     elif target in TERMINAL:
@@ -81,27 +81,45 @@ def conclude(
     at: datetime,
     progress: Progress,
     *,
+    started_at: datetime | None = None,
     error: str | None = None,
     reason: str | None = None,
     predict_time: float | None = None,
 ) -> Prediction:
     """The terminal prediction, with the content of its events folded into the row.
 
-    `predict_time` is in seconds; without it, the time since `started_at` is used. A reason given here is stored unless
-    the table has one (a deadline's reason has priority).
+    `predict_time` is in seconds; without it, the time since it started is used. With `started_at` it starts in the same
+    step. A reason given here is stored in place of the table's.
 
     Raises:
         WrongState: the fact does not end a prediction of this status.
     """
     if fact is Fact.STARTED:
         raise WrongState(f"{fact} does not end a prediction")
-    changes: dict[str, Any] = {
-        "output": progress.output,
-        "files": progress.files,
-        "logs": progress.logs,
-        "error": error,
-        "metrics": final_metrics(prediction, progress, at, predict_time),
-    }
-    if reason is not None:
-        changes["termination_reason"] = reason
-    return advance(prediction, fact, at, **changes)
+    status = prediction.status
+    if started_at is None:
+        started_at = prediction.started_at
+    else:
+        status = TRANSITIONS.get((status, Fact.STARTED), status)
+    step = status, fact
+    target = TRANSITIONS.get(step)
+    if target is None:
+        raise _does_not_apply(prediction, fact, status)
+    return msgspec.structs.replace(
+        prediction,
+        status=target,
+        revision=prediction.revision + 1,
+        started_at=started_at,
+        completed_at=at,
+        cancel_requested_at=at if fact is Fact.CANCEL_REQUESTED else prediction.cancel_requested_at,
+        termination_reason=REASONS.get(step) if reason is None else reason,
+        output=progress.output,
+        files=progress.files,
+        logs=progress.logs,
+        error=error,
+        metrics=final_metrics(prediction.created_at, started_at, progress, at, predict_time),
+    )
+
+
+def _does_not_apply(prediction: Prediction, fact: Fact, status: Status) -> WrongState:
+    return WrongState(f"{fact} does not apply to prediction {prediction.id}, which is {status}")

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from halley.predictions.records import Event, MetricItem, NewEvent, OutputFile, OutputItem, Prediction
+from halley.predictions.records import Event, MetricItem, NewEvent, OutputFile, OutputItem
 from halley.predictions.status import EventKind
 
 _MIN_INTEGER: Final = -(2**63)
@@ -124,7 +124,7 @@ def _take_back(metrics: dict[str, object], path: list[str]) -> None:
 
 
 def final_metrics(
-    prediction: Prediction, progress: Progress, at: datetime, predict_time: float | None
+    created_at: datetime, started_at: datetime | None, progress: Progress, at: datetime, predict_time: float | None
 ) -> dict[str, object]:
     """The metrics of a terminal prediction.
 
@@ -132,10 +132,10 @@ def final_metrics(
     output is images. Source: contract section 7, metrics.
     """
     metrics = dict(progress.metrics)
-    if prediction.started_at is not None:
-        measured = (at - prediction.started_at).total_seconds() if predict_time is None else predict_time
+    if started_at is not None:
+        measured = (at - started_at).total_seconds() if predict_time is None else predict_time
         metrics["predict_time"] = round(max(measured, 0.0), 6)
-    metrics["total_time"] = round(max((at - prediction.created_at).total_seconds(), 0.0), 6)
+    metrics["total_time"] = round(max((at - created_at).total_seconds(), 0.0), 6)
     if progress.files and all(file.content_type.startswith("image/") for file in progress.files):
         metrics.setdefault("image_count", len(progress.files))
     return metrics

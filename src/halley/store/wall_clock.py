@@ -72,9 +72,14 @@ class WallClock:
         if self._last.offset is not None:
             self._offset = self._last.offset
 
+    @property
+    def was_set(self) -> bool:
+        """Whether the clock was set so lately that `current` may correct a time."""
+        return self._set_by != 0.0 and self._last.elapsed - self._set_at <= _UNDER_WAY_SECONDS
+
     def current(self, at: datetime) -> datetime:
         """A time that a caller has just read from the clock, corrected by later changes of the clock."""
-        if not self._set_by or self._last.elapsed - self._set_at > _UNDER_WAY_SECONDS:
+        if not self.was_set:
             return at
         moved = at + timedelta(seconds=self._set_by)
         return moved if abs(moved - self._last.now) < abs(at - self._last.now) else at

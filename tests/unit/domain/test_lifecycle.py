@@ -83,3 +83,13 @@ def test_what_never_ran_has_no_predict_time() -> None:
 
 def event(kind: EventKind, data: object) -> NewEvent:
     return NewEvent(kind=kind, at=T0, data=msgspec.json.encode(data))
+
+
+@pytest.mark.parametrize("fact", [fact for fact in Fact if fact is not Fact.STARTED])
+@pytest.mark.parametrize("predict_time", [None, 1.5])
+def test_a_start_in_the_same_step_is_as_one_before_it(fact: Fact, predict_time: float | None) -> None:
+    began, at = T0 + timedelta(seconds=1), T0 + timedelta(seconds=3)
+    progress = fold([NewEvent(kind=EventKind.LOGGED, at=began, data=b'"a"')])
+    started = msgspec.structs.replace(advance(prediction(), Fact.STARTED, began), revision=1)
+    before = conclude(started, fact, at, progress, predict_time=predict_time)
+    assert conclude(prediction(), fact, at, progress, started_at=began, predict_time=predict_time) == before

@@ -11,7 +11,8 @@ from typing import Final
 import msgspec
 
 from halley.clock import to_micros
-from halley.predictions.lifecycle import TRANSITIONS, conclude
+from halley.errors import WrongState
+from halley.predictions.lifecycle import conclude
 from halley.predictions.progress import Progress, late_logs
 from halley.predictions.queue import Lease
 from halley.predictions.records import Event, Finish, NewEvent, Prediction
@@ -99,14 +100,18 @@ def add_late_logs(connection: sqlite3.Connection, live: Live, events: Sequence[N
 
 def note_start(live: Live, events: Sequence[NewEvent]) -> None:
     """Move it to `processing` if an event says that it started; a second attempt has started already."""
-    prediction = live.prediction
-    target = TRANSITIONS.get((prediction.status, Fact.STARTED))
-    if target is None:
-        return
-    for event in events:
-        if event.kind is EventKind.STARTED:
-            live.prediction = msgspec.structs.replace(prediction, status=target, started_at=event.at)
-            return
+    at = _start(live.prediction, events)
+    if at is not None:
+        live.prediction = msgspec.structs.replace(live.prediction, status=Status.PROCESSING, started_at=at)
+
+
+def _start(prediction: Prediction, events: Sequence[NewEvent]) -> datetime | None:
+    """When it started, if one of these events says so and no earlier one did."""
+    if prediction.status is Status.STARTING:
+        for event in events:
+            if event.kind is EventKind.STARTED:
+                return event.at
+    return None
 
 
 class Conclusion(msgspec.Struct, frozen=True):
@@ -126,7 +131,7 @@ def end(connection: sqlite3.Connection, counters: QueueCounters, live: Live, con
     Raises:
         WrongState: the fact does not end it; nothing was written.
     """
-    ended, events = _ended(connection, live, conclusion)
+    ended, events = ended_by(connection, live, conclusion)
     record(connection, counters, live, events)
     return ended
 
@@ -136,14 +141,22 @@ def end_unchanged(
 ) -> Prediction | None:
     """As `end`, for a row that was kept: None if it has changed since, or its lease is lost; nothing was written."""
     before = unchanged(live)
-    ended, events = _ended(connection, live, conclusion)
+    try:
+        ended, events = ended_by(connection, live, conclusion)
+    except WrongState:  # of a row that may not be as it was
+        return None
     return ended if record(connection, counters, live, events, before) else None
 
 
-def _ended(connection: sqlite3.Connection, live: Live, conclusion: Conclusion) -> tuple[Prediction, Sequence[NewEvent]]:
-    """The terminal prediction, also in `live`, and the last events with FINISHED."""
+def ended_by(
+    connection: sqlite3.Connection, live: Live, conclusion: Conclusion
+) -> tuple[Prediction, Sequence[NewEvent]]:
+    """The terminal prediction, also in `live`, and the last events with FINISHED. Nothing is written.
+
+    Raises:
+        WrongState: the fact does not end it.
+    """
     at, events = conclusion.at, conclusion.events
-    note_start(live, events)
     progress = read_progress(connection, live).add(events)
     if live.fence is not None and (live.fence, live.attempt) != (live.prediction.fence, live.prediction.attempts):
         live.prediction = msgspec.structs.replace(live.prediction, fence=live.fence, attempts=live.attempt)
@@ -152,6 +165,7 @@ def _ended(connection: sqlite3.Connection, live: Live, conclusion: Conclusion) -
         conclusion.fact,
         at,
         progress,
+        started_at=_start(live.prediction, events),
         error=conclusion.error,
         reason=conclusion.reason,
         predict_time=conclusion.predict_time,
@@ -159,6 +173,18 @@ def _ended(connection: sqlite3.Connection, live: Live, conclusion: Conclusion) -
     live.prediction = ended
     finish = Finish(status=ended.status, error=ended.error, reason=ended.termination_reason)
     return ended, (*events, NewEvent(kind=EventKind.FINISHED, at=at, data=_encode(finish)))
+
+
+def count_events(live: Live, events: Sequence[NewEvent]) -> int:
+    """Count these events after its last one; returns the seq of the first."""
+    first_seq = live.last_seq + 1
+    live.last_seq += len(events)
+    if not live.has_progress:
+        for event in events:
+            if event.kind in PROGRESS_KINDS:
+                live.has_progress = True
+                break
+    return first_seq
 
 
 def record(
@@ -172,15 +198,10 @@ def record(
 
     With `before` (of rows.unchanged) only if the stored row is as it was then; otherwise False, and nothing is written.
     """
-    first_seq = live.last_seq + 1
-    live.last_seq += len(events)
-    if not live.has_progress:
-        for event in events:
-            if event.kind in PROGRESS_KINDS:
-                live.has_progress = True
-                break
+    first_seq = count_events(live, events)
     row = changed_prediction_row(live)
     if before is None:
+        counters.known.forget(live.prediction.id)
         connection.execute(UPDATE_PREDICTION, row)
     elif not connection.execute(UPDATE_IF_UNCHANGED, (*row, *before)).rowcount:
         return False

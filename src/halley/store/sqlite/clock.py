@@ -84,6 +84,11 @@ class SqliteClock:
         if self._moved:
             _log.warning("the clock of this machine was set by %+.0f s: deadlines have moved with it", self._moved)
 
+    @property
+    def was_set(self) -> bool:
+        """See `WallClock.was_set`."""
+        return self._wall.was_set
+
     def current(self, at: datetime) -> datetime:
         """See `WallClock.current`."""
         return self._wall.current(at)

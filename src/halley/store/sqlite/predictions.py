@@ -51,10 +51,10 @@ class PredictionRows(SqlitePart):
     """Implements `predictions.ports.PredictionStore`."""
 
     def create(self, new: NewPrediction) -> Awaitable[Created]:
-        return self._writer.submit(_create, self._counters, new, orphaned=self._give_back)
+        return self._writer.submit(create_one, self._counters, new, orphaned=self._give_back)
 
     def create_and_tell(self, new: NewPrediction, told: Callable[[Created | Exception], None]) -> None:
-        self._writer.submit_and_tell(_create, self._counters, new, told=told)
+        self._writer.submit_and_tell(create_one, self._counters, new, told=told)
 
     async def get(self, prediction_id: str, account_id: str | None = None) -> Prediction | None:
         return await self._read(SELECT_PREDICTION, prediction_id, account_id)
@@ -130,7 +130,8 @@ class PredictionRows(SqlitePart):
             self._writer.submit(queue.release, self._counters, created.lease, created.prediction.created_at, 0.0)
 
 
-def _create(connection: sqlite3.Connection, counters: QueueCounters, new: NewPrediction) -> Created | HalleyError:
+def create_one(connection: sqlite3.Connection, counters: QueueCounters, new: NewPrediction) -> Created | HalleyError:
+    """See PredictionStore.create."""
     prediction = new.prediction
     if (earlier := repeats.made_before(connection, new)) is not None:
         return earlier
@@ -171,12 +172,11 @@ def _create(connection: sqlite3.Connection, counters: QueueCounters, new: NewPre
     connection.execute(INSERT_EVENT, rows[0])
     if new.idempotency is not None:
         repeats.keep_key(connection, prediction, new.idempotency)
-    counters.add_run(prediction.model)
     if session_id is None:
+        counters.add_run(prediction.model)
         counters.add_waiting(version, account_id)
         return Created(prediction=prediction)
-    if version in counters.waiting:  # if no account waits, being served costs the others nothing
-        counters.turns(version).take(account_id, counters.weight(account_id), out_of_turn=True)
+    counters.add_leased(prediction)
     if inserted.lastrowid is not None:
         counters.known.keep(Live(prediction, inserted.lastrowid, 1, False, session_id, 1, 1))
     lease = Lease(prediction_id=prediction.id, session_id=session_id, fence=1, attempt=1)

@@ -86,7 +86,7 @@ class QueueRows(SqlitePart):
         predict_time: float | None = None,
     ) -> Awaitable[Finished]:
         return self._writer.submit(
-            _finish,
+            finish_one,
             self._counters,
             self._guard,
             lease,
@@ -106,7 +106,7 @@ class QueueRows(SqlitePart):
     ) -> None:
         conclusion = changes.Conclusion(fact, at, tuple(events), None, None, predict_time)
         self._writer.submit_and_tell(
-            _finish, self._counters, self._guard, lease, conclusion, told=told, committed=self._learn
+            finish_one, self._counters, self._guard, lease, conclusion, told=told, committed=self._learn
         )
 
     def _learn(self, finished: Finished) -> None:
@@ -263,13 +263,14 @@ def _show_input(connection: sqlite3.Connection, guard: LeaseGuard, lease: Lease,
     return None
 
 
-def _finish(
+def finish_one(
     connection: sqlite3.Connection,
     counters: QueueCounters,
     guard: LeaseGuard,
     lease: Lease,
     conclusion: changes.Conclusion,
 ) -> Finished | HalleyError:
+    """See WorkQueue.finish."""
     try:
         known = counters.known.held_by(lease)
         if known is not None and (ended := changes.end_unchanged(connection, counters, known, conclusion)) is not None:

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from halley.errors import HalleyError, Overloaded, QueueFull
 from halley.predictions.duties import Duty
 from halley.predictions.queue import QueueLimits
+from halley.predictions.records import Prediction
 from halley.store.sqlite.clock import SqliteClock
 from halley.store.sqlite.known_rows import KnownRows
 from halley.store.sqlite.stride_scheduler import StrideScheduler
@@ -141,6 +142,13 @@ class QueueCounters:
     def add_run(self, model: str) -> None:
         """One more run of `owner/name`; written once for the whole transaction."""
         self._runs[model] = self._runs.get(model, 0) + 1
+
+    def add_leased(self, prediction: Prediction) -> None:
+        """A prediction that is leased from the start counts as a run, and as a turn of its account."""
+        self.add_run(prediction.model)
+        version, account_id = prediction.version, prediction.account_id
+        if version in self.waiting:  # if no account waits, being served costs the others nothing
+            self.turns(version).take(account_id, self.weight(account_id), out_of_turn=True)
 
     def take_offsets(self, count: int) -> int:
         """The first of so many new offsets. Offsets of a failed transaction are used again: they were never visible."""

@@ -109,6 +109,11 @@ class Live(msgspec.Struct, gc=False):
         )
 
 
+def waiting_flags(prediction: Prediction) -> int:
+    """The value of the column `created_with_wait`."""
+    return prediction.created_with_wait * _WITH_WAIT + prediction.cancel_abandoned * _CANCEL_ABANDONED
+
+
 def new_prediction_row(prediction: Prediction) -> Row:
     """The values of INSERT_PREDICTION; its first event is in the same transaction."""
     deadline = prediction.deadline_at
@@ -130,7 +135,7 @@ def new_prediction_row(prediction: Prediction) -> Row:
         prediction.submit_state,
         prediction.attempts,
         prediction.fence,
-        prediction.created_with_wait * _WITH_WAIT + prediction.cancel_abandoned * _CANCEL_ABANDONED,
+        waiting_flags(prediction),
         prediction.webhook,
         None if wanted is None else _encode(wanted),
         to_micros(prediction.created_at),

@@ -29,6 +29,7 @@ from halley.store.sqlite.repeats import RepeatRows
 from halley.store.sqlite.retention import RetentionRows
 from halley.store.sqlite.schema import connect, prepare
 from halley.store.sqlite.submits import SubmitRows
+from halley.store.sqlite.together import TOGETHER
 from halley.store.sqlite.writer import GroupWriter
 
 _WRITER_CACHE_KIB: Final = 4096
@@ -112,7 +113,9 @@ async def open_sqlite(
     except BaseException:
         connection.close()
         raise
-    writer = GroupWriter(connection, counters, is_shared=is_shared, failpoint=failpoint, planted=planted)
+    writer = GroupWriter(
+        connection, counters, together=TOGETHER, is_shared=is_shared, failpoint=failpoint, planted=planted
+    )
     try:
         yield SqliteStore(
             writer, reads, counters, LeaseGuard(unfenced="no_fence" in planted), RecentRows(is_shared=is_shared)

@@ -8,8 +8,10 @@ import asyncio
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final, Protocol, TypeVar, cast
 
 import msgspec
@@ -17,6 +19,11 @@ import msgspec
 from halley.errors import HalleyError, Overloaded, StorageFull, Unusable
 
 T = TypeVar("T")
+Operation = Callable[..., Any]
+ManyOf = Callable[[sqlite3.Connection, Sequence[tuple[Any, ...]]], Sequence[Any]]
+"""Runs an operation for each of these arguments, in order, and gives the outcomes. It may raise where one could not be
+run with the others: then they are run one by one.
+"""
 
 BATCH_LIMIT: Final = 512  # limits how long the first of a batch waits for the last
 
@@ -58,11 +65,14 @@ class _Locked(Exception):
 
 
 class _Write(msgspec.Struct):
-    operation: Callable[..., Any]
+    operation: Operation
     args: tuple[Any, ...]
     told: Callable[[Any], None]
     committed: Callable[[Any], None] | None
     outcome: Any = None
+
+
+_operation_of: Final = attrgetter("operation")
 
 
 class GroupWriter:
@@ -78,11 +88,15 @@ class GroupWriter:
         connection: sqlite3.Connection,
         state: WriterState,
         *,
+        together: Mapping[Operation, ManyOf] | None = None,
         is_shared: bool = False,
         failpoint: Callable[[str], None] | None = None,
         planted: frozenset[str] = frozenset(),
     ) -> None:
-        """`is_shared`: others write to the same database; the remembered state is read again after their commits."""
+        """`together` has the operations that run faster if several follow each other. `is_shared`: others write to the
+        same database; the remembered state is read again after their commits.
+        """
+        self._together = together or {}
         self._is_shared = is_shared
         self._data_version: int | None = None  # changes with every commit of another connection
         self._connection = connection
@@ -95,6 +109,7 @@ class GroupWriter:
             threading.Lock()
         )  # locked: nothing new. A plain lock, because an Event makes a new lock for each wait
         self._wake.acquire()
+        self._is_waking = False
         self._closing = False
         self._broken: Unusable | None = None
         self.refusals = 0  # writes that failed because of the disk or another process
@@ -139,6 +154,13 @@ class GroupWriter:
         if self._closing:
             raise Unusable("The database is closed: this server is stopping.")
         self._queue.append(_Write(operation, args, told, committed))
+        if not self._is_waking:
+            self._is_waking = True
+            self._loop.call_soon(self._wake_up)
+
+    def _wake_up(self) -> None:
+        """At the end of the loop's turn: so its writes come together, and the threads do not take turns meanwhile."""
+        self._is_waking = False
         if self._wake.locked():
             self._wake.release()
 
@@ -182,8 +204,16 @@ class GroupWriter:
     def _in_one_transaction(self, batch: list[_Write]) -> None:
         connection = self._connection
         self._begin()
-        for write in batch:
-            write.outcome = write.operation(connection, *write.args)
+        for operation, writes in groupby(batch, _operation_of):
+            many = self._together.get(operation)
+            if many is None:
+                for write in writes:
+                    write.outcome = operation(connection, *write.args)
+            else:
+                group = [*writes]
+                outcomes = many(connection, [write.args for write in group])
+                for write, outcome in zip(group, outcomes, strict=True):
+                    write.outcome = outcome
         self._state.settle(connection)
         if self._ack_first:
             self._loop.call_soon_threadsafe(self._deliver, batch)

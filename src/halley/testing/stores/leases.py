@@ -264,24 +264,17 @@ class LeaseContract(StoreSuite):
         assert (await store.finish(lease, Fact.FAILED, maker.clock.now())).applied
 
     async def test_the_outcome_is_told_in_place_of_an_awaitable(self, store: Store, maker: Maker) -> None:
-        told: list[object] = []
-        both = asyncio.Event()
-
-        def tell(outcome: object) -> None:
-            told.append(outcome)
-            if len(told) == 2:
-                both.set()
-
+        told: asyncio.Queue[Finished | Exception] = asyncio.Queue()
         lease = await leased(store, maker)
         wrong = msgspec.structs.replace(lease, fence=lease.fence + 1)
         events, at = [maker.started(), maker.output(1)], maker.clock.now()
-        store.finish_and_tell(wrong, Fact.SUCCEEDED, at, tell, events=events)
-        store.finish_and_tell(lease, Fact.SUCCEEDED, at, tell, events=events, predict_time=0.5)
-        assert not told, "not inside of the call"
         async with asyncio.timeout(10):
-            await both.wait()
-        assert isinstance(told[0], LeaseLost)
-        assert told[1] == Finished(prediction=await row_of(store, lease.prediction_id), applied=True)
+            store.finish_and_tell(wrong, Fact.SUCCEEDED, at, told.put_nowait, events=events)
+            assert told.empty(), "not inside of the call"
+            assert isinstance(await told.get(), LeaseLost)
+            store.finish_and_tell(lease, Fact.SUCCEEDED, at, told.put_nowait, events=events, predict_time=0.5)
+            finished = await told.get()
+        assert finished == Finished(prediction=await row_of(store, lease.prediction_id), applied=True)
 
     async def test_finishing_again_is_harmless(self, store: Store, maker: Maker) -> None:
         lease = await running(store, maker)

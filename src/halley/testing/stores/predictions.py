@@ -289,22 +289,15 @@ class PredictionStoreContract(PageContract, CancelContract):
         assert set(map(tuple, seqs.values())) == {(1, 2, 3)}
 
     async def test_a_create_tells_its_outcome_in_place_of_an_awaitable(self, store: Store, maker: Maker) -> None:
-        told: list[object] = []
-        both, new = asyncio.Event(), maker.new()
-
-        def tell(outcome: object) -> None:
-            told.append(outcome)
-            if len(told) == 2:
-                both.set()
-
+        told: asyncio.Queue[Created | Exception] = asyncio.Queue()
+        new = maker.new()
         other = msgspec.structs.replace(new.prediction, account_id="another")
-        store.create_and_tell(new, tell)
-        store.create_and_tell(msgspec.structs.replace(new, prediction=other), tell)
-        assert not told, "not inside of the call"
         async with asyncio.timeout(10):
-            await both.wait()
-        assert told[0] == Created(prediction=await row_of(store, new.prediction.id))
-        assert isinstance(told[1], Conflict)
+            store.create_and_tell(new, told.put_nowait)
+            assert told.empty(), "not inside of the call"
+            assert await told.get() == Created(prediction=await row_of(store, new.prediction.id))
+            store.create_and_tell(msgspec.structs.replace(new, prediction=other), told.put_nowait)
+            assert isinstance(await told.get(), Conflict)
 
     async def test_a_writer_that_stops_waiting_has_written(self, store: Store, maker: Maker) -> None:
         new = maker.new()

@@ -1,0 +1,231 @@
+"""Creates and ends that follow each other in a transaction are written by a few statements for all of them.
+
+Only usual ones: creates that are leased from the start and have nothing optional, and successes of known rows. What the
+statements here leave out, such rows have anyway. All others are run one by one, in their place. Where the database is
+not as expected, an error undoes the transaction, and the writer runs its operations one by one.
+"""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+from typing import Final
+
+import msgspec
+
+from halley.clock import to_micros
+from halley.errors import HalleyError, WrongState
+from halley.predictions.ports import Created, NewPrediction
+from halley.predictions.queue import Finished, Lease
+from halley.predictions.records import NewEvent, Prediction
+from halley.predictions.status import Fact, Kind, Status
+from halley.store.sqlite import changes
+from halley.store.sqlite.changes import Conclusion, LeaseGuard
+from halley.store.sqlite.predictions import create_one
+from halley.store.sqlite.queue import finish_one
+from halley.store.sqlite.queue_counters import QueueCounters
+from halley.store.sqlite.rows import INSERT_EVENT, Live, Row, event_rows, waiting_flags
+from halley.store.sqlite.writer import ManyOf, Operation
+
+_optional: Final = attrgetter(
+    *("kind", "status", "revision", "deployment", "priority", "handle", "submit_state", "attempts", "fence"),
+    *("webhook", "webhook_events_filter", "deadline_at"),
+)
+_NOTHING_OPTIONAL: Final = (Kind.PREDICTION, Status.STARTING, 1, None, 0, None, None, 0, 0, None, None, None)
+_given: Final = attrgetter("id", "account_id", "key_id", "model", "version", "provider", "input")
+
+_INSERT: Final = (
+    "INSERT INTO predictions (id, account_id, key_id, model, version, provider, input, source, created_with_wait,"
+    " created_at, kind, status, revision, priority, attempts, fence, last_seq, has_progress)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'prediction', 'starting', 1, 0, 1, 1, 1, 0)"
+)
+_NEWEST: Final = "SELECT last_insert_rowid()"
+_LEASE: Final = (
+    "INSERT INTO queue (prediction_id, version, account_id, priority, session_id, fence, attempt, ready_at)"
+    " SELECT id, version, account_id, 0, ?, 1, 1, created_at FROM predictions WHERE number > ?"
+)
+_CREATED: Final = (
+    'INSERT INTO events ("offset", prediction_id, seq, attempt, kind, at, data, for_webhook)'
+    " SELECT number + ?, id, 1, 1, 'created', created_at, CAST('null' AS BLOB), 0 FROM predictions WHERE number > ?"
+)
+_END: Final = (
+    "UPDATE predictions SET status = 'succeeded', revision = ?, attempts = ?, fence = ?, started_at = ?,"
+    " completed_at = ?, last_seq = ?, has_progress = ?, metrics = ?, files = ?, output = ?, logs = ?"
+    " WHERE number = ? AND id = ? AND revision = ? AND submit_state IS NULL"
+)
+_RELEASE: Final = "DELETE FROM queue WHERE prediction_id = ? AND session_id = ? AND fence = ?"
+_MOST_EVENTS: Final = 4
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def _events_of_one(count: int) -> str:
+    """Inserts so many events of one prediction; its values are first offset, id, first seq, attempt, and three each."""
+    rows = [f"(?1 + {n}, ?2, ?3 + {n}, ?4, ?{5 + 3 * n}, ?{6 + 3 * n}, ?{7 + 3 * n}, 0)" for n in range(count)]
+    return f"{INSERT_EVENT.partition(' VALUES')[0]} VALUES {', '.join(rows)}"
+
+
+_EVENTS: Final = [_events_of_one(count) for count in range(1, _MOST_EVENTS + 1)]
+
+
+class _NotAsExpected(Exception):
+    """A row is not as it was kept: the transaction must be undone."""
+
+
+class _Creates:
+    """Usual creates of one session that are not written yet."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._session_id = ""
+        self._predictions: list[Prediction] = []
+
+    def add(self, counters: QueueCounters, new: Prediction, session_id: str) -> Created:
+        """The outcome, once it is written."""
+        if session_id != self._session_id:
+            self.write(counters)
+            self._session_id = session_id
+        prediction = msgspec.structs.replace(new, fence=1, attempts=1)
+        self._predictions.append(prediction)
+        counters.add_leased(prediction)
+        lease = Lease(prediction_id=prediction.id, session_id=session_id, fence=1, attempt=1)
+        return Created(prediction=prediction, lease=lease)
+
+    def write(self, counters: QueueCounters) -> None:
+        """Write what was added."""
+        predictions, self._predictions = self._predictions, []
+        if not predictions:
+            return
+        rows = [
+            (*_given(new), new.source._value_, waiting_flags(new), to_micros(new.created_at)) for new in predictions
+        ]
+        if len(rows) == 1:
+            newest = self._connection.execute(_INSERT, rows[0]).lastrowid or 0
+        else:
+            self._connection.executemany(_INSERT, rows)
+            (newest,) = self._connection.execute(_NEWEST).fetchone()
+        before = newest - len(rows)  # the numbers follow each other, because nobody else writes
+        self._connection.execute(_LEASE, (self._session_id, before))
+        self._connection.execute(_CREATED, (counters.take_offsets(len(rows)) - before - 1, before))
+        for number, prediction in enumerate(predictions, before + 1):
+            counters.known.keep(Live(prediction, number, 1, False, self._session_id, 1, 1))
+
+
+def create_many(
+    connection: sqlite3.Connection, creates: Sequence[tuple[QueueCounters, NewPrediction]]
+) -> list[Created | HalleyError]:
+    """As `create_one` for each."""
+    outcomes: list[Created | HalleyError] = []
+    usual = _Creates(connection)
+    for counters, new in creates:
+        session_id = new.session_id
+        if session_id is None or session_id not in counters.sessions or not _is_usual(new) or counters.clock.was_set:
+            usual.write(counters)
+            outcomes.append(create_one(connection, counters, new))
+        else:
+            outcomes.append(usual.add(counters, new.prediction, session_id))
+    usual.write(creates[-1][0])
+    return outcomes
+
+
+def _is_usual(new: NewPrediction) -> bool:
+    return (
+        new.work_input is new.context is None
+        and new.idempotency is None
+        and not new.files
+        and _optional(new.prediction) == _NOTHING_OPTIONAL
+    )
+
+
+class _Ends:
+    """Successes of known rows that are not written yet."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._rows: list[Row] = []
+        self._leases: list[Row] = []
+        self._events: dict[int, list[Row]] = {}  # by how many of them one row inserts
+        self._single_events: list[Row] = []
+
+    def add(self, counters: QueueCounters, live: Live, lease: Lease, conclusion: Conclusion) -> Finished | None:
+        """The outcome, once it is written. None if it is another than success: for a row that may not be as it was."""
+        revision = live.prediction.revision
+        try:
+            ended, events = changes.ended_by(self._connection, live, conclusion)
+        except WrongState:
+            return None
+        first_seq = changes.count_events(live, events)
+        self._add_events(live, events, first_seq, counters.take_offsets(len(events)))
+        started, completed = ended.started_at, ended.completed_at
+        self._rows.append(
+            (
+                ended.revision,
+                ended.attempts,
+                ended.fence,
+                None if started is None else to_micros(started),
+                None if completed is None else to_micros(completed),
+                live.last_seq,
+                live.has_progress,
+                _encode(ended.metrics),
+                _encode(ended.files) if ended.files else None,
+                ended.output,
+                ended.logs,
+                live.number,
+                ended.id,
+                revision,
+            )
+        )
+        self._leases.append((ended.id, lease.session_id, lease.fence))
+        return Finished(prediction=ended, applied=True)
+
+    def _add_events(self, live: Live, events: Sequence[NewEvent], first_seq: int, first_offset: int) -> None:
+        prediction, count = live.prediction, len(events)
+        if count > _MOST_EVENTS or prediction.webhook is not None:
+            rows = event_rows(prediction, events, attempt=live.attempt, first_seq=first_seq, first_offset=first_offset)
+            self._single_events.extend(rows)
+            return
+        values: list[object] = [first_offset, prediction.id, first_seq, live.attempt]
+        for event in events:
+            values += (event.kind._value_, to_micros(event.at), event.data)
+        self._events.setdefault(count, []).append(values)
+
+    def write(self) -> None:
+        """Write what was added."""
+        if not self._rows:
+            return
+        many = self._connection.executemany
+        written = many(_END, self._rows).rowcount
+        released = many(_RELEASE, self._leases).rowcount
+        if not written == released == len(self._rows):
+            raise _NotAsExpected
+        for count, rows in self._events.items():
+            many(_EVENTS[count - 1], rows)
+        if self._single_events:
+            many(INSERT_EVENT, self._single_events)
+        self._rows, self._leases, self._events, self._single_events = [], [], {}, []
+
+
+def finish_many(
+    connection: sqlite3.Connection, finishes: Sequence[tuple[QueueCounters, LeaseGuard, Lease, Conclusion]]
+) -> list[Finished | HalleyError]:
+    """As `finish_one` for each."""
+    outcomes: list[Finished | HalleyError] = []
+    ends = _Ends(connection)
+    for counters, guard, lease, conclusion in finishes:
+        live = counters.known.held_by(lease) if _is_plain(conclusion) else None
+        outcome: Finished | HalleyError | None = None
+        if live is not None:
+            outcome = ends.add(counters, live, lease, conclusion)
+        if outcome is None:
+            ends.write()
+            outcome = finish_one(connection, counters, guard, lease, conclusion)
+        outcomes.append(outcome)
+    ends.write()
+    return outcomes
+
+
+def _is_plain(conclusion: Conclusion) -> bool:
+    return conclusion.fact is Fact.SUCCEEDED and conclusion.error is conclusion.reason is None
+
+
+TOGETHER: Final[Mapping[Operation, ManyOf]] = {create_one: create_many, finish_one: finish_many}
+"""For the writer."""
