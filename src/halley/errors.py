@@ -216,9 +216,13 @@ class OutcomeUnknown(HalleyError):
 
 
 class FetchFailed(HalleyError):
-    """Another host did not return the requested data."""
+    """Another host did not return the requested data; `status` is that of its answer, if it gave one."""
 
     code = "fetch_failed"
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Unusable(HalleyError):

@@ -1,30 +1,40 @@
 """Fetches the files that an output names by links: an upstream server keeps them for a limited time."""
 
+import logging
 from pathlib import Path
 from typing import Final
 
 from anyio import to_thread
 
-from halley.assets.names import safe_name
-from halley.assets.ports import Fetch
-from halley.errors import Refused
+from halley.assets.names import safe_name, type_for
+from halley.assets.ports import Fetch, Fetched
+from halley.clock import Clock, SystemClock
+from halley.errors import FetchFailed, Refused
+
+_log: Final = logging.getLogger(__name__)
 
 _FOLDER: Final = "links"
+PAUSES_SECONDS: Final = (0.5, 2.0, 8.0)  # between the tries: a service may show a link before the file is everywhere
+_GONE: Final = frozenset({404, 410})  # one more try is enough
+_PAGE: Final = "text/html"
+_SHOWN: Final = ("image/", "audio/", "video/")
 
 
 class OutputLinks:
     """Fetches links through `egress`, into the folder of the prediction."""
 
-    def __init__(self, *, fetch: Fetch, limit_bytes: int, deadline_seconds: float) -> None:
+    def __init__(self, *, fetch: Fetch, limit_bytes: int, deadline_seconds: float, clock: Clock | None = None) -> None:
+        """`deadline_seconds` is for one try."""
         self._fetch = fetch
         self._limit_bytes = limit_bytes
         self._deadline_seconds = deadline_seconds
+        self._clock = clock or SystemClock()
 
     async def fetch(self, url: str, index: int, folder: Path | None) -> Path:
         """The path of the fetched file, to which nothing else writes.
 
         Raises:
-            Refused: there is no folder for it.
+            Refused: there is no folder for it, or a page came instead of a picture, sound or film.
             AddressRefused, FetchFailed, TooLarge: raised by the fetch.
         """
         if folder is None:
@@ -32,11 +42,28 @@ class OutputLinks:
         inside = folder / _FOLDER / str(index)
         await to_thread.run_sync(lambda: inside.mkdir(parents=True, exist_ok=True))
         draft = inside / "fetched.part"
-        # left by an attempt that found no room to store it
-        await to_thread.run_sync(lambda: draft.unlink(missing_ok=True))
-        fetched = await self._fetch.fetch(
-            url, to=draft, limit_bytes=self._limit_bytes, deadline_seconds=self._deadline_seconds
-        )
-        path = inside / safe_name(fetched.file_name)
+        fetched = await self._fetched(url, draft)
+        name = safe_name(fetched.file_name)
+        if fetched.content_type == _PAGE and type_for(name).startswith(_SHOWN):
+            raise Refused(f"The output names the file {name}, and its host sent a page ({_PAGE}) instead.")
+        path = inside / name
         await to_thread.run_sync(draft.replace, path)
         return path
+
+    async def _fetched(self, url: str, draft: Path) -> Fetched:
+        pauses = list(PAUSES_SECONDS)
+        while True:
+            # left by an attempt that found no room to store it
+            await to_thread.run_sync(lambda: draft.unlink(missing_ok=True))
+            try:
+                return await self._fetch.fetch(
+                    url, to=draft, limit_bytes=self._limit_bytes, deadline_seconds=self._deadline_seconds
+                )
+            except FetchFailed as error:
+                if not pauses:
+                    raise
+                seconds = pauses.pop(0)
+                if error.status in _GONE:
+                    pauses.clear()
+                _log.info("a file of an output is fetched again in %g s: %s", seconds, error)
+            await self._clock.sleep(seconds)

@@ -202,7 +202,7 @@ async def _save(
     response: "httpcore2.Response", headers: Mapping[str, str], target: EgressTarget, to: Path, limit_bytes: int
 ) -> Fetched:
     if response.status != 200:
-        raise FetchFailed(f"{target.shown} answered {response.status}, not 200.")
+        raise FetchFailed(f"{target.shown} answered {response.status}, not 200.", status=response.status)
     sink = await FileSink.create(to)
     try:
         size_bytes = await read_body(response, sink, target, limit_bytes)

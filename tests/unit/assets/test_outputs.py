@@ -12,6 +12,7 @@ from halley.assets.outputs import OutputFileStore, StoredOutput
 from halley.assets.positions import Pointer
 from halley.blobs.files import FileBlobs
 from halley.blobs.memory import MemoryBlobs
+from halley.clock import SystemClock
 from halley.errors import AddressRefused, FetchFailed, Forbidden, HalleyError, NotFound, Refused, StorageFull, TooLarge
 from halley.testing.blobs import FullBlobs, InspectableLedger, read_all
 from halley.testing.files import FakeFetch
@@ -200,11 +201,18 @@ async def test_the_end_of_a_prediction_releases_its_files(bench: Bench) -> None:
     assert not await bench.blobs.exists(file.sha256)
 
 
+class Hasty(SystemClock):
+    """A clock on which no pause takes time."""
+
+    async def sleep(self, seconds: float) -> None:
+        pass
+
+
 @pytest.fixture
 def linked(bench: Bench) -> FakeFetch:
     """The bench fetches links."""
     fetch = FakeFetch()
-    links = OutputLinks(fetch=fetch, limit_bytes=1000, deadline_seconds=5.0)
+    links = OutputLinks(fetch=fetch, limit_bytes=1000, deadline_seconds=5.0, clock=Hasty())
     blob_references = BlobReferences(blobs=bench.blobs, ledger=bench.ledger)
     bench.keeper = OutputFileStore(blob_references=blob_references, limit_bytes=1000, links=links)
     return fetch
@@ -241,6 +249,33 @@ async def test_a_link_that_leads_nowhere_refuses_the_output(bench: Bench, linked
     ):
         with pytest.raises(error):
             await keep_linked(bench, url, [], [()])
+
+
+@pytest.mark.parametrize(("status", "tries"), [(None, 4), (503, 4), (403, 4), (404, 2), (410, 2)])
+async def test_a_file_that_is_not_there_yet_is_fetched_again(
+    bench: Bench, linked: FakeFetch, status: int | None, tries: int
+) -> None:
+    url = "https://up.test/late.png"
+    linked.behind = {url: FetchFailed("not now", status=status)}
+    with pytest.raises(FetchFailed):
+        await keep_linked(bench, url, [], [()])
+    assert linked.asked == [url] * tries
+
+    class Late(dict[str, Any]):
+        def get(self, key: str, default: Any = None) -> Any:
+            return PNG if len(linked.asked) == tries + 2 else super().get(key, default)
+
+    linked.behind = Late(linked.behind)
+    kept = await keep_linked(bench, url, [], [()])
+    assert await read_all(bench.blobs, kept.files[0].sha256) == PNG
+
+
+async def test_a_page_in_place_of_a_picture_is_refused(bench: Bench, linked: FakeFetch) -> None:
+    page = (b"<html>Your link has expired</html>", "text/html")
+    linked.behind = {"https://up.test/a.png": page, "https://up.test/report.html": page}
+    with pytest.raises(Refused, match="page"):
+        await keep_linked(bench, "https://up.test/a.png", [], [()])
+    assert len((await keep_linked(bench, "https://up.test/report.html", [], [()])).files) == 1
 
 
 async def test_without_a_way_out_a_link_is_refused(bench: Bench) -> None:
