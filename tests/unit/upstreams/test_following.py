@@ -75,6 +75,7 @@ def links(said: list[Progress]) -> list[Any]:
         (["a", "b"], document(ITERATOR), ["a", "b"], [(), ()]),
         ([{"a": 1}], document(ITERATOR), [{"a": 1}], [()]),
         (["http://[::1"], b"", ["http://[::1"], [()]),
+        ([f" {FILE}", f"{FILE}\n"], b"", [FILE, FILE], [((),), ((),)]),
     ],
 )
 async def test_outputs_and_their_links(output: Any, schema: bytes, values: Any, places: Any) -> None:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from halley.assets.positions import FilePosition, output_places, places
+from halley.assets.positions import FilePosition, output_places, places, with_texts
 from halley.dispatch.ports import OutputPart, Pointer
 from halley.providers.replicate.texts import texts_in
 
@@ -60,23 +60,26 @@ class OutputReader:
         return isinstance(output[0], str) if self._is_iterator is None else self._is_iterator
 
     def _part(self, value: Any, where: FilePosition | None, *, more: bool) -> OutputPart:
-        links = tuple(self._links(value, where))
-        return OutputPart(value=msgspec.Raw(msgspec.json.encode(value)), links=links, more=more)
+        links = dict(self._links(value, where))
+        encoded = msgspec.json.encode(value)
+        padded = [(at, text.strip()) for at, text in links.items() if text != text.strip()]
+        if padded:
+            encoded = with_texts(encoded, padded)
+        return OutputPart(value=msgspec.Raw(encoded), links=tuple(links), more=more)
 
-    def _links(self, value: Any, where: FilePosition | None) -> Iterator[Pointer]:
+    def _links(self, value: Any, where: FilePosition | None) -> Iterator[tuple[Pointer, str]]:
         files = {at for at, _ in places(where, value)} if where is not None else ()
         for at, text in texts_in(value):
             if not is_url(text):
                 continue
             if at in files or self._rules.delivers(text) or (not self._knows_places and _names_file(text)):
-                yield at
+                yield at, text
 
 
 def is_url(text: str) -> bool:
-    """Whether a text as a whole is an http(s) URL."""
-    return (
-        text[:8].lower().startswith(("http://", "https://")) and len(text.split(maxsplit=1)) == 1 and _host(text) != ""
-    )
+    """Whether a text as a whole is an http(s) URL, perhaps with spaces around it."""
+    words = text.split(maxsplit=1)
+    return len(words) == 1 and words[0][:8].lower().startswith(("http://", "https://")) and _host(words[0]) != ""
 
 
 def _names_file(url: str) -> bool:
