@@ -25,7 +25,7 @@ from halley.webhooks.wakeable_sleep import WakeableSleep
 _log: Final = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 2.0  # a lost hint costs at most this
-PACE_SECONDS: Final = 0.02  # between two polls: a busy server without webhooks makes at most fifty empty polls a second
+PACE_SECONDS: Final = 0.02  # between two polls: a busy server makes at most fifty polls a second
 _NOTICES_AT_ONCE: Final = 500
 _BODIES_AT_ONCE: Final = 8 * 2**20  # then they are stored, before more are made
 
@@ -57,7 +57,8 @@ class Feed:
 
     def receive(self, hint: Hint) -> None:
         """Hints from the bus."""
-        if type(hint) is Changed:
+        # without an answer from memory, each change of any prediction would cost a read
+        if type(hint) is Changed and (self._position is None or self._store.may_have_notices(self._position)):
             self._alarm.ring()
 
     async def turn(self) -> None:

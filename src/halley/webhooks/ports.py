@@ -36,6 +36,12 @@ class DeliveryStore(Protocol):
         """The offset up to which the log was read, as last written by `record`; 0 at first."""
         ...
 
+    def may_have_notices(self, after: int) -> bool:
+        """False if `read_notices` would find nothing, as far as is known without reading. Never false by mistake for
+        what was committed by this process.
+        """
+        ...
+
     async def read_notices(self, after: int, limit: int) -> list[Notice]:
         """Facts about predictions that have a webhook, in order of `offset`.
 

@@ -276,3 +276,18 @@ async def test_no_page_of_the_file_is_mapped(store: SqliteStore, maker: Maker, t
         other.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # rows in the log are read without a mapping anyway
     assert await store.get(created.prediction.id) is not None
     assert f"{tmp_path}/halley.db\n" not in Path("/proc/self/maps").read_text()
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+async def test_notices_are_known_without_a_read(maker: Maker, tmp_path: Path, is_shared: bool) -> None:
+    """Also those of an earlier process. With other writers, a read is needed each time."""
+    for has_earlier in (False, True):
+        async with open_sqlite(tmp_path / "halley.db", is_shared=is_shared) as store:
+            assert store.deliveries.may_have_notices(0) is (has_earlier or is_shared)
+            silent = await running(store, maker, f"silent-{has_earlier}")
+            await store.finish(silent, Fact.SUCCEEDED, maker.clock.now())
+            told = await running(store, maker, f"told-{has_earlier}", webhook="http://127.0.0.1/hook")
+            before = (await store.deliveries.read_notices(0, 100))[-1].offset
+            assert store.deliveries.may_have_notices(before) is is_shared
+            await store.finish(told, Fact.SUCCEEDED, maker.clock.now())
+            assert store.deliveries.may_have_notices(before)

@@ -43,6 +43,9 @@ class MemoryDeliveries:
     async def position(self) -> int:
         return self._position
 
+    def may_have_notices(self, after: int) -> bool:
+        return any(self._entries[event.prediction_id].prediction.has_webhook for event in self._told(after))
+
     async def read_notices(self, after: int, limit: int) -> list[Notice]:
         found = [event for event in self._told(after) if self._entries[event.prediction_id].prediction.has_webhook]
         return [_notice(event) for event in found[:limit]]

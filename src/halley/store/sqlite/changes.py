@@ -210,7 +210,7 @@ def record(
         events,
         attempt=live.attempt,
         first_seq=first_seq,
-        first_offset=counters.take_offsets(len(events)),
+        first_offset=counters.take_offsets(len(events), may_be_told=live.prediction.has_webhook),
     )
     write_events(connection, rows)
     return True

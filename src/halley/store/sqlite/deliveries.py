@@ -158,6 +158,9 @@ class DeliveryRows(SqlitePart):
         row = self._reads.one(TOLD_UP_TO)
         return 0 if row is None else int(row[0])
 
+    def may_have_notices(self, after: int) -> bool:
+        return self._counters.last_told > after
+
     async def read_notices(self, after: int, limit: int) -> list[Notice]:
         return [notice_of(row) for row in self._reads.all(_NOTICES, after, limit)]
 

@@ -167,7 +167,11 @@ def create_one(connection: sqlite3.Connection, counters: QueueCounters, new: New
         hold_inputs(connection, prediction.id, new.files)
     first = (NewEvent(kind=EventKind.CREATED, at=prediction.created_at),)
     rows = event_rows(
-        prediction, first, attempt=prediction.attempts, first_seq=1, first_offset=counters.take_offsets(1)
+        prediction,
+        first,
+        attempt=prediction.attempts,
+        first_seq=1,
+        first_offset=counters.take_offsets(1, may_be_told=False),
     )
     connection.execute(INSERT_EVENT, rows[0])
     if new.idempotency is not None:

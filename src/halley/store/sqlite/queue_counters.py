@@ -24,6 +24,8 @@ _COUNT_WAITING: Final = (
 _NEXT_OFFSET: Final = (
     'SELECT max(coalesce((SELECT max("offset") FROM events), 0), coalesce((SELECT max("offset") FROM cursors), 0)) + 1'
 )
+_LAST_TOLD: Final = 'SELECT coalesce(max("offset"), 0) FROM events INDEXED BY events_for_webhooks WHERE for_webhook = 1'
+_ALL_OFFSETS: Final = 2**63
 _ADD_RUNS: Final = "UPDATE models SET run_count = run_count + ? WHERE owner = ? AND name = ?"
 
 
@@ -41,10 +43,15 @@ class QueueCounters:
     `unfenced_duties` is a planted bug, for the test that must find it: a former holder of a duty may write forever.
     """
 
-    def __init__(self, limits: QueueLimits, clock: SqliteClock, *, unfenced_duties: bool = False) -> None:
+    def __init__(
+        self, limits: QueueLimits, clock: SqliteClock, *, unfenced_duties: bool = False, is_shared: bool = False
+    ) -> None:
         self.clock = clock
         self.known = KnownRows()
         self._unfenced_duties = unfenced_duties
+        self._is_shared = is_shared
+        # no event for a webhook has a larger offset; the loop's thread reads it, too
+        self.last_told = _ALL_OFFSETS
         self.sessions: dict[str, int] = {}  # id -> expires_at in microseconds
         self.duties: dict[str, HeldDuty] = {}
         self.waiting: dict[str, dict[str, int]] = {}  # version -> account -> predictions; never zero
@@ -66,6 +73,8 @@ class QueueCounters:
         self._read_leases(connection)
         self._weights = dict(connection.execute("SELECT id, weight FROM accounts").fetchall())
         (self._next_offset,) = connection.execute(_NEXT_OFFSET).fetchone()
+        if not self._is_shared:
+            (self.last_told,) = connection.execute(_LAST_TOLD).fetchone()
         self._runs.clear()
 
     def begin(self, connection: sqlite3.Connection) -> None:
@@ -150,8 +159,13 @@ class QueueCounters:
         if version in self.waiting:  # if no account waits, being served costs the others nothing
             self.turns(version).take(account_id, self.weight(account_id), out_of_turn=True)
 
-    def take_offsets(self, count: int) -> int:
-        """The first of so many new offsets. Offsets of a failed transaction are used again: they were never visible."""
+    def take_offsets(self, count: int, *, may_be_told: bool) -> int:
+        """The first of so many new offsets; `may_be_told`: some may be of events for a webhook.
+
+        Offsets of a failed transaction are used again: they were never visible.
+        """
         first = self._next_offset
         self._next_offset += count
+        if may_be_told:
+            self.last_told = max(self.last_told, first + count - 1)
         return first

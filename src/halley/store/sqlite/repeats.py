@@ -126,7 +126,7 @@ def _note_repeat(
         (event,),
         attempt=live.attempt,
         first_seq=live.last_seq + 1,
-        first_offset=counters.take_offsets(1),
+        first_offset=counters.take_offsets(1, may_be_told=False),
     )
     connection.execute(INSERT_EVENT, rows[0])
     before = live.prediction

@@ -146,7 +146,7 @@ def _remove_data(
         has_events_left |= has_more
         if not has_more:
             connection.execute(_DELETE_EVENTS, (prediction_id, _FEW_EVENTS))
-        offset = counters.take_offsets(1)
+        offset = counters.take_offsets(1, may_be_told=False)
         event = (offset, prediction_id, last_seq + 1, attempt, EventKind.DATA_REMOVED, to_micros(at), b"null", False)
         connection.execute(INSERT_EVENT, event)
         kept = connection.execute(_TAKE_OUT, (number,)).fetchone()

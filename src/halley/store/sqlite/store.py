@@ -107,6 +107,7 @@ async def open_sqlite(
             limits,
             await to_thread.run_sync(SqliteClock, connection, clock),
             unfenced_duties="no_duty_fence" in planted,
+            is_shared=is_shared,
         )
         await to_thread.run_sync(counters.reload, connection)
         reads = Reads(path)

@@ -105,7 +105,7 @@ class _Creates:
             (newest,) = self._connection.execute(_NEWEST).fetchone()
         before = newest - len(rows)  # the numbers follow each other, because nobody else writes
         self._connection.execute(_LEASE, (self._session_id, before))
-        self._connection.execute(_CREATED, (counters.take_offsets(len(rows)) - before - 1, before))
+        self._connection.execute(_CREATED, (counters.take_offsets(len(rows), may_be_told=False) - before - 1, before))
         for number, prediction in enumerate(predictions, before + 1):
             counters.known.keep(Live(prediction, number, 1, False, self._session_id, 1, 1))
 
@@ -154,7 +154,8 @@ class _Ends:
         except WrongState:
             return None
         first_seq = changes.count_events(live, events)
-        self._add_events(live, events, first_seq, counters.take_offsets(len(events)))
+        first_offset = counters.take_offsets(len(events), may_be_told=ended.has_webhook)
+        self._add_events(live, events, first_seq, first_offset)
         started, completed = ended.started_at, ended.completed_at
         self._rows.append(
             (

@@ -51,6 +51,22 @@ class DeliveryStoreContract(DeliveryLogContract, DeliveryDutyContract):
         assert await deliveries.read_notices(offsets[1], 100) == notices[2:]
         assert await deliveries.read_notices(offsets[-1], 100) == []
 
+    async def test_no_notice_is_missed_without_a_read(self, store: Store, deliveries: Deliveries, maker: Maker) -> None:
+        position = 0
+        told = await running(store, maker, "s2", webhook=HOOK)
+        for write in (
+            lambda: store.append_events(told, [maker.said("a")]),
+            lambda: store.append_events(told, [maker.metric("m", 1), maker.part(1)]),
+            lambda: store.finish(told, Fact.SUCCEEDED, maker.clock.now()),
+        ):
+            await write()
+            assert deliveries.may_have_notices(position)
+            position = (await deliveries.read_notices(position, 100))[-1].offset
+        silent = await running(store, maker, "s0")
+        await store.append_events(silent, [maker.said("a"), maker.part(1)])
+        await store.finish(silent, Fact.SUCCEEDED, maker.clock.now())
+        assert await deliveries.read_notices(position, 100) == []
+
     async def test_every_end_is_noticed_from_any_process(
         self, store: Store, deliveries: Deliveries, maker: Maker
     ) -> None:
