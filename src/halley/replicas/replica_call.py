@@ -78,7 +78,7 @@ class CallFollower(RunListener):
 
 
 class _Deaf(RunListener):
-    """Hears nothing: the run has ended for its listener."""
+    """Ignores everything: the run has ended for its listener."""
 
     def emit(self, progress: Progress) -> None:
         pass

@@ -79,7 +79,7 @@ class ScriptedRun:
 
 
 class RunAtOnce:
-    """Implements `dispatch.ports.BegunRun`: a whole output is told together with the end, as by a replica."""
+    """Implements `dispatch.ports.BegunRun`: a whole output is reported together with the end, as by a replica."""
 
     def __init__(self, run: ScriptedRun, listener: RunListener) -> None:
         self._run = run
