@@ -110,27 +110,24 @@ class ShortRun(msgspec.Struct, eq=False):
         self.output, self.predict_time, self.has_ended = value, predict_time, True
         runs.young.pop(self.prediction_id, None)
         try:
-            write = runs.queue.finish(self.claimed.lease, Fact.SUCCEEDED, at, events=events, predict_time=predict_time)
+            runs.queue.finish_and_tell(
+                self.claimed.lease, Fact.SUCCEEDED, at, self._written, events=events, predict_time=predict_time
+            )
         except Exception as error:  # noqa: BLE001 - the reader of frames, who calls this, must continue
             self._write_again(error)
-            return
-        write = write if isinstance(write, asyncio.Future) else asyncio.ensure_future(write)
-        write.add_done_callback(self._written)
 
     # internal steps
 
-    def _written(self, write: "asyncio.Future[Finished]") -> None:
+    def _written(self, outcome: Finished | Exception) -> None:
         if self.is_left:
             return
-        try:
-            write.result()
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - of any kind
-            self._write_again(error)
+        if isinstance(outcome, Exception):
+            self._write_again(outcome)
             return
         self.runs.publish(Changed(self.prediction_id))
         self.runs.owner.gone(self)
 
-    def _write_again(self, error: BaseException) -> None:
+    def _write_again(self, error: Exception) -> None:
         """An execution repeats the write, which is harmless; it waits for a busy store, and reports a lost lease."""
         if not isinstance(error, HalleyError):
             _log.warning("the end of %s is written again: %r", self.prediction_id, error)
