@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import json.encoder
 import socket
 import struct
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 FRAME_LIMIT_BYTES = 64 * 2**20  # both sides refuse larger frames, so that a corrupt length does not allocate gigabytes
 READ_BYTES = 64 * 2**10
@@ -16,6 +17,11 @@ Frame = Dict[str, Any]
 
 to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 """Compact JSON. Raises ValueError for NaN, infinity and cycles, TypeError for what JSON cannot express."""
+
+text_to_json: Callable[[str], str] = json.encoder.encode_basestring
+"""`to_json` of a text, without its other cases."""
+
+_read_json = json.JSONDecoder().raw_decode  # `json.loads` would look for the encoding each time
 
 
 class FrameTooLarge(Exception):
@@ -80,7 +86,7 @@ class Inbox:
                 return False  # not our protocol; the caller exits as at the end of the stream
             if end - start - 4 < size:
                 break
-            self._ready.append(json.loads(piece[start + 4 : start + 4 + size]))
+            self._ready.append(_read_json(piece[start + 4 : start + 4 + size].decode("utf-8", "surrogatepass"))[0])
             start += 4 + size
         self._rest = piece[start:]
         return True

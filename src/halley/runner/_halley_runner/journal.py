@@ -87,6 +87,7 @@ class Journal:
             self._written.note(target, text, is_raw)
         if not target.texts:
             self._waiting.append(target)
+            target.texts = []
         target.texts.append(text)
         target.size += len(text)
         target.said += len(text)
@@ -104,7 +105,7 @@ class Journal:
             pass
 
     def _put_logs(self, target: Prediction) -> None:
-        texts, target.texts, target.size = target.texts, [], 0
+        texts, target.texts, target.size = target.texts or [], None, 0
         if target in self._waiting:
             self._waiting.remove(target)
         text = "".join(texts)
@@ -153,7 +154,8 @@ class Journal:
             self._emit(prediction, kind, rest)
 
     def _emit(self, prediction: Prediction, kind: str, rest: str) -> None:
-        self._drain()
+        if len(self.running) <= 2:  # where more run, the text belongs to none of them: the drain thread reads it
+            self._drain()
         self._inside = True
         try:
             if prediction.texts:

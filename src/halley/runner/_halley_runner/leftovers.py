@@ -35,12 +35,16 @@ class Leftovers:
 
     def end(self, prediction: Prediction, running: Collection[Prediction]) -> None:
         """Clean up after a prediction; what it returned has been copied. `running` are the other predictions."""
+        if prediction.has_returned_files:
+            self._remove_returned(prediction)
+        if self._is_time_to_list(running):
+            self._sweep([other.began for other in running])
+
+    def _remove_returned(self, prediction: Prediction) -> None:
         for path, stamp in prediction.returned.items():
             is_its_own = path.startswith(self._own) and stamp[1] >= prediction.began - COARSE_NS
             if is_its_own and stamp_of(path) == stamp:
                 self._trash.take(path)
-        if self._is_time_to_list(running):
-            self._sweep([other.began for other in running])
 
     def _is_time_to_list(self, running: Collection[Prediction]) -> bool:
         """Whether to list the folder now. While others run this is done seldom: it would delay each end."""

@@ -117,7 +117,7 @@ class ResultSender:
         self._finish(prediction, started, rest)
 
     def _finish(self, prediction: Prediction, started: float, rest: str) -> None:
-        if self._path_conflicts is not None and prediction.returned:
+        if self._path_conflicts is not None and prediction.has_returned_files:
             for text in self._path_conflicts.check(prediction):
                 self._journal.log(text)
                 self._journal.log_replica(text)

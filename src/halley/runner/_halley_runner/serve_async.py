@@ -104,7 +104,15 @@ class AsyncServer:
         started = perf_counter()
         try:
             arguments = self._inputs.arguments(prediction, self._journal.log)
-            value, paths = await self._call(prediction, arguments)
+            value, paths = "null", "[]"
+            if not prediction.canceled:  # before its first step
+                result = self._handler(**arguments)
+                if hasattr(result, "__await__"):
+                    result = await result
+                if self._streams:
+                    await self._send_items(prediction, result)
+                else:
+                    value, paths = encode(result, prediction)
             if prediction.canceled:  # the model caught the exception and returned
                 self._results.canceled(prediction, started)
             else:
@@ -123,7 +131,8 @@ class AsyncServer:
             self._running.pop(frame["id"], None)
             self._early.ended(frame["id"])
             self._results.clean_up(prediction)
-            self._stop_when_done()
+            if not self._is_reading:
+                self._stop_when_done()
 
     def _fail_owner(self, error: BaseException) -> None:
         """Asyncio ends the loop on these two exceptions in any task; they must end one prediction only."""
@@ -134,20 +143,12 @@ class AsyncServer:
         owner.left = error
         owner.task.cancel()
 
-    async def _call(self, prediction: Prediction, arguments: Dict[str, Any]) -> Any:
-        if prediction.canceled:  # before its first step
-            return "null", "[]"
-        result = self._handler(**arguments)
-        if hasattr(result, "__await__"):
-            result = await result
-        if not self._streams:
-            return encode(result, prediction)
+    async def _send_items(self, prediction: Prediction, result: Any) -> None:
         if hasattr(result, "__aiter__"):
             await self._run_in_pieces(prediction, result)
         else:
             for item in result:
                 self._results.output(prediction, item)
-        return "null", "[]"
 
     async def _run_in_pieces(self, prediction: Prediction, items: Any) -> None:
         try:
@@ -165,7 +166,7 @@ class AsyncServer:
             self._journal.log("while being canceled: %s: %s\n" % (type(error).__name__, error))
 
     def _stop_when_done(self) -> None:
-        if not self._is_reading and not self._running:
+        if not self._running:
             self._journal.send()
             self._loop.stop()
 

@@ -11,7 +11,7 @@ import cog
 
 from .bounds import DEPTH_LIMIT, fault
 from .files import BadOutput, is_file_like, put_into_run_folder
-from .frames import to_json
+from .frames import text_to_json, to_json
 from .prediction import Prediction
 
 Pointer = List[Any]
@@ -26,6 +26,8 @@ def encode(value: Any, prediction: Prediction) -> Tuple[str, str]:
         BadOutput: a part of the value cannot be sent.
         Exception: what the model's own conversions (`model_dump`, `item`, ...) raise.
     """
+    if type(value) is str:
+        return text_to_json(value), "[]"
     paths: List[Pointer] = []
     try:
         text = to_json(value)  # most outputs are plain JSON already, and the C encoder is fast
