@@ -110,6 +110,14 @@ class SubmitLedger(Protocol):
         """It is not known whether it was submitted, or how it ended: any state becomes `unknown`, finally."""
         ...
 
+    async def held_handles(self, handles: Sequence[str]) -> frozenset[str]:
+        """Those of the handles that are stored with any prediction."""
+        ...
+
+    async def count_unknown(self) -> Mapping[str, int]:
+        """How many predictions are `unknown`, by provider; providers without any are left out."""
+        ...
+
 
 class WorkQueue(SubmitLedger, Protocol):
     """Assigns and protects leases. The fence in each call is compared inside the transaction that writes.

@@ -203,6 +203,9 @@ class MemoryQueue(MemoryDuties, MemorySubmits, MemoryPredictions):
         if session_id not in self._sessions:
             raise LeaseLost(f"The session {session_id} is not open.")
 
+    def _predictions(self) -> list[Prediction]:
+        return [entry.prediction for entry in self._entries.values()]
+
     def _held(self, lease: Lease) -> Entry:
         entry = self._entries.get(lease.prediction_id)
         held = None if entry is None else entry.lease

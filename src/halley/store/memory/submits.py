@@ -1,12 +1,14 @@
 """The submission of predictions to providers that continue without us: `SubmitLedger` over the entries."""
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from halley.errors import WrongState
 from halley.predictions.queue import Lease
+from halley.predictions.records import Prediction
 from halley.predictions.status import SubmitState
 from halley.store.memory.entries import Entry, at_once
 
@@ -15,6 +17,10 @@ _EVERY_STATE: Final = frozenset({None, *SubmitState})
 
 class MemorySubmits:
     """Implements SubmitLedger."""
+
+    def _predictions(self) -> Iterable[Prediction]:
+        """All rows."""
+        raise NotImplementedError
 
     def _held(self, lease: Lease) -> Entry:
         """The entry that the lease holds; raises LeaseLost."""
@@ -37,6 +43,12 @@ class MemorySubmits:
     @at_once
     def record_unknown(self, lease: Lease) -> None:
         self._put_state(lease, _EVERY_STATE, SubmitState.UNKNOWN)
+
+    async def held_handles(self, handles: Sequence[str]) -> frozenset[str]:
+        return frozenset(handles).intersection(row.handle for row in self._predictions() if row.handle is not None)
+
+    async def count_unknown(self) -> Mapping[str, int]:
+        return Counter(row.provider for row in self._predictions() if row.submit_state is SubmitState.UNKNOWN)
 
     def _put_state(
         self, lease: Lease, states: Collection[SubmitState | None], state: SubmitState | None, handle: str | None = None

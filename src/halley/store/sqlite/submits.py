@@ -1,9 +1,11 @@
 """The submission of predictions to providers that continue without us: `SubmitLedger` in SQL."""
 
 import sqlite3
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from contextlib import closing
 from typing import Final
+
+import msgspec
 
 from halley.errors import HalleyError, LeaseLost, WrongState
 from halley.predictions.queue import Lease
@@ -16,6 +18,9 @@ from halley.store.sqlite.rows import Live, read_event, select_live
 
 _PUT: Final = "UPDATE predictions SET submit_state = ?, handle = ? WHERE number = ?"
 _PUT_PROVIDER: Final = "UPDATE predictions SET provider = ? WHERE number = ?"
+# `json_each` takes any number of them in one statement; the index is partial, and contains nothing that ran here
+_HELD: Final = "SELECT handle FROM predictions WHERE handle IN (SELECT value FROM json_each(?))"
+_UNKNOWN: Final = "SELECT provider, count(*) FROM predictions WHERE submit_state = ? GROUP BY provider"
 _EVERY_STATE: Final = frozenset({None, *SubmitState})
 
 
@@ -33,6 +38,12 @@ class SubmitRows(SqlitePart):
 
     def record_unknown(self, lease: Lease) -> Awaitable[None]:
         return self._put_state(lease, _EVERY_STATE, SubmitState.UNKNOWN)
+
+    async def held_handles(self, handles: Sequence[str]) -> frozenset[str]:
+        return frozenset(handle for (handle,) in self._reads.all(_HELD, msgspec.json.encode(handles).decode()))
+
+    async def count_unknown(self) -> Mapping[str, int]:
+        return dict(self._reads.all(_UNKNOWN, SubmitState.UNKNOWN))
 
     def _put_state(
         self,

@@ -57,6 +57,17 @@ class SubmitContract(StoreSuite):
         unknown = await row_of(store, lease.prediction_id)
         assert unknown == msgspec.structs.replace(submitted, submit_state=SubmitState.UNKNOWN)
 
+    async def test_handles_and_unknown_outcomes_are_found_again(self, store: Store, maker: Maker) -> None:
+        first, other = await leased(store, maker), await leased(store, maker)
+        await bring_to(store, first, SubmitState.SUBMITTED)
+        assert await store.held_handles(["h0", "h1", 'odd"\n', "h1"]) == {"h1"}
+        assert await store.held_handles([]) == frozenset()
+        assert await store.count_unknown() == {}
+        await store.record_unknown(first)
+        await bring_to(store, other, SubmitState.UNKNOWN)
+        assert await store.count_unknown() == {UPSTREAM: 2}
+        assert await store.held_handles(["h1"]) == {"h1"}
+
     async def test_an_intent_can_be_withdrawn(self, store: Store, maker: Maker) -> None:
         lease = await leased(store, maker)
         await store.record_intent(lease, UPSTREAM)
