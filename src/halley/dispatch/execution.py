@@ -327,7 +327,7 @@ class Execution:
 
     async def _with_slot(self, work: Work) -> Work:
         self.ends_at = inf  # waiting for a slot has the time limit of the queue
-        await self._slots.take_slot(self.version, alone=work.alone)
+        await self._slots.take_slot(self._provider, self.version, alone=work.alone)
         self._slot_held, self._is_alone = True, work.alone
         return work
 

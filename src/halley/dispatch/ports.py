@@ -1,8 +1,8 @@
 """What dispatch needs: providers, and the handling of input and output files."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -194,19 +194,38 @@ class Provider(Protocol):
         ...
 
 
+class SlotSource(Protocol):
+    """Where slots of a version are taken: one provider, or several that it may run at. See `Provider`."""
+
+    def request_capacity(self, version: str, *, alone: bool = False) -> None: ...
+    def take_slot(self, version: str, *, alone: bool = False) -> bool: ...
+    def drop_slot(self, version: str, *, alone: bool = False) -> None: ...
+
+
+class HeldSlot(NamedTuple):
+    """A slot that was taken, and the name of its provider."""
+
+    name: str
+    provider: Provider
+
+
 class ProviderRouter(Protocol):
     """Finds the provider of a version."""
 
-    def of(self, version: str) -> Provider:
-        """The provider of this version; for an unknown version, one that reports it as broken. No I/O."""
+    def of(self, version: str) -> SlotSource:
+        """Where slots of this version are taken; for an unknown version, one that reports it as broken. No I/O."""
         ...
 
-    def name_of(self, version: str) -> str:
-        """The name of this version's provider, as it is recorded with a submit."""
+    def held(self, version: str) -> HeldSlot:
+        """The provider of a slot that was taken; it is asked once for each slot that is not dropped by `of`."""
         ...
 
     def named(self, name: str) -> Provider | None:
         """The provider of this name, for adopting its runs; None if this process has none."""
+        ...
+
+    def note_waiting(self, waiting: Mapping[str, int]) -> None:
+        """How many predictions of each version wait, as the store has just counted them."""
         ...
 
 

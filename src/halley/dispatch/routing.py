@@ -1,22 +1,20 @@
 """Finds the provider of each version."""
 
 from collections.abc import Mapping
-from typing import Final
 
 import msgspec
 
-from halley.dispatch.ports import Provider, ProviderRouter
+from halley.dispatch.ports import HeldSlot, Provider, ProviderRouter
 from halley.models.catalog import Catalog
 from halley.predictions.queue import Claimed
-
-LOCAL: Final = "local"
+from halley.settings import LOCAL
 
 
 class ProviderRoute(msgspec.Struct, frozen=True):
     """The provider that runs a prediction, and its name.
 
-    `is_former`: this provider has the run, but the version has another one now; then no slot is held. `is_missing`:
-    this process does not have the recorded provider, and `provider` is the version's present one.
+    `is_former`: this provider has the run, but the held slot is of another one; then it is dropped. `is_missing`: this
+    process does not have the recorded provider, and `provider` is the one of the slot.
     """
 
     provider: Provider
@@ -25,14 +23,17 @@ class ProviderRoute(msgspec.Struct, frozen=True):
     is_missing: bool = False
 
 
-def route(providers: ProviderRouter, claimed: Claimed) -> ProviderRoute:
-    """The provider of the version; for a submitted prediction, the provider that has its run."""
-    version, submitted_to = claimed.prediction.version, claimed.prediction.provider
-    name, provider = providers.name_of(version), providers.of(version)
-    if claimed.recorded is None or submitted_to == name:
-        return ProviderRoute(provider, name)
+def route(providers: ProviderRouter, claimed: Claimed, slot: HeldSlot) -> ProviderRoute:
+    """The provider whose slot is held; for a submitted prediction, the provider that has its run.
+
+    If that is another one, the slot is dropped.
+    """
+    submitted_to = claimed.prediction.provider
+    if claimed.recorded is None or submitted_to == slot.name:
+        return ProviderRoute(slot.provider, slot.name)
+    slot.provider.drop_slot(claimed.prediction.version)
     former = providers.named(submitted_to)
-    return ProviderRoute(former or provider, submitted_to, is_former=True, is_missing=former is None)
+    return ProviderRoute(former or slot.provider, submitted_to, is_former=True, is_missing=former is None)
 
 
 class OneProvider:
@@ -45,12 +46,15 @@ class OneProvider:
         del version
         return self._provider
 
-    def name_of(self, version: str) -> str:
+    def held(self, version: str) -> HeldSlot:
         del version
-        return LOCAL
+        return HeldSlot(LOCAL, self._provider)
 
     def named(self, name: str) -> Provider | None:
         return self._provider if name == LOCAL else None
+
+    def note_waiting(self, waiting: Mapping[str, int]) -> None:
+        """It makes no difference here."""
 
 
 class CatalogRouter:
@@ -63,13 +67,15 @@ class CatalogRouter:
         self._others = others
 
     def of(self, version: str) -> Provider:
-        return self._others.get(self.name_of(version), self._local) if self._others else self._local
+        return self.held(version).provider
 
-    def name_of(self, version: str) -> str:
-        if not self._others:
-            return LOCAL
-        runnable = self._catalog.by_id(version)
-        return LOCAL if runnable is None or runnable.version.provider not in self._others else runnable.version.provider
+    def held(self, version: str) -> HeldSlot:
+        runnable = self._catalog.by_id(version) if self._others else None
+        name = LOCAL if runnable is None or runnable.version.provider not in self._others else runnable.version.provider
+        return HeldSlot(name, self._others.get(name, self._local))
 
     def named(self, name: str) -> Provider | None:
         return self._local if name == LOCAL else self._others.get(name)
+
+    def note_waiting(self, waiting: Mapping[str, int]) -> None:
+        """It makes no difference here."""

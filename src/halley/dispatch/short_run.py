@@ -15,7 +15,7 @@ import msgspec
 
 from halley.dispatch.execution import Execution
 from halley.dispatch.parts import RunParts
-from halley.dispatch.ports import BegunRun, Outcome, Progress, ProviderRouter, RunListener, Work
+from halley.dispatch.ports import BegunRun, HeldSlot, Outcome, Progress, RunListener, Work
 from halley.dispatch.recorder import FLUSH_SECONDS, StartSoon
 from halley.dispatch.routing import ProviderRoute
 from halley.dispatch.slot_queue import SlotQueue
@@ -49,6 +49,7 @@ class ShortRun(msgspec.Struct, eq=False):
     prediction_id: str
     version: str
     claimed: Claimed
+    slot: HeldSlot
     runs: "ShortRuns"
     began: float  # by `Clock.monotonic`
     due: float  # when its start is committed alone, by the loop's time
@@ -181,7 +182,7 @@ class ContinuedRun(Execution, RunListener):
 class ShortRuns:
     """Begins short runs, and continues those that take longer than FLUSH_SECONDS: one timer for all."""
 
-    def __init__(self, parts: RunParts, providers: ProviderRouter, owner: RunOwner) -> None:
+    def __init__(self, parts: RunParts, owner: RunOwner) -> None:
         self.owner = owner
         self.young: dict[str, ShortRun] = {}  # those that run, the oldest first
         self.queue: Final = parts.queue
@@ -192,11 +193,12 @@ class ShortRuns:
         self._monotonic = parts.clock.monotonic
         self._runnable = parts.catalog.by_id
         self._folder = parts.files.workspace.name
-        self._providers = providers
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self, claimed: Claimed) -> ShortRun | None:
-        """Begin the run now. None if it may need more than a short run can do, or cannot begin: nothing was begun."""
+    def begin(self, claimed: Claimed, slot: HeldSlot) -> ShortRun | None:
+        """Begin the run now, in the slot. None if it may need more than a short run can do, or cannot begin: then
+        nothing was begun.
+        """
         prediction, lease = claimed.prediction, claimed.lease
         key, version = prediction.id, prediction.version
         runnable = self._runnable(version)
@@ -204,12 +206,12 @@ class ShortRuns:
             return None
         if prediction.status is not Status.STARTING or claimed.alone or claimed.recorded is not None:
             return None
-        provider = self._providers.of(version)
+        provider = slot.provider
         if key in self.young or len(claimed.work_input) > HEAVY_BYTES or not provider.is_local:
             return None
         loop = asyncio.get_running_loop()
         due = loop.time() + FLUSH_SECONDS
-        run = ShortRun(key, version, claimed, self, self._monotonic(), due, self.now())
+        run = ShortRun(key, version, claimed, slot, self, self._monotonic(), due, self.now())
         work = Work(
             prediction_id=key,
             attempt=lease.attempt,

@@ -12,13 +12,14 @@ from typing import Final
 
 import msgspec
 
-from halley.dispatch.ports import ProviderRouter
+from halley.dispatch.ports import Provider
 
 _NOBODY: Final[frozenset[str]] = frozenset()
 MOST_OF_AN_ACCOUNT: Final = 16  # further predictions stay in the queue, where they cost nothing
 
 
 class _Waiter(msgspec.Struct, frozen=True, eq=False):
+    provider: Provider
     alone: bool
     given: asyncio.Future[None]
 
@@ -26,13 +27,10 @@ class _Waiter(msgspec.Struct, frozen=True, eq=False):
 class SlotQueue:
     """The runs that wait for a slot, by version and in order, and how many runs each account is staging."""
 
-    def __init__(
-        self, providers: ProviderRouter, *, on_capacity: Callable[[str], None], freed: Callable[[str], None]
-    ) -> None:
+    def __init__(self, *, on_capacity: Callable[[str], None], freed: Callable[[str], None]) -> None:
         """`on_capacity` is called with a version that may have work, so that `serve` is called for it; `freed` with
         one that has a free slot.
         """
-        self._providers = providers
         self._on_capacity = on_capacity
         self._freed = freed
         self._waiters: dict[str, list[_Waiter]] = {}
@@ -69,18 +67,18 @@ class SlotQueue:
             if was_full:
                 self._on_capacity(version)
 
-    async def take_slot(self, version: str, *, alone: bool = False) -> None:
-        """Return with a slot held; `alone`: in a process where nothing else runs."""
-        if version not in self._waiters and self._providers.of(version).take_slot(version, alone=alone):
+    async def take_slot(self, provider: Provider, version: str, *, alone: bool = False) -> None:
+        """Return with a slot of the provider held; `alone`: in a process where nothing else runs."""
+        if version not in self._waiters and provider.take_slot(version, alone=alone):
             return
-        waiter = _Waiter(alone, asyncio.get_running_loop().create_future())
+        waiter = _Waiter(provider, alone, asyncio.get_running_loop().create_future())
         self._waiters.setdefault(version, []).append(waiter)
         self._on_capacity(version)
         try:
             await waiter.given
         except asyncio.CancelledError:
             if waiter.given.done() and not waiter.given.cancelled():
-                self._providers.of(version).drop_slot(version, alone=alone)
+                provider.drop_slot(version, alone=alone)
             else:
                 self._leave(version, waiter)
             raise
@@ -93,13 +91,13 @@ class SlotQueue:
         for waiter in list(self._waiters.get(version, ())):
             if waiter.given.done():  # just cancelled: it is removed in its next step
                 continue
-            if self._providers.of(version).take_slot(version, alone=waiter.alone):
+            if waiter.provider.take_slot(version, alone=waiter.alone):
                 self._leave(version, waiter)
                 waiter.given.set_result(None)
-        left = {waiter.alone for waiter in self._waiters.get(version, ()) if not waiter.given.done()}
-        for alone in left:
-            self._providers.of(version).request_capacity(version, alone=alone)
-        return False in left
+        left = [waiter for waiter in self._waiters.get(version, ()) if not waiter.given.done()]
+        for provider, alone in {(waiter.provider, waiter.alone) for waiter in left}:
+            provider.request_capacity(version, alone=alone)
+        return any(not waiter.alone for waiter in left)
 
     def _leave(self, version: str, waiter: _Waiter) -> None:
         waiters = self._waiters.get(version, [])

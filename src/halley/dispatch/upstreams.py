@@ -49,11 +49,13 @@ class UpstreamReport(msgspec.Struct, frozen=True, kw_only=True):
     faults: Sequence[UpstreamFault] = ()  # the last few, newest first
 
 
-class ModelSource(Protocol):
-    """Tells the models of an upstream."""
+class ModelDescriber(Protocol):
+    """Describes the models of an upstream."""
 
     async def find_model(self, target: UpstreamTarget) -> UpstreamModel | None:
         """The model with the named version, or with its newest one. None: the service has no such model.
+
+        A service that cannot describe its models may have each: `version` None, and no schema.
 
         Raises:
             ProviderBusy: the service cannot be asked now; the message says why.
@@ -61,7 +63,7 @@ class ModelSource(Protocol):
         ...
 
 
-class Upstream(Provider, ModelSource, Protocol):
+class UpstreamProvider(Provider, ModelDescriber, Protocol):
     """A provider for a service elsewhere, with its models and its state."""
 
     def listen(self, *, on_capacity: Callable[[str], None], on_broken: Callable[[str, str, str], None]) -> None:
@@ -73,7 +75,7 @@ class Upstream(Provider, ModelSource, Protocol):
         ...
 
     async def close(self) -> None:
-        """End its own tasks and connections. Runs go on; nothing is canceled."""
+        """End its own tasks and connections. Runs continue; nothing is canceled."""
         ...
 
 
@@ -84,4 +86,4 @@ HeldHandles = Callable[[Sequence[str]], Awaitable[frozenset[str]]]
 """Which of these handles are stored with a prediction of ours: looking for a lost submit leaves them out."""
 
 Answered = Callable[[bool], None]
-"""Tells the circuit breaker how a request ended: True for any answer of the service itself, False for none or a 5xx."""
+"""Called with how a request ended: True for any answer of the service itself, False for none or a 5xx."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 from halley.dispatch.execution import Execution
 from halley.dispatch.parts import RunParts
 from halley.dispatch.ports import Outcome, ProviderRouter, UnrunnableReports
-from halley.dispatch.routing import route
+from halley.dispatch.routing import ProviderRoute, route
 from halley.dispatch.short_run import ContinuedRun, ShortRun, ShortRuns
 from halley.dispatch.slot_queue import SlotQueue
 from halley.errors import Busy, HalleyError, LeaseLost
@@ -58,8 +58,8 @@ class Worker:
         self._renewed_at = -inf  # when the last accepted renewal began, in elapsed time
         self._renewing = asyncio.Lock()
         self._runs: dict[str, ShortRun | Execution] = {}
-        self._short_runs = ShortRuns(parts, providers, self)
-        self._slots = SlotQueue(providers, on_capacity=self.on_capacity, freed=self._reevaluate_if_awaited)
+        self._short_runs = ShortRuns(parts, self)
+        self._slots = SlotQueue(on_capacity=self.on_capacity, freed=self._reevaluate_if_awaited)
         self._tasks: set[asyncio.Task[object]] = set()
         self._waiting: set[str] = set()  # versions that may have waiting predictions
         self._failing: set[str] = set()  # versions that could not run here when that was tried last: not offered
@@ -102,13 +102,12 @@ class Worker:
             self._idle.clear()
         if self._failing:
             self._failing.discard(version)
-        short = self._short_runs.begin(claimed)
+        slot = self._providers.held(version)
+        short = self._short_runs.begin(claimed, slot)
         if short is not None:
             self._runs[short.prediction_id] = short
             return
-        way = route(self._providers, claimed)
-        if way.is_former:  # the slot is one of the provider that the version has now
-            self.give_up(version)
+        way = route(self._providers, claimed, slot)
         run = self._runs[claimed.prediction.id] = Execution(
             claimed, parts=self._parts, route=way, slots=self._slots, start_soon=self._start_soon
         )
@@ -235,7 +234,9 @@ class Worker:
         now = asyncio.get_running_loop().time()
         if now - self._looked_at >= POLL_SECONDS:  # since the last poll, even if a hint woke this task
             self._looked_at = now
-            self._waiting.update(await self._queue.waiting(), self._slots.versions)
+            waiting = await self._queue.waiting()
+            self._providers.note_waiting(waiting)
+            self._waiting.update(waiting, self._slots.versions)
 
     async def _claim(self, version: str) -> None:
         runnable = self._catalog.by_id(version)
@@ -344,7 +345,7 @@ class Worker:
         continued = ContinuedRun(
             run,
             parts=self._parts,
-            route=route(self._providers, run.claimed),
+            route=ProviderRoute(run.slot.provider, run.slot.name),
             slots=self._slots,
             start_soon=self._start_soon,
             go_on=self._go_on,

@@ -1,6 +1,6 @@
 """Requests to other hosts, with limits for addresses, bytes, time and number."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -61,6 +61,10 @@ class Egress:
         self._max_redirects = max_redirects
         self._max_concurrent = max_concurrent
         self._turns: anyio.CapacityLimiter | None = None
+
+    def allow_origins(self, origins: Iterable[tuple[str, int]]) -> None:
+        """Allow these hosts and ports, at any address, and no others besides those of the rules."""
+        self._rules = msgspec.structs.replace(self._rules, origins=frozenset(origins))
 
     def check_url(self, url: str) -> None:
         """Refuse, without network access, URLs that can never be fetched. See `assets.ports.Fetch`."""

@@ -7,9 +7,10 @@ import msgspec
 
 from halley.clock import EPOCH
 from halley.errors import ModelBroken, Overloaded, VersionUnknown
-from halley.models.ports import ModelStore
+from halley.models.ports import ModelFinder, ModelStore
 from halley.models.records import Model, Version
 from halley.models.validation import AnyInput, InputSchema, uses_files
+from halley.settings import LOCAL
 
 PREPARING: Final = "its environment is being built"
 REASON_CHARS: Final = 1500  # of a broken model's reason in an error: the last lines of pip, not a whole log
@@ -56,6 +57,7 @@ class Catalog:
         self._latest: dict[str, str] = {}
         self.is_loading = False  # while True, an unknown model may only be loading
         self.faults: dict[str, str] = {}  # models whose present files cannot be used, and why
+        self.finder: ModelFinder | None = None  # of models elsewhere
         self._unstored: dict[str, Model] = {}  # models that may never have had a version
 
     async def register(self, model: Model, version: Version) -> Version:
@@ -74,6 +76,21 @@ class Catalog:
         self.faults.pop(model.full_name, None)
         self._unstored.pop(model.full_name, None)
         return stored
+
+    async def add_earlier(self, model: Model, version: Version) -> None:
+        """Store another version than the newest, and make it runnable; if the model has no version, it is the newest.
+
+        Raises:
+            Unusable: its schema is invalid; nothing was stored.
+        """
+        known = await self._store.get_model(model.owner, model.name)
+        if known is None or known.latest_version_id is None:
+            await self.register(model, version)
+            return
+        runnable = Runnable(version)
+        runnable.version = await self._store.put_version(version)
+        await self._store.put_model(known)  # with the newest version that it had
+        self._runnable[version.id] = runnable
 
     async def _stored(self, model: Model, version: Version) -> Version | None:
         """The stored version, if storing model and version would change nothing."""
@@ -126,8 +143,11 @@ class Catalog:
         return [*stored, *(model for name, model in self._unstored.items() if name not in known)]
 
     async def model(self, owner: str, name: str) -> Model | None:
-        """One of `models`."""
-        return await self._store.get_model(owner, name) or self._unstored.get(f"{owner}/{name}")
+        """One of `models`, or one that a place elsewhere has."""
+        known = await self._store.get_model(owner, name) or self._unstored.get(f"{owner}/{name}")
+        if known is None and self.finder is not None and await self.finder.find(f"{owner}/{name}"):
+            return await self._store.get_model(owner, name)
+        return known
 
     def standing(self, model: str) -> Standing:
         """Whether the model `owner/name` can run here."""
@@ -149,6 +169,10 @@ class Catalog:
         """Whether the model is served but cannot run until its files are repaired."""
         return self.standing(model).state == "broken"
 
+    def knows(self, model: str) -> bool:
+        """Whether requests can name the model `owner/name`."""
+        return model in self._latest
+
     def names(self) -> list[str]:
         """`owner/name` of all models that requests can name."""
         return sorted(self._latest)
@@ -164,6 +188,29 @@ class Catalog:
 
     def by_id(self, version_id: str) -> Runnable | None:
         return self._runnable.get(version_id)
+
+    async def find(self, reference: str) -> Runnable:
+        """The version for a reference, which a place elsewhere may have. See `resolve`.
+
+        Raises as `resolve` does, and:
+            Overloaded: a place that may have it cannot be asked now.
+        """
+        runnable = self.find_at_once(reference)
+        if runnable is None and self.finder is not None:
+            await self.finder.find(reference)
+        return runnable or self.resolve(reference)
+
+    def find_at_once(self, reference: str) -> Runnable | None:
+        """As `find`, without waiting; None if a place elsewhere must be asked."""
+        try:
+            runnable = self.resolve(reference)
+        except VersionUnknown:
+            if self.finder is None:
+                raise
+            return None
+        if self.finder is not None and runnable.version.provider != LOCAL:
+            self.finder.refresh(runnable.version)
+        return runnable
 
     def resolve(self, reference: str) -> Runnable:
         """The version for `owner/name`, `owner/name:version`, `owner/name:latest` or 64 hex digits.

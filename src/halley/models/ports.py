@@ -36,3 +36,19 @@ class ModelStore(Protocol):
     async def list_versions(self, model: str) -> list[Version]:
         """All versions of `owner/name`, newest first."""
         ...
+
+
+class ModelFinder(Protocol):
+    """Finds models that other places have, when a request names them."""
+
+    async def find(self, reference: str) -> bool:
+        """Make `owner/name` or `owner/name:version` runnable, if a place elsewhere has it.
+
+        Raises:
+            Overloaded: no place has it, and one of them cannot be asked now.
+        """
+        ...
+
+    def refresh(self, version: Version) -> None:
+        """A request uses this version of a place elsewhere: ask for a newer one behind the answer, if it is time."""
+        ...

@@ -19,6 +19,12 @@ from halley.models.recursion import without_double_recursion
 from halley.strict_json import is_deeper
 
 SCHEMA_DEPTH: Final = 100  # each level of an input takes two or three levels
+# of a version without a schema at its place
+UNCHECKED: Final = (
+    b'{"openapi":"3.0.2","info":{"title":"Inputs are not checked","version":"0"},"paths":{},"components":{"schemas":'
+    b'{"Input":{"title":"Input","type":"object","additionalProperties":true,"properties":{}},'
+    b'"Output":{"title":"Output"}}}}'
+)
 REDACTED: Final = "[REDACTED]"  # contract section 6.2, secret inputs
 
 
@@ -42,6 +48,7 @@ class InputSchema:
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise Unusable(f"the model's OpenAPI document has no usable Input schema: {error}") from error
         self.names: Final = frozenset(properties)
+        self._is_open = schemas["Input"].get("additionalProperties") is True
         # a list of secrets is a secret, too, and so is an object that contains one
         self.secret_names: Final = frozenset(
             name for name, rule in properties.items() if _holds(rule, schemas, set(), _is_secret)
@@ -54,7 +61,9 @@ class InputSchema:
 
     def unknown_names(self, value: Mapping[str, Any]) -> list[str]:
         """Members that are not in the schema. They are ignored by default (contract D21)."""
-        return [] if self.names.issuperset(value) else [name for name in value if name not in self.names]
+        if self._is_open or self.names.issuperset(value):
+            return []
+        return [name for name in value if name not in self.names]
 
     @staticmethod
     def unknown_faults(names: list[str], most: int = LISTED) -> tuple[InvalidField, ...]:

@@ -132,7 +132,7 @@ class Predictions(PredictionReader):
             KeyReused: the idempotency key belongs to another request. This and what the store refuses are raised by
                 the future.
         """
-        runnable = self._catalog.resolve(request.reference)
+        runnable = await self._catalog.find(request.reference)
         found = await self._inputs.look(runnable, request.input_json, request.input)
         self._inputs.refuse(runnable, found)
         files = await self._inputs.own_files(account_id, found)
@@ -152,9 +152,9 @@ class Predictions(PredictionReader):
         """
         if request.input is None:
             return None
-        runnable = self._catalog.resolve(request.reference)
-        found = self._inputs.look_at_once(runnable, request.input)
-        if found is None:
+        runnable = self._catalog.find_at_once(request.reference)
+        found = None if runnable is None else self._inputs.look_at_once(runnable, request.input)
+        if runnable is None or found is None:
             return None
         self._inputs.refuse(runnable, found)
         return runnable, found
@@ -231,7 +231,7 @@ class Predictions(PredictionReader):
         Raises:
             VersionUnknown, Overloaded: see `create`.
         """
-        runnable = self._catalog.resolve(request.reference)
+        runnable = await self._catalog.find(request.reference)
         found = await self._inputs.look(runnable, request.input_json, request.input)
         wanted, work_input = self._make(request, runnable, account_id, key_id, self._new_id(), found.shown)
         if work_input is not None or request.context:

@@ -139,9 +139,13 @@ class LocalProvider:
         await self.remove(version)
         return True
 
+    def serves(self, version: str) -> bool:
+        """Whether it has the files of this version."""
+        return self._pool(version) is not None
+
     def is_loaded(self, version: str) -> bool:
         """Whether it has processes."""
-        pool = self._pools.get(version)
+        pool = self._pool(version)
         return pool is not None and bool(pool.replicas)
 
     def preload(self, version: str) -> None:

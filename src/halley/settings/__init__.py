@@ -4,6 +4,7 @@ No other part reads the environment. Order: flag > `HALLEY_*` > `--config` file 
 default. `shapes` defines the settings, `sources` reads the sources, `reading` combines them.
 """
 
+from halley.settings.kinds import NEVER, Period, SettingsError, SettingsTable
 from halley.settings.names import MASK, shown
 from halley.settings.process import (
     hand_over,
@@ -16,7 +17,6 @@ from halley.settings.process import (
 from halley.settings.reading import read_settings
 from halley.settings.shapes import (
     DEFAULT_PORT,
-    NEVER,
     CollectionSettings,
     EgressSettings,
     EnvironmentSettings,
@@ -24,22 +24,21 @@ from halley.settings.shapes import (
     LimitSettings,
     MemorySettings,
     ModelSettings,
-    Period,
     QuirkSettings,
     RetentionSettings,
     RunSettings,
     ServerSettings,
     Settings,
-    SettingsError,
-    SettingsTable,
     TlsSettings,
     UpgradeSettings,
     WebhookSettings,
 )
 from halley.settings.units import parse_bytes, parse_period, parse_seconds, read_period
+from halley.settings.upstreams import LOCAL, ProviderSettings, RouteSettings
 
 __all__ = [
     "DEFAULT_PORT",
+    "LOCAL",
     "MASK",
     "NEVER",
     "CollectionSettings",
@@ -50,8 +49,10 @@ __all__ = [
     "MemorySettings",
     "ModelSettings",
     "Period",
+    "ProviderSettings",
     "QuirkSettings",
     "RetentionSettings",
+    "RouteSettings",
     "RunSettings",
     "ServerSettings",
     "Settings",

@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from halley.settings.shapes import CollectionSettings, ModelSettings, Settings, SettingsError, SettingsTable
+from halley.settings.kinds import SettingsError, SettingsTable
+from halley.settings.shapes import CollectionSettings, ModelSettings, Settings
+from halley.settings.upstreams import LOCAL, ProviderSettings, RouteSettings, is_pattern, is_provider_name
 
 SECRET_NAMES: Final = frozenset({"admin_key"})
 MASK: Final = "********"
+
+
+class NamedTables(msgspec.Struct, frozen=True):
+    """A group of tables with names that the operator chooses: `[models."owner/name"]`.
+
+    `rule` says what a name must be like, `fits` checks it.
+    """
+
+    kind: type[SettingsTable]
+    rule: str
+    fits: Callable[[str], bool]
+
+
+NAMED: Final[Mapping[str, NamedTables]] = {
+    "models": NamedTables(
+        ModelSettings, 'a model is named by owner and name, as in [models."acme/upscaler"]', lambda n: n.count("/") == 1
+    ),
+    "collections": NamedTables(
+        CollectionSettings, "a collection is named by one word, as in [collections.images]", lambda n: "." not in n
+    ),
+    "providers": NamedTables(
+        ProviderSettings,
+        f"a provider has a name of lower-case letters, digits, - and _, as in [providers.comet]; {LOCAL} is reserved",
+        is_provider_name,
+    ),
+    "routes": NamedTables(
+        RouteSettings,
+        'a route is named by a model, or by a pattern with *, as in [routes."acme/upscaler"] or [routes."acme/*"]',
+        is_pattern,
+    ),
+}
 
 
 def shown(settings: Settings) -> list[tuple[str, str, str]]:
@@ -24,34 +57,35 @@ def unknown(name: str, origin: str) -> SettingsError:
     """Make the error for a name that is not a setting, with the most similar name."""
     from difflib import get_close_matches  # needed for errors only
 
-    if name.startswith("models.") and name.count("/") != 1:
-        text = f"There is no model {name.removeprefix('models.')} ({origin}): a model is named by owner and name,"
-        return SettingsError(f'{text} as in [models."acme/upscaler"].')
+    table, _, rest = name.partition(".")
+    if table in NAMED and rest and split_named(name.rpartition(".")[0]) is None:
+        return misnamed(table, rest, origin)
     if name in groups():
         return SettingsError(f"{name} ({origin}) is a table: write [{name}], and its settings in the lines below it.")
     group = name.rpartition(".")[0]
-    known = [*leaves(), *groups(), "models", "collections"]
-    if is_model(group) or is_collection(group):
-        known = [f"{group}.{key}" for key in (model_fields() if is_model(group) else collection_fields())]
+    known = [*leaves(), *groups(), *NAMED]
+    if (named := split_named(group)) is not None:
+        known = [f"{group}.{key}" for key in named_fields(named[0])]
     close = get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f" Did you mean {close[0]}?" if close else " `halley config show` lists all settings."
     return SettingsError(f"There is no setting {name} ({origin}).{hint}")
 
 
-def is_collection(group: str) -> bool:
-    """Whether the group is `collections.slug`."""
-    return group.startswith("collections.") and group.count(".") == 1
+def misnamed(table: str, name: str, origin: str) -> SettingsError:
+    """Make the error for a table with a name that it cannot have."""
+    return SettingsError(f"There is no {table[:-1]} {name} ({origin}): {NAMED[table].rule}.")
+
+
+def split_named(group: str) -> tuple[str, str] | None:
+    """The table and the chosen name of a group such as `models.owner/name`; None if it is none."""
+    table, dot, name = group.partition(".")
+    return (table, name) if dot and table in NAMED and NAMED[table].fits(name) else None
 
 
 @cache
-def collection_fields() -> dict[str, Any]:
-    """The settings of one collection, with their types."""
-    return _fields(CollectionSettings)
-
-
-def is_model(group: str) -> bool:
-    """Whether the group is `models.owner/name`."""
-    return group.startswith("models.") and group.count("/") == 1
+def named_fields(table: str) -> dict[str, Any]:
+    """The settings of one of `NAMED`, with their types."""
+    return _fields(NAMED[table].kind)
 
 
 def _fields(kind: type[msgspec.Struct]) -> dict[str, Any]:
@@ -60,7 +94,7 @@ def _fields(kind: type[msgspec.Struct]) -> dict[str, Any]:
 
 @cache
 def groups() -> dict[str, type[SettingsTable]]:
-    """The tables, without those of models."""
+    """The tables, without those of `NAMED`."""
     return {
         name: kind
         for name, kind in _fields(Settings).items()
@@ -69,19 +103,9 @@ def groups() -> dict[str, type[SettingsTable]]:
 
 
 @cache
-def model_fields() -> dict[str, Any]:
-    """The settings of one model, with their types."""
-    return _fields(ModelSettings)
-
-
-@cache
 def leaves() -> dict[str, Any]:
-    """All settings with their types, without those of models and collections."""
-    top = {
-        n: k
-        for n, k in _fields(Settings).items()
-        if n not in groups() and n not in {"models", "collections", "origins"}
-    }
+    """All settings with their types, without those of `NAMED`."""
+    top = {n: k for n, k in _fields(Settings).items() if n not in groups() and n not in NAMED and n != "origins"}
     return top | {f"{group}.{name}": kind for group, part in groups().items() for name, kind in _fields(part).items()}
 
 
@@ -89,12 +113,10 @@ def _walk(settings: Settings) -> Iterable[tuple[str, Any]]:
     for name in leaves():
         group, _, key = name.rpartition(".")
         yield name, getattr(getattr(settings, group) if group else settings, key)
-    for model, value in settings.models.items():
-        for key in model_fields():
-            yield f"models.{model}.{key}", getattr(value, key)
-    for slug, collection in settings.collections.items():
-        for key in collection_fields():
-            yield f"collections.{slug}.{key}", getattr(collection, key)
+    for table in NAMED:
+        for chosen, value in getattr(settings, table).items():
+            for key in named_fields(table):
+                yield f"{table}.{chosen}.{key}", getattr(value, key)
 
 
 def _shown_value(name: str, value: Any) -> str:

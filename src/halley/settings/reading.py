@@ -10,20 +10,12 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from halley.settings.names import (
-    MASK,
-    SECRET_NAMES,
-    collection_fields,
-    groups,
-    is_collection,
-    is_model,
-    leaves,
-    model_fields,
-    unknown,
-)
-from halley.settings.shapes import CollectionSettings, ModelSettings, Period, Settings, SettingsError
+from halley.settings.kinds import Period, SettingsError, SettingsTable
+from halley.settings.names import MASK, NAMED, SECRET_NAMES, groups, leaves, named_fields, split_named, unknown
+from halley.settings.shapes import Settings
 from halley.settings.sources import Given, from_environ, from_files, from_flags, user_folder
 from halley.settings.units import parse_bytes, parse_seconds, read_period
+from halley.settings.upstreams import check_upstreams
 
 _ORIGIN: Final = re.compile(r"https?://[^\s/?#@\\]+/?", re.IGNORECASE)
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
@@ -57,46 +49,45 @@ def read_settings(
 
 
 def _build(found: Mapping[str, Given]) -> Settings:
-    tables: dict[str, dict[str, Any]] = {"": {}}
+    top: dict[str, Any] = {}
+    plain: dict[str, dict[str, Any]] = {}
+    named: dict[str, dict[str, dict[str, Any]]] = {table: {} for table in NAMED}
     for given in found.values():
         group, _, key = given.name.rpartition(".")
-        fields = model_fields() if is_model(group) else collection_fields()
-        is_named = is_model(group) or is_collection(group)
-        field = fields.get(key) if is_named else leaves().get(given.name)
+        chosen = split_named(group)
+        field = leaves().get(given.name) if chosen is None else named_fields(chosen[0]).get(key)
         if field is None:
             raise unknown(given.name, given.origin)
-        tables.setdefault(group, {})[key] = _value(given, field)
-    top = tables.pop("")
-    models = {
-        name.removeprefix("models."): _model(name, fields, found) for name, fields in tables.items() if is_model(name)
-    }
-    collections = {name: _collection(name, fields, found) for name, fields in tables.items() if is_collection(name)}
-    parts: dict[str, Any] = {name: groups()[name](**fields) for name, fields in tables.items() if name in groups()}
+        table = top if not group else plain.setdefault(group, {})
+        if chosen is not None:
+            table = named[chosen[0]].setdefault(chosen[1], {})
+        table[key] = _value(given, field)
     # one form for each folder: commands recognise a server by it
     top["data"] = (top.get("data") or user_folder("data")).resolve()
-    settings = Settings(
-        **top,
-        **parts,
-        models=models,
-        collections={name.removeprefix("collections."): one for name, one in collections.items()},
-        origins={name: given.origin for name, given in found.items()},
-    )
+    parts: dict[str, Any] = {name: groups()[name](**fields) for name, fields in plain.items() if name in groups()}
+    for kind, tables in named.items():
+        parts[kind] = {name: _named(kind, name, fields, found) for name, fields in tables.items()}
+    settings = Settings(**top, **parts, origins={name: given.origin for name, given in found.items()})
     _check_together(settings)
     return settings
 
 
-def _model(name: str, fields: dict[str, Any], found: Mapping[str, Given]) -> ModelSettings:
-    if "path" not in fields:
-        origin = next(given.origin for given in found.values() if given.name.startswith(f"{name}."))
-        raise SettingsError(f'[{name}] ({origin}) has no path; add path = "folder/of/the/model".')
-    return ModelSettings(**fields)
+_WANTED: Final = {
+    "path": 'path = "folder/of/the/model"',
+    "kind": 'kind = "replicate"',
+    "providers": "providers = [...]",
+}
 
 
-def _collection(name: str, fields: dict[str, Any], found: Mapping[str, Given]) -> CollectionSettings:
-    if not _SLUG.fullmatch(name.removeprefix("collections.")):
-        origin = next(given.origin for given in found.values() if given.name.startswith(f"{name}."))
-        raise SettingsError(f"[{name}] ({origin}): a collection's name has lower-case letters, digits and hyphens.")
-    return CollectionSettings(**fields)
+def _named(table: str, name: str, fields: dict[str, Any], found: Mapping[str, Given]) -> SettingsTable:
+    kind, group = NAMED[table].kind, f"{table}.{name}"
+    origin = next((given.origin for given in found.values() if given.name.startswith(f"{group}.")), "halley.toml")
+    missing = [field.name for field in msgspec.structs.fields(kind) if field.required and field.name not in fields]
+    if missing:
+        raise SettingsError(f"[{group}] ({origin}) has no {missing[0]}; add {_WANTED[missing[0]]}.")
+    if table == "collections" and not _SLUG.fullmatch(name):
+        raise SettingsError(f"[{group}] ({origin}): a collection's name has lower-case letters, digits and hyphens.")
+    return kind(**fields)
 
 
 def _check_together(settings: Settings) -> None:
@@ -107,6 +98,7 @@ def _check_together(settings: Settings) -> None:
         )
     _check_server(settings)
     _check_tls(settings)
+    check_upstreams(settings.providers, settings.routes, settings.origins)
     runs = settings.runs
     if runs.heartbeat_seconds * 2 > runs.lease_seconds:
         raise SettingsError(

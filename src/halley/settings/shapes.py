@@ -11,34 +11,20 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from halley.settings.kinds import (
+    DAY_SECONDS,
+    MIB,
+    NEVER,
+    Period,
+    Port,
+    Positive,
+    Seconds,
+    SettingsTable,
+    SomeSeconds,
+)
+from halley.settings.upstreams import ProviderSettings, RouteSettings
+
 DEFAULT_PORT: Final = 1986
-DAY_SECONDS: Final = 86_400.0
-MIB: Final = 2**20
-
-Positive = Annotated[int, msgspec.Meta(gt=0)]
-Seconds = Annotated[float, msgspec.Meta(gt=0)]
-SomeSeconds = Annotated[float, msgspec.Meta(ge=0)]
-Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
-
-NEVER: Final = "never"
-_UNIT: Final = "(ms|s|m|h|d|w)"
-Period = Annotated[
-    str,
-    msgspec.Meta(
-        pattern=rf"^({NEVER}|[1-9]\d{{0,8}}(\.\d{{1,6}})?{_UNIT}(\d{{1,9}}(\.\d{{1,6}})?{_UNIT}){{0,6}})$",
-        description="A duration such as `1h`, `30d` or `1h30m`, or `never`.",
-    ),
-]
-
-
-class SettingsError(Exception):
-    """A setting is unknown or has an invalid value; the message names it, its origin and the valid form."""
-
-    code = "settings"
-
-
-class SettingsTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A group of settings; each is a table of `halley.toml`."""
 
 
 class ServerSettings(SettingsTable, frozen=True, kw_only=True):
@@ -234,8 +220,10 @@ class Settings(SettingsTable, frozen=True, kw_only=True):
     server: ServerSettings = ServerSettings()
     tls: TlsSettings = TlsSettings()
     demo: bool = True
-    models: dict[str, ModelSettings] = {}
-    collections: dict[str, CollectionSettings] = {}
+    models: dict[str, ModelSettings] = msgspec.field(default_factory=dict)
+    collections: dict[str, CollectionSettings] = msgspec.field(default_factory=dict)
+    providers: dict[str, ProviderSettings] = msgspec.field(default_factory=dict)
+    routes: dict[str, RouteSettings] = msgspec.field(default_factory=dict)
     limits: LimitSettings = LimitSettings()
     runs: RunSettings = RunSettings()
     memory: MemorySettings = MemorySettings()
@@ -248,7 +236,7 @@ class Settings(SettingsTable, frozen=True, kw_only=True):
     quirks: QuirkSettings = QuirkSettings()
     upgrades: UpgradeSettings = UpgradeSettings()
     admin_key: str | None = None
-    origins: dict[str, str] = {}
+    origins: dict[str, str] = msgspec.field(default_factory=dict)
 
     def __repr__(self) -> str:
         # The derived one would print the admin key in any log or traceback that shows the settings.

@@ -9,8 +9,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from halley.settings.names import SECRET_NAMES, groups, is_collection, is_model, leaves, unknown
-from halley.settings.shapes import SettingsError
+from halley.settings.kinds import SettingsError
+from halley.settings.names import NAMED, SECRET_NAMES, groups, leaves, misnamed, split_named, unknown
 
 _FLAGS: Final = {"tls.cert": "tls-cert", "tls.key": "tls-key", "tls.local": "tls"}  # not named by their last word
 _SHORT: Final = {
@@ -53,14 +53,28 @@ def _from_table(prefix: str, table: Mapping[str, Any], origin: str, base: Path) 
     for key, value in table.items():
         name = f"{prefix}{key}"
         if isinstance(value, dict):
-            is_known = name in ("models", "collections") or name in groups()
-            if not is_known and not is_model(name) and not is_collection(name):
+            if name in NAMED:
+                yield from _from_named(name, value, origin, base)
+            elif name in groups():
+                yield from _from_table(f"{name}.", value, origin, base)
+            else:
                 raise unknown(name, origin)
-            yield from _from_table(f"{name}.", value, origin, base)
         elif name.endswith("_file") and name.removesuffix("_file") in SECRET_NAMES:
             yield _secret_from_file(name.removesuffix("_file"), base / str(value), f"{origin}, {name}")
         else:
             yield Given(_SHORT.get(name, name), value, f"{origin}, {name}", base)
+
+
+def _from_named(table: str, tables: Mapping[str, Any], origin: str, base: Path) -> Iterable[Given]:
+    """The settings of tables with chosen names. A name may have dots; a table inside such a table is a value."""
+    for chosen, fields in tables.items():
+        group = f"{table}.{chosen}"
+        if not isinstance(fields, dict) or split_named(group) is None:
+            raise misnamed(table, chosen, origin)
+        for key, value in fields.items():
+            if "." in key:
+                raise unknown(f"{group}.{key}", origin)
+            yield Given(f"{group}.{key}", value, f"{origin}, {group}.{key}", base)
 
 
 def from_environ(environ: Mapping[str, str]) -> Iterable[Given]:
@@ -72,11 +86,9 @@ def from_environ(environ: Mapping[str, str]) -> Iterable[Given]:
         plain = name.removesuffix("_file")
         if plain != name and name not in leaves() and plain in leaves():
             yield _secret_from_file(plain, Path(environ[variable]), variable)
-        elif name.split(".")[0] == "models":
-            raise SettingsError(f'{variable} cannot be used: models are set in halley.toml, as [models."owner/name"].')
-        elif name.split(".")[0] == "collections":
+        elif (table := name.split(".")[0]) in NAMED:
             raise SettingsError(
-                f"{variable} cannot be used: collections are set in halley.toml, as [collections.slug]."
+                f"{variable} cannot be used: {table} are set in halley.toml only. There, {NAMED[table].rule}."
             )
         else:
             yield Given(_SHORT.get(name, name), environ[variable], variable, Path.cwd())

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from halley.settings.shapes import DAY_SECONDS, NEVER, Period
+from halley.settings.kinds import DAY_SECONDS, NEVER, Period
 
 LONGEST_SECONDS: Final = 1000 * 365 * DAY_SECONDS  # longer ones would exceed the calendar
 

@@ -1,11 +1,21 @@
-"""Settings of services elsewhere that run predictions."""
+"""Settings of services elsewhere that run predictions, and of the models that they run; and their checks."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-from halley.settings.shapes import Positive, Seconds, SettingsTable
+from halley.settings.kinds import Positive, Seconds, SettingsError, SettingsTable
+from halley.settings.process import is_secret
+
+LOCAL: Final = "local"  # the name of this machine among the providers of a route
+PROVIDER_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_PART: Final = r"[\w.\-*]{1,100}"
+_PATTERN: Final = re.compile(rf"{_PART}/{_PART}", re.ASCII)
+_TARGET: Final = re.compile(r"(?:[\w.\-]|\{name\}|\{owner\}){1,100}/(?:[\w.\-]|\{name\}|\{owner\}){1,100}", re.ASCII)
+_URL: Final = re.compile(r"https?://[^\s/?#@\\]+(?:/[A-Za-z0-9._~-]+)*/?", re.IGNORECASE)
 
 
 class ProviderSettings(SettingsTable, frozen=True, kw_only=True):
@@ -20,3 +30,88 @@ class ProviderSettings(SettingsTable, frozen=True, kw_only=True):
     timeout_seconds: Seconds = 60.0  # of one request
     look_seconds: Seconds = 30.0  # how long a submit without a clear answer is looked for
     data_url_bytes: Positive = 256_000  # a larger input file is uploaded to it first
+
+
+class RouteSettings(SettingsTable, frozen=True, kw_only=True):
+    """Where a model runs, or all models of a pattern: `[routes."owner/name"]`, `[routes."owner/*"]`."""
+
+    providers: tuple[str, ...]  # in order; `local` is this machine
+    model: str | None = None  # its name there, with {owner} and {name}; None: the same
+    schema: Path | None = None  # an OpenAPI document, for upstreams that give none
+    spill_over_queue: Positive | None = None  # `local` is passed over when so many predictions of the model wait
+    spill_over_unloaded: bool = False  # `local` is passed over while the model is not loaded
+    run_timeout_seconds: Seconds | None = None  # None: the general setting of `runs`
+
+
+def check_upstreams(
+    providers: Mapping[str, ProviderSettings], routes: Mapping[str, RouteSettings], origin_of: Mapping[str, str]
+) -> None:
+    """Check names, addresses, and that routes name providers that exist. `origin_of` maps names to their origins.
+
+    Raises:
+        SettingsError: one of them is wrong.
+    """
+    for name, provider in providers.items():
+        _check_provider(name, provider, origin_of)
+    for pattern, route in routes.items():
+        _check_route(pattern, route, providers, origin_of)
+
+
+def _check_provider(name: str, provider: ProviderSettings, origin_of: Mapping[str, str]) -> None:
+    if not _URL.fullmatch(provider.url):
+        raise SettingsError(
+            # the value is not shown: it may hold a password
+            f"providers.{name}.url ({origin_of[f'providers.{name}.url']}) is not the root of an API: a scheme, a host"
+            " and a plain path, as in https://api.replicate.com/v1."
+        )
+    if provider.token_env is not None and provider.token_file is not None:
+        raise SettingsError(
+            f"providers.{name}.token_env ({origin_of[f'providers.{name}.token_env']}) and token_file exclude each"
+            " other."
+        )
+    if provider.token_env is not None and not is_secret(provider.token_env, ""):
+        raise SettingsError(
+            f"providers.{name}.token_env ({origin_of[f'providers.{name}.token_env']}): a variable of the name"
+            f" {provider.token_env} is not kept from models; use one with TOKEN or KEY, such as {name.upper()}_TOKEN."
+        )
+
+
+def _check_route(
+    pattern: str, route: RouteSettings, providers: Mapping[str, ProviderSettings], origin_of: Mapping[str, str]
+) -> None:
+    place = f"routes.{pattern}.providers"
+    if not route.providers:
+        raise SettingsError(f"{place} ({origin_of[place]}) is empty; without a route a model runs on this machine.")
+    if len(set(route.providers)) < len(route.providers):
+        raise SettingsError(f"{place} ({origin_of[place]}) names a provider twice.")
+    for name in route.providers:
+        if name != LOCAL and name not in providers:
+            raise SettingsError(f"{place} ({origin_of[place]}) names {name!r}. {_known(name, providers)}")
+    if route.model is not None and not _TARGET.fullmatch(route.model):
+        place = f"routes.{pattern}.model"
+        raise SettingsError(
+            f"{place} ({origin_of[place]}): {route.model!r} is not a model: write owner/name, where {{owner}} and"
+            " {name} stand for those of the request."
+        )
+    spills = [key for key in ("spill_over_queue", "spill_over_unloaded") if f"routes.{pattern}.{key}" in origin_of]
+    if spills and (LOCAL not in route.providers or len(route.providers) == 1):
+        place = f"routes.{pattern}.{spills[0]}"
+        raise SettingsError(f"{place} ({origin_of[place]}) needs a route with `local` and another provider.")
+
+
+def _known(name: str, providers: Mapping[str, ProviderSettings]) -> str:
+    from difflib import get_close_matches  # needed for errors only
+
+    known = [*providers, LOCAL]
+    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"Did you mean {close[0]!r}?" if close else f"The providers are: {', '.join(sorted(known))}."
+
+
+def is_provider_name(name: str) -> bool:
+    """Whether a provider may have this name."""
+    return name != LOCAL and PROVIDER_NAME.fullmatch(name) is not None
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a route may have this name: `owner/name`, where `*` stands for any characters but a slash."""
+    return _PATTERN.fullmatch(text) is not None

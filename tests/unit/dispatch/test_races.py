@@ -15,9 +15,9 @@ V = "1" * 64
 
 
 async def test_a_slot_is_not_given_to_who_was_put_back_in_the_same_turn(harness) -> None:
-    queue = SlotQueue(harness.worker._providers, on_capacity=lambda _: None, freed=lambda _: None)
+    queue = SlotQueue(on_capacity=lambda _: None, freed=lambda _: None)
     assert harness.provider.take_slot(V)
-    waiting = asyncio.ensure_future(queue.take_slot(V))
+    waiting = asyncio.ensure_future(queue.take_slot(harness.provider, V))
     await asyncio.sleep(0)
     harness.provider.drop_slot(V)
     waiting.cancel()

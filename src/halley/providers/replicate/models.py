@@ -17,7 +17,7 @@ _ID: Final = re.compile(r"[0-9a-f]{64}")  # others hide it: `hidden`, `dp-` with
 
 
 class UpstreamModels:
-    """Asks for models. Implements `dispatch.upstreams.ModelSource`."""
+    """Asks for models. Implements `dispatch.upstreams.ModelDescriber`."""
 
     def __init__(self, api: UpstreamApi, *, clock: Clock) -> None:
         self._api = api
@@ -25,7 +25,7 @@ class UpstreamModels:
         self._needed: dict[str, tuple[float, str | None]] = {}  # by model: until when, and the version
 
     async def find_model(self, target: UpstreamTarget) -> UpstreamModel | None:
-        """See `ModelSource`. A service without a list of models may have every one."""
+        """See `ModelDescriber`. A service without a list of models may have every one."""
         path = _path(target.model)
         if path is None:
             return None

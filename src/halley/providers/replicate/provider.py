@@ -1,4 +1,4 @@
-"""Runs predictions at a service that speaks the Replicate HTTP API. Implements `dispatch.upstreams.Upstream`."""
+"""Runs predictions at a service that speaks the Replicate HTTP API: a `dispatch.upstreams.UpstreamProvider`."""
 
 from collections.abc import Callable, Mapping
 from math import ceil

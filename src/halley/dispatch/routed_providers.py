@@ -1,0 +1,232 @@
+"""Chooses the provider of each run by the routes: in order, by health, and by what waits for this machine."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple, Protocol
+
+from halley.dispatch.breaker import Breaker
+from halley.dispatch.ports import HeldSlot, Provider, SlotSource
+from halley.dispatch.route_table import ModelRoutes
+from halley.dispatch.upstreams import UpstreamProvider
+from halley.models.catalog import Catalog
+from halley.settings import LOCAL, RouteSettings
+
+
+class LocalPlace(Provider, Protocol):
+    """The provider of this machine, and what a route may ask of it."""
+
+    def serves(self, version: str) -> bool:
+        """Whether it has the files of this version."""
+        ...
+
+    def is_loaded(self, version: str) -> bool:
+        """Whether it has processes."""
+        ...
+
+
+class UpstreamPlace(NamedTuple):
+    """A service elsewhere, and whether it is well."""
+
+    upstream: UpstreamProvider
+    breaker: Breaker
+
+
+class RouteVerdict(NamedTuple):
+    """Whether a provider would take the next run of a version, and why."""
+
+    provider: str
+    takes: bool
+    why: str
+
+
+class RoutedProviders:
+    """Implements `ports.ProviderRouter` by a table of routes. `places` may be replaced while the server runs."""
+
+    def __init__(self, catalog: Catalog, table: ModelRoutes, *, local: LocalPlace) -> None:
+        self._catalog = catalog
+        self._table = table
+        self._local = local
+        self._here_slot = HeldSlot(LOCAL, local)
+        self.places: Mapping[str, UpstreamPlace] = {}
+        self.former: dict[str, UpstreamProvider] = {}  # not configured any more, but some of their runs may not be over
+        self._waiting: Mapping[str, int] = {}
+        self._choices: dict[str, _Choice] = {}
+        self._broken: dict[str, str] = {}  # versions that cannot run on this machine, and why
+        self.on_capacity: Callable[[str], None] = _nothing
+        self.on_broken: Callable[[str, str, str], None] = _nothing
+
+    def listen(self, *, on_capacity: Callable[[str], None], on_broken: Callable[[str, str, str], None]) -> None:
+        """Set the callbacks for capacity and for versions that no provider can run; call it first."""
+        self.on_capacity = on_capacity
+        self.on_broken = on_broken
+
+    # dispatch.ports.ProviderRouter
+
+    def of(self, version: str) -> SlotSource:
+        choice = self._choice(version)
+        return self._local if choice is None else choice
+
+    def held(self, version: str) -> HeldSlot:
+        choice = self._choices.get(version)
+        if choice is None or not choice.taken:
+            return self._here_slot
+        return choice.taken.popleft()
+
+    def named(self, name: str) -> Provider | None:
+        if name == LOCAL:
+            return self._local
+        place = self.places.get(name)
+        return self.former.get(name) if place is None else place.upstream
+
+    def note_waiting(self, waiting: Mapping[str, int]) -> None:
+        self._waiting = waiting
+
+    # calls of the providers
+
+    def has_capacity(self, version: str) -> None:
+        """This machine may have a slot for the version."""
+        self._broken.pop(version, None)
+        self.on_capacity(version)
+
+    def local_is_broken(self, version: str, error: str, reason: str) -> None:
+        """The version cannot run on this machine; another provider may take it."""
+        if not self._upstreams(version):
+            self.on_broken(version, error, reason)
+            return
+        self._broken[version] = error
+        self.on_capacity(version)
+
+    # choices
+
+    def order(self, version: str) -> Iterator[HeldSlot]:
+        """The providers that may take the next run of a version, the preferred one first."""
+        shaky = []
+        for verdict in self.verdicts(version):
+            provider = self.named(verdict.provider) if verdict.takes else None
+            if provider is None:
+                continue
+            place = self.places.get(verdict.provider)
+            if place is not None and place.breaker.is_shaky:
+                shaky.append(HeldSlot(verdict.provider, provider))
+            else:
+                yield HeldSlot(verdict.provider, provider)
+        yield from shaky
+
+    def verdicts(self, version: str) -> Iterator[RouteVerdict]:
+        """What each provider of the version's route says to its next run, in the order of the route."""
+        runnable = self._catalog.by_id(version)
+        if runnable is None:
+            return
+        route = self._table.find(runnable.version.model)
+        if route is None:  # the route of waiting predictions was removed
+            yield self.elsewhere(runnable.version.provider)
+            return
+        for name in route.settings.providers:
+            if name != LOCAL:
+                yield self.elsewhere(name)
+                continue
+            verdict = self._here(version, route.settings)
+            yield verdict
+            if verdict.takes and not self._spills_over(version, route.settings):
+                return
+
+    def why_waiting(self, version: str) -> str | None:
+        """Why no provider takes a run of this version now; None if one does, or if it runs on this machine only."""
+        if not self._upstreams(version):
+            return None
+        verdicts = list(self.verdicts(version))
+        if any(verdict.takes for verdict in verdicts):
+            return None
+        return "; ".join(f"{verdict.provider}: {verdict.why}" for verdict in verdicts)
+
+    def _here(self, version: str, route: RouteSettings) -> RouteVerdict:
+        if not self._local.serves(version):
+            return RouteVerdict(LOCAL, takes=False, why="this machine has no such model")
+        if version in self._broken:
+            return RouteVerdict(LOCAL, takes=False, why=f"it cannot run on this machine: {self._broken[version]}")
+        is_loaded = self._local.is_loaded(version)
+        if route.spill_over_unloaded and not is_loaded:
+            return RouteVerdict(LOCAL, takes=False, why="the model is not loaded on this machine")
+        waiting = self._waiting.get(version, 0)
+        if self._spills_over(version, route):
+            return RouteVerdict(
+                LOCAL, takes=True, why=f"if a slot is free here: {waiting} predictions of the model wait"
+            )
+        return RouteVerdict(
+            LOCAL, takes=True, why="the model is loaded" if is_loaded else "the model is loaded on demand"
+        )
+
+    def _spills_over(self, version: str, route: RouteSettings) -> bool:
+        most = route.spill_over_queue
+        return most is not None and self._waiting.get(version, 0) >= most
+
+    def elsewhere(self, name: str) -> RouteVerdict:
+        """Whether a service elsewhere would take a run now."""
+        place = self.places.get(name)
+        if place is None:
+            return RouteVerdict(name, takes=False, why="no provider of this name is configured")
+        if not place.breaker.may_begin():
+            seconds = place.breaker.pause_seconds
+            why = f"it is tried again in {seconds:.0f} s" if seconds else "another run tries whether it answers again"
+            return RouteVerdict(name, takes=False, why=f"it did not answer: {why}")
+        report = place.upstream.report()
+        if report.paused_seconds > 0:
+            return RouteVerdict(name, takes=False, why=f"it asked for a pause of {report.paused_seconds:.0f} s more")
+        if report.in_flight >= report.slots:
+            return RouteVerdict(name, takes=True, why=f"as soon as one of its {report.slots} runs is over")
+        return RouteVerdict(name, takes=True, why=f"{report.in_flight} of {report.slots} runs")
+
+    def _choice(self, version: str) -> "_Choice | None":
+        if not self._upstreams(version):
+            return None
+        choice = self._choices.get(version)
+        if choice is None:
+            choice = self._choices[version] = _Choice(self)
+        return choice
+
+    def _upstreams(self, version: str) -> tuple[str, ...]:
+        """The services elsewhere that a version may run at."""
+        if not self.places:
+            return ()
+        runnable = self._catalog.by_id(version)
+        if runnable is None:
+            return ()
+        route = self._table.find(runnable.version.model)
+        if route is not None:
+            return route.upstreams
+        return (runnable.version.provider,) if runnable.version.provider in self.places else ()
+
+    def place_of(self, provider: Provider) -> UpstreamPlace | None:
+        """The place of this provider, if it is elsewhere."""
+        return next((place for place in self.places.values() if place.upstream is provider), None)
+
+
+class _Choice:
+    """Implements `ports.SlotSource` for a version with several places: remembers whose slots were taken."""
+
+    def __init__(self, providers: RoutedProviders) -> None:
+        self._providers = providers
+        self.taken: deque[HeldSlot] = deque()
+
+    def request_capacity(self, version: str, *, alone: bool = False) -> None:
+        for slot in self._providers.order(version):
+            slot.provider.request_capacity(version, alone=alone)
+
+    def take_slot(self, version: str, *, alone: bool = False) -> bool:
+        for slot in self._providers.order(version):
+            if slot.provider.take_slot(version, alone=alone):
+                self.taken.append(slot)
+                if (place := self._providers.place_of(slot.provider)) is not None:
+                    place.breaker.begin()
+                return True
+        return False
+
+    def drop_slot(self, version: str, *, alone: bool = False) -> None:
+        slot = self.taken.pop()
+        slot.provider.drop_slot(version, alone=alone)
+        if (place := self._providers.place_of(slot.provider)) is not None:
+            place.breaker.give_up()
+
+
+def _nothing(*_: str) -> None:
+    pass

@@ -1,0 +1,411 @@
+"""Routes: which one a model has, what it is called there, and which provider takes a run."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from halley.dispatch.breaker import FAILURES, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Breaker
+from halley.dispatch.imported_models import MISS_SECONDS, ImportedModels, read_schema
+from halley.dispatch.route_table import ModelRoutes, origin_digest
+from halley.dispatch.routed_providers import RoutedProviders, UpstreamPlace
+from halley.dispatch.upstreams import UpstreamModel, UpstreamReport, UpstreamTarget
+from halley.errors import InputInvalid, Overloaded, ProviderBusy, Unusable, VersionUnknown
+from halley.models.catalog import Catalog
+from halley.models.records import Model, Version
+from halley.models.validation import UNCHECKED
+from halley.predictions.inputs import InputCheck
+from halley.settings import RouteSettings
+from halley.store.memory import MemoryStore
+from halley.testing.clock import T0, FakeClock
+
+pytestmark = pytest.mark.anyio
+SCHEMA = b'{"components":{"schemas":{"Input":{"type":"object","properties":{"n":{"type":"integer"}}},"Output":{}}}}'
+OLD, NEW = "1" * 64, "2" * 64
+
+
+def table(**more: Any) -> ModelRoutes:
+    return ModelRoutes(
+        {
+            "acme/*": RouteSettings(providers=("a",), model="other/{name}-{owner}"),
+            "acme/flux*": RouteSettings(providers=("b",)),
+            "acme/flux-1.1": RouteSettings(providers=("local", "a", "b"), **more),
+            "*/solo": RouteSettings(providers=("local",)),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "pattern", "there"),
+    [
+        ("acme/flux-1.1", "acme/flux-1.1", "acme/flux-1.1"),
+        ("acme/flux-2", "acme/flux*", "acme/flux-2"),
+        ("acme/x", "acme/*", "other/x-acme"),
+        ("you/solo", "*/solo", "you/solo"),
+        ("you/x", None, None),
+        ("acme/x/y", None, None),
+        ("acme/flux-1x1", "acme/flux*", "acme/flux-1x1"),  # a dot is a dot
+    ],
+)
+def test_an_exact_name_wins_over_the_longest_pattern(model: str, pattern: str | None, there: str | None) -> None:
+    found = table().find(model)
+    assert (found and found.pattern, found and found.there(model)) == (pattern, there)
+
+
+def test_a_version_is_known_by_its_id_only_where_it_comes_from() -> None:
+    routes = table()
+    version = Version(
+        id=OLD,
+        model="acme/flux-1.1",
+        created_at=T0,
+        openapi_schema=SCHEMA,
+        source_digest=origin_digest("a", "acme/flux-1.1", "v1"),
+        provider="a",
+    )
+    assert routes.target(version, "a") == UpstreamTarget(model="acme/flux-1.1", version="v1")
+    assert routes.target(version, "b") == UpstreamTarget(model="acme/flux-1.1")
+    assert routes.target(version, "c") is None
+    local = msgspec.structs.replace(version, source_digest="0" * 64, provider="local")
+    assert routes.target(local, "a") == UpstreamTarget(model="acme/flux-1.1")
+    hidden = msgspec.structs.replace(version, source_digest=origin_digest("a", "acme/flux-1.1", None))
+    assert routes.target(hidden, "a") == UpstreamTarget(model="acme/flux-1.1")
+
+
+class FakePlace:
+    """A provider with slots, which notes what it is asked."""
+
+    is_local = False
+    wants_local_files = False
+
+    def __init__(self, slots: int = 1) -> None:
+        self.slots = slots
+        self.serving = self.loaded = True
+        self.paused_seconds = 0.0
+        self.asked: list[str] = []
+
+    def serves(self, version: str) -> bool:
+        del version
+        return self.serving
+
+    def is_loaded(self, version: str) -> bool:
+        del version
+        return self.loaded
+
+    def request_capacity(self, version: str, *, alone: bool = False) -> None:
+        del alone
+        self.asked.append(version)
+
+    def take_slot(self, version: str, *, alone: bool = False) -> bool:
+        del version, alone
+        if not self.slots:
+            return False
+        self.slots -= 1
+        return True
+
+    def drop_slot(self, version: str, *, alone: bool = False) -> None:
+        del version, alone
+        self.slots += 1
+
+    def report(self) -> UpstreamReport:
+        return UpstreamReport(in_flight=0, slots=1, paused_seconds=self.paused_seconds)
+
+
+class Routed:
+    """Routed providers: this machine, `a` and `b`."""
+
+    def __init__(self, **route: Any) -> None:
+        self.clock = FakeClock()
+        self.catalog = Catalog(MemoryStore(clock=self.clock))
+        version = Version(id=NEW, model="acme/flux-1.1", created_at=T0, openapi_schema=SCHEMA)
+        self.catalog.offer(version, is_latest=True)
+        self.local, self.a, self.b = FakePlace(), FakePlace(), FakePlace()
+        self.breaker = Breaker(self.clock)
+        self.routed = RoutedProviders(self.catalog, table(**route), local=self.local)  # type: ignore[arg-type]
+        self.routed.places = {
+            "a": UpstreamPlace(self.a, self.breaker),  # type: ignore[arg-type]
+            "b": UpstreamPlace(self.b, Breaker(self.clock)),  # type: ignore[arg-type]
+        }
+        self.broken: list[tuple[str, str, str]] = []
+        self.capacity: list[str] = []
+        self.routed.listen(on_capacity=self.capacity.append, on_broken=lambda *said: self.broken.append(said))
+
+    def take(self) -> str | None:
+        """The provider whose slot is taken."""
+        return self.routed.held(NEW).name if self.routed.of(NEW).take_slot(NEW) else None
+
+
+def test_this_machine_comes_first_and_is_waited_for() -> None:
+    here = Routed()
+    assert (here.take(), here.take()) == ("local", None)
+    here.routed.of(NEW).request_capacity(NEW)
+    assert (here.local.asked, here.a.asked) == ([NEW], [])
+
+
+def test_it_is_passed_over_when_too_many_predictions_wait() -> None:
+    here = Routed(spill_over_queue=3)
+    here.routed.note_waiting({NEW: 2})
+    assert (here.take(), here.take()) == ("local", None)
+    here.routed.note_waiting({NEW: 3})
+    assert (here.take(), here.take(), here.take()) == ("a", "b", None)
+    here.local.drop_slot(NEW)
+    assert here.take() == "local"
+
+
+def test_it_is_passed_over_while_the_model_is_not_loaded() -> None:
+    here = Routed(spill_over_unloaded=True)
+    here.local.loaded = False
+    assert here.take() == "a"
+    here.local.loaded = True
+    assert here.take() == "local"
+
+
+def test_it_is_passed_over_if_it_does_not_have_the_model_or_cannot_run_it() -> None:
+    here = Routed()
+    here.local.serving = False
+    assert here.take() == "a"
+    here.local.serving = True
+    here.routed.local_is_broken(NEW, "no module named x", "setup_failed")
+    assert (here.broken, here.capacity) == ([], [NEW])
+    assert here.take() == "b"
+    assert "no module named x" in next(here.routed.verdicts(NEW)).why
+    here.routed.has_capacity(NEW)
+    assert here.take() == "local"
+    here.routed.places = {}
+    here.routed.local_is_broken(NEW, "no module named x", "setup_failed")
+    assert here.broken == [(NEW, "no module named x", "setup_failed")]
+
+
+def test_a_provider_that_does_not_answer_is_passed_over_and_tried_again() -> None:
+    here = Routed()
+    here.local.serving = False
+    here.a.slots = 9
+    here.breaker.note(answered=False)
+    assert here.take() == "b"  # it failed a moment ago: others come first
+    assert here.take() == "a"  # but it is asked if there is no other
+    for _ in range(FAILURES):
+        here.breaker.note(answered=False)
+    assert here.take() is None
+    assert here.routed.why_waiting(NEW) is None  # as soon as `b` has a slot
+    here.routed.places = {"a": here.routed.places["a"]}
+    assert "a: it did not answer: it is tried again in 5 s" in (here.routed.why_waiting(NEW) or "")
+    here.clock.advance(FIRST_PAUSE_SECONDS)
+    choice = here.routed.of(NEW)
+    assert choice.take_slot(NEW)
+    assert not choice.take_slot(NEW)  # one run tries
+    choice.drop_slot(NEW)
+    assert here.take() == "a"
+    here.breaker.note(answered=True)
+    assert (here.take(), here.breaker.state) == ("a", "closed")
+
+
+def test_a_provider_that_asked_for_a_pause_is_passed_over() -> None:
+    here = Routed()
+    here.local.serving = False
+    here.a.paused_seconds = 30.0
+    assert here.take() == "b"
+    assert [verdict.takes for verdict in here.routed.verdicts(NEW)] == [False, False, True]
+
+
+def test_slots_that_are_not_used_go_back_to_whose_they_are() -> None:
+    here = Routed(spill_over_queue=1)
+    here.routed.note_waiting({NEW: 9})
+    choice = here.routed.of(NEW)
+    assert [choice.take_slot(NEW) for _ in range(4)] == [True, True, True, False]
+    assert here.routed.held(NEW).name == "local"
+    choice.drop_slot(NEW)
+    choice.drop_slot(NEW)
+    assert (here.local.slots, here.a.slots, here.b.slots) == (0, 1, 1)
+
+
+def test_pauses_of_a_breaker_grow_to_a_limit_and_do_not_follow_the_wall_clock() -> None:
+    clock = FakeClock()
+    breaker = Breaker(clock)
+    for _ in range(FAILURES):
+        assert breaker.state == "closed"
+        breaker.note(answered=False)
+    pauses = []
+    for _ in range(8):
+        assert breaker.state == "open"
+        clock.jump(1e6)
+        assert not breaker.may_begin()
+        pauses.append(breaker.pause_seconds)
+        clock.advance(breaker.pause_seconds)
+        assert (breaker.state, breaker.may_begin()) == ("half_open", True)
+        breaker.begin()
+        assert not breaker.may_begin()
+        breaker.note(answered=False)
+    assert pauses[:4] == [5.0, 10.0, 20.0, 40.0]
+    assert pauses[-1] == LONGEST_PAUSE_SECONDS
+    breaker.note(answered=True)
+    assert breaker.may_begin()
+
+
+class Source:
+    """An upstream that tells its models."""
+
+    def __init__(self) -> None:
+        self.models: dict[str, list[UpstreamModel]] = {}
+        self.busy = False
+        self.asked: list[UpstreamTarget] = []
+
+    def add(self, model: str, version: str | None, schema: bytes = SCHEMA) -> None:
+        self.models.setdefault(model, []).append(UpstreamModel(model=model, version=version, openapi_schema=schema))
+
+    async def find_model(self, target: UpstreamTarget) -> UpstreamModel | None:
+        self.asked.append(target)
+        if self.busy:
+            raise ProviderBusy("no answer")
+        known = self.models.get(target.model, [])
+        if target.version is None:
+            return known[-1] if known else None
+        return next((one for one in known if one.version == target.version), None)
+
+
+class Imports:
+    """A catalog with models of two upstreams."""
+
+    def __init__(self, store: MemoryStore | None = None, **route: Any) -> None:
+        self.clock = FakeClock()
+        self.store = store or MemoryStore(clock=self.clock)
+        self.catalog = Catalog(self.store)
+        routes = {
+            "acme/*": RouteSettings(providers=("a",), model="other/{name}"),
+            "two/*": RouteSettings(providers=("local", "a", "b"), **route),
+        }
+        self.models = ImportedModels(self.catalog, self.store, ModelRoutes(routes), self.clock)
+        self.a, self.b = Source(), Source()
+        self.models.sources = {"a": self.a, "b": self.b}
+        self.catalog.finder = self.models
+
+    async def id_of(self, reference: str) -> str:
+        return (await self.catalog.find(reference)).version.id
+
+
+async def test_a_model_is_asked_for_when_it_is_named_and_stored() -> None:
+    here = Imports()
+    here.a.add("other/flux", NEW)
+    found = (await here.catalog.find("acme/flux")).version
+    assert (found.id, found.model, found.provider, found.openapi_schema) == (NEW, "acme/flux", "a", SCHEMA)
+    assert await here.id_of("acme/flux") == await here.id_of(NEW) == await here.id_of(f"acme/flux:{NEW}") == NEW
+    assert here.a.asked == [UpstreamTarget(model="other/flux")]
+    again = Imports(here.store)  # after a restart, with the upstream away
+    again.a.busy = True
+    await again.models.load()
+    assert await again.id_of("acme/flux") == NEW
+    assert (await here.catalog.model("acme", "flux")) is not None
+
+
+async def test_an_older_version_can_be_named_and_does_not_become_the_newest() -> None:
+    here = Imports()
+    here.a.add("other/flux", OLD)
+    here.a.add("other/flux", NEW)
+    assert await here.id_of(f"acme/flux:{OLD}") == OLD
+    assert await here.id_of("acme/flux") == NEW
+    model = await here.store.get_model("acme", "flux")
+    assert model is not None
+    assert model.latest_version_id == NEW
+    assert [one.id for one in await here.store.list_versions("acme/flux")] != []
+
+
+async def test_misses_are_remembered_for_a_moment_and_other_names_are_not_asked_for() -> None:
+    here = Imports()
+    for reference in ("acme/none", "acme/none", "you/flux", f"you/flux:{OLD}", OLD, "acme/flux/x", "../acme"):
+        with pytest.raises(VersionUnknown):
+            await here.id_of(reference)
+    assert here.a.asked == [UpstreamTarget(model="other/none")]
+    here.a.add("other/none", NEW)
+    here.clock.advance(MISS_SECONDS)
+    assert await here.id_of("acme/none") == NEW
+
+
+async def test_an_upstream_that_does_not_answer_is_no_miss() -> None:
+    here = Imports()
+    here.a.busy = True
+    with pytest.raises(Overloaded, match="no answer"):
+        await here.id_of("acme/flux")
+    here.a.busy = False
+    here.a.add("other/flux", NEW)
+    assert await here.id_of("acme/flux") == NEW
+
+
+async def test_the_first_upstream_that_gives_a_schema_describes_the_model() -> None:
+    here = Imports()
+    here.a.add("two/flux", None, b"")
+    here.b.add("two/flux", NEW)
+    found = (await here.catalog.find("two/flux")).version
+    assert (found.id, found.provider) == (NEW, "b")
+
+
+async def test_without_any_schema_inputs_pass_unchecked() -> None:
+    here = Imports()
+    here.a.add("two/flux", None, b"")
+    runnable = await here.catalog.find("two/flux")
+    assert runnable.version.openapi_schema == UNCHECKED
+    check = InputCheck(strict=True)
+    found = await check.look(runnable, b'{"anything":[1,{"of":"it"}]}')
+    check.refuse(runnable, found)
+    assert found.shown is None
+
+
+async def test_a_schema_that_cannot_be_used_is_as_none() -> None:
+    here = Imports()
+    here.a.add("two/flux", NEW, b'{"components":{}}')
+    assert (await here.catalog.find("two/flux")).version.openapi_schema == UNCHECKED
+
+
+async def test_a_route_may_have_the_schema(tmp_path: Path) -> None:
+    (tmp_path / "flux.json").write_bytes(SCHEMA)
+    here = Imports(schema=tmp_path / "flux.json")
+    here.a.add("two/flux", None, b"")
+    runnable = await here.catalog.find("two/flux")
+    found = await InputCheck().look(runnable, b'{"n":"x"}')
+    with pytest.raises(InputInvalid):
+        InputCheck().refuse(runnable, found)
+    (tmp_path / "flux.json").write_bytes(b"{}")
+    with pytest.raises(Unusable, match=r"flux\.json"):
+        read_schema(tmp_path / "flux.json")
+
+
+async def test_a_newer_version_is_found_behind_the_answer() -> None:
+    here = Imports()
+    here.a.add("other/flux", OLD)
+    assert await here.id_of("acme/flux") == OLD
+    here.a.add("other/flux", NEW)
+    here.clock.advance(600)
+    assert await here.id_of("acme/flux") == OLD
+    await until(lambda: here.catalog.resolve("acme/flux").version.id == NEW)
+    here.a.busy = True
+    here.clock.advance(600)
+    assert await here.id_of("acme/flux") == NEW
+    await here.models.close()
+
+
+async def test_two_models_may_be_the_same_one_there() -> None:
+    here = Imports()
+    here.a.add("other/flux", NEW)
+    here.a.add("two/flux", NEW)
+    first, second = await here.catalog.find("acme/flux"), await here.catalog.find("two/flux")
+    assert first.version.id == NEW
+    assert second.version.id != NEW
+    assert second.version.source_digest == origin_digest("a", "two/flux", NEW)
+
+
+async def test_a_model_of_this_machine_stays_the_newest() -> None:
+    here = Imports()
+    local = Version(id=OLD, model="two/flux", created_at=T0, openapi_schema=SCHEMA)
+    await here.catalog.register(Model(owner="two", name="flux", created_at=T0), local)
+    here.a.add("two/flux", NEW)
+    assert await here.id_of("two/flux") == OLD
+    assert here.a.asked == []
+    assert await here.id_of(f"two/flux:{NEW}") == NEW
+    assert await here.id_of("two/flux") == OLD
+
+
+async def until(reached: Callable[[], bool]) -> None:
+    import anyio
+
+    with anyio.fail_after(5):
+        while not reached():
+            await anyio.sleep(0)
