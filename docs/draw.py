@@ -28,11 +28,25 @@ from halley.predictions.lifecycle import REASONS, TRANSITIONS
 from halley.predictions.status import TERMINAL, Fact, Status
 from halley.replicas.inspect import inspect
 from halley.replicas.loading import demo_folders, load_source
-from halley.settings import CollectionSettings, LimitSettings, ModelSettings, Settings, SettingsTable
+from halley.settings import (
+    CollectionSettings,
+    LimitSettings,
+    ModelSettings,
+    ProviderSettings,
+    RouteSettings,
+    Settings,
+    SettingsTable,
+)
 
 DOCS: Final = Path(__file__).resolve().parent
 MEANINGS: Final = DOCS / "reference" / "meanings.toml"
-_NO_SETTING: Final = frozenset({"models", "collections", "origins"})
+_NAMED: Final[dict[str, type[msgspec.Struct]]] = {  # tables with names that the operator chooses
+    "models": ModelSettings,
+    "collections": CollectionSettings,
+    "providers": ProviderSettings,
+    "routes": RouteSettings,
+}
+_NO_SETTING: Final = frozenset({*_NAMED, "origins"})
 _LINK_PARAMETERS: Final = frozenset({"signature", "t"})  # a link's right may be in its query
 _HTTP_STATUSES: Final = (400, 401, 402, 403, 404, 405, 409, 410, 413, 422, 429, 500, 502, 503)
 
@@ -100,6 +114,16 @@ def collection_settings() -> str:
     return _settings_table("collections.", _fields(CollectionSettings))
 
 
+def provider_settings() -> str:
+    """The settings of one service elsewhere."""
+    return _settings_table("providers.", _fields(ProviderSettings))
+
+
+def route_settings() -> str:
+    """The settings of one route."""
+    return _settings_table("routes.", _fields(RouteSettings))
+
+
 def limits() -> str:
     """Every limit with what happens beyond it."""
     answers = meanings("answer")
@@ -111,14 +135,14 @@ def limits() -> str:
 
 
 def setting_names() -> Iterator[str]:
-    """The dotted names of all settings; those of a model begin `models.`, those of a collection `collections.`."""
+    """The dotted names of all settings; those of a model begin `models.`, without the model's name, and so on."""
     for name, kind, _ in _fields(Settings):
         if _is_part(kind):
             yield from (f"{name}.{field}" for field, _, _ in _fields(kind))
         elif name not in _NO_SETTING:
             yield name
-    yield from (f"models.{field}" for field, _, _ in _fields(ModelSettings))
-    yield from (f"collections.{field}" for field, _, _ in _fields(CollectionSettings))
+    for group, kind in _NAMED.items():
+        yield from (f"{group}.{field}" for field, _, _ in _fields(kind))
 
 
 def shown(name: str, value: Any) -> str:
@@ -403,6 +427,8 @@ DRAWINGS: Final[dict[str, Callable[[], str]]] = {
     "settings": settings,
     "model-settings": model_settings,
     "collection-settings": collection_settings,
+    "provider-settings": provider_settings,
+    "route-settings": route_settings,
     "limits": limits,
     "routes": routes,
     "parameters": parameters,

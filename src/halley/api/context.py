@@ -85,6 +85,7 @@ class ApiContext:
         self.replicas = local_models.replicas
         self.replica_log = local_models.replica_log
         self.clear_setup = local_models.clear_setup
+        self.upstreams = local_models.upstreams
 
     def _make_presentation(self, content: Content, local_models: LocalModels) -> None:
         self.presenter = Presenter(

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from halley.api.presentation.wire.replicas import LogLine, ReplicaBody
+from halley.api.presentation.wire.upstreams import RouteBody, RouteTest, UpstreamBody
 from halley.assets.files import Files
 from halley.assets.links import LinkSigner
 from halley.assets.ports import Blobs
 from halley.keys.service import Keys
 from halley.models.catalog import Catalog
 from halley.models.ports import ModelStore
+from halley.models.records import Version
 from halley.predictions.abandonment import AbandonmentTracker
 from halley.predictions.large import LargeBodies
 from halley.predictions.ports import ExpiryPolicy
@@ -33,6 +35,15 @@ ReadReplicaLog = Callable[[str, int], Sequence[LogLine]]
 
 ClearSetup = Callable[[str], Awaitable[int | None]]
 """Deletes what setups of a model (owner/name) left; returns its size in bytes, None if there was nothing."""
+
+ListUpstreams = Callable[[], Awaitable[Sequence[UpstreamBody]]]
+"""Returns the states of the services elsewhere."""
+
+ListRoutes = Callable[[], Sequence[RouteBody]]
+"""Returns the routes, in the order in which they are tried."""
+
+TestRoute = Callable[[Version], RouteTest]
+"""Returns where the next run of the version would begin."""
 
 WhyStarting = Callable[[str], str | None]
 """Returns why predictions of a version have not started, if they wait for more than their turn."""
@@ -124,11 +135,38 @@ class HealthChecks:
     housekeeping_faults: Health = no_housekeeping_faults
 
 
+async def no_upstreams() -> Sequence[UpstreamBody]:
+    """For a server that runs everything itself."""
+    return ()
+
+
+def no_routes() -> Sequence[RouteBody]:
+    """For a server that runs everything itself."""
+    return ()
+
+
+def runs_here(version: Version) -> RouteTest:
+    """For a server that runs everything itself."""
+    return RouteTest(
+        model=version.model, version=version.id, is_checked=True, route=None, provider=version.provider, providers=[]
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpstreamViews:
+    """The services elsewhere. The defaults are those of a server that has none."""
+
+    upstreams: ListUpstreams = no_upstreams
+    routes: ListRoutes = no_routes
+    test_route: TestRoute = runs_here
+
+
 @dataclass(frozen=True, kw_only=True)
 class LocalModels:
-    """The model processes of this machine. The defaults are those of a server that runs none."""
+    """The model processes of this machine, and the services elsewhere. The defaults are for a server without any."""
 
     replicas: ListReplicas = no_replicas
     replica_log: ReadReplicaLog = no_lines
     clear_setup: ClearSetup = nothing_to_clear
     why_starting: WhyStarting = no_reason
+    upstreams: UpstreamViews = UpstreamViews()

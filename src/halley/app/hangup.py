@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 async def look_again_on_hangup(parts: Services, start: Start) -> None:
-    """Reload models that were repaired or changed, and read the admin key from its file again.
+    """Reload models that were repaired or changed, and use the configured admin key, providers and routes.
 
     In a terminal SIGHUP still means that the terminal was closed.
     """
@@ -27,25 +27,45 @@ async def look_again_on_hangup(parts: Services, start: Start) -> None:
     while True:
         await heard.wait()
         heard.clear()
-        _log.info("SIGHUP: reloading models that changed or were broken")
-        if reread is not None and parts.answering is not None:
-            admin_key = await _change_admin_key(parts, admin_key, reread)
+        _log.info("SIGHUP: reading the settings again, and models that changed or were broken")
+        settings = None if reread is None else await _read_again(reread)
+        if settings is not None and parts.answering is not None:
+            admin_key = await _change_admin_key(parts, admin_key, settings.admin_key)
         if parts.working is None:
             continue
+        if settings is not None:
+            _change_upstreams(parts, settings)
         try:
             await parts.loader.look_again(start.wanted)
         except Exception:  # noqa: BLE001 - the served models stay; another signal tries again
             _log.exception("SIGHUP: some models could not be checked again")
 
 
-async def _change_admin_key(parts: Services, known: str | None, reread: Callable[[], Settings]) -> str | None:
-    """Use the configured admin key if it has changed; returns the valid one."""
+async def _read_again(reread: Callable[[], Settings]) -> Settings | None:
     try:
-        key = (await asyncio.to_thread(reread)).admin_key
-        if key is not None and key != known:
-            await parts.keys.ensure_admin(key)
-            _log.info("SIGHUP: the admin key was replaced by the configured one")
-    except (SettingsError, HalleyError) as error:
+        return await asyncio.to_thread(reread)
+    except SettingsError as error:
+        _log.error("SIGHUP: the settings are not valid, and nothing of them is changed: %s", error)
+        return None
+
+
+async def _change_admin_key(parts: Services, known: str | None, key: str | None) -> str | None:
+    """Use the configured admin key if it has changed; returns the valid one."""
+    if key is None or key == known:
+        return key
+    try:
+        await parts.keys.ensure_admin(key)
+    except HalleyError as error:
         _log.error("SIGHUP: the admin key is unchanged: %s", error)
         return known
+    _log.info("SIGHUP: the admin key was replaced by the configured one")
     return key
+
+
+def _change_upstreams(parts: Services, settings: Settings) -> None:
+    try:
+        parts.upstreams.apply(settings)
+    except HalleyError as error:
+        _log.error("SIGHUP: providers and routes are unchanged: %s", error)
+        return
+    parts.worker.reevaluate()

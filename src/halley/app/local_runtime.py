@@ -1,13 +1,14 @@
 """Builds the parts that run models on this machine: environments, places, processes, and the loader."""
 
 import logging
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
 from anyio import to_thread
 
-from halley.api.dependencies import LocalModels
+from halley.api.dependencies import LocalModels, UpstreamViews
 from halley.app.foundation import Foundation
 from halley.app.models import ModelLoader, SourceTools
 from halley.app.replicas import clear_setup, log_lines, replica_rows
@@ -65,8 +66,10 @@ async def open_local_runtime(stack: AsyncExitStack, base: Foundation, node: Node
     return LocalRuntime(provider=provider, environments=environments, places=places, replica_logs=replica_logs)
 
 
-def make_loader(base: Foundation, runtime: LocalRuntime, worker: Worker) -> ModelLoader:
-    """The loader of the configured models into the catalog."""
+def make_loader(
+    base: Foundation, runtime: LocalRuntime, worker: Worker, on_broken: Callable[[str, str, str], None]
+) -> ModelLoader:
+    """The loader of the configured models into the catalog; `on_broken` gets versions that will not come."""
     return ModelLoader(
         catalog=base.catalog,
         store=base.data.store,
@@ -79,18 +82,21 @@ def make_loader(base: Foundation, runtime: LocalRuntime, worker: Worker) -> Mode
             places=runtime.places,
         ),
         on_ready=worker.reevaluate,
-        on_broken=worker.broken,
+        on_broken=on_broken,
     )
 
 
-def local_models(base: Foundation, runtime: LocalRuntime) -> LocalModels:
-    """The API's view of the model processes."""
+def local_models(
+    base: Foundation, runtime: LocalRuntime, upstreams: UpstreamViews, why_waiting: Callable[[str], str | None]
+) -> LocalModels:
+    """The API's view of the model processes; `why_waiting` is asked first why a version has not started."""
     provider = runtime.provider
     return LocalModels(
         replicas=lambda: replica_rows(provider, base.catalog),
         replica_log=lambda model, after: log_lines(runtime.replica_logs, model, after),
         clear_setup=lambda model: clear_setup(runtime.places, provider, base.data.store, model),
-        why_starting=provider.why_starting,
+        why_starting=lambda version: why_waiting(version) or provider.why_starting(version),
+        upstreams=upstreams,
     )
 
 
@@ -122,9 +128,10 @@ def _replica_rules(settings: Settings) -> ReplicaRules:
 
 
 def _boundaries(settings: Settings) -> Boundaries:
+    token_files = [provider.token_file for provider in settings.providers.values()]
     return Boundaries(
         data=settings.data,
-        secrets=tuple(path for path in (settings.tls.key,) if path is not None),
+        secrets=tuple(path for path in (settings.tls.key, *token_files) if path is not None),
         input_folders=settings.inputs.allow_folders,
     )
 

@@ -19,6 +19,8 @@ from halley.app.local_runtime import LocalRuntime, local_models, make_loader, op
 from halley.app.models import ModelLoader
 from halley.app.readiness import StoreCheck
 from halley.app.roles import Node, Role
+from halley.app.upstream_views import upstream_views
+from halley.app.upstreams import Upstreams
 from halley.app.webhooks import WebhookParts
 from halley.app.without_worker import OfferedModels, QueueOnly
 from halley.app.work import (
@@ -56,6 +58,7 @@ class WorkerParts:
     worker: Worker
     loader: ModelLoader
     runtime: LocalRuntime
+    upstreams: Upstreams
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +99,10 @@ class Services:
     @property
     def loader(self) -> ModelLoader:
         return _present(self.working, Role.WORKER).loader
+
+    @property
+    def upstreams(self) -> Upstreams:
+        return _present(self.working, Role.WORKER).upstreams
 
     @property
     def maintainer(self) -> Maintainer:
@@ -178,8 +185,16 @@ async def build(
             inputs = build_inputs(base, large)
             if Role.WORKER in node.roles:
                 runtime = await open_local_runtime(stack, base, node)
-                worker = build_worker(base, inputs, runtime.provider, large, maintainer=maintainer)
-                working = WorkerParts(worker=worker, runtime=runtime, loader=make_loader(base, runtime, worker))
+                upstreams = Upstreams(base, environ, runtime.provider)
+                stack.push_async_callback(upstreams.close)
+                upstreams.apply(settings)
+                worker = build_worker(base, inputs, runtime.provider, upstreams, large, maintainer=maintainer)
+                working = WorkerParts(
+                    worker=worker,
+                    runtime=runtime,
+                    loader=make_loader(base, runtime, worker, upstreams.routed.local_is_broken),
+                    upstreams=upstreams,
+                )
             if Role.API in node.roles:
                 answering = _answering(common, inputs, large, working)
         yield Services(
@@ -231,7 +246,7 @@ def _answering(common: _Common, inputs: InputParts, large: JsonProcess, working:
         check_store=store_check.fault,
         housekeeping_faults=base.signals.housekeeping_faults.texts,
     )
-    local = LocalModels() if working is None else local_models(base, working.runtime)
+    local = LocalModels() if working is None else _local_models(base, working)
     api = _api(base, use_cases, checks, local, large)
     base.signals.bus.subscribe(api.receive)
     base.signals.change_poller.tell(api.look, is_wanted=lambda: api.has_waiting)
@@ -305,6 +320,12 @@ def _files(base: Foundation) -> Files:
         name_limit_bytes=limits.file_name_bytes,
         life_seconds=limits.file_life_seconds,
     )
+
+
+def _local_models(base: Foundation, working: WorkerParts) -> LocalModels:
+    upstreams = working.upstreams
+    views = upstream_views(upstreams, base.data.store)
+    return local_models(base, working.runtime, views, upstreams.routed.why_waiting)
 
 
 def _api(base: Foundation, use_cases: UseCases, checks: HealthChecks, local: LocalModels, large: JsonProcess) -> Api:

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from halley.app.foundation import Foundation
 from halley.app.roles import Node, Role
+from halley.app.upstreams import Upstreams
 from halley.app.without_maintainer import NoMaintainerHere
 from halley.assets.inputs import InputFileStager, StagingRules
 from halley.assets.output_links import OutputLinks
 from halley.assets.outputs import OutputFileStore
 from halley.assets.own_links import OwnFiles
 from halley.dispatch.parts import RunFiles, RunParts
-from halley.dispatch.routing import CatalogRouter
 from halley.dispatch.rules import DispatchRules, OutputCaps
 from halley.dispatch.worker import Worker
 from halley.egress import Egress, rules_from
@@ -93,24 +93,32 @@ def build_maintainer(base: Foundation, node: Node) -> Maintainer:
 
 
 def build_worker(
-    base: Foundation, inputs: InputParts, provider: LocalProvider, large: JsonProcess, *, maintainer: Maintainer | None
+    base: Foundation,
+    inputs: InputParts,
+    provider: LocalProvider,
+    upstreams: Upstreams,
+    large: JsonProcess,
+    *,
+    maintainer: Maintainer | None,
 ) -> Worker:
     """`maintainer` is that of the same process, if there is one: it receives the worker's reports."""
     session_id = base.new_id() if maintainer is None else maintainer.session_id
     reports = NoMaintainerHere() if maintainer is None else maintainer
-    providers = CatalogRouter(base.catalog, local=provider, others={})
-    parts = _run_parts(base, inputs, large)
-    worker = Worker(parts, providers=providers, reports=reports, session_id=session_id, new_id=base.new_id)
+    routed = upstreams.routed
+    parts = _run_parts(base, inputs, upstreams.output_files, large)
+    worker = Worker(parts, providers=routed, reports=reports, session_id=session_id, new_id=base.new_id)
     if maintainer is not None:
         maintainer.keep_first(worker.renew_late)
-    provider.listen(on_capacity=worker.on_capacity, on_broken=worker.broken)
+    routed.listen(on_capacity=worker.on_capacity, on_broken=worker.broken)
+    upstreams.imported.on_new = worker.reevaluate
+    provider.listen(on_capacity=routed.has_capacity, on_broken=routed.local_is_broken)
     base.signals.bus.subscribe(worker.receive)
     return worker
 
 
-def _run_parts(base: Foundation, inputs: InputParts, large: JsonProcess) -> RunParts:
+def _run_parts(base: Foundation, inputs: InputParts, output_files: Egress, large: JsonProcess) -> RunParts:
     egress = base.settings.egress
-    links = OutputLinks(fetch=inputs.fetch, limit_bytes=egress.max_bytes, deadline_seconds=egress.timeout_seconds)
+    links = OutputLinks(fetch=output_files, limit_bytes=egress.max_bytes, deadline_seconds=egress.timeout_seconds)
     keeper = OutputFileStore(blob_references=base.data.blob_references, large=large, links=links)
     return RunParts(
         queue=base.data.store,

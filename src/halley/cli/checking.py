@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from halley.errors import HalleyError
 from halley.settings import Settings
 
+CONNECT_SECONDS: Final = 5.0
+
 
 def faults_of(settings: Settings) -> list[str]:
     """Return what prevents a server with these settings from starting, in the server's own messages."""
-    checks = (_check_egress, _check_certificate, _check_address, _check_data)
+    checks = (_check_egress, _check_certificate, _check_upstreams, _check_address, _check_data)
     return [fault for check in checks for fault in _said_by(check, settings)]
 
 
@@ -26,6 +29,26 @@ def broken_models(settings: Settings) -> list[str]:
             model.read()
         except HalleyError as error:
             found.append(f"{model.name}: {error}")
+    return found
+
+
+def unreachable_upstreams(settings: Settings) -> list[str]:
+    """Return the services elsewhere to which no connection can be made from here, each with its reason.
+
+    Nothing is sent to them: the server starts without them, too.
+    """
+    import socket
+
+    from halley.egress import origin_of
+
+    found = []
+    for name, provider in settings.providers.items():
+        host, port = origin_of(provider.url)
+        try:
+            socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
+        except OSError as error:
+            reason = error.strerror or str(error) or type(error).__name__
+            found.append(f"providers.{name}.url: {host}, port {port}, cannot be reached from here: {reason}.")
     return found
 
 
@@ -49,6 +72,13 @@ def _check_certificate(settings: Settings) -> None:
         from halley.clock import SystemClock
 
         open_tls(settings, SystemClock())
+
+
+def _check_upstreams(settings: Settings) -> None:
+    from halley.app.upstreams import check_upstreams
+    from halley.settings import process_environ
+
+    check_upstreams(settings, process_environ())
 
 
 def _check_address(settings: Settings) -> None:

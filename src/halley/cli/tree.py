@@ -45,6 +45,8 @@ ENTRIES: Final = {
     "webhooks": CommandEntry(
         "webhooks", "app", "List webhook deliveries, send one again, verify a message, listen without a tunnel."
     ),
+    "routes": CommandEntry("routes", "app", "See which provider runs which model (admin)."),
+    "upstreams": CommandEntry("upstreams", "app", "See the services elsewhere that run predictions (admin)."),
     "config": CommandEntry("config", "app", "Show and check the settings of the server."),
 }
 

@@ -1,11 +1,12 @@
-"""Routes: what an operator asks: model processes and counters."""
+"""Routes: what an operator asks: model processes, services elsewhere, counters."""
 
 from typing import Final
 
 from halley.api.http.routing import Param, Route
 from halley.api.presentation.wire.health import Counts
 from halley.api.presentation.wire.replicas import ClearedSetup, LogPage, ReplicaPage
-from halley.api.resources import health, replicas
+from halley.api.presentation.wire.upstreams import RoutePage, RouteTest, UpstreamPage
+from halley.api.resources import health, replicas, upstreams
 from halley.keys.records import Scope
 
 ROUTES: Final = (
@@ -37,6 +38,33 @@ ROUTES: Final = (
         rate="write",
         response=ClearedSetup,
         summary="Delete the files that a model's setup left for its next processes",
+    ),
+    Route(
+        name="upstreams.list",
+        method="GET",
+        pattern="/upstreams",
+        handler=upstreams.list_upstreams,
+        scope=Scope.ADMIN,
+        response=UpstreamPage,
+        summary="List services elsewhere that run predictions: state, runs, unknown outcomes, last errors",
+    ),
+    Route(
+        name="routes.list",
+        method="GET",
+        pattern="/routes",
+        handler=upstreams.list_routes,
+        scope=Scope.ADMIN,
+        response=RoutePage,
+        summary="List the routes of models to providers, in the order in which they are tried",
+    ),
+    Route(
+        name="routes.test",
+        method="GET",
+        pattern="/routes/{model_owner}/{model_name}",
+        handler=upstreams.test_route,
+        scope=Scope.ADMIN,
+        response=RouteTest,
+        summary="Get which provider would take the next run of a model, and why",
     ),
     Route(
         name="counts.get",

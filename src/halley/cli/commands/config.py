@@ -37,11 +37,12 @@ def show(
 
 @app.command("validate")
 def validate(config: ConfigOption = None) -> None:
-    """Check the settings from all sources, and the files they name, as `halley serve` does.
+    """Check the settings from all sources, and the files and variables they name, as `halley serve` does.
 
-    Exit code 2 if the server would not start, or would start without one of the models.
+    Providers that cannot be reached are only warned of. Exit code 2 if the server would not start, or would start
+    without one of the models.
     """
-    from halley.cli.checking import broken_models, faults_of
+    from halley.cli.checking import broken_models, faults_of, unreachable_upstreams
     from halley.cli.failures import UsageProblem
     from halley.cli.starting import settings_from
 
@@ -50,5 +51,8 @@ def validate(config: ConfigOption = None) -> None:
         raise UsageProblem("\n".join(faults), hint="`halley serve` would not start.")
     if broken := broken_models(settings):
         raise UsageProblem("\n".join(broken), hint="`halley serve` would start, and serve the other models.")
+    screen = Screen()
+    for warning in unreachable_upstreams(settings):
+        screen.note(f"warning: {warning} `halley serve` would start, and use it when it answers.")
     count = len(settings.origins)
-    Screen().note(f"Configuration is valid ({count} setting{'' if count == 1 else 's'} changed).")
+    screen.note(f"Configuration is valid ({count} setting{'' if count == 1 else 's'} changed).")

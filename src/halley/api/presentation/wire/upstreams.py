@@ -1,0 +1,76 @@
+"""Services elsewhere that run predictions, and routes to them: an extension."""
+
+from typing import Literal
+
+import msgspec
+
+from halley.api.presentation.wire.values import ListPage, Time
+
+
+class UpstreamError(msgspec.Struct, kw_only=True):
+    """An error of a service, without secrets and query strings."""
+
+    at: Time
+    text: str
+
+
+class UpstreamBody(msgspec.Struct, kw_only=True):
+    """A service elsewhere. `state` is that of its circuit breaker: `open` gets no new runs, `half_open` one to try.
+
+    `unknown` counts predictions of which it is not known whether they ran there.
+    """
+
+    name: str
+    kind: str
+    profile: str
+    url: str
+    state: Literal["closed", "open", "half_open"]
+    reason: str | None
+    in_flight: int
+    slots: int
+    unknown: int
+    paused_seconds: float
+    last_errors: list[UpstreamError]
+
+
+class UpstreamPage(ListPage, kw_only=True):
+    """All services elsewhere, by name."""
+
+    results: list[UpstreamBody]
+
+
+class RouteBody(msgspec.Struct, kw_only=True):
+    """A route: `name` is a model or a pattern, `model` what it is called at the services elsewhere."""
+
+    name: str
+    providers: list[str]
+    model: str | None
+    has_schema: bool
+    spill_over_queue: int | None
+    spill_over_unloaded: bool
+
+
+class RoutePage(ListPage, kw_only=True):
+    """All routes: those of single models, then the patterns, in the order in which they are tried."""
+
+    results: list[RouteBody]
+
+
+class ProviderVerdict(msgspec.Struct, kw_only=True):
+    """Whether a provider would take the next run of a model, and why; `model` is its name there."""
+
+    provider: str
+    model: str
+    takes: bool
+    reason: str
+
+
+class RouteTest(msgspec.Struct, kw_only=True):
+    """Where the next run of a model would begin. `route` is null if the model has none: then it is this machine."""
+
+    model: str
+    version: str | None
+    is_checked: bool
+    route: str | None
+    provider: str | None
+    providers: list[ProviderVerdict]

@@ -1,0 +1,88 @@
+"""The content of `GET /v1/upstreams` and `GET /v1/routes`."""
+
+from collections.abc import Sequence
+
+from halley.api.dependencies import UpstreamViews
+from halley.api.presentation.wire.upstreams import (
+    ProviderVerdict,
+    RouteBody,
+    RouteTest,
+    UpstreamBody,
+    UpstreamError,
+)
+from halley.app.upstreams import Upstreams
+from halley.clock import rfc3339
+from halley.models.records import Version
+from halley.models.validation import UNCHECKED
+from halley.predictions.queue import SubmitLedger
+from halley.settings import LOCAL
+
+
+def upstream_views(upstreams: Upstreams, ledger: SubmitLedger) -> UpstreamViews:
+    """The API's view of the services elsewhere."""
+    return UpstreamViews(
+        upstreams=lambda: _upstreams(upstreams, ledger),
+        routes=lambda: _routes(upstreams),
+        test_route=lambda version: _test(upstreams, version),
+    )
+
+
+async def _upstreams(upstreams: Upstreams, ledger: SubmitLedger) -> Sequence[UpstreamBody]:
+    unknown = await ledger.count_unknown()
+    rows = []
+    for name, settings in sorted(upstreams.configured().items()):
+        place = upstreams.routed.places[name]
+        report = place.upstream.report()
+        verdict = upstreams.routed.elsewhere(name)
+        rows.append(
+            UpstreamBody(
+                name=name,
+                kind=settings.kind,
+                profile=settings.profile,
+                url=settings.url,
+                state=place.breaker.state,
+                reason=None if verdict.takes else verdict.why,
+                in_flight=report.in_flight,
+                slots=report.slots,
+                unknown=unknown.get(name, 0),
+                paused_seconds=round(report.paused_seconds, 3),
+                last_errors=[UpstreamError(at=rfc3339(fault.at), text=fault.text) for fault in report.faults],
+            )
+        )
+    return rows
+
+
+def _routes(upstreams: Upstreams) -> Sequence[RouteBody]:
+    return [
+        RouteBody(
+            name=route.pattern,
+            providers=list(route.settings.providers),
+            model=route.settings.model,
+            has_schema=route.settings.schema is not None,
+            spill_over_queue=route.settings.spill_over_queue,
+            spill_over_unloaded=route.settings.spill_over_unloaded,
+        )
+        for route in upstreams.table.all()
+    ]
+
+
+def _test(upstreams: Upstreams, version: Version) -> RouteTest:
+    route = upstreams.table.find(version.model)
+    verdicts = [] if route is None else list(upstreams.routed.verdicts(version.id))
+    order = upstreams.routed.order(version.id)
+    return RouteTest(
+        model=version.model,
+        version=version.id,
+        is_checked=version.openapi_schema != UNCHECKED,
+        route=None if route is None else route.pattern,
+        provider=LOCAL if route is None else next((slot.name for slot in order), None),
+        providers=[
+            ProviderVerdict(
+                provider=verdict.provider,
+                model=version.model if route is None or verdict.provider == LOCAL else route.there(version.model),
+                takes=verdict.takes,
+                reason=verdict.why,
+            )
+            for verdict in verdicts
+        ],
+    )

@@ -1,0 +1,174 @@
+"""The services elsewhere: made from the settings, replaced when these change, closed at the end."""
+
+import logging
+import random  # noqa: TID251 - it makes the one that it hands on
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from halley.app.foundation import Foundation
+from halley.dispatch.breaker import Breaker
+from halley.dispatch.imported_models import ImportedModels, read_schema
+from halley.dispatch.route_table import ModelRoutes
+from halley.dispatch.routed_providers import RoutedProviders, UpstreamPlace
+from halley.dispatch.upstreams import UpstreamProvider, UpstreamTarget
+from halley.egress import Egress, OriginClient, origin_of, rules_from
+from halley.errors import HalleyError, Unusable
+from halley.providers.local import LocalProvider
+from halley.providers.replicate.profiles import PROFILES
+from halley.providers.replicate.provider import ReplicateProvider, UpstreamLinks, UpstreamRules
+from halley.settings import ProviderSettings, Settings
+
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Made:
+    """A provider, and from what it was made: only if that changes, another one is made."""
+
+    settings: ProviderSettings
+    token: str | None
+    place: UpstreamPlace
+
+
+class Upstreams:
+    """Holds the services elsewhere. `routed` chooses among them, `imported` knows their models."""
+
+    def __init__(self, base: Foundation, environ: Mapping[str, str], local: LocalProvider) -> None:
+        """`environ` is the whole environment of this process, with secrets."""
+        self._base = base
+        self._environ = environ
+        self._chance = random.Random().random  # noqa: S311 - spreads polls, not a secret
+        self.table = ModelRoutes({})
+        self.routed = RoutedProviders(base.catalog, self.table, local=local)
+        self.imported = ImportedModels(base.catalog, base.data.store, self.table, base.clock)
+        egress = base.settings.egress
+        self._rules = rules_from(egress.allow, http=egress.http)
+        # the files of outputs: also those at the services' own addresses, which no input may name
+        self.output_files = Egress(self._rules, max_redirects=egress.max_redirects)
+        self._made: dict[str, _Made] = {}
+        self._gone: list[UpstreamProvider] = []  # not used any more; runs of before may be followed
+
+    def apply(self, settings: Settings) -> None:
+        """Use these providers and routes from now on. No service is asked.
+
+        Raises:
+            Unusable: a token or a schema is missing; nothing was changed.
+        """
+        check_upstreams(settings, self._environ)
+        tokens = {name: read_token(name, one, self._environ) for name, one in settings.providers.items()}
+        made = {name: self._make(name, one, tokens[name]) for name, one in settings.providers.items()}
+        for name, before in self._made.items():
+            if name not in made or made[name] is not before:
+                self._gone.append(before.place.upstream)
+                self.routed.former[name] = before.place.upstream
+        self._made = made
+        self.routed.places = {name: one.place for name, one in made.items()}
+        self.imported.sources = {name: one.place.upstream for name, one in made.items()}
+        self.table.replace(settings.routes)
+        self.imported.forget_misses()
+        self._base.catalog.finder = self.imported if settings.routes else None
+        self.output_files.allow_origins(origin_of(one.url) for one in settings.providers.values())
+
+    def configured(self) -> Mapping[str, ProviderSettings]:
+        """The settings of each service."""
+        return {name: one.settings for name, one in self._made.items()}
+
+    async def close(self) -> None:
+        """End what runs here for them. Their runs continue."""
+        await self.imported.close()
+        for upstream in (*self._gone, *(one.place.upstream for one in self._made.values())):
+            await upstream.close()
+
+    def _make(self, name: str, settings: ProviderSettings, token: str | None) -> _Made:
+        before = self._made.get(name)
+        if before is not None and (before.settings, before.token) == (settings, token):
+            return before
+        clock = self._base.clock
+        breaker = Breaker(clock)
+        upstream = ReplicateProvider(
+            OriginClient(settings.url, silence_seconds=settings.timeout_seconds),
+            UpstreamRules(
+                token=token,
+                profile=PROFILES[settings.profile],
+                max_in_flight=settings.max_in_flight,
+                timeout_seconds=settings.timeout_seconds,
+                look_seconds=settings.look_seconds,
+                data_url_bytes=settings.data_url_bytes,
+            ),
+            UpstreamLinks(
+                find_target=partial(self._target, name),
+                held=self._base.data.store.held_handles,
+                document_of=self._document,
+                answered=lambda is_answer: breaker.note(answered=is_answer),
+                chance=self._chance,
+            ),
+            clock=clock,
+        )
+        upstream.listen(on_capacity=self._has_capacity, on_broken=self._is_broken)
+        _log.info("provider %s: %s at %s, with%s a token", name, settings.profile, settings.url, "" if token else "out")
+        return _Made(settings=settings, token=token, place=UpstreamPlace(upstream, breaker))
+
+    def _has_capacity(self, version: str) -> None:
+        self.routed.on_capacity(version)
+
+    def _is_broken(self, version: str, error: str, reason: str) -> None:
+        self.routed.on_broken(version, error, reason)
+
+    def _target(self, provider: str, version: str) -> UpstreamTarget | None:
+        runnable = self._base.catalog.by_id(version)
+        return None if runnable is None else self.table.target(runnable.version, provider)
+
+    def _document(self, version: str) -> bytes:
+        runnable = self._base.catalog.by_id(version)
+        return b"" if runnable is None else runnable.version.openapi_schema
+
+
+def read_token(name: str, settings: ProviderSettings, environ: Mapping[str, str]) -> str | None:
+    """The token of a provider, if it has one.
+
+    Raises:
+        Unusable: the variable or the file is missing, empty or not readable. The message has nothing of the token.
+    """
+    if settings.token_env is not None:
+        token = environ.get(settings.token_env, "").strip()
+        if not token:
+            raise Unusable(f"providers.{name}.token_env: the environment variable {settings.token_env} is not set.")
+    elif settings.token_file is not None:
+        token = _read_text(settings.token_file, f"providers.{name}.token_file").strip()
+        if not token:
+            raise Unusable(f"providers.{name}.token_file: {settings.token_file} is empty.")
+    else:
+        return None
+    if not token.isascii() or not token.isprintable():
+        raise Unusable(f"providers.{name}: its token has characters that no HTTP header can have.")
+    return token
+
+
+def _read_text(path: Path, place: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unusable(f"{place}: {path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+
+
+def check_upstreams(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Check what the settings alone cannot tell: tokens, addresses and schema files. No service is asked.
+
+    Raises:
+        Unusable: one of them is missing or cannot be used.
+    """
+    for name, provider in settings.providers.items():
+        read_token(name, provider, environ)
+        try:
+            origin_of(provider.url)
+        except HalleyError as error:
+            raise Unusable(f"providers.{name}.url: {error}") from error
+    for pattern, route in settings.routes.items():
+        if route.schema is not None:
+            try:
+                read_schema(route.schema)
+            except Unusable as error:
+                raise Unusable(f"routes.{pattern}.schema: {error}") from error

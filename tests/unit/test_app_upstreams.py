@@ -1,0 +1,77 @@
+"""What is made of providers and routes at a start and at a reload, and what is refused before that."""
+
+from pathlib import Path
+
+import pytest
+
+from halley.app.upstreams import check_upstreams, read_token
+from halley.cli.main import run_command
+from halley.errors import Unusable
+from halley.settings import ProviderSettings, RouteSettings, Settings
+
+URL = "http://127.0.0.1:9/v1"
+
+
+def settings(tmp_path: Path, provider: ProviderSettings, **route: object) -> Settings:
+    routes = {"acme/*": RouteSettings(providers=("back",), **route)}  # type: ignore[arg-type]
+    return Settings(data=tmp_path, providers={"back": provider}, routes=routes)
+
+
+def test_a_token_comes_from_a_variable_or_a_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("canary\n")
+    assert read_token("back", ProviderSettings(kind="replicate", url=URL), {}) is None
+    by_name = ProviderSettings(kind="replicate", url=URL, token_env="BACK_TOKEN")
+    assert read_token("back", by_name, {"BACK_TOKEN": "canary"}) == "canary"
+    assert (
+        read_token("back", ProviderSettings(kind="replicate", url=URL, token_file=tmp_path / "token"), {}) == "canary"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is empty"),
+        ("canary\u00e9", "characters"),
+        ("canary\r\nX-Other: 1", "characters"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_token_that_cannot_be_used_is_refused_and_not_shown(tmp_path: Path, text: str | None, words: str) -> None:
+    path = tmp_path / "token"
+    if text is not None:
+        path.write_bytes(text.encode())
+    with pytest.raises(Unusable, match=words) as refused:
+        read_token("back", ProviderSettings(kind="replicate", url=URL, token_file=path), {})
+    assert "providers.back" in str(refused.value)
+    assert "canary" not in str(refused.value)
+
+
+def test_what_a_start_needs_is_checked_without_asking_a_service(tmp_path: Path) -> None:
+    check_upstreams(settings(tmp_path, ProviderSettings(kind="replicate", url=URL)), {})
+    missing = ProviderSettings(kind="replicate", url=URL, token_env="BACK_TOKEN")
+    with pytest.raises(Unusable, match=r"providers\.back\.token_env.*BACK_TOKEN is not set"):
+        check_upstreams(settings(tmp_path, missing), {})
+    odd = ProviderSettings(kind="replicate", url="http://127.1.1.1.1/v1")
+    with pytest.raises(Unusable, match=r"providers\.back\.url"):
+        check_upstreams(settings(tmp_path, odd), {})
+    provider = ProviderSettings(kind="replicate", url=URL)
+    with pytest.raises(Unusable, match=r"routes\.acme/\*\.schema.*cannot be read"):
+        check_upstreams(settings(tmp_path, provider, schema=tmp_path / "none.json"), {})
+
+
+def test_validate_names_a_missing_variable_and_warns_of_an_unreachable_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    (tmp_path / "halley.toml").write_text(
+        f'[providers.back]\nkind = "replicate"\nurl = "{URL}"\ntoken_env = "UP_CANARY_KEY"\n'
+    )
+    assert run_command(["config", "validate"]) == 2
+    assert "UP_CANARY_KEY is not set" in capsys.readouterr().err
+    monkeypatch.setenv("UP_CANARY_KEY", "canary")
+    assert run_command(["config", "validate"]) == 0
+    said = capsys.readouterr().err
+    assert "warning: providers.back.url: 127.0.0.1, port 9, cannot be reached" in said
+    assert "canary" not in said
