@@ -1,6 +1,6 @@
 """Turns an output, as it grows at a service, into parts whose links are fetched and stored here."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,9 +26,10 @@ class LinkRules(msgspec.Struct, frozen=True, kw_only=True):
 class OutputReader:
     """The parts of one run's output, in order, each once.
 
-    An iterator gives each of its items, any other output is one part at the end. Where the schema is not known, a list
-    that begins with a text is read as an iterator: the list is the same in the end. Two readers of the same run give
-    the same parts, so that a second follower can leave out what the first one recorded.
+    An iterator gives each of its items as it appears, any other output is one part at the end. Where the schema is not
+    known, a list that begins with a word is read as an iterator of texts, and one that begins with a URL as a list of
+    files, if all its texts are URLs: decision 0019. A list is the same in the end whether its items came one by one or
+    not. Two readers of the same run give the same parts, so that a second follower can leave out what is recorded.
     """
 
     def __init__(self, document: bytes, rules: LinkRules) -> None:
@@ -36,44 +37,59 @@ class OutputReader:
         self._rules = rules
         self._is_iterator = _iterates(document)
         self._places = output_places(document) if document else None
-        self._knows_places = bool(document)
+        self._guesses = not document
         self._given = 0
 
     def grown(self, output: Any) -> Iterator[OutputPart]:
         """The new parts of a run that continues."""
-        if isinstance(output, list) and self._reads_items(output):
-            where = None if self._places is None else self._places.items
-            for item in output[self._given :]:
-                self._given += 1
-                yield self._part(item, where, more=True)
+        if isinstance(output, list) and output and self._streams(output[0]):
+            yield from self._items(output, are_files=False)
 
     def final(self, output: Any) -> Iterator[OutputPart]:
         """The rest of a run that has succeeded."""
-        if isinstance(output, list) and self._reads_items(output):
-            yield from self.grown(output)
+        if isinstance(output, list) and output and (self._streams(output[0]) or self._is_list_of_texts(output)):
+            yield from self._items(output, are_files=self._guesses and _are_urls(output))
         elif output is not None and not self._given:
-            yield self._part(output, self._places, more=False)
+            guessed = _guessed(output) if self._guesses else frozenset()
+            yield self._part(output, self._places, guessed, more=False)
 
-    def _reads_items(self, output: Sequence[Any]) -> bool:
-        if not output:
-            return False
-        return isinstance(output[0], str) if self._is_iterator is None else self._is_iterator
+    def _streams(self, first: Any) -> bool:
+        if self._is_iterator is None:
+            return isinstance(first, str) and not is_url(first)
+        return self._is_iterator
 
-    def _part(self, value: Any, where: FilePosition | None, *, more: bool) -> OutputPart:
-        links = dict(self._links(value, where))
+    def _is_list_of_texts(self, output: Sequence[Any]) -> bool:
+        return self._is_iterator is None and isinstance(output[0], str)
+
+    def _items(self, output: Sequence[Any], *, are_files: bool) -> Iterator[OutputPart]:
+        where = None if self._places is None else self._places.items
+        for item in output[self._given :]:
+            self._given += 1
+            yield self._part(item, where, frozenset({()}) if are_files else frozenset(), more=True)
+
+    def _part(self, value: Any, where: FilePosition | None, guessed: Collection[Pointer], *, more: bool) -> OutputPart:
+        files = {at for at, _ in places(where, value)} if where is not None else ()
+        links = {
+            at: text
+            for at, text in texts_in(value)
+            if is_url(text) and (at in files or at in guessed or self._rules.delivers(text))
+        }
         encoded = msgspec.json.encode(value)
         padded = [(at, text.strip()) for at, text in links.items() if text != text.strip()]
         if padded:
             encoded = with_texts(encoded, padded)
         return OutputPart(value=msgspec.Raw(encoded), links=tuple(links), more=more)
 
-    def _links(self, value: Any, where: FilePosition | None) -> Iterator[tuple[Pointer, str]]:
-        files = {at for at, _ in places(where, value)} if where is not None else ()
-        for at, text in texts_in(value):
-            if not is_url(text):
-                continue
-            if at in files or self._rules.delivers(text) or (not self._knows_places and _names_file(text)):
-                yield at, text
+
+def _guessed(value: Any) -> frozenset[Pointer]:
+    """The places of files where no schema names them: URLs, in a list only if all its texts are URLs."""
+    found = [at for at, text in texts_in(value) if is_url(text) and _names_file(text)]
+    words = {at[:-1] for at, text in texts_in(value) if at and not is_url(text)}
+    return frozenset(at for at in found if not at or isinstance(at[-1], str) or at[:-1] not in words)
+
+
+def _are_urls(output: Sequence[Any]) -> bool:
+    return all(is_url(item) and _names_file(item) for item in output if isinstance(item, str))
 
 
 def is_url(text: str) -> bool:

@@ -47,7 +47,7 @@ PROFILES: Final = {
             name="replicate",
             settle_seconds=20.0,
             needs_version=True,
-            delivery_hosts=("replicate.delivery", "replicate.com"),
+            delivery_hosts=("replicate.delivery",),
         ),
         # its documents name no list, no models, no files and no limits; a query took 45 s (contract section 7)
         Profile(
@@ -56,7 +56,7 @@ PROFILES: Final = {
             refuses_with_500=True,
             has_models=False,
             has_files=False,
-            delivery_hosts=("replicate.delivery", "replicate.com"),
+            delivery_hosts=("replicate.delivery",),
             poll=PollRules(first_seconds=1.0, longest_seconds=10.0, per_second=2.0),
         ),
         # `limits.idempotency_seconds` is a day by default: half of it allows for another setting and other clocks

@@ -34,8 +34,8 @@ class FakeServer:
                 pass
             writer.close()
             await writer.wait_closed()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the client has gone, or is to see a broken connection
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # the client has gone, or is to see a broken connection; or the server ends
         finally:
             writer.transport.abort()
 

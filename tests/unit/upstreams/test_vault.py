@@ -1,0 +1,126 @@
+"""Files of outputs are copied here through egress, byte for byte, or the output is refused with the reason."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from halley.assets.blob_references import BlobReferences
+from halley.assets.output_links import OutputLinks
+from halley.assets.outputs import OutputFileStore, StoredOutput
+from halley.blobs.memory import MemoryBlobs
+from halley.clock import SystemClock
+from halley.dispatch.ports import OutputPart, Progress
+from halley.egress import AddressRules, Egress, origin_of
+from halley.errors import AddressRefused, FetchFailed, HalleyError, Refused, TooLarge
+from halley.testing.blobs import InspectableLedger
+from halley.testing.providers import work_of
+from halley.testing.replicate.faults import ServiceFault, says
+from halley.testing.replicate.opening import open_provider
+from halley.testing.replicate.scripts import Stage
+from halley.testing.replicate.server import FakeServer, serve
+from halley.testing.replicate.service import TOKEN, FakeService, kind_of
+
+pytestmark = pytest.mark.anyio
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
+
+
+class Hasty(SystemClock):
+    async def sleep(self, seconds: float) -> None:
+        pass
+
+
+class Vault:
+    """A run whose output names files of the service, and the store for them."""
+
+    def __init__(self, service: FakeService, server: FakeServer, folder: Path) -> None:
+        self.service, self.server, self.folder = service, server, folder
+        self.root = server.url.removesuffix("/v1")
+        self.blobs = MemoryBlobs()
+
+    async def kept(self, make_output: Callable[[str], Any], *, limit_bytes: int = 100_000) -> list[StoredOutput]:
+        output = make_output(self.root)
+        self.service.models = {"test/echo": lambda _: [Stage(status="succeeded", output=output)]}  # type: ignore[misc]
+        said: list[Progress] = []
+        async with open_provider(self.server.url, "replicate") as provider:
+            await provider.follow(await provider.submit(work_of("echo", "a", "p1")), said.append)
+        rules = AddressRules(origins=frozenset({origin_of(self.server.url)}))
+        links = OutputLinks(fetch=Egress(rules), limit_bytes=limit_bytes, deadline_seconds=10.0, clock=Hasty())
+        references = BlobReferences(blobs=self.blobs, ledger=InspectableLedger())
+        keeper = OutputFileStore(blob_references=references, links=links)
+        return [
+            await keeper.keep(
+                prediction_id="p1",
+                first_index=number,
+                value=part.value,
+                paths=part.paths,
+                links=part.links,
+                folder=self.folder,
+            )
+            for number, part in enumerate(part for part in said if isinstance(part, OutputPart))
+        ]
+
+
+@pytest.fixture
+async def vault(tmp_path: Path) -> AsyncIterator[Vault]:
+    async with opened(tmp_path) as found:
+        yield found
+
+
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[Vault]:
+    service = FakeService({})
+    service.files = {"one.png": PNG, "two.png": PNG[::-1], "empty.png": b""}
+    async with serve(service) as server:
+        yield Vault(service, server, folder)
+
+
+async def test_the_bytes_are_those_of_the_service_and_no_link_of_it_stays(vault: Vault) -> None:
+    kept = await vault.kept(lambda root: [f"{root}/a/one.png", f"{root}/a/two.png?x=1", f"{root}/a/empty.png"])
+    files = [file for one in kept for file in one.files]
+    found = [b"".join([chunk async for chunk in vault.blobs.open(file.sha256)]) for file in files]
+    assert found == [PNG, PNG[::-1], b""]
+    assert [file.name for file in files] == ["one.png", "two.png", "empty.png"]
+    assert all(b"http" not in bytes(one.value) for one in kept)
+    assert re.fullmatch(r"asset:p1/0/one\.png", msgspec.json.decode(kept[0].value))
+    asked = [one for one in vault.service.asked if kind_of(one) == "file"]
+    assert all("authorization" not in one.headers and TOKEN not in str(one) for one in asked)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (says(404, b"gone"), FetchFailed),
+        (says(410, b"gone"), FetchFailed),
+        (says(500, b""), FetchFailed),
+        (ServiceFault(acts=True, cut="middle"), FetchFailed),
+        (says(200, b"x", content_length="10737418240"), TooLarge),
+        (says(200, b"<html>Your link has expired</html>", kind="text/html"), Refused),
+        (says(302, b"", location="http://127.0.0.1:9/a/one.png"), AddressRefused),
+        (says(302, b"", location="http://169.254.169.254/latest/meta-data"), AddressRefused),
+        (says(302, b"", location="file:///etc/passwd"), AddressRefused),
+    ],
+)
+async def test_a_file_that_cannot_be_had_refuses_the_output(
+    vault: Vault, fault: ServiceFault, error: type[HalleyError]
+) -> None:
+    vault.service.plan("file", *[fault] * 4)
+    with pytest.raises(error) as caught:
+        await vault.kept(lambda root: [f"{root}/a/one.png"])
+    assert "?" not in str(caught.value)
+
+
+async def test_a_file_that_comes_late_is_waited_for(vault: Vault) -> None:
+    vault.service.plan("file", says(404, b""), says(200, b""))
+    assert len((await vault.kept(lambda root: f"{root}/a/one.png"))[0].files) == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:9", "localhost:9", "169.254.169.254", "[::1]", "10.0.0.1"])
+async def test_private_addresses_are_not_reached_through_an_output(vault: Vault, host: str) -> None:
+    with pytest.raises(AddressRefused):
+        await vault.kept(lambda _: {"image": f"http://{host}/a/one.png"})
