@@ -110,6 +110,21 @@ def test_files_have_the_same_bytes_and_links_of_the_front(chain: Chain) -> None:
     assert row["logs"] == theirs["logs"]
 
 
+def test_files_of_the_front_reach_models_at_the_back(chain: Chain) -> None:
+    given = {"prompt": "sea", "seed": 3, "width": 320, "height": 320}
+    (link,) = chain.create("demo/paint", given, wait=50)["output"]
+    for side, becomes in (
+        (320, "data:image/webp;base64,"),
+        (640, f"{chain.back.url}/v1/files/"),
+    ):  # the second is large
+        row = chain.create("demo/upscale", {"image": link}, wait=50)
+        assert row["status"] == "succeeded", row
+        assert row["logs"].endswith(f"{side} x {side} -> {2 * side} x {2 * side}\n")
+        assert row["input"]["image"] == link
+        assert chain.there()["input"]["image"].startswith(becomes)
+        link = row["output"]
+
+
 def test_wrong_inputs_and_unknown_models_are_refused_at_the_front(chain: Chain) -> None:
     before = len(chain.submitted())
     status, _, fault = chain.front.call("POST", "/v1/models/demo/paint/predictions", {"input": {"width": "wide"}})

@@ -28,6 +28,7 @@ from halley.app.work import (
     build_attendance,
     build_inputs,
     build_maintainer,
+    build_own_inputs,
     build_predictions,
     build_worker,
 )
@@ -185,7 +186,7 @@ async def build(
             inputs = build_inputs(base, large)
             if Role.WORKER in node.roles:
                 runtime = await open_local_runtime(stack, base, node)
-                upstreams = Upstreams(base, environ, runtime.provider)
+                upstreams = Upstreams(base, environ, runtime.provider, own_inputs=build_own_inputs(base, inputs))
                 stack.push_async_callback(upstreams.close)
                 upstreams.apply(settings)
                 worker = build_worker(base, inputs, runtime.provider, upstreams, large, maintainer=maintainer)

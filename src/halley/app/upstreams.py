@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from halley.app.foundation import Foundation
+from halley.assets.own_inputs import OwnInputs
 from halley.dispatch.breaker import Breaker
 from halley.dispatch.imported_models import ImportedModels, read_schema
 from halley.dispatch.route_table import ModelRoutes
@@ -36,8 +37,18 @@ class _Made:
 class Upstreams:
     """Holds the services elsewhere. `routed` chooses among them, `imported` knows their models."""
 
-    def __init__(self, base: Foundation, environ: Mapping[str, str], local: LocalProvider) -> None:
-        """`environ` is the whole environment of this process, with secrets."""
+    def __init__(
+        self,
+        base: Foundation,
+        environ: Mapping[str, str],
+        local: LocalProvider,
+        *,
+        own_inputs: OwnInputs | None = None,
+    ) -> None:
+        """`environ` is the whole environment of this process, with secrets. `own_inputs` reads this server's own files
+        in inputs, which no service can fetch.
+        """
+        self._own_inputs = own_inputs
         self._base = base
         self._environ = environ
         self._chance = random.Random().random  # noqa: S311 - spreads polls, not a secret
@@ -104,6 +115,7 @@ class Upstreams:
                 document_of=self._document,
                 answered=lambda is_answer: breaker.note(answered=is_answer),
                 chance=self._chance,
+                own_inputs=self._own_inputs,
             ),
             clock=clock,
         )

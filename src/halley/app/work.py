@@ -9,6 +9,7 @@ from halley.app.without_maintainer import NoMaintainerHere
 from halley.assets.inputs import InputFileStager, StagingRules
 from halley.assets.output_links import OutputLinks
 from halley.assets.outputs import OutputFileStore
+from halley.assets.own_inputs import OwnInputs
 from halley.assets.own_links import OwnFiles
 from halley.dispatch.parts import RunFiles, RunParts
 from halley.dispatch.rules import DispatchRules, OutputCaps
@@ -42,6 +43,11 @@ def build_inputs(base: Foundation, large: JsonProcess) -> InputParts:
     stager = _stager(base, fetch, large)
     check = InputCheck(file_links=stager, strict=quirks.strict_inputs, most=limits.listed_faults, large=large)
     return InputParts(fetch=fetch, stager=stager, check=check)
+
+
+def build_own_inputs(base: Foundation, inputs: InputParts) -> OwnInputs:
+    """Reads this server's own files in inputs, for services elsewhere."""
+    return OwnInputs(inputs.stager.own, blobs=base.data.blobs, blob_references=base.data.blob_references)
 
 
 def build_predictions(base: Foundation, inputs: InputParts, placement: Placement) -> Predictions:
