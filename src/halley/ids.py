@@ -1,7 +1,8 @@
 """New ids: 26 characters `[a-z0-9]`, ordered by creation time.
 
-128 bits in Crockford's base32, lower case: 48 bits of milliseconds, then 80 random bits. Time-ordered keys double the
-insert rate of the store. Two ids of one process in the same millisecond are ordered, too.
+128 bits in Crockford's base32, lower case: 48 bits of milliseconds, a count of 20 bits, then 60 random bits.
+Time-ordered keys double the insert rate of the store. The count orders the ids that one process makes in the same
+millisecond.
 
 Source: contract section 7 (identifier).
 """
@@ -17,59 +18,68 @@ NewId = Callable[[], str]
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS: Final = [a + b for a in _ALPHABET for b in _ALPHABET]
+_AS_CHARACTERS: Final = (_ALPHABET * 8).encode()  # of each byte
 _LENGTH: Final = 26
-_RANDOM_BITS: Final = 80
+_TIME, _RANDOM = 10, 12  # characters; those of the count are between them
+_MOST: Final = (1 << 20) - 1
+_HALF: Final = _MOST >> 1
 LAST_ID: Final = "z" * _LENGTH  # none is greater
 _POOL_BYTES: Final = 4096
 
 
-class PooledBits:
-    """Random bits of the system, fetched in blocks: a system call for each id would cost more."""
+class PooledText:
+    """Random characters of ids, made in blocks: a system call for each id would cost more."""
 
     def __init__(self, fetch: Callable[[int], bytes] = os.urandom) -> None:
         self._fetch = fetch
-        self._pool = b""
+        self._pool = ""
         self._at = 0
 
-    def __call__(self, bits: int) -> int:
-        size = bits // 8
-        if self._at + size > len(self._pool):
-            self._pool, self._at = self._fetch(_POOL_BYTES), 0
-        start = self._at
-        self._at += size
-        return int.from_bytes(self._pool[start : self._at])
+    def __call__(self, length: int) -> str:
+        start, end = self._at, self._at + length
+        if end > len(self._pool):
+            self._pool = self._fetch(_POOL_BYTES).translate(_AS_CHARACTERS).decode("ascii")
+            start, end = 0, length
+        self._at = end
+        return self._pool[start:end]
 
 
 class TimeOrderedIds:
-    """Makes ids; call the instance. `random_bits` is injected so that tests are repeatable."""
+    """Makes ids; call the instance. `random_text` is injected so that tests are repeatable."""
 
-    def __init__(self, clock: Clock, random_bits: Callable[[int], int] | None = None) -> None:
+    def __init__(self, clock: Clock, random_text: Callable[[int], str] | None = None) -> None:
         self._clock = clock
-        self._random_bits = random_bits or PooledBits()
-        self._last = 0
+        self._random_text = random_text or PooledText()
+        self._begin(0, _decode(self._random_text(4)))
 
     def __call__(self) -> str:
-        value = (to_micros(self._clock.now()) // 1000) << _RANDOM_BITS | self._random_bits(_RANDOM_BITS)
-        if value <= self._last:  # the same millisecond, or a clock that was set back: the order is kept
-            value = self._last + 1 + self._random_bits(32)
-        self._last = value
-        return _encode(value)
+        ms = to_micros(self._clock.now()) // 1000
+        if ms > self._ms:
+            self._begin(ms, self._count & _HALF)  # the other half is left for this millisecond
+        else:  # the same millisecond, or a clock that was set back: the order is kept
+            self._count += 1
+            if self._count > _MOST:
+                self._begin(self._ms + 1, 0)
+        return f"{self._time}{_PAIRS[self._count >> 10]}{_PAIRS[self._count & 1023]}{self._random_text(_RANDOM)}"
 
     def follow(self, newest: str | None) -> None:
         """Continue after this id of an earlier process, even if the clock was set back since."""
         if newest is not None and is_id(newest):
-            self._last = max(self._last, _decode(newest))
+            self._begin(*max((self._ms, self._count), (_decode(newest[:_TIME]), _decode(newest[_TIME:-_RANDOM]))))
+
+    def _begin(self, ms: int, count: int) -> None:
+        self._ms, self._time, self._count = ms, _encode(ms), count
 
 
 def first_id_at(at: datetime) -> str:
     """The smallest id of that millisecond: a bound for scans by age."""
-    return _encode((to_micros(at) // 1000) << _RANDOM_BITS)
+    return _encode(to_micros(at) // 1000) + "0" * (_LENGTH - _TIME)
 
 
 def made_at(text: str) -> datetime | None:
     """When the id was made, to the millisecond; None for a text that is no id."""
     try:
-        return from_micros((_decode(text) >> _RANDOM_BITS) * 1000) if is_id(text) else None
+        return from_micros(_decode(text[:_TIME]) * 1000) if is_id(text) else None
     except OverflowError:
         return None
 
@@ -79,9 +89,8 @@ def is_id(text: str) -> bool:
     return len(text) == _LENGTH and text.isascii() and text.isalnum() and text == text.lower()
 
 
-def _encode(value: int) -> str:
-    # ten bits at a time: thirteen table look-ups make the 26 characters
-    return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
+def _encode(ms: int) -> str:
+    return "".join([_PAIRS[ms >> shift & 1023] for shift in range(40, -1, -10)])
 
 
 def _decode(text: str) -> int:

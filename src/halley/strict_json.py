@@ -199,15 +199,18 @@ def _nests_deeper(bare: bytes, max_depth: int) -> bool:
 def _members(value: Any, objects: int) -> int:
     """The number of names in all objects inside; stops after `objects` objects."""
     count = 0
-    waiting = [value]
-    while waiting and objects:
+    waiting = [value] if objects else []
+    while waiting:
         node = waiting.pop()
         if type(node) is dict:
-            objects -= 1
             count += len(node)
-            waiting.extend([item for item in node.values() if type(item) is dict or type(item) is list])
-        elif type(node) is list:
-            waiting.extend([item for item in node if type(item) is dict or type(item) is list])
+            objects -= 1
+            if not objects:
+                break
+            node = node.values()
+        elif type(node) is not list:
+            continue
+        waiting.extend([item for item in node if type(item) is dict or type(item) is list])
     return count
 
 

@@ -32,20 +32,16 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 class Runnable:
     """A version and its compiled schema; a version without a schema yet accepts any input."""
 
-    __slots__ = ("schema", "uses_files", "version")
+    __slots__ = ("is_described", "schema", "uses_files", "version")
 
     def __init__(self, version: Version) -> None:
         self.version = version
+        self.is_described: Final = version.is_described  # it can run now; False: requests for it are only accepted
         self.schema: InputSchema | AnyInput = AnyInput()
         self.uses_files = False  # a version without files needs no run folder
-        if version.is_described:
+        if self.is_described:
             self.schema = InputSchema(version.openapi_schema)
             self.uses_files = uses_files(version.openapi_schema)
-
-    @property
-    def is_described(self) -> bool:
-        """Whether it can run now; False: requests for it are only accepted."""
-        return self.version.is_described
 
 
 class Catalog:

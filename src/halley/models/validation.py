@@ -55,6 +55,14 @@ class InputSchema:
         )
         self._finder = FaultFinder(rules, make, self.secret_names)
 
+    def is_plain(self, value: Mapping[str, Any]) -> bool:
+        """Whether the input is valid, has no unknown members, and no secrets."""
+        return (
+            self._validator.is_valid(value)
+            and (self._is_open or self.names.issuperset(value))
+            and self.secret_names.isdisjoint(value)
+        )
+
     def faults(self, value: Mapping[str, Any], most: int = LISTED) -> tuple[InvalidField, ...]:
         """What is wrong with the input: at most `most` faults, and how many more; empty if it is valid."""
         return () if self._validator.is_valid(value) else self._finder.find(value, most)
@@ -87,6 +95,9 @@ class AnyInput:
 
     It is not known which texts are secrets either, so none is shown.
     """
+
+    def is_plain(self, value: Mapping[str, Any]) -> bool:
+        return self.redacted(value) is None
 
     def faults(self, value: Mapping[str, Any], most: int = LISTED) -> tuple[InvalidField, ...]:  # noqa: ARG002
         return ()

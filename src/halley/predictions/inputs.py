@@ -34,11 +34,9 @@ def look(
     With `strict`, names that the version does not know are faults, too; at most `most` faults are listed.
     """
     unknown = schema.unknown_names(value)
-    shown = schema.redacted(value)
-    if not (unknown or links or faults) and shown is None:
-        return NOTHING_FOUND
     if unknown and strict:
         faults += schema.unknown_faults(unknown, most)
+    shown = schema.redacted(value)
     if len(links) > LINKS_LIMIT:
         fault = f"there are more than {LINKS_LIMIT} files"
         faults += (InvalidField(type="files", field="input", description=fault),)
@@ -94,9 +92,12 @@ class InputCheck:
         return None if found.links and self._file_links is not None else found
 
     def _seen(self, runnable: Runnable, value: Mapping[str, Any]) -> Findings:
+        links = self._links(runnable, value) if runnable.uses_files else ()
+        if not links and runnable.schema.is_plain(value):
+            return NOTHING_FOUND
         return look(
             runnable.schema,
-            self._links(runnable, value),
+            links,
             value,
             runnable.schema.faults(value, self._most),
             strict=self._strict,
@@ -126,7 +127,7 @@ class InputCheck:
         return await self._file_links.own_files(found.links, account_id)
 
     def _links(self, runnable: Runnable, value: Mapping[str, Any]) -> Sequence[Link]:
-        if not runnable.uses_files or self._file_links is None:
+        if self._file_links is None:
             return ()
         version = runnable.version
         return self._file_links.links(version.id, version.openapi_schema, value)

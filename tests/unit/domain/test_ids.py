@@ -3,7 +3,7 @@
 import re
 from datetime import timedelta
 
-from halley.ids import TimeOrderedIds, first_id_at, is_id
+from halley.ids import PooledText, TimeOrderedIds, first_id_at, is_id
 from halley.testing.clock import T0, FakeClock
 
 
@@ -50,3 +50,18 @@ def test_ids_go_on_behind_those_of_an_earlier_process() -> None:
     assert sorted([earlier, *made]) == [earlier, *made]
     clock.jump(2 * 86_400)
     assert later() >= first_id_at(clock.now())
+
+
+def test_more_than_a_million_ids_in_one_millisecond_are_ordered() -> None:
+    new_id = TimeOrderedIds(FakeClock())
+    newest = f"{new_id()[:10]}zzzz{'0' * 12}"  # the count has no room for another
+    new_id.follow(newest)
+    made = [new_id() for _ in range(3)]
+    assert sorted([newest, *made]) == [newest, *made]
+    assert made[0][:10] > newest[:10]
+
+
+def test_the_random_part_uses_each_character_equally_often() -> None:
+    text = PooledText(lambda length: bytes(range(256)) * (length // 256))(4096)
+    assert {text.count(character) for character in set(text)} == {128}
+    assert len(set(text)) == 32

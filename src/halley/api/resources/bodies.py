@@ -21,6 +21,7 @@ from halley.webhooks.events import WebhookEvent
 
 WEBHOOK_EVENTS: Final = tuple(WebhookEvent)
 _SMALL_BYTES: Final = 64 * 1024
+_USUAL: Final = frozenset({"input", "version"})
 UrlFault = Callable[[object], str | None]
 """Returns why a create may not use this webhook URL, or None."""
 
@@ -142,9 +143,12 @@ def create_request(
         if not isinstance(reference, str) or not reference:
             faults.append(_version_fault(reference))
             reference = ""
-    context = _context(members, faults)
-    webhook, events = _webhook(members, url_fault, faults)
-    all_invalid(faults)
+    context, webhook, events = None, None, None
+    if not members.keys() <= _USUAL:
+        context = _context(members, faults)
+        webhook, events = _webhook(members, url_fault, faults)
+    if faults:
+        all_invalid(faults)
     return CreateRequest(
         reference=reference,
         input=given_input,

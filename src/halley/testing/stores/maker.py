@@ -1,7 +1,7 @@
 """Shared by all suites of the store: a store, a clock that does not move, and predictions."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -26,12 +26,17 @@ PICTURE: Final = OutputFile(
 )
 
 
+def _repeatable(seed: int) -> Callable[[int], str]:
+    chosen = random.Random(seed)  # noqa: S311 - the same ids each time
+    return lambda length: "".join(chosen.choices("0123456789abcdefghjkmnpqrstvwxyz", k=length))
+
+
 class Maker:
     """Makes predictions and events, always the same ones."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
-        self.new_id = TimeOrderedIds(self.clock, random.Random(7).getrandbits)  # noqa: S311 - the same ids each time
+        self.new_id = TimeOrderedIds(self.clock, _repeatable(7))
 
     def prediction(self, account_id: str = "anna", **members: Any) -> Prediction:
         """A new prediction, one millisecond after the previous one."""
