@@ -48,7 +48,7 @@ class HeadMeaning(NamedTuple):
     variant: Variant
     reference: str | None  # of the model that the path names
     preferences: CreatePreferences
-    tries: int | None  # of tries before this one: none, or not told
+    tries: int | None  # of tries before this one: none, or not given
     request_id: bytes | None
 
 
@@ -217,7 +217,7 @@ class DirectCreates:
         waiter.expect(head.variant, [creates.location(head.variant, prediction_id), *head.preferences.applied])
         account_id = identity.account.id
         try:
-            self._predictions.submit_checked(request, checked, account_id, key_id, prediction_id, waiter.told)
+            self._predictions.submit_checked(request, checked, account_id, key_id, prediction_id, waiter.written)
         except Exception:  # noqa: BLE001  # as above
             waiter.give_up()
             return None

@@ -106,7 +106,7 @@ class PendingCreate:
         return Response(later=self)
 
     def expect(self, variant: Variant, headers: Headers) -> None:
-        """The outcome of the write comes to `told`, after it is parked."""
+        """The outcome of the write comes to `written`, after it is parked."""
         self._variant = variant
         self._headers = headers
         self._attempt.defer()
@@ -146,9 +146,9 @@ class PendingCreate:
 
     def _stored(self, pending: "asyncio.Future[Created]") -> None:
         error = asyncio.CancelledError() if pending.cancelled() else pending.exception()
-        self.told(pending.result() if error is None else error)
+        self.written(pending.result() if error is None else error)
 
-    def told(self, outcome: Created | BaseException) -> None:
+    def written(self, outcome: Created | BaseException) -> None:
         """The write is done, or has failed. It never raises."""
         try:
             self._continue(outcome)
