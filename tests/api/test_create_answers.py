@@ -11,6 +11,7 @@ from halley.api.application import Api
 from halley.api.http.asgi import Outcome, Variant
 from halley.api.resources.create_answers import CreateAnswer
 from halley.api.waiting.hold import Snapshot
+from halley.predictions.hints import Changed
 from halley.predictions.ports import Created, NewPrediction
 from halley.predictions.records import Prediction
 from halley.predictions.status import Fact
@@ -216,3 +217,71 @@ async def test_a_client_that_leaves_after_the_commit_and_before_it_is_parked_lea
     await settled()
     assert len(world.hub) == 0
     await world.run(await newest(world))
+
+
+async def test_a_create_that_waits_for_long_is_a_hold(world: World) -> None:
+    asking = asked(world)
+    await settled()
+    assert len(world.hub) == world.hub.parked == 1
+    world.hub.hold_newcomers()
+    assert len(world.hub) == world.hub.parked == 1
+    await world.run(await newest(world))
+    assert (await asking).json()["output"] == "hello"
+    assert len(world.hub) == 0
+
+
+async def test_a_newcomer_ages() -> None:
+    world = await World().fill()
+    asking = asked(world)
+    await settled()
+    assert not world.hub._groups
+    async with asyncio.timeout(20):
+        while not world.hub._groups:
+            await asyncio.sleep(0.05)
+    assert len(world.hub) == 1
+    await world.run(await newest(world))
+    assert (await asking).status == 201
+    async with asyncio.timeout(20):
+        while world.hub._aging is not None:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_newcomer_is_asked_for_its_key(world: World) -> None:
+    asking = asked(world)
+    await settled()
+    assert len(world.api.parts.revocations) == 0
+    await world.api.parts.revocations.look()
+    assert len(world.api.parts.revocations) == 1
+    await world.run(await newest(world))
+    await asking
+    assert len(world.api.parts.revocations) == 0
+
+
+async def test_a_change_before_the_commit_is_looked_at_after_it() -> None:
+    store = SlowStore()
+    world = await World(store=store).fill()
+    waiters = asyncio.ensure_future(world.hub.run())
+    asking = asked(world)
+    await settled()
+    (prediction_id,) = world.hub._newcomers
+    world.hub.receive(Changed(prediction_id))
+    store.gate.set()
+    before = store.reads
+    await settled()
+    assert store.reads == before + 1
+    assert len(world.hub) == 1
+    await world.run(prediction_id)
+    assert (await asking).status == 201
+    waiters.cancel()
+
+
+async def test_both_a_newcomer_and_a_reader_are_answered(world: World) -> None:
+    asking = asked(world)
+    await settled()
+    prediction_id = await newest(world)
+    await world.start(prediction_id)
+    reading = asyncio.ensure_future(world.get(f"/v1/predictions/{prediction_id}", headers={"Prefer": "wait=20"}))
+    await settled()
+    await world.output(prediction_id, "hello")
+    await world.finish(prediction_id)
+    assert (await asking).json()["status"] == (await reading).json()["status"] == "succeeded"

@@ -18,6 +18,7 @@ from api.test_repeats import ids
 from api.test_server import get, running, world_on_a_port
 from api.world import World
 from halley.api.http.asgi import Response, json_response
+from halley.api.resources.pending_create import response
 from halley.api.server import UvicornServer
 
 pytestmark = pytest.mark.anyio
@@ -193,6 +194,7 @@ async def test_leaving_just_before_the_answer_to_a_long_wait_is_a_drop(
             return json_response(*given)
 
         monkeypatch.setattr("halley.api.resources.create_answers.json_response", left)
+        world.hub.hold_newcomers()
         await world.run(first)
         await gone(server)
         assert await again(world, server) == first
@@ -235,9 +237,9 @@ async def test_leaving_just_before_the_answer_is_written_is_a_drop(
         def left(*given: Any) -> Response:
             monkeypatch.undo()
             leave(peer)  # the server's loop has no chance to see it before it writes
-            return json_response(*given)
+            return response(*given)
 
-        monkeypatch.setattr("halley.api.resources.create_answers.json_response", left)
+        monkeypatch.setattr("halley.api.resources.pending_create.response", left)
         first = await first_of(world, peer)
         await gone(server)
         assert await again(world, server) == first

@@ -23,6 +23,7 @@ from halley.api.http.asgi import (
 from halley.api.http.cors import preflight, shared_preflight
 from halley.api.http.credential import CREDENTIAL_KEY, Credential
 from halley.api.http.framing import Framing
+from halley.api.http.heads import headers_in
 from halley.api.http.origins import Variants, public_path
 from halley.api.http.routing import Route, Router, RouteTable
 from halley.api.http.unserved import UNSERVED
@@ -163,6 +164,8 @@ class Api:
 
     def headers_of(self, exchange: Exchange, answer: Response) -> Headers:
         """All headers of an answer, except those that the server itself adds."""
+        if answer.lines:
+            answer.headers, answer.lines = headers_in(answer.lines), b""
         if self._origins:
             self._add_cors(exchange, answer)
         headers = answer.headers

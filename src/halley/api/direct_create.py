@@ -18,7 +18,8 @@ from halley.api.presentation.preferences import cancel_abandoned, cancel_after_s
 from halley.api.repeats import CreateAttempt
 from halley.api.resources import creates
 from halley.api.resources.bodies import CreateBody, create_request, members_of
-from halley.api.resources.create_answers import KEPT_INPUT_BYTES, PendingCreate
+from halley.api.resources.create_answers import KEPT_INPUT_BYTES
+from halley.api.resources.pending_create import PendingCreate
 from halley.errors import HalleyError
 from halley.keys.records import Key
 from halley.keys.records import Scope as KeyScope
@@ -210,11 +211,16 @@ class DirectCreates:
     ) -> PendingCreate | None:
         key_id, prediction_id = identity.key.id, self._predictions.reserve_id()
         attempt.claim(prediction_id)
-        wait = head.preferences.wait
-        hold = None if wait is None else self._parts.hub.enter(prediction_id, {})
-        carrier = key_id, KeyScope.WRITE
-        waiter = PendingCreate(self._parts, attempt, hold, seconds=wait or 0.0, carrier=carrier)
-        waiter.expect(head.variant, [creates.location(head.variant, prediction_id), *head.preferences.applied])
+        waiter = PendingCreate(
+            self._parts,
+            attempt,
+            prediction_id,
+            variant=head.variant,
+            applied=head.preferences.applied,
+            seconds=head.preferences.wait,
+            carrier=(key_id, KeyScope.WRITE),
+        )
+        waiter.expect()
         account_id = identity.account.id
         try:
             self._predictions.submit_checked(request, checked, account_id, key_id, prediction_id, waiter.written)

@@ -17,7 +17,7 @@ from halley.api.http.asgi import NO_BODY, DeferredResponse, Exchange, Outcome, R
 from halley.api.http.cork import CorkedTransport, unread_bytes
 from halley.api.http.credential import CREDENTIAL_KEY, Credential
 from halley.api.http.framing import ANY_LENGTH, Fault, as_asked, body_head
-from halley.api.http.heads import head_of
+from halley.api.http.heads import Starts, head_of, joined
 from halley.api.http.sendfile import FileSlice
 from halley.api.limited_protocol import BODY, HEADERS, IDLE, WORK, LimitedProtocol, NotTaken
 from halley.api.repeats import ATTEMPT_KEY
@@ -59,6 +59,7 @@ class GuardedProtocol(LimitedProtocol):
     )
 
     shortcut: ClassVar[ShortCut | None] = None
+    starts: ClassVar[Starts] = Starts()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -237,6 +238,13 @@ class GuardedProtocol(LimitedProtocol):
         """Send a complete answer directly, without the two steps of ASGI. False: it must use them."""
         if answer.chunks is not None or answer.file is not None or not self._may_write(cycle):
             return False
+        cork = cork_of(cycle)
+        if answer.lines and cork is not None and not self.api.has_cors:
+            start = self.starts.of(STATUS_LINE[answer.status], self.server_state.default_headers)
+            cork.write_whole(joined(start, answer, exchange.request_id, keep_alive=cycle.keep_alive))
+            end(cycle)
+            self.api.note(exchange, answer)
+            return True
         headers = [*self.server_state.default_headers, *self.api.headers_of(exchange, answer)]
         try:
             head = head_of(STATUS_LINE[answer.status], headers, keep_alive=cycle.keep_alive)

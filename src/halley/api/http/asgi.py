@@ -15,7 +15,8 @@ Scope = dict[str, Any]
 Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
+Header = tuple[bytes, bytes]
+Headers = list[Header]
 
 JSON: Final = (b"content-type", b"application/json")
 NO_BODY: Final = frozenset({204, 304})
@@ -24,11 +25,13 @@ NO_BODY: Final = frozenset({204, 304})
 class Response(msgspec.Struct, kw_only=True):
     """An answer: a body in one piece, or in `chunks`, or a `file` (whose length is not added).
 
-    With `later` the answer is deferred, and all other members are unused.
+    With `lines` these are its headers, joined (`heads.JoinedHeaders`), and `headers` is unused. With `later` the answer
+    is deferred, and all other members are unused.
     """
 
     status: int = 200
     headers: Headers = []
+    lines: bytes = b""
     body: bytes = b""
     chunks: AsyncGenerator[bytes, None] | None = None
     file: FileSlice | None = None

@@ -50,6 +50,14 @@ class CorkedTransport:
         else:
             self._transport.write(data)
 
+    def write_whole(self, data: bytes) -> None:
+        """Write the whole answer at once."""
+        self._head = b""
+        if self._at_once:
+            self._write_at_once(data)
+        else:
+            self._transport.write(data)
+
     def sent(self) -> None:
         """The buffered bytes have been sent."""
         if self.is_unsent:

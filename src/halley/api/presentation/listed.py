@@ -3,7 +3,7 @@
 from typing import Final
 
 from halley.api.http.asgi import Variant
-from halley.api.presentation.present import Presenter, encode
+from halley.api.presentation.present import Presenter
 from halley.predictions.records import Prediction
 
 LIMIT_BYTES: Final = 8 * 2**20
@@ -45,7 +45,7 @@ class ListedItems:
         return encoded
 
     def _encoded(self, row: Prediction, variant: Variant) -> bytes:
-        return encode(self._presenter.prediction(row, variant, with_logs=False))
+        return self._presenter.json(row, variant, with_logs=False)
 
     def _drop(self, key: _Key) -> None:
         kept = self._kept.pop(key, None)

@@ -13,6 +13,7 @@ from msgspec import UNSET, Raw
 from halley.api.http.asgi import Variant
 from halley.api.http.capabilities import page_token
 from halley.api.presentation.statuses import OFFICIAL
+from halley.api.presentation.usual import UsualPredictions
 from halley.api.presentation.wire.accounts import AccountBody, KeyBody, KeyOptionsBody, NewKey
 from halley.api.presentation.wire.files import Checksums, FileBody, FileUrls
 from halley.api.presentation.wire.models import ModelBody, VersionBody
@@ -73,6 +74,7 @@ class Presenter:
         self._clock = clock
         self._why_starting = why_starting
         self._file_versions: dict[str, bool] = {}
+        self._usual = UsualPredictions(links=links, gives_files=self.gives_files)
 
     # predictions ------------------------------------------------------------------------------------------------
 
@@ -111,20 +113,27 @@ class Presenter:
             return withheld(shown, is_own=row.key_id == variant.own_key)
         return shown
 
+    def json(self, row: Prediction, variant: Variant, *, with_logs: bool = True) -> bytes:
+        """The encoded prediction, with links to all files."""
+        if row.status is not Status.STARTING or self.starting_reason(row) is None:
+            usual = self._usual.encoded(row, variant, with_logs=with_logs)
+            if usual is not None:
+                return usual
+        return encode(self.prediction(row, variant, with_logs=with_logs))
+
     def starting_reason(self, row: Prediction) -> str | None:
         """Why it has not started, as far as that is known."""
         return self._why_starting(row.version) if row.status is Status.STARTING else None
 
     def encoded_at_once(self, row: Prediction, variant: Variant) -> bytes | None:
         """The same as `encoded`, without waiting; None if it may have to read files."""
-        return None if variant.data_urls and row.files else encode(self.prediction(row, variant))
+        return None if variant.data_urls and row.files else self.json(row, variant)
 
     async def encoded(self, row: Prediction, variant: Variant) -> bytes:
         """The encoded prediction for an answer about it alone: files as `data:` URLs if this caller needs them so."""
-        instead = _NO_LINKS
         if variant.data_urls and row.created_with_wait and row.files and row.data_removed_at is None:
-            instead = await self._data_urls(row.files)
-        return encode(self.prediction(row, variant, instead=instead))
+            return encode(self.prediction(row, variant, instead=await self._data_urls(row.files)))
+        return self.json(row, variant)
 
     def file_link(self, row: Prediction, file: OutputFile, variant: Variant) -> str:
         """A fresh delivery link to one file of an output."""

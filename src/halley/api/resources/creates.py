@@ -6,13 +6,13 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from halley.api.context import ApiContext
-from halley.api.http.asgi import Call, Headers, Response, Variant, json_response
+from halley.api.http.asgi import Call, Headers, Response, json_response
 from halley.api.presentation.preferences import applied, cancel_abandoned, cancel_after_seconds, wait_seconds
-from halley.api.presentation.present import encode
 from halley.api.repeats import ATTEMPT_KEY, COUNTED_SECONDS, CreateAttempt, may_answer
 from halley.api.resources.bodies import create_request, read_create
-from halley.api.resources.create_answers import KEPT_INPUT_BYTES, CreateAnswer, PendingCreate, as_created
+from halley.api.resources.create_answers import KEPT_INPUT_BYTES, CreateAnswer, as_created, location
 from halley.api.resources.idempotency import HEADER, REPLAYED, digest_head, read_key
+from halley.api.resources.pending_create import PendingCreate
 from halley.api.waiting.hold import Carrier, Hold, Snapshot
 from halley.errors import HalleyError, NotFound, Overloaded, VersionUnknown
 from halley.keys.records import Scope
@@ -126,16 +126,20 @@ async def _new_or_repeated(call: Call, parts: ApiContext, options: _CreateOption
             return await _later_answer(call, parts, await _noted(call, parts, earlier, attempt), options)
     prediction_id = predictions.reserve_id()
     attempt.claim(prediction_id)
+    if len(options.request.input_json) <= KEPT_INPUT_BYTES:  # a larger body counts until it is stored
+        pending = await predictions.submit(
+            options.request, identity.account.id, identity.key.id, prediction_id=prediction_id
+        )
+        return PendingCreate(
+            parts,
+            attempt,
+            prediction_id,
+            variant=call.variant,
+            applied=options.applied(),
+            seconds=options.wait,
+            carrier=_carrier(call),
+        ).until_stored(pending)
     with _hold(call, parts, prediction_id, options) as hold:
-        if len(options.request.input_json) <= KEPT_INPUT_BYTES:  # a larger body counts until it is stored
-            pending = await predictions.submit(
-                options.request, identity.account.id, identity.key.id, prediction_id=prediction_id
-            )
-            carrier = identity.key.id, Scope.WRITE
-            create = PendingCreate(parts, attempt, hold, seconds=options.wait or 0.0, carrier=carrier)
-            return create.until_stored(
-                pending, call.variant, [location(call.variant, prediction_id), *options.applied()]
-            )
         created = await predictions.create(
             options.request, identity.account.id, identity.key.id, prediction_id=prediction_id
         )
@@ -201,7 +205,7 @@ def _first_answer(
     """The answer to a create that is stored already: from here on no error may look like a failed create."""
     headers = [location(call.variant, created.id), *options.applied()]
     if options.wait is None or hold is None:
-        return json_response(encode(parts.presenter.prediction(created, call.variant)), 201, headers)
+        return json_response(parts.presenter.json(created, call.variant), 201, headers)
     answer = CreateAnswer(parts, created, call.variant, headers)
     return answer.expect_end(hold, options.wait, _carrier(call)).later()
 
@@ -219,8 +223,3 @@ async def _later_answer(call: Call, parts: ApiContext, earlier: Prediction, opti
 
 def _carrier(call: Call) -> Carrier:
     return call.identity.key.id, Scope.WRITE
-
-
-def location(variant: Variant, prediction_id: str) -> tuple[bytes, bytes]:
-    """The header with the place of a prediction."""
-    return b"location", f"{variant.base}/predictions/{prediction_id}".encode()

@@ -4,6 +4,7 @@ A request's key is checked at its beginning. Requests that continue after that a
 for all.
 """
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from halley.clock import Clock
@@ -29,6 +30,7 @@ class RevocationWatch:
         self._keys = keys
         self._clock = clock
         self._open: dict[str, dict[Revocable, Scope]] = {}
+        self._before_look: list[Callable[[], None]] = []
 
     def __len__(self) -> int:
         return sum(map(len, self._open.values()))
@@ -36,6 +38,10 @@ class RevocationWatch:
     def add(self, request: Revocable, key_id: str, needed: Scope) -> None:
         """Revoke the request when this key loses this scope; until it is discarded."""
         self._open.setdefault(key_id, {})[request] = needed
+
+    def before_look(self, add_others: Callable[[], None]) -> None:
+        """Call this before each check: it adds requests that began a moment ago."""
+        self._before_look.append(add_others)
 
     def discard(self, request: Revocable, key_id: str) -> None:
         """It has ended; does nothing if it was never added."""
@@ -52,6 +58,8 @@ class RevocationWatch:
 
     async def look(self) -> None:
         """Revoke requests whose keys are revoked or deleted, or have lost the scope."""
+        for add_others in self._before_look:
+            add_others()
         if not self._open:
             return
         asked = tuple(self._open)
