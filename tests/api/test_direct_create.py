@@ -1,6 +1,7 @@
 """Creates that begin without the parser: what a client sees of them is what the ordinary way would tell it."""
 
 import asyncio
+import gc
 import json
 import re
 from collections.abc import Awaitable
@@ -13,6 +14,8 @@ from api.test_drops import BODY, Peer, gone, post
 from api.test_server import Wire, connected, get, running, undated, world_on_a_port
 from api.world import CountingStore, World, schema, settled
 from halley.api.direct_create import KnownHead
+from halley.api.resources.pending_create import PendingCreate
+from halley.api.waiting.hold import Hold, HoldGroup
 from halley.errors import StorageFull
 from halley.models.records import Model, Version
 from halley.predictions.ports import Created, NewPrediction
@@ -175,6 +178,19 @@ async def test_a_create_that_waits_gets_the_end_and_others_come_behind_it() -> N
         assert (await wire.answer())[0].startswith(b"HTTP/1.1 201")
         assert not world.api.parts.repeats._in_flight
         assert len(world.hub) == 0
+
+
+async def test_an_answered_create_leaves_nothing_to_the_garbage_collector() -> None:
+    async with eager_world() as (world, server, creates), connected(server) as wire:
+        gc.collect()
+        gc.disable()
+        try:
+            await world.run(await waits(world, wire, creates))
+            await wire.answer()
+            kinds = Hold, HoldGroup, PendingCreate  # its attempt stays: the answer may still be lost
+            assert not [one for one in gc.get_objects() if isinstance(one, kinds)]
+        finally:
+            gc.enable()
 
 
 async def test_a_client_that_closes_its_side_gets_the_present_state() -> None:
