@@ -1,6 +1,6 @@
 """Requests to one origin that the operator configured, such as the API of an upstream service."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -94,6 +94,37 @@ class OriginClient:
             async with self._pool(target, fresh=fresh) as pool:
                 return await self._answer(pool, method, target, headers, body, limit_bytes, fresh=fresh)
 
+    async def stream(self, url: str, *, silence_seconds: float) -> AsyncGenerator[bytes, None]:
+        """The body of an answer as it arrives, without an end of its own: close the iterator.
+
+        Raises:
+            AddressRefused: the URL leads to another host, port or scheme than this one's.
+            FetchFailed: it did not answer 200, or broke off.
+        """
+        import httpcore2
+
+        target = parse_target(url, self._rules())
+        if (target.scheme, target.host, target.port) != (self._base.scheme, *self.host):
+            raise AddressRefused(f"{target.shown} is not at {self._base.host_header}.")
+        try:
+            async with (
+                self._new_pool(target, connections=1) as pool,
+                pool.stream(
+                    "GET",
+                    _address(target),
+                    headers=request_headers(target, [("accept", "text/event-stream")], b"", "GET"),
+                    extensions={"timeout": _timeouts(silence_seconds)},
+                ) as response,
+            ):
+                if response.status != 200:
+                    raise FetchFailed(f"{target.shown} answered {response.status}, not 200.", status=response.status)
+                async for chunk in response.aiter_stream():
+                    yield chunk
+        except httpcore2.TimeoutException as error:
+            raise FetchFailed(f"{target.shown} did not answer in time.") from error
+        except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+            raise FetchFailed(f"{target.shown} could not be reached: {reason(error)}.") from error
+
     async def close(self) -> None:
         """Close the kept connections."""
         if self._kept is not None:
@@ -116,22 +147,10 @@ class OriginClient:
         try:
             async with pool.stream(
                 method,
-                httpcore2.URL(
-                    scheme=target.scheme.encode(),
-                    host=target.host.encode(),
-                    port=target.port,
-                    target=target.path.encode(),
-                ),
+                _address(target),
                 headers=request_headers(target, headers, body.content, method, is_kept=not fresh),
                 content=body.leaving() if body.content else None,
-                extensions={
-                    "timeout": {
-                        "connect": CONNECT_SECONDS,
-                        "read": self._silence_seconds,
-                        "write": self._silence_seconds,
-                    },
-                    "trace": body.trace,
-                },
+                extensions={"timeout": _timeouts(self._silence_seconds), "trace": body.trace},
             ) as response:
                 sink = MemorySink()
                 await read_body(response, sink, target, limit_bytes)
@@ -190,6 +209,18 @@ class _Body:
 
     def failure(self, text: str) -> FetchFailed:
         return FetchFailed(text) if self._has_left else NotSent(text)
+
+
+def _address(target: EgressTarget) -> "httpcore2.URL":
+    import httpcore2
+
+    return httpcore2.URL(
+        scheme=target.scheme.encode(), host=target.host.encode(), port=target.port, target=target.path.encode()
+    )
+
+
+def _timeouts(silence_seconds: float) -> dict[str, float]:
+    return {"connect": CONNECT_SECONDS, "read": silence_seconds, "write": silence_seconds}
 
 
 @contextmanager

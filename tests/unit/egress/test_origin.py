@@ -135,3 +135,36 @@ def test_an_origin_is_reachable_by_its_own_host_and_port_only() -> None:
     for url in ("http://10.0.0.5/", "http://10.0.0.6:1986/", "http://localhost:1986/"):
         with pytest.raises(AddressRefused):
             Egress(rules).check_url(url)
+
+
+async def test_a_stream_is_read_as_it_arrives_and_only_from_its_own_host(server: Server) -> None:
+    more = anyio.Event()
+
+    async def drip(stream: anyio.abc.SocketStream) -> None:
+        async for request in requests_of(stream):
+            server.heads.append(request)
+            status = b"404 Not Found" if b"/gone" in request else b"200 OK"
+            await stream.send(b"HTTP/1.1 " + status + b"\r\ncontent-type: text/event-stream\r\n\r\ndata: 1\n\n")
+            await more.wait()
+            await stream.send(b"data: 2\n\n")
+            return
+
+    server.serve = drip
+    origin = OriginClient(f"http://127.0.0.1:{server.port}/v1", silence_seconds=20)
+    root = f"http://127.0.0.1:{server.port}"
+    found = []
+    async for chunk in origin.stream(f"{root}/v1/streams/x", silence_seconds=20):
+        found.append(chunk)
+        more.set()
+    assert b"".join(found) == b"data: 1\n\ndata: 2\n\n"
+    assert b"authorization" not in server.heads[0].lower()
+    for url, error in (
+        (f"{root}/gone", FetchFailed),
+        (f"http://127.0.0.1:{server.port + 1}/v1/streams/x", AddressRefused),
+        (f"https://127.0.0.1:{server.port}/v1/streams/x", AddressRefused),
+        ("https://stream.example/x", AddressRefused),
+        ("file:///etc/passwd", AddressRefused),
+    ):
+        with pytest.raises(error):
+            async for _ in origin.stream(url, silence_seconds=20):
+                pass

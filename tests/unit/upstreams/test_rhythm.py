@@ -70,6 +70,7 @@ class Polled:
 
     async def _follow(self, handle: str) -> None:
         with self.poller.watch(handle) as watch:
+            self.watch = watch
             while True:
                 await watch.next()
                 self.poller.settle(watch, has_changed=False)
@@ -121,3 +122,20 @@ async def test_without_followers_nothing_runs() -> None:
     await asyncio.sleep(0.01)
     assert len(polled.asked) == asked
     assert polled.clock.now() > datetime(2026, 1, 1, tzinfo=UTC)
+
+
+async def test_a_hint_brings_the_next_poll_forward_but_not_too_often() -> None:
+    polled = Polled(PollRules(first_seconds=5, changed_seconds=0.5, longest_seconds=5, per_second=100))
+
+    async def hint() -> None:
+        await polled.clock.sleep(1.0)
+        for _ in range(100):
+            polled.poller.hint(polled.watch)
+            await polled.clock.sleep(0.02)
+
+    hinting = asyncio.ensure_future(hint())
+    await polled.run(1, 4)
+    hinting.cancel()
+    times = [at for at, _ in polled.asked]
+    assert len(times) >= 4  # without hints: one
+    assert min(after - before for before, after in pairwise(times)) >= 0.5

@@ -1,5 +1,6 @@
 """Reports one run of a service until its end."""
 
+from collections.abc import Callable
 from typing import Final
 
 from halley.dispatch.ports import Emit, LogText, MetricValue, Outcome
@@ -19,7 +20,18 @@ _REMOVED: Final = "The service had removed the output before it was copied."
 class RunFollowing:
     """The reporting of one run. The first end that the service shows counts; what it shows later is not read."""
 
-    def __init__(self, handle: str, emit: Emit, reader: OutputReader, *, poller: Poller, journal: Journal) -> None:
+    def __init__(
+        self,
+        handle: str,
+        emit: Emit,
+        reader: OutputReader,
+        *,
+        poller: Poller,
+        journal: Journal,
+        on_stream: Callable[[str], None],
+    ) -> None:
+        """`on_stream` is called with the URL of the run's event stream, each time that one is shown."""
+        self._on_stream = on_stream
         self._handle = handle
         self._emit = emit
         self._reader = reader
@@ -48,6 +60,8 @@ class RunFollowing:
             return None
         run = look.run
         has_changed = self._report(run)
+        if run.state == "open" and run.stream is not None:
+            self._on_stream(run.stream)
         if run.state == "open" or self._waits_for_output(run):
             self._poller.settle(watch, has_changed=has_changed)
             return None

@@ -43,6 +43,8 @@ class Watch:
         self._waiter: asyncio.Future[Look] | None = None
         self._end: Look | None = None
         self.interval = 0.0
+        self.asked_at = 0.0
+        self.is_hinted = False  # since the last poll began
 
     @property
     def is_wanted(self) -> bool:
@@ -110,9 +112,18 @@ class Poller:
         """Say when the run is due again: soon after a change, later and later without one."""
         rules = self._rules
         if has_changed:
-            watch.interval = rules.first_seconds
+            watch.interval = rules.changed_seconds
         watch.due = self._clock.monotonic() + watch.interval * (0.75 + 0.5 * self._chance())
         watch.interval = min(watch.interval * rules.growth, rules.longest_seconds)
+        if watch.is_hinted:
+            watch.due = min(watch.due, watch.asked_at + rules.changed_seconds)
+
+    def hint(self, watch: Watch) -> None:
+        """There is something new: poll it soon, but not more often than a run that changes."""
+        watch.is_hinted = True
+        if watch.due is not None:
+            watch.due = min(watch.due, watch.asked_at + self._rules.changed_seconds)
+            self._wake()
 
     def trouble(self, watch: Watch) -> None:
         """The look failed: wait longer, each time twice as long."""
@@ -144,7 +155,7 @@ class Poller:
                 await self._sleep.sleep(seconds)
                 continue
             self._next_turn = now + 1 / self._rules.per_second
-            first.due = None
+            first.due, first.asked_at, first.is_hinted = None, now, False
             task = asyncio.ensure_future(self._look(first))
             self._asking.add(task)
             task.add_done_callback(self._asked)

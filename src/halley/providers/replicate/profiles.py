@@ -8,11 +8,13 @@ HOUR_SECONDS: Final = 3600.0
 
 
 class PollRules(msgspec.Struct, frozen=True, kw_only=True):
-    """The rhythm of polling. A run is asked for again after `first_seconds`, later up to `longest_seconds` if nothing
-    changes; all runs of the service together at most `per_second` times, and `at_once` at the same time.
+    """The rhythm of polling. A new run is asked for after `first_seconds`, one that has changed after
+    `changed_seconds`, and later and later up to `longest_seconds` while nothing changes; all runs of the service
+    together at most `per_second` times, and `at_once` at the same time.
     """
 
     first_seconds: float = 0.5
+    changed_seconds: float = 0.5
     longest_seconds: float = 5.0
     growth: float = 1.4
     per_second: float = 10.0
@@ -35,6 +37,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     settle_seconds: float | None = None
     has_models: bool = True
     has_files: bool = True
+    has_streams: bool = False  # at its own host
     needs_version: bool = False  # a model that is not official is only run by the id of a version
     delivery_hosts: tuple[str, ...] = ()
     poll: PollRules = PollRules()
@@ -57,7 +60,7 @@ PROFILES: Final = {
             has_models=False,
             has_files=False,
             delivery_hosts=("replicate.delivery",),
-            poll=PollRules(first_seconds=1.0, longest_seconds=10.0, per_second=2.0),
+            poll=PollRules(first_seconds=1.0, changed_seconds=1.0, longest_seconds=10.0, per_second=2.0),
         ),
         # `limits.idempotency_seconds` is a day by default: half of it allows for another setting and other clocks
         Profile(
@@ -65,7 +68,8 @@ PROFILES: Final = {
             has_own_503=True,
             key_seconds=12 * HOUR_SECONDS,
             settle_seconds=10.0,
-            poll=PollRules(first_seconds=0.2, longest_seconds=3.0, per_second=20.0),
+            has_streams=True,
+            poll=PollRules(first_seconds=0.03, changed_seconds=0.15, longest_seconds=3.0, per_second=50.0),
         ),
     )
 }

@@ -1,6 +1,7 @@
 """Runs predictions at a service that speaks the Replicate HTTP API: a `dispatch.upstreams.UpstreamProvider`."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from math import ceil
 from typing import Final
 
@@ -31,11 +32,12 @@ from halley.providers.replicate.lookup import LostCreates
 from halley.providers.replicate.models import UpstreamModels
 from halley.providers.replicate.outputs import LinkRules, OutputReader
 from halley.providers.replicate.pace import ServicePace
-from halley.providers.replicate.poller import Look, Poller
+from halley.providers.replicate.poller import Look, Poller, Watch
 from halley.providers.replicate.profiles import Profile
 from halley.providers.replicate.runs import Run
 from halley.providers.replicate.seen import read_run
 from halley.providers.replicate.slots import SharedSlots
+from halley.providers.replicate.stream_hints import StreamHints
 from halley.providers.replicate.submit_answers import SubmitVerdict, is_handle
 
 
@@ -146,9 +148,7 @@ class ReplicateProvider(SharedSlots):
         try:
             with self._poller.watch(handle, is_new=run.is_new) as watch:
                 run.watched_by(watch)
-                reader = OutputReader(self._links.document_of(run.version), self._link_rules)
-                following = RunFollowing(handle, emit, reader, poller=self._poller, journal=self._journal)
-                return await following.until_end(watch)
+                return await self._followed(run, emit, watch)
         finally:
             run.watched_by(None)
             if self._runs.get(handle) is run:
@@ -176,6 +176,19 @@ class ReplicateProvider(SharedSlots):
         await self._cancels.close()
         await self._poller.close()
         await self._origin.close()
+
+    async def _followed(self, run: Run, emit: Emit, watch: Watch) -> Outcome:
+        reader = OutputReader(self._links.document_of(run.version), self._link_rules)
+        async with StreamHints(self._origin, partial(self._poller.hint, watch)) as hints:
+            following = RunFollowing(
+                run.handle,
+                emit,
+                reader,
+                poller=self._poller,
+                journal=self._journal,
+                on_stream=hints.listen if self._rules.profile.has_streams else _ignore,
+            )
+            return await following.until_end(watch)
 
     async def _settled(self, create: Create, text: str) -> str:
         """The run of a create whose answer was not clear.
@@ -213,3 +226,7 @@ class ReplicateProvider(SharedSlots):
             return Look(is_gone=True)
         run = read_run(answer.body, handle) if answer.status == 200 else None
         return Look(run=run, fault="" if run else answer.fault)
+
+
+def _ignore(url: str) -> None:
+    del url

@@ -29,6 +29,7 @@ class SeenRun(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, Any] = {}
     predict_time: float | None = None  # in seconds
     is_removed: bool = False  # its data was removed there
+    stream: str | None = None  # the URL of its event stream
 
     @property
     def is_late(self) -> bool:
@@ -53,6 +54,7 @@ def read_run(body: Body | None, handle: str) -> SeenRun | None:
         metrics={name: value for name, value in metrics.items() if name not in _OWN_TIMES and value is not None},
         predict_time=_seconds(metrics.get("predict_time")),
         is_removed=body.get("data_removed") is True,
+        stream=_stream(body.get("urls")),
     )
 
 
@@ -62,6 +64,11 @@ def _error(value: Any) -> str | None:
     if isinstance(value, dict) and isinstance(message := value.get("message"), str):
         return message
     return plain(msgspec.json.encode(value).decode())
+
+
+def _stream(urls: Any) -> str | None:
+    found = urls.get("stream") if isinstance(urls, dict) else None
+    return found if isinstance(found, str) and found else None
 
 
 def _seconds(value: Any) -> float | None:
