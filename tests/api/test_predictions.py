@@ -8,7 +8,10 @@ import pytest
 
 from api.world import World, settled
 from halley.keys.records import Scope
+from halley.models.records import Model, Version
+from halley.models.validation import UNCHECKED
 from halley.predictions.status import Fact
+from halley.testing.clock import T0
 from halley.testing.stores.maker import on_duty
 
 pytestmark = pytest.mark.anyio
@@ -474,3 +477,13 @@ async def test_draining_refuses_creates_and_answers_waiting_requests(world: Worl
     assert (await world.get("/readyz")).status == 503
     assert (await world.get("/healthz")).status == 200
     assert (await world.get("/v1/account")).status == 200
+
+
+async def test_a_model_without_a_schema_takes_every_input_and_the_answer_says_so(world: World) -> None:
+    version = Version(id="9" * 64, model="acme/any", created_at=T0, openapi_schema=UNCHECKED, provider="back")
+    await world.catalog.register(Model(owner="acme", name="any", created_at=T0), version)
+    for path, body in (("/v1/predictions", {"version": "9" * 64}), ("/v1/models/acme/any/predictions", {})):
+        reply = await world.post(path, {**body, "input": {"prompt": 1, "of": [{"any": "kind"}]}})
+        assert (reply.status, reply.headers["x-halley-inputs"]) == (201, "unchecked")
+    checked = await world.post("/v1/predictions", {"version": "acme/echo", "input": {"prompt": "hi"}})
+    assert "x-halley-inputs" not in checked.headers

@@ -85,6 +85,11 @@ class Execution:
         """Its worker has ended: drop what the provider still reports."""
         self._recorder.drop()
 
+    @property
+    def continues_elsewhere(self) -> bool:
+        """Whether its run continues without this process: nothing has to be waited for."""
+        return self._submission is not None and self._cancel is not None
+
     def was_stopped(self) -> bool:
         """True after `stop` was called."""
         return self._stopped

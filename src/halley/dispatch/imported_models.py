@@ -27,6 +27,7 @@ MISS_SECONDS: Final = 5.0  # how long it is remembered that there is no such mod
 FRESH_SECONDS: Final = 300.0  # after this time the newest version is asked for again, behind the answer
 ASK_SECONDS: Final = 10.0  # how long a create waits for an upstream to tell its models
 MOST_MISSES: Final = 1000
+MOST_ASKED: Final = 50  # questions at once: names of models come from clients
 SCHEMA_BYTES: Final = 4 * 2**20
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 _NAME: Final = re.compile(r"[\w.\-]{1,100}/[\w.\-]{1,100}", re.ASCII)
@@ -92,6 +93,8 @@ class ImportedModels:
 
     async def _ask_once(self, model: str, version: str | None) -> bool:
         key = model if version is None else f"{model}:{version}"
+        if key not in self._asking and len(self._asking) >= MOST_ASKED:
+            raise Overloaded("Too many models of upstreams are being asked for; try again in a moment.")
         task = self._asking.get(key) or self._begin(model, version)
         try:
             async with asyncio.timeout(ASK_SECONDS):

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Coroutine, Sequence
 from contextlib import suppress
 from math import inf
 from typing import Any, Final
@@ -188,19 +188,18 @@ class Worker:
         self._draining = True
         for run in self._executions:
             run.put_back()
+        await self._give_back([run for run in self._executions if run.continues_elsewhere])
         try:
             async with asyncio.timeout(grace_seconds):
                 await self._idle.wait()
         except TimeoutError:
-            await self._give_all_back()
+            await self._give_back(list(self._runs.values()))
 
-    async def _give_all_back(self) -> None:
+    async def _give_back(self, runs: Sequence[ShortRun | Execution]) -> None:
         try:
             async with asyncio.timeout(SETTLE_SECONDS):
                 # at the same time: one whose last output cannot be stored now must not keep the others
-                await asyncio.gather(
-                    *(self._settled(run.interrupt(), run.prediction_id) for run in list(self._runs.values()))
-                )
+                await asyncio.gather(*(self._settled(run.interrupt(), run.prediction_id) for run in runs))
         except TimeoutError:
             _log.warning("what still runs cannot be given back now: the next start takes it back")
 

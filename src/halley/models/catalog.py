@@ -9,7 +9,7 @@ from halley.clock import EPOCH
 from halley.errors import ModelBroken, Overloaded, VersionUnknown
 from halley.models.ports import ModelFinder, ModelStore
 from halley.models.records import Model, Version
-from halley.models.validation import AnyInput, InputSchema, uses_files
+from halley.models.validation import UNCHECKED, AnyInput, InputSchema, uses_files
 from halley.settings import LOCAL
 
 PREPARING: Final = "its environment is being built"
@@ -32,12 +32,13 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 class Runnable:
     """A version and its compiled schema; a version without a schema yet accepts any input."""
 
-    __slots__ = ("is_described", "schema", "uses_files", "version")
+    __slots__ = ("is_checked", "is_described", "schema", "uses_files", "version")
 
     def __init__(self, version: Version) -> None:
         self.version = version
         self.is_described: Final = version.is_described  # it can run now; False: requests for it are only accepted
         self.schema: InputSchema | AnyInput = AnyInput()
+        self.is_checked = version.openapi_schema != UNCHECKED  # otherwise its place has no schema: every input passes
         self.uses_files = False  # a version without files needs no run folder
         if self.is_described:
             self.schema = InputSchema(version.openapi_schema)
@@ -141,7 +142,7 @@ class Catalog:
     async def model(self, owner: str, name: str) -> Model | None:
         """One of `models`, or one that a place elsewhere has."""
         known = await self._store.get_model(owner, name) or self._unstored.get(f"{owner}/{name}")
-        if known is None and self.finder is not None and await self.finder.find(f"{owner}/{name}"):
+        if known is None and await self.is_elsewhere(f"{owner}/{name}"):
             return await self._store.get_model(owner, name)
         return known
 
@@ -192,9 +193,18 @@ class Catalog:
             Overloaded: a place that may have it cannot be asked now.
         """
         runnable = self.find_at_once(reference)
-        if runnable is None and self.finder is not None:
-            await self.finder.find(reference)
-        return runnable or self.resolve(reference)
+        if runnable is None:
+            await self.is_elsewhere(reference)
+            return self.resolve(reference)
+        return runnable
+
+    async def is_elsewhere(self, reference: str) -> bool:
+        """Whether a place elsewhere has this version; then it is known here from now on.
+
+        Raises:
+            Overloaded: that cannot be asked now.
+        """
+        return self.finder is not None and await self.finder.find(reference)
 
     def find_at_once(self, reference: str) -> Runnable | None:
         """As `find`, without waiting; None if a place elsewhere must be asked."""

@@ -146,15 +146,17 @@ class Predictions(PredictionReader):
         return pending
 
     def check_at_once(self, request: CreateRequest) -> Checked | None:
-        """Check a create, for `submit_checked`; None if that must wait: then only `submit` can do it.
+        """Check a create, for `submit_checked`; None if only `submit` can do it: that must wait, or nothing is checked.
 
         Raises as `submit` does.
         """
         if request.input is None:
             return None
         runnable = self._catalog.find_at_once(request.reference)
-        found = None if runnable is None else self._inputs.look_at_once(runnable, request.input)
-        if runnable is None or found is None:
+        if runnable is None or not runnable.is_checked:
+            return None
+        found = self._inputs.look_at_once(runnable, request.input)
+        if found is None:
             return None
         self._inputs.refuse(runnable, found)
         return runnable, found

@@ -9,6 +9,7 @@ import pytest
 
 from halley.bus.local import LocalBus
 from halley.dispatch.parts import RunFiles, RunParts
+from halley.dispatch.ports import ProviderRouter
 from halley.dispatch.routing import OneProvider
 from halley.dispatch.rules import DispatchRules, OutputCaps
 from halley.dispatch.worker import Worker
@@ -53,7 +54,9 @@ class Harness:
 
     service: "asyncio.Future[list[None]]"
 
-    def __init__(self, slots: int, bus: Bus | None = None) -> None:
+    def __init__(
+        self, slots: int, bus: Bus | None = None, make_router: "Callable[[Harness], ProviderRouter] | None" = None
+    ) -> None:
         self.clock = FakeClock()
         self.store = MemoryStore(clock=self.clock)
         self.provider = ScriptedProvider(slots)
@@ -84,7 +87,7 @@ class Harness:
         )
         self.worker = Worker(
             parts,
-            providers=OneProvider(self.provider),
+            providers=OneProvider(self.provider) if make_router is None else make_router(self),
             reports=self.maintainer,
             session_id=session_id,
             new_id=new_id,

@@ -22,6 +22,7 @@ from halley.predictions.service import CreateRequest
 
 _log: Final = logging.getLogger(__name__)
 COUNT: Final = b"x-stainless-retry-count"
+UNCHECKED: Final = (b"x-halley-inputs", b"unchecked")
 _NO_HOLD: Final = nullcontext[Hold | None]()
 
 
@@ -135,7 +136,7 @@ async def _new_or_repeated(call: Call, parts: ApiContext, options: _CreateOption
             attempt,
             prediction_id,
             variant=call.variant,
-            applied=options.applied(),
+            applied=[*options.applied(), *_unchecked(parts, options.request)],
             seconds=options.wait,
             carrier=_carrier(call),
         ).until_stored(pending)
@@ -146,6 +147,15 @@ async def _new_or_repeated(call: Call, parts: ApiContext, options: _CreateOption
         _end_turn(call)
         attempt.settle(prediction_id)
         return _first_answer(call, parts, created.prediction, options, hold)
+
+
+def _unchecked(parts: ApiContext, request: CreateRequest) -> Headers:
+    """The header for a model whose inputs cannot be checked here: its service gives no schema."""
+    try:
+        is_checked = parts.catalog.resolve(request.reference).is_checked
+    except HalleyError:  # it was removed in this moment
+        return []
+    return [] if is_checked else [UNCHECKED]
 
 
 def _end_turn(call: Call) -> None:
@@ -203,7 +213,7 @@ def _first_answer(
     call: Call, parts: ApiContext, created: Prediction, options: _CreateOptions, hold: Hold | None
 ) -> Response:
     """The answer to a create that is stored already: from here on no error may look like a failed create."""
-    headers = [location(call.variant, created.id), *options.applied()]
+    headers = [location(call.variant, created.id), *options.applied(), *_unchecked(parts, options.request)]
     if options.wait is None or hold is None:
         return json_response(parts.presenter.json(created, call.variant), 201, headers)
     answer = CreateAnswer(parts, created, call.variant, headers)

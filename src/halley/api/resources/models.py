@@ -62,6 +62,8 @@ async def get_version(call: Call, parts: ApiContext) -> Response:
     """Row 16."""
     model = await _model(call, parts)
     version = await parts.models.get_version(call.params[2])
+    if version is None and await parts.catalog.is_elsewhere(f"{model.full_name}:{call.params[2]}"):
+        version = await parts.models.get_version(call.params[2])
     if version is None or version.model != model.full_name:
         raise NotFound(f"The model {model.full_name} has no version {call.params[2][:64]!r}")
     return json_response(encode(present.version(version)))

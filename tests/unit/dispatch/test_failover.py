@@ -1,0 +1,127 @@
+"""A worker with two services: another one is tried only while nothing was submitted, and a stop waits for none."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from halley.dispatch.breaker import Breaker
+from halley.dispatch.ports import ProviderRouter, Work
+from halley.dispatch.route_table import ModelRoutes
+from halley.dispatch.routed_providers import RoutedProviders, UpstreamPlace
+from halley.dispatch.upstreams import UpstreamReport
+from halley.errors import OutcomeUnknown, ProviderBusy
+from halley.predictions.records import Prediction
+from halley.predictions.status import Status, SubmitState
+from halley.settings import RouteSettings
+from halley.testing.dispatch import ScriptedProvider
+from unit.dispatch.conftest import Harness
+
+pytestmark = pytest.mark.anyio
+V = "1" * 64
+
+
+class Service(ScriptedProvider):
+    """A service elsewhere that is scripted."""
+
+    def __init__(self) -> None:
+        super().__init__(slots=2)
+        self.is_local = False
+        self.wants_local_files = False
+        self.breaker: Breaker | None = None
+
+    async def submit(self, work: Work) -> str:
+        if isinstance(self.refuses, ProviderBusy) and self.breaker is not None:
+            self.breaker.note(answered=False)
+        return await super().submit(work)
+
+    def report(self) -> UpstreamReport:
+        return UpstreamReport(in_flight=self.held, slots=self.slots)
+
+
+class Local(ScriptedProvider):
+    """This machine, without the model."""
+
+    def serves(self, version: str) -> bool:
+        del version
+        return False
+
+    def is_loaded(self, version: str) -> bool:
+        del version
+        return False
+
+
+class Failover:
+    """The harness with the services `a` and `b`, in this order."""
+
+    def __init__(self) -> None:
+        self.a, self.b = Service(), Service()
+        self.harness = Harness(1, make_router=self.make_router)
+
+    def make_router(self, harness: Harness) -> ProviderRouter:
+        table = ModelRoutes({"demo/*": RouteSettings(providers=("local", "a", "b"))})
+        routed = RoutedProviders(harness.catalog, table, local=Local())  # type: ignore[arg-type]
+        self.a.breaker = Breaker(harness.clock)
+        routed.places = {
+            "a": UpstreamPlace(self.a, self.a.breaker),  # type: ignore[arg-type]
+            "b": UpstreamPlace(self.b, Breaker(harness.clock)),  # type: ignore[arg-type]
+        }
+        return routed
+
+    async def until_submitted(self, service: Service) -> None:
+        for _ in range(200):
+            if service.runs:
+                return
+            self.harness.worker.on_capacity(V)  # what waits behind a backoff need not wait for a poll
+            await self.harness.pass_time(0.5)
+        raise AssertionError("it was not submitted")
+
+    async def row(self, made: Prediction) -> Prediction:
+        found = await self.harness.store.get(made.id)
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+async def failover() -> AsyncIterator[Failover]:
+    made = Failover()
+    harness = made.harness
+    await harness.catalog.register(harness.model, harness.version)
+    await harness.maintainer.open()
+    await harness.worker.open()
+    harness.service = asyncio.gather(harness.worker.run(), harness.maintainer.run())
+    yield made
+    await harness.stop_hard()
+
+
+async def test_a_service_that_cannot_take_it_is_passed_over(failover: Failover) -> None:
+    failover.a.refuses = ProviderBusy("no connection")
+    made = await failover.harness.create()
+    await failover.until_submitted(failover.b)
+    row = await failover.row(made)
+    assert (row.provider, row.submit_state, failover.a.runs) == ("b", SubmitState.SUBMITTED, [])
+    failover.b.runs[0].end()
+    assert (await failover.harness.ended(made.id)).status is Status.SUCCEEDED
+    assert (failover.a.held, failover.b.held) == (0, 0)
+
+
+async def test_what_may_have_begun_is_submitted_nowhere_else(failover: Failover) -> None:
+    failover.a.refuses = OutcomeUnknown("cut after the request")
+    row = await failover.harness.ended((await failover.harness.create()).id)
+    assert (row.status, row.termination_reason, row.provider) == (Status.FAILED, "upstream_outcome_unknown", "a")
+    await failover.harness.pass_time(20.0)
+    assert (failover.a.runs, failover.b.runs, failover.a.held) == ([], [], 0)
+
+
+async def test_a_stop_does_not_wait_for_runs_elsewhere(failover: Failover) -> None:
+    made = await failover.harness.create()
+    await failover.until_submitted(failover.a)
+    for _ in range(100):
+        if (await failover.row(made)).submit_state is SubmitState.SUBMITTED:
+            break
+        await asyncio.sleep(0.002)
+    await failover.harness.pass_time(1.0)
+    await failover.harness.worker.drain(60.0)
+    row = await failover.row(made)
+    assert (row.status.is_terminal, row.submit_state) == (False, SubmitState.SUBMITTED)
+    assert await failover.harness.store.waiting() == {V: 1}
