@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -186,6 +187,18 @@ async def test_a_run_of_another_prediction_is_not_taken() -> None:
         await here.provider.submit(work("p3"))
         assert len(here.service.runs) == 3
         assert mine in here.service.runs
+
+
+@pytest.mark.parametrize("hours", [-30, 0, 30])
+async def test_clocks_that_are_apart_do_not_matter(hours: int) -> None:
+    async with world("replicate") as here:
+        here.service.ahead = timedelta(hours=hours, seconds=-60)
+        here.service.begin("test/echo", {"text": "abc"})  # of another program, a minute ago
+        here.service.ahead = timedelta(hours=hours)
+        assert await here.provider.adopt(work(), None) is None
+        here.service.plan("create", ServiceFault(acts=True, cut="answer"))
+        handle = await here.provider.submit(work())
+        assert handle == list(here.service.runs)[1]
 
 
 async def test_two_that_could_be_it_stay_unknown() -> None:

@@ -21,7 +21,9 @@ _KEY_HEADER: Final = "Idempotency-Key"
 
 
 class Create(msgspec.Struct, frozen=True, kw_only=True):
-    """A create. `input` is the JSON object in it; `since` is when the prediction was created here."""
+    """A create. `input` is the JSON object in it; it cannot have arrived before
+    `since`.
+    """
 
     path: str
     content: bytes
@@ -41,13 +43,15 @@ class Creates:
         self._inputs = inputs
         self._clock = clock
 
-    async def make(self, work: Work, target: UpstreamTarget, *, may_upload: bool = True) -> Create:
-        """The create of this work. It is the same each time, except for uploads of input files.
+    async def make(self, work: Work, target: UpstreamTarget, *, is_first: bool, may_upload: bool = True) -> Create:
+        """The create of this work. It is the same each time, except for uploads of input files. `is_first`: nothing was
+        sent before.
 
         Raises:
             SubmitRefused: the service can have no such model, or not take this input.
             ProviderBusy: the service must be asked first, and cannot be asked now.
         """
+        now = self._clock.now()
         version = target.version
         if version is None and self._api.profile.needs_version:
             version = await self._models.needed_version(target.model)
@@ -63,7 +67,7 @@ class Creates:
             version=version,
             input=given,
             key=f"halley-{work.prediction_id}",
-            since=made_at(work.prediction_id) or self._clock.now(),
+            since=now if is_first else made_at(work.prediction_id) or now,
         )
 
     async def send(self, create: Create) -> SubmitAnswer:

@@ -10,7 +10,6 @@ from halley.providers.replicate.outputs import OutputReader
 from halley.providers.replicate.poller import Look, Poller, Watch
 from halley.providers.replicate.seen import SeenRun
 
-GONE_LOOKS: Final = 4  # a service may not find a run in the first moment after its create
 LATE_LOOKS: Final = 3  # for an output that comes after `succeeded`
 
 _NO_REASON: Final = "The service gave no reason."
@@ -38,7 +37,6 @@ class RunFollowing:
         self._poller = poller
         self._journal = journal
         self._log_chars = 0
-        self._gone = 0
         self._late = 0
 
     async def until_end(self, watch: Watch) -> Outcome:
@@ -52,9 +50,8 @@ class RunFollowing:
                 return outcome
 
     def _read(self, look: Look, watch: Watch) -> Outcome | None:
-        if look.is_gone:
-            return self._lost(watch)
-        self._gone = 0
+        if self._poller.is_lost(watch, is_gone=look.is_gone):
+            return self._lost()
         if look.run is None:
             self._poller.trouble(watch)
             return None
@@ -67,11 +64,7 @@ class RunFollowing:
             return None
         return self._ended(run)
 
-    def _lost(self, watch: Watch) -> Outcome | None:
-        self._gone += 1
-        if self._gone < GONE_LOOKS:
-            self._poller.trouble(watch)
-            return None
+    def _lost(self) -> Outcome:
         self._journal.note(f"It knows nothing of {self._handle}, which it had given out.")
         text = f"The service does not know the prediction {self._handle} any more."
         return Outcome(status="failed", error=text, reason=UNKNOWN_REASON)

@@ -23,7 +23,8 @@ from halley.providers.replicate.submit_answers import SubmitVerdict, handle_of
 PAGES: Final = 20  # of the list, of 100 runs each
 _PAUSE_SECONDS: Final = 1.0
 _LARGE_BYTES: Final = 2**16
-_CLOCK_SECONDS: Final = 120.0  # how far the times of the service may be off, besides what its Date header shows
+_APART: Final = timedelta(seconds=120)  # how far the clock of a service may be off
+_DATED: Final = timedelta(seconds=10)  # the same, besides what its Date header shows
 _PROVEN: Final = frozenset({400, 413, 422})  # refusals that the first request would have met, too
 
 
@@ -137,7 +138,7 @@ class LostCreates:
         for _ in range(PAGES):
             answer = await self._page(path)
             if earliest is None:
-                earliest = create.since + _ahead(answer, self._clock) - timedelta(seconds=_CLOCK_SECONDS)
+                earliest = create.since + _ahead(answer, self._clock)
             rows = [row for row in (answer.body or {}).get("results") or () if isinstance(row, dict)]
             for row in rows:
                 if _at(row, earliest) >= earliest and (like := likeness(create, given, row)) is not Likeness.NONE:
@@ -199,11 +200,11 @@ def _at(row: dict[str, Any], otherwise: datetime) -> datetime:
 
 
 def _ahead(answer: Answer, clock: Clock) -> timedelta:
-    """How far the clock of the service is ahead of ours."""
+    """How far the clock of the service is ahead of ours at least; negative if it may be behind."""
     try:
-        return parsedate_to_datetime(answer.response.headers["date"]) - clock.now()
+        return parsedate_to_datetime(answer.response.headers["date"]) - clock.now() - _DATED
     except (KeyError, ValueError, TypeError):
-        return timedelta()
+        return -_APART
 
 
 def _next(answer: Answer) -> str | None:

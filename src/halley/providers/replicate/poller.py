@@ -45,6 +45,7 @@ class Watch:
         self.interval = 0.0
         self.asked_at = 0.0
         self.is_hinted = False  # since the last poll began
+        self.gone_since: float | None = None
 
     @property
     def is_wanted(self) -> bool:
@@ -124,6 +125,15 @@ class Poller:
         if watch.due is not None:
             watch.due = min(watch.due, watch.asked_at + self._rules.changed_seconds)
             self._wake()
+
+    def is_lost(self, watch: Watch, *, is_gone: bool) -> bool:
+        """Take note whether the service knows the run; returns whether it has not known it for too long."""
+        now = self._clock.monotonic()
+        if not is_gone:
+            watch.gone_since = None
+        elif watch.gone_since is None:
+            watch.gone_since = now
+        return watch.gone_since is not None and now - watch.gone_since >= self._rules.gone_seconds
 
     def trouble(self, watch: Watch) -> None:
         """The look failed: wait longer, each time twice as long."""

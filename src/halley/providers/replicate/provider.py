@@ -110,7 +110,7 @@ class ReplicateProvider(SharedSlots):
         self._link_rules = LinkRules(host=own, delivery_hosts=profile.delivery_hosts)
 
     async def submit(self, work: Work) -> str:
-        create = await self._creates.make(work, target_of(self._links.find_target, work.version))
+        create = await self._creates.make(work, target_of(self._links.find_target, work.version), is_first=True)
         self._pace.check()
         with self._lost.sending(create):
             answer = await self._creates.send(create)
@@ -130,7 +130,8 @@ class ReplicateProvider(SharedSlots):
         if handle is None:
             target = target_of(self._links.find_target, work.version)
             # with a key it may be sent again; else it is only compared
-            create = await self._creates.make(work, target, may_upload=self._rules.profile.key_seconds > 0)
+            may_send = self._rules.profile.key_seconds > 0
+            create = await self._creates.make(work, target, is_first=False, may_upload=may_send)
             try:
                 handle = await self._lost.settle(create)
             except OutcomeUnknown:
@@ -165,7 +166,7 @@ class ReplicateProvider(SharedSlots):
 
     def report(self) -> UpstreamReport:
         return UpstreamReport(
-            in_flight=len(self._runs),
+            in_flight=self.held + sum(not run.has_slot for run in self._runs.values()),
             slots=self.limit,
             unknown=self._journal.unknown,
             paused_seconds=self._pace.paused_seconds,

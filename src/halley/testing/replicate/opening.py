@@ -14,7 +14,9 @@ from halley.providers.replicate.profiles import PROFILES, PollRules
 from halley.providers.replicate.provider import ReplicateProvider, UpstreamLinks, UpstreamRules
 from halley.testing.replicate.service import TOKEN, Style
 
-FAST: Final = PollRules(first_seconds=0.005, changed_seconds=0.005, longest_seconds=0.02, per_second=2000.0)
+FAST: Final = PollRules(
+    first_seconds=0.005, changed_seconds=0.005, longest_seconds=0.02, per_second=2000.0, gone_seconds=0.1
+)
 
 VERSIONS: Final = frozenset({"echo", "stream", "fail", "wait"})
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from email.utils import format_datetime
 
 from halley.testing.replicate.faults import ServiceFault
 from halley.testing.replicate.service import Asked, FakeService
@@ -57,7 +58,9 @@ class FakeServer:
             await asyncio.sleep(fault.seconds)
         if fault.cut == "answer":
             raise ConnectionResetError
-        data = usual if fault.raw is None else fault.raw
+        first, _, rest = (usual if fault.raw is None else fault.raw).partition(b"\r\n")
+        date = format_datetime(self._service.now(), usegmt=True).encode()
+        data = first + b"\r\ndate: " + date + b"\r\n" + rest
         writer.write(data[: len(data) - 20] if fault.cut == "middle" else data)
         await writer.drain()
         return fault.cut is None and headers.get("connection") != "close"

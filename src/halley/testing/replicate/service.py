@@ -3,7 +3,7 @@
 import json
 from collections import Counter, deque
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 from urllib.parse import parse_qs, urlsplit
 
@@ -29,13 +29,13 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 class FakeRun:
     """One prediction there."""
 
-    def __init__(self, id: str, model: str, given: dict[str, Any], stages: list[Stage]) -> None:
+    def __init__(self, id: str, model: str, given: dict[str, Any], stages: list[Stage], created_at: datetime) -> None:
         self.id = id
         self.model = model
         self.input = given
         self.stages = stages
         self.reads = 0
-        self.created_at = datetime.now(UTC)
+        self.created_at = created_at
         self.is_canceled = False
 
     def shown(self, stage: Stage) -> dict[str, Any]:
@@ -67,9 +67,14 @@ class FakeService:
         self.asked: list[Asked] = []
         self.files: dict[str, bytes] = {}  # of outputs, by name
         self.uploads: dict[str, bytes] = {}
+        self.ahead = timedelta()  # of its clock
         self.described: dict[str, Any] = {}  # answers for models, by `owner/name`
         self._keys: dict[str, tuple[str, bytes]] = {}
         self._faults: dict[str, deque[ServiceFault]] = {}
+
+    def now(self) -> datetime:
+        """The time of its clock."""
+        return datetime.now(UTC) + self.ahead
 
     @property
     def creates(self) -> Counter[str]:
@@ -113,7 +118,7 @@ class FakeService:
     def begin(self, model: str, given: dict[str, Any]) -> FakeRun:
         """A new run."""
         name = f"{len(self.runs) + 1:026d}"
-        run = self.runs[name] = FakeRun(name, model, given, self.models[model](given))
+        run = self.runs[name] = FakeRun(name, model, given, self.models[model](given), self.now())
         return run
 
     def _repeated(self, known: tuple[str, bytes], body: bytes) -> bytes:
