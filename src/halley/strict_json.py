@@ -16,7 +16,7 @@ from halley.errors import BadRequest, EncodingUnsupported, InputInvalid, Invalid
 
 HEAVY_BYTES: Final = 2**20
 HEAVY_VALUES: Final = 4000  # decoded and checked in about 5 ms at worst
-_LIGHT_BYTES: Final = 2 * HEAVY_VALUES  # too short for so many values
+LIGHT_BYTES: Final = 2 * HEAVY_VALUES  # too short for so many values
 
 _SHOWN_BYTES: Final = 100_000
 DEPTH: Final = 64  # of JSON that does not come from clients; for clients limits.json_depth is the limit
@@ -97,7 +97,7 @@ def is_heavy(text: bytes) -> bool:
 
     A value that is not the first of its list or object has a comma before it; a comma inside a string counts as well.
     """
-    if len(text) <= _LIGHT_BYTES:
+    if len(text) <= LIGHT_BYTES:
         return False
     return len(text) > HEAVY_BYTES or text.count(b",") + text.count(b"[") + text.count(b"{") > HEAVY_VALUES
 

@@ -9,7 +9,6 @@ import re
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
-from halley import strict_json
 from halley.api.application import REQUEST_ID_HEADER, Api
 from halley.api.http.asgi import Exchange, Headers, Scope, Variant, read_token
 from halley.api.http.origins import FORWARDED
@@ -18,18 +17,19 @@ from halley.api.presentation.preferences import cancel_abandoned, cancel_after_s
 from halley.api.repeats import CreateAttempt
 from halley.api.resources import creates
 from halley.api.resources.bodies import CreateBody, create_request, members_of
-from halley.api.resources.create_answers import KEPT_INPUT_BYTES
 from halley.api.resources.pending_create import PendingCreate
 from halley.errors import HalleyError
 from halley.keys.records import Key
 from halley.keys.records import Scope as KeyScope
 from halley.keys.service import Identity
 from halley.predictions.service import Checked, CreateRequest
+from halley.strict_json import LIGHT_BYTES
 
 _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,7})[ \t]*\r\n", re.IGNORECASE)
 _LENGTH_DIGITS: Final = 7
 # such creates need what only the ordinary path does
 _LEAVE: Final = (b"idempotency-key", b"content-encoding", b"transfer-encoding", b"expect", b"upgrade")
+_NEEDED: Final = frozenset({KeyScope.READ, KeyScope.WRITE})
 
 
 class CreatePreferences(NamedTuple):
@@ -164,7 +164,7 @@ class DirectCreates:
         """Check a create, and submit its write. None: nothing has happened, and the ordinary path must take it."""
         parts = self._parts
         identity = self._caller(head)
-        if identity is None or parts.is_draining or len(body) > KEPT_INPUT_BYTES or strict_json.is_heavy(body):
+        if identity is None or parts.is_draining or len(body) > LIGHT_BYTES:
             return None
         key = identity.key
         started = parts.clock.monotonic()
@@ -189,9 +189,8 @@ class DirectCreates:
 
     def _caller(self, head: HeadMeaning) -> Identity | None:
         identity = self._parts.keys.known_by(head.digest)
-        if identity is None or not identity.may(KeyScope.WRITE) or not identity.may(KeyScope.READ):
-            return None
-        return identity
+        # one that may not read gets answers without the data of other keys
+        return identity if identity is not None and identity.key.scopes >= _NEEDED else None
 
     def _request(self, head: HeadMeaning, body: CreateBody, key: Key) -> CreateRequest:
         wait, abandoned, cancel_after, _ = head.preferences

@@ -39,7 +39,7 @@ class DirectProtocol(GuardedProtocol):
         self._chunk = self._asker = None
         self._is_short = False
         earlier = cork_of(self.cycle)
-        if earlier is not None:
+        if earlier is not None and earlier.is_unsent:
             earlier.sent()  # as in on_headers_complete
         # from here on as after `_park`
         scope: dict[str, Any] = {"method": "POST", ATTEMPT_KEY: create.attempt}

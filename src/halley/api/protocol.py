@@ -381,7 +381,7 @@ class GuardedProtocol(LimitedProtocol):
         return self._has_no_open() and self.parser.should_keep_alive() and self.parser.get_http_version() == "1.1"
 
     def _is_same_again(self) -> bool:
-        """Whether the chunk has the same bytes as an earlier complete request."""
+        """Whether the chunk can be a whole request that need not be parsed: no request is open or has begun."""
         return self.phase is IDLE and self._has_no_open() and not self.transport.is_closing()
 
     def _has_no_open(self) -> bool:

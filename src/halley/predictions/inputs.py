@@ -87,9 +87,17 @@ class InputCheck:
         return found
 
     def look_at_once(self, runnable: Runnable, value: Mapping[str, Any]) -> Findings | None:
-        """As `look`, without waiting; None if that must wait, for files among the inputs."""
+        """As `look` and `refuse`, without waiting; None if that must wait, for files among the inputs.
+
+        Raises:
+            InputInvalid: with all faults that are listed.
+        """
         found = self._seen(runnable, value)
-        return None if found.links and self._file_links is not None else found
+        if found is not NOTHING_FOUND:
+            if found.links and self._file_links is not None:
+                return None
+            self.refuse(runnable, found)
+        return found
 
     def _seen(self, runnable: Runnable, value: Mapping[str, Any]) -> Findings:
         links = self._links(runnable, value) if runnable.uses_files else ()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -156,10 +156,7 @@ class Predictions(PredictionReader):
         if runnable is None or not runnable.is_checked:
             return None
         found = self._inputs.look_at_once(runnable, request.input)
-        if found is None:
-            return None
-        self._inputs.refuse(runnable, found)
-        return runnable, found
+        return None if found is None else (runnable, found)
 
     def submit_checked(
         self,
@@ -329,7 +326,7 @@ class Predictions(PredictionReader):
         prediction_id: str,
         shown: bytes | None,
     ) -> tuple[Prediction, bytes | None]:
-        now = self._clock.now()
+        now, cancel_after = self._clock.now(), request.cancel_after_seconds
         prediction = Prediction(
             id=prediction_id,
             account_id=account_id,
@@ -346,10 +343,6 @@ class Predictions(PredictionReader):
             webhook=request.webhook,
             webhook_events_filter=request.webhook_events_filter,
             created_at=now,
-            deadline_at=_deadline(now, request.cancel_after_seconds),
+            deadline_at=None if cancel_after is None else now + timedelta(seconds=cancel_after),
         )
         return prediction, None if shown is None else request.input_json
-
-
-def _deadline(now: datetime, seconds: float | None) -> datetime | None:
-    return None if seconds is None else now + timedelta(seconds=seconds)
