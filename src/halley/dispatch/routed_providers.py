@@ -63,6 +63,8 @@ class RoutedProviders:
     # dispatch.ports.ProviderRouter
 
     def of(self, version: str) -> SlotSource:
+        if not self.places:
+            return self._local
         choice = self._choice(version)
         return self._local if choice is None else choice
 

@@ -52,6 +52,10 @@ class SlotQueue:
         """Whether a run of this version waits for a slot."""
         return version in self._waiters
 
+    def holds_up(self, version: str, account_id: str) -> bool:
+        """Whether a new run must wait in the queue: others of its version wait here, or too many of its account."""
+        return version in self._waiters or (len(self._on_the_way) > 0 and account_id in self.full)
+
     @contextmanager
     def on_the_way(self, account_id: str, version: str) -> Iterator[None]:
         """Count a run of the account, which has just released its slot, until it has one again or has ended."""

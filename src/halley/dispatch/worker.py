@@ -87,9 +87,9 @@ class Worker:
     # calls from predictions (Placement)
 
     def reserve(self, version: str, account_id: str) -> str | None:
-        if self._draining or not self._session_id or version in self._waiting or self._slots.waits(version):
+        if self._draining or not self._session_id or version in self._waiting:
             return None  # waiting predictions come first
-        if account_id in self._slots.full:
+        if self._slots.holds_up(version, account_id):
             return None
         return self._session_id if self._providers.of(version).take_slot(version) else None
 

@@ -186,7 +186,7 @@ class LocalProvider:
         asyncio.get_running_loop().call_soon(self._on_broken, version, text, "version_unavailable")
 
     def take_slot(self, version: str, *, alone: bool = False) -> bool:
-        pool = self._pool(version)
+        pool = self._pools.get(version) or self._pool(version)
         return pool is not None and (pool.take_alone() if alone else pool.take())
 
     def drop_slot(self, version: str, *, alone: bool = False) -> None:
@@ -205,7 +205,7 @@ class LocalProvider:
         return handle
 
     def begin_at_once(self, work: Work, listener: RunListener) -> BegunRun | None:
-        pool = self._pool(work.version)
+        pool = self._pools.get(work.version) or self._pool(work.version)
         return None if pool is None else pool.begin(work, listener)
 
     async def adopt(self, work: Work, handle: str | None) -> str | None:

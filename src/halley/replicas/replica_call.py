@@ -30,11 +30,17 @@ class ReplicaCall(msgspec.Struct, eq=False):
 
     def end(self, outcome: Outcome) -> None:
         """End the run. Later progress and a second end are ignored."""
-        self._leave().ended(outcome)
+        if self.grace is not None:
+            self.grace.cancel()
+        listener, self.listener = self.listener, DEAF
+        listener.ended(outcome)
 
     def succeed(self, value: msgspec.Raw | None, predict_time: float | None) -> None:
         """End the run with success, and with this output."""
-        self._leave().succeeded(value, predict_time)
+        if self.grace is not None:
+            self.grace.cancel()
+        listener, self.listener = self.listener, DEAF  # the process may still send
+        listener.succeeded(value, predict_time)
 
     def cancel(self) -> None:
         self.owner.cancel(self)
@@ -42,12 +48,6 @@ class ReplicaCall(msgspec.Struct, eq=False):
     def listen(self, listener: RunListener) -> None:
         if self.listener is not DEAF:
             self.listener = listener
-
-    def _leave(self) -> RunListener:
-        if self.grace is not None:
-            self.grace.cancel()
-        listener, self.listener = self.listener, DEAF  # the process may still send
-        return listener
 
 
 class CallFollower(RunListener):

@@ -37,6 +37,8 @@ class _Row(NamedTuple):
     is_made: bool
     """Whether the author's code makes the value, so that it may hold paths that the input did not name."""
     declared: FrozenSet[str]
+    is_plain: bool
+    """Whether the model gets the JSON value as it is."""
 
 
 class Inputs:
@@ -64,7 +66,8 @@ class Inputs:
         for row in self._rows:
             if row.name in given:
                 used += 1
-                arguments[row.name] = self._argument(row, given[row.name], prediction, staged)
+                value = given[row.name]
+                arguments[row.name] = value if row.is_plain else self._argument(row, value, prediction, staged)
             elif row.required:
                 raise BadInput("input %s is required" % row.name)
             else:
@@ -111,6 +114,8 @@ def _row(parameter: Parameter) -> _Row:
     declared = declared_in(shape, default)
     if convert is not None and isinstance(default, (str, int, float, list, dict)):
         default = convert(default)
+    pattern = Pattern.of(parameter.info.regex)
+    holds_files, is_made = holds_file(shape) or bool(declared), is_made_by_author(shape)
     return _Row(
         name=parameter.name,
         convert=convert,
@@ -118,10 +123,11 @@ def _row(parameter: Parameter) -> _Row:
         default=default,
         mutable=isinstance(default, (list, dict, set)),
         shape=shape,
-        pattern=Pattern.of(parameter.info.regex),
-        holds_files=holds_file(shape) or bool(declared),
-        is_made=is_made_by_author(shape),
+        pattern=pattern,
+        holds_files=holds_files,
+        is_made=is_made,
         declared=declared,
+        is_plain=pattern is None and convert is None and not holds_files and not is_made,
     )
 
 
