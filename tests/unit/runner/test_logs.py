@@ -27,6 +27,18 @@ def test_concurrent_predictions_keep_their_own_logs(start):
     assert unsigned == "unsigned\n" * 2
 
 
+def test_raw_text_belongs_to_the_replica_while_several_run_and_to_the_last_one_when_it_is_alone(start):
+    child = start("logs.py:Crowd")
+    predictions = [child.send({"name": name}) for name in "abcd"]
+    stories = {name: child.story(prediction) for name, prediction in zip("abcd", predictions, strict=True)}
+    ends = [frame["value"] for frame in child.seen if frame["t"] == "done"]
+    assert {name: story.logs for name, story in stories.items() if story.logs} == {ends[-1]: f"unsigned {ends[-1]}\n"}
+    child.stop()
+    child.read_to_end()
+    unsigned = "".join(f["text"] for f in child.seen if f["t"] == "log" and f["id"] is None)
+    assert unsigned == "".join(f"unsigned {name}\n" for name in ends[:-1])
+
+
 def test_progress_is_kept_to_the_letter(start):
     logs = start("logs.py:progress").predict().logs
     assert logs == "  0%|          | 0/2\r 50%|#####     | 1/2\r100%|##########| 2/2\n"
