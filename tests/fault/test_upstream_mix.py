@@ -43,8 +43,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.fault]
 
 V = "1" * 64
 SCHEMA = b'{"components":{"schemas":{"Input":{"type":"object"},"Output":{"type":"string"}}}}'
-PREDICTIONS = 40
-DEATHS = 4
+PREDICTIONS = 25
+DEATHS = 3
 SECONDS = 45.0  # a bound for the whole mix, many times what it needs
 
 LOSING: Sequence[Callable[[bool], ServiceFault]] = (

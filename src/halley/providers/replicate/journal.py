@@ -1,5 +1,6 @@
 """What a provider remembers of its service for people: the last errors, and how many submits had no clear answer."""
 
+import re
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
@@ -14,9 +15,11 @@ _KEPT: Final = 10
 class Journal:
     """The last faults, newest first. No text has the token."""
 
-    def __init__(self, clock: Clock, token: str | None) -> None:
+    def __init__(self, clock: Clock, *, token: str | None, url: str) -> None:
+        """`url` is that of the service: operators see it, callers do not."""
         self._clock = clock
         self._token = token
+        self._address = re.compile(re.escape(url) + r"[^\s?]*")
         self._faults: deque[UpstreamFault] = deque(maxlen=_KEPT)
         self.unknown = 0
 
@@ -26,11 +29,14 @@ class Journal:
 
     def note(self, text: str) -> None:
         """Remember an error; one that repeats the last only gets a new time."""
-        fault = UpstreamFault(at=self._clock.now(), text=self.cleaned(text))
+        fault = UpstreamFault(at=self._clock.now(), text=self._without_token(text))
         if self._faults and self._faults[0].text == fault.text:
             self._faults.popleft()
         self._faults.appendleft(fault)
 
-    def cleaned(self, text: str) -> str:
-        """Foreign text for a message: one line, without our token."""
+    def for_callers(self, text: str) -> str:
+        """The text for the message of a prediction: in one line, without our token and the address of the service."""
+        return self._without_token(self._address.sub("the service", text))
+
+    def _without_token(self, text: str) -> str:
         return plain(text.replace(self._token, "[token]") if self._token else text)

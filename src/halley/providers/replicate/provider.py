@@ -79,7 +79,7 @@ class ReplicateProvider(SharedSlots):
         self._rules = rules
         self._links = links
         self._pace = ServicePace(clock)
-        self._journal = Journal(clock, rules.token)
+        self._journal = Journal(clock, token=rules.token, url=origin.url(""))
         self._api = UpstreamApi(
             origin,
             token=rules.token,
@@ -116,7 +116,7 @@ class ReplicateProvider(SharedSlots):
             answer = await self._creates.send(create)
         if answer.verdict is SubmitVerdict.SUBMITTED:
             return self._follow_later(work, answer.handle, is_new=True)
-        text = self._journal.cleaned(answer.text)
+        text = self._journal.for_callers(answer.text)
         if answer.verdict is SubmitVerdict.BUSY:
             raise ProviderBusy(text, retry_after_seconds=max(ceil(self._pace.paused_seconds), 1))
         if answer.verdict is SubmitVerdict.REFUSED:
@@ -134,9 +134,9 @@ class ReplicateProvider(SharedSlots):
             create = await self._creates.make(work, target, is_first=False, may_upload=may_send)
             try:
                 handle = await self._lost.settle(create)
-            except OutcomeUnknown:
+            except OutcomeUnknown as error:
                 self._journal.unknown += 1
-                raise
+                raise OutcomeUnknown(self._journal.for_callers(str(error))) from error
         elif not is_handle(handle) or await self._api.get(run_path(handle)) is None:
             handle = None
         return None if handle is None else self._follow_later(work, handle)
@@ -202,7 +202,7 @@ class ReplicateProvider(SharedSlots):
             handle = await self._lost.settle(create)
         except (OutcomeUnknown, ProviderBusy) as error:
             self._journal.unknown += 1
-            raise OutcomeUnknown(f"{text} {error}") from error
+            raise OutcomeUnknown(self._journal.for_callers(f"{text} {error}")) from error
         if handle is None:
             raise ProviderBusy(f"{text} The service has begun nothing.")
         return handle

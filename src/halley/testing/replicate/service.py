@@ -194,4 +194,4 @@ def kind_of(asked: Asked) -> str:
 
 def _parts(asked: Asked) -> list[str]:
     path = urlsplit(asked.path).path
-    return [part for part in path.removeprefix("/v1").split("/") if part]
+    return [part for part in path.removeprefix("/replicate").removeprefix("/v1").split("/") if part]
