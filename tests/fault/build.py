@@ -7,7 +7,8 @@ with other processes that were started so. It makes the file `session` when its 
 
 The folder is how a test talks to it, by files that it makes and removes:
 
-    strike   "before_commit 0.5": the process kills itself there, with that chance, once a create is in the commit
+    strike   "before_commit 0.5": the process kills itself there, with that chance, once a create is in the commit.
+             It adds a byte to `direct` if one of these creates came without the parser
     stall    commits that carry a create wait while it is there; `stalled` is there while one waits
     full     the database may not grow beyond its present size, and the blobs take nothing
     refuse   nothing at all is written, not even in place: as on a disk without room for one more page of the log
@@ -24,7 +25,7 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -44,6 +45,7 @@ from halley.store.sqlite import SqliteStore, open_sqlite
 from halley.webhooks.updates import Updates
 
 STRIKE: Final = "strike"
+DIRECT: Final = "direct"
 STALL: Final = "stall"
 STALLED: Final = "stalled"
 FULL: Final = "full"
@@ -64,13 +66,17 @@ class Strikes:
         self._stall = folder / STALL
         self._refuse = folder / REFUSE
         self._stalled = folder / STALLED
+        self._direct = folder / DIRECT
         self._chance = random.Random(os.getpid())
         self._submitted = False
+        self._submitted_directly = False
         self._carries_create = False
+        self._carries_direct = False
 
-    def note_create(self) -> None:
-        """A create was handed to the writer."""
+    def note_create(self, *, is_direct: bool) -> None:
+        """A create was handed to the writer; directly: without the parser."""
         self._submitted = True
+        self._submitted_directly |= is_direct
 
     def __call__(self, point: str) -> None:
         """Kill this process here if that was ordered.
@@ -84,6 +90,7 @@ class Strikes:
             raise error
         if point == "before_commit":
             self._carries_create, self._submitted = self._submitted, False
+            self._carries_direct, self._submitted_directly = self._submitted_directly, False
         if not self._carries_create:
             return
         if point == "before_commit":
@@ -96,6 +103,9 @@ class Strikes:
             return
         if point == "before_commit":
             time.sleep(LINGER_SECONDS)
+        if self._carries_direct:
+            with self._direct.open("ab") as file:
+                file.write(b"1")
         os.kill(os.getpid(), signal.SIGKILL)
 
     def _wait_while_stalled(self) -> None:
@@ -185,6 +195,22 @@ def plant_in_webhooks(store: SqliteStore, planted: frozenset[str]) -> None:
         Updates._send = send_aside  # type: ignore[method-assign]
 
 
+def watch_creates(store: SqliteStore, strikes: Strikes) -> None:
+    """Tell the failpoints of each create, whichever way it comes."""
+    create, create_and_tell = store.create, store.create_and_tell
+
+    def noted(new: NewPrediction) -> Awaitable[Created]:
+        strikes.note_create(is_direct=False)
+        return create(new)
+
+    def noted_and_told(new: NewPrediction, told: Callable[[Created | Exception], None]) -> None:
+        strikes.note_create(is_direct=True)
+        create_and_tell(new, told)
+
+    store.create = noted  # type: ignore[method-assign]
+    store.create_and_tell = noted_and_told  # type: ignore[method-assign]
+
+
 def faulty_store(home: Path, disk: Disk, planted: frozenset[str]) -> Any:
     """`open_sqlite` with all that can go wrong."""
     strikes = Strikes(home)
@@ -192,13 +218,7 @@ def faulty_store(home: Path, disk: Disk, planted: frozenset[str]) -> Any:
     @asynccontextmanager
     async def open_store(*args: Any, **kwargs: Any) -> AsyncIterator[SqliteStore]:
         async with open_sqlite(*args, **kwargs, failpoint=strikes, planted=planted) as store:
-            create = store.create
-
-            def noted(new: NewPrediction) -> Awaitable[Created]:
-                strikes.note_create()
-                return create(new)
-
-            store.create = noted  # type: ignore[method-assign]
+            watch_creates(store, strikes)
             plant_in_webhooks(store, planted)
             watch_duties(store, home)
             tell_session(store, home)

@@ -30,6 +30,7 @@ CLIENTS: Final = 6
 SETTLE_SECONDS: Final = 60.0
 LEASE_SECONDS: Final = 1.0
 STRIKE: Final = "strike"  # see build.py
+DIRECT: Final = "direct"
 WAYS: Final = ("outside", "before_commit", "outside", "after_commit")
 RAWS: Final = 3
 STRIKE_RAWS: Final = 10
@@ -77,6 +78,7 @@ class Report:
     canceled: int = 0
     server_deaths: int = 0
     of_them_at_failpoints: int = 0
+    of_these_with_direct_creates: int = 0
     replica_deaths: int = 0
     deaths_not_counted: int = 0
     pauses: int = 0
@@ -229,6 +231,8 @@ class Mix:
         report.acknowledged, report.unknown = len(self._ledger.acknowledged), self._ledger.unknown
         report.canceled = len(self._ledger.canceled)
         report.faults = dict(self._ledger.faults)
+        if (direct := self._controls / DIRECT).exists():
+            report.of_these_with_direct_creates = direct.stat().st_size
 
     # one stroke each
 
@@ -286,16 +290,22 @@ class Mix:
         return True
 
     def _fire(self, count: int, arm: Callable[[], object] | None = None) -> list[RawCreate]:
-        """Send creates and read no answer; returns soon after the last one left, or as soon as nobody takes any."""
+        """Send creates and read no answer; returns soon after the last one left, or as soon as nobody takes any.
+
+        Every other one is the second on its connection: the server begins it without the parser.
+        """
         sent = []
         raws = [RawCreate(self._server.port) for _ in range(count)]
+        for raw in raws[::2]:
+            raw.send(create_bytes(ADMIN_KEY, MODELS[0], {"seconds": 0.0}))
+            note_create(self._ledger, raw.answer(keep=True))
         if arm is not None:
             arm()
-        for raw in raws:
+        for number, raw in enumerate(raws):
             time.sleep(self._chance.uniform(0, GAP_SECONDS))
             given = {"seconds": round(self._chance.uniform(0, 0.1), 3)}
             try:
-                raw.send(create_bytes(ADMIN_KEY, self._chance.choice(MODELS), given))
+                raw.send(create_bytes(ADMIN_KEY, MODELS[0] if number % 2 == 0 else MODELS[1], given))
             except OSError:  # it is dead by now
                 break
             sent.append(raw)

@@ -35,7 +35,10 @@ def create_bytes(
 
 
 class RawCreate:
-    """A create that is sent on one connection and whose answer is read when we like."""
+    """A create that is sent on one connection and whose answer is read when we like.
+
+    If it is kept, another create can be sent behind it: with the same head it needs no parser.
+    """
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS)
@@ -53,16 +56,18 @@ class RawCreate:
         """True once a byte of the answer, or the end, has come."""
         return bool(select.select([self._socket], [], [], 0)[0])
 
-    def answer(self) -> tuple[int, Any] | None:
-        """The whole answer, or None if the connection ended before it. Closes."""
+    def answer(self, *, keep: bool = False) -> tuple[int, Any] | None:
+        """The whole answer, or None if the connection ended before it. Closes, unless it is kept."""
+        answer = None
         try:
-            response = http.client.HTTPResponse(self._socket, method="POST")
-            response.begin()
-            return response.status, json.loads(response.read())
+            with http.client.HTTPResponse(self._socket, method="POST") as response:
+                response.begin()
+                answer = response.status, json.loads(response.read())
         except (OSError, http.client.HTTPException, ValueError):
-            return None
-        finally:
+            pass
+        if answer is None or not keep:
             self._socket.close()
+        return answer
 
 
 class Client(threading.Thread):
@@ -81,7 +86,7 @@ class Client(threading.Thread):
         self._ledger = ledger
         self._quota = quota
         self._chance = random.Random(seed)
-        self._connection: http.client.HTTPConnection | None = None
+        self._kept: RawCreate | None = None  # the connection of its newest create
         self.broke: BaseException | None = None
 
     def run(self) -> None:
@@ -90,6 +95,8 @@ class Client(threading.Thread):
                 self._one()
         except Exception as error:  # noqa: BLE001 - the test's own thread shows it
             self.broke = error
+        if self._kept is not None:
+            self._kept.close()
 
     def _one(self) -> None:
         given = {
@@ -104,21 +111,23 @@ class Client(threading.Thread):
             self._cancel(prediction_id)
 
     def _create(self, request: bytes) -> str | None:
-        while True:
+        raw, self._kept = self._kept, None
+        while raw is None:
             try:
                 raw = RawCreate(self._port)
             except OSError:  # nobody listens: nothing was sent
                 if not self._quota.wait(0.03):
                     return None
-                continue
-            break
         try:
             raw.send(request)
         except OSError:
             raw.close()
             self._ledger.miss()
             return None
-        return note_create(self._ledger, raw.answer())
+        answer = raw.answer(keep=True)
+        if answer is not None:
+            self._kept = raw
+        return note_create(self._ledger, answer)
 
     def _cancel(self, prediction_id: str) -> None:
         """Ask until somebody answers: cancels may be repeated."""

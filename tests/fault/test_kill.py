@@ -25,6 +25,7 @@ def test_forty_crashes_of_servers_and_replicas_lose_nothing(tmp_path: Path) -> N
     assert report.acknowledged >= schedule.predictions
     assert report.server_deaths >= schedule.server_deaths
     assert report.of_them_at_failpoints >= schedule.server_deaths // 4
+    assert report.of_these_with_direct_creates >= 1
     assert report.replica_deaths >= schedule.replica_deaths
     assert report.pauses == schedule.pauses
     assert report.taken_back >= schedule.pauses
