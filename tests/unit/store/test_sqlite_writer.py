@@ -283,6 +283,60 @@ async def test_the_planted_bug_answers_before_the_commit(
     await asyncio.to_thread(bench.writer.close)
 
 
+async def test_the_planted_bug_tells_each_write_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "t.db", planted=frozenset({"ack_before_commit"}))
+    told: list[Any] = []
+    async with bench.held_up():
+        for number in range(3):
+            bench.writer.submit_and_tell(_insert, number, told=told.append)
+    assert await bench.put(3) == 3
+    assert told == [0, 1, 2]
+    await asyncio.to_thread(bench.writer.close)
+
+
+@pytest.mark.parametrize("planted", [frozenset[str](), frozenset({"ack_before_commit"})])
+async def test_a_writer_is_told_whatever_another_listener_raises(tmp_path: Path, planted: frozenset[str]) -> None:
+    bench = Bench(tmp_path / "t.db", planted=planted)
+    found: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: found.append(context["message"]))
+
+    def fail(_: object) -> None:
+        raise ZeroDivisionError
+
+    async with bench.held_up():
+        learned = bench.writer.submit(_insert, 1, committed=fail)
+        bench.writer.submit_and_tell(_insert, 2, told=fail)
+        after = bench.put(3)
+    assert [await asyncio.wait_for(learned, 10), await after] == [1, 3]
+    assert len(found) == 2
+    await asyncio.to_thread(bench.writer.close)
+
+
+async def test_a_close_and_a_write_may_wake_the_writer_at_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "t.db")
+    lock = bench.writer._wake
+
+    class Overtaken:
+        """Another thread releases between the look and the release."""
+
+        acquire = lock.acquire
+        release = lock.release
+
+        def locked(self) -> bool:
+            is_locked = lock.locked()
+            if is_locked:
+                lock.release()
+                bench.writer._thread.join(0.1)  # not before the writer has it again
+                lock.acquire(blocking=False)
+                lock.release()
+            return is_locked
+
+    bench.writer._wake = Overtaken()  # type: ignore[assignment]
+    assert await asyncio.wait_for(bench.put(1), 10) == 1
+    await asyncio.to_thread(bench.writer.close)
+    assert bench.stored() == [1]
+
+
 @pytest.mark.parametrize("limit_first", [True, False])
 async def test_a_full_disk_is_reported(bench: Bench, limit_first: bool) -> None:
     def fill(connection: sqlite3.Connection) -> None:

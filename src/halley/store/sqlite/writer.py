@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
@@ -161,14 +162,17 @@ class GroupWriter:
     def _wake_up(self) -> None:
         """At the end of the loop's turn: so its writes come together, and the threads do not take turns meanwhile."""
         self._is_waking = False
+        self._release()
+
+    def _release(self) -> None:
         if self._wake.locked():
-            self._wake.release()
+            with suppress(RuntimeError):  # the other thread of `close` and `_wake_up` was faster
+                self._wake.release()
 
     def close(self) -> None:
         """Write what is queued and end the thread. Blocks: call it from another thread than the loop's."""
         self._closing = True
-        if self._wake.locked():
-            self._wake.release()
+        self._release()
         self._thread.join()
         self._connection.close()
 
@@ -216,7 +220,8 @@ class GroupWriter:
                     write.outcome = outcome
         self._state.settle(connection)
         if self._ack_first:
-            self._loop.call_soon_threadsafe(self._deliver, batch)
+            self._loop.call_soon_threadsafe(self._deliver, batch.copy())
+            batch.clear()  # each is told once
         self._commit()
 
     def _with_savepoints(self, batch: list[_Write]) -> None:
@@ -307,12 +312,15 @@ class GroupWriter:
 
     def _deliver(self, batch: list[_Write]) -> None:
         for write in batch:
-            try:
-                if write.committed is not None and not isinstance(write.outcome, Exception):
-                    write.committed(write.outcome)
-                write.told(write.outcome)
-            except Exception as error:  # noqa: BLE001 - the others of the batch are told all the same
-                self._loop.call_exception_handler({"message": "a writer was not told", "exception": error})
+            if write.committed is not None and not isinstance(write.outcome, Exception):
+                self._call(write.committed, write.outcome)
+            self._call(write.told, write.outcome)
+
+    def _call(self, told: Callable[[Any], None], outcome: Any) -> None:
+        try:
+            told(outcome)
+        except Exception as error:  # noqa: BLE001 - what comes after it is told all the same
+            self._loop.call_exception_handler({"message": "a writer was not told", "exception": error})
 
     def _as_own_error(self, error: Exception) -> Exception:
         """Our own error if the disk is the reason."""
