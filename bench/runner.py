@@ -29,8 +29,8 @@ STARTS = 7
 
 async def loaded(provider, version):
     room = asyncio.Event()
-    provider.listen(on_room=lambda _: room.set(), on_broken=lambda *said: sys.exit(f"bench: {said}"))
-    provider.want(version)
+    provider.listen(on_capacity=lambda _: room.set(), on_broken=lambda *said: sys.exit(f"bench: {said}"))
+    provider.request_capacity(version)
     await asyncio.wait_for(room.wait(), 60)
 
 
