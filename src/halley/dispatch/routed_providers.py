@@ -63,7 +63,7 @@ class RoutedProviders:
     # dispatch.ports.ProviderRouter
 
     def of(self, version: str) -> SlotSource:
-        if not self.places:
+        if not self.places and not self._choices:
             return self._local
         choice = self._choice(version)
         return self._local if choice is None else choice
@@ -179,9 +179,10 @@ class RoutedProviders:
         return RouteVerdict(name, takes=True, why=f"{report.in_flight} of {report.slots} runs")
 
     def _choice(self, version: str) -> "_Choice | None":
-        if not self._upstreams(version):
-            return None
         choice = self._choices.get(version)
+        if not self._upstreams(version):
+            # slots that were taken before the routes changed go back to whose they are
+            return choice if choice is not None and choice.taken else None
         if choice is None:
             choice = self._choices[version] = _Choice(self)
         return choice
@@ -224,7 +225,8 @@ class _Choice:
         return False
 
     def drop_slot(self, version: str, *, alone: bool = False) -> None:
-        slot = self.taken.pop()
+        # without any, the slot was taken before the version had several places
+        slot = self.taken.pop() if self.taken else self._providers.held(version)
         slot.provider.drop_slot(version, alone=alone)
         if (place := self._providers.place_of(slot.provider)) is not None:
             place.breaker.give_up()

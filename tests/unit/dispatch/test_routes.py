@@ -219,6 +219,23 @@ def test_slots_that_are_not_used_go_back_to_whose_they_are() -> None:
     assert (here.local.slots, here.a.slots, here.b.slots) == (0, 1, 1)
 
 
+def test_slots_that_were_taken_before_a_change_of_routes_go_back_to_whose_they_are() -> None:
+    here = Routed()
+    places, here.routed.places = here.routed.places, {}
+    assert here.routed.of(NEW).take_slot(NEW)
+    here.routed.places = places
+    here.routed.of(NEW).drop_slot(NEW)
+    assert here.local.slots == 1
+    here.local.serving = False
+    assert [here.routed.of(NEW).take_slot(NEW) for _ in range(2)] == [True, True]
+    here.routed.places = {}
+    here.local.serving = True
+    here.routed.of(NEW).drop_slot(NEW)
+    assert here.routed.held(NEW).name == "a"
+    assert (here.local.slots, here.a.slots, here.b.slots) == (1, 0, 1)
+    assert here.take() == "local", "nothing runs at a service that is not configured any more"
+
+
 def test_pauses_of_a_breaker_grow_to_a_limit_and_do_not_follow_the_wall_clock() -> None:
     clock = FakeClock()
     breaker = Breaker(clock)
