@@ -120,6 +120,29 @@ async def test_files_as_data_urls_are_read_first(world: World) -> None:
     await asking
 
 
+async def test_one_that_cannot_become_a_hold_keeps_no_other_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = [asked(world, prompt) for prompt in ("first", "second")]
+    await settled()
+    made = [item["id"] for item in (await world.get("/v1/predictions")).json()["results"]]
+    expect_end, failures = CreateAnswer.expect_end, [ZeroDivisionError()]
+
+    def fails_once(*args: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return expect_end(*args)
+
+    monkeypatch.setattr(CreateAnswer, "expect_end", fails_once)
+    world.hub.hold_newcomers()
+    for prediction_id in made:
+        await world.run(prediction_id)
+    replies = await asyncio.wait_for(asyncio.gather(*asking), 10)
+    assert [reply.status for reply in replies] == [500, 201]
+    assert len(world.hub) == 0
+    assert not world.api.parts.repeats._in_flight
+
+
 async def test_nothing_is_answered_before_the_commit() -> None:
     store = SlowStore()
     world = await World(store=store).fill()

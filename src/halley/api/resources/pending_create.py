@@ -134,14 +134,20 @@ class PendingCreate:
             self._is_late = True
             self._has_changed = self._has_changed or has_changed
         elif self._hold is None and self._give is not None:
-            hub = self._parts.hub
-            hub.forget(self._prediction_id)
-            hold = self._hold = hub.enter(self._prediction_id, {})
-            hold.defer()
-            headers = [location(self._variant, self._prediction_id), *self._applied]
-            answer = CreateAnswer(self._parts, created, self._variant, headers)
-            answer.expect_end(hold, self._due_at - self._parts.clock.monotonic(), self._carrier)
-            hold.park(self._answered)
+            try:
+                self._enter_hub(created)
+            except Exception as error:  # noqa: BLE001  # those that become holds after it must not wait forever
+                self._failed(error)
+
+    def _enter_hub(self, created: Prediction) -> None:
+        hub = self._parts.hub
+        hub.forget(self._prediction_id)
+        hold = self._hold = hub.enter(self._prediction_id, {})
+        hold.defer()
+        headers = [location(self._variant, self._prediction_id), *self._applied]
+        answer = CreateAnswer(self._parts, created, self._variant, headers)
+        answer.expect_end(hold, self._due_at - self._parts.clock.monotonic(), self._carrier)
+        hold.park(self._answered)
 
     def _watch(self) -> None:
         """Wait for the commit. Not before it is known who is answered, so that no answer is lost."""
@@ -188,6 +194,8 @@ class PendingCreate:
 
     def _failed(self, error: Exception) -> None:
         self._parts.hub.forget(self._prediction_id)
+        if self._hold is not None:
+            self._hold.leave()
         self._answered(error)
 
     def _answered(self, outcome: Outcome) -> None:

@@ -30,7 +30,10 @@ class Newcomer(Protocol):
         ...
 
     def become_hold(self, *, has_changed: bool) -> None:
-        """Enter the hub as a hold; before the commit, right after it, and then, if something changed, read the row."""
+        """Enter the hub as a hold; before the commit, right after it, and then, if something changed, read the row.
+
+        It never raises: if that fails, it answers with the error.
+        """
         ...
 
 
