@@ -272,7 +272,7 @@ async def test_the_short_cut_never_serves_another_account_or_a_revoked_key() -> 
     prediction_id = await finished(world)
     await world.keys.verify(world.other_token)
     async with running(world) as server, connected(server) as wire:
-        for _ in range(2):
+        for _ in range(4):
             await wire.send(get(f"/v1/predictions/{prediction_id}", world.token))
             assert (await wire.answer())[0].startswith(b"HTTP/1.1 200")
         await wire.send(get(f"/v1/predictions/{prediction_id}", world.other_token))
@@ -302,7 +302,7 @@ async def test_a_change_ends_what_was_kept() -> None:
     world = await world_on_a_port()
     prediction_id = await finished(world)
     async with running(world) as server, connected(server) as wire:
-        for _ in range(2):
+        for _ in range(4):
             await wire.send(get(f"/v1/predictions/{prediction_id}", world.token))
             await wire.answer()
         before = reads(world)

@@ -115,8 +115,7 @@ class Api:
 
     def look(self, changed: Collection[str]) -> None:
         """Receive the result of a poll of the store: predictions that may have changed, even without a hint."""
-        for prediction_id in changed:
-            self.parts.batches.forget(prediction_id)  # before a stream is woken, so that it reads again
+        self.parts.batches.forget_all(changed)  # before a stream is woken, so that it reads again
         self.parts.hub.poll_found(changed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -33,9 +33,7 @@ _TOO_MANY: Final = Fault(
 _STREAM_UNSENT_BYTES: Final = 64 * 2**10
 # Linux has it, and Python names it since 3.12: the kernel buffers no more than this beyond what it can send
 _TCP_NOTSENT_LOWAT: Final = 25
-
-# shared by the requests of all parked connections
-_NO_HEADERS: Final[list[tuple[bytes, bytes]]] = []
+_NO_HEADERS: Final[list[tuple[bytes, bytes]]] = []  # shared by the requests of all parked connections
 NOBODY_WAITS: Final = asyncio.Event()
 
 
@@ -378,14 +376,21 @@ class GuardedProtocol(LimitedProtocol):
 
     def _is_free(self) -> bool:
         """Whether no earlier request of this connection is open, and the connection stays open after this one."""
-        return self._has_no_open() and self.parser.should_keep_alive() and self.parser.get_http_version() == "1.1"
+        if is_open(self.cycle) or self.pipeline or self.flow.write_paused:
+            return False
+        return self.parser.should_keep_alive() and self.parser.get_http_version() == "1.1"
 
     def _is_same_again(self) -> bool:
         """Whether the chunk can be a whole request that need not be parsed: no request is open or has begun."""
-        return self.phase is IDLE and self._has_no_open() and not self.transport.is_closing()
-
-    def _has_no_open(self) -> bool:
-        return not is_open(self.cycle) and not self.pipeline and not self.flow.write_paused
+        # without calls of our own: this runs for each poll
+        cycle: RequestResponseCycle | None = self.cycle
+        return (
+            self.phase is IDLE
+            and (cycle is None or cycle.response_complete)
+            and not self.pipeline
+            and not self.flow.write_paused
+            and not self.transport.is_closing()
+        )
 
     def _answer_short(self, answer: bytes) -> None:
         self._is_short = True

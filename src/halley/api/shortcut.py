@@ -15,6 +15,7 @@ from halley.api.http.quirks import hold_seconds
 from halley.api.presentation.cache import CachedResponse, CacheKey
 from halley.errors import HalleyError, NotAuthenticated
 from halley.keys.records import Scope
+from halley.keys.service import Identity
 
 _PREFIXES: Final = {
     b"": "",
@@ -39,11 +40,14 @@ class Asker:
     """
 
     __slots__ = (
+        "changes",
         "client",
         "digest",
         "family",
         "headers",
+        "identity",
         "is_held",
+        "kept",
         "prediction_id",
         "request",
         "request_id",
@@ -64,6 +68,10 @@ class Asker:
         self.request_id: bytes | None = None
         self.prediction_id = ""
         self.request: bytes | None = None  # the whole request, if it arrived alone in one chunk
+        # the newest answer to that request, whom it was given to, and the removals from the cache before it
+        self.kept: CachedResponse | None = None
+        self.identity: Identity | None = None
+        self.changes = 0
 
 
 class ShortCut:
@@ -108,20 +116,40 @@ class ShortCut:
         if (headers != asker.headers or family != asker.family) and not self._read(headers, family, asker):
             return None
         asker.prediction_id = prediction_id.decode("latin-1")
+        asker.kept = None
         return self.again(asker, defaults)
 
     def again(self, asker: Asker, defaults: Sequence[tuple[bytes, bytes]]) -> bytes | None:
         """The whole answer to the last request of `asker`."""
         identity = self._keys.known_by(asker.digest)
-        if identity is None or not identity.may(Scope.READ):
+        if identity is None:
             return None
-        key = (identity.account.id, asker.prediction_id, asker.variant)
-        kept = self._cache.fresh(key, self._clock.monotonic()) or self._unchanged(key, asker)
-        if kept is None:
-            return None
+        kept = asker.kept
+        # nothing was removed since it was given to the same caller: the cache would give it again
+        if (
+            kept is None
+            or identity is not asker.identity
+            or self._cache.changes != asker.changes
+            or self._clock.monotonic() >= kept.fresh_until
+        ):
+            kept = self._find(identity, asker)
+            if kept is None:
+                return None
         request_id = self._api.request_ids.of(asker.request_id).encode()
         start = self._start if defaults is self._defaults else self._started(defaults)
         return b"%b%bx-request-id: %b\r\n\r\n%b" % (start, kept.head, request_id, kept.body)
+
+    def _find(self, identity: Identity, asker: Asker) -> CachedResponse | None:
+        """The cached answer to the last request of `asker`, if this caller may read and it is current."""
+        asker.kept = None
+        if not identity.may(Scope.READ):
+            return None
+        key = (identity.account.id, asker.prediction_id, asker.variant)
+        kept = self._cache.fresh(key, self._clock.monotonic())
+        if kept is None:
+            return self._unchanged(key, asker)
+        asker.kept, asker.identity, asker.changes = kept, identity, self._cache.changes
+        return kept
 
     def _unchanged(self, key: CacheKey, asker: Asker) -> CachedResponse | None:
         """The answer about a running prediction, if nothing was stored and no link was renewed since it was made."""

@@ -6,7 +6,7 @@ CPU-second.
 """
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -72,6 +72,11 @@ class Batches:
         turn = self._kept.pop(prediction_id, None)
         if turn is not None:
             self._size -= _OVERHEAD_BYTES + sum(map(_size, turn.values()))
+
+    def forget_all(self, prediction_ids: Collection[str]) -> None:
+        """The same for many, of which hardly any has batches."""
+        for prediction_id in self._kept.keys() & prediction_ids:
+            self.forget(prediction_id)
 
     def _grow(self, size: int) -> None:
         self._size += size

@@ -84,7 +84,9 @@ class AnswerCache:
         """Keep an answer, unless it is so large that it would remove too many others."""
         if len(kept.body) > _ONE_LIMIT_BYTES:
             return
-        self._drop(key)
+        if key in self._kept:
+            self._drop(key)
+            self.changes += 1
         self._kept[key] = kept
         self._keys.setdefault(key[1], []).append(key)
         self._size += _size(kept)
