@@ -246,14 +246,14 @@ async def test_a_create_that_waits_for_long_is_a_hold(world: World) -> None:
     asking = asked(world)
     await settled()
     assert len(world.hub) == world.hub.parked == 1
-    world.hub.hold_newcomers()
+    world.hub.hold_brief_waits()
     assert len(world.hub) == world.hub.parked == 1
     await world.run(await newest(world))
     assert (await asking).json()["output"] == "hello"
     assert len(world.hub) == 0
 
 
-async def test_a_newcomer_ages() -> None:
+async def test_a_brief_wait_ages() -> None:
     world = await World().fill()
     asking = asked(world)
     await settled()
@@ -269,7 +269,7 @@ async def test_a_newcomer_ages() -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_a_newcomer_is_asked_for_its_key(world: World) -> None:
+async def test_a_brief_wait_is_asked_for_its_key(world: World) -> None:
     asking = asked(world)
     await settled()
     assert len(world.api.parts.revocations) == 0
@@ -286,7 +286,7 @@ async def test_a_change_before_the_commit_is_looked_at_after_it() -> None:
     waiters = asyncio.ensure_future(world.hub.run())
     asking = asked(world)
     await settled()
-    (prediction_id,) = world.hub._newcomers
+    (prediction_id,) = world.hub._brief
     world.hub.receive(Changed(prediction_id))
     store.gate.set()
     before = store.reads
@@ -298,7 +298,7 @@ async def test_a_change_before_the_commit_is_looked_at_after_it() -> None:
     waiters.cancel()
 
 
-async def test_both_a_newcomer_and_a_reader_are_answered(world: World) -> None:
+async def test_both_a_brief_wait_and_a_reader_are_answered(world: World) -> None:
     asking = asked(world)
     await settled()
     prediction_id = await newest(world)

@@ -194,7 +194,7 @@ async def test_leaving_just_before_the_answer_to_a_long_wait_is_a_drop(
             return json_response(*given)
 
         monkeypatch.setattr("halley.api.resources.create_answers.json_response", left)
-        world.hub.hold_newcomers()
+        world.hub.hold_brief_waits()
         await world.run(first)
         await gone(server)
         assert await again(world, server) == first

@@ -20,7 +20,7 @@ _SHORT_SECONDS: Final = 1.0  # a wait that is no longer is a hold from the start
 
 
 class PendingCreate:
-    """Implements `asgi.DeferredResponse` and `hub.Newcomer`.
+    """Implements `asgi.DeferredResponse` and `hub.BriefWait`.
 
     Until the commit only this object can answer it. Most ends come a moment later, and this object answers again. If
     anything else happens, or it waits for longer, it becomes a hold.
@@ -114,7 +114,7 @@ class PendingCreate:
         self._watch()
 
     def tell_end(self, row: Prediction) -> bool:
-        """See `hub.Newcomer`."""
+        """See `hub.BriefWait`."""
         if self._created is None or self._hold is not None:
             return False
         try:
@@ -128,7 +128,7 @@ class PendingCreate:
         return True
 
     def become_hold(self, *, has_changed: bool) -> None:
-        """See `hub.Newcomer`."""
+        """See `hub.BriefWait`."""
         created = self._created
         if created is None:
             self._is_late = True

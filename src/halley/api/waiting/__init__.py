@@ -8,7 +8,7 @@
    and progress are coalesced. A stream is woken by every change and reads the events itself.
 6. Every hold has one timer, for the end of its time. Before it is answered so, the store is read once more.
 7. The task of a create ends when its write is submitted. An end in this process answers it at once, without a read. So
-   far it is a newcomer: an entry in the hub, without a hold. It becomes a hold at any other change, before keys are
+   far it is a brief wait: an entry in the hub, without a hold. It becomes a hold at any other change, before keys are
    checked, and if it has waited for half a second.
 8. A hold ends early when its client is gone, its key is revoked, or the server stops.
 9. The hub counts who waits for predictions that are canceled when abandoned (`predictions.abandonment`).

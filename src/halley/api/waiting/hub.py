@@ -19,10 +19,10 @@ from halley.predictions.service import Predictions
 _log: Final = logging.getLogger(__name__)
 EVERY: Final = ""  # in place of a prediction's id: woken by changes of all predictions
 _AT_ONCE: Final = 50  # answers; then other tasks run
-NEW_SECONDS: Final = 0.25  # after this time, or twice as long, a newcomer becomes a hold
+BRIEF_SECONDS: Final = 0.25  # after this time, or twice as long, a brief wait becomes a hold
 
 
-class Newcomer(Protocol):
+class BriefWait(Protocol):
     """A create that waits for the end of its prediction since a moment ago, without a hold. Most ends come so soon."""
 
     def tell_end(self, row: Prediction) -> bool:
@@ -57,22 +57,22 @@ class Hub:
         self.is_closed = False  # the server stops: no request may wait from now on
         self._predictions = predictions
         self._groups: dict[str, HoldGroup] = {}
-        self._newcomers: dict[str, Newcomer] = {}  # by prediction
+        self._brief: dict[str, BriefWait] = {}  # by prediction
         self._aging: tuple[str, ...] | None = None  # those of them that are not quite new; None: nothing ages
-        revocations.before_look(self.hold_newcomers)
+        revocations.before_look(self.hold_brief_waits)
         self._tasks: asyncio.TaskGroup | None = None
 
     def __len__(self) -> int:
-        return len(self._newcomers) + sum(len(group.members) for group in self._groups.values())
+        return len(self._brief) + sum(len(group.members) for group in self._groups.values())
 
     @property
     def parked(self) -> int:
         """How many of them have no task any more."""
-        return len(self._newcomers) + sum(hold.is_deferred for group in self._groups.values() for hold in group.members)
+        return len(self._brief) + sum(hold.is_deferred for group in self._groups.values() for hold in group.members)
 
     @property
     def has_holds(self) -> bool:
-        return bool(self._groups or self._newcomers)
+        return bool(self._groups or self._brief)
 
     async def run(self) -> None:
         """Read predictions when they change; until cancelled."""
@@ -92,44 +92,44 @@ class Hub:
         group.members[hold] = None
         return hold
 
-    def await_end(self, prediction_id: str, newcomer: Newcomer) -> None:
+    def await_end(self, prediction_id: str, wait: BriefWait) -> None:
         """Tell it of the end, or let it become a hold: at any other change, or after a moment. Not more than once."""
-        self._newcomers[prediction_id] = newcomer
+        self._brief[prediction_id] = wait
         if self._aging is None:
             self._aging = ()
-            asyncio.get_running_loop().call_later(NEW_SECONDS, self._age)
+            asyncio.get_running_loop().call_later(BRIEF_SECONDS, self._age)
 
     def forget(self, prediction_id: str) -> None:
-        """The newcomer that waits for this prediction waits no longer. Does nothing if there is none."""
-        self._newcomers.pop(prediction_id, None)
+        """End the brief wait for this prediction. Does nothing if there is none."""
+        self._brief.pop(prediction_id, None)
 
-    def hold_newcomers(self) -> None:
+    def hold_brief_waits(self) -> None:
         """From now on all that wait are holds, which have a time limit and a key that may be revoked."""
-        newcomers, self._newcomers = self._newcomers, {}
-        for newcomer in newcomers.values():
-            newcomer.become_hold(has_changed=False)
+        waits, self._brief = self._brief, {}
+        for wait in waits.values():
+            wait.become_hold(has_changed=False)
 
     def _age(self) -> None:
         for prediction_id in self._aging or ():
-            newcomer = self._newcomers.pop(prediction_id, None)
-            if newcomer is not None:
-                newcomer.become_hold(has_changed=False)
-        if self._newcomers:
-            self._aging = tuple(self._newcomers)
-            asyncio.get_running_loop().call_later(NEW_SECONDS, self._age)
+            wait = self._brief.pop(prediction_id, None)
+            if wait is not None:
+                wait.become_hold(has_changed=False)
+        if self._brief:
+            self._aging = tuple(self._brief)
+            asyncio.get_running_loop().call_later(BRIEF_SECONDS, self._age)
         else:
             self._aging = None
 
     def receive(self, hint: Hint) -> None:
         """Receive a hint from the bus."""
-        if type(hint) is Changed and (self._newcomers or self._groups):
+        if type(hint) is Changed and (self._brief or self._groups):
             self._changed(hint.prediction_id)
             if EVERY in self._groups:
                 self._changed(EVERY)
 
     def poll_found(self, changed: Collection[str]) -> None:
         """Receive the result of a poll of the store: predictions that may have changed, even without a hint."""
-        for prediction_id in (self._groups.keys() | self._newcomers.keys()).intersection(changed):
+        for prediction_id in (self._groups.keys() | self._brief.keys()).intersection(changed):
             self._changed(prediction_id)
         if changed:
             self._changed(EVERY)
@@ -137,7 +137,7 @@ class Hub:
     def release_all(self) -> None:
         """The server stops: answer all holds with the present state, and those that are about to wait as well."""
         self.is_closed = True
-        self.hold_newcomers()
+        self.hold_brief_waits()
         for group in tuple(self._groups.values()):
             for hold in tuple(group.members):
                 hold.release()
@@ -213,11 +213,11 @@ class Hub:
         hold.set_timer(hold.coalesced_until if is_coalescing else hold.due_at, now)
 
     def _changed(self, prediction_id: str) -> None:
-        newcomer = self._newcomers.pop(prediction_id, None)
-        if newcomer is not None:
+        wait = self._brief.pop(prediction_id, None)
+        if wait is not None:
             row = self._predictions.just_ended(prediction_id)
-            if row is None or not newcomer.tell_end(row):
-                newcomer.become_hold(has_changed=True)
+            if row is None or not wait.tell_end(row):
+                wait.become_hold(has_changed=True)
         group = self._groups.get(prediction_id)
         if group is not None:
             group.changes += 1
