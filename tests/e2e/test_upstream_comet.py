@@ -1,0 +1,96 @@
+"""The real server in front of a stand-in of CometAPI: the seed's create and poll at our address, files that stay."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from process import Halley
+from standins import TOKEN, CometStandIn, Delivered
+
+pytestmark = pytest.mark.e2e
+
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 600
+CONFIG = """
+[providers.comet]
+kind = "replicate"
+url = "{url}/replicate/v1"
+token_env = "COMETAPI_KEY"
+profile = "cometapi"
+
+[routes."artists/*"]
+providers = ["comet"]
+model = "acme/{{name}}"
+"""
+
+
+@pytest.fixture
+def comet() -> Iterator[CometStandIn]:
+    with CometStandIn() as server:
+        yield server
+
+
+@pytest.fixture
+def front(comet: CometStandIn, tmp_path: Path) -> Iterator[Halley]:
+    config = CONFIG.format(url=comet.url)
+    with Halley(tmp_path, "--no-demo", config=config, environment={"COMETAPI_KEY": TOKEN}) as server:
+        yield server
+
+
+def poll(front: Halley, made: dict[str, Any]) -> dict[str, Any]:
+    for _ in range(300):
+        status, _, row = front.call("GET", f"/replicate/v1/predictions/{made['id']}")
+        assert status == 200
+        if row["status"] in {"succeeded", "failed", "canceled"}:
+            return dict(row)
+        time.sleep(0.1)
+    raise AssertionError(f"{row}\n{front.log()}")
+
+
+def test_the_seed_works_at_our_address_and_outputs_outlive_the_upstreams(comet: CometStandIn, front: Halley) -> None:
+    file = Delivered("out-0.png", PICTURE, serves=1)  # as one that is deleted after it was fetched
+    link = comet.put("a", file)
+    comet.on_create = lambda first: [
+        first,
+        {**first, "status": "processing", "logs": "step 1\n"},
+        {
+            **first,
+            "status": "succeeded",
+            "logs": "step 1\nstep 2\n",
+            "output": [link],
+            "metrics": {"predict_time": 1.5},
+        },
+    ]
+    body = {"input": {"prompt": "black forest cake", "anything": {"of": ["its", "own"]}}}
+    status, headers, made = front.call("POST", "/replicate/v1/models/artists/painter/predictions", body)
+    assert (status, headers["x-halley-inputs"]) == (201, "unchecked")
+    assert made["status"] in {"starting", "processing"}
+    assert made["urls"]["get"].startswith(f"{front.url}/replicate/v1/predictions/")
+    row = poll(front, made)
+    assert (row["status"], row["logs"], row["model"], row["error"]) == (
+        "succeeded",
+        "step 1\nstep 2\n",
+        "artists/painter",
+        None,
+    )
+    assert row["metrics"]["predict_time"] == 1.5
+    assert row["input"] == body["input"]
+    assert comet.url not in json.dumps(row)
+    (ours,) = row["output"]
+    assert ours.startswith(front.url)
+    assert file.serves == 0
+    assert front.call("GET", ours)[2] == PICTURE
+    creates = [request for request in comet.seen if request.method == "POST"]
+    assert [request.path for request in creates] == ["/replicate/v1/models/acme/painter/predictions"]
+    assert json.loads(creates[0].body)["input"] == body["input"]
+
+
+def test_what_it_refuses_fails_with_its_reason_and_the_key_is_not_shown(comet: CometStandIn, front: Halley) -> None:
+    row = poll(front, front.call("POST", "/v1/models/artists/painter/predictions", {"input": {"width": 1}})[2])
+    assert (row["status"], "prompt is missing" in row["error"]) == ("failed", True)
+    assert len([request for request in comet.seen if request.method == "POST"]) == 1
+    shown = json.dumps([row, front.call("GET", "/v1/upstreams")[2]])
+    assert "prompt is missing" in shown
+    assert TOKEN not in shown + front.log()
