@@ -134,7 +134,7 @@ async def test_one_that_cannot_become_a_hold_keeps_no_other_waiting(
         return expect_end(*args)
 
     monkeypatch.setattr(CreateAnswer, "expect_end", fails_once)
-    world.hub.hold_newcomers()
+    world.hub.hold_brief_waits()
     for prediction_id in made:
         await world.run(prediction_id)
     replies = await asyncio.wait_for(asyncio.gather(*asking), 10)

@@ -302,7 +302,7 @@ class GuardedProtocol(LimitedProtocol):
 
     def _give(self, cycle: RequestResponseCycle, exchange: Exchange, outcome: Outcome) -> None:
         self._parked = None
-        answer = self.api.answer_of(exchange, outcome)
+        answer = outcome if isinstance(outcome, Response) else self.api.answer_of(exchange, outcome)
         try:
             is_answered = self._answer_at_once(cycle, exchange, answer)
         except Exception:  # other requests are answered after this one

@@ -154,11 +154,12 @@ class LinkSigner:
 
     def stream_mac(self, signed: str) -> str:
         """The MAC in that capability, which is its last part."""
-        return self.stream_mac_bytes(signed.encode()).decode()
+        return self._mac("stream", signed)
 
-    def stream_mac_bytes(self, signed: bytes) -> bytes:
-        """The same for bytes: each shown prediction has two."""
-        return _shown(self._signer.digest(b"stream\n" + signed))
+    def stream_macs(self, one: bytes, other: bytes) -> tuple[bytes, bytes]:
+        """Two of them, as bytes, in fewer calls."""
+        digest = self._signer.digest
+        return _shown(digest(b"stream\n" + one)), _shown(digest(b"stream\n" + other))
 
     def stream_path(self, prediction_id: str, *, files: bool = False) -> str:
         """Make the path of a stream link; `files` if the output is files (contract 12.1: a client checks it)."""

@@ -11,12 +11,12 @@ from halley.assets.links import LinkSigner
 
 def page_token(links: LinkSigner, prediction_id: str) -> str:
     """The capability in `urls.web`; it is valid as long as the prediction's data exists."""
-    return page_token_bytes(links, prediction_id.encode()).decode()
+    return links.stream_mac(f"page/{prediction_id}")
 
 
-def page_token_bytes(links: LinkSigner, prediction_id: bytes) -> bytes:
-    """The same for bytes."""
-    return links.stream_mac_bytes(b"page/" + prediction_id)
+def page_and_stream(links: LinkSigner, prediction_id: bytes) -> tuple[bytes, bytes]:
+    """That token, and the MAC of the link to the stream: each shown prediction has both."""
+    return links.stream_macs(b"page/" + prediction_id, prediction_id)
 
 
 def is_page_token(links: LinkSigner, prediction_id: str, token: str) -> bool:

@@ -5,15 +5,13 @@ the presenter makes the body. A test holds the bytes of both ways to each other.
 """
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from halley.api.http.asgi import Variant
-from halley.api.http.capabilities import page_token_bytes
+from halley.api.http.capabilities import page_and_stream
 from halley.assets.links import LinkSigner
-from halley.clock import rfc3339
 from halley.predictions.records import Prediction
 from halley.predictions.status import Status
 
@@ -55,7 +53,8 @@ class UsualPredictions:
         urls = self._urls.get(variant.number)
         if urls is None or urls.variant is not variant:
             urls = self._keep(variant)
-        name, links = row.id.encode(), self._links
+        name = row.id.encode()
+        page_token, stream_mac = page_and_stream(self._links, name)
         logs = (b',"logs":', _encode(row.logs)) if with_logs else ()
         return b"".join(
             (
@@ -82,11 +81,11 @@ class UsualPredictions:
                 urls.web,
                 name,
                 b"?t=",
-                page_token_bytes(links, name),
+                page_token,
                 urls.stream_of_files if self._gives_files(row.version) else urls.stream,
                 name,
                 b"-",
-                links.stream_mac_bytes(name),
+                stream_mac,
                 b'"}}',
             )
         )
@@ -119,27 +118,25 @@ def _times(row: Prediction, variant: Variant) -> tuple[bytes, ...] | None:
     if status is Status.SUCCEEDED or status is Status.FAILED:
         if started_at is None or completed_at is None:
             return None
+        if not (row.created_at.microsecond and started_at.microsecond and completed_at.microsecond):
+            return None  # the encoder leaves out six zeros, which clients get (`rfc3339`)
         return (
             b',"status":',
             _encode(status),
             b',"created_at":',
-            _time(row.created_at),
+            _encode(row.created_at),
             b',"started_at":',
-            _time(started_at),
+            _encode(started_at),
             b',"completed_at":',
-            _time(completed_at),
+            _encode(completed_at),
             b',"metrics":',
             _encode(dict(row.metrics)),
         )
     if status is not Status.STARTING or started_at is not None or completed_at is not None:
         return None
-    if row.metrics or variant.family:
+    if row.metrics or variant.family or not row.created_at.microsecond:
         return None
-    return b',"status":"starting","created_at":', _time(row.created_at)
-
-
-def _time(at: datetime) -> bytes:
-    return _encode(at) if at.microsecond else _encode(rfc3339(at))
+    return b',"status":"starting","created_at":', _encode(row.created_at)
 
 
 def _inside(text: str) -> bytes:
