@@ -43,6 +43,7 @@ class Channel:
         self._waiting: list[bytes] = []
         self._joins = True  # all queued frames are small
         self._unsent: deque[memoryview] = deque()
+        self._is_blocked = False  # the loop calls `_push` when the socket has room
         self._loop.add_reader(sock.fileno(), self._read)
 
     def send(self, *pieces: bytes) -> None:
@@ -173,9 +174,12 @@ class Channel:
                 return
             if sent < len(piece):
                 self._unsent[0] = piece[sent:]
+                self._is_blocked = True
                 self._loop.add_writer(self._sock.fileno(), self._push)
                 return
             self._unsent.popleft()
-        self._loop.remove_writer(self._sock.fileno())
+        if self._is_blocked:
+            self._is_blocked = False
+            self._loop.remove_writer(self._sock.fileno())
         if self._waiting:
             self._flush()
