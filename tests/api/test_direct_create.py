@@ -14,7 +14,9 @@ from api.test_drops import BODY, Peer, gone, post
 from api.test_server import Wire, connected, get, running, undated, world_on_a_port
 from api.world import CountingStore, World, schema, settled
 from halley.api.direct_create import KnownHead
+from halley.api.direct_protocol import DirectProtocol
 from halley.api.resources.pending_create import PendingCreate
+from halley.api.server import UvicornServer
 from halley.api.waiting.hold import Hold, HoldGroup
 from halley.errors import StorageFull
 from halley.models.records import Model, Version
@@ -138,8 +140,9 @@ async def test_what_does_not_come_whole_and_alone_is_parsed() -> None:
     one = sent(world, "/v1/predictions", of(version=ECHO, input=HI))
     health = get("/healthz", world.token)
     chunks = [
-        (one, 1, 1), (one + one, 2, 0), (one + health, 2, 0), (one[:-3], 0, 0), (one[-3:], 1, 0), (one, 1, 1),
-        (one + one[:9], 1, 0), (one[9:], 1, 0), (b"\r\n" + one, 1, 0), (one + b"\r\n", 1, 0), (one, 1, 1),
+        (one, 1, 1), (one + one, 2, 0), (one + health, 2, 0), (one[:9], 0, 0), (one[9:], 1, 0), (one, 1, 1),
+        (one[:-3], 0, 0), (one[-3:] + one, 2, 0), (one + one[:9], 1, 0), (one[9:], 1, 0), (one, 1, 1),
+        (b"\r\n" + one, 1, 0), (one + b"\r\n", 1, 0), (one, 1, 1),
         (health + one, 2, 0), (one, 1, 1),
     ]  # fmt: skip
     async with eager(world, is_eager=False) as (server, creates), connected(server) as wire:
@@ -153,6 +156,101 @@ async def test_what_does_not_come_whole_and_alone_is_parsed() -> None:
                 assert head.startswith((b"HTTP/1.1 201", b"HTTP/1.1 200"))
             await asyncio.sleep(0 if answers else 0.02)  # so that the parts arrive apart
             assert creates.begun == before + direct
+
+
+def parted(request: bytes) -> tuple[bytes, bytes]:
+    """Head and body."""
+    head, mark, body = request.partition(b"\r\n\r\n")
+    return head + mark, body
+
+
+async def test_a_body_may_come_behind_its_head_in_pieces() -> None:
+    world = await filled()
+    head, body = parted(sent(world, "/v1/predictions", of(version=ECHO, input=HI)))
+    async with eager(world, is_eager=False) as (server, creates), connected(server) as wire:
+        for number, pieces in enumerate(((body,), (body,), (body[:5], body[5:]), (b"", body[:1], body[1:]))):
+            await wire.send(head)
+            for piece in pieces:
+                await asyncio.sleep(0.02)
+                await wire.send(piece)
+            answer = await wire.answer()
+            assert answer[0].startswith(b"HTTP/1.1 201")
+            assert json.loads(answer[1])["input"] == HI
+            assert creates.begun == number
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[1]", of(version=ECHO, input={"prompt": 1})])
+async def test_faults_of_a_body_behind_its_head_are_reported(body: bytes) -> None:
+    world = await filled()
+    request = sent(world, "/v1/predictions", body)
+    async with eager(world) as (server, creates), connected(server) as wire:
+        await wire.send(request)
+        whole = plain(await wire.answer())
+        for piece in parted(request):
+            await asyncio.sleep(0.02)
+            await wire.send(piece)
+        assert plain(await wire.answer()) == whole
+        assert creates.begun == 0
+
+
+async def begun_on(wire: Wire, server: UvicornServer, request: bytes) -> DirectProtocol:
+    """The connection, when it has a head that waits for its body."""
+    await wire.send(request[:-3])
+    (connection,) = server.server_state.connections
+    assert isinstance(connection, DirectProtocol)
+    while not connection._begun:
+        await asyncio.sleep(0.001)
+    return connection
+
+
+async def test_a_head_waits_for_its_body_as_long_as_behind_the_parser() -> None:
+    async with eager_world() as (world, server, creates), connected(server) as wire:
+        request = sent(world, "/v1/predictions", of(version=ECHO, input=HI))
+        connection = await begun_on(wire, server, request)
+        now = asyncio.get_running_loop().time()
+        assert now < connection.deadline <= now + world.settings.limits.body_seconds
+        server.sweep(connection.deadline - 1)
+        await wire.send(request[-3:])
+        assert (await wire.answer())[0].startswith(b"HTTP/1.1 201")
+        connection = await begun_on(wire, server, request)
+        server.sweep(connection.deadline)
+        assert (await wire.answer())[0].startswith(b"HTTP/1.1 408")
+        assert await wire.rest() == b""
+        assert creates.begun == 1
+
+
+async def test_what_happens_before_the_body_is_as_behind_the_parser() -> None:
+    async with eager_world() as (world, server, creates):
+        request = sent(world, "/v1/predictions", of(version=ECHO, input=HI))
+        async with connected(server) as wire:
+            await begun_on(wire, server, request)
+            wire.writer.write_eof()
+            assert await wire.rest() == b""
+        async with connected(server) as wire:
+            await begun_on(wire, server, request)
+        await gone(server)
+        async with connected(server) as wire:
+            await begun_on(wire, server, request)
+            world.api.draining = True
+            await wire.send(request[-3:])
+            assert (await wire.answer())[0].startswith(b"HTTP/1.1 503")
+            world.api.draining = False
+            connection = await begun_on(wire, server, request)
+            connection.shutdown()
+            await wire.send(request[-3:])
+            head, _ = await wire.answer()
+            assert head.startswith(b"HTTP/1.1 201")
+            assert b"connection: close" in head
+            assert await wire.rest() == b""
+        assert creates.begun == 0
+        assert len((await world.get("/v1/predictions")).json()["results"]) == 1
+
+
+async def test_a_bad_key_is_refused_before_the_body() -> None:
+    async with eager_world() as (world, server, _), connected(server) as wire:
+        request = sent(world, "/v1/predictions", of(version=ECHO, input=HI), token="hly_" + "x" * 38)
+        await wire.send(parted(request)[0])
+        assert (await wire.answer())[0].startswith(b"HTTP/1.1 401")
 
 
 async def waits(world: World, wire: Wire, creates: CountingCreates) -> str:
@@ -342,19 +440,20 @@ async def test_a_store_that_takes_nothing_is_told_by_the_ordinary_way(monkeypatc
         assert not world.api.parts.repeats._in_flight
 
 
-def test_a_body_is_found_only_behind_its_head() -> None:
+def test_a_head_is_found_with_any_length() -> None:
     known = KnownHead(b"POST / HTTP/1.1\r\ncontent-length: ", b" \r\nx: y\r\n\r\n", object())  # type: ignore[arg-type]
 
-    def found(length: bytes, body: bytes, after: bytes = b" \r\nx: y\r\n\r\n") -> bytes | None:
-        return known.body_in(b"POST / HTTP/1.1\r\ncontent-length: " + length + after + body)
+    def found(length: bytes, after: bytes = b" \r\nx: y\r\n\r\n") -> tuple[int, bytes] | None:
+        return known.split(b"POST / HTTP/1.1\r\ncontent-length: " + length + after + b"{}")
 
-    assert found(b"2", b"{}") == found(b"002", b"{}") == b"{}"
-    assert found(b"0", b"") == b""
-    for length, body in ((b"2", b"{"), (b"2", b"{}\n"), (b"-2", b"{}"), (b"", b""), (b"+2", b"{}"), (b"2 ", b"{}")):
-        assert found(length, body) is None
-    assert found(b"2", b"{}", b"\r\nx: y\r\n\r\n") is None
-    assert found(b"2", b"{}", b" \r\nx: z\r\n\r\n") is None
-    assert known.body_in(b"") is None
+    assert found(b"2") == found(b"002") == (2, b"{}")
+    assert found(b"0") == (0, b"{}")
+    assert found(b"1234567") == (1234567, b"{}")
+    for length in (b"", b"-2", b"+2", b"2 ", b"0x2", b"12345678", b"2\r\ny: "):
+        assert found(length) is None
+    assert found(b"2", b"\r\nx: y\r\n\r\n") is None
+    assert found(b"2", b" \r\nx: z\r\n\r\n") is None
+    assert known.split(b"") is None
 
 
 async def test_a_head_lives_as_long_as_its_connections() -> None:

@@ -1,6 +1,6 @@
 """Creates without a scope, a task or an await: from the bytes of a request to its submitted write in one call.
 
-Only after the ordinary path has served a create with the same head on the same connection, and only if that path would
+Only after the ordinary path has read the same head on the same connection, and only if that path would
 not wait for anything: everything else is left to it, errors included. It ends as that path does, with a parked
 `PendingCreate`. tests/api/test_direct_create.py compares both.
 """
@@ -68,16 +68,14 @@ class KnownHead:
         self._after = after
         self.meaning: Final = meaning
 
-    def body_in(self, data: bytes) -> bytes | None:
-        """The body, if the data is one whole request with this head."""
+    def split(self, data: bytes) -> tuple[int, bytes] | None:
+        """The length of the body and what has arrived of it, if the data begins with this head; else None."""
         if not data.startswith(self._before):
             return None
         start = len(self._before)
         end = data.find(self._after, start, start + _LENGTH_DIGITS + len(self._after))
-        if end < 0:
-            return None
-        length, body = data[start:end], data[end + len(self._after) :]
-        return body if length.isdigit() and int(length) == len(body) else None
+        length = data[start:end] if end > 0 else b""
+        return (int(length), data[end + len(self._after) :]) if length.isdigit() else None
 
 
 class BegunCreate(NamedTuple):
@@ -96,7 +94,7 @@ class DirectCreates:
         self._api = api
         self._parts = parts
         self._predictions = parts.predictions
-        self._heads: WeakValueDictionary[tuple[bytes, int], KnownHead] = WeakValueDictionary()
+        self._heads: WeakValueDictionary[tuple[bytes, bytes, int], KnownHead] = WeakValueDictionary()
         leave = [*_LEAVE]
         if api.has_cors:
             leave.append(b"origin")
@@ -107,23 +105,21 @@ class DirectCreates:
     # reading heads
 
     def learn(self, data: bytes, scope: Scope) -> KnownHead | None:
-        """The head of this create, if later ones with it can begin here. `data` are its bytes, perhaps among others.
+        """The head with which the data begins, if creates with it can begin here.
 
         It came over HTTP/1.1, has passed all checks of a head, and its connection stays open.
         """
-        found = self._api.router.find(scope["raw_path"])
         head, mark, _ = data.partition(b"\r\n\r\n")
-        length = _LENGTH.search(head + mark)
+        whole = head + mark
+        length = _LENGTH.search(whole)
+        found = self._api.router.find(scope["raw_path"])
         if found is None or length is None or scope["query_string"] or not data.startswith(b"POST "):
             return None
         meaning = self._meaning(scope, found)
         if meaning is None:
             return None
-        whole = head + mark
-        known = KnownHead(whole[: length.start(1)], whole[length.end(1) :], meaning)
-        if known.body_in(data) is None:
-            return None
-        return self._heads.setdefault((whole, meaning.variant.number), known)
+        before, after = whole[: length.start(1)], whole[length.end(1) :]
+        return self._heads.setdefault((before, after, meaning.variant.number), KnownHead(before, after, meaning))
 
     def _meaning(self, scope: Scope, found: RouteMatch) -> HeadMeaning | None:
         route = found.place.routes.get("POST")
@@ -159,6 +155,10 @@ class DirectCreates:
         )
 
     # creating
+
+    def may_begin(self, head: HeadMeaning, length: int) -> bool:
+        """Whether a create with a body of this length can begin here, as far as its head shows."""
+        return length <= LIGHT_BYTES and not self._parts.is_draining and self._caller(head) is not None
 
     def begin(self, head: HeadMeaning, body: bytes) -> BegunCreate | None:
         """Check a create, and submit its write. None: nothing has happened, and the ordinary path must take it."""

@@ -5,47 +5,99 @@ from functools import partial
 from typing import Any, ClassVar
 
 from halley.api.cycles import begun, cork_of
-from halley.api.direct_create import DirectCreates, KnownHead
-from halley.api.limited_protocol import WORK
+from halley.api.direct_create import BegunCreate, DirectCreates, KnownHead
+from halley.api.limited_protocol import BODY, IDLE, WORK, LimitedProtocol
 from halley.api.protocol import NOBODY_WAITS, GuardedProtocol
 from halley.api.repeats import ATTEMPT_KEY
 
 
 class DirectProtocol(GuardedProtocol):
-    """One connection; see `direct_create`."""
+    """One connection; see `direct_create`.
 
-    __slots__ = ()
+    Many clients send head and body separately: a known head waits for its body here, under the same time limit as
+    behind the parser. When anything else happens, the parser gets it.
+    """
+
+    __slots__ = ("_begun",)
 
     direct: ClassVar[DirectCreates]
 
-    def on_message_complete(self) -> None:
-        super().on_message_complete()
-        if self._chunk is not None and self.phase is WORK and self.parser.get_method() == b"POST":
-            self._learn(self._chunk)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._begun = b""  # a known head, and what has arrived of its body
 
-    def _learn(self, data: bytes) -> None:
-        """Remember the head of a create: the next one with it is not parsed."""
-        self._chunk = None
-        cycle, scope = self.cycle, self.scope
-        is_known = self._head is not None and self._head.body_in(data) is not None
-        if not is_known and cycle.keep_alive and self.parser.get_http_version() == "1.1":
-            self._head = self.direct.learn(data, scope) or self._head  # type: ignore[arg-type]
+    # learning
 
-    def _create_at_once(self, head: KnownHead, data: bytes) -> bool:
-        body = head.body_in(data)
-        create = None if body is None else self.direct.begin(head.meaning, body)
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        if self._chunk is not None and self.phase is BODY and self.parser.get_method() == b"POST":
+            data, self._chunk = self._chunk, None
+            is_known = self._head is not None and self._head.split(data) is not None
+            if not is_known and self.cycle.keep_alive and self.parser.get_http_version() == "1.1":
+                self._head = self.direct.learn(data, self.scope) or self._head  # type: ignore[arg-type]
+
+    # creating
+
+    def _create_at_once(self, head: KnownHead, data: bytes) -> bytes:
+        if self._begun:
+            data, self._begun, self.phase = self._begun + data, b"", IDLE
+        if not self._is_same_again():
+            return data
+        split = head.split(data)
+        if split is None:
+            return data
+        length, body = split
+        if len(body) < length and self.direct.may_begin(head.meaning, length):
+            self._wait_for_body(data)
+            return b""
+        create = self.direct.begin(head.meaning, body) if len(body) == length else None
         if create is None:
-            return False
+            return data
+        self._await(create)
+        return b""
+
+    def _wait_for_body(self, data: bytes) -> None:
+        self._begun, self.phase = data, BODY
+        self.deadline = self.loop.time() + self.limits.body_seconds
+        earlier = cork_of(self.cycle)
+        if earlier is not None and earlier.is_unsent:
+            earlier.sent()  # as in on_headers_complete
+
+    def _parse_begun(self) -> None:
+        """Give the parser what waits for its body."""
+        if self._begun:
+            data, self._begun, self.phase = self._begun, b"", IDLE
+            self._chunk, deadline = None, self.deadline
+            LimitedProtocol.data_received(self, data)
+            self.deadline = deadline
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        self._parse_begun()
+        return super().eof_received()
+
+    def shutdown(self) -> None:
+        self._parse_begun()
+        super().shutdown()
+
+    def check_deadlines(self, now: float) -> None:
+        if now >= self.deadline:
+            self._parse_begun()
+        super().check_deadlines(now)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._begun = b""
+        super().connection_lost(exc)
+
+    def _await(self, create: BegunCreate) -> None:
+        """Continue as after `_park`."""
         self._chunk = self._asker = None
         self._is_short = False
         earlier = cork_of(self.cycle)
         if earlier is not None and earlier.is_unsent:
             earlier.sent()  # as in on_headers_complete
-        # from here on as after `_park`
         scope: dict[str, Any] = {"method": "POST", ATTEMPT_KEY: create.attempt}
         cycle = self.cycle = self._served = begun(self, scope, NOBODY_WAITS)
         self.phase = WORK
         self.deadline = math.inf
         self._parked = create.waiter
         create.waiter.park(partial(self._give, cycle, create.exchange))
-        return True

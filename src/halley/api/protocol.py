@@ -77,8 +77,10 @@ class GuardedProtocol(LimitedProtocol):
     # input
 
     def data_received(self, data: bytes) -> None:
-        if self._head is not None and self._is_same_again() and self._create_at_once(self._head, data):
-            return
+        if self._head is not None:
+            data = self._create_at_once(self._head, data)
+            if not data:
+                return
         asker = self._asker
         if asker is not None and self.shortcut is not None:
             if data == asker.request and self._is_same_again():
@@ -90,8 +92,8 @@ class GuardedProtocol(LimitedProtocol):
         self._chunk = data if self.phase is IDLE and len(data) <= _REPEATED_BYTES else None
         super().data_received(data)
 
-    def _create_at_once(self, head: KnownHead, data: bytes) -> bool:
-        """Begin the create that the data contains, without the parser. False: the parser gets the data."""
+    def _create_at_once(self, head: KnownHead, data: bytes) -> bytes:
+        """Begin the create that the data contains, without the parser. Returns what the parser must get."""
         raise NotImplementedError
 
     def on_message_begin(self) -> None:
