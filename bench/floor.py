@@ -255,6 +255,10 @@ class Connection(asyncio.Protocol):
     """One client, one request at a time."""
 
     floor: Floor
+    is_lost = False
+
+    def connection_lost(self, _):
+        self.is_lost = True
 
     def connection_made(self, transport):
         self.transport = transport
@@ -291,6 +295,8 @@ class Connection(asyncio.Protocol):
             self.answer(*((b"404 Not Found", b"", b"{}") if body is None else (b"200 OK", name, body)))
 
     def answer(self, status, name, body):
+        if self.is_lost:  # uvloop raises then, and what else was committed would go no further
+            return
         self.transport.write(HEAD % (status, self.floor.date, len(body), self.floor.url, name) + body)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -215,6 +216,24 @@ async def test_a_request_that_comes_again_is_answered_with_what_is_so_now() -> N
         await world.keys.revoke(identity.key.id)
         await wire.send(hot)
         assert (await wire.answer())[0].startswith(b"HTTP/1.1 401")
+
+
+async def test_an_idle_connection_keeps_no_answer_that_the_cache_has_removed() -> None:
+    world = await world_on_a_port()
+    prediction_id = await finished(world)
+    cache = world.api.parts.cache
+    hot = get(f"/v1/predictions/{prediction_id}", world.token)
+    async with running(world) as server, connected(server) as wire:
+        for _ in range(3):
+            await wire.send(hot)
+            before = (await wire.answer())[1]
+        ((key, kept),) = cache._kept.items()
+        body = kept.body
+        del kept
+        cache._drop(key)
+        assert sys.getrefcount(body) == 2, "held by more than this test and the call"
+        await wire.send(hot)
+        assert (await wire.answer())[1] == before
 
 
 async def test_polls_of_what_runs_take_the_short_cut_until_something_is_stored() -> None:

@@ -5,8 +5,9 @@ else to that path: other headers that matter, unknown keys, predictions that are
 access log. Source: design section 7; performance note, section 3.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Final
+from weakref import ref
 
 from halley.api.application import REQUEST_ID_HEADER, Api
 from halley.api.http.asgi import read_token
@@ -68,8 +69,9 @@ class Asker:
         self.request_id: bytes | None = None
         self.prediction_id = ""
         self.request: bytes | None = None  # the whole request, if it arrived alone in one chunk
-        # the newest answer to that request, whom it was given to, and the removals from the cache before it
-        self.kept: CachedResponse | None = None
+        # the newest answer to that request, whom it was given to, and the removals from the cache before it;
+        # weak, because thousands of idle connections must not keep what the cache removes
+        self.kept: Callable[[], CachedResponse | None] = _nothing
         self.identity: Identity | None = None
         self.changes = 0
 
@@ -116,7 +118,7 @@ class ShortCut:
         if (headers != asker.headers or family != asker.family) and not self._read(headers, family, asker):
             return None
         asker.prediction_id = prediction_id.decode("latin-1")
-        asker.kept = None
+        asker.kept = _nothing
         return self.again(asker, defaults)
 
     def again(self, asker: Asker, defaults: Sequence[tuple[bytes, bytes]]) -> bytes | None:
@@ -124,7 +126,7 @@ class ShortCut:
         identity = self._keys.known_by(asker.digest)
         if identity is None:
             return None
-        kept = asker.kept
+        kept = asker.kept()
         # nothing was removed since it was given to the same caller: the cache would give it again
         if (
             kept is None
@@ -141,14 +143,14 @@ class ShortCut:
 
     def _find(self, identity: Identity, asker: Asker) -> CachedResponse | None:
         """The cached answer to the last request of `asker`, if this caller may read and it is current."""
-        asker.kept = None
+        asker.kept = _nothing
         if not identity.may(Scope.READ):
             return None
         key = (identity.account.id, asker.prediction_id, asker.variant)
         kept = self._cache.fresh(key, self._clock.monotonic())
         if kept is None:
             return self._unchanged(key, asker)
-        asker.kept, asker.identity, asker.changes = kept, identity, self._cache.changes
+        asker.kept, asker.identity, asker.changes = ref(kept), identity, self._cache.changes
         return kept
 
     def _unchanged(self, key: CacheKey, asker: Asker) -> CachedResponse | None:
@@ -190,3 +192,7 @@ class ShortCut:
         lines = b"".join([b"%b: %b\r\n" % pair for pair in defaults])
         self._start = b"HTTP/1.1 200 OK\r\n" + lines
         return self._start
+
+
+def _nothing() -> None:
+    pass

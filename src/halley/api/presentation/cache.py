@@ -30,7 +30,7 @@ class CachedResponse:
     `stands`: it is about a running prediction, and good for as long as the revision and the end of links stay the same.
     """
 
-    __slots__ = ("body", "etag", "fresh_until", "head", "links_end_at", "revision", "stands")
+    __slots__ = ("__weakref__", "body", "etag", "fresh_until", "head", "links_end_at", "revision", "stands")
 
     def __init__(
         self, body: bytes, etag: bytes, revision: int, links_end_at: int, fresh_until: float, *, stands: bool = False
