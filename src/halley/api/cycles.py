@@ -1,6 +1,7 @@
 """Information about a request that uvicorn's protocol is handling; uvicorn calls that a cycle."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -39,6 +40,25 @@ def end(cycle: RequestResponseCycle) -> None:
         cycle.transport.close()
     on_response, cycle.on_response = cycle.on_response, _nothing
     on_response()
+
+
+def piece_writer(cycle: RequestResponseCycle, transport: asyncio.Transport) -> Callable[[bytes], bool]:
+    """Writes a further piece of an answer, without the steps of ASGI; gives False if they are needed."""
+    flow = cycle.flow
+
+    def write(piece: bytes) -> bool:
+        if (
+            flow.write_paused
+            or cycle.disconnected
+            or cycle.response_complete
+            or not (cycle.response_started and cycle.chunked_encoding)
+            or transport.is_closing()
+        ):
+            return False
+        transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        return True
+
+    return write
 
 
 def begun(protocol: HttpToolsProtocol, scope: Scope, never: asyncio.Event) -> RequestResponseCycle:

@@ -4,14 +4,14 @@ import asyncio
 import math
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from halley.api.cycles import cork_of, end, is_open, leave
+from halley.api.cycles import cork_of, end, is_open, leave, piece_writer
 from halley.api.direct_create import KnownHead
 from halley.api.http.asgi import NO_BODY, DeferredResponse, Exchange, Outcome, Response
 from halley.api.http.cork import CorkedTransport, unread_bytes
@@ -185,16 +185,17 @@ class GuardedProtocol(LimitedProtocol):
 
     # output
 
-    def begin_stream(self) -> None:
+    def begin_stream(self) -> Callable[[bytes], bool] | None:
         """The answer is a stream of unknown length, and may be cut after any event.
 
         The kernel would buffer megabytes for a client that does not read: it gets a small buffer, so that we notice
-        soon.
+        soon. Returns what writes a piece at once.
         """
         self._is_stream = True
         connection = self.transport.get_extra_info("socket")
         if connection is not None and sys.platform == "linux":
             connection.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _STREAM_UNSENT_BYTES)
+        return None if self._served is None else piece_writer(self._served, self.transport)
 
     def cut_stuck_stream(self) -> None:
         """The server wants to stop: close a stream whose client has not read everything."""

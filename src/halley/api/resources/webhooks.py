@@ -27,7 +27,15 @@ from halley.api.presentation.wire.webhooks import (
 from halley.api.presentation.withheld import require_read
 from halley.api.resources.bodies import read_small_object
 from halley.api.waiting.hub import EVERY
-from halley.api.waiting.streams import HELLO, KEEP_ALIVE, KEEP_ALIVE_SECONDS, frame, open_stream, wants_stream
+from halley.api.waiting.streams import (
+    HELLO,
+    KEEP_ALIVE,
+    KEEP_ALIVE_SECONDS,
+    begin_stream,
+    frame,
+    open_stream,
+    wants_stream,
+)
 from halley.clock import rfc3339
 from halley.errors import BadRequest, NotFound
 from halley.ids import is_id
@@ -118,7 +126,8 @@ async def listen(call: Call, parts: ApiContext) -> Response:
     created_after = read_time(query, "since")
     listener = await parts.webhooks.listener(wanted, draw, after=after, created_after=created_after)
     if wants_stream(call.joined(b"accept")):
-        return open_stream(call, _follow(call, parts, listener))
+        begin_stream(call)
+        return open_stream(_follow(call, parts, listener))
     copies = [_copy(copy) for copy in await listener.hear()]
     return json_response(encode(WebhookCopies(position=listener.position, results=copies)), headers=[_NO_STORE])
 

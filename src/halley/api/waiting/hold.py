@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, Self
 
 from halley.api.http.asgi import Outcome, Response, Scope
+from halley.api.http.batches import Batch, BatchKey
 from halley.api.presentation.cache import CachedResponse
 from halley.api.waiting.conditions import Until
 from halley.clock import Clock
@@ -16,7 +17,8 @@ from halley.predictions.records import Prediction
 HOLD_KEY: Final = "halley.hold"  # the protocol finds the hold of a request whose connection is lost under this key
 GONE_KEY: Final = "halley.gone"  # the protocol sets it in the scope of a request whose client has disconnected
 MAY_READ: Final = "may read"  # its value if the client may still read an answer
-STREAM_KEY: Final = "halley.stream"  # the protocol's function that a stream calls when it begins
+# the protocol's function that a stream calls when it begins: it gives one that writes a piece at once, if it can
+STREAM_KEY: Final = "halley.stream"
 EARLY_SECONDS: Final = 0.002  # timers of the loop count whole milliseconds
 
 Carrier = tuple[str, KeyScope]
@@ -40,6 +42,10 @@ TellEnd = Callable[[Prediction], Response | None]
 """Makes the answer about an ended prediction at once, equal to that of `Tell`; None if only `Tell` can make it."""
 
 
+Take = Callable[[BatchKey, Batch], bool]
+"""Sends what another stream has read, without the stream's task; False if the task must be woken."""
+
+
 class HoldGroup:
     """All holds on one prediction."""
 
@@ -48,6 +54,7 @@ class HoldGroup:
         "first_seq",
         "is_looking",
         "last_seq",
+        "leader",
         "members",
         "prediction_id",
         "readers",
@@ -60,6 +67,7 @@ class HoldGroup:
         self.prediction_id = prediction_id
         self.members: dict[Hold, None] = {}
         self.readers: dict[Hold, None] = {}  # streams that wait for a change: they read for themselves
+        self.leader: Hold | None = None  # the stream that reads for those that can take what it has read
         self.changes = 0  # hints, and changes found by the poll
         self.wakes = 0  # requested reads
         self.seen = 0  # the value of `wakes` at the last read
@@ -67,6 +75,37 @@ class HoldGroup:
         self.first_seq: float = math.inf  # the events after this one, up to `last_seq`, are known
         self.last_seq = 0
         self.urgent_seq = 0  # the last urgent event among them
+
+    def wake_readers(self) -> None:
+        """There is a change: wake the streams. Of those that can share a read, one is enough."""
+        for reader in self.readers:
+            if reader.take is None:
+                reader.wake()
+            elif self.leader is None:
+                self.leader = reader
+                reader.wake()
+
+    def hand_on(self, leader: "Hold", key: BatchKey, batch: Batch) -> None:
+        """This stream has read a batch: the others send it, or are woken. Does nothing if it was not the leader."""
+        if self.leader is not leader:
+            return
+        self.leader = None
+        is_newest = leader.changes == self.changes
+        for reader in tuple(self.readers):
+            take = reader.take
+            if take is None:
+                continue
+            if is_newest and not reader.is_over and take(key, batch):
+                reader.changes = self.changes
+            else:
+                reader.wake()
+
+    def lose(self, leader: "Hold") -> None:
+        """This stream ends: if the others waited for what it reads, they read for themselves."""
+        if self.leader is leader:
+            self.leader = None
+            for reader in self.readers:
+                reader.wake()
 
 
 class HoldOwner(Protocol):
@@ -112,6 +151,7 @@ class Hold:
         "is_revoked",
         "revision",
         "seq",
+        "take",
         "tell",
         "tell_end",
         "timer",
@@ -142,6 +182,7 @@ class Hold:
         self.carrier: Carrier | None = None
         self.give: Callable[[Outcome], None] | None = None  # set if parked
         self.tell_end: TellEnd | None = None
+        self.take: Take | None = None
         self.waker: asyncio.Future[None] | None = None  # the task of a stream waits for this
         self.timer: asyncio.TimerHandle | None = None
         scope[HOLD_KEY] = self

@@ -197,6 +197,7 @@ class Hub:
         if hold not in group.members:
             return
         del group.members[hold]
+        group.lose(hold)
         if hold.is_counted:
             self.attendance.depart(group.prediction_id, is_told=not hold.is_gone)
         if hold.carrier is not None:
@@ -221,9 +222,9 @@ class Hub:
         group = self._groups.get(prediction_id)
         if group is not None:
             group.changes += 1
-            for reader in group.readers:
-                reader.wake()
-            if not self._tell_end(group):
+            group.wake_readers()
+            has_only_readers = len(group.readers) == len(group.members)
+            if not has_only_readers and not self._tell_end(group):
                 self.wake(group)
 
     def _tell_end(self, group: HoldGroup) -> bool:

@@ -8,13 +8,13 @@ Source: contract section 12; the HTML standard on server-sent events.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Hashable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Hashable, Iterator, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from halley.api.context import ApiContext
 from halley.api.http.asgi import Call, Headers, Response, Scope
-from halley.api.http.batches import Batch
-from halley.api.waiting.hold import STREAM_KEY, Carrier
+from halley.api.http.batches import Batch, BatchKey
+from halley.api.waiting.hold import STREAM_KEY, Carrier, Hold
 from halley.predictions.records import Event, Prediction
 from halley.predictions.status import EventKind
 
@@ -30,6 +30,10 @@ _HEADERS: Final[Headers] = [
     (b"x-accel-buffering", b"no"),
     (b"x-content-type-options", b"nosniff"),
 ]
+
+
+Write = Callable[[bytes], bool]
+"""Writes a piece of the answer at once; False if it cannot."""
 
 
 class EventFormatter(Protocol):
@@ -82,15 +86,19 @@ def stream_answer(
 
     `stays`: it waits for new events; otherwise it ends after the recorded ones. `is_shared`: any web page may read it.
     """
-    chunks = _follow(call.scope, parts, row, formatter, position, carrier, stays)
-    return open_stream(call, chunks, is_shared=is_shared)
+    follower = _Follower(parts, row, formatter, position)
+    follower.write = begin_stream(call)
+    return open_stream(follower.chunks(call.scope, carrier, stays=stays), is_shared=is_shared)
 
 
-def open_stream(call: Call, chunks: AsyncGenerator[bytes, None], *, is_shared: bool = False) -> Response:
+def begin_stream(call: Call) -> Write | None:
+    """Tell the connection that a stream begins; returns what writes a piece at once, if anything does."""
+    begin: Callable[[], Write | None] | None = call.scope.get(STREAM_KEY)
+    return None if begin is None or call.method == "HEAD" else begin()
+
+
+def open_stream(chunks: AsyncGenerator[bytes, None], *, is_shared: bool = False) -> Response:
     """A response of events that are sent one by one."""
-    begin_stream = call.scope.get(STREAM_KEY)
-    if begin_stream is not None and call.method != "HEAD":
-        begin_stream()
     headers = [*_HEADERS, (b"access-control-allow-origin", b"*")] if is_shared else _HEADERS
     return Response(headers=headers, chunks=chunks)
 
@@ -102,64 +110,111 @@ def wants_stream(accept: str) -> bool:
     return next(known, "") == "text/event-stream"
 
 
-async def _follow(
-    scope: Scope,
-    parts: ApiContext,
-    row: Prediction,
-    formatter: EventFormatter,
-    position: Position,
-    carrier: Carrier | None,
-    stays: bool,
-) -> AsyncGenerator[bytes, None]:
-    opening, began_after = HELLO, position.after
-    with parts.hub.enter(row.id, scope) as hold:  # before reading: no event is missed
-        hold.end_with_key(carrier)
-        if stays:
-            hold.count_client(row)
-        monotonic = parts.clock.monotonic
-        silent_until = monotonic() + KEEP_ALIVE_SECONDS
-        while True:
-            batch = await _batch(parts, row, formatter, position)
-            position = Position(batch.after)
-            for piece in _pieces(opening, batch.body):
-                yield piece
-                silent_until = monotonic() + KEEP_ALIVE_SECONDS
-            opening = b""
-            if batch.is_last or hold.is_over:
-                return
-            if batch.has_more:
-                await asyncio.sleep(0)  # a long log must not delay other tasks
-                continue
-            if row.is_terminal or not stays:
-                if row.is_terminal and not await _is_removed(parts, row):
-                    yield formatter.ending(row, began_after)
-                return
-            is_changed = await hold.changed(silent_until - monotonic())
-            # the client has disconnected, its key is invalid, or the server stops; it may reconnect with its id
-            if is_changed is None:
-                return
-            if not is_changed or monotonic() >= silent_until:  # changes may have no event for this reader
-                opening = KEEP_ALIVE
-            if not is_changed:
-                parts.batches.forget(row.id)  # a hint may have been lost
-                now = await parts.predictions.outline(row.id)
-                if now is None or now.data_removed_at is not None:
+class _Follower:
+    """One reader of a stream."""
+
+    __slots__ = (
+        "_after",
+        "_formatter",
+        "_has_taken",
+        "_kind",
+        "_monotonic",
+        "_parts",
+        "_row",
+        "_silent_until",
+        "_skip",
+        "write",
+    )
+
+    def __init__(self, parts: ApiContext, row: Prediction, formatter: EventFormatter, position: Position) -> None:
+        self._parts = parts
+        self._formatter = formatter
+        self._after, self._skip = position
+        self._know(row)
+        self._monotonic = parts.clock.monotonic
+        self._silent_until = 0.0
+        self._has_taken = False  # since it began to wait
+        self.write: Write | None = None
+
+    async def chunks(self, scope: Scope, carrier: Carrier | None, *, stays: bool) -> AsyncGenerator[bytes, None]:
+        """What is sent, piece by piece. Between two pieces `take` may send more."""
+        parts, opening, began_after = self._parts, HELLO, self._after
+        with parts.hub.enter(self._row.id, scope) as hold:  # before reading: no event is missed
+            hold.end_with_key(carrier)
+            if stays:
+                hold.count_client(self._row)
+            if self.write is not None:
+                hold.take = self.take
+            self._was_heard()
+            while True:
+                batch = await self._batch(hold)
+                for piece in _pieces(opening, batch.body):
+                    yield piece
+                    self._was_heard()
+                opening = b""
+                if batch.is_last or hold.is_over:
                     return
-                row = now
+                if batch.has_more:
+                    await asyncio.sleep(0)  # a long log must not delay other tasks
+                    continue
+                if self._row.is_terminal or not stays:
+                    if self._row.is_terminal and not await _is_removed(parts, self._row):
+                        yield self._formatter.ending(self._row, began_after)
+                    return
+                self._has_taken = False
+                is_changed = await hold.changed(self._silent_until - self._monotonic())
+                # the client has disconnected, its key is invalid, or the server stops; it may reconnect with its id
+                if is_changed is None:
+                    return
+                is_silent = not is_changed and not self._has_taken
+                if is_silent or self._monotonic() >= self._silent_until:  # changes may have no event for this reader
+                    opening = KEEP_ALIVE
+                if is_silent:
+                    parts.batches.forget(self._row.id)  # a hint may have been lost
+                    now = await parts.predictions.outline(self._row.id)
+                    if now is None or now.data_removed_at is not None:
+                        return
+                    self._know(now)
 
+    def take(self, key: BatchKey, batch: Batch) -> bool:
+        """See `hold.Take`. Only while `chunks` waits for a change: nothing is half sent."""
+        if (
+            key[1] != self._after
+            or key[0] != self._kind
+            or batch.is_last
+            or batch.has_more
+            or len(batch.body) > PORTION_BYTES
+        ):
+            return False
+        if batch.body:
+            if self.write is None or not self.write(batch.body):
+                return False
+            self._was_heard()
+            self._has_taken = True
+        self._after = batch.after
+        return True
 
-async def _batch(parts: ApiContext, row: Prediction, formatter: EventFormatter, position: Position) -> Batch:
-    """The recorded events after this position, up to one portion. The first reader encodes it for all."""
-    # a batch read before the end must not be used by a reader that knows of the end: it would see no events left
-    key = ((formatter.key, row.data_removed_at is None, row.is_terminal), position.after)
-    batch = parts.batches.get(row.id, key) if position.skip == 0 else None
-    if batch is None:
-        turn = parts.batches.turn(row.id)
-        events = await parts.predictions.events(row, position.after, EVENTS_AT_ONCE, PORTION_BYTES)
-        batch = _encoded(row, formatter, position, events)
-        if position.skip == 0:
-            parts.batches.put(row.id, key, batch, turn)
-    return batch
+    def _was_heard(self) -> None:
+        self._silent_until = self._monotonic() + KEEP_ALIVE_SECONDS
+
+    def _know(self, row: Prediction) -> None:
+        self._row = row
+        # a batch read before the end must not be used by a reader that knows of the end: it would see no events left
+        self._kind: Hashable = (self._formatter.key, row.data_removed_at is None, row.is_terminal)
+
+    async def _batch(self, hold: Hold) -> Batch:
+        """The recorded events after this position, up to one portion. The first reader encodes it for all."""
+        parts, row, key, is_shared = self._parts, self._row, (self._kind, self._after), self._skip == 0
+        batch = parts.batches.get(row.id, key) if is_shared else None
+        if batch is None:
+            turn = parts.batches.turn(row.id)
+            events = await parts.predictions.events(row, self._after, EVENTS_AT_ONCE, PORTION_BYTES)
+            batch = _encoded(row, self._formatter, Position(self._after, self._skip), events)
+            if is_shared:
+                parts.batches.put(row.id, key, batch, turn)
+        self._after, self._skip = batch.after, 0
+        hold.group.hand_on(hold, key, batch)
+        return batch
 
 
 def _encoded(row: Prediction, formatter: EventFormatter, position: Position, events: Sequence[Event]) -> Batch:
