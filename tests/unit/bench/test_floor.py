@@ -1,7 +1,9 @@
 """The floor does what the server's lifecycle does: the same bytes on the wire, and rows of the same size on disk."""
 
 import json
+import socket
 import sqlite3
+import struct
 import subprocess
 import urllib.error
 from collections.abc import Iterator
@@ -87,3 +89,22 @@ def test_it_checks_the_key_and_serves_many_at_once(floor: tuple[str, Path]) -> N
 
 def _bytes(row: tuple[object, ...]) -> int:
     return sum(8 if isinstance(value, int) else len(value) for value in row if value is not None)  # type: ignore[arg-type]
+
+
+def test_clients_that_leave_before_their_answer_hold_up_nobody(floor: tuple[str, Path]) -> None:
+    url, database = floor
+    port = int(url.split(":")[2].partition("/")[0])
+    sent = Request(url, (AUTH,), json.dumps(PROMPT).encode()).encoded()
+    for _ in range(100):
+        with closing(socket.create_connection(("127.0.0.1", port))) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closes with a reset
+            client.sendall(sent)
+    assert ask(url, PROMPT, ("Prefer: wait",))["status"] == "succeeded"
+
+    def all_over() -> None:
+        with closing(sqlite3.connect(database)) as connection:
+            (left,) = connection.execute("SELECT count(*) FROM predictions WHERE status = 'starting'").fetchone()
+        if left:
+            raise ConnectionError(f"{left} never ran")
+
+    until(all_over, seconds=10)
