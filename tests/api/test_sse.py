@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from api.world import World, settled
-from halley.api.waiting import streams
+from halley.api.waiting import sse, streams
 from halley.api.waiting.streams import EVENTS_AT_ONCE, frame
 from halley.predictions.hints import Changed
 from halley.predictions.status import EventKind, Fact
@@ -320,6 +320,22 @@ async def test_a_row_read_before_the_end_is_not_sent_as_the_end(
     for reading in (early, late):
         body = (await asyncio.wait_for(reading, 30)).body
         assert (body.count(b"event: output"), body.count(b"event: done")) == (1, 1)
+
+
+async def test_plain_text_takes_fewer_steps_to_the_same_bytes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await world.create("acme/tokens")
+    await world.start(made["id"])
+    picture = await world.keep(made["id"], 0, "a.png", b"picture", "image/png")
+    for value in ("a", "", " ", "x\r\ny\n", 'é\u2028"', {"a": "b"}, 5, None, [], ["a"], "x" * 100_000):
+        await world.output(made["id"], value, add=True)
+    await world.output(made["id"], picture.ref, files=(picture,), add=True)
+    await world.finish(made["id"])
+    quick = await world.get(path(made["urls"]["stream"]), token=None)
+    world.api.parts.batches.forget(made["id"])
+    monkeypatch.setattr(sse, "_plain_text", lambda _: "")
+    ordinary = await world.get(path(made["urls"]["stream"]), token=None)
+    assert quick.body == ordinary.body
+    assert quick.body.count(b"event: output\n") == 10
 
 
 async def test_silence_is_filled_with_comments(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

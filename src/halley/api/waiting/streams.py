@@ -219,9 +219,9 @@ class _Follower:
 
 def _encoded(row: Prediction, formatter: EventFormatter, position: Position, events: Sequence[Event]) -> Batch:
     frames: list[bytes] = []
-    after = position.after
-    is_last = False
+    after, size, is_last = position.after, 0, False
     for event in events:
+        size += len(event.data)
         if event.seq != after + 1 and row.data_removed_at is None:
             is_last = True  # removed during the stream: an end without `done`; a client that reconnects gets the reason
             break
@@ -230,7 +230,6 @@ def _encoded(row: Prediction, formatter: EventFormatter, position: Position, eve
         if event.kind is EventKind.FINISHED:
             is_last = True
             break
-    size = sum(len(event.data) for event in events)
     has_more = not is_last and (len(events) == EVENTS_AT_ONCE or size >= PORTION_BYTES)
     return Batch(b"".join(frames[position.skip :]), after, has_more=has_more, is_last=is_last)
 
