@@ -82,7 +82,7 @@ def test_it_checks_the_key_and_serves_many_at_once(floor: tuple[str, Path]) -> N
     url, _ = floor
     with pytest.raises(urllib.error.HTTPError, match="401"):
         ask(url, PROMPT, ("Authorization: Bearer other",))
-    counted = load(Request(url, (AUTH, "Prefer: wait"), json.dumps(PROMPT).encode()), connections=32, seconds=0.2)
+    counted = load(Request(url, (AUTH, "Prefer: wait"), json.dumps(PROMPT).encode()), connections=32, seconds=0.6)
     assert counted.good > 32
     assert counted.failures() == ""
 
