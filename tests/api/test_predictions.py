@@ -480,7 +480,7 @@ async def test_draining_refuses_creates_and_answers_waiting_requests(world: Worl
 
 
 async def test_a_model_without_a_schema_takes_every_input_and_the_answer_says_so(world: World) -> None:
-    version = Version(id="9" * 64, model="acme/any", created_at=T0, openapi_schema=UNCHECKED, provider="back")
+    version = Version(id="9" * 64, model="acme/any", created_at=T0, openapi_schema=UNCHECKED)
     await world.catalog.register(Model(owner="acme", name="any", created_at=T0), version)
     for path, body in (("/v1/predictions", {"version": "9" * 64}), ("/v1/models/acme/any/predictions", {})):
         reply = await world.post(path, {**body, "input": {"prompt": 1, "of": [{"any": "kind"}]}})

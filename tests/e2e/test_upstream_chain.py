@@ -196,6 +196,12 @@ def test_a_hangup_reads_providers_and_routes_again(chain: Chain, tmp_path: Path)
         status, _, row = front.call("POST", "/v1/models/other/noop/predictions", {"input": {}}, headers=headers)
         assert (status, row["status"]) == (201, "succeeded"), row
         assert front.call("POST", "/v1/models/demo/noop/predictions", {"input": {}})[0] == 404
+        (tmp_path / "token").write_text("of-nobody")
+        front.process.send_signal(signal.SIGHUP)
+        _until(lambda: "its token was replaced" in front.log(), front)
+        row = front.call("POST", "/v1/models/other/noop/predictions", {"input": {}}, headers=headers)[2]
+        assert (row["status"], "401" in row["error"]) == ("failed", True), row
+        assert front.call("GET", "/readyz")[0] == 200
 
 
 def _until(reached: Callable[[], bool], front: Halley) -> None:

@@ -27,7 +27,7 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class _Made:
-    """A provider, and from what it was made: only if that changes, another one is made."""
+    """A provider, and from what it was made: only if its settings change, another one is made."""
 
     settings: ProviderSettings
     token: str | None
@@ -59,6 +59,7 @@ class Upstreams:
         self._rules = rules_from(egress.allow, http=egress.http)
         # the files of outputs: also those at the services' own addresses, which no input may name
         self.output_files = Egress(self._rules, max_redirects=egress.max_redirects)
+        self._origins: set[tuple[str, int]] = set()  # since the start: runs of before may still have outputs there
         self._made: dict[str, _Made] = {}
         self._gone: list[UpstreamProvider] = []  # not used any more; runs of before may be followed
 
@@ -72,7 +73,7 @@ class Upstreams:
         tokens = {name: read_token(name, one, self._environ) for name, one in settings.providers.items()}
         made = {name: self._make(name, one, tokens[name]) for name, one in settings.providers.items()}
         for name, before in self._made.items():
-            if name not in made or made[name] is not before:
+            if name not in made or made[name].place is not before.place:
                 self._gone.append(before.place.upstream)
                 self.routed.former[name] = before.place.upstream
         self._made = made
@@ -80,8 +81,10 @@ class Upstreams:
         self.imported.sources = {name: one.place.upstream for name, one in made.items()}
         self.table.replace(settings.routes)
         self.imported.forget_misses()
-        self._base.catalog.finder = self.imported if settings.routes else None
-        self.output_files.allow_origins(origin_of(one.url) for one in settings.providers.values())
+        if settings.routes:
+            self._base.catalog.finder = self.imported  # it stays: it knows which versions have no route any more
+        self._origins |= {origin_of(one.url) for one in settings.providers.values()}
+        self.output_files.allow_origins(self._origins)
 
     def configured(self) -> Mapping[str, ProviderSettings]:
         """The settings of each service."""
@@ -95,8 +98,11 @@ class Upstreams:
 
     def _make(self, name: str, settings: ProviderSettings, token: str | None) -> _Made:
         before = self._made.get(name)
-        if before is not None and (before.settings, before.token) == (settings, token):
-            return before
+        if before is not None and before.settings == settings:
+            if before.token != token:
+                before.place.upstream.use_token(token)
+                _log.info("provider %s: its token was replaced", name)
+            return _Made(settings=settings, token=token, place=before.place)
         clock = self._base.clock
         breaker = Breaker(clock)
         upstream = ReplicateProvider(

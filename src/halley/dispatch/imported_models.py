@@ -49,6 +49,8 @@ class ImportedModels:
 
     async def load(self) -> None:
         """Make the stored versions of upstream models runnable. No upstream is asked."""
+        if not self._table and not self.sources:
+            return  # without services, a start reads no schema for them
         for model in await self._store.list_models():
             route = self._table.find(model.full_name)
             for version in await self._store.list_versions(model.full_name):
@@ -76,6 +78,10 @@ class ImportedModels:
         if self._misses.get(reference, 0.0) > self._clock.elapsed():
             return False
         return await self._ask_once(model, None if tag in ("", "latest") else tag)
+
+    def has_route(self, version: Version) -> bool:
+        route = self._upstream_route(version.model)
+        return route is not None and not self.sources.keys().isdisjoint(route.upstreams)
 
     def refresh(self, version: Version) -> None:
         if self._clock.elapsed() - self._asked_at.get(version.model, -FRESH_SECONDS) < FRESH_SECONDS:

@@ -92,6 +92,9 @@ class RoutedProviders:
 
     def local_is_broken(self, version: str, error: str, reason: str) -> None:
         """The version cannot run on this machine; another provider may take it."""
+        runnable = self._catalog.by_id(version)
+        if runnable is not None and runnable.version.provider not in (LOCAL, *self.places):
+            return  # its provider is not configured any more: what runs there is adopted when it is again
         if not self._upstreams(version):
             self.on_broken(version, error, reason)
             return

@@ -70,6 +70,10 @@ class UpstreamProvider(Provider, ModelDescriber, Protocol):
         """Set the callbacks for capacity and for versions that cannot run; call it first. See `CountedSlots`."""
         ...
 
+    def use_token(self, token: str | None) -> None:
+        """Send this token from now on, also for runs of before."""
+        ...
+
     def report(self) -> UpstreamReport:
         """Its state now."""
         ...

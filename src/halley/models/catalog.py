@@ -215,6 +215,8 @@ class Catalog:
                 raise
             return None
         if self.finder is not None and runnable.version.provider != LOCAL:
+            if not self.finder.has_route(runnable.version):
+                raise VersionUnknown(f"The version {reference[:120]!r} has no route to a provider any more.")
             self.finder.refresh(runnable.version)
         return runnable
 

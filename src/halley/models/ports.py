@@ -49,6 +49,10 @@ class ModelFinder(Protocol):
         """
         ...
 
+    def has_route(self, version: Version) -> bool:
+        """Whether a version of a place elsewhere may be run now."""
+        ...
+
     def refresh(self, version: Version) -> None:
         """A request uses this version of a place elsewhere: ask for a newer one behind the answer, if it is time."""
         ...

@@ -177,6 +177,14 @@ def test_it_is_passed_over_if_it_does_not_have_the_model_or_cannot_run_it() -> N
     assert here.broken == [(NEW, "no module named x", "setup_failed")]
 
 
+def test_what_was_submitted_waits_for_a_provider_that_was_removed() -> None:
+    here = Routed()
+    version = Version(id=OLD, model="acme/old", created_at=T0, openapi_schema=SCHEMA, provider="gone")
+    here.catalog.offer(version, is_latest=True)
+    here.routed.local_is_broken(OLD, "not served on this machine", "version_unavailable")
+    assert here.broken == []
+
+
 def test_a_provider_that_does_not_answer_is_passed_over_and_tried_again() -> None:
     here = Routed()
     here.local.serving = False
@@ -407,6 +415,18 @@ async def test_two_models_may_be_the_same_one_there() -> None:
     assert first.version.id == NEW
     assert second.version.id != NEW
     assert second.version.source_digest == origin_digest("a", "two/flux", NEW)
+
+
+async def test_a_model_whose_route_was_removed_cannot_be_named() -> None:
+    here = Imports()
+    here.a.add("other/flux", NEW)
+    assert await here.id_of("acme/flux") == NEW
+    here.models.sources = {"b": here.b}
+    for reference in ("acme/flux", NEW):
+        with pytest.raises(VersionUnknown, match="route"):
+            await here.id_of(reference)
+    here.models.sources = {"a": here.a}
+    assert await here.id_of("acme/flux") == NEW
 
 
 async def test_a_model_of_this_machine_stays_the_newest() -> None:

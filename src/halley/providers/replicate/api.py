@@ -51,9 +51,13 @@ class UpstreamApi:
         self.pace = pace
         self.journal = journal
         self._origin = origin
-        self._headers = [] if token is None else [("authorization", f"Bearer {token}")]
+        self.use_token(token)
         self._timeout_seconds = timeout_seconds
         self._answered = answered
+
+    def use_token(self, token: str | None) -> None:
+        """Send this token from now on."""
+        self._headers = [] if token is None else [("authorization", f"Bearer {token}")]
 
     async def send(
         self,

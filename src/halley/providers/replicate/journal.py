@@ -18,10 +18,14 @@ class Journal:
     def __init__(self, clock: Clock, *, token: str | None, url: str) -> None:
         """`url` is that of the service: operators see it, callers do not."""
         self._clock = clock
-        self._token = token
+        self._tokens = {token} if token else set()
         self._address = re.compile(re.escape(url) + r"[^\s?]*")
         self._faults: deque[UpstreamFault] = deque(maxlen=_KEPT)
         self.unknown = 0
+
+    def hide(self, token: str) -> None:
+        """Take this token out of every text from now on, too: the service may still name an earlier one."""
+        self._tokens.add(token)
 
     @property
     def faults(self) -> Sequence[UpstreamFault]:
@@ -39,4 +43,6 @@ class Journal:
         return self._without_token(self._address.sub("the service", text))
 
     def _without_token(self, text: str) -> str:
-        return plain(text.replace(self._token, "[token]") if self._token else text)
+        for token in self._tokens:
+            text = text.replace(token, "[token]")
+        return plain(text)

@@ -164,6 +164,11 @@ class ReplicateProvider(SharedSlots):
     async def find_model(self, target: UpstreamTarget) -> UpstreamModel | None:
         return await self._models.find_model(target)
 
+    def use_token(self, token: str | None) -> None:
+        if token is not None:
+            self._journal.hide(token)
+        self._api.use_token(token)
+
     def report(self) -> UpstreamReport:
         return UpstreamReport(
             in_flight=self.held + sum(not run.has_slot for run in self._runs.values()),
