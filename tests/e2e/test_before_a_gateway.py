@@ -1,8 +1,6 @@
 """The real server in front of a stand-in of CometAPI: the seed's requests, files that stay, nothing paid twice."""
 
-import asyncio
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +12,7 @@ from test_seed import SEED_FIELDS
 
 from halley.testing.replicate.faults import ServiceFault, says
 from halley.testing.replicate.scripts import Stage
-from halley.testing.replicate.server import FakeServer, serve
+from halley.testing.replicate.server import ThreadedServer
 from halley.testing.replicate.service import TOKEN, FakeService
 
 pytestmark = pytest.mark.e2e
@@ -33,23 +31,12 @@ providers = ["comet"]
 """
 
 
-class Gateway:
-    """The stand-in, in a thread of its own."""
+class Gateway(ThreadedServer):
+    """The stand-in."""
 
     def __init__(self) -> None:
-        self.service = FakeService({MODEL: self._paint}, style="cometapi")
+        super().__init__(FakeService({MODEL: self._paint}, style="cometapi"))
         self.service.files = {"one.png": PNG, "two.png": PNG[::-1]}
-        self.server: FakeServer | None = None
-        self.loop = asyncio.new_event_loop()
-        self._ready, self._end = threading.Event(), asyncio.Event()
-        self._thread = threading.Thread(target=self.loop.run_until_complete, args=[self._serve()])
-        self._thread.start()
-        self._ready.wait(20)
-
-    @property
-    def root(self) -> str:
-        assert self.server is not None
-        return self.server.url.removesuffix("/v1")
 
     def _paint(self, given: dict[str, Any]) -> list[Stage]:
         output = [f"{self.root}/a/{name}" for name in given.get("names", ["one.png", "two.png"])]
@@ -58,22 +45,11 @@ class Gateway:
         )
         return [Stage(status="processing", logs="step 1\n"), done]
 
-    async def _serve(self) -> None:
-        async with serve(self.service) as self.server:
-            self._ready.set()
-            await self._end.wait()
-
-    def stop(self) -> None:
-        self.loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(20)
-        self.loop.close()
-
 
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[Gateway]:
-    found = Gateway()
-    yield found
-    found.stop()
+    with Gateway() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
