@@ -30,10 +30,12 @@ class FaultyService(FakeService):
         super().__init__({MODEL: say}, style=style)
         self.described = {MODEL: {"is_official": True}}
         self.unclear = 0
+        self.asked_to_create = 0
         self._chance = chance
 
     def fault(self, asked: Asked) -> ServiceFault | None:
         dice = self._chance.random()
+        self.asked_to_create += kind_of(asked) == "create"
         if kind_of(asked) == "create" and dice < 0.3:
             self.unclear += 1
             return self._chance.choice(LOSING)(dice < 0.2)

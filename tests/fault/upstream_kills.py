@@ -14,6 +14,7 @@ from halley.testing.replicate.service import TOKEN, Style
 
 CLIENTS = 4
 IN_FLIGHT = 8
+QUIET_SECONDS = 5.0
 CONFIG = f"""
 [providers.up]
 kind = "replicate"
@@ -58,8 +59,14 @@ class UpstreamKills:
                     client.join()
                 return [self._ended(front, self.made[number], end) for number in range(self._creates)]
 
-    def _wait_for(self, begun: int, end: float) -> None:
-        while len(self.service.runs) < begun and time.monotonic() < end:
+    def _wait_for(self, asked: int, end: float) -> None:
+        """Return when so many creates have reached the service, or none does for a while: unknown ones never do."""
+        seen, until = -1, 0.0
+        while (count := self.service.asked_to_create) < asked and time.monotonic() < end:
+            if count > seen:
+                seen, until = count, time.monotonic() + QUIET_SECONDS
+            if time.monotonic() > until:
+                return
             time.sleep(0.01)
 
     def _client(self, front: Halley, end: float) -> None:
@@ -84,6 +91,7 @@ class UpstreamKills:
         raise AssertionError(f"create {number} was not accepted")
 
     def _ended(self, front: Halley, prediction_id: str, end: float) -> dict[str, Any]:
+        row: Any = None
         while time.monotonic() < end:
             row = front.call("GET", f"/v1/predictions/{prediction_id}", headers={"Prefer": "wait=5"})[2]
             if row["status"] in {"succeeded", "failed", "canceled", "aborted"}:
