@@ -204,6 +204,23 @@ def test_a_hangup_reads_providers_and_routes_again(chain: Chain, tmp_path: Path)
         assert front.call("GET", "/readyz")[0] == 200
 
 
+def test_a_busy_machine_passes_work_on(chain: Chain, tmp_path: Path) -> None:
+    config = PROVIDER.format(url=chain.back.url, token='token_env = "BACK_TOKEN"')
+    config += '[routes."demo/sleep"]\nproviders = ["local", "back"]\nspill_over_queue = 1\n'
+    before = len(chain.submitted())
+    with Halley(tmp_path, config=config, environment={"BACK_TOKEN": chain.canary}) as front:
+        given = {"input": {"seconds": 1}}
+        made = [front.call("POST", "/v1/models/demo/sleep/predictions", given)[2] for _ in range(6)]
+        assert {row["version"] for row in made} == {made[0]["version"]}
+        for one in made:
+            row = one
+            while not ended(row):  # the time limit of the test is the bound
+                row = front.call("GET", f"/v1/predictions/{one['id']}", headers={"Prefer": "wait=20"})[2]
+            assert (row["status"], row["output"]) == ("succeeded", "slept for 1 s"), row
+        assert 1 <= len(chain.submitted()) - before <= 5
+        assert front.call("GET", "/v1/routes/demo/sleep")[2]["provider"] == "local"
+
+
 def _until(reached: Callable[[], bool], front: Halley) -> None:
     for _ in range(200):
         if reached():
