@@ -130,3 +130,33 @@ async def test_a_client_that_sends_far_too_many_requests_at_once_is_let_go() -> 
             assert len(connection.pipeline) <= MOST_BEHIND  # type: ignore[union-attr]
             await asyncio.sleep(0)
         assert await wire.rest() == b""
+
+
+def create(token: str) -> bytes:
+    head = get("/v1/models/acme/free/predictions", token, "Content-Length: 2", "Content-Type: text/plain")
+    return head.replace(b"GET", b"POST", 1) + b"{}"
+
+
+async def test_a_head_behind_a_create_may_come_in_pieces() -> None:
+    """Its first piece comes with the create, which is then deferred: that must not drop what was read."""
+    world = await world_on_a_port()
+    head = get("/v1/account", world.token)
+    async with running(world) as server:
+        for cut in range(1, len(head), 7):
+            async with connected(server) as wire:
+                await wire.send(create(world.token) + head[:cut])
+                assert (await wire.answer())[0].startswith(b"HTTP/1.1 201")
+                await wire.send(head[cut:])
+                assert b"alice" in (await wire.answer())[1]
+
+
+async def test_headers_never_reach_another_connection() -> None:
+    world = await world_on_a_port()
+    begun, rest = get("/v1/account", world.token).split(b"\r\n", 1)
+    async with running(world) as server, connected(server) as one, connected(server) as other:
+        for wire, token, sent in ((one, world.token, rest), (other, world.other_token, b"X-Request-Id: x\r\n\r\n")):
+            await wire.send(create(token) + begun + b"\r\n")
+            await wire.answer()
+            await wire.send(sent)
+        assert (await one.answer())[0].startswith(b"HTTP/1.1 200")
+        assert (await other.answer())[0].startswith(b"HTTP/1.1 400")

@@ -39,6 +39,7 @@ class DirectProtocol(GuardedProtocol):
     # creating
 
     def _create_at_once(self, head: KnownHead, data: bytes) -> bytes:
+        """Begin the create that the data contains, without the parser. Returns what the parser must get."""
         if self._begun:
             data, self._begun, self.phase = self._begun + data, b"", IDLE
         if not self._is_same_again():

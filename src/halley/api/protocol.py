@@ -77,10 +77,8 @@ class GuardedProtocol(LimitedProtocol):
     # input
 
     def data_received(self, data: bytes) -> None:
-        if self._head is not None:
-            data = self._create_at_once(self._head, data)
-            if not data:
-                return
+        if self._head is not None and not (data := self._create_at_once(self._head, data)):
+            return
         asker = self._asker
         if asker is not None and self.shortcut is not None:
             if data == asker.request and self._is_same_again():
@@ -93,8 +91,7 @@ class GuardedProtocol(LimitedProtocol):
         super().data_received(data)
 
     def _create_at_once(self, head: KnownHead, data: bytes) -> bytes:
-        """Begin the create that the data contains, without the parser. Returns what the parser must get."""
-        raise NotImplementedError
+        raise NotImplementedError  # see DirectProtocol
 
     def on_message_begin(self) -> None:
         if self._is_repeating:
@@ -289,7 +286,6 @@ class GuardedProtocol(LimitedProtocol):
     def _park(self, cycle: RequestResponseCycle, exchange: Exchange, later: DeferredResponse) -> None:
         """Release everything of a request except its connection; another task will send the answer."""
         self._lighten(cycle)
-        # entries in the scope that application and protocol share are kept
         scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]
         kept = {name: scope[name] for name in _KEPT if name in scope}
         cycle.scope = {"method": exchange.method, **kept}  # type: ignore[typeddict-item]
@@ -300,7 +296,9 @@ class GuardedProtocol(LimitedProtocol):
         """Release the data of the request."""
         self._asker = None
         if self.scope is cycle.scope:
-            self.scope, self.headers = None, _NO_HEADERS  # type: ignore[assignment]
+            if self.headers is cycle.scope.get("headers"):  # else those of the next request have begun to arrive
+                self.headers = _NO_HEADERS
+            self.scope = None  # type: ignore[assignment]
         cycle.message_event = NOBODY_WAITS
 
     def _give(self, cycle: RequestResponseCycle, exchange: Exchange, outcome: Outcome) -> None:
