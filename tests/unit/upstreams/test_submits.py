@@ -201,6 +201,14 @@ async def test_clocks_that_are_apart_do_not_matter(hours: int) -> None:
         assert handle == list(here.service.runs)[1]
 
 
+@pytest.mark.parametrize("style", STYLES)
+async def test_a_run_of_this_process_whose_handle_could_not_be_stored_is_found(style: Style) -> None:
+    async with world(style) as here:  # the lease was lost during the submit, and this process claims it again
+        handle = await here.provider.submit(work())
+        assert await here.provider.adopt(work(), None) == handle
+        assert len(here.service.runs) == 1
+
+
 async def test_two_that_could_be_it_stay_unknown() -> None:
     async with world("replicate") as here:
         for _ in range(2):

@@ -25,6 +25,7 @@ class Create(msgspec.Struct, frozen=True, kw_only=True):
     `since`.
     """
 
+    prediction_id: str
     path: str
     content: bytes
     model: str
@@ -61,6 +62,7 @@ class Creates:
         if version is not None:
             content["version"] = version
         return Create(
+            prediction_id=work.prediction_id,
             path=path,
             content=msgspec.json.encode(content),
             model=target.model,

@@ -1,7 +1,7 @@
 """Finds out what became of a create whose answer was lost, without creating anything twice."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -18,6 +18,7 @@ from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
 from halley.providers.replicate.api import Answer, UpstreamApi
 from halley.providers.replicate.creates import Create, Creates
 from halley.providers.replicate.likeness import Likeness, likeness
+from halley.providers.replicate.runs import Run
 from halley.providers.replicate.submit_answers import SubmitVerdict, handle_of
 
 PAGES: Final = 20  # of the list, of 100 runs each
@@ -49,11 +50,11 @@ class LostCreates:
         *,
         clock: Clock,
         held: HeldHandles,
-        followed: Collection[str],
+        followed: Mapping[str, Run],
         look_seconds: float,
     ) -> None:
-        """Looking ends after `look_seconds`, at once where there is nothing to ask. `followed` are the handles of the
-        runs of this process: their predictions may not be stored with them yet.
+        """Looking ends after `look_seconds`, at once where there is nothing to ask. `followed` are the runs of
+        this process by handle: their predictions may not be stored with them yet.
         """
         self._api = api
         self._creates = creates
@@ -145,8 +146,8 @@ class LostCreates:
                     (sure if like is Likeness.SURE else others).append(handle_of(row))
             path = _next(answer)
             if path is None or (rows and _at(rows[-1], earliest) < earliest):
-                return await self._free(sure, others, is_complete=True)
-        return await self._free(sure, others, is_complete=False)
+                return await self._free(create, sure, others, is_complete=True)
+        return await self._free(create, sure, others, is_complete=False)
 
     async def _page(self, path: str | None) -> Answer:
         self._api.pace.check()
@@ -158,11 +159,12 @@ class LostCreates:
             raise ProviderBusy(answer.fault)
         return answer
 
-    async def _free(self, sure: list[str], others: list[str], *, is_complete: bool) -> Found:
+    async def _free(self, create: Create, sure: list[str], others: list[str], *, is_complete: bool) -> Found:
         """Without the runs that belong to another prediction of ours."""
         handles = [handle for handle in (*sure, *others) if handle]
         taken = await self._held(handles) if handles else frozenset()
-        taken = taken.union(self._followed)
+        followed = self._followed.values()
+        taken = taken.union(run.handle for run in followed if run.prediction_id != create.prediction_id)
         return Found(
             sure=tuple(handle for handle in sure if handle not in taken),
             others=tuple(handle for handle in others if handle not in taken),

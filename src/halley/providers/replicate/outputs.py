@@ -1,7 +1,8 @@
 """Turns an output, as it grows at a service, into parts whose links are fetched and stored here."""
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import Any
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -9,6 +10,8 @@ import msgspec
 from halley.assets.positions import FilePosition, output_places, places, with_texts
 from halley.dispatch.ports import OutputPart, Pointer
 from halley.providers.replicate.texts import texts_in
+
+_URL: Final = re.compile(rb"https?://", re.IGNORECASE)
 
 
 class LinkRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,8 +53,7 @@ class OutputReader:
         if isinstance(output, list) and output and (self._streams(output[0]) or self._is_list_of_texts(output)):
             yield from self._items(output, are_files=self._guesses and _are_urls(output))
         elif output is not None and not self._given:
-            guessed = _guessed(output) if self._guesses else frozenset()
-            yield self._part(output, self._places, guessed, more=False)
+            yield self._part(output, self._places, guesses=self._guesses, more=False)
 
     def _streams(self, first: Any) -> bool:
         if self._is_iterator is None:
@@ -65,16 +67,18 @@ class OutputReader:
         where = None if self._places is None else self._places.items
         for item in output[self._given :]:
             self._given += 1
-            yield self._part(item, where, frozenset({()}) if are_files else frozenset(), more=True)
+            yield self._part(item, where, guesses=are_files, more=True)
 
-    def _part(self, value: Any, where: FilePosition | None, guessed: Collection[Pointer], *, more: bool) -> OutputPart:
-        files = {at for at, _ in places(where, value)} if where is not None else ()
-        links = {
-            at: text
-            for at, text in texts_in(value)
-            if is_url(text) and (at in files or at in guessed or self._rules.delivers(text))
-        }
+    def _part(self, value: Any, where: FilePosition | None, *, guesses: bool, more: bool) -> OutputPart:
         encoded = msgspec.json.encode(value)
+        if not _URL.search(encoded):  # found fast, also in a large value
+            return OutputPart(value=msgspec.Raw(encoded), more=more)
+        files = {at for at, _ in places(where, value)} if where is not None else set()
+        if guesses:
+            files |= _guessed(value)
+        links = {
+            at: text for at, text in texts_in(value) if is_url(text) and (at in files or self._rules.delivers(text))
+        }
         padded = [(at, text.strip()) for at, text in links.items() if text != text.strip()]
         if padded:
             encoded = with_texts(encoded, padded)

@@ -100,7 +100,7 @@ class ReplicateProvider(SharedSlots):
             self._creates,
             clock=clock,
             held=links.held,
-            followed=self._runs.keys(),
+            followed=self._runs,
             look_seconds=rules.look_seconds,
         )
         self._poller = Poller(self._look, clock=clock, pace=self._pace, rules=profile.poll, chance=links.chance)
@@ -127,7 +127,9 @@ class ReplicateProvider(SharedSlots):
         """Not local: use `submit`."""
 
     async def adopt(self, work: Work, handle: str | None) -> str | None:
-        if handle is None:
+        if handle is None and (mine := self._submitted_before(work)) is not None:
+            handle = mine
+        elif handle is None:
             target = target_of(self._links.find_target, work.version)
             # with a key it may be sent again; else it is only compared
             may_send = self._rules.profile.key_seconds > 0
@@ -212,8 +214,12 @@ class ReplicateProvider(SharedSlots):
             raise ProviderBusy(f"{text} The service has begun nothing.")
         return handle
 
+    def _submitted_before(self, work: Work) -> str | None:
+        """The run that this process itself began for the prediction, and could not store."""
+        return next((run.handle for run in self._runs.values() if run.prediction_id == work.prediction_id), None)
+
     def _follow_later(self, work: Work, handle: str, *, is_new: bool = False) -> str:
-        self._runs[handle] = Run(handle, work.version, has_slot=work.has_slot, is_new=is_new)
+        self._runs[handle] = Run(handle, work, is_new=is_new)
         return handle
 
     def _fault_of(self, version: str) -> str | None:

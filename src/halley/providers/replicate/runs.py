@@ -1,17 +1,17 @@
 """The runs of a service that this process follows, or is about to."""
 
+from halley.dispatch.ports import Work
 from halley.providers.replicate.poller import Look, Watch
 
 
 class Run:
-    """One run there. `version` is our id; `has_slot`: the end of following releases a slot of it. `is_new`: it began
-    in this moment.
-    """
+    """One run there. `has_slot`: the end of following releases a slot of its version. `is_new`: it began just now."""
 
-    def __init__(self, handle: str, version: str, *, has_slot: bool, is_new: bool) -> None:
+    def __init__(self, handle: str, work: Work, *, is_new: bool) -> None:
         self.handle = handle
-        self.version = version
-        self.has_slot = has_slot
+        self.prediction_id = work.prediction_id
+        self.version = work.version
+        self.has_slot = work.has_slot
         self.is_new = is_new
         self.is_canceled = False
         self._is_given_up = False
