@@ -39,6 +39,8 @@ REASONS: Final[dict[tuple[Status, Fact], str]] = {
 
 
 NO_INPUT: Final = b"{}"
+_STARTED: Final = Fact.STARTED  # reading a member from its class takes three times as long
+_CANCEL_REQUESTED: Final = Fact.CANCEL_REQUESTED
 
 
 def applies(status: Status, fact: Fact) -> bool:
@@ -94,13 +96,13 @@ def conclude(
     Raises:
         WrongState: the fact does not end a prediction of this status.
     """
-    if fact is Fact.STARTED:
+    if fact is _STARTED:
         raise WrongState(f"{fact} does not end a prediction")
     status = prediction.status
     if started_at is None:
         started_at = prediction.started_at
     else:
-        status = TRANSITIONS.get((status, Fact.STARTED), status)
+        status = TRANSITIONS.get((status, _STARTED), status)
     step = status, fact
     target = TRANSITIONS.get(step)
     if target is None:
@@ -111,7 +113,7 @@ def conclude(
         revision=prediction.revision + 1,
         started_at=started_at,
         completed_at=at,
-        cancel_requested_at=at if fact is Fact.CANCEL_REQUESTED else prediction.cancel_requested_at,
+        cancel_requested_at=at if fact is _CANCEL_REQUESTED else prediction.cancel_requested_at,
         termination_reason=REASONS.get(step) if reason is None else reason,
         output=progress.output,
         files=progress.files,

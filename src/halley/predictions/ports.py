@@ -92,8 +92,8 @@ class PredictionStore(Protocol):
         ...
 
     def create_and_tell(self, new: NewPrediction, told: Callable[[Created | Exception], None]) -> None:
-        """As `create`, without an awaitable: `told` gets the outcome or the error, in the event loop, once, after this
-        call has returned. It must not raise.
+        """As `create`, without an awaitable: a callback gets the outcome or the error, in the event loop, once, after
+        this call has returned. It must not raise.
         """
         ...
 

@@ -223,8 +223,8 @@ class WorkQueue(SubmitLedger, Protocol):
         events: Sequence[NewEvent] = (),
         predict_time: float | None = None,
     ) -> None:
-        """As `finish`, without an awaitable: `told` gets the outcome or the error, in the event loop, once, after this
-        call has returned. It must not raise.
+        """As `finish`, without an awaitable: a callback gets the outcome or the error, in the event loop, once, after
+        this call has returned. It must not raise.
         """
         ...
 

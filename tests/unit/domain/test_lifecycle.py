@@ -1,6 +1,7 @@
 """The one table, walked in full."""
 
 import itertools
+import random
 from datetime import timedelta
 
 import msgspec
@@ -8,7 +9,7 @@ import pytest
 
 from halley.errors import WrongState
 from halley.predictions.lifecycle import TRANSITIONS, advance, applies, conclude
-from halley.predictions.progress import Progress, fold
+from halley.predictions.progress import Progress, final_metrics, fold
 from halley.predictions.records import MetricItem, NewEvent, OutputFile, OutputItem, Prediction
 from halley.predictions.status import TERMINAL, EventKind, Fact, Status
 from halley.testing.clock import T0
@@ -93,3 +94,11 @@ def test_a_start_in_the_same_step_is_as_one_before_it(fact: Fact, predict_time: 
     started = msgspec.structs.replace(advance(prediction(), Fact.STARTED, began), revision=1)
     before = conclude(started, fact, at, progress, predict_time=predict_time)
     assert conclude(prediction(), fact, at, progress, started_at=began, predict_time=predict_time) == before
+
+
+@pytest.mark.parametrize("most", [10, 10**6, 10**9, 10**13])
+def test_elapsed_time_has_six_digits_without_rounding(most: int) -> None:
+    for micros in random.Random(most).sample(range(most), 10):
+        at = T0 + timedelta(microseconds=micros)
+        metrics = final_metrics(T0, T0, Progress(), at, None)
+        assert metrics == {"predict_time": round(micros / 1e6, 6), "total_time": round(micros / 1e6, 6)}

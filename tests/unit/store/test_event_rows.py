@@ -8,15 +8,15 @@ import pytest
 from halley.predictions.records import NewEvent
 from halley.predictions.status import EventKind
 from halley.store.sqlite import open_sqlite
-from halley.store.sqlite.rows import INSERT_EVENT, event_rows, write_events
+from halley.store.sqlite.rows import INSERT_EVENT, INSERT_EVENTS, event_rows
 from halley.testing.clock import T0
 from halley.testing.stores.maker import Maker
 
-KINDS = [EventKind.STARTED, EventKind.OUTPUT_SET, EventKind.FINISHED, EventKind.LOGGED, EventKind.LOGGED]
+KINDS = [EventKind.STARTED, EventKind.OUTPUT_SET, EventKind.FINISHED, EventKind.LOGGED] * 33
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("count", range(len(KINDS) + 1))
+@pytest.mark.parametrize("count", [*range(9), 15, 16, 17, 64, 65, 131])
 async def test_the_rows_are_the_same(tmp_path: Path, count: int) -> None:
     maker, path = Maker(), tmp_path / "halley.db"
     events = [NewEvent(kind=kind, at=T0, data=b"%d" % number) for number, kind in enumerate(KINDS[:count])]
@@ -24,7 +24,7 @@ async def test_the_rows_are_the_same(tmp_path: Path, count: int) -> None:
         pass
     rows = event_rows(maker.prediction(), events, attempt=1, first_seq=2, first_offset=5)
     connection, found = sqlite3.connect(path), []
-    for write in (write_events, lambda connection, rows: connection.executemany(INSERT_EVENT, rows)):
+    for write in (INSERT_EVENTS.insert, lambda connection, rows: connection.executemany(INSERT_EVENT, rows)):
         write(connection, rows)
         found.append(connection.execute("SELECT * FROM events ORDER BY seq").fetchall())
         connection.rollback()

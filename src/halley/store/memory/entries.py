@@ -38,7 +38,7 @@ def at_once(method: Callable[P, T]) -> Callable[P, Awaitable[T]]:
 
 
 def tell(awaitable: Awaitable[T], told: Callable[[T | Exception], None]) -> None:
-    """Give the outcome or the error to `told`, in a later turn of the event loop."""
+    """Give the outcome or the error to the callback, in a later turn of the event loop."""
 
     def done(future: asyncio.Future[T]) -> None:
         error = future.exception()

@@ -4,7 +4,6 @@
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +12,7 @@ from halley.clock import from_micros, to_micros
 from halley.predictions.queue import Lease
 from halley.predictions.records import Event, NewEvent, OutputFile, Prediction
 from halley.predictions.status import EventKind, Kind, Source, Status, SubmitState
+from halley.store.sqlite.many_rows import ManyRows
 from halley.webhooks.events import TOLD_BY
 
 Row = Sequence[Any]
@@ -85,7 +85,7 @@ INSERT_EVENT: Final = (
     'INSERT INTO events ("offset", prediction_id, seq, attempt, kind, at, data, for_webhook)'
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_EVENTS_AT_ONCE: Final = [f"{INSERT_EVENT}{', (?, ?, ?, ?, ?, ?, ?, ?)' * more}" for more in range(4)]
+INSERT_EVENTS: Final = ManyRows(*INSERT_EVENT.split(" VALUES "))
 EVENT_COLUMNS: Final = 'prediction_id, seq, attempt, kind, at, data, "offset"'
 
 
@@ -232,30 +232,20 @@ def event_rows(
     prediction: Prediction, events: Iterable[NewEvent], *, attempt: int, first_seq: int, first_offset: int
 ) -> list[Row]:
     """The values of INSERT_EVENT for consecutive events."""
-    told_by = TOLD_BY if prediction.has_webhook else _TOLD_BY_NONE
+    prediction_id, told_by = prediction.id, TOLD_BY if prediction.has_webhook else _TOLD_BY_NONE
     return [
         (
             first_offset + n,
-            prediction.id,
+            prediction_id,
             first_seq + n,
             attempt,
             event.kind._value_,
             to_micros(event.at),
             event.data,
-            event.kind in told_by,
+            1 if event.kind in told_by else 0,
         )
         for n, event in enumerate(events)
     ]
-
-
-def write_events(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
-    """Insert rows of `event_rows`: the few of a usual end by one statement, so that the writer gives way to the loop's
-    thread once and not for each.
-    """
-    if 0 < len(rows) <= len(_EVENTS_AT_ONCE):
-        connection.execute(_EVENTS_AT_ONCE[len(rows) - 1], [*chain.from_iterable(rows)])
-    else:
-        connection.executemany(INSERT_EVENT, rows)
 
 
 def read_event(row: Row) -> Event:

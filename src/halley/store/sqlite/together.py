@@ -16,14 +16,15 @@ from halley.clock import to_micros
 from halley.errors import HalleyError, WrongState
 from halley.predictions.ports import Created, NewPrediction
 from halley.predictions.queue import Finished, Lease
-from halley.predictions.records import NewEvent, Prediction
+from halley.predictions.records import Prediction
 from halley.predictions.status import Fact, Kind, Status
 from halley.store.sqlite import changes
 from halley.store.sqlite.changes import Conclusion, LeaseGuard
+from halley.store.sqlite.many_rows import ManyRows, Portions
 from halley.store.sqlite.predictions import create_one
 from halley.store.sqlite.queue import finish_one
 from halley.store.sqlite.queue_counters import QueueCounters
-from halley.store.sqlite.rows import INSERT_EVENT, Live, Row, event_rows, waiting_flags
+from halley.store.sqlite.rows import INSERT_EVENTS, Live, Row, event_rows, waiting_flags
 from halley.store.sqlite.writer import ManyOf, Operation
 
 _optional: Final = attrgetter(
@@ -33,12 +34,11 @@ _optional: Final = attrgetter(
 _NOTHING_OPTIONAL: Final = (Kind.PREDICTION, Status.STARTING, 1, None, 0, None, None, 0, 0, None, None, None)
 _given: Final = attrgetter("id", "account_id", "key_id", "model", "version", "provider", "input")
 
-_INSERT: Final = (
+_INSERT: Final = ManyRows(
     "INSERT INTO predictions (id, account_id, key_id, model, version, provider, input, source, created_with_wait,"
-    " created_at, kind, status, revision, priority, attempts, fence, last_seq, has_progress)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'prediction', 'starting', 1, 0, 1, 1, 1, 0)"
+    " created_at, kind, status, revision, priority, attempts, fence, last_seq, has_progress)",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'prediction', 'starting', 1, 0, 1, 1, 1, 0)",
 )
-_NEWEST: Final = "SELECT last_insert_rowid()"
 _LEASE: Final = (
     "INSERT INTO queue (prediction_id, version, account_id, priority, session_id, fence, attempt, ready_at)"
     " SELECT id, version, account_id, 0, ?, 1, 1, created_at FROM predictions WHERE number > ?"
@@ -49,22 +49,15 @@ _CREATED: Final = (
 )
 _END: Final = (
     "UPDATE predictions SET status = 'succeeded', revision = ?, attempts = ?, fence = ?, started_at = ?,"
-    " completed_at = ?, last_seq = ?, has_progress = ?, metrics = ?, files = ?, output = ?, logs = ?"
+    " completed_at = ?, last_seq = ?, has_progress = ?, metrics = ?, output = ?, logs = ?"
     " WHERE number = ? AND id = ? AND revision = ? AND submit_state IS NULL"
 )
-_RELEASE: Final = "DELETE FROM queue WHERE prediction_id = ? AND session_id = ? AND fence = ?"
-_MOST_EVENTS: Final = 4
+_FILES: Final = "UPDATE predictions SET files = ? WHERE number = ?"
+_RELEASE: Final = Portions("DELETE FROM queue WHERE session_id = ? AND fence = ? AND prediction_id IN ({})", "?")
+_AT: Final = 5  # the time in a row of events
+_SUCCEEDED: Final = Fact.SUCCEEDED
 
 _encode: Final = msgspec.json.Encoder().encode
-
-
-def _events_of_one(count: int) -> str:
-    """Inserts so many events of one prediction; its values are first offset, id, first seq, attempt, and three each."""
-    rows = [f"(?1 + {n}, ?2, ?3 + {n}, ?4, ?{5 + 3 * n}, ?{6 + 3 * n}, ?{7 + 3 * n}, 0)" for n in range(count)]
-    return f"{INSERT_EVENT.partition(' VALUES')[0]} VALUES {', '.join(rows)}"
-
-
-_EVENTS: Final = [_events_of_one(count) for count in range(1, _MOST_EVENTS + 1)]
 
 
 class _NotAsExpected(Exception):
@@ -98,12 +91,8 @@ class _Creates:
         rows = [
             (*_given(new), new.source._value_, waiting_flags(new), to_micros(new.created_at)) for new in predictions
         ]
-        if len(rows) == 1:
-            newest = self._connection.execute(_INSERT, rows[0]).lastrowid or 0
-        else:
-            self._connection.executemany(_INSERT, rows)
-            (newest,) = self._connection.execute(_NEWEST).fetchone()
-        before = newest - len(rows)  # the numbers follow each other, because nobody else writes
+        # the numbers follow each other, because nothing else writes
+        before = _INSERT.insert(self._connection, rows) - len(rows)
         self._connection.execute(_LEASE, (self._session_id, before))
         self._connection.execute(_CREATED, (counters.take_offsets(len(rows), may_be_told=False) - before - 1, before))
         for number, prediction in enumerate(predictions, before + 1):
@@ -116,9 +105,10 @@ def create_many(
     """As `create_one` for each."""
     outcomes: list[Created | HalleyError] = []
     usual = _Creates(connection)
+    was_set = creates[0][0].clock.was_set
     for counters, new in creates:
         session_id = new.session_id
-        if session_id is None or session_id not in counters.sessions or not _is_usual(new) or counters.clock.was_set:
+        if session_id is None or session_id not in counters.sessions or was_set or not _is_usual(new):
             usual.write(counters)
             outcomes.append(create_one(connection, counters, new))
         else:
@@ -141,33 +131,37 @@ class _Ends:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._holder = "", 0  # of all their leases: session and fence
         self._rows: list[Row] = []
-        self._leases: list[Row] = []
-        self._events: dict[int, list[Row]] = {}  # by how many of them one row inserts
-        self._single_events: list[Row] = []
+        self._files: list[Row] = []
+        self._ids: list[str] = []
+        self._events: list[Row] = []
 
     def add(self, counters: QueueCounters, live: Live, lease: Lease, conclusion: Conclusion) -> Finished | None:
         """The outcome, once it is written. None if it is another than success: for a row that may not be as it was."""
-        revision = live.prediction.revision
+        holder, revision = (lease.session_id, lease.fence), live.prediction.revision
+        if holder != self._holder:
+            self.write()
+            self._holder = holder
         try:
             ended, events = changes.ended_by(self._connection, live, conclusion)
         except WrongState:
             return None
         first_seq = changes.count_events(live, events)
-        first_offset = counters.take_offsets(len(events), may_be_told=ended.has_webhook)
-        self._add_events(live, events, first_seq, first_offset)
-        started, completed = ended.started_at, ended.completed_at
+        offset = counters.take_offsets(len(events), may_be_told=ended.has_webhook)
+        rows = event_rows(ended, events, attempt=live.attempt, first_seq=first_seq, first_offset=offset)
+        self._events += rows
+        started = ended.started_at
         self._rows.append(
             (
                 ended.revision,
                 ended.attempts,
                 ended.fence,
-                None if started is None else to_micros(started),
-                None if completed is None else to_micros(completed),
+                rows[0][_AT] if started is events[0].at else None if started is None else to_micros(started),
+                rows[-1][_AT],  # the last one says that it has ended
                 live.last_seq,
-                live.has_progress,
+                1 if live.has_progress else 0,
                 _encode(ended.metrics),
-                _encode(ended.files) if ended.files else None,
                 ended.output,
                 ended.logs,
                 live.number,
@@ -175,34 +169,24 @@ class _Ends:
                 revision,
             )
         )
-        self._leases.append((ended.id, lease.session_id, lease.fence))
+        if ended.files:
+            self._files.append((_encode(ended.files), live.number))
+        self._ids.append(ended.id)
         return Finished(prediction=ended, applied=True)
-
-    def _add_events(self, live: Live, events: Sequence[NewEvent], first_seq: int, first_offset: int) -> None:
-        prediction, count = live.prediction, len(events)
-        if count > _MOST_EVENTS or prediction.webhook is not None:
-            rows = event_rows(prediction, events, attempt=live.attempt, first_seq=first_seq, first_offset=first_offset)
-            self._single_events.extend(rows)
-            return
-        values: list[object] = [first_offset, prediction.id, first_seq, live.attempt]
-        for event in events:
-            values += (event.kind._value_, to_micros(event.at), event.data)
-        self._events.setdefault(count, []).append(values)
 
     def write(self) -> None:
         """Write what was added."""
         if not self._rows:
             return
-        many = self._connection.executemany
-        written = many(_END, self._rows).rowcount
-        released = many(_RELEASE, self._leases).rowcount
+        connection = self._connection
+        written = connection.executemany(_END, self._rows).rowcount
+        released = sum(connection.execute(sql, (*self._holder, *ids)).rowcount for sql, ids in _RELEASE.of(self._ids))
         if not written == released == len(self._rows):
             raise _NotAsExpected
-        for count, rows in self._events.items():
-            many(_EVENTS[count - 1], rows)
-        if self._single_events:
-            many(INSERT_EVENT, self._single_events)
-        self._rows, self._leases, self._events, self._single_events = [], [], {}, []
+        if self._files:
+            connection.executemany(_FILES, self._files)
+        INSERT_EVENTS.insert(connection, self._events)
+        self._rows, self._files, self._ids, self._events = [], [], [], []
 
 
 def finish_many(
@@ -225,7 +209,7 @@ def finish_many(
 
 
 def _is_plain(conclusion: Conclusion) -> bool:
-    return conclusion.fact is Fact.SUCCEEDED and conclusion.error is conclusion.reason is None
+    return conclusion.fact is _SUCCEEDED and conclusion.error is conclusion.reason is None
 
 
 TOGETHER: Final[Mapping[Operation, ManyOf]] = {create_one: create_many, finish_one: finish_many}

@@ -148,9 +148,9 @@ class GroupWriter:
         told: Callable[[T | Exception], None],
         committed: Callable[[T], None] | None = None,
     ) -> None:
-        """As `submit`, without a future: `told` gets the result or the error, in the event loop, once.
+        """As `submit`, without a future: the callback gets the result or the error, in the event loop, once.
 
-        It is called for one write after the other, right when the loop hears of their commit.
+        It is called for one write after the other, when the loop learns of their commit.
         """
         if self._closing:
             raise Unusable("The database is closed: this server is stopping.")
@@ -316,11 +316,11 @@ class GroupWriter:
                 self._call(write.committed, write.outcome)
             self._call(write.told, write.outcome)
 
-    def _call(self, told: Callable[[Any], None], outcome: Any) -> None:
+    def _call(self, callback: Callable[[Any], None], outcome: Any) -> None:
         try:
-            told(outcome)
-        except Exception as error:  # noqa: BLE001 - what comes after it is told all the same
-            self._loop.call_exception_handler({"message": "a writer was not told", "exception": error})
+            callback(outcome)
+        except Exception as error:  # noqa: BLE001 - it must not affect what comes after it
+            self._loop.call_exception_handler({"message": "a callback of a write failed", "exception": error})
 
     def _as_own_error(self, error: Exception) -> Exception:
         """Our own error if the disk is the reason."""

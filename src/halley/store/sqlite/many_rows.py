@@ -1,0 +1,43 @@
+"""Statements about many rows at once: each step of a statement costs as much as two or three rows, and lets the other
+threads run.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
+
+_SIZES: Final = (64, 16, 4, 3, 2, 1)  # few, so that all stay prepared; a usual end has three events
+
+
+class Portions:
+    """A statement for any number of equal parts."""
+
+    def __init__(self, statement: str, part: str) -> None:
+        """`statement` has `{}` in the place of the parts, which are joined by commas."""
+        self._statements = [(size, statement.format(", ".join([part] * size))) for size in _SIZES]
+
+    def of(self, items: Sequence[T]) -> Iterator[tuple[str, Sequence[T]]]:
+        """The items in portions, in order, and the statement of each."""
+        done, count = 0, len(items)
+        for size, statement in self._statements:
+            while count - done >= size:
+                yield statement, items[done : done + size]
+                done += size
+
+
+class ManyRows:
+    """An INSERT for any number of rows."""
+
+    def __init__(self, into: str, values: str) -> None:
+        """`into` is what comes before VALUES, `values` one row in parentheses."""
+        self._portions = Portions(f"{into} VALUES {{}}", values)
+
+    def insert(self, connection: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> int:
+        """Insert them in order; returns the ROWID of the last one, or 0."""
+        last: int | None = 0
+        for statement, portion in self._portions.of(rows):
+            last = connection.execute(statement, [*chain.from_iterable(portion)]).lastrowid
+        return last or 0
