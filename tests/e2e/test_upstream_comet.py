@@ -1,6 +1,8 @@
 """The real server in front of a stand-in of CometAPI: the seed's create and poll at our address, files that stay."""
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,3 +96,22 @@ def test_what_it_refuses_fails_with_its_reason_and_the_key_is_not_shown(comet: C
     shown = json.dumps([row, front.call("GET", "/v1/upstreams")[2]])
     assert "prompt is missing" in shown
     assert TOKEN not in shown + front.log()
+
+
+def test_a_create_whose_answer_was_lost_is_not_repeated_and_listed(comet: CometStandIn, front: Halley) -> None:
+    def cut(first: dict[str, Any]) -> list[dict[str, Any]]:
+        del first
+        raise ConnectionResetError
+
+    comet.on_create = cut
+    row = poll(front, front.call("POST", "/v1/models/artists/painter/predictions", {"input": {"prompt": "x"}})[2])
+    assert row["status"] == "failed"
+    assert len([request for request in comet.seen if request.method == "POST"]) == 1
+    (listed,) = front.call("GET", "/v1/upstreams/unknown")[2]["results"]
+    assert (listed["id"], listed["provider"], listed["model"]) == (row["id"], "comet", "artists/painter")
+    assert front.call("GET", "/v1/upstreams")[2]["results"][0]["unknown"] == 1
+    environment = {"HALLEY_SERVER": front.url, "HALLEY_TOKEN": front.key, "HOME": str(front.home)}
+    command = [sys.executable, "-m", "halley.cli.main", "upstreams", "unknown"]
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert shown.stdout.splitlines()[1].split()[:3] == [row["id"], "artists/painter", "comet"]
+    assert "It is not submitted again" in shown.stderr

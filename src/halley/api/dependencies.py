@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from halley.api.presentation.wire.replicas import LogLine, ReplicaBody
-from halley.api.presentation.wire.upstreams import RouteBody, RouteTest, UpstreamBody
+from halley.api.presentation.wire.upstreams import RouteBody, RouteTest, UnknownOutcome, UpstreamBody
 from halley.assets.files import Files
 from halley.assets.links import LinkSigner
 from halley.assets.ports import Blobs
@@ -38,6 +38,9 @@ ClearSetup = Callable[[str], Awaitable[int | None]]
 
 ListUpstreams = Callable[[], Awaitable[Sequence[UpstreamBody]]]
 """Returns the states of the services elsewhere."""
+
+ListUnknown = Callable[[int], Awaitable[Sequence[UnknownOutcome]]]
+"""Returns the newest predictions with an unknown outcome, at most so many."""
 
 ListRoutes = Callable[[], Sequence[RouteBody]]
 """Returns the routes, in the order in which they are tried."""
@@ -140,6 +143,11 @@ async def no_upstreams() -> Sequence[UpstreamBody]:
     return ()
 
 
+async def none_unknown(_most: int) -> Sequence[UnknownOutcome]:
+    """For a server that runs everything itself."""
+    return ()
+
+
 def no_routes() -> Sequence[RouteBody]:
     """For a server that runs everything itself."""
     return ()
@@ -157,6 +165,7 @@ class UpstreamViews:
     """The services elsewhere. The defaults are those of a server that has none."""
 
     upstreams: ListUpstreams = no_upstreams
+    unknown: ListUnknown = none_unknown
     routes: ListRoutes = no_routes
     test_route: TestRoute = runs_here
 

@@ -325,7 +325,7 @@ def _files(base: Foundation) -> Files:
 
 def _local_models(base: Foundation, working: WorkerParts) -> LocalModels:
     upstreams = working.upstreams
-    views = upstream_views(upstreams, base.data.store)
+    views = upstream_views(upstreams, base.data.store, base.data.store)
     return local_models(base, working.runtime, views, upstreams.routed.why_waiting)
 
 

@@ -7,21 +7,24 @@ from halley.api.presentation.wire.upstreams import (
     ProviderVerdict,
     RouteBody,
     RouteTest,
+    UnknownOutcome,
     UpstreamBody,
     UpstreamError,
 )
 from halley.app.upstreams import Upstreams
 from halley.clock import rfc3339
+from halley.keys.ports import KeyStore
 from halley.models.records import Version
 from halley.models.validation import UNCHECKED
 from halley.predictions.queue import SubmitLedger
 from halley.settings import LOCAL
 
 
-def upstream_views(upstreams: Upstreams, ledger: SubmitLedger) -> UpstreamViews:
+def upstream_views(upstreams: Upstreams, ledger: SubmitLedger, keys: KeyStore) -> UpstreamViews:
     """The API's view of the services elsewhere."""
     return UpstreamViews(
         upstreams=lambda: _upstreams(upstreams, ledger),
+        unknown=lambda most: _unknown(ledger, keys, most),
         routes=lambda: _routes(upstreams),
         test_route=lambda version: _test(upstreams, version),
     )
@@ -50,6 +53,24 @@ async def _upstreams(upstreams: Upstreams, ledger: SubmitLedger) -> Sequence[Ups
             )
         )
     return rows
+
+
+async def _unknown(ledger: SubmitLedger, keys: KeyStore, most: int) -> Sequence[UnknownOutcome]:
+    rows = await ledger.list_unknown(most)
+    accounts = {one: await keys.get_account(one) for one in {row.account_id for row in rows}}
+    return [
+        UnknownOutcome(
+            id=row.id,
+            account=row.account_id if (account := accounts[row.account_id]) is None else account.username,
+            model=row.model,
+            provider=row.provider,
+            upstream_id=row.handle,
+            created_at=rfc3339(row.created_at),
+            completed_at=None if row.completed_at is None else rfc3339(row.completed_at),
+            error=row.error,
+        )
+        for row in rows
+    ]
 
 
 def _routes(upstreams: Upstreams) -> Sequence[RouteBody]:

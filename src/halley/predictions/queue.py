@@ -118,6 +118,10 @@ class SubmitLedger(Protocol):
         """How many predictions are `unknown`, by provider; providers without any are left out."""
         ...
 
+    async def list_unknown(self, most: int) -> list[Prediction]:
+        """The newest of them, without input, output and logs."""
+        ...
+
 
 class WorkQueue(SubmitLedger, Protocol):
     """Assigns and protects leases. The fence in each call is compared inside the transaction that writes.

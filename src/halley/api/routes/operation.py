@@ -5,7 +5,7 @@ from typing import Final
 from halley.api.http.routing import Param, Route
 from halley.api.presentation.wire.health import Counts
 from halley.api.presentation.wire.replicas import ClearedSetup, LogPage, ReplicaPage
-from halley.api.presentation.wire.upstreams import RoutePage, RouteTest, UpstreamPage
+from halley.api.presentation.wire.upstreams import RoutePage, RouteTest, UnknownPage, UpstreamPage
 from halley.api.resources import health, replicas, upstreams
 from halley.keys.records import Scope
 
@@ -47,6 +47,16 @@ ROUTES: Final = (
         scope=Scope.ADMIN,
         response=UpstreamPage,
         summary="List services elsewhere that run predictions: state, runs, unknown outcomes, last errors",
+    ),
+    Route(
+        name="upstreams.unknown",
+        method="GET",
+        pattern="/upstreams/unknown",
+        handler=upstreams.list_unknown,
+        scope=Scope.ADMIN,
+        response=UnknownPage,
+        summary="List predictions of which it is not known whether they ran at a service elsewhere, the newest first",
+        params=(Param(name="limit", type="integer", description="How many at most."),),
     ),
     Route(
         name="routes.list",

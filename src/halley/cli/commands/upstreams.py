@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from halley.cli.options import JsonOption, ProfileOption, ServerOption, TokenOption
+from halley.cli.options import JsonOption, LimitOption, ProfileOption, ServerOption, TokenOption
 from halley.cli.screen import Screen
 
 app = typer.Typer(
@@ -41,6 +41,40 @@ def list_upstreams(
             screen.note(f"{one['name']}: {one['reason']}")
         for error in one.get("last_errors") or ():
             screen.note(f"{one['name']}: {str(error['at'])[:19]} {str(error['text']).splitlines()[0]}")
+
+
+@app.command("unknown")
+def list_unknown(
+    limit: LimitOption = 20,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List predictions of which it is not known whether they ran at a service, the newest first.
+
+    Look at the service's own list before you run one again. Example:  halley upstreams unknown
+    """
+    from halley.cli.listing import first, note_more
+    from halley.cli.session import connect
+
+    screen = Screen(json_only=as_json)
+    with connect(server, token, profile) as client:
+        found, has_more = first(client.pages(f"/upstreams/unknown?limit={min(limit + 1, 100)}"), limit)
+    if as_json:
+        screen.out_json(found)
+        return
+    screen.table(
+        ["ID", "MODEL", "PROVIDER", "ID THERE", "ACCOUNT", "CREATED"],
+        [
+            [str(one.get(key) or "-") for key in ("id", "model", "provider", "upstream_id", "account")]
+            + [str(one.get("created_at"))[:19]]
+            for one in found
+        ],
+    )
+    for one in found:
+        screen.note(f"{one['id']}: {str(one.get('error') or '').splitlines()[0]}")
+    note_more(screen, len(found), has_more=has_more)
 
 
 def _row(one: dict[str, Any]) -> list[str]:

@@ -50,6 +50,10 @@ class MemorySubmits:
     async def count_unknown(self) -> Mapping[str, int]:
         return Counter(row.provider for row in self._predictions() if row.submit_state is SubmitState.UNKNOWN)
 
+    async def list_unknown(self, most: int) -> list[Prediction]:
+        unknown = [row for row in self._predictions() if row.submit_state is SubmitState.UNKNOWN]
+        return [msgspec.structs.replace(row, input=b"{}", output=None, logs="") for row in unknown[: -most - 1 : -1]]
+
     def _put_state(
         self, lease: Lease, states: Collection[SubmitState | None], state: SubmitState | None, handle: str | None = None
     ) -> None:

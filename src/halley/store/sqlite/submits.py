@@ -9,18 +9,20 @@ import msgspec
 
 from halley.errors import HalleyError, LeaseLost, WrongState
 from halley.predictions.queue import Lease
+from halley.predictions.records import Prediction
 from halley.predictions.status import SubmitState
 from halley.predictions.submits import Recorded, recorded_in
 from halley.store.sqlite.changes import SELECT_EVENTS, LeaseGuard
 from halley.store.sqlite.parts import SqlitePart
 from halley.store.sqlite.queue_counters import QueueCounters
-from halley.store.sqlite.rows import Live, read_event, select_live
+from halley.store.sqlite.rows import OUTLINE_COLUMNS, Live, read_event, read_prediction, select_live
 
 _PUT: Final = "UPDATE predictions SET submit_state = ?, handle = ? WHERE number = ?"
 _PUT_PROVIDER: Final = "UPDATE predictions SET provider = ? WHERE number = ?"
 # `json_each` takes any number of them in one statement; the index is partial, and contains nothing that ran here
 _HELD: Final = "SELECT handle FROM predictions WHERE handle IN (SELECT value FROM json_each(?))"
 _UNKNOWN: Final = "SELECT provider, count(*) FROM predictions WHERE submit_state = ? GROUP BY provider"
+_LIST_UNKNOWN: Final = f"SELECT {OUTLINE_COLUMNS} FROM predictions WHERE submit_state = ? ORDER BY number DESC LIMIT ?"  # noqa: S608
 _EVERY_STATE: Final = frozenset({None, *SubmitState})
 
 
@@ -44,6 +46,9 @@ class SubmitRows(SqlitePart):
 
     async def count_unknown(self) -> Mapping[str, int]:
         return dict(self._reads.all(_UNKNOWN, SubmitState.UNKNOWN))
+
+    async def list_unknown(self, most: int) -> list[Prediction]:
+        return [read_prediction(row) for row in self._reads.all(_LIST_UNKNOWN, SubmitState.UNKNOWN, most)]
 
     def _put_state(
         self,

@@ -66,6 +66,10 @@ class SubmitContract(StoreSuite):
         await store.record_unknown(first)
         await bring_to(store, other, SubmitState.UNKNOWN)
         assert await store.count_unknown() == {UPSTREAM: 2}
+        listed = await store.list_unknown(5)
+        assert [row.id for row in listed] == [other.prediction_id, first.prediction_id]
+        assert [row.id for row in await store.list_unknown(1)] == [other.prediction_id]
+        assert (listed[1].provider, listed[1].handle, listed[1].input) == (UPSTREAM, "h1", b"{}")
         assert await store.held_handles(["h1"]) == {"h1"}
 
     async def test_an_intent_can_be_withdrawn(self, store: Store, maker: Maker) -> None:

@@ -39,6 +39,25 @@ class UpstreamPage(ListPage, kw_only=True):
     results: list[UpstreamBody]
 
 
+class UnknownOutcome(msgspec.Struct, kw_only=True):
+    """A prediction of which it is not known whether it ran at a service; `upstream_id` is its id there, if known."""
+
+    id: str
+    account: str
+    model: str
+    provider: str
+    upstream_id: str | None
+    created_at: Time
+    completed_at: Time | None
+    error: str | None
+
+
+class UnknownPage(ListPage, kw_only=True):
+    """The newest of them."""
+
+    results: list[UnknownOutcome]
+
+
 class RouteBody(msgspec.Struct, kw_only=True):
     """A route: `name` is a model or a pattern, `model` what it is called at the services elsewhere."""
 
