@@ -22,6 +22,11 @@ def test_what_the_first_file_needs_is_not_loaded_before() -> None:
     assert _printed(f"import sys, halley.app; print([name for name in {late!r} if name in sys.modules])") == "[]"
 
 
+def test_what_only_some_servers_need_is_not_loaded() -> None:
+    late = ["halley.providers.replicate.provider", "httpcore2", "h11", "cryptography", "PIL", "pydantic", "typer"]
+    assert _printed(f"import sys, halley.app; print([name for name in {late!r} if name in sys.modules])") == "[]"
+
+
 def test_the_package_is_whole_for_whoever_asks() -> None:
     asked = (
         "import halley.api.server, uvicorn, uvicorn.main, uvicorn.server;"

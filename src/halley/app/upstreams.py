@@ -18,8 +18,6 @@ from halley.dispatch.upstreams import UpstreamProvider, UpstreamTarget
 from halley.egress import Egress, OriginClient, origin_of, rules_from
 from halley.errors import HalleyError, Unusable
 from halley.providers.local import LocalProvider
-from halley.providers.replicate.profiles import PROFILES
-from halley.providers.replicate.provider import ReplicateProvider, UpstreamLinks, UpstreamRules
 from halley.settings import ProviderSettings, Settings
 
 _log: Final = logging.getLogger(__name__)
@@ -103,6 +101,10 @@ class Upstreams:
                 before.place.upstream.use_token(token)
                 _log.info("provider %s: its token was replaced", name)
             return _Made(settings=settings, token=token, place=before.place)
+        # most servers have no service elsewhere, and need none of this
+        from halley.providers.replicate.profiles import PROFILES
+        from halley.providers.replicate.provider import ReplicateProvider, UpstreamLinks, UpstreamRules
+
         clock = self._base.clock
         breaker = Breaker(clock)
         upstream = ReplicateProvider(
