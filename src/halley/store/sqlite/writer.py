@@ -221,7 +221,7 @@ class GroupWriter:
         self._state.settle(connection)
         if self._ack_first:
             self._loop.call_soon_threadsafe(self._deliver, batch.copy())
-            batch.clear()  # each is told once
+            batch.clear()  # each is answered once
         self._commit()
 
     def _with_savepoints(self, batch: list[_Write]) -> None:
