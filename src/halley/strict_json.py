@@ -67,17 +67,18 @@ def parse(body: bytes, limits: JsonLimits) -> Any:
     """
     if len(body) > limits.json_body_bytes:
         raise too_large(limits.json_body_bytes)
-    text = _without_escapes(body) if b"\\" in body else body
+    has_escapes = b"\\" in body
+    text = _without_escapes(body) if has_escapes else body
     # that many strings exceed the limit in any case; the search need not collect them
     if len(text) > limits.json_values and text.count(b'"') > 4 * limits.json_values:
         raise _too_many(limits.json_values)
-    bare = _STRING.sub(b'"', text)
+    bare = without_strings(text)
     objects = bare.count(b"{")
     # a short text cannot have too many values
     if len(bare) >= limits.json_values or objects + bare.count(b"[") > limits.json_depth:
         _check_counts(bare, limits)
     value = _decoded(body)
-    if b"\\u0000" in text:
+    if has_escapes and b"\\u0000" in text:
         raise BadRequest("The JSON body contains the character NUL (\\u0000), which cannot be stored.")
     if _members(value, objects) != bare.count(b":"):
         raise BadRequest("An object in the JSON body has the same key twice.")
@@ -129,6 +130,16 @@ def is_deeper(text: bytes, depth: int) -> bool:
     if text.count(b"{") + text.count(b"[") <= depth:
         return False
     return _nests_deeper(_STRING.sub(b'"', _without_escapes(text)), depth)
+
+
+def without_strings(text: bytes) -> bytes:
+    """The text with each string as one quote; one that is not terminated ends with the text.
+
+    Escapes were removed before.
+    """
+    if len(text) > LIGHT_BYTES:
+        return _STRING.sub(b'"', text)
+    return b'"'.join(text.split(b'"')[::2])  # twice as fast, but all strings are copied
 
 
 def _without_escapes(text: bytes) -> bytes:

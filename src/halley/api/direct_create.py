@@ -9,6 +9,8 @@ import re
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
+import msgspec
+
 from halley.api.application import REQUEST_ID_HEADER, Api
 from halley.api.http.asgi import Exchange, Headers, Scope, Variant, read_token
 from halley.api.http.origins import FORWARDED
@@ -78,7 +80,7 @@ class KnownHead:
         return (int(length), data[end + len(self._after) :]) if length.isdigit() else None
 
 
-class BegunCreate(NamedTuple):
+class BegunCreate(msgspec.Struct, frozen=True):
     """A create whose write is submitted. `waiter` must be parked in the same call of the loop."""
 
     exchange: Exchange

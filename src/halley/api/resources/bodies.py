@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from io import BytesIO
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -72,7 +72,7 @@ async def _rest(call: Call, held: HeldBody, first: bytes, limit_bytes: int) -> b
             return body.getvalue()
 
 
-class CreateBody(NamedTuple):
+class CreateBody(msgspec.Struct, frozen=True, gc=False):
     """The body of a create. For a large one, `members` are without the large values, and `outline` has their places."""
 
     members: dict[str, Any]
