@@ -15,7 +15,7 @@ from halley.dispatch.imported_models import ImportedModels, read_schema
 from halley.dispatch.route_table import ModelRoutes
 from halley.dispatch.routed_providers import RoutedProviders, UpstreamPlace
 from halley.dispatch.upstreams import UpstreamProvider, UpstreamTarget
-from halley.egress import Egress, OriginClient, origin_of, rules_from
+from halley.egress import OriginClient, origin_of
 from halley.errors import HalleyError, Unusable
 from halley.providers.local import LocalProvider
 from halley.settings import ProviderSettings, Settings
@@ -53,11 +53,6 @@ class Upstreams:
         self.table = ModelRoutes({})
         self.routed = RoutedProviders(base.catalog, self.table, local=local)
         self.imported = ImportedModels(base.catalog, base.data.store, self.table, base.clock)
-        egress = base.settings.egress
-        self._rules = rules_from(egress.allow, http=egress.http)
-        # the files of outputs: also those at the services' own addresses, which no input may name
-        self.output_files = Egress(self._rules, max_redirects=egress.max_redirects)
-        self._origins: set[tuple[str, int]] = set()  # since the start: runs of before may still have outputs there
         self._made: dict[str, _Made] = {}
         self._gone: list[UpstreamProvider] = []  # not used any more; runs of before may be followed
 
@@ -81,8 +76,6 @@ class Upstreams:
         self.imported.forget_misses()
         if settings.routes:
             self._base.catalog.finder = self.imported  # it stays: it knows which versions have no route any more
-        self._origins |= {origin_of(one.url) for one in settings.providers.values()}
-        self.output_files.allow_origins(self._origins)
 
     def configured(self) -> Mapping[str, ProviderSettings]:
         """The settings of each service."""

@@ -111,7 +111,7 @@ def build_worker(
     session_id = base.new_id() if maintainer is None else maintainer.session_id
     reports = NoMaintainerHere() if maintainer is None else maintainer
     routed = upstreams.routed
-    parts = _run_parts(base, inputs, upstreams.output_files, large)
+    parts = _run_parts(base, inputs, large)
     worker = Worker(parts, providers=routed, reports=reports, session_id=session_id, new_id=base.new_id)
     if maintainer is not None:
         maintainer.keep_first(worker.renew_late)
@@ -122,9 +122,9 @@ def build_worker(
     return worker
 
 
-def _run_parts(base: Foundation, inputs: InputParts, output_files: Egress, large: JsonProcess) -> RunParts:
+def _run_parts(base: Foundation, inputs: InputParts, large: JsonProcess) -> RunParts:
     egress = base.settings.egress
-    links = OutputLinks(fetch=output_files, limit_bytes=egress.max_bytes, deadline_seconds=egress.timeout_seconds)
+    links = OutputLinks(fetch=inputs.fetch, limit_bytes=egress.max_bytes, deadline_seconds=egress.timeout_seconds)
     keeper = OutputFileStore(blob_references=base.data.blob_references, large=large, links=links)
     return RunParts(
         queue=base.data.store,

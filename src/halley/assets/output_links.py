@@ -30,8 +30,8 @@ class OutputLinks:
         self._deadline_seconds = deadline_seconds
         self._clock = clock or SystemClock()
 
-    async def fetch(self, url: str, index: int, folder: Path | None) -> Path:
-        """The path of the fetched file, to which nothing else writes.
+    async def fetch(self, url: str, index: int, folder: Path | None, origin: tuple[str, int] | None = None) -> Path:
+        """The path of the fetched file, to which nothing else writes. `origin` may be at any address.
 
         Raises:
             Refused: there is no folder for it, or a page came instead of a picture, sound or film.
@@ -42,7 +42,7 @@ class OutputLinks:
         inside = folder / _FOLDER / str(index)
         await to_thread.run_sync(lambda: inside.mkdir(parents=True, exist_ok=True))
         draft = inside / "fetched.part"
-        fetched = await self._fetched(url, draft)
+        fetched = await self._fetched(url, draft, origin)
         name = safe_name(fetched.file_name)
         if fetched.content_type == _PAGE and type_for(name).startswith(_SHOWN):
             raise Refused(f"The output names the file {name}, and its host sent a page ({_PAGE}) instead.")
@@ -50,14 +50,18 @@ class OutputLinks:
         await to_thread.run_sync(draft.replace, path)
         return path
 
-    async def _fetched(self, url: str, draft: Path) -> Fetched:
+    async def _fetched(self, url: str, draft: Path, origin: tuple[str, int] | None) -> Fetched:
         pauses = list(PAUSES_SECONDS)
         while True:
             # left by an attempt that found no room to store it
             await to_thread.run_sync(lambda: draft.unlink(missing_ok=True))
             try:
                 return await self._fetch.fetch(
-                    url, to=draft, limit_bytes=self._limit_bytes, deadline_seconds=self._deadline_seconds
+                    url,
+                    to=draft,
+                    limit_bytes=self._limit_bytes,
+                    deadline_seconds=self._deadline_seconds,
+                    origin=origin,
                 )
             except FetchFailed as error:
                 if not pauses:

@@ -62,6 +62,7 @@ class OutputFileStore:
         paths: Sequence[Pointer],
         folder: Path | None,
         links: Sequence[Pointer] = (),
+        origin: tuple[str, int] | None = None,
     ) -> StoredOutput:
         """Copy the files at `paths` and behind `links` into the blobs; on return they are synced and readable.
 
@@ -81,15 +82,15 @@ class OutputFileStore:
         files: list[OutputFile] = []
         for number, text in enumerate(await self._texts(value, pointers)):
             index = first_index + number
-            path = text if number < len(paths) else await self._fetched(text, index, folder)
+            path = text if number < len(paths) else await self._fetched(text, index, folder, origin)
             files.append(await self._keep(prediction_id, index, path, folder))
         refs = [(pointer, file.ref) for pointer, file in zip(pointers, files, strict=True)]
         return StoredOutput(value=await self._filled(value, refs), files=tuple(files))
 
-    async def _fetched(self, url: str, index: int, folder: Path | None) -> str:
+    async def _fetched(self, url: str, index: int, folder: Path | None, origin: tuple[str, int] | None) -> str:
         if self._links is None:
             raise Refused("The output names a link, and this server fetches none.")
-        return str(await self._links.fetch(url, index, folder))
+        return str(await self._links.fetch(url, index, folder, origin))
 
     async def _fault(self, value: Json) -> str | None:
         if self._large is not None and _is_heavy(value):

@@ -174,8 +174,18 @@ class Fetch(Protocol):
         """
         ...
 
-    async def fetch(self, url: str, *, to: Path, limit_bytes: int, deadline_seconds: float) -> Fetched:
+    async def fetch(
+        self,
+        url: str,
+        *,
+        to: Path,
+        limit_bytes: int,
+        deadline_seconds: float,
+        origin: tuple[str, int] | None = None,
+    ) -> Fetched:
         """Write the body to the new file `to`. No credential is sent; on any error the file is removed.
+
+        `origin`: this host and port may be at any address.
 
         Raises:
             AddressRefused: the URL, a redirect or a resolved address is not allowed.

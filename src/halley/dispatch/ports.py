@@ -40,12 +40,13 @@ class OutputPart(msgspec.Struct, frozen=True, kw_only=True):
     """One item of an iterator (`more`), or the whole output.
 
     `paths` point at strings that are local files, `links` at URLs of files elsewhere: both are stored here before the
-    output is shown.
+    output is shown. `origin` is the host and port of the service that has them, which may be at a private address.
     """
 
     value: msgspec.Raw
     paths: tuple[Pointer, ...] = ()
     links: tuple[Pointer, ...] = ()
+    origin: tuple[str, int] | None = None
     more: bool = True
 
 
@@ -284,8 +285,10 @@ class OutputKeeper(Protocol):
         paths: Sequence[Pointer],
         folder: Path | None,
         links: Sequence[Pointer] = (),
+        origin: tuple[str, int] | None = None,
     ) -> KeptOutput:
-        """Copy the files into the blobs; when this returns they are synced and readable. Links are fetched first.
+        """Copy the files into the blobs; when this returns they are synced and readable. Links are fetched first, those
+        at the `origin` from any address.
 
         Raises:
             StorageFull: no room; may be tried again.

@@ -288,6 +288,7 @@ class Recorder:
                     value=part.value,
                     paths=part.paths,
                     links=part.links,
+                    origin=part.origin,
                     folder=None if self.folder is None else Path(self.folder),
                 ),
                 self._clock,

@@ -1,6 +1,6 @@
 """Requests to other hosts, with limits for addresses, bytes, time and number."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -62,29 +62,38 @@ class Egress:
         self._max_concurrent = max_concurrent
         self._turns: anyio.CapacityLimiter | None = None
 
-    def allow_origins(self, origins: Iterable[tuple[str, int]]) -> None:
-        """Allow these hosts and ports, at any address, and no others besides those of the rules."""
-        self._rules = msgspec.structs.replace(self._rules, origins=frozenset(origins))
-
     def check_url(self, url: str) -> None:
         """Refuse, without network access, URLs that can never be fetched. See `assets.ports.Fetch`."""
         parse_target(url, self._rules)
 
-    async def fetch(self, url: str, *, to: Path, limit_bytes: int, deadline_seconds: float) -> Fetched:
+    async def fetch(
+        self,
+        url: str,
+        *,
+        to: Path,
+        limit_bytes: int,
+        deadline_seconds: float,
+        origin: tuple[str, int] | None = None,
+    ) -> Fetched:
         """Write the body to the new file `to`. See `assets.ports.Fetch` for the guarantees."""
-        target = parse_target(url, self._rules)
+        rules = self._rules
+        if origin is not None:
+            rules = msgspec.structs.replace(rules, origins=frozenset({origin}))
+        target = parse_target(url, rules)
         async with self._turn():
-            return await self._fetch(target, to, limit_bytes, deadline_seconds)
+            return await self._fetch(target, to, limit_bytes, deadline_seconds, rules)
 
-    async def _fetch(self, target: EgressTarget, to: Path, limit_bytes: int, deadline_seconds: float) -> Fetched:
+    async def _fetch(
+        self, target: EgressTarget, to: Path, limit_bytes: int, deadline_seconds: float, rules: AddressRules
+    ) -> Fetched:
         with _deadline(target, deadline_seconds):
             for _ in range(self._max_redirects + 1):
-                async with self._send("GET", target, (), b"") as response:
+                async with self._send("GET", target, (), b"", rules=rules) as response:
                     headers = headers_of(response)
                     location = headers.get("location")
                     if response.status not in _REDIRECTS or location is None:
                         return await _save(response, headers, target, to, limit_bytes)
-                target = follow(target, location, self._rules)
+                target = follow(target, location, rules)
             raise FetchFailed(f"{target.shown} is behind more than {self._max_redirects} redirects.")
 
     async def request(
@@ -162,12 +171,13 @@ class Egress:
         content: bytes,
         *,
         connect_seconds: float = CONNECT_SECONDS,
+        rules: AddressRules | None = None,
     ) -> "AsyncIterator[httpcore2.Response]":
         import httpcore2
 
         from halley.egress.network import GuardedNetwork, system_resolve
 
-        network = GuardedNetwork(self._rules, self._resolve or system_resolve)
+        network = GuardedNetwork(rules or self._rules, self._resolve or system_resolve)
         try:
             async with (
                 httpcore2.AsyncConnectionPool(

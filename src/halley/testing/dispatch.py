@@ -267,8 +267,9 @@ class NamingKeeper:
         paths: Sequence[Pointer],
         folder: Path | None,
         links: Sequence[Pointer] = (),
+        origin: tuple[str, int] | None = None,
     ) -> FakeKeptOutput:
-        del folder
+        del folder, origin
         self.calls += 1
         if self.breaks:
             raise RuntimeError("a bug in the keeper")

@@ -23,7 +23,15 @@ class FakeFetch:
         if "//127.0.0.1" in url or "//localhost" in url:
             raise AddressRefused("The address 127.0.0.1 is not reachable from here (loopback).")
 
-    async def fetch(self, url: str, *, to: Path, limit_bytes: int, deadline_seconds: float) -> Fetched:  # noqa: ARG002
+    async def fetch(
+        self,
+        url: str,
+        *,
+        to: Path,
+        limit_bytes: int,
+        deadline_seconds: float,  # noqa: ARG002
+        origin: tuple[str, int] | None = None,  # noqa: ARG002
+    ) -> Fetched:
         self.check_url(url)
         self.asked.append(url)
         found = self.behind.get(url, FetchFailed(f"{url} could not be reached: it is not in this test."))

@@ -105,6 +105,24 @@ async def test_a_name_that_resolves_to_a_private_address_is_refused_without_a_co
     assert not (tmp_path / "f").exists()
 
 
+async def test_a_service_is_reached_at_any_address_in_its_own_fetches_only(host: Host, tmp_path: Path) -> None:
+    async def resolve(name: str, port: int) -> list[str]:
+        del name, port
+        return ["127.0.0.1"]
+
+    host.answers["/x"] = answer()
+    host.answers["/there"] = answer(b"", "302 Found", location=f"http://127.0.0.1:{host.port}/x")
+    egress, origin = Egress(rules_from([]), resolve=resolve), ("files.example", host.port)
+    url = host.url("/x", "files.example")
+    fetched = await egress.fetch(url, to=tmp_path / "a", limit_bytes=9, deadline_seconds=20, origin=origin)
+    assert fetched.size_bytes == 5
+    with pytest.raises(AddressRefused):
+        await get(egress, url, tmp_path / "b")
+    for url in (host.url("/there", "files.example"), host.url("/x"), host.url("/x", "other.example")):
+        with pytest.raises(AddressRefused):
+            await egress.fetch(url, to=tmp_path / "f", limit_bytes=9, deadline_seconds=20, origin=origin)
+
+
 async def test_one_bad_address_among_good_ones_is_enough_to_refuse(host: Host, tmp_path: Path) -> None:
     egress = door(host, files_example=["127.0.0.1", "10.0.0.1"])
     with pytest.raises(AddressRefused):

@@ -18,6 +18,7 @@ class LinkRules(msgspec.Struct, frozen=True, kw_only=True):
     """Hosts whose URLs are files wherever they stand in an output: the service's own, and where it delivers files."""
 
     host: str  # with the port, unless it is the usual one
+    origin: tuple[str, int] | None = None  # its host and port
     delivery_hosts: tuple[str, ...] = ()
 
     def delivers(self, url: str) -> bool:
@@ -82,7 +83,7 @@ class OutputReader:
         padded = [(at, text.strip()) for at, text in links.items() if text != text.strip()]
         if padded:
             encoded = with_texts(encoded, padded)
-        return OutputPart(value=msgspec.Raw(encoded), links=tuple(links), more=more)
+        return OutputPart(value=msgspec.Raw(encoded), links=tuple(links), origin=self._rules.origin, more=more)
 
 
 def _guessed(value: Any) -> frozenset[Pointer]:

@@ -107,7 +107,7 @@ class ReplicateProvider(SharedSlots):
         self._cancels = UpstreamCancels(self._api, clock, grace_seconds=rules.cancel_grace_seconds)
         host, port = origin.host
         own = host if port in (80, 443) else f"{host}:{port}"
-        self._link_rules = LinkRules(host=own, delivery_hosts=profile.delivery_hosts)
+        self._link_rules = LinkRules(host=own, origin=origin.host, delivery_hosts=profile.delivery_hosts)
 
     async def submit(self, work: Work) -> str:
         create = await self._creates.make(work, target_of(self._links.find_target, work.version), is_first=True)
