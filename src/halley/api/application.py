@@ -80,6 +80,7 @@ class Api:
         self.request_ids: Final = RequestIds(parts.new_id)
         self.framing: Final = Framing()
         self._origins = frozenset(origin.rstrip("/").encode() for origin in parts.settings.server.cors_origins)
+        self.has_cors: Final = bool(self._origins)
         self._logs_access = parts.settings.server.access_log
 
     @property
@@ -95,10 +96,6 @@ class Api:
         """Answer all waiting requests with the present state: nothing will change any more."""
         self.parts.attendance.close()
         self.parts.hub.release_all()
-
-    @property
-    def has_cors(self) -> bool:
-        return bool(self._origins)
 
     def receive(self, hint: Hint) -> None:
         """Receive a hint from the bus: drop cached answers about the changed prediction."""

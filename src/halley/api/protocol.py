@@ -236,21 +236,19 @@ class GuardedProtocol(LimitedProtocol):
         """Send a complete answer directly, without the two steps of ASGI. False: it must use them."""
         if answer.chunks is not None or answer.file is not None or not self._may_write(cycle):
             return False
-        cork = cork_of(cycle)
+        defaults, cork = self.server_state.default_headers, cork_of(cycle)
         if answer.lines and cork is not None and not self.api.has_cors:
-            start = self.starts.of(STATUS_LINE[answer.status], self.server_state.default_headers)
+            start = self.starts.of(STATUS_LINE[answer.status], defaults)
             cork.write_whole(joined(start, answer, exchange.request_id, keep_alive=cycle.keep_alive))
-            end(cycle)
-            self.api.note(exchange, answer)
-            return True
-        headers = [*self.server_state.default_headers, *self.api.headers_of(exchange, answer)]
-        try:
-            head = head_of(STATUS_LINE[answer.status], headers, keep_alive=cycle.keep_alive)
-        except ValueError:
-            return False  # uvicorn refuses it, too, and logs it
-        cycle.transport.write(head)
-        if exchange.method != "HEAD":
-            cycle.transport.write(b"" if answer.status in NO_BODY else answer.body)
+        else:
+            headers = [*defaults, *self.api.headers_of(exchange, answer)]
+            try:
+                head = head_of(STATUS_LINE[answer.status], headers, keep_alive=cycle.keep_alive)
+            except ValueError:
+                return False  # uvicorn refuses it, too, and logs it
+            cycle.transport.write(head)
+            if exchange.method != "HEAD":
+                cycle.transport.write(b"" if answer.status in NO_BODY else answer.body)
         end(cycle)
         self.api.note(exchange, answer)
         return True

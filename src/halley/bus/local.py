@@ -13,20 +13,23 @@ class LocalBus:
 
     def __init__(self) -> None:
         self._receivers: dict[int, Callable[[Hint], None]] = {}  # by number of the subscription
+        self._present: tuple[tuple[int, Callable[[Hint], None]], ...] = ()  # the same: it may change during a hint
         self._count = 0
 
     def subscribe(self, receive: Callable[[Hint], None]) -> Callable[[], None]:
         self._count += 1
         number = self._count
         self._receivers[number] = receive
+        self._present = tuple(self._receivers.items())
 
         def unsubscribe() -> None:
             self._receivers.pop(number, None)
+            self._present = tuple(self._receivers.items())
 
         return unsubscribe
 
     def publish(self, hint: Hint) -> None:
-        for number, receive in tuple(self._receivers.items()):
+        for number, receive in self._present:
             if number not in self._receivers:
                 continue  # an earlier receiver has ended this subscription
             try:

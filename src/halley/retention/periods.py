@@ -70,7 +70,12 @@ class Periods:
         """When the data of this prediction is to be removed. None: not known yet, or never."""
         if prediction.completed_at is None:
             return None
-        period = self.of(prediction.source, prediction.model, prediction.key_id)
+        # as `of`, for most without a call: this runs for each prediction that is shown
+        key_id, model = prediction.key_id, prediction.model
+        if key_id in self._of_key or model in self._of_model:
+            period = self.of(prediction.source, model, key_id)
+        else:
+            period = self._of_source[prediction.source]
         return None if period is None else prediction.completed_at + period
 
     @property

@@ -27,7 +27,7 @@ from halley.blobs.files import FileBlobs
 from halley.blobs.memory import MemoryBlobs
 from halley.bus.local import LocalBus
 from halley.errors import HalleyError, NotFound, StorageFull
-from halley.ids import TimeOrderedIds
+from halley.ids import PooledText, TimeOrderedIds
 from halley.predictions.ports import NewPrediction
 from halley.predictions.queue import Lease
 from halley.predictions.records import Prediction
@@ -110,7 +110,7 @@ class Machine:
         self, store: Any, blobs: Any, folder: Path, make_blob_references: Callable[..., BlobReferences]
     ) -> None:
         self.clock = FakeClock()
-        self.new_id = TimeOrderedIds(self.clock, random.Random(1).getrandbits)
+        self.new_id = TimeOrderedIds(self.clock, PooledText(random.Random(1).randbytes))
         self.fuse = Fuse()
         self.true_store, self.true_blobs = store, blobs
         self.made = [folder / f"made-{number}" for number in range(len(CONTENTS))]

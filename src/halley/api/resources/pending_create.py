@@ -92,7 +92,8 @@ class PendingCreate:
     def park(self, give: Callable[[Outcome], None]) -> None:
         """See `asgi.DeferredResponse`."""
         self._give = give
-        self._watch()
+        if self._pending is not None:
+            self._watch()
 
     def answer_now(self) -> None:
         """See `asgi.DeferredResponse`. The commit is not waited for any shorter."""
@@ -208,16 +209,16 @@ class PendingCreate:
 
 def response(body: bytes, variant: Variant, prediction_id: str, applied: Headers) -> Response:
     """The answer 201 with the prediction."""
-    joined = _joined(variant.base, *applied)
+    joined = _joined(variant.origin, variant.family, *applied)
     if joined is None:
         return json_response(body, 201, [location(variant, prediction_id), *applied])
     return Response(status=201, lines=joined.lines(prediction_id, len(body)), body=body)
 
 
 @lru_cache(maxsize=1024)
-def _joined(base: str, *applied: tuple[bytes, bytes]) -> JoinedHeaders | None:
+def _joined(origin: str, family: str, *applied: tuple[bytes, bytes]) -> JoinedHeaders | None:
     """The headers of that answer; None if they cannot be sent, which the ordinary way finds out and reports."""
     try:
-        return JoinedHeaders(f"{base}/predictions/".encode(), applied)
+        return JoinedHeaders(f"{origin}{family}/v1/predictions/".encode(), applied)
     except ValueError:
         return None
