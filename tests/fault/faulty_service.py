@@ -22,7 +22,7 @@ LOSING: Sequence[Callable[[bool], ServiceFault]] = (
 
 
 class FaultyService(FakeService):
-    """Loses 30 % of the answers to creates, two thirds of them behind a run that was begun, and 10 % of those to polls.
+    """Loses each third answer to a create, two thirds of them behind a run that was begun, and 10 % of those to polls.
     `unclear` counts the lost answers to creates.
     """
 
@@ -34,12 +34,13 @@ class FaultyService(FakeService):
         self._chance = chance
 
     def fault(self, asked: Asked) -> ServiceFault | None:
-        dice = self._chance.random()
-        self.asked_to_create += kind_of(asked) == "create"
-        if kind_of(asked) == "create" and dice < 0.3:
-            self.unclear += 1
-            return self._chance.choice(LOSING)(dice < 0.2)
-        if kind_of(asked) in ("read", "list") and dice < 0.1:
+        if kind_of(asked) == "create":
+            self.asked_to_create += 1
+            if self.asked_to_create % 3 == 0:
+                self.unclear += 1
+                return self._chance.choice(LOSING)(self.unclear % 3 != 0)
+            return None
+        if kind_of(asked) in ("read", "list") and self._chance.random() < 0.1:
             return self._chance.choice(LOSING)(True)
         return None
 

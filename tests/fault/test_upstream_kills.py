@@ -10,6 +10,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.fault]
 
 
 def test_kills_before_a_faulty_service_begin_nothing_twice(tmp_path: Path) -> None:
-    mix = UpstreamKills(tmp_path, "halley", creates=60, kills=3)
+    mix = UpstreamKills(tmp_path, "halley", creates=30, kills=2)
     mix.check(mix.run(seconds=55))
     assert mix.service.unclear > 0

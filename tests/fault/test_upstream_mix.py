@@ -42,8 +42,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.fault]
 
 V = "1" * 64
 SCHEMA = b'{"components":{"schemas":{"Input":{"type":"object"},"Output":{"type":"string"}}}}'
-PREDICTIONS = 25
-DEATHS = 3
+PREDICTIONS = 16
+DEATHS = 2
 SECONDS = 45.0  # a bound for the whole mix, many times what it needs
 
 
@@ -159,6 +159,8 @@ class Mix:
     """What outlives our processes."""
 
     queue: type[MortalQueue] = MortalQueue
+    predictions = PREDICTIONS
+    deaths = DEATHS
 
     def __init__(self, store: Any, service: FaultyService, url: str, profile: Profile, chance: random.Random) -> None:
         self.store, self.service, self.url, self.profile, self.chance = store, service, url, profile, chance
@@ -174,10 +176,10 @@ class Mix:
             Model(owner="test", name="echo", created_at=now),
             Version(id=V, model="test/echo", created_at=now, openapi_schema=SCHEMA, provider="up"),
         )
-        deaths = sorted(self.chance.sample(range(5, PREDICTIONS), DEATHS))
+        deaths = sorted(self.chance.sample(range(5, self.predictions), self.deaths))
         life = OneLife(self)
         await life.begin()
-        for number in range(PREDICTIONS):
+        for number in range(self.predictions):
             given = {"n": number}
             request = CreateRequest(reference="test/echo", input=given, input_json=msgspec.json.encode(given))
             self.made.append((await life.predictions.create(request, "ada", None)).prediction)
@@ -222,7 +224,12 @@ async def mixed(tmp_path: Path, style: Style, seed: int) -> AsyncIterator[Mix]:
     if profile.settle_seconds is not None:
         profile = msgspec.structs.replace(profile, settle_seconds=0.5)
     async with serve(service) as server, open_sqlite(tmp_path / "halley.db", clock=SystemClock()) as store:
+        before = asyncio.all_tasks()
         yield Mix(store, service, server.url, profile, chance)
+        left = asyncio.all_tasks() - before  # of dead processes: requests on their way, and what waits for ever
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
 
 @pytest.mark.parametrize("style", ["replicate", "cometapi", "halley"])
@@ -238,6 +245,6 @@ async def test_nothing_is_begun_twice_and_nothing_is_lost(tmp_path: Path, style:
 
 async def test_planted_bugs_are_found(tmp_path: Path) -> None:
     async for mix in mixed(tmp_path, "replicate", seed=2):
-        mix.queue = ForgetfulQueue
+        mix.queue, mix.predictions, mix.deaths = ForgetfulQueue, 40, 6
         with pytest.raises(AssertionError, match="begun twice"):
             mix.check(await mix.run())

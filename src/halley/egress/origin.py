@@ -60,6 +60,7 @@ class OriginClient:
         self._tls = tls
         self._silence_seconds = silence_seconds
         self._kept: httpcore2.AsyncConnectionPool | None = None
+        self._is_closed = False
 
     @property
     def host(self) -> tuple[str, int]:
@@ -126,7 +127,8 @@ class OriginClient:
             raise FetchFailed(f"{target.shown} could not be reached: {reason(error)}.") from error
 
     async def close(self) -> None:
-        """Close the kept connections."""
+        """Close the kept connections, and keep none from now on."""
+        self._is_closed = True
         if self._kept is not None:
             kept, self._kept = self._kept, None
             await kept.aclose()
@@ -162,7 +164,7 @@ class OriginClient:
 
     @asynccontextmanager
     async def _pool(self, target: EgressTarget, *, fresh: bool) -> "AsyncIterator[httpcore2.AsyncConnectionPool]":
-        if fresh:
+        if fresh or self._is_closed:
             async with self._new_pool(target, connections=1) as pool:
                 yield pool
             return
