@@ -28,8 +28,10 @@ from halley.predictions.records import Prediction
 from halley.predictions.service import Admission, CreateRequest, Predictions
 from halley.predictions.status import Status
 from halley.predictions.submits import UNKNOWN_REASON
+from halley.providers.replicate import creates
 from halley.providers.replicate.profiles import PROFILES, Profile
 from halley.providers.replicate.provider import ReplicateProvider, UpstreamLinks, UpstreamRules
+from halley.providers.replicate.submit_answers import SubmitAnswer, SubmitVerdict, read_submit
 from halley.retention.periods import Periods
 from halley.settings import RetentionSettings
 from halley.store.sqlite import open_sqlite
@@ -243,8 +245,22 @@ async def test_nothing_is_begun_twice_and_nothing_is_lost(tmp_path: Path, style:
             assert unknown <= mix.service.unclear + DEATHS * 8
 
 
-async def test_planted_bugs_are_found(tmp_path: Path) -> None:
+async def test_planted_bug_what_was_intended_is_a_fresh_attempt_is_found(tmp_path: Path) -> None:
     async for mix in mixed(tmp_path, "replicate", seed=2):
         mix.queue, mix.predictions, mix.deaths = ForgetfulQueue, 40, 6
+        with pytest.raises(AssertionError, match="begun twice"):
+            mix.check(await mix.run())
+
+
+async def test_planted_bug_an_unclear_answer_is_sent_again_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def as_the_guides_say(*given: Any) -> SubmitAnswer:
+        said = read_submit(*given)
+        is_unclear = said.verdict is SubmitVerdict.UNKNOWN
+        return msgspec.structs.replace(said, verdict=SubmitVerdict.BUSY) if is_unclear else said
+
+    monkeypatch.setattr(creates, "read_submit", as_the_guides_say)
+    async for mix in mixed(tmp_path, "cometapi", seed=3):
         with pytest.raises(AssertionError, match="begun twice"):
             mix.check(await mix.run())
