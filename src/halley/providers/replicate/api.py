@@ -13,6 +13,7 @@ from halley.providers.replicate.answers import Body, error_text, read_object
 from halley.providers.replicate.journal import Journal
 from halley.providers.replicate.pace import ServicePace
 from halley.providers.replicate.profiles import Profile
+from halley.providers.replicate.submit_answers import proves_nothing
 
 ANSWER_LIMIT_BYTES: Final = 64 * 2**20  # an output may contain `data:` URLs
 
@@ -92,7 +93,7 @@ class UpstreamApi:
         body = await read_object(response, has_envelope=self.profile.has_envelope)
         answer = Answer(response=response, body=body)
         self.pace.note(response, body)
-        self._answered(response.status < 500)
+        self._answered(response.status < 500 or proves_nothing(self.profile, response, body))
         if response.status >= 400 and response.status != 404:
             self.journal.note(answer.fault)
         return answer

@@ -56,14 +56,16 @@ def read_submit(profile: Profile, response: EgressResponse, body: Body | None) -
         return SubmitAnswer(verdict=SubmitVerdict.SUBMITTED, handle=handle, status=status)
     if profile.key_seconds and (found := _by_key(body)) is not None:
         return found
-    if _proves_nothing(profile, response, body):
+    if proves_nothing(profile, response, body):
         verdict = SubmitVerdict.BUSY if status in (429, 503) else SubmitVerdict.REFUSED
         return SubmitAnswer(verdict=verdict, text=text, status=status)
     return SubmitAnswer(verdict=SubmitVerdict.UNKNOWN, text=text, status=status)
 
 
-def _proves_nothing(profile: Profile, response: EgressResponse, body: Body | None) -> bool:
-    """Whether nothing was created. All else leaves it open, also where the service's guide says "retry"."""
+def proves_nothing(profile: Profile, response: EgressResponse, body: Body | None) -> bool:
+    """Whether the service itself refused, so that nothing was created. All else leaves it open, also where its guide
+    says "retry".
+    """
     status = response.status
     if 400 <= status < 500:
         return status != 408
