@@ -140,11 +140,19 @@ class Catalog:
         return [*stored, *(model for name, model in self._unstored.items() if name not in known)]
 
     async def model(self, owner: str, name: str) -> Model | None:
-        """One of `models`, or one that a place elsewhere has."""
-        known = await self._store.get_model(owner, name) or self._unstored.get(f"{owner}/{name}")
+        """One of `models`, or one that a place elsewhere has.
+
+        Raises:
+            Overloaded: no such model is known, and a place that may have it cannot be asked now.
+        """
+        known = await self.known_model(owner, name)
         if known is None and await self.is_elsewhere(f"{owner}/{name}"):
             return await self._store.get_model(owner, name)
         return known
+
+    async def known_model(self, owner: str, name: str) -> Model | None:
+        """One of `models`; no place elsewhere is asked."""
+        return await self._store.get_model(owner, name) or self._unstored.get(f"{owner}/{name}")
 
     def standing(self, model: str) -> Standing:
         """Whether the model `owner/name` can run here."""

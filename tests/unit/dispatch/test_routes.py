@@ -352,7 +352,9 @@ async def test_an_upstream_that_does_not_answer_is_no_miss() -> None:
         await here.id_of("acme/flux")
     here.a.busy = False
     here.a.add("other/flux", NEW)
+    assert await here.catalog.known_model("acme", "flux") is None
     assert await here.id_of("acme/flux") == NEW
+    assert await here.catalog.known_model("acme", "flux") is not None
 
 
 async def test_the_first_upstream_that_gives_a_schema_describes_the_model() -> None:

@@ -39,12 +39,12 @@ async def list_collections(call: Call, parts: ApiContext) -> Response:  # noqa: 
 
 
 async def get_collection(call: Call, parts: ApiContext) -> Response:
-    """Row 28: with its models, as far as they are known here."""
+    """Row 28: with its models, as far as they are known here: an upstream that is away must not hide the others."""
     slug = call.params[0]
     collection = parts.settings.collections.get(slug)
     if collection is None:
         raise NotFound(f"There is no collection {slug[:100]!r}")
-    found = [await parts.catalog.model(*name.split("/", 1)) for name in collection.models if "/" in name]
+    found = [await parts.catalog.known_model(*name.split("/", 1)) for name in collection.models if "/" in name]
     models = await _as_many_as_fit(call, parts, [model for model in found if model is not None])
     return json_response(encode(FullCollection(**_members(slug, collection), models=models)))
 
