@@ -15,5 +15,5 @@ _ITSELF: Final[dict[None, None]] = {}
 def take_as_they_are() -> None:
     """Answer the question for this process. Repeating it is harmless."""
     sqlite3.register_adapter(NoneType, _ITSELF.get)
-    sqlite3.register_adapter(bytes, bytes)
-    sqlite3.register_adapter(bool, int)
+    sqlite3.register_adapter(bytes, bytes.__bytes__)  # calling the class takes six times as long
+    sqlite3.register_adapter(bool, bool.__int__)
