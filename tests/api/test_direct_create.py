@@ -135,6 +135,18 @@ async def test_the_second_create_of_a_connection_begins_directly() -> None:
         assert server.server_state.total_requests == 4
 
 
+async def test_both_ways_write_the_same_line_to_the_access_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "halley.access")
+    world = await World(server=ServerSettings(port=0, access_log=True)).fill()
+    async with eager(world, is_eager=False) as (server, creates), connected(server) as wire:
+        for _ in range(2):
+            await wire.send(sent(world, "/v1/models/acme/echo/predictions", of(input=HI), "X-Request-Id: mine"))
+            await wire.answer()
+        assert creates.begun == 1
+    lines = [re.sub(r"[\d.]+ ms", "ms", one.getMessage()) for one in caplog.records if one.name == "halley.access"]
+    assert lines == ["POST /v1/models/acme/echo/predictions 201 ms mine"] * 2
+
+
 async def test_what_does_not_come_whole_and_alone_is_parsed() -> None:
     world = await filled()
     one = sent(world, "/v1/predictions", of(version=ECHO, input=HI))
