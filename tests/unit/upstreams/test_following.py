@@ -113,9 +113,9 @@ async def test_logs_output_and_metrics_as_they_grow() -> None:
         (Stage(status="failed", error=["a"]), "failed", '["a"]'),
         (Stage(status="failed"), "failed", "The service gave no reason."),
         (Stage(status="Failed", error="x"), "failed", "x"),
-        (Stage(status="canceled"), "canceled", None),
-        (Stage(status="cancelled"), "canceled", None),
-        (Stage(status="aborted"), "canceled", None),
+        (Stage(status="canceled"), "canceled", "The run was canceled at its service."),
+        (Stage(status="cancelled"), "canceled", "The run was canceled at its service."),
+        (Stage(status="aborted"), "canceled", "The run was canceled at its service."),
         (Stage(status="successful", output="x"), "succeeded", None),
     ],
 )

@@ -13,6 +13,7 @@ from halley.providers.replicate.seen import SeenRun
 LATE_LOOKS: Final = 3  # for an output that comes after `succeeded`
 
 _NO_REASON: Final = "The service gave no reason."
+_CANCELED: Final = "The run was canceled at its service."  # shown only if it was not canceled here
 _REMOVED: Final = "The service had removed the output before it was copied."
 
 
@@ -88,7 +89,7 @@ class RunFollowing:
 
     def _ended(self, run: SeenRun) -> Outcome:
         if run.state == "canceled":
-            return Outcome(status="canceled", predict_time=run.predict_time)
+            return Outcome(status="canceled", error=_CANCELED, predict_time=run.predict_time)
         if run.state == "succeeded" and run.output is None and run.is_removed:
             return Outcome(status="failed", error=_REMOVED, reason="upstream_output_gone")
         if run.state == "succeeded":
