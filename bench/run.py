@@ -320,11 +320,15 @@ def main():
         if "nginx" in rows:
             bench_nginx(table, options.seconds, home, answer)
         for name, measure in PEERS.items():
-            if name in rows and options.peers is not None and (options.peers / "bin/python").exists():
-                try:
-                    measure(table, options.seconds, options.peers.resolve())
-                except (OSError, RuntimeError) as error:
-                    print(f"{name}: left out: {error}")
+            if name not in rows:
+                continue
+            if options.peers is None or not (options.peers / "bin/python").exists():
+                print(f"{name}: left out: it is not installed. Type: scripts/install peers")
+                continue
+            try:
+                measure(table, options.seconds, options.peers.resolve())
+            except (OSError, RuntimeError) as error:
+                print(f"{name}: left out: {error}")
         if "command" in rows:
             fresh = home / "fresh"  # what a new user has: nothing in the database yet
             fresh.mkdir()
