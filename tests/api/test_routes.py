@@ -294,7 +294,7 @@ async def test_a_bug_of_ours_is_a_500_without_details(
     elif where == "in the write":
         world.store.create = broken  # type: ignore[method-assign, assignment]
     else:
-        world.api.parts.presenter.prediction = broken_at_once  # type: ignore[method-assign, assignment]
+        world.api.parts.presenter.json = broken_at_once  # type: ignore[method-assign, assignment]
     reply = await world.post("/v1/predictions", {"version": "acme/free"})
     assert reply.status == 500
     assert b"swordfish" not in reply.body
