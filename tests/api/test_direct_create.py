@@ -437,6 +437,22 @@ async def test_a_repeat_waits_for_the_commit_of_a_dropped_create() -> None:
         assert creates.begun == 1  # the repeat took the ordinary way
 
 
+async def test_others_begin_directly_again_soon_after_a_drop() -> None:
+    async with eager_world() as (world, server, creates):
+        peer = await Peer(server).open()
+        await peer.send(post(world, "Prefer: wait"))
+        while creates.begun == 0:
+            await asyncio.sleep(0.001)
+        peer.reset()
+        await gone(server)
+        async with connected(server) as wire:
+            for seconds, begun in ((0.0, 1), (1.9, 1), (0.2, 2)):
+                world.clock.advance(seconds)
+                await wire.send(sent(world, "/v1/predictions", of(version=ECHO, input={"prompt": "another"})))
+                assert (await wire.answer())[0].startswith(b"HTTP/1.1 201")
+                assert creates.begun == begun
+
+
 async def test_a_store_that_takes_nothing_is_told_by_the_ordinary_way(monkeypatch: pytest.MonkeyPatch) -> None:
     async with eager_world() as (world, server, creates), connected(server) as wire:
 

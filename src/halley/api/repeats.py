@@ -272,7 +272,12 @@ class Repeats:
 
     def may_repeat(self, attempt: CreateAttempt) -> bool:
         """Whether this create may be a repeat, so that a look-up is useful; quick, because every create calls it."""
-        return self.is_on and attempt.count != 0 and (attempt.count is not None or bool(self._dropped))
+        if not self.is_on or attempt.count == 0:
+            return False
+        # one that does not count repeats only what was dropped a moment ago
+        return attempt.count is not None or (
+            bool(self._dropped) and attempt.begun_at <= self._drops[-1][0] + DROPPED_SECONDS
+        )
 
     def is_counted(self, attempt: CreateAttempt) -> bool:
         """Whether the client says that this is a repeat, so that the store must be asked for equal creates."""
