@@ -20,6 +20,9 @@ READ_BYTES: Final = 256 * 2**10  # larger frames get their own buffer
 Body = bytes | bytearray  # of a frame; a large one is the bytearray into which it was read
 
 _LENGTH: Final = Struct("<I")
+# All channels read into it, one after the other, in the loop's thread. `recv` would make a new one for each read, which
+# the allocator takes from the system and gives back.
+_READ: Final = memoryview(bytearray(READ_BYTES))
 
 
 class Channel:
@@ -80,7 +83,7 @@ class Channel:
         if self._large is not None:
             return self._read_large(self._large)
         try:
-            piece = self._sock.recv(READ_BYTES)
+            piece = bytes(_READ[: self._sock.recv_into(_READ)])
         except (BlockingIOError, InterruptedError):
             return False
         except OSError:  # reset: the process died before it read what we sent

@@ -116,3 +116,23 @@ def test_what_a_program_of_the_model_still_uses_stays(replica: Replica) -> None:
         program.wait()
     replica.leftovers.end(Prediction(), [])
     assert replica.left() == ["of setup"]
+
+
+def test_a_folder_that_did_not_change_is_not_listed_again(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[str] = []
+
+    def counted(folder: str) -> list[str]:
+        looks.append(folder)
+        return os.listdir(folder)
+
+    monkeypatch.setattr(leftovers, "names_in", counted)
+    replica.leftovers.end(Prediction(), [])
+    time.sleep(2 * leftovers.COARSE_NS / 1e9)
+    for _ in range(3):
+        replica.leftovers.end(Prediction(), [])
+    assert len(looks) <= 2  # the first look may have been too early to rely on
+    before = replica.temporary.stat()
+    (replica.temporary / "new").touch()
+    os.utime(replica.temporary, ns=(before.st_atime_ns, before.st_mtime_ns))
+    replica.leftovers.end(Prediction(), [])
+    assert replica.left() == ["of setup"]

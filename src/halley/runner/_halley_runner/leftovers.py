@@ -32,6 +32,7 @@ class Leftovers:
         self._trash = Trash(join(place.own, "trash"))
         self._stays: Set[str] = set(names_in(self._temporary))
         self._looked_at = 0.0
+        self._empty_since: Optional[int] = None  # time of the folder's last change, when it was found without leftovers
 
     def end(self, prediction: Prediction, running: Collection[Prediction]) -> None:
         """Clean up after a prediction; what it returned has been copied. `running` are the other predictions."""
@@ -56,8 +57,15 @@ class Leftovers:
         return True
 
     def _sweep(self, running: List[int]) -> None:
+        changed = _change_of(self._temporary)
+        if changed is not None and changed == self._empty_since:
+            return
+        self._empty_since = None
         left = [name for name in names_in(self._temporary) if name not in self._stays]
         if not left:
+            # a change so young could be followed by another one with the same time
+            if changed is not None and 0 <= changed < time.time_ns() - COARSE_NS:
+                self._empty_since = changed
             return
         before = min(running) - COARSE_NS if running else None
         open_now: Optional[Set[str]] = None
@@ -69,6 +77,16 @@ class Leftovers:
                 open_now = open_files()
             if path not in open_now:
                 self._trash.take(path)
+
+
+def _change_of(folder: str) -> Optional[int]:
+    """When an entry was last added to it or taken out, in ns, which no program can set. None if there is no such
+    folder.
+    """
+    try:
+        return os.lstat(folder).st_ctime_ns
+    except OSError:
+        return None
 
 
 def stamp_of(path: str) -> Optional[Stamp]:

@@ -1,6 +1,7 @@
 """Serves an async predictor: an event loop in the main thread, one task for each prediction.
 
-All requests of one read begin together, and all answers of one loop cycle are sent in one write.
+All requests of one read begin together, and all answers of one loop cycle are sent in one write. The end of the only
+prediction that runs is sent at once: nothing else could join it.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class AsyncServer:
         self._running: Dict[str, Prediction] = {}
         self._early = EarlyCancels()
         self._send_is_planned = False
+        self._ends_alone = False  # the end that is being written need not wait for others
         self._is_reading = True
 
     def serve(self, inbox: Inbox, descriptor: int) -> None:
@@ -59,7 +61,7 @@ class AsyncServer:
         self._loop.call_soon_threadsafe(self._cancel, prediction_id)
 
     def _defer(self) -> bool:
-        if get_ident() != self._thread:
+        if self._ends_alone or get_ident() != self._thread:
             return False
         if not self._send_is_planned:
             self._send_is_planned = True
@@ -116,6 +118,7 @@ class AsyncServer:
             if prediction.canceled:  # the model caught the exception and returned
                 self._results.canceled(prediction, started)
             else:
+                self._ends_alone = len(self._running) == 1
                 self._results.succeeded(prediction, started, value, paths, in_pieces=self._streams)
         except BaseException as error:  # after any exception the replica continues
             left = prediction.left or (error if isinstance(error, SystemExit) else None)
@@ -127,6 +130,7 @@ class AsyncServer:
             else:
                 self._results.failed(prediction, started, error)
         finally:
+            self._ends_alone = False
             prediction.task = None  # breaks a reference cycle
             self._running.pop(frame["id"], None)
             self._early.ended(frame["id"])
