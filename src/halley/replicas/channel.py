@@ -8,6 +8,7 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
+from mmap import mmap
 from struct import Struct
 from typing import Final
 
@@ -20,9 +21,6 @@ READ_BYTES: Final = 256 * 2**10  # larger frames get their own buffer
 Body = bytes | bytearray  # of a frame; a large one is the bytearray into which it was read
 
 _LENGTH: Final = Struct("<I")
-# All channels read into it, one after the other, in the loop's thread. `recv` would make a new one for each read, which
-# the allocator takes from the system and gives back.
-_READ: Final = memoryview(bytearray(READ_BYTES))
 
 
 class Channel:
@@ -39,6 +37,9 @@ class Channel:
         self._take = take
         self._ended = ended
         self._open = True
+        # `recv` would make a new one for each read, which the allocator takes from the system and gives back. Pages
+        # that were never filled take no memory.
+        self._buffer = memoryview(mmap(-1, READ_BYTES))
         self._rest = bytearray()
         self._needed = 0  # length in `_rest` of the first incomplete frame
         self._large: bytearray | None = None  # the body of a large frame that is arriving
@@ -83,7 +84,7 @@ class Channel:
         if self._large is not None:
             return self._read_large(self._large)
         try:
-            piece = bytes(_READ[: self._sock.recv_into(_READ)])
+            piece = bytes(self._buffer[: self._sock.recv_into(self._buffer)])
         except (BlockingIOError, InterruptedError):
             return False
         except OSError:  # reset: the process died before it read what we sent
