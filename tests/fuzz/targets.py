@@ -147,7 +147,7 @@ def _split(case: bytes) -> object:
     taken: list[object] = []
     faults: list[str | None] = []
     channel._rest, channel._needed = bytearray(), 0
-    channel._take = lambda body: taken.append(frames.decode(body))
+    channel._take = lambda bodies: taken.extend([frames.decode(body) for body in bodies])
     channel._end = faults.append  # type: ignore[method-assign]
     channel._split(case)
     return taken, faults

@@ -5,7 +5,7 @@ the presenter makes the body. A test holds the bytes of both ways to each other.
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 
@@ -114,29 +114,41 @@ def _is_usual(row: Prediction) -> bool:
 
 def _times(row: Prediction, variant: Variant) -> tuple[bytes, ...] | None:
     """The members from the status to the metrics; None if it has neither ended nor waits, or not as usual."""
-    status, started_at, completed_at = row.status, row.started_at, row.completed_at
-    if status is Status.SUCCEEDED or status is Status.FAILED:
-        if started_at is None or completed_at is None:
+    match row.status:
+        case Status.SUCCEEDED | Status.FAILED:
+            return _ended_times(row)
+        case Status.STARTING:
+            return _waiting_times(row, variant)
+        case Status.PROCESSING | Status.CANCELED | Status.ABORTED:
             return None
-        if not (row.created_at.microsecond and started_at.microsecond and completed_at.microsecond):
-            return None  # the encoder leaves out six zeros, which clients get (`rfc3339`)
-        return (
-            b',"status":',
-            _encode(status),
-            b',"created_at":',
-            _encode(row.created_at),
-            b',"started_at":',
-            _encode(started_at),
-            b',"completed_at":',
-            _encode(completed_at),
-            b',"metrics":',
-            _encode(dict(row.metrics)),
-        )
-    if status is not Status.STARTING or started_at is not None or completed_at is not None:
+        case other:
+            assert_never(other)
+
+
+def _ended_times(row: Prediction) -> tuple[bytes, ...] | None:
+    started_at, completed_at = row.started_at, row.completed_at
+    if started_at is None or completed_at is None:
         return None
-    if row.metrics or variant.family or not row.created_at.microsecond:
+    if not (row.created_at.microsecond and started_at.microsecond and completed_at.microsecond):
+        return None  # the encoder leaves out six zeros, which clients get (`rfc3339`)
+    return (
+        b',"status":',
+        _encode(row.status),
+        b',"created_at":',
+        _encode(row.created_at),
+        b',"started_at":',
+        _encode(started_at),
+        b',"completed_at":',
+        _encode(completed_at),
+        b',"metrics":',
+        _encode(dict(row.metrics)),
+    )
+
+
+def _waiting_times(row: Prediction, variant: Variant) -> tuple[bytes, ...] | None:
+    if row.started_at is not None or row.completed_at is not None or row.metrics or variant.family:
         return None
-    return b',"status":"starting","created_at":', _encode(row.created_at)
+    return (b',"status":"starting","created_at":', _encode(row.created_at)) if row.created_at.microsecond else None
 
 
 def _inside(text: str) -> bytes:
