@@ -15,6 +15,7 @@ HalleyError
 │   ├── WrongState         the lifecycle has no such step
 │   ├── TooLarge           over a limit that is named
 │   ├── SubmitRefused      a provider will not run it, now or later
+│   ├── SubmitLimitReached as many were submitted to a provider in 24 hours as the operator allows
 │   └── AddressRefused     an outbound address the operator does not allow
 ├── Busy               may work later; carries how long to wait
 │   ├── QueueFull          the account has too many waiting predictions
@@ -143,6 +144,17 @@ class SubmitRefused(Refused):
     """The provider refuses the prediction finally; nothing was begun."""
 
     code = "submit_refused"
+
+
+class SubmitLimitReached(Refused):
+    """As many predictions were submitted to a provider in 24 hours as its settings allow; nothing was begun."""
+
+    code = "submit_limit_reached"
+
+    def __init__(self, message: str, *, seconds: float = 0.0) -> None:
+        """`seconds`: until the next one is allowed."""
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class AddressRefused(Refused):

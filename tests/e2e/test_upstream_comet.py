@@ -118,3 +118,24 @@ def test_a_create_whose_answer_was_lost_is_not_repeated_and_listed(comet: CometS
     shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert shown.stdout.splitlines()[1].split()[:3] == [row["id"], "artists/painter", "comet"]
     assert "It is not submitted again" in shown.stderr
+
+
+def test_beyond_its_limit_of_a_day_creates_get_402_also_after_a_restart(comet: CometStandIn, tmp_path: Path) -> None:
+    comet.on_create = lambda first: [first, {**first, "status": "succeeded", "output": "done"}]
+    config = CONFIG.format(url=comet.url).replace("[routes", "max_submits_per_day = 2\n\n[routes", 1)
+    create = ("POST", "/v1/models/artists/painter/predictions", {"input": {"prompt": "x"}})
+    with Halley(tmp_path, "--no-demo", config=config, environment={"COMETAPI_KEY": TOKEN}) as front:
+        for _ in range(2):
+            assert poll(front, front.call(*create)[2])["status"] == "succeeded"
+        kept = {"Idempotency-Key": "k1"}
+        for _ in range(2):
+            status, headers, problem = front.call(*create, headers=kept)
+            assert (status, problem["title"], headers["x-should-retry"]) == (402, "Submit limit reached", "false")
+            assert "comet: its limit of 2 submits in 24 hours (max_submits_per_day) is reached" in problem["detail"]
+            (row,) = front.call("GET", "/v1/upstreams")[2]["results"]
+            assert (row["submits"], row["max_submits_per_day"], "limit of 2" in row["reason"]) == (2, 2, True)
+            front.stop()
+            front.start()
+        assert len(front.call("GET", "/v1/predictions")[2]["results"]) == 2
+        assert TOKEN not in front.log()
+    assert len([request for request in comet.seen if request.method == "POST"]) == 2

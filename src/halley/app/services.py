@@ -238,7 +238,8 @@ def _common(base: Foundation, node: Node) -> _Common:
 
 def _answering(common: _Common, inputs: InputParts, large: JsonProcess, working: WorkerParts | None) -> ApiParts:
     base = common.base
-    predictions = build_predictions(base, inputs, QueueOnly() if working is None else working.worker)
+    placement, submit_limits = (QueueOnly(), None) if working is None else (working.worker, working.upstreams.limits)
+    predictions = build_predictions(base, inputs, placement, submit_limits)
     use_cases = _use_cases(common, predictions)
     store = base.data.store
     store_check = StoreCheck(store.try_write, base.clock, refusals=lambda: store.refusals)
@@ -325,7 +326,7 @@ def _files(base: Foundation) -> Files:
 
 def _local_models(base: Foundation, working: WorkerParts) -> LocalModels:
     upstreams = working.upstreams
-    views = upstream_views(upstreams, base.data.store, base.data.store)
+    views = upstream_views(upstreams, base.data.store, base.data.store, base.clock)
     return local_models(base, working.runtime, views, upstreams.routed.why_waiting)
 
 

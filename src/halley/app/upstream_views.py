@@ -1,6 +1,7 @@
 """The content of `GET /v1/upstreams` and `GET /v1/routes`."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from halley.api.dependencies import UpstreamViews
 from halley.api.presentation.wire.upstreams import (
@@ -12,30 +13,34 @@ from halley.api.presentation.wire.upstreams import (
     UpstreamError,
 )
 from halley.app.upstreams import Upstreams
-from halley.clock import rfc3339
+from halley.clock import Clock, rfc3339
 from halley.keys.ports import KeyStore
 from halley.models.records import Version
 from halley.models.validation import UNCHECKED
 from halley.predictions.queue import SubmitLedger
+from halley.predictions.submits import SubmitCount
 from halley.settings import LOCAL
 
 
-def upstream_views(upstreams: Upstreams, ledger: SubmitLedger, keys: KeyStore) -> UpstreamViews:
+def upstream_views(upstreams: Upstreams, ledger: SubmitLedger, keys: KeyStore, clock: Clock) -> UpstreamViews:
     """The API's view of the services elsewhere."""
     return UpstreamViews(
-        upstreams=lambda: _upstreams(upstreams, ledger),
+        upstreams=lambda: _upstreams(upstreams, ledger, clock.now()),
         unknown=lambda most: _unknown(ledger, keys, most),
         routes=lambda: _routes(upstreams),
         test_route=lambda version: _test(upstreams, version),
     )
 
 
-async def _upstreams(upstreams: Upstreams, ledger: SubmitLedger) -> Sequence[UpstreamBody]:
-    unknown = await ledger.count_unknown()
+async def _upstreams(upstreams: Upstreams, ledger: SubmitLedger, at: datetime) -> Sequence[UpstreamBody]:
+    unknown, submits = await ledger.count_unknown(), await ledger.count_submits(at)
     rows = []
     for name, settings in sorted(upstreams.configured().items()):
         place = upstreams.routed.places[name]
         report = place.upstream.report()
+        most = settings.max_submits_per_day
+        if place.quota is not None and most is not None:  # a worker may not have seen yet that the limit is reached
+            place.quota.note(await ledger.seconds_until_submit(name, SubmitCount(at, most)))
         verdict = upstreams.routed.elsewhere(name)
         rows.append(
             UpstreamBody(
@@ -47,6 +52,8 @@ async def _upstreams(upstreams: Upstreams, ledger: SubmitLedger) -> Sequence[Ups
                 reason=None if verdict.takes else verdict.why,
                 in_flight=report.in_flight,
                 slots=report.slots,
+                submits=submits.get(name, 0),
+                max_submits_per_day=most,
                 unknown=unknown.get(name, 0),
                 paused_seconds=round(report.paused_seconds, 3),
                 last_errors=[UpstreamError(at=rfc3339(fault.at), text=fault.text) for fault in report.faults],

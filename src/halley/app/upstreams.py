@@ -14,6 +14,7 @@ from halley.dispatch.breaker import Breaker
 from halley.dispatch.imported_models import ImportedModels, read_schema
 from halley.dispatch.route_table import ModelRoutes
 from halley.dispatch.routed_providers import RoutedProviders, UpstreamPlace
+from halley.dispatch.submit_quota import CountedSubmits, RouteLimits
 from halley.dispatch.upstreams import UpstreamProvider, UpstreamTarget
 from halley.egress import OriginClient, origin_of
 from halley.errors import HalleyError, Unusable
@@ -33,7 +34,9 @@ class _Made:
 
 
 class Upstreams:
-    """Holds the services elsewhere. `routed` chooses among them, `imported` knows their models."""
+    """Holds the services elsewhere. `routed` chooses among them, `imported` knows their models, and `limits` refuses
+    creates that none may get.
+    """
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class Upstreams:
         self._chance = random.Random().random  # noqa: S311 - spreads polls, not a secret
         self.table = ModelRoutes({})
         self.routed = RoutedProviders(base.catalog, self.table, local=local)
+        self.limits = RouteLimits(self.routed.limited, base.data.store)
         self.imported = ImportedModels(base.catalog, base.data.store, self.table, base.clock)
         self._made: dict[str, _Made] = {}
         self._gone: list[UpstreamProvider] = []  # not used any more; runs of before may be followed
@@ -99,7 +103,7 @@ class Upstreams:
         from halley.providers.replicate.provider import ReplicateProvider, UpstreamLinks, UpstreamRules
 
         clock = self._base.clock
-        breaker = Breaker(clock)
+        breaker, quota = Breaker(clock), CountedSubmits(clock, settings.max_submits_per_day)
         upstream = ReplicateProvider(
             OriginClient(settings.url, silence_seconds=settings.timeout_seconds),
             UpstreamRules(
@@ -122,7 +126,7 @@ class Upstreams:
         )
         upstream.listen(on_capacity=self._has_capacity, on_broken=self._is_broken)
         _log.info("provider %s: %s at %s, with%s a token", name, settings.profile, settings.url, "" if token else "out")
-        return _Made(settings=settings, token=token, place=UpstreamPlace(upstream, breaker))
+        return _Made(settings=settings, token=token, place=UpstreamPlace(upstream, breaker, quota))
 
     def _has_capacity(self, version: str) -> None:
         self.routed.on_capacity(version)

@@ -21,7 +21,7 @@ from halley.models.catalog import Catalog
 from halley.offload.process import JsonProcess
 from halley.predictions.abandonment import AbandonmentTracker
 from halley.predictions.inputs import InputCheck
-from halley.predictions.ports import Placement
+from halley.predictions.ports import Placement, SubmitLimits
 from halley.predictions.service import Admission, Predictions
 from halley.providers.local import LocalProvider
 from halley.settings import Settings
@@ -50,11 +50,15 @@ def build_own_inputs(base: Foundation, inputs: InputParts) -> OwnInputs:
     return OwnInputs(inputs.stager.own, blobs=base.data.blobs, blob_references=base.data.blob_references)
 
 
-def build_predictions(base: Foundation, inputs: InputParts, placement: Placement) -> Predictions:
+def build_predictions(
+    base: Foundation, inputs: InputParts, placement: Placement, submit_limits: SubmitLimits | None
+) -> Predictions:
     """The use cases of predictions."""
     return Predictions(
         store=base.data.store,
-        admission=Admission(catalog=base.catalog, placement=placement, inputs=inputs.check),
+        admission=Admission(
+            catalog=base.catalog, placement=placement, inputs=inputs.check, submit_limits=submit_limits
+        ),
         bus=base.signals.bus,
         data_ends=base.data.periods,
         clock=base.clock,

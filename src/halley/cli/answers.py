@@ -19,7 +19,7 @@ DIGITS: Final = 12  # of a Retry-After that is read
 _WRONG_BASE: Final = "Check the server URL; some gateways need a path, such as https://host/replicate/v1."
 _HINTS: Final = {
     401: "Pass --token, set HALLEY_TOKEN, or store a profile; `halley keys create` makes a key on your own server.",
-    402: "The quota of this key is used up.",
+    402: "A limit of costs is reached: that of the key, or what the server may submit to a service in a day.",
     403: "Use a key that has the required scope.",
     429: "Wait a little, then try again.",
 }

@@ -109,6 +109,7 @@ _BY_ERROR: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
     (errors.NotFound, ExitCode.NOT_FOUND),
     (errors.QueueFull, ExitCode.LIMIT),
     (errors.Busy, ExitCode.LIMIT),
+    (errors.SubmitLimitReached, ExitCode.LIMIT),
     (errors.Unusable, ExitCode.USAGE),
     (errors.ModelBroken, ExitCode.USAGE),
     (errors.Refused, ExitCode.USAGE),

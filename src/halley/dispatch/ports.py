@@ -8,6 +8,7 @@ import msgspec
 
 from halley.predictions.large import Json
 from halley.predictions.records import OutputFile
+from halley.predictions.submits import SubmitCount
 
 Pointer = tuple[str | int, ...]
 """The place of a value inside a JSON value: member names and list indexes from the top."""
@@ -203,11 +204,24 @@ class SlotSource(Protocol):
     def drop_slot(self, version: str, *, alone: bool = False) -> None: ...
 
 
+class SubmitQuota(Protocol):
+    """How many predictions a provider may get in 24 hours, and whether that number is reached."""
+
+    def count(self) -> SubmitCount:
+        """How a submit is counted now."""
+        ...
+
+    def note(self, seconds: float) -> None:
+        """The store says that the next submit is allowed in so many seconds; 0: now."""
+        ...
+
+
 class HeldSlot(NamedTuple):
-    """A slot that was taken, and the name of its provider."""
+    """A slot that was taken, and the name of its provider. Without `quota` its submits are not counted."""
 
     name: str
     provider: Provider
+    quota: SubmitQuota | None = None
 
 
 class ProviderRouter(Protocol):

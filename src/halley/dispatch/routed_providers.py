@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from halley.dispatch.breaker import Breaker
 from halley.dispatch.ports import HeldSlot, Provider, SlotSource
 from halley.dispatch.route_table import ModelRoutes
+from halley.dispatch.submit_quota import CountedSubmits
 from halley.dispatch.upstreams import UpstreamProvider
 from halley.models.catalog import Catalog
 from halley.settings import LOCAL, RouteSettings
@@ -25,10 +26,11 @@ class LocalPlace(Provider, Protocol):
 
 
 class UpstreamPlace(NamedTuple):
-    """A service elsewhere, and whether it is well."""
+    """A service elsewhere, whether it is well, and how much it may get."""
 
     upstream: UpstreamProvider
     breaker: Breaker
+    quota: CountedSubmits | None = None
 
 
 class RouteVerdict(NamedTuple):
@@ -111,10 +113,11 @@ class RoutedProviders:
             if provider is None:
                 continue
             place = self.places.get(verdict.provider)
+            slot = HeldSlot(verdict.provider, provider, None if place is None else place.quota)
             if place is not None and place.breaker.is_shaky:
-                shaky.append(HeldSlot(verdict.provider, provider))
+                shaky.append(slot)
             else:
-                yield HeldSlot(verdict.provider, provider)
+                yield slot
         yield from shaky
 
     def verdicts(self, version: str) -> Iterator[RouteVerdict]:
@@ -170,6 +173,8 @@ class RoutedProviders:
         place = self.places.get(name)
         if place is None:
             return RouteVerdict(name, takes=False, why="no provider of this name is configured")
+        if place.quota is not None and (why := place.quota.why_not()) is not None:
+            return RouteVerdict(name, takes=False, why=why)
         if not place.breaker.may_begin():
             seconds = place.breaker.pause_seconds
             why = f"it is tried again in {seconds:.0f} s" if seconds else "another run tries whether it answers again"
@@ -180,6 +185,19 @@ class RoutedProviders:
         if report.in_flight >= report.slots:
             return RouteVerdict(name, takes=True, why=f"as soon as one of its {report.slots} runs is over")
         return RouteVerdict(name, takes=True, why=f"{report.in_flight} of {report.slots} runs")
+
+    def limited(self, version: str) -> Mapping[str, CountedSubmits]:
+        """The places that can take runs of a version, if the number of submits is limited for all of them."""
+        if not any(place.quota is not None and place.quota.most is not None for place in self.places.values()):
+            return {}
+        route = self._table.find(runnable.version.model) if (runnable := self._catalog.by_id(version)) else None
+        may_run_here = route is not None and LOCAL in route.settings.providers and self._runs_here(version)
+        quotas = {name: self.places[name].quota for name in self._upstreams(version) if name in self.places}
+        found = {name: quota for name, quota in quotas.items() if quota is not None and quota.most is not None}
+        return {} if may_run_here or len(found) < len(quotas) else found
+
+    def _runs_here(self, version: str) -> bool:
+        return self._local.serves(version) and version not in self._broken
 
     def _choice(self, version: str) -> "_Choice | None":
         choice = self._choices.get(version)

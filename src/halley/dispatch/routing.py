@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from halley.dispatch.ports import HeldSlot, Provider, ProviderRouter
+from halley.dispatch.ports import HeldSlot, Provider, ProviderRouter, SubmitQuota
 from halley.models.catalog import Catalog
 from halley.predictions.queue import Claimed
 from halley.settings import LOCAL
@@ -21,6 +21,7 @@ class ProviderRoute(msgspec.Struct, frozen=True):
     name: str
     is_former: bool = False
     is_missing: bool = False
+    quota: SubmitQuota | None = None  # None: submits are not counted
 
 
 def route(providers: ProviderRouter, claimed: Claimed, slot: HeldSlot) -> ProviderRoute:
@@ -30,7 +31,7 @@ def route(providers: ProviderRouter, claimed: Claimed, slot: HeldSlot) -> Provid
     """
     submitted_to = claimed.prediction.provider
     if claimed.recorded is None or submitted_to == slot.name:
-        return ProviderRoute(slot.provider, slot.name)
+        return ProviderRoute(slot.provider, slot.name, quota=slot.quota)
     slot.provider.drop_slot(claimed.prediction.version)
     former = providers.named(submitted_to)
     return ProviderRoute(former or slot.provider, submitted_to, is_former=True, is_missing=former is None)

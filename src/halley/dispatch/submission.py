@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from halley.dispatch.ports import Emit, Outcome, Work
 from halley.dispatch.routing import ProviderRoute
-from halley.errors import LeaseLost, OutcomeUnknown, ProviderBusy, SubmitRefused, WrongState
+from halley.errors import LeaseLost, OutcomeUnknown, ProviderBusy, SubmitLimitReached, SubmitRefused, WrongState
 from halley.predictions.queue import Claimed, SubmitLedger
 from halley.predictions.status import SubmitState
 from halley.predictions.submits import UNKNOWN_REASON
@@ -122,10 +122,23 @@ class Submission:
 
     async def _is_intended(self) -> bool:
         try:
-            await self._keep_trying(lambda: self._ledger.record_intent(self._lease, self._route.name))
+            await self._keep_trying(self._record_intent)
         except WrongState:
             return False
+        except SubmitLimitReached as error:
+            self._note_room(error.seconds)
+            raise ProviderBusy(str(error)) from error
         return True
+
+    def _record_intent(self) -> Awaitable[None]:
+        quota = self._route.quota
+        if quota is None:
+            return self._ledger.record_intent(self._lease, self._route.name)
+        return self._ledger.record_intent(self._lease, self._route.name, quota.count())
+
+    def _note_room(self, seconds: float) -> None:
+        if self._route.quota is not None:
+            self._route.quota.note(seconds)
 
     async def _adopted(self, work: Work, is_stopped: Callable[[], bool]) -> str | None:
         if self._state is SubmitState.UNKNOWN:
@@ -181,6 +194,7 @@ class Submission:
 
     async def _withdraw(self) -> None:
         await self._keep_trying(lambda: self._ledger.withdraw_intent(self._lease))
+        self._note_room(0)
 
 
 def _is_cancelled() -> bool:

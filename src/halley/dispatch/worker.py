@@ -344,7 +344,7 @@ class Worker:
         continued = ContinuedRun(
             run,
             parts=self._parts,
-            route=ProviderRoute(run.slot.provider, run.slot.name),
+            route=ProviderRoute(run.slot.provider, run.slot.name, quota=run.slot.quota),
             slots=self._slots,
             start_soon=self._start_soon,
             go_on=self._go_on,

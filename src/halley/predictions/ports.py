@@ -225,6 +225,22 @@ class FileLinks(Protocol):
         ...
 
 
+class SubmitLimits(Protocol):
+    """How many predictions services elsewhere may get (implemented by dispatch)."""
+
+    def has_limit(self, version: str) -> bool:
+        """Whether creates of this version must be checked. No I/O."""
+        ...
+
+    async def check(self, version: str) -> None:
+        """Whether the version can be submitted anywhere now.
+
+        Raises:
+            SubmitLimitReached: every place that can run it has got as many in 24 hours as it may.
+        """
+        ...
+
+
 class Placement(Protocol):
     """Whether a new prediction can start at once (implemented by dispatch)."""
 

@@ -12,7 +12,7 @@ import msgspec
 from halley.predictions.duties import Duty, DutyStore
 from halley.predictions.records import NewEvent, Prediction
 from halley.predictions.status import Fact
-from halley.predictions.submits import Recorded
+from halley.predictions.submits import Recorded, SubmitCount
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,10 +91,14 @@ class SubmitLedger(Protocol):
         WrongState: its state is not the one named below; nothing was written.
     """
 
-    def record_intent(self, lease: Lease, provider: str) -> Awaitable[None]:
+    def record_intent(self, lease: Lease, provider: str, count: SubmitCount | None = None) -> Awaitable[None]:
         """It is about to be submitted to this provider: None becomes `intended`. Refused for one that has ended.
 
-        The word is kept as `Prediction.provider`: its version may have another provider when it is adopted.
+        The word is kept as `Prediction.provider`: its version may have another provider when it is adopted. It is
+        counted, for 24 hours or until `withdraw_intent`, however the prediction ends; without `count` it is not.
+
+        Raises:
+            SubmitLimitReached: so many are counted for the provider already; nothing was written.
         """
         ...
 
@@ -108,6 +112,14 @@ class SubmitLedger(Protocol):
 
     def record_unknown(self, lease: Lease) -> Awaitable[None]:
         """It is not known whether it was submitted, or how it ended: any state becomes `unknown`, finally."""
+        ...
+
+    async def count_submits(self, at: datetime) -> Mapping[str, int]:
+        """How many submits count at this time, by provider; providers without any are left out."""
+        ...
+
+    async def seconds_until_submit(self, provider: str, count: SubmitCount) -> float:
+        """How long `record_intent` would raise SubmitLimitReached; 0 if it would not."""
         ...
 
     async def held_handles(self, handles: Sequence[str]) -> frozenset[str]:

@@ -15,7 +15,16 @@ from halley.models.catalog import Catalog, Runnable
 from halley.predictions.hints import Bus, Changed, StopRequested, WorkWaits
 from halley.predictions.inputs import InputCheck
 from halley.predictions.large import Findings
-from halley.predictions.ports import Created, ExpiryPolicy, InputFile, NewPrediction, Page, Placement, PredictionStore
+from halley.predictions.ports import (
+    Created,
+    ExpiryPolicy,
+    InputFile,
+    NewPrediction,
+    Page,
+    Placement,
+    PredictionStore,
+    SubmitLimits,
+)
 from halley.predictions.progress_cache import ProgressCache
 from halley.predictions.queue import Claimed
 from halley.predictions.reading import PredictionReader
@@ -61,6 +70,7 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
     catalog: Catalog
     placement: Placement
     inputs: InputCheck
+    submit_limits: SubmitLimits | None = None  # of services elsewhere, if there are any
 
 
 class Predictions(PredictionReader):
@@ -84,6 +94,7 @@ class Predictions(PredictionReader):
         self._bus = bus
         self._new_id = new_id
         self._inputs = admission.inputs
+        self._submit_limits = admission.submit_limits
 
     def reserve_id(self) -> str:
         """An id for a prediction that will be created, so that a request can begin to wait before that."""
@@ -128,6 +139,7 @@ class Predictions(PredictionReader):
             VersionUnknown: this server does not know the reference.
             ModelBroken: the model is configured, but cannot run with its present files.
             InputInvalid: the input does not match the version's schema; lists all faults.
+            SubmitLimitReached: it would run elsewhere, and no place may get another one now.
             Overloaded: it cannot be checked now.
             KeyReused: the idempotency key belongs to another request. This and what the store refuses are raised by
                 the future.
@@ -135,6 +147,8 @@ class Predictions(PredictionReader):
         runnable = await self._catalog.find(request.reference)
         found = await self._inputs.look(runnable, request.input_json, request.input)
         self._inputs.refuse(runnable, found)
+        if self._submit_limits is not None:
+            await self._submit_limits.check(runnable.version.id)
         files = await self._inputs.own_files(account_id, found)
         made = self._make(request, runnable, account_id, key_id, prediction_id or self._new_id(), found.shown)
         new = self._new(request, runnable, made, files=files, idempotency=idempotency)
@@ -154,6 +168,8 @@ class Predictions(PredictionReader):
             return None
         runnable = self._catalog.find_at_once(request.reference)
         if runnable is None or not runnable.is_checked:
+            return None
+        if self._submit_limits is not None and self._submit_limits.has_limit(runnable.version.id):
             return None
         found = self._inputs.look_at_once(runnable, request.input)
         return None if found is None else (runnable, found)

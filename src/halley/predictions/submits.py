@@ -4,10 +4,13 @@
 """
 
 from collections.abc import Iterable
+from datetime import datetime, timedelta
+from math import ceil
 from typing import Final
 
 import msgspec
 
+from halley.errors import SubmitLimitReached
 from halley.predictions.records import Event, OutputItem
 from halley.predictions.status import EventKind, SubmitState
 
@@ -20,6 +23,29 @@ UNKNOWN_REASON: Final = "upstream_outcome_unknown"
 UNKNOWN_ERROR: Final = (
     "Whether this prediction ran at its provider is not known. It is not submitted again: it could be paid for twice."
 )
+
+COUNTED_TIME: Final = timedelta(hours=24)
+"""So long a submit counts for `SubmitCount.most`."""
+
+
+class SubmitCount(msgspec.Struct, frozen=True):
+    """A submit counts from `at`. It is refused if `most` others count then; None: any number may."""
+
+    at: datetime
+    most: int | None = None
+
+
+def limit_reached(provider: str, most: int, seconds: float) -> SubmitLimitReached:
+    """The refusal of a submit; `seconds`: until the next one is allowed."""
+    return SubmitLimitReached(f"{provider}: {why_no_more(most, seconds)}", seconds=seconds)
+
+
+def why_no_more(most: int, seconds: float) -> str:
+    """Says that the limit is reached, and until when."""
+    minutes = ceil(seconds / 60)
+    wait = f"{minutes} min" if minutes < 100 else f"{ceil(seconds / 3600)} h"
+    return f"its limit of {most} submits in 24 hours (max_submits_per_day) is reached; the next is possible in {wait}"
+
 
 _decode_text: Final = msgspec.json.Decoder(str).decode
 _decode_output: Final = msgspec.json.Decoder(OutputItem).decode

@@ -27,6 +27,7 @@ class ProviderSettings(SettingsTable, frozen=True, kw_only=True):
     token_file: Path | None = None
     profile: Literal["replicate", "cometapi", "halley"] = "replicate"
     max_in_flight: Positive = 20  # runs at once
+    max_submits_per_day: Positive | None = None  # predictions that it may get in 24 hours
     timeout_seconds: Seconds = 60.0  # of one request
     look_seconds: Seconds = 30.0  # how long a submit without a clear answer is looked for
     data_url_bytes: Positive = 256_000  # a larger input file is uploaded to it first

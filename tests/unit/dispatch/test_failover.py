@@ -9,8 +9,9 @@ from halley.dispatch.breaker import Breaker
 from halley.dispatch.ports import ProviderRouter, Work
 from halley.dispatch.route_table import ModelRoutes
 from halley.dispatch.routed_providers import RoutedProviders, UpstreamPlace
+from halley.dispatch.submit_quota import CountedSubmits, RouteLimits
 from halley.dispatch.upstreams import UpstreamReport
-from halley.errors import OutcomeUnknown, ProviderBusy
+from halley.errors import OutcomeUnknown, ProviderBusy, SubmitLimitReached, SubmitRefused
 from halley.predictions.records import Prediction
 from halley.predictions.status import Status, SubmitState
 from halley.settings import RouteSettings
@@ -52,9 +53,10 @@ class Local(ScriptedProvider):
 
 
 class Failover:
-    """The harness with the services `a` and `b`, in this order."""
+    """The harness with the services `a` and `b`, in this order. Each may get `most` predictions in a day."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
+        self.most = most
         self.a, self.b = Service(), Service()
         self.harness = Harness(1, make_router=self.make_router)
 
@@ -63,10 +65,14 @@ class Failover:
         routed = RoutedProviders(harness.catalog, table, local=Local())  # type: ignore[arg-type]
         self.a.breaker = Breaker(harness.clock)
         routed.places = {
-            "a": UpstreamPlace(self.a, self.a.breaker),  # type: ignore[arg-type]
-            "b": UpstreamPlace(self.b, Breaker(harness.clock)),  # type: ignore[arg-type]
+            "a": UpstreamPlace(self.a, self.a.breaker, self.quota(harness)),  # type: ignore[arg-type]
+            "b": UpstreamPlace(self.b, Breaker(harness.clock), self.quota(harness)),  # type: ignore[arg-type]
         }
+        self.routed = routed
         return routed
+
+    def quota(self, harness: Harness) -> CountedSubmits:
+        return CountedSubmits(harness.clock, self.most)
 
     async def until_submitted(self, service: Service) -> None:
         for _ in range(200):
@@ -83,8 +89,8 @@ class Failover:
 
 
 @pytest.fixture
-async def failover() -> AsyncIterator[Failover]:
-    made = Failover()
+async def failover(request: pytest.FixtureRequest) -> AsyncIterator[Failover]:
+    made = Failover(getattr(request, "param", None))
     harness = made.harness
     await harness.catalog.register(harness.model, harness.version)
     await harness.maintainer.open()
@@ -125,3 +131,50 @@ async def test_a_stop_does_not_wait_for_runs_elsewhere(failover: Failover) -> No
     row = await failover.row(made)
     assert (row.status.is_terminal, row.submit_state) == (False, SubmitState.SUBMITTED)
     assert await failover.harness.store.waiting() == {V: 1}
+
+
+@pytest.mark.parametrize("failover", [1], indirect=True)
+async def test_beyond_its_limit_of_a_day_a_service_is_passed_over_and_then_waited_for(failover: Failover) -> None:
+    harness, limits = failover.harness, RouteLimits(failover.routed.limited, failover.harness.store)
+    assert limits.has_limit(V)
+    await limits.check(V)
+    made = [await harness.create() for _ in range(3)]
+    await failover.until_submitted(failover.b)
+    await harness.pass_time(5.0)
+    rows = [await failover.row(one) for one in made]
+    assert sorted(row.provider for row in rows if row.submit_state is not None) == ["a", "b"]
+    for service in (failover.a, failover.b):
+        (run,) = service.runs
+        run.end()
+    for row in rows:
+        if row.submit_state is not None:
+            assert (await harness.ended(row.id)).status is Status.SUCCEEDED
+    for _ in range(200):  # the last one is tried at both
+        if failover.routed.why_waiting(V) is not None:
+            break
+        harness.worker.on_capacity(V)
+        await harness.pass_time(0.5)
+    (third,) = [await failover.row(row) for row in rows if row.submit_state is None]
+    assert (third.status, third.submit_state) == (Status.STARTING, None)
+    assert "a: its limit of 1 submits in 24 hours" in (failover.routed.why_waiting(V) or "")
+    with pytest.raises(SubmitLimitReached, match=r"a: its limit .* 24 h; b: its limit"):
+        await limits.check(V)
+    assert (len(failover.a.runs), len(failover.b.runs), failover.a.held, failover.b.held) == (1, 1, 0, 0)
+
+
+@pytest.mark.parametrize("failover", [1], indirect=True)
+async def test_what_a_service_refused_does_not_count(failover: Failover) -> None:
+    failover.a.refuses = SubmitRefused("no such model there")
+    row = await failover.harness.ended((await failover.harness.create()).id)
+    assert (row.status, row.termination_reason) == (Status.FAILED, "submit_refused")
+    assert await failover.harness.store.count_submits(failover.harness.clock.now()) == {}
+    failover.a.refuses = None
+    await failover.harness.create()
+    await failover.until_submitted(failover.a)
+
+
+async def test_without_a_limit_submits_are_only_counted(failover: Failover) -> None:
+    assert not RouteLimits(failover.routed.limited, failover.harness.store).has_limit(V)
+    await failover.harness.create()
+    await failover.until_submitted(failover.a)
+    assert await failover.harness.store.count_submits(failover.harness.clock.now()) == {"a": 1}

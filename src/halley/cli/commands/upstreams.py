@@ -23,7 +23,7 @@ def upstreams() -> None:
 def list_upstreams(
     server: ServerOption = None, token: TokenOption = None, profile: ProfileOption = None, as_json: JsonOption = False
 ) -> None:
-    """List the services: state, runs, predictions with an unknown outcome, last errors.
+    """List the services: state, runs, submits in 24 hours, predictions with an unknown outcome, last errors.
 
     Example:  halley upstreams list
     """
@@ -35,7 +35,7 @@ def list_upstreams(
     if as_json:
         screen.out_json(found)
         return
-    screen.table(["NAME", "STATE", "RUNS", "UNKNOWN", "PROFILE", "URL"], [_row(one) for one in found])
+    screen.table(["NAME", "STATE", "RUNS", "UNKNOWN", "IN 24 H", "PROFILE", "URL"], [_row(one) for one in found])
     for one in found:
         if one.get("reason"):
             screen.note(f"{one['name']}: {one['reason']}")
@@ -83,6 +83,11 @@ def _row(one: dict[str, Any]) -> list[str]:
         {"closed": "ok", "open": "not answering", "half_open": "being tried"}.get(str(one.get("state")), "-"),
         f"{one.get('in_flight')}/{one.get('slots')}",
         str(one.get("unknown")),
+        _of(one.get("submits"), one.get("max_submits_per_day")),
         str(one.get("profile")),
         str(one.get("url")),
     ]
+
+
+def _of(number: object, most: object) -> str:
+    return str(number) if most is None else f"{number}/{most}"

@@ -57,6 +57,8 @@ class MemoryClock:
                 entry.move_deadline(at + (row.deadline_at - row.created_at))
             if place is not None and place.ready_at > at + LONGEST_BACKOFF:
                 place.ready_at = at
+        for name, (provider, counted_at) in self._tables.submits.items():
+            self._tables.submits[name] = provider, min(counted_at, at)
 
     def _follow(self, moved: float) -> None:
         """The first node that notices the change moves the entries for all."""
@@ -86,6 +88,8 @@ class MemoryClock:
             self._tables.sessions[name] = expires_at + by
         for name, expires_at in self._tables.attending_nodes.items():
             self._tables.attending_nodes[name] = expires_at + by
+        for name, (provider, counted_at) in self._tables.submits.items():
+            self._tables.submits[name] = provider, counted_at + by
         for name, (duty, until) in self._tables.duties.items():
             self._tables.duties[name] = duty, None if until is None else until + by
 

@@ -28,6 +28,7 @@ class MemoryQueue(MemoryDuties, MemorySubmits, MemoryPredictions):
         super().__init__(tables)
         self._sessions = tables.sessions
         self._offers = tables.offers
+        self._submits = tables.submits
 
     @at_once
     def open_session(

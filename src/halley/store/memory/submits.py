@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -10,6 +11,8 @@ from halley.errors import WrongState
 from halley.predictions.queue import Lease
 from halley.predictions.records import Prediction
 from halley.predictions.status import SubmitState
+from halley.predictions.submits import COUNTED_TIME, SubmitCount, limit_reached
+from halley.store.memory.clock import MemoryClock
 from halley.store.memory.entries import Entry, at_once
 
 _EVERY_STATE: Final = frozenset({None, *SubmitState})
@@ -17,6 +20,9 @@ _EVERY_STATE: Final = frozenset({None, *SubmitState})
 
 class MemorySubmits:
     """Implements SubmitLedger."""
+
+    _clock: MemoryClock
+    _submits: dict[str, tuple[str, datetime]]
 
     def _predictions(self) -> Iterable[Prediction]:
         """All rows."""
@@ -27,7 +33,14 @@ class MemorySubmits:
         raise NotImplementedError
 
     @at_once
-    def record_intent(self, lease: Lease, provider: str) -> None:
+    def record_intent(self, lease: Lease, provider: str, count: SubmitCount | None = None) -> None:
+        row = self._held(lease).prediction
+        if count is not None and row.submit_state is None and not row.is_terminal:
+            at = self._clock.look(count.at)
+            seconds = self._seconds_until(provider, at, count.most)
+            if count.most is not None and seconds > 0:
+                raise limit_reached(provider, count.most, seconds)
+            self._submits[row.id] = provider, at
         self._put_state(lease, {None}, SubmitState.INTENDED)
         entry = self._held(lease)
         entry.prediction = msgspec.structs.replace(entry.prediction, provider=provider)
@@ -39,10 +52,18 @@ class MemorySubmits:
     @at_once
     def withdraw_intent(self, lease: Lease) -> None:
         self._put_state(lease, {SubmitState.INTENDED}, None)
+        self._submits.pop(lease.prediction_id, None)
 
     @at_once
     def record_unknown(self, lease: Lease) -> None:
         self._put_state(lease, _EVERY_STATE, SubmitState.UNKNOWN)
+
+    async def count_submits(self, at: datetime) -> Mapping[str, int]:
+        since = self._clock.current(at) - COUNTED_TIME
+        return Counter(provider for provider, counted_at in self._submits.values() if counted_at > since)
+
+    async def seconds_until_submit(self, provider: str, count: SubmitCount) -> float:
+        return self._seconds_until(provider, self._clock.current(count.at), count.most)
 
     async def held_handles(self, handles: Sequence[str]) -> frozenset[str]:
         return frozenset(handles).intersection(row.handle for row in self._predictions() if row.handle is not None)
@@ -53,6 +74,12 @@ class MemorySubmits:
     async def list_unknown(self, most: int) -> list[Prediction]:
         unknown = [row for row in self._predictions() if row.submit_state is SubmitState.UNKNOWN]
         return [msgspec.structs.replace(row, input=b"{}", output=None, logs="") for row in unknown[: -most - 1 : -1]]
+
+    def _seconds_until(self, provider: str, at: datetime, most: int | None) -> float:
+        times = sorted(when for name, when in self._submits.values() if name == provider and when > at - COUNTED_TIME)
+        if most is None or len(times) < most:
+            return 0.0
+        return (times[-most] + COUNTED_TIME - at).total_seconds()
 
     def _put_state(
         self, lease: Lease, states: Collection[SubmitState | None], state: SubmitState | None, handle: str | None = None

@@ -25,6 +25,7 @@ class MemoryTables:
         self.duties: dict[str, tuple[Duty, datetime | None]] = {}  # until when; None: released
         self.attendance: set[tuple[str, str]] = set()  # prediction, node
         self.attending_nodes: dict[str, datetime] = {}  # until when
+        self.submits: dict[str, tuple[str, datetime]] = {}  # of predictions: to which provider, and when
         self.models: dict[str, Model] = {}
         self.versions: dict[str, Version] = {}
         self.accounts: dict[str, Account] = {}

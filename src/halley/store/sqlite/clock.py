@@ -21,6 +21,7 @@ _MOVE_READY: Final = "UPDATE queue SET ready_at = ready_at + ?"
 _MOVE_SESSIONS: Final = "UPDATE sessions SET expires_at = expires_at + ?"
 _MOVE_DUTIES: Final = "UPDATE duties SET expires_at = expires_at + ?"
 _MOVE_NODES: Final = "UPDATE attending_nodes SET expires_at = expires_at + ?"
+_MOVE_SUBMITS: Final = "UPDATE submits SET at = at + ?"
 _NEAR_DEADLINES: Final = (
     "UPDATE predictions SET deadline_at = ?1 + deadline_at - created_at, revision = revision + 1"
     f" WHERE {_OPEN_DEADLINE} AND created_at > ?1 AND deadline_at > created_at"
@@ -30,6 +31,7 @@ _COPY_DEADLINES: Final = (
     " WHERE deadline_at IS NOT NULL"
 )
 _NEAR_READY: Final = "UPDATE queue SET ready_at = ? WHERE ready_at > ?"
+_NEAR_SUBMITS: Final = "UPDATE submits SET at = ?1 WHERE at > ?1"
 _NEWEST_ID: Final = "SELECT coalesce(max(id), '') FROM predictions"
 _LAST_MOVE: Final = "SELECT coalesce(max(number), 0) FROM clock_moves"
 _MOVED_SINCE: Final = 'SELECT coalesce(sum("by"), 0) FROM clock_moves WHERE number > ?'
@@ -107,12 +109,13 @@ def bring_near(connection: sqlite3.Connection, at: datetime) -> None:
     connection.execute(_NEAR_DEADLINES, (to_micros(at),))
     connection.execute(_COPY_DEADLINES)
     connection.execute(_NEAR_READY, (to_micros(at), to_micros(at + LONGEST_BACKOFF)))
+    connection.execute(_NEAR_SUBMITS, (to_micros(at),))
 
 
 def _move(connection: sqlite3.Connection, at: datetime, by: int) -> None:
     connection.execute(_NOTE_MOVE, (to_micros(at), by, behind(_newest_id(connection))))
     connection.execute(_FORGET_MOVES, (MOVES_KEPT,))
-    for statement in (_MOVE_DEADLINES, _MOVE_READY, _MOVE_SESSIONS, _MOVE_DUTIES, _MOVE_NODES):
+    for statement in (_MOVE_DEADLINES, _MOVE_READY, _MOVE_SESSIONS, _MOVE_DUTIES, _MOVE_NODES, _MOVE_SUBMITS):
         connection.execute(statement, (by,))
     connection.execute(_COPY_DEADLINES)
     connection.execute(_NEAR_READY, (to_micros(at), to_micros(at + LONGEST_BACKOFF)))

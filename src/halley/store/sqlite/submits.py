@@ -3,7 +3,8 @@
 import sqlite3
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from contextlib import closing
-from typing import Final
+from datetime import datetime
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -11,11 +12,12 @@ from halley.errors import HalleyError, LeaseLost, WrongState
 from halley.predictions.queue import Lease
 from halley.predictions.records import Prediction
 from halley.predictions.status import SubmitState
-from halley.predictions.submits import Recorded, recorded_in
+from halley.predictions.submits import Recorded, SubmitCount, recorded_in
 from halley.store.sqlite.changes import SELECT_EVENTS, LeaseGuard
 from halley.store.sqlite.parts import SqlitePart
 from halley.store.sqlite.queue_counters import QueueCounters
 from halley.store.sqlite.rows import OUTLINE_COLUMNS, Live, read_event, read_prediction, select_live
+from halley.store.sqlite.submit_counts import count_submit, forget_submit, read_counts, read_seconds
 
 _PUT: Final = "UPDATE predictions SET submit_state = ?, handle = ? WHERE number = ?"
 _PUT_PROVIDER: Final = "UPDATE predictions SET provider = ? WHERE number = ?"
@@ -26,11 +28,18 @@ _LIST_UNKNOWN: Final = f"SELECT {OUTLINE_COLUMNS} FROM predictions WHERE submit_
 _EVERY_STATE: Final = frozenset({None, *SubmitState})
 
 
+class _Intent(NamedTuple):
+    """To which provider a prediction is about to be submitted, and how that is counted."""
+
+    provider: str
+    counted: SubmitCount | None
+
+
 class SubmitRows(SqlitePart):
     """Implements `predictions.queue.SubmitLedger`."""
 
-    def record_intent(self, lease: Lease, provider: str) -> Awaitable[None]:
-        return self._put_state(lease, {None}, SubmitState.INTENDED, provider=provider)
+    def record_intent(self, lease: Lease, provider: str, count: SubmitCount | None = None) -> Awaitable[None]:
+        return self._put_state(lease, {None}, SubmitState.INTENDED, intent=_Intent(provider, count))
 
     def record_handle(self, lease: Lease, handle: str) -> Awaitable[None]:
         return self._put_state(lease, {SubmitState.INTENDED, SubmitState.SUBMITTED}, SubmitState.SUBMITTED, handle)
@@ -40,6 +49,12 @@ class SubmitRows(SqlitePart):
 
     def record_unknown(self, lease: Lease) -> Awaitable[None]:
         return self._put_state(lease, _EVERY_STATE, SubmitState.UNKNOWN)
+
+    async def count_submits(self, at: datetime) -> Mapping[str, int]:
+        return read_counts(self._reads, at)
+
+    async def seconds_until_submit(self, provider: str, count: SubmitCount) -> float:
+        return read_seconds(self._reads, provider, count)
 
     async def held_handles(self, handles: Sequence[str]) -> frozenset[str]:
         return frozenset(handle for (handle,) in self._reads.all(_HELD, msgspec.json.encode(handles).decode()))
@@ -57,13 +72,13 @@ class SubmitRows(SqlitePart):
         state: SubmitState | None,
         handle: str | None = None,
         *,
-        provider: str | None = None,
+        intent: _Intent | None = None,
     ) -> Awaitable[None]:
         def forget(_: None) -> None:
             self._recent.forget(lease.prediction_id)
 
         return self._writer.submit(
-            _put, self._counters, self._guard, lease, states, state, handle, provider, committed=forget
+            _put, self._counters, self._guard, lease, states, state, handle, intent, committed=forget
         )
 
 
@@ -75,7 +90,7 @@ def _put(
     states: Collection[SubmitState | None],
     state: SubmitState | None,
     handle: str | None,
-    provider: str | None,
+    intent: _Intent | None,
 ) -> HalleyError | None:
     counters.known.forget(lease.prediction_id)  # the revision stays
     live = select_live(connection, lease.prediction_id, with_input=False)
@@ -84,9 +99,15 @@ def _put(
     row = live.prediction
     if row.submit_state not in states or (state is SubmitState.INTENDED and row.is_terminal):
         return WrongState(f"Prediction {row.id} is {row.status} and its submit state {row.submit_state}: not {state}.")
+    if state is None:
+        forget_submit(connection, row.id)
+    elif intent is not None and (count := intent.counted) is not None:
+        count = SubmitCount(counters.clock.current(count.at), count.most)
+        if (refused := count_submit(connection, row.id, intent.provider, count)) is not None:
+            return refused
     put_state(connection, live, state, row.handle if handle is None else handle)
-    if provider is not None and provider != row.provider:
-        connection.execute(_PUT_PROVIDER, (provider, live.number))
+    if intent is not None and intent.provider != row.provider:
+        connection.execute(_PUT_PROVIDER, (intent.provider, live.number))
     return None
 
 

@@ -5,10 +5,10 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from halley.errors import LeaseLost, WrongState
+from halley.errors import LeaseLost, SubmitLimitReached, WrongState
 from halley.predictions.queue import Lease
 from halley.predictions.status import EventKind, Fact, Status, SubmitState
-from halley.predictions.submits import ADOPTION_SECONDS, UNKNOWN_REASON, Recorded
+from halley.predictions.submits import ADOPTION_SECONDS, UNKNOWN_REASON, Recorded, SubmitCount
 from halley.store.ports import Store
 from halley.testing.stores.maker import (
     LEASE_SECONDS,
@@ -71,6 +71,46 @@ class SubmitContract(StoreSuite):
         assert [row.id for row in await store.list_unknown(1)] == [other.prediction_id]
         assert (listed[1].provider, listed[1].handle, listed[1].input) == (UPSTREAM, "h1", b"{}")
         assert await store.held_handles(["h1"]) == {"h1"}
+
+    async def test_submits_are_counted_for_a_day_and_refused_beyond_a_limit(self, store: Store, maker: Maker) -> None:
+        def count(most: int | None = 2) -> SubmitCount:
+            return SubmitCount(maker.clock.now(), most)
+
+        leases = [await leased(store, maker) for _ in range(4)]
+        await store.record_intent(leases[0], UPSTREAM, count())
+        maker.clock.advance(3600)
+        assert await store.seconds_until_submit(UPSTREAM, count()) == 0
+        await store.record_intent(leases[1], UPSTREAM, count())
+        assert await store.count_submits(maker.clock.now()) == {UPSTREAM: 2}
+        assert await store.seconds_until_submit(UPSTREAM, count()) == 23 * 3600
+        assert await store.seconds_until_submit(UPSTREAM, count(1)) == 24 * 3600
+        assert await store.seconds_until_submit(UPSTREAM, count(None)) == 0
+        assert await store.seconds_until_submit("b", count()) == 0
+        row = await row_of(store, leases[2].prediction_id)
+        with pytest.raises(SubmitLimitReached, match=r"upstream: its limit of 2 .* the next is possible in 23 h"):
+            await store.record_intent(leases[2], UPSTREAM, count())
+        assert await store.get(row.id) == row
+        await store.record_intent(leases[2], "b", count())  # each provider has its own
+        await store.withdraw_intent(leases[1])  # nothing was begun
+        await store.record_intent(leases[3], UPSTREAM, count())
+        await store.record_unknown(leases[0])  # it may have begun
+        await store.record_handle(leases[3], "h1")
+        assert await store.count_submits(maker.clock.now()) == {UPSTREAM: 2, "b": 1}
+        assert await store.seconds_until_submit(UPSTREAM, count()) == 23 * 3600
+        maker.clock.advance(23 * 3600)
+        assert await store.seconds_until_submit(UPSTREAM, count()) == 0
+        await store.record_intent(leases[1], UPSTREAM, count())
+        assert await store.count_submits(maker.clock.now()) == {UPSTREAM: 2, "b": 1}
+
+    async def test_a_clock_that_is_set_brings_no_more_submits(self, store: Store, maker: Maker) -> None:
+        first, second = await leased(store, maker), await leased(store, maker)
+        await store.record_intent(first, UPSTREAM, SubmitCount(maker.clock.now(), 1))
+        for by in (25 * 3600, -50 * 3600):
+            maker.clock.jump(by)
+            with pytest.raises(SubmitLimitReached):
+                await store.record_intent(second, UPSTREAM, SubmitCount(maker.clock.now(), 1))
+        maker.clock.advance(24 * 3600)
+        await store.record_intent(second, UPSTREAM, SubmitCount(maker.clock.now(), 1))
 
     async def test_an_intent_can_be_withdrawn(self, store: Store, maker: Maker) -> None:
         lease = await leased(store, maker)

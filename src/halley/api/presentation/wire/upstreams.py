@@ -17,7 +17,8 @@ class UpstreamError(msgspec.Struct, kw_only=True):
 class UpstreamBody(msgspec.Struct, kw_only=True):
     """A service elsewhere. `state` is that of its circuit breaker: `open` gets no new runs, `half_open` one to try.
 
-    `unknown` counts predictions of which it is not known whether they ran there.
+    `unknown` counts predictions of which it is not known whether they ran there, `submits` what was submitted in the
+    last 24 hours; `max_submits_per_day` is null if any number may be.
     """
 
     name: str
@@ -28,6 +29,8 @@ class UpstreamBody(msgspec.Struct, kw_only=True):
     reason: str | None
     in_flight: int
     slots: int
+    submits: int
+    max_submits_per_day: int | None
     unknown: int
     paused_seconds: float
     last_errors: list[UpstreamError]
