@@ -80,6 +80,10 @@ def test_the_seed_works_at_our_address_and_outputs_outlive_the_upstreams(comet: 
     assert row["metrics"]["predict_time"] == 1.5
     assert row["input"] == body["input"]
     assert comet.url not in json.dumps(row)
+    told = front.call("GET", f"/v1/predictions/{made['id']}/events")[2]["results"]
+    (start,) = [item["data"] for item in told if item["data"].get("status") == "processing"]
+    assert start == {"status": "processing", "provider": "comet", "upstream_id": next(iter(comet.predictions))}
+    assert start["upstream_id"] not in json.dumps(row)
     (ours,) = row["output"]
     assert ours.startswith(front.url)
     assert file.serves == 0

@@ -210,6 +210,8 @@ class Execution:
             return Outcome(status="canceled")
         self._cancel = partial(self._provider.cancel, handle)
         self._forget_large_input()
+        if self._submission is not None:
+            self._recorder.place = self._submission.place(handle)
         if self.claimed.recorded is None:
             self._recorder.start()
         else:

@@ -63,6 +63,7 @@ class Recorder:
         self._clock = parts.clock
         self._caps = parts.rules.caps
         self._start_soon = start_soon
+        self.place = b""  # the data of STARTED
         self.folder: str | None = None  # output files of the run may be in it
         self._items: list[NewEvent | OutputPart] = []
         self._log_bytes = 0
@@ -84,7 +85,7 @@ class Recorder:
 
     def start(self, at: datetime | None = None, *, seconds: float = FLUSH_SECONDS) -> None:
         """The run began, by default now; that is committed after these seconds."""
-        self._items.append(NewEvent(kind=EventKind.STARTED, at=at or self._clock.now(), data=b""))
+        self._items.append(NewEvent(kind=EventKind.STARTED, at=at or self._clock.now(), data=self.place))
         self._commit_in(seconds)
 
     def resume(self, recorded: Recorded) -> None:

@@ -7,10 +7,13 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
+import msgspec
+
 from halley.dispatch.ports import Emit, Outcome, Work
 from halley.dispatch.routing import ProviderRoute
 from halley.errors import LeaseLost, OutcomeUnknown, ProviderBusy, SubmitLimitReached, SubmitRefused, WrongState
 from halley.predictions.queue import Claimed, SubmitLedger
+from halley.predictions.records import StartedAt
 from halley.predictions.status import SubmitState
 from halley.predictions.submits import UNKNOWN_REASON
 
@@ -79,6 +82,10 @@ class Submission:
         finally:
             self.in_flight = False
         return handle
+
+    def place(self, handle: str) -> bytes:
+        """The data of STARTED: where it runs."""
+        return msgspec.json.encode(StartedAt(provider=self._route.name, upstream_id=handle))
 
     async def follow(self, handle: str, emit: Emit, takes_slot: Callable[[], None]) -> Outcome:
         """See `Provider.follow`. `takes_slot` is called when the provider begins: from then on it releases the slot.

@@ -105,6 +105,13 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     data: bytes = b"null"
 
 
+class StartedAt(msgspec.Struct, frozen=True, kw_only=True):
+    """The data of STARTED for a run elsewhere: the provider and its id of the run. Runs on this machine have none."""
+
+    provider: str
+    upstream_id: str
+
+
 class OutputItem(msgspec.Struct, frozen=True, kw_only=True):
     """The data of OUTPUT_ADDED and OUTPUT_SET: a JSON value, and the files of its refs."""
 

@@ -87,7 +87,7 @@ class EventKind(StrEnum):
     """
 
     CREATED = "created"
-    STARTED = "started"
+    STARTED = "started"  # data: StartedAt if it runs elsewhere
     LOGGED = "logged"  # data: JSON string, verbatim text
     OUTPUT_ADDED = "output_added"  # data: OutputItem, one item of an iterator
     OUTPUT_SET = "output_set"  # data: OutputItem, the whole output of a model that returns once

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from halley.dispatch.breaker import Breaker
@@ -13,7 +14,7 @@ from halley.dispatch.submit_quota import CountedSubmits, RouteLimits
 from halley.dispatch.upstreams import UpstreamReport
 from halley.errors import OutcomeUnknown, ProviderBusy, SubmitLimitReached, SubmitRefused
 from halley.predictions.records import Prediction
-from halley.predictions.status import Status, SubmitState
+from halley.predictions.status import EventKind, Status, SubmitState
 from halley.settings import RouteSettings
 from halley.testing.dispatch import ScriptedProvider
 from unit.dispatch.conftest import Harness
@@ -109,6 +110,8 @@ async def test_a_service_that_cannot_take_it_is_passed_over(failover: Failover) 
     failover.b.runs[0].end()
     assert (await failover.harness.ended(made.id)).status is Status.SUCCEEDED
     assert (failover.a.held, failover.b.held) == (0, 0)
+    (start,) = [one for one in await failover.harness.store.read_events(made.id) if one.kind is EventKind.STARTED]
+    assert msgspec.json.decode(start.data) == {"provider": "b", "upstream_id": row.handle}
 
 
 async def test_what_may_have_begun_is_submitted_nowhere_else(failover: Failover) -> None:

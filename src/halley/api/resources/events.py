@@ -25,7 +25,7 @@ from halley.api.waiting.streams import Position, frame, stream_answer, wants_str
 from halley.clock import rfc3339
 from halley.errors import NotFound
 from halley.keys.records import Scope
-from halley.predictions.records import Event, Finish, OutputItem, Prediction
+from halley.predictions.records import Event, Finish, OutputItem, Prediction, StartedAt
 from halley.predictions.repeats import How
 from halley.predictions.status import EventKind
 
@@ -48,6 +48,7 @@ NAMES: Final[Mapping[EventKind, EventName]] = {
     EventKind.REPEATED: "repeated",
 }
 _decode_output: Final = msgspec.json.Decoder(OutputItem).decode
+_decode_place: Final = msgspec.json.Decoder(StartedAt | None).decode
 _decode_how: Final = msgspec.json.Decoder(How).decode
 _decode_finish: Final = msgspec.json.Decoder(Finish).decode
 
@@ -124,7 +125,7 @@ class FullEventFormatter:
             case EventKind.CREATED:
                 return StatusData(status="starting")
             case EventKind.STARTED:
-                return StatusData(status="processing")
+                return _start(event.data)
             case EventKind.FINISHED:
                 return self._end(_decode_finish(event.data))
             case EventKind.OUTPUT_ADDED | EventKind.OUTPUT_SET:
@@ -146,3 +147,10 @@ class FullEventFormatter:
         return StatusData(
             status=status.value, error=error or msgspec.UNSET, termination_reason=finish.reason or msgspec.UNSET
         )
+
+
+def _start(data: bytes) -> StatusData:
+    place = _decode_place(data) if data else None
+    if place is None:
+        return StatusData(status="processing")
+    return StatusData(status="processing", provider=place.provider, upstream_id=place.upstream_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -43,6 +43,36 @@ def list_upstreams(
             screen.note(f"{one['name']}: {str(error['at'])[:19]} {str(error['text']).splitlines()[0]}")
 
 
+@app.command("show")
+def show_upstream(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of a service.")],
+    server: ServerOption = None,
+    token: TokenOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one service: state, runs, submits in 24 hours, last errors.
+
+    Example:  halley upstreams show comet
+    """
+    from halley.cli.failures import UsageProblem
+    from halley.cli.session import connect
+
+    screen = Screen(json_only=as_json)
+    with connect(server, token, profile) as client:
+        known = {str(one.get("name")): one for one in client.pages("/upstreams")}
+    found = known.get(name)
+    if found is None:
+        hint = f"The services are: {', '.join(known)}." if known else "The server has no services elsewhere."
+        raise UsageProblem(f"There is no service {name!r}.", hint=hint)
+    if as_json:
+        screen.out_json(found)
+        return
+    screen.table(["", name], _facts(found))
+    for error in found.get("last_errors") or ():
+        screen.note(f"{str(error['at'])[:19]} {str(error['text']).splitlines()[0]}")
+
+
 @app.command("unknown")
 def list_unknown(
     limit: LimitOption = 20,
@@ -77,10 +107,27 @@ def list_unknown(
     note_more(screen, len(found), has_more=has_more)
 
 
+def _facts(one: dict[str, Any]) -> list[list[str]]:
+    facts = [
+        ("address", one.get("url")),
+        ("profile", one.get("profile")),
+        ("state", _state(one)),
+        ("why nothing begins", one.get("reason")),
+        ("runs", _of(one.get("in_flight"), one.get("slots"))),
+        ("submits in 24 hours", _of(one.get("submits"), one.get("max_submits_per_day"))),
+        ("unknown outcomes", one.get("unknown")),
+    ]
+    return [[title, str(value)] for title, value in facts if value is not None]
+
+
+def _state(one: dict[str, Any]) -> str:
+    return {"closed": "ok", "open": "not answering", "half_open": "being tried"}.get(str(one.get("state")), "-")
+
+
 def _row(one: dict[str, Any]) -> list[str]:
     return [
         str(one.get("name")),
-        {"closed": "ok", "open": "not answering", "half_open": "being tried"}.get(str(one.get("state")), "-"),
+        _state(one),
         f"{one.get('in_flight')}/{one.get('slots')}",
         str(one.get("unknown")),
         _of(one.get("submits"), one.get("max_submits_per_day")),

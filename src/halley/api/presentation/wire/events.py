@@ -24,9 +24,11 @@ class EventBody(msgspec.Struct, kw_only=True):
 
 
 class StatusData(msgspec.Struct, kw_only=True):
-    """The data of `status`."""
+    """The data of `status`. A run elsewhere begins with its provider and its id there."""
 
     status: StatusWord
+    provider: str | UnsetType = UNSET
+    upstream_id: str | UnsetType = UNSET
     error: str | UnsetType = UNSET
     termination_reason: str | UnsetType = UNSET
 
