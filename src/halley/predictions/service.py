@@ -95,6 +95,7 @@ class Predictions(PredictionReader):
         self._new_id = new_id
         self._inputs = admission.inputs
         self._submit_limits = admission.submit_limits
+        self._untold: set[str] = set()  # versions that new predictions wait for
 
     def reserve_id(self) -> str:
         """An id for a prediction that will be created, so that a request can begin to wait before that."""
@@ -281,7 +282,14 @@ class Predictions(PredictionReader):
             return
         if new.session_id is not None:
             self._placement.give_up(version)
-        if stored is not None:
+        if stored is not None and version not in self._untold:
+            if not self._untold:  # once in a turn of the loop, which may learn of many creates
+                asyncio.get_running_loop().call_soon(self._tell_work)
+            self._untold.add(version)
+
+    def _tell_work(self) -> None:
+        versions, self._untold = self._untold, set()
+        for version in versions:
             self._bus.publish(WorkWaits(version))
 
     async def get(self, prediction_id: str, account_id: str) -> Prediction:

@@ -14,7 +14,7 @@ from halley.predictions.ports import NewPrediction
 from halley.predictions.queue import Lease
 from halley.predictions.status import Fact
 from halley.store.sqlite import SqliteStore, open_sqlite
-from halley.store.sqlite.known_rows import MOST_INPUT_BYTES, MOST_ROWS, KnownRows
+from halley.store.sqlite.known_rows import MOST_INPUT_BYTES, MOST_ROWS, MOST_WAITING, KnownRows
 from halley.testing.clock import T0
 from halley.testing.stores.maker import LEASE_SECONDS, VERSION, Maker, on_duty
 
@@ -47,10 +47,11 @@ async def lose_session(store: SqliteStore, maker: Maker, _: Lease) -> None:
     await store.reap(duty, maker.clock.now(), max_attempts=2)
 
 
-async def fail_a_batch(store: SqliteStore, maker: Maker, lease: Lease) -> None:
-    def break_down(*_: object) -> None:
-        raise RuntimeError("planned")
+def break_down(*_: object) -> None:
+    raise RuntimeError("planned")
 
+
+async def fail_a_batch(store: SqliteStore, maker: Maker, lease: Lease) -> None:
     writes = [store.append_events(lease, [maker.said("late\n")]), store._writer.submit(break_down)]
     await writes[0]
     with suppress(RuntimeError):
@@ -91,13 +92,17 @@ async def life(path: Path, step: Step, **members: object) -> tuple[list[object],
             except HalleyError as error:
                 told.append(repr(error))
         await store._writer.submit(lambda connection: connection.set_trace_callback(None))
+    return [told, *rows_of(path)], asked
+
+
+def rows_of(path: Path) -> list[object]:
     reading = sqlite3.connect(path)
-    rows = [
+    rows: list[object] = [
         reading.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
         for table in ("predictions", "queue", "events", "models")
     ]
     reading.close()
-    return [told, *rows], asked
+    return rows
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -110,6 +115,60 @@ async def test_it_ends_as_a_row_that_is_read(
     monkeypatch.setattr(KnownRows, "keep", lambda *_: None)
     read, _ = await life(tmp_path / "read.db", STEPS[name], input=text)
     assert known == read
+
+
+async def wait_and_run(path: Path, name: str, text: bytes) -> list[object]:
+    """All rows behind a run that waited, with something else in between, and what its claim and its end told."""
+    maker, told = Maker(), []
+    async with open_sqlite(path, clock=maker.clock) as store:
+        await store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
+        first, second = maker.new(input=text), maker.new(input=text)
+        await asyncio.gather(store.create(first), store.create(second))
+        prediction_id = first.prediction.id
+        if name == "repeat":
+            await store.note_repeat(prediction_id, maker.clock.now(), "retry_counter")
+        elif name == "cancel":
+            await store.cancel(prediction_id, None, maker.clock.now())
+        elif name == "set clock":
+            maker.clock.jump(3600.0)
+        elif name == "failed batch":
+            with suppress(RuntimeError):
+                await store._writer.submit(break_down)
+        elif name == "claimed before":
+            (claimed,) = await store.claim("s1", {VERSION: 1}, maker.clock.now())
+            await store.append_events(claimed.lease, [maker.started(), maker.said("a\n")])
+            await store.release(claimed.lease, maker.clock.now())
+        claims = await store.claim("s1", {VERSION: 5}, maker.clock.now())
+        told.append(claims)
+        for claimed in claims:
+            ends = [maker.started(), maker.output("done")]
+            told.append(await store.finish(claimed.lease, Fact.SUCCEEDED, maker.clock.now(), events=ends))
+        told.append(await store.waiting())
+    return [told, *rows_of(path)]
+
+
+@pytest.mark.parametrize("name", ["nothing", "repeat", "cancel", "set clock", "failed batch", "claimed before"])
+@pytest.mark.parametrize("size", [0, MOST_INPUT_BYTES + 1])
+async def test_it_is_claimed_as_a_row_that_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, size: int
+) -> None:
+    text = b'{"text":"%b"}' % (b"x" * size)
+    known = await wait_and_run(tmp_path / "known.db", name, text)
+    monkeypatch.setattr(KnownRows, "keep_waiting", lambda *_: None)
+    assert known == await wait_and_run(tmp_path / "read.db", name, text)
+
+
+async def test_of_rows_that_wait_the_first_are_kept_until_they_are_claimed(tmp_path: Path) -> None:
+    maker, more = Maker(), 3
+    async with open_sqlite(tmp_path / "halley.db", clock=maker.clock) as store:
+        await store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
+        news = [maker.new() for _ in range(MOST_WAITING + more)]
+        await asyncio.gather(*[store.create(new) for new in news])
+        ids, kept = [new.prediction.id for new in news], store._counters.known._waiting
+        assert list(kept) == ids[:MOST_WAITING]
+        claimed = await store.claim("s1", {VERSION: len(ids)}, maker.clock.now())
+        assert [item.prediction.id for item in claimed] == ids
+        assert not kept
 
 
 async def test_the_end_of_a_known_row_reads_no_input(tmp_path: Path) -> None:
@@ -128,7 +187,8 @@ async def test_no_more_are_kept_than_the_limit(tmp_path: Path) -> None:
         assert len(store._counters.known._rows) == MOST_ROWS
 
 
-async def test_a_lifecycle_takes_one_statement(tmp_path: Path) -> None:
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_lifecycle_takes_one_statement(tmp_path: Path, waits: bool) -> None:
     """Beside those that a whole batch shares: its begin, its commit, a look at the clock, the models' counts, and what
     inserts or deletes the rows of all.
     """
@@ -136,8 +196,12 @@ async def test_a_lifecycle_takes_one_statement(tmp_path: Path) -> None:
     async with open_sqlite(tmp_path / "halley.db", clock=maker.clock) as store:
         await store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
         await store._writer.submit(lambda connection: connection.set_trace_callback(asked.append))
-        news = [NewPrediction(prediction=maker.prediction(), session_id="s1") for _ in range(many)]
+        session_id = None if waits else "s1"
+        news = [NewPrediction(prediction=maker.prediction(), session_id=session_id) for _ in range(many)]
         leases = [made.lease for made in await asyncio.gather(*[store.create(new) for new in news])]
+        if waits:
+            leases = [claimed.lease for claimed in await store.claim("s1", {VERSION: many}, maker.clock.now())]
+        assert len(leases) == many
         ends = [maker.started(), maker.output("done")]
         at = maker.clock.now()
         await asyncio.gather(

@@ -42,3 +42,14 @@ def test_serving_an_account_early_keeps_the_order_of_others() -> None:
     for _ in range(3):
         turns.take("a", 1, out_of_turn=True)
     assert give(turns, ["a", "b"], 3) == {"b": 3}
+
+
+def test_turns_that_follow_each_other_count_as_one_by_one() -> None:
+    together, one_by_one = StrideScheduler(), StrideScheduler()
+    for turns in (together, one_by_one):
+        give(turns, ["a", "b"], 5)
+    together.take("b", 3, turns=4)
+    for _ in range(4):
+        one_by_one.take("b", 3)
+    assert give(together, ["a", "b", "c"], 20) == give(one_by_one, ["a", "b", "c"], 20)
+    assert together._places == one_by_one._places

@@ -16,7 +16,7 @@ from halley.predictions.records import NewEvent
 from halley.predictions.repeats import IdempotencyKey
 from halley.predictions.status import EventKind, Fact, Source
 from halley.store.sqlite import SqliteStore, open_sqlite, store
-from halley.store.sqlite.together import _END, _INSERT
+from halley.store.sqlite.together import _END, _INSERT, _INSERT_WAITING
 from halley.testing.stores.maker import LEASE_SECONDS, PICTURE, VERSION, Maker
 
 pytestmark = pytest.mark.anyio
@@ -77,7 +77,7 @@ class Mix:
         elif pick.random() < 0.7:
             members = {"created_with_wait": pick.random() < 0.5, "key_id": pick.choice([None, "k1"])}
             prediction = self.maker.prediction(account, model=pick.choice(["demo/noop", "demo/echo"]), **members)
-            new = NewPrediction(prediction=prediction, session_id=pick.choice(["s1", "s1", "s1", "s2", "gone"]))
+            new = NewPrediction(prediction=prediction, session_id=pick.choice(["s1", "s1", "s1", "s2", "gone", None]))
         else:
             new = self._unusual(account)
         self._made.append(new)
@@ -167,6 +167,8 @@ async def test_any_mix_ends_as_one_by_one(tmp_path: Path, monkeypatch: pytest.Mo
         assert rows[table] == plain_rows[table], table
     created = next(_INSERT._portions.of([()]))[0].partition(" VALUES")[0]
     assert sum(text.startswith(created) for text in asked) > BATCHES / 2
+    waiting = next(_INSERT_WAITING._portions.of([()]))[0].rpartition(", ?, ")[2]
+    assert any(text.startswith(created) and waiting in text for text in asked), "creates without a lease"
     assert any("CAST('{" in text for text in asked), "the events of a run that only returns"
     assert sum(text.startswith(_END.partition("?")[0]) for text in asked) > BATCHES / 2
     assert asked.count("ROLLBACK") < BATCHES / 2

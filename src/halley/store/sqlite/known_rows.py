@@ -2,22 +2,26 @@
 
 Each is compared with the database: before it is used (`take`), or by the statement that writes its end (`held_by`, with
 rows.UPDATE_IF_UNCHANGED). Every change of a row raises its revision, except records about a submit: a row with such a
-record is read again.
+record is read again. Rows that wait in the queue are kept apart: the oldest are needed first.
 """
 
 import sqlite3
+from collections.abc import Iterable
 from typing import Final
 
 from halley.predictions.queue import Lease
+from halley.store.sqlite.many_rows import Portions
 from halley.store.sqlite.rows import Live
 
 MOST_ROWS: Final = 512
+MOST_WAITING: Final = 1024
 MOST_INPUT_BYTES: Final = 4096  # a larger one costs more to keep than to read
 
 _STATE: Final = (
     "SELECT p.revision, p.submit_state, p.last_seq, p.has_progress, q.session_id, q.fence, q.attempt"
     " FROM predictions AS p LEFT JOIN queue AS q ON q.prediction_id = p.id WHERE p.number = ? AND p.id = ?"
 )
+_REVISIONS: Final = Portions("SELECT id, revision FROM predictions WHERE number IN ({}) AND submit_state IS NULL", "?")
 
 
 class KnownRows:
@@ -25,6 +29,7 @@ class KnownRows:
 
     def __init__(self) -> None:
         self._rows: dict[str, Live] = {}
+        self._waiting: dict[str, Live] = {}
 
     def keep(self, live: Live) -> None:
         """Remember a row as it is now in the open transaction, with its input."""
@@ -34,6 +39,21 @@ class KnownRows:
         self._rows[prediction.id] = live
         if len(self._rows) > MOST_ROWS:
             del self._rows[next(iter(self._rows))]
+
+    def keep_waiting(self, live: Live) -> None:
+        """Remember a new row without a lease until it is claimed. If there are many, the first ones are kept: they
+        are claimed first.
+        """
+        if len(self._waiting) < MOST_WAITING and len(live.prediction.input) <= MOST_INPUT_BYTES:
+            self._waiting[live.prediction.id] = live
+
+    def take_waiting(self, connection: sqlite3.Connection, prediction_ids: Iterable[str]) -> dict[str, Live]:
+        """Those of these rows that are kept and unchanged. They are not kept any more."""
+        kept = [live for name in prediction_ids if (live := self._waiting.pop(name, None)) is not None]
+        revisions: dict[str, int] = {}
+        for statement, numbers in _REVISIONS.of([live.number for live in kept]):
+            revisions.update(connection.execute(statement, numbers).fetchall())
+        return {name: live for live in kept if revisions.get(name := live.prediction.id) == live.prediction.revision}
 
     def take(self, connection: sqlite3.Connection, prediction_id: str) -> Live | None:
         """The row with its queue entry, as `rows.select_live` reads it; None if it is not kept any more."""
@@ -58,7 +78,9 @@ class KnownRows:
     def forget(self, prediction_id: str) -> None:
         """It is about to change in a way that its revision does not show."""
         self._rows.pop(prediction_id, None)
+        self._waiting.pop(prediction_id, None)
 
     def clear(self) -> None:
         """A transaction has failed: its writes were undone."""
         self._rows.clear()
+        self._waiting.clear()

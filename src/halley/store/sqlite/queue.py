@@ -14,10 +14,10 @@ from halley.predictions.records import NewEvent
 from halley.predictions.status import OUTPUT_KINDS, EventKind, Fact
 from halley.store.sqlite import changes
 from halley.store.sqlite.changes import DELETE_FROM_QUEUE, LeaseGuard
+from halley.store.sqlite.claims import claim, no_session
 from halley.store.sqlite.parts import SqlitePart
 from halley.store.sqlite.queue_counters import QueueCounters
 from halley.store.sqlite.rows import select_live
-from halley.store.sqlite.submits import read_recorded
 
 _PUT_SESSION: Final = (
     "INSERT INTO sessions (id, expires_at, offers) VALUES (?1, ?2, coalesce(?3, '[]'))"
@@ -25,14 +25,6 @@ _PUT_SESSION: Final = (
 )
 _OFFERS: Final = "SELECT offers FROM sessions WHERE id IS NOT ?"
 _ENDED_LEASES: Final = "SELECT prediction_id, session_id, fence, attempt FROM queue WHERE session_id = ? AND is_ended"
-_CANDIDATES: Final = (
-    "SELECT prediction_id FROM queue WHERE version = ? AND account_id = ? AND session_id IS NULL AND ready_at <= ?"
-    " AND (deadline_at IS NULL OR deadline_at > ?) ORDER BY priority DESC, prediction_id LIMIT ?"
-)
-_TAKE: Final = (
-    "UPDATE queue SET session_id = ?, fence = fence + 1, attempt = attempt + 1 WHERE prediction_id = ?"
-    " RETURNING work_input, context, alone"
-)
 _REQUEUE_ALONE: Final = "UPDATE queue SET session_id = NULL, ready_at = ?, alone = 1 WHERE prediction_id = ?"
 _SHOW_INPUT: Final = "UPDATE predictions SET input = ?, revision = revision + 1 WHERE number = ?"
 _MODEL_WAITED_FOR: Final = (
@@ -62,7 +54,7 @@ class QueueRows(SqlitePart):
             for item in claimed:
                 self.release(item.lease, at)
 
-        return self._writer.submit(_claim, self._counters, session_id, dict(credits), at, but_of, orphaned=give_back)
+        return self._writer.submit(claim, self._counters, session_id, dict(credits), at, but_of, orphaned=give_back)
 
     def append_events(self, lease: Lease, events: Sequence[NewEvent]) -> Awaitable[Appended]:
         def learn(appended: Appended) -> None:
@@ -162,76 +154,10 @@ def _renew(
     offers: bytes | None,
 ) -> list[Lease] | HalleyError:
     if session_id not in counters.sessions:
-        return _no_session(session_id)
+        return no_session(session_id)
     _open_session(connection, counters, session_id, at, lease_seconds, offers)
     rows = connection.execute(_ENDED_LEASES, (session_id,)).fetchall()
     return [Lease(prediction_id=row[0], session_id=row[1], fence=row[2], attempt=row[3]) for row in rows]
-
-
-def _claim(
-    connection: sqlite3.Connection,
-    counters: QueueCounters,
-    session_id: str,
-    credits: dict[str, int],
-    at: datetime,
-    but_of: frozenset[str],
-) -> list[Claimed] | HalleyError:
-    if session_id not in counters.sessions:
-        return _no_session(session_id)
-    claimed: list[Claimed] = []
-    for version, most in credits.items():
-        for prediction_id in _choose(
-            connection, counters, version, most, to_micros(counters.clock.current(at)), but_of
-        ):
-            taken = connection.execute(_TAKE, (session_id, prediction_id)).fetchone()
-            claimed.append(_taken(connection, counters, prediction_id, *taken))
-    return claimed
-
-
-def _choose(
-    connection: sqlite3.Connection, counters: QueueCounters, version: str, most: int, now: int, but_of: frozenset[str]
-) -> list[str]:
-    """The next accounts in order, at most `limit`, without counting their turns yet."""
-    turns = counters.turns(version)
-    accounts = {account_id for account_id in counters.waiting.get(version, ()) if account_id not in but_of}
-    lines: dict[str, list[str]] = {}  # account -> its next predictions, in reverse order; read at its turn
-    chosen: list[str] = []
-    while accounts and len(chosen) < most:
-        account_id = turns.next_of(accounts)
-        if account_id not in lines:
-            found = connection.execute(_CANDIDATES, (version, account_id, now, now, most)).fetchall()
-            lines[account_id] = [prediction_id for (prediction_id,) in reversed(found)]
-        if not lines[account_id]:
-            accounts.remove(account_id)
-            continue
-        turns.take(account_id, counters.weight(account_id))
-        chosen.append(lines[account_id].pop())
-    return chosen
-
-
-def _taken(
-    connection: sqlite3.Connection,
-    counters: QueueCounters,
-    prediction_id: str,
-    work_input: bytes | None,
-    context: bytes | None,
-    alone: int,
-) -> Claimed:
-    live = select_live(connection, prediction_id)
-    if live is None or (lease := live.lease) is None:
-        raise AssertionError(f"queue and predictions disagree about {prediction_id}")
-    counters.known.keep(live)
-    prediction = msgspec.structs.replace(live.prediction, fence=lease.fence, attempts=lease.attempt)
-    counters.add_waiting(prediction.version, prediction.account_id, -1)
-    return Claimed(
-        lease=lease,
-        prediction=prediction,
-        work_input=prediction.input if work_input is None else work_input,
-        context=context,
-        alone=alone == 1,
-        recorded=None if prediction.submit_state is None else read_recorded(connection, prediction_id),
-        waited_seconds=counters.clock.age(prediction.id, prediction.created_at),
-    )
 
 
 def _append(
@@ -345,10 +271,6 @@ def release(
 def _count_waiting(connection: sqlite3.Connection, counters: QueueCounters) -> Mapping[str, int]:
     del connection  # the counters are current, because the writer has run every earlier write
     return {version: sum(accounts.values()) for version, accounts in counters.waiting.items()}
-
-
-def _no_session(session_id: str) -> LeaseLost:
-    return LeaseLost(f"The session {session_id} is not open: it expired and was reaped, or never existed.")
 
 
 def _lost(lease: Lease) -> LeaseLost:

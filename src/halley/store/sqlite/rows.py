@@ -12,7 +12,7 @@ from halley.clock import from_micros, to_micros
 from halley.predictions.queue import Lease
 from halley.predictions.records import Event, NewEvent, OutputFile, Prediction
 from halley.predictions.status import EventKind, Kind, Source, Status, SubmitState
-from halley.store.sqlite.many_rows import ManyRows
+from halley.store.sqlite.many_rows import ManyRows, Portions
 from halley.webhooks.events import TOLD_BY
 
 Row = Sequence[Any]
@@ -68,6 +68,7 @@ SELECT_LIVE: Final = (
     f"SELECT {_LIVE_COLUMNS}, p.number, p.last_seq, p.has_progress, q.session_id, q.fence, q.attempt"
     " FROM predictions AS p LEFT JOIN queue AS q ON q.prediction_id = p.id WHERE p.id = ?"
 )
+_SELECT_MANY_LIVE: Final = Portions(SELECT_LIVE.replace("p.id = ?", "p.id IN ({})"), "?")
 _SELECT_LIVE_WITHOUT_INPUT: Final = SELECT_LIVE.replace("p.input", "x'7b7d'", 1)
 
 UPDATE_PREDICTION: Final = (
@@ -221,8 +222,19 @@ def select_live(connection: sqlite3.Connection, prediction_id: str, *, with_inpu
     """The prediction with its queue entry; None if absent. A row without its input must not be shown."""
     statement = SELECT_LIVE if with_input else _SELECT_LIVE_WITHOUT_INPUT
     row = connection.execute(statement, (prediction_id,)).fetchone()
-    if row is None:
-        return None
+    return None if row is None else _read_live(row)
+
+
+def select_many_live(connection: sqlite3.Connection, prediction_ids: Sequence[str]) -> list[Live]:
+    """As `select_live` for each, in any order; absent ones are left out."""
+    return [
+        _read_live(row)
+        for statement, ids in _SELECT_MANY_LIVE.of(prediction_ids)
+        for row in connection.execute(statement, ids)
+    ]
+
+
+def _read_live(row: Row) -> Live:
     number, last_seq, has_progress, session_id, fence, attempt = row[_LIVE_AT:]
     prediction = read_prediction(row)
     return Live(prediction, number, last_seq, has_progress == 1, session_id, fence, attempt or prediction.attempts)

@@ -26,12 +26,14 @@ class StrideScheduler:
         """The account that is next: new accounts without a position first; ties go to the smaller id."""
         return min(accounts, key=lambda account: (self._places.get(account, 0), account))
 
-    def take(self, account: str, weight: int, *, out_of_turn: bool = False) -> None:
-        """Count a turn of the account; `out_of_turn` if it was not chosen among waiting accounts."""
-        place = max(self._places.get(account, 0), self._front)
+    def take(self, account: str, weight: int, *, turns: int = 1, out_of_turn: bool = False) -> None:
+        """Count a turn of the account, or several that follow each other; `out_of_turn` if it was not chosen among
+        waiting accounts.
+        """
+        place, step = max(self._places.get(account, 0), self._front), max(_ROAD // weight, 1)
         if not out_of_turn:
-            self._front = place
-        self._places[account] = place + max(_ROAD // weight, 1)
+            self._front = place + (turns - 1) * step
+        self._places[account] = place + turns * step
         if len(self._places) > self._room:
             self._places = {name: at for name, at in self._places.items() if at > self._front}
             self._room = max(_KEPT, 2 * len(self._places))

@@ -1,6 +1,6 @@
 """Creates and ends that follow each other in a transaction are written by a few statements for all of them.
 
-Only usual ones: creates that are leased from the start and have nothing optional, and successes of known rows. What the
+Only usual ones: creates that have nothing optional, leased from the start or not, and successes of known rows. What the
 statements here leave out, such rows have anyway. All others are run one by one, in their place. Where the database is
 not as expected, an error undoes the transaction, and the writer runs its operations one by one.
 """
@@ -34,18 +34,22 @@ _optional: Final = attrgetter(
 _NOTHING_OPTIONAL: Final = (Kind.PREDICTION, Status.STARTING, 1, None, 0, None, None, 0, 0, None, None, None)
 _given: Final = attrgetter("id", "account_id", "key_id", "model", "version", "provider", "input")
 
-_INSERT: Final = ManyRows(
+_COLUMNS: Final = (
     "INSERT INTO predictions (id, account_id, key_id, model, version, provider, input, source, created_with_wait,"
-    " created_at, kind, status, revision, priority, attempts, fence, last_seq, has_progress)",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'prediction', 'starting', 1, 0, 1, 1, 1, 0)",
+    " created_at, kind, status, revision, priority, attempts, fence, last_seq, has_progress)"
 )
-_LEASE: Final = (
+_INSERT: Final = ManyRows(_COLUMNS, "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'prediction', 'starting', 1, 0, 1, 1, 1, 0)")
+_INSERT_WAITING: Final = ManyRows(
+    _COLUMNS, "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'prediction', 'starting', 1, 0, 0, 0, 1, 0)"
+)
+_QUEUE: Final = (
     "INSERT INTO queue (prediction_id, version, account_id, priority, session_id, fence, attempt, ready_at)"
-    " SELECT id, version, account_id, 0, ?, 1, 1, created_at FROM predictions WHERE number > ?"
+    " SELECT id, version, account_id, 0, ?, fence, attempts, created_at FROM predictions WHERE number > ?"
 )
 _CREATED: Final = (
     'INSERT INTO events ("offset", prediction_id, seq, attempt, kind, at, data, for_webhook)'
-    " SELECT number + ?, id, 1, 1, 'created', created_at, CAST('null' AS BLOB), 0 FROM predictions WHERE number > ?"
+    " SELECT number + ?, id, 1, attempts, 'created', created_at, CAST('null' AS BLOB), 0"
+    " FROM predictions WHERE number > ?"
 )
 _END: Final = (
     "UPDATE predictions SET status = 'succeeded', revision = ?, attempts = ?, fence = ?, started_at = ?,"
@@ -75,18 +79,23 @@ class _NotAsExpected(Exception):
 
 
 class _Creates:
-    """Usual creates of one session that are not written yet."""
+    """Usual creates that are not written yet: all leased by one session, or all without a lease."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._session_id = ""
+        self._session_id: str | None = None
         self._predictions: list[Prediction] = []
 
-    def add(self, counters: QueueCounters, new: Prediction, session_id: str) -> Created:
+    def add(self, counters: QueueCounters, new: Prediction, session_id: str | None) -> Created:
         """The outcome, once it is written."""
         if session_id != self._session_id:
             self.write(counters)
             self._session_id = session_id
+        if session_id is None:
+            self._predictions.append(new)
+            counters.add_run(new.model)
+            counters.add_waiting(new.version, new.account_id)
+            return Created(prediction=new)
         prediction = msgspec.structs.replace(new, fence=1, attempts=1)
         self._predictions.append(prediction)
         counters.add_leased(prediction)
@@ -101,12 +110,19 @@ class _Creates:
         rows = [
             (*_given(new), new.source._value_, waiting_flags(new), to_micros(new.created_at)) for new in predictions
         ]
+        session_id = self._session_id
+        insert = _INSERT_WAITING if session_id is None else _INSERT
         # the numbers follow each other, because nothing else writes
-        before = _INSERT.insert(self._connection, rows) - len(rows)
-        self._connection.execute(_LEASE, (self._session_id, before))
+        before = insert.insert(self._connection, rows) - len(rows)
+        self._connection.execute(_QUEUE, (session_id, before))
         self._connection.execute(_CREATED, (counters.take_offsets(len(rows), may_be_told=False) - before - 1, before))
-        for number, prediction in enumerate(predictions, before + 1):
-            counters.known.keep(Live(prediction, number, 1, False, self._session_id, 1, 1))
+        numbered = enumerate(predictions, before + 1)
+        if session_id is None:
+            for number, prediction in numbered:
+                counters.known.keep_waiting(Live(prediction, number, 1, False, None, 0, 0))
+        else:
+            for number, prediction in numbered:
+                counters.known.keep(Live(prediction, number, 1, False, session_id, 1, 1))
 
 
 def create_many(
@@ -117,8 +133,9 @@ def create_many(
     usual = _Creates(connection)
     was_set = creates[0][0].clock.was_set
     for counters, new in creates:
-        session_id = new.session_id
-        if session_id is None or session_id not in counters.sessions or was_set or not _is_usual(new):
+        session_id = new.session_id if new.session_id in counters.sessions else None
+        may_be = session_id is not None or counters.refusal(new.prediction.account_id) is None
+        if was_set or not may_be or not _is_usual(new):
             usual.write(counters)
             outcomes.append(create_one(connection, counters, new))
         else:
