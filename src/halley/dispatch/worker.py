@@ -62,6 +62,7 @@ class Worker:
         self._slots = SlotQueue(on_capacity=self.on_capacity, freed=self._reevaluate_if_awaited)
         self._tasks: set[asyncio.Task[object]] = set()
         self._waiting: set[str] = set()  # versions that may have waiting predictions
+        self._hinted: set[str] = set()  # versions for which a hint came after their last claim was submitted
         self._failing: set[str] = set()  # versions that could not run here when that was tried last: not offered
         self._parked: set[str] = set()  # versions of broken models, until a model is loaded
         self._wake = asyncio.Event()
@@ -133,6 +134,7 @@ class Worker:
     def on_capacity(self, version: str) -> None:
         """There may be work and capacity for this version."""
         self._waiting.add(version)
+        self._hinted.add(version)
         self._wake.set()
 
     def reevaluate(self) -> None:
@@ -143,9 +145,7 @@ class Worker:
         self._wake.set()
 
     def broken(self, version: str, error: str, reason: str) -> None:
-        """This version cannot run here: its waiting predictions fail with the reason, unless another worker can run
-        them.
-        """
+        """This version cannot run here: its waiting predictions fail, unless another worker can run them."""
         self._waiting.discard(version)  # do not load it again without need
         self._failing.add(version)
         self._put_back(version, Outcome(status="failed", error=error, reason=reason))
@@ -263,6 +263,7 @@ class Worker:
             provider.request_capacity(version)
             return
         claimed: list[Claimed] = []
+        self._hinted.discard(version)
         try:
             claimed = await self._queue.claim(
                 self._session_id, {version: slots}, self._clock.now(), but_of=self._slots.full
@@ -270,7 +271,7 @@ class Worker:
         finally:
             for _ in range(slots - len(claimed)):
                 provider.drop_slot(version)
-        if len(claimed) < slots and not self._slots.waits(version):  # a run may have started to wait during the claim
+        if len(claimed) < slots and version not in self._hinted and not self._slots.waits(version):
             self._waiting.discard(version)
         for item in claimed:
             self.begin(version, item)
@@ -373,8 +374,7 @@ class Worker:
             del self._runs[run.prediction_id]
         if not self._runs:
             self._idle.set()
-        if run.version in self._waiting:
-            self._wake.set()
+        self._reevaluate_if_awaited(run.version)
 
     def _reevaluate_if_awaited(self, version: str) -> None:
         if version in self._waiting:

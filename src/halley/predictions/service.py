@@ -95,7 +95,7 @@ class Predictions(PredictionReader):
         self._new_id = new_id
         self._inputs = admission.inputs
         self._submit_limits = admission.submit_limits
-        self._untold: set[str] = set()  # versions that new predictions wait for
+        self._told: set[str] = set()  # versions that were told of waiting predictions in this turn of the loop
 
     def reserve_id(self) -> str:
         """An id for a prediction that will be created, so that a request can begin to wait before that."""
@@ -282,14 +282,11 @@ class Predictions(PredictionReader):
             return
         if new.session_id is not None:
             self._placement.give_up(version)
-        if stored is not None and version not in self._untold:
-            if not self._untold:  # once in a turn of the loop, which may learn of many creates
-                asyncio.get_running_loop().call_soon(self._tell_work)
-            self._untold.add(version)
-
-    def _tell_work(self) -> None:
-        versions, self._untold = self._untold, set()
-        for version in versions:
+        if stored is not None and version not in self._told:
+            # one hint is enough for all creates that the loop learns of in one turn: they were stored before it
+            if not self._told:
+                asyncio.get_running_loop().call_soon(self._told.clear)
+            self._told.add(version)
             self._bus.publish(WorkWaits(version))
 
     async def get(self, prediction_id: str, account_id: str) -> Prediction:

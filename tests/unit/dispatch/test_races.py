@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
+from halley.dispatch import worker
 from halley.dispatch.slot_queue import SlotQueue
 from halley.errors import LeaseLost
+from halley.predictions.hints import Hint, WorkWaits
 from halley.predictions.status import Status
 from halley.retry import LONGEST_RETRY_SECONDS
 
@@ -52,6 +54,40 @@ async def test_what_was_claimed_while_the_server_began_to_stop_is_given_back(har
     row = await harness.predictions.get(waits.id, "ada")
     assert (row.status, len(harness.provider.runs), harness.provider.held) == (Status.STARTING, 1, 0)
     assert await harness.store.waiting() == {V: 1}
+
+
+async def test_what_comes_during_a_claim_is_claimed_without_a_poll(harness, monkeypatch) -> None:
+    monkeypatch.setattr(worker, "POLL_SECONDS", 3600.0)
+    harness.provider.slots = 0
+    first = await harness.create()
+    claim, came = harness.store.claim, []
+
+    async def slow_claim(*args, **more):
+        claimed = await claim(*args, **more)
+        if not came:
+            came.append(await harness.create())  # it is stored behind the claim
+            await asyncio.sleep(0)  # and the hint comes before its answer
+        return claimed
+
+    monkeypatch.setattr(harness.store, "claim", slow_claim)
+    harness.provider.slots = 2
+    harness.worker.on_capacity(V)
+    assert (await harness.provider.next_run(0)).work.prediction_id == first.id
+    async with asyncio.timeout(10):
+        assert (await harness.provider.next_run(1)).work.prediction_id == came[0].id
+
+
+async def test_many_creates_in_a_turn_are_one_hint(harness) -> None:
+    hints: list[Hint] = []
+    harness.predictions._bus.subscribe(hints.append)
+    harness.provider.slots = 0
+    await asyncio.gather(*(harness.create() for _ in range(5)))
+    await asyncio.sleep(0)
+    told = hints.count(WorkWaits(V))
+    assert 1 <= told < 5
+    await harness.create()
+    await asyncio.sleep(0)
+    assert hints.count(WorkWaits(V)) == told + 1
 
 
 async def test_a_create_that_cannot_be_stored_keeps_no_slot(harness) -> None:
