@@ -95,7 +95,7 @@ class Predictions(PredictionReader):
         self._new_id = new_id
         self._inputs = admission.inputs
         self._submit_limits = admission.submit_limits
-        self._told: set[str] = set()  # versions that were told of waiting predictions in this turn of the loop
+        self._told: set[str] = set()  # versions whose hint was published in this turn of the loop
 
     def reserve_id(self) -> str:
         """An id for a prediction that will be created, so that a request can begin to wait before that."""

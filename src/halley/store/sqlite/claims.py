@@ -1,4 +1,4 @@
-"""Claims: choose waiting predictions by turns of their accounts, and lease all of them by a few statements."""
+"""Claims: choose waiting predictions fairly between accounts, and lease all of them with a few statements."""
 
 import sqlite3
 from collections import Counter
@@ -106,20 +106,13 @@ def _take(
     lines = Counter((live.prediction.version, live.prediction.account_id) for live in rows.values())
     for (version, account_id), count in lines.items():
         counters.add_waiting(version, account_id, -count)
-    return [_taken(connection, counters, rows[name], session_id, *entries[name]) for name in chosen]
+    return [_taken(connection, counters, rows[name], session_id, entries[name]) for name in chosen]
 
 
 def _taken(
-    connection: sqlite3.Connection,
-    counters: QueueCounters,
-    live: Live,
-    session_id: str,
-    fence: int,
-    attempt: int,
-    work_input: bytes | None,
-    context: bytes | None,
-    alone: int,
+    connection: sqlite3.Connection, counters: QueueCounters, live: Live, session_id: str, entry: Sequence[Any]
 ) -> Claimed:
+    fence, attempt, work_input, context, alone = entry
     live.session_id, live.fence, live.attempt = session_id, fence, attempt
     prediction = live.prediction = msgspec.structs.replace(live.prediction, fence=fence, attempts=attempt)
     counters.known.keep(live)
