@@ -211,3 +211,18 @@ async def test_a_lifecycle_takes_one_statement(tmp_path: Path, waits: bool) -> N
     batches = asked.count("COMMIT")
     assert len(asked) <= many + 20 * batches + 2
     assert asked.count("BEGIN IMMEDIATE") <= batches + 1
+
+
+async def test_a_lifecycle_alone_takes_eleven_statements(tmp_path: Path) -> None:
+    maker, asked = Maker(), []
+    async with open_sqlite(tmp_path / "halley.db", clock=maker.clock) as store:
+        await store.open_session("s1", maker.clock.now(), LEASE_SECONDS)
+        await store._writer.submit(lambda connection: connection.set_trace_callback(asked.append))
+        lease = (await store.create(NewPrediction(prediction=maker.prediction(), session_id="s1"))).lease
+        assert lease is not None
+        ends = [maker.started(), maker.output("done")]
+        await store.finish(lease, Fact.SUCCEEDED, maker.clock.now(), events=ends)
+        await store._writer.submit(lambda connection: connection.set_trace_callback(None))
+    created = ["BEGIN", "INSERT", "INSERT", "INSERT", "UPDATE", "COMMIT"]
+    ended = ["BEGIN", "UPDATE", "DELETE", "INSERT", "COMMIT"]
+    assert [text.split()[0] for text in asked] == ["COMMIT", *created, *ended, "BEGIN"]

@@ -60,11 +60,11 @@ class Leftovers:
         changed = _change_of(self._temporary)
         if changed is not None and changed == self._empty_since:
             return
-        self._empty_since = None
+        self._empty_since, now = None, time.time_ns()
         left = [name for name in names_in(self._temporary) if name not in self._stays]
         if not left:
             # a change so young could be followed by another one with the same time
-            if changed is not None and 0 <= changed < time.time_ns() - COARSE_NS:
+            if changed is not None and changed < now - COARSE_NS:
                 self._empty_since = changed
             return
         before = min(running) - COARSE_NS if running else None

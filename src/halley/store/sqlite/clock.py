@@ -45,7 +45,9 @@ class SqliteClock:
     clock, and the first one moves the rows for all.
     """
 
-    def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
+    def __init__(self, connection: sqlite3.Connection, clock: Clock, *, is_shared: bool = False) -> None:
+        """`is_shared`: others have the database open, and each transaction looks whether they have moved the rows."""
+        self._is_shared = is_shared
         moves = [
             ClockMove(at=from_micros(at), by_seconds=by / 1e6, since_id=since_id)
             for at, by, since_id in connection.execute(_LIST_MOVES)
@@ -59,7 +61,7 @@ class SqliteClock:
         last one.
         """
         moved = self._wall.look()
-        self._moved, self._seen_now = 0.0, _last_move(connection)
+        self._moved, self._seen_now = 0.0, _last_move(connection) if self._is_shared else self._seen
         has_moved = abs(moved) >= SET_SECONDS or self._seen_now != self._seen
         if has_moved:
             self._follow(connection, moved)

@@ -17,12 +17,16 @@ class Portions:
 
     def __init__(self, statement: str, part: str) -> None:
         """`statement` has `{}` in the place of the parts, which are joined by commas."""
-        self._statements = [(size, statement.format(", ".join([part] * size))) for size in _SIZES]
+        self._statements = {size: statement.format(", ".join([part] * size)) for size in _SIZES}
 
     def of(self, items: Sequence[T]) -> Iterator[tuple[str, Sequence[T]]]:
         """The items in portions, in order, and the statement of each."""
+        whole = self._statements.get(len(items))  # so where little happens: one of each
+        return self._portions(items) if whole is None else iter(((whole, items),))
+
+    def _portions(self, items: Sequence[T]) -> Iterator[tuple[str, Sequence[T]]]:
         done, count = 0, len(items)
-        for size, statement in self._statements:
+        for size, statement in self._statements.items():
             while count - done >= size:
                 yield statement, items[done : done + size]
                 done += size

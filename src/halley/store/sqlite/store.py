@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -105,7 +106,7 @@ async def open_sqlite(
         await to_thread.run_sync(prepare, connection, path, clock.now(), keep_backups)
         counters = QueueCounters(
             limits,
-            await to_thread.run_sync(SqliteClock, connection, clock),
+            await to_thread.run_sync(partial(SqliteClock, connection, clock, is_shared=is_shared)),
             unfenced_duties="no_duty_fence" in planted,
             is_shared=is_shared,
         )
