@@ -144,6 +144,7 @@ def test_a_killed_front_adopts_its_run_and_submits_it_once(chain: Chain) -> None
     assert (row["status"], row["output"], row["model"]) == ("succeeded", "slept for 3 s", "acme/pause")
     assert len(chain.submitted()) == before + 1
     assert (chain.there()["model"], chain.there()["logs"]) == ("demo/sleep", row["logs"])
+    assert f"{made['id']} was running when the server stopped: its run at " in chain.front.log()
 
 
 def test_operators_see_what_goes_where(chain: Chain) -> None:

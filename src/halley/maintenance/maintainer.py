@@ -135,11 +135,7 @@ class Maintainer:
         now = self._clock.now()
         for item in await self._queue.reap(duty, now, all_but=self.session_id, max_attempts=self._rules.max_attempts):
             self._tell_reaped(item)
-            _log.warning(
-                "%s was running when the server stopped: %s",
-                item.prediction.id,
-                "it will be tried again" if item.requeued else f"it ended {item.prediction.status}",
-            )
+            _log.warning("%s was running when the server stopped: %s", item.prediction.id, _consequence(item))
         self._begun.set()
 
     async def _turn(self) -> None:
@@ -264,3 +260,11 @@ class Maintainer:
 
 async def _nothing() -> None:
     return
+
+
+def _consequence(item: Reaped) -> str:
+    if not item.requeued:
+        return f"it ended {item.prediction.status}"
+    if item.prediction.submit_state is not None:
+        return f"its run at {item.prediction.provider} is looked for, and followed to its end"
+    return "it will be tried again"
