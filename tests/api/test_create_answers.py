@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from api.world import Connection, CountingStore, Reply, World, settled
+from api.world import Connection, CountingStore, Reply, SlowStore, World, settled
 from halley.api.application import Api
 from halley.api.http.asgi import Outcome, Variant
 from halley.api.resources.create_answers import CreateAnswer
 from halley.api.waiting.hold import Snapshot
 from halley.predictions.hints import Changed
-from halley.predictions.ports import Created, NewPrediction
 from halley.predictions.records import Prediction
 from halley.predictions.status import Fact
 
@@ -26,24 +25,6 @@ class ForgetfulStore(CountingStore):
 
     def just_ended(self, prediction_id: str) -> Prediction | None:
         return None
-
-
-class SlowStore(CountingStore):
-    """Creates are done, or fail, when the gate opens."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gate = asyncio.Event()
-        self.fault: Exception | None = None
-
-    def create(self, new: NewPrediction) -> Awaitable[Created]:
-        return self._late(new)
-
-    async def _late(self, new: NewPrediction) -> Created:
-        await self.gate.wait()
-        if self.fault is not None:
-            raise self.fault
-        return await super().create(new)
 
 
 def asked(world: World, prompt: str = "hi", **more: Any) -> "asyncio.Task[Reply]":

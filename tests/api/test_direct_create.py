@@ -4,7 +4,6 @@ import asyncio
 import gc
 import json
 import re
-from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from api.eager import CountingCreates, eager, eager_world
 from api.test_drops import BODY, Peer, gone, post
 from api.test_server import Wire, connected, get, running, undated, world_on_a_port
-from api.world import CountingStore, World, schema, settled
+from api.world import SlowStore, World, schema, settled
 from halley.api.direct_create import KnownHead
 from halley.api.direct_protocol import DirectProtocol
 from halley.api.resources.pending_create import PendingCreate
@@ -20,7 +19,6 @@ from halley.api.server import UvicornServer
 from halley.api.waiting.hold import Hold, HoldGroup
 from halley.errors import StorageFull
 from halley.models.records import Model, Version
-from halley.predictions.ports import Created, NewPrediction
 from halley.settings import LimitSettings, ServerSettings
 
 pytestmark = pytest.mark.anyio
@@ -378,27 +376,9 @@ async def test_full_bodies_are_refused() -> None:
         assert world.api.parts.bodies.held_bytes == 0
 
 
-class LateStore(CountingStore):
-    """Creates are done, or fail, when the gate opens."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gate = asyncio.Event()
-        self.fault: Exception | None = None
-
-    def create(self, new: NewPrediction) -> Awaitable[Created]:
-        return self._late(new)
-
-    async def _late(self, new: NewPrediction) -> Created:
-        await self.gate.wait()
-        if self.fault is not None:
-            raise self.fault
-        return await super().create(new)
-
-
 @pytest.mark.parametrize("extra", [(), ("Prefer: wait",)], ids=["answered", "held"])
 async def test_a_write_that_fails_is_told(extra: tuple[str, ...]) -> None:
-    store = LateStore()
+    store = SlowStore()
     world = await World(store=store, server=ServerSettings(port=0)).fill()
     answers = []
     for is_eager in (False, True):
@@ -418,7 +398,7 @@ async def test_a_write_that_fails_is_told(extra: tuple[str, ...]) -> None:
 
 
 async def test_a_repeat_waits_for_the_commit_of_a_dropped_create() -> None:
-    store = LateStore()
+    store = SlowStore()
     world = await World(store=store, server=ServerSettings(port=0)).fill()
     async with eager(world) as (server, creates):
         peer = await Peer(server).open()

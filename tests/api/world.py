@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from halley.models.records import Model, Version
 from halley.predictions.abandonment import AbandonmentTracker
 from halley.predictions.hints import Changed
 from halley.predictions.inputs import InputCheck
+from halley.predictions.ports import Created, NewPrediction
 from halley.predictions.progress_cache import ProgressCache
 from halley.predictions.queue import Lease
 from halley.predictions.reading import PredictionReader
@@ -82,6 +83,24 @@ class CountingStore(MemoryStore):
         found = await super().read_events(prediction_id, after_seq, limit, limit_bytes, with_data=with_data)
         self.events_read.append(len(found))
         return found
+
+
+class SlowStore(CountingStore):
+    """Creates are done, or fail, when the gate opens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.fault: Exception | None = None
+
+    def create(self, new: NewPrediction) -> Awaitable[Created]:
+        return self._late(new)
+
+    async def _late(self, new: NewPrediction) -> Created:
+        await self.gate.wait()
+        if self.fault is not None:
+            raise self.fault
+        return await super().create(new)
 
 
 class NoPlacement:
