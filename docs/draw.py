@@ -29,6 +29,7 @@ from halley.predictions.status import TERMINAL, Fact, Status
 from halley.replicas.inspect import inspect
 from halley.replicas.loading import demo_folders, load_source
 from halley.settings import (
+    PROVIDER_KINDS,
     CollectionSettings,
     LimitSettings,
     ModelSettings,
@@ -115,8 +116,12 @@ def collection_settings() -> str:
 
 
 def provider_settings() -> str:
-    """The settings of one service elsewhere."""
-    return _settings_table("providers.", _fields(ProviderSettings))
+    """The settings of one service elsewhere: what all kinds have, then a table for each kind."""
+    parts = [_settings_table("providers.", _fields(ProviderSettings))]
+    for word, kind in PROVIDER_KINDS.items():
+        title = f'### `kind = "{word}"`\n\n{meaning("kind", word)}'
+        parts.append(f"{title}\n\n{_settings_table(f'providers.{word}.', _own_fields(kind))}")
+    return "\n\n".join(parts)
 
 
 def route_settings() -> str:
@@ -143,6 +148,8 @@ def setting_names() -> Iterator[str]:
             yield name
     for group, kind in _NAMED.items():
         yield from (f"{group}.{field}" for field, _, _ in _fields(kind))
+    for word, kind in PROVIDER_KINDS.items():
+        yield from (f"providers.{word}.{field}" for field, _, _ in _own_fields(kind))
 
 
 def shown(name: str, value: Any) -> str:
@@ -175,6 +182,12 @@ _DURATIONS: Final = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "m
 def _in_units(value: float, units: Mapping[str, float]) -> str:
     unit, size = next((unit, size) for unit, size in units.items() if value >= size and value % size == 0)
     return f"{value / size:g}{unit}"
+
+
+def _own_fields(kind: type[ProviderSettings]) -> list[tuple[str, Any, Any]]:
+    """The settings that only this kind of service has."""
+    shared = {name for name, _, _ in _fields(ProviderSettings)}
+    return [field for field in _fields(kind) if field[0] not in shared]
 
 
 def _fields(kind: type[msgspec.Struct]) -> list[tuple[str, Any, Any]]:

@@ -30,8 +30,10 @@ from halley.predictions.status import Status
 from halley.predictions.submits import UNKNOWN_REASON
 from halley.providers.replicate import creates
 from halley.providers.replicate.profiles import PROFILES, Profile
-from halley.providers.replicate.provider import ReplicateProvider, UpstreamLinks, UpstreamRules
-from halley.providers.replicate.submit_answers import SubmitAnswer, SubmitVerdict, read_submit
+from halley.providers.replicate.provider import ReplicateProvider, UpstreamRules
+from halley.providers.replicate.submit_answers import read_submit
+from halley.providers.services.links import UpstreamLinks
+from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict
 from halley.retention.periods import Periods
 from halley.settings import RetentionSettings
 from halley.store.sqlite import open_sqlite

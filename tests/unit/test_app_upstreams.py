@@ -7,7 +7,7 @@ import pytest
 from halley.app.upstreams import check_upstreams, read_token
 from halley.cli.main import run_command
 from halley.errors import Unusable
-from halley.settings import ProviderSettings, RouteSettings, Settings
+from halley.settings import ProviderSettings, ReplicateSettings, RouteSettings, Settings
 
 URL = "http://127.0.0.1:9/v1"
 
@@ -19,11 +19,11 @@ def settings(tmp_path: Path, provider: ProviderSettings, **route: object) -> Set
 
 def test_a_token_comes_from_a_variable_or_a_file(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("canary\n")
-    assert read_token("back", ProviderSettings(kind="replicate", url=URL), {}) is None
-    by_name = ProviderSettings(kind="replicate", url=URL, token_env="BACK_TOKEN")
+    assert read_token("back", ReplicateSettings(kind="replicate", url=URL), {}) is None
+    by_name = ReplicateSettings(kind="replicate", url=URL, token_env="BACK_TOKEN")
     assert read_token("back", by_name, {"BACK_TOKEN": "canary"}) == "canary"
     assert (
-        read_token("back", ProviderSettings(kind="replicate", url=URL, token_file=tmp_path / "token"), {}) == "canary"
+        read_token("back", ReplicateSettings(kind="replicate", url=URL, token_file=tmp_path / "token"), {}) == "canary"
     )
 
 
@@ -41,20 +41,20 @@ def test_a_token_that_cannot_be_used_is_refused_and_not_shown(tmp_path: Path, te
     if text is not None:
         path.write_bytes(text.encode())
     with pytest.raises(Unusable, match=words) as refused:
-        read_token("back", ProviderSettings(kind="replicate", url=URL, token_file=path), {})
+        read_token("back", ReplicateSettings(kind="replicate", url=URL, token_file=path), {})
     assert "providers.back" in str(refused.value)
     assert "canary" not in str(refused.value)
 
 
 def test_what_a_start_needs_is_checked_without_asking_a_service(tmp_path: Path) -> None:
-    check_upstreams(settings(tmp_path, ProviderSettings(kind="replicate", url=URL)), {})
-    missing = ProviderSettings(kind="replicate", url=URL, token_env="BACK_TOKEN")
+    check_upstreams(settings(tmp_path, ReplicateSettings(kind="replicate", url=URL)), {})
+    missing = ReplicateSettings(kind="replicate", url=URL, token_env="BACK_TOKEN")
     with pytest.raises(Unusable, match=r"providers\.back\.token_env.*BACK_TOKEN is not set"):
         check_upstreams(settings(tmp_path, missing), {})
-    odd = ProviderSettings(kind="replicate", url="http://127.1.1.1.1/v1")
+    odd = ReplicateSettings(kind="replicate", url="http://127.1.1.1.1/v1")
     with pytest.raises(Unusable, match=r"providers\.back\.url"):
         check_upstreams(settings(tmp_path, odd), {})
-    provider = ProviderSettings(kind="replicate", url=URL)
+    provider = ReplicateSettings(kind="replicate", url=URL)
     with pytest.raises(Unusable, match=r"routes\.acme/\*\.schema.*cannot be read"):
         check_upstreams(settings(tmp_path, provider, schema=tmp_path / "none.json"), {})
 

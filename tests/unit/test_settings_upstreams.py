@@ -60,7 +60,10 @@ def test_they_are_shown_with_their_origins_and_without_any_token(tmp_path):
     [
         (PROVIDER.replace("profile", "profil"), ["providers.comet.profil", "Did you mean providers.comet.profile?"]),
         (PROVIDER.replace("cometapi", "comet"), ["providers.comet.profile = 'comet'", "given.toml"]),
-        (PROVIDER.replace('kind = "replicate"', 'kind = "fal"'), ["providers.comet.kind = 'fal'"]),
+        (PROVIDER.replace('kind = "replicate"', 'kind = "fal"'), ["providers.comet.kind = 'fal'", '"replicate"']),
+        (PROVIDER.replace('kind = "replicate"', 'kind = "replicat"'), ['Did you mean "replicate"?']),
+        (PROVIDER.replace('kind = "replicate"', "kind = 3"), ["providers.comet.kind = 3", "is not valid"]),
+        (PROVIDER.replace('url = "https://api.example.com/replicate/v1"', ""), ["[providers.comet]", "has no url"]),
         (PROVIDER.replace('kind = "replicate"', ""), ["[providers.comet]", "has no kind"]),
         (PROVIDER + 'token_file = "key"\n', ["token_env", "token_file", "exclude each other"]),
         (PROVIDER + 'token = "sk-1"\n', ["providers.comet.token", "Did you mean"]),

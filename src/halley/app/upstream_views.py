@@ -46,8 +46,8 @@ async def _upstreams(upstreams: Upstreams, ledger: SubmitLedger, at: datetime) -
             UpstreamBody(
                 name=name,
                 kind=settings.kind,
-                profile=settings.profile,
-                url=settings.url,
+                profile=settings.dialect(),
+                url=next(url for _, url in settings.addresses()),
                 state=place.breaker.state,
                 reason=None if verdict.takes else verdict.why,
                 in_flight=report.in_flight,

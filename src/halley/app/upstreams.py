@@ -16,7 +16,7 @@ from halley.dispatch.route_table import ModelRoutes
 from halley.dispatch.routed_providers import RoutedProviders, UpstreamPlace
 from halley.dispatch.submit_quota import CountedSubmits, RouteLimits
 from halley.dispatch.upstreams import UpstreamProvider, UpstreamTarget
-from halley.egress import OriginClient, origin_of
+from halley.egress import origin_of
 from halley.errors import HalleyError, Unusable
 from halley.providers.local import LocalProvider
 from halley.settings import ProviderSettings, Settings
@@ -99,33 +99,24 @@ class Upstreams:
                 _log.info("provider %s: its token was replaced", name)
             return _Made(settings=settings, token=token, place=before.place)
         # most servers have no service elsewhere, and need none of this
-        from halley.providers.replicate.profiles import PROFILES
-        from halley.providers.replicate.provider import ReplicateProvider, UpstreamLinks, UpstreamRules
+        from halley.app.upstream_kinds import make_upstream
+        from halley.providers.services.links import UpstreamLinks
 
         clock = self._base.clock
         breaker, quota = Breaker(clock), CountedSubmits(clock, settings.max_submits_per_day)
-        upstream = ReplicateProvider(
-            OriginClient(settings.url, silence_seconds=settings.timeout_seconds),
-            UpstreamRules(
-                token=token,
-                profile=PROFILES[settings.profile],
-                max_in_flight=settings.max_in_flight,
-                timeout_seconds=settings.timeout_seconds,
-                look_seconds=settings.look_seconds,
-                data_url_bytes=settings.data_url_bytes,
-            ),
-            UpstreamLinks(
-                find_target=partial(self._target, name),
-                held=self._base.data.store.held_handles,
-                document_of=self._document,
-                answered=lambda is_answer: breaker.note(answered=is_answer),
-                chance=self._chance,
-                own_inputs=self._own_inputs,
-            ),
-            clock=clock,
+        links = UpstreamLinks(
+            find_target=partial(self._target, name),
+            held=self._base.data.store.held_handles,
+            document_of=self._document,
+            answered=lambda is_answer: breaker.note(answered=is_answer),
+            chance=self._chance,
+            own_inputs=self._own_inputs,
         )
+        upstream = make_upstream(settings, token, links, clock)
         upstream.listen(on_capacity=self._has_capacity, on_broken=self._is_broken)
-        _log.info("provider %s: %s at %s, with%s a token", name, settings.profile, settings.url, "" if token else "out")
+        places = ", ".join(url for _, url in settings.addresses())
+        word = settings.dialect() or settings.kind
+        _log.info("provider %s: %s at %s, with%s a token", name, word, places, "" if token else "out")
         return _Made(settings=settings, token=token, place=UpstreamPlace(upstream, breaker, quota))
 
     def _has_capacity(self, version: str) -> None:
@@ -179,10 +170,11 @@ def check_upstreams(settings: Settings, environ: Mapping[str, str]) -> None:
     """
     for name, provider in settings.providers.items():
         read_token(name, provider, environ)
-        try:
-            origin_of(provider.url)
-        except HalleyError as error:
-            raise Unusable(f"providers.{name}.url: {error}") from error
+        for member, url in provider.addresses():
+            try:
+                origin_of(url)
+            except HalleyError as error:
+                raise Unusable(f"providers.{name}.{member}: {error}") from error
     for pattern, route in settings.routes.items():
         if route.schema is not None:
             try:

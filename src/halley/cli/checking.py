@@ -42,13 +42,14 @@ def unreachable_upstreams(settings: Settings) -> list[str]:
     from halley.egress import origin_of
 
     found = []
-    for name, provider in settings.providers.items():
-        host, port = origin_of(provider.url)
+    addresses = [(name, *one) for name, provider in settings.providers.items() for one in provider.addresses()]
+    for name, member, url in addresses:
+        host, port = origin_of(url)
         try:
             socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
         except OSError as error:
             reason = error.strerror or str(error) or type(error).__name__
-            found.append(f"providers.{name}.url: {host}, port {port}, cannot be reached from here: {reason}.")
+            found.append(f"providers.{name}.{member}: {host}, port {port}, cannot be reached from here: {reason}.")
     return found
 
 

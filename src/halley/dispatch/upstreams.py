@@ -1,7 +1,7 @@
 """What a provider for a service elsewhere offers besides running: models with their schemas, its state, an end.
 
-A provider is constructed with its name, its `settings.upstreams.ProviderSettings`, its token (or None), an `Egress`
-that may reach its own origin, a clock, and the three functions at the end of this module.
+A provider is constructed by `app.upstream_kinds` from the settings of its kind, its token (or None), a clock, and
+`providers.services.links.UpstreamLinks`, which has the functions at the end of this module.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

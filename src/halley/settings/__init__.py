@@ -14,6 +14,7 @@ from halley.settings.process import (
     take_environ,
     without_secrets,
 )
+from halley.settings.providers import PROVIDER_KINDS, ProviderSettings, ReplicateSettings
 from halley.settings.reading import read_settings
 from halley.settings.shapes import (
     DEFAULT_PORT,
@@ -34,13 +35,14 @@ from halley.settings.shapes import (
     WebhookSettings,
 )
 from halley.settings.units import parse_bytes, parse_period, parse_seconds, read_period
-from halley.settings.upstreams import LOCAL, ProviderSettings, RouteSettings
+from halley.settings.upstreams import LOCAL, RouteSettings
 
 __all__ = [
     "DEFAULT_PORT",
     "LOCAL",
     "MASK",
     "NEVER",
+    "PROVIDER_KINDS",
     "CollectionSettings",
     "EgressSettings",
     "EnvironmentSettings",
@@ -51,6 +53,7 @@ __all__ = [
     "Period",
     "ProviderSettings",
     "QuirkSettings",
+    "ReplicateSettings",
     "RetentionSettings",
     "RouteSettings",
     "RunSettings",

@@ -10,8 +10,9 @@ from typing import Any, Final
 import msgspec
 
 from halley.settings.kinds import SettingsError, SettingsTable
+from halley.settings.providers import PROVIDER_KINDS, ProviderSettings
 from halley.settings.shapes import CollectionSettings, ModelSettings, Settings
-from halley.settings.upstreams import LOCAL, ProviderSettings, RouteSettings, is_pattern, is_provider_name
+from halley.settings.upstreams import LOCAL, RouteSettings, is_pattern, is_provider_name
 
 SECRET_NAMES: Final = frozenset({"admin_key"})
 MASK: Final = "********"
@@ -20,12 +21,14 @@ MASK: Final = "********"
 class NamedTables(msgspec.Struct, frozen=True):
     """A group of tables with names that the operator chooses: `[models."owner/name"]`.
 
-    `rule` says what a name must be like, `fits` checks it.
+    `rule` says what a name must be like, `fits` checks it. With `kinds`, the member `kind` of a table says which of
+    them it is; `kind` has what they share.
     """
 
     kind: type[SettingsTable]
     rule: str
     fits: Callable[[str], bool]
+    kinds: Mapping[str, type[SettingsTable]] = {}
 
 
 NAMED: Final[Mapping[str, NamedTables]] = {
@@ -39,6 +42,7 @@ NAMED: Final[Mapping[str, NamedTables]] = {
         ProviderSettings,
         f"a provider has a name of lower-case letters, digits, - and _, as in [providers.comet]; {LOCAL} is reserved",
         is_provider_name,
+        PROVIDER_KINDS,
     ),
     "routes": NamedTables(
         RouteSettings,
@@ -53,8 +57,8 @@ def shown(settings: Settings) -> list[tuple[str, str, str]]:
     return [(name, _shown_value(name, value), settings.origins.get(name, "default")) for name, value in _walk(settings)]
 
 
-def unknown(name: str, origin: str) -> SettingsError:
-    """Make the error for a name that is not a setting, with the most similar name."""
+def unknown(name: str, origin: str, kind: type[SettingsTable] | None = None) -> SettingsError:
+    """Make the error for a name that is not a setting, with the most similar name. `kind` is that of its table."""
     from difflib import get_close_matches  # needed for errors only
 
     table, _, rest = name.partition(".")
@@ -62,10 +66,17 @@ def unknown(name: str, origin: str) -> SettingsError:
         return misnamed(table, rest, origin)
     if name in groups():
         return SettingsError(f"{name} ({origin}) is a table: write [{name}], and its settings in the lines below it.")
-    group = name.rpartition(".")[0]
+    group, _, key = name.rpartition(".")
     known = [*leaves(), *groups(), *NAMED]
     if (named := split_named(group)) is not None:
-        known = [f"{group}.{key}" for key in named_fields(named[0])]
+        kinds = NAMED[named[0]].kinds
+        fields = named_fields(named[0]) if kind is None else fields_of(kind)
+        known = [f"{group}.{field}" for field in fields]
+        if owners := [repr(word) for word, other in kinds.items() if key in fields_of(other)]:
+            return SettingsError(
+                f"{name} ({origin}) is a setting of the kind {' and '.join(owners)}, which {group} is not. It has:"
+                f" {', '.join(fields)}."
+            )
     close = get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f" Did you mean {close[0]}?" if close else " `halley config show` lists all settings."
     return SettingsError(f"There is no setting {name} ({origin}).{hint}")
@@ -84,11 +95,13 @@ def split_named(group: str) -> tuple[str, str] | None:
 
 @cache
 def named_fields(table: str) -> dict[str, Any]:
-    """The settings of one of `NAMED`, with their types."""
-    return _fields(NAMED[table].kind)
+    """The settings that all of one of `NAMED` may have, with their types."""
+    return fields_of(NAMED[table].kind)
 
 
-def _fields(kind: type[msgspec.Struct]) -> dict[str, Any]:
+@cache
+def fields_of(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """The settings of a table, with their types."""
     return {field.name: field.type for field in msgspec.structs.fields(kind)}
 
 
@@ -97,7 +110,7 @@ def groups() -> dict[str, type[SettingsTable]]:
     """The tables, without those of `NAMED`."""
     return {
         name: kind
-        for name, kind in _fields(Settings).items()
+        for name, kind in fields_of(Settings).items()
         if isinstance(kind, type) and issubclass(kind, SettingsTable)
     }
 
@@ -105,8 +118,8 @@ def groups() -> dict[str, type[SettingsTable]]:
 @cache
 def leaves() -> dict[str, Any]:
     """All settings with their types, without those of `NAMED`."""
-    top = {n: k for n, k in _fields(Settings).items() if n not in groups() and n not in NAMED and n != "origins"}
-    return top | {f"{group}.{name}": kind for group, part in groups().items() for name, kind in _fields(part).items()}
+    top = {n: k for n, k in fields_of(Settings).items() if n not in groups() and n not in NAMED and n != "origins"}
+    return top | {f"{group}.{name}": kind for group, part in groups().items() for name, kind in fields_of(part).items()}
 
 
 def _walk(settings: Settings) -> Iterable[tuple[str, Any]]:
@@ -115,7 +128,7 @@ def _walk(settings: Settings) -> Iterable[tuple[str, Any]]:
         yield name, getattr(getattr(settings, group) if group else settings, key)
     for table in NAMED:
         for chosen, value in getattr(settings, table).items():
-            for key in named_fields(table):
+            for key in value.__struct_fields__:
                 yield f"{table}.{chosen}.{key}", getattr(value, key)
 
 

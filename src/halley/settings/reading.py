@@ -11,7 +11,8 @@ from typing import Any, Final, get_args
 import msgspec
 
 from halley.settings.kinds import Period, SettingsError, SettingsTable
-from halley.settings.names import MASK, NAMED, SECRET_NAMES, groups, leaves, named_fields, split_named, unknown
+from halley.settings.named_kinds import kinds_of_tables
+from halley.settings.names import MASK, NAMED, SECRET_NAMES, fields_of, groups, leaves, split_named, unknown
 from halley.settings.shapes import Settings
 from halley.settings.sources import Given, from_environ, from_files, from_flags, user_folder
 from halley.settings.units import parse_bytes, parse_seconds, read_period
@@ -52,12 +53,13 @@ def _build(found: Mapping[str, Given]) -> Settings:
     top: dict[str, Any] = {}
     plain: dict[str, dict[str, Any]] = {}
     named: dict[str, dict[str, dict[str, Any]]] = {table: {} for table in NAMED}
+    kinds = kinds_of_tables(found)
     for given in found.values():
         group, _, key = given.name.rpartition(".")
-        chosen = split_named(group)
-        field = leaves().get(given.name) if chosen is None else named_fields(chosen[0]).get(key)
+        chosen, kind = split_named(group), kinds.get(group)
+        field = leaves().get(given.name) if kind is None else fields_of(kind).get(key)
         if field is None:
-            raise unknown(given.name, given.origin)
+            raise unknown(given.name, given.origin, kind)
         table = top if not group else plain.setdefault(group, {})
         if chosen is not None:
             table = named[chosen[0]].setdefault(chosen[1], {})
@@ -65,8 +67,11 @@ def _build(found: Mapping[str, Given]) -> Settings:
     # one form for each folder: commands recognise a server by it
     top["data"] = (top.get("data") or user_folder("data")).resolve()
     parts: dict[str, Any] = {name: groups()[name](**fields) for name, fields in plain.items() if name in groups()}
-    for kind, tables in named.items():
-        parts[kind] = {name: _named(kind, name, fields, found) for name, fields in tables.items()}
+    for table_name, tables in named.items():
+        parts[table_name] = {
+            name: _named(kinds[f"{table_name}.{name}"], f"{table_name}.{name}", fields, found)
+            for name, fields in tables.items()
+        }
     settings = Settings(**top, **parts, origins={name: given.origin for name, given in found.items()})
     _check_together(settings)
     return settings
@@ -74,17 +79,17 @@ def _build(found: Mapping[str, Given]) -> Settings:
 
 _WANTED: Final = {
     "path": 'path = "folder/of/the/model"',
-    "kind": 'kind = "replicate"',
+    "url": 'url = "https://..."',
     "providers": "providers = [...]",
 }
 
 
-def _named(table: str, name: str, fields: dict[str, Any], found: Mapping[str, Given]) -> SettingsTable:
-    kind, group = NAMED[table].kind, f"{table}.{name}"
+def _named(kind: type[SettingsTable], group: str, fields: dict[str, Any], found: Mapping[str, Given]) -> SettingsTable:
     origin = next((given.origin for given in found.values() if given.name.startswith(f"{group}.")), "halley.toml")
     missing = [field.name for field in msgspec.structs.fields(kind) if field.required and field.name not in fields]
     if missing:
         raise SettingsError(f"[{group}] ({origin}) has no {missing[0]}; add {_WANTED[missing[0]]}.")
+    table, _, name = group.partition(".")
     if table == "collections" and not _SLUG.fullmatch(name):
         raise SettingsError(f"[{group}] ({origin}): a collection's name has lower-case letters, digits and hyphens.")
     return kind(**fields)

@@ -22,7 +22,8 @@ from halley.settings.kinds import (
     SettingsTable,
     SomeSeconds,
 )
-from halley.settings.upstreams import ProviderSettings, RouteSettings
+from halley.settings.providers import ProviderSettings
+from halley.settings.upstreams import RouteSettings
 
 DEFAULT_PORT: Final = 1986
 

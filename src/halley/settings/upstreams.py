@@ -1,14 +1,15 @@
-"""Settings of services elsewhere that run predictions, and of the models that they run; and their checks."""
+"""Settings of the models that services elsewhere run, and the checks of these and of the services."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from halley.settings.kinds import Positive, Seconds, SettingsError, SettingsTable
 from halley.settings.process import is_secret
+from halley.settings.providers import ProviderSettings
 
 LOCAL: Final = "local"  # the name of this machine among the providers of a route
 PROVIDER_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -16,21 +17,6 @@ _PART: Final = r"[\w.\-*]{1,100}"
 _PATTERN: Final = re.compile(rf"{_PART}/{_PART}", re.ASCII)
 _TARGET: Final = re.compile(r"(?:[\w.\-]|\{name\}|\{owner\}){1,100}/(?:[\w.\-]|\{name\}|\{owner\}){1,100}", re.ASCII)
 _URL: Final = re.compile(r"https?://[^\s/?#@\\]+(?:/[A-Za-z0-9._~-]+)*/?", re.IGNORECASE)
-
-
-class ProviderSettings(SettingsTable, frozen=True, kw_only=True):
-    """One service elsewhere: `[providers.NAME]`. Its token is never in the file itself."""
-
-    kind: Literal["replicate"]
-    url: str  # the root of its API, such as https://api.replicate.com/v1
-    token_env: str | None = None  # the environment variable that has the token
-    token_file: Path | None = None
-    profile: Literal["replicate", "cometapi", "halley"] = "replicate"
-    max_in_flight: Positive = 20  # runs at once
-    max_submits_per_day: Positive | None = None  # predictions that it may get in 24 hours
-    timeout_seconds: Seconds = 60.0  # of one request
-    look_seconds: Seconds = 30.0  # how long a submit without a clear answer is looked for
-    data_url_bytes: Positive = 256_000  # a larger input file is uploaded to it first
 
 
 class RouteSettings(SettingsTable, frozen=True, kw_only=True):
@@ -59,12 +45,16 @@ def check_upstreams(
 
 
 def _check_provider(name: str, provider: ProviderSettings, origin_of: Mapping[str, str]) -> None:
-    if not _URL.fullmatch(provider.url):
-        raise SettingsError(
-            # the value is not shown: it may hold a password
-            f"providers.{name}.url ({origin_of[f'providers.{name}.url']}) is not the root of an API: a scheme, a host"
-            " and a plain path, as in https://api.replicate.com/v1."
-        )
+    for member, url in provider.addresses():
+        if not _URL.fullmatch(url):
+            raise SettingsError(
+                # the value is not shown: it may hold a password
+                f"providers.{name}.{member} ({origin_of[f'providers.{name}.{member}']}) is not the root of an API: a"
+                " scheme, a host and a plain path, as in https://api.replicate.com/v1."
+            )
+    for member, text in provider.faults():
+        place = f"providers.{name}.{member}"
+        raise SettingsError(f"{place} ({origin_of.get(place, 'default')}) {text}")
     if provider.token_env is not None and provider.token_file is not None:
         raise SettingsError(
             f"providers.{name}.token_env ({origin_of[f'providers.{name}.token_env']}) and token_file exclude each"

@@ -8,9 +8,10 @@ from itertools import pairwise
 import pytest
 
 from halley.egress import EgressResponse
-from halley.providers.replicate.pace import LONGEST_SECONDS, ServicePace
-from halley.providers.replicate.poller import Look, Poller
-from halley.providers.replicate.profiles import PROFILES, PollRules
+from halley.providers.replicate.profiles import PROFILES
+from halley.providers.services.pace import LONGEST_SECONDS, ServicePace
+from halley.providers.services.poller import Look, Poller
+from halley.providers.services.rhythm import PollRules
 from halley.testing.clock import T0, FakeClock
 
 pytestmark = pytest.mark.anyio

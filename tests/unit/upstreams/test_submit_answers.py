@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from halley.egress import EgressResponse
-from halley.providers.replicate.answers import read_object
 from halley.providers.replicate.profiles import PROFILES
-from halley.providers.replicate.submit_answers import SubmitVerdict, read_submit
+from halley.providers.replicate.submit_answers import read_submit
+from halley.providers.services.answers import read_object
+from halley.providers.services.verdicts import SubmitVerdict
 
 pytestmark = pytest.mark.anyio
 

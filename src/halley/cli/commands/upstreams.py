@@ -35,7 +35,7 @@ def list_upstreams(
     if as_json:
         screen.out_json(found)
         return
-    screen.table(["NAME", "STATE", "RUNS", "UNKNOWN", "IN 24 H", "PROFILE", "URL"], [_row(one) for one in found])
+    screen.table(["NAME", "STATE", "RUNS", "UNKNOWN", "IN 24 H", "KIND", "URL"], [_row(one) for one in found])
     for one in found:
         if one.get("reason"):
             screen.note(f"{one['name']}: {one['reason']}")
@@ -110,6 +110,7 @@ def list_unknown(
 def _facts(one: dict[str, Any]) -> list[list[str]]:
     facts = [
         ("address", one.get("url")),
+        ("kind", one.get("kind")),
         ("profile", one.get("profile")),
         ("state", _state(one)),
         ("why nothing begins", one.get("reason")),
@@ -131,7 +132,7 @@ def _row(one: dict[str, Any]) -> list[str]:
         f"{one.get('in_flight')}/{one.get('slots')}",
         str(one.get("unknown")),
         _of(one.get("submits"), one.get("max_submits_per_day")),
-        str(one.get("profile")),
+        str(one.get("profile") or one.get("kind")),
         str(one.get("url")),
     ]
 

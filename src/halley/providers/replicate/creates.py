@@ -1,6 +1,5 @@
 """Makes and sends the one create of a prediction."""
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
@@ -10,12 +9,12 @@ from halley.clock import Clock
 from halley.dispatch.ports import Work
 from halley.dispatch.upstreams import UpstreamTarget
 from halley.egress.errors import AddressRefused, FetchFailed, NotSent, TooLarge
-from halley.errors import SubmitRefused
 from halley.ids import made_at
 from halley.providers.replicate.api import UpstreamApi, model_path
-from halley.providers.replicate.inputs import SentInputs
 from halley.providers.replicate.models import UpstreamModels
-from halley.providers.replicate.submit_answers import SubmitAnswer, SubmitVerdict, read_submit
+from halley.providers.replicate.submit_answers import read_submit
+from halley.providers.services.inputs import SentInputs
+from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict
 
 _KEY_HEADER: Final = "Idempotency-Key"
 
@@ -83,18 +82,3 @@ class Creates:
         except (FetchFailed, TooLarge) as error:
             return SubmitAnswer(verdict=SubmitVerdict.UNKNOWN, text=str(error))
         return read_submit(profile, answer.response, answer.body)
-
-
-Find = Callable[[str], UpstreamTarget | None]
-
-
-def target_of(find: Find, version: str) -> UpstreamTarget:
-    """What the version is called at the service.
-
-    Raises:
-        SubmitRefused: it has no route there.
-    """
-    target = find(version)
-    if target is None:
-        raise SubmitRefused(f"There is no route for the version {version}.")
-    return target

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from halley.assets.data_urls import is_data_url
 from halley.providers.replicate.creates import Create
-from halley.providers.replicate.outputs import is_url
+from halley.providers.services.outputs import is_url
 
 _REDACTED: Final = "[REDACTED]"
 _HIDDEN: Final = "hidden"

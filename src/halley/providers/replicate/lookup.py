@@ -15,11 +15,12 @@ from halley.clock import Clock
 from halley.dispatch.upstreams import HeldHandles
 from halley.egress.errors import FetchFailed, TooLarge
 from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
-from halley.providers.replicate.api import Answer, UpstreamApi
+from halley.providers.replicate.api import UpstreamApi
 from halley.providers.replicate.creates import Create, Creates
 from halley.providers.replicate.likeness import Likeness, likeness
-from halley.providers.replicate.runs import Run
-from halley.providers.replicate.submit_answers import SubmitVerdict, handle_of
+from halley.providers.services.api import Answer
+from halley.providers.services.runs import Run
+from halley.providers.services.verdicts import SubmitVerdict, handle_of
 
 PAGES: Final = 20  # of the list, of 100 runs each
 _PAUSE_SECONDS: Final = 1.0

@@ -9,8 +9,8 @@ import msgspec
 from halley.clock import Clock
 from halley.dispatch.upstreams import UpstreamModel, UpstreamTarget
 from halley.errors import SubmitRefused
-from halley.providers.replicate.answers import Body
 from halley.providers.replicate.api import UpstreamApi, model_path
+from halley.providers.services.answers import Body
 
 KEPT_SECONDS: Final = 300.0  # for which version a model is run by
 _ID: Final = re.compile(r"[0-9a-f]{64}")  # others hide it: `hidden`, `dp-` with digits

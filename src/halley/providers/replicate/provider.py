@@ -1,44 +1,39 @@
 """Runs predictions at a service that speaks the Replicate HTTP API: a `dispatch.upstreams.UpstreamProvider`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from math import ceil
 from typing import Final
 
 import msgspec
 
-from halley.assets.own_inputs import OwnInputs
 from halley.clock import Clock
 from halley.dispatch.ports import Emit, Outcome, RunListener, Work
-from halley.dispatch.upstreams import (
-    Answered,
-    FindTarget,
-    HeldHandles,
-    UpstreamModel,
-    UpstreamReport,
-    UpstreamTarget,
-)
+from halley.dispatch.upstreams import UpstreamModel, UpstreamReport, UpstreamTarget
 from halley.egress import OriginClient
 from halley.egress.errors import FetchFailed, TooLarge
 from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
 from halley.predictions.submits import UNKNOWN_REASON
 from halley.providers.replicate.api import UpstreamApi, run_path
-from halley.providers.replicate.cancels import GRACE_SECONDS, UpstreamCancels
-from halley.providers.replicate.creates import Create, Creates, target_of
-from halley.providers.replicate.following import RunFollowing
-from halley.providers.replicate.inputs import SentInputs
-from halley.providers.replicate.journal import Journal
+from halley.providers.replicate.creates import Create, Creates
 from halley.providers.replicate.lookup import LostCreates
 from halley.providers.replicate.models import UpstreamModels
-from halley.providers.replicate.outputs import LinkRules, OutputReader
-from halley.providers.replicate.pace import ServicePace
-from halley.providers.replicate.poller import Look, Poller, Watch
 from halley.providers.replicate.profiles import Profile
-from halley.providers.replicate.runs import Run
-from halley.providers.replicate.seen import read_run
-from halley.providers.replicate.slots import SharedSlots
 from halley.providers.replicate.stream_hints import StreamHints
-from halley.providers.replicate.submit_answers import SubmitVerdict, is_handle
+from halley.providers.replicate.uploads import upload
+from halley.providers.services.api import Answer
+from halley.providers.services.cancels import GRACE_SECONDS, UpstreamCancels
+from halley.providers.services.following import RunFollowing
+from halley.providers.services.inputs import SentInputs
+from halley.providers.services.journal import Journal
+from halley.providers.services.links import UpstreamLinks, target_of
+from halley.providers.services.outputs import LinkRules, OutputReader
+from halley.providers.services.pace import ServicePace
+from halley.providers.services.poller import Look, Poller, Watch
+from halley.providers.services.runs import Run
+from halley.providers.services.seen import read_run
+from halley.providers.services.slots import SharedSlots
+from halley.providers.services.verdicts import SubmitVerdict, is_handle
 
 
 class UpstreamRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,17 +48,6 @@ class UpstreamRules(msgspec.Struct, frozen=True, kw_only=True):
     cancel_grace_seconds: float = GRACE_SECONDS
     limits: Mapping[str, int] = {}  # runs at once of single versions
     broken: Mapping[str, str] = {}  # versions that cannot run, and why
-
-
-class UpstreamLinks(msgspec.Struct, frozen=True, kw_only=True):
-    """What the provider asks the rest of this process."""
-
-    find_target: FindTarget
-    held: HeldHandles
-    document_of: Callable[[str], bytes]  # the OpenAPI document of a version, b"" if it has none
-    answered: Answered
-    chance: Callable[[], float]  # a random number from 0 to 1
-    own_inputs: OwnInputs | None = None  # reads this server's own files in inputs
 
 
 class ReplicateProvider(SharedSlots):
@@ -92,7 +76,10 @@ class ReplicateProvider(SharedSlots):
         self._runs: dict[str, Run] = {}
         self._models = UpstreamModels(self._api, clock=clock)
         inputs = SentInputs(
-            self._api, own=links.own_inputs, document_of=links.document_of, data_url_bytes=rules.data_url_bytes
+            partial(upload, self._api) if profile.has_files else None,
+            own=links.own_inputs,
+            document_of=links.document_of,
+            data_url_bytes=rules.data_url_bytes,
         )
         self._creates = Creates(self._api, self._models, inputs, clock=clock)
         self._lost = LostCreates(
@@ -104,7 +91,7 @@ class ReplicateProvider(SharedSlots):
             look_seconds=rules.look_seconds,
         )
         self._poller = Poller(self._look, clock=clock, pace=self._pace, rules=profile.poll, chance=links.chance)
-        self._cancels = UpstreamCancels(self._api, clock, grace_seconds=rules.cancel_grace_seconds)
+        self._cancels = UpstreamCancels(self._ask_cancel, self._pace, clock, grace_seconds=rules.cancel_grace_seconds)
         host, port = origin.host
         own = host if port in (80, 443) else f"{host}:{port}"
         self._link_rules = LinkRules(host=own, origin=origin.host, delivery_hosts=profile.delivery_hosts)
@@ -228,6 +215,9 @@ class ReplicateProvider(SharedSlots):
         if self._links.find_target(version) is None:
             return f"There is no route for the version {version}."
         return None
+
+    async def _ask_cancel(self, handle: str) -> Answer:
+        return await self._api.send("POST", f"{run_path(handle)}/cancel")
 
     async def _look(self, handle: str) -> Look:
         try:

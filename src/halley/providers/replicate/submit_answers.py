@@ -4,48 +4,16 @@ It costs money, so "no" needs proof. The rules are those of docs/why/providers.m
 """
 
 import re
-from enum import Enum, auto
 from typing import Final
 
-import msgspec
-
 from halley.egress import EgressResponse
-from halley.providers.replicate.answers import Body, error_code, error_text
 from halley.providers.replicate.profiles import Profile
+from halley.providers.services.answers import Body, error_code, error_text
+from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict, handle_of
 
-_HANDLE: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~:-]{1,200}", re.ASCII)
 _KEY_OF: Final = re.compile(r"created the prediction ([a-z0-9]{26})\b")
 _KEY_REUSED: Final = "Idempotency key reused"
 _IN_FLIGHT: Final = "Create in flight"
-
-
-class SubmitVerdict(Enum):
-    """What an answer to a create says."""
-
-    SUBMITTED = auto()
-    BUSY = auto()  # nothing was created; it may be tried again
-    REFUSED = auto()  # nothing was created, and it would be refused again
-    UNKNOWN = auto()
-
-
-class SubmitAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The verdict. `handle` is the id there of what was created; `text` says the rest in a sentence."""
-
-    verdict: SubmitVerdict
-    handle: str = ""
-    text: str = ""
-    status: int = 0
-
-
-def handle_of(body: Body | None) -> str:
-    """The id of a prediction in an answer; "" if it has none that can be part of a path."""
-    found = None if body is None else body.get("id")
-    return found if isinstance(found, str) and is_handle(found) else ""
-
-
-def is_handle(text: str) -> bool:
-    """Whether the text can be the id of a prediction."""
-    return _HANDLE.fullmatch(text) is not None
 
 
 def read_submit(profile: Profile, response: EgressResponse, body: Body | None) -> SubmitAnswer:

@@ -10,8 +10,10 @@ from halley.assets.own_inputs import OwnInputs
 from halley.clock import SystemClock
 from halley.dispatch.upstreams import UpstreamTarget
 from halley.egress import OriginClient
-from halley.providers.replicate.profiles import PROFILES, PollRules
-from halley.providers.replicate.provider import ReplicateProvider, UpstreamLinks, UpstreamRules
+from halley.providers.replicate.profiles import PROFILES
+from halley.providers.replicate.provider import ReplicateProvider, UpstreamRules
+from halley.providers.services.links import UpstreamLinks
+from halley.providers.services.rhythm import PollRules
 from halley.testing.replicate.service import TOKEN, Style
 
 FAST: Final = PollRules(

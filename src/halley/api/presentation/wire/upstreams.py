@@ -23,7 +23,7 @@ class UpstreamBody(msgspec.Struct, kw_only=True):
 
     name: str
     kind: str
-    profile: str
+    profile: str | None
     url: str
     state: Literal["closed", "open", "half_open"]
     reason: str | None

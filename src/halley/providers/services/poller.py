@@ -9,9 +9,9 @@ from typing import Final
 import msgspec
 
 from halley.clock import Clock
-from halley.providers.replicate.pace import ServicePace
-from halley.providers.replicate.profiles import PollRules
-from halley.providers.replicate.seen import SeenRun
+from halley.providers.services.pace import ServicePace
+from halley.providers.services.rhythm import PollRules
+from halley.providers.services.seen import SeenRun
 from halley.webhooks.wakeable_sleep import WakeableSleep
 
 _log: Final = logging.getLogger(__name__)

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from halley.clock import Clock
 from halley.egress.errors import FetchFailed, TooLarge
-from halley.providers.replicate.api import UpstreamApi, run_path
-from halley.providers.replicate.runs import Run
+from halley.providers.services.api import Answer
+from halley.providers.services.pace import ServicePace
+from halley.providers.services.runs import Run
 
 _log: Final = logging.getLogger(__name__)
 
@@ -15,11 +17,20 @@ TRIES_SECONDS: Final = (0.0, 1.0, 4.0, 10.0)  # before each try
 GRACE_SECONDS: Final = 20.0  # for the service to show the end of a run that it was asked to cancel
 
 
+Ask = Callable[[str], Awaitable[Answer]]
+"""Sends the request that cancels the run of this handle.
+
+Raises:
+    FetchFailed, TooLarge: there was no complete answer.
+"""
+
+
 class UpstreamCancels:
     """The cancels on their way."""
 
-    def __init__(self, api: UpstreamApi, clock: Clock, *, grace_seconds: float = GRACE_SECONDS) -> None:
-        self._api = api
+    def __init__(self, ask: Ask, pace: ServicePace, clock: Clock, *, grace_seconds: float = GRACE_SECONDS) -> None:
+        self._ask = ask
+        self._pace = pace
         self._clock = clock
         self._grace_seconds = grace_seconds
         self._tasks: set[asyncio.Task[None]] = set()
@@ -49,9 +60,9 @@ class UpstreamCancels:
 
     async def _arrives(self, run: Run) -> bool:
         for seconds in TRIES_SECONDS:
-            await self._clock.sleep(max(seconds, self._api.pace.paused_seconds))
+            await self._clock.sleep(max(seconds, self._pace.paused_seconds))
             try:
-                answer = await self._api.send("POST", f"{run_path(run.handle)}/cancel")
+                answer = await self._ask(run.handle)
             except (FetchFailed, TooLarge):
                 continue
             if answer.status < 300:

@@ -3,9 +3,8 @@
 Links to other hosts stay as they are: the service fetches them itself.
 """
 
-import secrets
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -15,25 +14,37 @@ from halley.assets.data_urls import decode_data_url, is_data_url
 from halley.assets.own_inputs import OwnInputs
 from halley.assets.positions import Pointer, places, read_places, with_texts
 from halley.dispatch.ports import Work
-from halley.egress.errors import FetchFailed, TooLarge
 from halley.errors import HalleyError, ProviderBusy, SubmitRefused
-from halley.providers.replicate.api import UpstreamApi
-from halley.providers.replicate.texts import texts_in
+from halley.providers.services.texts import texts_in
 
 UPLOAD_LIMIT_BYTES: Final = 100 * 2**20  # as `limits.file_bytes` of another Halley; the bytes are held in memory
 _HINTS: Final = (b"data:", b"/d/", b"/files/", b"\\/", b"\\u")  # without these there is no file of ours in it
+
+
+Upload = Callable[[bytes, str, str], Awaitable[str]]
+"""Uploads a file, given its name and content type, to the service; returns its URL there.
+
+Raises:
+    SubmitRefused: the service does not take it.
+    ProviderBusy: it cannot be uploaded now.
+"""
 
 
 class SentInputs:
     """Prepares inputs for one service. Without `own` only `data:` URLs are uploaded."""
 
     def __init__(
-        self, api: UpstreamApi, *, own: OwnInputs | None, document_of: Callable[[str], bytes], data_url_bytes: int
+        self,
+        upload: Upload | None,
+        *,
+        own: OwnInputs | None,
+        document_of: Callable[[str], bytes],
+        data_url_bytes: int,
     ) -> None:
         """`document_of` a version says where its input has files; if it is b"", every text may be one. A file of more
-        than `data_url_bytes` is uploaded.
+        than `data_url_bytes` is uploaded; without `upload` the service takes none.
         """
-        self._api = api
+        self._upload = upload
         self._document_of = document_of
         self._own = own
         self._data_url_bytes = data_url_bytes
@@ -92,32 +103,9 @@ class SentInputs:
         return await self._uploaded(data, file.name, kind) if may_upload else text
 
     async def _uploaded(self, data: bytes, name: str, content_type: str) -> str:
-        if not self._api.profile.has_files:
+        if self._upload is None:
             raise SubmitRefused(
                 f"the file has {len(data)} bytes: as a `data:` URL it is longer than {self._data_url_bytes} characters "
                 "(data_url_bytes of the provider), and the service takes no uploads"
             )
-        self._api.pace.check()
-        kind, body = _form(data, name, content_type)
-        try:
-            answer = await self._api.send("POST", "/files", body, headers=(("content-type", kind),))
-        except (FetchFailed, TooLarge) as error:
-            raise ProviderBusy(f"A file of the input could not be uploaded: {error}") from error
-        urls = (answer.body or {}).get("urls")
-        url = urls.get("get") if isinstance(urls, dict) else None
-        if answer.status < 300 and isinstance(url, str) and url:
-            return url
-        if 400 <= answer.status < 500 and answer.status not in (408, 429):
-            raise SubmitRefused(f"the service does not take the file. {answer.fault}")
-        raise ProviderBusy(f"A file of the input could not be uploaded. {answer.fault}")
-
-
-def _form(data: bytes, name: str, content_type: str) -> tuple[str, bytes]:
-    """The type and body of a form with the file. Source: contract section 13.1."""
-    boundary = secrets.token_hex(16)
-    plain_name = name.replace("\\", "_").replace('"', "_").replace("\r", "_").replace("\n", "_")
-    head = (
-        f'--{boundary}\r\ncontent-disposition: form-data; name="content"; filename="{plain_name}"\r\n'
-        f"content-type: {content_type}\r\n\r\n"
-    )
-    return f"multipart/form-data; boundary={boundary}", head.encode() + data + f"\r\n--{boundary}--\r\n".encode()
+        return await self._upload(data, name, content_type)

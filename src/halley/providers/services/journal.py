@@ -7,7 +7,7 @@ from typing import Final
 
 from halley.clock import Clock
 from halley.dispatch.upstreams import UpstreamFault
-from halley.providers.replicate.answers import plain
+from halley.providers.services.answers import plain
 
 _KEPT: Final = 10
 

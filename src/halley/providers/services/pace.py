@@ -10,7 +10,7 @@ from typing import Any, Final
 from halley.clock import Clock
 from halley.egress import EgressResponse
 from halley.errors import ProviderBusy
-from halley.providers.replicate.answers import Body
+from halley.providers.services.answers import Body
 
 LONGEST_SECONDS: Final = 120.0  # a service that says more is asked again by then
 _SHORTEST_SECONDS: Final = 1.0

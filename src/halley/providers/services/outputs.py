@@ -9,7 +9,7 @@ import msgspec
 
 from halley.assets.positions import FilePosition, output_places, places, with_texts
 from halley.dispatch.ports import OutputPart, Pointer
-from halley.providers.replicate.texts import texts_in
+from halley.providers.services.texts import texts_in
 
 _URL: Final = re.compile(rb"https?://", re.IGNORECASE)
 

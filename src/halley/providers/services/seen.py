@@ -4,7 +4,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from halley.providers.replicate.answers import Body, plain
+from halley.providers.services.answers import Body, plain
 
 State = Literal["open", "succeeded", "failed", "canceled"]
 

@@ -1,7 +1,7 @@
 """The runs of a service that this process follows, or is about to."""
 
 from halley.dispatch.ports import Work
-from halley.providers.replicate.poller import Look, Watch
+from halley.providers.services.poller import Look, Watch
 
 
 class Run:

@@ -5,10 +5,10 @@ from typing import Final
 
 from halley.dispatch.ports import Emit, LogText, MetricValue, Outcome
 from halley.predictions.submits import UNKNOWN_REASON
-from halley.providers.replicate.journal import Journal
-from halley.providers.replicate.outputs import OutputReader
-from halley.providers.replicate.poller import Look, Poller, Watch
-from halley.providers.replicate.seen import SeenRun
+from halley.providers.services.journal import Journal
+from halley.providers.services.outputs import OutputReader
+from halley.providers.services.poller import Look, Poller, Watch
+from halley.providers.services.seen import SeenRun
 
 LATE_LOOKS: Final = 3  # for an output that comes after `succeeded`
 

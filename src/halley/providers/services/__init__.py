@@ -1,0 +1,1 @@
+"""Parts of every provider for a service elsewhere: requests, polling, following, limits, errors for operators."""

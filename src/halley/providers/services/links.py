@@ -1,0 +1,32 @@
+"""What a provider for a service asks the rest of this process."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from halley.assets.own_inputs import OwnInputs
+from halley.dispatch.upstreams import Answered, FindTarget, HeldHandles, UpstreamTarget
+from halley.errors import SubmitRefused
+
+
+class UpstreamLinks(msgspec.Struct, frozen=True, kw_only=True):
+    """What the provider asks the rest of this process."""
+
+    find_target: FindTarget
+    held: HeldHandles
+    document_of: Callable[[str], bytes]  # the OpenAPI document of a version, b"" if it has none
+    answered: Answered
+    chance: Callable[[], float]  # a random number from 0 to 1
+    own_inputs: OwnInputs | None = None  # reads this server's own files in inputs
+
+
+def target_of(find: FindTarget, version: str) -> UpstreamTarget:
+    """What the version is called at the service.
+
+    Raises:
+        SubmitRefused: it has no route there.
+    """
+    target = find(version)
+    if target is None:
+        raise SubmitRefused(f"There is no route for the version {version}.")
+    return target

@@ -1,0 +1,40 @@
+"""What the answer to a create says, and the ids that services give to runs."""
+
+import re
+from enum import Enum, auto
+from typing import Final
+
+import msgspec
+
+from halley.providers.services.answers import Body
+
+_HANDLE: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~:-]{1,200}", re.ASCII)
+
+
+class SubmitVerdict(Enum):
+    """What an answer to a create says."""
+
+    SUBMITTED = auto()
+    BUSY = auto()  # nothing was created; it may be tried again
+    REFUSED = auto()  # nothing was created, and it would be refused again
+    UNKNOWN = auto()
+
+
+class SubmitAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict. `handle` is the id there of what was created; `text` says the rest in a sentence."""
+
+    verdict: SubmitVerdict
+    handle: str = ""
+    text: str = ""
+    status: int = 0
+
+
+def handle_of(body: Body | None) -> str:
+    """The id of a prediction in an answer; "" if it has none that can be part of a path."""
+    found = None if body is None else body.get("id")
+    return found if isinstance(found, str) and is_handle(found) else ""
+
+
+def is_handle(text: str) -> bool:
+    """Whether the text can be the id of a prediction."""
+    return _HANDLE.fullmatch(text) is not None

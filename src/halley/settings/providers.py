@@ -1,0 +1,52 @@
+"""The settings of services elsewhere that run predictions: `[providers.NAME]`, a class for each kind of service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, Literal
+
+from halley.settings.kinds import Positive, Seconds, SettingsTable
+
+
+class ProviderSettings(SettingsTable, frozen=True, kw_only=True):
+    """What the kinds have in common. A token is never in the file itself."""
+
+    kind: str
+    token_env: str | None = None  # the environment variable that has the token
+    token_file: Path | None = None
+    max_in_flight: Positive = 20  # runs at once
+    max_submits_per_day: Positive | None = None  # predictions that it may get in 24 hours
+    timeout_seconds: Seconds = 60.0  # of one request
+
+    def addresses(self) -> tuple[tuple[str, str], ...]:
+        """The roots of its APIs, each with the member that has it; the first is the usual one."""
+        return ()
+
+    def dialect(self) -> str | None:
+        """How it differs from others of its kind, in one word."""
+        return None
+
+    def faults(self) -> Iterable[tuple[str, str]]:
+        """What is wrong with its members together: a member, and a sentence that continues its name."""
+        return ()
+
+
+class ReplicateSettings(ProviderSettings, frozen=True, kw_only=True):
+    """A service that speaks the Replicate HTTP API."""
+
+    kind: Literal["replicate"]
+    url: str  # the root of its API, such as https://api.replicate.com/v1
+    profile: Literal["replicate", "cometapi", "halley"] = "replicate"
+    look_seconds: Seconds = 30.0  # how long a submit without a clear answer is looked for
+    data_url_bytes: Positive = 256_000  # a larger input file is uploaded to it first
+
+    def addresses(self) -> tuple[tuple[str, str], ...]:
+        return (("url", self.url),)
+
+    def dialect(self) -> str | None:
+        return self.profile
+
+
+PROVIDER_KINDS: Final[dict[str, type[ProviderSettings]]] = {"replicate": ReplicateSettings}
+"""By the word of the member `kind`."""
