@@ -68,7 +68,8 @@ class Execution:
         self._cancel: Callable[[], None] | None = None  # once it was submitted
         self._submission: Submission | None = None  # of a provider that continues without us
         if route.is_former or not route.provider.is_local:
-            rules = SubmitRules(self._retry_until_accepted, parts.rules.max_queue_seconds + self._timeout)
+            patience_seconds = parts.rules.max_queue_seconds + self._timeout
+            rules = SubmitRules(self._retry_until_accepted, patience_seconds, parts.open_submits)
             self._submission = Submission(claimed, route=route, ledger=parts.queue, rules=rules)
         self._has_lost_lease = False
         self._preparing: asyncio.Task[Work] | None = None

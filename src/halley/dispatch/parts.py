@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from halley.clock import Clock
+from halley.dispatch.open_submits import OpenSubmits
 from halley.dispatch.ports import InputStager, OutputKeeper, Workspace
 from halley.dispatch.rules import DispatchRules
 from halley.models.catalog import Catalog
@@ -31,3 +32,4 @@ class RunParts:
     files: RunFiles
     rules: DispatchRules
     inputs: InputCheck = field(default_factory=InputCheck)
+    open_submits: OpenSubmits = field(default_factory=OpenSubmits)

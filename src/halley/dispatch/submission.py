@@ -5,10 +5,12 @@ money.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
+from halley.dispatch.open_submits import OpenSubmits
 from halley.dispatch.ports import Emit, Outcome, Work
 from halley.dispatch.routing import ProviderRoute
 from halley.errors import LeaseLost, OutcomeUnknown, ProviderBusy, SubmitLimitReached, SubmitRefused, WrongState
@@ -29,10 +31,13 @@ class KeepTrying(Protocol):
 
 
 class SubmitRules(NamedTuple):
-    """How writes are repeated, and the age of a run after which its provider is not asked for it any more."""
+    """How writes are repeated, the age of a run after which its provider is not asked for it any more, and what this
+    process is submitting.
+    """
 
     keep_trying: KeepTrying
     patience_seconds: float
+    open_submits: OpenSubmits
 
 
 class Submission:
@@ -51,6 +56,7 @@ class Submission:
         self._route = route
         self._ledger = ledger
         self._keep_trying = rules.keep_trying
+        self._open_submits = rules.open_submits
         self.is_adopting = self._state is not None
         self.has_begun = False
         self.in_flight = False  # it may be begun at any moment, and no handle is stored yet
@@ -164,22 +170,32 @@ class Submission:
             return handle
         if self._state is SubmitState.SUBMITTED:
             raise OutcomeUnknown("The provider had given a handle, and knows nothing of it now.")
-        if self._route.is_former and not (self._was_over or is_stopped()):
-            await self._withdraw()
+        await self._withdraw()
+        if self._was_over or is_stopped():
+            return None
+        if self._route.is_former:
             raise ProviderBusy("Nothing was begun, and its version has another provider now.")
-        return await self._submitted(work, lambda: self._was_over or is_stopped())
+        # asking took long: the intent is stored again, which fails if another worker has the lease by now
+        return await self._submitted(work, is_stopped) if await self._is_intended() else None
 
     async def _asked_for(self, work: Work) -> str | None:
         if self._route.is_missing:
             raise ProviderBusy(f"The provider {self._route.name}, which has this run, is not one of this server's now.")
-        return await self._answer(self._route.provider.adopt(work, self._known_handle))
+        return await self._answer(self._adopt(work))
+
+    async def _adopt(self, work: Work) -> str | None:
+        handle = self._known_handle or await self._open_submits.end(work.prediction_id)
+        return await self._route.provider.adopt(work, handle)
 
     async def _submitted(self, work: Work, is_stopped: Callable[[], bool]) -> str | None:
         if is_stopped():
             await self._withdraw()
             return None
+        if self._has_lost_lease:
+            raise LeaseLost(f"{work.prediction_id} was claimed by another worker before it was submitted")
         try:
-            return await self._answer(self._route.provider.submit(work))
+            submit = partial(self._route.provider.submit, work)
+            return await self._answer(self._open_submits.run(work.prediction_id, submit))
         except (SubmitRefused, ProviderBusy):
             await self._withdraw()
             raise

@@ -98,10 +98,16 @@ class OurProcess:
     """A worker with its side of the upstream."""
 
     def __init__(
-        self, house: "House", crash: Crash | None = None, *, queue: Any = None, has_upstream: bool = True
+        self,
+        house: "House",
+        crash: Crash | None = None,
+        *,
+        queue: Any = None,
+        has_upstream: bool = True,
+        slots: int = 1,
     ) -> None:
         self.crash = crash or Crash()
-        self.provider = RemoteProvider(house.upstream, {V: 1}, step=self.crash.step)
+        self.provider = RemoteProvider(house.upstream, {V: slots}, step=self.crash.step)
         self.other = RemoteProvider(house.upstream, {V: 1})
         others = {"other": self.other} | ({"upstream": self.provider} if has_upstream else {})
         self.local = ScriptedProvider()
@@ -506,6 +512,84 @@ async def test_a_cancel_in_the_same_moment_as_the_adoption_is_carried(house: Hou
     await house.until(lambda: _is_canceled_there(house))
     await second.rest()
     await house.check(made)
+
+
+async def _claimed_again(house: House, process: OurProcess) -> None:
+    """The worker loses the lease of its only run, and claims the prediction again."""
+    (run,) = process.worker._runs.values()
+    run.lose_lease()
+    await house.store.release(run.lease, house.clock.now())
+
+    async def is_another() -> bool:
+        process.worker.on_capacity(V)
+        return process.worker._runs.get(run.prediction_id) is not run
+
+    await house.until(is_another)
+
+
+class Gate:
+    """Holds the first call of a method until it is opened, or with `at_end` its answer; later calls pass."""
+
+    def __init__(self, method: Callable[..., Awaitable[Any]], *, at_end: bool = False) -> None:
+        self._method = method
+        self._at_end = at_end
+        self.calls = 0
+        self.is_open = asyncio.Event()
+
+    async def __call__(self, *args: Any) -> Any:
+        self.calls += 1
+        is_first = self.calls == 1
+        if is_first and not self._at_end:
+            await self.is_open.wait()
+        answer = await self._method(*args)
+        if is_first and self._at_end:
+            await self.is_open.wait()
+        return answer
+
+    async def is_reached(self) -> bool:
+        return self.calls > 0
+
+
+@pytest.mark.parametrize("can_tell", [True, False])
+async def test_who_claims_it_again_waits_for_the_submit_that_is_under_way(house: House, can_tell: bool) -> None:
+    house.upstream.can_tell = can_tell
+    process = await house.start(slots=2)
+    process.provider.submit = gate = Gate(process.provider.submit)  # type: ignore[method-assign]
+    made = await process.create()
+    await house.until(gate.is_reached)
+    await _claimed_again(house, process)
+    await asyncio.sleep(0.02)  # its holder would ask the upstream now
+    gate.is_open.set()
+    row = await house.check(made)
+    assert (row.status, row.handle, house.upstream.submits[made.id]) == (Status.SUCCEEDED, "up-1", 1)
+
+
+async def test_who_lost_the_lease_while_it_was_looked_for_submits_nothing(house: House) -> None:
+    made = await crashed(house, "after:record_intent")
+    process = OurProcess(house, slots=2)
+    house._processes.append(process)
+    process.provider.adopt = gate = Gate(process.provider.adopt, at_end=True)  # type: ignore[method-assign]
+    await process.start()
+    await house.until(gate.is_reached)
+    await _claimed_again(house, process)
+    row = await house.check(made)
+    gate.is_open.set()
+    await asyncio.sleep(0.02)
+    assert (row.status, house.upstream.submits[made.id]) == (Status.SUCCEEDED, 1)
+
+
+async def test_another_worker_that_looked_for_it_too_long_submits_nothing(house: House) -> None:
+    made = await crashed(house, "after:record_intent")
+    first = OurProcess(house)
+    house._processes.append(first)
+    first.provider.adopt = gate = Gate(first.provider.adopt, at_end=True)  # type: ignore[method-assign]
+    await first.start()
+    await house.until(gate.is_reached)
+    await house.start()  # takes everything back, as from a process that was paused too long
+    row = await house.check(made)
+    gate.is_open.set()  # before the first learns that
+    await asyncio.sleep(0.02)
+    assert (row.status, house.upstream.submits[made.id]) == (Status.SUCCEEDED, 1)
 
 
 async def test_a_lease_that_is_lost_before_the_run_is_followed_costs_no_slot(house: House) -> None:
