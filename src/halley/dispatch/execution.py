@@ -304,6 +304,7 @@ class Execution:
             alone=is_alone,
             folder=folder,
             has_slot=self._slot_held,
+            age_seconds=self._clock.elapsed() - self.waits_since,
         )
 
     async def _prepared(self, preparing: Coroutine[Any, Any, Work]) -> Work | None:

@@ -29,6 +29,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     paths: tuple[Pointer, ...] = ()
     fence: int = 0  # of the lease: distinguishes two leases of one attempt
     folder: str | None = None  # this lease's own folder; made already where the version's schema names files
+    age_seconds: float = 0.0  # since its creation, however the clock was set; of work for a provider that is not local
 
 
 class LogText(msgspec.Struct, frozen=True):

@@ -1,15 +1,18 @@
 """A create under every fault: at most one run there for each prediction, and the truth about it here."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from halley.dispatch.ports import Work
 from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
+from halley.ids import TimeOrderedIds
 from halley.providers.replicate.provider import ReplicateProvider
 from halley.testing.providers import work_of
 from halley.testing.replicate.faults import HTML, ServiceFault, problem, says
@@ -199,6 +202,49 @@ async def test_clocks_that_are_apart_do_not_matter(hours: int) -> None:
         here.service.plan("create", ServiceFault(acts=True, cut="answer"))
         handle = await here.provider.submit(work())
         assert handle == list(here.service.runs)[1]
+
+
+class SetClock:
+    """The machine's clock, as it is set by hours."""
+
+    monotonic = staticmethod(time.monotonic)
+    elapsed = staticmethod(time.monotonic)
+    sleep = staticmethod(asyncio.sleep)
+
+    def __init__(self, hours: float) -> None:
+        self.hours = hours
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(hours=self.hours)
+
+
+@pytest.mark.parametrize("hours", [-1.0, 1.0])
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_clock_that_was_set_after_a_restart_does_not_matter(hours: float, is_known: bool) -> None:
+    before, after = SetClock(hours), SetClock(0.0)
+    made = work(TimeOrderedIds(before)())
+    async with world("replicate", clock=before) as here:
+        here.service.plan("create", ServiceFault(acts=True, cut="answer"))
+        lost = asyncio.ensure_future(here.provider.submit(made))
+        while not here.service.runs:
+            await asyncio.sleep(0)
+        lost.cancel()  # our process died
+        await asyncio.gather(lost, return_exceptions=True)
+        again = msgspec.structs.replace(made, age_seconds=5.0 if is_known else 0.0)
+        async with open_provider(here.server.url, "replicate", clock=after) as provider:
+            assert await provider.adopt(again, None) == next(iter(here.service.runs))
+
+
+@pytest.mark.parametrize("hours", [-1.0, 1.0])
+async def test_a_clock_that_is_set_while_it_is_looked_for_does_not_matter(hours: float) -> None:
+    clock = SetClock(0.0)
+    async with world("replicate", clock=clock) as here:
+        here.service.plan("create", ServiceFault(acts=True, cut="answer"))
+        lost = asyncio.ensure_future(here.provider.submit(work()))
+        while not here.service.runs:
+            await asyncio.sleep(0)
+        clock.hours = hours
+        assert await lost == next(iter(here.service.runs))
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -1,6 +1,5 @@
 """Makes and sends the one create of a prediction."""
 
-from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -16,12 +15,15 @@ from halley.providers.replicate.submit_answers import read_submit
 from halley.providers.services.inputs import SentInputs
 from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict
 
+ANY_AGE_SECONDS: Final = 30 * 86_400.0  # of what was created in the future: the clock was set back since
+CLOCK_SECONDS: Final = 120.0  # a clock that was set by less, while no process of ours ran, changes nothing
+
 _KEY_HEADER: Final = "Idempotency-Key"
 
 
 class Create(msgspec.Struct, frozen=True, kw_only=True):
-    """A create. `input` is the JSON object in it; it cannot have arrived before
-    `since`.
+    """A create. `input` is the JSON object in it; it cannot have arrived before `since`, in elapsed time: the clock may
+    be set before it is settled.
     """
 
     prediction_id: str
@@ -31,7 +33,7 @@ class Create(msgspec.Struct, frozen=True, kw_only=True):
     version: str | None
     input: bytes
     key: str
-    since: datetime
+    since: float
 
 
 class Creates:
@@ -51,7 +53,7 @@ class Creates:
             SubmitRefused: the service can have no such model, or not take this input.
             ProviderBusy: the service must be asked first, and cannot be asked now.
         """
-        now = self._clock.now()
+        since = self._clock.elapsed() - (0.0 if is_first else self._age(work))
         version = target.version
         if version is None and self._api.profile.needs_version:
             version = await self._models.needed_version(target.model)
@@ -68,7 +70,7 @@ class Creates:
             version=version,
             input=given,
             key=f"halley-{work.prediction_id}",
-            since=now if is_first else made_at(work.prediction_id) or now,
+            since=since,
         )
 
     async def send(self, create: Create) -> SubmitAnswer:
@@ -82,3 +84,11 @@ class Creates:
         except (FetchFailed, TooLarge) as error:
             return SubmitAnswer(verdict=SubmitVerdict.UNKNOWN, text=str(error))
         return read_submit(profile, answer.response, answer.body)
+
+    def _age(self, work: Work) -> float:
+        """How long ago it was created, in seconds, or longer: after a restart the clock may be another."""
+        made = made_at(work.prediction_id)
+        if made is None:
+            return work.age_seconds
+        by_clock = (self._clock.now() - made).total_seconds()
+        return ANY_AGE_SECONDS if by_clock < 0 else max(work.age_seconds, by_clock) + CLOCK_SECONDS

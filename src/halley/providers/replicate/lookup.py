@@ -85,8 +85,7 @@ class LostCreates:
             SubmitRefused: it began none, and would be refused again.
         """
         profile = self._api.profile
-        age = (self._clock.now() - create.since).total_seconds()
-        if age < profile.key_seconds:
+        if self._age(create) < profile.key_seconds:
             return await self._by_key(create)
         if profile.settle_seconds is not None:
             return await self._in_list(create, profile.settle_seconds)
@@ -140,7 +139,8 @@ class LostCreates:
         for _ in range(PAGES):
             answer = await self._page(path)
             if earliest is None:
-                earliest = create.since + _ahead(answer, self._clock)
+                since = self._clock.now() - timedelta(seconds=self._age(create))
+                earliest = since + _ahead(answer, self._clock)
             rows = [row for row in (answer.body or {}).get("results") or () if isinstance(row, dict)]
             for row in rows:
                 if _at(row, earliest) >= earliest and (like := likeness(create, given, row)) is not Likeness.NONE:
@@ -149,6 +149,9 @@ class LostCreates:
             if path is None or (rows and _at(rows[-1], earliest) < earliest):
                 return await self._free(create, sure, others, is_complete=True)
         return await self._free(create, sure, others, is_complete=False)
+
+    def _age(self, create: Create) -> float:
+        return self._clock.elapsed() - create.since
 
     async def _page(self, path: str | None) -> Answer:
         self._api.pace.check()

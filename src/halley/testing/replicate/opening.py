@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from halley.assets.own_inputs import OwnInputs
-from halley.clock import SystemClock
+from halley.clock import Clock, SystemClock
 from halley.dispatch.upstreams import UpstreamTarget
 from halley.egress import OriginClient
 from halley.providers.replicate.profiles import PROFILES
@@ -54,6 +54,7 @@ async def open_provider(
     answers: Answers | None = None,
     settle_seconds: float = 0.0,
     own_inputs: OwnInputs | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[ReplicateProvider]:
     """A provider that polls fast; each of VERSIONS is a model `test/VERSION` there."""
     profile = PROFILES[style]
@@ -72,7 +73,7 @@ async def open_provider(
             chance=lambda: 0.5,
             own_inputs=own_inputs,
         ),
-        clock=SystemClock(),
+        clock=clock or SystemClock(),
     )
     try:
         yield provider
