@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ from halley.testing.replicate.faults import HTML, ServiceFault, problem, says
 from halley.testing.replicate.opening import Answers, Held, open_provider
 from halley.testing.replicate.scripts import echo
 from halley.testing.replicate.server import FakeServer, serve
-from halley.testing.replicate.service import TOKEN, FakeService, Style, kind_of
+from halley.testing.replicate.service import TOKEN, FakeRun, FakeService, Style, kind_of
 
 pytestmark = pytest.mark.anyio
 
@@ -285,6 +285,46 @@ async def test_the_list_is_read_back_over_pages() -> None:
             here.service.begin("test/echo", {"text": str(number)})
         assert await here.provider.adopt(work(), None) == mine.id
         assert {asked.headers["host"] for asked in here.service.asked} == {f"127.0.0.1:{here.server.port}"}
+
+
+def row_of(run: FakeRun, seconds: float, **more: Any) -> dict[str, Any]:
+    """A row of a list, of a run that was created so many seconds ago."""
+    at = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
+    return {**run.shown(run.stages[0]), "created_at": at, **more}
+
+
+OTHER_INPUT = {"text": "other"}
+LISTS: dict[str, Callable[[FakeRun], list[dict[str, Any]]]] = {  # pages; the run is on the last, or only there
+    "oldest first": lambda run: [
+        {"results": [row_of(run, 900, id="old1", input=OTHER_INPUT), row_of(run, 800, id="old2", input=OTHER_INPUT)]},
+        {"results": [row_of(run, 0)]},
+    ],
+    "one run on two pages at a time": lambda run: [{"results": [row_of(run, 0)]}] * 2,
+    "a time without a zone": lambda run: [
+        {"results": [row_of(run, 0, created_at=datetime.now(UTC).replace(tzinfo=None).isoformat())]}
+    ],
+    "times that are none": lambda run: [{"results": [row_of(run, 0, created_at=17), "no row", None]}],
+    "pages by number": lambda run: [{"results": [], "next": "/v1/predictions?page=2"}],
+    "pages without end": lambda run: [{"results": [], "next": "?cursor=again"}] * 40,
+    "an address that is none": lambda run: [{"results": [], "next": "http://[::1"}],
+    "an object for an address": lambda run: [{"results": [], "next": {"cursor": "x"}}],
+    "an odd id": lambda run: [{"results": [row_of(run, 0, id="a/b")]}],
+    "no id": lambda run: [{"results": [row_of(run, 0, id=None)]}],
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+async def test_a_list_in_another_order_or_form_never_proves_that_there_is_no_run(name: str) -> None:
+    async with world("replicate") as here:
+        run = here.service.begin("test/echo", {"text": "abc"})
+        pages = LISTS[name](run)
+        for number, page in enumerate(pages[:-1]):
+            page.setdefault("next", f"https://api.replicate.com/v1/predictions?cursor={number + 1}")
+        here.service.plan("list", *(says(200, page) for page in pages))
+        try:
+            assert await here.provider.adopt(work(), None) == run.id
+        except OutcomeUnknown:
+            assert "time" not in name
 
 
 async def test_a_list_that_cannot_be_read_is_asked_again_later() -> None:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from typing import Any, Final
@@ -27,6 +27,7 @@ _PAUSE_SECONDS: Final = 1.0
 _LARGE_BYTES: Final = 2**16
 _APART: Final = timedelta(seconds=120)  # how far the clock of a service may be off
 _DATED: Final = timedelta(seconds=10)  # the same, besides what its Date header shows
+_ROUGHLY: Final = timedelta(seconds=60)  # in a list whose newest runs come first, they may be so far out of order
 _PROVEN: Final = frozenset({400, 413, 422})  # refusals that the first request would have met, too
 
 
@@ -121,7 +122,7 @@ class LostCreates:
                     if (handle := _only(found)) is not None:
                         return handle
                     if not found.is_complete:
-                        raise OutcomeUnknown("The list of the service is too long to be read back to its creation.")
+                        raise OutcomeUnknown("The list of the service cannot be read back to its creation.")
                     text = "It may still appear in the list."
                     if self._clock.monotonic() - start >= settle_seconds:
                         return None
@@ -133,30 +134,34 @@ class LostCreates:
     async def _scan(self, create: Create) -> Found:
         sure: list[str] = []
         others: list[str] = []
-        path: str | None = "/predictions"
-        earliest: datetime | None = None
+        path = "/predictions"
+        order: _NewestFirst | None = None
         given = msgspec.json.decode(create.input)
         for _ in range(PAGES):
             answer = await self._page(path)
-            if earliest is None:
+            if order is None:
                 since = self._clock.now() - timedelta(seconds=self._age(create))
-                earliest = since + _ahead(answer, self._clock)
-            rows = [row for row in (answer.body or {}).get("results") or () if isinstance(row, dict)]
-            for row in rows:
-                if _at(row, earliest) >= earliest and (like := likeness(create, given, row)) is not Likeness.NONE:
+                order = _NewestFirst(earliest=since + _ahead(answer, self._clock))
+            body = answer.body or {}
+            for row in body.get("results") or ():
+                if not isinstance(row, dict) or not order.is_recent(row):
+                    continue
+                if (like := likeness(create, given, row)) is not Likeness.NONE:
                     (sure if like is Likeness.SURE else others).append(handle_of(row))
-            path = _next(answer)
-            if path is None or (rows and _at(rows[-1], earliest) < earliest):
+            if order.is_passed or not body.get("next"):
                 return await self._free(create, sure, others, is_complete=True)
+            if (following := _next(body["next"])) is None:
+                break
+            path = following
         return await self._free(create, sure, others, is_complete=False)
 
     def _age(self, create: Create) -> float:
         return self._clock.elapsed() - create.since
 
-    async def _page(self, path: str | None) -> Answer:
+    async def _page(self, path: str) -> Answer:
         self._api.pace.check()
         try:
-            answer = await self._api.send("GET", path or "/predictions")
+            answer = await self._api.send("GET", path)
         except (FetchFailed, TooLarge) as error:
             raise ProviderBusy(str(error)) from error
         if answer.status != 200 or not isinstance((answer.body or {}).get("results"), list):
@@ -170,8 +175,9 @@ class LostCreates:
         followed = self._followed.values()
         taken = taken.union(run.handle for run in followed if run.prediction_id != create.prediction_id)
         return Found(
-            sure=tuple(handle for handle in sure if handle not in taken),
-            others=tuple(handle for handle in others if handle not in taken),
+            # a run is on two pages if another one is created between their answers
+            sure=tuple(handle for handle in dict.fromkeys(sure) if handle not in taken),
+            others=tuple(handle for handle in dict.fromkeys(others) if handle not in taken),
             is_complete=is_complete,
         )
 
@@ -197,12 +203,38 @@ def _same(create: Create) -> bytes:
     return msgspec.json.encode([create.model, msgspec.json.decode(create.input)], order="sorted")
 
 
-def _at(row: dict[str, Any], otherwise: datetime) -> datetime:
-    """When it was created; a row without a time may be any."""
+class _NewestFirst:
+    """The times in a list. Only if the newest runs come first, an earlier one shows that the rest is earlier, too."""
+
+    def __init__(self, earliest: datetime) -> None:
+        self._earliest = earliest
+        self._first: datetime | None = None
+        self._last = earliest
+        self._is_mixed = False
+
+    def is_recent(self, row: dict[str, Any]) -> bool:
+        """Whether the next row may be as new as what is looked for; one without a time may."""
+        at = _created_at(row)
+        if at is None:
+            return True
+        self._is_mixed |= self._first is not None and at > self._last + _ROUGHLY
+        self._first = self._first or at
+        self._last = at
+        return at >= self._earliest
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether the rows that follow are too old."""
+        is_falling = self._first is not None and self._first > self._last and not self._is_mixed
+        return is_falling and self._last < self._earliest
+
+
+def _created_at(row: dict[str, Any]) -> datetime | None:
     try:
-        return msgspec.convert(row.get("created_at"), datetime)
+        at = msgspec.convert(row.get("created_at"), datetime)
     except (msgspec.ValidationError, ValueError):
-        return otherwise
+        return None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
 
 def _ahead(answer: Answer, clock: Clock) -> timedelta:
@@ -213,9 +245,8 @@ def _ahead(answer: Answer, clock: Clock) -> timedelta:
         return -_APART
 
 
-def _next(answer: Answer) -> str | None:
+def _next(url: Any) -> str | None:
     """The path of the next page: only its cursor is taken, because the URL may name another host."""
-    url = (answer.body or {}).get("next")
     if not isinstance(url, str):
         return None
     try:
