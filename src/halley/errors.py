@@ -196,6 +196,11 @@ class ProviderBusy(Busy):
 
     code = "provider_busy"
 
+    def __init__(self, message: str, *, retry_after_seconds: int = 1, was_asked: bool = True) -> None:
+        """`was_asked`: a request was sent, or a connection was tried."""
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
+        self.was_asked = was_asked
+
 
 class StorageFull(Busy):
     """The disk has no room; nothing was stored."""

@@ -45,6 +45,12 @@ def test_providers_and_routes_are_tables_whose_names_may_have_dots_and_slashes(t
     assert (pattern.model, pattern.run_timeout_seconds) == ("black-forest-labs/{name}", 7200.0)
 
 
+def test_a_route_may_have_weights_instead_of_an_order(tmp_path):
+    config = PROVIDER + '[routes."a/b"]\nweights = {local = 1, comet = 3}\nspill_over_unloaded = true\n'
+    route = read(tmp_path, config).routes["a/b"]
+    assert (route.places, route.weights) == (("local", "comet"), {"local": 1, "comet": 3})
+
+
 def test_they_are_shown_with_their_origins_and_without_any_token(tmp_path):
     settings = read(tmp_path, PROVIDER + ROUTE, {"COMET_KEY": "sk-canary"})
     rows = {name: (value, origin) for name, value, origin in shown(settings)}
@@ -84,6 +90,17 @@ def test_they_are_shown_with_their_origins_and_without_any_token(tmp_path):
         (
             PROVIDER + '[routes."a/b"]\nproviders = ["comet"]\nspill_over_queue = 2\n',
             ["routes.a/b.spill_over_queue", "needs a route with `local`"],
+        ),
+        (
+            PROVIDER + '[routes."a/b"]\nproviders = ["comet"]\nweights = {comet = 1}\n',
+            ["routes.a/b.providers", "weights exclude each other"],
+        ),
+        (PROVIDER + '[routes."a/b"]\nweights = {}\n', ["routes.a/b.weights", "is empty"]),
+        (PROVIDER + '[routes."a/b"]\nweights = {comet = 0}\n', ["routes.a/b.weights", "given.toml"]),
+        (PROVIDER + '[routes."a/b"]\nweights = {commet = 1}\n', ["routes.a/b.weights", "Did you mean 'comet'?"]),
+        (
+            PROVIDER + '[routes."a/b"]\nweights = {comet = 1, local = 1}\nspill_over_queue = 2\n',
+            ["routes.a/b.spill_over_queue", "has no use with weights"],
         ),
         ('[models."a/b".inner]\npath = "x"\n', ["models.a/b.inner"]),
     ],

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from halley.api.dependencies import UpstreamViews
 from halley.api.presentation.wire.upstreams import (
+    Latency,
     ProviderVerdict,
     RouteBody,
     RouteTest,
@@ -14,6 +15,7 @@ from halley.api.presentation.wire.upstreams import (
 )
 from halley.app.upstreams import Upstreams
 from halley.clock import Clock, rfc3339
+from halley.dispatch.durations import Durations
 from halley.keys.ports import KeyStore
 from halley.models.records import Version
 from halley.models.validation import UNCHECKED
@@ -49,6 +51,8 @@ async def _upstreams(upstreams: Upstreams, ledger: SubmitLedger, at: datetime) -
                 profile=settings.dialect(),
                 url=next(url for _, url in settings.addresses()),
                 state=place.breaker.state,
+                opened=place.breaker.opened,
+                open_seconds=round(place.breaker.pause_seconds, 3),
                 reason=None if verdict.takes else verdict.why,
                 in_flight=report.in_flight,
                 slots=report.slots,
@@ -56,10 +60,19 @@ async def _upstreams(upstreams: Upstreams, ledger: SubmitLedger, at: datetime) -
                 max_submits_per_day=most,
                 unknown=unknown.get(name, 0),
                 paused_seconds=round(report.paused_seconds, 3),
+                submit_seconds=None if place.record is None else _latency(place.record.submits),
+                run_seconds=None if place.record is None else _latency(place.record.runs),
                 last_errors=[UpstreamError(at=rfc3339(fault.at), text=fault.text) for fault in report.faults],
             )
         )
     return rows
+
+
+def _latency(durations: Durations) -> Latency | None:
+    spread = durations.spread()
+    if spread is None:
+        return None
+    return Latency(count=spread.of, p50=round(spread.median, 3), p95=round(spread.p95, 3))
 
 
 async def _unknown(ledger: SubmitLedger, keys: KeyStore, most: int) -> Sequence[UnknownOutcome]:
@@ -84,7 +97,8 @@ def _routes(upstreams: Upstreams) -> Sequence[RouteBody]:
     return [
         RouteBody(
             name=route.pattern,
-            providers=list(route.settings.providers),
+            providers=list(route.settings.places),
+            weights=route.settings.weights,
             model=route.settings.model,
             has_schema=route.settings.schema is not None,
             spill_over_queue=route.settings.spill_over_queue,
@@ -108,6 +122,7 @@ def _test(upstreams: Upstreams, version: Version) -> RouteTest:
             ProviderVerdict(
                 provider=verdict.provider,
                 model=version.model if route is None or verdict.provider == LOCAL else route.there(version.model),
+                weight=verdict.weight,
                 takes=verdict.takes,
                 reason=verdict.why,
             )

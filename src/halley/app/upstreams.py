@@ -10,11 +10,12 @@ from typing import Final
 
 from halley.app.foundation import Foundation
 from halley.assets.own_inputs import OwnInputs
-from halley.dispatch.breaker import Breaker
+from halley.dispatch.breaker import Breaker, BreakerState
 from halley.dispatch.imported_models import ImportedModels, read_schema
 from halley.dispatch.route_table import ModelRoutes
 from halley.dispatch.routed_providers import RoutedProviders, UpstreamPlace
 from halley.dispatch.submit_quota import CountedSubmits, RouteLimits
+from halley.dispatch.submit_record import SubmitRecord
 from halley.dispatch.upstreams import UpstreamProvider, UpstreamTarget
 from halley.egress import origin_of
 from halley.errors import HalleyError, Unusable
@@ -103,7 +104,9 @@ class Upstreams:
         from halley.providers.services.links import UpstreamLinks
 
         clock = self._base.clock
-        breaker, quota = Breaker(clock), CountedSubmits(clock, settings.max_submits_per_day)
+        breaker = Breaker(clock, on_change=partial(_log_change, name))
+        quota = CountedSubmits(clock, settings.max_submits_per_day)
+        record = SubmitRecord(clock, breaker, settings.retry_share)
         links = UpstreamLinks(
             find_target=partial(self._target, name),
             held=self._base.data.store.held_handles,
@@ -117,7 +120,7 @@ class Upstreams:
         places = ", ".join(url for _, url in settings.addresses())
         word = settings.dialect() or settings.kind
         _log.info("provider %s: %s at %s, with%s a token", name, word, places, "" if token else "out")
-        return _Made(settings=settings, token=token, place=UpstreamPlace(upstream, breaker, quota))
+        return _Made(settings=settings, token=token, place=UpstreamPlace(upstream, breaker, quota, record))
 
     def _has_capacity(self, version: str) -> None:
         self.routed.on_capacity(version)
@@ -132,6 +135,15 @@ class Upstreams:
     def _document(self, version: str) -> bytes:
         runnable = self._base.catalog.by_id(version)
         return b"" if runnable is None else runnable.version.openapi_schema
+
+
+def _log_change(name: str, state: BreakerState, pause_seconds: float) -> None:
+    if state == "open":
+        _log.warning("provider %s does not answer: it gets no runs for %.0f s", name, pause_seconds)
+    elif state == "half_open":
+        _log.info("provider %s: one run tries whether it answers again", name)
+    else:
+        _log.info("provider %s answers again", name)
 
 
 def read_token(name: str, settings: ProviderSettings, environ: Mapping[str, str]) -> str | None:

@@ -1,30 +1,42 @@
 """A circuit breaker: after several failures in a row a provider gets no new work for some time."""
 
+from collections.abc import Callable
 from typing import Final, Literal
 
 from halley.clock import Clock
 
-FAILURES: Final = 5  # in a row
+FAILURES: Final = 5  # requests in a row without an answer of the service
+UNCLEAR: Final = 3  # submits in a row of which it is not known whether they began something
 FIRST_PAUSE_SECONDS: Final = 5.0  # each further one is twice as long
 LONGEST_PAUSE_SECONDS: Final = 300.0
 PROBE_SECONDS: Final = 60.0  # after this time without an answer, another request may try
 
-State = Literal["closed", "open", "half_open"]
+BreakerState = Literal["closed", "open", "half_open"]
+OnChange = Callable[[BreakerState, float], None]
+"""Called with a new state, and the seconds of its pause if it is open."""
 
 
 class Breaker:
-    """Counts how requests to one provider end. Time is elapsed time, so a clock that is set changes nothing."""
+    """Counts how requests to one provider end. Time is elapsed time, so a clock that is set changes nothing.
 
-    def __init__(self, clock: Clock) -> None:
+    Polls say little about submits. So what submits have opened, only a submit closes.
+    """
+
+    def __init__(self, clock: Clock, *, on_change: OnChange | None = None) -> None:
         self._clock = clock
+        self._on_change = on_change
+        self.opened = 0  # how many times, further pauses included
         self._failures = 0
+        self._unclear = 0
+        self._is_by_submits = False
         self._pause_seconds = FIRST_PAUSE_SECONDS
         self._failed_at: float | None = None
+        self._avoid_until = 0.0
         self._open_until: float | None = None
         self._probe_until: float | None = None
 
     @property
-    def state(self) -> State:
+    def state(self) -> BreakerState:
         """closed: work is given; open: none; half_open: one request may try."""
         if self._open_until is None:
             return "closed"
@@ -38,7 +50,8 @@ class Breaker:
     @property
     def is_shaky(self) -> bool:
         """Whether it failed a moment ago: then another provider is preferred."""
-        return self._failed_at is not None and self._clock.elapsed() - self._failed_at < FIRST_PAUSE_SECONDS
+        now = self._clock.elapsed()
+        return now < self._avoid_until or (self._failed_at is not None and now - self._failed_at < FIRST_PAUSE_SECONDS)
 
     def may_begin(self) -> bool:
         """Whether a run may begin there now. Changes nothing."""
@@ -50,23 +63,55 @@ class Breaker:
         """A run begins there: while half open it is the probe, and no other begins before its answer."""
         if self.state == "half_open":
             self._probe_until = self._clock.elapsed() + PROBE_SECONDS
+            self._tell("half_open")
 
     def give_up(self) -> None:
         """The run that was about to begin there did not begin."""
         self._probe_until = None
 
+    def avoid(self) -> None:
+        """It accepted no run just now: prefer others for a moment. If this was the probe, another may try."""
+        self._avoid_until = self._clock.elapsed() + FIRST_PAUSE_SECONDS
+        self.give_up()
+
     def note(self, *, answered: bool) -> None:
         """A request has ended: with an answer of the service itself, or without one."""
-        was_open = self._open_until is not None
         if answered:
-            self._failures, self._failed_at, self._open_until, self._probe_until = 0, None, None, None
-            self._pause_seconds = FIRST_PAUSE_SECONDS
+            self._failures, self._failed_at = 0, None
+            if not self._is_by_submits:
+                self._close()
             return
         self._failures, self._failed_at = self._failures + 1, self._clock.elapsed()
-        if was_open and self.state == "open":
-            return  # a request of before
-        if was_open:
+        if self.state == "half_open" or (self.state == "closed" and self._failures >= FAILURES):
+            self._open()
+
+    def note_submit(self, *, is_clear: bool) -> None:
+        """A submit has ended: the service accepted or refused it, or it is not known whether it did."""
+        if is_clear:
+            self._unclear, self._is_by_submits, self._avoid_until = 0, False, 0.0
+            self._close()
+            return
+        self.avoid()
+        self._unclear += 1
+        if self._unclear >= UNCLEAR:
+            self._is_by_submits = True
+        if self.state == "half_open" or (self.state == "closed" and self._is_by_submits):
+            self._open()
+
+    def _open(self) -> None:
+        if self._open_until is not None:
             self._pause_seconds = min(self._pause_seconds * 2, LONGEST_PAUSE_SECONDS)
-        if was_open or self._failures >= FAILURES:
-            self._open_until = self._clock.elapsed() + self._pause_seconds
-            self._probe_until = None
+        self._open_until = self._clock.elapsed() + self._pause_seconds
+        self._probe_until = None
+        self.opened += 1
+        self._tell("open")
+
+    def _close(self) -> None:
+        self._pause_seconds = FIRST_PAUSE_SECONDS
+        if self._open_until is not None:
+            self._open_until = self._probe_until = None
+            self._tell("closed")
+
+    def _tell(self, state: BreakerState) -> None:
+        if self._on_change is not None:
+            self._on_change(state, self.pause_seconds)

@@ -27,10 +27,8 @@ from halley.retry import RETRY_SECONDS, retry_until_accepted
 from halley.strict_json import HEAVY_BYTES
 
 _log = logging.getLogger(__name__)
-
 T = TypeVar("T")
-# for an adopted run after its time limit: it may have ended in time, so the provider must be asked
-ADOPTED_SECONDS: Final = 10.0
+ADOPTED_SECONDS: Final = 10.0  # for an adopted run after its time limit: it may have ended in time
 
 
 class Execution:
@@ -205,7 +203,7 @@ class Execution:
             if not is_transient(error):
                 return refused(error)
             _log.warning("%s could not begin and waits again: %s", self.prediction_id, error)
-            return RETRY_SECONDS
+            return RETRY_SECONDS if self._submission is None else self._submission.retry_seconds
         del work
         if handle is None:
             return Outcome(status="canceled")

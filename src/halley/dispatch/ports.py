@@ -1,6 +1,7 @@
 """What dispatch needs: providers, and the handling of input and output files."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
@@ -217,12 +218,33 @@ class SubmitQuota(Protocol):
         ...
 
 
+class SubmitReports(Protocol):
+    """Learns how submits to a provider end, and how long they and the runs take. Both let every error pass."""
+
+    def submitting(self) -> AbstractContextManager[None]:
+        """`Provider.submit` is called in the block."""
+        ...
+
+    def running(self) -> AbstractContextManager[None]:
+        """A run that has just begun is followed to its end in the block."""
+        ...
+
+
+def _nowhere() -> bool:
+    return False
+
+
 class HeldSlot(NamedTuple):
-    """A slot that was taken, and the name of its provider. Without `quota` its submits are not counted."""
+    """A slot that was taken, and the name of its provider. Without `quota` its submits are not counted.
+
+    `has_other`: whether another provider has a free slot for the same version.
+    """
 
     name: str
     provider: Provider
     quota: SubmitQuota | None = None
+    reports: SubmitReports | None = None
+    has_other: Callable[[], bool] = _nowhere
 
 
 class ProviderRouter(Protocol):

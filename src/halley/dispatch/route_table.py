@@ -22,7 +22,7 @@ class ModelRoute(msgspec.Struct, frozen=True):
     @property
     def upstreams(self) -> tuple[str, ...]:
         """Its providers, without this machine."""
-        return tuple(name for name in self.settings.providers if name != LOCAL)
+        return tuple(name for name in self.settings.places if name != LOCAL)
 
     def there(self, model: str) -> str:
         """What `owner/name` is called at its upstreams."""
@@ -64,7 +64,7 @@ class ModelRoutes:
         A version that another place describes, or another name of the model, has no known version there.
         """
         route = self.find(version.model)
-        if route is None or provider not in route.settings.providers:
+        if route is None or provider not in route.settings.places:
             return None
         model = route.there(version.model)
         origin, known_at, known_as, version_there = [*version.source_digest.split(" "), "", "", ""][:4]

@@ -1,14 +1,16 @@
-"""Chooses the provider of each run by the routes: in order, by health, and by what waits for this machine."""
+"""Chooses the provider of each run by the routes: by order or weight, by health, by what waits for this machine."""
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 from halley.dispatch.breaker import Breaker
 from halley.dispatch.ports import HeldSlot, Provider, SlotSource
+from halley.dispatch.route_choice import RouteChoice
 from halley.dispatch.route_table import ModelRoutes
 from halley.dispatch.submit_quota import CountedSubmits
+from halley.dispatch.submit_record import SubmitRecord
 from halley.dispatch.upstreams import UpstreamProvider
+from halley.dispatch.weighted_turns import WeightedTurns
 from halley.models.catalog import Catalog
 from halley.settings import LOCAL, RouteSettings
 
@@ -26,19 +28,21 @@ class LocalPlace(Provider, Protocol):
 
 
 class UpstreamPlace(NamedTuple):
-    """A service elsewhere, whether it is well, and how much it may get."""
+    """A service elsewhere, whether it is well, how much it may get, and what its submits have taught."""
 
     upstream: UpstreamProvider
     breaker: Breaker
     quota: CountedSubmits | None = None
+    record: SubmitRecord | None = None
 
 
 class RouteVerdict(NamedTuple):
-    """Whether a provider would take the next run of a version, and why."""
+    """Whether a provider would take the next run of a version, and why; its weight, if the route has weights."""
 
     provider: str
     takes: bool
     why: str
+    weight: int | None = None
 
 
 class RoutedProviders:
@@ -52,7 +56,8 @@ class RoutedProviders:
         self.places: Mapping[str, UpstreamPlace] = {}
         self.former: dict[str, UpstreamProvider] = {}  # not configured any more, but some of their runs may not be over
         self._waiting: Mapping[str, int] = {}
-        self._choices: dict[str, _Choice] = {}
+        self._choices: dict[str, RouteChoice] = {}
+        self._turns: dict[str, WeightedTurns] = {}  # by pattern, of routes with weights
         self._broken: dict[str, str] = {}  # versions that cannot run on this machine, and why
         self.on_capacity: Callable[[str], None] = _nothing
         self.on_broken: Callable[[str, str, str], None] = _nothing
@@ -72,9 +77,7 @@ class RoutedProviders:
 
     def held(self, version: str) -> HeldSlot:
         choice = self._choices.get(version)
-        if choice is None or not choice.taken:
-            return self._here_slot
-        return choice.taken.popleft()
+        return choice.next_held() if choice else self._here_slot
 
     def named(self, name: str) -> Provider | None:
         if name == LOCAL:
@@ -107,17 +110,20 @@ class RoutedProviders:
 
     def order(self, version: str) -> Iterator[HeldSlot]:
         """The providers that may take the next run of a version, the preferred one first."""
-        shaky = []
+        found: list[HeldSlot] = []
+        shaky: list[HeldSlot] = []
         for verdict in self.verdicts(version):
             provider = self.named(verdict.provider) if verdict.takes else None
             if provider is None:
                 continue
             place = self.places.get(verdict.provider)
-            slot = HeldSlot(verdict.provider, provider, None if place is None else place.quota)
-            if place is not None and place.breaker.is_shaky:
-                shaky.append(slot)
-            else:
-                yield slot
+            if place is None:
+                found.append(HeldSlot(verdict.provider, provider))
+                continue
+            slot = HeldSlot(verdict.provider, provider, place.quota, place.record)
+            (shaky if place.breaker.is_shaky else found).append(slot)
+        turns = self.turns(version)
+        yield from found if turns is None else _in_turn(turns, found)
         yield from shaky
 
     def verdicts(self, version: str) -> Iterator[RouteVerdict]:
@@ -129,14 +135,38 @@ class RoutedProviders:
         if route is None:  # the route of waiting predictions was removed
             yield self.elsewhere(runnable.version.provider)
             return
-        for name in route.settings.providers:
-            if name != LOCAL:
-                yield self.elsewhere(name)
-                continue
-            verdict = self._here(version, route.settings)
-            yield verdict
-            if verdict.takes and not self._spills_over(version, route.settings):
+        weights = route.settings.weights
+        for name in route.settings.places:
+            verdict = self._here(version, route.settings) if name == LOCAL else self.elsewhere(name)
+            yield verdict._replace(weight=None if weights is None else weights.get(name))
+            is_waited_for = name == LOCAL and not weights and not self._spills_over(version, route.settings)
+            if verdict.takes and is_waited_for:
                 return
+
+    def turns(self, version: str) -> WeightedTurns | None:
+        """The turns of the version's route; None: its route has an order, or it has none."""
+        runnable = self._catalog.by_id(version)
+        route = None if runnable is None else self._table.find(runnable.version.model)
+        if route is None or not (weights := route.settings.weights):
+            return None
+        turns = self._turns.get(route.pattern)
+        if turns is None or turns.weights != weights:
+            turns = self._turns[route.pattern] = WeightedTurns(weights)
+        return turns
+
+    def has_other(self, version: str, name: str) -> bool:
+        """Whether another provider than this one has a free slot for the version."""
+        return any(slot.name != name and slot.provider.free_slots(version) > 0 for slot in self.order(version))
+
+    def began(self, name: str) -> None:
+        """A run begins at this place."""
+        if (place := self.places.get(name)) is not None:
+            place.breaker.begin()
+
+    def gave_up(self, name: str) -> None:
+        """A run that was about to begin at this place did not begin."""
+        if (place := self.places.get(name)) is not None:
+            place.breaker.give_up()
 
     def why_waiting(self, version: str) -> str | None:
         """Why no provider takes a run of this version now; None if one does, or if it runs on this machine only."""
@@ -179,6 +209,8 @@ class RoutedProviders:
             seconds = place.breaker.pause_seconds
             why = f"it is tried again in {seconds:.0f} s" if seconds else "another run tries whether it answers again"
             return RouteVerdict(name, takes=False, why=f"it did not answer: {why}")
+        if place.record is not None and (why := place.record.retries.why_not()) is not None:
+            return RouteVerdict(name, takes=False, why=why)
         report = place.upstream.report()
         if report.paused_seconds > 0:
             return RouteVerdict(name, takes=False, why=f"it asked for a pause of {report.paused_seconds:.0f} s more")
@@ -191,7 +223,7 @@ class RoutedProviders:
         if not any(place.quota is not None and place.quota.most is not None for place in self.places.values()):
             return {}
         route = self._table.find(runnable.version.model) if (runnable := self._catalog.by_id(version)) else None
-        may_run_here = route is not None and LOCAL in route.settings.providers and self._runs_here(version)
+        may_run_here = route is not None and LOCAL in route.settings.places and self._runs_here(version)
         quotas = {name: self.places[name].quota for name in self._upstreams(version) if name in self.places}
         found = {name: quota for name, quota in quotas.items() if quota is not None and quota.most is not None}
         return {} if may_run_here or len(found) < len(quotas) else found
@@ -199,13 +231,13 @@ class RoutedProviders:
     def _runs_here(self, version: str) -> bool:
         return self._local.serves(version) and version not in self._broken
 
-    def _choice(self, version: str) -> "_Choice | None":
+    def _choice(self, version: str) -> RouteChoice | None:
         choice = self._choices.get(version)
         if not self._upstreams(version):
             # slots that were taken before the routes changed go back to whose they are
-            return choice if choice is not None and choice.taken else None
+            return choice or None
         if choice is None:
-            choice = self._choices[version] = _Choice(self)
+            choice = self._choices[version] = RouteChoice(self)
         return choice
 
     def _upstreams(self, version: str) -> tuple[str, ...]:
@@ -220,37 +252,10 @@ class RoutedProviders:
             return route.upstreams
         return (runnable.version.provider,) if runnable.version.provider in self.places else ()
 
-    def place_of(self, provider: Provider) -> UpstreamPlace | None:
-        """The place of this provider, if it is elsewhere."""
-        return next((place for place in self.places.values() if place.upstream is provider), None)
 
-
-class _Choice:
-    """Implements `ports.SlotSource` for a version with several places: remembers whose slots were taken."""
-
-    def __init__(self, providers: RoutedProviders) -> None:
-        self._providers = providers
-        self.taken: deque[HeldSlot] = deque()
-
-    def request_capacity(self, version: str, *, alone: bool = False) -> None:
-        for slot in self._providers.order(version):
-            slot.provider.request_capacity(version, alone=alone)
-
-    def take_slot(self, version: str, *, alone: bool = False) -> bool:
-        for slot in self._providers.order(version):
-            if slot.provider.take_slot(version, alone=alone):
-                self.taken.append(slot)
-                if (place := self._providers.place_of(slot.provider)) is not None:
-                    place.breaker.begin()
-                return True
-        return False
-
-    def drop_slot(self, version: str, *, alone: bool = False) -> None:
-        # without any, the slot was taken before the version had several places
-        slot = self.taken.pop() if self.taken else self._providers.held(version)
-        slot.provider.drop_slot(version, alone=alone)
-        if (place := self._providers.place_of(slot.provider)) is not None:
-            place.breaker.give_up()
+def _in_turn(turns: WeightedTurns, slots: list[HeldSlot]) -> list[HeldSlot]:
+    by_name = {slot.name: slot for slot in slots}
+    return [by_name[name] for name in turns.order(by_name)]
 
 
 def _nothing(*_: str) -> None:

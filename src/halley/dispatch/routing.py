@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from halley.dispatch.ports import HeldSlot, Provider, ProviderRouter, SubmitQuota
+from halley.dispatch.ports import HeldSlot, Provider, ProviderRouter, SubmitQuota, SubmitReports
 from halley.models.catalog import Catalog
 from halley.predictions.queue import Claimed
 from halley.settings import LOCAL
@@ -21,7 +21,27 @@ class ProviderRoute(msgspec.Struct, frozen=True):
     name: str
     is_former: bool = False
     is_missing: bool = False
-    quota: SubmitQuota | None = None  # None: submits are not counted
+    slot: HeldSlot | None = None  # the held one, if this provider has it
+
+    @property
+    def quota(self) -> SubmitQuota | None:
+        """How its submits are counted; None: they are not."""
+        return None if self.slot is None else self.slot.quota
+
+    @property
+    def reports(self) -> SubmitReports | None:
+        """What learns from its submits."""
+        return None if self.slot is None else self.slot.reports
+
+    @property
+    def has_other(self) -> bool:
+        """Whether another provider has a free slot for the same version."""
+        return self.slot is not None and self.slot.has_other()
+
+
+def held(slot: HeldSlot) -> ProviderRoute:
+    """The provider of the slot."""
+    return ProviderRoute(slot.provider, slot.name, slot=slot)
 
 
 def route(providers: ProviderRouter, claimed: Claimed, slot: HeldSlot) -> ProviderRoute:
@@ -31,7 +51,7 @@ def route(providers: ProviderRouter, claimed: Claimed, slot: HeldSlot) -> Provid
     """
     submitted_to = claimed.prediction.provider
     if claimed.recorded is None or submitted_to == slot.name:
-        return ProviderRoute(slot.provider, slot.name, quota=slot.quota)
+        return held(slot)
     slot.provider.drop_slot(claimed.prediction.version)
     former = providers.named(submitted_to)
     return ProviderRoute(former or slot.provider, submitted_to, is_former=True, is_missing=former is None)

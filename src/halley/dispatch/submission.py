@@ -5,6 +5,7 @@ money.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
@@ -18,6 +19,7 @@ from halley.predictions.queue import Claimed, SubmitLedger
 from halley.predictions.records import StartedAt
 from halley.predictions.status import SubmitState
 from halley.predictions.submits import UNKNOWN_REASON
+from halley.retry import RETRY_SECONDS
 
 _log: Final = logging.getLogger(__name__)
 
@@ -89,6 +91,11 @@ class Submission:
             self.in_flight = False
         return handle
 
+    @property
+    def retry_seconds(self) -> float:
+        """How long it waits, if it was not begun: not at all if another provider can take it."""
+        return 0.0 if self._route.has_other else RETRY_SECONDS
+
     def place(self, handle: str) -> bytes:
         """The data of STARTED: where it runs."""
         return msgspec.json.encode(StartedAt(provider=self._route.name, upstream_id=handle))
@@ -116,7 +123,9 @@ class Submission:
 
     async def _followed(self, handle: str, emit: Emit, takes_slot: Callable[[], None]) -> Outcome:
         takes_slot()  # not earlier: a task that is cancelled before its first step runs no code
-        return await self._route.provider.follow(handle, emit)
+        reports = None if self.is_adopting else self._route.reports
+        with nullcontext() if reports is None else reports.running():
+            return await self._route.provider.follow(handle, emit)
 
     def lose_lease(self) -> None:
         """Another worker may follow the run now: do not touch it."""
@@ -195,7 +204,8 @@ class Submission:
             raise LeaseLost(f"{work.prediction_id} was claimed by another worker before it was submitted")
         try:
             submit = partial(self._route.provider.submit, work)
-            return await self._answer(self._open_submits.run(work.prediction_id, submit))
+            with nullcontext() if self._route.reports is None else self._route.reports.submitting():
+                return await self._answer(self._open_submits.run(work.prediction_id, submit))
         except (SubmitRefused, ProviderBusy):
             await self._withdraw()
             raise

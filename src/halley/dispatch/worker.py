@@ -10,7 +10,7 @@ from typing import Any, Final
 from halley.dispatch.execution import Execution
 from halley.dispatch.parts import RunParts
 from halley.dispatch.ports import Outcome, ProviderRouter, UnrunnableReports
-from halley.dispatch.routing import ProviderRoute, route
+from halley.dispatch.routing import held, route
 from halley.dispatch.short_run import ContinuedRun, ShortRun, ShortRuns
 from halley.dispatch.slot_queue import SlotQueue
 from halley.errors import Busy, HalleyError, LeaseLost
@@ -345,7 +345,7 @@ class Worker:
         continued = ContinuedRun(
             run,
             parts=self._parts,
-            route=ProviderRoute(run.slot.provider, run.slot.name, quota=run.slot.quota),
+            route=held(run.slot),
             slots=self._slots,
             start_soon=self._start_soon,
             go_on=self._go_on,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Literal
 
-from halley.settings.kinds import Positive, Seconds, SettingsTable
+from halley.settings.kinds import Positive, Seconds, SettingsTable, Share
 
 
 class ProviderSettings(SettingsTable, frozen=True, kw_only=True):
@@ -17,6 +17,7 @@ class ProviderSettings(SettingsTable, frozen=True, kw_only=True):
     token_file: Path | None = None
     max_in_flight: Positive = 20  # runs at once
     max_submits_per_day: Positive | None = None  # predictions that it may get in 24 hours
+    retry_share: Share = 0.2  # so many submits for each accepted one may come to nothing
     timeout_seconds: Seconds = 60.0  # of one request
 
     def addresses(self) -> tuple[tuple[str, str], ...]:

@@ -22,12 +22,18 @@ _URL: Final = re.compile(r"https?://[^\s/?#@\\]+(?:/[A-Za-z0-9._~-]+)*/?", re.IG
 class RouteSettings(SettingsTable, frozen=True, kw_only=True):
     """Where a model runs, or all models of a pattern: `[routes."owner/name"]`, `[routes."owner/*"]`."""
 
-    providers: tuple[str, ...]  # in order; `local` is this machine
+    providers: tuple[str, ...] = ()  # in order; `local` is this machine
+    weights: dict[str, Positive] | None = None  # instead of `providers`: each gets this share of the runs
     model: str | None = None  # its name there, with {owner} and {name}; None: the same
     schema: Path | None = None  # an OpenAPI document, for upstreams that give none
     spill_over_queue: Positive | None = None  # `local` is passed over when so many predictions of the model wait
     spill_over_unloaded: bool = False  # `local` is passed over while the model is not loaded
     run_timeout_seconds: Seconds | None = None  # None: the general setting of `runs`
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Its providers, in order or by weight."""
+        return self.providers or tuple(self.weights or ())
 
 
 def check_upstreams(
@@ -70,24 +76,49 @@ def _check_provider(name: str, provider: ProviderSettings, origin_of: Mapping[st
 def _check_route(
     pattern: str, route: RouteSettings, providers: Mapping[str, ProviderSettings], origin_of: Mapping[str, str]
 ) -> None:
-    place = f"routes.{pattern}.providers"
-    if not route.providers:
-        raise SettingsError(f"{place} ({origin_of[place]}) is empty; without a route a model runs on this machine.")
-    if len(set(route.providers)) < len(route.providers):
-        raise SettingsError(f"{place} ({origin_of[place]}) names a provider twice.")
-    for name in route.providers:
-        if name != LOCAL and name not in providers:
-            raise SettingsError(f"{place} ({origin_of[place]}) names {name!r}. {_known(name, providers)}")
+    _check_places(pattern, route, providers, origin_of)
     if route.model is not None and not _TARGET.fullmatch(route.model):
         place = f"routes.{pattern}.model"
         raise SettingsError(
             f"{place} ({origin_of[place]}): {route.model!r} is not a model: write owner/name, where {{owner}} and"
             " {name} stand for those of the request."
         )
+    _check_spills(pattern, route, origin_of)
+
+
+def _check_places(
+    pattern: str, route: RouteSettings, providers: Mapping[str, ProviderSettings], origin_of: Mapping[str, str]
+) -> None:
+    given = [key for key in ("providers", "weights") if f"routes.{pattern}.{key}" in origin_of]
+    if not given:
+        origin = next(origin_of[name] for name in origin_of if name.startswith(f"routes.{pattern}."))
+        raise SettingsError(f"[routes.{pattern}] ({origin}) has no providers; add providers = [...].")
+    place = f"routes.{pattern}.{given[0]}"
+    if len(given) == 2:
+        raise SettingsError(
+            f"{place} ({origin_of[place]}) and weights exclude each other: providers are used in order, or by weight."
+        )
+    if not route.places:
+        raise SettingsError(f"{place} ({origin_of[place]}) is empty; without a route a model runs on this machine.")
+    if len(set(route.places)) < len(route.places):
+        raise SettingsError(f"{place} ({origin_of[place]}) names a provider twice.")
+    for name in route.places:
+        if name != LOCAL and name not in providers:
+            raise SettingsError(f"{place} ({origin_of[place]}) names {name!r}. {_known(name, providers)}")
+
+
+def _check_spills(pattern: str, route: RouteSettings, origin_of: Mapping[str, str]) -> None:
     spills = [key for key in ("spill_over_queue", "spill_over_unloaded") if f"routes.{pattern}.{key}" in origin_of]
-    if spills and (LOCAL not in route.providers or len(route.providers) == 1):
-        place = f"routes.{pattern}.{spills[0]}"
+    if not spills:
+        return
+    place = f"routes.{pattern}.{spills[0]}"
+    if LOCAL not in route.places or len(route.places) == 1:
         raise SettingsError(f"{place} ({origin_of[place]}) needs a route with `local` and another provider.")
+    if route.weights and "spill_over_queue" in spills:
+        raise SettingsError(
+            f"routes.{pattern}.spill_over_queue ({origin_of[f'routes.{pattern}.spill_over_queue']}) has no use with"
+            " weights: what has no free slot is passed over anyway."
+        )
 
 
 def _known(name: str, providers: Mapping[str, ProviderSettings]) -> str:

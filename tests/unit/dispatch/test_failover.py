@@ -83,6 +83,14 @@ class Failover:
             await self.harness.pass_time(0.5)
         raise AssertionError("it was not submitted")
 
+    async def until_stored(self, made: Prediction) -> Prediction:
+        """The prediction, when the handle of its run is stored."""
+        for _ in range(200):
+            if (found := await self.row(made)).submit_state is SubmitState.SUBMITTED:
+                return found
+            await asyncio.sleep(0.002)
+        raise AssertionError("its handle was not stored")
+
     async def row(self, made: Prediction) -> Prediction:
         found = await self.harness.store.get(made.id)
         assert found is not None
@@ -105,13 +113,33 @@ async def test_a_service_that_cannot_take_it_is_passed_over(failover: Failover) 
     failover.a.refuses = ProviderBusy("no connection")
     made = await failover.harness.create()
     await failover.until_submitted(failover.b)
-    row = await failover.row(made)
-    assert (row.provider, row.submit_state, failover.a.runs) == ("b", SubmitState.SUBMITTED, [])
+    row = await failover.until_stored(made)
+    assert (row.provider, failover.a.runs) == ("b", [])
     failover.b.runs[0].end()
     assert (await failover.harness.ended(made.id)).status is Status.SUCCEEDED
     assert (failover.a.held, failover.b.held) == (0, 0)
     (start,) = [one for one in await failover.harness.store.read_events(made.id) if one.kind is EventKind.STARTED]
     assert msgspec.json.decode(start.data) == {"provider": "b", "upstream_id": row.handle}
+
+
+async def test_it_is_tried_elsewhere_at_once_and_in_the_same_place_later(failover: Failover) -> None:
+    await failover.harness.create()
+    await failover.until_submitted(failover.a)
+    failover.a.refuses = ProviderBusy("no connection")
+    made = [await failover.harness.create() for _ in range(3)]
+    for _ in range(100):  # no time passes
+        if len(failover.b.runs) == 2:
+            break
+        await asyncio.sleep(0.002)
+    assert len(failover.b.runs) == 2, "both of its slots are used"
+    failover.b.runs[0].end()
+    failover.a.refuses = None
+    for _ in range(100):
+        if all([(await failover.row(one)).submit_state is SubmitState.SUBMITTED for one in made]):
+            break
+        failover.harness.worker.on_capacity(V)
+        await failover.harness.pass_time(0.5)
+    assert len(failover.a.runs) + len(failover.b.runs) == 4
 
 
 async def test_what_may_have_begun_is_submitted_nowhere_else(failover: Failover) -> None:
@@ -125,10 +153,7 @@ async def test_what_may_have_begun_is_submitted_nowhere_else(failover: Failover)
 async def test_a_stop_does_not_wait_for_runs_elsewhere(failover: Failover) -> None:
     made = await failover.harness.create()
     await failover.until_submitted(failover.a)
-    for _ in range(100):
-        if (await failover.row(made)).submit_state is SubmitState.SUBMITTED:
-            break
-        await asyncio.sleep(0.002)
+    await failover.until_stored(made)
     await failover.harness.pass_time(1.0)
     await failover.harness.worker.drain(60.0)
     row = await failover.row(made)

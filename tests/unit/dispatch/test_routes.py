@@ -7,12 +7,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from halley.dispatch.breaker import FAILURES, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Breaker
+from halley.dispatch.breaker import FAILURES, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, UNCLEAR, Breaker
+from halley.dispatch.durations import KEPT, Durations
 from halley.dispatch.imported_models import MISS_SECONDS, ImportedModels, read_schema
+from halley.dispatch.retry_budget import RetryBudget
 from halley.dispatch.route_table import ModelRoutes, origin_digest
 from halley.dispatch.routed_providers import RoutedProviders, UpstreamPlace
+from halley.dispatch.submit_record import SubmitRecord
 from halley.dispatch.upstreams import UpstreamModel, UpstreamReport, UpstreamTarget
-from halley.errors import InputInvalid, Overloaded, ProviderBusy, Unusable, VersionUnknown
+from halley.errors import InputInvalid, OutcomeUnknown, Overloaded, ProviderBusy, Unusable, VersionUnknown
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
 from halley.models.validation import UNCHECKED
@@ -93,6 +96,10 @@ class FakePlace:
         del version
         return self.loaded
 
+    def free_slots(self, version: str) -> int:
+        del version
+        return self.slots
+
     def request_capacity(self, version: str, *, alone: bool = False) -> None:
         del alone
         self.asked.append(version)
@@ -115,14 +122,14 @@ class FakePlace:
 class Routed:
     """Routed providers: this machine, `a` and `b`."""
 
-    def __init__(self, **route: Any) -> None:
+    def __init__(self, routes: ModelRoutes | None = None, **route: Any) -> None:
         self.clock = FakeClock()
         self.catalog = Catalog(MemoryStore(clock=self.clock))
         version = Version(id=NEW, model="acme/flux-1.1", created_at=T0, openapi_schema=SCHEMA)
         self.catalog.offer(version, is_latest=True)
         self.local, self.a, self.b = FakePlace(), FakePlace(), FakePlace()
         self.breaker = Breaker(self.clock)
-        self.routed = RoutedProviders(self.catalog, table(**route), local=self.local)  # type: ignore[arg-type]
+        self.routed = RoutedProviders(self.catalog, routes or table(**route), local=self.local)  # type: ignore[arg-type]
         self.routed.places = {
             "a": UpstreamPlace(self.a, self.breaker),  # type: ignore[arg-type]
             "b": UpstreamPlace(self.b, Breaker(self.clock)),  # type: ignore[arg-type]
@@ -242,6 +249,157 @@ def test_slots_that_were_taken_before_a_change_of_routes_go_back_to_whose_they_a
     assert here.routed.held(NEW).name == "a"
     assert (here.local.slots, here.a.slots, here.b.slots) == (1, 0, 1)
     assert here.take() == "local", "nothing runs at a service that is not configured any more"
+
+
+def weighted(slots: int = 99, **weights: int) -> Routed:
+    """A route with weights, and places with so many slots."""
+    here = Routed(ModelRoutes({"acme/*": RouteSettings(weights=weights)}))
+    for place in (here.local, here.a, here.b):
+        place.slots = slots
+    return here
+
+
+def test_runs_are_dealt_out_by_weights_in_a_fixed_order() -> None:
+    here = weighted(local=1, a=3)
+    assert [here.take() for _ in range(8)] == ["a", "local", "a", "a"] * 2
+    here = weighted(a=5, b=1, local=1)
+    assert [here.take() for _ in range(7)] == ["a", "a", "b", "a", "local", "a", "a"]
+
+
+def test_what_a_place_cannot_take_goes_to_the_others_by_their_weights() -> None:
+    here = weighted(local=1, a=3, b=2)
+    here.a.paused_seconds = 30.0
+    assert [here.take() for _ in range(6)].count("b") == 4
+    here.a.paused_seconds = 0.0
+    here.a.slots = 0
+    here.a.asked.clear()
+    assert [here.take() for _ in range(6)].count("b") == 4
+    assert here.a.asked, "it is asked for capacity, because nobody waits for it"
+    here.a.slots = 99
+    assert [here.take() for _ in range(12)].count("a") in {6, 7}, "what it missed is not made up for"
+
+
+def test_slots_that_are_not_used_give_their_turns_back() -> None:
+    here = weighted(slots=4, local=1, a=3)
+    choice = here.routed.of(NEW)
+    for _ in range(3):
+        taken = 0
+        while choice.take_slot(NEW):
+            taken += 1
+        for _ in range(taken):
+            choice.drop_slot(NEW)
+    here.local.slots = here.a.slots = 99
+    assert [here.take() for _ in range(4)] == ["a", "local", "a", "a"]
+
+
+def test_with_weights_this_machine_is_passed_over_while_the_model_is_not_loaded() -> None:
+    here = Routed(ModelRoutes({"acme/*": RouteSettings(weights={"local": 3, "a": 1}, spill_over_unloaded=True)}))
+    here.a.slots = 9
+    here.local.loaded = False
+    assert here.take() == "a"
+    here.local.loaded = True
+    assert here.take() == "local"
+    verdicts = list(here.routed.verdicts(NEW))
+    assert [(verdict.provider, verdict.weight) for verdict in verdicts] == [("local", 3), ("a", 1)]
+
+
+def test_weights_that_change_begin_anew() -> None:
+    routes = ModelRoutes({"acme/*": RouteSettings(weights={"a": 1, "b": 1})})
+    here = Routed(routes)
+    here.a.slots = here.b.slots = 9
+    assert here.take() == "a"
+    routes.replace({"acme/*": RouteSettings(weights={"a": 2, "b": 1})})
+    assert [here.take() for _ in range(3)] == ["a", "b", "a"]
+
+
+def test_another_provider_with_a_free_slot_is_known() -> None:
+    here = weighted(slots=1, a=1, b=1)
+    assert here.routed.of(NEW).take_slot(NEW)
+    slot = here.routed.held(NEW)
+    assert slot.has_other()
+    here.b.slots = 0
+    here.a.slots = 9
+    assert not slot.has_other()
+
+
+def test_a_service_whose_submits_come_to_nothing_is_passed_over() -> None:
+    here = weighted(a=1, b=1)
+    record = SubmitRecord(here.clock, here.breaker, retry_share=0.5)
+    here.routed.places = {**here.routed.places, "a": here.routed.places["a"]._replace(record=record)}
+    for _ in range(10):
+        with pytest.raises(ProviderBusy), record.submitting():
+            raise ProviderBusy("not now")
+    here.clock.advance(FIRST_PAUSE_SECONDS)
+    assert {here.take() for _ in range(4)} == {"b"}
+    assert "retry_share" in here.routed.elsewhere("a").why
+    here.clock.advance(5.0)
+    assert {here.take() for _ in range(4)} == {"a", "b"}, "time allows one more"
+
+
+def test_retries_are_a_share_of_what_was_accepted() -> None:
+    clock = FakeClock()
+    budget = RetryBudget(clock, 0.2)
+    for _ in range(10):
+        assert budget.why_not() is None
+        budget.note_retry()
+    assert budget.wait_seconds == pytest.approx(10.0)
+    for _ in range(5):
+        budget.note_accepted()
+    assert budget.why_not() is None
+    budget.note_retry()
+    clock.advance(1e6)
+    for _ in range(10):
+        assert budget.why_not() is None
+        budget.note_retry()
+    assert budget.why_not() is not None, "a long time saves no more than the bucket holds"
+
+
+def test_what_was_not_asked_costs_no_retry() -> None:
+    clock = FakeClock()
+    record = SubmitRecord(clock, Breaker(clock), retry_share=0.0)
+    for _ in range(20):
+        with pytest.raises(ProviderBusy), record.submitting():
+            raise ProviderBusy("It wants no requests now.", was_asked=False)
+    assert record.retries.why_not() is None
+
+
+def test_unclear_submits_open_the_breaker_and_only_a_submit_closes_it() -> None:
+    clock = FakeClock()
+    told: list[tuple[str, float]] = []
+    breaker = Breaker(clock, on_change=lambda state, seconds: told.append((state, seconds)))
+    record = SubmitRecord(clock, breaker, retry_share=0.2)
+    for _ in range(UNCLEAR):
+        assert breaker.state == "closed"
+        with pytest.raises(OutcomeUnknown), record.submitting():
+            breaker.note(answered=False)
+            breaker.note(answered=True)  # it is looked for in a list, and that is answered
+            raise OutcomeUnknown("lost")
+    assert (breaker.state, breaker.opened) == ("open", 1)
+    breaker.note(answered=True)
+    assert breaker.state == "open", "polls say nothing about submits"
+    clock.advance(FIRST_PAUSE_SECONDS)
+    breaker.begin()
+    with pytest.raises(OutcomeUnknown), record.submitting():
+        raise OutcomeUnknown("lost")
+    assert (breaker.state, breaker.pause_seconds) == ("open", 2 * FIRST_PAUSE_SECONDS)
+    clock.advance(2 * FIRST_PAUSE_SECONDS)
+    breaker.begin()
+    with record.submitting():
+        clock.advance(1.5)
+    assert breaker.state == "closed"
+    assert [state for state, _ in told] == ["open", "half_open", "open", "half_open", "closed"]
+    assert record.submits.spread() == (1, 1.5, 1.5)
+
+
+def test_durations_are_those_of_the_last_ones() -> None:
+    durations = Durations()
+    assert durations.spread() is None
+    for number in range(1, 101):
+        durations.note(float(number))
+    assert durations.spread() == (100, 50.0, 95.0)
+    for _ in range(KEPT):
+        durations.note(7.0)
+    assert durations.spread() == (KEPT, 7.0, 7.0)
 
 
 def test_pauses_of_a_breaker_grow_to_a_limit_and_do_not_follow_the_wall_clock() -> None:

@@ -62,7 +62,8 @@ def show_choice(
         screen.note("inputs are not checked: no provider gives a schema, and the route has none")
     for verdict in found.get("providers") or ():
         name = verdict["provider"] + ("" if verdict["model"] == model else f" ({verdict['model']})")
-        screen.note(f"{name}: {'yes' if verdict['takes'] else 'no'}: {verdict['reason']}")
+        share = f" (weight {verdict['weight']})" if verdict.get("weight") else ""
+        screen.note(f"{name}{share}: {'yes' if verdict['takes'] else 'no'}: {verdict['reason']}")
 
 
 def _row(route: dict[str, Any]) -> list[str]:
@@ -71,9 +72,10 @@ def _row(route: dict[str, Any]) -> list[str]:
         passes.append(f"when {route['spill_over_queue']} wait")
     if route.get("spill_over_unloaded"):
         passes.append("while it is not loaded")
+    weights = route.get("weights") or {}
     return [
         str(route.get("name")),
-        ", ".join(route.get("providers") or ()),
+        ", ".join(f"{name} {weights[name]}" if name in weights else name for name in route.get("providers") or ()),
         str(route.get("model") or "the same"),
         ", ".join(passes) or "-",
     ]

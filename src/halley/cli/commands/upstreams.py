@@ -117,6 +117,9 @@ def _facts(one: dict[str, Any]) -> list[list[str]]:
         ("runs", _of(one.get("in_flight"), one.get("slots"))),
         ("submits in 24 hours", _of(one.get("submits"), one.get("max_submits_per_day"))),
         ("unknown outcomes", one.get("unknown")),
+        ("times that it did not answer", one.get("opened")),
+        ("seconds of a submit", _latency(one.get("submit_seconds"))),
+        ("seconds of a run", _latency(one.get("run_seconds"))),
     ]
     return [[title, str(value)] for title, value in facts if value is not None]
 
@@ -135,6 +138,10 @@ def _row(one: dict[str, Any]) -> list[str]:
         str(one.get("profile") or one.get("kind")),
         str(one.get("url")),
     ]
+
+
+def _latency(one: dict[str, Any] | None) -> str | None:
+    return None if one is None else f"{one['p50']:.2f}, of 95 % at most {one['p95']:.2f} (the last {one['count']})"
 
 
 def _of(number: object, most: object) -> str:

@@ -14,8 +14,17 @@ class UpstreamError(msgspec.Struct, kw_only=True):
     text: str
 
 
+class Latency(msgspec.Struct, kw_only=True):
+    """Half of the last `count` took at most `p50` seconds, 95 % of them at most `p95`."""
+
+    count: int
+    p50: float
+    p95: float
+
+
 class UpstreamBody(msgspec.Struct, kw_only=True):
     """A service elsewhere. `state` is that of its circuit breaker: `open` gets no new runs, `half_open` one to try.
+    It has opened `opened` times since the start, and stays open for `open_seconds`.
 
     `unknown` counts predictions of which it is not known whether they ran there, `submits` what was submitted in the
     last 24 hours; `max_submits_per_day` is null if any number may be.
@@ -26,6 +35,8 @@ class UpstreamBody(msgspec.Struct, kw_only=True):
     profile: str | None
     url: str
     state: Literal["closed", "open", "half_open"]
+    opened: int
+    open_seconds: float
     reason: str | None
     in_flight: int
     slots: int
@@ -33,6 +44,8 @@ class UpstreamBody(msgspec.Struct, kw_only=True):
     max_submits_per_day: int | None
     unknown: int
     paused_seconds: float
+    submit_seconds: Latency | None
+    run_seconds: Latency | None
     last_errors: list[UpstreamError]
 
 
@@ -62,10 +75,14 @@ class UnknownPage(ListPage, kw_only=True):
 
 
 class RouteBody(msgspec.Struct, kw_only=True):
-    """A route: `name` is a model or a pattern, `model` what it is called at the services elsewhere."""
+    """A route: `name` is a model or a pattern, `model` what it is called at the services elsewhere.
+
+    `weights` is null if its providers are used in order.
+    """
 
     name: str
     providers: list[str]
+    weights: dict[str, int] | None
     model: str | None
     has_schema: bool
     spill_over_queue: int | None
@@ -83,6 +100,7 @@ class ProviderVerdict(msgspec.Struct, kw_only=True):
 
     provider: str
     model: str
+    weight: int | None
     takes: bool
     reason: str
 

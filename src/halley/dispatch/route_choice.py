@@ -1,0 +1,95 @@
+"""Takes slots for one version that may run at several places, and remembers whose they are."""
+
+from collections import deque
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple, Protocol
+
+from halley.dispatch.ports import HeldSlot
+from halley.dispatch.weighted_turns import Turn, WeightedTurns
+
+
+class Chooser(Protocol):
+    """Knows the places of versions (implemented by `RoutedProviders`)."""
+
+    def order(self, version: str) -> Iterator[HeldSlot]:
+        """The providers that may take the next run of a version, the preferred one first."""
+        ...
+
+    def turns(self, version: str) -> WeightedTurns | None:
+        """The turns of its route; None: the route has an order."""
+        ...
+
+    def held(self, version: str) -> HeldSlot:
+        """The provider of a slot that was taken."""
+        ...
+
+    def has_other(self, version: str, name: str) -> bool:
+        """Whether another provider than this one has a free slot."""
+        ...
+
+    def began(self, name: str) -> None:
+        """A run begins there."""
+        ...
+
+    def gave_up(self, name: str) -> None:
+        """A run that was about to begin there did not begin."""
+        ...
+
+
+class _Taken(NamedTuple):
+    """A slot that was taken, and the turn that this took."""
+
+    slot: HeldSlot
+    turns: WeightedTurns | None
+    turn: Turn | None
+
+
+class RouteChoice:
+    """Implements `ports.SlotSource` for a version with several places."""
+
+    def __init__(self, chooser: Chooser) -> None:
+        self._chooser = chooser
+        self._taken: deque[_Taken] = deque()
+
+    def __bool__(self) -> bool:
+        """Whether slots are held that no run has yet."""
+        return bool(self._taken)
+
+    def next_held(self) -> HeldSlot:
+        """The slot that was taken first; there is one."""
+        return self._taken.popleft().slot
+
+    def request_capacity(self, version: str, *, alone: bool = False) -> None:
+        for slot in self._chooser.order(version):
+            slot.provider.request_capacity(version, alone=alone)
+
+    def take_slot(self, version: str, *, alone: bool = False) -> bool:
+        turns = self._chooser.turns(version)
+        found = list(self._chooser.order(version))
+        while found:
+            slot = found.pop(0)
+            if slot.provider.take_slot(version, alone=alone):
+                turn = None if turns is None else Turn(slot.name, (slot.name, *(other.name for other in found)))
+                self._take(version, slot, turns, turn)
+                return True
+            if turns is not None:  # no run waits for it, so nothing else asks it for capacity
+                slot.provider.request_capacity(version, alone=alone)
+        return False
+
+    def drop_slot(self, version: str, *, alone: bool = False) -> None:
+        if not self._taken:  # the slot was taken before the version had several places
+            self._chooser.held(version).provider.drop_slot(version, alone=alone)
+            return
+        slot, turns, turn = self._taken.pop()
+        slot.provider.drop_slot(version, alone=alone)
+        self._chooser.gave_up(slot.name)
+        if turns is not None and turn is not None:
+            turns.give_back(turn)
+
+    def _take(self, version: str, slot: HeldSlot, turns: WeightedTurns | None, turn: Turn | None) -> None:
+        has_other = partial(self._chooser.has_other, version, slot.name)
+        self._taken.append(_Taken(slot._replace(has_other=has_other), turns, turn))
+        self._chooser.began(slot.name)
+        if turns is not None and turn is not None:
+            turns.take(turn)
