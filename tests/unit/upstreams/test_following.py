@@ -185,6 +185,55 @@ async def test_a_removed_output_is_a_failure() -> None:
     assert (outcome.status, outcome.reason) == ("failed", "upstream_output_gone")
 
 
+HALF_EMOJI = b'"\\ud83d"'  # what a program writes that cuts texts between two UTF-16 units
+
+
+@pytest.mark.parametrize(
+    ("member", "raw", "value"),
+    [
+        ("output", HALF_EMOJI, "?"),
+        ("output", b'{"a":[' + HALF_EMOJI + b',"caf\\u00e9 \\ud83d\\ude00"]}', {"a": ["?", "caf\u00e9 \U0001f600"]}),
+        ("logs", HALF_EMOJI, "?"),
+        ("error", HALF_EMOJI, "?"),
+        ("error", b'{"a":' + HALF_EMOJI + b"}", '{"a":"?"}'),
+        ("output", b"1e999", None),
+        ("output", b"[NaN,-Infinity,1]", [None, None, 1]),
+        ("output", b"9" * 5000, None),
+        ("output", b"9" * 30, int("9" * 30)),
+        ("metrics", b'{"tokens":1e999,"seed":18446744073709551616}', 18446744073709551616),
+        ("metrics", b'{"predict_time":1e999,"total_time":"soon","":[],"x":{"y":' + HALF_EMOJI + b"}}", {"y": "?"}),
+    ],
+)
+async def test_values_that_json_cannot_hold_are_replaced(member: str, raw: bytes, value: Any) -> None:
+    word = b"failed" if member == "error" else b"succeeded"
+    body = b'{"status":"%s","output":"x","%s":%s}' % (word, member.encode(), raw)
+    said, outcome, _ = await followed(Stage(status="processing"), faults=[says(200, body)] * 5)
+    found = {
+        "output": outputs(said)[-1:],
+        "logs": [logs(said)],
+        "error": [outcome.error],
+        "metrics": [item.value for item in said if isinstance(item, MetricValue)][-1:],
+    }
+    assert outcome.status == word.decode()
+    assert found[member] == ([value] if (member, value) != ("output", None) else [])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 100_000,
+        b'{"status":' + b'{"a":' * 50_000 + b"1" + b"}" * 50_000 + b"}",
+        b'{"status":"succeeded","output":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b"\xff\xfe{\x00}\x00",
+        b"\x00" * 100,
+        b'{"status":"succeeded"}{"status":"failed"}',
+    ],
+)
+async def test_answers_that_are_no_json_are_polled_again(body: bytes) -> None:
+    said, outcome, _ = await followed(Stage(status="processing"), ends("good"), faults=[says(200, body)])
+    assert (outcome.status, outputs(said)) == ("succeeded", ["good"])
+
+
 async def test_an_envelope_is_opened() -> None:
     said, outcome, _ = await followed(Stage(status="processing"), ends("x"), style="cometapi")
     assert (outcome.status, outputs(said)) == ("succeeded", ["x"])

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +13,7 @@ from halley.egress import EgressResponse
 
 _LARGE_BYTES: Final = 2**20  # decoding more would hold the loop's thread for too long
 _SHOWN_CHARS: Final = 500
+_LONGEST_NUMBER: Final = 300  # digits
 _CHARSET: Final = re.compile(r"charset=\"?([\w.-]+)", re.IGNORECASE)
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 
@@ -65,9 +67,18 @@ def _decoded(response: EgressResponse) -> Any:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     try:
-        # another charset, or NaN: other clients read these
+        # another charset, NaN, half a surrogate pair: other clients read these
         charset = _CHARSET.search(response.headers.get("content-type", ""))
         text = body.decode(charset[1] if charset else "utf-8", "replace")
-        return json.loads(text, parse_constant=lambda _: None)
+        found = json.loads(text, parse_constant=lambda _: None, parse_float=_finite, parse_int=_not_long)
+        return msgspec.json.decode(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, LookupError, RecursionError):
         return None
+
+
+def _finite(text: str) -> float | None:
+    return number if isfinite(number := float(text)) else None
+
+
+def _not_long(text: str) -> int | None:
+    return int(text) if len(text) <= _LONGEST_NUMBER else None
