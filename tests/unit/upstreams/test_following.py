@@ -245,6 +245,15 @@ async def test_only_its_own_host_is_asked_and_has_the_token() -> None:
     assert all(asked.headers["authorization"] == f"Bearer {TOKEN}" for asked in service.asked)
 
 
+async def test_the_token_is_in_no_log_or_error_of_a_run() -> None:
+    said, outcome, _ = await followed(
+        Stage(status="processing", logs=f"> authorization: {TOKEN}\n"),
+        Stage(status="failed", error=f"cannot send {TOKEN}", logs=f"> authorization: {TOKEN}\nend {TOKEN}"),
+    )
+    assert logs(said) == "> authorization: [token]\nend [token]"
+    assert outcome.error == "cannot send [token]"
+
+
 async def test_a_service_that_offers_no_cancel_is_followed_no_longer() -> None:
     service = FakeService({"test/wait": script(Stage(status="processing", logs="x"))}, style="cometapi")
     async with serve(service) as server, open_provider(server.url, "cometapi") as provider:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from halley.dispatch.ports import Work
-from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
+from halley.dispatch.upstreams import UpstreamTarget
+from halley.errors import HalleyError, OutcomeUnknown, ProviderBusy, SubmitRefused
 from halley.ids import TimeOrderedIds
 from halley.providers.replicate.provider import ReplicateProvider
 from halley.testing.providers import work_of
@@ -354,11 +355,77 @@ async def test_a_stored_handle_is_asked_for() -> None:
             await here.provider.adopt(work(), run.id)
 
 
-async def test_the_token_is_in_no_message() -> None:
+def echoing(status: int, text: str) -> ServiceFault:
+    return says(status, {"detail": text}, kind="application/json")
+
+
+async def submit(here: World) -> None:
+    await here.provider.submit(work())
+
+
+async def adopt(here: World) -> None:
+    await here.provider.adopt(work(), "known")
+
+
+async def look_for(here: World) -> None:
+    await here.provider.adopt(work(), None)
+
+
+async def find(here: World) -> None:
+    await here.provider.find_model(UpstreamTarget(model="test/echo"))
+
+
+async def send_file(here: World) -> None:
+    given = b'{"text": "data:text/plain;base64,%s"}' % (b"QUJD" * 100)
+    await here.provider.submit(msgspec.structs.replace(work(), input=given))
+
+
+ASKS: dict[str, tuple[Callable[[World], Awaitable[None]], tuple[int, ...]]] = {
+    "create": (submit, (400, 401, 500, 502)),
+    "read": (adopt, (401, 500)),
+    "list": (look_for, (401, 500)),
+    "model": (find, (401, 500)),
+    "upload": (send_file, (401, 500)),
+}
+
+
+@pytest.mark.parametrize(("kind", "status"), [(kind, status) for kind, (_, all_) in ASKS.items() for status in all_])
+@pytest.mark.parametrize("before", [0, 480, 495, 3990])  # texts are cut
+async def test_neither_the_token_nor_the_address_is_in_a_message(kind: str, status: int, before: int) -> None:
+    rules = {"look_seconds": 0.1, "data_url_bytes": 100}
+    async with world("replicate", rules=rules) as here:
+        address = here.server.url
+        text = "x" * before + f" Bearer {TOKEN} {address}/x https://b.example.com/y?X-Amz-Signature=sig-canary"
+        here.service.plan(kind, *[echoing(status, text)] * 3)
+        if kind == "create":
+            here.service.plan("list", *[echoing(500, text)] * 3)
+        with pytest.raises(HalleyError) as caught:
+            await ASKS[kind][0](here)
+        errors = [str(error) for error in (caught.value, caught.value.__cause__) if error is not None]
+        assert TOKEN[:8] not in str([errors, here.provider.report()])
+        assert address not in str(caught.value)
+        assert "sig-canary" not in str(here.provider.report())
+
+
+async def test_a_service_that_cannot_be_reached_is_not_named_to_callers() -> None:
+    async with world("replicate") as here:
+        address = here.server.url
+    async with open_provider(address, "replicate", rules={"look_seconds": 0.1}) as provider:
+        for asked in (
+            provider.submit(work()),
+            provider.adopt(work(), "known"),
+            provider.adopt(work(), None),
+            provider.find_model(UpstreamTarget(model="test/echo")),
+        ):
+            with pytest.raises(HalleyError) as caught:
+                await asked
+            assert "127.0.0.1" not in str(caught.value)
+        assert address in provider.report().faults[0].text  # for operators
+
+
+async def test_an_error_shows_what_the_service_says_without_the_token() -> None:
     async with world("replicate") as here:
         here.service.plan("create", says(400, {"detail": f"bad token {TOKEN}"}))
-        with pytest.raises(SubmitRefused) as caught:
+        with pytest.raises(SubmitRefused, match=r"bad token \[token\]"):
             await here.provider.submit(work())
-        assert TOKEN not in str(caught.value)
-        assert TOKEN not in str(here.provider.report())
         assert here.provider.report().faults[0].text.startswith("It answered 400: bad token [token]")

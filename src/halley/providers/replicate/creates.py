@@ -74,7 +74,7 @@ class Creates:
         )
 
     async def send(self, create: Create) -> SubmitAnswer:
-        """Send it once, on a connection of its own, and judge the answer."""
+        """Send it once, on a connection of its own, and judge the answer; its text is for callers."""
         profile = self._api.profile
         headers = ((_KEY_HEADER, create.key),) if profile.key_seconds else ()
         try:
@@ -83,7 +83,8 @@ class Creates:
             return SubmitAnswer(verdict=SubmitVerdict.BUSY, text=str(error))
         except (FetchFailed, TooLarge) as error:
             return SubmitAnswer(verdict=SubmitVerdict.UNKNOWN, text=str(error))
-        return read_submit(profile, answer.response, answer.body)
+        verdict = read_submit(profile, answer.response, answer.body)
+        return msgspec.structs.replace(verdict, text=self._api.journal.for_callers(verdict.text))
 
     def _age(self, work: Work) -> float:
         """How long ago it was created, in seconds, or longer: after a restart the clock may be another."""

@@ -12,6 +12,7 @@ from anyio import to_thread
 from halley.egress import EgressResponse
 
 _LARGE_BYTES: Final = 2**20  # decoding more would hold the loop's thread for too long
+_LONGEST_CHARS: Final = 100_000
 _SHOWN_CHARS: Final = 500
 _LONGEST_NUMBER: Final = 300  # digits
 _CHARSET: Final = re.compile(r"charset=\"?([\w.-]+)", re.IGNORECASE)
@@ -35,14 +36,14 @@ async def read_object(response: EgressResponse, *, has_envelope: bool) -> Body |
 
 
 def error_text(body: Body | None) -> str:
-    """What an answer says about an error, in one line; "" if it says nothing."""
+    """What an answer says about an error, in one line, "" if nothing. It is cut later, when no token is in it."""
     if body is None:
         return ""
     error = body.get("error")
     inner = error if isinstance(error, dict) else {}
     candidates = (inner.get("message"), error, body.get("detail"), body.get("message"), body.get("title"))
     text = next((one for one in candidates if isinstance(one, str) and one.strip()), "")
-    return plain(text)
+    return _one_line(text[:_LONGEST_CHARS])
 
 
 def error_code(body: Body | None) -> str:
@@ -56,8 +57,12 @@ def error_code(body: Body | None) -> str:
 
 def plain(text: str) -> str:
     """Foreign text for a message: one line, without control characters, not long."""
-    text = _CONTROLS.sub(" ", text).strip()
+    text = _one_line(text)
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."
+
+
+def _one_line(text: str) -> str:
+    return _CONTROLS.sub(" ", text).strip()
 
 
 def _decoded(response: EgressResponse) -> Any:

@@ -17,19 +17,15 @@ ANSWER_LIMIT_BYTES: Final = 64 * 2**20  # an output may contain `data:` URLs
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A complete answer, and its JSON object, if it has one."""
+    """A complete answer, and its JSON object, if it has one; `fault` says it as a fault, in a sentence for callers."""
 
     response: EgressResponse
     body: Body | None
+    fault: str
 
     @property
     def status(self) -> int:
         return self.response.status
-
-    @property
-    def fault(self) -> str:
-        """The answer as a fault, in a sentence."""
-        return f"It answered {self.status}: {error_text(self.body) or 'without a reason that can be read'}"
 
 
 IsRefusal = Callable[[EgressResponse, Body | None], bool]
@@ -78,7 +74,7 @@ class ServiceApi:
 
         Raises:
             NotSent: it has not arrived.
-            FetchFailed, TooLarge: there was no complete answer.
+            FetchFailed, TooLarge: there was no complete answer. The message is for callers: without our address there.
         """
         kind = [("content-type", "application/json")] if content else []  # `headers` may say another
         try:
@@ -94,14 +90,15 @@ class ServiceApi:
         except (FetchFailed, TooLarge, AddressRefused) as error:
             self.journal.note(str(error))
             self._answered(False)
+            error.args = (self.journal.for_callers(str(error)),)
             raise
         body = await read_object(response, has_envelope=self._has_envelope)
-        answer = Answer(response=response, body=body)
+        fault = f"It answered {response.status}: {error_text(body) or 'without a reason that can be read'}"
         self.pace.note(response, body)
         self._answered(response.status < 500 or (self._is_refusal is not None and self._is_refusal(response, body)))
         if response.status >= 400 and response.status != 404:
-            self.journal.note(answer.fault)
-        return answer
+            self.journal.note(fault)
+        return Answer(response=response, body=body, fault=self.journal.for_callers(fault))
 
     async def get(self, path: str) -> Body | None:
         """The object at the path; None if there is none.

@@ -74,7 +74,7 @@ class RunFollowing:
         """Report what is new; returns whether anything was."""
         has_changed = False
         if len(run.logs) > self._log_chars:
-            self._emit(LogText(run.logs[self._log_chars :]))
+            self._emit(LogText(self._journal.without_token(run.logs[self._log_chars :])))
             self._log_chars = len(run.logs)
             has_changed = True
         if run.state != "succeeded":
@@ -98,5 +98,6 @@ class RunFollowing:
         for name, value in run.metrics.items():
             self._emit(MetricValue(name=name, value=value))
         if run.state == "failed":
-            return Outcome(status="failed", error=run.error or _NO_REASON, predict_time=run.predict_time)
+            error = self._journal.without_token(run.error or _NO_REASON)
+            return Outcome(status="failed", error=error, predict_time=run.predict_time)
         return Outcome(status="succeeded", predict_time=run.predict_time)

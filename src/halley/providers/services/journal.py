@@ -10,6 +10,9 @@ from halley.dispatch.upstreams import UpstreamFault
 from halley.providers.services.answers import plain
 
 _KEPT: Final = 10
+# queries of URLs may be signatures
+_QUERY: Final = re.compile(r"(https?://[^\s?#\"'<>]+)[?#][^\s\"'<>]*", re.IGNORECASE)
+_USER: Final = re.compile(r"(https?://)[^\s/?#@]*@", re.IGNORECASE)
 
 
 class Journal:
@@ -33,16 +36,18 @@ class Journal:
 
     def note(self, text: str) -> None:
         """Remember an error; one that repeats the last only gets a new time."""
-        fault = UpstreamFault(at=self._clock.now(), text=self._without_token(text))
+        shown = _QUERY.sub(r"\1?...", _USER.sub(r"\1", self.without_token(text)))
+        fault = UpstreamFault(at=self._clock.now(), text=plain(shown))
         if self._faults and self._faults[0].text == fault.text:
             self._faults.popleft()
         self._faults.appendleft(fault)
 
     def for_callers(self, text: str) -> str:
         """The text for the message of a prediction: in one line, without our token and the address of the service."""
-        return self._without_token(self._address.sub("the service", text))
+        return plain(self.without_token(self._address.sub("the service", text)))
 
-    def _without_token(self, text: str) -> str:
+    def without_token(self, text: str) -> str:
+        """The text without our tokens, otherwise as it is."""
         for token in self._tokens:
             text = text.replace(token, "[token]")
-        return plain(text)
+        return text
