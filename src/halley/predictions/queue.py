@@ -127,11 +127,11 @@ class SubmitLedger(Protocol):
         ...
 
     async def count_unknown(self) -> Mapping[str, int]:
-        """How many predictions are `unknown`, by provider; providers without any are left out."""
+        """How many predictions are `unknown` and not settled, by provider; providers without any are left out."""
         ...
 
-    async def list_unknown(self, most: int) -> list[Prediction]:
-        """The newest of them, without input, output and logs."""
+    async def list_unknown(self, most: int, *, with_settled: bool = False) -> list[Prediction]:
+        """The newest of them, without input, output and logs; with the settled ones (`settlements`) if wanted."""
         ...
 
 

@@ -47,15 +47,15 @@ class RepeatStore(Protocol):
         """Equal predictions of the same API key, newest first.
 
         Compared are: key, kind, version, deployment, source, the bytes of `input` (secrets as shown), webhook and
-        filter, and the time from creation to deadline. Created within `after` and `before`, both included. Of an
-        account with very many new predictions only the newest are compared (`EQUALS_LOOKED_AT`).
+        filter, and the time from creation to deadline. Created within `after` and `before`, both included. What
+        continues another prediction (`settlements`) is left out. Of an account with very many new predictions only the newest are compared (`EQUALS_LOOKED_AT`).
         """
         ...
 
     def note_repeat(self, prediction_id: str, at: datetime, how: How) -> Awaitable[Prediction | None]:
         """Count one more repeated create: row, revision and a REPEATED event. None if the prediction is absent.
 
-        Besides DATA_REMOVED, the only event that may follow the terminal one.
+        Besides DATA_REMOVED and LINKED, the only event that may follow the terminal one.
         """
         ...
 

@@ -100,6 +100,7 @@ class EventKind(StrEnum):
     REPEATED = (
         "repeated"  # a repeated create was answered with this prediction; data: JSON string, how it was recognised
     )
+    LINKED = "linked"  # another prediction continues this one, or this continues it; data: settlements.Link
 
 
 OUTPUT_KINDS: Final = frozenset({EventKind.OUTPUT_ADDED, EventKind.OUTPUT_SET})
@@ -112,5 +113,6 @@ LASTING: Final = frozenset(
         EventKind.FINISHED,
         EventKind.DATA_REMOVED,
         EventKind.REPEATED,
+        EventKind.LINKED,
     }
 )

@@ -16,6 +16,7 @@ from halley.predictions.change_log import ChangeLog
 from halley.predictions.ports import PredictionStore
 from halley.predictions.queue import MaintainedQueue
 from halley.predictions.repeats import RepeatStore
+from halley.predictions.settlements import SettlementStore
 from halley.retention.ports import DataStore
 from halley.webhooks.ports import DeliveryStore, SecretStore
 
@@ -56,6 +57,7 @@ class Store(
     RepeatStore,
     AttendanceStore,
     MaintainedQueue,
+    SettlementStore,
     ModelStore,
     KeyStore,
     BlobLedger,

@@ -121,6 +121,11 @@ class Entry:
         self.change(msgspec.structs.replace(_started(before, events), revision=before.revision + 1))
         self.record(events, log)
 
+    def note(self, event: NewEvent, log: list[Event]) -> None:
+        """Record an event that changes nothing else, even after the end."""
+        self.change(msgspec.structs.replace(self.prediction, revision=self.prediction.revision + 1))
+        self.record([event], log)
+
     def add_late_logs(self, events: Sequence[NewEvent]) -> None:
         """Append text that it prints after its end to its logs, unless its data was removed."""
         row, text = self.prediction, late_logs(events)

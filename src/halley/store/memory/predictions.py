@@ -24,6 +24,10 @@ class MemoryPredictions(MemoryHealth, MemoryTurns, MemoryModels, MemoryKeys, Mem
 
     @at_once
     def create(self, new: NewPrediction) -> Created:
+        return self.create_one(new)
+
+    def create_one(self, new: NewPrediction) -> Created:
+        """See PredictionStore.create."""
         self._clock.look()
         prediction = in_current_time(new.prediction, self._clock)
         if (earlier := self._made_before(new)) is not None:

@@ -25,8 +25,13 @@ class MemoryRepeats(MemoryPart):
 
     async def find_equal(self, wanted: Prediction, after: datetime, before: datetime) -> list[Prediction]:
         rows = [entry.prediction for _, entry in sorted(self._entries.items(), reverse=True)]
+        linked = {one.linked_id for one in self.tables.settlements.values()}
         rows = [row for row in rows if row.account_id == wanted.account_id][:EQUALS_LOOKED_AT]
-        return [row for row in rows if after <= row.created_at <= before and _words(row) == _words(wanted)]
+        return [
+            row
+            for row in rows
+            if after <= row.created_at <= before and _words(row) == _words(wanted) and row.id not in linked
+        ]
 
     @at_once
     def note_repeat(self, prediction_id: str, at: datetime, how: How) -> Prediction | None:
@@ -34,8 +39,8 @@ class MemoryRepeats(MemoryPart):
         if entry is None:
             return None
         row = entry.prediction
-        entry.change(msgspec.structs.replace(row, revision=row.revision + 1, repeated_creates=row.repeated_creates + 1))
-        entry.record([NewEvent(kind=EventKind.REPEATED, at=at, data=msgspec.json.encode(how))], self._log)
+        entry.change(msgspec.structs.replace(row, repeated_creates=row.repeated_creates + 1))
+        entry.note(NewEvent(kind=EventKind.REPEATED, at=at, data=msgspec.json.encode(how)), self._log)
         return entry.prediction
 
     @at_once

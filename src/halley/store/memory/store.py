@@ -13,8 +13,8 @@ _NO_LIMITS: Final = QueueLimits()
 
 
 class MemoryStore(MemoryAttendance, MemoryQueue):
-    """Implements PredictionStore, RepeatStore, AttendanceStore, DutyStore, WorkQueue, ModelStore, KeyStore, BlobLedger
-    and DataStore; `files` implements FileStore, `deliveries` DeliveryStore and SecretStore.
+    """Implements PredictionStore, RepeatStore, AttendanceStore, DutyStore, WorkQueue, SettlementStore, ModelStore,
+    KeyStore, BlobLedger and DataStore; `files` implements FileStore, `deliveries` DeliveryStore and SecretStore.
     """
 
     def __init__(

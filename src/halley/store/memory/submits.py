@@ -14,6 +14,7 @@ from halley.predictions.status import SubmitState
 from halley.predictions.submits import COUNTED_TIME, SubmitCount, limit_reached
 from halley.store.memory.clock import MemoryClock
 from halley.store.memory.entries import Entry, at_once
+from halley.store.memory.tables import MemoryTables
 
 _EVERY_STATE: Final = frozenset({None, *SubmitState})
 
@@ -23,6 +24,7 @@ class MemorySubmits:
 
     _clock: MemoryClock
     _submits: dict[str, tuple[str, datetime]]
+    tables: MemoryTables
 
     def _predictions(self) -> Iterable[Prediction]:
         """All rows."""
@@ -69,11 +71,15 @@ class MemorySubmits:
         return frozenset(handles).intersection(row.handle for row in self._predictions() if row.handle is not None)
 
     async def count_unknown(self) -> Mapping[str, int]:
-        return Counter(row.provider for row in self._predictions() if row.submit_state is SubmitState.UNKNOWN)
+        return Counter(row.provider for row in self._unknown())
 
-    async def list_unknown(self, most: int) -> list[Prediction]:
-        unknown = [row for row in self._predictions() if row.submit_state is SubmitState.UNKNOWN]
+    async def list_unknown(self, most: int, *, with_settled: bool = False) -> list[Prediction]:
+        unknown = self._unknown(with_settled=with_settled)
         return [msgspec.structs.replace(row, input=b"{}", output=None, logs="") for row in unknown[: -most - 1 : -1]]
+
+    def _unknown(self, *, with_settled: bool = False) -> list[Prediction]:
+        rows = [row for row in self._predictions() if row.submit_state is SubmitState.UNKNOWN]
+        return [row for row in rows if with_settled or row.id not in self.tables.settlements]
 
     def _seconds_until(self, provider: str, at: datetime, most: int | None) -> float:
         times = sorted(when for name, when in self._submits.values() if name == provider and when > at - COUNTED_TIME)

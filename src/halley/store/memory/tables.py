@@ -7,6 +7,7 @@ from halley.models.records import Model, Version
 from halley.predictions.duties import Duty
 from halley.predictions.records import Event
 from halley.predictions.repeats import IdempotencyKey
+from halley.predictions.settlements import Settlement
 from halley.store.ages import ClockMove
 from halley.store.memory.deliveries import MemoryDeliveries
 from halley.store.memory.entries import Entry
@@ -26,6 +27,7 @@ class MemoryTables:
         self.attendance: set[tuple[str, str]] = set()  # prediction, node
         self.attending_nodes: dict[str, datetime] = {}  # until when
         self.submits: dict[str, tuple[str, datetime]] = {}  # of predictions: to which provider, and when
+        self.settlements: dict[str, Settlement] = {}  # by the prediction whose outcome was unknown
         self.models: dict[str, Model] = {}
         self.versions: dict[str, Version] = {}
         self.accounts: dict[str, Account] = {}

@@ -21,6 +21,7 @@ from halley.predictions.submits import MAY_RUN_ELSEWHERE
 from halley.store.sqlite.queue_counters import QueueCounters
 from halley.store.sqlite.rows import (
     EVENT_COLUMNS,
+    INSERT_EVENT,
     INSERT_EVENTS,
     UPDATE_IF_UNCHANGED,
     UPDATE_PREDICTION,
@@ -52,6 +53,10 @@ _IS_ALONE: Final = "SELECT alone FROM queue WHERE prediction_id = ?"
 _ADD_LOGS: Final = "UPDATE predictions SET logs = logs || ?, revision = revision + 1 WHERE number = ?"
 # without its deadline: a worker that must cancel its upstream run must be able to claim it
 _MARK_ENDED: Final = "UPDATE queue SET is_ended = 1, deadline_at = NULL WHERE prediction_id = ?"
+
+_NOTED: Final = (
+    "UPDATE predictions SET revision = revision + 1, last_seq = last_seq + 1, attempts = ?, fence = ? WHERE number = ?"
+)
 
 _encode: Final = msgspec.json.Encoder().encode
 _PLAIN_FINISH: Final = {status: _encode(Finish(status=status)) for status in TERMINAL}
@@ -222,6 +227,22 @@ def record(
     )
     INSERT_EVENTS.insert(connection, rows)
     return True
+
+
+def note_event(connection: sqlite3.Connection, counters: QueueCounters, live: Live, event: NewEvent) -> Prediction:
+    """Append an event that changes nothing else, and that no webhook tells, even after the end; returns the row."""
+    rows = event_rows(
+        live.prediction,
+        (event,),
+        attempt=live.attempt,
+        first_seq=live.last_seq + 1,
+        first_offset=counters.take_offsets(1, may_be_told=False),
+    )
+    connection.execute(INSERT_EVENT, rows[0])
+    before = live.prediction
+    fence = before.fence if live.fence is None else live.fence
+    connection.execute(_NOTED, (live.attempt, fence, live.number))
+    return msgspec.structs.replace(before, revision=before.revision + 1, attempts=live.attempt, fence=fence)
 
 
 def read_events(

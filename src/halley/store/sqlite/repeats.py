@@ -16,16 +16,11 @@ from halley.predictions.ports import Created, NewPrediction
 from halley.predictions.records import NewEvent, Prediction
 from halley.predictions.repeats import EQUALS_LOOKED_AT, Earlier, How, IdempotencyKey
 from halley.predictions.status import EventKind
+from halley.store.sqlite.changes import note_event
 from halley.store.sqlite.parts import SqlitePart
 from halley.store.sqlite.queue_counters import QueueCounters
 from halley.store.sqlite.reads import SELECT_PREDICTION
-from halley.store.sqlite.rows import (
-    INSERT_EVENT,
-    PREDICTION_COLUMNS_WITHOUT_LOGS,
-    event_rows,
-    read_prediction,
-    select_live,
-)
+from halley.store.sqlite.rows import PREDICTION_COLUMNS_WITHOUT_LOGS, read_prediction, select_live
 
 _SELECT_KEY: Final = (
     "SELECT request_digest, prediction_id FROM idempotency WHERE account_id = ? AND key = ? AND expires_at > ?"
@@ -44,13 +39,12 @@ _SELECT_EQUAL: Final = (
     " AND id > coalesce((SELECT id FROM predictions WHERE account_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?3), '')"
     " AND version = ?4 AND key_id IS ?5 AND kind = ?6 AND created_at BETWEEN ?7 AND ?8 AND source = ?9"
     " AND deployment IS ?10 AND webhook IS ?11 AND deadline_at - created_at IS ?12"
-    " AND length(input) = ?13 AND input = ?14 ORDER BY id DESC"
+    " AND length(input) = ?13 AND input = ?14"
+    # nobody sent a create for one that continues another
+    " AND NOT EXISTS (SELECT 1 FROM settlements WHERE linked_id = predictions.id) ORDER BY id DESC"
 )
 _ADD_REPEAT: Final = (
     "INSERT INTO repeated_creates (prediction_id, count) VALUES (?, 1) ON CONFLICT DO UPDATE SET count = count + 1"
-)
-_CHANGE: Final = (
-    "UPDATE predictions SET revision = revision + 1, last_seq = last_seq + 1, attempts = ?, fence = ? WHERE number = ?"
 )
 
 
@@ -121,25 +115,9 @@ def _note_repeat(
     if live is None:
         return None
     event = NewEvent(kind=EventKind.REPEATED, at=at, data=msgspec.json.encode(how))
-    rows = event_rows(
-        live.prediction,
-        (event,),
-        attempt=live.attempt,
-        first_seq=live.last_seq + 1,
-        first_offset=counters.take_offsets(1, may_be_told=False),
-    )
-    connection.execute(INSERT_EVENT, rows[0])
-    before = live.prediction
-    fence = before.fence if live.fence is None else live.fence
     connection.execute(_ADD_REPEAT, (prediction_id,))
-    connection.execute(_CHANGE, (live.attempt, fence, live.number))
-    return msgspec.structs.replace(
-        before,
-        revision=before.revision + 1,
-        repeated_creates=before.repeated_creates + 1,
-        attempts=live.attempt,
-        fence=fence,
-    )
+    noted = note_event(connection, counters, live, event)
+    return msgspec.structs.replace(noted, repeated_creates=noted.repeated_creates + 1)
 
 
 def _forget_idempotency_keys(connection: sqlite3.Connection, at: int, limit: int) -> int:

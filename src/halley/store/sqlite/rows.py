@@ -59,6 +59,7 @@ PREDICTION_COLUMNS: Final = _COLUMNS_AND_REPEATS.format(large="input, output, lo
 PREDICTION_COLUMNS_WITHOUT_LOGS: Final = _COLUMNS_AND_REPEATS.format(large="input, output, ''")
 # columns at the end cost nothing if they are not read
 OUTLINE_COLUMNS: Final = _COLUMNS_AND_REPEATS.format(large="x'7b7d', NULL, ''")
+COLUMNS_WITH_INPUT: Final = _COLUMNS_AND_REPEATS.format(large="input, NULL, ''")
 _CHANGED_BY_REMOVAL: Final = {"revision", "data_removed_at", "files", "input", "output", "logs"}
 COLUMNS_WITHOUT_DATA: Final = ", ".join(name for name in _LIVE_NAMES if name not in _CHANGED_BY_REMOVAL)
 

@@ -1,5 +1,7 @@
 """The submission of predictions to providers that continue without us: `SubmitLedger` in SQL."""
 
+# ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
+
 import sqlite3
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from contextlib import closing
@@ -23,8 +25,14 @@ _PUT: Final = "UPDATE predictions SET submit_state = ?, handle = ? WHERE number 
 _PUT_PROVIDER: Final = "UPDATE predictions SET provider = ? WHERE number = ?"
 # `json_each` takes any number of them in one statement; the index is partial, and contains nothing that ran here
 _HELD: Final = "SELECT handle FROM predictions WHERE handle IN (SELECT value FROM json_each(?))"
-_UNKNOWN: Final = "SELECT provider, count(*) FROM predictions WHERE submit_state = ? GROUP BY provider"
-_LIST_UNKNOWN: Final = f"SELECT {OUTLINE_COLUMNS} FROM predictions WHERE submit_state = ? ORDER BY number DESC LIMIT ?"  # noqa: S608
+_UNSETTLED: Final = "NOT EXISTS (SELECT 1 FROM settlements WHERE prediction_id = predictions.id)"
+_UNKNOWN: Final = (
+    f"SELECT provider, count(*) FROM predictions WHERE submit_state = ? AND {_UNSETTLED} GROUP BY provider"
+)
+_LIST_UNKNOWN: Final = (
+    f"SELECT {OUTLINE_COLUMNS} FROM predictions WHERE submit_state = ?1 AND (?2 OR {_UNSETTLED})"
+    " ORDER BY number DESC LIMIT ?3"
+)
 _EVERY_STATE: Final = frozenset({None, *SubmitState})
 
 
@@ -62,8 +70,9 @@ class SubmitRows(SqlitePart):
     async def count_unknown(self) -> Mapping[str, int]:
         return dict(self._reads.all(_UNKNOWN, SubmitState.UNKNOWN))
 
-    async def list_unknown(self, most: int) -> list[Prediction]:
-        return [read_prediction(row) for row in self._reads.all(_LIST_UNKNOWN, SubmitState.UNKNOWN, most)]
+    async def list_unknown(self, most: int, *, with_settled: bool = False) -> list[Prediction]:
+        rows = self._reads.all(_LIST_UNKNOWN, SubmitState.UNKNOWN, with_settled, most)
+        return [read_prediction(row) for row in rows]
 
     def _put_state(
         self,

@@ -18,6 +18,7 @@ from halley.testing.stores.queue import ClaimContract, SharedTurnContract, TurnC
 from halley.testing.stores.repeats import RepeatStoreContract
 from halley.testing.stores.rescue import RescueContract
 from halley.testing.stores.retention import DataStoreContract
+from halley.testing.stores.settlements import SettlementContract
 from halley.testing.stores.submits import SubmitContract
 from halley.testing.stores.wall_clock import WallClockContract
 
@@ -45,6 +46,7 @@ __all__ = [
     "PredictionStoreContract",
     "RepeatStoreContract",
     "SharedQueueContract",
+    "SettlementContract",
     "SharedTurnContract",
     "Store",
     "StoreSuite",
