@@ -11,7 +11,7 @@ import msgspec
 
 from halley.api.application import Api
 from halley.api.context import ApiContext
-from halley.api.dependencies import Content, HealthChecks, LocalModels, UseCases
+from halley.api.dependencies import Content, HealthChecks, LocalModels, UpstreamViews, UseCases
 from halley.api.http.asgi import DeferredResponse, Outcome, Response
 from halley.api.protocol import leave
 from halley.assets.blob_references import BlobReferences
@@ -39,6 +39,7 @@ from halley.predictions.reading import PredictionReader
 from halley.predictions.records import Event, NewEvent, OutputFile, OutputItem, Prediction
 from halley.predictions.service import Admission, Predictions
 from halley.predictions.status import EventKind, Fact
+from halley.predictions.unknown_outcomes import RetryCheck, UnknownOutcomes
 from halley.retention.periods import Periods
 from halley.retention.service import RetentionService
 from halley.settings import CollectionSettings, Settings
@@ -268,6 +269,16 @@ class Asker:
         return await self.request("POST", path, body=body, **more)
 
 
+class OneService:
+    """Implements `RunLookup`: a service with one run."""
+
+    def names(self) -> list[str]:
+        return ["up"]
+
+    async def has_run(self, provider: str, upstream_id: str) -> bool:
+        return (provider, upstream_id) == ("up", "run-1")
+
+
 class World(Asker):
     """Everything a test needs to make requests and to play the worker."""
 
@@ -341,6 +352,15 @@ class World(Asker):
             clock=self.clock,
             new_id=new_id,
         )
+        self.outcomes = UnknownOutcomes(
+            store=self.store,
+            catalog=self.catalog,
+            retry_check=RetryCheck(inputs=InputCheck(file_links=self.stager)),
+            services=OneService(),
+            bus=self.bus,
+            clock=self.clock,
+            new_id=new_id,
+        )
         self.desk = WebhookAdmin(
             store=self.store.deliveries,
             signer=Signer(b"w" * 32, self.store.deliveries, self.clock),
@@ -375,7 +395,10 @@ class World(Asker):
                 download_secret=SECRET,
             ),
             checks=HealthChecks(health=lambda: self.reasons),
-            local_models=LocalModels(why_starting=lambda _: self.why_starting),
+            local_models=LocalModels(
+                why_starting=lambda _: self.why_starting,
+                upstreams=UpstreamViews(adopt=self.outcomes.adopt, retry=self.outcomes.retry),
+            ),
             pages=HtmlPages(),
             clock=self.clock,
             new_id=new_id,
@@ -449,6 +472,13 @@ class World(Asker):
         await self.start(prediction_id)
         await self.output(prediction_id, value, **more)
         await self.finish(prediction_id)
+
+    async def lose(self, prediction_id: str) -> None:
+        """Submit it elsewhere without a clear answer: it fails, and its outcome is unknown."""
+        lease = await self.start(prediction_id)
+        await self.store.record_intent(lease, "up")
+        await self.store.record_unknown(lease)
+        await self.finish(prediction_id, Fact.FAILED, error="lost")
 
     async def keep(self, prediction_id: str, index: int, name: str, data: bytes, kind: str) -> OutputFile:
         """Store a file as output keeping would."""

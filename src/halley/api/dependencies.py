@@ -9,6 +9,7 @@ from halley.api.presentation.wire.upstreams import RouteBody, RouteTest, Unknown
 from halley.assets.files import Files
 from halley.assets.links import LinkSigner
 from halley.assets.ports import Blobs
+from halley.errors import NotFound
 from halley.keys.service import Keys
 from halley.models.catalog import Catalog
 from halley.models.ports import ModelStore
@@ -18,6 +19,7 @@ from halley.predictions.large import LargeBodies
 from halley.predictions.ports import ExpiryPolicy
 from halley.predictions.records import Prediction
 from halley.predictions.service import Predictions
+from halley.predictions.settlements import Settled
 from halley.retention.service import RetentionService
 from halley.webhooks.admin import WebhookAdmin
 
@@ -39,8 +41,14 @@ ClearSetup = Callable[[str], Awaitable[int | None]]
 ListUpstreams = Callable[[], Awaitable[Sequence[UpstreamBody]]]
 """Returns the states of the services elsewhere."""
 
-ListUnknown = Callable[[int], Awaitable[Sequence[UnknownOutcome]]]
-"""Returns the newest predictions with an unknown outcome, at most so many."""
+ListUnknown = Callable[[int, bool], Awaitable[Sequence[UnknownOutcome]]]
+"""Returns the newest predictions with an unknown outcome, at most so many; also settled ones if the flag is set."""
+
+AdoptUnknown = Callable[[str, str, str | None], Awaitable[Settled]]
+"""Continues a prediction with a run of a provider (None: its own); see `UnknownOutcomes.adopt`."""
+
+RetryUnknown = Callable[[str], Awaitable[Settled]]
+"""Submits a prediction again; see `UnknownOutcomes.retry`."""
 
 ListRoutes = Callable[[], Sequence[RouteBody]]
 """Returns the routes, in the order in which they are tried."""
@@ -143,9 +151,19 @@ async def no_upstreams() -> Sequence[UpstreamBody]:
     return ()
 
 
-async def none_unknown(_most: int) -> Sequence[UnknownOutcome]:
+async def none_unknown(_most: int, _with_settled: bool) -> Sequence[UnknownOutcome]:
     """For a server that runs everything itself."""
     return ()
+
+
+async def nothing_to_adopt(prediction_id: str, _upstream_id: str, _provider: str | None) -> Settled:
+    """For a server that runs everything itself."""
+    raise NotFound(f"There is no prediction {prediction_id} of a provider elsewhere at this server")
+
+
+async def nothing_to_retry(prediction_id: str) -> Settled:
+    """For a server that runs everything itself."""
+    raise NotFound(f"There is no prediction {prediction_id} of a provider elsewhere at this server")
 
 
 def no_routes() -> Sequence[RouteBody]:
@@ -166,6 +184,8 @@ class UpstreamViews:
 
     upstreams: ListUpstreams = no_upstreams
     unknown: ListUnknown = none_unknown
+    adopt: AdoptUnknown = nothing_to_adopt
+    retry: RetryUnknown = nothing_to_retry
     routes: ListRoutes = no_routes
     test_route: TestRoute = runs_here
 

@@ -28,6 +28,7 @@ from halley.app.work import (
     build_attendance,
     build_inputs,
     build_maintainer,
+    build_outcomes,
     build_own_inputs,
     build_predictions,
     build_worker,
@@ -41,6 +42,7 @@ from halley.models.catalog import Catalog
 from halley.offload.process import JsonProcess
 from halley.predictions.abandonment import AbandonmentTracker
 from halley.predictions.service import Predictions
+from halley.predictions.unknown_outcomes import UnknownOutcomes
 from halley.retention.service import RetentionService
 from halley.retry import HousekeepingFaults
 from halley.settings import Settings
@@ -60,6 +62,7 @@ class WorkerParts:
     loader: ModelLoader
     runtime: LocalRuntime
     upstreams: Upstreams
+    outcomes: UnknownOutcomes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +198,7 @@ async def build(
                     runtime=runtime,
                     loader=make_loader(base, runtime, worker, upstreams.routed.local_is_broken),
                     upstreams=upstreams,
+                    outcomes=build_outcomes(base, inputs, upstreams),
                 )
             if Role.API in node.roles:
                 answering = _answering(common, inputs, large, working)
@@ -326,7 +330,7 @@ def _files(base: Foundation) -> Files:
 
 def _local_models(base: Foundation, working: WorkerParts) -> LocalModels:
     upstreams = working.upstreams
-    views = upstream_views(upstreams, base.data.store, base.data.store, base.clock)
+    views = upstream_views(upstreams, working.outcomes, base.data.store, base.clock)
     return local_models(base, working.runtime, views, upstreams.routed.why_waiting)
 
 

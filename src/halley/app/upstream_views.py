@@ -13,22 +13,26 @@ from halley.api.presentation.wire.upstreams import (
     UpstreamBody,
     UpstreamError,
 )
+from halley.api.resources.upstreams import settlement_body
 from halley.app.upstreams import Upstreams
 from halley.clock import Clock, rfc3339
 from halley.dispatch.durations import Durations
-from halley.keys.ports import KeyStore
 from halley.models.records import Version
 from halley.models.validation import UNCHECKED
 from halley.predictions.queue import SubmitLedger
 from halley.predictions.submits import SubmitCount
+from halley.predictions.unknown_outcomes import UnknownOutcomes
 from halley.settings import LOCAL
+from halley.store.ports import Store
 
 
-def upstream_views(upstreams: Upstreams, ledger: SubmitLedger, keys: KeyStore, clock: Clock) -> UpstreamViews:
+def upstream_views(upstreams: Upstreams, outcomes: UnknownOutcomes, store: Store, clock: Clock) -> UpstreamViews:
     """The API's view of the services elsewhere."""
     return UpstreamViews(
-        upstreams=lambda: _upstreams(upstreams, ledger, clock.now()),
-        unknown=lambda most: _unknown(ledger, keys, most),
+        upstreams=lambda: _upstreams(upstreams, store, clock.now()),
+        unknown=lambda most, with_settled: _unknown(store, most, with_settled=with_settled),
+        adopt=outcomes.adopt,
+        retry=outcomes.retry,
         routes=lambda: _routes(upstreams),
         test_route=lambda version: _test(upstreams, version),
     )
@@ -75,9 +79,10 @@ def _latency(durations: Durations) -> Latency | None:
     return Latency(count=spread.of, p50=round(spread.median, 3), p95=round(spread.p95, 3))
 
 
-async def _unknown(ledger: SubmitLedger, keys: KeyStore, most: int) -> Sequence[UnknownOutcome]:
-    rows = await ledger.list_unknown(most)
-    accounts = {one: await keys.get_account(one) for one in {row.account_id for row in rows}}
+async def _unknown(store: Store, most: int, *, with_settled: bool) -> Sequence[UnknownOutcome]:
+    rows = await store.list_unknown(most, with_settled=with_settled)
+    accounts = {one: await store.get_account(one) for one in {row.account_id for row in rows}}
+    settlements = await store.settlements([row.id for row in rows]) if with_settled else {}
     return [
         UnknownOutcome(
             id=row.id,
@@ -88,6 +93,7 @@ async def _unknown(ledger: SubmitLedger, keys: KeyStore, most: int) -> Sequence[
             created_at=rfc3339(row.created_at),
             completed_at=None if row.completed_at is None else rfc3339(row.completed_at),
             error=row.error,
+            settlement=None if (found := settlements.get(row.id)) is None else settlement_body(found),
         )
         for row in rows
     ]

@@ -2,7 +2,7 @@
 
 import logging
 import random  # noqa: TID251 - it makes the one that it hands on
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from halley.dispatch.route_table import ModelRoutes
 from halley.dispatch.routed_providers import RoutedProviders, UpstreamPlace
 from halley.dispatch.submit_quota import CountedSubmits, RouteLimits
 from halley.dispatch.submit_record import SubmitRecord
-from halley.dispatch.upstreams import UpstreamProvider, UpstreamTarget
+from halley.dispatch.upstreams import RunFinder, UpstreamProvider, UpstreamTarget
 from halley.egress import origin_of
 from halley.errors import HalleyError, Unusable
 from halley.providers.local import LocalProvider
@@ -85,6 +85,17 @@ class Upstreams:
     def configured(self) -> Mapping[str, ProviderSettings]:
         """The settings of each service."""
         return {name: one.settings for name, one in self._made.items()}
+
+    # predictions.unknown_outcomes.RunLookup
+
+    def names(self) -> Collection[str]:
+        """The services by name."""
+        return self._made.keys()
+
+    async def has_run(self, provider: str, upstream_id: str) -> bool:
+        """Whether a service has a run; True if its kind cannot tell."""
+        upstream = self._made[provider].place.upstream
+        return not isinstance(upstream, RunFinder) or await upstream.has_run(upstream_id)
 
     async def close(self) -> None:
         """End what runs here for them. Their runs continue."""

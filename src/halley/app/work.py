@@ -23,6 +23,7 @@ from halley.predictions.abandonment import AbandonmentTracker
 from halley.predictions.inputs import InputCheck
 from halley.predictions.ports import Placement, SubmitLimits
 from halley.predictions.service import Admission, Predictions
+from halley.predictions.unknown_outcomes import RetryCheck, UnknownOutcomes
 from halley.providers.local import LocalProvider
 from halley.settings import Settings
 
@@ -64,6 +65,19 @@ def build_predictions(
         clock=base.clock,
         new_id=base.new_id,
         running=base.running,
+    )
+
+
+def build_outcomes(base: Foundation, inputs: InputParts, upstreams: Upstreams) -> UnknownOutcomes:
+    """The ways to settle predictions with an unknown outcome."""
+    return UnknownOutcomes(
+        store=base.data.store,
+        catalog=base.catalog,
+        retry_check=RetryCheck(inputs=inputs.check, submit_limits=upstreams.limits),
+        services=upstreams,
+        bus=base.signals.bus,
+        clock=base.clock,
+        new_id=base.new_id,
     )
 
 

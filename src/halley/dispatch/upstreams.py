@@ -6,11 +6,11 @@ A provider is constructed by `app.upstream_kinds` from the settings of its kind,
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from halley.dispatch.ports import Provider
+from halley.dispatch.ports import Provider, Work
 
 
 class UpstreamTarget(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +80,29 @@ class UpstreamProvider(Provider, ModelDescriber, Protocol):
 
     async def close(self) -> None:
         """End its own tasks and connections. Runs continue; nothing is canceled."""
+        ...
+
+
+@runtime_checkable
+class RunFinder(Protocol):
+    """What a provider for a service elsewhere may offer besides: to find runs there. It never begins one."""
+
+    async def has_run(self, handle: str) -> bool:
+        """Whether the service has a run of this handle now.
+
+        Raises:
+            ProviderBusy: it cannot be asked now.
+        """
+        ...
+
+    async def find_begun(self, work: Work) -> str | None:
+        """The run that a submit of this work began, whose answer was lost; None if it cannot be determined now.
+
+        `Work.attempt` and the slot mean nothing here.
+
+        Raises:
+            ProviderBusy, SubmitRefused: the service cannot be asked now, or has no such model any more.
+        """
         ...
 
 

@@ -84,7 +84,7 @@ def test_the_tree_is_the_manuals():
         "files": ["delete", "download", "list", "upload"],
         "keys": ["create", "list", "revoke", "set"],
         "webhooks": ["deliveries", "listen", "resend", "secret", "verify"],
-        "routes": ["list", "test"], "upstreams": ["list", "show", "unknown"],
+        "routes": ["list", "test"], "upstreams": ["adopt", "list", "retry", "show", "unknown"],
         "config": ["show", "validate"],
     }  # fmt: skip
 

@@ -15,6 +15,7 @@ from halley.api.presentation.wire.events import (
     EventBody,
     EventName,
     EventPage,
+    LinkedData,
     OutputData,
     RepeatedData,
     StatusData,
@@ -27,6 +28,7 @@ from halley.errors import NotFound
 from halley.keys.records import Scope
 from halley.predictions.records import Event, Finish, OutputItem, Prediction, StartedAt
 from halley.predictions.repeats import How
+from halley.predictions.settlements import Link
 from halley.predictions.status import EventKind
 
 PAGE: Final = 100
@@ -46,10 +48,12 @@ NAMES: Final[Mapping[EventKind, EventName]] = {
     EventKind.FINISHED: "status",
     EventKind.DATA_REMOVED: "data_removed",
     EventKind.REPEATED: "repeated",
+    EventKind.LINKED: "linked",
 }
 _decode_output: Final = msgspec.json.Decoder(OutputItem).decode
 _decode_place: Final = msgspec.json.Decoder(StartedAt | None).decode
 _decode_how: Final = msgspec.json.Decoder(How).decode
+_decode_link: Final = msgspec.json.Decoder(Link).decode
 _decode_finish: Final = msgspec.json.Decoder(Finish).decode
 
 
@@ -137,6 +141,8 @@ class FullEventFormatter:
                 return msgspec.Raw(event.data)
             case EventKind.REPEATED:
                 return RepeatedData(how=_decode_how(event.data))
+            case EventKind.LINKED:
+                return _link(event.data)
             case EventKind.CANCEL_REQUESTED | EventKind.DATA_REMOVED:
                 return {}
 
@@ -147,6 +153,13 @@ class FullEventFormatter:
         return StatusData(
             status=status.value, error=error or msgspec.UNSET, termination_reason=finish.reason or msgspec.UNSET
         )
+
+
+def _link(data: bytes) -> LinkedData:
+    link = _decode_link(data)
+    if link.is_first:
+        return LinkedData(how=link.how, continued_by=link.prediction)
+    return LinkedData(how=link.how, continues=link.prediction)
 
 
 def _start(data: bytes) -> StatusData:

@@ -5,7 +5,14 @@ from typing import Final
 from halley.api.http.routing import Param, Route
 from halley.api.presentation.wire.health import Counts
 from halley.api.presentation.wire.replicas import ClearedSetup, LogPage, ReplicaPage
-from halley.api.presentation.wire.upstreams import RoutePage, RouteTest, UnknownPage, UpstreamPage
+from halley.api.presentation.wire.upstreams import (
+    AdoptRun,
+    RoutePage,
+    RouteTest,
+    SettlementBody,
+    UnknownPage,
+    UpstreamPage,
+)
 from halley.api.resources import health, replicas, upstreams
 from halley.keys.records import Scope
 
@@ -56,7 +63,34 @@ ROUTES: Final = (
         scope=Scope.ADMIN,
         response=UnknownPage,
         summary="List predictions of which it is not known whether they ran at a service elsewhere, the newest first",
-        params=(Param(name="limit", type="integer", description="How many at most."),),
+        params=(
+            Param(name="limit", type="integer", description="How many at most."),
+            Param(name="all", description="`1` adds those that another prediction continues."),
+        ),
+    ),
+    Route(
+        name="upstreams.unknown.adopt",
+        method="POST",
+        pattern="/upstreams/unknown/{prediction_id}/adopt",
+        handler=upstreams.adopt_unknown,
+        scope=Scope.ADMIN,
+        rate="write",
+        body="json",
+        request=AdoptRun,
+        response=SettlementBody,
+        success=(201, 200),
+        summary="Follow a run of the service as a prediction that continues the unknown one; nothing is submitted",
+    ),
+    Route(
+        name="upstreams.unknown.retry",
+        method="POST",
+        pattern="/upstreams/unknown/{prediction_id}/retry",
+        handler=upstreams.retry_unknown,
+        scope=Scope.ADMIN,
+        rate="write",
+        response=SettlementBody,
+        success=(201, 200),
+        summary="Submit an unknown prediction again, as one that continues it; it may be paid for twice",
     ),
     Route(
         name="routes.list",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
+from urllib.parse import quote
 
 import typer
 
@@ -76,6 +77,9 @@ def show_upstream(
 @app.command("unknown")
 def list_unknown(
     limit: LimitOption = 20,
+    with_settled: Annotated[
+        bool, typer.Option("--all", help="Also those that another prediction continues by now.")
+    ] = False,
     server: ServerOption = None,
     token: TokenOption = None,
     profile: ProfileOption = None,
@@ -83,14 +87,20 @@ def list_unknown(
 ) -> None:
     """List predictions of which it is not known whether they ran at a service, the newest first.
 
-    Look at the service's own list before you run one again. Example:  halley upstreams unknown
+    Look at the service's own list: it says whether you should adopt a run or retry.
+
+    \b
+    Examples:
+      halley upstreams unknown
+      halley upstreams unknown --all
     """
     from halley.cli.listing import first, note_more
     from halley.cli.session import connect
 
     screen = Screen(json_only=as_json)
     with connect(server, token, profile) as client:
-        found, has_more = first(client.pages(f"/upstreams/unknown?limit={min(limit + 1, 100)}"), limit)
+        path = f"/upstreams/unknown?limit={min(limit + 1, 100)}{'&all=1' if with_settled else ''}"
+        found, has_more = first(client.pages(path), limit)
     if as_json:
         screen.out_json(found)
         return
@@ -103,8 +113,76 @@ def list_unknown(
         ],
     )
     for one in found:
-        screen.note(f"{one['id']}: {str(one.get('error') or '').splitlines()[0]}")
+        screen.note(f"{one['id']}: {_what(one)}")
     note_more(screen, len(found), has_more=has_more)
+
+
+@app.command("adopt")
+def adopt_run(
+    prediction: Annotated[str, typer.Argument(metavar="PREDICTION", help="An id that `upstreams unknown` lists.")],
+    upstream_id: Annotated[str, typer.Argument(metavar="UPSTREAM_ID", help="The id of its run at the service.")],
+    provider: Annotated[
+        str | None, typer.Option("--provider", metavar="NAME", help="The service; by default the prediction's own.")
+    ] = None,
+    server: ServerOption = None,
+    token: TokenOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Follow a run of the service as a new prediction that continues the unknown one. Nothing is submitted.
+
+    The new prediction belongs to the same account. The unknown one stays as it is.
+
+    Example:  halley upstreams adopt 01kb5... gm3qorzdhgbfurvjtvhg6dckhu
+    """
+    body = {"upstream_id": upstream_id} | ({} if provider is None else {"provider": provider})
+    _settle(prediction, "adopt", body, _Options(server, token, profile, as_json))
+
+
+@app.command("retry")
+def retry(
+    prediction: Annotated[str, typer.Argument(metavar="PREDICTION", help="An id that `upstreams unknown` lists.")],
+    server: ServerOption = None,
+    token: TokenOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Submit an unknown prediction again, as a new one that continues it.
+
+    If the service did begin the first, both are paid for: look at its list before.
+
+    Example:  halley upstreams retry 01kb5...
+    """
+    _settle(prediction, "retry", None, _Options(server, token, profile, as_json))
+
+
+class _Options(NamedTuple):
+    """The options that every command has."""
+
+    server: str | None
+    token: str | None
+    profile: str | None
+    as_json: bool
+
+
+def _settle(prediction: str, how: str, body: dict[str, str] | None, options: _Options) -> None:
+    from halley.cli.session import connect
+
+    screen = Screen(json_only=options.as_json)
+    with connect(options.server, options.token, options.profile) as client:
+        settled = client.call("POST", f"/upstreams/unknown/{quote(prediction, safe='')}/{how}", json=body)
+    if options.as_json:
+        screen.out_json(settled)
+        return
+    screen.note(f"{prediction} is continued by:")
+    screen.out(str(settled["continued_by"]))
+
+
+def _what(one: dict[str, Any]) -> str:
+    settlement = one.get("settlement")
+    if settlement:
+        return f"{settlement['how']}, continued by {settlement['continued_by']}"
+    return str(one.get("error") or "").splitlines()[0]
 
 
 def _facts(one: dict[str, Any]) -> list[list[str]]:

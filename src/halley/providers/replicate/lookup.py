@@ -92,6 +92,18 @@ class LostCreates:
             return await self._in_list(create, profile.settle_seconds)
         raise OutcomeUnknown("The service has no list in which it could be looked for.")
 
+    async def find_begun(self, create: Create) -> str | None:
+        """The run in the list that is surely this create's, long after it; nothing is sent but requests for the list.
+
+        Raises:
+            ProviderBusy: the list cannot be read now.
+        """
+        if self._api.profile.settle_seconds is None or self._sending[_same(create)]:
+            return None
+        found = await self._scan(create)
+        is_it = len(found.sure) == 1 and not found.others and found.is_complete
+        return (found.sure[0] or None) if is_it else None
+
     async def _by_key(self, create: Create) -> str | None:
         """Send the same again under the same key: the service answers with the run that it began, or begins it now."""
         end = self._clock.monotonic() + self._look_seconds

@@ -230,7 +230,7 @@ def record(
 
 
 def note_event(connection: sqlite3.Connection, counters: QueueCounters, live: Live, event: NewEvent) -> Prediction:
-    """Append an event that changes nothing else, and that no webhook tells, even after the end; returns the row."""
+    """Append an event that changes nothing else and that webhooks do not report; returns the row."""
     rows = event_rows(
         live.prediction,
         (event,),

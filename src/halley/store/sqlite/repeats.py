@@ -40,7 +40,7 @@ _SELECT_EQUAL: Final = (
     " AND version = ?4 AND key_id IS ?5 AND kind = ?6 AND created_at BETWEEN ?7 AND ?8 AND source = ?9"
     " AND deployment IS ?10 AND webhook IS ?11 AND deadline_at - created_at IS ?12"
     " AND length(input) = ?13 AND input = ?14"
-    # nobody sent a create for one that continues another
+    # one that continues another was not created by a client
     " AND NOT EXISTS (SELECT 1 FROM settlements WHERE linked_id = predictions.id) ORDER BY id DESC"
 )
 _ADD_REPEAT: Final = (

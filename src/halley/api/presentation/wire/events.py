@@ -7,9 +7,19 @@ from msgspec import UNSET, Raw, UnsetType
 
 from halley.api.presentation.wire.values import ListPage, StatusWord, Time
 from halley.predictions.repeats import How
+from halley.predictions.settlements import SettledHow
 
 EventName = Literal[
-    "status", "output", "logs", "progress", "metric", "cancel_requested", "attempt_lost", "data_removed", "repeated"
+    "status",
+    "output",
+    "logs",
+    "progress",
+    "metric",
+    "cancel_requested",
+    "attempt_lost",
+    "data_removed",
+    "repeated",
+    "linked",
 ]
 
 
@@ -50,6 +60,14 @@ class RepeatedData(msgspec.Struct, kw_only=True):
     """The data of `repeated`."""
 
     how: How
+
+
+class LinkedData(msgspec.Struct, kw_only=True):
+    """The data of `linked`: the other prediction, by what it is to this one."""
+
+    how: SettledHow
+    continued_by: str | UnsetType = UNSET
+    continues: str | UnsetType = UNSET
 
 
 class EventPage(ListPage, kw_only=True):

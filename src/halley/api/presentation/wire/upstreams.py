@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from halley.api.presentation.wire.values import ListPage, Time
+from halley.predictions.settlements import SettledHow
 
 
 class UpstreamError(msgspec.Struct, kw_only=True):
@@ -55,8 +56,27 @@ class UpstreamPage(ListPage, kw_only=True):
     results: list[UpstreamBody]
 
 
+class SettlementBody(msgspec.Struct, kw_only=True):
+    """Which prediction continues one whose outcome was unknown, and how that came about."""
+
+    prediction: str
+    continued_by: str
+    how: SettledHow
+    at: Time
+
+
+class AdoptRun(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A run of a service. `provider` is the one that the prediction was submitted to, if it is left out."""
+
+    upstream_id: str
+    provider: str | None = None
+
+
 class UnknownOutcome(msgspec.Struct, kw_only=True):
-    """A prediction of which it is not known whether it ran at a service; `upstream_id` is its id there, if known."""
+    """A prediction of which it is not known whether it ran at a service; `upstream_id` is its id there, if known.
+
+    `settlement` is null until another prediction continues it.
+    """
 
     id: str
     account: str
@@ -66,6 +86,7 @@ class UnknownOutcome(msgspec.Struct, kw_only=True):
     created_at: Time
     completed_at: Time | None
     error: str | None
+    settlement: SettlementBody | None
 
 
 class UnknownPage(ListPage, kw_only=True):
