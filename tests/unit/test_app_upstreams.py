@@ -1,13 +1,24 @@
 """What is made of providers and routes at a start and at a reload, and what is refused before that."""
 
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
-from halley.app.upstreams import check_upstreams, read_token
+from halley.app.foundation import Foundation
+from halley.app.upstreams import Upstreams, check_upstreams, read_token
 from halley.cli.main import run_command
-from halley.errors import Unusable
+from halley.clock import SystemClock
+from halley.dispatch.upstreams import UpstreamProvider, UpstreamTarget
+from halley.errors import ProviderBusy, Unusable
+from halley.models.catalog import Catalog
+from halley.providers.local import LocalProvider
 from halley.settings import ProviderSettings, ReplicateSettings, RouteSettings, Settings
+from halley.store.memory import MemoryStore
+from halley.testing.replicate.server import serve
+from halley.testing.replicate.service import FakeService
 
 URL = "http://127.0.0.1:9/v1"
 
@@ -57,6 +68,42 @@ def test_what_a_start_needs_is_checked_without_asking_a_service(tmp_path: Path) 
     provider = ReplicateSettings(kind="replicate", url=URL)
     with pytest.raises(Unusable, match=r"routes\.acme/\*\.schema.*cannot be read"):
         check_upstreams(settings(tmp_path, provider, schema=tmp_path / "none.json"), {})
+
+
+@pytest.mark.anyio
+async def test_runs_of_a_former_provider_are_followed_with_the_new_token_at_the_same_address(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+
+    def provider(url: str, **more: object) -> Settings:
+        return settings(tmp_path, ReplicateSettings(kind="replicate", url=url, token_file=path, **more))  # type: ignore[arg-type]
+
+    async def sent(upstream: UpstreamProvider, service: FakeService) -> str:
+        with suppress(ProviderBusy):
+            await upstream.find_model(UpstreamTarget(model="a/b"))
+        return service.asked[-1].headers["authorization"]
+
+    service, other = FakeService({}), FakeService({})
+    async with serve(service) as here, serve(other) as there:
+        upstreams = bare_upstreams()
+        tokens = iter("abc")
+        for given in (provider(here.url), provider(here.url, timeout_seconds=61.0), provider(there.url)):
+            path.write_text(token := next(tokens))
+            upstreams.apply(given)
+            if token == "a":
+                first = upstreams.routed.places["back"].upstream
+            assert await sent(upstreams.routed.places["back"].upstream, other if token == "c" else service)
+            assert await sent(first, service) == f"Bearer {'a' if token == 'a' else 'b'}"
+        assert other.asked[-1].headers["authorization"] == "Bearer c"
+        await upstreams.close()
+
+
+def bare_upstreams() -> Upstreams:
+    """Without a store and a machine of its own."""
+    clock = SystemClock()
+    catalog = Catalog(MemoryStore(clock=clock))
+    data = SimpleNamespace(store=MemoryStore(clock=clock))
+    base = SimpleNamespace(catalog=catalog, clock=clock, data=data)
+    return Upstreams(cast("Foundation", base), {}, cast("LocalProvider", None))
 
 
 def test_validate_names_a_missing_variable_and_warns_of_an_unreachable_host(

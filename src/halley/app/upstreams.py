@@ -16,7 +16,7 @@ from halley.dispatch.route_table import ModelRoutes
 from halley.dispatch.routed_providers import RoutedProviders, UpstreamPlace
 from halley.dispatch.submit_quota import CountedSubmits, RouteLimits
 from halley.dispatch.submit_record import SubmitRecord
-from halley.dispatch.upstreams import RunFinder, UpstreamProvider, UpstreamTarget
+from halley.dispatch.upstreams import RunFinder, UpstreamTarget
 from halley.egress import origin_of
 from halley.errors import HalleyError, Unusable
 from halley.providers.local import LocalProvider
@@ -59,7 +59,7 @@ class Upstreams:
         self.limits = RouteLimits(self.routed.limited, base.data.store)
         self.imported = ImportedModels(base.catalog, base.data.store, self.table, base.clock)
         self._made: dict[str, _Made] = {}
-        self._gone: list[UpstreamProvider] = []  # not used any more; runs of before may be followed
+        self._gone: list[tuple[str, _Made]] = []  # not used any more; runs of before may be followed
 
     def apply(self, settings: Settings) -> None:
         """Use these providers and routes from now on. No service is asked.
@@ -72,8 +72,11 @@ class Upstreams:
         made = {name: self._make(name, one, tokens[name]) for name, one in settings.providers.items()}
         for name, before in self._made.items():
             if name not in made or made[name].place is not before.place:
-                self._gone.append(before.place.upstream)
+                self._gone.append((name, before))
                 self.routed.former[name] = before.place.upstream
+        for name, before in self._gone:  # its runs are followed with the token of today, but nowhere else
+            if name in made and made[name].settings.addresses() == before.settings.addresses():
+                before.place.upstream.use_token(tokens[name])
         self._made = made
         self.routed.places = {name: one.place for name, one in made.items()}
         self.imported.sources = {name: one.place.upstream for name, one in made.items()}
@@ -100,8 +103,8 @@ class Upstreams:
     async def close(self) -> None:
         """End what runs here for them. Their runs continue."""
         await self.imported.close()
-        for upstream in (*self._gone, *(one.place.upstream for one in self._made.values())):
-            await upstream.close()
+        for one in (*(before for _, before in self._gone), *self._made.values()):
+            await one.place.upstream.close()
 
     def _make(self, name: str, settings: ProviderSettings, token: str | None) -> _Made:
         before = self._made.get(name)
