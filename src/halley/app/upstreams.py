@@ -124,6 +124,7 @@ class Upstreams:
         links = UpstreamLinks(
             find_target=partial(self._target, name),
             held=self._base.data.store.held_handles,
+            taken=partial(self._base.data.store.held_handles, provider=name),
             document_of=self._document,
             answered=lambda is_answer: breaker.note(answered=is_answer),
             chance=self._chance,

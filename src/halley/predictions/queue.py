@@ -122,8 +122,8 @@ class SubmitLedger(Protocol):
         """How long `record_intent` would raise SubmitLimitReached; 0 if it would not."""
         ...
 
-    async def held_handles(self, handles: Sequence[str]) -> frozenset[str]:
-        """Those of the handles that are stored with any prediction."""
+    async def held_handles(self, handles: Sequence[str], *, provider: str | None = None) -> frozenset[str]:
+        """Those of the handles that are stored with any prediction, or with one of this provider."""
         ...
 
     async def count_unknown(self) -> Mapping[str, int]:

@@ -15,7 +15,7 @@ from halley.dispatch.upstreams import UpstreamTarget
 from halley.errors import HalleyError, OutcomeUnknown, ProviderBusy, SubmitRefused
 from halley.ids import TimeOrderedIds
 from halley.providers.replicate.provider import ReplicateProvider
-from halley.testing.providers import work_of
+from halley.testing.providers import Probe, work_of
 from halley.testing.replicate.faults import HTML, ServiceFault, problem, says
 from halley.testing.replicate.opening import Answers, Held, open_provider
 from halley.testing.replicate.scripts import echo
@@ -256,6 +256,35 @@ async def test_a_run_of_this_process_whose_handle_could_not_be_stored_is_found(s
         assert len(here.service.runs) == 1
 
 
+@pytest.mark.parametrize("is_stored", [True, False])
+async def test_the_id_of_another_prediction_is_no_answer(is_stored: bool) -> None:
+    held = Held()
+    async with world("replicate", held=held) as here:
+        probe = Probe(here.provider)
+        await probe.load("echo")
+        slots = here.provider.free_slots("echo")
+        first = await probe.begin("echo", prediction_id="p1")
+        if is_stored:
+            held.handles.add(first)
+            await probe.follow(first)
+        here.service.plan("create", says(201, {"id": first, "status": "starting"}))
+        assert here.provider.take_slot("echo")
+        with pytest.raises(OutcomeUnknown, match="another prediction"):
+            await here.provider.submit(work("p2"))
+        here.provider.drop_slot("echo")
+        if not is_stored:
+            assert (await probe.follow(first))[1].status == "succeeded"
+        assert here.provider.free_slots("echo") == slots
+
+
+async def test_a_run_is_adopted_by_one_prediction_at_a_time() -> None:
+    async with world("replicate") as here:
+        handle = await here.provider.submit(work("p1"))
+        with pytest.raises(OutcomeUnknown, match="another prediction"):
+            await here.provider.adopt(work("p2"), handle)
+        assert await here.provider.adopt(work("p1"), handle) == handle
+
+
 async def test_two_that_could_be_it_stay_unknown() -> None:
     async with world("replicate") as here:
         for _ in range(2):
@@ -350,6 +379,8 @@ async def test_a_stored_handle_is_asked_for() -> None:
         assert await here.provider.adopt(work(), run.id) == run.id
         assert await here.provider.adopt(work(), "forgotten") is None
         assert await here.provider.adopt(work(), "../models") is None
+        here.service.plan("read", says(404, b""), says(404, HTML, kind="text/html"))
+        assert await here.provider.adopt(work(), run.id) == run.id  # as patient as while it is followed
         here.service.plan("read", says(502, HTML))
         with pytest.raises(ProviderBusy):
             await here.provider.adopt(work(), run.id)

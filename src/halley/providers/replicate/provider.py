@@ -60,6 +60,7 @@ class ReplicateProvider(SharedSlots):
         super().__init__(rules.max_in_flight, fault_of=self._fault_of, limits=rules.limits)
         profile = rules.profile
         self._origin = origin
+        self._clock = clock
         self._rules = rules
         self._links = links
         self._pace = ServicePace(clock)
@@ -102,6 +103,8 @@ class ReplicateProvider(SharedSlots):
         with self._lost.sending(create):
             answer = await self._creates.send(create)
         if answer.verdict is SubmitVerdict.SUBMITTED:
+            if await self._links.taken([answer.handle]):
+                raise self._of_another(answer.handle)
             return self._follow_later(work, answer.handle, is_new=True)
         text = self._journal.for_callers(answer.text)
         if answer.verdict is SubmitVerdict.BUSY:
@@ -126,7 +129,7 @@ class ReplicateProvider(SharedSlots):
             except OutcomeUnknown as error:
                 self._journal.unknown += 1
                 raise OutcomeUnknown(self._journal.for_callers(str(error))) from error
-        elif not is_handle(handle) or await self._api.get(run_path(handle)) is None:
+        elif not is_handle(handle) or not await self._is_known(handle):
             handle = None
         return None if handle is None else self._follow_later(work, handle)
 
@@ -213,7 +216,29 @@ class ReplicateProvider(SharedSlots):
         """The run that this process itself began for the prediction, and could not store."""
         return next((run.handle for run in self._runs.values() if run.prediction_id == work.prediction_id), None)
 
+    async def _is_known(self, handle: str) -> bool:
+        """Whether the service has this run. It is given as long as while a run is followed: a proxy before it may say
+        404, too.
+        """
+        end = self._clock.monotonic() + self._rules.profile.poll.gone_seconds
+        pause = self._rules.profile.poll.first_seconds
+        while await self._api.get(run_path(handle)) is None:
+            if self._clock.monotonic() >= end:
+                return False
+            await self._clock.sleep(pause := min(pause * 2, self._rules.profile.poll.longest_seconds))
+        return True
+
+    def _of_another(self, handle: str) -> OutcomeUnknown:
+        self._journal.note(f"It gave the id {handle} to two predictions.")
+        return OutcomeUnknown(f"The service gave it the id of another prediction: {handle}.")
+
     def _follow_later(self, work: Work, handle: str, *, is_new: bool = False) -> str:
+        """Raises:
+        OutcomeUnknown: another prediction has this run.
+        """
+        known = self._runs.get(handle)
+        if known is not None and known.prediction_id != work.prediction_id:
+            raise self._of_another(handle)
         self._runs[handle] = Run(handle, work, is_new=is_new)
         return handle
 

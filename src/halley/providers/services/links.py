@@ -1,6 +1,6 @@
 """What a provider for a service asks the rest of this process."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -9,15 +9,21 @@ from halley.dispatch.upstreams import Answered, FindTarget, HeldHandles, Upstrea
 from halley.errors import SubmitRefused
 
 
+async def _none(handles: Sequence[str]) -> frozenset[str]:
+    del handles
+    return frozenset()
+
+
 class UpstreamLinks(msgspec.Struct, frozen=True, kw_only=True):
     """What the provider asks the rest of this process."""
 
     find_target: FindTarget
-    held: HeldHandles
+    held: HeldHandles  # with a prediction of any provider: this one may have had another name
     document_of: Callable[[str], bytes]  # the OpenAPI document of a version, b"" if it has none
     answered: Answered
     chance: Callable[[], float]  # a random number from 0 to 1
     own_inputs: OwnInputs | None = None  # reads this server's own files in inputs
+    taken: HeldHandles = _none  # with a prediction of this provider: no other one can get such a run
 
 
 def target_of(find: FindTarget, version: str) -> UpstreamTarget:

@@ -67,8 +67,9 @@ class MemorySubmits:
     async def seconds_until_submit(self, provider: str, count: SubmitCount) -> float:
         return self._seconds_until(provider, self._clock.current(count.at), count.most)
 
-    async def held_handles(self, handles: Sequence[str]) -> frozenset[str]:
-        return frozenset(handles).intersection(row.handle for row in self._predictions() if row.handle is not None)
+    async def held_handles(self, handles: Sequence[str], *, provider: str | None = None) -> frozenset[str]:
+        rows = [row for row in self._predictions() if provider in (None, row.provider)]
+        return frozenset(handles).intersection(row.handle for row in rows if row.handle is not None)
 
     async def count_unknown(self) -> Mapping[str, int]:
         return Counter(row.provider for row in self._unknown())

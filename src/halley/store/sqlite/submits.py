@@ -24,7 +24,7 @@ from halley.store.sqlite.submit_counts import count_submit, forget_submit, read_
 _PUT: Final = "UPDATE predictions SET submit_state = ?, handle = ? WHERE number = ?"
 _PUT_PROVIDER: Final = "UPDATE predictions SET provider = ? WHERE number = ?"
 # `json_each` takes any number of them in one statement; the index is partial, and contains nothing that ran here
-_HELD: Final = "SELECT handle FROM predictions WHERE handle IN (SELECT value FROM json_each(?))"
+_HELD: Final = "SELECT handle, provider FROM predictions WHERE handle IN (SELECT value FROM json_each(?))"
 _UNSETTLED: Final = "NOT EXISTS (SELECT 1 FROM settlements WHERE prediction_id = predictions.id)"
 _UNKNOWN: Final = (
     f"SELECT provider, count(*) FROM predictions WHERE submit_state = ? AND {_UNSETTLED} GROUP BY provider"
@@ -64,8 +64,9 @@ class SubmitRows(SqlitePart):
     async def seconds_until_submit(self, provider: str, count: SubmitCount) -> float:
         return read_seconds(self._reads, provider, count)
 
-    async def held_handles(self, handles: Sequence[str]) -> frozenset[str]:
-        return frozenset(handle for (handle,) in self._reads.all(_HELD, msgspec.json.encode(handles).decode()))
+    async def held_handles(self, handles: Sequence[str], *, provider: str | None = None) -> frozenset[str]:
+        rows = self._reads.all(_HELD, msgspec.json.encode(handles).decode())
+        return frozenset(handle for handle, held_by in rows if provider in (None, held_by))
 
     async def count_unknown(self) -> Mapping[str, int]:
         return dict(self._reads.all(_UNKNOWN, SubmitState.UNKNOWN))

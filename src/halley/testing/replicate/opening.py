@@ -68,6 +68,7 @@ async def open_provider(
         UpstreamLinks(
             find_target=_target,
             held=(held or Held()).among,
+            taken=(held or Held()).among,
             document_of=lambda version: known.get(version, b""),
             answered=answers or Answers(),
             chance=lambda: 0.5,

@@ -71,6 +71,8 @@ class SubmitContract(StoreSuite):
         assert [row.id for row in await store.list_unknown(1)] == [other.prediction_id]
         assert (listed[1].provider, listed[1].handle, listed[1].input) == (UPSTREAM, "h1", b"{}")
         assert await store.held_handles(["h1"]) == {"h1"}
+        assert await store.held_handles(["h1"], provider=UPSTREAM) == {"h1"}
+        assert await store.held_handles(["h1"], provider="another") == frozenset()
 
     async def test_submits_are_counted_for_a_day_and_refused_beyond_a_limit(self, store: Store, maker: Maker) -> None:
         def count(most: int | None = 2) -> SubmitCount:
