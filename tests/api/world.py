@@ -23,6 +23,7 @@ from halley.blobs.files import FileBlobs
 from halley.blobs.memory import MemoryBlobs
 from halley.bus.local import LocalBus
 from halley.clock import Clock
+from halley.dispatch.upstream_hooks import UpstreamHint
 from halley.egress import AddressRules, Egress
 from halley.ids import TimeOrderedIds
 from halley.keys.records import DEFAULT_SCOPES
@@ -376,6 +377,7 @@ class World(Asker):
         )
         self.reasons: dict[str, str] = {}
         self.why_starting: str | None = None  # of all models
+        self.hints: list[UpstreamHint] = []  # of services elsewhere
         context = ApiContext(
             settings=self.settings,
             use_cases=UseCases(
@@ -397,7 +399,9 @@ class World(Asker):
             checks=HealthChecks(health=lambda: self.reasons),
             local_models=LocalModels(
                 why_starting=lambda _: self.why_starting,
-                upstreams=UpstreamViews(adopt=self.outcomes.adopt, retry=self.outcomes.retry),
+                upstreams=UpstreamViews(
+                    adopt=self.outcomes.adopt, retry=self.outcomes.retry, receive_hint=self.hints.append
+                ),
             ),
             pages=HtmlPages(),
             clock=self.clock,

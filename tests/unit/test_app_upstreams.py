@@ -102,7 +102,7 @@ def bare_upstreams() -> Upstreams:
     clock = SystemClock()
     catalog = Catalog(MemoryStore(clock=clock))
     data = SimpleNamespace(store=MemoryStore(clock=clock))
-    base = SimpleNamespace(catalog=catalog, clock=clock, data=data)
+    base = SimpleNamespace(catalog=catalog, clock=clock, data=data, settings=Settings(data=Path("/nowhere")))
     return Upstreams(cast("Foundation", base), {}, cast("LocalProvider", None))
 
 

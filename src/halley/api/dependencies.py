@@ -9,6 +9,7 @@ from halley.api.presentation.wire.upstreams import RouteBody, RouteTest, Unknown
 from halley.assets.files import Files
 from halley.assets.links import LinkSigner
 from halley.assets.ports import Blobs
+from halley.dispatch.upstream_hooks import UpstreamHint
 from halley.errors import NotFound
 from halley.keys.service import Keys
 from halley.models.catalog import Catalog
@@ -55,6 +56,9 @@ ListRoutes = Callable[[], Sequence[RouteBody]]
 
 TestRoute = Callable[[Version], RouteTest]
 """Returns where the next run of the version would begin."""
+
+ReceiveHint = Callable[[UpstreamHint], None]
+"""Takes what a service elsewhere sent to an address of ours. It proves nothing, and may be ignored."""
 
 WhyStarting = Callable[[str], str | None]
 """Returns why predictions of a version have not started, if they wait for more than their turn."""
@@ -178,6 +182,10 @@ def runs_here(version: Version) -> RouteTest:
     )
 
 
+def no_runs_elsewhere(_: UpstreamHint) -> None:
+    """For a server that runs everything itself."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class UpstreamViews:
     """The services elsewhere. The defaults are those of a server that has none."""
@@ -188,6 +196,7 @@ class UpstreamViews:
     retry: RetryUnknown = nothing_to_retry
     routes: ListRoutes = no_routes
     test_route: TestRoute = runs_here
+    receive_hint: ReceiveHint = no_runs_elsewhere
 
 
 @dataclass(frozen=True, kw_only=True)

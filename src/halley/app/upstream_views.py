@@ -35,6 +35,7 @@ def upstream_views(upstreams: Upstreams, outcomes: UnknownOutcomes, store: Store
         retry=outcomes.retry,
         routes=lambda: _routes(upstreams),
         test_route=lambda version: _test(upstreams, version),
+        receive_hint=upstreams.hooks.receive,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from halley.app.foundation import Foundation
+from halley.app.upstream_reach import check_reach, public_url, sends_webhooks
 from halley.assets.own_inputs import OwnInputs
 from halley.dispatch.breaker import Breaker, BreakerState
 from halley.dispatch.imported_models import ImportedModels, read_schema
@@ -16,6 +17,7 @@ from halley.dispatch.route_table import ModelRoutes
 from halley.dispatch.routed_providers import RoutedProviders, UpstreamPlace
 from halley.dispatch.submit_quota import CountedSubmits, RouteLimits
 from halley.dispatch.submit_record import SubmitRecord
+from halley.dispatch.upstream_hooks import UpstreamHooks
 from halley.dispatch.upstreams import RunFinder, UpstreamTarget
 from halley.egress import origin_of
 from halley.errors import HalleyError, Unusable
@@ -54,6 +56,7 @@ class Upstreams:
         self._base = base
         self._environ = environ
         self._chance = random.Random().random  # noqa: S311 - spreads polls, not a secret
+        self.hooks = UpstreamHooks(self._hook_url if base.settings.server.public_url else None)
         self.table = ModelRoutes({})
         self.routed = RoutedProviders(base.catalog, self.table, local=local)
         self.limits = RouteLimits(self.routed.limited, base.data.store)
@@ -129,6 +132,7 @@ class Upstreams:
             answered=lambda is_answer: breaker.note(answered=is_answer),
             chance=self._chance,
             own_inputs=self._own_inputs,
+            hooks=self.hooks if sends_webhooks(self._base.settings, settings) else None,
         )
         upstream = make_upstream(settings, token, links, clock)
         upstream.listen(on_capacity=self._has_capacity, on_broken=self._is_broken)
@@ -136,6 +140,9 @@ class Upstreams:
         word = settings.dialect() or settings.kind
         _log.info("provider %s: %s at %s, with%s a token", name, word, places, "" if token else "out")
         return _Made(settings=settings, token=token, place=UpstreamPlace(upstream, breaker, quota, record))
+
+    def _hook_url(self, prediction_id: str, attempt: int) -> str:
+        return f"{public_url(self._base.settings)}{self._base.data.links.hook_path(prediction_id, attempt)}"
 
     def _has_capacity(self, version: str) -> None:
         self.routed.on_capacity(version)
@@ -195,6 +202,7 @@ def check_upstreams(settings: Settings, environ: Mapping[str, str]) -> None:
     Raises:
         Unusable: one of them is missing or cannot be used.
     """
+    check_reach(settings)
     for name, provider in settings.providers.items():
         read_token(name, provider, environ)
         for member, url in provider.addresses():

@@ -118,10 +118,11 @@ def is_loopback_open(settings: Settings) -> bool:
     public_host = urlsplit(server.public_url).hostname if server.public_url else None
     allowed = [urlsplit(f"//{host}").hostname or "" for host in server.allowed_hosts]
     hosts = [server.host, *([public_host] if public_host else []), *allowed]
-    return not server.trusted_proxies and all(map(_is_loopback, hosts))
+    return not server.trusted_proxies and all(map(is_loopback, hosts))
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether the host of a URL is this machine itself, by its address or name."""
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:

@@ -28,6 +28,10 @@ class ProviderSettings(SettingsTable, frozen=True, kw_only=True):
         """How it differs from others of its kind, in one word."""
         return None
 
+    def takes_webhooks(self) -> bool | None:
+        """Whether it is asked to send webhooks; None: if it can be expected to reach this server."""
+        return False
+
     def faults(self) -> Iterable[tuple[str, str]]:
         """What is wrong with its members together: a member, and a sentence that continues its name."""
         return ()
@@ -41,12 +45,20 @@ class ReplicateSettings(ProviderSettings, frozen=True, kw_only=True):
     profile: Literal["replicate", "cometapi", "halley"] = "replicate"
     look_seconds: Seconds = 30.0  # how long a submit without a clear answer is looked for
     data_url_bytes: Positive = 256_000  # a larger input file is uploaded to it first
+    webhooks: bool | None = None  # followed by them; None: if server.public_url is https, or both are on this machine
 
     def addresses(self) -> tuple[tuple[str, str], ...]:
         return (("url", self.url),)
 
     def dialect(self) -> str | None:
         return self.profile
+
+    def takes_webhooks(self) -> bool | None:
+        return self.webhooks
+
+    def faults(self) -> Iterable[tuple[str, str]]:
+        if self.webhooks and self.profile == "cometapi":
+            yield "webhooks", "cannot be true: the profile cometapi has no webhooks."
 
 
 PROVIDER_KINDS: Final[dict[str, type[ProviderSettings]]] = {"replicate": ReplicateSettings}

@@ -55,7 +55,7 @@ async def sent(
         open_provider(
             server.url,
             style,
-            own_inputs=Own(data),  # type: ignore[arg-type]
+            links={"own_inputs": Own(data)},
             rules={"data_url_bytes": 100},
             documents={"echo": document},
         ) as provider,

@@ -146,7 +146,7 @@ async def test_a_service_that_cannot_be_reached_was_sent_nothing(style: Style) -
     answers = Answers()
     async with world(style) as first:
         url = first.server.url
-    async with open_provider(url, style, answers=answers) as provider:
+    async with open_provider(url, style, links={"answered": answers}) as provider:
         with pytest.raises(ProviderBusy):
             await provider.submit(work())
         assert provider.report().unknown == 0

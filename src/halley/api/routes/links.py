@@ -3,7 +3,7 @@
 from typing import Final
 
 from halley.api.http.routing import Param, Route
-from halley.api.resources import delivery, pages
+from halley.api.resources import delivery, pages, upstream_hooks
 from halley.api.waiting import sse
 
 _STREAM: Final = (
@@ -59,5 +59,16 @@ ROUTES: Final = (
         summary="The web page of a prediction",
         params=(Param(name="t", description="The capability in `urls.web`."),),
         at_root=True,
+    ),
+    Route(
+        name="upstreams.hooks.receive",
+        method="POST",
+        pattern="/upstreams/hooks/{capability}",
+        handler=upstream_hooks.receive,
+        rate="open",
+        body="json",
+        success=(204,),
+        summary="Receive a webhook of a service elsewhere; only a hint to look at its run",
+        is_secret=True,
     ),
 )

@@ -6,6 +6,7 @@ import msgspec
 
 from halley.clock import Clock
 from halley.dispatch.ports import Work
+from halley.dispatch.upstream_hooks import EVENTS
 from halley.dispatch.upstreams import UpstreamTarget
 from halley.egress.errors import AddressRefused, FetchFailed, NotSent, TooLarge
 from halley.ids import made_at
@@ -23,17 +24,27 @@ _KEY_HEADER: Final = "Idempotency-Key"
 
 class Create(msgspec.Struct, frozen=True, kw_only=True):
     """A create. `input` is the JSON object in it; it cannot have arrived before `since`, in elapsed time: the clock may
-    be set before it is settled.
+    be set before it is settled. `webhook` is an address of this server for this attempt alone.
     """
 
     prediction_id: str
     path: str
-    content: bytes
     model: str
     version: str | None
     input: bytes
     key: str
     since: float
+    webhook: str | None = None
+
+    @property
+    def content(self) -> bytes:
+        """Its body."""
+        content: dict[str, Any] = {"input": msgspec.Raw(self.input)}
+        if self.version is not None:
+            content["version"] = self.version
+        if self.webhook is not None:
+            content.update(webhook=self.webhook, webhook_events_filter=EVENTS)
+        return msgspec.json.encode(content)
 
 
 class Creates:
@@ -45,7 +56,15 @@ class Creates:
         self._inputs = inputs
         self._clock = clock
 
-    async def make(self, work: Work, target: UpstreamTarget, *, is_first: bool, may_upload: bool = True) -> Create:
+    async def make(
+        self,
+        work: Work,
+        target: UpstreamTarget,
+        *,
+        is_first: bool,
+        may_upload: bool = True,
+        webhook: str | None = None,
+    ) -> Create:
         """The create of this work. It is the same each time, except for uploads of input files. `is_first`: nothing was
         sent before.
 
@@ -59,18 +78,15 @@ class Creates:
             version = await self._models.needed_version(target.model)
         path = "/predictions" if version is not None else f"{model_path(target.model)}/predictions"
         given = await self._inputs.prepared(work, may_upload=may_upload)
-        content: dict[str, Any] = {"input": msgspec.Raw(given)}
-        if version is not None:
-            content["version"] = version
         return Create(
             prediction_id=work.prediction_id,
             path=path,
-            content=msgspec.json.encode(content),
             model=target.model,
             version=version,
             input=given,
             key=f"halley-{work.prediction_id}",
             since=since,
+            webhook=webhook,
         )
 
     async def send(self, create: Create) -> SubmitAnswer:

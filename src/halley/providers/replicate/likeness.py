@@ -9,6 +9,7 @@ from halley.providers.services.outputs import is_url
 
 _REDACTED: Final = "[REDACTED]"
 _HIDDEN: Final = "hidden"
+_HOOK: Final = "/upstreams/hooks/"
 
 
 class Likeness(Enum):
@@ -24,6 +25,10 @@ def likeness(create: Create, given: dict[str, Any], row: dict[str, Any]) -> Like
 
     A service may show an input with defaults, without secrets, with other links to files, or not at all.
     """
+    if has_our_token(create, row):
+        return Likeness.SURE
+    if create.webhook is not None and _HOOK in str(row.get("webhook")):
+        return Likeness.NONE  # the address of another attempt
     model, version, theirs = row.get("model"), row.get("version"), row.get("input")
     if isinstance(model, str) and model.lower() != create.model.lower():
         return Likeness.NONE
@@ -35,6 +40,11 @@ def likeness(create: Create, given: dict[str, Any], row: dict[str, Any]) -> Like
         return Likeness.SURE
     pairs = [(mine, theirs[name]) for name, mine in given.items() if name in theirs]
     return Likeness.MAYBE if all(_could_be(mine, other) for mine, other in pairs) else Likeness.NONE
+
+
+def has_our_token(create: Create, row: dict[str, Any]) -> bool:
+    """Whether the row shows the webhook of this create, which no other one has."""
+    return create.webhook is not None and row.get("webhook") == create.webhook
 
 
 def _could_be(mine: Any, theirs: Any) -> bool:

@@ -1,7 +1,7 @@
 """Finds out what became of a create whose answer was lost, without creating anything twice."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -12,12 +12,14 @@ from urllib.parse import parse_qs, quote, urlsplit
 import msgspec
 
 from halley.clock import Clock
+from halley.dispatch.upstream_hooks import Hook
 from halley.dispatch.upstreams import HeldHandles
 from halley.egress.errors import FetchFailed, TooLarge
 from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
 from halley.providers.replicate.api import UpstreamApi
 from halley.providers.replicate.creates import Create, Creates
-from halley.providers.replicate.likeness import Likeness, likeness
+from halley.providers.replicate.likeness import Likeness, has_our_token, likeness
+from halley.providers.replicate.named_runs import NamedRuns
 from halley.providers.services.api import Answer
 from halley.providers.services.runs import Run
 from halley.providers.services.verdicts import SubmitVerdict, handle_of
@@ -43,7 +45,9 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LostCreates:
-    """Settles creates without a clear answer: by their idempotency key, or else in the list of the service."""
+    """Settles creates without a clear answer: by their idempotency key, or else in the list of the service; a webhook
+    that names the run is taken at any time.
+    """
 
     def __init__(
         self,
@@ -77,19 +81,30 @@ class LostCreates:
             self._sending[same] -= 1
             self._sending += Counter()  # removes zeros
 
-    async def settle(self, create: Create) -> str | None:
-        """The run that the create began; None if it certainly began none, and will not.
+    async def settle(self, create: Create, hook: Hook | None = None) -> str | None:
+        """The run that the create began; None if it certainly began none, and will not. `hook` is for its webhooks.
 
         Raises:
             ProviderBusy: the service could not be asked for so long.
             OutcomeUnknown: the service cannot tell.
             SubmitRefused: it began none, and would be refused again.
         """
+        try:
+            return await self._settled(create, hook)
+        except (ProviderBusy, OutcomeUnknown, SubmitRefused) as error:
+            raise type(error)(self._api.journal.for_callers(str(error))) from error
+
+    async def _settled(self, create: Create, hook: Hook | None) -> str | None:
         profile = self._api.profile
+        named = NamedRuns(create, hook, api=self._api, taken=self._taken, clock=self._clock)
+        if (handle := await named.find()) is not None:
+            return handle
         if self._age(create) < profile.key_seconds:
-            return await self._by_key(create)
+            return await self._by_key(create, named)
         if profile.settle_seconds is not None:
-            return await self._in_list(create, profile.settle_seconds)
+            return await self._in_list(create, profile.settle_seconds, named)
+        if named.may_come and (handle := await named.wait(self._look_seconds)) is not None:
+            return handle
         raise OutcomeUnknown("The service has no list in which it could be looked for.")
 
     async def find_begun(self, create: Create) -> str | None:
@@ -104,7 +119,7 @@ class LostCreates:
         is_it = len(found.sure) == 1 and not found.others and found.is_complete
         return (found.sure[0] or None) if is_it else None
 
-    async def _by_key(self, create: Create) -> str | None:
+    async def _by_key(self, create: Create, named: NamedRuns) -> str | None:
         """Send the same again under the same key: the service answers with the run that it began, or begins it now."""
         end = self._clock.monotonic() + self._look_seconds
         while True:
@@ -118,30 +133,34 @@ class LostCreates:
             seconds = max(_PAUSE_SECONDS, self._api.pace.paused_seconds)
             if self._clock.monotonic() + seconds >= end:
                 raise ProviderBusy(f"It was sent again with the same key for {self._look_seconds:g} s. {answer.text}")
-            await self._clock.sleep(seconds)
+            if (handle := await named.wait(seconds)) is not None:
+                return handle
 
-    async def _in_list(self, create: Create, settle_seconds: float) -> str | None:
+    async def _in_list(self, create: Create, settle_seconds: float, named: NamedRuns) -> str | None:
         start = self._clock.monotonic()
         end = start + self._look_seconds
         while True:
+            kind: type[ProviderBusy | OutcomeUnknown] = ProviderBusy
             text = "Another prediction with the same input is being submitted."
             if not self._sending[_same(create)]:
                 try:
                     found = await self._scan(create)
-                except ProviderBusy as error:
-                    text = str(error)
-                else:
                     if (handle := _only(found)) is not None:
                         return handle
-                    if not found.is_complete:
-                        raise OutcomeUnknown("The list of the service cannot be read back to its creation.")
-                    text = "It may still appear in the list."
                     if self._clock.monotonic() - start >= settle_seconds:
                         return None
+                    text = "It may still appear in the list."
+                except ProviderBusy as error:
+                    text = str(error)
+                except OutcomeUnknown as error:
+                    if not named.may_come:
+                        raise
+                    text, kind = str(error), OutcomeUnknown
             seconds = max(_PAUSE_SECONDS, self._api.pace.paused_seconds)
             if self._clock.monotonic() + seconds >= end:
-                raise ProviderBusy(f"It was looked for in the list of the service for {self._look_seconds:g} s. {text}")
-            await self._clock.sleep(seconds)
+                raise kind(f"It was looked for in the list of the service for {self._look_seconds:g} s. {text}")
+            if (handle := await named.wait(seconds)) is not None:
+                return handle
 
     async def _scan(self, create: Create) -> Found:
         sure: list[str] = []
@@ -158,6 +177,8 @@ class LostCreates:
             for row in body.get("results") or ():
                 if not isinstance(row, dict) or not order.is_recent(row):
                     continue
+                if has_our_token(create, row) and handle_of(row):
+                    return await self._free(create, [handle_of(row)], [], is_complete=True)
                 if (like := likeness(create, given, row)) is not Likeness.NONE:
                     (sure if like is Likeness.SURE else others).append(handle_of(row))
             if order.is_passed or not body.get("next"):
@@ -182,10 +203,7 @@ class LostCreates:
 
     async def _free(self, create: Create, sure: list[str], others: list[str], *, is_complete: bool) -> Found:
         """Without the runs that belong to another prediction of ours."""
-        handles = [handle for handle in (*sure, *others) if handle]
-        taken = await self._held(handles) if handles else frozenset()
-        followed = self._followed.values()
-        taken = taken.union(run.handle for run in followed if run.prediction_id != create.prediction_id)
+        taken = await self._taken(create, [handle for handle in (*sure, *others) if handle])
         return Found(
             # a run is on two pages if another one is created between their answers
             sure=tuple(handle for handle in dict.fromkeys(sure) if handle not in taken),
@@ -193,14 +211,23 @@ class LostCreates:
             is_complete=is_complete,
         )
 
+    async def _taken(self, create: Create, handles: Sequence[str]) -> frozenset[str]:
+        """Runs of other predictions of ours: those of `handles` that are stored, and all that are followed here."""
+        taken = await self._held(handles) if handles else frozenset()
+        followed = self._followed.values()
+        others = frozenset(run.handle for run in followed if run.prediction_id != create.prediction_id)
+        return taken | others
+
 
 def _only(found: Found) -> str | None:
     """The one run that it is; None if there is none.
 
     Raises:
-        OutcomeUnknown: several could be it, or one could be another.
+        OutcomeUnknown: several could be it, one could be another, or more could have been begun than were read.
     """
     if not found.sure and not found.others:
+        if not found.is_complete:
+            raise OutcomeUnknown("The list of the service cannot be read back to its creation.")
         return None
     if len(found.sure) == 1 and not found.others and found.sure[0]:
         return found.sure[0]

@@ -26,6 +26,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     has_models: bool = True
     has_files: bool = True
     has_streams: bool = False  # at its own host
+    has_webhooks: bool = True
     needs_version: bool = False  # a model that is not official is only run by the id of a version
     delivery_hosts: tuple[str, ...] = ()
     poll: PollRules = PollRules()
@@ -40,13 +41,14 @@ PROFILES: Final = {
             needs_version=True,
             delivery_hosts=("replicate.delivery",),
         ),
-        # its documents name no list, no models, no files and no limits; a query took 45 s (contract section 7)
+        # its documents name no list, models, files, webhooks or limits; a query took 45 s (contract section 7)
         Profile(
             name="cometapi",
             has_envelope=True,
             refuses_with_500=True,
             has_models=False,
             has_files=False,
+            has_webhooks=False,
             delivery_hosts=("replicate.delivery",),
             poll=PollRules(first_seconds=1.0, changed_seconds=1.0, longest_seconds=10.0, per_second=2.0),
         ),
@@ -57,7 +59,9 @@ PROFILES: Final = {
             key_seconds=12 * HOUR_SECONDS,
             settle_seconds=10.0,
             has_streams=True,
-            poll=PollRules(first_seconds=0.03, changed_seconds=0.15, longest_seconds=3.0, per_second=50.0),
+            poll=PollRules(
+                first_seconds=0.03, changed_seconds=0.15, longest_seconds=3.0, per_second=50.0, hinted_seconds=15.0
+            ),
         ),
     )
 }

@@ -9,6 +9,7 @@ import msgspec
 
 from halley.clock import Clock
 from halley.dispatch.ports import Emit, Outcome, RunListener, Work
+from halley.dispatch.upstream_hooks import Hook
 from halley.dispatch.upstreams import UpstreamModel, UpstreamReport, UpstreamTarget
 from halley.egress import OriginClient
 from halley.egress.errors import FetchFailed, TooLarge
@@ -32,8 +33,9 @@ from halley.providers.services.pace import ServicePace
 from halley.providers.services.poller import Look, Poller, Watch
 from halley.providers.services.runs import Run
 from halley.providers.services.seen import read_run
+from halley.providers.services.service_hooks import ServiceHooks, refuses_webhook
 from halley.providers.services.slots import SharedSlots
-from halley.providers.services.verdicts import SubmitVerdict, is_handle
+from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict, is_handle
 
 
 class UpstreamRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +76,7 @@ class ReplicateProvider(SharedSlots):
             journal=self._journal,
             answered=links.answered,
         )
+        self._hooks = ServiceHooks(links.hooks if profile.has_webhooks else None, self._journal)
         self._runs: dict[str, Run] = {}
         self._models = UpstreamModels(self._api, clock=clock)
         inputs = SentInputs(
@@ -98,40 +101,43 @@ class ReplicateProvider(SharedSlots):
         self._link_rules = LinkRules(host=own, origin=origin.host, delivery_hosts=profile.delivery_hosts)
 
     async def submit(self, work: Work) -> str:
-        create = await self._creates.make(work, target_of(self._links.find_target, work.version), is_first=True)
+        target, hook = target_of(self._links.find_target, work.version), self._hooks.open(work)
+        create = await self._creates.make(work, target, is_first=True, webhook=None if hook is None else hook.url)
         self._pace.check()
         with self._lost.sending(create):
-            answer = await self._creates.send(create)
+            answer = await self._sent(create)
         if answer.verdict is SubmitVerdict.SUBMITTED:
             if await self._links.taken([answer.handle]):
                 raise self._of_another(answer.handle)
-            return self._follow_later(work, answer.handle, is_new=True)
+            return self._follow_later(work, answer.handle, hook, is_new=True)
         text = self._journal.for_callers(answer.text)
         if answer.verdict is SubmitVerdict.BUSY:
             raise ProviderBusy(text, retry_after_seconds=max(ceil(self._pace.paused_seconds), 1))
         if answer.verdict is SubmitVerdict.REFUSED:
             raise SubmitRefused(text)
-        return self._follow_later(work, await self._settled(create, text))
+        return self._follow_later(work, await self._settled(create, text, hook), hook)
 
     def begin_at_once(self, work: Work, listener: RunListener) -> None:
         """Not local: use `submit`."""
 
     async def adopt(self, work: Work, handle: str | None) -> str | None:
+        hook = self._hooks.open(work)
         if handle is None and (mine := self._submitted_before(work)) is not None:
             handle = mine
         elif handle is None:
             target = target_of(self._links.find_target, work.version)
             # with a key it may be sent again; else it is only compared
             may_send = self._rules.profile.key_seconds > 0
-            create = await self._creates.make(work, target, is_first=False, may_upload=may_send)
+            webhook = None if hook is None else hook.url
+            create = await self._creates.make(work, target, is_first=False, may_upload=may_send, webhook=webhook)
             try:
-                handle = await self._lost.settle(create)
+                handle = await self._lost.settle(create, hook)
             except OutcomeUnknown as error:
                 self._journal.unknown += 1
                 raise OutcomeUnknown(self._journal.for_callers(str(error))) from error
         elif not is_handle(handle) or not await self._is_known(handle):
             handle = None
-        return None if handle is None else self._follow_later(work, handle)
+        return None if handle is None else self._follow_later(work, handle, hook)
 
     async def follow(self, handle: str, emit: Emit) -> Outcome:
         run = self._runs.get(handle)
@@ -139,9 +145,11 @@ class ReplicateProvider(SharedSlots):
             text = f"This server follows no prediction {handle!r} of the service."
             return Outcome(status="failed", error=text, reason=UNKNOWN_REASON)
         try:
-            with self._poller.watch(handle, is_new=run.is_new) as watch:
+            relies_on_hints = partial(self._hooks.are_enough, run.hook)
+            with self._poller.watch(handle, is_new=run.is_new, relies_on_hints=relies_on_hints) as watch:
                 run.watched_by(watch)
-                return await self._followed(run, emit, watch)
+                with self._hooks.heard(run.hook, partial(self._poller.hint, watch)):
+                    return await self._followed(run, emit, watch)
         finally:
             run.watched_by(None)
             if self._runs.get(handle) is run:
@@ -196,7 +204,15 @@ class ReplicateProvider(SharedSlots):
             )
             return await following.until_end(watch)
 
-    async def _settled(self, create: Create, text: str) -> str:
+    async def _sent(self, create: Create) -> SubmitAnswer:
+        """The answer to the create; without its webhook, if the service refused it because of that."""
+        answer = await self._creates.send(create)
+        if create.webhook is None or answer.verdict is not SubmitVerdict.REFUSED or not refuses_webhook(answer.text):
+            return answer
+        self._hooks.refuse(answer.text)
+        return await self._creates.send(msgspec.structs.replace(create, webhook=None))
+
+    async def _settled(self, create: Create, text: str, hook: Hook | None) -> str:
         """The run of a create whose answer was not clear.
 
         Raises:
@@ -204,7 +220,7 @@ class ReplicateProvider(SharedSlots):
             OutcomeUnknown: it may have begun one.
         """
         try:
-            handle = await self._lost.settle(create)
+            handle = await self._lost.settle(create, hook)
         except (OutcomeUnknown, ProviderBusy) as error:
             self._journal.unknown += 1
             raise OutcomeUnknown(self._journal.for_callers(f"{text} {error}")) from error
@@ -232,14 +248,14 @@ class ReplicateProvider(SharedSlots):
         self._journal.note(f"It gave the id {handle} to two predictions.")
         return OutcomeUnknown(f"The service gave it the id of another prediction: {handle}.")
 
-    def _follow_later(self, work: Work, handle: str, *, is_new: bool = False) -> str:
+    def _follow_later(self, work: Work, handle: str, hook: Hook | None, *, is_new: bool = False) -> str:
         """Raises:
         OutcomeUnknown: another prediction has this run.
         """
         known = self._runs.get(handle)
         if known is not None and known.prediction_id != work.prediction_id:
             raise self._of_another(handle)
-        self._runs[handle] = Run(handle, work, is_new=is_new)
+        self._runs[handle] = Run(handle, work, is_new=is_new, hook=hook)
         return handle
 
     def _fault_of(self, version: str) -> str | None:

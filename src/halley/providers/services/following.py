@@ -58,6 +58,8 @@ class RunFollowing:
             return None
         run = look.run
         has_changed = self._report(run)
+        if run.state != "open":
+            watch.relies_on_hints = _never  # no webhook will come
         if run.state == "open" and run.stream is not None:
             self._on_stream(run.stream)
         if run.state == "open" or self._waits_for_output(run):
@@ -101,3 +103,7 @@ class RunFollowing:
             error = self._journal.without_token(run.error or _NO_REASON)
             return Outcome(status="failed", error=error, predict_time=run.predict_time)
         return Outcome(status="succeeded", predict_time=run.predict_time)
+
+
+def _never() -> bool:
+    return False

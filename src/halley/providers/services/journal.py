@@ -13,6 +13,7 @@ _KEPT: Final = 10
 # queries of URLs may be signatures
 _QUERY: Final = re.compile(r"(https?://[^\s?#\"'<>]+)[?#][^\s\"'<>]*", re.IGNORECASE)
 _USER: Final = re.compile(r"(https?://)[^\s/?#@]*@", re.IGNORECASE)
+_HOOK: Final = re.compile(r"(/upstreams/hooks/)[\w-]+")  # has a token of ours
 
 
 class Journal:
@@ -50,4 +51,4 @@ class Journal:
         """The text without our tokens, otherwise as it is."""
         for token in self._tokens:
             text = text.replace(token, "[token]")
-        return text
+        return _HOOK.sub(r"\1[token]", text)

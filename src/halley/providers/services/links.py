@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from halley.assets.own_inputs import OwnInputs
+from halley.dispatch.upstream_hooks import UpstreamHooks
 from halley.dispatch.upstreams import Answered, FindTarget, HeldHandles, UpstreamTarget
 from halley.errors import SubmitRefused
 
@@ -24,6 +25,7 @@ class UpstreamLinks(msgspec.Struct, frozen=True, kw_only=True):
     chance: Callable[[], float]  # a random number from 0 to 1
     own_inputs: OwnInputs | None = None  # reads this server's own files in inputs
     taken: HeldHandles = _none  # with a prediction of this provider: no other one can get such a run
+    hooks: UpstreamHooks | None = None  # addresses for its webhooks, if it can reach this server
 
 
 def target_of(find: FindTarget, version: str) -> UpstreamTarget:

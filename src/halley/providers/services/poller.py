@@ -36,8 +36,9 @@ Ask = Callable[[str], Awaitable[Look]]
 class Watch:
     """One run that is polled. `next` is called by one follower."""
 
-    def __init__(self, handle: str, wake: Callable[[], None]) -> None:
+    def __init__(self, handle: str, wake: Callable[[], None], relies_on_hints: Callable[[], bool]) -> None:
         self.handle = handle
+        self.relies_on_hints = relies_on_hints
         self.due: float | None = 0.0  # None: a poll is on its way, or no follower waits for one
         self._wake = wake
         self._waiter: asyncio.Future[Look] | None = None
@@ -97,12 +98,17 @@ class Poller:
         self._next_turn = 0.0
 
     @contextmanager
-    def watch(self, handle: str, *, is_new: bool = False) -> Iterator[Watch]:
-        """Poll this run while the block runs; the first poll is due at once, unless the run has only just begun."""
-        watch = Watch(handle, self._wake)
+    def watch(
+        self, handle: str, *, is_new: bool = False, relies_on_hints: Callable[[], bool] = lambda: False
+    ) -> Iterator[Watch]:
+        """Poll this run while the block runs; the first poll is due at once, unless the run has only just begun.
+
+        While it `relies_on_hints`, it is polled rarely: a hint is expected for everything that happens.
+        """
+        watch = Watch(handle, self._wake, relies_on_hints)
         watch.interval = self._rules.first_seconds
         if is_new:
-            watch.due = self._clock.monotonic() + watch.interval
+            watch.due = self._clock.monotonic() + self._seconds_until_next(watch)
         self._watches.add(watch)
         try:
             yield watch
@@ -114,10 +120,13 @@ class Poller:
         rules = self._rules
         if has_changed:
             watch.interval = rules.changed_seconds
-        watch.due = self._clock.monotonic() + watch.interval * (0.75 + 0.5 * self._chance())
+        watch.due = self._clock.monotonic() + self._seconds_until_next(watch) * (0.75 + 0.5 * self._chance())
         watch.interval = min(watch.interval * rules.growth, rules.longest_seconds)
         if watch.is_hinted:
             watch.due = min(watch.due, watch.asked_at + rules.changed_seconds)
+
+    def _seconds_until_next(self, watch: Watch) -> float:
+        return max(watch.interval, self._rules.hinted_seconds) if watch.relies_on_hints() else watch.interval
 
     def hint(self, watch: Watch) -> None:
         """There is something new: poll it soon, but not more often than a run that changes."""

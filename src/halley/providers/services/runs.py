@@ -1,14 +1,16 @@
 """The runs of a service that this process follows, or is about to."""
 
 from halley.dispatch.ports import Work
+from halley.dispatch.upstream_hooks import Hook
 from halley.providers.services.poller import Look, Watch
 
 
 class Run:
     """One run there. `has_slot`: the end of following releases a slot of its version. `is_new`: it began just now."""
 
-    def __init__(self, handle: str, work: Work, *, is_new: bool) -> None:
+    def __init__(self, handle: str, work: Work, *, is_new: bool, hook: Hook | None = None) -> None:
         self.handle = handle
+        self.hook = hook
         self.prediction_id = work.prediction_id
         self.version = work.version
         self.has_slot = work.has_slot

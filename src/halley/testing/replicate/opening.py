@@ -6,7 +6,6 @@ from typing import Final
 
 import msgspec
 
-from halley.assets.own_inputs import OwnInputs
 from halley.clock import Clock, SystemClock
 from halley.dispatch.upstreams import UpstreamTarget
 from halley.egress import OriginClient
@@ -17,7 +16,12 @@ from halley.providers.services.rhythm import PollRules
 from halley.testing.replicate.service import TOKEN, Style
 
 FAST: Final = PollRules(
-    first_seconds=0.005, changed_seconds=0.005, longest_seconds=0.02, per_second=2000.0, gone_seconds=0.1
+    first_seconds=0.005,
+    changed_seconds=0.005,
+    longest_seconds=0.02,
+    per_second=2000.0,
+    gone_seconds=0.1,
+    hinted_seconds=0.05,
 )
 
 VERSIONS: Final = frozenset({"echo", "stream", "fail", "wait"})
@@ -51,12 +55,13 @@ async def open_provider(
     rules: Mapping[str, object] | None = None,
     documents: Mapping[str, bytes] | None = None,
     held: Held | None = None,
-    answers: Answers | None = None,
     settle_seconds: float = 0.0,
-    own_inputs: OwnInputs | None = None,
     clock: Clock | None = None,
+    links: Mapping[str, object] | None = None,
 ) -> AsyncIterator[ReplicateProvider]:
-    """A provider that polls fast; each of VERSIONS is a model `test/VERSION` there."""
+    """A provider that polls fast; each of VERSIONS is a model `test/VERSION` there. `rules` and `links` replace members
+    of its `UpstreamRules` and `UpstreamLinks`.
+    """
     profile = PROFILES[style]
     settles = None if profile.settle_seconds is None else settle_seconds
     profile = msgspec.structs.replace(profile, poll=FAST, settle_seconds=settles, needs_version=False)
@@ -65,14 +70,16 @@ async def open_provider(
     provider = ReplicateProvider(
         OriginClient(url, silence_seconds=5.0),
         msgspec.structs.replace(given, **(rules or {})),
-        UpstreamLinks(
-            find_target=_target,
-            held=(held or Held()).among,
-            taken=(held or Held()).among,
-            document_of=lambda version: known.get(version, b""),
-            answered=answers or Answers(),
-            chance=lambda: 0.5,
-            own_inputs=own_inputs,
+        msgspec.structs.replace(
+            UpstreamLinks(
+                find_target=_target,
+                held=(held or Held()).among,
+                taken=(held or Held()).among,
+                document_of=lambda version: known.get(version, b""),
+                answered=Answers(),
+                chance=lambda: 0.5,
+            ),
+            **(links or {}),
         ),
         clock=clock or SystemClock(),
     )

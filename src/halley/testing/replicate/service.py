@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 from urllib.parse import parse_qs, urlsplit
@@ -29,6 +29,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 class FakeRun:
     """One prediction there."""
 
+    webhook: str | None = None
+    webhook_events_filter: Sequence[str] = ()
+
     def __init__(self, id: str, model: str, given: dict[str, Any], stages: list[Stage], created_at: datetime) -> None:
         self.id = id
         self.model = model
@@ -54,6 +57,7 @@ class FakeRun:
             "created_at": self.created_at.isoformat().replace("+00:00", "Z"),
             "data_removed": False,
             "urls": {"get": f"https://api.replicate.com/v1/predictions/{self.id}"},
+            **({} if self.webhook is None else {"webhook": self.webhook}),
         }
 
 
@@ -111,6 +115,7 @@ class FakeService:
         if model not in self.models:
             return answer(404, self._error(f"There is no model {model}."))
         run = self.begin(model, body["input"])
+        run.webhook, run.webhook_events_filter = body.get("webhook"), body.get("webhook_events_filter", ())
         if key is not None:
             self._keys[key] = (run.id, asked.body)
         return answer(201, self._whole(run.shown(run.stages[0])))

@@ -1,0 +1,46 @@
+"""Whether services elsewhere can reach this server, at `server.public_url`."""
+
+from urllib.parse import urlsplit
+
+from halley.api.http.origins import tidy
+from halley.app.webhooks import is_loopback
+from halley.errors import Unusable
+from halley.settings import ProviderSettings, Settings
+
+
+def public_url(settings: Settings) -> str | None:
+    """The beginning of this server's addresses for services, without a slash at its end."""
+    url = settings.server.public_url
+    return None if url is None else tidy(url)
+
+
+def sends_webhooks(settings: Settings, provider: ProviderSettings) -> bool:
+    """Whether the service is asked to send webhooks."""
+    wanted = provider.takes_webhooks()
+    return settings.server.public_url is not None and (is_near(settings, provider) if wanted is None else wanted)
+
+
+def is_near(settings: Settings, provider: ProviderSettings) -> bool:
+    """Whether the service can be expected to reach this server: by https, or because both are on this machine.
+
+    A public name may still be one of a network that the service cannot enter.
+    """
+    if settings.server.public_url is None:
+        return False
+    public = urlsplit(settings.server.public_url)
+    if is_loopback(public.hostname or ""):
+        return all(is_loopback(urlsplit(url).hostname or "") for _, url in provider.addresses())
+    return public.scheme == "https"
+
+
+def check_reach(settings: Settings) -> None:
+    """Check what needs a public URL.
+
+    Raises:
+        Unusable: there is none.
+    """
+    if settings.server.public_url is not None:
+        return
+    for name, provider in settings.providers.items():
+        if provider.takes_webhooks():
+            raise Unusable(f"providers.{name}.webhooks needs server.public_url: where the service reaches this server.")

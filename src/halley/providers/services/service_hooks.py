@@ -1,0 +1,75 @@
+"""Webhooks of one service: whether its creates name an address of ours, and whether anything arrives there."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from halley.dispatch.ports import Work
+from halley.dispatch.upstream_hooks import Hook, UpstreamHooks
+from halley.providers.services.journal import Journal
+
+_log: Final = logging.getLogger(__name__)
+
+MISSED: Final = 2  # ends in a row without a webhook: then they do not arrive any more
+
+
+class ServiceHooks:
+    """Gives out addresses, and watches whether webhooks arrive: only then polls may become rarer.
+
+    They may never arrive: a firewall, a wrong `server.public_url`, a body that is too large.
+    """
+
+    def __init__(self, hooks: UpstreamHooks | None, journal: Journal) -> None:
+        """None: the service cannot reach this server, or has no webhooks."""
+        self._hooks = hooks
+        self._journal = journal
+        self._missed = 0
+        self.arrive = False  # the last ones have arrived
+
+    def open(self, work: Work) -> Hook | None:
+        """The address for the create of this work, if there is one."""
+        hook = None if self._hooks is None else self._hooks.open(work.prediction_id, work.attempt)
+        if hook is not None:
+            hook.listen(self._note_arrival)
+        return hook
+
+    def are_enough(self, hook: Hook | None) -> bool:
+        """Whether webhooks can be expected for all that happens to a run: then it may be polled rarely."""
+        return self.arrive and hook is not None and not hook.says_end
+
+    @contextmanager
+    def heard(self, hook: Hook | None, on_hint: Callable[[], None]) -> Iterator[None]:
+        """Call `on_hint` at each webhook for the run while the block runs, which ends when a poll has shown its end."""
+        if hook is None:
+            yield
+            return
+        hook.listen(on_hint)
+        try:
+            yield
+            self._note_end(hook)
+        finally:
+            hook.leave(on_hint)
+
+    def refuse(self, text: str) -> None:
+        """The service does not take our address: send none any more."""
+        self._hooks = None
+        self.arrive = False
+        self._journal.note(f"It refuses webhooks to this server, so its runs are only polled. {text}")
+        _log.warning("a service refuses webhooks to this server, so its runs are only polled")
+
+    def _note_arrival(self) -> None:
+        self._missed = 0
+        self.arrive = True
+
+    def _note_end(self, hook: Hook) -> None:
+        if hook.says_end:
+            return
+        self._missed += 1
+        if self._missed >= MISSED:
+            self.arrive = False
+
+
+def refuses_webhook(text: str) -> bool:
+    """Whether a service that refused a create says that it did so because of the webhook."""
+    return "webhook" in text.lower()
