@@ -110,6 +110,19 @@ async def test_a_service_that_refuses_webhooks_gets_the_create_without_and_no_ot
         assert "secret" not in text
 
 
+async def test_what_was_sent_without_its_webhook_is_also_sent_again_without() -> None:
+    refused = says(422, {"detail": "webhook: cannot be reached from here"})
+    async with world("halley", poll=FAST) as here:
+        here.service.plan("create", refused, LOST)
+        await here.provider.submit(work_of("echo", "x", "p1"))
+        assert ["webhook" in one for one in here.creates] == [True, False, False]
+        assert len(here.service.runs) == 1
+    async with world("halley", poll=FAST) as here:  # as after a restart, which forgets that it was refused
+        here.service.plan("create", refused, LOST)
+        await here.provider.adopt(work_of("echo", "x", "p1"), None)
+        assert len(here.service.runs) == 1
+
+
 async def test_a_hint_makes_the_poller_look_at_once_and_polls_are_rare_otherwise() -> None:
     async with world() as here:
         handle = await here.provider.submit(work_of("echo", "abc", "p1"))
@@ -238,3 +251,13 @@ async def test_the_list_tells_equal_creates_apart_by_their_webhooks() -> None:
         here.service.plan("create", LOST)
         handle = await here.provider.submit(work_of("echo", "abc", "p1"))
         assert here.service.runs[handle].webhook == address("p1", 1)
+
+
+async def test_a_run_is_found_by_its_webhook_also_after_the_public_url_has_changed() -> None:
+    async with world() as here:
+        for prediction_id in ("p1", "p2"):
+            here.service.begin(
+                "test/echo", {"text": "abc"}
+            ).webhook = f"https://old.example{address(prediction_id, 1)[22:]}"
+        handle = await here.provider.adopt(work_of("echo", "abc", "p1"), None)
+        assert handle == next(iter(here.service.runs))

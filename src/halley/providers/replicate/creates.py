@@ -14,6 +14,7 @@ from halley.providers.replicate.api import UpstreamApi, model_path
 from halley.providers.replicate.models import UpstreamModels
 from halley.providers.replicate.submit_answers import read_submit
 from halley.providers.services.inputs import SentInputs
+from halley.providers.services.service_hooks import ServiceHooks, refuses_webhook
 from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict
 
 ANY_AGE_SECONDS: Final = 30 * 86_400.0  # of what was created in the future: the clock was set back since
@@ -50,7 +51,10 @@ class Create(msgspec.Struct, frozen=True, kw_only=True):
 class Creates:
     """Makes creates, and sends them."""
 
-    def __init__(self, api: UpstreamApi, models: UpstreamModels, inputs: SentInputs, *, clock: Clock) -> None:
+    def __init__(
+        self, api: UpstreamApi, models: UpstreamModels, inputs: SentInputs, *, clock: Clock, hooks: ServiceHooks
+    ) -> None:
+        self._hooks = hooks
         self._api = api
         self._models = models
         self._inputs = inputs
@@ -90,7 +94,19 @@ class Creates:
         )
 
     async def send(self, create: Create) -> SubmitAnswer:
-        """Send it once, on a connection of its own, and judge the answer; its text is for callers."""
+        """Send it once, and judge the answer; its text is for callers.
+
+        If the service refuses it because of its webhook, it has begun nothing: then it is sent without.
+        """
+        if create.webhook is not None and not self._hooks.are_refused:
+            answer = await self._post(create)
+            if answer.verdict is not SubmitVerdict.REFUSED or not refuses_webhook(answer.text):
+                return answer
+            self._hooks.refuse(answer.text)
+        return await self._post(msgspec.structs.replace(create, webhook=None))
+
+    async def _post(self, create: Create) -> SubmitAnswer:
+        """On a connection of its own."""
         profile = self._api.profile
         headers = ((_KEY_HEADER, create.key),) if profile.key_seconds else ()
         try:

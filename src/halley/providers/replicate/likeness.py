@@ -1,5 +1,6 @@
 """Compares a create with a run in a list: is it the one that the create began?"""
 
+import re
 from enum import Enum, auto
 from typing import Any, Final
 
@@ -9,7 +10,8 @@ from halley.providers.services.outputs import is_url
 
 _REDACTED: Final = "[REDACTED]"
 _HIDDEN: Final = "hidden"
-_HOOK: Final = "/upstreams/hooks/"
+# the address may begin as `server.public_url` was then
+_HOOK: Final = re.compile(r"/upstreams/hooks/([0-9a-z]+)-[0-9a-z]+-[\w-]+", re.ASCII)
 
 
 class Likeness(Enum):
@@ -25,10 +27,9 @@ def likeness(create: Create, given: dict[str, Any], row: dict[str, Any]) -> Like
 
     A service may show an input with defaults, without secrets, with other links to files, or not at all.
     """
-    if has_our_token(create, row):
-        return Likeness.SURE
-    if create.webhook is not None and _HOOK in str(row.get("webhook")):
-        return Likeness.NONE  # the address of another attempt
+    owner = _owner(row)
+    if owner is not None:
+        return Likeness.SURE if owner == create.prediction_id else Likeness.NONE
     model, version, theirs = row.get("model"), row.get("version"), row.get("input")
     if isinstance(model, str) and model.lower() != create.model.lower():
         return Likeness.NONE
@@ -42,9 +43,16 @@ def likeness(create: Create, given: dict[str, Any], row: dict[str, Any]) -> Like
     return Likeness.MAYBE if all(_could_be(mine, other) for mine, other in pairs) else Likeness.NONE
 
 
-def has_our_token(create: Create, row: dict[str, Any]) -> bool:
-    """Whether the row shows the webhook of this create, which no other one has."""
-    return create.webhook is not None and row.get("webhook") == create.webhook
+def has_our_webhook(create: Create, row: dict[str, Any]) -> bool:
+    """Whether the row shows an address for webhooks about this prediction, which no other create has."""
+    return _owner(row) == create.prediction_id
+
+
+def _owner(row: dict[str, Any]) -> str | None:
+    """The prediction whose address for webhooks the row shows; None if it shows none of a Halley."""
+    webhook = row.get("webhook")
+    found = _HOOK.search(webhook) if isinstance(webhook, str) else None
+    return None if found is None else found[1]
 
 
 def _could_be(mine: Any, theirs: Any) -> bool:

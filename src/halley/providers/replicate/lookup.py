@@ -18,7 +18,7 @@ from halley.egress.errors import FetchFailed, TooLarge
 from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
 from halley.providers.replicate.api import UpstreamApi
 from halley.providers.replicate.creates import Create, Creates
-from halley.providers.replicate.likeness import Likeness, has_our_token, likeness
+from halley.providers.replicate.likeness import Likeness, has_our_webhook, likeness
 from halley.providers.replicate.named_runs import NamedRuns
 from halley.providers.services.api import Answer
 from halley.providers.services.runs import Run
@@ -177,7 +177,7 @@ class LostCreates:
             for row in body.get("results") or ():
                 if not isinstance(row, dict) or not order.is_recent(row):
                     continue
-                if has_our_token(create, row) and handle_of(row):
+                if has_our_webhook(create, row) and handle_of(row):
                     return await self._free(create, [handle_of(row)], [], is_complete=True)
                 if (like := likeness(create, given, row)) is not Likeness.NONE:
                     (sure if like is Likeness.SURE else others).append(handle_of(row))

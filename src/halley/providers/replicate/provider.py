@@ -33,9 +33,9 @@ from halley.providers.services.pace import ServicePace
 from halley.providers.services.poller import Look, Poller, Watch
 from halley.providers.services.runs import Run
 from halley.providers.services.seen import read_run
-from halley.providers.services.service_hooks import ServiceHooks, refuses_webhook
+from halley.providers.services.service_hooks import ServiceHooks
 from halley.providers.services.slots import SharedSlots
-from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict, is_handle
+from halley.providers.services.verdicts import SubmitVerdict, is_handle
 
 
 class UpstreamRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +85,7 @@ class ReplicateProvider(SharedSlots):
             document_of=links.document_of,
             data_url_bytes=rules.data_url_bytes,
         )
-        self._creates = Creates(self._api, self._models, inputs, clock=clock)
+        self._creates = Creates(self._api, self._models, inputs, clock=clock, hooks=self._hooks)
         self._lost = LostCreates(
             self._api,
             self._creates,
@@ -105,7 +105,7 @@ class ReplicateProvider(SharedSlots):
         create = await self._creates.make(work, target, is_first=True, webhook=None if hook is None else hook.url)
         self._pace.check()
         with self._lost.sending(create):
-            answer = await self._sent(create)
+            answer = await self._creates.send(create)
         if answer.verdict is SubmitVerdict.SUBMITTED:
             if await self._links.taken([answer.handle]):
                 raise self._of_another(answer.handle)
@@ -203,14 +203,6 @@ class ReplicateProvider(SharedSlots):
                 on_stream=hints.listen if self._rules.profile.has_streams else _ignore,
             )
             return await following.until_end(watch)
-
-    async def _sent(self, create: Create) -> SubmitAnswer:
-        """The answer to the create; without its webhook, if the service refused it because of that."""
-        answer = await self._creates.send(create)
-        if create.webhook is None or answer.verdict is not SubmitVerdict.REFUSED or not refuses_webhook(answer.text):
-            return answer
-        self._hooks.refuse(answer.text)
-        return await self._creates.send(msgspec.structs.replace(create, webhook=None))
 
     async def _settled(self, create: Create, text: str, hook: Hook | None) -> str:
         """The run of a create whose answer was not clear.

@@ -51,6 +51,11 @@ class ServiceHooks:
         finally:
             hook.leave(on_hint)
 
+    @property
+    def are_refused(self) -> bool:
+        """Whether the service takes no address of ours."""
+        return self._hooks is None
+
     def refuse(self, text: str) -> None:
         """The service does not take our address: send none any more."""
         self._hooks = None
