@@ -60,8 +60,8 @@ TestRoute = Callable[[Version], RouteTest]
 ReceiveHint = Callable[[UpstreamHint], None]
 """Takes what a service elsewhere sent to an address of ours. It proves nothing, and may be ignored."""
 
-WhyStarting = Callable[[str], str | None]
-"""Returns why predictions of a version have not started, if they wait for more than their turn."""
+WhyStarting = Callable[[Prediction], str | None]
+"""Returns why a prediction has not started, if it waits for more than its turn."""
 
 
 async def no_replicas() -> Sequence[ReplicaBody]:
@@ -78,7 +78,7 @@ async def nothing_to_clear(_model: str) -> None:
     """For a server that runs no models itself."""
 
 
-def no_reason(_: str) -> None:
+def no_reason(_: Prediction) -> None:
     """For a server that runs no models itself."""
 
 

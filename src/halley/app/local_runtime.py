@@ -14,6 +14,8 @@ from halley.app.models import ModelLoader, SourceTools
 from halley.app.replicas import clear_setup, log_lines, replica_rows
 from halley.app.roles import Node
 from halley.dispatch.worker import Worker
+from halley.predictions.queue import MOST_BEFORE, WorkQueue
+from halley.predictions.records import Prediction
 from halley.providers.local import LocalProvider, MemoryRules
 from halley.replicas.digest import DigestCache
 from halley.replicas.environments.environments import EnvironmentBuilder, open_environments
@@ -95,9 +97,17 @@ def local_models(
         replicas=lambda: replica_rows(provider, base.catalog),
         replica_log=lambda model, after: log_lines(runtime.replica_logs, model, after),
         clear_setup=lambda model: clear_setup(runtime.places, provider, base.data.store, model),
-        why_starting=lambda version: why_waiting(version) or provider.why_starting(version),
+        why_starting=lambda row: _why_waiting(row, why_waiting, base.data.store) or provider.why_starting(row.version),
         upstreams=upstreams,
     )
+
+
+def _why_waiting(row: Prediction, why_waiting: Callable[[str], str | None], queue: WorkQueue) -> str | None:
+    """Why the services elsewhere do not take it, and its place."""
+    if (why := why_waiting(row.version)) is None or not (before := queue.waiting_before(row)):
+        return why
+    count = f"{before} or more" if before == MOST_BEFORE else str(before)
+    return f"{why}; predictions of the same account before it: {count}"
 
 
 async def _open_places(base: Foundation, node: Node) -> Places:

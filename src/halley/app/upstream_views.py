@@ -5,6 +5,7 @@ from datetime import datetime
 
 from halley.api.dependencies import UpstreamViews
 from halley.api.presentation.wire.upstreams import (
+    Bucket,
     Latency,
     ProviderVerdict,
     RouteBody,
@@ -17,6 +18,7 @@ from halley.api.resources.upstreams import settlement_body
 from halley.app.upstreams import Upstreams
 from halley.clock import Clock, rfc3339
 from halley.dispatch.durations import Durations
+from halley.dispatch.upstreams import SubmitBucket
 from halley.models.records import Version
 from halley.models.validation import UNCHECKED
 from halley.predictions.queue import SubmitLedger
@@ -65,12 +67,20 @@ async def _upstreams(upstreams: Upstreams, ledger: SubmitLedger, at: datetime) -
                 max_submits_per_day=most,
                 unknown=unknown.get(name, 0),
                 paused_seconds=round(report.paused_seconds, 3),
+                bucket=_bucket(report.bucket),
                 submit_seconds=None if place.record is None else _latency(place.record.submits),
                 run_seconds=None if place.record is None else _latency(place.record.runs),
                 last_errors=[UpstreamError(at=rfc3339(fault.at), text=fault.text) for fault in report.faults],
             )
         )
     return rows
+
+
+def _bucket(known: SubmitBucket | None) -> Bucket | None:
+    if known is None:
+        return None
+    ends = None if known.reset_seconds is None else round(known.reset_seconds, 3)
+    return Bucket(left=known.left, limit=known.limit, reset_seconds=ends, at_once=known.at_once)
 
 
 def _latency(durations: Durations) -> Latency | None:

@@ -216,6 +216,9 @@ class RoutedProviders:
             return RouteVerdict(name, takes=False, why=f"it asked for a pause of {report.paused_seconds:.0f} s more")
         if report.in_flight >= report.slots:
             return RouteVerdict(name, takes=True, why=f"as soon as one of its {report.slots} runs is over")
+        if (bucket := report.bucket) is not None and bucket.left is not None and bucket.reset_seconds is not None:
+            left = f"it allows {bucket.left} submits in the next {bucket.reset_seconds:.0f} s"
+            return RouteVerdict(name, takes=True, why=f"{report.in_flight} of {report.slots} runs; {left}")
         return RouteVerdict(name, takes=True, why=f"{report.in_flight} of {report.slots} runs")
 
     def limited(self, version: str) -> Mapping[str, CountedSubmits]:

@@ -39,13 +39,25 @@ class UpstreamFault(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
+class SubmitBucket(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits of an upstream for submits: `left` of `limit` in a period that ends in `reset_seconds`, as it said;
+    and how many may be without an answer `at_once`, after it refused some. None: it said nothing.
+    """
+
+    left: int | None = None
+    limit: int | None = None
+    reset_seconds: float | None = None
+    at_once: int | None = None
+
+
 class UpstreamReport(msgspec.Struct, frozen=True, kw_only=True):
     """The state of an upstream, as its provider knows it. No I/O was needed for it."""
 
     in_flight: int  # runs that are submitted or being submitted, and not over
     slots: int  # how many there may be
     unknown: int = 0  # submits without a clear answer since the start
-    paused_seconds: float = 0.0  # the service asked us to send nothing for so long
+    paused_seconds: float = 0.0  # the service asked us to submit nothing for so long
+    bucket: SubmitBucket | None = None
     faults: Sequence[UpstreamFault] = ()  # the last few, newest first
 
 

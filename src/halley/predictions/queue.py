@@ -5,7 +5,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -77,6 +77,9 @@ class QueueLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     per_account: int = 10_000
     total: int = 100_000
+
+
+MOST_BEFORE: Final = 1000  # a count without a limit would take long
 
 
 class SubmitLedger(Protocol):
@@ -306,6 +309,13 @@ class WorkQueue(SubmitLedger, Protocol):
 
     async def waiting(self) -> Mapping[str, int]:
         """How many predictions wait, by version id; versions without any are left out."""
+        ...
+
+    def waiting_before(self, row: Prediction) -> int:
+        """How many waiting predictions of the same account and version will be claimed before this one.
+
+        At most MOST_BEFORE are counted.
+        """
         ...
 
     async def model_waited_for(self, version: str) -> str | None:

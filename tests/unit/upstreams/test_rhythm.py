@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from halley.egress import EgressResponse
+from halley.errors import ProviderBusy
 from halley.providers.replicate.profiles import PROFILES
 from halley.providers.services.pace import LONGEST_SECONDS, ServicePace
 from halley.providers.services.poller import Look, Poller
@@ -54,6 +55,64 @@ def test_refusals_without_a_time_wait_longer_and_longer() -> None:
         waits.append(pace.paused_seconds)
         clock.advance(pace.paused_seconds)
     assert waits == [1, 2, 4, 8, 16, 32, 64, 64, 64]
+
+
+def answer(status: int = 201, **headers: object) -> EgressResponse:
+    named = {name.replace("_", "-"): str(value) for name, value in headers.items()}
+    return EgressResponse(status=status, headers=named, body=b"")
+
+
+def test_refusals_that_were_on_their_way_together_are_one() -> None:
+    pace = ServicePace(FakeClock())
+    for _ in range(20):
+        pace.note(answer(429), None, is_submit=True)
+    assert pace.submit_paused_seconds == 1.0
+
+
+def test_a_service_that_refuses_submits_is_still_asked_how_runs_are() -> None:
+    pace = ServicePace(FakeClock())
+    pace.note(answer(429, retry_after=60), None, is_submit=True)
+    pace.check()
+    with pytest.raises(ProviderBusy) as refused:
+        pace.check_submit()
+    assert (refused.value.retry_after_seconds, refused.value.was_asked) == (60, False)
+    pace = ServicePace(FakeClock())
+    pace.note(answer(429, retry_after=60), None)
+    with pytest.raises(ProviderBusy):
+        pace.check_submit()
+
+
+def test_no_more_submits_begin_than_the_service_says_are_left() -> None:
+    clock = FakeClock()
+    pace = ServicePace(clock)
+    assert pace.submits.room() is None
+    pace.note(answer(x_ratelimit_limit=10, x_ratelimit_remaining=4, x_ratelimit_reset=30), None, is_submit=True)
+    assert pace.submits.room() == 4
+    pace.note(answer(200, x_ratelimit_remaining=1, x_ratelimit_reset=30), None)
+    assert pace.submits.room() == 4, "polls have other limits"
+    clock.advance(30.0)
+    assert pace.submits.room() == 10
+    pace.note(answer(ratelimit='"default";r=0;t=7', ratelimit_policy='"default";q=5;w=10'), None, is_submit=True)
+    assert (pace.submits.room(), pace.submit_paused_seconds) == (0, 7.0)
+    clock.advance(7.0)
+    assert pace.submits.room() == 5
+    ends = int(clock.now().timestamp()) + 20
+    pace.note(answer(x_ratelimit_remaining=0, x_ratelimit_reset=ends), None, is_submit=True)
+    assert 19 <= pace.submit_paused_seconds <= 21
+
+
+def test_after_a_refusal_submits_begin_again_one_by_one() -> None:
+    clock = FakeClock()
+    pace = ServicePace(clock)
+    pace.note(answer(429, retry_after=5), None, is_submit=True)
+    rooms = [pace.submits.room()]
+    clock.advance(5.0)
+    for _ in range(9):
+        rooms.append(pace.submits.room())
+        pace.note(answer(), None, is_submit=True)
+    assert rooms == [0, 1, 2, 4, 8, 16, 32, 64, None, None]
+    bucket = pace.submits.bucket()
+    assert bucket is None
 
 
 class Polled:

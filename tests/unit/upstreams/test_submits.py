@@ -165,6 +165,26 @@ async def test_nothing_is_sent_while_the_service_wants_none() -> None:
         assert 50 < here.provider.report().paused_seconds <= 60
 
 
+async def test_no_slot_is_free_for_what_the_service_would_refuse() -> None:
+    async with world("replicate") as here:
+        told: list[str] = []
+        here.provider.listen(on_capacity=told.append, on_broken=lambda *_: None)
+        here.provider.request_capacity("echo")
+        here.service.plan(
+            "create", ServiceFault(acts=True, headers={"x-ratelimit-remaining": "2", "x-ratelimit-reset": "30"})
+        )
+        assert here.provider.take_slot("echo")
+        await here.provider.submit(work())
+        assert here.provider.free_slots("echo") == 2
+        assert [here.provider.take_slot("echo") for _ in range(3)] == [True, True, False]
+        here.provider.request_capacity("echo")
+        told.clear()
+        await here.provider.submit(msgspec.structs.replace(work(), prediction_id="other"))
+        await asyncio.sleep(0)
+        assert told == ["echo"], "its answer says that there is room for more"
+        assert here.provider.report().bucket is not None
+
+
 @pytest.mark.parametrize("style", STYLES)
 async def test_after_a_restart_it_is_found_begun_or_unknown(style: Style) -> None:
     async with world(style) as here:

@@ -64,7 +64,7 @@ class Presenter:
         links: LinkSigner,
         data_ends: ExpiryPolicy,
         clock: Clock,
-        why_starting: Callable[[str], str | None],
+        why_starting: Callable[[Prediction], str | None],
     ) -> None:
         self._limits = settings.limits
         self._data_ends = data_ends
@@ -123,7 +123,7 @@ class Presenter:
 
     def starting_reason(self, row: Prediction) -> str | None:
         """Why it has not started, as far as that is known."""
-        return self._why_starting(row.version) if row.status is Status.STARTING else None
+        return self._why_starting(row) if row.status is Status.STARTING else None
 
     def encoded_at_once(self, row: Prediction, variant: Variant) -> bytes | None:
         """The same as `encoded`, without waiting; None if it may have to read files."""

@@ -194,6 +194,7 @@ def _facts(one: dict[str, Any]) -> list[list[str]]:
         ("why nothing begins", one.get("reason")),
         ("runs", _of(one.get("in_flight"), one.get("slots"))),
         ("submits in 24 hours", _of(one.get("submits"), one.get("max_submits_per_day"))),
+        ("submits that it allows", _bucket(one.get("bucket"))),
         ("unknown outcomes", one.get("unknown")),
         ("times that it did not answer", one.get("opened")),
         ("seconds of a submit", _latency(one.get("submit_seconds"))),
@@ -216,6 +217,14 @@ def _row(one: dict[str, Any]) -> list[str]:
         str(one.get("profile") or one.get("kind")),
         str(one.get("url")),
     ]
+
+
+def _bucket(one: dict[str, Any] | None) -> str | None:
+    if one is None:
+        return None
+    left = [] if one["left"] is None else [f"{_of(one['left'], one['limit'])} in the next {one['reset_seconds']:.0f} s"]
+    at_once = [] if one["at_once"] is None else [f"{one['at_once']} at once, after it refused some"]
+    return ", ".join(left + at_once)
 
 
 def _latency(one: dict[str, Any] | None) -> str | None:

@@ -110,7 +110,9 @@ class Creates:
         profile = self._api.profile
         headers = ((_KEY_HEADER, create.key),) if profile.key_seconds else ()
         try:
-            answer = await self._api.send("POST", create.path, create.content, headers=headers, fresh=True)
+            answer = await self._api.send(
+                "POST", create.path, create.content, headers=headers, fresh=True, is_submit=True
+            )
         except (NotSent, AddressRefused) as error:
             return SubmitAnswer(verdict=SubmitVerdict.BUSY, text=str(error))
         except (FetchFailed, TooLarge) as error:

@@ -103,19 +103,28 @@ class ReplicateProvider(SharedSlots):
     async def submit(self, work: Work) -> str:
         target, hook = target_of(self._links.find_target, work.version), self._hooks.open(work)
         create = await self._creates.make(work, target, is_first=True, webhook=None if hook is None else hook.url)
-        self._pace.check()
+        self._pace.check_submit()
         with self._lost.sending(create):
             answer = await self._creates.send(create)
         if answer.verdict is SubmitVerdict.SUBMITTED:
             if await self._links.taken([answer.handle]):
                 raise self._of_another(answer.handle)
-            return self._follow_later(work, answer.handle, hook, is_new=True)
+            handle = self._follow_later(work, answer.handle, hook, is_new=True)
+            self._tell_waiting()  # the service may be sent more now
+            return handle
         text = self._journal.for_callers(answer.text)
         if answer.verdict is SubmitVerdict.BUSY:
-            raise ProviderBusy(text, retry_after_seconds=max(ceil(self._pace.paused_seconds), 1))
+            raise ProviderBusy(text, retry_after_seconds=max(ceil(self._pace.submit_paused_seconds), 1))
         if answer.verdict is SubmitVerdict.REFUSED:
             raise SubmitRefused(text)
         return self._follow_later(work, await self._settled(create, text, hook), hook)
+
+    def free_slots(self, version: str) -> int:
+        free, room = super().free_slots(version), self._pace.submits.room()
+        if room is None or not free:
+            return free
+        unanswered = self.held - sum(run.has_slot for run in self._runs.values())
+        return max(min(free, room - unanswered), 0)
 
     def begin_at_once(self, work: Work, listener: RunListener) -> None:
         """Not local: use `submit`."""
@@ -182,7 +191,8 @@ class ReplicateProvider(SharedSlots):
             in_flight=self.held + sum(not run.has_slot for run in self._runs.values()),
             slots=self.limit,
             unknown=self._journal.unknown,
-            paused_seconds=self._pace.paused_seconds,
+            paused_seconds=self._pace.submit_paused_seconds,
+            bucket=self._pace.submits.bucket(),
             faults=self._journal.faults,
         )
 

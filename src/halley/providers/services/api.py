@@ -69,8 +69,9 @@ class ServiceApi:
         *,
         headers: tuple[tuple[str, str], ...] = (),
         fresh: bool = False,
+        is_submit: bool = False,
     ) -> Answer:
-        """Send one request.
+        """Send one request; `is_submit`: it begins a run, which has limits of its own.
 
         Raises:
             NotSent: it has not arrived.
@@ -94,7 +95,7 @@ class ServiceApi:
             raise
         body = await read_object(response, has_envelope=self._has_envelope)
         fault = f"It answered {response.status}: {error_text(body) or 'without a reason that can be read'}"
-        self.pace.note(response, body)
+        self.pace.note(response, body, is_submit=is_submit)
         self._answered(response.status < 500 or (self._is_refusal is not None and self._is_refusal(response, body)))
         if response.status >= 400 and response.status != 404:
             self.journal.note(fault)

@@ -1,24 +1,23 @@
-"""The limits of a service, from its answers: for how long it may be sent nothing."""
+"""The limits of a service, from its answers: when it may be sent something, and how many submits at once."""
 
-import re
-from collections.abc import Mapping
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from math import ceil
-from typing import Any, Final
+from typing import Final
 
 from halley.clock import Clock
+from halley.dispatch.upstreams import SubmitBucket
 from halley.egress import EgressResponse
 from halley.errors import ProviderBusy
 from halley.providers.services.answers import Body
+from halley.providers.services.limit_headers import LimitsSaid, limits_said, retry_after
 
 LONGEST_SECONDS: Final = 120.0  # a service that says more is asked again by then
 _SHORTEST_SECONDS: Final = 1.0
-_PARTS: Final = re.compile(r"(?:^|[,;\s])(remaining|reset|r|t)=\"?(\d+)", re.IGNORECASE)
+_UNSAID_SECONDS: Final = 60.0  # a number of requests without the end of its period is believed for so long
+_MOST_AT_ONCE: Final = 64  # more submits without an answer are not limited
 
 
-class ServicePace:
-    """When the service may be sent the next request. All requests to one service share it."""
+class Pause:
+    """When the next request of a kind may be sent."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -30,61 +29,118 @@ class ServicePace:
         """How long nothing may be sent; 0 if it may be sent now."""
         return max(self._until - self._clock.monotonic(), 0.0)
 
-    def check(self) -> None:
-        """Raises:
-        ProviderBusy: nothing may be sent now.
-        """
-        if (seconds := self.paused_seconds) > 0:
-            raise ProviderBusy("It wants no requests now.", retry_after_seconds=max(ceil(seconds), 1))
-
-    def note(self, response: EgressResponse, body: Body | None) -> None:
-        """Learn from an answer."""
-        said = _retry_after(response, body, self._clock.now())
-        if response.status == 429 or (response.status == 503 and said is not None):
-            self._refusals += 1
-            self.pause(2.0 ** min(self._refusals - 1, 6) if said is None else said)
-            return
-        self._refusals = 0
-        if (reset := _exhausted(response.headers)) is not None:
-            self.pause(reset)
-
     def pause(self, seconds: float) -> None:
         """Send nothing for so long; never shortens a pause."""
         seconds = min(max(seconds, _SHORTEST_SECONDS), LONGEST_SECONDS)
         self._until = max(self._until, self._clock.monotonic() + seconds)
 
+    def refuse(self, said: float | None) -> None:
+        """The service refused a request because there were too many, until so many seconds have passed."""
+        if self.paused_seconds <= 0:  # otherwise it answers what was sent before the pause
+            self._refusals += 1
+        self.pause(2.0 ** min(max(self._refusals - 1, 0), 6) if said is None else said)
 
-def _retry_after(response: EgressResponse, body: Body | None, now: datetime) -> float | None:
-    """Seconds, from the header (a number or a date) or the body of Replicate's 429 (contract section 5)."""
-    text = response.headers.get("retry-after", "").strip()
-    if text.isascii() and text.replace(".", "", 1).isdigit():
-        return float(text)
-    if text:
-        try:
-            return max((parsedate_to_datetime(text) - now).total_seconds(), 0.0)
-        except (ValueError, TypeError):
-            pass
-    said: Any = None if body is None else body.get("retry_after")
-    return float(said) if isinstance(said, int | float) and not isinstance(said, bool) and said >= 0 else None
+    def accept(self) -> None:
+        """The service answered something else."""
+        self._refusals = 0
 
 
-def _exhausted(headers: Mapping[str, str]) -> float | None:
-    """Seconds until requests are allowed again, if none remain now.
-
-    Sources: draft-ietf-httpapi-ratelimit-headers (`RateLimit: remaining=0, reset=5`, later `"default";r=0;t=5`), and
-    the older `RateLimit-Remaining` and `RateLimit-Reset`, also with `X-`.
+class SubmitPace(Pause):
+    """How many submits the service may be sent now: as many as it says are left, and after a refusal first one, then
+    two, four and so on without an answer.
     """
-    found = {name.lower(): int(number[:9]) for name, number in _PARTS.findall(headers.get("ratelimit", ""))}
-    remaining, reset = found.get("remaining", found.get("r")), found.get("reset", found.get("t"))
-    for prefix in ("ratelimit-", "x-ratelimit-"):
-        if remaining is None:
-            remaining = _number(headers.get(f"{prefix}remaining"))
-            reset = _number(headers.get(f"{prefix}reset"))
-    if remaining != 0 or reset is None or reset > 86_400:  # a larger one is a time of day, in some of the older forms
-        return None
-    return float(reset)
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self._limit: int | None = None
+        self._left: int | None = None
+        self._left_until = 0.0
+        self._at_once: int | None = None
+
+    def refuse(self, said: float | None) -> None:
+        super().refuse(said)
+        self._at_once = 1
+
+    def accept(self) -> None:
+        super().accept()
+        if self._at_once is not None:
+            self._at_once = self._at_once * 2 if self._at_once < _MOST_AT_ONCE else None
+
+    def learn(self, said: LimitsSaid) -> None:
+        """The headers of an answer to a submit."""
+        if said.remaining is None:
+            return
+        seconds = _UNSAID_SECONDS if said.reset_seconds is None else said.reset_seconds
+        self._limit, self._left = said.limit, said.remaining
+        self._left_until = self._clock.monotonic() + seconds
+        if said.remaining == 0 and said.reset_seconds is not None:
+            self.pause(said.reset_seconds)
+
+    def room(self) -> int | None:
+        """How many submits may be without an answer now, those that are so already included; None: any number."""
+        if self.paused_seconds > 0:
+            return 0
+        limits = [limit for limit in (self._left_now(), self._at_once) if limit is not None]
+        return min(limits) if limits else None
+
+    def bucket(self) -> SubmitBucket | None:
+        """What is known of its limits, for people."""
+        left = self._left_now()
+        if left is None and self._at_once is None:
+            return None
+        ends = None if left is None else max(self._left_until - self._clock.monotonic(), 0.0)
+        return SubmitBucket(left=left, limit=self._limit, reset_seconds=ends, at_once=self._at_once)
+
+    def _left_now(self) -> int | None:
+        if self._left is not None and self._clock.monotonic() >= self._left_until:
+            self._left = self._limit or None
+            self._left_until = self._clock.monotonic() + _UNSAID_SECONDS
+        # one is always allowed: its answer says how many are left now
+        return None if self._left is None else max(self._left, 1)
 
 
-def _number(text: str | None) -> int | None:
-    text = (text or "").strip()
-    return int(text[:9]) if text.isascii() and text.isdigit() else None
+class ServicePace(Pause):
+    """When the service may be sent the next request. All requests to one service share it; `submits` are limited
+    further. A service that refuses submits may still be asked how its runs are.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.submits: Final = SubmitPace(clock)
+
+    @property
+    def submit_paused_seconds(self) -> float:
+        """How long nothing may be submitted."""
+        return max(self.paused_seconds, self.submits.paused_seconds)
+
+    def check(self) -> None:
+        """Raises:
+        ProviderBusy: nothing may be sent now.
+        """
+        _check(self.paused_seconds)
+
+    def check_submit(self) -> None:
+        """Raises:
+        ProviderBusy: nothing may be submitted now.
+        """
+        _check(self.submit_paused_seconds)
+
+    def note(self, response: EgressResponse, body: Body | None, *, is_submit: bool = False) -> None:
+        """Learn from an answer."""
+        now = self._clock.now()
+        kind = self.submits if is_submit else self
+        said = retry_after(response, body, now)
+        if response.status == 429 or (response.status == 503 and said is not None):
+            kind.refuse(said)
+            return
+        kind.accept()
+        limits = limits_said(response.headers, now)
+        if is_submit:
+            self.submits.learn(limits)
+        elif limits.remaining == 0 and limits.reset_seconds is not None:
+            self.pause(limits.reset_seconds)
+
+
+def _check(seconds: float) -> None:
+    if seconds > 0:
+        raise ProviderBusy("It wants no requests now.", retry_after_seconds=max(ceil(seconds), 1), was_asked=False)

@@ -63,9 +63,12 @@ class SharedSlots:
         del alone
         if self._held.get(version, 0) > 0:
             self._held[version] -= 1
-            for other in [one for one in self._waiting if self.free_slots(one)]:
-                self._waiting.discard(other)
-                self._say(other)
+            self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
+        for version in [one for one in self._waiting if self.free_slots(one)]:
+            self._waiting.discard(version)
+            self._say(version)
 
     def _say(self, version: str) -> None:
         if self._on_capacity is not None:

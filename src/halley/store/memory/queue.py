@@ -9,7 +9,7 @@ import msgspec
 from halley.errors import LeaseLost
 from halley.predictions.duties import Duty
 from halley.predictions.lifecycle import TRANSITIONS
-from halley.predictions.queue import Appended, Claimed, Expired, Finished, Lease, Reaped
+from halley.predictions.queue import MOST_BEFORE, Appended, Claimed, Expired, Finished, Lease, Reaped
 from halley.predictions.records import NewEvent, Prediction
 from halley.predictions.status import WITH_ERROR, EventKind, Fact
 from halley.predictions.submits import ADOPTION_SECONDS, recorded_in
@@ -195,6 +195,12 @@ class MemoryQueue(MemoryDuties, MemorySubmits, MemorySettlements):
 
     async def waiting(self) -> Mapping[str, int]:
         return Counter(entry.prediction.version for entry in self._entries.values() if entry.waits)
+
+    def waiting_before(self, row: Prediction) -> int:
+        line = self._lines(row.version).get(row.account_id, [])
+        place = (-row.priority, row.id)
+        before = sum((-entry.prediction.priority, entry.prediction.id) < place for entry in line)
+        return min(before, MOST_BEFORE)
 
     async def model_waited_for(self, version: str) -> str | None:
         waiting = (entry.prediction for entry in self._entries.values() if entry.waits)

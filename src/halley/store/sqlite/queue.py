@@ -9,8 +9,8 @@ import msgspec
 
 from halley.clock import to_micros
 from halley.errors import HalleyError, LeaseLost, WrongState
-from halley.predictions.queue import Appended, Claimed, Finished, Lease, Reaped
-from halley.predictions.records import NewEvent
+from halley.predictions.queue import MOST_BEFORE, Appended, Claimed, Finished, Lease, Reaped
+from halley.predictions.records import NewEvent, Prediction
 from halley.predictions.status import OUTPUT_KINDS, EventKind, Fact
 from halley.store.sqlite import changes
 from halley.store.sqlite.changes import DELETE_FROM_QUEUE, LeaseGuard
@@ -27,6 +27,10 @@ _OFFERS: Final = "SELECT offers FROM sessions WHERE id IS NOT ?"
 _ENDED_LEASES: Final = "SELECT prediction_id, session_id, fence, attempt FROM queue WHERE session_id = ? AND is_ended"
 _REQUEUE_ALONE: Final = "UPDATE queue SET session_id = NULL, ready_at = ?, alone = 1 WHERE prediction_id = ?"
 _SHOW_INPUT: Final = "UPDATE predictions SET input = ?, revision = revision + 1 WHERE number = ?"
+_WAITING_BEFORE: Final = (
+    "SELECT count(*) FROM (SELECT 1 FROM queue WHERE version = ? AND account_id = ? AND session_id IS NULL"
+    " AND (priority > ? OR (priority = ? AND prediction_id < ?)) LIMIT ?)"
+)
 _MODEL_WAITED_FOR: Final = (
     "SELECT p.model FROM queue AS q JOIN predictions AS p ON p.id = q.prediction_id"
     " WHERE q.version = ? AND q.session_id IS NULL LIMIT 1"
@@ -118,6 +122,11 @@ class QueueRows(SqlitePart):
 
     async def waiting(self) -> Mapping[str, int]:
         return await self._writer.submit(_count_waiting, self._counters)
+
+    def waiting_before(self, row: Prediction) -> int:
+        place = (row.version, row.account_id, row.priority, row.priority, row.id)
+        found = self._reads.one(_WAITING_BEFORE, *place, MOST_BEFORE)
+        return 0 if found is None else int(found[0])
 
     async def model_waited_for(self, version: str) -> str | None:
         row = self._reads.one(_MODEL_WAITED_FOR, version)

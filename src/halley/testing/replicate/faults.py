@@ -12,13 +12,15 @@ class ServiceFault(msgspec.Struct, frozen=True, kw_only=True):
     """How one request is treated.
 
     `acts`: the request has its effect before the fault shows. `cut`: the connection ends when the headers of the
-    request have arrived, before its answer, or in the middle of the answer. `raw`: this is the answer.
+    request have arrived, before its answer, or in the middle of the answer. `raw`: this is the answer. `headers` are
+    added to it.
     """
 
     acts: bool = False
     cut: Literal["body", "answer", "middle"] | None = None
     raw: bytes | None = None
     seconds: float = 0.0  # before the answer
+    headers: dict[str, str] = {}
 
 
 def answer(

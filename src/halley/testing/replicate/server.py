@@ -63,7 +63,8 @@ class FakeServer:
             raise ConnectionResetError
         first, _, rest = (usual if fault.raw is None else fault.raw).partition(b"\r\n")
         date = format_datetime(self._service.now(), usegmt=True).encode()
-        data = first + b"\r\ndate: " + date + b"\r\n" + rest
+        more = "".join(f"{name}: {value}\r\n" for name, value in fault.headers.items()).encode()
+        data = first + b"\r\ndate: " + date + b"\r\n" + more + rest
         writer.write(data[: len(data) - 20] if fault.cut == "middle" else data)
         await writer.drain()
         return fault.cut is None and headers.get("connection") != "close"

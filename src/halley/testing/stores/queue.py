@@ -120,6 +120,16 @@ class ClaimContract(ClaimSuite):
         assert len(ids) == 40
         assert len(set(ids)) == 40
 
+    async def test_what_will_be_claimed_before_another_is_counted(self, store: Store, maker: Maker) -> None:
+        await self.fill(store, maker, ada=2, bob=3)
+        mine = (await store.create(maker.new("ada"))).prediction
+        first = (await store.create(maker.new("ada", priority=1))).prediction
+        await store.create(maker.new("ada"))
+        assert (store.waiting_before(mine), store.waiting_before(first)) == (3, 0)
+        await self.claim(store, maker, 1)
+        await self.claim(store, maker, 3)
+        assert store.waiting_before(mine) < 3, "what is claimed does not wait"
+
     async def test_the_higher_priority_comes_first_and_then_the_older(self, store: Store, maker: Maker) -> None:
         names = {}
         for name, priority in (("low", -1), ("old", 0), ("young", 0), ("high", 5)):

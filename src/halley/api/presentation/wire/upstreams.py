@@ -23,6 +23,17 @@ class Latency(msgspec.Struct, kw_only=True):
     p95: float
 
 
+class Bucket(msgspec.Struct, kw_only=True):
+    """The limits of a service for submits, as its answers said: `left` of `limit` until a new period begins in
+    `reset_seconds`, and after a refusal how many may be without an answer `at_once`.
+    """
+
+    left: int | None
+    limit: int | None
+    reset_seconds: float | None
+    at_once: int | None
+
+
 class UpstreamBody(msgspec.Struct, kw_only=True):
     """A service elsewhere. `state` is that of its circuit breaker: `open` gets no new runs, `half_open` one to try.
     It has opened `opened` times since the start, and stays open for `open_seconds`.
@@ -45,6 +56,7 @@ class UpstreamBody(msgspec.Struct, kw_only=True):
     max_submits_per_day: int | None
     unknown: int
     paused_seconds: float
+    bucket: Bucket | None
     submit_seconds: Latency | None
     run_seconds: Latency | None
     last_errors: list[UpstreamError]

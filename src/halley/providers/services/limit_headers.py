@@ -1,0 +1,64 @@
+"""What the headers of an answer say about the limits of a service."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, NamedTuple
+
+from halley.egress import EgressResponse
+from halley.providers.services.answers import Body
+
+_PARTS: Final = re.compile(r"(?:^|[,;\s])(limit|remaining|reset|q|r|t)=\"?(\d+)", re.IGNORECASE)
+_DAY_SECONDS: Final = 86_400
+_EPOCH: Final = 1_000_000_000  # a larger number of seconds is a time of day
+
+
+class LimitsSaid(NamedTuple):
+    """How many requests are allowed in a period, and left of them, and in how many seconds the next one begins."""
+
+    limit: int | None
+    remaining: int | None
+    reset_seconds: float | None
+
+
+def retry_after(response: EgressResponse, body: Body | None, now: datetime) -> float | None:
+    """Seconds, from the header (a number or a date) or the body of Replicate's 429 (contract section 5)."""
+    text = response.headers.get("retry-after", "").strip()
+    if text.isascii() and text.replace(".", "", 1).isdigit():
+        return float(text)
+    if text:
+        try:
+            return max((parsedate_to_datetime(text) - now).total_seconds(), 0.0)
+        except (ValueError, TypeError):
+            pass
+    said: Any = None if body is None else body.get("retry_after")
+    return float(said) if isinstance(said, int | float) and not isinstance(said, bool) and said >= 0 else None
+
+
+def limits_said(headers: Mapping[str, str], now: datetime) -> LimitsSaid:
+    """The limits in the headers, as far as they are there.
+
+    Sources: draft-ietf-httpapi-ratelimit-headers (`RateLimit: remaining=0, reset=5`, later `"default";r=0;t=5` with
+    `RateLimit-Policy: "default";q=100`), and the older `RateLimit-Limit`, `-Remaining` and `-Reset`, also with `X-`.
+    """
+    text = f"{headers.get('ratelimit', '')} {headers.get('ratelimit-policy', '')}"
+    found = {name.lower(): int(number[:9]) for name, number in reversed(_PARTS.findall(text))}
+    limit = found.get("limit", found.get("q"))
+    remaining, reset = found.get("remaining", found.get("r")), found.get("reset", found.get("t"))
+    for prefix in ("ratelimit-", "x-ratelimit-"):
+        if remaining is None:
+            limit, remaining, reset = (_number(headers.get(prefix + word)) for word in ("limit", "remaining", "reset"))
+    return LimitsSaid(limit, remaining, None if reset is None else _seconds(reset, now))
+
+
+def _seconds(reset: int, now: datetime) -> float | None:
+    """Some of the older forms name the time of day at which the period ends, in seconds since 1970."""
+    if reset > _EPOCH:
+        reset = int(reset - now.timestamp())
+    return float(reset) if 0 < reset <= _DAY_SECONDS else None
+
+
+def _number(text: str | None) -> int | None:
+    text = (text or "").strip()
+    return int(text[:12]) if text.isascii() and text.isdigit() else None
