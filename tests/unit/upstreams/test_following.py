@@ -234,6 +234,39 @@ async def test_answers_that_are_no_json_are_polled_again(body: bytes) -> None:
     assert (outcome.status, outputs(said)) == ("succeeded", ["good"])
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        says(200, b"x", content_length="10737418240"),
+        says(200, b'{"status":"succeeded","output":[' + b"0," * 2_000_001 + b"0]}"),
+        says(200, b'{"status":"processing","metrics":{"a":[' + b"0," * 2_000_001 + b"0]}}"),
+    ],
+)
+async def test_an_answer_that_is_too_large_ends_the_following(fault: ServiceFault) -> None:
+    said, outcome, service = await followed(Stage(status="processing"), faults=[fault])
+    assert (said, outcome.status, outcome.reason) == ([], "failed", "upstream_output_unreadable")
+    assert "cannot be read" in (outcome.error or "")
+    assert [kind_of(asked) for asked in service.asked] == ["create", "read"]
+
+
+async def test_a_large_output_has_the_same_parts() -> None:
+    words, files = [f"word {number}" for number in range(40_000)], [FILE] * 8000
+    said, outcome, _ = await followed(Stage(status="processing", output=words[:30_000]), ends(words))
+    assert (outcome.status, outputs(said)) == ("succeeded", words)
+    said, outcome, _ = await followed(ends({"files": files, "text": "x"}))
+    assert (outputs(said), len(links(said)[0])) == ([{"files": files, "text": "x"}], 8000)
+
+
+async def test_an_answer_without_a_state_is_shown_to_operators() -> None:
+    service = FakeService({"test/echo": script(Stage(status="processing"), ends("x"))})
+    async with serve(service) as server, open_provider(server.url, "replicate") as provider:
+        handle = await provider.submit(work_of("echo", "a", "p1"))
+        service.plan("read", says(200, HTML, kind="text/html"))
+        await asyncio.wait_for(provider.follow(handle, [].append), 20)
+        [fault] = provider.report().faults
+        assert fault.text.startswith(f"It shows no state of {handle}. It answered 200")
+
+
 async def test_an_envelope_is_opened() -> None:
     said, outcome, _ = await followed(Stage(status="processing"), ends("x"), style="cometapi")
     assert (outcome.status, outputs(said)) == ("succeeded", ["x"])

@@ -22,6 +22,7 @@ from halley.providers.replicate.models import UpstreamModels
 from halley.providers.replicate.profiles import Profile
 from halley.providers.replicate.stream_hints import StreamHints
 from halley.providers.replicate.uploads import upload
+from halley.providers.services.answers import is_large
 from halley.providers.services.api import Answer
 from halley.providers.services.cancels import GRACE_SECONDS, UpstreamCancels
 from halley.providers.services.following import RunFollowing
@@ -273,12 +274,18 @@ class ReplicateProvider(SharedSlots):
     async def _look(self, handle: str) -> Look:
         try:
             answer = await self._api.send("GET", run_path(handle))
-        except (FetchFailed, TooLarge) as error:
+        except TooLarge as error:
+            return Look(hopeless=f"The state of the run cannot be read at its service: {error}")
+        except FetchFailed as error:
             return Look(fault=str(error))
         if answer.status in (404, 410):
             return Look(is_gone=True)
         run = read_run(answer.body, handle) if answer.status == 200 else None
-        return Look(run=run, fault="" if run else answer.fault)
+        if run is None:
+            if answer.status < 400:  # others are noted already
+                self._journal.note(f"It shows no state of {handle}. {answer.fault}")
+            return Look(fault=answer.fault)
+        return Look(run=msgspec.structs.replace(run, is_large=is_large(answer.response)))
 
 
 def _ignore(url: str) -> None:

@@ -10,8 +10,10 @@ import msgspec
 from anyio import to_thread
 
 from halley.egress import EgressResponse
+from halley.errors import TooLarge
 
-_LARGE_BYTES: Final = 2**20  # decoding more would hold the loop's thread for too long
+_LARGE_BYTES: Final = 2**18
+_MOST_VALUES: Final = 2_000_000
 _LONGEST_CHARS: Final = 100_000
 _SHOWN_CHARS: Final = 500
 _LONGEST_NUMBER: Final = 300  # digits
@@ -22,8 +24,14 @@ Body = Mapping[str, Any]
 
 
 async def read_object(response: EgressResponse, *, has_envelope: bool) -> Body | None:
-    """The JSON object of an answer, with `has_envelope` the one inside its envelope; None if it has none."""
-    if len(response.body) > _LARGE_BYTES:
+    """The JSON object of an answer, with `has_envelope` the one inside its envelope; None if it has none.
+
+    Raises:
+        TooLarge: it has so many values that this server would do nothing else for seconds.
+    """
+    if is_large(response):
+        if response.body.count(b",") > _MOST_VALUES:  # also commas in texts; an image as a `data:` URL has one
+            raise TooLarge(f"The answer has more than {_MOST_VALUES:,} values.")
         found = await to_thread.run_sync(_decoded, response)
     else:
         found = _decoded(response)
@@ -33,6 +41,11 @@ async def read_object(response: EgressResponse, *, has_envelope: bool) -> Body |
     if has_envelope and isinstance(data, dict) and "code" in found and "id" not in found:
         return data
     return found
+
+
+def is_large(response: EgressResponse) -> bool:
+    """Whether reading it takes long: not in the loop's thread."""
+    return len(response.body) > _LARGE_BYTES
 
 
 def error_text(body: Body | None) -> str:

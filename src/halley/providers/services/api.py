@@ -88,12 +88,12 @@ class ServiceApi:
                 deadline_seconds=self._timeout_seconds,
                 fresh=fresh,
             )
+            body = await read_object(response, has_envelope=self._has_envelope)
         except (FetchFailed, TooLarge, AddressRefused) as error:
             self.journal.note(str(error))
-            self._answered(False)
+            self._answered(isinstance(error, TooLarge))
             error.args = (self.journal.for_callers(str(error)),)
             raise
-        body = await read_object(response, has_envelope=self._has_envelope)
         fault = f"It answered {response.status}: {error_text(body) or 'without a reason that can be read'}"
         self.pace.note(response, body, is_submit=is_submit)
         self._answered(response.status < 500 or (self._is_refusal is not None and self._is_refusal(response, body)))

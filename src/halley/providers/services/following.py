@@ -1,9 +1,12 @@
 """Reports one run of a service until its end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Final
 
-from halley.dispatch.ports import Emit, LogText, MetricValue, Outcome
+from anyio import to_thread
+
+from halley.dispatch.ports import Emit, LogText, MetricValue, Outcome, OutputPart
 from halley.predictions.submits import UNKNOWN_REASON
 from halley.providers.services.journal import Journal
 from halley.providers.services.outputs import OutputReader
@@ -12,6 +15,7 @@ from halley.providers.services.seen import SeenRun
 
 LATE_LOOKS: Final = 3  # for an output that comes after `succeeded`
 
+_AT_ONCE: Final = 500  # parts of a large output, between which other work goes on
 _NO_REASON: Final = "The service gave no reason."
 _CANCELED: Final = "The run was canceled at its service."  # shown only if it was not canceled here
 _REMOVED: Final = "The service had removed the output before it was copied."
@@ -46,18 +50,20 @@ class RunFollowing:
             look = await watch.next()
             if look.is_over:
                 return Outcome(status="canceled")
-            outcome = self._read(look, watch)
+            outcome = await self._read(look, watch)
             if outcome is not None:
                 return outcome
 
-    def _read(self, look: Look, watch: Watch) -> Outcome | None:
+    async def _read(self, look: Look, watch: Watch) -> Outcome | None:
+        if look.hopeless:
+            return Outcome(status="failed", error=look.hopeless, reason="upstream_output_unreadable")
         if self._poller.is_lost(watch, is_gone=look.is_gone):
             return self._lost()
         if look.run is None:
             self._poller.trouble(watch)
             return None
         run = look.run
-        has_changed = self._report(run)
+        has_changed = await self._report(run)
         if run.state != "open":
             watch.relies_on_hints = _never  # no webhook will come
         if run.state == "open" and run.stream is not None:
@@ -65,14 +71,14 @@ class RunFollowing:
         if run.state == "open" or self._waits_for_output(run):
             self._poller.settle(watch, has_changed=has_changed)
             return None
-        return self._ended(run)
+        return await self._ended(run)
 
     def _lost(self) -> Outcome:
         self._journal.note(f"It knows nothing of {self._handle}, which it had given out.")
         text = f"The service does not know the prediction {self._handle} any more."
         return Outcome(status="failed", error=text, reason=UNKNOWN_REASON)
 
-    def _report(self, run: SeenRun) -> bool:
+    async def _report(self, run: SeenRun) -> bool:
         """Report what is new; returns whether anything was."""
         has_changed = False
         if len(run.logs) > self._log_chars:
@@ -80,23 +86,29 @@ class RunFollowing:
             self._log_chars = len(run.logs)
             has_changed = True
         if run.state != "succeeded":
-            for part in self._reader.grown(run.output):
-                self._emit(part)
-                has_changed = True
+            has_changed |= await self._emit_all(self._reader.grown(run.output), is_large=run.is_large)
         return has_changed
+
+    async def _emit_all(self, parts: Iterator[OutputPart], *, is_large: bool) -> bool:
+        """Report these parts; returns whether there are any. Many, or a part with many texts, are made in a thread."""
+        has_any = False
+        while batch := await (to_thread.run_sync(_some, parts) if is_large else _at_once(parts)):
+            has_any = True
+            for part in batch:
+                self._emit(part)
+        return has_any
 
     def _waits_for_output(self, run: SeenRun) -> bool:
         self._late += run.is_late
         return run.is_late and self._late <= LATE_LOOKS
 
-    def _ended(self, run: SeenRun) -> Outcome:
+    async def _ended(self, run: SeenRun) -> Outcome:
         if run.state == "canceled":
             return Outcome(status="canceled", error=_CANCELED, predict_time=run.predict_time)
         if run.state == "succeeded" and run.output is None and run.is_removed:
             return Outcome(status="failed", error=_REMOVED, reason="upstream_output_gone")
         if run.state == "succeeded":
-            for part in self._reader.final(run.output):
-                self._emit(part)
+            await self._emit_all(self._reader.final(run.output), is_large=run.is_large)
         for name, value in run.metrics.items():
             self._emit(MetricValue(name=name, value=value))
         if run.state == "failed":
@@ -107,3 +119,11 @@ class RunFollowing:
 
 def _never() -> bool:
     return False
+
+
+def _some(parts: Iterator[OutputPart]) -> list[OutputPart]:
+    return list(islice(parts, _AT_ONCE))
+
+
+async def _at_once(parts: Iterator[OutputPart]) -> list[OutputPart]:
+    return list(parts)

@@ -20,13 +20,14 @@ LONGEST_TROUBLE_SECONDS: Final = 30.0
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """What one poll shows: a run, or that the service has none, or a fault. `is_over`: there
-    are no more looks.
+    """What one poll shows: a run, or that the service has none, or a fault. `is_over`: there are no more looks;
+    `hopeless`: why no later one can be read.
     """
 
     run: SeenRun | None = None
     is_gone: bool = False
     fault: str = ""
+    hopeless: str = ""
     is_over: bool = False
 
 

@@ -30,6 +30,7 @@ class SeenRun(msgspec.Struct, frozen=True, kw_only=True):
     predict_time: float | None = None  # in seconds
     is_removed: bool = False  # its data was removed there
     stream: str | None = None  # the URL of its event stream
+    is_large: bool = False  # it takes long to look through its output
 
     @property
     def is_late(self) -> bool:
