@@ -55,6 +55,8 @@ def _looking_after(parts: Services, start: Start) -> dict[str, Turn]:
     turns: dict[str, Turn] = {"forgetting what was read": parts.base.running.run}
     if parts.answering is not None:
         turns |= _for_requests(parts, parts.answering)
+    if parts.working is not None:
+        turns["looking for runs with an unknown outcome"] = parts.working.late_runs.turn
     if start.tls is not None:
         turns["renewing the certificate"] = _renewing(parts, start.tls)
     if parts.maintaining is None or start.node.is_shared:  # the process that removes old data reads these first

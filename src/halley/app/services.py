@@ -35,6 +35,7 @@ from halley.app.work import (
 )
 from halley.assets.files import Files
 from halley.clock import Clock, SystemClock
+from halley.dispatch.late_runs import LateRuns
 from halley.dispatch.worker import Worker
 from halley.keys.service import Keys
 from halley.maintenance.maintainer import Maintainer
@@ -63,6 +64,7 @@ class WorkerParts:
     runtime: LocalRuntime
     upstreams: Upstreams
     outcomes: UnknownOutcomes
+    late_runs: LateRuns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,12 +195,14 @@ async def build(
                 stack.push_async_callback(upstreams.close)
                 upstreams.apply(settings)
                 worker = build_worker(base, inputs, runtime.provider, upstreams, large, maintainer=maintainer)
+                outcomes = build_outcomes(base, inputs, upstreams)
                 working = WorkerParts(
                     worker=worker,
                     runtime=runtime,
                     loader=make_loader(base, runtime, worker, upstreams.routed.local_is_broken),
                     upstreams=upstreams,
-                    outcomes=build_outcomes(base, inputs, upstreams),
+                    outcomes=outcomes,
+                    late_runs=LateRuns(upstreams.late_places, base.data.store, outcomes.found, base.clock),
                 )
             if Role.API in node.roles:
                 answering = _answering(common, inputs, large, working)

@@ -2,7 +2,7 @@
 
 import logging
 import random  # noqa: TID251 - it makes the one that it hands on
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from halley.app.upstream_reach import check_reach, public_url, sends_webhooks
 from halley.assets.own_inputs import OwnInputs
 from halley.dispatch.breaker import Breaker, BreakerState
 from halley.dispatch.imported_models import ImportedModels, read_schema
+from halley.dispatch.late_runs import LatePlace
 from halley.dispatch.route_table import ModelRoutes
 from halley.dispatch.routed_providers import RoutedProviders, UpstreamPlace
 from halley.dispatch.submit_quota import CountedSubmits, RouteLimits
@@ -102,6 +103,13 @@ class Upstreams:
         """Whether a service has a run; True if its kind cannot tell."""
         upstream = self._made[provider].place.upstream
         return not isinstance(upstream, RunFinder) or await upstream.has_run(upstream_id)
+
+    def late_places(self) -> Iterator[LatePlace]:
+        """The services that are asked for runs whose submit had no clear answer."""
+        for name, made in self._made.items():
+            seconds, upstream = made.settings.late_seconds(), made.place.upstream
+            if seconds > 0 and isinstance(upstream, RunFinder):
+                yield LatePlace(name, upstream, seconds)
 
     async def close(self) -> None:
         """End what runs here for them. Their runs continue."""

@@ -107,10 +107,11 @@ class RunFinder(Protocol):
         """
         ...
 
-    async def find_begun(self, work: Work) -> str | None:
+    async def find_begun(self, work: Work, within_seconds: float) -> str | None:
         """The run that a submit of this work began, whose answer was lost; None if it cannot be determined now.
 
-        `Work.attempt` and the slot mean nothing here.
+        It was sent within so many seconds after the prediction was created. The attempt and the slot of the work mean
+        nothing here.
 
         Raises:
             ProviderBusy, SubmitRefused: the service cannot be asked now, or has no such model any more.

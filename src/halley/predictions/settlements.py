@@ -6,12 +6,15 @@ shows the run later.
 
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
 from halley.predictions.ports import NewPrediction
 from halley.predictions.records import Prediction
+
+COMPARED_BYTES: Final = 2**15
+"""A longer input is not compared with the runs of a service."""
 
 SettledHow = Literal["adopted", "retried", "found"]
 """A person named the run there; a person let it be submitted again; its provider showed the run later."""
@@ -63,9 +66,11 @@ class SettlementStore(Protocol):
         """Those of these predictions that are settled, by id."""
         ...
 
-    async def unclear(self, provider: str, created_after: datetime, most: int) -> list[Prediction]:
+    async def unclear(self, provider: str, ended_after: datetime, most: int) -> list[Prediction]:
         """Predictions of the provider without a clear answer: `intended`, or `unknown` and not settled.
 
-        The oldest first, with their inputs, without output and logs.
+        Without those that ended earlier, and without those that continue another because their run was `found`: a
+        service that loses the same run repeatedly makes no chain. The oldest first, with inputs up to COMPARED_BYTES (a
+        longer one is b""), without output and logs.
         """
         ...

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from halley.settings.kinds import Positive, Seconds, SettingsTable, Share
+import msgspec
+
+from halley.settings.kinds import DAY_SECONDS, Positive, Seconds, SettingsTable, Share
+
+LookSeconds = Annotated[float, msgspec.Meta(ge=0, le=7 * DAY_SECONDS)]
 
 
 class ProviderSettings(SettingsTable, frozen=True, kw_only=True):
@@ -32,6 +36,10 @@ class ProviderSettings(SettingsTable, frozen=True, kw_only=True):
         """Whether it is asked to send webhooks; None: if it can be expected to reach this server."""
         return False
 
+    def late_seconds(self) -> float:
+        """How long a run is looked for after its prediction has failed with an unknown outcome; 0: not at all."""
+        return 0.0
+
     def faults(self) -> Iterable[tuple[str, str]]:
         """What is wrong with its members together: a member, and a sentence that continues its name."""
         return ()
@@ -44,6 +52,7 @@ class ReplicateSettings(ProviderSettings, frozen=True, kw_only=True):
     url: str  # the root of its API, such as https://api.replicate.com/v1
     profile: Literal["replicate", "cometapi", "halley"] = "replicate"
     look_seconds: Seconds = 30.0  # how long a submit without a clear answer is looked for
+    late_look_seconds: LookSeconds = 3600.0  # how long its run is looked for after that; 0: not at all
     data_url_bytes: Positive = 256_000  # a larger input file is uploaded to it first
     webhooks: bool | None = None  # followed by them; None: if server.public_url is https, or both are on this machine
 
@@ -59,6 +68,9 @@ class ReplicateSettings(ProviderSettings, frozen=True, kw_only=True):
     def faults(self) -> Iterable[tuple[str, str]]:
         if self.webhooks and self.profile == "cometapi":
             yield "webhooks", "cannot be true: the profile cometapi has no webhooks."
+
+    def late_seconds(self) -> float:
+        return self.late_look_seconds
 
 
 PROVIDER_KINDS: Final[dict[str, type[ProviderSettings]]] = {"replicate": ReplicateSettings}

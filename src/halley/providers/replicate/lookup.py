@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
+from math import inf
 from typing import Any, Final
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -107,15 +108,17 @@ class LostCreates:
             return handle
         raise OutcomeUnknown("The service has no list in which it could be looked for.")
 
-    async def find_begun(self, create: Create) -> str | None:
+    async def find_begun(self, create: Create, within_seconds: float) -> str | None:
         """The run in the list that is surely this create's, long after it; nothing is sent but requests for the list.
+
+        The create was sent within so many seconds after `create.since`.
 
         Raises:
             ProviderBusy: the list cannot be read now.
         """
         if self._api.profile.settle_seconds is None or self._sending[_same(create)]:
             return None
-        found = await self._scan(create)
+        found = await self._scan(create, within_seconds)
         is_it = len(found.sure) == 1 and not found.others and found.is_complete
         return (found.sure[0] or None) if is_it else None
 
@@ -162,7 +165,7 @@ class LostCreates:
             if (handle := await named.wait(seconds)) is not None:
                 return handle
 
-    async def _scan(self, create: Create) -> Found:
+    async def _scan(self, create: Create, within_seconds: float = inf) -> Found:
         sure: list[str] = []
         others: list[str] = []
         path = "/predictions"
@@ -172,7 +175,8 @@ class LostCreates:
             answer = await self._page(path)
             if order is None:
                 since = self._clock.now() - timedelta(seconds=self._age(create))
-                order = _NewestFirst(earliest=since + _ahead(answer, self._clock))
+                earliest = since + _ahead(answer, self._clock)
+                order = _NewestFirst(earliest=earliest, latest=_after(earliest, within_seconds))
             body = answer.body or {}
             for row in body.get("results") or ():
                 if not isinstance(row, dict) or not order.is_recent(row):
@@ -235,6 +239,11 @@ def _only(found: Found) -> str | None:
     raise OutcomeUnknown(f"{count} predictions in the list of the service could be this one.")
 
 
+def _after(earliest: datetime, seconds: float) -> datetime | None:
+    """The latest time that its list can show for a run that began within so many seconds; None: any."""
+    return None if seconds == inf else earliest + timedelta(seconds=seconds) + 2 * _APART
+
+
 def _same(create: Create) -> bytes:
     """Stands for its model and input."""
     if len(create.input) > _LARGE_BYTES:
@@ -245,8 +254,9 @@ def _same(create: Create) -> bytes:
 class _NewestFirst:
     """The times in a list. Only if the newest runs come first, an earlier one shows that the rest is earlier, too."""
 
-    def __init__(self, earliest: datetime) -> None:
+    def __init__(self, earliest: datetime, latest: datetime | None) -> None:
         self._earliest = earliest
+        self._latest = latest
         self._first: datetime | None = None
         self._last = earliest
         self._is_mixed = False
@@ -259,7 +269,7 @@ class _NewestFirst:
         self._is_mixed |= self._first is not None and at > self._last + _ROUGHLY
         self._first = self._first or at
         self._last = at
-        return at >= self._earliest
+        return at >= self._earliest and (self._latest is None or at <= self._latest)
 
     @property
     def is_passed(self) -> bool:

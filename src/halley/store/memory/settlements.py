@@ -8,7 +8,7 @@ import msgspec
 from halley.errors import Conflict, NotFound, WrongState
 from halley.predictions.ports import NewPrediction
 from halley.predictions.records import NewEvent, Prediction
-from halley.predictions.settlements import Link, Settled, SettledHow, Settlement
+from halley.predictions.settlements import COMPARED_BYTES, Link, Settled, SettledHow, Settlement
 from halley.predictions.status import EventKind, SubmitState
 from halley.store.memory.entries import Entry, at_once
 from halley.store.memory.predictions import MemoryPredictions
@@ -41,16 +41,19 @@ class MemorySettlements(MemoryPredictions):
         known = self.tables.settlements
         return {one: known[one] for one in prediction_ids if one in known}
 
-    async def unclear(self, provider: str, created_after: datetime, most: int) -> list[Prediction]:
+    async def unclear(self, provider: str, ended_after: datetime, most: int) -> list[Prediction]:
         states = {SubmitState.INTENDED, SubmitState.UNKNOWN}
+        known = self.tables.settlements
+        left_out = {*known, *(one.linked_id for one in known.values() if one.how == "found")}
         rows = [entry.prediction for _, entry in sorted(self._entries.items())]
+        rows = [row for row in rows if row.submit_state in states and row.provider == provider]
         found = [
-            msgspec.structs.replace(row, output=None, logs="")
+            msgspec.structs.replace(
+                row, output=None, logs="", input=row.input if len(row.input) <= COMPARED_BYTES else b""
+            )
             for row in rows
-            if row.submit_state in states
-            and row.provider == provider
-            and row.created_at >= created_after
-            and row.id not in self.tables.settlements
+            if row.submit_state is SubmitState.INTENDED
+            or ((row.completed_at is None or row.completed_at >= ended_after) and row.id not in left_out)
         ]
         return found[:most]
 

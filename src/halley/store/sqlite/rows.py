@@ -11,6 +11,7 @@ import msgspec
 from halley.clock import from_micros, to_micros
 from halley.predictions.queue import Lease
 from halley.predictions.records import Event, NewEvent, OutputFile, Prediction
+from halley.predictions.settlements import COMPARED_BYTES
 from halley.predictions.status import EventKind, Kind, Source, Status, SubmitState
 from halley.store.sqlite.many_rows import ManyRows, Portions
 from halley.webhooks.events import TOLD_BY
@@ -59,7 +60,9 @@ PREDICTION_COLUMNS: Final = _COLUMNS_AND_REPEATS.format(large="input, output, lo
 PREDICTION_COLUMNS_WITHOUT_LOGS: Final = _COLUMNS_AND_REPEATS.format(large="input, output, ''")
 # columns at the end cost nothing if they are not read
 OUTLINE_COLUMNS: Final = _COLUMNS_AND_REPEATS.format(large="x'7b7d', NULL, ''")
-COLUMNS_WITH_INPUT: Final = _COLUMNS_AND_REPEATS.format(large="input, NULL, ''")
+COLUMNS_WITH_SHORT_INPUT: Final = _COLUMNS_AND_REPEATS.format(
+    large=f"CASE WHEN length(input) <= {COMPARED_BYTES} THEN input ELSE x'' END, NULL, ''"
+)
 _CHANGED_BY_REMOVAL: Final = {"revision", "data_removed_at", "files", "input", "output", "logs"}
 COLUMNS_WITHOUT_DATA: Final = ", ".join(name for name in _LIVE_NAMES if name not in _CHANGED_BY_REMOVAL)
 

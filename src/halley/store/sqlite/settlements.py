@@ -11,7 +11,6 @@ import msgspec
 
 from halley.clock import from_micros, to_micros
 from halley.errors import Conflict, HalleyError, NotFound, WrongState
-from halley.ids import first_id_at
 from halley.predictions.ports import NewPrediction
 from halley.predictions.records import NewEvent, Prediction
 from halley.predictions.settlements import Link, Settled, SettledHow, Settlement
@@ -20,7 +19,7 @@ from halley.store.sqlite.changes import note_event
 from halley.store.sqlite.parts import SqlitePart
 from halley.store.sqlite.predictions import create_one
 from halley.store.sqlite.queue_counters import QueueCounters
-from halley.store.sqlite.rows import COLUMNS_WITH_INPUT, Live, read_prediction, select_live
+from halley.store.sqlite.rows import COLUMNS_WITH_SHORT_INPUT, Live, read_prediction, select_live
 
 _COLUMNS: Final = "prediction_id, linked_id, how, at"
 _OF: Final = f"SELECT {_COLUMNS} FROM settlements WHERE prediction_id = ?"
@@ -29,9 +28,10 @@ _CONTINUED: Final = "SELECT prediction_id FROM settlements WHERE linked_id = ?"
 _PUT: Final = f"INSERT INTO settlements ({_COLUMNS}) VALUES (?, ?, ?, ?)"
 _HOLDERS: Final = "SELECT id FROM predictions WHERE handle = ? AND provider = ?"
 _UNCLEAR: Final = (
-    f"SELECT {COLUMNS_WITH_INPUT} FROM predictions WHERE submit_state IN (?1, ?2)"
-    " AND provider = ?3 AND id >= ?4 AND (submit_state = ?1 OR NOT EXISTS"
-    " (SELECT 1 FROM settlements WHERE prediction_id = predictions.id)) ORDER BY id LIMIT ?5"
+    f"SELECT {COLUMNS_WITH_SHORT_INPUT} FROM predictions WHERE submit_state IN (?1, ?2) AND provider = ?3"
+    " AND (submit_state = ?1 OR ((completed_at IS NULL OR completed_at >= ?4) AND NOT EXISTS (SELECT 1 FROM settlements"
+    " WHERE prediction_id = predictions.id OR (linked_id = predictions.id AND how = 'found'))))"
+    " ORDER BY id LIMIT ?5"
 )
 
 
@@ -48,8 +48,8 @@ class SettlementRows(SqlitePart):
         rows = self._reads.all(_OF_MANY, msgspec.json.encode(prediction_ids).decode())
         return {row[0]: _read(row) for row in rows}
 
-    async def unclear(self, provider: str, created_after: datetime, most: int) -> list[Prediction]:
-        values = SubmitState.INTENDED, SubmitState.UNKNOWN, provider, first_id_at(created_after), most
+    async def unclear(self, provider: str, ended_after: datetime, most: int) -> list[Prediction]:
+        values = SubmitState.INTENDED, SubmitState.UNKNOWN, provider, to_micros(ended_after), most
         return await self._reads.elsewhere(_read_unclear, values)
 
 

@@ -10,7 +10,7 @@ import pytest
 from halley.errors import Conflict, NotFound, QueueFull, WrongState
 from halley.predictions.ports import NewPrediction
 from halley.predictions.records import Prediction
-from halley.predictions.settlements import SettledHow
+from halley.predictions.settlements import COMPARED_BYTES, SettledHow
 from halley.predictions.status import EventKind, Fact, Status, SubmitState
 from halley.predictions.submits import UNKNOWN_REASON, Recorded
 from halley.store.ports import Store
@@ -156,18 +156,34 @@ class SettlementContract(StoreSuite):
     async def test_what_has_no_clear_answer_is_listed_with_its_input(self, store: Store, maker: Maker) -> None:
         before = maker.clock.now()
         first, settled = await unknown(store, maker, input=b'{"n":1}'), await unknown(store, maker)
+        large = await unknown(store, maker, input=b'{"n":"%s"}' % (b"a" * COMPARED_BYTES))
         lease = await leased(store, maker)
         await store.record_intent(lease, UPSTREAM)
         await store.settle(settled.id, adopted(maker), "found")
         listed = await store.unclear(UPSTREAM, before, 9)
         assert [(row.id, row.input) for row in listed] == [
             (first.id, b'{"n":1}'),
+            (large.id, b""),
             (lease.prediction_id, b'{"text":"hello"}'),
         ]
         assert [row.id for row in await store.unclear(UPSTREAM, before, 1)] == [first.id]
-        later = first.created_at + timedelta(milliseconds=1)
+        later = maker.clock.now() + timedelta(seconds=1)
         assert [row.id for row in await store.unclear(UPSTREAM, later, 9)] == [lease.prediction_id]
         assert await store.unclear("b", before, 9) == []
+
+    async def test_one_whose_run_was_found_is_not_looked_for_again(self, store: Store, maker: Maker) -> None:
+        before = maker.clock.now()
+        found, retried = await unknown(store, maker, handle="h1"), await unknown(store, maker)
+        await store.settle(found.id, adopted(maker), "found")
+        again = maker.new()
+        await store.settle(retried.id, again, "retried")
+        for _ in range(2):
+            lease = (await claim_one(store, maker)).lease
+            if lease.prediction_id == again.prediction.id:
+                await store.record_intent(lease, UPSTREAM)
+            await store.record_unknown(lease)
+            await store.finish(lease, Fact.FAILED, maker.clock.now(), reason=UNKNOWN_REASON)
+        assert [row.id for row in await store.unclear(UPSTREAM, before, 9)] == [again.prediction.id]
 
     async def test_the_link_stays_when_the_data_is_removed(self, store: Store, maker: Maker) -> None:
         first = await unknown(store, maker)

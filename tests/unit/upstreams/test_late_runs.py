@@ -1,0 +1,206 @@
+"""A run that its service shows only after the prediction has failed: it is found, and nothing is submitted for it."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from halley.clock import SystemClock
+from halley.dispatch.late_runs import AT_ONCE, LatePlace, LateRuns
+from halley.dispatch.ports import Work
+from halley.dispatch.upstreams import RunFinder
+from halley.errors import ProviderBusy, SubmitRefused
+from halley.ids import TimeOrderedIds
+from halley.predictions.ports import NewPrediction
+from halley.predictions.records import Prediction
+from halley.predictions.settlements import Settled
+from halley.predictions.status import Fact, SubmitState
+from halley.predictions.submits import UNKNOWN_REASON
+from halley.store.memory import MemoryStore
+from halley.testing.providers import work_of
+from halley.testing.replicate.opening import Held, open_provider
+from halley.testing.replicate.scripts import echo
+from halley.testing.replicate.server import serve
+from halley.testing.replicate.service import FakeService, Style, kind_of
+from halley.testing.stores.maker import Maker
+from halley.testing.stores.settlements import UPSTREAM, unknown
+
+pytestmark = pytest.mark.anyio
+
+LISTING: tuple[Style, ...] = ("replicate", "halley")
+
+
+def work(text: str = "abc") -> Work:
+    return work_of("echo", text, TimeOrderedIds(SystemClock())())
+
+
+# what the provider says
+
+
+@pytest.mark.parametrize("style", LISTING)
+async def test_the_one_run_with_our_input_is_found_by_reading_alone(style: Style) -> None:
+    service, held = FakeService({"test/echo": echo}, style=style), Held()
+    async with serve(service) as server, open_provider(server.url, style, held=held) as provider:
+        assert await provider.find_begun(work(), 30.0) is None
+        service.begin("test/echo", {"text": "other"})
+        mine = service.begin("test/echo", {"text": "abc"})
+        assert await provider.find_begun(work(), 30.0) == mine.id
+        held.handles.add(mine.id)  # it is another prediction's
+        assert await provider.find_begun(work(), 30.0) is None
+    assert {kind_of(asked) for asked in service.asked} <= {"list", "model"}
+
+
+async def test_what_could_be_another_is_not_it() -> None:
+    service = FakeService({"test/echo": echo})
+    async with serve(service) as server, open_provider(server.url, "replicate") as provider:
+        service.begin("test/echo", {"text": "abc"})
+        service.begin("test/echo", {"text": "abc", "default": 1})  # as a service may show ours
+        assert await provider.find_begun(work(), 30.0) is None
+
+
+async def test_a_run_that_began_after_the_prediction_had_ended_is_not_it() -> None:
+    service = FakeService({"test/echo": echo})
+    async with serve(service) as server, open_provider(server.url, "replicate") as provider:
+        made = msgspec.structs.replace(work(), age_seconds=3600.0)
+        service.begin("test/echo", {"text": "abc"})  # now: of another program
+        assert await provider.find_begun(made, 30.0) is None
+        service.ahead = timedelta(seconds=-3590)
+        early = service.begin("test/echo", {"text": "abc"})
+        service.ahead = timedelta()
+        assert await provider.find_begun(made, 30.0) == early.id
+
+
+async def test_a_service_without_a_list_can_say_whether_it_has_a_run() -> None:
+    service = FakeService({"test/echo": echo}, style="cometapi")
+    async with serve(service) as server, open_provider(server.url, "cometapi") as provider:
+        run = service.begin("test/echo", {"text": "abc"})
+        assert await provider.find_begun(work(), 30.0) is None
+        assert [await provider.has_run(name) for name in (run.id, "absent", "../x", "")] == [True, False, False, False]
+        assert isinstance(provider, RunFinder)
+
+
+# how often, and for what it is asked
+
+
+class Finder:
+    """Implements RunFinder: knows runs by the text of their input."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, str] = {}
+        self.handles: set[str] = set()
+        self.asked: list[str] = []
+        self.error: Exception | None = None
+
+    async def has_run(self, handle: str) -> bool:
+        self.asked.append(handle)
+        return handle in self.handles
+
+    async def find_begun(self, work: Work, within_seconds: float) -> str | None:
+        assert 0 <= within_seconds <= work.age_seconds
+        text = str(msgspec.json.decode(work.input)["text"])
+        self.asked.append(text)
+        if self.error is not None:
+            raise self.error
+        return self.runs.get(text)
+
+
+class World:
+    def __init__(self) -> None:
+        self.maker, self.finder = Maker(), Finder()
+        self.store = MemoryStore(clock=self.maker.clock)
+        place = LatePlace(UPSTREAM, self.finder, 3600.0)
+        self.late = LateRuns(lambda: [place], self.store, self.found, self.maker.clock)
+
+    async def found(self, prediction_id: str, provider: str, upstream_id: str) -> Settled:
+        row = self.maker.prediction(provider=provider, handle=upstream_id, submit_state=SubmitState.SUBMITTED)
+        return await self.store.settle(prediction_id, NewPrediction(prediction=row), "found")
+
+    async def lost(self, text: str, **members: Any) -> Prediction:
+        return await unknown(self.store, self.maker, input=msgspec.json.encode({"text": text}), **members)
+
+    async def look(self, seconds: float = 0.0) -> Sequence[str]:
+        """What was asked for in a look after so many seconds."""
+        self.maker.clock.advance(seconds)
+        self.finder.asked.clear()
+        await self.late.look()
+        return list(self.finder.asked)
+
+    async def how(self, row: Prediction) -> str | None:
+        found = await self.store.settlements([row.id])
+        return found[row.id].how if row.id in found else None
+
+
+async def test_it_is_found_late_and_once() -> None:
+    world = World()
+    first, other = await world.lost("a"), await world.lost("b")
+    assert await world.look() == ["a", "b"]
+    world.finder.runs["a"] = "run-1"
+    assert await world.look(59) == []
+    assert await world.look(2) == ["a", "b"]
+    assert (await world.how(first), await world.how(other)) == ("found", None)
+    assert await world.look(121) == ["b"]
+    assert (await world.store.waiting()) == {first.version: 1}
+
+
+async def test_it_is_looked_for_less_and_less_and_not_for_ever() -> None:
+    world = World()
+    await world.lost("a")
+    looks = [n for n in range(0, 7200, 30) if await world.look(30)]
+    assert looks == [0, 60, 180, 420, 900, 1800, 2700, 3570][: len(looks)]
+    assert 6 <= len(looks) <= 8
+
+
+async def test_a_run_that_the_service_had_lost_is_followed_when_it_is_known_again() -> None:
+    world = World()
+    row = await world.lost("a", handle="h1")
+    assert await world.look() == ["h1"]
+    world.finder.handles.add("h1")
+    assert await world.look(61) == ["h1"]
+    assert await world.how(row) == "found"
+
+
+async def test_equal_requests_are_left_to_a_person() -> None:
+    world = World()
+    rows = [await world.lost("a"), await world.lost("a")]
+    world.finder.runs["a"] = "run-1"
+    assert await world.look() == []
+    await world.store.settle(rows[0].id, world.maker.new(), "retried")
+    assert await world.look(61) == ["a"]
+
+
+async def test_what_is_still_being_submitted_counts_as_equal() -> None:
+    world = World()
+    await world.lost("a")
+    row = world.maker.prediction(input=b'{ "text": "a"}')
+    await world.store.create(NewPrediction(prediction=row))
+    (claimed,) = await world.store.claim("s1", {row.version: 1}, world.maker.clock.now())
+    await world.store.record_intent(claimed.lease, UPSTREAM)
+    assert await world.look() == []
+
+
+async def test_nothing_is_looked_for_that_its_owner_does_not_expect_or_that_cannot_be_compared() -> None:
+    world = World()
+    removed = await world.lost("a")
+    await world.store.remove_data([removed.id], world.maker.clock.now())
+    await world.lost("[REDACTED]")
+    await world.store.create(NewPrediction(prediction=(row := world.maker.prediction(input=b'{"text":"c"}'))))
+    (claimed,) = await world.store.claim("s1", {row.version: 1}, world.maker.clock.now())
+    await world.store.record_intent(claimed.lease, UPSTREAM)
+    await world.store.cancel(row.id, None, world.maker.clock.now())
+    await world.store.record_unknown(claimed.lease)
+    await world.store.finish(claimed.lease, Fact.FAILED, world.maker.clock.now(), reason=UNKNOWN_REASON)
+    assert await world.look() == []
+
+
+async def test_a_turn_is_bounded_and_a_service_that_does_not_answer_is_left_alone() -> None:
+    world = World()
+    for n in range(AT_ONCE + 2):
+        await world.lost(str(n))
+    assert len(await world.look()) == AT_ONCE
+    assert len(await world.look()) == 2
+    world.finder.error = ProviderBusy("no answer")
+    assert len(await world.look(61)) == 1
+    world.finder.error = SubmitRefused("there is no such model any more")
+    assert len(await world.look()) == AT_ONCE
