@@ -288,6 +288,28 @@ async def test_a_create_that_waits_gets_the_end_and_others_come_behind_it() -> N
         assert len(world.hub) == 0
 
 
+async def test_creates_of_a_connection_use_one_cycle_until_something_else_comes() -> None:
+    world = await filled()
+    async with eager(world, is_eager=False) as (server, creates), connected(server) as wire:
+        create = sent(world, "/v1/predictions", of(version=ECHO, input=HI))
+        seen = []
+        for request in (create, create, create, get("/v1/account", world.token), create, create):
+            await wire.send(request)
+            assert (await wire.answer())[0].startswith((b"HTTP/1.1 201", b"HTTP/1.1 200"))
+            (protocol,) = server.server_state.connections
+            transport: Any = protocol.transport
+            seen.append((protocol.cycle, transport.get_write_buffer_limits()[1] == 0))
+        assert creates.begun == 4
+        cycles = [cycle for cycle, _ in seen]
+        assert cycles[1] is cycles[2]
+        assert cycles[4] is cycles[5]
+        assert len({id(cycle) for cycle in cycles}) == 4
+        assert [is_unbuffered for _, is_unbuffered in seen] == [False, True, True, False, True, True]
+        on_response = cycles[5].on_response
+    await settled()
+    assert on_response != cycles[5].on_response, "it would keep the lost connection in memory"
+
+
 async def test_an_answered_create_leaves_nothing_to_the_garbage_collector() -> None:
     async with eager_world() as (world, server, creates), connected(server) as wire:
         gc.collect()

@@ -103,7 +103,7 @@ class Api:
             self.parts.cache.forget(hint.prediction_id)
             self.parts.delivered.forget(hint.prediction_id)
             self.parts.batches.forget(hint.prediction_id)
-            self.parts.hub.receive(hint)
+            self.parts.hub.changed(hint.prediction_id)
 
     @property
     def has_waiting(self) -> bool:

@@ -6,7 +6,6 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from halley.api.http.asgi import Scope
 from halley.api.http.cork import CorkedTransport
 from halley.api.repeats import ATTEMPT_KEY, Answering
 from halley.api.waiting.hold import GONE_KEY, HOLD_KEY, MAY_READ, Hold
@@ -61,10 +60,29 @@ def piece_writer(cycle: RequestResponseCycle, transport: asyncio.Transport) -> C
     return write
 
 
-def begun(protocol: HttpToolsProtocol, scope: Scope, never: asyncio.Event) -> RequestResponseCycle:
-    """A request that arrived whole, and whose answer is deferred. `never` is not waited for."""
-    transport = CorkedTransport(protocol.transport, at_once=True)
-    cycle = RequestResponseCycle(
+class DirectCycle(RequestResponseCycle):
+    """A request that arrived whole, and whose answer is deferred. `is_spare`: the next one may use the same object."""
+
+    is_spare = False
+    cork: CorkedTransport
+
+    def forget(self) -> None:
+        """Its connection is lost, and not kept in memory by an answer that is over."""
+        if self.response_complete:
+            self.on_response = _nothing
+
+
+def begun(protocol: HttpToolsProtocol, attempt: Answering, never: asyncio.Event) -> DirectCycle:
+    """A cycle for a create that begins without the parser. `never` is not waited for."""
+    before = protocol.cycle
+    if type(before) is DirectCycle and before.is_spare:
+        before.scope[ATTEMPT_KEY] = attempt  # type: ignore[typeddict-unknown-key]
+        before.default_headers = protocol.server_state.default_headers
+        before.is_spare = before.response_started = before.response_complete = False
+        return before
+    scope: dict[str, Any] = {"method": "POST", ATTEMPT_KEY: attempt}
+    transport = CorkedTransport(protocol.transport, at_once=True, again=True)
+    cycle = DirectCycle(
         scope=scope,  # type: ignore[arg-type]
         transport=transport,  # type: ignore[arg-type]
         flow=protocol.flow,
@@ -77,6 +95,7 @@ def begun(protocol: HttpToolsProtocol, scope: Scope, never: asyncio.Event) -> Re
         keep_alive=True,
         on_response=protocol.on_response_complete,
     )
+    cycle.cork = transport
     cycle.more_body = False
     return cycle
 

@@ -4,11 +4,14 @@ import math
 from functools import partial
 from typing import Any, ClassVar
 
-from halley.api.cycles import begun, cork_of
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from halley.api.cycles import DirectCycle, begun, cork_of
 from halley.api.direct_create import BegunCreate, DirectCreates, KnownHead
+from halley.api.http.asgi import Exchange, Outcome, Response
+from halley.api.http.heads import joined
 from halley.api.limited_protocol import BODY, IDLE, WORK, LimitedProtocol
 from halley.api.protocol import NOBODY_WAITS, GuardedProtocol
-from halley.api.repeats import ATTEMPT_KEY
 
 
 class DirectProtocol(GuardedProtocol):
@@ -88,6 +91,8 @@ class DirectProtocol(GuardedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._begun = b""
         super().connection_lost(exc)
+        if type(self.cycle) is DirectCycle:
+            self.cycle.forget()
 
     def _await(self, create: BegunCreate) -> None:
         """Continue as after `_park`."""
@@ -96,9 +101,27 @@ class DirectProtocol(GuardedProtocol):
         earlier = cork_of(self.cycle)
         if earlier is not None and earlier.is_unsent:
             earlier.sent()  # as in on_headers_complete
-        scope: dict[str, Any] = {"method": "POST", ATTEMPT_KEY: create.attempt}
-        cycle = self.cycle = self._served = begun(self, scope, NOBODY_WAITS)
+        cycle = self.cycle = self._served = begun(self, create.attempt, NOBODY_WAITS)
         self.phase = WORK
         self.deadline = math.inf
         self._parked = create.waiter
-        create.waiter.park(partial(self._give, cycle, create.exchange))
+        create.waiter.park(partial(self._give_at_once, cycle, create.exchange))
+
+    def _give_at_once(self, cycle: DirectCycle, exchange: Exchange, outcome: Outcome) -> None:
+        """As `_give`, in few calls for the usual answer."""
+        if not isinstance(outcome, Response) or not outcome.lines or not cycle.keep_alive or self.api.has_cors:
+            self._give(cycle, exchange, outcome)
+        elif self._may_write(cycle):
+            self._parked = None
+            start = self.starts.of(STATUS_LINE[outcome.status], self.server_state.default_headers)
+            try:
+                cycle.cork.write_whole(joined(start, outcome, exchange.request_id, keep_alive=True))
+            except Exception:  # as in _give
+                self.logger.exception("the answer to request %s could not be written", exchange.request_id)
+                self.transport.abort()
+                return
+            cycle.response_started = cycle.response_complete = cycle.is_spare = True
+            self.on_response_complete()
+            self.api.note(exchange, outcome)
+        else:
+            self._give(cycle, exchange, outcome)

@@ -42,6 +42,7 @@ from halley.maintenance.maintainer import Maintainer
 from halley.models.catalog import Catalog
 from halley.offload.process import JsonProcess
 from halley.predictions.abandonment import AbandonmentTracker
+from halley.predictions.hints import Changed, MessageWaits
 from halley.predictions.service import Predictions
 from halley.predictions.unknown_outcomes import UnknownOutcomes
 from halley.retention.service import RetentionService
@@ -258,7 +259,7 @@ def _answering(common: _Common, inputs: InputParts, large: JsonProcess, working:
     )
     local = LocalModels() if working is None else _local_models(base, working)
     api = _api(base, use_cases, checks, local, large)
-    base.signals.bus.subscribe(api.receive)
+    base.signals.bus.subscribe(api.receive, Changed)
     base.signals.change_poller.tell(api.look, is_wanted=lambda: api.has_waiting)
     return ApiParts(api=api, use_cases=use_cases, store_check=store_check)
 
@@ -267,7 +268,7 @@ def _maintaining(common: _Common, maintainer: Maintainer, answering: ApiParts | 
     base = common.base
     pictures = _payloads(base) if answering is None else answering.api.pictures
     webhooks = common.webhooks.service(pictures, base.signals.housekeeping_faults)
-    base.signals.bus.subscribe(webhooks.receive)
+    base.signals.bus.subscribe(webhooks.receive, Changed, MessageWaits)
     return MaintainerParts(maintainer=maintainer, webhooks=webhooks, retention=common.retention)
 
 

@@ -20,6 +20,7 @@ from halley.maintenance.rules import MaintenanceRules
 from halley.models.catalog import Catalog
 from halley.offload.process import JsonProcess
 from halley.predictions.abandonment import AbandonmentTracker
+from halley.predictions.hints import StopRequested, WorkWaits
 from halley.predictions.inputs import InputCheck
 from halley.predictions.ports import Placement, SubmitLimits
 from halley.predictions.service import Admission, Predictions
@@ -136,7 +137,7 @@ def build_worker(
     routed.listen(on_capacity=worker.on_capacity, on_broken=worker.broken)
     upstreams.imported.on_new = worker.reevaluate
     provider.listen(on_capacity=routed.has_capacity, on_broken=routed.local_is_broken)
-    base.signals.bus.subscribe(worker.receive)
+    base.signals.bus.subscribe(worker.receive, WorkWaits, StopRequested)
     return worker
 
 

@@ -10,6 +10,7 @@ class Changed(msgspec.Struct, frozen=True, tag=True):
     """A change of this prediction was committed: read it again."""
 
     prediction_id: str
+    for_webhook: bool = True  # False: it is known that no webhook is told of it
 
 
 class WorkWaits(msgspec.Struct, frozen=True, tag=True):
@@ -44,8 +45,9 @@ class Bus(Protocol):
         """Send the hint to all subscribers, in this process and in others. Never blocks, never raises."""
         ...
 
-    def subscribe(self, receive: Callable[[Hint], None]) -> Callable[[], None]:
-        """Call `receive` for hints from now on. The returned function ends that; calling it again is harmless.
+    def subscribe(self, receive: Callable[[Hint], None], *kinds: type[Hint]) -> Callable[[], None]:
+        """Call `receive` for hints of these kinds from now on, for all if none is given; others may come as well. The
+        returned function ends that; calling it again is harmless.
 
         `receive` runs in the loop's thread and must be short. If it raises, that is logged, and other receivers are not
         affected.

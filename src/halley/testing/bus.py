@@ -26,8 +26,8 @@ class LossyBus:
     def publish(self, hint: Hint) -> None:
         self.dropped.append(hint)
 
-    def subscribe(self, receive: Callable[[Hint], None]) -> Callable[[], None]:
-        del receive
+    def subscribe(self, receive: Callable[[Hint], None], *kinds: type[Hint]) -> Callable[[], None]:
+        del receive, kinds
         return lambda: None
 
 
@@ -49,6 +49,11 @@ class BusContract:
         await self._publish_until(bus, lambda: all(set(each) == set(_HINTS) for each in heard))
         for each in heard:
             assert set(each) <= set(_HINTS), "none that nobody published"
+
+    async def test_one_may_ask_for_some_kinds(self, bus: Bus) -> None:
+        heard: list[Hint] = []
+        bus.subscribe(heard.append, Changed, WorkWaits)
+        await self._publish_until(bus, lambda: {type(hint) for hint in heard} >= {Changed, WorkWaits})
 
     async def test_an_ended_subscription_gets_no_hints(self, bus: Bus) -> None:
         gone: list[Hint] = []

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from halley.predictions.duties import Duty
-from halley.predictions.hints import Hint
+from halley.predictions.hints import Changed, Hint
 from halley.webhooks.service import WebhookService
 
 MakeService = Callable[[Duty | None], WebhookService]
@@ -18,7 +18,7 @@ class WebhooksOnDuty:
 
     def receive(self, hint: Hint) -> None:
         """Hints from the bus."""
-        if self._service is not None:
+        if self._service is not None and not (type(hint) is Changed and not hint.for_webhook):
             self._service.receive(hint)
 
     async def run(self, duty: Duty | None = None) -> None:

@@ -10,7 +10,7 @@ import pytest
 from halley.bus.local import LocalBus
 from halley.dispatch.ports import Outcome
 from halley.errors import LeaseLost, Overloaded, StorageFull
-from halley.predictions.hints import Changed
+from halley.predictions.hints import Changed, Hint
 from halley.predictions.status import Status
 from halley.testing.dispatch import ScriptedRun
 from unit.dispatch.conftest import Harness
@@ -247,17 +247,18 @@ async def test_those_that_take_longer_are_continued_and_the_others_are_not() -> 
     await harness.stop_hard()
 
 
-async def test_its_end_is_told_once_after_its_commit() -> None:
+@pytest.mark.parametrize("webhook", [None, "https://hook.example/x"])
+async def test_its_end_is_told_once_after_its_commit(webhook: str | None) -> None:
     harness = await opened(at_once=True)
-    told: list[str] = []
-    made = await harness.create()
+    told: list[Hint] = []
+    made = await harness.create(webhook=webhook)
     run = await harness.provider.next_run()
-    harness.worker._parts.bus.subscribe(lambda hint: told.append(hint.prediction_id) if type(hint) is Changed else None)
+    harness.worker._parts.bus.subscribe(told.append, Changed)
     run.put_out("done", more=False)
     run.end()
     assert (await harness.ended(made.id)).output == b'"done"'
     await asyncio.sleep(0)
-    assert told == [made.id]
+    assert told == [Changed(made.id, for_webhook=webhook is not None)]
     await harness.stop_hard()
 
 

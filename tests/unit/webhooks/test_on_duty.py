@@ -1,10 +1,12 @@
 """Webhooks of a process that loses the duty to send them."""
 
 import asyncio
+from typing import Any, cast
 
 import pytest
 
 from halley.predictions.duties import MAINTENANCE, Duty
+from halley.predictions.hints import Changed, Hint, MessageWaits
 from halley.webhooks.on_duty import WebhooksOnDuty
 from halley.webhooks.service import WebhookService
 from unit.webhooks.conftest import Room, settled
@@ -100,3 +102,17 @@ async def test_planted_bug_a_late_one_whose_writes_are_not_refused_is_found() ->
     assert room.statuses != ["processing", "succeeded"]
     await stop(late)
     await stop(now)
+
+
+def test_only_hints_that_may_be_for_a_webhook_go_further() -> None:
+    heard: list[Hint] = []
+
+    class Service:
+        receive = staticmethod(heard.append)
+
+    webhooks = WebhooksOnDuty(cast("Any", None))
+    webhooks._service = cast("Any", Service())
+    hints: list[Hint] = [Changed("a"), Changed("b", for_webhook=False), MessageWaits("host:80")]
+    for hint in hints:
+        webhooks.receive(hint)
+    assert heard == [hints[0], hints[2]]

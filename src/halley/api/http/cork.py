@@ -16,23 +16,31 @@ _COPIED_BYTES: Final = 64 * 1024  # copying more costs as much as a second syste
 
 
 class CorkedTransport:
-    """The transport of one answer: the head is kept until the first piece of the body, and sent together with it.
+    """The transport of an answer: the head is kept until the first piece of the body, and sent together with it.
 
     Only for answers with a body: not for HEAD. `is_unsent` is called for an answer with `at_once` if the system has not
     accepted all of its bytes, because the reader is slow or the connection is dead. Such an answer is written
     immediately; others may be written at the end of the loop's cycle, when this could not be reported any more. `end`
-    closes the connection instead of the transport.
+    closes the connection instead of the transport. With `again` the next answer may be written through the same object:
+    `sent` is called before the connection is used in another way.
     """
 
-    __slots__ = ("_at_once", "_end", "_head", "_transport", "is_unsent")
+    __slots__ = ("_again", "_at_once", "_end", "_head", "_is_unbuffered", "_transport", "is_unsent")
 
     def __init__(
-        self, transport: asyncio.Transport, *, at_once: bool = False, end: Callable[[], None] | None = None
+        self,
+        transport: asyncio.Transport,
+        *,
+        at_once: bool = False,
+        again: bool = False,
+        end: Callable[[], None] | None = None,
     ) -> None:
         self._transport = transport
         self._head: bytes | None = None  # b"" once it is sent
         self._at_once = at_once
+        self._again = again
         self._end = end
+        self._is_unbuffered = False
         self.is_unsent = False
 
     def write(self, data: bytes) -> None:
@@ -52,7 +60,7 @@ class CorkedTransport:
 
     def write_whole(self, data: bytes) -> None:
         """Write the whole answer at once."""
-        self._head = b""
+        self._head = None if self._again else b""
         if self._at_once:
             self._write_at_once(data)
         else:
@@ -60,19 +68,22 @@ class CorkedTransport:
 
     def sent(self) -> None:
         """The buffered bytes have been sent."""
-        if self.is_unsent:
-            self.is_unsent = False
+        self.is_unsent = False
+        if self._is_unbuffered:
+            self._is_unbuffered = False
             self._transport.set_write_buffer_limits()
 
     def _write_at_once(self, data: bytes) -> None:
         transport = self._transport
-        # no buffering, so that `resume_writing` means that everything was sent
-        transport.set_write_buffer_limits(high=0)
+        if not self._is_unbuffered:
+            # so that `resume_writing` means that everything was sent
+            self._is_unbuffered = True
+            transport.set_write_buffer_limits(high=0)
         transport.write(data)
         if transport.is_closing() or transport.get_write_buffer_size():
             self.is_unsent = True
-        else:
-            transport.set_write_buffer_limits()
+        elif not self._again:
+            self.sent()
 
     def close(self) -> None:
         """Close the connection after everything is written; a kept head is sent alone."""

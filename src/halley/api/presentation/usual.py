@@ -5,7 +5,7 @@ the presenter makes the body. A test holds the bytes of both ways to each other.
 """
 
 from collections.abc import Callable
-from typing import Final, assert_never
+from typing import Final, Literal, assert_never
 
 import msgspec
 
@@ -13,19 +13,20 @@ from halley.api.http.asgi import Variant
 from halley.api.http.capabilities import page_and_stream
 from halley.assets.links import LinkSigner
 from halley.predictions.records import Prediction
-from halley.predictions.status import Status
+from halley.predictions.status import Source, Status
 
 _encode: Final = msgspec.json.Encoder().encode
 _KEPT: Final = 256
 
 
-class _Urls:
-    """What the links of all predictions have in common for one variant, as JSON."""
+class _Frame:
+    """What the JSON of all predictions of a version has in common, for one variant."""
 
-    __slots__ = ("cancel", "get", "stream", "stream_of_files", "variant", "web")
+    __slots__ = ("cancel", "get", "start", "stream", "stream_of_files", "variant", "web")
 
-    def __init__(self, variant: Variant) -> None:
+    def __init__(self, model: str, version: str, variant: Variant) -> None:
         self.variant = variant
+        self.start = b'","model":%b,"version":%b,"input":' % (_encode(model), _encode(version))
         predictions = f"{variant.base}/predictions/"
         self.get = b',"urls":{"get":"' + _inside(predictions)
         self.cancel = b'","cancel":"' + _inside(predictions)
@@ -41,18 +42,16 @@ class UsualPredictions:
         """`gives_files`: whether the output of this version is files."""
         self._links = links
         self._gives_files = gives_files
-        self._urls: dict[int, _Urls] = {}
+        self._frames: dict[tuple[int, str, str], _Frame] = {}
 
     def encoded(self, row: Prediction, variant: Variant, *, with_logs: bool) -> bytes | None:
         """The JSON; None if it is not usual. One that waits must have no `starting_reason`."""
-        if not _is_usual(row) or variant.own_key is not None:
-            return None
         times = _times(row, variant)
-        if times is None:
+        if times is None or variant.own_key is not None or not _is_usual(row):
             return None
-        urls = self._urls.get(variant.number)
-        if urls is None or urls.variant is not variant:
-            urls = self._keep(variant)
+        frame = self._frames.get((variant.number, row.model, row.version))
+        if frame is None or frame.variant is not variant:
+            frame = self._keep(row, variant)
         name = row.id.encode()
         page_token, stream_mac = page_and_stream(self._links, name)
         logs = (b',"logs":', _encode(row.logs)) if with_logs else ()
@@ -60,29 +59,24 @@ class UsualPredictions:
             (
                 b'{"id":"',
                 name,
-                b'","model":',
-                _encode(row.model),
-                b',"version":',
-                _encode(row.version),
-                b',"input":',
+                frame.start,
                 row.input,
                 *logs,
                 b',"output":',
                 row.output or b"null",
                 b',"data_removed":false,"error":',
                 b"null" if row.error is None else _encode(row.error),
-                b',"source":',
-                _encode(row.source),
+                _SOURCES[row.source],
                 *times,
-                urls.get,
+                frame.get,
                 name,
-                urls.cancel,
+                frame.cancel,
                 name,
-                urls.web,
+                frame.web,
                 name,
                 b"?t=",
                 page_token,
-                urls.stream_of_files if self._gives_files(row.version) else urls.stream,
+                frame.stream_of_files if self._gives_files(row.version) else frame.stream,
                 name,
                 b"-",
                 stream_mac,
@@ -90,11 +84,11 @@ class UsualPredictions:
             )
         )
 
-    def _keep(self, variant: Variant) -> _Urls:
-        if len(self._urls) >= _KEPT:
-            self._urls.clear()
-        urls = self._urls[variant.number] = _Urls(variant)
-        return urls
+    def _keep(self, row: Prediction, variant: Variant) -> _Frame:
+        if len(self._frames) >= _KEPT:
+            self._frames.clear()
+        frame = self._frames[variant.number, row.model, row.version] = _Frame(row.model, row.version, variant)
+        return frame
 
 
 def _is_usual(row: Prediction) -> bool:
@@ -114,28 +108,19 @@ def _is_usual(row: Prediction) -> bool:
 
 def _times(row: Prediction, variant: Variant) -> tuple[bytes, ...] | None:
     """The members from the status to the metrics; None if it has neither ended nor waits, or not as usual."""
-    match row.status:
-        case Status.SUCCEEDED | Status.FAILED:
-            return _ended_times(row)
-        case Status.STARTING:
-            return _waiting_times(row, variant)
-        case Status.PROCESSING | Status.CANCELED | Status.ABORTED:
-            return None
-        case other:
-            assert_never(other)
-
-
-def _ended_times(row: Prediction) -> tuple[bytes, ...] | None:
-    started_at, completed_at = row.started_at, row.completed_at
-    if started_at is None or completed_at is None:
-        return None
-    if not (row.created_at.microsecond and started_at.microsecond and completed_at.microsecond):
+    created_at, started_at, completed_at = row.created_at, row.started_at, row.completed_at
+    place, status = _STATUSES[row.status]
+    if not created_at.microsecond:
         return None  # the encoder leaves out six zeros, which clients get (`rfc3339`)
+    if place == "waits" and started_at is None and completed_at is None and not (row.metrics or variant.family):
+        return status, _encode(created_at)
+    if place != "ended" or started_at is None or completed_at is None:
+        return None
+    if not (started_at.microsecond and completed_at.microsecond):
+        return None
     return (
-        b',"status":',
-        _encode(row.status),
-        b',"created_at":',
-        _encode(row.created_at),
+        status,
+        _encode(created_at),
         b',"started_at":',
         _encode(started_at),
         b',"completed_at":',
@@ -145,12 +130,22 @@ def _ended_times(row: Prediction) -> tuple[bytes, ...] | None:
     )
 
 
-def _waiting_times(row: Prediction, variant: Variant) -> tuple[bytes, ...] | None:
-    if row.started_at is not None or row.completed_at is not None or row.metrics or variant.family:
-        return None
-    return (b',"status":"starting","created_at":', _encode(row.created_at)) if row.created_at.microsecond else None
+def _place(status: Status) -> Literal["waits", "ended", "other"]:
+    match status:
+        case Status.SUCCEEDED | Status.FAILED:
+            return "ended"
+        case Status.STARTING:
+            return "waits"
+        case Status.PROCESSING | Status.CANCELED | Status.ABORTED:
+            return "other"
+        case other:
+            assert_never(other)
 
 
 def _inside(text: str) -> bytes:
     """The text as it stands inside of a JSON string."""
     return _encode(text)[1:-1]
+
+
+_SOURCES: Final = {source: b',"source":' + _encode(source) for source in Source}
+_STATUSES: Final = {status: (_place(status), b',"status":' + _encode(status) + b',"created_at":') for status in Status}

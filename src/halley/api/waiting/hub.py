@@ -122,10 +122,14 @@ class Hub:
 
     def receive(self, hint: Hint) -> None:
         """Receive a hint from the bus."""
-        if type(hint) is Changed and (self._brief or self._groups):
-            self._changed(hint.prediction_id)
-            if EVERY in self._groups:
-                self._changed(EVERY)
+        if type(hint) is Changed:
+            self.changed(hint.prediction_id)
+
+    def changed(self, prediction_id: str) -> None:
+        """A change of this prediction was committed."""
+        self._changed(prediction_id)
+        if EVERY in self._groups:
+            self._changed(EVERY)
 
     def poll_found(self, changed: Collection[str]) -> None:
         """Receive the result of a poll of the store: predictions that may have changed, even without a hint."""

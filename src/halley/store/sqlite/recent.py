@@ -8,6 +8,7 @@ from collections import OrderedDict
 from typing import Final
 
 from halley.predictions.records import Prediction
+from halley.predictions.status import TERMINAL
 
 MOST_BYTES: Final = 4 * 2**20
 MOST_ROW_BYTES: Final = 32 * 1024  # a large row costs more to keep than to read
@@ -34,7 +35,7 @@ class RecentRows:
         if prediction.id in self._rows:
             self.forget(prediction.id)
         size = _OVERHEAD_BYTES + len(prediction.input) + len(prediction.output or b"") + len(prediction.logs)
-        if self._is_shared or size > MOST_ROW_BYTES or not prediction.is_terminal:
+        if size > MOST_ROW_BYTES or prediction.status not in TERMINAL or self._is_shared:
             return
         self._rows[prediction.id] = prediction, size
         self._bytes += size

@@ -312,15 +312,19 @@ class GroupWriter:
 
     def _deliver(self, batch: list[_Write]) -> None:
         for write in batch:
-            if write.committed is not None and not isinstance(write.outcome, Exception):
-                self._call(write.committed, write.outcome)
-            self._call(write.told, write.outcome)
+            outcome, committed = write.outcome, write.committed
+            if committed is not None and not isinstance(outcome, Exception):
+                try:
+                    committed(outcome)
+                except Exception as error:  # noqa: BLE001 - it must not affect what comes after it
+                    self._failed(error)
+            try:
+                write.told(outcome)
+            except Exception as error:  # noqa: BLE001 - as above
+                self._failed(error)
 
-    def _call(self, callback: Callable[[Any], None], outcome: Any) -> None:
-        try:
-            callback(outcome)
-        except Exception as error:  # noqa: BLE001 - it must not affect what comes after it
-            self._loop.call_exception_handler({"message": "a callback of a write failed", "exception": error})
+    def _failed(self, error: Exception) -> None:
+        self._loop.call_exception_handler({"message": "a callback of a write failed", "exception": error})
 
     def _as_own_error(self, error: Exception) -> Exception:
         """Our own error if the disk is the reason."""
