@@ -15,7 +15,7 @@ class OpenSubmits:
         self._open: dict[str, asyncio.Future[str | None]] = {}  # by prediction
 
     async def run(self, prediction_id: str, submit: Callable[[], Awaitable[str | None]]) -> str | None:
-        """The answer of the submit, which also those hear that wait for it."""
+        """The answer of the submit; all who wait for it get it."""
         end = self._open[prediction_id] = asyncio.get_running_loop().create_future()
         handle = None
         try:

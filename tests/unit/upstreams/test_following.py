@@ -22,6 +22,8 @@ FILE = "https://replicate.delivery/x/out-0.png"
 ITERATOR = {"type": "array", "items": {"type": "string"}, "x-cog-array-type": "iterator"}
 FILES = {"type": "array", "items": {"type": "string", "format": "uri"}}
 
+STARTS = Stage(status="starting")
+
 
 def document(output: dict[str, Any]) -> bytes:
     return json.dumps({"components": {"schemas": {"Input": {}, "Output": output}}}).encode()
@@ -36,9 +38,15 @@ def ends(output: Any, **more: Any) -> Stage:
 
 
 async def followed(
-    *stages: Stage, faults: Sequence[ServiceFault] = (), schema: bytes = b"", style: Any = "replicate"
+    *stages: Stage,
+    faults: Sequence[ServiceFault] = (),
+    schema: bytes = b"",
+    style: Any = "replicate",
+    created: Stage | None = STARTS,
 ) -> tuple[list[Progress], Outcome, FakeService]:
-    service = FakeService({"test/echo": script(*stages)}, style=style)
+    """`created`: what the answer to the create shows; None: the first of the stages."""
+    shown = stages if created is None else (created, *stages)
+    service = FakeService({"test/echo": script(*shown)}, style=style)
     async with serve(service) as server, open_provider(server.url, style, documents={"echo": schema}) as provider:
         handle = await provider.submit(work_of("echo", "a", "p1"))
         service.plan("read", *faults)
@@ -135,7 +143,7 @@ async def test_the_first_end_counts_and_words_that_do_not_exist_are_no_end() -> 
         ends("late"),
     )
     assert (outcome.status, outcome.error, outputs(said)) == ("failed", "first", [])
-    assert sum(kind_of(asked) == "read" for asked in service.asked) == 6
+    assert sum(kind_of(asked) == "read" for asked in service.asked) == 7
 
 
 async def test_an_output_after_the_end_is_waited_for_and_none_is_accepted() -> None:
@@ -314,3 +322,14 @@ async def test_a_second_follower_gives_the_same_parts() -> None:
                 await provider.follow(handle, said.append)
                 reports.append(outputs(said))
         assert reports == [["a", "b"], ["a", "b"]]
+
+
+async def test_a_run_whose_end_the_answer_to_the_create_shows_is_not_asked_for() -> None:
+    said, outcome, service = await followed(
+        ends("hello", logs="greeting\n", metrics={"predict_time": 0.5}), created=None
+    )
+
+    assert (outcome.status, outcome.predict_time) == ("succeeded", 0.5)
+    assert outputs(said) == ["hello"]
+    assert logs(said) == "greeting\n"
+    assert [kind_of(asked) for asked in service.asked] == ["create"]

@@ -36,7 +36,7 @@ from halley.providers.services.runs import Run
 from halley.providers.services.seen import read_run
 from halley.providers.services.service_hooks import ServiceHooks
 from halley.providers.services.slots import SharedSlots
-from halley.providers.services.verdicts import SubmitVerdict, is_handle
+from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict, is_handle
 
 
 class UpstreamRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,7 +110,7 @@ class ReplicateProvider(SharedSlots):
         if answer.verdict is SubmitVerdict.SUBMITTED:
             if await self._links.taken([answer.handle]):
                 raise self._of_another(answer.handle)
-            handle = self._follow_later(work, answer.handle, hook, is_new=True)
+            handle = self._follow_later(work, answer.handle, hook, answer=answer)
             self._tell_waiting()  # the service may be sent more now
             return handle
         text = self._journal.for_callers(answer.text)
@@ -213,7 +213,7 @@ class ReplicateProvider(SharedSlots):
                 journal=self._journal,
                 on_stream=hints.listen if self._rules.profile.has_streams else _ignore,
             )
-            return await following.until_end(watch)
+            return await following.until_end(watch, run.first)
 
     async def _settled(self, create: Create, text: str, hook: Hook | None) -> str:
         """The run of a create whose answer was not clear.
@@ -251,14 +251,15 @@ class ReplicateProvider(SharedSlots):
         self._journal.note(f"It gave the id {handle} to two predictions.")
         return OutcomeUnknown(f"The service gave it the id of another prediction: {handle}.")
 
-    def _follow_later(self, work: Work, handle: str, hook: Hook | None, *, is_new: bool = False) -> str:
+    def _follow_later(self, work: Work, handle: str, hook: Hook | None, *, answer: SubmitAnswer | None = None) -> str:
         """Raises:
         OutcomeUnknown: another prediction has this run.
         """
         known = self._runs.get(handle)
         if known is not None and known.prediction_id != work.prediction_id:
             raise self._of_another(handle)
-        self._runs[handle] = Run(handle, work, is_new=is_new, hook=hook)
+        first = None if answer is None else answer.run
+        self._runs[handle] = Run(handle, work, is_new=answer is not None, first=first, hook=hook)
         return handle
 
     def _fault_of(self, version: str) -> str | None:

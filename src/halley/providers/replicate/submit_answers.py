@@ -9,6 +9,7 @@ from typing import Final
 from halley.egress import EgressResponse
 from halley.providers.replicate.profiles import Profile
 from halley.providers.services.answers import Body, error_code, error_text
+from halley.providers.services.seen import read_run
 from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict, handle_of
 
 _KEY_OF: Final = re.compile(r"created the prediction ([a-z0-9]{26})\b")
@@ -21,7 +22,7 @@ def read_submit(profile: Profile, response: EgressResponse, body: Body | None) -
     status, handle = response.status, handle_of(body)
     text = f"It answered {status}: {error_text(body) or 'without a reason that can be read'}"
     if 200 <= status < 300 and handle:
-        return SubmitAnswer(verdict=SubmitVerdict.SUBMITTED, handle=handle, status=status)
+        return SubmitAnswer(verdict=SubmitVerdict.SUBMITTED, handle=handle, status=status, run=read_run(body, handle))
     if profile.key_seconds and (found := _by_key(body)) is not None:
         return found
     if proves_nothing(profile, response, body):

@@ -44,8 +44,13 @@ class RunFollowing:
         self._log_chars = 0
         self._late = 0
 
-    async def until_end(self, watch: Watch) -> Outcome:
-        """Report until the run ends."""
+    async def until_end(self, watch: Watch, first: SeenRun | None = None) -> Outcome:
+        """Report until the run ends. `first`: how the answer to the create showed it; if that is its end, it is not
+        asked for.
+        """
+        if first is not None and first.state != "open" and not first.is_late:
+            await self._report(first)
+            return await self._ended(first)
         while True:
             look = await watch.next()
             if look.is_over:

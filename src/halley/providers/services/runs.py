@@ -3,13 +3,20 @@
 from halley.dispatch.ports import Work
 from halley.dispatch.upstream_hooks import Hook
 from halley.providers.services.poller import Look, Watch
+from halley.providers.services.seen import SeenRun
 
 
 class Run:
-    """One run there. `has_slot`: the end of following releases a slot of its version. `is_new`: it began just now."""
+    """One run there. `has_slot`: the end of following releases a slot of its version. `is_new`: it began just now.
 
-    def __init__(self, handle: str, work: Work, *, is_new: bool, hook: Hook | None = None) -> None:
+    `first`: as the answer to the create showed it.
+    """
+
+    def __init__(
+        self, handle: str, work: Work, *, is_new: bool, first: SeenRun | None = None, hook: Hook | None = None
+    ) -> None:
         self.handle = handle
+        self.first = first
         self.hook = hook
         self.prediction_id = work.prediction_id
         self.version = work.version

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from halley.providers.services.answers import Body
+from halley.providers.services.seen import SeenRun
 
 _HANDLE: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~:-]{1,200}", re.ASCII)
 
@@ -27,6 +28,7 @@ class SubmitAnswer(msgspec.Struct, frozen=True, kw_only=True):
     handle: str = ""
     text: str = ""
     status: int = 0
+    run: SeenRun | None = None  # as the answer shows it
 
 
 def handle_of(body: Body | None) -> str:
