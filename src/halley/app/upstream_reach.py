@@ -33,6 +33,17 @@ def is_near(settings: Settings, provider: ProviderSettings) -> bool:
     return public.scheme == "https"
 
 
+def link_base(settings: Settings, provider: ProviderSettings) -> str | None:
+    """The beginning of links to our files that the service may follow, if there can be any.
+
+    A service on this machine may send webhooks here, and still refuse to fetch inputs from it, as Halley does.
+    """
+    url = settings.server.public_url
+    if url is None or (provider.takes_input_links() is None and is_loopback(urlsplit(url).hostname or "")):
+        return None
+    return public_url(settings)
+
+
 def check_reach(settings: Settings) -> None:
     """Check what needs a public URL.
 
@@ -42,5 +53,5 @@ def check_reach(settings: Settings) -> None:
     if settings.server.public_url is not None:
         return
     for name, provider in settings.providers.items():
-        if provider.takes_webhooks():
-            raise Unusable(f"providers.{name}.webhooks needs server.public_url: where the service reaches this server.")
+        for member in provider.needs_public_url():
+            raise Unusable(f"providers.{name}.{member} needs server.public_url: where the service reaches this server.")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from halley.app.foundation import Foundation
-from halley.app.upstream_reach import check_reach, public_url, sends_webhooks
+from halley.app.upstream_reach import check_reach, link_base, public_url, sends_webhooks
 from halley.assets.own_inputs import OwnInputs
 from halley.dispatch.breaker import Breaker, BreakerState
 from halley.dispatch.imported_models import ImportedModels, read_schema
@@ -141,6 +141,7 @@ class Upstreams:
             chance=self._chance,
             own_inputs=self._own_inputs,
             hooks=self.hooks if sends_webhooks(self._base.settings, settings) else None,
+            public_url=link_base(self._base.settings, settings),
         )
         upstream = make_upstream(settings, token, links, clock)
         upstream.listen(on_capacity=self._has_capacity, on_broken=self._is_broken)

@@ -1,22 +1,27 @@
-"""Reads this server's own files in an input, for a service elsewhere, which cannot follow their links."""
+"""Reads this server's own files in an input, for a service elsewhere: it may not reach this server, and has no key."""
 
 from contextlib import aclosing
+from typing import Final
 
 import msgspec
 
 from halley.assets.blob_references import BlobReferences
 from halley.assets.holding import OWNER_KIND, HeldFile, held
+from halley.assets.links import OwnLink
 from halley.assets.own_links import OwnLinks
 from halley.assets.ports import Blobs
 from halley.errors import TooLarge
 
+VALID_SECONDS: Final = 3600.0  # of a link that is given to a service: its run may wait there
+
 
 class OwnFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of this server."""
+    """A file of this server, and the link that named it."""
 
     name: str
     content_type: str
     sha256: str
+    link: OwnLink
 
 
 class OwnInputs:
@@ -41,7 +46,11 @@ class OwnInputs:
         found = file or await self._links.file(own, account_id)
         if found is None:
             return None
-        return OwnFile(name=found.name, content_type=found.content_type, sha256=found.sha256)
+        return OwnFile(name=found.name, content_type=found.content_type, sha256=found.sha256, link=own)
+
+    async def public_path(self, file: OwnFile) -> str | None:
+        """The path, below the address of this server, of a link to it for a service; None if there is none."""
+        return await self._links.public_path(file.link, VALID_SECONDS)
 
     async def read(self, file: OwnFile, limit_bytes: int) -> bytes:
         """Its bytes.

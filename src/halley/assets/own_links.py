@@ -1,15 +1,18 @@
 """Recognises links to this server's own files, and finds the files without any network."""
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from halley.assets.blob_references import BlobReferences
 from halley.assets.data_urls import is_data_url
 from halley.assets.holding import output, still_there, upload
-from halley.assets.links import DeliveryLink, FileLink, LinkSigner, OwnLink, check_download, own_link
+from halley.assets.links import DeliveryLink, FileLink, LinkSigner, OwnLink, check_download, download_query, own_link
 from halley.assets.ports import FileStore, OutputFiles, StoredFile
 from halley.clock import Clock
 from halley.errors import NotFound
 from halley.predictions.records import OutputFile
+
+_READER = "service"  # part of what is signed, and of no account
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,24 @@ class OwnLinks:
         if file is None:
             raise no_file(own)
         return file
+
+    async def public_path(self, own: OwnLink, valid_seconds: float) -> str | None:
+        """The path of a link to its file that needs no key and is valid for at least so long; None if there is none.
+
+        The caller has checked that the account may read the file.
+        """
+        until = self._clock.now().timestamp() + valid_seconds
+        if isinstance(own, DeliveryLink):
+            right = self._links.authentic_right(own.capability)
+            if self._links_need_account or right.expires_at < until:
+                return None
+            delivered = await self._outputs.output_file(right.prediction_id, right.index)
+            return None if delivered is None else f"/d/{own.capability}/{quote(delivered.name, safe='')}"
+        uploaded = await self._files.get(own.file_id)
+        if uploaded is None or not self._download_secret or (expiry := int(uploaded.expires_at.timestamp())) < until:
+            return None
+        query = download_query(self._download_secret, owner=_READER, file_id=own.file_id, expiry=expiry)
+        return f"/v1/files/{own.file_id}/download?{query}"
 
     async def _delivered(self, link: DeliveryLink, account_id: str | None) -> OutputFile:
         delivery = self._links.verify(link.capability)

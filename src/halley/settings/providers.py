@@ -40,6 +40,14 @@ class ProviderSettings(SettingsTable, frozen=True, kw_only=True):
         """How long a run is looked for after its prediction has failed with an unknown outcome; 0: not at all."""
         return 0.0
 
+    def takes_input_links(self) -> bool | None:
+        """Whether it reads files of this server at their links; None: once a webhook of it has arrived."""
+        return False
+
+    def needs_public_url(self) -> Iterable[str]:
+        """Its members that need `server.public_url`."""
+        return ()
+
     def faults(self) -> Iterable[tuple[str, str]]:
         """What is wrong with its members together: a member, and a sentence that continues its name."""
         return ()
@@ -55,6 +63,7 @@ class ReplicateSettings(ProviderSettings, frozen=True, kw_only=True):
     late_look_seconds: LookSeconds = 3600.0  # how long its run is looked for after that; 0: not at all
     data_url_bytes: Positive = 256_000  # a larger input file is uploaded to it first
     webhooks: bool | None = None  # followed by them; None: if server.public_url is https, or both are on this machine
+    input_links: bool | None = None  # it reads our files at server.public_url; None: once a webhook of it has arrived
 
     def addresses(self) -> tuple[tuple[str, str], ...]:
         return (("url", self.url),)
@@ -64,6 +73,12 @@ class ReplicateSettings(ProviderSettings, frozen=True, kw_only=True):
 
     def takes_webhooks(self) -> bool | None:
         return self.webhooks
+
+    def takes_input_links(self) -> bool | None:
+        return self.input_links
+
+    def needs_public_url(self) -> Iterable[str]:
+        return [name for name in ("webhooks", "input_links") if getattr(self, name)]
 
     def faults(self) -> Iterable[tuple[str, str]]:
         if self.webhooks and self.profile == "cometapi":

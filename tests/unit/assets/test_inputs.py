@@ -1,6 +1,7 @@
 """Links in an input become local files: whose, from where, and what is refused."""
 
 import base64
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from halley.assets.blob_references import BlobReferences
 from halley.assets.inputs import InputFileStager, StagedInput, StagingRules
-from halley.assets.links import LinkSigner, download_signature
+from halley.assets.links import FileLink, LinkSigner, check_download, download_signature, own_link
 from halley.assets.own_inputs import OwnInputs
 from halley.assets.own_links import OwnFiles
 from halley.assets.ports import BlobInfo, StoredFile
@@ -395,3 +396,37 @@ async def test_own_files_are_read_for_a_service_elsewhere(tmp_path: Path) -> Non
     assert file is not None
     with pytest.raises(TooLarge):
         await own.read(file, 6)
+
+
+async def test_links_for_a_service_need_no_key_and_live_long_enough(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, MemoryBlobs())
+    own = OwnInputs(bench.stager.own, blobs=bench.blobs, blob_references=bench.blob_references)
+    link = await bench.output_link(b"picture", "a b.png")
+    await bench.upload("me")
+    upload = f"https://other.name/v1/files/{FILE_ID}"
+
+    async def path(text: str, at: OwnInputs = own) -> str | None:
+        file = await at.find(text, prediction_id="p" * 26, account_id="me")
+        assert file is not None
+        return await at.public_path(file)
+
+    found = await path(link)
+    assert found is not None
+    assert found == link.removeprefix("http://127.0.0.1:1986")
+    right = bench.links.verify(found.split("/")[2])
+    signed = own_link(f"https://public.example{await path(upload)}")
+    assert isinstance(signed, FileLink)
+    assert signed.signature is not None
+    check_download(
+        b"files-secret",
+        owner=signed.owner or "",
+        file_id=FILE_ID,
+        expiry=signed.expiry or 0,
+        signature=signed.signature,
+        now=bench.clock.now() + timedelta(hours=1),
+    )
+    bench.clock.advance(right.expires_at - bench.clock.now().timestamp() - 1800)
+    assert await path(link) is None
+    strict = Bench(tmp_path, MemoryBlobs(), links_need_account=True)
+    private = OwnInputs(strict.stager.own, blobs=strict.blobs, blob_references=strict.blob_references)
+    assert await path(await strict.output_link(b"picture", "a.png"), private) is None

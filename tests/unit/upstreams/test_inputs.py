@@ -3,10 +3,13 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
+from halley.assets.links import DeliveryLink
 from halley.assets.own_inputs import OwnFile
 from halley.dispatch.ports import Work
+from halley.dispatch.upstream_hooks import UpstreamHint, UpstreamHooks
 from halley.errors import NotFound, OutcomeUnknown, ProviderBusy, SubmitRefused
 from halley.testing.replicate.faults import ServiceFault, says
 from halley.testing.replicate.opening import open_provider
@@ -32,7 +35,12 @@ class Own:
         assert (prediction_id, account_id) == ("p1", "me")
         if link == GONE:
             raise NotFound("the file was removed")
-        return OwnFile(name='a".png', content_type="image/png", sha256="") if link == OURS else None
+        if link != OURS:
+            return None
+        return OwnFile(name='a".png', content_type="image/png", sha256="", link=DeliveryLink(capability="ours"))
+
+    async def public_path(self, file: OwnFile) -> str | None:
+        return None if self.data == b"ends soon" else "/d/ours/a.png"
 
     async def read(self, file: OwnFile, limit_bytes: int) -> bytes:
         return self.data
@@ -44,6 +52,8 @@ async def sent(
     *,
     style: Style = "replicate",
     document: bytes = b"",
+    input_links: bool | None = False,
+    hooks: UpstreamHooks | None = None,
     **faults: ServiceFault,
 ) -> tuple[Any, FakeService]:
     """The input that the service got."""
@@ -55,8 +65,8 @@ async def sent(
         open_provider(
             server.url,
             style,
-            links={"own_inputs": Own(data)},
-            rules={"data_url_bytes": 100},
+            links={"own_inputs": Own(data), "public_url": "https://halley.example/x", "hooks": hooks},
+            rules={"data_url_bytes": 100, "input_links": input_links},
             documents={"echo": document},
         ) as provider,
     ):
@@ -68,8 +78,11 @@ async def sent(
             account_id="me",
             input=json.dumps(given).encode(),
         )
+        if hooks is not None:  # a webhook for another run shows that the service reaches this server
+            await provider.submit(msgspec.structs.replace(work, prediction_id="p0", input=b"{}"))
+            hooks.receive(UpstreamHint(prediction_id="p0", attempt=1))
         await provider.submit(work)
-        [run] = service.runs.values()
+        run = service.runs[max(service.runs)]
         return run.input, service
 
 
@@ -132,3 +145,24 @@ async def test_an_upload_that_fails_begins_nothing(fault: ServiceFault, error: t
     with pytest.raises(error) as caught:
         await sent({"image": OURS}, b"x" * 400, upload=fault)
     assert not isinstance(caught.value, OutcomeUnknown)
+
+
+async def test_a_service_that_reaches_this_server_gets_links() -> None:
+    link = "https://halley.example/x/d/ours/a.png"
+    given = {"image": OURS, "more": [OURS, THEIRS], "text": f"see {OURS}", "data": "data:text/plain,hi"}
+    found, service = await sent(given, b"x" * 400, input_links=True)
+    assert found == {**given, "image": link, "more": [link, THEIRS]}
+    assert not service.uploads
+    hooks = UpstreamHooks(lambda prediction_id, attempt: f"https://halley.example/{prediction_id}-{attempt}")
+    assert (await sent({"image": OURS}, input_links=None, hooks=hooks))[0] == {"image": link}
+
+
+async def test_without_a_proof_that_it_does_files_are_sent() -> None:
+    url = "data:image/png;base64,cG5n"
+    assert (await sent({"image": OURS}, input_links=None))[0] == {"image": url}
+    hooks = UpstreamHooks(lambda prediction_id, attempt: f"https://halley.example/{prediction_id}-{attempt}")
+    assert (await sent({"image": OURS}, input_links=False, hooks=hooks))[0] == {"image": url}
+    found, _ = await sent({"image": OURS}, b"ends soon", input_links=True)  # no link lives long enough
+    assert found["image"].startswith("data:")
+    with pytest.raises(SubmitRefused, match="the file was removed"):
+        await sent({"image": GONE}, input_links=True)

@@ -48,6 +48,7 @@ class UpstreamRules(msgspec.Struct, frozen=True, kw_only=True):
     timeout_seconds: float = 60.0  # of one request
     look_seconds: float = 30.0  # for a submit without a clear answer
     data_url_bytes: int = 256_000
+    input_links: bool | None = None  # None: when a webhook of the service has arrived
     cancel_grace_seconds: float = GRACE_SECONDS
     limits: Mapping[str, int] = {}  # runs at once of single versions
     broken: Mapping[str, str] = {}  # versions that cannot run, and why
@@ -85,6 +86,7 @@ class ReplicateProvider(SharedSlots):
             own=links.own_inputs,
             document_of=links.document_of,
             data_url_bytes=rules.data_url_bytes,
+            public_url=self._public_url,
         )
         self._creates = Creates(self._api, self._models, inputs, clock=clock, hooks=self._hooks)
         self._lost = LostCreates(
@@ -230,6 +232,12 @@ class ReplicateProvider(SharedSlots):
         if handle is None:
             raise ProviderBusy(f"{text} The service has begun nothing.")
         return handle
+
+    def _public_url(self) -> str | None:
+        """The address of this server, if the service can read files there."""
+        wanted = self._rules.input_links
+        can_reach = self._hooks.have_arrived if wanted is None else wanted
+        return self._links.public_url if can_reach else None
 
     def _submitted_before(self, work: Work) -> str | None:
         """The run that this process itself began for the prediction, and could not store."""

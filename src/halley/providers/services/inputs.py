@@ -1,4 +1,5 @@
-"""Makes an input one that a service elsewhere can read: our own files become `data:` URLs, or uploads to it.
+"""Makes an input one that a service elsewhere can read: our own files become links to this server where it can reach
+this server, else `data:` URLs, or uploads to it.
 
 Links to other hosts stay as they are: the service fetches them itself.
 """
@@ -40,10 +41,13 @@ class SentInputs:
         own: OwnInputs | None,
         document_of: Callable[[str], bytes],
         data_url_bytes: int,
+        public_url: Callable[[], str | None] = lambda: None,
     ) -> None:
         """`document_of` a version says where its input has files; if it is b"", every text may be one. A file of more
-        than `data_url_bytes` is uploaded; without `upload` the service takes none.
+        than `data_url_bytes` is uploaded; without `upload` the service takes none. `public_url` is the address of this
+        server, while the service can reach it.
         """
+        self._public_url = public_url
         self._upload = upload
         self._document_of = document_of
         self._own = own
@@ -95,6 +99,9 @@ class SentInputs:
         file = await self._own.find(text, prediction_id=work.prediction_id, account_id=work.account_id)
         if file is None:
             return text
+        base = self._public_url()
+        if base is not None and (path := await self._own.public_path(file)) is not None:
+            return f"{base}{path}"
         data = await self._own.read(file, UPLOAD_LIMIT_BYTES)
         kind = file.content_type or "application/octet-stream"
         url_bytes = len(f"data:{kind};base64,") + (len(data) + 2) // 3 * 4

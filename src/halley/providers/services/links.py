@@ -26,6 +26,7 @@ class UpstreamLinks(msgspec.Struct, frozen=True, kw_only=True):
     own_inputs: OwnInputs | None = None  # reads this server's own files in inputs
     taken: HeldHandles = _none  # with a prediction of this provider: no other one can get such a run
     hooks: UpstreamHooks | None = None  # addresses for its webhooks, if it can reach this server
+    public_url: str | None = None  # of this server, without a slash at its end
 
 
 def target_of(find: FindTarget, version: str) -> UpstreamTarget:

@@ -26,6 +26,7 @@ class ServiceHooks:
         self._journal = journal
         self._missed = 0
         self.arrive = False  # the last ones have arrived
+        self.have_arrived = False  # so the service can reach this server
 
     def open(self, work: Work) -> Hook | None:
         """The address for the create of this work, if there is one."""
@@ -65,7 +66,7 @@ class ServiceHooks:
 
     def _note_arrival(self) -> None:
         self._missed = 0
-        self.arrive = True
+        self.arrive = self.have_arrived = True
 
     def _note_end(self, hook: Hook) -> None:
         if hook.says_end:
