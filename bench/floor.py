@@ -40,16 +40,15 @@ CREATE TABLE predictions(
     started_at INTEGER, completed_at INTEGER, last_seq INTEGER, metrics BLOB, input BLOB, output BLOB, logs TEXT);
 CREATE INDEX predictions_of_account ON predictions(account_id, id);
 CREATE TABLE events(number INTEGER PRIMARY KEY, prediction_id TEXT, seq INTEGER, attempt INTEGER, kind TEXT, at INTEGER,
-    data BLOB);
+    data BLOB, started_at INTEGER);
 CREATE UNIQUE INDEX events_of_prediction ON events(prediction_id, seq);
 """
 INSERT = f"""INSERT INTO predictions VALUES(?, ?, '{ACCOUNT}', '{KEY_ID}', 'prediction', 'starting', 1, 'demo/noop',
     '{VERSION}', 'api', 'local', 1, ?, NULL, NULL, 1, NULL, ?, NULL, '')"""
 UPDATE = """UPDATE predictions SET status='succeeded', revision=2, started_at=?, completed_at=?, last_seq=4, metrics=?,
     output=? WHERE number=?"""
-CREATED_EVENT = "INSERT INTO events VALUES(NULL, ?, 1, 1, 'created', ?, x'6e756c6c')"
-ENDED_EVENTS = """INSERT INTO events VALUES(NULL, ?1, 2, 1, 'started', ?2, x''), (NULL, ?1, 3, 1, 'output_set', ?3, ?4),
-    (NULL, ?1, 4, 1, 'finished', ?3, '{"status":"succeeded"}')"""
+CREATED_EVENT = "INSERT INTO events VALUES(NULL, ?, 1, 1, 'created', ?, x'6e756c6c', NULL)"
+ENDED_EVENTS = "INSERT INTO events VALUES(NULL, ?, 4, 1, 'returned', ?, ?, ?)"  # started, output, finished
 
 HEAD = (
     b"HTTP/1.1 %b\r\ndate: %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nlocation: %b%b\r\n"
@@ -157,7 +156,7 @@ class Writer(threading.Thread):
         many(CREATED_EVENT, [(p.id, p.created_at) for p in created])
         many(UPDATE, [(p.started_at, p.completed_at, p.metrics, p.output, p.number) for p in ended])
         outputs = [b'{"value":%b,"files":[]}' % p.output for p in ended]
-        many(ENDED_EVENTS, [(p.id, p.started_at, p.completed_at, out) for p, out in zip(ended, outputs, strict=True)])
+        many(ENDED_EVENTS, [(p.id, p.completed_at, out, p.started_at) for p, out in zip(ended, outputs, strict=True)])
         self.connection.execute("COMMIT")
 
 

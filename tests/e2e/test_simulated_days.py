@@ -246,7 +246,7 @@ class Days(Asker):
         assert all(hashlib.sha256(content).hexdigest() == name for name, content in stored.items())
         with sqlite3.connect(f"file:{self.home / 'data' / 'halley.db'}?mode=ro", uri=True) as database:
             rows = dict(database.execute("SELECT id, data_removed_at IS NULL FROM predictions"))
-            told = "SELECT DISTINCT prediction_id FROM events WHERE kind IN ('logged', 'output_set')"
+            told = "SELECT DISTINCT prediction_id FROM events WHERE kind IN ('logged', 'output_set', 'returned')"
             telling = {prediction_id for (prediction_id,) in database.execute(told)}
             known = {name for (name,) in database.execute("SELECT sha256 FROM blobs")}
         assert rows == {made.id: made in alive for made in self.made}

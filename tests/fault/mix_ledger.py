@@ -13,7 +13,13 @@ from typing import Any, Final
 _RUN_ENDINGS: Final = ("model_error", "replica_died", "out_of_memory", "run_timeout", "output_unusable")
 """Reasons that only the holder of a lease reports."""
 
-_EVENTS: Final = "SELECT prediction_id, attempt, kind, data FROM events ORDER BY prediction_id, seq"
+_EACH: Final = """(
+    SELECT prediction_id, seq, attempt, kind, data FROM events WHERE kind <> 'returned'
+    UNION ALL SELECT prediction_id, seq - 2, attempt, 'started', x'' FROM events WHERE kind = 'returned'
+    UNION ALL SELECT prediction_id, seq - 1, attempt, 'output_set', data FROM events WHERE kind = 'returned'
+    UNION ALL SELECT prediction_id, seq, attempt, 'finished', '{"status":"succeeded"}' FROM events
+        WHERE kind = 'returned')"""
+_EVENTS: Final = f"SELECT prediction_id, attempt, kind, data FROM {_EACH} ORDER BY prediction_id, seq"
 
 
 class Ledger:
@@ -97,7 +103,7 @@ class Books:
 
     def kinds(self, prediction_id: str) -> set[str]:
         """Kinds of events that a prediction has."""
-        return {kind for (kind,) in self.rows("SELECT kind FROM events WHERE prediction_id = ?", prediction_id)}
+        return {kind for (kind,) in self.rows(f"SELECT kind FROM {_EACH} WHERE prediction_id = ?", prediction_id)}
 
     def ending(self, prediction_id: str) -> tuple[str, str | None, str | None] | None:
         """Status, error and reason of a prediction that has ended."""

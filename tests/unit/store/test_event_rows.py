@@ -8,7 +8,7 @@ import pytest
 from halley.predictions.records import NewEvent
 from halley.predictions.status import EventKind
 from halley.store.sqlite import open_sqlite
-from halley.store.sqlite.rows import INSERT_EVENT, INSERT_EVENTS, event_rows
+from halley.store.sqlite.event_rows import INSERT_EVENT, INSERT_EVENTS, event_rows
 from halley.testing.clock import T0
 from halley.testing.stores.maker import Maker
 

@@ -16,7 +16,8 @@ from halley.predictions.records import NewEvent
 from halley.predictions.repeats import IdempotencyKey
 from halley.predictions.status import EventKind, Fact, Source
 from halley.store.sqlite import SqliteStore, open_sqlite, store
-from halley.store.sqlite.together import _END, _INSERT, _INSERT_WAITING
+from halley.store.sqlite.usual_creates import INSERT_LEASED, INSERT_WAITING
+from halley.store.sqlite.usual_ends import END, END_RETURNED
 from halley.testing.stores.maker import LEASE_SECONDS, PICTURE, VERSION, Maker
 
 pytestmark = pytest.mark.anyio
@@ -165,10 +166,9 @@ async def test_any_mix_ends_as_one_by_one(tmp_path: Path, monkeypatch: pytest.Mo
     assert told == plainly_told
     for table in TABLES:
         assert rows[table] == plain_rows[table], table
-    created = next(_INSERT._portions.of([()]))[0].partition(" VALUES")[0]
-    assert sum(text.startswith(created) for text in asked) > BATCHES / 2
-    waiting = next(_INSERT_WAITING._portions.of([()]))[0].rpartition(", ?, ")[2]
-    assert any(text.startswith(created) and waiting in text for text in asked), "creates without a lease"
-    assert any("CAST('{" in text for text in asked), "the events of a run that only returns"
-    assert sum(text.startswith(_END.partition("?")[0]) for text in asked) > BATCHES / 2
+    for insert in (INSERT_LEASED, INSERT_WAITING):
+        lease = next(insert._portions.of([()]))[0].rpartition("'starting'")[2]
+        assert any(text.startswith("INSERT INTO predictions (account_id") and lease in text for text in asked)
+    for end in (END, END_RETURNED):
+        assert sum(text.startswith(end.partition("?")[0]) for text in asked) > BATCHES / 2
     assert asked.count("ROLLBACK") < BATCHES / 2

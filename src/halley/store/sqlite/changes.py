@@ -1,7 +1,5 @@
 """Steps that several operations share: load, record events, end. All run inside the writer's transaction."""
 
-# ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
-
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -18,18 +16,21 @@ from halley.predictions.queue import Lease
 from halley.predictions.records import Event, Finish, NewEvent, Prediction
 from halley.predictions.status import LASTING, TERMINAL, EventKind, Fact, Status
 from halley.predictions.submits import MAY_RUN_ELSEWHERE
-from halley.store.sqlite.queue_counters import QueueCounters
-from halley.store.sqlite.rows import (
-    EVENT_COLUMNS,
+from halley.store.sqlite.event_rows import (
     INSERT_EVENT,
     INSERT_EVENTS,
+    SELECT_EVENTS,
+    SELECT_LASTING,
+    Row,
+    event_rows,
+    events_in,
+)
+from halley.store.sqlite.queue_counters import QueueCounters
+from halley.store.sqlite.rows import (
     UPDATE_IF_UNCHANGED,
     UPDATE_PREDICTION,
     Live,
-    Row,
     changed_prediction_row,
-    event_rows,
-    read_event,
     unchanged,
 )
 
@@ -42,9 +43,6 @@ PROGRESS_KINDS: Final = frozenset(
         EventKind.ATTEMPT_LOST,
     }
 )
-SELECT_EVENTS: Final = f"SELECT {EVENT_COLUMNS} FROM events WHERE prediction_id = ? AND seq > ? ORDER BY seq LIMIT ?"
-LASTING_KINDS: Final = ", ".join(f"'{kind}'" for kind in sorted(LASTING))
-_SELECT_LASTING: Final = SELECT_EVENTS.replace("ORDER BY", f"AND kind IN ({LASTING_KINDS}) ORDER BY")
 DELETE_FROM_QUEUE: Final = "DELETE FROM queue WHERE prediction_id = ?"
 _GIVE_BACK: Final = (
     "UPDATE queue SET session_id = NULL, attempt = max(attempt - 1, 0), ready_at = ? WHERE prediction_id = ?"
@@ -87,7 +85,7 @@ def read_progress(connection: sqlite3.Connection, live: Live) -> Progress:
     progress = Progress()
     if live.has_progress:
         rows = connection.execute(SELECT_EVENTS, (live.prediction.id, 0, -1))
-        progress.add(read_event(row) for row in rows)
+        progress.add(events_in(rows))
     return progress
 
 
@@ -257,13 +255,14 @@ def read_events(
     """Stored events in order of `seq`."""
     found: list[Event] = []
     size = 0
-    statement = SELECT_EVENTS if with_data else _SELECT_LASTING
+    statement = SELECT_EVENTS if with_data else SELECT_LASTING
     with closing(connection.execute(statement, (prediction_id, after_seq, limit))) as rows:
-        for row in rows:
-            event = read_event(row)
+        for event in events_in(rows):
+            if event.seq <= after_seq or not (with_data or event.kind in LASTING):
+                continue  # the others of its row
             found.append(event)
             size += len(event.data)
-            if limit_bytes is not None and size >= limit_bytes:
+            if len(found) == limit or (limit_bytes is not None and size >= limit_bytes):
                 break
     return found
 

@@ -15,6 +15,7 @@ from halley.errors import HalleyError
 from halley.ids import first_id_at
 from halley.predictions.duties import Duty
 from halley.store.sqlite.duties import if_on_duty
+from halley.store.sqlite.event_rows import EVENTS_OF_ROW, RETURNED, each_event
 from halley.store.sqlite.parts import SqlitePart
 from halley.store.sqlite.webhook_rows import (
     DELIVERY_COLUMNS,
@@ -41,10 +42,10 @@ _NOTICES: Final = (
     'SELECT "offset", prediction_id, kind FROM events INDEXED BY events_for_webhooks'
     ' WHERE for_webhook = 1 AND "offset" > ? ORDER BY "offset" LIMIT ?'
 )
-_KINDS: Final = ", ".join(f"'{kind}'" for kind in TOLD_BY)
-_OF_ACCOUNT: Final = (
+_KINDS: Final = ", ".join(f"'{kind}'" for kind in (*TOLD_BY, RETURNED))
+_OF_ACCOUNT: Final = (  # a row of several events has the offset of the last one
     'SELECT e."offset", e.prediction_id, e.kind FROM events AS e NOT INDEXED CROSS JOIN predictions AS p'
-    f' WHERE p.id = e.prediction_id AND e."offset" > ?1 AND e."offset" <= ?2 AND e.kind IN ({_KINDS})'
+    f' WHERE p.id = e.prediction_id AND e."offset" > ?1 AND e."offset" < ?2 + {EVENTS_OF_ROW} AND e.kind IN ({_KINDS})'
     ' AND p.account_id = ?3 AND (?4 IS NULL OR p.key_id = ?4) ORDER BY e."offset" LIMIT ?5'
 )
 _LAST_OFFSET: Final = 'SELECT coalesce(max("offset"), 0) FROM events'
@@ -253,7 +254,9 @@ def _read_account(
 ) -> tuple[list[Notice], int]:
     (last,) = connection.execute(_LAST_OFFSET).fetchone()
     until = min(last, after + _SPAN)
-    found = [notice_of(row) for row in connection.execute(_OF_ACCOUNT, (after, until, account_id, key_id, limit))]
+    rows = connection.execute(_OF_ACCOUNT, (after, until, account_id, key_id, limit))
+    told = [notice_of(row) for row in each_event(rows) if after < row[0] <= until]
+    found = told[:limit]
     return found, found[-1].offset if len(found) == limit else max(until, after)
 
 

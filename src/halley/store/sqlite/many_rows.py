@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
-_SIZES: Final = (64, 16, 4, 3, 2, 1)  # few, so that all stay prepared; a usual end has three events
+_SIZES: Final = (64, 16, 4, 3, 2, 1)  # few, so that all stay prepared
 
 
 class Portions:
@@ -36,12 +36,14 @@ class ManyRows:
     """An INSERT for any number of rows."""
 
     def __init__(self, into: str, values: str) -> None:
-        """`into` is what comes before VALUES, `values` one row in parentheses."""
+        """`into` is what comes before VALUES, `values` one row in parentheses. Values of all rows, if there are any,
+        come first in it, with their numbers: `?1`.
+        """
         self._portions = Portions(f"{into} VALUES {{}}", values)
 
-    def insert(self, connection: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> int:
+    def insert(self, connection: sqlite3.Connection, rows: Sequence[Sequence[Any]], of_all: Sequence[Any] = ()) -> int:
         """Insert them in order; returns the ROWID of the last one, or 0."""
         last: int | None = 0
         for statement, portion in self._portions.of(rows):
-            last = connection.execute(statement, [*chain.from_iterable(portion)]).lastrowid
+            last = connection.execute(statement, [*of_all, *chain.from_iterable(portion)]).lastrowid
         return last or 0

@@ -19,18 +19,15 @@ from halley.predictions.status import EventKind, Fact, Source
 from halley.store.deadlines import in_current_time
 from halley.store.sqlite import changes, paging, queue, repeats
 from halley.store.sqlite.deliveries import PUT_LINK_BASE
+from halley.store.sqlite.event_rows import EVENT_COLUMNS, INSERT_EVENT, event_rows, events_in
 from halley.store.sqlite.files import hold_inputs
 from halley.store.sqlite.parts import SqlitePart
 from halley.store.sqlite.queue_counters import QueueCounters
 from halley.store.sqlite.reads import SELECT_OUTLINE, SELECT_PREDICTION
 from halley.store.sqlite.rows import (
-    EVENT_COLUMNS,
-    INSERT_EVENT,
     INSERT_PREDICTION,
     Live,
-    event_rows,
     new_prediction_row,
-    read_event,
     read_prediction,
     select_live,
 )
@@ -222,4 +219,5 @@ def _changed(connection: sqlite3.Connection, after: int, up_to: int) -> list[str
 
 
 def _read_log(connection: sqlite3.Connection, after_offset: int, limit: int) -> list[Event]:
-    return [read_event(row) for row in connection.execute(_SELECT_LOG, (after_offset, limit))]
+    events = events_in(connection.execute(_SELECT_LOG, (after_offset, limit)))
+    return [event for event in events if event.offset > after_offset][:limit]

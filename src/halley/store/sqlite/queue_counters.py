@@ -118,6 +118,11 @@ class QueueCounters:
             )
         return None
 
+    def room(self, account_id: str) -> int:
+        """How many more predictions may wait."""
+        limits = self._limits
+        return max(0, min(limits.per_account - self._of_account.get(account_id, 0), limits.total - self._total))
+
     def add_waiting(self, version: str, account_id: str, count: int = 1) -> None:
         """Count so many more waiting predictions; `count` may be negative."""
         accounts = self.waiting.setdefault(version, {})
@@ -148,16 +153,16 @@ class QueueCounters:
     def set_weight(self, account_id: str, weight: int) -> None:
         self._weights[account_id] = weight
 
-    def add_run(self, model: str) -> None:
-        """One more run of `owner/name`; written once for the whole transaction."""
-        self._runs[model] = self._runs.get(model, 0) + 1
+    def add_run(self, model: str, count: int = 1) -> None:
+        """More runs of `owner/name`; written once for the whole transaction."""
+        self._runs[model] = self._runs.get(model, 0) + count
 
-    def add_leased(self, prediction: Prediction) -> None:
-        """A prediction that is leased from the start counts as a run, and as a turn of its account."""
-        self.add_run(prediction.model)
+    def add_leased(self, prediction: Prediction, count: int = 1) -> None:
+        """Predictions like this one that are leased from the start count as runs, and as turns of its account."""
+        self.add_run(prediction.model, count)
         version, account_id = prediction.version, prediction.account_id
         if version in self.waiting:  # if no account waits, being served costs the others nothing
-            self.turns(version).take(account_id, self.weight(account_id), out_of_turn=True)
+            self.turns(version).take(account_id, self.weight(account_id), turns=count, out_of_turn=True)
 
     def take_offsets(self, count: int, *, may_be_told: bool) -> int:
         """The first of so many new offsets; `may_be_told`: some may be of events for a webhook.

@@ -10,14 +10,15 @@ from typing import Any, Final
 from halley.clock import from_micros, to_micros
 from halley.ids import first_id_at
 from halley.predictions.lifecycle import NO_INPUT
-from halley.predictions.status import EventKind, Source
+from halley.predictions.records import Event
+from halley.predictions.status import LASTING, EventKind, Source
 from halley.retention.ports import DataGroup, OwnerKind, Removed
-from halley.store.sqlite.changes import LASTING_KINDS
 from halley.store.sqlite.deliveries import DROP_SETTLED_BODIES, TOLD_UP_TO
+from halley.store.sqlite.event_rows import EVENT_COLUMNS, INSERT_EVENTS, LASTING_KINDS, RETURNED, event_row, events_in
 from halley.store.sqlite.files import drop_references
 from halley.store.sqlite.parts import SqlitePart
 from halley.store.sqlite.queue_counters import QueueCounters
-from halley.store.sqlite.rows import COLUMNS_WITHOUT_DATA, INSERT_EVENT
+from halley.store.sqlite.rows import COLUMNS_WITHOUT_DATA
 
 # Worded like the index `predictions_with_data`: otherwise it is not used.
 _HAS_DATA: Final = "data_removed_at IS NULL AND completed_at IS NOT NULL"
@@ -60,6 +61,9 @@ _HALF_REMOVED: Final = (
 _DELETE_EVENTS: Final = (
     'DELETE FROM events WHERE "offset" IN'
     f' (SELECT "offset" FROM events WHERE prediction_id = ? AND kind NOT IN ({LASTING_KINDS}) ORDER BY seq LIMIT ?)'
+)
+_TAKE_OUT_RETURNED: Final = (
+    f"DELETE FROM events WHERE prediction_id = ? AND kind = '{RETURNED}' RETURNING {EVENT_COLUMNS}"
 )
 _HAS_NO_MORE: Final = "UPDATE predictions SET has_progress = 0 WHERE number = ?"
 _FEW_EVENTS: Final = 64  # so many are deleted in the transaction that removes the rest
@@ -145,10 +149,17 @@ def _remove_data(
         has_more = last_seq > _FEW_EVENTS
         has_events_left |= has_more
         if not has_more:
-            connection.execute(_DELETE_EVENTS, (prediction_id, _FEW_EVENTS))
+            _delete_events(connection, prediction_id, _FEW_EVENTS)
         offset = counters.take_offsets(1, may_be_told=False)
-        event = (offset, prediction_id, last_seq + 1, attempt, EventKind.DATA_REMOVED, to_micros(at), b"null", False)
-        connection.execute(INSERT_EVENT, event)
+        event = Event(
+            prediction_id=prediction_id,
+            seq=last_seq + 1,
+            attempt=attempt,
+            kind=EventKind.DATA_REMOVED,
+            at=at,
+            offset=offset,
+        )
+        INSERT_EVENTS.insert(connection, [event_row(event)])
         kept = connection.execute(_TAKE_OUT, (number,)).fetchone()
         connection.execute(_PUT_BACK, (*kept, NO_INPUT, to_micros(at), last_seq + 1, has_more))
         if has_webhook:
@@ -165,7 +176,14 @@ def _remove_events(connection: sqlite3.Connection, limit: int) -> int:
     if row is None:
         return 0
     number, prediction_id = row
-    deleted = connection.execute(_DELETE_EVENTS, (prediction_id, limit)).rowcount
+    deleted = _delete_events(connection, prediction_id, limit)
     if deleted < limit:
         connection.execute(_HAS_NO_MORE, (number,))
     return max(deleted, 1)  # there may be others
+
+
+def _delete_events(connection: sqlite3.Connection, prediction_id: str, limit: int) -> int:
+    """Delete so many events with data; those of a RETURNED row that stay get rows of their own."""
+    returned = connection.execute(_TAKE_OUT_RETURNED, (prediction_id,)).fetchall()
+    INSERT_EVENTS.insert(connection, [event_row(event) for event in events_in(returned) if event.kind in LASTING])
+    return connection.execute(_DELETE_EVENTS, (prediction_id, limit)).rowcount + len(returned)

@@ -3,28 +3,23 @@
 # ruff: noqa: S608 - statements are put together from constants of our own; values are always bound
 
 import sqlite3
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from halley.clock import from_micros, to_micros
 from halley.predictions.queue import Lease
-from halley.predictions.records import Event, NewEvent, OutputFile, Prediction
+from halley.predictions.records import OutputFile, Prediction
 from halley.predictions.settlements import COMPARED_BYTES
-from halley.predictions.status import EventKind, Kind, Source, Status, SubmitState
-from halley.store.sqlite.many_rows import ManyRows, Portions
-from halley.webhooks.events import TOLD_BY
-
-Row = Sequence[Any]
+from halley.predictions.status import Kind, Source, Status, SubmitState
+from halley.store.sqlite.event_rows import Row
+from halley.store.sqlite.many_rows import Portions
 
 _STATUS: Final = {str(word): word for word in Status}
 _KIND: Final = {str(word): word for word in Kind}
 _SOURCE: Final = {str(word): word for word in Source}
 _SUBMIT_STATE: Final[dict[str | None, SubmitState | None]] = {str(word): word for word in SubmitState} | {None: None}
-_EVENT_KIND: Final = {str(word): word for word in EventKind}
-
-_TOLD_BY_NONE: Final[frozenset[EventKind]] = frozenset()
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode_files: Final = msgspec.json.Decoder(tuple[OutputFile, ...]).decode
@@ -85,13 +80,6 @@ UPDATE_IF_UNCHANGED: Final = (
     f"{UPDATE_PREDICTION} AND revision = ? AND submit_state IS NULL"
     " AND EXISTS (SELECT 1 FROM queue WHERE prediction_id = ? AND session_id = ? AND fence = ?)"
 )
-
-INSERT_EVENT: Final = (
-    'INSERT INTO events ("offset", prediction_id, seq, attempt, kind, at, data, for_webhook)'
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-)
-INSERT_EVENTS: Final = ManyRows(*INSERT_EVENT.split(" VALUES "))
-EVENT_COLUMNS: Final = 'prediction_id, seq, attempt, kind, at, data, "offset"'
 
 
 class Live(msgspec.Struct, gc=False):
@@ -242,36 +230,3 @@ def _read_live(row: Row) -> Live:
     number, last_seq, has_progress, session_id, fence, attempt = row[_LIVE_AT:]
     prediction = read_prediction(row)
     return Live(prediction, number, last_seq, has_progress == 1, session_id, fence, attempt or prediction.attempts)
-
-
-def event_rows(
-    prediction: Prediction, events: Iterable[NewEvent], *, attempt: int, first_seq: int, first_offset: int
-) -> list[Row]:
-    """The values of INSERT_EVENT for consecutive events."""
-    prediction_id, told_by = prediction.id, TOLD_BY if prediction.has_webhook else _TOLD_BY_NONE
-    return [
-        (
-            first_offset + n,
-            prediction_id,
-            first_seq + n,
-            attempt,
-            event.kind._value_,
-            to_micros(event.at),
-            event.data,
-            1 if event.kind in told_by else 0,
-        )
-        for n, event in enumerate(events)
-    ]
-
-
-def read_event(row: Row) -> Event:
-    """The record of a row of EVENT_COLUMNS."""
-    return Event(
-        prediction_id=row[0],
-        seq=row[1],
-        attempt=row[2],
-        kind=_EVENT_KIND[row[3]],
-        at=from_micros(row[4]),
-        data=row[5],
-        offset=row[6],
-    )

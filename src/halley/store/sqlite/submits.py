@@ -15,10 +15,11 @@ from halley.predictions.queue import Lease
 from halley.predictions.records import Prediction
 from halley.predictions.status import SubmitState
 from halley.predictions.submits import Recorded, SubmitCount, recorded_in
-from halley.store.sqlite.changes import SELECT_EVENTS, LeaseGuard
+from halley.store.sqlite.changes import LeaseGuard
+from halley.store.sqlite.event_rows import SELECT_EVENTS, events_in
 from halley.store.sqlite.parts import SqlitePart
 from halley.store.sqlite.queue_counters import QueueCounters
-from halley.store.sqlite.rows import OUTLINE_COLUMNS, Live, read_event, read_prediction, select_live
+from halley.store.sqlite.rows import OUTLINE_COLUMNS, Live, read_prediction, select_live
 from halley.store.sqlite.submit_counts import count_submit, forget_submit, read_counts, read_seconds
 
 _PUT: Final = "UPDATE predictions SET submit_state = ?, handle = ? WHERE number = ?"
@@ -129,4 +130,4 @@ def put_state(connection: sqlite3.Connection, live: Live, state: SubmitState | N
 def read_recorded(connection: sqlite3.Connection, prediction_id: str) -> Recorded:
     """How much of its run's progress the stored events contain."""
     with closing(connection.execute(SELECT_EVENTS, (prediction_id, 0, -1))) as rows:
-        return recorded_in(read_event(row) for row in rows)
+        return recorded_in(events_in(rows))
