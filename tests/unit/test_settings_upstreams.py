@@ -13,6 +13,11 @@ url = "https://api.example.com/replicate/v1"
 token_env = "COMET_KEY"
 profile = "cometapi"
 """
+COG = """
+[providers.cog]
+kind = "cog"
+urls = ["http://127.0.0.1:5000", "http://127.0.0.1:5001"]
+"""
 ROUTE = """
 [routes."acme/flux-1.1"]
 providers = ["local", "comet"]
@@ -51,6 +56,17 @@ def test_a_route_may_have_weights_instead_of_an_order(tmp_path):
     assert (route.places, route.weights) == (("local", "comet"), {"local": 1, "comet": 3})
 
 
+def test_a_cog_provider_has_other_settings_than_a_replicate_one(tmp_path):
+    settings = read(tmp_path, PROVIDER + COG)
+    assert [url for _, url in settings.providers["cog"].addresses()] == [
+        "http://127.0.0.1:5000",
+        "http://127.0.0.1:5001",
+    ]
+    names = {name for name, _, _ in shown(settings)}
+    assert {"providers.cog.rerun_lost", "providers.comet.profile"} <= names
+    assert not {"providers.cog.profile", "providers.comet.urls"} & names
+
+
 def test_they_are_shown_with_their_origins_and_without_any_token(tmp_path):
     settings = read(tmp_path, PROVIDER + ROUTE, {"COMET_KEY": "sk-canary"})
     rows = {name: (value, origin) for name, value, origin in shown(settings)}
@@ -71,6 +87,16 @@ def test_they_are_shown_with_their_origins_and_without_any_token(tmp_path):
         (PROVIDER.replace('kind = "replicate"', "kind = 3"), ["providers.comet.kind = 3", "is not valid"]),
         (PROVIDER.replace('url = "https://api.example.com/replicate/v1"', ""), ["[providers.comet]", "has no url"]),
         (PROVIDER.replace('kind = "replicate"', ""), ["[providers.comet]", "has no kind"]),
+        (
+            COG + 'profile = "cometapi"\n',
+            ["providers.cog.profile", "kind 'replicate'", "which providers.cog is not", "urls"],
+        ),
+        (COG + "concurency = 2\n", ["Did you mean providers.cog.concurrency?"]),
+        (COG + 'url = "http://127.0.0.1:5000"\n', ["providers.cog.urls", "exclude each other"]),
+        (COG.replace("5001", "5000"), ["providers.cog.urls", "names an address twice"]),
+        (COG.replace("5001", "5001?x=secret"), ["providers.cog.urls", "is not the root of an API"]),
+        (COG + 'concurrency = "many"\n', ["providers.cog.concurrency = 'many'"]),
+        ('[providers.cog]\nkind = "cog"\n', ["providers.cog.kind", "needs the address of a server"]),
         (PROVIDER + 'token_file = "key"\n', ["token_env", "token_file", "exclude each other"]),
         (PROVIDER + 'token = "sk-1"\n', ["providers.comet.token", "Did you mean"]),
         (PROVIDER.replace('/v1"', '/v1?key=1"'), ["providers.comet.url", "is not the root of an API"]),

@@ -6,7 +6,8 @@ from typing import Final
 
 from anyio import to_thread
 
-from halley.assets.names import safe_name, type_for
+from halley.assets.data_urls import decode_data_url, is_data_url
+from halley.assets.names import safe_name, suffix_for, type_for
 from halley.assets.ports import Fetch, Fetched
 from halley.clock import Clock, SystemClock
 from halley.errors import FetchFailed, Refused
@@ -41,6 +42,8 @@ class OutputLinks:
             raise Refused("The output names a link, and this prediction has no folder for its file.")
         inside = folder / _FOLDER / str(index)
         await to_thread.run_sync(lambda: inside.mkdir(parents=True, exist_ok=True))
+        if is_data_url(url):
+            return await to_thread.run_sync(_written, url, inside, self._limit_bytes)
         draft = inside / "fetched.part"
         fetched = await self._fetched(url, draft, origin)
         name = safe_name(fetched.file_name)
@@ -71,3 +74,11 @@ class OutputLinks:
                     pauses.clear()
                 _log.info("a file of an output is fetched again in %g s: %s", seconds, error)
             await self._clock.sleep(seconds)
+
+
+def _written(url: str, inside: Path, limit_bytes: int) -> Path:
+    """The file that a `data:` URL contains."""
+    found = decode_data_url(url, limit_bytes)
+    path = inside / safe_name(found.name or f"output{suffix_for(found.content_type)}")
+    path.write_bytes(found.data)
+    return path

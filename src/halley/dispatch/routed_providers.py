@@ -214,6 +214,8 @@ class RoutedProviders:
         report = place.upstream.report()
         if report.paused_seconds > 0:
             return RouteVerdict(name, takes=False, why=f"it asked for a pause of {report.paused_seconds:.0f} s more")
+        if report.waits_for:
+            return RouteVerdict(name, takes=True, why=f"as soon as it is ready: {report.waits_for}")
         if report.in_flight >= report.slots:
             return RouteVerdict(name, takes=True, why=f"as soon as one of its {report.slots} runs is over")
         if (bucket := report.bucket) is not None and bucket.left is not None and bucket.reset_seconds is not None:

@@ -58,6 +58,7 @@ class UpstreamReport(msgspec.Struct, frozen=True, kw_only=True):
     unknown: int = 0  # submits without a clear answer since the start
     paused_seconds: float = 0.0  # the service asked us to submit nothing for so long
     bucket: SubmitBucket | None = None
+    waits_for: str = ""  # why it can begin nothing now, although it may be reached
     faults: Sequence[UpstreamFault] = ()  # the last few, newest first
 
 

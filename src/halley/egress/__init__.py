@@ -2,13 +2,14 @@
 
 from halley.egress.addresses import AddressRules, Allowed, parse_allowed, rules_from
 from halley.egress.client import Egress, EgressResponse
-from halley.egress.origin import OriginClient, origin_of
+from halley.egress.origin import OpenAnswer, OriginClient, origin_of
 
 __all__ = [
     "AddressRules",
     "Allowed",
     "Egress",
     "EgressResponse",
+    "OpenAnswer",
     "OriginClient",
     "origin_of",
     "parse_allowed",

@@ -1,6 +1,6 @@
 """Requests to one origin that the operator configured, such as the API of an upstream service."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -10,7 +10,7 @@ import anyio
 from halley.egress.addresses import AddressRules
 from halley.egress.body import MemorySink
 from halley.egress.client import CONNECT_SECONDS, EgressResponse, headers_of, read_body, request_headers
-from halley.egress.errors import AddressRefused, FetchFailed, NotSent
+from halley.egress.errors import AddressRefused, FetchFailed, NotSent, TooLarge
 from halley.egress.reasons import reason
 from halley.egress.targets import EgressTarget, parse_target
 
@@ -126,6 +126,45 @@ class OriginClient:
         except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
             raise FetchFailed(f"{target.shown} could not be reached: {reason(error)}.") from error
 
+    @asynccontextmanager
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Sequence[tuple[str, str]] = (),
+        content: bytes = b"",
+        silence_seconds: float,
+    ) -> "AsyncIterator[OpenAnswer]":
+        """Send one request on a connection of its own, and read its answer as it arrives. Leaving the block closes the
+        connection.
+
+        Raises:
+            NotSent: no byte of `content` has left.
+            FetchFailed: no answer began, or what is read from it broke off.
+        """
+        import httpcore2
+
+        target = parse_target(self.url(path), self._rules())
+        body = _Body(content)
+        try:
+            async with (
+                self._new_pool(target, connections=1) as pool,
+                pool.stream(
+                    method,
+                    _address(target),
+                    headers=request_headers(target, headers, content, method),
+                    content=body.leaving() if content else None,
+                    extensions={"timeout": _timeouts(silence_seconds), "trace": body.trace},
+                ) as response,
+            ):
+                chunks = response.aiter_stream()
+                yield OpenAnswer(status=response.status, headers=headers_of(response), chunks=chunks)
+        except httpcore2.TimeoutException as error:
+            raise body.failure(f"{target.shown} did not answer in time.") from error
+        except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+            raise body.failure(f"{target.shown} could not be reached: {reason(error)}.") from error
+
     async def close(self) -> None:
         """Close the kept connections, and keep none from now on."""
         self._is_closed = True
@@ -189,6 +228,28 @@ class OriginClient:
 
     def _rules(self) -> AddressRules:
         return AddressRules(origins=frozenset({self.host}))
+
+
+class OpenAnswer:
+    """An answer that still arrives: its status, its headers with names in lower case, and its body in pieces."""
+
+    def __init__(self, *, status: int, headers: Mapping[str, str], chunks: AsyncIterator[bytes]) -> None:
+        self.status = status
+        self.headers = headers
+        self.chunks = chunks
+
+    async def whole(self, limit_bytes: int) -> EgressResponse:
+        """The complete answer.
+
+        Raises:
+            TooLarge: its body is longer than `limit_bytes`.
+        """
+        found = bytearray()
+        async for chunk in self.chunks:
+            found += chunk
+            if len(found) > limit_bytes:
+                raise TooLarge(f"The answer is larger than the limit of {limit_bytes} bytes.")
+        return EgressResponse(status=self.status, headers=self.headers, body=bytes(found))
 
 
 class _Body:

@@ -14,7 +14,7 @@ from halley.settings.process import (
     take_environ,
     without_secrets,
 )
-from halley.settings.providers import PROVIDER_KINDS, ProviderSettings, ReplicateSettings
+from halley.settings.providers import PROVIDER_KINDS, CogSettings, ProviderSettings, ReplicateSettings
 from halley.settings.reading import read_settings
 from halley.settings.shapes import (
     DEFAULT_PORT,
@@ -43,6 +43,7 @@ __all__ = [
     "MASK",
     "NEVER",
     "PROVIDER_KINDS",
+    "CogSettings",
     "CollectionSettings",
     "EgressSettings",
     "EnvironmentSettings",

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from halley.settings.kinds import DAY_SECONDS, Positive, Seconds, SettingsTable, Share
+from halley.settings.kinds import DAY_SECONDS, MIB, Positive, Seconds, SettingsTable, Share
 
 LookSeconds = Annotated[float, msgspec.Meta(ge=0, le=7 * DAY_SECONDS)]
 
@@ -88,5 +88,28 @@ class ReplicateSettings(ProviderSettings, frozen=True, kw_only=True):
         return self.late_look_seconds
 
 
-PROVIDER_KINDS: Final[dict[str, type[ProviderSettings]]] = {"replicate": ReplicateSettings}
+class CogSettings(ProviderSettings, frozen=True, kw_only=True):
+    """Cog HTTP servers with the same model."""
+
+    kind: Literal["cog"]
+    url: str | None = None  # of one server
+    urls: tuple[str, ...] = ()  # of several
+    concurrency: Positive = 1  # runs at once at each of them
+    data_url_bytes: Positive = 16 * MIB  # the largest input file: it is sent inside the request
+    rerun_lost: bool = False  # a run whose end was lost is sent again
+
+    def addresses(self) -> tuple[tuple[str, str], ...]:
+        alone = () if self.url is None else (("url", self.url),)
+        return alone + tuple(("urls", url) for url in self.urls)
+
+    def faults(self) -> Iterable[tuple[str, str]]:
+        if self.url is not None and self.urls:
+            yield "urls", "and url exclude each other."
+        elif not self.addresses():
+            yield "kind", 'is "cog" and needs the address of a server: url = "http://127.0.0.1:5000", or urls = [...].'
+        elif len({url.rstrip("/") for url in self.urls}) < len(self.urls):
+            yield "urls", "names an address twice."
+
+
+PROVIDER_KINDS: Final[dict[str, type[ProviderSettings]]] = {"replicate": ReplicateSettings, "cog": CogSettings}
 """By the word of the member `kind`."""

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from halley.clock import Clock
 from halley.dispatch.upstreams import UpstreamProvider
-from halley.settings import ProviderSettings, ReplicateSettings
+from halley.settings import CogSettings, ProviderSettings, ReplicateSettings
 
 if TYPE_CHECKING:
     from halley.providers.services.links import UpstreamLinks
@@ -18,4 +18,8 @@ def make_upstream(
         from halley.app.upstream_kinds.replicate import make_replicate
 
         return make_replicate(settings, token, links, clock)
+    if isinstance(settings, CogSettings):
+        from halley.app.upstream_kinds.cog import make_cog
+
+        return make_cog(settings, token, links, clock)
     raise AssertionError(settings.kind)

@@ -3,13 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Protocol
 
 from halley.clock import Clock
 from halley.egress.errors import FetchFailed, TooLarge
 from halley.providers.services.api import Answer
 from halley.providers.services.pace import ServicePace
-from halley.providers.services.runs import Run
 
 _log: Final = logging.getLogger(__name__)
 
@@ -25,6 +24,21 @@ Raises:
 """
 
 
+class CancelableRun(Protocol):
+    """A run, as a cancel needs it."""
+
+    handle: str
+    is_canceled: bool
+
+    def hasten(self) -> None:
+        """Its state has changed, or may have."""
+        ...
+
+    def give_up(self) -> None:
+        """End the following without an end of the run."""
+        ...
+
+
 class UpstreamCancels:
     """The cancels on their way."""
 
@@ -35,7 +49,7 @@ class UpstreamCancels:
         self._grace_seconds = grace_seconds
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def begin(self, run: Run) -> None:
+    def begin(self, run: CancelableRun) -> None:
         """Cancel the run; if the service shows no end in the grace period, it is given up."""
         if not run.is_canceled:
             run.is_canceled = True
@@ -50,7 +64,7 @@ class UpstreamCancels:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _cancel(self, run: Run) -> None:
+    async def _cancel(self, run: CancelableRun) -> None:
         try:
             if await self._arrives(run):
                 run.hasten()
@@ -58,7 +72,7 @@ class UpstreamCancels:
         finally:
             run.give_up()
 
-    async def _arrives(self, run: Run) -> bool:
+    async def _arrives(self, run: CancelableRun) -> bool:
         for seconds in TRIES_SECONDS:
             await self._clock.sleep(max(seconds, self._pace.paused_seconds))
             try:

@@ -7,10 +7,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from halley.assets.data_urls import is_data_url
 from halley.assets.positions import FilePosition, output_places, places, with_texts
 from halley.dispatch.ports import OutputPart, Pointer
 from halley.providers.services.texts import texts_in
 
+_DATA: Final = b"data:"
 _URL: Final = re.compile(rb"https?://", re.IGNORECASE)
 
 
@@ -20,6 +22,7 @@ class LinkRules(msgspec.Struct, frozen=True, kw_only=True):
     host: str  # with the port, unless it is the usual one
     origin: tuple[str, int] | None = None  # its host and port
     delivery_hosts: tuple[str, ...] = ()
+    has_data_urls: bool = False  # it sends files as `data:` URLs
 
     def delivers(self, url: str) -> bool:
         """Whether the URL is a file of the service."""
@@ -72,7 +75,8 @@ class OutputReader:
 
     def _part(self, value: Any, where: FilePosition | None, *, guesses: bool, more: bool) -> OutputPart:
         encoded = msgspec.json.encode(value)
-        if not _URL.search(encoded):  # found fast, also in a large value
+        has_data_urls = self._rules.has_data_urls and _DATA in encoded
+        if not has_data_urls and not _URL.search(encoded):  # found fast, also in a large value
             return OutputPart(value=msgspec.Raw(encoded), more=more)
         files = {at for at, _ in places(where, value)} if where is not None else set()
         if guesses:
@@ -80,6 +84,8 @@ class OutputReader:
         links = {
             at: text for at, text in texts_in(value) if is_url(text) and (at in files or self._rules.delivers(text))
         }
+        if has_data_urls:
+            links |= {at: text for at, text in texts_in(value) if is_data_url(text) and (at in files or self._guesses)}
         padded = [(at, text.strip()) for at, text in links.items() if text != text.strip()]
         if padded:
             encoded = with_texts(encoded, padded)

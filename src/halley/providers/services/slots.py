@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Final
 
 from halley.providers.slots import OnBroken, OnCapacity
 
@@ -14,7 +13,7 @@ class SharedSlots:
         self, limit: int, *, fault_of: Callable[[str], str | None], limits: Mapping[str, int] | None = None
     ) -> None:
         """`fault_of` says why a version cannot run, None if it can; `limits` are those of single versions."""
-        self.limit: Final = limit
+        self.limit = limit
         self._fault_of = fault_of
         self._limits = limits or {}
         self._held: dict[str, int] = {}  # by version; those that were requested
@@ -31,6 +30,16 @@ class SharedSlots:
     def held(self) -> int:
         """How many slots are held."""
         return sum(self._held.values())
+
+    def resize(self, limit: int) -> None:
+        """There are so many slots from now on; held ones stay."""
+        self.limit = limit
+        self._tell_waiting()
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a version waits for a slot."""
+        return bool(self._waiting)
 
     def free_slots(self, version: str) -> int:
         if version not in self._held or self._fault_of(version) is not None:

@@ -1,0 +1,24 @@
+"""Makes the provider for Cog HTTP servers."""
+
+from halley.clock import Clock
+from halley.egress import OriginClient
+from halley.providers.cog.exchange import ExchangeRules
+from halley.providers.cog.provider import CogProvider, CogRules
+from halley.providers.services.links import UpstreamLinks
+from halley.settings import CogSettings
+
+
+def make_cog(settings: CogSettings, token: str | None, links: UpstreamLinks, clock: Clock) -> CogProvider:
+    """See `make_upstream`."""
+    return CogProvider(
+        [OriginClient(url, silence_seconds=settings.timeout_seconds) for _, url in settings.addresses()],
+        CogRules(
+            token=token,
+            concurrency=settings.concurrency,
+            max_in_flight=settings.max_in_flight,
+            data_url_bytes=settings.data_url_bytes,
+            exchange=ExchangeRules(rerun_lost=settings.rerun_lost),
+        ),
+        links,
+        clock=clock,
+    )

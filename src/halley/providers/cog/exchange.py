@@ -1,0 +1,240 @@
+"""Drives one run at a Cog server: sends it, reports its progress, and finds out how it ended.
+
+A Cog server forgets a run when it is over, and cannot be asked for it: its end is only in the answer to the request
+that began it. So that connection stays open until the end. Without an event stream the progress in between is asked
+for by `CogServer.look`, where the server's line allows it.
+"""
+
+import asyncio
+from enum import Enum, auto
+from typing import Final
+
+import msgspec
+
+from halley.clock import Clock
+from halley.dispatch.ports import Outcome
+from halley.dispatch.upstreams import Answered
+from halley.egress import OpenAnswer
+from halley.egress.errors import FetchFailed, NotSent, TooLarge
+from halley.predictions.submits import UNKNOWN_REASON
+from halley.providers.cog.report import end_in, is_known
+from halley.providers.cog.run import CogRun
+from halley.providers.cog.server import ANSWER_LIMIT_BYTES, LOOK, CogServer, Unreachable
+from halley.providers.cog.sse import read_events
+from halley.providers.services.api import Answer
+from halley.providers.services.seen import SeenRun, read_run
+from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict
+
+STREAM_SILENCE_SECONDS: Final = 60.0  # a stream has a comment every 15 s
+HELD_SILENCE_SECONDS: Final = 7 * 86_400.0  # an answer without a stream comes at the end of the run
+UNANSWERED_SECONDS: Final = 0.25  # an older server that has refused nothing by then has begun
+FIRST_LOOK_SECONDS: Final = 0.03
+LOOK_SECONDS: Final = 0.5
+LONGEST_LOOK_SECONDS: Final = 3.0
+LOST_SECONDS: Final = 60.0  # a server that cannot be asked for so long has lost its runs
+BUSY_SECONDS: Final = 0.5
+LONGEST_BUSY_SECONDS: Final = 10.0
+MOST_SENDS: Final = 60
+
+
+class ExchangeRules(msgspec.Struct, frozen=True, kw_only=True):
+    """`rerun_lost`: a run whose end was lost is sent again under its id."""
+
+    rerun_lost: bool = False
+    look_seconds: float = LOOK_SECONDS
+    unanswered_seconds: float = UNANSWERED_SECONDS
+
+
+class _Word(Enum):
+    """What became of a request, besides an end and an answer: it runs already, and this request does not carry it."""
+
+    JOINED = auto()
+    LOST = auto()
+
+
+_Result = SeenRun | SubmitAnswer | _Word
+
+
+class Exchange:
+    """The requests of one run."""
+
+    def __init__(self, run: CogRun, content: bytes, *, rules: ExchangeRules, clock: Clock, answered: Answered) -> None:
+        """`content` is the body of the request that begins it."""
+        self._run = run
+        self._server: CogServer = run.server
+        self._content = content
+        self._rules = rules
+        self._clock = clock
+        self._answered = answered
+
+    async def drive(self) -> None:
+        """From the request to the end."""
+        await self._until_end(await self._sent(self._content))
+
+    async def join(self) -> None:
+        """From a run that is there already to the end."""
+        self._run.begin()
+        await self._until_end(_Word.JOINED)
+
+    async def _until_end(self, result: _Result) -> None:
+        pause = BUSY_SECONDS
+        for _ in range(MOST_SENDS):
+            while result is _Word.JOINED:
+                result = await self._joined()
+            if isinstance(result, SeenRun):
+                self._ended(result)
+                return
+            if not self._is_sent_again(result):
+                return
+            await self._clock.sleep(pause)
+            pause = min(pause * 1.5, LONGEST_BUSY_SECONDS)
+            result = await self._sent(self._content)
+        self._lost("It was sent too often.")
+
+    def _is_sent_again(self, result: "SubmitAnswer | _Word") -> bool:
+        """Whether it is sent again; if not, this settles it."""
+        run, text = self._run, result.text if isinstance(result, SubmitAnswer) else "Its server has lost it."
+        verdict = result.verdict if isinstance(result, SubmitAnswer) else SubmitVerdict.UNKNOWN
+        if verdict is SubmitVerdict.UNKNOWN and (not self._rules.rerun_lost or run.is_canceled):
+            self._lost(text)
+            return False
+        if verdict is SubmitVerdict.UNKNOWN:
+            return True
+        if not run.is_begun:
+            run.settle(SubmitAnswer(verdict=verdict, text=text))
+            return False
+        if verdict is SubmitVerdict.BUSY and not run.is_canceled:
+            return True  # an older server that had not answered in time refuses it now: nothing was begun
+        run.end(Outcome(status="canceled") if run.is_canceled else Outcome(status="failed", error=text))
+        return False
+
+    def _lost(self, text: str) -> None:
+        text = self._server.journal.for_callers(text)
+        self._run.settle(SubmitAnswer(verdict=SubmitVerdict.UNKNOWN, text=text))
+        canceled = Outcome(status="canceled")
+        self._run.end(
+            canceled if self._run.is_canceled else Outcome(status="failed", error=text, reason=UNKNOWN_REASON)
+        )
+
+    def _ended(self, seen: SeenRun) -> None:
+        self._run.begin()
+        self._run.say(self._run.report.of_state(seen))
+        self._run.end(self._run.report.outcome(seen))
+
+    async def _sent(self, content: bytes) -> _Result:
+        """Send it once; while its answer does not come, look at the run."""
+        answer = asyncio.ensure_future(self._answer(content))
+        looking = asyncio.ensure_future(self._looking())
+        try:
+            await asyncio.wait({answer, looking}, return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done():
+                await looking
+                return _Word.LOST
+            return await answer
+        finally:
+            for task in (answer, looking):
+                task.cancel()
+            await asyncio.gather(answer, looking, return_exceptions=True)
+
+    async def _answer(self, content: bytes) -> _Result:
+        server, has_stream = self._server, self._server.abilities.has_stream
+        silence = STREAM_SILENCE_SECONDS if has_stream else HELD_SILENCE_SECONDS
+        try:
+            async with server.put(self._run.id, content, is_stream=has_stream, silence_seconds=silence) as opened:
+                self._answered(True)
+                if opened.headers.get("content-type", "").startswith("text/event-stream") and opened.status == 200:
+                    self._run.begin()
+                    return await self._streamed(opened)
+                return self._read(await server.read(await opened.whole(ANSWER_LIMIT_BYTES)))
+        except NotSent as error:
+            server.is_down(str(error))
+            return SubmitAnswer(verdict=SubmitVerdict.BUSY, text=str(error))
+        except TooLarge as error:
+            return SeenRun(state="failed", error=str(error))
+        except FetchFailed as error:
+            server.journal.note(str(error))
+            return await self._after_cut(str(error))
+
+    async def _streamed(self, opened: OpenAnswer) -> SeenRun:
+        async for event in read_events(opened.chunks, ANSWER_LIMIT_BYTES):
+            if (end := end_in(event, self._run.id)) is not None:
+                return end
+            if not is_known(event):
+                raise FetchFailed(f"The event stream ended with an event {event.name!r}.")
+            self._run.say(self._run.report.of_event(event))
+        raise FetchFailed("The event stream ended before the run.")
+
+    def _read(self, answer: Answer) -> _Result:
+        """The verdict on a complete answer. A Cog server refuses with these, and begins nothing."""
+        seen, text = read_run(answer.body, self._run.id), answer.fault
+        if answer.status == 200 and seen is not None and seen.state != "open":
+            return seen
+        if answer.status == 202 and seen is not None:
+            return _Word.JOINED
+        if answer.status == 500 and answer.body is not None and "detail" in answer.body:
+            return SeenRun(state="failed", error=str(answer.body["detail"]))  # the older line refuses an output so
+        if answer.status == 409 or (answer.status == 503 and answer.body is not None):
+            self._server.refused_at = self._clock.monotonic()
+            return SubmitAnswer(verdict=SubmitVerdict.BUSY, text=text, status=answer.status)
+        if answer.status != 422:  # an input that the schema refuses is no fault of the server
+            self._server.journal.note(text)
+        is_refused = 400 <= answer.status < 500 and answer.status != 408
+        verdict = SubmitVerdict.REFUSED if is_refused else SubmitVerdict.UNKNOWN
+        return SubmitAnswer(verdict=verdict, text=text, status=answer.status)
+
+    async def _after_cut(self, text: str) -> _Result:
+        """The connection broke: the run may continue without it."""
+        unknown = SubmitAnswer(verdict=SubmitVerdict.UNKNOWN, text=text)
+        if not self._server.abilities.can_look:
+            return unknown
+        try:
+            return unknown if await self._server.look(self._run.id) is None else _Word.JOINED
+        except Unreachable:
+            return unknown
+
+    async def _joined(self) -> _Result:
+        """The run continues, and another request carries it, or none does."""
+        server = self._server
+        self._run.begin()
+        if server.abilities.has_stream:
+            found = await self._sent(LOOK)  # joins it, or is refused
+            return _Word.LOST if isinstance(found, SubmitAnswer) else found
+        if not server.abilities.can_look:
+            if not self._rules.rerun_lost:
+                return _Word.LOST
+            await self._clock.sleep(self._rules.look_seconds)
+            return await self._sent(self._content)
+        await self._looks_until_gone()
+        return _Word.LOST
+
+    async def _looking(self) -> None:
+        """Reports progress until it is cancelled; ends only if the server cannot be asked any more."""
+        if self._server.abilities.has_stream:
+            await asyncio.get_running_loop().create_future()
+        if not self._server.abilities.can_look:
+            await self._clock.sleep(self._rules.unanswered_seconds)
+            self._run.begin()
+            await asyncio.get_running_loop().create_future()
+        await self._clock.sleep(FIRST_LOOK_SECONDS)
+        await self._looks(is_gone_over=False)
+
+    async def _looks_until_gone(self) -> None:
+        await self._looks(is_gone_over=True)
+
+    async def _looks(self, *, is_gone_over: bool) -> None:
+        pause, seen_at = self._rules.look_seconds, self._clock.monotonic()
+        while True:
+            try:
+                seen = await self._server.look(self._run.id)
+            except Unreachable:
+                if self._clock.monotonic() - seen_at >= LOST_SECONDS:
+                    return
+            else:
+                seen_at = self._clock.monotonic()
+                if seen is not None:
+                    self._run.begin()
+                    self._run.say(self._run.report.of_state(seen))
+                elif is_gone_over:
+                    return
+            await self._clock.sleep(pause)
+            pause = min(pause * 1.3, LONGEST_LOOK_SECONDS)

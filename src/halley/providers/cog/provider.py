@@ -1,0 +1,272 @@
+"""Runs predictions at one or several Cog servers of the same model: a `dispatch.upstreams.UpstreamProvider`."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+
+from halley.clock import Clock
+from halley.dispatch.ports import Emit, Outcome, RunListener, Work
+from halley.dispatch.upstreams import UpstreamModel, UpstreamReport, UpstreamTarget
+from halley.egress import OriginClient
+from halley.egress.errors import FetchFailed
+from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
+from halley.predictions.submits import UNKNOWN_REASON
+from halley.providers.cog.exchange import Exchange, ExchangeRules
+from halley.providers.cog.inputs import run_content
+from halley.providers.cog.pool import ServerPool
+from halley.providers.cog.report import RunReport
+from halley.providers.cog.run import CogRun
+from halley.providers.cog.server import CogServer, Unreachable
+from halley.providers.services.api import Answer
+from halley.providers.services.cancels import GRACE_SECONDS, UpstreamCancels
+from halley.providers.services.inputs import SentInputs
+from halley.providers.services.links import UpstreamLinks, target_of
+from halley.providers.services.outputs import LinkRules, OutputReader
+from halley.providers.services.pace import ServicePace
+from halley.providers.services.slots import SharedSlots
+from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict
+
+# A server gives a slot back after its answer is out, and may refuse a run that follows at once: seen in coglet 0.23.1.
+BUSY_PAUSES_SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
+_CLOSED: Final = "The connection to its server was closed."
+_log: Final = logging.getLogger(__name__)
+
+_FAULTS: Final = 10
+_LOST: Final = "It is not known how it ended: its server gives the end only on the connection that began it."
+
+
+class CogRules(msgspec.Struct, frozen=True, kw_only=True):
+    """How the servers are used; the settings of `[providers.NAME]`."""
+
+    token: str | None = None
+    concurrency: int = 1  # of each server
+    max_in_flight: int = 20
+    data_url_bytes: int = 16 * 2**20
+    cancel_grace_seconds: float = GRACE_SECONDS
+    exchange: ExchangeRules = ExchangeRules()
+    limits: Mapping[str, int] = {}  # runs at once of single versions
+    broken: Mapping[str, str] = {}  # versions that cannot run, and why
+
+
+class CogProvider(SharedSlots):
+    """A run lives as long as its connection: it ends with this process, and what became of it is then looked for."""
+
+    is_local: Final = False
+    wants_local_files: Final = False
+
+    def __init__(self, origins: Sequence[OriginClient], rules: CogRules, links: UpstreamLinks, *, clock: Clock) -> None:
+        self._rules = rules
+        super().__init__(0, fault_of=self._fault_of, limits=rules.limits)  # none before a server is known to be well
+        self._links = links
+        self._clock = clock
+        servers = [CogServer(one, token=rules.token, slots=rules.concurrency, clock=clock) for one in origins]
+        self._pool = ServerPool(
+            servers, clock=clock, answered=links.answered, is_wanted=self._is_wanted, on_change=self._health_changed
+        )
+        self._runs: dict[str, CogRun] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._unknown = 0
+        self._inputs = SentInputs(
+            None, own=links.own_inputs, document_of=links.document_of, data_url_bytes=rules.data_url_bytes
+        )
+        self._cancels = UpstreamCancels(
+            self._ask_cancel, ServicePace(clock), clock, grace_seconds=rules.cancel_grace_seconds
+        )
+
+    def request_capacity(self, version: str, *, alone: bool = False) -> None:
+        super().request_capacity(version, alone=alone)
+        self._pool.ensure()
+
+    async def submit(self, work: Work) -> str:
+        target_of(self._links.find_target, work.version)
+        return await self._submitted(work, None, work.prediction_id)
+
+    def begin_at_once(self, work: Work, listener: RunListener) -> None:
+        """Not local: use `submit`."""
+
+    async def adopt(self, work: Work, handle: str | None) -> str | None:
+        mine = next((run for run in self._runs.values() if run.prediction_id == work.prediction_id), None)
+        if mine is not None:
+            mine.has_slot = work.has_slot
+            return mine.handle
+        label, _, run_id = ("", "", work.prediction_id) if handle is None else handle.partition(":")
+        server = self._pool.named(label)
+        if handle is not None and (server is None or not run_id):
+            return None
+        asked = self._pool.servers if server is None else [server]
+        for one in asked:
+            if await self._runs_there(one, run_id):
+                run = self._run_of(work, one, run_id)
+                content = await run_content(work, self._inputs) if self._rules.exchange.rerun_lost else b""
+                self._start(run, self._exchange(run, content).join())
+                return run.handle
+        if self._rules.exchange.rerun_lost:
+            return await self._submitted(work, server, run_id)
+        self._unknown += 1
+        raise OutcomeUnknown(_LOST)
+
+    async def follow(self, handle: str, emit: Emit) -> Outcome:
+        run = self._runs.get(handle)
+        if run is None:
+            text = f"This server follows no run {handle!r} of a Cog server."
+            return Outcome(status="failed", error=text, reason=UNKNOWN_REASON)
+        try:
+            run.was_left = False
+            return await run.follow(emit)
+        finally:
+            run.was_left = not run.is_over
+            if run.is_over:
+                self._forget(run)
+            if run.has_slot:
+                self.drop_slot(run.version)
+                run.has_slot = False
+
+    def follows(self, handle: str) -> bool:
+        """Whether the run is one of this process."""
+        return handle in self._runs
+
+    def cancel(self, handle: str) -> None:
+        if (run := self._runs.get(handle)) is not None:
+            self._cancels.begin(run)
+
+    async def find_model(self, target: UpstreamTarget) -> UpstreamModel | None:
+        """Its servers have one model, under any name; its schema is that of the first of them."""
+        if target.version is not None:
+            return None
+        servers = self._pool.servers
+        if not any(server.health.serves for server in servers):
+            await asyncio.gather(*(server.check() for server in servers))
+            self._health_changed()
+        well = [server for server in servers if server.health.serves]
+        if not well:
+            raise ProviderBusy(self._pool.why)
+        document = next((server.abilities.document for server in well if server.abilities.document), b"")
+        return UpstreamModel(model=target.model, version=None, openapi_schema=document)
+
+    def use_token(self, token: str | None) -> None:
+        for server in self._pool.servers:
+            server.use_token(token)
+
+    def report(self) -> UpstreamReport:
+        faults = [fault for server in self._pool.servers for fault in server.journal.faults]
+        return UpstreamReport(
+            in_flight=self.held + sum(not run.has_slot for run in self._runs.values()),
+            slots=self.limit,
+            unknown=self._unknown,
+            waits_for=self._pool.why,
+            faults=sorted(faults, key=lambda fault: fault.at, reverse=True)[:_FAULTS],
+        )
+
+    async def close(self) -> None:
+        """Newer servers cancel the runs whose connections close now."""
+        await self._cancels.close()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._pool.close()
+
+    async def _submitted(self, work: Work, only: CogServer | None, run_id: str) -> str:
+        """Begin it at the least loaded server, or only at this one.
+
+        Raises:
+            SubmitRefused, ProviderBusy, OutcomeUnknown: see `dispatch.ports.Provider.submit`.
+        """
+        content = await run_content(work, self._inputs)
+        text = self._pool.why or "All slots of its servers are taken."
+        for pause in BUSY_PAUSES_SECONDS:
+            server = only or self._pool.best()
+            if server is None:
+                break
+            run = self._run_of(work, server, run_id)
+            self._start(run, self._exchange(run, content).drive())
+            try:
+                answer = await run.begun()
+            except asyncio.CancelledError:
+                run.give_up()
+                self._forget(run)
+                raise
+            if answer.verdict is SubmitVerdict.SUBMITTED:
+                return run.handle
+            self._forget(run)
+            text = server.journal.for_callers(answer.text)
+            if answer.verdict is SubmitVerdict.REFUSED:
+                raise SubmitRefused(text)
+            if answer.verdict is SubmitVerdict.UNKNOWN:
+                self._unknown += 1
+                raise OutcomeUnknown(text)
+            self._health_changed()
+            await self._clock.sleep(pause)
+        raise ProviderBusy(text, retry_after_seconds=1)
+
+    async def _runs_there(self, server: CogServer, run_id: str) -> bool:
+        """Whether the server runs it now.
+
+        Raises:
+            ProviderBusy: the server cannot be asked.
+        """
+        await server.check()
+        if not server.health.word:
+            raise ProviderBusy(server.journal.for_callers(server.health.why))
+        if not server.abilities.can_look:
+            return False
+        try:
+            return await server.look(run_id) is not None
+        except Unreachable as error:
+            raise ProviderBusy(server.journal.for_callers(str(error))) from error
+
+    def _run_of(self, work: Work, server: CogServer, run_id: str) -> CogRun:
+        document = self._links.document_of(work.version)
+        host, port = server.origin.host
+        own = host if port in (80, 443) else f"{host}:{port}"
+        links = LinkRules(host=own, origin=server.origin.host, has_data_urls=True)
+        report = RunReport(OutputReader(document, links), server.journal.without_token)
+        return CogRun(work, server, report, run_id=run_id)
+
+    def _exchange(self, run: CogRun, content: bytes) -> Exchange:
+        return Exchange(run, content, rules=self._rules.exchange, clock=self._clock, answered=self._links.answered)
+
+    def _start(self, run: CogRun, drive: Coroutine[Any, Any, None]) -> None:
+        self._runs[run.handle] = run
+        run.server.running += 1
+        task = run.start(drive)
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._ended, run))
+
+    def _ended(self, run: CogRun, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        run.server.running -= 1
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("the run %s broke", run.handle, exc_info=error)
+        run.settle(SubmitAnswer(verdict=SubmitVerdict.UNKNOWN, text=_CLOSED))
+        run.end(Outcome(status="failed", error=_CLOSED, reason=UNKNOWN_REASON))
+        if run.was_left:
+            self._forget(run)
+
+    def _forget(self, run: CogRun) -> None:
+        if self._runs.get(run.handle) is run:
+            del self._runs[run.handle]
+
+    async def _ask_cancel(self, handle: str) -> Answer:
+        label, _, run_id = handle.partition(":")
+        server = self._pool.named(label)
+        if server is None:
+            raise FetchFailed(f"No server has the handle {handle}.")
+        return await server.cancel(run_id)
+
+    def _is_wanted(self) -> bool:
+        return self.is_awaited or self.held > 0
+
+    def _health_changed(self) -> None:
+        self.resize(min(self._pool.slots, self._rules.max_in_flight))
+        self._pool.ensure()
+
+    def _fault_of(self, version: str) -> str | None:
+        if version in self._rules.broken:
+            return self._rules.broken[version]
+        if self._links.find_target(version) is None:
+            return f"There is no route for the version {version}."
+        return None

@@ -1,0 +1,80 @@
+"""What a Cog server says of a run, in the words of `dispatch.ports`."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from halley.dispatch.ports import LogText, MetricValue, Outcome, Progress
+from halley.providers.cog.sse import Event
+from halley.providers.services.answers import Body, error_text
+from halley.providers.services.outputs import OutputReader
+from halley.providers.services.seen import SeenRun, read_run
+
+_PREFIX: Final = re.compile(r"^(?:(?:Prediction failed|Async prediction failed|Generator iteration error): )+")
+_MOST_FAULTS: Final = 10
+_NO_REASON: Final = "The model gave no reason."
+_CANCELED: Final = "The run was canceled at its server."  # shown only if it was not canceled here
+_NAMES: Final = frozenset({"start", "log", "output", "metric", "completed"})
+
+
+class RunReport:
+    """Turns states and events of one run into progress, each part once."""
+
+    def __init__(self, reader: OutputReader, clean: Callable[[str], str]) -> None:
+        """`clean` takes our secrets out of a text."""
+        self._reader = reader
+        self._clean = clean
+        self._log_chars = 0
+        self._chunks: list[Any] = []
+
+    def of_event(self, event: Event) -> Iterator[Progress]:
+        """The progress in an event of the stream."""
+        if event.name == "log" and isinstance(text := event.data.get("data"), str) and text:
+            self._log_chars += len(text)
+            yield LogText(self._clean(text))
+        elif event.name == "output" and "chunk" in event.data:
+            self._chunks.append(event.data["chunk"])
+            yield from self._reader.grown(self._chunks)
+
+    def of_state(self, seen: SeenRun) -> Iterator[Progress]:
+        """The progress that a state shows beyond what was reported."""
+        if len(seen.logs) > self._log_chars:
+            yield LogText(self._clean(seen.logs[self._log_chars :]))
+            self._log_chars = len(seen.logs)
+        if seen.state == "succeeded":
+            yield from self._reader.final(seen.output)
+        else:
+            yield from self._reader.grown(seen.output)
+        if seen.state != "open":
+            for name, value in seen.metrics.items():
+                yield MetricValue(name=name, value=value)
+
+    def outcome(self, seen: SeenRun) -> Outcome:
+        """How the run ended."""
+        if seen.state == "canceled":
+            return Outcome(status="canceled", error=_CANCELED, predict_time=seen.predict_time)
+        if seen.state == "succeeded":
+            return Outcome(status="succeeded", predict_time=seen.predict_time)
+        error = self._clean(_PREFIX.sub("", seen.error or "")) or _NO_REASON
+        return Outcome(status="failed", error=error, predict_time=seen.predict_time)
+
+
+def end_in(event: Event, run_id: str) -> SeenRun | None:
+    """The end of the run, if the event is that."""
+    return read_run(event.data, run_id) if event.name == "completed" else None
+
+
+def is_known(event: Event) -> bool:
+    """Whether the event is one of a run that continues; `error` says that the stream is broken."""
+    return event.name in _NAMES
+
+
+def refusal(status: int, body: Body | None) -> str:
+    """Why the server did not do what it was asked: in a sentence, with the inputs that it does not take."""
+    detail = None if body is None else body.get("detail")
+    faults = [one for one in detail if isinstance(one, dict)] if isinstance(detail, list) else []
+    if not faults:
+        return f"It answered {status}: {error_text(body) or 'without a reason that can be read'}"
+    places = [".".join(str(part) for part in one.get("loc") or ()).removeprefix("body.") for one in faults]
+    texts = [f"{place}: {one.get('msg')}" for place, one in zip(places, faults, strict=True)]
+    return f"It answered {status}: {'; '.join(texts[:_MOST_FAULTS])}"

@@ -1,0 +1,92 @@
+"""One run at a Cog server that this process drives: what was reported of it so far, and how it ended."""
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any
+
+from halley.dispatch.ports import Emit, Outcome, Progress, Work
+from halley.providers.cog.report import RunReport
+from halley.providers.cog.server import CogServer
+from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict
+
+
+class CogRun:
+    """Its task ends with the connection that carries it. A follower may come at any time, and gets everything."""
+
+    def __init__(self, work: Work, server: CogServer, report: RunReport, *, run_id: str) -> None:
+        """`run_id` is its id there: that of the prediction, so that it can be found without a handle."""
+        self.id = run_id
+        self.prediction_id = work.prediction_id
+        self.handle = server.handle_of(run_id)
+        self.version = work.version
+        self.has_slot = work.has_slot
+        self.server = server
+        self.report = report
+        self.is_canceled = False
+        self.was_left = False  # its follower was cancelled before the end
+        self._begun: asyncio.Future[SubmitAnswer] = asyncio.get_running_loop().create_future()
+        self._said: list[Progress] = []
+        self._outcome: Outcome | None = None
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Drive it in a task of its own."""
+        self._task = asyncio.ensure_future(work)
+        return self._task
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether it is settled that it began, or that it did not."""
+        return self._begun.done()
+
+    @property
+    def is_over(self) -> bool:
+        return self._outcome is not None
+
+    async def begun(self) -> SubmitAnswer:
+        """Whether the server has begun it."""
+        return await asyncio.shield(self._begun)
+
+    def begin(self) -> None:
+        """The server has begun it."""
+        self.settle(SubmitAnswer(verdict=SubmitVerdict.SUBMITTED, handle=self.handle))
+
+    def settle(self, answer: SubmitAnswer) -> None:
+        """The server has begun it, or not; the first word counts."""
+        if not self._begun.done():
+            self._begun.set_result(answer)
+
+    def say(self, parts: Iterable[Progress]) -> None:
+        """Report progress."""
+        self._said.extend(parts)
+        self._changed.set()
+
+    def end(self, outcome: Outcome) -> None:
+        """It is over; the first end counts."""
+        if self._outcome is None:
+            self._outcome = outcome
+        self._changed.set()
+
+    async def follow(self, emit: Emit) -> Outcome:
+        """Report everything to a follower until the end."""
+        count = 0
+        while True:
+            self._changed.clear()
+            while count < len(self._said):
+                emit(self._said[count])
+                count += 1
+            if self._outcome is not None:
+                return self._outcome
+            await self._changed.wait()
+
+    # services.cancels.CancelableRun
+
+    def hasten(self) -> None:
+        """The connection shows the end by itself."""
+
+    def give_up(self) -> None:
+        """End it here. A newer Cog server cancels a run whose connection closes."""
+        self.end(Outcome(status="canceled"))
+        if self._task is not None:
+            self._task.cancel()

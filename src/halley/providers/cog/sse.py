@@ -1,0 +1,55 @@
+"""Reads an event stream. Source: HTML Living Standard, 9.2.6, as far as Cog uses it."""
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import msgspec
+
+from halley.egress.errors import FetchFailed, TooLarge
+
+_CONTENT: Final = b"data"
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One event. `data` is a JSON object, {} if it is anything else."""
+
+    name: str
+    data: dict[str, Any]
+
+
+async def read_events(chunks: AsyncIterator[bytes], limit_bytes: int) -> AsyncIterator[Event]:
+    """The events of a stream, until it ends.
+
+    Raises:
+        TooLarge: one of them is longer than `limit_bytes`.
+    """
+    held = bytearray()
+    async for chunk in chunks:
+        seen = max(len(held) - 3, 0)
+        held += chunk.replace(b"\r\n", b"\n") if b"\r" in chunk else chunk
+        while (end := held.find(b"\n\n", seen)) >= 0:
+            block = bytes(held[:end])
+            del held[: end + 2]
+            seen = 0
+            if (event := _read(block)) is not None:
+                yield event
+        if len(held) > limit_bytes:
+            raise TooLarge(f"An event is larger than the limit of {limit_bytes} bytes.")
+
+
+def _read(block: bytes) -> Event | None:
+    name, data = b"message", []
+    for line in block.split(b"\n"):
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"event":
+            name = value
+        elif field == _CONTENT:
+            data.append(value)
+    if not data:
+        return None  # a comment that keeps the connection
+    try:
+        found = msgspec.json.decode(b"\n".join(data))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise FetchFailed("An event of the stream is no JSON.") from error
+    return Event(name.decode("utf-8", "replace"), found if isinstance(found, dict) else {})

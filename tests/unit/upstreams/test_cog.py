@@ -1,0 +1,348 @@
+"""Cog servers as a provider: several addresses, full and broken ones, cut connections, restarts, files."""
+
+import asyncio
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from halley.assets.output_links import OutputLinks
+from halley.dispatch.ports import LogText, Outcome, OutputPart, Progress, Work
+from halley.dispatch.upstreams import UpstreamTarget
+from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
+from halley.predictions.submits import UNKNOWN_REASON
+from halley.providers.cog.exchange import ExchangeRules
+from halley.providers.cog.provider import CogProvider
+from halley.testing.cog.models import ITEMS, TEXT, Model, Running, document, echo, fail, spell, wait
+from halley.testing.cog.opening import TOKEN, Answers, open_provider
+from halley.testing.cog.server import FakeCog, Line, serve
+from halley.testing.providers import logs, outputs, within
+
+pytestmark = pytest.mark.anyio
+
+RERUN = {"exchange": ExchangeRules(look_seconds=0.01, unanswered_seconds=0.03, rerun_lost=True)}
+FILE = "data:text/plain;base64," + b64encode(b"hello").decode()
+
+
+def cog(model: Model, line: Line = "coglet", output: dict[str, Any] = TEXT, **more: Any) -> FakeCog:
+    return FakeCog(model, document(output, has_stream=line == "stream"), line=line, **more)
+
+
+def work(prediction_id: str = "p1", given: bytes = b'{"text":"abc"}') -> Work:
+    return Work(prediction_id=prediction_id, attempt=1, version="v", model="test/model", input=given)
+
+
+async def loaded(provider: CogProvider, slots: int = 1) -> None:
+    """Wait until so many slots are free."""
+    provider.request_capacity("v")
+    async with asyncio.timeout(20):
+        while provider.free_slots("v") < slots:
+            await asyncio.sleep(0.005)
+
+
+async def begun(provider: CogProvider, prediction_id: str = "p1", given: bytes = b'{"text":"abc"}') -> str:
+    await loaded(provider)
+    assert provider.take_slot("v")
+    return await within(provider.submit(work(prediction_id, given)))
+
+
+async def followed(provider: CogProvider, handle: str) -> tuple[list[Progress], Outcome]:
+    said: list[Progress] = []
+    return said, await within(provider.follow(handle, said.append))
+
+
+@asynccontextmanager
+async def one(server: FakeCog, **more: Any) -> AsyncIterator[CogProvider]:
+    async with serve(server), open_provider(server, **more) as provider:
+        yield provider
+
+
+# several addresses
+
+
+async def test_each_server_has_its_slots_and_the_least_loaded_gets_the_next_run():
+    async with (
+        serve(cog(wait, slots=2)) as first,
+        serve(cog(wait, slots=2)) as second,
+        open_provider(first, second) as provider,
+    ):
+        await loaded(provider, 4)
+        handles = [await begun(provider, f"p{number}") for number in range(4)]
+        assert (len(first.runs), len(second.runs)) == (2, 2)
+        assert len({handle.partition(":")[0] for handle in handles}) == 2
+        assert provider.free_slots("v") == 0
+        assert provider.report().in_flight == 4
+
+
+async def test_a_server_that_does_not_answer_has_no_slots_and_gets_no_run():
+    async with serve(cog(echo)) as living:
+        dead = cog(echo)
+        dead.port = 1
+        async with open_provider(dead, living) as provider:
+            for number in range(3):
+                _, outcome = await followed(provider, await begun(provider, f"p{number}"))
+                assert outcome.status == "succeeded"
+            assert provider.report().slots == 1
+
+
+async def test_a_run_goes_to_another_server_if_its_own_has_gone():
+    async with serve(cog(wait)) as second:
+        async with serve(cog(wait)) as first, open_provider(first, second) as provider:
+            await loaded(provider, 2)
+            port = first.port
+        assert port
+        async with open_provider(first, second) as provider:
+            handle = await begun(provider)
+            assert set(second.runs) == {"p1"}
+            provider.cancel(handle)
+            assert (await followed(provider, handle))[1].status == "canceled"
+
+
+# health
+
+
+@pytest.mark.parametrize(
+    ("word", "logs_there", "text"),
+    [
+        ("STARTING", "", "Its model is being set up."),
+        ("SETUP_FAILED", "RuntimeError: no weights", "SETUP_FAILED: RuntimeError: no weights"),
+        ("DEFUNCT", "", "Its health is DEFUNCT."),
+        ("UNHEALTHY", "", "Its health is UNHEALTHY."),
+    ],
+)
+async def test_a_server_that_is_not_well_has_no_slots_until_it_is(word: str, logs_there: str, text: str):
+    server = cog(echo)
+    server.word, server.setup_logs = word, logs_there
+    async with one(server) as provider:
+        rooms: asyncio.Queue[str] = asyncio.Queue()
+        provider.listen(on_capacity=rooms.put_nowait, on_broken=lambda *_: None)
+        provider.request_capacity("v")
+        async with asyncio.timeout(20):
+            while text not in provider.report().waits_for:
+                await asyncio.sleep(0.005)
+        assert (provider.free_slots("v"), rooms.empty()) == (0, True)
+        server.word = None
+        assert await within(rooms.get()) == "v"
+        assert provider.report().waits_for == ""
+
+
+async def test_nobody_asks_for_the_health_while_nothing_runs():
+    server = cog(echo)
+    async with one(server) as provider:
+        await followed(provider, await begun(provider))
+        count = len(server.asked)
+        await asyncio.sleep(0.1)
+        assert len(server.asked) == count
+
+
+async def test_what_is_no_cog_server_opens_the_breaker():
+    answers = Answers()
+    dead = cog(echo)
+    dead.port = 1
+    async with open_provider(dead, answers=answers) as provider:
+        provider.request_capacity("v")
+        async with asyncio.timeout(20):
+            while not answers.heard:
+                await asyncio.sleep(0.005)
+        assert answers.heard[0] is False
+
+
+# full
+
+
+async def test_a_server_that_refuses_for_a_moment_is_asked_again():
+    server = cog(echo)
+    server.refusals = 3
+    async with one(server) as provider:
+        _, outcome = await followed(provider, await begun(provider))
+        assert (outcome.status, server.begun["p1"]) == ("succeeded", 1)
+
+
+async def test_a_server_that_others_use_is_busy():
+    server = cog(echo)
+    async with one(server) as provider:
+        await loaded(provider)
+        assert provider.take_slot("v")
+        server.refusals = 1000
+        with pytest.raises(ProviderBusy, match="409: At capacity"):
+            await provider.submit(work())
+        assert not server.begun
+
+
+async def test_an_input_that_the_server_refuses_is_refused():
+    async def never(run: Running) -> None:
+        raise AssertionError(run)
+
+    server = cog(never)
+    async with one(server) as provider:
+        await loaded(provider)
+        assert provider.take_slot("v")
+        with pytest.raises(SubmitRefused, match=r"422: input: is not of type object"):
+            await provider.submit(work(given=b"7"))
+
+
+# cut connections
+
+
+async def test_a_stream_that_breaks_is_joined_again():
+    server = cog(spell, "stream", ITEMS)
+    server.cuts.append("at once")
+    async with one(server) as provider:
+        said, outcome = await followed(provider, await begun(provider, given=b'{"text":"abcdefghij"}'))
+        assert (outputs(said), outcome.status) == (list("abcdefghij"), "succeeded")
+        assert logs(said).split() == list("abcdefghij")
+        assert server.begun == {"p1": 1}
+
+
+async def test_without_streams_a_run_is_watched_after_a_cut_and_its_end_is_unknown():
+    server = cog(spell, "coglet", ITEMS)
+    server.cuts.append("at once")
+    async with one(server) as provider:
+        said, outcome = await followed(provider, await begun(provider, given=b'{"text":"abcdefghijkl"}'))
+        assert (outcome.status, outcome.reason) == ("failed", UNKNOWN_REASON)
+        assert logs(said).startswith("a\n")
+        assert server.begun == {"p1": 1}
+
+
+@pytest.mark.parametrize("line", ["old", "bare"])
+async def test_where_nobody_can_ask_a_cut_is_an_unknown_outcome(line: Line):
+    server = cog(echo, line)
+    server.cuts.append("at once")
+    async with one(server) as provider:
+        with pytest.raises(OutcomeUnknown):
+            await begun(provider)
+        assert (server.begun, provider.report().unknown) == ({"p1": 1}, 1)
+
+
+@pytest.mark.parametrize("line", ["old", "bare", "coglet", "stream"])
+async def test_a_lost_run_is_sent_again_if_the_operator_says_so(line: Line):
+    server = cog(echo, line)
+    server.cuts.append("later")
+    async with one(server, rules=RERUN) as provider:
+        said, outcome = await followed(provider, await begun(provider))
+        assert (outputs(said), outcome.status, server.begun) == (["abc"], "succeeded", {"p1": 2})
+
+
+# restarts
+
+
+@pytest.mark.parametrize("line", ["stream", "coglet", "bare", "old"])
+async def test_a_run_of_an_earlier_process_is_unknown_or_sent_again(line: Line):
+    async with serve(cog(wait, line)) as server:
+        async with open_provider(server) as provider:
+            handle = await begun(provider)
+        for run in list(server.runs.values()):  # the newer line does this by itself
+            if run.task is not None:
+                run.task.cancel()
+                await asyncio.gather(run.task)
+        async with open_provider(server) as provider:
+            with pytest.raises(OutcomeUnknown):
+                await provider.adopt(work(), handle)
+            with pytest.raises(OutcomeUnknown):
+                await provider.adopt(work(), None)
+        server.model = echo
+        async with open_provider(server, rules=RERUN) as provider:
+            for known in (handle, None):
+                await loaded(provider)
+                assert provider.take_slot("v")
+                again = await within(provider.adopt(work(), known))
+                assert again == handle
+                assert (await followed(provider, handle))[1].status == "succeeded"
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_run_that_goes_on_is_adopted_with_all_it_said(known: bool):
+    async with serve(cog(spell, "stream", ITEMS)) as other, serve(cog(spell, "stream", ITEMS)) as server:
+        run = server._begin("p1", {"text": "abcdefghij" * 3})
+        await asyncio.sleep(0.02)
+        async with open_provider(other, server) as provider:
+            await loaded(provider)
+            assert provider.take_slot("v")
+            handle = f"{provider._pool.servers[1].label}:p1"
+            assert await provider.adopt(work(), handle if known else None) == handle
+            said, outcome = await followed(provider, handle)
+            assert (outputs(said), outcome.status) == (run.output, "succeeded")
+            assert (server.begun, other.begun) == ({"p1": 1}, {})
+
+
+async def test_a_server_that_cannot_be_asked_is_asked_later():
+    dead = cog(wait)
+    dead.port = 1
+    async with open_provider(dead) as provider:
+        with pytest.raises(ProviderBusy):
+            await provider.adopt(work(), f"{provider._pool.servers[0].label}:p1")
+
+
+async def test_the_run_of_an_address_that_is_not_configured_is_lost():
+    async with one(cog(wait)) as provider:
+        assert await provider.adopt(work(), "0123abcd:p1") is None
+
+
+# what is sent and what comes
+
+
+async def test_an_input_has_no_nulls_and_its_files_inside():
+    server = cog(echo)
+    async with one(server) as provider:
+        given = msgspec.json.encode({"text": "a", "file": FILE, "seed": None})
+        await followed(provider, await begun(provider, given=given))
+        assert server.bodies == [{"input": {"text": "a", "file": FILE}}]
+        assert server.tokens == {f"Bearer {TOKEN}"}
+
+
+async def test_files_in_an_output_are_stored(tmp_path: Path):
+    async def write(run: Running) -> Any:
+        return FILE
+
+    async with one(cog(write, output={"type": "string", "format": "uri"})) as provider:
+        said, _ = await followed(provider, await begun(provider))
+    (part,) = [one for one in said if isinstance(one, OutputPart)]
+    assert part.links == ((),)
+    links = OutputLinks(fetch=None, limit_bytes=100, deadline_seconds=1)  # type: ignore[arg-type]
+    path = await links.fetch(msgspec.json.decode(part.value), 0, tmp_path)
+    assert (path.read_bytes(), path.suffix) == (b"hello", ".txt")
+
+
+async def test_text_that_only_looks_like_a_file_stays_text():
+    async def say(run: Running) -> Any:
+        return FILE
+
+    async with one(cog(say)) as provider:
+        said, _ = await followed(provider, await begun(provider))
+    assert [part.links for part in said if isinstance(part, OutputPart)] == [()]
+
+
+@pytest.mark.parametrize("line", ["stream", "old"])
+async def test_a_failed_run_has_its_logs_and_the_error_without_cogs_words(line: Line):
+    async with one(cog(fail, line)) as provider:
+        said, outcome = await followed(provider, await begun(provider))
+    assert "".join(part.text for part in said if isinstance(part, LogText)) == "now\n"
+    assert (outcome.error or "").removeprefix("ValueError: ") == "no such luck"
+
+
+async def test_the_schema_is_that_of_the_server():
+    server = cog(echo)
+    async with one(server) as provider:
+        found = await provider.find_model(UpstreamTarget(model="a/b"))
+        assert found is not None
+        assert (found.model, found.version) == ("a/b", None)
+        assert msgspec.json.decode(found.openapi_schema) == server.document
+        assert await provider.find_model(UpstreamTarget(model="a/b", version="f" * 64)) is None
+    dead = cog(echo)
+    dead.port = 1
+    async with open_provider(dead) as provider:
+        with pytest.raises(ProviderBusy):
+            await provider.find_model(UpstreamTarget(model="a/b"))
+
+
+async def test_the_token_is_in_no_report():
+    server = cog(echo, output=TEXT)
+    async with one(server) as provider:
+        await loaded(provider)
+        server.word = f"ODD {TOKEN}"
+        provider.use_token("another")
+        assert TOKEN not in str(provider.report())
