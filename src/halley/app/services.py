@@ -192,7 +192,13 @@ async def build(
             inputs = build_inputs(base, large)
             if Role.WORKER in node.roles:
                 runtime = await open_local_runtime(stack, base, node)
-                upstreams = Upstreams(base, environ, runtime.provider, own_inputs=build_own_inputs(base, inputs))
+                upstreams = Upstreams(
+                    base,
+                    environ,
+                    runtime.provider,
+                    own_inputs=build_own_inputs(base, inputs),
+                    egress=inputs.fetch,
+                )
                 stack.push_async_callback(upstreams.close)
                 upstreams.apply(settings)
                 worker = build_worker(base, inputs, runtime.provider, upstreams, large, maintainer=maintainer)

@@ -20,7 +20,7 @@ from halley.dispatch.submit_quota import CountedSubmits, RouteLimits
 from halley.dispatch.submit_record import SubmitRecord
 from halley.dispatch.upstream_hooks import UpstreamHooks
 from halley.dispatch.upstreams import RunFinder, UpstreamTarget
-from halley.egress import origin_of
+from halley.egress import Egress, origin_of
 from halley.errors import HalleyError, Unusable
 from halley.providers.local import LocalProvider
 from halley.settings import ProviderSettings, Settings
@@ -49,10 +49,12 @@ class Upstreams:
         local: LocalProvider,
         *,
         own_inputs: OwnInputs | None = None,
+        egress: Egress | None = None,
     ) -> None:
         """`environ` is the whole environment of this process, with secrets. `own_inputs` reads this server's own files
-        in inputs, which no service can fetch.
+        in inputs, and `egress` what services keep at other hosts than their own.
         """
+        self._egress = egress
         self._own_inputs = own_inputs
         self._base = base
         self._environ = environ
@@ -142,6 +144,7 @@ class Upstreams:
             own_inputs=self._own_inputs,
             hooks=self.hooks if sends_webhooks(self._base.settings, settings) else None,
             public_url=link_base(self._base.settings, settings),
+            streams=self._egress,
         )
         upstream = make_upstream(settings, token, links, clock)
         upstream.listen(on_capacity=self._has_capacity, on_broken=self._is_broken)

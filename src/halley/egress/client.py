@@ -1,6 +1,6 @@
 """Requests to other hosts, with limits for addresses, bytes, time and number."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -126,6 +126,22 @@ class Egress:
             await read_body(response, sink, target, limit_bytes)
             return EgressResponse(status=response.status, headers=headers_of(response), body=sink.value())
 
+    async def stream(self, url: str, *, silence_seconds: float) -> AsyncGenerator[bytes, None]:
+        """The body of an event stream as it arrives, without an end of its own: close the iterator. Redirects are not
+        followed, and it takes no turn among the limited requests.
+
+        Raises:
+            AddressRefused: the URL or a resolved address is not allowed.
+            FetchFailed: it did not answer 200, was silent for so long, or broke off.
+        """
+        target = parse_target(url, self._rules)
+        accept = (("accept", "text/event-stream"),)
+        async with self._send("GET", target, accept, b"", silence_seconds=silence_seconds) as response:
+            if response.status != 200:
+                raise FetchFailed(f"{target.shown} answered {response.status}, not 200.", status=response.status)
+            async for chunk in response.aiter_stream():
+                yield chunk
+
     async def post(
         self,
         url: str,
@@ -171,6 +187,7 @@ class Egress:
         content: bytes,
         *,
         connect_seconds: float = CONNECT_SECONDS,
+        silence_seconds: float = SILENCE_SECONDS,
         rules: AddressRules | None = None,
     ) -> "AsyncIterator[httpcore2.Response]":
         import httpcore2
@@ -194,7 +211,7 @@ class Egress:
                     headers=request_headers(target, headers, content, method),
                     content=content or None,
                     extensions={
-                        "timeout": {"connect": connect_seconds, "read": SILENCE_SECONDS, "write": SILENCE_SECONDS}
+                        "timeout": {"connect": connect_seconds, "read": silence_seconds, "write": silence_seconds}
                     },
                 ) as response,
             ):

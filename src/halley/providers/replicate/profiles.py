@@ -25,7 +25,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     settle_seconds: float | None = None
     has_models: bool = True
     has_files: bool = True
-    has_streams: bool = False  # at its own host
+    has_streams: bool = False  # at its own host, or at one of `stream_hosts`
+    stream_hosts: tuple[str, ...] = ()  # exactly these
     has_webhooks: bool = True
     needs_version: bool = False  # a model that is not official is only run by the id of a version
     delivery_hosts: tuple[str, ...] = ()
@@ -38,6 +39,8 @@ PROFILES: Final = {
         Profile(
             name="replicate",
             settle_seconds=20.0,
+            has_streams=True,
+            stream_hosts=("stream.replicate.com",),
             needs_version=True,
             delivery_hosts=("replicate.delivery",),
         ),
@@ -49,6 +52,8 @@ PROFILES: Final = {
             has_models=False,
             has_files=False,
             has_webhooks=False,
+            has_streams=True,
+            stream_hosts=("stream.replicate.com",),
             delivery_hosts=("replicate.delivery",),
             poll=PollRules(first_seconds=1.0, changed_seconds=1.0, longest_seconds=10.0, per_second=2.0),
         ),

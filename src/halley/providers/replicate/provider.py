@@ -36,6 +36,7 @@ from halley.providers.services.runs import Run
 from halley.providers.services.seen import read_run
 from halley.providers.services.service_hooks import ServiceHooks
 from halley.providers.services.slots import SharedSlots
+from halley.providers.services.stream_sources import StreamSources
 from halley.providers.services.verdicts import SubmitAnswer, SubmitVerdict, is_handle
 
 
@@ -78,6 +79,7 @@ class ReplicateProvider(SharedSlots):
             journal=self._journal,
             answered=links.answered,
         )
+        self._streams = StreamSources(origin, hosts=profile.stream_hosts, client=links.streams)
         self._hooks = ServiceHooks(links.hooks if profile.has_webhooks else None, self._journal)
         self._runs: dict[str, Run] = {}
         self._models = UpstreamModels(self._api, clock=clock)
@@ -206,7 +208,7 @@ class ReplicateProvider(SharedSlots):
 
     async def _followed(self, run: Run, emit: Emit, watch: Watch) -> Outcome:
         reader = OutputReader(self._links.document_of(run.version), self._link_rules)
-        async with StreamHints(self._origin, partial(self._poller.hint, watch)) as hints:
+        async with StreamHints(self._streams.open, partial(self._poller.hint, watch)) as hints:
             following = RunFollowing(
                 run.handle,
                 emit,

@@ -6,21 +6,21 @@ from collections.abc import Callable
 from contextlib import aclosing
 from types import TracebackType
 from typing import Final, Self
+from urllib.parse import urlsplit
 
-from halley.egress import OriginClient
 from halley.errors import HalleyError
+from halley.providers.services.stream_sources import OpenStream
 
 _log: Final = logging.getLogger(__name__)
 
-SILENCE_SECONDS: Final = 60.0  # a stream sends comments while nothing happens
 _FIELD: Final = b"data:"  # comments, which keep the connection, have none
 
 
 class StreamHints:
     """The stream of one run, while the block runs. One that breaks is not opened again: polls continue without it."""
 
-    def __init__(self, origin: OriginClient, hint: Callable[[], None]) -> None:
-        self._origin = origin
+    def __init__(self, open_stream: OpenStream, hint: Callable[[], None]) -> None:
+        self._open = open_stream
         self._hint = hint
         self._task: asyncio.Task[None] | None = None
 
@@ -35,15 +35,16 @@ class StreamHints:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def listen(self, url: str) -> None:
-        """Open the stream at the URL, if none was opened before and it is one of the service's own host."""
+        """Open the stream at the URL, if none was opened before."""
         if self._task is None:
             self._task = asyncio.ensure_future(self._listen(url))
 
     async def _listen(self, url: str) -> None:
         try:
-            async with aclosing(self._origin.stream(url, silence_seconds=SILENCE_SECONDS)) as chunks:
+            async with aclosing(self._open(url)) as chunks:
                 async for chunk in chunks:
                     if _FIELD in chunk:
                         self._hint()
         except HalleyError as error:
-            _log.info("a run is only polled, its stream cannot be read: %s", error)
+            path = urlsplit(url).path or url  # whoever knows it may read the stream
+            _log.info("a run is only polled, its stream cannot be read: %s", str(error).replace(path, "/..."))

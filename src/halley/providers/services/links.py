@@ -8,6 +8,7 @@ from halley.assets.own_inputs import OwnInputs
 from halley.dispatch.upstream_hooks import UpstreamHooks
 from halley.dispatch.upstreams import Answered, FindTarget, HeldHandles, UpstreamTarget
 from halley.errors import SubmitRefused
+from halley.providers.services.stream_sources import StreamClient
 
 
 async def _none(handles: Sequence[str]) -> frozenset[str]:
@@ -27,6 +28,7 @@ class UpstreamLinks(msgspec.Struct, frozen=True, kw_only=True):
     taken: HeldHandles = _none  # with a prediction of this provider: no other one can get such a run
     hooks: UpstreamHooks | None = None  # addresses for its webhooks, if it can reach this server
     public_url: str | None = None  # of this server, without a slash at its end
+    streams: StreamClient | None = None  # reads event streams at hosts that are not the service's own
 
 
 def target_of(find: FindTarget, version: str) -> UpstreamTarget:

@@ -26,7 +26,7 @@ class LinkRules(msgspec.Struct, frozen=True, kw_only=True):
 
     def delivers(self, url: str) -> bool:
         """Whether the URL is a file of the service."""
-        found = _host(url)
+        found = host_of(url)
         return found == self.host or any(found == host or found.endswith(f".{host}") for host in self.delivery_hosts)
 
 
@@ -106,7 +106,7 @@ def _are_urls(output: Sequence[Any]) -> bool:
 def is_url(text: str) -> bool:
     """Whether a text as a whole is an http(s) URL, perhaps with spaces around it."""
     words = text.split(maxsplit=1)
-    return len(words) == 1 and words[0][:8].lower().startswith(("http://", "https://")) and _host(words[0]) != ""
+    return len(words) == 1 and words[0][:8].lower().startswith(("http://", "https://")) and host_of(words[0]) != ""
 
 
 def _names_file(url: str) -> bool:
@@ -117,7 +117,8 @@ def _names_file(url: str) -> bool:
         return False
 
 
-def _host(url: str) -> str:
+def host_of(url: str) -> str:
+    """The host of a URL, with its port unless it is the usual one; "" if it has none that can be read."""
     try:
         parts = urlsplit(url.strip())
         port = parts.port

@@ -29,6 +29,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 class FakeRun:
     """One prediction there."""
 
+    more_urls: Mapping[str, str] = {}
     webhook: str | None = None
     webhook_events_filter: Sequence[str] = ()
 
@@ -56,7 +57,7 @@ class FakeRun:
             "metrics": stage.metrics,
             "created_at": self.created_at.isoformat().replace("+00:00", "Z"),
             "data_removed": False,
-            "urls": {"get": f"https://api.replicate.com/v1/predictions/{self.id}"},
+            "urls": {"get": f"https://api.replicate.com/v1/predictions/{self.id}", **self.more_urls},
             **({} if self.webhook is None else {"webhook": self.webhook}),
         }
 
