@@ -33,6 +33,7 @@ class _Made:
     """A provider, and from what it was made: only if its settings change, another one is made."""
 
     settings: ProviderSettings
+    files: object  # what the files say that the settings name
     token: str | None
     place: UpstreamPlace
 
@@ -120,16 +121,16 @@ class Upstreams:
             await one.place.upstream.close()
 
     def _make(self, name: str, settings: ProviderSettings, token: str | None) -> _Made:
-        before = self._made.get(name)
-        if before is not None and before.settings == settings:
+        # most servers have no service elsewhere, and need none of this
+        from halley.app.upstream_kinds import make_upstream, read_files
+        from halley.providers.services.links import UpstreamLinks
+
+        before, files = self._made.get(name), read_files(settings)
+        if before is not None and before.settings == settings and before.files == files:
             if before.token != token:
                 before.place.upstream.use_token(token)
                 _log.info("provider %s: its token was replaced", name)
-            return _Made(settings=settings, token=token, place=before.place)
-        # most servers have no service elsewhere, and need none of this
-        from halley.app.upstream_kinds import make_upstream
-        from halley.providers.services.links import UpstreamLinks
-
+            return _Made(settings=settings, files=files, token=token, place=before.place)
         clock = self._base.clock
         breaker = Breaker(clock, on_change=partial(_log_change, name))
         quota = CountedSubmits(clock, settings.max_submits_per_day)
@@ -151,7 +152,7 @@ class Upstreams:
         places = ", ".join(url for _, url in settings.addresses())
         word = settings.dialect() or settings.kind
         _log.info("provider %s: %s at %s, with%s a token", name, word, places, "" if token else "out")
-        return _Made(settings=settings, token=token, place=UpstreamPlace(upstream, breaker, quota, record))
+        return _Made(settings=settings, files=files, token=token, place=UpstreamPlace(upstream, breaker, quota, record))
 
     def _hook_url(self, prediction_id: str, attempt: int) -> str:
         return f"{public_url(self._base.settings)}{self._base.data.links.hook_path(prediction_id, attempt)}"
@@ -217,6 +218,7 @@ def check_upstreams(settings: Settings, environ: Mapping[str, str]) -> None:
     check_reach(settings)
     for name, provider in settings.providers.items():
         read_token(name, provider, environ)
+        _check_files(name, provider)
         for member, url in provider.addresses():
             try:
                 origin_of(url)
@@ -228,3 +230,12 @@ def check_upstreams(settings: Settings, environ: Mapping[str, str]) -> None:
                 read_schema(route.schema)
             except Unusable as error:
                 raise Unusable(f"routes.{pattern}.schema: {error}") from error
+
+
+def _check_files(name: str, provider: ProviderSettings) -> None:
+    from halley.app.upstream_kinds import read_files
+
+    try:
+        read_files(provider)
+    except Unusable as error:
+        raise Unusable(f"providers.{name}.file: {error}") from error

@@ -14,7 +14,13 @@ from halley.settings.process import (
     take_environ,
     without_secrets,
 )
-from halley.settings.providers import PROVIDER_KINDS, CogSettings, ProviderSettings, ReplicateSettings
+from halley.settings.providers import (
+    PROVIDER_KINDS,
+    CogSettings,
+    HttpJobSettings,
+    ProviderSettings,
+    ReplicateSettings,
+)
 from halley.settings.reading import read_settings
 from halley.settings.shapes import (
     DEFAULT_PORT,
@@ -47,6 +53,7 @@ __all__ = [
     "CollectionSettings",
     "EgressSettings",
     "EnvironmentSettings",
+    "HttpJobSettings",
     "IsolationSettings",
     "LimitSettings",
     "MemorySettings",

@@ -111,5 +111,25 @@ class CogSettings(ProviderSettings, frozen=True, kw_only=True):
             yield "urls", "names an address twice."
 
 
-PROVIDER_KINDS: Final[dict[str, type[ProviderSettings]]] = {"replicate": ReplicateSettings, "cog": CogSettings}
+class HttpJobSettings(ProviderSettings, frozen=True, kw_only=True):
+    """A service with the pattern "submit, poll, fetch", described by a job file."""
+
+    kind: Literal["http-job"]
+    url: str  # the root of its API; the paths in the file are below it
+    file: Path  # the job file
+    look_seconds: Seconds = 30.0  # how long a submit without a clear answer is looked for
+    data_url_bytes: Positive = 256_000  # a larger input file is refused, if the service takes files inside of JSON
+
+    def addresses(self) -> tuple[tuple[str, str], ...]:
+        return (("url", self.url),)
+
+    def dialect(self) -> str | None:
+        return self.file.stem
+
+
+PROVIDER_KINDS: Final[dict[str, type[ProviderSettings]]] = {
+    "replicate": ReplicateSettings,
+    "cog": CogSettings,
+    "http-job": HttpJobSettings,
+}
 """By the word of the member `kind`."""

@@ -80,6 +80,7 @@ def _build(found: Mapping[str, Given]) -> Settings:
 _WANTED: Final = {
     "path": 'path = "folder/of/the/model"',
     "url": 'url = "https://..."',
+    "file": 'file = "job.toml"',
     "providers": "providers = [...]",
 }
 

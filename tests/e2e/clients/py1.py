@@ -55,6 +55,26 @@ def upscale(path, pinned=False):
         return picture(replicate.run(ref, input={"image": image, "scale": 2}))
 
 
+def task(model, given, image=None, cancel=False):
+    with contextlib.ExitStack() as files:
+        if image is not None:
+            given["image"] = files.enter_context(open(image, "rb"))
+        made = replicate.predictions.create(model=model, input=given)
+    if cancel:
+        time.sleep(0.5)
+        made.cancel()
+    seen = []
+    while made.status not in {"succeeded", "failed", "canceled"}:
+        time.sleep(0.05)
+        made.reload()
+        if made.progress is not None and made.progress.percentage not in seen:
+            seen.append(made.progress.percentage)
+    links = made.output if isinstance(made.output, list) else [made.output] if made.output else []
+    found = [hashlib.sha256(httpx.get(link).content).hexdigest() for link in links]
+    keys = ("id", "status", "error", "output", "metrics", "logs", "input")
+    return {**{key: getattr(made, key) for key in keys}, "seen": seen, "found": found}
+
+
 def chain():
     # with a wait of its own the output is a link, which becomes the next input
     made = replicate.predictions.create(

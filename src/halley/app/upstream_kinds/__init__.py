@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from halley.clock import Clock
 from halley.dispatch.upstreams import UpstreamProvider
-from halley.settings import CogSettings, ProviderSettings, ReplicateSettings
+from halley.settings import CogSettings, HttpJobSettings, ProviderSettings, ReplicateSettings
 
 if TYPE_CHECKING:
     from halley.providers.services.links import UpstreamLinks
@@ -22,4 +22,21 @@ def make_upstream(
         from halley.app.upstream_kinds.cog import make_cog
 
         return make_cog(settings, token, links, clock)
+    if isinstance(settings, HttpJobSettings):
+        from halley.app.upstream_kinds.http_job import make_http_job
+
+        return make_http_job(settings, token, links, clock)
     raise AssertionError(settings.kind)
+
+
+def read_files(settings: ProviderSettings) -> object:
+    """What the files say that the settings name: only if it changes, another provider is made. None for most kinds.
+
+    Raises:
+        Unusable: one of them cannot be used.
+    """
+    if isinstance(settings, HttpJobSettings):
+        from halley.providers.http_job.reading import read_job
+
+        return read_job(settings.file)
+    return None

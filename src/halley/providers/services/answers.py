@@ -24,17 +24,25 @@ Body = Mapping[str, Any]
 
 
 async def read_object(response: EgressResponse, *, has_envelope: bool) -> Body | None:
-    """The JSON object of an answer, with `has_envelope` the one inside its envelope; None if it has none.
+    """See `read_json` and `object_of`."""
+    return object_of(await read_json(response), has_envelope=has_envelope)
+
+
+async def read_json(response: EgressResponse) -> Any:
+    """The JSON value of an answer; None if it has none.
 
     Raises:
         TooLarge: it has so many values that this server would do nothing else for seconds.
     """
-    if is_large(response):
-        if response.body.count(b",") > _MOST_VALUES:  # also commas in texts; an image as a `data:` URL has one
-            raise TooLarge(f"The answer has more than {_MOST_VALUES:,} values.")
-        found = await to_thread.run_sync(_decoded, response)
-    else:
-        found = _decoded(response)
+    if not is_large(response):
+        return _decoded(response)
+    if response.body.count(b",") > _MOST_VALUES:  # also commas in texts; an image as a `data:` URL has one
+        raise TooLarge(f"The answer has more than {_MOST_VALUES:,} values.")
+    return await to_thread.run_sync(_decoded, response)
+
+
+def object_of(found: Any, *, has_envelope: bool) -> Body | None:
+    """The JSON object of an answer, with `has_envelope` the one inside its envelope; None if it has none."""
     if not isinstance(found, dict):
         return None
     data = found.get("data")

@@ -1,7 +1,7 @@
 """The requests to a service: addresses below its own URL, its token, and what every answer teaches about it."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -9,7 +9,7 @@ from halley.dispatch.upstreams import Answered
 from halley.egress import EgressResponse, OriginClient
 from halley.egress.errors import AddressRefused, FetchFailed, TooLarge
 from halley.errors import ProviderBusy
-from halley.providers.services.answers import Body, error_text, read_object
+from halley.providers.services.answers import Body, error_text, object_of, read_json
 from halley.providers.services.journal import Journal
 from halley.providers.services.pace import ServicePace
 
@@ -17,10 +17,13 @@ ANSWER_LIMIT_BYTES: Final = 64 * 2**20  # an output may contain `data:` URLs
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A complete answer, and its JSON object, if it has one; `fault` says it as a fault, in a sentence for callers."""
+    """A complete answer, its JSON of any kind, and its JSON object, if it has one; `fault` says it as a fault, in a
+    sentence for callers.
+    """
 
     response: EgressResponse
     body: Body | None
+    value: Any = None
     fault: str
 
     @property
@@ -34,6 +37,8 @@ IsRefusal = Callable[[EgressResponse, Body | None], bool]
 
 class ServiceApi:
     """Sends requests to one service. Its token goes nowhere else, because redirects are not followed."""
+
+    limit_bytes = ANSWER_LIMIT_BYTES  # of one answer
 
     def __init__(
         self,
@@ -59,7 +64,11 @@ class ServiceApi:
 
     def use_token(self, token: str | None) -> None:
         """Send this token from now on."""
-        self._headers = [] if token is None else [("authorization", f"Bearer {token}")]
+        self.authorization = () if token is None else (self._with_token(token),)
+
+    def _with_token(self, token: str) -> tuple[str, str]:
+        """The header that has the token."""
+        return "authorization", f"Bearer {token}"
 
     async def send(
         self,
@@ -82,24 +91,25 @@ class ServiceApi:
             response = await self._origin.request(
                 method,
                 path,
-                headers=[("accept", "application/json"), *self._headers, *kind, *headers],
+                headers=[("accept", "application/json"), *self.authorization, *kind, *headers],
                 content=content,
-                limit_bytes=ANSWER_LIMIT_BYTES,
+                limit_bytes=self.limit_bytes,
                 deadline_seconds=self._timeout_seconds,
                 fresh=fresh,
             )
-            body = await read_object(response, has_envelope=self._has_envelope)
+            value = await read_json(response)
         except (FetchFailed, TooLarge, AddressRefused) as error:
             self.journal.note(str(error))
             self._answered(isinstance(error, TooLarge))
             error.args = (self.journal.for_callers(str(error)),)
             raise
+        body = object_of(value, has_envelope=self._has_envelope)
         fault = f"It answered {response.status}: {error_text(body) or 'without a reason that can be read'}"
         self.pace.note(response, body, is_submit=is_submit)
         self._answered(response.status < 500 or (self._is_refusal is not None and self._is_refusal(response, body)))
         if response.status >= 400 and response.status != 404:
             self.journal.note(fault)
-        return Answer(response=response, body=body, fault=self.journal.for_callers(fault))
+        return Answer(response=response, body=body, value=value, fault=self.journal.for_callers(fault))
 
     async def get(self, path: str) -> Body | None:
         """The object at the path; None if there is none.

@@ -1,0 +1,143 @@
+"""Reports one run of a service until its end."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from halley.dispatch.ports import Emit, LogText, MetricValue, Outcome
+from halley.errors import HalleyError
+from halley.predictions.submits import UNKNOWN_REASON
+from halley.providers.http_job.answers import SeenJob
+from halley.providers.http_job.outputs import FinishedRun, JobOutputs
+from halley.providers.http_job.progress import ProgressLines
+from halley.providers.services.answers import plain
+from halley.providers.services.journal import Journal
+from halley.providers.services.poller import Poller, Watch
+
+LATE_LOOKS: Final = 5  # for an output that comes after the end
+
+_NO_REASON: Final = "The service gave no reason."
+_NO_OUTPUT: Final = "The service says that the run has succeeded, and shows no output."
+_CANCELED: Final = "The run was canceled at its service."  # shown only if it was not canceled here
+GONE_REASON: Final = "upstream_output_gone"
+
+
+class JobFollowing:
+    """The reporting of one run. The first end that the service shows counts; what it shows later is not read."""
+
+    def __init__(
+        self,
+        handle: str,
+        run: FinishedRun,
+        emit: Emit,
+        outputs: JobOutputs,
+        *,
+        poller: Poller,
+        journal: Journal,
+        has_logs: bool,
+        is_canceled: Callable[[], bool],
+    ) -> None:
+        """`run` has what is needed when it has succeeded, and no output yet. Without `has_logs` the service's own logs
+        are replaced by lines that show the progress. `is_canceled`: it was asked to cancel the run.
+        """
+        self._handle = handle
+        self._run = run
+        self._emit = emit
+        self._outputs = outputs
+        self._poller = poller
+        self._journal = journal
+        self._reader = outputs.reader(run.model)
+        self._is_canceled = is_canceled
+        self._lines = None if has_logs else ProgressLines()
+        self._log_chars = 0
+        self._progress = 0.0
+        self._word: str | None = None
+        self._late = 0
+
+    async def until_end(self, watch: Watch) -> Outcome:
+        """Report until the run ends."""
+        while True:
+            look = await watch.next()
+            if look.is_over or (look.is_gone and self._is_canceled()):  # some services delete what they cancel
+                return Outcome(status="canceled")
+            if self._poller.is_lost(watch, is_gone=look.is_gone):
+                return self._lost()
+            seen = look.run
+            if not isinstance(seen, SeenJob):
+                self._poller.trouble(watch)
+                continue
+            has_changed = self._report(seen)
+            if seen.state == "open" or self._waits_for_output(seen):
+                self._poller.settle(watch, has_changed=has_changed)
+                continue
+            return await self._ended(seen, watch)
+
+    def _lost(self) -> Outcome:
+        self._journal.note(f"It knows nothing of {self._handle}, which it had given out.")
+        text = f"The service does not know the run {self._handle} any more."
+        return Outcome(status="failed", error=text, reason=UNKNOWN_REASON)
+
+    def _report(self, seen: SeenJob) -> bool:
+        """Report what is new; returns whether anything was."""
+        if seen.unknown is not None and seen.unknown != self._word:
+            self._journal.note(
+                f"It shows the status {seen.unknown!r}, which its job file does not name; it is polled on."
+            )
+        has_changed = seen.unknown != self._word
+        self._word = seen.unknown
+        text = seen.logs[self._log_chars :]
+        self._log_chars = max(self._log_chars, len(seen.logs))
+        if self._lines is not None:
+            text = self._lines.until(1.0 if seen.state == "succeeded" and self._progress else seen.progress)
+        if text:
+            self._emit(LogText(self._journal.without_token(text)))
+        if seen.state != "succeeded" and not self._run.model.schema.has_file_output:
+            for part in self._reader.grown(seen.output):
+                self._emit(part)
+                has_changed = True
+        if seen.progress is not None and seen.progress > self._progress:
+            self._progress = seen.progress
+            has_changed = True
+            if self._lines is None:
+                self._emit(MetricValue(name="progress", value=round(seen.progress, 4)))
+        return has_changed or bool(text)
+
+    def _waits_for_output(self, seen: SeenJob) -> bool:
+        is_late = seen.state == "succeeded" and self._outputs.is_missing(self._run.model, seen.output)
+        self._late += is_late
+        return is_late and self._late <= LATE_LOOKS
+
+    async def _ended(self, seen: SeenJob, watch: Watch) -> Outcome:
+        for name, value in seen.metrics.items():
+            self._emit(MetricValue(name=name, value=value))
+        if seen.state == "canceled":
+            return Outcome(status="canceled", error=_CANCELED)
+        if seen.state == "failed":
+            return Outcome(status="failed", error=plain(self._journal.without_token(seen.error or _NO_REASON)))
+        if self._outputs.is_missing(self._run.model, seen.output):
+            return Outcome(status="failed", error=_NO_OUTPUT, reason=GONE_REASON)
+        return await self._with_output(seen, watch)
+
+    async def _with_output(self, seen: SeenJob, watch: Watch) -> Outcome:
+        """Fetch the output; a cancel ends that, too."""
+        making = asyncio.ensure_future(self._made(seen))
+        over = asyncio.ensure_future(watch.next())  # nothing is polled any more: only a cancel ends this
+        try:
+            await asyncio.wait((making, over), return_when=asyncio.FIRST_COMPLETED)
+            return making.result() if making.done() else Outcome(status="canceled")
+        finally:
+            for task in (making, over):
+                task.cancel()
+            await asyncio.gather(making, over, return_exceptions=True)
+
+    async def _made(self, seen: SeenJob) -> Outcome:
+        run = FinishedRun(model=self._run.model, output=seen.output, values=self._run.values, folder=self._run.folder)
+        try:
+            parts = await self._outputs.parts(run, self._reader)
+        except HalleyError as error:
+            text = self._journal.for_callers(f"The output could not be fetched. {error}")
+            self._journal.note(str(error))
+            return Outcome(status="failed", error=text, reason=GONE_REASON)
+        for part in parts:
+            self._emit(part)
+        return Outcome(status="succeeded")

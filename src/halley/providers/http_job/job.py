@@ -1,0 +1,108 @@
+"""A job file, read and checked: everything that a provider needs to know of its service."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from halley.providers.http_job.pointers import Places, Steps
+from halley.providers.http_job.requests import RequestForm
+from halley.providers.http_job.schemas import JobSchema
+from halley.providers.http_job.tables import AuthTable, LimitTable
+from halley.providers.http_job.templates import Values
+from halley.providers.services.rhythm import PollRules
+
+End = Literal["succeeded", "failed", "canceled"]
+
+
+class JobModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model of the service. `value` are constants for its templates."""
+
+    name: str
+    description: str | None
+    value: Mapping[str, Any]
+    schema: JobSchema
+
+    def values(self, prediction_id: str, given: Mapping[str, Any]) -> Values:
+        """What the names in templates of a create stand for."""
+        filled = {**self.schema.defaults, **{name: one for name, one in given.items() if one is not None}}
+        return {"input": filled, "value": self.value, "prediction": {"id": prediction_id}}
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True):
+    """Recognises an answer: one of `words` stands at one of the places; None: anything does."""
+
+    at: Places
+    words: frozenset[str] | None
+
+
+class VerdictRule(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer to a create with one of these statuses (None: any) that `match`es (None: every) has this meaning."""
+
+    means: Literal["refused", "busy", "unknown"]
+    statuses: frozenset[int] | None
+    match: Match | None
+
+
+class AnswerForm(msgspec.Struct, frozen=True, kw_only=True):
+    """Where things stand in the answer to a poll, and its words in lower case; None: the run continues."""
+
+    status: Places
+    words: Mapping[str, End | None]
+    id: Places = ()
+    progress: Places = ()
+    progress_full: float = 100.0
+    output: Places = ()
+    logs: Places = ()
+    error: Places = ()
+    metrics: Mapping[str, Places] = {}
+
+
+class ContentForm(msgspec.Struct, frozen=True, kw_only=True):
+    """The request for an output. `takes_output`: it is sent for each value of the output."""
+
+    request: RequestForm
+    takes_output: bool
+    url: Places = ()
+
+
+class FindForm(msgspec.Struct, frozen=True, kw_only=True):
+    """The list of runs. `is_unique`: our own id stands in each run, so that no other can match."""
+
+    request: RequestForm
+    following: RequestForm | None  # for the pages after the first
+    items: Steps
+    id: Places
+    match: tuple[tuple[Places, Any], ...]
+    is_unique: bool
+    created_at: Places
+    cursor: Places
+    settle_seconds: float | None
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole file. `takes_files`: input files are sent as parts of a form, and must be on this machine."""
+
+    models: Mapping[str, JobModel]
+    auth: AuthTable
+    create: RequestForm
+    create_id: Places
+    verdicts: tuple[VerdictRule, ...]
+    poll: RequestForm
+    rhythm: PollRules
+    gone: Match | None
+    answer: AnswerForm
+    cancel: RequestForm | None
+    content: ContentForm | None
+    find: FindForm | None
+    limits: LimitTable
+    takes_files: bool
+
+
+def word_of(value: Any) -> str | None:
+    """A word of a service as text in lower case; None if it is none."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int):
+        return str(value).strip().lower() or None
+    return None

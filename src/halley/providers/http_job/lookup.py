@@ -1,0 +1,213 @@
+"""Finds out what became of a create whose answer was lost, in the list of the service, if the job file names one."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from halley.clock import Clock
+from halley.dispatch.upstreams import HeldHandles
+from halley.egress.errors import FetchFailed, TooLarge
+from halley.errors import OutcomeUnknown, ProviderBusy
+from halley.providers.http_job.answers import id_at
+from halley.providers.http_job.bodies import filled
+from halley.providers.http_job.creates import JobCreate
+from halley.providers.http_job.faults import Unsendable
+from halley.providers.http_job.job import FindForm
+from halley.providers.http_job.pointers import find, first_of
+from halley.providers.http_job.requests import RequestForm
+from halley.providers.http_job.templates import JobFile, Values
+from halley.providers.services.api import Answer, ServiceApi
+from halley.providers.services.lists import NewestFirst, clock_ahead
+from halley.providers.services.runs import Run
+
+PAGES: Final = 20
+_PAUSE_SECONDS: Final = 1.0
+_MILLISECONDS: Final = 1e11  # a larger number is no time in seconds: it would be in the year 5138
+
+
+class LostJobs:
+    """Settles creates without a clear answer."""
+
+    def __init__(
+        self,
+        form: FindForm | None,
+        api: ServiceApi,
+        *,
+        clock: Clock,
+        held: HeldHandles,
+        followed: Mapping[str, Run],
+        look_seconds: float,
+    ) -> None:
+        """Looking ends after `look_seconds`, at once where there is nothing to ask. `followed` are the runs of this
+        process by handle: their predictions may not be stored with them yet.
+        """
+        self._form = form
+        self._api = api
+        self._clock = clock
+        self._held = held
+        self._followed = followed
+        self._look_seconds = look_seconds
+        self._sending: Counter[bytes] = Counter()  # creates on their way, by what is compared
+
+    @contextmanager
+    def sending(self, create: JobCreate) -> Iterator[None]:
+        """While a create is sent, no other one that looks the same looks for its own: it could find this one's run."""
+        same = self._same(create)
+        self._sending[same] += 1
+        try:
+            yield
+        finally:
+            self._sending[same] -= 1
+            self._sending += Counter()  # removes zeros
+
+    async def find_begun(self, create: JobCreate) -> str | None:
+        """The run that the create began, at one look; None if it cannot be determined now.
+
+        Raises:
+            ProviderBusy: the service cannot be asked now.
+        """
+        try:
+            if self._form is None or self._sending[self._same(create)]:
+                return None
+            return await self._scan(self._form, create)
+        except OutcomeUnknown:
+            return None
+
+    async def settle(self, create: JobCreate) -> str | None:
+        """The run that the create began; None if it certainly began none, and will not.
+
+        Raises:
+            ProviderBusy: the service could not be asked for so long.
+            OutcomeUnknown: the service cannot tell.
+        """
+        if self._form is None:
+            raise OutcomeUnknown("Its job file names no list in which it could be looked for.")
+        start = self._clock.monotonic()
+        end = start + self._look_seconds
+        while True:
+            text = "Another prediction that looks the same is being submitted."
+            if not self._sending[self._same(create)]:
+                try:
+                    found = await self._scan(self._form, create)
+                except ProviderBusy as error:
+                    text = str(error)
+                else:
+                    if found is not None:
+                        return found
+                    settle_seconds = self._form.settle_seconds
+                    text = "It may still appear in the list."
+                    if settle_seconds is not None and self._clock.monotonic() - start >= settle_seconds:
+                        return None
+            seconds = max(_PAUSE_SECONDS, self._api.pace.paused_seconds)
+            if self._clock.monotonic() + seconds >= end:
+                raise ProviderBusy(f"It was looked for in the list of the service for {self._look_seconds:g} s. {text}")
+            await self._clock.sleep(seconds)
+
+    async def _scan(self, form: FindForm, create: JobCreate) -> str | None:
+        handles: list[str] = []
+        request, values = form.request, create.values
+        order: NewestFirst | None = None
+        for _ in range(PAGES):
+            answer = await self._asked(request, values)
+            if order is None:
+                since = self._clock.now() - timedelta(seconds=self._clock.elapsed() - create.since)
+                order = NewestFirst(earliest=since + clock_ahead(answer.response, self._clock))
+            rows = find(answer.value, form.items)
+            if not isinstance(rows, list):
+                raise ProviderBusy(f"Its list has no items where the job file says. {answer.fault}")
+            for row in rows:
+                is_recent = order.is_recent(_time(first_of(form.created_at, row)))
+                if is_recent and _is_like(form, row, create.values):
+                    handles.append(id_at(form.id, row))
+            cursor = first_of(form.cursor, answer.value)
+            if order.is_passed or (form.following is not None and not cursor):
+                return _only(await self._free(create, handles))
+            if form.following is None:
+                break
+            request, values = form.following, {**create.values, "cursor": cursor}
+        return self._in_part(form, await self._free(create, handles))
+
+    def _in_part(self, form: FindForm, found: list[str]) -> str | None:
+        """The run, by a list that was not read to the time of its create: with our own id in its runs one is enough."""
+        if form.is_unique and (found or form.following is None):
+            return _only(found)
+        raise OutcomeUnknown("The list of the service cannot be read back to its creation.")
+
+    async def _asked(self, form: RequestForm, values: Values) -> Answer:
+        self._api.pace.check()
+        try:
+            request = form.filled(values, "")
+            answer = await self._api.send(request.method, request.path, request.content, headers=request.headers)
+        except Unsendable as error:
+            raise OutcomeUnknown(f"The list of the service cannot be asked: {error}.") from error
+        except (FetchFailed, TooLarge) as error:
+            raise ProviderBusy(str(error)) from error
+        if answer.status != 200:
+            raise ProviderBusy(answer.fault)
+        return answer
+
+    async def _free(self, create: JobCreate, handles: list[str]) -> list[str]:
+        """Without the runs that belong to another prediction of ours."""
+        taken = await self._held([handle for handle in handles if handle]) if any(handles) else frozenset()
+        followed = self._followed.values()
+        taken = taken.union(run.handle for run in followed if run.prediction_id != create.prediction_id)
+        return [handle for handle in dict.fromkeys(handles) if handle not in taken]
+
+    def _same(self, create: JobCreate) -> bytes:
+        """Stands for what is compared of it."""
+        if self._form is None:
+            return b""
+        compared = [filled(equals, create.values) for _, equals in self._form.match]
+        return msgspec.json.encode(compared, enc_hook=_as_path)
+
+
+def _only(found: list[str]) -> str | None:
+    """The one run that it is; None if there is none.
+
+    Raises:
+        OutcomeUnknown: several could be it.
+    """
+    if not found:
+        return None
+    if len(found) == 1 and found[0]:
+        return found[0]
+    raise OutcomeUnknown(f"{len(found)} runs in the list of the service could be this one.")
+
+
+def _is_like(form: FindForm, row: Any, values: Values) -> bool:
+    return all(_equal(first_of(at, row), filled(equals, values)) for at, equals in form.match)
+
+
+def _equal(theirs: Any, ours: Any) -> bool:
+    """Equal, also if one of them is the text of a number."""
+    if theirs == ours:
+        return True
+    kinds = (str, int, float)
+    return isinstance(theirs, kinds) and isinstance(ours, kinds) and str(theirs) == str(ours)
+
+
+def _time(value: Any) -> datetime | None:
+    """A time in seconds, milliseconds or as text; None if it is none."""
+    if isinstance(value, str) and not value.isdigit():
+        try:
+            found = msgspec.convert(value, datetime)
+        except (msgspec.ValidationError, ValueError):
+            return None
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    number = float(value)
+    try:
+        return datetime.fromtimestamp(number / 1000 if number > _MILLISECONDS else number, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _as_path(value: Any) -> Any:
+    if isinstance(value, JobFile):
+        return str(value.path)
+    raise NotImplementedError

@@ -1,0 +1,333 @@
+"""Runs predictions at a service that a job file describes: a `dispatch.upstreams.UpstreamProvider`."""
+
+from collections.abc import Mapping
+from math import ceil
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from anyio import to_thread
+
+from halley.clock import Clock
+from halley.dispatch.ports import Emit, Outcome, RunListener, Work
+from halley.dispatch.upstreams import UpstreamModel, UpstreamReport, UpstreamTarget
+from halley.egress import EgressResponse, OriginClient
+from halley.egress.errors import FetchFailed, TooLarge
+from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
+from halley.predictions.submits import UNKNOWN_REASON
+from halley.providers.http_job.answers import is_id, matches, read_state
+from halley.providers.http_job.api import JobApi
+from halley.providers.http_job.creates import JobCreate, JobCreates
+from halley.providers.http_job.faults import Unsendable
+from halley.providers.http_job.following import JobFollowing
+from halley.providers.http_job.job import Job, JobModel
+from halley.providers.http_job.lookup import LostJobs
+from halley.providers.http_job.outputs import FinishedRun, JobOutputs
+from halley.providers.http_job.pace import CreatePace
+from halley.providers.http_job.requests import JobRequest, RequestForm
+from halley.providers.http_job.templates import Values
+from halley.providers.services.answers import is_large
+from halley.providers.services.api import Answer
+from halley.providers.services.cancels import GRACE_SECONDS, UpstreamCancels
+from halley.providers.services.inputs import SentInputs
+from halley.providers.services.journal import Journal
+from halley.providers.services.links import UpstreamLinks, target_of
+from halley.providers.services.pace import ServicePace
+from halley.providers.services.poller import Look, Poller
+from halley.providers.services.runs import Run
+from halley.providers.services.slots import SharedSlots
+from halley.providers.services.verdicts import SubmitVerdict
+
+_MOST_ASKED: Final = 10  # models that an id is looked for at
+
+
+class JobRules(msgspec.Struct, frozen=True, kw_only=True):
+    """How one service is used; the settings of `[providers.NAME]`. Times in seconds."""
+
+    token: str | None = None
+    max_in_flight: int = 20
+    timeout_seconds: float = 60.0  # of one request
+    look_seconds: float = 30.0  # for a submit without a clear answer
+    data_url_bytes: int = 256_000
+    cancel_grace_seconds: float = GRACE_SECONDS
+    limits: Mapping[str, int] = {}  # runs at once of single versions
+    broken: Mapping[str, str] = {}  # versions that cannot run, and why
+
+
+class JobRun(Run):
+    """One run there, with its model and what is needed at its end."""
+
+    def __init__(self, handle: str, work: Work, model: JobModel, *, is_new: bool) -> None:
+        super().__init__(handle, work, is_new=is_new)
+        self.model = model
+        self.folder = None if work.folder is None else Path(work.folder)
+
+    @property
+    def values(self) -> Values:
+        """What the names in templates of its requests stand for."""
+        return _values(self.handle, self.model, self.prediction_id)
+
+
+def _values(handle: str, model: JobModel, prediction_id: str = "") -> Values:
+    return {"id": handle, "value": model.value, "prediction": {"id": prediction_id}}
+
+
+class JobProvider(SharedSlots):
+    """One service. Its runs outlive this process: they are adopted, and never submitted twice."""
+
+    is_local: Final = False
+
+    def __init__(self, job: Job, origin: OriginClient, rules: JobRules, links: UpstreamLinks, *, clock: Clock) -> None:
+        super().__init__(rules.max_in_flight, fault_of=self._fault_of, limits=rules.limits)
+        self.wants_local_files: Final = job.takes_files
+        self._job = job
+        self._origin = origin
+        self._clock = clock
+        self._rules = rules
+        self._links = links
+        self._pace = ServicePace(clock)
+        self._create_pace = CreatePace(clock, job.limits.creates_per_minute)
+        self._journal = Journal(clock, token=rules.token, url=origin.url(""))
+        self._api = JobApi(
+            job,
+            origin,
+            token=rules.token,
+            timeout_seconds=rules.timeout_seconds,
+            pace=self._pace,
+            journal=self._journal,
+            answered=links.answered,
+        )
+        self._runs: dict[str, JobRun] = {}
+        inputs = SentInputs(
+            None, own=links.own_inputs, document_of=links.document_of, data_url_bytes=rules.data_url_bytes
+        )
+        self._creates = JobCreates(job, self._api, inputs, clock=clock)
+        self._lost = LostJobs(
+            job.find,
+            self._api,
+            clock=clock,
+            held=links.held,
+            followed=self._runs,
+            look_seconds=rules.look_seconds,
+        )
+        self._poller = Poller(self._look, clock=clock, pace=self._pace, rules=job.rhythm, chance=links.chance)
+        self._cancels = UpstreamCancels(self._ask_cancel, self._pace, clock, grace_seconds=rules.cancel_grace_seconds)
+        self._outputs = JobOutputs(job, self._api, origin, clock)
+
+    async def submit(self, work: Work) -> str:
+        create = await self._creates.make(work, self._model(work), is_first=True)
+        request = await self._creates.request(create)
+        self._pace.check()
+        self._create_pace.take()
+        with self._lost.sending(create):
+            answer = await self._creates.send(request)
+        if answer.verdict is SubmitVerdict.SUBMITTED:
+            if await self._links.taken([answer.handle]):
+                raise self._of_another(answer.handle)
+            return self._follow_later(work, answer.handle, is_new=True)
+        text = self._journal.for_callers(answer.text)
+        if answer.verdict is SubmitVerdict.BUSY:
+            raise ProviderBusy(text, retry_after_seconds=max(ceil(self._pace.paused_seconds), 1))
+        if answer.verdict is SubmitVerdict.REFUSED:
+            raise SubmitRefused(text)
+        return self._follow_later(work, await self._settled(create, text))
+
+    def begin_at_once(self, work: Work, listener: RunListener) -> None:
+        """Not local: use `submit`."""
+
+    async def adopt(self, work: Work, handle: str | None) -> str | None:
+        try:
+            model = self._model(work)
+        except SubmitRefused as error:  # it may have a run: that is asked for when the file has the model again
+            raise ProviderBusy(str(error)) from error
+        if handle is None and (mine := self._submitted_before(work)) is not None:
+            handle = mine
+        elif handle is None:
+            create = await self._creates.make(work, model, is_first=False)
+            try:
+                handle = await self._lost.settle(create)
+            except OutcomeUnknown as error:
+                self._journal.unknown += 1
+                raise OutcomeUnknown(self._journal.for_callers(str(error))) from error
+        elif not is_id(handle) or not await self._is_known(handle, _values(handle, model, work.prediction_id)):
+            handle = None
+        return None if handle is None else self._follow_later(work, handle)
+
+    async def follow(self, handle: str, emit: Emit) -> Outcome:
+        run = self._runs.get(handle)
+        if run is None:
+            text = f"This server follows no run {handle!r} of the service."
+            return Outcome(status="failed", error=text, reason=UNKNOWN_REASON)
+        following = JobFollowing(
+            handle,
+            FinishedRun(model=run.model, output=None, values=run.values, folder=run.folder),
+            emit,
+            self._outputs,
+            poller=self._poller,
+            journal=self._journal,
+            has_logs=bool(self._job.answer.logs),
+            is_canceled=lambda: run.is_canceled,
+        )
+        try:
+            with self._poller.watch(handle, is_new=run.is_new) as watch:
+                run.watched_by(watch)
+                return await following.until_end(watch)
+        finally:
+            run.watched_by(None)
+            if self._runs.get(handle) is run:
+                del self._runs[handle]
+            if run.has_slot:
+                self.drop_slot(run.version)
+
+    def cancel(self, handle: str) -> None:
+        if (run := self._runs.get(handle)) is not None:
+            self._cancels.begin(run)
+
+    async def find_model(self, target: UpstreamTarget) -> UpstreamModel | None:
+        model = self._job.models.get(target.model)
+        if model is None or target.version is not None:
+            return None
+        document = model.schema.document
+        return UpstreamModel(model=model.name, version=None, openapi_schema=document, description=model.description)
+
+    async def has_run(self, handle: str) -> bool:
+        for model in list(self._job.models.values())[:_MOST_ASKED]:  # the address may have a word of the model
+            if is_id(handle) and await self._is_known(handle, _values(handle, model), is_patient=False):
+                return True
+        return False
+
+    async def find_begun(self, work: Work) -> str | None:
+        return await self._lost.find_begun(await self._creates.make(work, self._model(work), is_first=False))
+
+    def use_token(self, token: str | None) -> None:
+        if token is not None:
+            self._journal.hide(token)
+        self._api.use_token(token)
+
+    def report(self) -> UpstreamReport:
+        return UpstreamReport(
+            in_flight=self.held + sum(not run.has_slot for run in self._runs.values()),
+            slots=self.limit,
+            unknown=self._journal.unknown,
+            paused_seconds=max(self._pace.paused_seconds, self._create_pace.paused_seconds),
+            faults=self._journal.faults,
+        )
+
+    async def close(self) -> None:
+        await self._cancels.close()
+        await self._poller.close()
+        await self._origin.close()
+
+    def _model(self, work: Work) -> JobModel:
+        target = target_of(self._links.find_target, work.version)
+        model = self._job.models.get(target.model)
+        if model is None:
+            raise SubmitRefused(f"The job file of the service has no model {target.model}.")
+        return model
+
+    async def _settled(self, create: JobCreate, text: str) -> str:
+        """The run of a create whose answer was not clear.
+
+        Raises:
+            ProviderBusy: it certainly began none.
+            OutcomeUnknown: it may have begun one.
+        """
+        try:
+            handle = await self._lost.settle(create)
+        except (OutcomeUnknown, ProviderBusy) as error:
+            self._journal.unknown += 1
+            raise OutcomeUnknown(self._journal.for_callers(f"{text} {error}")) from error
+        if handle is None:
+            raise ProviderBusy(f"{text} The service has begun nothing.")
+        return handle
+
+    def _submitted_before(self, work: Work) -> str | None:
+        """The run that this process itself began for the prediction, and could not store."""
+        return next((run.handle for run in self._runs.values() if run.prediction_id == work.prediction_id), None)
+
+    def _of_another(self, handle: str) -> OutcomeUnknown:
+        self._journal.note(f"It gave the id {handle} to two predictions.")
+        return OutcomeUnknown(f"The service gave it the id of another prediction: {handle}.")
+
+    def _follow_later(self, work: Work, handle: str, *, is_new: bool = False) -> str:
+        """Raises:
+        OutcomeUnknown: another prediction has this run.
+        """
+        known = self._runs.get(handle)
+        if known is not None and known.prediction_id != work.prediction_id:
+            raise self._of_another(handle)
+        self._runs[handle] = JobRun(handle, work, self._model(work), is_new=is_new)
+        return handle
+
+    def _fault_of(self, version: str) -> str | None:
+        if version in self._rules.broken:
+            return self._rules.broken[version]
+        target = self._links.find_target(version)
+        if target is None:
+            return f"There is no route for the version {version}."
+        if target.model not in self._job.models:
+            return f"The job file of the service has no model {target.model}."
+        return None
+
+    async def _is_known(self, handle: str, values: Values, *, is_patient: bool = True) -> bool:
+        """Whether the service has this run. It is given as long as while a run is followed: a proxy before it may say
+        404, too.
+
+        Raises:
+            ProviderBusy: it cannot be asked now.
+        """
+        rules = self._job.rhythm
+        end, pause = self._clock.monotonic() + rules.gone_seconds, rules.first_seconds
+        while True:
+            self._pace.check()
+            look = await self._looked(handle, values)
+            if look.run is None and not look.is_gone:
+                raise ProviderBusy(self._journal.for_callers(look.fault))
+            if not look.is_gone or not is_patient or self._clock.monotonic() >= end:
+                return not look.is_gone
+            await self._clock.sleep(pause := min(pause * 2, rules.longest_seconds))
+
+    async def _look(self, handle: str) -> Look:
+        run = self._runs.get(handle)
+        return Look(fault="It is not followed any more.") if run is None else await self._looked(handle, run.values)
+
+    async def _looked(self, handle: str, values: Values) -> Look:
+        try:
+            answer = await self._send(self._job.poll, values)
+        except (FetchFailed, TooLarge) as error:
+            return Look(fault=str(error))
+        gone = self._job.gone
+        if answer.status in (404, 410) or (gone is not None and matches(gone, answer.value)):
+            return Look(is_gone=True)
+        if answer.status != 200:
+            return Look(fault=answer.fault)
+        if is_large(answer.response):
+            seen = await to_thread.run_sync(read_state, self._job.answer, answer.value, handle)
+        else:
+            seen = read_state(self._job.answer, answer.value, handle)
+        if isinstance(seen, str):
+            self._journal.note(seen)
+            return Look(fault=seen)
+        return Look(run=seen)
+
+    async def _ask_cancel(self, handle: str) -> Answer:
+        run = self._runs.get(handle)
+        if self._job.cancel is None or run is None:
+            return _NO_CANCEL
+        return await self._send(self._job.cancel, run.values)
+
+    async def _send(self, form: RequestForm, values: Values) -> Answer:
+        """Send a request about one run.
+
+        Raises:
+            FetchFailed, TooLarge: there was no complete answer.
+        """
+        try:
+            request: JobRequest = form.filled(values, "")
+        except Unsendable as error:
+            raise FetchFailed(str(error)) from error
+        return await self._api.send(request.method, request.path, request.content, headers=request.headers)
+
+
+_NO_CANCEL: Final = Answer(response=EgressResponse(status=501, headers={}, body=b""), body=None, fault="")
+"""As a service answers that cannot cancel: nothing is sent to one whose job file has no [cancel]."""
