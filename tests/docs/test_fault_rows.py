@@ -1,4 +1,4 @@
-"""tests/fault_rows.toml names tests for each fault, and they exist."""
+"""tests/fault_rows.toml and tests/service_faults.toml name tests for each fault, and they exist."""
 
 import re
 import tomllib
@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROWS = tomllib.loads((ROOT / "tests/fault_rows.toml").read_text())
+ROWS = {
+    f"{name} {row}": told
+    for name in ("fault_rows", "service_faults")
+    for row, told in tomllib.loads((ROOT / f"tests/{name}.toml").read_text()).items()
+}
 
 
 def _exists(test: str) -> bool:
