@@ -10,7 +10,7 @@ class Changed(msgspec.Struct, frozen=True, tag=True):
     """A change of this prediction was committed: read it again."""
 
     prediction_id: str
-    for_webhook: bool = True  # False: it is known that no webhook is told of it
+    for_webhook: bool = True  # False: it is known that no webhook wants it
 
 
 class WorkWaits(msgspec.Struct, frozen=True, tag=True):

@@ -15,7 +15,7 @@ from halley.providers.services.seen import SeenRun
 
 LATE_LOOKS: Final = 3  # for an output that comes after `succeeded`
 
-_AT_ONCE: Final = 500  # parts of a large output, between which other work goes on
+_AT_ONCE: Final = 500  # parts of a large output, between which other work continues
 _NO_REASON: Final = "The service gave no reason."
 _CANCELED: Final = "The run was canceled at its service."  # shown only if it was not canceled here
 _REMOVED: Final = "The service had removed the output before it was copied."
