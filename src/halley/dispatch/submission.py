@@ -93,8 +93,10 @@ class Submission:
 
     @property
     def retry_seconds(self) -> float:
-        """How long it waits, if it was not begun: not at all if another provider can take it."""
-        return 0.0 if self._route.has_other else RETRY_SECONDS
+        """How long it waits, if it was not begun: not at all if another provider can take it, which may not take what
+        this one perhaps has.
+        """
+        return 0.0 if self._route.has_other and not self.is_adopting else RETRY_SECONDS
 
     def place(self, handle: str) -> bytes:
         """The data of STARTED: where it runs."""

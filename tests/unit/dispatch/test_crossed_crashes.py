@@ -9,10 +9,12 @@ import msgspec
 import pytest
 
 from halley.bus.local import LocalBus
+from halley.dispatch.open_submits import OpenSubmits
 from halley.dispatch.parts import RunFiles, RunParts
-from halley.dispatch.ports import Emit, LogText, MetricValue, Outcome, OutputPart, Work
-from halley.dispatch.routing import CatalogRouter
+from halley.dispatch.ports import Emit, HeldSlot, LogText, MetricValue, Outcome, OutputPart, Work
+from halley.dispatch.routing import CatalogRouter, held
 from halley.dispatch.rules import DispatchRules
+from halley.dispatch.submission import Submission, SubmitRules
 from halley.dispatch.worker import Worker
 from halley.errors import OutcomeUnknown, ProviderBusy, SubmitRefused
 from halley.ids import TimeOrderedIds
@@ -21,6 +23,7 @@ from halley.maintenance.rules import MaintenanceRules
 from halley.models.catalog import Catalog
 from halley.models.records import Model, Version
 from halley.predictions.inputs import InputCheck
+from halley.predictions.queue import Claimed, Lease
 from halley.predictions.records import Prediction
 from halley.predictions.service import Admission, CreateRequest, Predictions
 from halley.predictions.status import EventKind, Status, SubmitState
@@ -590,6 +593,23 @@ async def test_another_worker_that_looked_for_it_too_long_submits_nothing(house:
     gate.is_open.set()  # before the first learns that
     await asyncio.sleep(0.02)
     assert (row.status, house.upstream.submits[made.id]) == (Status.SUCCEEDED, 1)
+
+
+@pytest.mark.parametrize(("state", "seconds"), [(None, 0.0), (SubmitState.INTENDED, 1.0), (SubmitState.SUBMITTED, 1.0)])
+async def test_what_a_provider_may_have_is_not_asked_for_again_at_once(
+    house: House, state: SubmitState | None, seconds: float
+) -> None:
+    process = OurProcess(house)
+    row = msgspec.structs.replace(await process.create(), submit_state=state)
+    lease = Lease(prediction_id=row.id, session_id="s", fence=1, attempt=1)
+    slot = HeldSlot("upstream", process.provider, has_other=lambda: True)
+    submission = Submission(
+        Claimed(lease=lease, prediction=row, work_input=b"{}"),
+        route=held(slot),
+        ledger=house.store,
+        rules=SubmitRules(lambda write: write(), 60.0, OpenSubmits()),
+    )
+    assert submission.retry_seconds == seconds
 
 
 async def test_a_lease_that_is_lost_before_the_run_is_followed_costs_no_slot(house: House) -> None:

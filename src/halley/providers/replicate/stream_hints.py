@@ -46,5 +46,5 @@ class StreamHints:
                     if _FIELD in chunk:
                         self._hint()
         except HalleyError as error:
-            path = urlsplit(url).path or url  # everybody who has it may read the stream
+            path = urlsplit(url).path or url  # with the rest of it, anybody may read the stream
             _log.info("a run is only polled, its stream cannot be read: %s", str(error).replace(path, "/..."))
